@@ -1,0 +1,109 @@
+# make demo   sets everything up and shows it        make test   sets everything up and runs the tests
+#
+# Needs Python 3.11 or newer, make and git; everything else goes into .venv, at the versions of constraints.txt.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+SUPPORTED := 3.11 3.12 3.13
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Arguments for pytest: make test ARGS="-k sse -x"
+ARGS ?=
+PIP := -m pip --disable-pip-version-check --no-input
+
+# The first of the given interpreters that runs and can make an environment. Being on PATH proves neither:
+# a version manager leaves shims for versions that are not active, and some systems package venv apart.
+USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+first_usable = $(shell for python in $(1); do \
+	if "$$python" -c "$(USABLE)" </dev/null >/dev/null 2>&1; then echo "$$python"; break; fi; done)
+# Where to look for Python X.Y: on PATH, then among the versions of a version manager.
+places = python$(1) $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/$(1).*/bin/python)
+
+PYTHON ?= $(call first_usable,python3.13 python3.12 python3.11 python3 python)
+
+.PHONY: help
+help:
+	@echo "make demo       stream a story over every transport, in every style"
+	@echo "make test       run the tests (ARGS=... goes to pytest)"
+	@echo "make test-all   run the tests on each Python of: $(SUPPORTED)"
+	@echo "make lint       ruff: rules and format"
+	@echo "make types      mypy --strict"
+	@echo "make lock       write constraints.txt anew"
+	@echo "make venv       set up $(VENV) only (PYTHON=... chooses the interpreter)"
+	@echo "make clean      remove environments and caches"
+
+.PHONY: venv
+venv: $(STAMP)
+
+# The build backend goes in first, from the constraints: build isolation would fetch an unpinned one.
+$(STAMP): pyproject.toml constraints.txt
+	@python="$(PYTHON)"; \
+	if ! "$${python:-false}" -c "$(USABLE)" </dev/null >/dev/null 2>&1; then \
+		echo "No usable Python 3.11+ with its venv module$${python:+ at $$python}:" \
+			"install one, or name it: make PYTHON=/path/to/python" >&2; \
+		exit 1; \
+	fi; \
+	if ! $(BIN)/python -c "" 2>/dev/null; then \
+		echo "Making $(VENV) with $$("$$python" --version)"; \
+		"$$python" -m venv --clear $(VENV); \
+	fi
+	@echo "Installing the versions of constraints.txt into $(VENV)"
+	@$(BIN)/python $(PIP) install -qq --constraint constraints.txt hatchling editables </dev/null
+	@$(BIN)/python $(PIP) install -qq --constraint constraints.txt --no-build-isolation --editable '.[dev]' </dev/null
+	@touch $@
+
+.PHONY: demo
+demo: $(STAMP)
+	@$(BIN)/runagent demo
+
+.PHONY: test
+test: $(STAMP)
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: test-all
+test-all:
+	@failed=; found=; \
+	$(foreach version,$(SUPPORTED), \
+		python="$(call first_usable,$(call places,$(version)))"; \
+		if [ -z "$$python" ]; then \
+			echo "== Python $(version): not found, not tested"; \
+		else \
+			echo "== Python $(version): $$python"; found=1; \
+			$(MAKE) --no-print-directory test VENV=.venv-$(version) PYTHON="$$python" || failed="$$failed $(version)"; \
+		fi;) \
+	if [ -z "$$found" ]; then echo "None of Python $(SUPPORTED) found" >&2; exit 1; fi; \
+	if [ -n "$$failed" ]; then echo "Failed on Python$$failed" >&2; exit 1; fi
+
+.PHONY: lint
+lint: $(STAMP)
+	$(BIN)/ruff check --output-format concise .
+	$(BIN)/ruff format --check .
+
+.PHONY: types
+types: $(STAMP)
+	$(BIN)/mypy
+
+# Made on the oldest supported Python: a version that runs there runs on the newer ones too, and
+# whatever only an old Python needs is in the list.
+.PHONY: lock
+lock:
+	@python="$(call first_usable,$(call places,$(firstword $(SUPPORTED))))"; \
+	if [ -z "$$python" ]; then echo "make lock needs Python $(firstword $(SUPPORTED))" >&2; exit 1; fi; \
+	rm -rf .venv-lock; trap 'rm -rf .venv-lock' EXIT; \
+	"$$python" -m venv .venv-lock; \
+	.venv-lock/bin/python $(PIP) install -qq '.[dev]' </dev/null; \
+	{ \
+		echo "# Every version that make installs, on CPython $(SUPPORTED). Written by: make lock"; \
+		.venv-lock/bin/python $(PIP) freeze --exclude runagent; \
+	} > .venv-lock/constraints; \
+	mv .venv-lock/constraints constraints.txt; \
+	echo "constraints.txt: $$(grep -c == constraints.txt) versions"
+
+.PHONY: clean
+clean:
+	rm -rf .venv .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
