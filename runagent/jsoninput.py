@@ -1,0 +1,72 @@
+"""Inputs: a copy of what the caller gave, or the exact place of what JSON cannot carry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from runagent.errors import ValidationError
+
+__all__ = ["copy_input"]
+
+_MAX_DEPTH = 200
+
+
+def copy_input(value: Any, where: str) -> Any:
+    """Return a deep copy made of dicts, lists and scalars; what the caller changes later does no harm.
+
+    Args:
+        value: What is to be sent.
+        where: What the value is called, for the path in an error.
+
+    Raises:
+        ValidationError: JSON cannot carry it; the message begins with the path to the culprit.
+    """
+    return _copy(value, where, ())
+
+
+def _copy(value: Any, path: str, parents: tuple[int, ...]) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _copy_text(value, path)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return float(value)
+        raise _refuse(path, f"{value!r} is no JSON number; send null or a text instead")
+    if isinstance(value, Mapping | list | tuple):
+        return _copy_container(value, path, parents)
+    kind = type(value).__name__
+    hint = {"set": "make it a list", "bytes": "decode it, or send it as base64 text"}.get(kind, "convert it first")
+    raise _refuse(path, f"JSON has no {kind}; {hint}")
+
+
+def _copy_text(value: str, path: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as exc:
+        raise _refuse(path, f"the text holds a lone surrogate at position {exc.start}") from None
+    return str.__str__(value)
+
+
+def _copy_container(value: Any, path: str, parents: tuple[int, ...]) -> Any:
+    if id(value) in parents:
+        raise _refuse(path, "it contains itself")
+    if len(parents) >= _MAX_DEPTH:
+        raise _refuse(path[:200], f"it is nested more than {_MAX_DEPTH} levels deep")
+    parents = (*parents, id(value))
+    if not isinstance(value, Mapping):
+        return [_copy(item, f"{path}[{i}]", parents) for i, item in enumerate(value)]
+    copied = {}
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise _refuse(path, f"its key {key!r} is not text")
+        copied[_copy_text(key, f"{path} (a key)")] = _copy(item, f"{path}[{key!r}]", parents)
+    return copied
+
+
+def _refuse(path: str, why: str) -> ValidationError:
+    return ValidationError(f"{path}: {why}", code="INVALID_INPUT", details={"path": path})

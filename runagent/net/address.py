@@ -1,0 +1,340 @@
+"""Base URLs, agent paths and header fields: checked once, before anything is sent.
+
+WIRE.md section 4; RFC 3986 (URLs), RFC 9110 section 5 (header fields), RFC 6874 (zone identifiers).
+Deviations: ``ws`` and ``wss`` mean ``http`` and ``https``; an empty port is refused.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import quote, unquote
+
+from runagent.errors import ConfigurationError
+from runagent.redact import describe, redact_url
+
+__all__ = [
+    "BaseURL",
+    "Origin",
+    "agent_path",
+    "numeric_address",
+    "parse_base_url",
+    "split_host_port",
+    "validate_agent_id",
+    "validate_headers",
+]
+
+Scheme = Literal["http", "https"]
+Fail = Callable[[str], ConfigurationError]
+
+_SCHEMES: dict[str, Scheme] = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+_DEFAULT_PORTS: dict[Scheme, int] = {"http": 80, "https": 443}
+_PATH_SAFE = "/%!$&'()*+,;=:@"
+
+_URL = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<rest>[?#].*)?"
+)
+_AUTHORITY = re.compile(r"(?:\[(?P<ipv6>[^\[\]]*)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[^:]*))?")
+_HOST_NAME = re.compile(r"(?=.{1,254}\Z)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
+_ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")
+_BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_NOT_IN_PATH = re.compile(rf"{_BLANK.pattern}|{_BAD_ESCAPE.pattern}|[{{}}#\\]")
+# Sharp s, final sigma, the joiners: IDNA 2003, which the standard library has, and 2008 give different names.
+_IDNA_DEVIATIONS = re.compile("[\u00df\u1e9e\u03c2\u200c\u200d]")
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_FRAMING = "the transport frames the request itself"
+_OWNED = {
+    "host": "it follows from base_url",
+    "content-length": _FRAMING,
+    "transfer-encoding": _FRAMING,
+    "trailer": _FRAMING,
+    "te": _FRAMING,
+    "expect": _FRAMING,
+    "connection": "connections are managed by the client",
+    "keep-alive": "connections are managed by the client",
+    "upgrade": "the transport decides which protocol is spoken",
+    "proxy-authorization": "put user name and password into the proxy's URL",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where to connect: scheme, host and port, or a Unix socket.
+
+    Attributes:
+        host: Lower case, IDNA-encoded, an IPv6 address without brackets; ``localhost`` for a Unix socket.
+        port: 1 to 65535; 0 for a Unix socket.
+        unix_path: Path of the Unix socket.
+    """
+
+    scheme: Scheme
+    host: str
+    port: int
+    unix_path: str | None = None
+
+    @property
+    def netloc(self) -> str:
+        """The value of the Host header; the zone of an IPv6 address stays at home (RFC 6874)."""
+        if self.unix_path is not None:
+            return "localhost"
+        host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS is spoken."""
+        return self.scheme == "https"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the traffic stays on this machine, judged by the name alone."""
+        name = self.host.rstrip(".")
+        if self.unix_path is not None or name == "localhost" or name.endswith(".localhost"):
+            return True
+        address = numeric_address(name)
+        return address is not None and address.is_loopback
+
+    def __str__(self) -> str:
+        if self.unix_path is not None:
+            return f"http+unix://{quote(self.unix_path, safe='', errors='surrogateescape')}"
+        return f"{self.scheme}://{self.netloc}"
+
+
+@dataclass(frozen=True, slots=True)
+class BaseURL:
+    """An origin and the path before ``/v1`` or ``/api/v1``: percent-encoded, no slash at its end."""
+
+    origin: Origin
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"{self.origin}{self.prefix}"
+
+
+def parse_base_url(text: str, source: str = "base_url") -> BaseURL:
+    """Read a base URL as WIRE.md section 4 describes it.
+
+    Args:
+        text: An ``http``, ``https``, ``ws``, ``wss`` or ``http+unix`` URL.
+        source: Where the text came from, for the error's message.
+
+    Raises:
+        ConfigurationError: The URL is not usable; its message never shows user name, password or query.
+    """
+    if not isinstance(text, str):
+        raise _refuse_url(source, f"expected a URL as text, found {describe(text)}")
+
+    def fail(problem: str) -> ConfigurationError:
+        return _refuse_url(source, f"{problem} in {redact_url(text)}")
+
+    if _BLANK.search(text):
+        raise fail("whitespace or control characters are not allowed")
+    match = _URL.fullmatch(text)
+    if match is None:
+        raise fail("did you forget https://? There is no scheme")
+    if "@" in match["authority"]:
+        raise fail("user name and password are not allowed (use api_key)")
+    if match["rest"]:
+        raise fail("a query or fragment is not allowed")
+    return BaseURL(
+        _parse_origin(match["scheme"].lower(), match["authority"], fail), _prefix(match["path"], fail)
+    )
+
+
+def split_host_port(authority: str, default_port: int, fail: Fail) -> tuple[str, int]:
+    """Split ``host``, ``host:port`` or ``[ipv6]:port`` and bring the host into its normal form.
+
+    Raises:
+        ConfigurationError: What ``fail`` makes of the problem.
+    """
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None:
+        raise fail("the host is not valid (an IPv6 address needs [brackets])")
+    host = _host_name(match["name"], fail) if match["ipv6"] is None else _ipv6(match["ipv6"], fail)
+    port = match["port"]
+    if port is None:
+        return host, default_port
+    if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
+        raise fail("the port must be a number from 1 to 65535")
+    return host, int(port)
+
+
+def numeric_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the IP address that ``host`` spells, an IPv4-mapped one as IPv4, or None for a name."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def validate_agent_id(agent_id: str) -> str:
+    """Return ``agent_id`` if it can be one segment of a path.
+
+    Raises:
+        ConfigurationError: It is no text, empty, ``.``, ``..`` or holds control characters.
+    """
+    if not isinstance(agent_id, str):
+        raise _refuse_agent_id(f"expected text, found {describe(agent_id)}")
+    if agent_id in ("", ".", ".."):
+        raise _refuse_agent_id(f"{agent_id!r} names no agent")
+    if _CONTROL.search(agent_id):
+        raise _refuse_agent_id(f"{agent_id[:80]!r} holds control characters or lone surrogates")
+    return agent_id
+
+
+def agent_path(template: str, agent_id: str) -> str:
+    """Put ``agent_id`` into ``template`` in place of ``{agent_id}``, percent-encoded as one path segment.
+
+    Args:
+        template: A path that begins with ``/``, perhaps with a query; it may leave ``{agent_id}`` out.
+        agent_id: Any text that `validate_agent_id` accepts.
+
+    Raises:
+        ConfigurationError: The id or the template is not usable.
+    """
+    segment = quote(validate_agent_id(agent_id), safe="")
+    return segment.join(quote(part, safe=_PATH_SAFE + "?") for part in _template_parts(template))
+
+
+def validate_headers(
+    headers: Mapping[str, str] | None, source: str = "headers"
+) -> tuple[tuple[str, str], ...]:
+    """Return header fields that are safe to send as they are.
+
+    Raises:
+        ConfigurationError: A name or a value is not allowed; values are never shown.
+    """
+    if headers is None:
+        return ()
+    if not isinstance(headers, Mapping):
+        raise _refuse_header(f"{source}: expected a mapping of names to values, found {describe(headers)}")
+    seen: set[str] = set()
+    checked = []
+    for name, value in headers.items():
+        folded = _header_name(name, source)
+        if folded in seen:
+            raise _refuse_header(f"{source}: {name} is given twice (case makes no difference)")
+        seen.add(folded)
+        checked.append((name, _header_value(value, f"{source}: {name}")))
+    return tuple(checked)
+
+
+def _refuse_url(source: str, problem: str) -> ConfigurationError:
+    return ConfigurationError(f"{source}: {problem}", code="INVALID_BASE_URL", details={"source": source})
+
+
+def _refuse_agent_id(problem: str) -> ConfigurationError:
+    hint = 'an agent id is the id or name the agent was deployed under, such as "my-agent" or a UUID'
+    return ConfigurationError(f"agent_id: {problem}; {hint}", code="INVALID_AGENT_ID")
+
+
+def _refuse_path(problem: str) -> ConfigurationError:
+    return ConfigurationError(f"agent path: {problem}", code="INVALID_PATH")
+
+
+def _template_parts(template: object) -> list[str]:
+    if not isinstance(template, str) or not template.startswith("/"):
+        raise _refuse_path(f"expected a path that begins with /, found {describe(template)}")
+    parts = template.split("{agent_id}")
+    if any(_NOT_IN_PATH.search(part) for part in parts):
+        raise _refuse_path(
+            f"{template[:80]!r} holds whitespace, a control character, #, \\, a % without two hexadecimal "
+            "digits, or braces other than {agent_id}"
+        )
+    return parts
+
+
+def _refuse_header(message: str) -> ConfigurationError:
+    return ConfigurationError(message, code="INVALID_HEADER")
+
+
+def _parse_origin(scheme: str, authority: str, fail: Fail) -> Origin:
+    if scheme == "http+unix":
+        return Origin("http", "localhost", 0, _unix_path(authority, fail))
+    if scheme not in _SCHEMES:
+        raise fail(f"unknown scheme {scheme!r} (http, https, ws, wss and http+unix work)")
+    known = _SCHEMES[scheme]
+    host, port = split_host_port(authority, _DEFAULT_PORTS[known], fail)
+    return Origin(known, host, port)
+
+
+def _unix_path(authority: str, fail: Fail) -> str:
+    path = "" if _BAD_ESCAPE.search(authority) else unquote(authority, errors="surrogateescape")
+    if not path.startswith("/") or "\0" in path:
+        raise fail("expected a percent-encoded absolute path as host, as in http+unix://%2Frun%2Fagent.sock,")
+    return path
+
+
+def _prefix(path: str, fail: Fail) -> str:
+    if _BAD_ESCAPE.search(path):
+        raise fail("a % in the path needs two hexadecimal digits")
+    kept = path.rstrip("/")
+    version = next((ending for ending in ("/api/v1", "/v1") if kept.endswith(ending)), "")
+    return quote(kept.removesuffix(version).rstrip("/"), safe=_PATH_SAFE)
+
+
+def _ipv6(text: str, fail: Fail) -> str:
+    try:
+        return str(ipaddress.IPv6Address(text.replace("%25", "%", 1)))
+    except ValueError:
+        raise fail("the IPv6 address is not valid") from None
+
+
+def _host_name(text: str, fail: Fail) -> str:
+    if not text:
+        raise fail("the host is missing")
+    name = (text if text.isascii() else _idna(text, fail)).lower()
+    if not _HOST_NAME.fullmatch(name):
+        raise fail("the host name is not valid")
+    bare = name.rstrip(".")
+    if not _ENDS_IN_NUMBER.fullmatch(bare):
+        return name
+    # Resolvers read 127.1 and 0x7f000001 as addresses; we would judge them as names (loopback, NO_PROXY).
+    if not isinstance(numeric_address(bare), ipaddress.IPv4Address):
+        raise fail("the IPv4 address is not valid (expected four numbers, as in 127.0.0.1)")
+    return bare
+
+
+def _idna(text: str, fail: Fail) -> str:
+    if _IDNA_DEVIATIONS.search(text):
+        raise fail("the host name is ambiguous (write it in its xn-- form)")
+    try:
+        return text.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise fail("the host name has no IDNA form") from None
+
+
+def _header_name(name: object, source: str) -> str:
+    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+        # "Authorization: Bearer KEY" given as a name must not put the key into the message.
+        shown = (
+            repr(re.split(r"[:\s]", name, maxsplit=1)[0][:60]) if isinstance(name, str) else describe(name)
+        )
+        raise _refuse_header(f"{source}: a header name must be an RFC 9110 token, found one like {shown}")
+    folded = name.lower()
+    reason = (
+        "the transport makes the handshake" if folded.startswith("sec-websocket-") else _OWNED.get(folded)
+    )
+    if reason:
+        raise _refuse_header(f"{source}: {name} cannot be set: {reason}")
+    return folded
+
+
+def _header_value(value: object, field: str) -> str:
+    if not isinstance(value, str):
+        raise _refuse_header(f"{field}: the value must be text, found one of type {type(value).__name__}")
+    stripped = value.strip(" \t")
+    if _VALUE_CONTROL.search(stripped):
+        raise _refuse_header(f"{field}: the value holds a line break or another control character")
+    if any(ord(character) > 0xFF for character in stripped):
+        raise _refuse_header(f"{field}: the value holds characters outside Latin-1; percent-encode it")
+    return stripped

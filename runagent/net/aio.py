@@ -1,0 +1,281 @@
+"""The network of asyncio: a protocol with a bounded buffer, and one watchdog timer a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections import deque
+from typing import cast
+
+from runagent.net.base import Address, AsyncConnection, DeadlineExceededError, track_descriptor
+from runagent.net.faults import connect_error
+from runagent.net.resolve import Candidate, candidates_from, candidates_now, new_socket, share_of
+from runagent.net.secure import secure
+
+__all__ = ["AioConnection", "AioNetwork"]
+
+_INFINITE = float("inf")
+_HIGH_WATER = 64 * 1024
+
+
+class AioConnection(asyncio.Protocol):
+    """A transport's protocol that keeps what arrives until somebody reads it.
+
+    Back-pressure: past 64 KiB the transport stops reading. The watchdog is a timer that is not
+    moved at each read: when it fires it looks who waits by then, and until when.
+    """
+
+    def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+        self._sock = sock
+        self._loop = loop
+        self._thread = threading.get_ident()
+        self._transport: asyncio.Transport | None = None
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+        self._eof = self._paused = self._write_paused = False
+        self._lost: OSError | None = None
+        self._rest: socket.socket | None = None  # what the kernel still holds of a connection that broke
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        self._deadline = _INFINITE
+        self._watchdog: asyncio.TimerHandle | None = None
+        track_descriptor(self)
+
+    # What the loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what arrived and wake the reader."""
+        self._chunks.append(data)
+        self._size += len(data)
+        if self._size > _HIGH_WATER and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake(self._reader)
+
+    def eof_received(self) -> bool:
+        """Note the end; writing stays possible."""
+        self._eof = True
+        self._wake(self._reader)
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that it broke, and keep hold of what the kernel still has for us.
+
+        A failed write ends an asyncio transport at once, also where the peer's last words,
+        for example its reason for not reading on, have arrived and not been read yet.
+        """
+        self._eof = True
+        if isinstance(exc, OSError):
+            self._lost = exc
+            with contextlib.suppress(OSError):
+                self._rest = self._sock.dup()
+                self._rest.setblocking(False)
+        self._wake(self._reader)
+        self._wake(self._writer)
+
+    def pause_writing(self) -> None:
+        """Have senders wait."""
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        """Let senders go on."""
+        self._write_paused = False
+        self._wake(self._writer)
+
+    # What the pump calls
+
+    async def send(self, data: bytes, deadline: float) -> None:
+        """See `Connection.send`."""
+        transport = self._transport
+        if self._lost is not None:
+            raise self._lost
+        if transport is None or transport.is_closing():
+            raise BrokenPipeError("the connection is closed")
+        transport.write(data)
+        while self._write_paused and self._lost is None:
+            self._writer = self._loop.create_future()
+            await self._wait(self._writer, deadline)
+        if self._lost is not None:
+            raise self._lost
+
+    async def receive(self, max_bytes: int, deadline: float) -> bytes:
+        """See `Connection.receive`."""
+        while True:
+            data = self._take(max_bytes)
+            if data is not None:
+                return data
+            self._reader = self._loop.create_future()
+            try:
+                await self._wait(self._reader, deadline)
+            finally:
+                self._reader = None
+
+    def poll(self, max_bytes: int) -> bytes | None:
+        """See `Connection.poll`."""
+        try:
+            return self._take(max_bytes)
+        except OSError:
+            return b""
+
+    def close_write(self) -> None:
+        """See `Connection.close_write`."""
+        if self._transport is not None and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def abort(self, farewell: bytes = b"") -> None:
+        """See `Connection.abort`."""
+        if threading.get_ident() == self._thread or self._loop.is_closed():
+            self._abort(farewell)
+        else:
+            # Where the loop ends in between, it has aborted its connections itself.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._abort, farewell)
+
+    def forget(self) -> None:
+        """Drop a descriptor that belongs to the parent process; see `track_descriptor`."""
+        with contextlib.suppress(OSError):
+            socket.close(self._sock.detach())
+
+    # Inside
+
+    def _abort(self, farewell: bytes) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+        if self._rest is not None:
+            self._rest.close()
+            self._rest = None
+        transport = self._transport
+        if transport is None or self._loop.is_closed():
+            self._sock.close()
+        elif not transport.is_closing():
+            if farewell:
+                transport.write(farewell)
+            transport.abort()
+
+    def _take(self, max_bytes: int) -> bytes | None:
+        """Return what is buffered, then what the kernel still holds, then the end."""
+        if self._chunks:
+            data = self._chunks.popleft()
+            if len(data) > max_bytes:
+                self._chunks.appendleft(data[max_bytes:])
+                data = data[:max_bytes]
+            self._size -= len(data)
+            if self._paused and self._size <= _HIGH_WATER // 2 and not self._eof:
+                self._paused = False
+                assert self._transport is not None
+                if not self._transport.is_closing():
+                    self._transport.resume_reading()
+            return data
+        if self._rest is not None:
+            with contextlib.suppress(OSError):
+                if data := self._rest.recv(max_bytes):
+                    return data
+            self._rest.close()
+            self._rest = None
+        if self._lost is not None:
+            raise self._lost
+        return b"" if self._eof else None
+
+    async def _wait(self, waiter: asyncio.Future[None], deadline: float) -> None:
+        self._deadline = deadline
+        watchdog = self._watchdog
+        if deadline != _INFINITE and (watchdog is None or watchdog.when() > deadline):
+            if watchdog is not None:
+                watchdog.cancel()
+            self._watchdog = self._loop.call_at(deadline, self._watch)
+        await waiter
+
+    def _watch(self) -> None:
+        self._watchdog = None
+        waiting = [w for w in (self._reader, self._writer) if w is not None and not w.done()]
+        if not waiting:
+            return
+        if self._loop.time() < self._deadline:
+            if self._deadline != _INFINITE:
+                self._watchdog = self._loop.call_at(self._deadline, self._watch)
+            return
+        for waiter in waiting:
+            waiter.set_exception(DeadlineExceededError())
+
+    def _wake(self, waiter: asyncio.Future[None] | None) -> None:
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
+class AioNetwork:
+    """Connections and time of one asyncio loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    async def connect(self, address: Address, deadline: float) -> AsyncConnection:
+        """See `Network.connect`."""
+        try:
+            async with asyncio.timeout_at(None if deadline == _INFINITE else deadline) as timeout:
+                sock = await self._dial(address, deadline)
+                connection = await self._open(sock)
+                return await secure(connection, address, deadline)
+        except TimeoutError as exc:
+            if timeout.expired():
+                raise DeadlineExceededError from None
+            raise connect_error(exc, address) from exc
+        except OSError as exc:
+            raise connect_error(exc, address) from exc
+
+    def now(self) -> float:
+        """See `Network.now`."""
+        return self._loop.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """See `Network.sleep`."""
+        await asyncio.sleep(seconds)
+
+    async def checkpoint(self) -> None:
+        """See `AsyncNetwork.checkpoint`."""
+        await asyncio.sleep(0)
+
+    async def _open(self, sock: socket.socket) -> AioConnection:
+        try:
+            connection = AioConnection(sock, self._loop)
+            await self._loop.create_connection(lambda: connection, sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+        return connection
+
+    async def _dial(self, address: Address, deadline: float) -> socket.socket:
+        candidates = candidates_now(address)
+        if candidates is None:
+            host, port = address.endpoint
+            found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            candidates = candidates_from(found)
+        failure: OSError | None = None
+        for number, candidate in enumerate(candidates):
+            share = share_of(deadline - self._loop.time(), len(candidates) - number)
+            try:
+                async with asyncio.timeout(None if share == _INFINITE else share):
+                    return await self._dial_one(candidate)
+            except TimeoutError as exc:
+                failure = failure or exc
+            except OSError as exc:
+                failure = exc
+        if failure is None or (isinstance(failure, TimeoutError) and failure.errno is None):
+            raise DeadlineExceededError
+        raise failure
+
+    async def _dial_one(self, candidate: Candidate) -> socket.socket:
+        sock = new_socket(candidate)
+        try:
+            sock.setblocking(False)
+            await self._loop.sock_connect(sock, candidate[3])
+        except BaseException:
+            sock.close()
+            raise
+        return sock

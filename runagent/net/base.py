@@ -1,0 +1,181 @@
+"""The seam between the pumps and what carries the bytes: one network for each concurrency style."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from runagent.call import Route
+from runagent.net.address import Origin
+from runagent.net.proxy import Proxy
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = [
+    "Address",
+    "AsyncConnection",
+    "AsyncNetwork",
+    "Connection",
+    "DeadlineExceededError",
+    "Network",
+    "fork_generation",
+]
+
+
+class DeadlineExceededError(Exception):
+    """A deadline passed. Not the builtin TimeoutError: a socket raises that one for reasons of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """All that tells one kind of connection from another; connections are kept and reused by it.
+
+    Attributes:
+        origin: Where the agent is.
+        proxy: The proxy on the way, if any.
+        tunnel: The proxy passes the bytes through untouched (CONNECT); always so for TLS.
+        ssl_context: What checks certificates, for an ``https`` origin.
+    """
+
+    origin: Origin
+    proxy: Proxy | None = None
+    tunnel: bool = False
+    ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
+
+    @property
+    def endpoint(self) -> tuple[str, int]:
+        """Host and port of the first TCP connection."""
+        via = self.origin if self.proxy is None else self.proxy
+        return via.host, via.port
+
+    @property
+    def route(self) -> Route:
+        """What a session has to know of the way."""
+        return Route(self.origin, None if self.tunnel else self.proxy)
+
+    def __str__(self) -> str:
+        return f"{self.origin}" if self.proxy is None else f"{self.origin} through the proxy {self.proxy}"
+
+
+class Connection(Protocol):
+    """A byte stream. All deadlines are in the seconds of ``Network.now``."""
+
+    def send(self, data: bytes, deadline: float) -> None:
+        """Send all of ``data``.
+
+        Raises:
+            DeadlineExceededError: It could not be sent in time; how much left is unknown.
+            OSError: The connection is broken. What the peer said before can still be received.
+        """
+
+    def receive(self, max_bytes: int, deadline: float) -> bytes:
+        """Return the next bytes, b"" at the end. A deadline that is over still gives what is there.
+
+        Raises:
+            DeadlineExceededError: Nothing came in time; nothing is lost.
+            OSError: The connection is broken, and all that arrived has been returned.
+        """
+
+    def poll(self, max_bytes: int) -> bytes | None:
+        """Return what is there without waiting: bytes, b"" at the end or when broken, None for nothing yet."""
+
+    def close_write(self) -> None:
+        """Say that nothing more will be sent (FIN); receiving goes on."""
+
+    def interrupt(self) -> None:
+        """Wake a ``receive`` in another thread; the connection is broken from then on."""
+
+    def abort(self, farewell: bytes = b"") -> None:
+        """Close at once: no draining, no TLS goodbye. ``farewell`` is sent if that needs no waiting."""
+
+
+class Network(Protocol):
+    """Connections and time, for synchronous code."""
+
+    def connect(self, address: Address, deadline: float) -> Connection:
+        """Open a connection, through the proxy's tunnel and with TLS where the address says so.
+
+        Raises:
+            DeadlineExceededError: Not in time.
+            NetworkError: Not at all.
+        """
+
+    def now(self) -> float:
+        """Return monotonic seconds."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class AsyncConnection(Protocol):
+    """`Connection` for asyncio and trio.
+
+    A cancelled ``receive`` loses nothing. A cancelled ``send`` leaves the connection good for nothing but ``abort``.
+    """
+
+    async def send(self, data: bytes, deadline: float) -> None:
+        """See `Connection.send`."""
+
+    async def receive(self, max_bytes: int, deadline: float) -> bytes:
+        """See `Connection.receive`."""
+
+    def poll(self, max_bytes: int) -> bytes | None:
+        """See `Connection.poll`."""
+
+    def close_write(self) -> None:
+        """See `Connection.close_write`."""
+
+    def abort(self, farewell: bytes = b"") -> None:
+        """See `Connection.abort`; callable from any thread, also once the loop has ended."""
+
+
+class AsyncNetwork(Protocol):
+    """`Network` for asyncio and trio; belongs to one running event loop."""
+
+    async def connect(self, address: Address, deadline: float) -> AsyncConnection:
+        """See `Network.connect`; when cancelled, nothing is left open."""
+
+    def now(self) -> float:
+        """See `Network.now`."""
+
+    async def sleep(self, seconds: float) -> None:
+        """See `Network.sleep`."""
+
+    async def checkpoint(self) -> None:
+        """Let others run, and notice a cancellation."""
+
+
+class Forgettable(Protocol):
+    """What holds a file descriptor that a fork's child must drop."""
+
+    def forget(self) -> None:
+        """Close the descriptor and nothing else: the connection goes on in the parent."""
+
+
+_descriptors: weakref.WeakSet[Forgettable] = weakref.WeakSet()
+_generation = 0
+
+
+def track_descriptor(holder: Forgettable) -> None:
+    """Have ``holder`` forget its descriptor in every child that is forked from now on."""
+    _descriptors.add(holder)
+
+
+def fork_generation() -> int:
+    """Return how many forks lie between the first process and this one."""
+    return _generation
+
+
+def _after_fork_in_child() -> None:
+    global _generation
+    _generation += 1
+    for holder in list(_descriptors):
+        holder.forget()
+    _descriptors.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

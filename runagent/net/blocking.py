@@ -1,0 +1,174 @@
+"""The network of synchronous code: one blocking socket a connection, one timeout re-armed only when it must shrink."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import time
+
+from runagent.net.base import Address, DeadlineExceededError, track_descriptor
+from runagent.net.faults import connect_error
+from runagent.net.resolve import Candidate, candidates_from, candidates_now, new_socket, share_of
+from runagent.net.tls import server_name
+from runagent.net.tunnel import Tunnel
+
+__all__ = ["BlockingConnection", "BlockingNetwork"]
+
+_READ_BYTES = 64 * 1024
+_SLACK = 0.05  # a timeout may fire this share late: re-arming it for every read would cost a system call each
+
+
+class BlockingConnection:
+    """A socket, plain or TLS."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._armed: float | None = None  # what settimeout holds; None before the first wait
+        track_descriptor(self)
+
+    def start_tls(self, context: ssl.SSLContext, hostname: str, deadline: float) -> None:
+        """Wrap the socket; see `Network.connect` for what it raises."""
+        self._sock.settimeout(max(deadline - time.monotonic(), 0.001))
+        self._armed = None
+        try:
+            self._sock = context.wrap_socket(self._sock, server_hostname=hostname, suppress_ragged_eofs=True)
+        except TimeoutError as exc:
+            raise DeadlineExceededError from exc
+
+    def send(self, data: bytes, deadline: float) -> None:
+        """See `Connection.send`."""
+        view = memoryview(data)
+        while view:
+            self._arm(deadline - time.monotonic(), deadline)
+            try:
+                view = view[self._sock.send(view) :]
+            except TimeoutError as exc:
+                self._check(exc, deadline)
+
+    def receive(self, max_bytes: int, deadline: float) -> bytes:
+        """See `Connection.receive`."""
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                data = self.poll(max_bytes)
+                if data is None:
+                    raise DeadlineExceededError
+                return data
+            self._arm(left, deadline)
+            try:
+                return self._sock.recv(max_bytes)
+            except TimeoutError as exc:
+                self._check(exc, deadline)
+
+    def poll(self, max_bytes: int) -> bytes | None:
+        """See `Connection.poll`."""
+        self._sock.settimeout(0)
+        self._armed = None
+        try:
+            return self._sock.recv(max_bytes)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return None
+        except OSError:
+            return b""
+
+    def close_write(self) -> None:
+        """See `Connection.close_write`; TLS has no half-close."""
+        if not isinstance(self._sock, ssl.SSLSocket):
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_WR)
+
+    def interrupt(self) -> None:
+        """See `Connection.interrupt`; the descriptor stays, because the other thread may be using it."""
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+
+    def abort(self, farewell: bytes = b"") -> None:
+        """See `Connection.abort`."""
+        if farewell and self._sock.fileno() >= 0:
+            self._sock.settimeout(0)
+            with contextlib.suppress(OSError):
+                self._sock.send(farewell)
+        self._sock.close()
+
+    def forget(self) -> None:
+        """Drop a descriptor that belongs to the parent process; see `track_descriptor`."""
+        with contextlib.suppress(OSError):
+            socket.close(self._sock.detach())
+
+    def _arm(self, left: float, deadline: float) -> None:
+        if self._armed is None or self._armed > left * (1 + _SLACK):
+            wait = None if deadline == float("inf") else max(left, 0.0001)
+            self._sock.settimeout(wait)
+            self._armed = float("inf") if wait is None else wait
+
+    def _check(self, exc: TimeoutError, deadline: float) -> None:
+        """Tell our own timeout, which may have been armed for a nearer deadline, from one of the network's."""
+        if exc.errno is not None:
+            raise exc
+        if time.monotonic() >= deadline:
+            raise DeadlineExceededError from None
+        self._armed = None
+
+
+class BlockingNetwork:
+    """Connections and time, for synchronous code; shared by threads."""
+
+    def connect(self, address: Address, deadline: float) -> BlockingConnection:
+        """See `Network.connect`."""
+        try:
+            connection = BlockingConnection(self._dial(address, deadline))
+            try:
+                self._secure(connection, address, deadline)
+            except BaseException:
+                connection.abort()
+                raise
+        except OSError as exc:
+            raise connect_error(exc, address) from exc
+        return connection
+
+    def now(self) -> float:
+        """See `Network.now`."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """See `Network.sleep`."""
+        time.sleep(seconds)
+
+    def _dial(self, address: Address, deadline: float) -> socket.socket:
+        candidates = candidates_now(address)
+        if candidates is None:
+            host, port = address.endpoint
+            candidates = candidates_from(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        failure: OSError | None = None
+        for number, candidate in enumerate(candidates):
+            try:
+                return self._dial_one(candidate, share_of(deadline - time.monotonic(), len(candidates) - number))
+            except TimeoutError as exc:
+                failure = failure or exc
+            except OSError as exc:
+                failure = exc
+        if failure is None or (isinstance(failure, TimeoutError) and failure.errno is None):
+            raise DeadlineExceededError
+        raise failure
+
+    def _dial_one(self, candidate: Candidate, seconds: float) -> socket.socket:
+        sock = new_socket(candidate)
+        try:
+            sock.settimeout(max(seconds, 0.001) if seconds != float("inf") else None)
+            sock.connect(candidate[3])
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _secure(self, connection: BlockingConnection, address: Address, deadline: float) -> None:
+        """Open the proxy's tunnel and begin TLS, as far as the address wants them."""
+        if address.proxy is not None and address.tunnel:
+            tunnel = Tunnel(address)
+            connection.send(tunnel.request, deadline)
+            while not tunnel.open:
+                tunnel.feed(connection.receive(_READ_BYTES, deadline))
+        if address.origin.secure:
+            assert address.ssl_context is not None
+            connection.start_tls(address.ssl_context, server_name(address.origin), deadline)

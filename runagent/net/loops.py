@@ -1,0 +1,94 @@
+"""Event loops: which one is running, its network, and the end of all its connections when it ends."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import sniffio
+
+from runagent.errors import ConfigurationError
+from runagent.net.base import AsyncConnection, AsyncNetwork
+from runagent.net.pool import Pool
+
+__all__ = ["EventLoop", "current_loop"]
+
+_loops: dict[Any, EventLoop] = {}
+
+
+class EventLoop:
+    """What this process has open in one running event loop.
+
+    Attributes:
+        network: The loop's network.
+    """
+
+    def __init__(self, network: AsyncNetwork) -> None:
+        self.network = network
+        self._pools: weakref.WeakSet[Pool[AsyncConnection]] = weakref.WeakSet()
+        self._guard: AsyncGenerator[None] | None = None
+
+    def new_pool(self) -> Pool[AsyncConnection]:
+        """Make a pool that ends with the loop."""
+        pool: Pool[AsyncConnection] = Pool(self.network.now)
+        self._pools.add(pool)
+        return pool
+
+    async def guard(self, key: Any) -> None:
+        """Have the loop's own shutdown of asynchronous generators close the connections.
+
+        It is the one moment at which asyncio, uvloop and trio alike still run and tell a library
+        that they are about to end. The generator is held by the process, not by a client: trio
+        warns of generators that are collected early.
+        """
+        self._guard = self._until_the_end(key)
+        await anext(self._guard)
+
+    async def _until_the_end(self, key: Any) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            _loops.pop(key, None)
+            for pool in list(self._pools):
+                pool.close(active=True)
+
+
+async def current_loop() -> EventLoop:
+    """Return what belongs to the running event loop.
+
+    Raises:
+        ConfigurationError: It is neither asyncio's nor trio's.
+    """
+    library = sniffio.current_async_library()
+    key, network_type = _asyncio() if library == "asyncio" else _trio(library)
+    loop = _loops.get(key)
+    if loop is None:
+        _forget_closed_loops()
+        loop = _loops[key] = EventLoop(network_type())
+        await loop.guard(key)
+    return loop
+
+
+def _asyncio() -> tuple[Any, Any]:
+    import asyncio
+
+    from runagent.net.aio import AioNetwork
+
+    return asyncio.get_running_loop(), AioNetwork
+
+
+def _trio(library: str) -> tuple[Any, Any]:
+    if library != "trio":
+        raise ConfigurationError(f"the asynchronous client runs on asyncio and trio, not on {library}")
+    import trio
+
+    from runagent.net.trio import TrioNetwork
+
+    return trio.lowlevel.current_trio_token(), TrioNetwork
+
+
+def _forget_closed_loops() -> None:
+    """Drop loops that were closed without shutting down their generators."""
+    for key in [k for k in _loops if getattr(k, "is_closed", bool)()]:
+        del _loops[key]

@@ -1,0 +1,46 @@
+"""Which socket addresses a host name stands for, and what a socket of ours looks like."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from runagent.net.address import numeric_address
+from runagent.net.base import Address
+
+__all__ = ["Candidate", "candidates_now", "new_socket", "share_of"]
+
+Candidate = tuple[int, int, int, Any]  # family, type, protocol, socket address
+
+
+def candidates_now(address: Address) -> list[Candidate] | None:
+    """Return the addresses that need no look-up in the network (numbers, localhost, Unix sockets), else None.
+
+    A look-up costs the asynchronous styles a thread; these answer from the machine's own files.
+    """
+    unix_path = address.origin.unix_path
+    if unix_path is not None:
+        return [(socket.AF_UNIX, socket.SOCK_STREAM, 0, unix_path)]
+    host, port = address.endpoint
+    if numeric_address(host) is None and host.rstrip(".") != "localhost":
+        return None
+    return candidates_from(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+
+
+def candidates_from(found: list[Any]) -> list[Candidate]:
+    """Drop the canonical names from an answer of ``getaddrinfo``."""
+    return [(family, kind, protocol, sockaddr) for family, kind, protocol, _, sockaddr in found]
+
+
+def new_socket(candidate: Candidate) -> socket.socket:
+    """Make a socket that sends small writes at once."""
+    family, kind, protocol, _ = candidate
+    sock = socket.socket(family, kind, protocol)
+    if family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def share_of(left: float, candidates: int) -> float:
+    """Return the seconds that the next address gets, so that a dead one leaves time for the others."""
+    return max(left / candidates, 0.0)

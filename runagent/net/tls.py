@@ -1,0 +1,85 @@
+"""TLS: whom to trust, and the encryption itself as a layer without I/O."""
+
+from __future__ import annotations
+
+import functools
+import ssl
+
+from runagent.net.address import Origin
+
+__all__ = ["TLSLayer", "default_context", "server_name"]
+
+_RECORD_BYTES = 16 * 1024
+
+
+@functools.lru_cache(maxsize=8)
+def default_context(client_cert: tuple[str, ...] = ()) -> ssl.SSLContext:
+    """Return a context with the system's trust store, shared by the process.
+
+    Args:
+        client_cert: Arguments of ``load_cert_chain``: certificate file, key file, password.
+    """
+    import truststore  # takes its time to import, and plain http needs none of it
+
+    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if client_cert:
+        context.load_cert_chain(*client_cert)
+    return context
+
+
+def server_name(origin: Origin) -> str:
+    """Return the name that the certificate must bear."""
+    return origin.host.partition("%")[0].rstrip(".")
+
+
+class TLSLayer:
+    """One TLS connection: ciphertext in, plaintext out, and the reverse."""
+
+    def __init__(self, context: ssl.SSLContext, server_hostname: str) -> None:
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
+
+    def handshake(self) -> bool:
+        """Take the handshake as far as it goes; True once it is done.
+
+        Raises:
+            ssl.SSLError: The peer is not whom we asked for, or does not speak TLS.
+        """
+        try:
+            self._object.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
+
+    def feed(self, ciphertext: bytes) -> None:
+        """Take what the peer sent; b"" is the end of the connection."""
+        if ciphertext:
+            self._incoming.write(ciphertext)
+        else:
+            self._incoming.write_eof()
+
+    def read(self, max_bytes: int) -> bytes | None:
+        """Return plaintext, b"" at the end, None where more ciphertext is needed.
+
+        An end without ``close_notify`` is an end like any other: the protocols above have their own end markers.
+
+        Raises:
+            ssl.SSLError: What came is not intact.
+        """
+        try:
+            return self._object.read(max_bytes)
+        except ssl.SSLWantReadError:
+            return None
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return b""
+
+    def encrypt(self, plaintext: bytes) -> None:
+        """Turn plaintext into ciphertext for ``data_to_send``."""
+        view = memoryview(plaintext)
+        while view:
+            view = view[self._object.write(view[:_RECORD_BYTES]) :]
+
+    def data_to_send(self) -> bytes:
+        """Take the ciphertext that is to be sent now."""
+        return self._outgoing.read()

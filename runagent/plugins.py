@@ -1,0 +1,191 @@
+"""The registry of transports: names without imports, and one import on first use."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import re
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from runagent import hookspecs
+from runagent._version import __version__
+from runagent.errors import ConfigurationError, PluginError
+from runagent.transports.base import Transport
+
+__all__ = ["BUILT_IN", "TransportInfo", "TransportRegistry", "create_plugin_manager", "default_registry"]
+
+GROUP = "runagent.transports"
+BUILT_IN: Mapping[str, str] = {
+    "chunked": "runagent.transports.chunked",
+    "sse": "runagent.transports.sse",
+    "websocket": "runagent.transports.websocket",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TransportInfo:
+    """What is known of a transport without importing it.
+
+    Attributes:
+        name: The word in the configuration that chooses it.
+        distribution: The installed distribution that brings it.
+        version: That distribution's version.
+        target: The module, or the object in it, that registers the transport.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    target: str
+
+    @property
+    def qualified_name(self) -> str:
+        """``distribution:name``, which tells two transports of one name apart."""
+        return f"{self.distribution}:{self.name}"
+
+
+def create_plugin_manager(register: hookspecs.RegisterTransport) -> pluggy.PluginManager:
+    """Make a manager that knows our hooks and hands ``register`` to every plugin that comes."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.hook.runagent_register_transports.call_historic(kwargs={"register": register})
+    return manager
+
+
+class TransportRegistry:
+    """Finds transports by name. Safe for threads; each plugin is imported once, on first use."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+        self._lock = threading.RLock()
+        self._transports: dict[str, Transport] = {}
+        self._offered: dict[str, Transport] = {}
+        self._manager = create_plugin_manager(self.register)
+
+    def register(self, transport: Transport) -> None:
+        """Take a transport that a plugin, or the program itself, offers.
+
+        Raises:
+            ConfigurationError: It is none, or its name is taken.
+        """
+        name = getattr(transport, "name", None)
+        if not isinstance(name, str) or not callable(getattr(transport, "open", None)):
+            raise ConfigurationError(f"{transport!r} is not a transport: it needs a name and an open method")
+        with self._lock:
+            if self._offered.setdefault(name, transport) is not transport:
+                raise ConfigurationError(f"there is another transport named {name!r} already")
+
+    def get(self, name: str) -> Transport:
+        """Return the transport of a name, importing its plugin if need be.
+
+        Args:
+            name: A transport's name, or ``distribution:name`` where several have it.
+
+        Raises:
+            ConfigurationError: No transport, or more than one, has this name; the message lists them.
+            PluginError: The plugin that brings it does not work.
+        """
+        with self._lock:
+            transport = self._transports.get(name)
+            if transport is None:
+                transport = self._transports[name] = self._load(name)
+            return transport
+
+    def check(self, names: Iterable[str]) -> None:
+        """Check that every name has a transport, without importing one.
+
+        Raises:
+            ConfigurationError: As for `get`.
+        """
+        for name in names:
+            if name not in BUILT_IN and name not in self._transports and name not in self._offered:
+                self._find(name)
+
+    def installed(self) -> list[TransportInfo]:
+        """List what is installed, by name, without importing any of it."""
+        ours = [TransportInfo(name, "runagent", __version__, target) for name, target in BUILT_IN.items()]
+        return sorted([*ours, *(_info(e) for e in self._entry_points())], key=lambda t: (t.name, t.distribution))
+
+    def _load(self, name: str) -> Transport:
+        if name not in self._offered:
+            if name in BUILT_IN:
+                self._manager.register(importlib.import_module(BUILT_IN[name]), name)
+            else:
+                self._import(name, self._find(name))
+        plain = name.rpartition(":")[2]
+        if plain not in self._offered:
+            raise PluginError(f"the plugin for the transport {name!r} was loaded, but offers no such transport", plugin=name)
+        return self._offered[plain]
+
+    def _import(self, name: str, entry: EntryPoint) -> None:
+        info = _info(entry)
+        try:
+            plugin = entry.load()
+            self._manager.register(plugin, info.qualified_name)
+            self._manager.check_pending()
+        except Exception as exc:  # whatever a third party's import may raise
+            raise PluginError(
+                f"the transport {name!r} of {info.distribution} {info.version} cannot be loaded: {exc!r}",
+                plugin=info.qualified_name,
+            ) from exc
+
+    def _find(self, name: str) -> EntryPoint:
+        distribution, _, plain = name.rpartition(":")
+        found = [e for e in self._entry_points() if e.name == plain]
+        if distribution:
+            found = [e for e in found if _info(e).distribution == _normal(distribution)]
+        if not found:
+            raise self._unknown(name)
+        if len(found) > 1:
+            names = " or ".join(repr(_info(e).qualified_name) for e in found)
+            raise ConfigurationError(f"several installed distributions bring a transport {name!r}; choose {names}")
+        return found[0]
+
+    def _unknown(self, name: str) -> ConfigurationError:
+        known = sorted({*BUILT_IN, *self._offered, *(e.name for e in self._entry_points())})
+        near = difflib.get_close_matches(name, [*known, "auto"], n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+        return ConfigurationError(f"unknown transport {name!r}; {hint}", code="UNKNOWN_TRANSPORT")
+
+    def _entry_points(self) -> list[EntryPoint]:
+        """Return the entry points of third parties; one installed twice (editable and not) counts once."""
+        disabled = {_normal(n) for n in self._environ.get("RUNAGENT_DISABLE_PLUGINS", "").split(",") if n.strip()}
+        if "all" in disabled:
+            return []
+        unique: dict[tuple[str, str, str], EntryPoint] = {}
+        for entry in entry_points(group=GROUP):
+            info = _info(entry)
+            if info.name not in BUILT_IN and not disabled & {_normal(info.name), info.distribution}:
+                unique.setdefault((info.distribution, info.name, info.target), entry)
+        return list(unique.values())
+
+
+def _info(entry: EntryPoint) -> TransportInfo:
+    distribution: Any = entry.dist
+    name, version = (distribution.name, distribution.version) if distribution else ("unknown", "0")
+    return TransportInfo(entry.name, _normal(name), version, entry.value)
+
+
+def _normal(name: str) -> str:
+    """Normalise a distribution's name (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+_default: TransportRegistry | None = None
+_default_lock = threading.Lock()
+
+
+def default_registry() -> TransportRegistry:
+    """Return the registry that all clients of the process share."""
+    global _default
+    with _default_lock:
+        if _default is None:
+            _default = TransportRegistry()
+        return _default

@@ -1,0 +1,396 @@
+"""One run from its first attempt to its verdict, without I/O.
+
+The two pumps in ``stream`` move bytes; what they mean, what comes next and how it ends is decided
+here, once for every concurrency style.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from runagent.call import AgentCall, ResumePoint
+from runagent.config import Timeouts
+from runagent.errors import (
+    AgentError,
+    NetworkError,
+    Phase,
+    RunAgentError,
+    RunTimeoutError,
+    StreamError,
+    StreamTruncatedError,
+)
+from runagent.events import Chunk, Completed, Event
+from runagent.net.base import Address, fork_generation
+from runagent.policy import Deadlines, RetryPolicy
+from runagent.report import Attempt, RunReport
+from runagent.transports.base import Session, Transport, Wants
+
+__all__ = ["Run", "RunSpec", "Step", "Verdicts"]
+
+_logger = logging.getLogger("runagent.run")
+
+_VERDICT_SECONDS = 300.0
+_FAREWELL_SECONDS = 1.0
+
+
+class Step(enum.Enum):
+    """What the pump has to do next."""
+
+    CONNECT = "connect"
+    READ = "read"
+    CLOSE_WRITE = "close_write"
+    BACK_OFF = "back_off"
+    END = "end"
+
+
+class Verdicts:
+    """Which origins have proven not to speak a transport; kept for five minutes."""
+
+    def __init__(self) -> None:
+        self._until: dict[tuple[str, str], float] = {}
+
+    def add(self, origin: str, transport: str, now: float) -> None:
+        """Note a proof."""
+        self._until[origin, transport] = now + _VERDICT_SECONDS
+
+    def choose(self, origin: str, transports: Sequence[str], now: float) -> list[str]:
+        """Return the transports to try, in order: those without a verdict, or all where none is left."""
+        return [t for t in transports if self._until.get((origin, t), 0.0) <= now] or list(transports)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """What a client wants of one run.
+
+    Attributes:
+        call: What is asked; key, idempotency key and time are filled in for each attempt.
+        transports: Names, in order of preference.
+        find: Gives the transport of a name; raises where there is none.
+        address: Gives the address, through a tunnel if the transport wants one.
+        api_key: Gives the key, asked again for each attempt.
+        clock: Seconds since the epoch.
+        policy: What is tried again.
+        timeouts: The limits.
+        verdicts: What earlier runs have learnt.
+    """
+
+    call: AgentCall
+    transports: Sequence[str]
+    find: Callable[[str], Transport]
+    address: Callable[[bool], Address]
+    api_key: Callable[[], str | None]
+    clock: Callable[[], float]
+    policy: RetryPolicy
+    timeouts: Timeouts
+    verdicts: Verdicts
+
+
+class Run:
+    """The state of one run.
+
+    Attributes:
+        step: What the pump has to do next.
+        session: The session of the current attempt.
+        error: Why the run ended badly, once ``step`` is END.
+        report: What the run has come to so far.
+        address: Where the current attempt goes.
+        delay: Seconds to wait, while ``step`` is BACK_OFF.
+    """
+
+    def __init__(self, spec: RunSpec) -> None:
+        self.step = Step.CONNECT
+        self.error: RunAgentError | None = None
+        self.report = RunReport()
+        self.delay = 0.0
+        self.generation = fork_generation()
+        self._spec = spec
+        self._events: list[Event] = []
+        self._session: Session | None = None
+        self._deadlines: Deadlines | None = None
+        self._started_at = self._attempt_at = 0.0
+        self._names: list[str] = []
+        self._resume: ResumePoint | None = None
+        self._key = str(uuid.uuid4())
+        self._failures = 0
+        self._begun = False  # a chunk has come, in this or an earlier attempt
+        self._progressed = False  # a chunk has come in this attempt
+        self._last_error: RunAgentError | None = None
+        self._attempt = Attempt("")
+        self._heard = False  # a byte has come in this attempt
+        self._connected = False
+        self._send_error: OSError | None = None
+        self._send_late = self._write_closed = False
+        self.address = Address(spec.call.base.origin)
+
+    # For the pump
+
+    @property
+    def has_events(self) -> bool:
+        """Whether there is something to hand out."""
+        return bool(self._events)
+
+    def take_events(self) -> list[Event]:
+        """Take what there is to hand out."""
+        events, self._events = self._events, []
+        return events
+
+    @property
+    def session(self) -> Session:
+        """The session of the current attempt."""
+        assert self._session is not None
+        return self._session
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """The limits, once the first attempt has begun."""
+        assert self._deadlines is not None
+        return self._deadlines
+
+    def begin_attempt(self, now: float) -> Address:
+        """Open a session, unless the last one only wants another connection; say where to connect.
+
+        Raises:
+            RunAgentError: The call cannot be made; the run is over.
+        """
+        self.step = Step.END
+        address = self._begin_attempt(now)
+        self.step = Step.CONNECT
+        return address
+
+    def _begin_attempt(self, now: float) -> Address:
+        if self._deadlines is None:
+            self._started_at = now
+            self._deadlines = Deadlines(self._spec.timeouts, now)
+            origin = str(self._spec.call.base.origin)
+            self._names = self._spec.verdicts.choose(origin, self._spec.transports, now)
+        transport = self._spec.find(self._names[0])
+        address = self._spec.address(transport.tunnels)
+        if self._session is None or self._session.wants is not Wants.RECONNECT:
+            self._session = transport.open(self._prepared_call(), address.route, self._resume)
+            self._attempt = Attempt(self._names[0])
+            self.report.attempts.append(self._attempt)
+        self.report.transport = self._names[0]
+        self._attempt_at = now
+        self._heard = self._connected = self._progressed = False
+        self._send_error = None
+        self._send_late = self._write_closed = False
+        self.address = address
+        return address
+
+    def connected(self, now: float, *, reused: bool) -> None:
+        """Note that the connection stands."""
+        self._connected = True
+        self._attempt.reused = reused
+        self._attempt.connect_seconds = None if reused else now - self._attempt_at
+        self.report.connect_seconds = self._attempt.connect_seconds
+        self.deadlines.begin_attempt()
+        self.step = Step.READ
+
+    @property
+    def measured(self) -> bool:
+        """Whether `received` wants to know when a read ended, or only when it began."""
+        return self.report.first_chunk_seconds is None or self.deadlines.measured
+
+    def read_deadline(self, now: float) -> float:
+        """Return the deadline of a read that begins now."""
+        return now if self._send_late else self.deadlines.read(now)
+
+    def send_deadline(self, now: float) -> float:
+        """Return the deadline of a send that begins now; a farewell gets little time."""
+        return self.deadlines.read(now) if self.step is Step.READ else now + _FAREWELL_SECONDS
+
+    def data_to_send(self) -> bytes:
+        """Take what is to be sent on the connection at hand."""
+        session = self.session
+        return b"" if session.wants is Wants.RECONNECT else session.data_to_send()
+
+    def farewell(self) -> bytes:
+        """Return what the protocol says to a peer that is left early."""
+        self.session.close()
+        return self.session.data_to_send()
+
+    @property
+    def keeps_connection(self) -> bool:
+        """Whether the connection may serve other runs now that this one is over."""
+        over = self.step is Step.END and self.error is None
+        return over and self.session.error is None and self.session.keeps_connection
+
+    def received(self, data: bytes, start: float, end: float) -> None:
+        """Take bytes from the connection, b"" for its end, and the times between which they were waited for."""
+        session = self.session
+        if data:
+            self._heard = True
+            self.report.bytes_received += len(data)
+            events = session.receive_data(data)
+        else:
+            events = session.receive_eof()
+        self.deadlines.received(end - start, events=bool(events))
+        if events:
+            self._note(events)
+            if self.report.first_chunk_seconds is None and self.report.chunks:
+                self.report.first_chunk_seconds = end - self._started_at
+        self._follow(session)
+
+    def lost(self, exc: OSError) -> None:
+        """Note that the connection broke: all that had arrived has been received."""
+        session = self.session
+        events = session.receive_eof()
+        # An end that only the connection's end could tell is none where the connection broke.
+        proven = [e for e in events if not (isinstance(e, Completed) and not e.proven)]
+        self._note(proven)
+        if session.error is None and len(proven) == len(events):
+            self._follow(session)
+        elif isinstance(session.error, AgentError):
+            self._failed(session.error)
+        else:
+            self._failed(self._broken(exc))
+
+    def send_failed(self, exc: OSError | None) -> None:
+        """Note that sending failed, or with None that it took too long.
+
+        It is never the verdict: the peer may have said why, and is read first.
+        """
+        self._send_error = exc or self._send_error
+        self._send_late = self._send_late or exc is None
+
+    def write_closed(self) -> None:
+        """Note that our side has said that it sends nothing more."""
+        self._write_closed = True
+        self.step = Step.READ
+
+    def connect_failed(self, exc: NetworkError) -> None:
+        """Note that no connection could be opened."""
+        self._failed(exc)
+
+    def timed_out(self, now: float, waited: float) -> None:
+        """Note that a deadline has passed."""
+        if not self._connected:
+            phase: Phase = "total" if now >= self.deadlines.total else "connect"
+            self._failed(self.deadlines.error(phase, begun=self._begun))
+            return
+        if self._send_error is not None:
+            self.lost(self._send_error)
+            return
+        self.deadlines.waited(waited)
+        self._failed(self.deadlines.error(self.deadlines.phase(now), begun=self._begun))
+
+    def finished(self, now: float) -> None:
+        """Note the time of the end."""
+        if self.report.total_seconds is None and self._deadlines is not None:
+            self.report.total_seconds = now - self._started_at
+
+    def abandon(self) -> None:
+        """End the run because its reader has left it."""
+        self.step = Step.END
+        self._events = []
+
+    # What follows from what
+
+    def _prepared_call(self) -> AgentCall:
+        spec = self._spec
+        return replace(
+            spec.call, api_key=spec.api_key(), idempotency_key=self._key, opened_at=spec.clock()
+        )
+
+    def _note(self, events: list[Event]) -> None:
+        chunks = [type(e) for e in events].count(Chunk)
+        if chunks:
+            self.report.chunks += chunks
+            self._begun = self._progressed = True
+            self._failures = 0
+        self._events += events
+
+    def _follow(self, session: Session) -> None:
+        """Do what the session wants next."""
+        wants = session.wants
+        if session.error is not None:
+            self._failed(session.error)
+        elif wants is Wants.DONE:
+            self.step = Step.END
+            self._account(session)
+        elif wants is Wants.RECONNECT:
+            self.step = Step.CONNECT
+        else:
+            half_close = wants is Wants.CLOSE_WRITE and not self._write_closed
+            self.step = Step.CLOSE_WRITE if half_close else Step.READ
+
+    def _account(self, session: Session) -> None:
+        report = self.report
+        report.status = session.status if session.status is not None else report.status
+        report.request_id = session.request_id or report.request_id
+        for kind, count in session.ignored.items():
+            report.ignored[kind] = report.ignored.get(kind, 0) + count
+
+    def _broken(self, exc: OSError) -> RunAgentError:
+        why = exc.strerror or str(exc) or type(exc).__name__
+        if self._session is not None and self._session.answered:
+            error: RunAgentError = StreamTruncatedError(f"the connection broke in the middle of the answer: {why}")
+        else:
+            error = NetworkError(f"the connection broke before an answer came: {why}", code="RESET")
+        error.__cause__ = exc
+        return error
+
+    def _failed(self, error: RunAgentError) -> None:
+        """Decide whether there is another attempt: elsewhere, again, or from where the stream broke."""
+        error.__cause__ = error.__cause__ or self._send_error or self._last_error
+        session = self._session
+        if session is not None:
+            self._account(session)
+        self._attempt.error = f"{type(error).__name__}: {error}"
+        if self._try_elsewhere() or self._try_fresh(error) or self._try_again(error):
+            self._last_error = error
+            _logger.info(
+                "attempt %d over %s failed: %s", len(self.report.attempts), self._attempt.transport, self._attempt.error
+            )
+        else:
+            self.step = Step.END
+            self.error = self._final(error)
+
+    def _try_elsewhere(self) -> bool:
+        """Move on to the next transport, on proof that the peer does not speak this one."""
+        session = self._session
+        if session is None or self._begun or not session.unsupported or len(self._names) < 2:
+            return False
+        origin = str(self._spec.call.base.origin)
+        self._spec.verdicts.add(origin, self._names.pop(0), self._attempt_at)
+        self.step = Step.CONNECT
+        return True
+
+    def _try_fresh(self, error: RunAgentError) -> bool:
+        """A kept connection that died without a byte: the peer had closed it before it saw the request."""
+        if not self._attempt.reused or self._heard or isinstance(error, RunTimeoutError):
+            return False
+        self.step = Step.CONNECT
+        return True
+
+    def _try_again(self, error: RunAgentError) -> bool:
+        policy, session = self._spec.policy, self._session
+        may_retry = policy.may_retry(error, connected=self._connected)
+        if self._begun:
+            last = session.resume_point if session is not None and self._progressed else self._resume
+            point = policy.resume_from(error, last, may_retry=may_retry)
+            if point is None:
+                return False
+            self._resume, self._key = point, str(uuid.uuid4())
+        elif not may_retry:
+            return False
+        self._failures += 1
+        wait = policy.wait(self._failures, error, getattr(session, "retry_delay", None))
+        if wait is None or self._attempt_at + wait >= self.deadlines.total:
+            return False
+        self._attempt.waited_seconds = self.delay = wait
+        self.step = Step.BACK_OFF
+        return True
+
+    def _final(self, error: RunAgentError) -> RunAgentError:
+        """Tell the error what the run knows."""
+        error.request_id = error.request_id or self.report.request_id
+        if isinstance(error, StreamError):
+            error.chunks_received = self.report.chunks
+            point = getattr(self._session, "resume_point", None)
+            error.last_event_id = (point.last_event_id or None) if point is not None else None
+        return error

@@ -1,0 +1,103 @@
+"""Chunked HTTP: NDJSON, or plain text as it comes. The answer's content type decides."""
+
+from __future__ import annotations
+
+import codecs
+
+from runagent.call import AgentCall, ResumePoint, Route
+from runagent.errors import ProtocolError, StreamTruncatedError
+from runagent.events import Chunk, Completed, Event, Started
+from runagent.hookspecs import RegisterTransport, hookimpl
+from runagent.transports.base import Session
+from runagent.transports.http import HttpRequest
+from runagent.transports.invoke import InvokeSession
+from runagent.transports.stream import StreamSession, stream_body
+from runagent.wire.jsontext import quote
+from runagent.wire.ndjson import NDJSONDecoder, text_decoder
+
+__all__ = ["ChunkedSession", "ChunkedTransport"]
+
+_NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-lines"})
+
+
+class ChunkedSession(StreamSession):
+    """One streamed run over NDJSON or plain text."""
+
+    reads = "application/x-ndjson or text/plain"
+
+    _text: codecs.IncrementalDecoder | None = None
+    _started = False
+
+    def make_request(self) -> HttpRequest:
+        """Ask for NDJSON, or for plain text where the agent has nothing better."""
+        headers = self.call.request_headers(accept="application/x-ndjson, text/plain;q=0.5")
+        headers.append(("Content-Type", "application/json"))
+        path = self.call.path("/v1/agents/{agent_id}/stream", "stream_path")
+        return HttpRequest("POST", path, headers, stream_body(self.call, self.resume))
+
+    def open_body(self, content_type: str, charset: str) -> bool:
+        """Take NDJSON or plain text."""
+        self._lines = NDJSONDecoder(max_line_bytes=self.call.limits.max_event_bytes)
+        if content_type == "text/plain":
+            if self.resume is not None:
+                raise ProtocolError("the agent answered the rest of an NDJSON stream in plain text")
+            self._text = text_decoder(charset or "utf-8")
+            return True
+        return content_type in _NDJSON
+
+    def read_body(self, data: bytes) -> list[Event]:
+        """Decode the lines, or the text."""
+        if self._text is not None:
+            return self._text_events(self._text.decode(data))
+        events: list[Event] = []
+        self._take_lines(self._lines.feed(data), events)
+        self.settle_messages(self._lines.error)
+        return events
+
+    def end_body(self, proven: bool) -> list[Event]:
+        """End a text where HTTP ends it; NDJSON ends with ``done`` only, which may lack its line end."""
+        if self._text is not None:
+            events = self._text_events(self._text.decode(b"", True))
+            return [*events, Completed(proven=proven)]
+        events = []
+        self._take_lines(self._lines.close(), events)
+        if not self.messages.over:
+            raise StreamTruncatedError("the stream ended without a done message")
+        self.settle_messages(None)
+        return events
+
+    def _take_lines(self, values: list[object], events: list[Event]) -> None:
+        messages = self.messages
+        for value in values:
+            if not isinstance(value, dict):
+                messages.error = ProtocolError(f"a line of the stream is not an object: {quote(repr(value))}")
+            else:
+                messages.take(str(value.get("type")), value, events)
+            if messages.over:
+                break
+
+    def _text_events(self, text: str) -> list[Event]:
+        events: list[Event] = [Chunk(text)] if text else []
+        if events and not self._started:
+            self._started = True
+            events.insert(0, Started())
+        return events
+
+
+class ChunkedTransport:
+    """Chooses between a stream over chunked HTTP and a plain run."""
+
+    name = "chunked"
+    tunnels = False
+
+    def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:
+        """Begin a session."""
+        if call.mode == "invoke":
+            return InvokeSession(call, route, None)
+        return ChunkedSession(call, route, resume)
+
+
+@hookimpl
+def runagent_register_transports(register: RegisterTransport) -> None:
+    """Offer ``chunked``."""
+    register(ChunkedTransport())

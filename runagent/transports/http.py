@@ -1,0 +1,311 @@
+"""The session that most transports want: one HTTP/1.1 request, and events out of its answer's body."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+
+from runagent.call import AgentCall, ResumePoint, Route
+from runagent.errors import NetworkError, ProtocolError, RunAgentError, StreamTruncatedError
+from runagent.events import Event
+from runagent.transports.base import BaseSession, Wants
+from runagent.transports.refusals import UNSUPPORTED_STATUSES, error_from_answer, is_agent_error
+from runagent.wire.content_coding import ContentDecoder, content_decoder
+from runagent.wire.http1 import ResponseDecoder, encode_request
+from runagent.wire.jsontext import quote
+
+__all__ = ["HttpRequest", "HttpSession"]
+
+_NO_BODY = frozenset({204, 205, 304})
+
+
+class HttpRequest(msgspec.Struct, frozen=True):
+    """What to ask for.
+
+    Attributes:
+        method: The HTTP method.
+        target: Path and query, percent-encoded.
+        headers: Fields beyond those of framing and route.
+        body: The whole body; empty for none.
+    """
+
+    method: str
+    target: str
+    headers: list[tuple[str, str]]
+    body: bytes = b""
+
+
+class HttpSession(BaseSession):
+    """Send one request and turn the body of a good answer into events.
+
+    A subclass says what to request and how bytes become events; status, headers, framing,
+    content coding, redirects and errors are done here. The hooks may raise any
+    ``RunAgentError``; it becomes the session's ``error``.
+    """
+
+    def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
+        super().__init__()
+        self.call = call
+        self.route = route
+        self.resume = resume
+        self._redirects = 0
+        self._request = self.make_request()
+        self._ask()
+
+    # For subclasses
+
+    reads: ClassVar[str]  # the content types that open_body takes, for messages
+
+    def make_request(self) -> HttpRequest:
+        """Say what to ask for."""
+        raise NotImplementedError
+
+    def open_body(self, content_type: str, charset: str) -> bool:
+        """Prepare for the body of an answer of status 2xx; False where it is not of a kind read here.
+
+        Args:
+            content_type: The media type in lower case, without parameters; "" if there is none.
+            charset: The charset parameter; "" if there is none.
+        """
+        raise NotImplementedError
+
+    def read_body(self, data: bytes) -> list[Event]:
+        """Turn the body's next bytes into events; a fault behind good events goes to ``fail``."""
+        raise NotImplementedError
+
+    def end_body(self, proven: bool) -> list[Event]:
+        """Give the last events once the body has ended where HTTP says that it ends.
+
+        Args:
+            proven: False where only the end of the connection says so.
+
+        Raises:
+            StreamTruncatedError: The body ended before the agent was done.
+        """
+        raise NotImplementedError
+
+    def switch_protocols(self, answer: ResponseDecoder) -> list[Event]:
+        """Go on in another protocol after status 101; ``answer.rest`` holds its first bytes.
+
+        Raises:
+            ProtocolError: The switch was not asked for, or is not valid.
+        """
+        raise ProtocolError("the peer switched to another protocol, which nobody asked for")
+
+    def finish(self) -> None:
+        """Say that the agent is done; what may still come is ignored."""
+        self.wants = Wants.DONE
+
+    # For the pump
+
+    @property
+    def keeps_connection(self) -> bool:
+        """Whether the connection is, or with the last answer's formal end becomes, reusable."""
+        answer = self._answer
+        return answer.error is None and not answer.excess and (answer.keep_alive or not answer.complete)
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection may serve another call now."""
+        return self._answer.complete and self.keeps_connection
+
+    def receive_data(self, data: bytes) -> list[Event]:
+        """Take the next bytes of the connection and return the events that they complete."""
+        answer = self._answer
+        if answer.error:
+            return []
+        body = answer.feed(data)
+        if self.wants is not Wants.READ:
+            return []
+        try:
+            if not self._opened and answer.head_complete:
+                self._open()
+            if self._answer is not answer:
+                return []  # a redirect: what came was the old answer's
+            if answer.upgraded:
+                return self.switch_protocols(answer)
+            events = self._take(body) if body else []
+        except RunAgentError as exc:
+            self.fail(exc)
+            return []
+        return self._settle(events)
+
+    def receive_eof(self) -> list[Event]:
+        """Say that the connection has ended."""
+        try:
+            self._answer.close()
+        except RunAgentError as exc:
+            if self.wants is Wants.READ:
+                self._fail_at_eof(exc)
+            return []
+        return self._settle([]) if self.wants is Wants.READ else []
+
+    # How an answer is read
+
+    def _ask(self) -> None:
+        """Queue the request and be ready for a fresh answer to it."""
+        request, origin = self._request, self.route.origin
+        proxy = self.route.proxy
+        headers = [("Host", origin.netloc), *request.headers]
+        if proxy is not None and proxy.authorization:
+            headers.append(("Proxy-Authorization", proxy.authorization))
+        target = request.target if proxy is None else f"{origin}{request.target}"
+        self._outgoing.append(encode_request(request.method, target, headers, request.body))
+        self._answer = ResponseDecoder(self.call.limits)
+        self._coding: ContentDecoder | None = None
+        self._opened = False
+        self._reading = False  # an answer of status 2xx whose body gives events
+        self._error_body = b""
+
+    def _open(self) -> None:
+        """Decide by status and headers what the body is."""
+        answer = self._answer
+        self._opened = self.answered = True
+        self.status = answer.status
+        self.request_id = answer.headers.get("x-request-id", self.request_id)
+        self._coding = content_decoder(
+            answer.headers.get("content-encoding", ""), max_ratio=self.call.limits.max_decompression_ratio
+        )
+        if 300 <= answer.status < 400:
+            self._redirect(answer.headers.get("location", ""))
+        elif 200 <= answer.status < 300:
+            self._open_good()
+
+    def _open_good(self) -> None:
+        if self._answer.status in _NO_BODY:
+            raise ProtocolError(f"the agent answered with HTTP status {self._answer.status}, which has no body")
+        content_type, charset = _parse_content_type(self._answer.headers.get("content-type", ""))
+        self._reading = self.open_body(content_type, charset)
+
+    def _take(self, body: bytes) -> list[Event]:
+        if self._coding is None:
+            data = body
+        else:
+            data = self._coding.feed(body)
+        if self._reading:
+            events = self.read_body(data)
+            if self._coding is not None and self._coding.error:
+                self.fail(self._coding.error)
+            return events
+        room = self.call.limits.max_error_bytes - len(self._error_body)
+        self._error_body += data[:room]
+        return []
+
+    def _settle(self, events: list[Event]) -> list[Event]:
+        """See whether the answer, or the beginning of a refusal, is all there."""
+        if self.wants is not Wants.READ:
+            return events
+        if self._answer.error:
+            self._fail_at_eof(self._answer.error)
+        elif self._opened and not self._reading:
+            enough = 1 if self._answer.status < 300 else self.call.limits.max_error_bytes
+            if self._answer.complete or len(self._error_body) >= enough:
+                self._refuse()
+        elif self._answer.complete:
+            events += self._end()
+        return events
+
+    def _end(self) -> list[Event]:
+        try:
+            if self._coding is not None:
+                self._coding.close()
+            events = self.end_body(self._answer.proven)
+        except RunAgentError as exc:
+            self.fail(exc)
+            return []
+        if self.wants is Wants.READ:
+            self.finish()
+        return events
+
+    def _fail_at_eof(self, error: RunAgentError) -> None:
+        """A refusal whose body is cut short is still that refusal."""
+        if self._opened and not self._reading:
+            self._refuse()
+        elif isinstance(error, StreamTruncatedError) and not self._answer.began:
+            self.fail(NetworkError("the peer closed the connection without an answer"))
+        else:
+            self.fail(error)
+
+    def _refuse(self) -> None:
+        answer = self._answer
+        self.unsupported = self.proves_unsupported(answer.status, self._error_body)
+        if answer.status < 300:
+            found = answer.headers.get("content-type") or "of no stated type"
+            self.fail(
+                ProtocolError(
+                    f"expected {self.reads}, but the answer is {quote(found)}: {quote(self._error_body)}."
+                    " Check base_url and the transport"
+                )
+            )
+            return
+        self.fail(error_from_answer(answer.status, answer.headers, self._error_body, self.call.opened_at))
+
+    def proves_unsupported(self, status: int, body: bytes) -> bool:
+        """Whether a refusal proves that the peer does not speak this transport; an outage never does."""
+        return status in UNSUPPORTED_STATUSES or (status == 404 and not is_agent_error(body))
+
+    # Redirects (RFC 9110 §15.4): only those that keep method and body, and only at home
+
+    def _redirect(self, location: str) -> None:
+        origin = self.route.origin
+        fault = ""
+        target = ""
+        if self._answer.status not in (307, 308):
+            fault = "which would change the request"
+        elif self._redirects >= self.call.limits.max_redirects:
+            fault = f"the {self._redirects + 1}th time (max_redirects)"
+        else:
+            target, fault = _same_origin_target(f"{origin}{self._request.target}", location)
+        if fault:
+            raise ProtocolError(
+                f"the agent's address redirects (HTTP {self._answer.status}) to {_shown_location(location)}, {fault};"
+                " if that is where the agent lives now, set base_url to it"
+            )
+        self._redirects += 1
+        self._request = msgspec.structs.replace(self._request, target=target)
+        self._ask()
+        self.wants = Wants.RECONNECT
+
+    def data_to_send(self) -> bytes:
+        """Take the bytes that are to be sent now; empty where there are none."""
+        data = super().data_to_send()
+        if data and self.wants is Wants.RECONNECT:
+            self.wants = Wants.READ
+        return data
+
+
+def _same_origin_target(base: str, location: str) -> tuple[str, str]:
+    """Resolve ``location``; return path and query, or what is wrong with it."""
+    if not location or not location.isascii() or not location.isprintable():
+        return "", "which is no usable address"
+    try:
+        here, there = urlsplit(base), urlsplit(urljoin(base, location))
+        same = (here.scheme, here.hostname, here.port) == (there.scheme, there.hostname, there.port)
+    except ValueError:
+        return "", "which is no usable address"
+    if not same or there.username is not None:
+        return "", "which is another origin"
+    target = there.path or "/"
+    if there.query:
+        target += f"?{there.query}"
+    return (target, "") if " " not in target else ("", "which is no usable address")
+
+
+def _shown_location(location: str) -> str:
+    """Quote a Location without user name and password."""
+    scheme, separator, rest = location.partition("://")
+    authority, slash, path = rest.partition("/")
+    return quote(f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}")
+
+
+def _parse_content_type(field: str) -> tuple[str, str]:
+    """Split a Content-Type into the media type and its charset (RFC 9110 §8.3)."""
+    media_type, *parameters = field.split(";")
+    charset = ""
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            charset = value.strip().strip('"')
+    return media_type.strip().lower(), charset

@@ -1,0 +1,93 @@
+"""Plain runs: one request, one JSON answer, on either surface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from runagent.errors import ProtocolError, StreamLimitError
+from runagent.events import Event, RunResult
+from runagent.transports.http import HttpRequest, HttpSession
+from runagent.transports.messages import unwrap_payload
+from runagent.transports.refusals import error_from_body
+from runagent.wire.jsontext import InvalidJSONError, decode_json, encode_json, quote
+
+__all__ = ["InvokeSession"]
+
+
+class InvokeSession(HttpSession):
+    """One plain run over the documented API."""
+
+    reads = "application/json"
+
+    def make_request(self) -> HttpRequest:
+        """Ask for the whole answer."""
+        headers = [*self.call.request_headers(accept="application/json"), ("Content-Type", "application/json")]
+        path = self.call.path("/v1/agents/{agent_id}/invoke", "invoke_path")
+        return HttpRequest("POST", path, headers, encode_json(self.call.input))
+
+    def open_body(self, content_type: str, charset: str) -> bool:
+        """Take JSON of any kind."""
+        self._body = bytearray()
+        return content_type == "application/json" or content_type.endswith("+json")
+
+    def read_body(self, data: bytes) -> list[Event]:
+        """Collect the body, up to ``max_result_bytes``."""
+        self._body += data
+        limit = self.call.limits.max_result_bytes
+        if len(self._body) > limit:
+            raise StreamLimitError(
+                f"the agent's answer is larger than {limit} bytes; raise max_result_bytes to accept it",
+                limit_name="max_result_bytes",
+                limit=limit,
+            )
+        return []
+
+    def end_body(self, proven: bool) -> list[Event]:
+        """Find the result in the answer, in whichever envelope it came."""
+        body = bytes(self._body)
+        try:
+            answer = decode_json(body)
+        except InvalidJSONError as exc:
+            raise ProtocolError(f"the agent's answer is {exc}") from None
+        if not isinstance(answer, dict):
+            raise ProtocolError(f"the agent's answer is not an object: {quote(body)}")
+        return [self._read_answer(answer, body)]
+
+    def _read_answer(self, answer: dict[str, Any], body: bytes) -> RunResult:
+        if isinstance(answer.get("error"), dict) or answer.get("success") is False:
+            raise error_from_body(_as_object(answer.get("error")), self.status)
+        if answer.get("success") is True and "data" in answer:
+            return self._published_result(answer)
+        if "result" not in answer and isinstance(answer.get("data"), dict):
+            answer = answer["data"]
+        if "result" not in answer:
+            raise ProtocolError(f"the agent's answer has no result: {quote(body)}")
+        return self._documented_result(answer)
+
+    def _published_result(self, answer: dict[str, Any]) -> RunResult:
+        try:
+            result = unwrap_payload(answer["data"])
+        except InvalidJSONError as exc:
+            raise ProtocolError(f"the payload of the agent's answer is {exc}") from None
+        request_id = answer.get("request_id")
+        self.request_id = request_id if isinstance(request_id, str) else self.request_id
+        return RunResult(result, request_id=self.request_id)
+
+    def _documented_result(self, answer: dict[str, Any]) -> RunResult:
+        metadata = _as_object(answer.get("metadata"))
+        seconds, version, request_id = (metadata.get(k) for k in ("execution_time", "agent_version", "request_id"))
+        self.request_id = request_id if isinstance(request_id, str) else self.request_id
+        usage = answer.get("usage", metadata.get("usage"))
+        return RunResult(
+            answer["result"],
+            execution_time=seconds if isinstance(seconds, int | float) else None,
+            usage=usage if isinstance(usage, dict) else None,
+            agent_version=version if isinstance(version, str) else None,
+            request_id=self.request_id,
+            metadata=dict(metadata),
+        )
+
+
+def _as_object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

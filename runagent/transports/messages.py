@@ -1,0 +1,284 @@
+"""The messages of a run, whatever carried them, as events. See docs/wire.md, "Odd events".
+
+Two vocabularies mean the same: ``start``, ``chunk``, ``error``, ``done`` of the documented API,
+and ``status``, ``data``, ``error`` of the published server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from runagent.call import ResumePoint
+from runagent.errors import ProtocolError, RunAgentError, StreamError, ValidationError
+from runagent.events import Chunk, Completed, Event, Started
+from runagent.transports.refusals import is_seconds
+from runagent.wire.jsontext import InvalidJSONError, decode_json, quote
+
+__all__ = ["MessageReader", "SurrogateJoiner", "unwrap_payload"]
+
+_NO_MESSAGE = "the agent reported an error without a message"
+
+
+class MessageReader:
+    """Read the messages of one run.
+
+    Args:
+        ignore: Called with the kind of whatever is harmless and left out.
+        resume: Where this attempt was asked to go on; the first chunk must prove that it does.
+
+    Attributes:
+        done: The agent has said that it is done.
+        error: The run's end, if it is a bad one.
+        request_id: The id by which the server knows the run.
+        next_index: The index of the next chunk, where the agent counts.
+        last_event_id: The last event id seen.
+    """
+
+    def __init__(self, ignore: Callable[[str], None], resume: ResumePoint | None = None) -> None:
+        self.done = False
+        self.error: RunAgentError | None = None
+        self.request_id: str | None = None
+        self.next_index: int | None = None
+        self.last_event_id = resume.last_event_id if resume else ""
+        self._ignore = ignore
+        self._resume = resume
+        self._started = resume is not None
+        self._chunks = 0
+        self._surrogates = SurrogateJoiner()
+        self._handlers: dict[str, Callable[[dict[str, Any], list[Event]], None]] = {
+            "start": self._start,
+            "chunk": self._chunk,
+            "done": self._done,
+            "error": self._error,
+            "status": self._status,
+            "data": self._data,
+        }
+
+    @property
+    def over(self) -> bool:
+        """Whether everything that may still come is to be ignored."""
+        return self.done or self.error is not None
+
+    def take(self, kind: str, message: Any, events: list[Event]) -> None:
+        """Add to ``events`` what a message means; a fault sets ``error``."""
+        handler = self._handlers.get(kind)
+        if handler is None:
+            self._ignore(f"unknown message {kind[:40]!r}")
+        elif not isinstance(message, dict):
+            self.error = ProtocolError(f"the {kind} message is not an object: {quote(repr(message))}")
+        else:
+            handler(message, events)
+
+    def take_json(self, kind: str, text: str | bytes, events: list[Event]) -> None:
+        """Decode a message and take it; text that is not JSON sets ``error``."""
+        if kind not in self._handlers:
+            self._ignore(f"unknown message {kind[:40]!r}")
+            return
+        try:
+            message = decode_json(text)
+        except InvalidJSONError as exc:
+            self.error = ProtocolError(f"the {kind} message is {exc}")
+        else:
+            self.take(kind, message, events)
+
+    def take_unnamed(self, text: str, events: list[Event]) -> None:
+        """Take an event without a name: a chunk if it has content, noise otherwise."""
+        try:
+            message = decode_json(text)
+        except InvalidJSONError:
+            message = None
+        kind = "chunk" if isinstance(message, dict) and "content" in message else "message"
+        self.take(kind, message, events)
+
+    def resume_point(self) -> ResumePoint | None:
+        """Tell where another attempt could go on."""
+        if self.next_index is None and not self.last_event_id:
+            return None
+        return ResumePoint(self.next_index, self.last_event_id)
+
+    # The documented vocabulary
+
+    def _start(self, message: dict[str, Any], events: list[Event]) -> None:
+        if self._started:
+            self._ignore("another start")
+            return
+        self._started = True
+        self.request_id = self.request_id or self._optional(message, "request_id", str)
+        events.append(
+            Started(
+                self._optional(message, "message", str),
+                self._optional(message, "session_id", str),
+                self._optional(message, "invocation_id", str),
+            )
+        )
+
+    def _chunk(self, message: dict[str, Any], events: list[Event]) -> None:
+        try:
+            content = message["content"]
+        except KeyError:
+            self.error = ProtocolError(f"a chunk has no content: {quote(repr(message))}")
+            return
+        self._add_chunk(content, self._optional(message, "index", int), events)
+
+    def _done(self, message: dict[str, Any], events: list[Event]) -> None:
+        self.done = True
+        if half := self._surrogates.flush():
+            events.append(Chunk(half))
+        events.append(
+            Completed(
+                message=self._optional(message, "message", str),
+                usage=self._optional(message, "usage", dict),
+                execution_time=self._seconds(message, "execution_time"),
+                total_chunks=self._optional(message, "total_chunks", int),
+            )
+        )
+
+    def _error(self, message: dict[str, Any], events: list[Event]) -> None:
+        error = message.get("error")
+        fields = {**message, **error} if isinstance(error, dict) else message
+        texts = [t for t in (error, fields.get("message"), fields.get("detail")) if isinstance(t, str) and t]
+        code = self._optional(fields, "code", str)
+        text = texts[0] if texts else code or _NO_MESSAGE
+        if "detail" in message and error is None and not self._started:
+            self.error = ValidationError(text, code=code)  # the published server's word for a refusal
+            return
+        self.error = StreamError(
+            text,
+            code=code,
+            details=fields.get("details"),
+            request_id=self._optional(fields, "request_id", str) or self.request_id,
+            retry_after=self._seconds(fields, "retry_after"),
+        )
+
+    # The published server's vocabulary
+
+    def _status(self, message: dict[str, Any], events: list[Event]) -> None:
+        status = message.get("status")
+        self.request_id = self.request_id or self._optional(message, "invocation_id", str)
+        if status == "stream_started":
+            self._start(message, events)
+        elif status == "stream_completed":
+            self._done(message, events)
+        else:
+            self._ignore(f"unknown status {str(status)[:40]!r}")
+
+    def _data(self, message: dict[str, Any], events: list[Event]) -> None:
+        if "content" not in message:
+            self._chunk(message, events)
+            return
+        try:
+            content = unwrap_payload(message["content"])
+        except InvalidJSONError as exc:
+            self.error = ProtocolError(f"the payload of a data message is {exc}")
+        else:
+            self._add_chunk(content, self._optional(message, "index", int), events)
+
+    # What both need
+
+    def _add_chunk(self, content: Any, index: int | None, events: list[Event]) -> None:
+        if index is not None or self._resume is not None:
+            self.error = self._check_index(index)
+            if self.error:
+                return
+        if self.next_index is not None or index is not None:
+            self.next_index = (self.next_index if index is None else index) + 1  # type: ignore[operator]
+        if type(content) is str:
+            content = self._surrogates.join(content)
+        self._chunks += 1
+        events.append(Chunk(content, index, self.last_event_id or None))
+
+    def _check_index(self, index: int | None) -> RunAgentError | None:
+        """Hold the count together (a gap or a repeat is a fault), and a resumed stream to its promise."""
+        expected = self.next_index
+        if self._chunks == 0 and self._resume is not None and not self._resume.trusted:
+            expected = self._resume.next_index
+            if index is None or index != expected:
+                return StreamError(f"the agent did not resume at chunk {expected} but at {index}")
+        if index is not None and expected is not None and index != expected:
+            fault = "came twice" if index < expected else "is missing"
+            return ProtocolError(f"chunk {min(index, expected)} {fault}: index {index} instead of {expected}")
+        return None
+
+    def _optional(self, message: dict[str, Any], name: str, kind: type) -> Any:
+        """Return an optional field; one of the wrong type is as if absent, and counted."""
+        value = message.get(name)
+        if value is None or (isinstance(value, kind) and not (kind is int and isinstance(value, bool))):
+            return value
+        self._ignore(f"{name} of the wrong type")
+        return None
+
+    def _seconds(self, message: dict[str, Any], name: str) -> float | None:
+        value = message.get(name)
+        if value is None or is_seconds(value):
+            return value
+        self._ignore(f"{name} of the wrong type")
+        return None
+
+
+_PAYLOAD_TYPES = frozenset({"string", "integer", "number", "boolean", "array", "object", "null"})
+
+
+def unwrap_payload(content: Any) -> Any:
+    """Undo the published server's wrapping: ``{"type", "payload"}`` in a JSON string, the payload in another.
+
+    Content that is not wrapped is returned as it is; older servers send it so.
+
+    Raises:
+        InvalidJSONError: The wrapping is there, but its payload is not JSON.
+    """
+    if not isinstance(content, str) or not content.startswith("{"):
+        return content
+    try:
+        wrapped = decode_json(content)
+    except InvalidJSONError:
+        return content
+    if not isinstance(wrapped, dict) or wrapped.keys() != {"type", "payload"}:
+        return content
+    kind, payload = wrapped["type"], wrapped["payload"]
+    if kind not in _PAYLOAD_TYPES:
+        return content
+    value = decode_json(payload) if isinstance(payload, str) else payload
+    if kind == "number" and not isinstance(value, int | float):
+        return _odd_number(value)
+    return value
+
+
+def _odd_number(value: Any) -> Any:
+    """Read what JSON cannot say: NaN travels as null, the infinities as text."""
+    if value is None:
+        return float("nan")
+    return float(value) if value in ("inf", "-inf", "nan") else value
+
+
+_HIGH = ("\ud800", "\udbff")
+_LOW = ("\udc00", "\udfff")
+
+
+class SurrogateJoiner:
+    """Join an emoji that was cut between two chunks, where each half came as a ``\\ud83d`` escape.
+
+    The first half waits for the next text; a half that stays alone becomes U+FFFD, because a lone
+    surrogate can be neither printed nor encoded.
+    """
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def join(self, text: str) -> str:
+        """Return the text with whole characters only."""
+        if text.isascii() and not self._half:
+            return text
+        text, self._half = self._half + text, ""
+        if text and _HIGH[0] <= text[-1] <= _HIGH[1]:
+            text, self._half = text[:-1], text[-1]
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return text
+
+    def flush(self) -> str:
+        """Return what the half that never found its other stands for, if there is one."""
+        half, self._half = self._half, ""
+        return "\ufffd" if half else ""

@@ -1,0 +1,205 @@
+"""Error answers: status, headers and body of an HTTP refusal as one of our errors.
+
+Bodies come in many shapes (our own, the envelope around it, FastAPI's ``detail``, HTML from a
+proxy, nothing at all); the status alone decides the class. See docs/wire.md, "Errors".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+from runagent.errors import (
+    AgentError,
+    AgentNotFoundError,
+    AgentServerError,
+    AuthenticationError,
+    PermissionDeniedError,
+    RateLimitError,
+    ValidationError,
+)
+from runagent.wire.jsontext import InvalidJSONError, decode_json, quote
+
+__all__ = [
+    "UNSUPPORTED_STATUSES",
+    "error_from_answer",
+    "error_from_body",
+    "is_agent_error",
+    "is_seconds",
+    "parse_retry_after",
+]
+
+_BY_STATUS: dict[int, type[AgentError]] = {
+    400: ValidationError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: AgentNotFoundError,
+    422: ValidationError,
+    429: RateLimitError,
+}
+_BY_CODE: dict[str, type[AgentError]] = {
+    "AGENT_NOT_FOUND": AgentNotFoundError,
+    "EXPIRED_API_KEY": AuthenticationError,
+    "INVALID_API_KEY": AuthenticationError,
+    "INVALID_FIELD_TYPE": ValidationError,
+    "MISSING_REQUIRED_FIELD": ValidationError,
+    "NOT_FOUND": AgentNotFoundError,
+    "RATE_LIMITED": RateLimitError,
+    "RATE_LIMIT_EXCEEDED": RateLimitError,
+    "VALIDATION_ERROR": ValidationError,
+}
+_ADVICE: dict[int, str] = {
+    401: "check the API key (api_key=, RUNAGENT_API_KEY)",
+    403: "this API key may not use this agent",
+    404: "check the agent id and base_url",
+    407: "the proxy wants a user name and a password (proxy=)",
+    413: "the input is larger than the service takes",
+}
+_ADVICE_OTHER_TRANSPORT = "check base_url, or choose another transport"
+UNSUPPORTED_STATUSES = frozenset({405, 406, 415, 426, 501})
+
+
+def error_from_answer(status: int, headers: Mapping[str, str], body: bytes, opened_at: float) -> AgentError:
+    """Make the error that an HTTP refusal stands for.
+
+    Args:
+        status: The HTTP status, not of the 2xx kind.
+        headers: Lower-case names.
+        body: The body, or its beginning.
+        opened_at: Seconds since the epoch, for a ``Retry-After`` date without a ``Date`` beside it.
+    """
+    parsed = _parse_body(body)
+    advice = _ADVICE.get(status) or (_ADVICE_OTHER_TRANSPORT if status in UNSUPPORTED_STATUSES else "")
+    if "message" not in parsed:
+        parsed["message"] = f"the agent answered with HTTP status {status}"
+        if body.strip():
+            advice = f"{advice + '; ' if advice else ''}its body begins {quote(body)}"
+    kind = _BY_STATUS.get(status) or (AgentServerError if 500 <= status < 600 else AgentError)
+    error = _build(kind, parsed, advice, status)
+    error.request_id = error.request_id or headers.get("x-request-id")
+    if isinstance(error, RateLimitError | AgentServerError):
+        after = parse_retry_after(headers.get("retry-after", ""), headers.get("date", ""), opened_at)
+        error.retry_after = error.retry_after if after is None else after
+    if isinstance(error, RateLimitError):
+        _read_rate_limits(error, headers)
+    return error
+
+
+def error_from_body(error: Mapping[str, Any], status: int | None = None) -> AgentError:
+    """Make the error that an error object in an answer of status 200 stands for; its code decides the class."""
+    parsed = _read_error_object(error)
+    parsed.setdefault("message", "the agent reported an error without a message")
+    code = parsed.get("code")
+    return _build(_BY_CODE.get(code or "", AgentServerError), parsed, "", status)
+
+
+def _build(kind: type[AgentError], parsed: dict[str, Any], advice: str, status: int | None) -> AgentError:
+    message = f"{parsed['message']} ({advice})" if advice else parsed["message"]
+    error = kind(
+        message,
+        code=parsed.get("code"),
+        details=parsed.get("details"),
+        request_id=parsed.get("request_id"),
+        status=status,
+    )
+    if isinstance(error, RateLimitError | AgentServerError):
+        error.retry_after = parsed.get("retry_after")
+    return error
+
+
+def is_agent_error(body: bytes) -> bool:
+    """Tell an agent's own refusal from one by a server that knows nothing of agents."""
+    return isinstance(_decode_object(body).get("error"), dict)
+
+
+def _decode_object(body: bytes) -> dict[str, Any]:
+    try:
+        answer = decode_json(body)
+    except InvalidJSONError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _parse_body(body: bytes) -> dict[str, Any]:
+    answer = _decode_object(body)
+    error = answer.get("error", answer)
+    if isinstance(error, str):
+        return {"message": error} if error else {}
+    return _read_error_object(error) if isinstance(error, dict) else {}
+
+
+def _read_error_object(error: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick the known fields of the right type; the rest is as if absent."""
+    parsed: dict[str, Any] = {}
+    for name in ("code", "message", "request_id"):
+        if isinstance(error.get(name), str) and error[name]:
+            parsed[name] = error[name]
+    detail = error.get("detail")
+    if "message" not in parsed and detail:
+        parsed["message"] = detail if isinstance(detail, str) else _describe_detail(detail)
+    parsed["details"] = error.get("details", None if isinstance(detail, str) else detail)
+    nested = parsed["details"] if isinstance(parsed["details"], dict) else {}
+    found = [r for r in (error.get("retry_after"), nested.get("retry_after")) if is_seconds(r)]
+    if found:
+        parsed["retry_after"] = float(found[0])
+    return parsed
+
+
+def _describe_detail(detail: Any) -> str:
+    """Write FastAPI's list of faults as one line: where it is, and what is wrong with it."""
+    faults = [f for f in detail if isinstance(f, dict)] if isinstance(detail, list) else []
+    told = [f"{'.'.join(map(str, _as_list(f.get('loc'))))}: {f.get('msg', 'not valid')}" for f in faults]
+    return "; ".join(told) or "the agent did not accept the request"
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def is_seconds(value: Any) -> TypeGuard[float]:
+    """Whether a JSON value can stand for a number of seconds."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9
+
+
+def parse_retry_after(value: str, date: str, now: float) -> float | None:
+    """Read ``Retry-After`` (RFC 9110 §10.2.3), seconds or a date, as seconds from now; None if it is neither.
+
+    Args:
+        value: The field's value.
+        date: The answer's ``Date``: the peer's own idea of now, which makes its clock's error harmless.
+        now: Seconds since the epoch, where there is no ``Date``.
+    """
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    until = _parse_date(value)
+    if until is None:
+        return None
+    return max(0.0, until - (_parse_date(date) or now))
+
+
+def _parse_date(value: str) -> float | None:
+    if not value:
+        return None
+    from email.utils import parsedate_to_datetime  # slow to import, and rarely wanted
+
+    try:
+        return parsedate_to_datetime(value).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _read_rate_limits(error: RateLimitError, headers: Mapping[str, str]) -> None:
+    def number(*names: str) -> float | None:
+        for name in names:
+            text = headers.get(f"x-ratelimit-{name}", "")
+            if text.isascii() and text.replace(".", "", 1).isdigit():
+                return float(text[:15])
+        return None
+
+    limit, remaining = number("limit"), number("remaining")
+    error.limit = None if limit is None else int(limit)
+    error.remaining = None if remaining is None else int(remaining)
+    error.reset = number("reset", "reset-after")
+    if error.retry_after is None:
+        error.retry_after = number("reset-after")

@@ -1,0 +1,74 @@
+"""Server-sent events: the documented streaming API."""
+
+from __future__ import annotations
+
+from runagent.call import AgentCall, ResumePoint, Route
+from runagent.errors import StreamTruncatedError
+from runagent.events import Event
+from runagent.hookspecs import RegisterTransport, hookimpl
+from runagent.transports.base import Session
+from runagent.transports.http import HttpRequest
+from runagent.transports.invoke import InvokeSession
+from runagent.transports.stream import StreamSession, stream_body
+from runagent.wire.sse import SSEDecoder
+
+__all__ = ["SSESession", "SSETransport"]
+
+
+class SSESession(StreamSession):
+    """One streamed run over SSE."""
+
+    reads = "text/event-stream"
+
+    def make_request(self) -> HttpRequest:
+        """Ask for the stream, from ``Last-Event-ID`` on where the last attempt had one."""
+        headers = self.call.request_headers(accept="text/event-stream")
+        headers += [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+        if self.resume and self.resume.last_event_id:
+            headers.append(("Last-Event-ID", self.resume.last_event_id))
+        path = self.call.path("/v1/agents/{agent_id}/stream", "stream_path")
+        return HttpRequest("POST", path, headers, stream_body(self.call, self.resume))
+
+    def open_body(self, content_type: str, charset: str) -> bool:
+        """Take an event stream, which is UTF-8 whatever its charset parameter says."""
+        self._decoder = SSEDecoder(max_event_bytes=self.call.limits.max_event_bytes)
+        return content_type == "text/event-stream"
+
+    def read_body(self, data: bytes) -> list[Event]:
+        """Decode the events, and the messages in them."""
+        events: list[Event] = []
+        messages = self.messages
+        for event in self._decoder.feed(data):
+            messages.last_event_id = event.id
+            if event.event == "message":
+                messages.take_unnamed(event.data, events)
+            else:
+                messages.take_json(event.event, event.data, events)
+            if messages.over:
+                break
+        self.retry_delay = self._decoder.retry and self._decoder.retry / 1000
+        self.settle_messages(self._decoder.error)
+        return events
+
+    def end_body(self, proven: bool) -> list[Event]:
+        """Refuse the end: only ``done`` ends a run."""
+        raise StreamTruncatedError("the event stream ended without a done event")
+
+
+class SSETransport:
+    """Chooses between a stream over SSE and a plain run."""
+
+    name = "sse"
+    tunnels = False
+
+    def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:
+        """Begin a session."""
+        if call.mode == "invoke":
+            return InvokeSession(call, route, None)
+        return SSESession(call, route, resume)
+
+
+@hookimpl
+def runagent_register_transports(register: RegisterTransport) -> None:
+    """Offer ``sse``."""
+    register(SSETransport())

@@ -1,0 +1,45 @@
+"""What the HTTP streams have in common: the request's body, and where the messages lead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runagent.call import AgentCall, ResumePoint, Route
+from runagent.errors import RunAgentError
+from runagent.transports.http import HttpSession
+from runagent.transports.messages import MessageReader
+from runagent.wire.jsontext import encode_json
+
+__all__ = ["StreamSession", "stream_body"]
+
+
+def stream_body(call: AgentCall, resume: ResumePoint | None) -> bytes:
+    """Write the input object; a resumed stream names the chunk that it wants next."""
+    body: dict[str, Any] = dict(call.input)
+    if resume is not None and resume.next_index is not None:
+        given = body.get("parameters")
+        parameters = given if isinstance(given, dict) else {}
+        body["parameters"] = {**parameters, "resume_from_index": resume.next_index}
+    return encode_json(body)
+
+
+class StreamSession(HttpSession):
+    """An HTTP session whose body carries a run's messages."""
+
+    retry_delay: float | None = None  # seconds the stream itself asks to wait before another attempt
+
+    def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
+        super().__init__(call, route, resume)
+        self.messages = MessageReader(self.ignore, resume)
+
+    def settle_messages(self, decoder_error: RunAgentError | None) -> None:
+        """Draw the consequence of what the messages, and the bytes they came in, have said."""
+        messages = self.messages
+        self.request_id = messages.request_id or self.request_id
+        self.resume_point = messages.resume_point()
+        if messages.error is not None:
+            self.fail(messages.error)
+        elif messages.done:
+            self.finish()
+        elif decoder_error is not None:
+            self.fail(decoder_error)

@@ -1,0 +1,147 @@
+"""Content codings (RFC 9110 §8.4.1): gzip with several members (RFC 1952), and deflate, zlib-wrapped or raw."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Protocol
+
+from runagent.errors import ProtocolError, RunAgentError, StreamLimitError, StreamTruncatedError
+from runagent.limits import Limits
+
+__all__ = ["ContentDecoder", "content_decoder"]
+
+_FREE_OUTPUT = 1024 * 1024  # small answers may be as repetitive as they like
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+class ContentDecoder(Protocol):
+    """What undoes one content coding."""
+
+    error: RunAgentError | None
+
+    def feed(self, data: bytes) -> bytes:
+        """Take coded bytes and return what they decode to."""
+
+    def close(self) -> None:
+        """Say that no more bytes will come; raises where the coded data is cut short."""
+
+
+class _ZlibDecoder:
+    """Both codings: they differ in the wrapping, and in whether members may follow each other."""
+
+    def __init__(self, coding: str, max_ratio: int) -> None:
+        self.error: RunAgentError | None = None
+        self._coding = coding
+        self._max_ratio = max_ratio
+        self._taken = self._given = 0
+        self._start = b""
+        self._inflate: zlib._Decompress | None = None
+        self._began = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Take coded bytes and return what they decode to.
+
+        Raises:
+            ProtocolError: An earlier call has met bytes that are not of this coding.
+            StreamLimitError: An earlier call has met far more output than its input deserves.
+        """
+        if self.error:
+            raise self.error
+        self._taken += len(data)
+        pieces: list[bytes] = []
+        while data and not self.error:
+            data = self._feed_member(self._start + data, pieces)
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        """Say that no more bytes will come.
+
+        Raises:
+            StreamTruncatedError: The coded data is cut short, whatever the framing around it says.
+        """
+        if self.error:
+            raise self.error
+        if self._start or self._inflate is not None:
+            raise StreamTruncatedError(f"the {self._coding} data of the answer is cut short")
+
+    def _feed_member(self, data: bytes, pieces: list[bytes]) -> bytes:
+        """Decode up to the member's end and return what lies behind it."""
+        if self._inflate is None:
+            self._inflate = self._open_member(data)
+            if self._inflate is None:
+                return b""
+        allowed = max(_FREE_OUTPUT, self._taken * self._max_ratio) - self._given
+        try:
+            output = self._inflate.decompress(data, allowed + 1)
+        except zlib.error as exc:
+            self.error = ProtocolError(f"the answer is not the {self._coding} data it claims to be: {exc}")
+            return b""
+        pieces.append(output[:allowed])
+        self._given += len(output)
+        if len(output) > allowed:
+            self.error = StreamLimitError(
+                f"the {self._coding} data of the answer grows more than {self._max_ratio}-fold",
+                limit_name="max_decompression_ratio",
+                limit=self._max_ratio,
+            )
+        rest = b""
+        if self._inflate.eof:
+            rest, self._inflate = self._inflate.unused_data, None
+        return rest
+
+    def _open_member(self, data: bytes) -> zlib._Decompress | None:
+        """Start on a member once two bytes tell what it is; what follows a member and is none is ignored."""
+        self._start = b""
+        if len(data) < 2:
+            self._start = b"" if self._began and not _GZIP_MAGIC.startswith(data) else data
+            return None
+        if self._coding == "gzip":
+            if self._began and not data.startswith(_GZIP_MAGIC):
+                return None
+            window = 16 + zlib.MAX_WBITS
+        elif self._began:
+            return None
+        else:
+            wrapped = data[0] & 0x0F == 8 and int.from_bytes(data[:2]) % 31 == 0  # RFC 1950 §2.2
+            window = zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS
+        self._began = True
+        return zlib.decompressobj(window)
+
+
+class _Chain:
+    """Several codings, undone from the last applied to the first."""
+
+    def __init__(self, decoders: list[_ZlibDecoder]) -> None:
+        self.error: RunAgentError | None = None
+        self._decoders = decoders
+
+    def feed(self, data: bytes) -> bytes:
+        for decoder in self._decoders:
+            data = decoder.feed(data)
+            self.error = self.error or decoder.error
+        return data
+
+    def close(self) -> None:
+        for decoder in self._decoders:
+            decoder.close()
+
+
+_MAX_CODINGS = 3
+
+
+def content_decoder(
+    field: str, *, max_ratio: int = Limits.max_decompression_ratio
+) -> ContentDecoder | None:
+    """Make a decoder for a ``Content-Encoding`` field; None where nothing is coded.
+
+    Raises:
+        ProtocolError: A coding that we did not ask for and cannot undo.
+    """
+    codings = [c.strip().lower().removeprefix("x-") for c in field.split(",")]
+    codings = [c for c in codings if c not in ("", "identity")]
+    if not codings:
+        return None
+    if len(codings) > _MAX_CODINGS or not {"gzip", "deflate"}.issuperset(codings):
+        raise ProtocolError(f"the answer's content coding is not one that we asked for: {field[:80]!r}")
+    decoders = [_ZlibDecoder(c, max_ratio) for c in reversed(codings)]
+    return decoders[0] if len(decoders) == 1 else _Chain(decoders)

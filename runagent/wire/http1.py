@@ -1,0 +1,213 @@
+"""HTTP/1.1 requests and responses (RFC 9112), on llhttp through httptools.
+
+llhttp parses; what it leaves to its caller is here: the verdict at the end of the connection,
+the bounds, interim responses, and what may follow the end. Deviation: a version other than
+1.0 and 1.1 is refused, as is a transfer coding other than a single ``chunked``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import httptools
+
+from runagent.errors import ProtocolError, RunAgentError, StreamLimitError, StreamTruncatedError
+from runagent.limits import Limits
+from runagent.wire.jsontext import quote
+
+__all__ = ["ResponseDecoder", "encode_request"]
+
+
+def encode_request(method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes = b"") -> bytes:
+    """Write one request with a Content-Length where it has a body.
+
+    Args:
+        method: The method, as it goes on the wire.
+        target: Path and query, or the absolute form for a proxy; already percent-encoded.
+        headers: Names and values that have been checked to be free of CR, LF and NUL.
+        body: The whole body.
+    """
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    if body:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+class ResponseDecoder:
+    """Read one response, cut anywhere, down to its body's bytes as they come.
+
+    Attributes:
+        status: The status of the final response; 0 until its head is complete.
+        headers: Its fields: lower-case names, repeated ones joined by ", ".
+        head_complete: The final response's head is there.
+        complete: Its end is there, by framing or, without one, by the connection's end.
+        proven: False where only the connection's end told the end.
+        keep_alive: The connection may carry another request.
+        excess: Bytes came behind the end: the connection must not be used again.
+        upgraded: The answer was 101; ``rest`` holds the first bytes of the new protocol.
+        error: Why no more body will come, or None.
+    """
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.head_complete = self.complete = self.keep_alive = self.excess = self.upgraded = False
+        self.proven = True
+        self.rest = b""
+        self.error: RunAgentError | None = None
+        self._limits = limits or Limits()
+        self._head_size = 0  # bytes since the last piece of body: head, chunk heads, trailers
+        self._interim = 0
+        self._body: list[bytes] = []
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._beginning = b""
+        self._parser = httptools.HttpResponseParser(_Callbacks(self))
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next bytes of the connection and return the body's bytes in them.
+
+        Raises:
+            ProtocolError: An earlier call has met bytes that are not HTTP/1.1.
+            StreamLimitError: An earlier call has met a head or trailers over ``max_head_bytes``.
+        """
+        if self.error:
+            raise self.error
+        if self.complete:
+            self.excess = self.excess or bool(data)
+            return b""
+        if not self.head_complete:
+            self._beginning = self._beginning or data[:200]
+        while data and not self.error and not self.complete:
+            # Nothing tells how long a head or a trailer is before it ends: so never give more than is allowed.
+            room = len(data) if self._free_flowing else self._limits.max_head_bytes - self._head_size + 1
+            piece, data = (data, b"") if len(data) <= room else (data[:room], data[room:])
+            self._feed_piece(piece, data)
+            if self.upgraded:
+                break
+        self.excess = self.excess or (self.complete and bool(data) and not self.upgraded)
+        if not self.head_complete:
+            self._body.clear()
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body.clear()
+        return body
+
+    @property
+    def began(self) -> bool:
+        """Whether any byte of the answer has come."""
+        return bool(self._beginning)
+
+    @property
+    def _free_flowing(self) -> bool:
+        return self.head_complete and self._head_size == 0
+
+    def _feed_piece(self, piece: bytes, behind: bytes) -> None:
+        given = len(self._body)
+        try:
+            self._parser.feed_data(piece)
+        except httptools.HttpParserUpgrade as exc:
+            self.upgraded = True
+            self.rest = piece[exc.args[0] :] + behind
+        except httptools.HttpParserError as exc:
+            if self.complete:
+                self.excess = True
+            elif self.error is None:
+                self.error = self._malformed(exc)
+        if len(self._body) > given:
+            self._head_size = 0
+        elif not self.complete:
+            self._head_size += len(piece)
+            if self._head_size > self._limits.max_head_bytes and self.error is None:
+                self.error = self._head_too_large()
+
+    def close(self) -> None:
+        """Say that the connection has ended; sets ``complete`` where that ends the body.
+
+        Raises:
+            StreamTruncatedError: The response is cut short.
+            ProtocolError: An earlier ``feed`` has met bytes that are not HTTP/1.1.
+            StreamLimitError: An earlier ``feed`` has met a head or trailers over ``max_head_bytes``.
+        """
+        if self.error:
+            raise self.error
+        if self.complete:
+            return
+        if not self.head_complete:
+            self.error = StreamTruncatedError("the connection ended before the answer's head was complete")
+        elif "transfer-encoding" in self.headers or "content-length" in self.headers:
+            self.error = StreamTruncatedError("the connection ended in the middle of the answer")
+        else:
+            self.complete, self.proven = True, False
+        if self.error:
+            raise self.error
+
+    # What the parser calls
+
+    def begin(self) -> None:
+        if self.complete:
+            self.excess = True
+        self._fields = []
+
+    def add_field(self, name: bytes, value: bytes) -> None:
+        if not self.head_complete:
+            self._fields.append((name, value))
+
+    def end_head(self) -> None:
+        if self.complete:
+            return
+        status = self._parser.get_status_code()
+        if self._parser.get_http_version() not in ("1.1", "1.0"):
+            self.error = self.error or self._malformed("HTTP version")
+        elif 100 <= status < 200 and status != 101:
+            self._interim += 1
+            self._head_size = 0
+            if self._interim > self._limits.max_interim_responses:
+                self.error = self._too_many_interim()
+        else:
+            self.status = status
+            self.headers = _join_fields(self._fields)
+            self._head_size = 0
+            if self.headers.get("transfer-encoding", "chunked").lower() != "chunked":
+                self.error = self.error or self._malformed("transfer coding")
+            self.head_complete = self.error is None
+
+    def end_message(self) -> None:
+        if self.head_complete and not self.error:
+            self.complete = True
+            self.keep_alive = self._parser.should_keep_alive()
+
+    # Faults
+
+    def _malformed(self, why: object) -> ProtocolError:
+        if self.head_complete:
+            return ProtocolError(f"the answer's framing is broken: {why}")
+        return ProtocolError(
+            f"this is not an HTTP/1.1 answer ({why}); the peer sent {quote(self._beginning)}."
+            " Check the scheme, the port and the path of base_url"
+        )
+
+    def _head_too_large(self) -> StreamLimitError:
+        name, limit = "max_head_bytes", self._limits.max_head_bytes
+        return StreamLimitError(f"the answer's head is larger than {limit} bytes", limit_name=name, limit=limit)
+
+    def _too_many_interim(self) -> StreamLimitError:
+        name, limit = "max_interim_responses", self._limits.max_interim_responses
+        return StreamLimitError(f"more than {limit} 1xx responses came first", limit_name=name, limit=limit)
+
+
+class _Callbacks:
+    """The names that httptools looks for, bound to what they do."""
+
+    def __init__(self, decoder: ResponseDecoder) -> None:
+        self.on_message_begin = decoder.begin
+        self.on_header = decoder.add_field
+        self.on_headers_complete = decoder.end_head
+        self.on_body = decoder._body.append
+        self.on_message_complete = decoder.end_message
+
+
+def _join_fields(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for raw_name, raw_value in fields:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip()
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined

@@ -1,0 +1,71 @@
+"""JSON texts (RFC 8259), as fast as msgspec and as forgiving as the grammar.
+
+msgspec refuses a lone surrogate escape such as ``"\\ud83d"``, which the grammar allows and which
+a token stream sends when an emoji is cut between two tokens; the standard library reads those.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+import msgspec
+
+__all__ = ["InvalidJSONError", "decode_json", "encode_json", "quote", "starts_with_json"]
+
+_decoder = msgspec.json.Decoder()
+
+QUOTE_BYTES = 200
+
+
+class InvalidJSONError(ValueError):
+    """The text is not JSON; the message says why and quotes it."""
+
+
+def decode_json(text: bytes | str) -> Any:
+    """Decode one JSON text.
+
+    Raises:
+        InvalidJSONError: It is not JSON, not UTF-8, or nested too deeply.
+    """
+    try:
+        return _decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return _decode_slowly(text)
+
+
+def _decode_slowly(text: bytes | str) -> Any:
+    try:
+        if not isinstance(text, str):
+            text = text.decode()
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise InvalidJSONError(f"not JSON (nested too deeply): {quote(text)}") from None
+    except ValueError as exc:  # JSONDecodeError, UnicodeDecodeError, and an integer of 4300 digits
+        raise InvalidJSONError(f"not JSON ({exc}): {quote(text)}") from None
+
+
+def encode_json(value: Any) -> bytes:
+    """Encode a value that is known to be JSON, as UTF-8."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def starts_with_json(text: bytes) -> bool:
+    """Tell a whole JSON text with something behind it from one that is cut short."""
+    try:
+        json.JSONDecoder().raw_decode(text.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+def quote(text: bytes | str) -> str:
+    """Quote what a peer sent for a message: at most 200 bytes, nothing in it that acts on a terminal."""
+    data = text.encode("utf-8", "backslashreplace") if isinstance(text, str) else bytes(text)
+    shown = data[:QUOTE_BYTES].decode("utf-8", "backslashreplace")
+    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+    return f'"{escaped}"' + (f" and {len(data) - QUOTE_BYTES} bytes more" if len(data) > QUOTE_BYTES else "")

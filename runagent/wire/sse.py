@@ -1,0 +1,175 @@
+"""Server-sent events, written from the WHATWG text (HTML §9.2.6, "Interpreting an event stream").
+
+Lines end at CR, LF or CRLF and nowhere else. Invalid UTF-8 becomes U+FFFD. An event that the
+stream's end cuts off is dropped, as the text demands; ``incomplete`` tells of it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from runagent.errors import StreamLimitError
+from runagent.limits import Limits
+
+__all__ = ["SSEDecoder", "ServerSentEvent"]
+
+_BOM = b"\xef\xbb\xbf"
+_MAX_RETRY_DIGITS = 15
+
+
+class ServerSentEvent(msgspec.Struct, frozen=True):
+    """One dispatched event.
+
+    Attributes:
+        event: Its type; ``message`` where the stream names none.
+        data: The data lines, joined by LF.
+        id: The last event id at the moment of dispatch; it persists from event to event.
+        retry: The reconnection time in milliseconds, if this very event set one.
+    """
+
+    event: str
+    data: str
+    id: str
+    retry: int | None = None
+
+
+class SSEDecoder:
+    """Turn the bytes of an event stream, cut anywhere, into events.
+
+    Args:
+        max_event_bytes: Bytes of one event's lines, or of one line without an end; more than
+            that sets ``error``.
+
+    Attributes:
+        last_event_id: What a reconnect sends as ``Last-Event-ID``: the id at the last blank line.
+        retry: The reconnection time that the stream asked for last, in milliseconds.
+        comments: Comment lines seen; servers send them as heartbeats.
+        error: Why no more events will come, or None.
+    """
+
+    def __init__(self, *, max_event_bytes: int = Limits.max_event_bytes) -> None:
+        self.last_event_id = ""
+        self.retry: int | None = None
+        self.comments = 0
+        self.error: StreamLimitError | None = None
+        self._max = max_event_bytes
+        self._at_start = True
+        self._skip_lf = False  # the last line ended in CR: an LF that follows belongs to it
+        self._tail: list[bytes] = []  # the line that has no end yet, in pieces
+        self._tail_size = 0
+        self._clear_event()
+
+    def _clear_event(self) -> None:
+        self._data: list[bytes] = []
+        self._event = b""
+        self._id: str | None = None
+        self._event_retry: int | None = None
+        self._dirty = False
+        self._size = 0
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the stream, if it ended here, would end inside an event."""
+        tail = b"".join(self._tail)
+        return self._dirty or bool(tail and not tail.startswith(b":"))
+
+    def feed(self, data: bytes) -> list[ServerSentEvent]:
+        """Take the next bytes and return the events that they complete.
+
+        Raises:
+            StreamLimitError: An earlier call has set ``error``.
+        """
+        if self.error:
+            raise self.error
+        if self._at_start:
+            data = self._strip_bom(data)
+        if self._skip_lf and data:
+            self._skip_lf = False
+            data = data.removeprefix(b"\n")
+        if b"\r" in data:
+            self._skip_lf = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        complete, newline, tail = data.rpartition(b"\n")
+        events = self._take_lines(complete) if newline else []
+        self._keep_tail(tail)
+        return events
+
+    def close(self) -> None:
+        """Say that no more bytes will come; an event without its blank line is dropped.
+
+        Raises:
+            StreamLimitError: An earlier ``feed`` has set ``error``.
+        """
+        if self.error:
+            raise self.error
+
+    def _strip_bom(self, data: bytes) -> bytes:
+        start = b"".join(self._tail) + data
+        if len(start) < len(_BOM) and _BOM.startswith(start):
+            self._tail, self._tail_size = [], 0  # kept whole by the caller until it can be told
+            return start
+        self._at_start = False
+        self._tail, self._tail_size = [], 0
+        return start.removeprefix(_BOM)
+
+    def _keep_tail(self, tail: bytes) -> None:
+        if tail and not self.error:
+            self._tail.append(tail)
+            self._tail_size += len(tail)
+            self._check_size(self._tail_size)
+
+    def _check_size(self, pending: int) -> None:
+        if self._size + pending > self._max:
+            self.error = StreamLimitError(
+                f"a server-sent event is larger than {self._max} bytes; raise max_event_bytes to accept it",
+                limit_name="max_event_bytes",
+                limit=self._max,
+            )
+
+    def _take_lines(self, complete: bytes) -> list[ServerSentEvent]:
+        events: list[ServerSentEvent] = []
+        if self._tail:
+            complete = b"".join((*self._tail, complete))
+            self._tail, self._tail_size = [], 0
+        for line in complete.split(b"\n"):
+            if line:
+                self._take_line(line)
+                if self.error:
+                    break
+            elif self._dirty:
+                self._dispatch(events)
+        return events
+
+    def _take_line(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        if not name:
+            self.comments += 1
+            return
+        self._dirty = True
+        if value.startswith(b" "):
+            value = value[1:]
+        if name == b"data":
+            self._check_size(len(line))
+            self._size += len(line)
+            self._data.append(value)
+        elif name == b"event":
+            self._event = value
+        elif name == b"id":
+            if b"\0" not in value:
+                self._id = value.decode("utf-8", "replace")
+        elif name == b"retry" and value.isdigit():
+            self._event_retry = self.retry = int(value[:_MAX_RETRY_DIGITS])
+
+    def _dispatch(self, events: list[ServerSentEvent]) -> None:
+        if self._id is not None:
+            self.last_event_id = self._id
+        if self._data:
+            events.append(
+                ServerSentEvent(
+                    self._event.decode("utf-8", "replace") or "message",
+                    b"\n".join(self._data).decode("utf-8", "replace"),
+                    self.last_event_id,
+                    self._event_retry,
+                )
+            )
+        self._clear_event()

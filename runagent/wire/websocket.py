@@ -1,0 +1,189 @@
+"""The client's side of a WebSocket connection (RFC 6455), without extensions.
+
+The opening handshake goes through ``ResponseDecoder``, with the limits and errors of every other
+answer; from the OPEN state on the ``websockets`` core speaks. What the core leaves to its caller
+is here: joining fragments, UTF-8 in text (close code 1007), and one account of how it ended.
+"""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import hashlib
+import os
+from collections.abc import Sequence
+
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import CLIENT, OPEN, Protocol
+
+from runagent.errors import ProtocolError, RunAgentError, StreamLimitError
+from runagent.limits import Limits
+from runagent.wire.http1 import ResponseDecoder
+
+__all__ = ["WebSocketConnection", "accept_value", "check_handshake", "handshake_headers"]
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_ABNORMAL = 1006
+
+
+def handshake_headers() -> tuple[str, list[tuple[str, str]]]:
+    """Make a fresh key and the request headers that ask for a WebSocket (RFC 6455 §4.1)."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    return key, [
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Key", key),
+        ("Sec-WebSocket-Version", "13"),
+    ]
+
+
+def accept_value(key: str) -> str:
+    """Compute the ``Sec-WebSocket-Accept`` that answers a key (RFC 6455 §4.2.2)."""
+    return base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()).decode()
+
+
+def check_handshake(
+    answer: ResponseDecoder, key: str, subprotocols: Sequence[str] = ()
+) -> ProtocolError | None:
+    """Tell what is wrong with a 101 answer to a key and an offer, if anything is (RFC 6455 §4.1)."""
+    headers = answer.headers
+    tokens = [t.strip().lower() for t in headers.get("connection", "").split(",")]
+    if headers.get("upgrade", "").lower() != "websocket" or "upgrade" not in tokens:
+        fault = "it does not switch to websocket"
+    elif headers.get("sec-websocket-accept", "") != accept_value(key):
+        fault = "its Sec-WebSocket-Accept does not belong to our key"
+    elif "sec-websocket-extensions" in headers:
+        fault = "it chose an extension, and none was offered"
+    elif headers.get("sec-websocket-protocol") not in (None, *subprotocols):
+        fault = "it chose a subprotocol that was not offered"
+    else:
+        return None
+    return ProtocolError(f"the answer to the WebSocket handshake is not valid: {fault}")
+
+
+class WebSocketConnection:
+    """An open WebSocket: bytes in, messages out, and bytes to send.
+
+    Args:
+        max_message_bytes: Bytes of one message, all its fragments together.
+
+    Attributes:
+        close_code: The code of the peer's Close frame; 1005 if it had none, 1006 if the
+            connection ended without one, None while it is open.
+        close_reason: The reason in it.
+        pings: Pings answered so far.
+        error: What the peer broke, or None. An end without a Close frame is no error here.
+    """
+
+    def __init__(self, *, max_message_bytes: int = Limits.max_event_bytes) -> None:
+        self.close_code: int | None = None
+        self.close_reason = ""
+        self.pings = 0
+        self.error: RunAgentError | None = None
+        self._max = max_message_bytes
+        self._core = Protocol(CLIENT, state=OPEN, max_size=max_message_bytes)
+        self._fragments: bytearray | None = None
+        self._utf8: codecs.IncrementalDecoder | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether no more messages will come."""
+        return self.close_code is not None or self.error is not None
+
+    def send_text(self, message: bytes) -> None:
+        """Queue one text message, given as UTF-8."""
+        self._core.send_text(message)
+
+    def send_close(self, code: int = CloseCode.NORMAL_CLOSURE) -> None:
+        """Queue a Close frame; does nothing where one has been sent already."""
+        if self._core.state is OPEN:
+            self._core.send_close(code)
+
+    def data_to_send(self) -> bytes:
+        """Take the bytes that are to be sent now; empty where there are none."""
+        return b"".join(self._core.data_to_send())
+
+    def receive_data(self, data: bytes) -> list[str | bytes]:
+        """Take the next bytes and return the messages that they complete.
+
+        A fault sets ``error``; ``data_to_send`` then holds the Close frame that says so.
+        """
+        if self.closed:
+            return []
+        self._core.receive_data(data)
+        messages = self._take_frames(self._core.events_received())  # type: ignore[arg-type]  # no handshake: frames only
+        if self._core.parser_exc is not None and self.error is None:
+            self.error = self._core_fault(self._core.parser_exc)
+        return messages
+
+    def receive_eof(self) -> None:
+        """Say that the connection has ended."""
+        if not self.closed:
+            self.close_code = _ABNORMAL
+
+    def _take_frames(self, frames: Sequence[Frame]) -> list[str | bytes]:
+        messages: list[str | bytes] = []
+        for frame in frames:
+            if frame.opcode is Opcode.PING:
+                self.pings += 1
+            elif frame.opcode is Opcode.CLOSE:
+                self._take_close()
+            elif frame.opcode is not Opcode.PONG and not self._take_data(frame, messages):
+                break
+        return messages
+
+    def _take_data(self, frame: Frame, messages: list[str | bytes]) -> bool:
+        """Add a data frame to its message; False where its text is not UTF-8."""
+        if frame.opcode is Opcode.TEXT:
+            self._utf8 = codecs.getincrementaldecoder("utf-8")()
+        if self._utf8 is None:
+            self._take_binary(frame, messages)
+            return True
+        try:
+            if self._fragments is None and frame.fin:
+                messages.append(str(frame.data, "utf-8"))
+            else:
+                self._take_text_fragment(self._utf8, frame, messages)
+        except UnicodeDecodeError as exc:
+            self._core.fail(CloseCode.INVALID_DATA, "not UTF-8")
+            self.error = ProtocolError(f"a WebSocket text message is not UTF-8: {exc.reason}")
+            return False
+        if frame.fin:
+            self._utf8 = None
+        return True
+
+    def _take_text_fragment(
+        self, utf8: codecs.IncrementalDecoder, frame: Frame, messages: list[str | bytes]
+    ) -> None:
+        # Each fragment is checked as it comes (RFC 6455 §8.1); the whole is decoded once.
+        utf8.decode(frame.data, frame.fin)
+        self._fragments = bytearray() if self._fragments is None else self._fragments
+        self._fragments += frame.data
+        if frame.fin:
+            messages.append(self._fragments.decode())
+            self._fragments = None
+
+    def _take_binary(self, frame: Frame, messages: list[str | bytes]) -> None:
+        if self._fragments is None and frame.fin:
+            messages.append(bytes(frame.data))
+            return
+        self._fragments = bytearray() if self._fragments is None else self._fragments
+        self._fragments += frame.data
+        if frame.fin:
+            messages.append(bytes(self._fragments))
+            self._fragments = None
+
+    def _take_close(self) -> None:
+        close = self._core.close_rcvd
+        if close is not None:
+            self.close_code, self.close_reason = int(close.code), close.reason
+
+    def _core_fault(self, fault: Exception) -> RunAgentError:
+        sent = self._core.close_sent
+        if sent is not None and sent.code == CloseCode.MESSAGE_TOO_BIG:
+            return StreamLimitError(
+                f"a WebSocket message is larger than {self._max} bytes; raise max_event_bytes to accept it",
+                limit_name="max_event_bytes",
+                limit=self._max,
+            )
+        return ProtocolError(f"the peer broke the WebSocket protocol: {fault}")

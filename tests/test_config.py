@@ -1,0 +1,452 @@
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import logging
+import os
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+from runagent.config import Settings, Timeouts, load_settings, validate_api_key
+from runagent.errors import ConfigurationError
+
+SECRET = "s3cret-key"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """An empty home, so that nobody's own configuration takes part."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def config_file(home):
+    """Write the default configuration file, readable by its owner only."""
+
+    def write(content):
+        path = home / ".runagent" / "config.json"
+        path.parent.mkdir(exist_ok=True)
+        data = content if isinstance(content, bytes | str) else json.dumps(content)
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+        path.chmod(0o600)
+        return path
+
+    return write
+
+
+def load(arguments=None, environ=None):
+    return load_settings(arguments or {}, environ=environ or {})
+
+
+def refusal(arguments=None, environ=None):
+    with pytest.raises(ConfigurationError) as caught:
+        load(arguments, environ)
+    assert SECRET not in f"{caught.value!r} {caught.value} {caught.value.details}"
+    return caught.value.message
+
+
+def test_defaults_need_nothing():
+    settings = load()
+    assert Settings(sources=settings.sources) == settings
+    assert "https://api.run-agent.ai" == str(settings.base_url)
+    retries = (settings.max_retries, settings.retry_delay, settings.retry_backoff, settings.max_retry_wait)
+    assert (3, 1.0, 2.0, 60.0) == retries
+    assert (False, True, ("sse",)) == (settings.retry_unsafe, settings.resume, settings.transport)
+    assert {None} == {settings.api_key, settings.timeout, settings.proxy, settings.log_level}
+    assert {"default"} == set(settings.sources.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "in_file", "argument", "variable", "expected"),
+    [
+        ("api_key", {"api_key": "f"}, "a", "e", ("a", "e", "f")),
+        ("api_url", {"api_url": "http://f"}, "http://a", "http://e", ("http://a", "http://e", "http://f")),
+        ("timeout", {"timeout": 3}, 1, "2.5", (1.0, 2.5, 3.0)),
+        ("transport", {"transport": "f"}, ["a", "b"], "e, f", (("a", "b"), ("e", "f"), ("f",))),
+        ("transport_options", {"transport_options": {}}, {"x": 1}, '{"x": 2}', ({"x": 1}, {"x": 2}, {})),
+        ("max_retries", {"retry_config": {"max_retries": 7}}, 0, "5", (0, 5, 7)),
+        ("retry_delay", {"retry_config": {"retry_delay": 0.5}}, 0, "1e-1", (0.0, 0.1, 0.5)),
+        ("retry_backoff", {"retry_config": {"retry_backoff": 3}}, 1, " 4 ", (1.0, 4.0, 3.0)),
+        ("proxy", {"proxy": "http://f:1"}, "", "http://e:1", ("", "http://e:1", "http://f:1")),
+        ("log_level", {"log_level": "ERROR"}, "debug", "Info", ("DEBUG", "INFO", "ERROR")),
+    ],
+)
+def test_argument_beats_environment_beats_file(config_file, name, in_file, argument, variable, expected):
+    path = config_file(in_file)
+    attribute = "base_url" if name == "api_url" else name
+    variable_name = f"RUNAGENT_{name.upper()}"
+    cases = [
+        (load({attribute: argument}, {variable_name: variable}), f"argument {attribute}"),
+        (load({attribute: None}, {variable_name: variable}), f"environment variable {variable_name}"),
+        (load({attribute: None}, {variable_name: "  "}), str(path)),
+    ]
+    for (settings, source), value in zip(cases, expected, strict=True):
+        found = getattr(settings, attribute)
+        assert value == (str(found) if name == "api_url" else found)
+        assert source == settings.sources[name]
+        assert {"default"} == set(settings.sources.values()) - {source}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("max_retry_wait", 5), ("retry_unsafe", True), ("resume", "trust")]
+)
+def test_settings_without_a_variable_come_as_arguments(name, value):
+    settings = load({name: value})
+    assert value == getattr(settings, name)
+    assert f"argument {name}" == settings.sources[name]
+
+
+@pytest.mark.parametrize("value", [False, True, "trust"])
+def test_resume_may_come_from_the_file(config_file, value):
+    config_file({"resume": value})
+    assert value is load().resume or value == "trust" == load().resume
+
+
+def test_null_in_the_file_counts_as_not_given(config_file):
+    config_file({"api_key": None, "timeout": None, "proxy": None, "retry_config": None})
+    assert {"default"} == set(load().sources.values())
+
+
+def test_process_environment_is_the_default(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("RUNAGENT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("RUNAGENT_MAX_RETRIES", "9")
+    assert 9 == load_settings({}).max_retries
+
+
+def test_broken_value_that_is_overridden_does_not_matter(config_file):
+    config_file({"timeout": "soon"})
+    assert 5.0 == load({"timeout": 5}, {"RUNAGENT_TIMEOUT": "later"}).timeout
+
+
+def test_unknown_argument_names_the_nearest():
+    assert "argument timout: unknown argument; did you mean timeout?" == refusal({"timout": 5})
+    assert "; known: api_key, base_url, " in refusal({"zzz": 5})
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("auto", ("sse", "chunked", "websocket")),
+        (["websocket", "auto"], ("websocket", "sse", "chunked")),
+        (("sse", "sse"), ("sse",)),
+        ("websocket,sse", ("websocket", "sse")),
+        (" sse ", ("sse",)),
+        ("my-plugin:made-up", ("my-plugin:made-up",)),
+    ],
+)
+def test_transport_is_an_ordered_choice(value, expected):
+    assert expected == load({"transport": value}).transport
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "problem"),
+    [
+        ("timeout", 0, "expected a finite number of seconds above 0, found 0"),
+        ("timeout", -1, "found -1"),
+        ("timeout", True, "found True"),
+        ("timeout", "5", "found the text '5'"),
+        ("timeout", float("nan"), "found nan"),
+        ("timeout", float("inf"), "found inf"),
+        pytest.param("timeout", 10**400, "found 1000", id="beyond-float"),
+        pytest.param("timeout", 10**5000, "found a huge number", id="beyond-text"),
+        ("timeout", {"idle": 5}, "found a value of type dict"),
+        ("max_retries", -1, "expected a whole number, 0 or more, found -1"),
+        ("max_retries", 3.0, "found 3.0"),
+        ("max_retries", True, "found True"),
+        ("max_retries", "3", "found the text '3'"),
+        ("retry_delay", -0.1, "0 or more, found -0.1"),
+        ("retry_backoff", 0.9, "1 or more, found 0.9"),
+        ("max_retry_wait", float("inf"), "0 or more, found inf"),
+        ("retry_unsafe", 1, "expected true or false, found 1"),
+        ("retry_unsafe", "trust", "expected true or false"),
+        ("resume", "yes", "expected true, false or \"trust\", found the text 'yes'"),
+        ("resume", 1, "found 1"),
+        ("resume", [], "found a value of type list"),
+        ("transport", "", "a transport's name that is not empty"),
+        ("transport", [], "a transport's name or a list of names"),
+        ("transport", ["sse", " "], "not empty, found the text ' '"),
+        ("transport", ["sse", 5], "not empty, found 5"),
+        ("transport", "sse,,chunked", "not empty, found the text ''"),
+        ("transport", 5, "found 5"),
+        ("transport_options", [SECRET], "expected an object"),
+        ("transport_options", {5: SECRET}, "text as keys"),
+        ("transport_options", SECRET, "expected an object"),
+        ("log_level", "DEBUGG", "found the text 'DEBUGG'; did you mean DEBUG?"),
+        ("log_level", 10, "expected the name of a log level, found 10; known: "),
+        ("proxy", f"https://user:{SECRET}@proxy:1", "only plain http:// proxies"),
+        ("proxy", 5, "must be text"),
+        ("base_url", f"https://user:{SECRET}@agents.example", "user name and password are not allowed"),
+        ("base_url", "agents.example", "did you forget https://?"),
+        ("base_url", 5, "found 5"),
+        ("api_key", "", "the API key is empty"),
+        ("api_key", f" {SECRET}", "visible ASCII"),
+        ("api_key", f"{SECRET}\r\nX: y", "visible ASCII"),
+        ("api_key", f"{SECRET}\n{SECRET}", "visible ASCII"),
+        ("api_key", f"Bearer {SECRET}", "such as Bearer"),
+        ("api_key", f"{SECRET}é", "visible ASCII"),
+        ("api_key", f"{SECRET}\x7f", "visible ASCII"),
+        ("api_key", SECRET.encode(), "found a value of type bytes"),
+        ("api_key", 5, "found a value of type int"),
+    ],
+)
+def test_bad_argument_is_refused_by_name(argument, value, problem):
+    message = refusal({argument: value})
+    assert message.startswith(f"argument {argument}: ")
+    assert problem in message
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "problem"),
+    [
+        ("RUNAGENT_TIMEOUT", "soon", "expected a finite number of seconds above 0, found the text 'soon'"),
+        ("RUNAGENT_TIMEOUT", "nan", "found nan"),
+        ("RUNAGENT_TIMEOUT", "true", "found the text 'true'"),
+        pytest.param("RUNAGENT_TIMEOUT", "9" * 5000, "found inf", id="beyond-float"),
+        ("RUNAGENT_MAX_RETRIES", "3.5", "expected a whole number, 0 or more, found 3.5"),
+        ("RUNAGENT_MAX_RETRIES", "many", "found the text 'many'"),
+        ("RUNAGENT_TRANSPORT", "sse,", "not empty"),
+        ("RUNAGENT_TRANSPORT_OPTIONS", '{"a": 1,}', "not valid JSON: "),
+        ("RUNAGENT_TRANSPORT_OPTIONS", f'{{"a": "{SECRET}"', "(line 1, column 19)"),
+        ("RUNAGENT_TRANSPORT_OPTIONS", f'"{SECRET}"', "expected an object"),
+        ("RUNAGENT_TRANSPORT_OPTIONS", '{"a": 1, "b": 2, "a": 3}', "duplicate key 'a'"),
+        ("RUNAGENT_API_URL", f"http://u:{SECRET}@x", "user name and password"),
+        ("RUNAGENT_API_KEY", f"{SECRET}\n{SECRET}", "visible ASCII"),
+        ("RUNAGENT_PROXY", f"socks5://u:{SECRET}@x", "not socks5://"),
+        ("RUNAGENT_LOG_LEVEL", "loud", "found the text 'loud'"),
+    ],
+)
+def test_bad_variable_is_refused_by_name(variable, text, problem):
+    message = refusal(environ={variable: text})
+    assert message.startswith(f"environment variable {variable}: ")
+    assert problem in message
+
+
+def test_key_from_environment_or_file_loses_its_outer_whitespace(config_file):
+    assert SECRET == load(environ={"RUNAGENT_API_KEY": f" {SECRET}\n"}).api_key
+    config_file({"api_key": f"{SECRET}\n"})
+    assert SECRET == load().api_key
+
+
+def test_key_may_be_a_callable_that_is_not_called():
+    def key():
+        raise AssertionError
+
+    assert key is load({"api_key": key}).api_key
+
+
+def test_key_of_a_callable_can_be_checked_later():
+    assert SECRET == validate_api_key(SECRET, "api_key()")
+    with pytest.raises(ConfigurationError, match=r"^api_key\(\): expected the API key as text"):
+        validate_api_key(None, "api_key()")
+
+
+def test_options_are_a_copy_that_cannot_be_changed():
+    given = {"a": 1}
+    settings = load({"transport_options": given})
+    given["a"] = 2
+    assert {"a": 1} == settings.transport_options
+    with pytest.raises(TypeError):
+        settings.transport_options["a"] = 3
+
+
+def test_settings_show_no_secret():
+    secrets = {"api_key": SECRET, "proxy": f"http://u:{SECRET}@proxy", "transport_options": {"a": SECRET}}
+    settings = load(secrets)
+    assert SECRET not in f"{settings!r} {settings}"
+    assert "max_retries=3" in repr(settings)
+
+
+def test_settings_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        load().max_retries = 5
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (
+            {"retry_config": {"max_retry": 3}},
+            ": retry_config.max_retry: unknown key; did you mean max_retries?",
+        ),
+        ({"max_retries": 3}, ": max_retries: unknown key; did you mean retry_config.max_retries?"),
+        ({"retry_confg": {}}, ": retry_confg: unknown key; did you mean retry_config?"),
+        ({"timout": 3}, ": timout: unknown key; did you mean timeout?"),
+        ({"base_url": "http://x"}, ": base_url: unknown key; did you mean api_url?"),
+        ({"apikey": SECRET}, ": apikey: unknown key; did you mean api_key?"),
+        ({"retry_config.max_retries": 3}, ": retry_config.max_retries: unknown key; write an object inside"),
+        ({"zzz": SECRET}, ": zzz: unknown key; known: api_key, api_url, "),
+        ({"retry_config": {"timeout": 3}}, ": retry_config.timeout: unknown key; known: max_retries, "),
+        ({"retry_config": {"retry_config": {}}}, ": retry_config.retry_config: unknown key"),
+        ({"retry_config": 3}, ": retry_config: expected an object, found 3"),
+        ({"retry_config": {"max_retries": "3"}}, ": retry_config.max_retries: expected a whole number"),
+        ({"timeout": "5"}, ": timeout: expected a finite number of seconds above 0, found the text '5'"),
+        ({"timeout": True}, ": timeout: expected a finite number of seconds above 0, found True"),
+        ('{"timeout": NaN}', ": timeout: expected a finite number of seconds above 0, found nan"),
+        ({"api_key": [SECRET]}, ": api_key: expected the API key as text, found a value of type list"),
+        ({"api_key": f"{SECRET} {SECRET}"}, ": api_key: the API key may hold only visible ASCII"),
+        ({"api_key": " "}, ": api_key: the API key is empty"),
+        ({"api_url": f"http://u:{SECRET}@x"}, ": api_url: user name and password are not allowed"),
+        ({"proxy": f"https://u:{SECRET}@x"}, ": proxy: only plain http:// proxies"),
+        ({"transport_options": "x"}, ": transport_options: expected an object"),
+        ({"log_level": 5}, ": log_level: expected the name of a log level, found 5"),
+        (
+            f'{{"api_key": "{SECRET}"\n "timeout": 5}}',
+            ": not valid JSON: Expecting ',' delimiter (line 2, column 2)",
+        ),
+        (
+            f'{{"api_key": "{SECRET}", "timeout": 1, "timeout": 2}}',
+            ": not usable JSON: duplicate key 'timeout'",
+        ),
+        ("", ": not valid JSON: Expecting value (line 1, column 1)"),
+        pytest.param("[" * 200_000, ": not usable JSON: nested too deeply", id="deep"),
+        pytest.param('{"timeout": ' + "9" * 5000 + "}", ": not usable JSON: ", id="beyond-int"),
+        ([SECRET], ": expected a JSON object, found a value of type list"),
+        ("null", ": expected a JSON object, found a value of type NoneType"),
+        (SECRET.encode() + b"\xff", ": not valid utf-8 text at byte 10"),
+        pytest.param(b" " * (1024 * 1024 + 1), ": cannot read the file: larger than 1048576 bytes", id="big"),
+    ],
+)
+def test_bad_file_is_one_error_that_names_it(config_file, content, problem):
+    path = config_file(content)
+    message = refusal()
+    assert message.startswith(str(path))
+    assert problem in message
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_file_may_begin_with_a_byte_order_mark(config_file, encoding):
+    config_file('{"api_url": "http://bücher.example"}'.encode(encoding))
+    assert "http://xn--bcher-kva.example" == str(load().base_url)
+
+
+def test_error_of_a_bad_file_does_not_carry_its_text(config_file):
+    config_file(f'{{"api_key": "{SECRET}"')
+    with pytest.raises(ConfigurationError) as caught:
+        load()
+    chain: list[BaseException] = [caught.value]
+    while chain[-1].__context__ is not None:
+        chain.append(chain[-1].__context__)
+    assert SECRET not in "".join(f"{error!r} {vars(error)}" for error in chain)
+
+
+def test_runagent_config_names_another_file(config_file, home):
+    config_file({"timeout": 1})
+    other = home / "other.json"
+    other.write_text('{"timeout": 2}')
+    for named in (str(other), "~/other.json", f" {other} "):
+        settings = load(environ={"RUNAGENT_CONFIG": named})
+        assert (2.0, str(other)) == (settings.timeout, settings.sources["timeout"])
+    assert 1.0 == load(environ={"RUNAGENT_CONFIG": ""}).timeout
+
+
+@pytest.mark.parametrize("name", ["missing.json", "file/below.json", "dangling"])
+def test_named_file_must_exist(home, name):
+    (home / "file").write_text("{}")
+    (home / "dangling").symlink_to(home / "nowhere")
+    path = home / name
+    expected = f"{path}: the file that RUNAGENT_CONFIG names does not exist"
+    assert expected == refusal(environ={"RUNAGENT_CONFIG": str(path)})
+
+
+def test_directory_is_no_file(home):
+    (home / ".runagent" / "config.json").mkdir(parents=True)
+    expected = f"{home / '.runagent' / 'config.json'}: cannot read the file: Is a directory; "
+    assert refusal().startswith(expected)
+
+
+def test_unreadable_file_is_refused(config_file, monkeypatch):
+    path = config_file({})
+
+    def refuse(self, mode):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)  # modes do not stop a superuser
+    assert f"{path}: cannot read the file: Permission denied; RUNAGENT_CONFIG can name another" == refusal()
+
+
+def test_default_file_may_be_missing_in_every_way(home, monkeypatch):
+    (home / ".runagent").write_text("not a directory")
+    assert {"default"} == set(load().sources.values())
+    monkeypatch.setenv("HOME", str(home / "nowhere"))
+    assert {"default"} == set(load().sources.values())
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
+def test_exposed_key_is_warned_of_once(config_file, caplog, mode):
+    path = config_file({"api_key": SECRET})
+    path.chmod(mode)
+    load()
+    load()
+    records = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert ["runagent.config"] == [record.name for record in records]
+    assert str(path) in caplog.text
+    assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize(("content", "mode"), [({"api_key": SECRET}, 0o600), ({"timeout": 5}, 0o644)])
+def test_file_that_exposes_no_key_is_not_warned_of(config_file, caplog, content, mode):
+    config_file(content).chmod(mode)
+    load()
+    assert [] == caplog.records
+
+
+def test_strange_variables_are_left_alone(caplog):
+    caplog.set_level(logging.DEBUG, "runagent.config")
+    environ = {
+        "RUNAGENT_TIMEOT": SECRET,
+        "RUNAGENT_MYPLUGIN_COLOUR": "x",
+        "RUNAGENT_CONFIG": "",
+        "RUNAGENT_DISABLE_PLUGINS": "all",
+        "OTHER_TIMEOUT": "x",
+    }
+    assert {"default"} == set(load(environ=environ).sources.values())
+    expected = (
+        "environment variable RUNAGENT_TIMEOT is not one of runagent's own; did you mean RUNAGENT_TIMEOUT?"
+    )
+    assert [(logging.DEBUG, expected)] == [(record.levelno, record.getMessage()) for record in caplog.records]
+
+
+def test_unnamed_timeouts_keep_their_defaults():
+    expected = {"connect": 30.0, "first_event": 60.0, "idle": 5.0, "progress": None, "total": None}
+    assert expected == dataclasses.asdict(Timeouts(idle=5))
+    assert None is Timeouts(connect=None).connect
+
+
+def test_one_number_sets_three_timeouts():
+    expected = Timeouts(connect=7, first_event=7, idle=7, progress=None, total=None)
+    assert expected == Timeouts.from_seconds(7)
+    assert 7.0 == load({"timeout": 7}).timeout
+    assert Timeouts(idle=5) == load({"timeout": Timeouts(idle=5)}).timeout
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Timeouts)])
+@pytest.mark.parametrize("value", [0, -1, True, "5", float("nan"), float("inf"), [5]])
+def test_bad_timeout_names_its_field(name, value):
+    with pytest.raises(ConfigurationError, match=rf"^Timeouts\.{name}: expected a finite number of seconds"):
+        Timeouts(**{name: value})
+
+
+def test_timeouts_are_values():
+    timeouts = Timeouts(total=9)
+    assert timeouts == pickle.loads(pickle.dumps(timeouts)) == copy.deepcopy(timeouts)
+    assert hash(timeouts) == hash(Timeouts(total=9.0))
+    with pytest.raises(TypeError):
+        Timeouts(5)  # type: ignore[call-arg]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        timeouts.total = 1  # type: ignore[misc]
+
+
+def test_module_imports_nothing_that_is_slow():
+    slow = "{'urllib.request', 'asyncio', 'ssl', 'socket', 'difflib', 'pydantic', 'msgspec'}"
+    code = f"import sys, runagent.config; print({slow} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert "set()" == done.stdout.strip()
