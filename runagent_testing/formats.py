@@ -1,0 +1,235 @@
+"""How each event is written in each format of the stream (WIRE sections 1 to 3). No I/O."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .script import Chunk, Done, Error
+
+__all__ = [
+    "Format",
+    "Run",
+    "Transport",
+    "close_frame",
+    "frame",
+    "given",
+    "stream_format",
+    "structured",
+    "to_json",
+]
+
+Transport = Literal["sse", "chunked", "text", "websocket", "invoke", "run"]
+
+TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a plan needs to know of the request it answers.
+
+    Attributes:
+        transport: Which protocol asks.
+        run_id: The invocation's or request's id.
+        timestamp: When the run began, ISO 8601.
+        input: The agent's input, if it is an object.
+        headers: The request's, names in lower case.
+        http_1_1: False for HTTP/1.0, which knows no chunked framing.
+        keep_alive: Whether the connection outlives the answer.
+    """
+
+    transport: Transport
+    run_id: str
+    timestamp: str
+    input: Mapping[str, Any]
+    headers: Mapping[str, str]
+    http_1_1: bool = True
+    keep_alive: bool = True
+
+
+def to_json(value: Any, *, compact: bool = False) -> str:
+    """Write JSON with its non-ASCII as it is, except lone surrogates, which become escapes."""
+    separators = (",", ":") if compact else (", ", ": ")
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=separators)
+    except ValueError:
+        text = json.dumps(_finite(value), ensure_ascii=False, separators=separators)
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+# In this order: True is an int, too.
+_TYPE_NAMES: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (str, "string"),
+    (bool, "boolean"),
+    (int, "integer"),
+    (float, "number"),
+    (dict, "object"),
+    ((list, tuple), "array"),
+    (type(None), "null"),
+)
+
+
+def structured(value: Any) -> str:
+    """Wrap a value as the published server does: a JSON text that holds a JSON text (WIRE section 2)."""
+    return to_json({"type": _type_name(value), "payload": to_json(value)})
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _type_name(value: Any) -> str:
+    return next(name for kinds, name in _TYPE_NAMES if isinstance(value, kinds))
+
+
+def given(**fields: Any) -> dict[str, Any]:
+    """Leave out the fields that are None."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def frame(opcode: int, payload: bytes) -> bytes:
+    """Make one unmasked, final WebSocket frame (RFC 6455 section 5.2)."""
+    first, size = 0x80 | opcode, len(payload)
+    if size < 126:
+        return bytes((first, size)) + payload
+    if size < 0x10000:
+        return struct.pack("!BBH", first, 126, size) + payload
+    return struct.pack("!BBQ", first, 127, size) + payload
+
+
+def close_frame(code: int) -> bytes:
+    """Make a Close frame without a reason."""
+    return frame(CLOSE, struct.pack("!H", code))
+
+
+class Format(Protocol):
+    """Writes the events of one run; an instance serves one run only."""
+
+    content_type: str
+    heartbeat: bytes
+    farewell: bytes  # closes the stream properly where HTTP's own framing does not
+    can_fail: bool  # whether there is a word for an error
+
+    def start(self, run: Run) -> bytes: ...
+    def chunk(self, step: Chunk, index: int | None, id: str | None) -> bytes: ...
+    def error(self, step: Error) -> bytes: ...
+    def done(self, step: Done, run: Run, total_chunks: int) -> bytes: ...
+
+
+class _Events:
+    """SSE and NDJSON: the same fields, one event each."""
+
+    farewell = b""
+    can_fail = True
+
+    def event(self, name: str | None, fields: dict[str, Any], id: str | None = None) -> bytes:
+        raise NotImplementedError
+
+    def start(self, run: Run) -> bytes:
+        return self.event("start", given(message="stream started", session_id=run.input.get("session_id")))
+
+    def chunk(self, step: Chunk, index: int | None, id: str | None) -> bytes:
+        name = "chunk" if step.event is ... else step.event
+        return self.event(name, {"content": step.content} | given(index=index), id)
+
+    def error(self, step: Error) -> bytes:
+        return self.event("error", given(error=step.message, code=step.code, retry_after=step.retry_after))
+
+    def done(self, step: Done, run: Run, total_chunks: int) -> bytes:
+        fields = given(message=step.message, usage=step.usage, execution_time=step.execution_time)
+        return self.event("done", fields)
+
+
+class Sse(_Events):
+    """Server-sent events (WIRE section 1)."""
+
+    content_type = "text/event-stream"
+    heartbeat = b": heartbeat\n\n"
+
+    def event(self, name: str | None, fields: dict[str, Any], id: str | None = None) -> bytes:
+        lines = [f"event: {name}\n"] if name is not None else []
+        lines += [f"id: {id}\n"] if id is not None else []
+        return f"{''.join(lines)}data: {to_json(fields)}\n\n".encode()
+
+
+class Ndjson(_Events):
+    """One JSON object a line (WIRE section 3)."""
+
+    content_type = "application/x-ndjson"
+    heartbeat = b"\n"
+
+    def event(self, name: str | None, fields: dict[str, Any], id: str | None = None) -> bytes:
+        return f"{to_json(given(type=name) | fields)}\n".encode()
+
+
+class Text:
+    """Nothing but the text; values that are not text are written as JSON (WIRE section 3)."""
+
+    content_type = "text/plain; charset=utf-8"
+    heartbeat = b""
+    farewell = b""
+    can_fail = False
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def start(self, run: Run) -> bytes:
+        return b""
+
+    def chunk(self, step: Chunk, index: int | None, id: str | None) -> bytes:
+        text = self._half + (step.content if isinstance(step.content, str) else to_json(step.content))
+        # A high surrogate waits for its other half, which may begin the next chunk.
+        cut = len(text) - 1 if "\ud800" <= text[-1:] <= "\udbff" else len(text)
+        text, self._half = text[:cut], text[cut:]
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+    def error(self, step: Error) -> bytes:
+        return b""
+
+    def done(self, step: Done, run: Run, total_chunks: int) -> bytes:
+        return "\ufffd".encode() if self._half else b""
+
+
+class WebSocket:
+    """The published server's messages (WIRE section 2)."""
+
+    content_type = ""
+    heartbeat = frame(PING, b"")
+    farewell = close_frame(1000)
+    can_fail = True
+
+    def message(self, fields: dict[str, Any]) -> bytes:
+        return frame(TEXT, to_json(fields, compact=True).encode())
+
+    def start(self, run: Run) -> bytes:
+        return self.message({"type": "status", "status": "stream_started", "invocation_id": run.run_id})
+
+    def chunk(self, step: Chunk, index: int | None, id: str | None) -> bytes:
+        name = "data" if step.event is ... else step.event
+        shown = None if step.index is ... else step.index
+        return self.message(given(type=name) | {"content": structured(step.content)} | given(index=shown))
+
+    def error(self, step: Error) -> bytes:
+        fields = given(error=step.message, code=step.code, retry_after=step.retry_after)
+        return self.message({"type": "error"} | fields)
+
+    def done(self, step: Done, run: Run, total_chunks: int) -> bytes:
+        fields = {"total_chunks": total_chunks, "execution_time": step.execution_time or 0.0}
+        extra = given(message=step.message, usage=step.usage) | {"invocation_id": run.run_id}
+        return self.message({"type": "status", "status": "stream_completed"} | fields | extra)
+
+
+def stream_format(transport: Transport) -> Format:
+    """Make the writer for one run of a streaming transport."""
+    formats: dict[str, type[Format]] = {"sse": Sse, "chunked": Ndjson, "text": Text, "websocket": WebSocket}
+    return formats[transport]()

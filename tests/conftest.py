@@ -1,0 +1,42 @@
+"""Fixtures of all tests: the concurrency style, the transport, and a fake agent server of the session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from runagent_testing import FakeAgentServer
+from tests.support.styles import STYLES, TRANSPORTS, Style
+
+
+@pytest.fixture(params=STYLES)
+def style(request: pytest.FixtureRequest) -> Style:
+    """Each concurrency style in turn."""
+    return Style(request.param)
+
+
+@pytest.fixture(params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest) -> str:
+    """Each built-in transport in turn."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def server() -> Iterator[Any]:
+    """A fake agent server, new for each test."""
+    with FakeAgentServer() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def own_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """Keep the settings and proxies of the person who runs the tests out of them."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("RUNAGENT_API_KEY", "RUNAGENT_API_URL", "RUNAGENT_CONFIG", "RUNAGENT_TIMEOUT", "RUNAGENT_TRANSPORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)

@@ -1,0 +1,140 @@
+"""One scenario, four ways to run it: a test is written once and holds for every concurrency style.
+
+A scenario is an ``async def`` that gets a client. For ``sync`` the client is wrapped so that awaiting
+it blocks, and the scenario is driven by hand; for the others it is the asynchronous client itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import trio
+import uvloop
+
+from runagent import AsyncRunAgentClient, RunAgentClient
+
+STYLES = ("sync", "asyncio", "uvloop", "trio")
+TRANSPORTS = ("sse", "chunked", "websocket")
+
+Scenario = Callable[[Any], Awaitable[Any]]
+
+
+class _SyncStream:
+    """A `Stream` that is awaited and never suspends."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def __aiter__(self) -> _SyncStream:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return next(self.stream)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self) -> _SyncStream:
+        self.stream.__enter__()
+        return self
+
+    async def __aexit__(self, *details: Any) -> None:
+        self.stream.__exit__(*details)
+
+    def events(self) -> _SyncStream:
+        return _SyncStream(self.stream.events())
+
+    async def text(self, **options: Any) -> str:
+        text: str = self.stream.text(**options)
+        return text
+
+    async def aclose(self) -> None:
+        self.stream.close()
+
+
+class _SyncClient:
+    """A `RunAgentClient` with the face of the asynchronous one."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.client = RunAgentClient(*args, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def run_generic_stream(self, *args: Any, **options: Any) -> _SyncStream:
+        return _SyncStream(self.client.run_generic_stream(*args, **options))
+
+    def run_stream(self, *args: Any, **options: Any) -> _SyncStream:
+        return _SyncStream(self.client.run_stream(*args, **options))
+
+    async def run_generic(self, *args: Any, **options: Any) -> Any:
+        return self.client.run_generic(*args, **options)
+
+    async def run_generic_with_metadata(self, *args: Any, **options: Any) -> Any:
+        return self.client.run_generic_with_metadata(*args, **options)
+
+    async def run(self, *args: Any, **options: Any) -> Any:
+        return self.client.run(*args, **options)
+
+    async def aclose(self) -> None:
+        self.client.close()
+
+    async def __aenter__(self) -> _SyncClient:
+        return self
+
+    async def __aexit__(self, *details: Any) -> None:
+        await self.aclose()
+
+
+class Style:
+    """How a test's scenario is run.
+
+    Attributes:
+        name: One of ``STYLES``.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def client(self, *args: Any, **options: Any) -> Any:
+        """Make a client; it has the methods of `AsyncRunAgentClient`."""
+        return (_SyncClient if self.name == "sync" else AsyncRunAgentClient)(*args, **options)
+
+    def run(self, scenario: Callable[[], Awaitable[Any]]) -> Any:
+        """Run a scenario to its end; tasks that it leaves behind fail the test."""
+        if self.name == "sync":
+            return _drive(scenario())
+        if self.name == "trio":
+            return trio.run(_without_trio_tasks_left, scenario)
+        factory = uvloop.new_event_loop if self.name == "uvloop" else None
+        with asyncio.Runner(debug=self.name == "asyncio", loop_factory=factory) as runner:
+            return runner.run(_without_asyncio_tasks_left(scenario))
+
+
+def _drive(scenario: Awaitable[Any]) -> Any:
+    steps = scenario.__await__()
+    try:
+        next(steps)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("a synchronous scenario has nothing to wait for")
+
+
+async def _without_asyncio_tasks_left(scenario: Callable[[], Awaitable[Any]]) -> Any:
+    result = await scenario()
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    assert left == set()
+    return result
+
+
+async def _without_trio_tasks_left(scenario: Callable[[], Awaitable[Any]]) -> Any:
+    before = trio.lowlevel.current_statistics().tasks_living
+    result = await scenario()
+    await trio.testing.wait_all_tasks_blocked()
+    assert trio.lowlevel.current_statistics().tasks_living == before
+    return result
