@@ -69,7 +69,7 @@ class AgentCall:
     input: Mapping[str, Any] = field(default_factory=dict)
     args: tuple[Any, ...] = ()
     entrypoint_tag: str | None = None
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     api_key: str | None = field(default=None, repr=False)
     options: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)

@@ -7,17 +7,20 @@ import importlib
 import os
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pluggy
-
-from runagent import hookspecs
 from runagent._version import __version__
 from runagent.errors import ConfigurationError, PluginError
-from runagent.transports.base import Transport
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    import pluggy
+
+    from runagent.hookspecs import RegisterTransport
+    from runagent.transports.base import Transport
 
 __all__ = ["BUILT_IN", "TransportInfo", "TransportRegistry", "create_plugin_manager", "default_registry"]
 
@@ -51,8 +54,12 @@ class TransportInfo:
         return f"{self.distribution}:{self.name}"
 
 
-def create_plugin_manager(register: hookspecs.RegisterTransport) -> pluggy.PluginManager:
+def create_plugin_manager(register: RegisterTransport) -> pluggy.PluginManager:
     """Make a manager that knows our hooks and hands ``register`` to every plugin that comes."""
+    import pluggy
+
+    from runagent import hookspecs
+
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     manager.hook.runagent_register_transports.call_historic(kwargs={"register": register})
@@ -65,9 +72,11 @@ class TransportRegistry:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._environ = environ
         self._lock = threading.RLock()
-        self._transports: dict[str, Transport] = {}
-        self._offered: dict[str, Transport] = {}
-        self._manager = create_plugin_manager(self.register)
+        self._transports: dict[str, Transport] = {}  # by the names they were asked for
+        self._own: dict[str, Transport] = {}  # those that the program itself has registered
+        self._plugins: dict[str, dict[str, Transport]] = {}  # what each loaded plugin offers
+        self._offers = self._own  # where `register` puts what it is given
+        self._manager: pluggy.PluginManager | None = None
 
     def register(self, transport: Transport) -> None:
         """Take a transport that a plugin, or the program itself, offers.
@@ -76,10 +85,12 @@ class TransportRegistry:
             ConfigurationError: It is none, or its name is taken.
         """
         name = getattr(transport, "name", None)
-        if not isinstance(name, str) or not callable(getattr(transport, "open", None)):
+        if isinstance(transport, type) or not isinstance(name, str) or not callable(getattr(transport, "open", None)):
             raise ConfigurationError(f"{transport!r} is not a transport: it needs a name and an open method")
         with self._lock:
-            if self._offered.setdefault(name, transport) is not transport:
+            if self._offers is self._own and name in BUILT_IN:
+                raise ConfigurationError(f"the name {name!r} belongs to a built-in transport")
+            if self._offers.setdefault(name, transport) is not transport:
                 raise ConfigurationError(f"there is another transport named {name!r} already")
 
     def get(self, name: str) -> Transport:
@@ -95,7 +106,7 @@ class TransportRegistry:
         with self._lock:
             transport = self._transports.get(name)
             if transport is None:
-                transport = self._transports[name] = self._load(name)
+                transport = self._transports[name] = self._own.get(name) or self._load(name)
             return transport
 
     def check(self, names: Iterable[str]) -> None:
@@ -105,7 +116,7 @@ class TransportRegistry:
             ConfigurationError: As for `get`.
         """
         for name in names:
-            if name not in BUILT_IN and name not in self._transports and name not in self._offered:
+            if name not in BUILT_IN and name not in self._own and name not in self._transports:
                 self._find(name)
 
     def installed(self) -> list[TransportInfo]:
@@ -114,27 +125,41 @@ class TransportRegistry:
         return sorted([*ours, *(_info(e) for e in self._entry_points())], key=lambda t: (t.name, t.distribution))
 
     def _load(self, name: str) -> Transport:
-        if name not in self._offered:
-            if name in BUILT_IN:
-                self._manager.register(importlib.import_module(BUILT_IN[name]), name)
-            else:
-                self._import(name, self._find(name))
-        plain = name.rpartition(":")[2]
-        if plain not in self._offered:
-            raise PluginError(f"the plugin for the transport {name!r} was loaded, but offers no such transport", plugin=name)
-        return self._offered[plain]
-
-    def _import(self, name: str, entry: EntryPoint) -> None:
+        if name in BUILT_IN:
+            return self._offered_by(BUILT_IN[name], lambda: importlib.import_module(BUILT_IN[name]))[name]
+        entry = self._find(name)
         info = _info(entry)
         try:
-            plugin = entry.load()
-            self._manager.register(plugin, info.qualified_name)
-            self._manager.check_pending()
+            offered = self._offered_by(f"{info.distribution}:{info.target}", entry.load)
         except Exception as exc:  # whatever a third party's import may raise
             raise PluginError(
                 f"the transport {name!r} of {info.distribution} {info.version} cannot be loaded: {exc!r}",
                 plugin=info.qualified_name,
             ) from exc
+        if info.name not in offered:
+            raise PluginError(
+                f"the plugin {info.target} of {info.distribution} {info.version} offers no transport {info.name!r}",
+                plugin=info.qualified_name,
+            )
+        return offered[info.name]
+
+    def _offered_by(self, plugin: str, load: Callable[[], Any]) -> dict[str, Transport]:
+        """Load a plugin, once, and have its hook register what it offers."""
+        if plugin not in self._plugins:
+            manager = self._manager = self._manager or create_plugin_manager(self.register)
+            offers: dict[str, Transport] = {}
+            self._offers = offers
+            try:
+                manager.register(load(), plugin)
+                manager.check_pending()
+            except BaseException:
+                if manager.has_plugin(plugin):
+                    manager.unregister(name=plugin)
+                raise
+            finally:
+                self._offers = self._own
+            self._plugins[plugin] = offers
+        return self._plugins[plugin]
 
     def _find(self, name: str) -> EntryPoint:
         distribution, _, plain = name.rpartition(":")
@@ -149,7 +174,7 @@ class TransportRegistry:
         return found[0]
 
     def _unknown(self, name: str) -> ConfigurationError:
-        known = sorted({*BUILT_IN, *self._offered, *(e.name for e in self._entry_points())})
+        known = sorted({*BUILT_IN, *self._own, *(e.name for e in self._entry_points())})
         near = difflib.get_close_matches(name, [*known, "auto"], n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
         return ConfigurationError(f"unknown transport {name!r}; {hint}", code="UNKNOWN_TRANSPORT")
@@ -159,6 +184,8 @@ class TransportRegistry:
         disabled = {_normal(n) for n in self._environ.get("RUNAGENT_DISABLE_PLUGINS", "").split(",") if n.strip()}
         if "all" in disabled:
             return []
+        from importlib.metadata import entry_points  # slow to import, and built-in transports need no scan
+
         unique: dict[tuple[str, str, str], EntryPoint] = {}
         for entry in entry_points(group=GROUP):
             info = _info(entry)

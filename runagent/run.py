@@ -28,6 +28,7 @@ from runagent.net.base import Address, fork_generation
 from runagent.policy import Deadlines, RetryPolicy
 from runagent.report import Attempt, RunReport
 from runagent.transports.base import Session, Transport, Wants
+from runagent.wire.jsontext import quote
 
 __all__ = ["Run", "RunSpec", "Step", "Verdicts"]
 
@@ -186,6 +187,7 @@ class Run:
         self._connected = True
         self._attempt.reused = reused
         self._attempt.connect_seconds = None if reused else now - self._attempt_at
+        _logger.debug("%s connection to %s over %s", "kept" if reused else "new", self.address, self._attempt.transport)
         self.report.connect_seconds = self._attempt.connect_seconds
         self.deadlines.begin_attempt()
         self.step = Step.READ
@@ -281,6 +283,7 @@ class Run:
     def finished(self, now: float) -> None:
         """Note the time of the end."""
         if self.report.total_seconds is None and self._deadlines is not None:
+            _logger.debug("run over after %d chunks", self.report.chunks)
             self.report.total_seconds = now - self._started_at
 
     def abandon(self) -> None:
@@ -343,12 +346,16 @@ class Run:
         self._attempt.error = f"{type(error).__name__}: {error}"
         if self._try_elsewhere() or self._try_fresh(error) or self._try_again(error):
             self._last_error = error
-            _logger.info(
-                "attempt %d over %s failed: %s", len(self.report.attempts), self._attempt.transport, self._attempt.error
-            )
+            _logger.info("attempt %s; trying again in %.3g s", self._told(), self._attempt.waited_seconds)
         else:
             self.step = Step.END
             self.error = self._final(error)
+            _logger.info("attempt %s; giving up", self._told())
+
+    def _told(self) -> str:
+        """Tell of the attempt in one line that nothing a peer said can break."""
+        attempt = self._attempt
+        return f"{len(self.report.attempts)} over {attempt.transport} failed with {quote(attempt.error or '')}"
 
     def _try_elsewhere(self) -> bool:
         """Move on to the next transport, on proof that the peer does not speak this one."""

@@ -15,9 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .agent import Agent, Exchange
-    from .script import Gate, chunk, delay, done, ending, error, gate, heartbeat, raw, status
-    from .server import FakeAgentServer
+    from runagent_testing.agent import Agent, Exchange
+    from runagent_testing.script import Gate, chunk, delay, done, ending, error, gate, heartbeat, raw, status
+    from runagent_testing.server import FakeAgentServer
 
 __all__ = [
     "Agent",

@@ -7,12 +7,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from .script import Result, Script, Status
+from runagent_testing.script import Result, Script, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .formats import Transport
+    from runagent_testing.formats import Transport
 
 __all__ = ["Agent", "Exchange", "Outcome"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from .formats import Run, given, structured, to_json
-from .script import Chunk, Error, Result, Status
+from runagent_testing.formats import Run, given, structured, to_json
+from runagent_testing.script import Chunk, Error, Result, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import WSMsgType, web
 
-from .formats import PING, PONG, TEXT, close_frame, frame, to_json
-from .player import play, send
+from runagent_testing.formats import PING, PONG, TEXT, close_frame, frame, to_json
+from runagent_testing.player import play, send
 
 if TYPE_CHECKING:
-    from .agent import Exchange
-    from .plan import Plan
+    from runagent_testing.agent import Exchange
+    from runagent_testing.plan import Plan
 
 __all__ = ["MAX_MESSAGE", "PING_INTERVAL", "Conversation", "read_request"]
 

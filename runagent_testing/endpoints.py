@@ -14,14 +14,14 @@ from urllib.parse import unquote
 
 from aiohttp import HttpVersion11, web
 
-from .agent import Agent, Exchange
-from .answers import envelope
-from .conversation import Conversation, read_request
-from .formats import Run, Transport
-from .plan import Plan, refusal_plan, result_plan, stream_plan
-from .player import Sent, play
-from .request_body import MAX_BODY, as_json, read_body, run_request_faults
-from .script import Error, Status, Step
+from runagent_testing.agent import Agent, Exchange
+from runagent_testing.answers import envelope
+from runagent_testing.conversation import Conversation, read_request
+from runagent_testing.formats import Run, Transport
+from runagent_testing.plan import Plan, refusal_plan, result_plan, stream_plan
+from runagent_testing.player import Sent, play
+from runagent_testing.request_body import MAX_BODY, as_json, read_body, run_request_faults
+from runagent_testing.script import Error, Status, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .script import Chunk, Done, Error
+    from runagent_testing.script import Chunk, Done, Error
 
 __all__ = [
     "Format",

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from .script import Delay, Gate
+from runagent_testing.script import Delay, Gate
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
 
-    from .plan import End, Plan
+    from runagent_testing.plan import End, Plan
 
 __all__ = ["Sent", "play", "send"]
 

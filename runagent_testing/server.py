@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from .agent import Agent, Exchange
-from .endpoints import Connection, Endpoints
+from runagent_testing.agent import Agent, Exchange
+from runagent_testing.endpoints import Connection, Endpoints
 
 if TYPE_CHECKING:
     import ssl

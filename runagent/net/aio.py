@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+import time
 from collections import deque
 from typing import cast
 
@@ -213,7 +214,9 @@ class AioNetwork:
     """Connections and time of one asyncio loop."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
+        # uvloop's time stands still while a task runs, and a deadline counted from it would come too soon.
+        self._time = time.monotonic if type(loop).__module__.startswith("uvloop") else loop.time
 
     async def connect(self, address: Address, deadline: float) -> AsyncConnection:
         """See `Network.connect`."""
@@ -231,7 +234,7 @@ class AioNetwork:
 
     def now(self) -> float:
         """See `Network.now`."""
-        return self._loop.time()
+        return self._time()
 
     async def sleep(self, seconds: float) -> None:
         """See `Network.sleep`."""
@@ -258,7 +261,7 @@ class AioNetwork:
             candidates = candidates_from(found)
         failure: OSError | None = None
         for number, candidate in enumerate(candidates):
-            share = share_of(deadline - self._loop.time(), len(candidates) - number)
+            share = share_of(deadline - self.now(), len(candidates) - number)
             try:
                 async with asyncio.timeout(None if share == _INFINITE else share):
                     return await self._dial_one(candidate)

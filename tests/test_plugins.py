@@ -1,0 +1,128 @@
+"""The registry of transports: found by name, loaded on first use, clear when something is wrong."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runagent import ConfigurationError, PluginError, RunAgentClient
+from runagent.plugins import BUILT_IN, TransportRegistry
+from runagent.transports.base import Transport
+
+GOOD = """
+from runagent import hookimpl
+from runagent.transports.sse import SSETransport
+
+class Loud(SSETransport):
+    name = "loud"
+
+@hookimpl
+def runagent_register_transports(register):
+    register(Loud())
+"""
+
+numbers = itertools.count()
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Install a distribution that brings a transport, as far as the import system can tell."""
+
+    def install(distribution: str, name: str, source: str, folder: str = "site") -> None:
+        module = f"plugin_{next(numbers)}"  # modules of earlier tests stay imported
+        site = tmp_path / folder
+        metadata = site / f"{distribution.replace('-', '_')}-1.2.dist-info"
+        metadata.mkdir(parents=True)
+        (site / f"{module}.py").write_text(source)
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n")
+        (metadata / "entry_points.txt").write_text(f"[runagent.transports]\n{name} = {module}\n")
+        monkeypatch.syspath_prepend(str(site))
+
+    return install
+
+
+@pytest.mark.parametrize("name", sorted(BUILT_IN))
+def test_built_in_transports_are_found_by_name(name: str) -> None:
+    transport = TransportRegistry().get(name)
+    assert transport.name == name
+    assert isinstance(transport, Transport)
+
+
+def test_a_plugin_is_found_by_its_entry_point(install: Install) -> None:
+    install("runagent-loud", "loud", GOOD)
+    registry = TransportRegistry()
+    assert registry.get("loud").name == "loud"
+    assert registry.get("runagent_loud:loud") is registry.get("loud")
+
+
+def test_listing_names_distributions_and_versions_without_importing(install: Install) -> None:
+    install("runagent-loud", "loud", "raise RuntimeError('imported')")
+    infos = {info.name: info for info in TransportRegistry().installed()}
+    assert sorted(infos) == ["chunked", "loud", "sse", "websocket"]
+    assert (infos["loud"].distribution, infos["loud"].version) == ("runagent-loud", "1.2")
+
+
+def test_a_broken_plugin_is_an_error_that_names_it(install: Install) -> None:
+    install("runagent-broken", "broken", "import nothing_of_that_name")
+    with pytest.raises(PluginError, match="runagent-broken 1.2 cannot be loaded") as caught:
+        TransportRegistry().get("broken")
+    assert caught.value.plugin == "runagent-broken:broken"
+    assert isinstance(caught.value.__cause__, ModuleNotFoundError)
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("", "offers no transport 'loud'"),
+        (GOOD.replace('"loud"', '"quiet"'), "offers no transport 'loud'"),
+        (GOOD.replace("register_transports", "register_transprots"), "cannot be loaded"),
+        (GOOD.replace("register(Loud())", "register(Loud)"), "is not a transport"),
+        (GOOD.replace("register(Loud())", "register(42)"), "is not a transport"),
+    ],
+)
+def test_a_plugin_that_keeps_no_promise_is_refused(install: Install, source: str, complaint: str) -> None:
+    install("runagent-loud", "loud", source)
+    with pytest.raises(PluginError, match=complaint):
+        TransportRegistry().get("loud")
+
+
+def test_two_distributions_of_one_name_are_told_apart(install: Install) -> None:
+    install("runagent-loud", "loud", GOOD, "one")
+    install("runagent-other", "loud", GOOD, "two")
+    registry = TransportRegistry()
+    with pytest.raises(ConfigurationError, match=r"runagent-(loud|other):loud.* or .*runagent-(loud|other):loud"):
+        registry.get("loud")
+    assert registry.get("runagent-other:loud").name == "loud"
+
+
+def test_built_in_names_are_reserved(install: Install) -> None:
+    install("runagent-cuckoo", "sse", "raise RuntimeError('imported')")
+    assert type(TransportRegistry().get("sse")).__module__ == "runagent.transports.sse"
+
+
+@pytest.mark.parametrize("switch", ["all", "loud", "runagent_loud"])
+def test_plugins_can_be_switched_off(install: Install, switch: str) -> None:
+    install("runagent-loud", "loud", GOOD)
+    with pytest.raises(ConfigurationError, match="unknown transport 'loud'"):
+        TransportRegistry({"RUNAGENT_DISABLE_PLUGINS": f"other, {switch}"}).get("loud")
+
+
+def test_an_unknown_transport_is_a_configuration_error_with_the_nearest_name() -> None:
+    client = RunAgentClient("a", base_url="http://127.0.0.1:1", transport="webscoket")
+    with pytest.raises(ConfigurationError, match="did you mean 'websocket'"):
+        client.run_generic_stream("x")
+
+
+def test_a_run_imports_only_its_own_transport() -> None:
+    code = (
+        "import sys; from runagent.plugins import default_registry; default_registry().get('sse');"
+        " print(sorted(n for n in sys.modules if n in ('runagent.transports.chunked', 'runagent.transports.websocket')))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"

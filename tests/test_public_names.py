@@ -1,0 +1,92 @@
+"""What users import, and that both clients and both streams offer the same."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import runagent
+from runagent import AsyncRunAgentClient, AsyncStream, RunAgentClient, Stream, errors
+
+PUBLIC_NAMES = """
+    AgentError AgentNotFoundError AgentServerError AsyncRunAgentClient AsyncStream Attempt AuthenticationError Chunk
+    Completed ConfigurationError NetworkError PermissionDeniedError PluginError ProtocolError RateLimitError
+    RunAgentClient RunAgentError RunReport RunResult RunTimeoutError Started Stream StreamError StreamLimitError
+    StreamTimeoutError StreamTruncatedError TimeoutError Timeouts TransportError ValidationError __version__ hookimpl
+""".split()
+
+
+def test_public_names_are_pinned() -> None:
+    assert sorted(PUBLIC_NAMES) == sorted(runagent.__all__)
+    assert all(getattr(runagent, name) is not None for name in PUBLIC_NAMES)
+
+
+def test_the_timeout_error_has_the_builtin_name_too() -> None:
+    assert runagent.TimeoutError is runagent.RunTimeoutError
+    assert issubclass(runagent.TimeoutError, TimeoutError)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Client'"):
+        runagent.Client  # noqa: B018  # the look-up is the test
+
+
+def public_methods(cls: type) -> dict[str, Any]:
+    return {name: member for name, member in inspect.getmembers(cls) if callable(member) and not name.startswith("_")}
+
+
+@pytest.mark.parametrize(("sync", "asynchronous"), [(RunAgentClient, AsyncRunAgentClient), (Stream, AsyncStream)])
+def test_both_colours_have_the_same_methods_with_the_same_arguments(sync: type, asynchronous: type) -> None:
+    ours = {name.removeprefix("a") if name == "aclose" else name: m for name, m in public_methods(asynchronous).items()}
+    theirs = public_methods(sync)
+    assert theirs.keys() == ours.keys()
+    for name, method in theirs.items():
+        assert inspect.signature(method).parameters == inspect.signature(ours[name]).parameters, name
+
+
+def test_both_clients_are_made_with_the_same_arguments() -> None:
+    assert inspect.signature(RunAgentClient) == inspect.signature(AsyncRunAgentClient)
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_errors_pickle_and_copy_with_their_fields(name: str) -> None:
+    error = getattr(errors, name)("what happened", code="CODE", details={"a": [1]}, request_id="r")
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert type(twin) is type(error)
+        assert str(twin) == "what happened"
+        assert (twin.message, twin.code, twin.details, twin.request_id) == ("what happened", "CODE", {"a": [1]}, "r")
+
+
+def test_the_error_tree_is_as_drawn() -> None:
+    assert issubclass(runagent.StreamTimeoutError, runagent.RunTimeoutError)
+    assert issubclass(runagent.StreamTimeoutError, runagent.StreamError)
+    assert all(issubclass(getattr(errors, name), runagent.RunAgentError) for name in errors.__all__)
+
+
+def test_an_unknown_error_field_is_refused() -> None:
+    with pytest.raises(TypeError, match="has no field 'statsu'"):
+        runagent.AgentError("x", statsu=400)
+
+
+def test_importing_runagent_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; import runagent; heavy = {'asyncio', 'trio', 'ssl', 'aiohttp', 'websockets', 'pluggy', 'msgspec',"
+        " 'httptools', 'importlib.metadata', 'email', 'logging', 'json'}; print(sorted(heavy & set(sys.modules)))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+def test_a_sync_client_needs_no_event_loop_library() -> None:
+    code = (
+        "import sys; from runagent import RunAgentClient; RunAgentClient('a');"
+        " print(sorted({'asyncio', 'trio', 'websockets', 'aiohttp', 'anyio'} & set(sys.modules)))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+import runagent_testing
+from runagent_testing import chunk, delay, done, ending, error, gate, heartbeat, raw, status
+from runagent_testing.agent import Agent
+
+STEPS = [chunk("x"), delay(1), heartbeat(), error("C", "m"), done(), raw(b""), status(503), ending("cut")]
+
+
+def test_importing_the_package_imports_no_server():
+    program = "import sys, runagent_testing; print('aiohttp' in sys.modules, 'asyncio' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("name", runagent_testing.__all__)
+def test_every_public_name_is_there_and_documented(name):
+    assert getattr(runagent_testing, name).__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'nope'"):
+        _ = runagent_testing.nope
+
+
+@pytest.mark.parametrize("step", [*STEPS, gate("g")], ids=lambda step: type(step).__name__)
+def test_steps_are_frozen(step):
+    field = dataclasses.fields(step)[0].name if dataclasses.fields(step) else "x"
+    with pytest.raises((AttributeError, TypeError)):
+        setattr(step, field, None)
+
+
+@pytest.mark.parametrize(
+    ("steps", "complaint"),
+    [
+        (("x", {1, 2}), "step 2 is neither a step nor text nor a JSON value"),
+        ((chunk(object()),), "step 1 is neither"),
+        ((ending("cut"), "x"), "step 1, .* must be the last one"),
+        ((status(503), "x"), "step 1, .* must be the last one"),
+        (("x", status(503)), "refuses a run before it starts"),
+    ],
+)
+def test_a_bad_stream_script_says_which_step_and_why(steps, complaint):
+    with pytest.raises(TypeError, match=complaint):
+        Agent("a").always(*steps)
+
+
+@pytest.mark.parametrize(
+    ("steps", "complaint"),
+    [
+        ((), "needs an answer or an ending"),
+        ((1, delay(1)), "needs an answer or an ending as its last step"),
+        ((1, 2), "one answer"),
+        ((heartbeat(), 1), "step 1 makes no sense in a plain run"),
+        ((ending("no-done"),), "step 1 makes no sense in a plain run"),
+    ],
+)
+def test_a_bad_plain_result_says_which_step_and_why(steps, complaint):
+    with pytest.raises(TypeError, match=complaint):
+        Agent("a").returns(*steps)
+
+
+@pytest.mark.parametrize("make", [lambda: delay(-1), lambda: delay(float("nan")), lambda: status(101)])
+def test_a_step_checks_its_numbers(make):
+    with pytest.raises(ValueError, match="not"):
+        make()
+
+
+def test_an_unknown_ending_lists_the_known_ones():
+    with pytest.raises(ValueError, match="cut, reset, stall, no-done, not 'explode'"):
+        ending("explode")  # type: ignore[arg-type]
+
+
+def test_a_gate_calls_whoever_waits_once_and_stays_open():
+    door, calls = gate("door"), []
+    door.on_open(lambda: calls.append("early"))
+    assert calls == []
+    door.open()
+    door.open()
+    door.on_open(lambda: calls.append("late"))
+    assert (calls, door.is_open) == (["early", "late"], True)
+
+
+def test_a_gate_forgets_who_does_not_wait_any_more():
+    door, calls = gate("door"), []
+
+    def wake():
+        calls.append("woken")
+
+    door.on_open(wake)
+    door.forget(wake)
+    door.open()
+    assert calls == []
