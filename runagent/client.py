@@ -20,7 +20,7 @@ from runagent.events import RunResult
 from runagent.jsoninput import copy_input
 from runagent.limits import Limits, read_limits
 from runagent.net.address import agent_path, validate_agent_id, validate_headers
-from runagent.net.base import Address, AsyncConnection, Connection
+from runagent.net.base import Address, AsyncConnection, Connection, Network
 from runagent.net.blocking import BlockingNetwork
 from runagent.net.loops import EventLoop
 from runagent.net.pool import Pool
@@ -69,6 +69,7 @@ class _Client:
         local: bool = False,
         host: str | None = None,
         port: int | None = None,
+        network: Any = None,
     ) -> None:
         """Make a client. Nothing is read or connected before the first call.
 
@@ -100,6 +101,8 @@ class _Client:
             local: Talk to a local server: ``http://127.0.0.1:8450`` over its WebSocket surface.
             host: Host of the local server.
             port: Port of the local server.
+            network: What connects and tells the time, instead of the operating system: a
+                `Network` for the synchronous client, an `AsyncNetwork` for the other one. For tests.
 
         Raises:
             ConfigurationError: An argument that needs no looking up is not usable.
@@ -137,6 +140,7 @@ class _Client:
         self._lock = threading.Lock()
         self._verdicts = Verdicts()
         self._closed = False
+        self._given_network = network
         self._prepare()
 
     def _prepare(self) -> None:
@@ -226,7 +230,7 @@ class RunAgentClient(_Client):
     """
 
     def _prepare(self) -> None:
-        self._network = BlockingNetwork()
+        self._network: Network = self._given_network or BlockingNetwork()
         self._pool: Pool[Connection] = Pool(self._network.now)
 
     def run_generic_stream(
@@ -387,7 +391,7 @@ class AsyncRunAgentClient(_Client):
         await self.aclose()
 
     def _stream(self, run: Run) -> AsyncStream:
-        return AsyncStream(run, self._pool_of)
+        return AsyncStream(run, self._pool_of, self._given_network)
 
     async def _result(self, run: Run) -> RunResult:
         async with self._stream(run) as stream:
@@ -399,7 +403,7 @@ class AsyncRunAgentClient(_Client):
     def _pool_of(self, loop: EventLoop) -> Pool[AsyncConnection]:
         pool = self._pools.get(loop)
         if pool is None:
-            pool = self._pools[loop] = loop.new_pool()
+            pool = self._pools[loop] = loop.new_pool(self._given_network)
         return pool
 
 

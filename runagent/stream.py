@@ -315,9 +315,15 @@ class AsyncStream(_StreamCore):
     One task reads at a time.
     """
 
-    def __init__(self, run: Run, pool_of: Callable[[EventLoop], Pool[AsyncConnection]]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        pool_of: Callable[[EventLoop], Pool[AsyncConnection]],
+        network: AsyncNetwork | None = None,
+    ) -> None:
         super().__init__(run)
         self._pool_of = pool_of
+        self._given_network = network
         self._loop: EventLoop | None = None
         self._connection: AsyncConnection | None = None
         self._reading = False
@@ -379,7 +385,7 @@ class AsyncStream(_StreamCore):
         """
         self._closed = True
         if self._loop is not None:
-            self._run.finished(self._loop.network.now())
+            self._run.finished(self._network.now())
         self._leave()
 
     # The pump
@@ -389,7 +395,7 @@ class AsyncStream(_StreamCore):
         self._handed_out += 1
         if self._handed_out >= _EVENTS_PER_CHECKPOINT and self._loop is not None:
             self._handed_out = 0
-            await self._loop.network.checkpoint()
+            await self._network.checkpoint()
 
     async def _advance(self, *, until_connected: bool = False) -> bool:
         """Move bytes until there are events to hand out; False at the end."""
@@ -426,11 +432,11 @@ class AsyncStream(_StreamCore):
 
     @property
     def _network(self) -> AsyncNetwork:
-        return cast(EventLoop, self._loop).network
+        return self._given_network or cast(EventLoop, self._loop).network
 
     async def _connect(self) -> None:
         self._loop = loop = await current_loop()
-        run, now, pool = self._run, loop.network.now, self._pool_of(loop)
+        run, now, pool = self._run, self._network.now, self._pool_of(loop)
         address = run.begin_attempt(now())
         try:
             self._connection, reused = await self._acquire(pool, address, run.deadlines.connect(now()))

@@ -29,9 +29,9 @@ class EventLoop:
         self._pools: weakref.WeakSet[Pool[AsyncConnection]] = weakref.WeakSet()
         self._guard: AsyncGenerator[None] | None = None
 
-    def new_pool(self) -> Pool[AsyncConnection]:
-        """Make a pool that ends with the loop."""
-        pool: Pool[AsyncConnection] = Pool(self.network.now)
+    def new_pool(self, network: AsyncNetwork | None = None) -> Pool[AsyncConnection]:
+        """Make a pool that ends with the loop, by the time of ``network`` where one is given."""
+        pool: Pool[AsyncConnection] = Pool((network or self.network).now)
         self._pools.add(pool)
         return pool
 

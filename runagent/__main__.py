@@ -1,0 +1,10 @@
+"""``python -m runagent``: the same as the command ``runagent``."""
+
+from __future__ import annotations
+
+import sys
+
+from runagent.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
