@@ -15,30 +15,58 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runagent_testing.agent import Agent, Exchange
-    from runagent_testing.script import Gate, chunk, delay, done, ending, error, gate, heartbeat, raw, status
+    from runagent_testing.agent import Agent
+    from runagent_testing.exchange import Exchange
+    from runagent_testing.memory import DeadlockError, MemoryNetwork, VirtualTimeLoop
+    from runagent_testing.pacing import fixed, log_normal, tokens_per_second, uniform
     from runagent_testing.server import FakeAgentServer
+    from runagent_testing.steps import Gate, chunk, delay, done, ending, error, gate, head, heartbeat, raw, raw_answer, status
+    from runagent_testing.writes import at, every, inside, rechunked
 
 __all__ = [
     "Agent",
+    "DeadlockError",
     "Exchange",
     "FakeAgentServer",
     "Gate",
+    "MemoryNetwork",
+    "VirtualTimeLoop",
+    "at",
     "chunk",
     "delay",
     "done",
     "ending",
     "error",
+    "every",
+    "fixed",
     "gate",
+    "head",
     "heartbeat",
+    "inside",
+    "log_normal",
     "raw",
+    "raw_answer",
+    "rechunked",
     "status",
+    "tokens_per_second",
+    "uniform",
 ]
 
-_HOME = dict.fromkeys(__all__, "script") | {
+_HOME = dict.fromkeys(__all__, "steps") | {
     "Agent": "agent",
-    "Exchange": "agent",
+    "Exchange": "exchange",
+    "DeadlockError": "memory",
+    "MemoryNetwork": "memory",
+    "VirtualTimeLoop": "memory",
+    "fixed": "pacing",
+    "log_normal": "pacing",
+    "tokens_per_second": "pacing",
+    "uniform": "pacing",
     "FakeAgentServer": "server",
+    "at": "writes",
+    "every": "writes",
+    "inside": "writes",
+    "rechunked": "writes",
 }
 
 

@@ -1,54 +1,104 @@
-"""One fake agent: what it will say, and what it was asked."""
+"""One fake agent: what it will say."""
 
 from __future__ import annotations
 
-import threading
 from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Self
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self, Unpack
 
-from runagent_testing.script import Result, Script, Status
+from runagent_testing.exchange import Exchange
+from runagent_testing.script import Options, Result, Script
+from runagent_testing.steps import Status
+from runagent_testing.writes import MERGED
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+__all__ = ["Agent", "Computed"]
 
-    from runagent_testing.formats import Transport
 
-__all__ = ["Agent", "Exchange", "Outcome"]
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A reply that depends on the request."""
 
-Outcome = Literal["running", "done", "client gone", "server closed"]
+    function: Callable[[Exchange], Iterable[Any]]
+    options: Options
+    refuses = False
+
+    def script(self, exchange: Exchange) -> Script:
+        """Ask for the answer to a stream."""
+        return Script.of(self._steps(exchange), **self.options)
+
+    def result(self, exchange: Exchange) -> Result:
+        """Ask for the answer to a plain run."""
+        return _as_result(self._steps(exchange), self.options)
+
+    def _steps(self, exchange: Exchange) -> tuple[Any, ...]:
+        steps = self.function(exchange)
+        if isinstance(steps, str | Mapping) or not isinstance(steps, Iterable):
+            raise TypeError(f"what computes the agent's reply returns a list of steps, not {steps!r}")
+        return tuple(steps)
 
 
 class Agent:
-    """What one agent of a `FakeAgentServer` answers; every method may be called while it serves."""
+    """What one agent answers; every method may be called while it serves."""
 
     def __init__(self, agent_id: str) -> None:
         self.id = agent_id
-        self._script = Script((_nothing_to_say(agent_id, "stream", "always"),))
+        self._script: Script | Computed = Script(steps=(_nothing_to_say(agent_id, "stream", "always"),))
+        self._result: Result | Computed = Result(steps=(_nothing_to_say(agent_id, "plain", "returns"),))
+        self._failures: deque[tuple[Script, Result]] = deque()
         self._replies: deque[Script] = deque()
-        self._result = Result((_nothing_to_say(agent_id, "plain", "returns"),))
         self._results: deque[Result] = deque()
         self._entrypoints: tuple[str, ...] = ()
 
-    def always(self, *steps: Any, indexed: bool = True, ids: bool = False, resume: bool = True) -> Self:
+    def always(self, *steps: Any, **options: Unpack[Options]) -> Self:
         """Stream this, whenever no `reply` is queued.
 
         Args:
             steps: Chunks (text or any JSON value) and steps, in order.
-            indexed: SSE and NDJSON chunks carry their place as ``index``, counted from 0.
-            ids: SSE chunks carry their place as ``id:``.
-            resume: Skip what ``parameters.resume_from_index`` says the client has; with ``ids``,
-                ``Last-Event-ID``, too.
+            options: Properties of the whole script; see `runagent_testing.script.Options`.
 
         Raises:
             TypeError: A step is no step, or stands where it cannot; the message says which.
+            ValueError: An option has no such value.
         """
-        self._script = Script.of(steps, indexed=indexed, ids=ids, resume=resume)
+        self._script = Script.of(steps, **options)
         return self
 
-    def reply(self, *steps: Any, indexed: bool = True, ids: bool = False, resume: bool = True) -> Self:
+    def reply(self, *steps: Any, **options: Unpack[Options]) -> Self:
         """Stream this once; several replies are used up in order. Arguments as for `always`."""
-        self._replies.append(Script.of(steps, indexed=indexed, ids=ids, resume=resume))
+        self._replies.append(Script.of(steps, **options))
+        return self
+
+    def computes(self, function: Callable[[Exchange], Iterable[Any]], **options: Unpack[Options]) -> Self:
+        """Ask a function for the steps of every answer, streams and plain runs alike.
+
+        It replaces what `always` and `returns` said before, and they replace it. What it raises, or
+        steps that make no sense, are answered with a 500 whose text says so.
+
+        Args:
+            function: Gets the request (``transport``, ``surface``, ``agent_id``, ``input``, ``headers``)
+                and returns the steps; called in the server's thread. Over a WebSocket it is asked after
+                the handshake, which a status of its can therefore not refuse any more.
+            options: As for `always`.
+        """
+        Script.of((), **options)
+        self._script = self._result = Computed(function, options)
+        return self
+
+    def fails(self, times: int, *steps: Any, **options: Unpack[Options]) -> Self:
+        """Fail the next runs, streams and plain ones alike, before anything else is used.
+
+        Args:
+            times: How many runs.
+            steps: How, in steps that fit both kinds of run; default ``status(503, retry_after=0)``.
+            options: As for `always`.
+
+        Raises:
+            TypeError: As for `always` and `returns`.
+        """
+        steps = steps or (Status(503, retry_after=0),)
+        failure = Script.of(steps, **options), _as_result(steps, options)
+        self._failures.extend([failure] * times)
         return self
 
     def returns(
@@ -57,21 +107,23 @@ class Agent:
         usage: Mapping[str, Any] | None = None,
         execution_time: float | None = None,
         agent_version: str | None = None,
+        **written: Any,
     ) -> Self:
         """Answer plain runs (``invoke``, ``run``) with this, whenever no `returns_once` is queued.
 
         Args:
-            steps: One JSON value, ``error(...)`` or ``status(...)``; delays and gates may come before
-                it and an ending ("cut", "reset", "stall") after it or in its place.
+            steps: One JSON value, ``error(...)``, ``status(...)`` or ``raw_answer(...)``; delays and
+                gates may come before it and an ending after it or in its place.
             usage: Token counts (``invoke`` only, as the two below).
             execution_time: Seconds.
             agent_version: For the metadata.
+            written: ``writes`` and ``apart``, as for `always`.
 
         Raises:
             TypeError: As for `always`.
         """
         self._result = Result.of(
-            steps, usage=usage, execution_time=execution_time, agent_version=agent_version
+            steps, usage=usage, execution_time=execution_time, agent_version=agent_version, **written
         )
         return self
 
@@ -81,10 +133,13 @@ class Agent:
         usage: Mapping[str, Any] | None = None,
         execution_time: float | None = None,
         agent_version: str | None = None,
+        **written: Any,
     ) -> Self:
         """Answer one plain run with this; several are used up in order. Arguments as for `returns`."""
         self._results.append(
-            Result.of(steps, usage=usage, execution_time=execution_time, agent_version=agent_version)
+            Result.of(
+                steps, usage=usage, execution_time=execution_time, agent_version=agent_version, **written
+            )
         )
         return self
 
@@ -102,71 +157,27 @@ class Agent:
         """Whether runs of this entry point are accepted."""
         return not self._entrypoints or tag in self._entrypoints
 
-    def take_script(self) -> Script:
-        """Take the next reply, or what the agent always says."""
+    def take_script(self) -> Script | Computed:
+        """Take the next failure or reply, or what the agent always says."""
+        if self._failures:
+            return self._failures.popleft()[0]
         return self._replies.popleft() if self._replies else self._script
 
-    def give_back(self, script: Script) -> None:
+    def give_back(self, script: Script | Computed) -> None:
         """Return a script from `take_script` that no run came to use."""
-        if script is not self._script:
+        if isinstance(script, Script) and script is not self._script:
             self._replies.appendleft(script)
 
-    def take_result(self) -> Result:
-        """Take the next plain result, or the usual one."""
+    def take_result(self) -> Result | Computed:
+        """Take the next failure or plain result, or the usual one."""
+        if self._failures:
+            return self._failures.popleft()[1]
         return self._results.popleft() if self._results else self._result
 
 
-@dataclass(slots=True, eq=False)
-class Exchange:
-    """One request that the server received, and how its answer went.
-
-    Attributes:
-        transport: "sse", "chunked", "text", "websocket", "invoke" or "run".
-        agent_id: As decoded from the path.
-        path: As received, percent-encoded, with the query.
-        headers: Names in lower case; a repeated header's values joined with a comma.
-        connection: Number of the TCP connection, counted from 1.
-        body: The decoded JSON of the request (on a WebSocket: its message), None if there is none.
-        outcome: "running", "done" (all that was scripted, a fault included), "client gone" (before
-            that) or "server closed".
-    """
-
-    transport: Transport
-    agent_id: str
-    path: str
-    headers: dict[str, str]
-    connection: int
-    body: Any = None
-    outcome: Outcome = "running"
-    _over: threading.Event = field(default_factory=threading.Event, repr=False)
-
-    @property
-    def input(self) -> Any:
-        """The agent's input: the body, or the ``input_kwargs`` of the published server's surface."""
-        published = self.transport in ("websocket", "run") and isinstance(self.body, dict)
-        return self.body.get("input_kwargs") if published else self.body
-
-    @property
-    def input_args(self) -> list[Any]:
-        """The positional inputs (published server's surface only)."""
-        args = self.body.get("input_args") if isinstance(self.body, dict) else None
-        return args if isinstance(args, list) and self.transport in ("websocket", "run") else []
-
-    def wait_done(self, timeout: float) -> bool:
-        """Wait until the answer was given as scripted; False if it was not within ``timeout`` seconds."""
-        self._over.wait(timeout)
-        return self.outcome == "done"
-
-    def wait_client_gone(self, timeout: float) -> bool:
-        """Wait until the client left early; False if it was not within ``timeout`` seconds."""
-        self._over.wait(timeout)
-        return self.outcome == "client gone"
-
-    def end(self, outcome: Outcome) -> None:
-        """Note how it went; only the first word counts."""
-        if self.outcome == "running":
-            self.outcome = outcome
-            self._over.set()
+def _as_result(steps: tuple[Any, ...], options: Options) -> Result:
+    """Make a plain result of a script, most of whose properties have no meaning there."""
+    return Result.of(steps, writes=options.get("writes", MERGED), apart=options.get("apart", 0.0))
 
 
 def _nothing_to_say(agent_id: str, kind: str, method: str) -> Status:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
-from runagent_testing.formats import Run, given, structured, to_json
-from runagent_testing.script import Chunk, Error, Result, Status
+from runagent_testing.formats import Format, Run, given, structured, to_json
+from runagent_testing.script import Result
+from runagent_testing.steps import Chunk, Error, Head, Status
+from runagent_testing.writes import Piece
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+__all__ = [
+    "LAST_CHUNK",
+    "envelope",
+    "handshake_head",
+    "http_chunk",
+    "plain_answer",
+    "refusal",
+    "stream_head",
+]
 
-__all__ = ["LAST_CHUNK", "envelope", "http_chunk", "plain_answer", "refusal", "stream_head"]
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 LAST_CHUNK = b"0\r\n\r\n"
 
@@ -25,19 +37,39 @@ _CODES = {
 }
 
 
-def http_chunk(data: bytes) -> bytes:
+def http_chunk(data: bytes, extension: bytes = b"") -> tuple[Piece, ...]:
     """Frame a piece of a chunked body; nothing stays nothing, as an empty chunk would end the body."""
-    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+    if not data:
+        return ()
+    size = Piece("chunk-header", b"%x%b\r\n" % (len(data), extension))
+    return size, Piece("payload", data), Piece("chunk-end", b"\r\n")
 
 
-def stream_head(content_type: str, run: Run) -> bytes:
-    """Make the head of a streamed answer; empty on a WebSocket, whose handshake has come before."""
-    if run.transport == "websocket":
-        return b""
-    headers = {"Content-Type": content_type, "Cache-Control": "no-cache"}
-    if run.http_1_1:
+def stream_head(stream: Format, run: Run, head: Head | None, length: int | str) -> bytes:
+    """Make the head of a streamed answer.
+
+    Args:
+        stream: What is streamed.
+        run: For whom.
+        head: What the script says of it.
+        length: Bytes of the body, "chunked", or "close" for a body that ends with the connection.
+    """
+    headers = {"Content-Type": stream.content_type, "Cache-Control": "no-cache"}
+    if isinstance(length, int):
+        headers["Content-Length"] = str(length)
+    elif length == "chunked":
         headers["Transfer-Encoding"] = "chunked"
-    return _head(200, headers, run)
+    close = not run.keep_alive or length == "close"
+    return _head(200, headers, close=close, wanted=head)
+
+
+def handshake_head(head: Head | None, run: Run) -> bytes:
+    """Make the answer that accepts a WebSocket (RFC 6455 section 4.2.2)."""
+    key = run.headers.get("sec-websocket-key", "").encode()
+    digest = hashlib.sha1(key + _GUID, usedforsecurity=False).digest()
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    headers["Sec-WebSocket-Accept"] = base64.b64encode(digest).decode()
+    return _head(101, headers, close=False, wanted=head)
 
 
 def plain_answer(step: Chunk | Error, result: Result, run: Run) -> bytes:
@@ -93,18 +125,25 @@ def _json(status: int, value: Any, run: Run) -> bytes:
 def _response(status: int, body: bytes, headers: dict[str, str], run: Run) -> bytes:
     # RFC 9110 section 8.6 and RFC 9112 section 6.3: these have neither a body nor a length.
     if status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
-        return _head(status, headers, run)
-    return _head(status, _replaced({"Content-Length": str(len(body))}, headers), run) + body
+        return _head(status, headers, close=not run.keep_alive)
+    framed = _replaced({"Content-Length": str(len(body))}, headers)
+    return _head(status, framed, close=not run.keep_alive) + body
 
 
-def _head(status: int, headers: dict[str, str], run: Run) -> bytes:
-    if not run.keep_alive:
-        headers = _replaced({"Connection": "close"}, headers)
-    lines = [f"HTTP/1.1 {status} {_phrase(status)}", *(f"{name}: {value}" for name, value in headers.items())]
+def _head(status: int, headers: Mapping[str, str], *, close: bool, wanted: Head | None = None) -> bytes:
+    fields: Mapping[str, str | None] = _replaced({"Connection": "close"}, headers) if close else headers
+    if wanted is not None:
+        status = wanted.status or status
+        fields = _replaced(fields, wanted.headers)
+    lines = [f"HTTP/1.1 {status} {_phrase(status)}"]
+    lines += [f"{name}: {value}" for name, value in fields.items() if value is not None]
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1")
 
 
-def _replaced(headers: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+V = TypeVar("V", str, str | None)
+
+
+def _replaced(headers: Mapping[str, V], given: Mapping[str, V]) -> dict[str, V]:
     names = {name.lower() for name in given}
     return {name: value for name, value in headers.items() if name.lower() not in names} | dict(given)
 

@@ -1,140 +1,115 @@
-"""The published server's WebSocket (WIRE section 2): aiohttp shakes hands and reads, plans are written."""
+"""The published server's side of a WebSocket after its handshake (WIRE section 2), without I/O.
+
+Bytes in, the client's messages out, and what is to be said in between: pongs, the answer to a
+Close. What the agent says comes from plans, which are written past this; `wrote` tells of it.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import json
-from typing import TYPE_CHECKING, Any
+from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN, SERVER, Protocol
 
-from aiohttp import WSMsgType, web
+from runagent_testing.frames import PING, PONG, close_frame, frame
+from runagent_testing.plan import Plan, Write
 
-from runagent_testing.formats import PING, PONG, TEXT, close_frame, frame, to_json
-from runagent_testing.player import play, send
-
-if TYPE_CHECKING:
-    from runagent_testing.agent import Exchange
-    from runagent_testing.plan import Plan
-
-__all__ = ["MAX_MESSAGE", "PING_INTERVAL", "Conversation", "read_request"]
+__all__ = ["MAX_MESSAGE", "Conversation"]
 
 MAX_MESSAGE = 16 * 1024 * 1024  # bytes
-PING_INTERVAL = 20.0  # seconds without a word until we ping, and from a ping until we give up
-_KINDS = {"entrypoint_tag": str, "input_args": list, "input_kwargs": dict}
+_PROTOCOL_ERROR = 1002
 
 
 class Conversation:
-    """One WebSocket after its handshake; sends whole frames, so that pongs never land inside one."""
+    """One WebSocket.
 
-    def __init__(self, request: web.BaseRequest) -> None:
-        self._request = request
-        # The size is checked here: aiohttp's own check hangs up at once, and the client, still sending,
-        # would see a reset instead of the 1009.
-        self._socket = web.WebSocketResponse(autoping=False, autoclose=False, compress=False, max_msg_size=0)
-        self._unanswered_ping = False
-        self._close_sent = False
-        self._pings = True
+    Attributes:
+        left: The client is through with us: it has closed, gone, or broken the protocol.
+        message: The client's first message.
+        silent: Nothing more is said, whatever the client says.
+    """
 
-    async def open(self) -> None:
-        """Answer the handshake; a bad one is refused by aiohttp."""
-        await self._socket.prepare(self._request)
+    def __init__(self) -> None:
+        # A parser only: what it would answer is thrown away, as the published server answers otherwise.
+        # The size is checked here, because it would read nothing any more after a message that is too large.
+        self._core = Protocol(SERVER, state=OPEN, max_size=None)
+        self.left = False
+        self.message: str | None = None
+        self._parts: list[bytes] = []
+        self._out: list[bytes] = []
+        self._whole = True
+        self.silent = self._close_sent = self._pings = self._awaits_pong = False
 
-    async def next_text(self) -> str | None:
-        """Wait for the client's next message, answering pings; None once the client has left."""
-        while True:
-            try:
-                message = await self._socket.receive(timeout=PING_INTERVAL)
-            except TimeoutError:
-                if await self._ping():
-                    continue
-                return None
-            self._unanswered_ping = False
-            match message.type:
-                case WSMsgType.TEXT | WSMsgType.BINARY if _size(message.data) > MAX_MESSAGE:
-                    await self.close(1009)
-                case WSMsgType.TEXT:
-                    return str(message.data)
-                case WSMsgType.BINARY:
-                    return bytes(message.data).decode("utf-8", "replace")
-                case WSMsgType.PING:
-                    await send(self._request, frame(PONG, message.data))
-                case WSMsgType.CLOSE:
-                    await self.close(1000)
-                    return None
-                case WSMsgType.PONG:
-                    pass
-                case _:
-                    return None
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes of the client."""
+        self._awaits_pong = False
+        self._core.receive_data(data)
+        for item in self._core.events_received():
+            assert isinstance(item, Frame)
+            self._take(item)
+        self._core.data_to_send()
+        if self._core.parser_exc is not None and not self.left:
+            sent = self._core.close_sent
+            self.close(_PROTOCOL_ERROR if sent is None else int(sent.code))
+            self.left = True
 
-    async def run(self, plan: Plan, exchange: Exchange) -> None:
-        """Play the plan, then wait for the client to close, as the published server does.
+    def receive_eof(self) -> None:
+        """Note that nothing more comes from the client."""
+        self.left = True
 
-        Raises:
-            ConnectionResetError: The client has left before the end.
-        """
-        self._pings = plan.end != "stall"
-        tasks = (asyncio.create_task(self.wait_closed()), asyncio.create_task(self._play(plan, exchange)))
-        listening, playing = tasks
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if not playing.done():
-                raise ConnectionResetError("the client has closed the WebSocket")
-            playing.result()
-            await listening
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+    def data_to_send(self) -> bytes:
+        """Take what is to be said now; nothing as long as a frame of the plan is half written."""
+        if not self._whole:
+            return b""
+        out, self._out = self._out, []
+        return b"" if self.silent else b"".join(out)
 
-    async def _play(self, plan: Plan, exchange: Exchange) -> None:
-        await play(plan, self._request)
+    def wrote(self, write: Write) -> None:
+        """Note what has been written past this."""
+        self._whole = write.whole
+
+    def begin(self, plan: Plan) -> None:
+        """Note which plan is being played: one that ends in a stall says nothing of its own accord."""
+        self._pings = plan.end not in ("stall", "silent")
+
+    def played(self, plan: Plan) -> None:
+        """Note that a plan is over."""
         self._close_sent |= plan.end == "close"
-        # Noted here: after a cut the handler itself is cancelled before it gets any further.
-        exchange.end("done")
+        self.silent = plan.end == "silent"
 
-    async def wait_closed(self) -> None:
-        """Wait until the client has left; nothing that it says is answered any more."""
-        while await self.next_text() is not None:
-            pass
+    def idle(self) -> None:
+        """Ping a client that was not heard for a while, and give it up with 1011 the second time."""
+        if self._close_sent or not self._pings:
+            return
+        if self._awaits_pong:
+            self.close(1011)
+            self.left = True
+            return
+        self._awaits_pong = True
+        self._out.append(frame(PING, b""))
 
-    async def refuse(self, detail: str) -> None:
-        """Send why there is no run, and close with 1003."""
-        said = to_json({"type": "error", "detail": detail}, compact=True)
-        await send(self._request, frame(TEXT, said.encode()) + close_frame(1003))
-        self._close_sent = True
-        await self.wait_closed()
-
-    async def close(self, code: int) -> None:
-        """Close, unless we have already; the client's Close is answered this way, too."""
+    def close(self, code: int) -> None:
+        """Say a Close, unless one has been said."""
         if not self._close_sent:
             self._close_sent = True
-            await send(self._request, close_frame(code))
+            self._out.append(close_frame(code))
 
-    async def _ping(self) -> bool:
-        if self._close_sent or not self._pings:
-            return True
-        if self._unanswered_ping:
-            await self.close(1011)
-            return False
-        self._unanswered_ping = True
-        await send(self._request, frame(PING, b""))
-        return True
+    def _take(self, item: Frame) -> None:
+        match item.opcode:
+            case Opcode.PING:
+                self._out.append(frame(PONG, bytes(item.data)))
+            case Opcode.PONG:
+                pass
+            case Opcode.CLOSE:
+                self.close(1000)
+                self.left = True
+            case _:
+                self._take_part(item)
 
-
-def _size(data: str | bytes) -> int:
-    return len(data.encode() if isinstance(data, str) else data)
-
-
-def read_request(message: str) -> tuple[Any, str | None]:
-    """Decode the request message, and say in the published server's words what is wrong with it."""
-    try:
-        body = json.loads(message)
-    except (ValueError, RecursionError) as exc:
-        return None, f"Invalid JSON format: {exc}"
-    if not isinstance(body, dict):
-        return body, "Invalid JSON format: expected an object"
-    for name, kind in _KINDS.items():
-        if name not in body:
-            return body, f"Missing required field: {name}"
-        if not isinstance(body[name], kind):
-            return body, f"Invalid field type: {name}"
-    return body, None
+    def _take_part(self, item: Frame) -> None:
+        self._parts.append(bytes(item.data))
+        if sum(map(len, self._parts)) > MAX_MESSAGE:
+            self._parts.clear()
+            self.close(1009)
+        elif item.fin:
+            whole = b"".join(self._parts).decode("utf-8", "replace")
+            self.message = whole if self.message is None and not self._close_sent else self.message
+            self._parts.clear()

@@ -1,32 +1,27 @@
-"""What answers a request: both surfaces of WIRE.md, from the agents' scripts."""
+"""What answers a request: both surfaces of WIRE.md, from the agents' scripts. No I/O."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 import re
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from aiohttp import HttpVersion11, web
-
-from runagent_testing.agent import Agent, Exchange
+from runagent_testing.agent import Agent, Computed
 from runagent_testing.answers import envelope
-from runagent_testing.conversation import Conversation, read_request
+from runagent_testing.conversation import Conversation
+from runagent_testing.exchange import Exchange
 from runagent_testing.formats import Run, Transport
-from runagent_testing.plan import Plan, refusal_plan, result_plan, stream_plan
-from runagent_testing.player import Sent, play
-from runagent_testing.request_body import MAX_BODY, as_json, read_body, run_request_faults
-from runagent_testing.script import Error, Status, Step
+from runagent_testing.plan import Plan
+from runagent_testing.render import handshake_plan, refusal_plan, result_plan, stream_plan, words_plan
+from runagent_testing.request import MAX_BODY, Request, as_json, run_message_fault, run_request_faults
+from runagent_testing.script import Result, Script
+from runagent_testing.steps import Error, Status, Step
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-__all__ = ["Connection", "Endpoints"]
+__all__ = ["Answer", "Endpoints", "WebSocketAnswer"]
 
 logger = logging.getLogger("runagent.testing")
 
@@ -42,141 +37,116 @@ _ACCEPTED: dict[str, Transport] = {
 }
 
 
-class Connection(web.RequestHandler):
-    """aiohttp's protocol of one connection, numbered."""
-
-    __slots__ = ("number",)
-
-    def __init__(self, server: web.Server, number: int) -> None:
-        loop = asyncio.get_running_loop()
-        # No lingering: who is answered before the request was read is not listened to any longer.
-        super().__init__(server, loop=loop, access_log=None, lingering_time=0)  # type: ignore[arg-type]
-        self.number = number
-
-
 @dataclass(frozen=True, slots=True)
-class _Route:
-    method: str
-    surface: str
-    agent_id: str
-    action: str
+class Answer:
+    """A plan, and the exchange that it is for."""
 
-    @classmethod
-    def of(cls, request: web.BaseRequest) -> _Route:
-        match = _AGENT_PATH.fullmatch(request.rel_url.raw_path)
-        surface, agent_id, action = match.groups() if match else ("", "", request.rel_url.raw_path)
-        return cls(request.method, surface, unquote(agent_id), action)
-
-    @property
-    def endpoint(self) -> tuple[str, str, str]:
-        return self.method, self.surface, self.action
+    exchange: Exchange
+    plan: Plan
 
 
-class _Refused(Exception):
-    """No error: the way from a check to its answer."""
+class WebSocketAnswer:
+    """The answer to a WebSocket's handshake, and then to its request.
 
-    def __init__(self, *steps: Step) -> None:
-        super().__init__(*steps)
-        self.steps = steps
+    Attributes:
+        handshake: What the connection begins with.
+        talk: What both sides say besides.
+    """
+
+    def __init__(self, endpoints: Endpoints, agent: Agent, script: Script | Computed, asked: _Asked) -> None:
+        self.handshake = handshake_plan(script if isinstance(script, Script) else None, asked.run)
+        self.talk = Conversation()
+        self._endpoints = endpoints
+        self._agent = agent
+        self._script: Script | Computed | None = script
+        self._asked = asked
+
+    def answer(self, message: str) -> Answer:
+        """Decide on the answer to the request, which has come."""
+        exchange = self._asked.exchange
+        exchange.body, fault = run_message_fault(message)
+        self._endpoints.note(exchange)
+        fault = fault or _stream_tag_fault(self._agent, exchange.body["entrypoint_tag"])
+        if fault:
+            self.give_up()
+            exchange.plan = words_plan(fault)
+        else:
+            exchange.plan = _guarded(self._plan, lambda failure: words_plan(str(failure.message)))
+        return Answer(exchange, exchange.plan)
+
+    def give_up(self) -> None:
+        """Keep the script for another run, as none has come to use it."""
+        script, self._script = self._script, None
+        if script is not None:
+            self._agent.give_back(script)
+
+    def _plan(self) -> Plan:
+        script, self._script = self._script, None
+        if isinstance(script, Computed):
+            script = script.script(self._asked.exchange)
+        assert script is not None
+        if script.refuses:
+            last = script.steps[-1]
+            return words_plan(str(last.message or last.status) if isinstance(last, Status) else "refused")
+        return stream_plan(script, _run(self._asked.request, self._asked.exchange, keep_alive=True))
 
 
 class Endpoints:
-    """The request handler of a `FakeAgentServer`."""
+    """Decides what every request is answered with.
+
+    Args:
+        agents: By their ids.
+        exchanges: Where runs are noted.
+        api_key: What a client has to send as its bearer token.
+    """
 
     def __init__(self, agents: Mapping[str, Agent], exchanges: list[Exchange], api_key: str | None) -> None:
         self._agents = agents
         self._exchanges = exchanges
         self._api_key = api_key
-        self.closing = False
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request; a failure in here is logged and ends the connection."""
-        route = _Route.of(request)
-        try:
-            if route.endpoint == _WEBSOCKET:
-                return await self._answer_websocket(request, route)
-            return await self._answer_http(request, route)
-        except web.HTTPException:
-            raise  # aiohttp's own refusal of a bad WebSocket handshake
-        except ConnectionError:
-            return Sent(keep_alive=False)
-        except Exception:
-            logger.exception("the fake agent server could not answer %s", route)
-            return Sent(keep_alive=False)
-
-    async def _answer_http(self, request: web.BaseRequest, route: _Route) -> web.StreamResponse:
-        body = await read_body(request)
-        transport = _PLAIN.get(route.action) or _accepted(request) or "sse"
-        exchange = _exchange(request, transport, route, as_json(body))
-        if route.endpoint in _RUNS:
-            self._exchanges.append(exchange)
-        run = _run(request, exchange, keep_alive=body is not None)
-        try:
-            plan = self._plan(request, route, run, exchange.body, too_large=body is None)
-        except _Refused as refused:
-            plan = refusal_plan(refused.steps, run)
-        await self._play(plan, request, exchange)
-        return Sent(keep_alive=plan.end == "open")
-
-    async def _answer_websocket(self, request: web.BaseRequest, route: _Route) -> web.StreamResponse:
-        exchange = _exchange(request, "websocket", route)
-        try:
-            await self._converse(request, self._agent(request, route), exchange)
-        except _Refused as refused:
-            self._exchanges.append(exchange)
-            run = _run(request, exchange, keep_alive=False)
-            await self._play(refusal_plan(refused.steps, run), request, exchange)
-        return Sent(keep_alive=False)
-
-    async def _converse(self, request: web.BaseRequest, agent: Agent, exchange: Exchange) -> None:
-        # Taken now, as a refusal has to come before the handshake's answer.
-        script = agent.take_script()
-        if script.refuses:
-            raise _Refused(*script.steps)
-        talk = Conversation(request)
-        fault: str | None = "no request has come"
-        try:
-            await talk.open()
-            fault = await self._read_request(talk, agent, exchange)
-        finally:
-            if fault:
-                agent.give_back(script)
-        with self._watching(exchange):
-            if fault:
-                await talk.refuse(fault)
-                exchange.end("done")
-            else:
-                await talk.run(stream_plan(script, _run(request, exchange, keep_alive=True)), exchange)
-
-    async def _read_request(self, talk: Conversation, agent: Agent, exchange: Exchange) -> str | None:
-        message = await talk.next_text()
-        if message is None:
-            raise ConnectionResetError("the client has left without a request")
-        exchange.body, fault = read_request(message)
+    def note(self, exchange: Exchange) -> None:
+        """Note a run that was asked for."""
         self._exchanges.append(exchange)
-        return fault or _stream_tag_fault(agent, exchange.body["entrypoint_tag"])
 
-    async def _play(self, plan: Plan, request: web.BaseRequest, exchange: Exchange) -> None:
-        with self._watching(exchange):
-            await play(plan, request)
-        exchange.end("done")
-
-    @contextlib.contextmanager
-    def _watching(self, exchange: Exchange) -> Iterator[None]:
-        # aiohttp cancels the handler of a connection that is lost.
+    def answer(self, request: Request) -> Answer | WebSocketAnswer:
+        """Decide on the answer to a request."""
+        route = _Route.of(request)
+        if route.endpoint == _WEBSOCKET:
+            return self._answer_websocket(request, route)
+        transport = _PLAIN.get(route.action) or _accepted(request) or "sse"
+        asked = _Asked.of(request, transport, route, as_json(request.body))
+        if route.endpoint in _RUNS:
+            self.note(asked.exchange)
         try:
-            yield
-        except (ConnectionError, asyncio.CancelledError):
-            exchange.end("server closed" if self.closing else "client gone")
-            raise
+            plan = _guarded(
+                lambda: self._plan(route, asked), lambda failure: refusal_plan((failure,), asked.run)
+            )
+        except _Refused as refused:
+            plan = refusal_plan(refused.steps, asked.run)
+        return asked.answer(plan)
 
-    def _plan(
-        self, request: web.BaseRequest, route: _Route, run: Run, body: object, *, too_large: bool
-    ) -> Plan:
+    def _answer_websocket(self, request: Request, route: _Route) -> Answer | WebSocketAnswer:
+        asked = _Asked.of(request, "websocket", route)
+        try:
+            agent = self._agent(request, route)
+            if fault := request.handshake_fault:
+                raise _Refused(Status(400, code="BAD_HANDSHAKE", message=fault))
+            # Taken now, as a refusal has to come before the handshake's answer.
+            script = agent.take_script()
+            if isinstance(script, Script) and script.refuses:
+                raise _Refused(*script.steps)
+        except _Refused as refused:
+            self.note(asked.exchange)
+            return asked.answer(refusal_plan(refused.steps, asked.run))
+        return WebSocketAnswer(self, agent, script, asked)
+
+    def _plan(self, route: _Route, asked: _Asked) -> Plan:
+        request, run, body = asked.request, asked.run, asked.exchange.body
         if route.endpoint not in _RUNS:
             raise _Refused(self._information(request, route))
         agent = self._agent(request, route)
-        if too_large:
+        if request.body is None:
             limit = f"a request has {MAX_BODY} bytes at most"
             raise _Refused(Status(413, code="REQUEST_TOO_LARGE", message=limit))
         if run.transport == "run":
@@ -184,13 +154,15 @@ class Endpoints:
         elif not isinstance(body, dict):
             raise _Refused(Status(400, code="INVALID_FIELD_TYPE", message="the body is not a JSON object"))
         if run.transport in _PLAIN:
-            return result_plan(agent.take_result(), run)
+            return result_plan(_result(agent, asked.exchange), run)
         if _accepted(request) is None:
             raise _Refused(Status(406, message=f"this agent streams {', '.join(list(_ACCEPTED)[:3])}"))
         script = agent.take_script()
+        if isinstance(script, Computed):
+            script = script.script(asked.exchange)
         return refusal_plan(script.steps, run) if script.refuses else stream_plan(script, run)
 
-    def _agent(self, request: web.BaseRequest, route: _Route) -> Agent:
+    def _agent(self, request: Request, route: _Route) -> Agent:
         self._check_key(request)
         agent = self._agents.get(route.agent_id)
         if agent is None and route.endpoint == _WEBSOCKET:
@@ -199,11 +171,11 @@ class Endpoints:
             raise _Refused(Status(404, message=f"there is no agent {route.agent_id!r}"))
         return agent
 
-    def _check_key(self, request: web.BaseRequest) -> None:
-        if self._api_key is not None and request.headers.get("Authorization") != f"Bearer {self._api_key}":
+    def _check_key(self, request: Request) -> None:
+        if self._api_key is not None and request.headers.get("authorization") != f"Bearer {self._api_key}":
             raise _Refused(Status(401, message="the API key is missing or wrong"))
 
-    def _information(self, request: web.BaseRequest, route: _Route) -> Status:
+    def _information(self, request: Request, route: _Route) -> Status:
         """Answer what is not a run."""
         self._check_key(request)
         if route.endpoint == ("GET", "", "/api/v1/health"):
@@ -214,35 +186,84 @@ class Endpoints:
             tags = self._agent(request, route).tags
             entrypoints = [{"file": "agent.py", "module": tag, "tag": tag, "extractor": {}} for tag in tags]
             return Status(200, body={"data": {"entrypoints": entrypoints}})
-        return Status(404, code="NOT_FOUND", message=f"nothing answers {route.method} {request.raw_path}")
+        return Status(404, code="NOT_FOUND", message=f"nothing answers {route.method} {request.path}")
 
 
-def _accepted(request: web.BaseRequest) -> Transport | None:
-    accept = request.headers.get("Accept", "*/*").lower()
+class _Refused(Exception):
+    """No error: the way from a check to its answer."""
+
+    def __init__(self, *steps: Step) -> None:
+        super().__init__(*steps)
+        self.steps = steps
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    method: str
+    surface: str
+    agent_id: str
+    action: str
+
+    @classmethod
+    def of(cls, request: Request) -> _Route:
+        path = request.path.partition("?")[0]
+        match = _AGENT_PATH.fullmatch(path)
+        surface, agent_id, action = match.groups() if match else ("", "", path)
+        return cls(request.method, surface, unquote(agent_id), action)
+
+    @property
+    def endpoint(self) -> tuple[str, str, str]:
+        return self.method, self.surface, self.action
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    request: Request
+    exchange: Exchange
+    run: Run
+
+    @classmethod
+    def of(cls, request: Request, transport: Transport, route: _Route, body: object = None) -> _Asked:
+        exchange = Exchange(transport, route.agent_id, request.path, request.headers, request.connection, body)
+        keep_alive = transport != "websocket" and request.body is not None
+        return cls(request, exchange, _run(request, exchange, keep_alive=keep_alive))
+
+    def answer(self, plan: Plan) -> Answer:
+        self.exchange.plan = plan
+        return Answer(self.exchange, plan)
+
+
+def _guarded(decide: Callable[[], Plan], failed: Callable[[Status], Plan]) -> Plan:
+    """Answer what a test's own function raises, and scripts that cannot be rendered, with a 500."""
+    try:
+        return decide()
+    except _Refused:
+        raise
+    except Exception as exc:
+        logger.exception("the fake agent could not answer")
+        return failed(Status(500, code="SCRIPT_FAILED", message=f"{type(exc).__name__}: {exc}"))
+
+
+def _result(agent: Agent, exchange: Exchange) -> Result:
+    result = agent.take_result()
+    return result.result(exchange) if isinstance(result, Computed) else result
+
+
+def _accepted(request: Request) -> Transport | None:
+    accept = request.headers.get("accept", "*/*").lower()
     media_types = {item.partition(";")[0].strip() for item in accept.split(",")}
     return next((transport for name, transport in _ACCEPTED.items() if name in media_types), None)
 
 
-def _exchange(request: web.BaseRequest, transport: Transport, route: _Route, body: object = None) -> Exchange:
-    headers: dict[str, str] = {}
-    for name, value in request.headers.items():
-        key = name.lower()
-        headers[key] = f"{headers[key]}, {value}" if key in headers else value
-    connection = request.protocol
-    assert isinstance(connection, Connection)
-    return Exchange(transport, route.agent_id, request.raw_path, headers, connection.number, body)
-
-
-def _run(request: web.BaseRequest, exchange: Exchange, *, keep_alive: bool) -> Run:
-    http_1_1 = request.version >= HttpVersion11
+def _run(request: Request, exchange: Exchange, *, keep_alive: bool) -> Run:
     return Run(
         exchange.transport,
         run_id=str(uuid.uuid4()),
         timestamp=datetime.now(UTC).isoformat(),
         input=exchange.input if isinstance(exchange.input, dict) else {},
         headers=exchange.headers,
-        http_1_1=http_1_1,
-        keep_alive=keep_alive and request.keep_alive and http_1_1,
+        http_1_1=request.http_1_1,
+        keep_alive=keep_alive and request.keep_alive and request.http_1_1,
     )
 
 

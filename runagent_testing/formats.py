@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from runagent_testing.frames import PING, TEXT, close_frame, frame
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runagent_testing.script import Chunk, Done, Error
+    from runagent_testing.steps import Chunk, Done, Error
 
 __all__ = [
     "Format",
     "Run",
     "Transport",
-    "close_frame",
-    "frame",
     "given",
     "stream_format",
     "structured",
@@ -26,9 +25,6 @@ __all__ = [
 ]
 
 Transport = Literal["sse", "chunked", "text", "websocket", "invoke", "run"]
-
-TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
-
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -97,21 +93,6 @@ def given(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def frame(opcode: int, payload: bytes) -> bytes:
-    """Make one unmasked, final WebSocket frame (RFC 6455 section 5.2)."""
-    first, size = 0x80 | opcode, len(payload)
-    if size < 126:
-        return bytes((first, size)) + payload
-    if size < 0x10000:
-        return struct.pack("!BBH", first, 126, size) + payload
-    return struct.pack("!BBQ", first, 127, size) + payload
-
-
-def close_frame(code: int) -> bytes:
-    """Make a Close frame without a reason."""
-    return frame(CLOSE, struct.pack("!H", code))
-
-
 class Format(Protocol):
     """Writes the events of one run; an instance serves one run only."""
 
@@ -146,8 +127,8 @@ class _Events:
         return self.event("error", given(error=step.message, code=step.code, retry_after=step.retry_after))
 
     def done(self, step: Done, run: Run, total_chunks: int) -> bytes:
-        fields = given(message=step.message, usage=step.usage, execution_time=step.execution_time)
-        return self.event("done", fields)
+        about = given(message=step.message, usage=step.usage, execution_time=step.execution_time)
+        return self.event("done", about | given(metadata=step.metadata))
 
 
 class Sse(_Events):
@@ -225,7 +206,8 @@ class WebSocket:
 
     def done(self, step: Done, run: Run, total_chunks: int) -> bytes:
         fields = {"total_chunks": total_chunks, "execution_time": step.execution_time or 0.0}
-        extra = given(message=step.message, usage=step.usage) | {"invocation_id": run.run_id}
+        extra = given(message=step.message, usage=step.usage, metadata=step.metadata)
+        extra |= {"invocation_id": run.run_id}
         return self.message({"type": "status", "status": "stream_completed"} | fields | extra)
 
 

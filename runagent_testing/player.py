@@ -1,4 +1,8 @@
-"""Plays a plan on the connection of an aiohttp request: writes, waits, ends."""
+"""Plays plans on the connection of an aiohttp request: writes, waits, ends.
+
+aiohttp only accepts and parses: every byte of an answer goes through the transport, past aiohttp's
+own writers.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,17 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from runagent_testing.script import Delay, Gate
+from runagent_testing.conversation import Conversation
+from runagent_testing.exchange import Exchange
+from runagent_testing.plan import Pass, Plan, Wait, Write
+from runagent_testing.steps import Gate
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
 
-    from runagent_testing.plan import End, Plan
+__all__ = ["LINGER_NOT", "Line", "Sent", "play"]
 
-__all__ = ["Sent", "play", "send"]
+LINGER_NOT = struct.pack("ii", 1, 0)  # closing a socket with this (SO_LINGER) sends a RST
 
 
 class Sent(web.StreamResponse):
@@ -38,31 +45,70 @@ class Sent(web.StreamResponse):
         return None
 
 
-async def play(plan: Plan, request: web.BaseRequest) -> None:
+class Line:
+    """The bytes of one connection, and what a WebSocket's two sides say between the writes of a plan."""
+
+    def __init__(self, request: web.BaseRequest, talk: Conversation | None = None) -> None:
+        self._request = request
+        self._talk = talk
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """Where the bytes go.
+
+        Raises:
+            ConnectionResetError: The client is gone.
+        """
+        transport = self._request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has left")
+        return transport
+
+    async def write(self, write: Write) -> None:
+        """Write, then wait until the transport wants more.
+
+        Raises:
+            ConnectionResetError: The client is gone.
+        """
+        self.transport.write(write.data)
+        if self._talk is not None:
+            self._talk.wrote(write)
+            self.flush()
+        await self.drain()
+
+    async def drain(self) -> None:
+        """Wait until the transport wants more."""
+        await self._request.writer.drain()
+
+    def flush(self) -> None:
+        """Write what the conversation has to say."""
+        if self._talk is not None and (data := self._talk.data_to_send()):
+            self.transport.write(data)
+
+
+async def play(plan: Plan, line: Line, exchange: Exchange | None = None) -> None:
     """Give the answer; cancelled, it leaves a connection that can only be closed.
+
+    Args:
+        plan: The answer.
+        line: Where to.
+        exchange: What is to be told of it; None for a WebSocket's handshake.
 
     Raises:
         ConnectionResetError: The client is gone.
     """
     for move in plan.moves:
         match move:
-            case Delay():
+            case Write():
+                await line.write(move)
+            case Wait():
                 await asyncio.sleep(move.seconds)
-            case Gate():
-                await _pass(move)
-            case _:
-                await send(request, move)
-    await _end(plan.end, request)
-
-
-async def send(request: web.BaseRequest, data: bytes) -> None:
-    """Write, then wait until the transport wants more.
-
-    Raises:
-        ConnectionResetError: The client is gone.
-    """
-    _transport(request).write(data)
-    await request.writer.drain()
+            case Pass():
+                await _pass(move.gate)
+        if exchange is not None:
+            exchange.made(move)
+    if exchange is not None:
+        await _end(plan, line, exchange)
 
 
 async def _pass(gate: Gate) -> None:
@@ -75,28 +121,29 @@ async def _pass(gate: Gate) -> None:
         gate.forget(wake)
 
 
-async def _end(end: End, request: web.BaseRequest) -> None:
-    if end == "stall":
-        await asyncio.Event().wait()
+async def _end(plan: Plan, line: Line, exchange: Exchange) -> None:
+    end = plan.end
+    # Over TLS there is no half-close.
+    if end == "half-close" and not line.transport.can_write_eof():
+        end = "cut"
     if end in ("cut", "reset"):
-        await _hang_up(request, reset=end == "reset")
+        await _hang_up(line, reset=end == "reset")
+    if end == "half-close":
+        line.transport.write_eof()
+    if end not in ("stall", "silent"):
+        exchange.end("done")
+    if end in ("stall", "silent", "half-close"):
+        await asyncio.Event().wait()
 
 
-async def _hang_up(request: web.BaseRequest, *, reset: bool) -> None:
-    transport = _transport(request)
+async def _hang_up(line: Line, *, reset: bool) -> None:
+    transport = line.transport
     # Aborting drops what the transport still holds, so all of it has to be with the kernel first.
     # asyncio's TLS transport pauses at its limit, the others above it; a limit of 0 would pause it for good.
     transport.set_write_buffer_limits(high=1 if transport.get_extra_info("sslcontext") else 0)
-    await request.writer.drain()
+    await line.drain()
     connection = transport.get_extra_info("socket")
     if reset:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
     # Not close(): over TLS that would say goodbye first (close_notify), which is an end marker.
     transport.abort()
-
-
-def _transport(request: web.BaseRequest) -> asyncio.Transport:
-    transport = request.transport
-    if transport is None or transport.is_closing():
-        raise ConnectionResetError("the client has left")
-    return transport

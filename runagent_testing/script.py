@@ -1,310 +1,166 @@
-"""What the fake agent says, as data: steps, and the scripts made of them.
+"""Scripts: what a fake agent answers, as data, checked when it is written.
 
-A script knows no transport; `plan` renders it for one. Steps are frozen, so a script can be
-shared by any number of runs; only a gate has a state, which it shares with the test.
+A script knows no transport; `render` makes a plan of it for one.
 """
 
 from __future__ import annotations
 
 import json
-import threading
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self, TypedDict, get_args
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from runagent_testing.pacing import Pace
+from runagent_testing.steps import (
+    Chunk,
+    Delay,
+    Ending,
+    EndingKind,
+    Error,
+    Gate,
+    Head,
+    Pause,
+    Raw,
+    RawAnswer,
+    Status,
+    Step,
+)
+from runagent_testing.writes import MERGED, Writes, named_writes
 
-__all__ = [
-    "Chunk",
-    "Delay",
-    "Done",
-    "Ending",
-    "EndingKind",
-    "Error",
-    "Gate",
-    "Heartbeat",
-    "Raw",
-    "Result",
-    "Script",
-    "Status",
-    "Step",
-    "chunk",
-    "delay",
-    "done",
-    "ending",
-    "error",
-    "gate",
-    "heartbeat",
-    "raw",
-    "status",
-]
+__all__ = ["Framing", "Options", "Result", "Resume", "Script"]
 
-EndingKind = Literal["cut", "reset", "stall", "no-done"]
+Resume = Literal["honour", "refuse", "fake"]
+Framing = Literal["chunked", "extensions", "length", "close"]
+
+_PLAIN_STEPS = (Delay, Gate, Chunk, Error, Status, RawAnswer, Ending)
+_PLAIN_ENDINGS: tuple[EndingKind, ...] = ("clean", "cut", "fin", "reset", "half-close", "stall", "stall-reset")
+_MANUAL_STEPS = (Delay, Gate, Raw, Ending)
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """One piece of the answer; ``...`` means "as the script does it", None leaves the field out."""
+class Options(TypedDict, total=False):
+    """The properties of a script, as `Agent.always` and its like take them.
 
-    content: Any
-    index: Any = ...
-    id: Any = ...
-    event: Any = ...
-
-
-@dataclass(frozen=True, slots=True)
-class Delay:
-    """A pause, in seconds."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """A sign of life that carries no event."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Gate:
-    """A place where the agent waits until the test lets it pass; once open, it stays open."""
-
-    name: str
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _opened: threading.Event = field(default_factory=threading.Event, repr=False)
-    _waiting: list[Callable[[], object]] = field(default_factory=list, repr=False)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether runs pass without waiting."""
-        return self._opened.is_set()
-
-    def open(self) -> None:
-        """Let every run pass, now and later; callable from any thread."""
-        # Woken under the lock: after `forget` has returned, nobody calls into a loop that may be closed.
-        with self._lock:
-            self._opened.set()
-            while self._waiting:
-                self._waiting.pop()()
-
-    def on_open(self, wake: Callable[[], object]) -> None:
-        """Call ``wake`` once, from the thread that opens the gate, or at once if it is open."""
-        with self._lock:
-            if not self._opened.is_set():
-                self._waiting.append(wake)
-                return
-        wake()
-
-    def forget(self, wake: Callable[[], object]) -> None:
-        """Withdraw a callback given to `on_open`."""
-        with self._lock:
-            if wake in self._waiting:
-                self._waiting.remove(wake)
-
-
-@dataclass(frozen=True, slots=True)
-class Error:
-    """The run fails, with an error event or, for a plain run, an error answer."""
-
-    code: str | None
-    message: str | None
-    retry_after: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The event that ends a run well."""
-
-    message: str | None = None
-    usage: Mapping[str, Any] | None = None
-    execution_time: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Raw:
-    """Bytes for the body (HTTP) or the socket (WebSocket), as they are."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """An HTTP answer instead of a run."""
-
-    status: int
-    retry_after: float | str | None = None
-    code: str | None = None
-    message: str | None = None
-    body: Any = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How the run ends, if not as the protocol wants it."""
-
-    kind: EndingKind
-
-
-Step = Chunk | Delay | Heartbeat | Gate | Error | Done | Raw | Status | Ending
-Pause = Delay | Gate
-_PLAIN_STEPS = (Delay, Gate, Chunk, Error, Status, Ending)
-
-
-def chunk(content: Any, index: Any = ..., id: Any = ..., event: Any = ...) -> Chunk:
-    """Send one piece of the answer.
-
-    Args:
-        content: Text or any other JSON value.
-        index: Instead of its place in the script; any JSON value, or None for no index.
-        id: The SSE id, instead of what ``ids=True`` would give it; None for no id.
-        event: The event name or message type, instead of "chunk" ("data" on a WebSocket);
-            None for an event without a name.
+    Attributes:
+        indexed: SSE and NDJSON chunks carry their place as ``index``, counted from 0; default True.
+        ids: SSE chunks carry their place as ``id:``; default False.
+        resume: What becomes of ``parameters.resume_from_index`` and, with ``ids``, ``Last-Event-ID``.
+            "honour" (default, also True) goes on behind what the client has. "refuse" (also False)
+            starts again with the first chunk and its own index. "fake" starts again with the first
+            chunk, too, but numbers the chunks from where the client wanted them: the proof of the
+            place is there, and it is a lie.
+        pace: Waits between the chunks; see `runagent_testing.pacing`.
+        writes: "merged" (default: what no pause parts is one write), "per-step" (one write for each
+            event), or a policy of `runagent_testing.writes`.
+        apart: Seconds to wait between two writes that nothing else parts; default 0.
+        framing: Of an HTTP body: "chunked" (default), "extensions" (chunked, with an extension on
+            every chunk), "length" (Content-Length), "close" (neither: the connection's end is the end).
     """
-    return Chunk(content, index, id, event)
+
+    indexed: bool
+    ids: bool
+    resume: Resume | bool
+    pace: Pace | None
+    writes: Writes | str
+    apart: float
+    framing: Framing
 
 
-def delay(seconds: float) -> Delay:
-    """Wait; what was said before has left by then."""
-    if not seconds >= 0:
-        raise ValueError(f"a delay is a number of seconds, 0 or more, not {seconds!r}")
-    return Delay(seconds)
-
-
-def heartbeat() -> Heartbeat:
-    """Send an SSE comment, an empty NDJSON line or a WebSocket ping; nothing in plain text."""
-    return Heartbeat()
-
-
-def gate(name: str) -> Gate:
-    """Make a gate: use it as a step, then call its ``open()`` when the run may go on."""
-    return Gate(name)
-
-
-def error(code: str | None, message: str | None, retry_after: float | None = None) -> Error:
-    """Fail the run; plain text, which has no word for it, is cut off instead.
-
-    Args:
-        code: For example "CAPACITY_ERROR"; None leaves it out.
-        message: The text of the error; None leaves it out.
-        retry_after: Seconds.
-    """
-    return Error(code, message, retry_after)
-
-
-def done(
-    message: str | None = None,
-    usage: Mapping[str, Any] | None = None,
-    execution_time: float | None = None,
-) -> Done:
-    """Say how the closing event looks; a script that does not end otherwise gets ``done()``.
-
-    Args:
-        message: The agent's closing words.
-        usage: Token counts.
-        execution_time: Seconds.
-    """
-    return Done(message, usage, execution_time)
-
-
-def raw(data: bytes) -> Raw:
-    """Write bytes as they are: into the body (HTTP still frames it), or onto the WebSocket's socket."""
-    return Raw(data)
-
-
-def status(
-    status: int,
-    *,
-    retry_after: float | str | None = None,
-    code: str | None = None,
-    message: str | None = None,
-    body: Any = None,
-    headers: Mapping[str, str] | None = None,
-) -> Status:
-    """Refuse the run with an HTTP status before it starts; a WebSocket handshake is refused with it.
-
-    Args:
-        status: From 200 to 599.
-        retry_after: Seconds, or an HTTP date as text.
-        code: The agent's error code; by default one that fits the status.
-        message: The error's text; by default the status's own phrase.
-        body: Instead of the error JSON: text or bytes as they are, anything else as JSON.
-        headers: Added to the answer, or put in place of its own.
-    """
-    if not 200 <= status <= 599:
-        raise ValueError(f"an HTTP status that answers a request is 200 to 599, not {status!r}")
-    return Status(status, retry_after, code, message, body, dict(headers or {}))
-
-
-def ending(kind: EndingKind) -> Ending:
-    """End the run against the rules.
-
-    Args:
-        kind: "cut" closes the connection without any end marker; "reset" does it with a TCP RST
-            (on a Unix socket there is none: it is a cut), and over TLS what a slow client has not
-            taken yet may be lost with both; "stall" sends nothing more and holds the
-            connection until the client leaves; "no-done" ends HTTP properly (or closes the
-            WebSocket with 1000) without the event that says so.
-    """
-    if kind not in get_args(EndingKind):
-        raise ValueError(f"an ending is one of {', '.join(get_args(EndingKind))}, not {kind!r}")
-    return Ending(kind)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
-    """A stream, for any transport.
+    """A stream, for any transport; see `Options` for what is not said here.
 
     Attributes:
         steps: What happens, in order.
-        indexed: SSE and NDJSON chunks carry their place, counted from 0.
-        ids: SSE chunks carry their place as the event id.
-        resume: ``parameters.resume_from_index`` (and ``Last-Event-ID``, with ``ids``) are honoured.
     """
 
     steps: tuple[Step, ...]
     indexed: bool = True
     ids: bool = False
-    resume: bool = True
+    resume: Resume = "honour"
+    pace: Pace | None = None
+    writes: Writes = MERGED
+    apart: float = 0.0
+    framing: Framing = "chunked"
 
     @classmethod
-    def of(cls, steps: tuple[Any, ...], *, indexed: bool, ids: bool, resume: bool) -> Self:
-        """Check the steps; text and JSON values become chunks."""
-        checked = _steps(steps)
-        _check_order(checked)
-        return cls(checked, indexed, ids, resume)
+    def of(
+        cls,
+        steps: tuple[Any, ...],
+        *,
+        resume: Resume | bool = "honour",
+        writes: Writes | str = MERGED,
+        framing: Framing = "chunked",
+        **options: Any,
+    ) -> Self:
+        """Check the steps and options; text and JSON values become chunks.
+
+        Raises:
+            TypeError: A step is no step, or stands where it cannot; the message says which.
+            ValueError: An option has no such value.
+        """
+        checked = _checked(steps)
+        mode = {True: "honour", False: "refuse"}.get(resume, resume) if isinstance(resume, bool) else resume
+        _check_word("resume", mode, get_args(Resume))
+        _check_word("framing", framing, get_args(Framing))
+        return cls(steps=checked, resume=mode, writes=named_writes(writes), framing=framing, **options)
 
     @property
     def refuses(self) -> bool:
-        """Whether this is an HTTP status instead of a stream."""
-        return bool(self.steps) and isinstance(self.steps[-1], Status)
+        """Whether this is an answer of its own instead of a stream: a status or bytes."""
+        return any(isinstance(step, Status | RawAnswer) for step in self.steps)
+
+    @property
+    def head(self) -> Head | None:
+        """What the script says of the answer's head."""
+        return next((step for step in self.steps if isinstance(step, Head)), None)
+
+    @property
+    def ending(self) -> EndingKind:
+        """How the stream ends."""
+        last = self.steps[-1] if self.steps else None
+        return last.kind if isinstance(last, Ending) else "clean"
+
+    @property
+    def chunks(self) -> list[Chunk]:
+        """The chunks, in order."""
+        return [step for step in self.steps if isinstance(step, Chunk)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """The answer to a plain run: pauses, then a value, an error or a status, or an ending."""
+    """The answer to a plain run: pauses, then a value, an error, a status or bytes, and perhaps an ending."""
 
     steps: tuple[Step, ...]
     usage: Mapping[str, Any] | None = None
     execution_time: float | None = None
     agent_version: str | None = None
+    writes: Writes = MERGED
+    apart: float = 0.0
 
     @classmethod
-    def of(cls, steps: tuple[Any, ...], **metadata: Any) -> Self:
-        """Check the steps; a value becomes the one chunk."""
-        checked = _steps(steps)
-        _check_order(checked)
+    def of(cls, steps: tuple[Any, ...], *, writes: Writes | str = MERGED, **options: Any) -> Self:
+        """Check the steps; a value becomes the one chunk.
+
+        Raises:
+            TypeError: As for `Script.of`.
+        """
+        checked = _checked(steps)
+        manual = any(isinstance(step, RawAnswer) for step in checked)
         for number, step in enumerate(checked, 1):
-            if not isinstance(step, _PLAIN_STEPS) or step == Ending("no-done"):
+            known = isinstance(step, _PLAIN_STEPS) or (manual and isinstance(step, Raw))
+            if not known or (isinstance(step, Ending) and step.kind not in _PLAIN_ENDINGS):
                 raise TypeError(f"step {number} makes no sense in a plain run: {step!r}")
-        if sum(isinstance(step, Chunk | Error | Status) for step in checked) > 1:
+        if sum(isinstance(step, Chunk | Error | Status | RawAnswer) for step in checked) > 1:
             raise TypeError("a plain run has one answer: a value, an error or a status")
         if not checked or isinstance(checked[-1], Pause):
             raise TypeError("a plain run needs an answer or an ending as its last step")
-        return cls(checked, **metadata)
+        return cls(steps=checked, writes=named_writes(writes), **options)
 
 
-def _steps(items: tuple[Any, ...]) -> tuple[Step, ...]:
-    return tuple(_step(item, number) for number, item in enumerate(items, 1))
+def _checked(items: tuple[Any, ...]) -> tuple[Step, ...]:
+    steps = tuple(_step(item, number) for number, item in enumerate(items, 1))
+    _check_order(steps)
+    return steps
 
 
 def _step(item: Any, number: int) -> Step:
@@ -312,15 +168,35 @@ def _step(item: Any, number: int) -> Step:
     if isinstance(step, Chunk):
         try:
             json.dumps(step.content)
-        except (TypeError, ValueError) as exc:
+        except (TypeError, ValueError, RecursionError) as exc:
             raise TypeError(f"step {number} is neither a step nor text nor a JSON value ({exc})") from exc
     return step
 
 
 def _check_order(steps: tuple[Step, ...]) -> None:
     last = len(steps)
+    manual = False
     for number, step in enumerate(steps, 1):
         if isinstance(step, Ending | Status) and number < last:
             raise TypeError(f"step {number}, {step!r}, must be the last one")
-        if isinstance(step, Status) and not all(isinstance(before, Pause) for before in steps[:-1]):
-            raise TypeError("a status refuses a run before it starts: only delays and gates may come first")
+        if isinstance(step, Status | RawAnswer | Head) and not _only_pauses(steps[: number - 1]):
+            raise TypeError(_TOO_LATE[type(step)].format(number=number))
+        if manual and not isinstance(step, _MANUAL_STEPS):
+            raise TypeError(f"step {number}, {step!r}, cannot follow a raw_answer: only pauses, raw and an ending can")
+        manual |= isinstance(step, RawAnswer)
+
+
+_TOO_LATE: dict[type, str] = {
+    Status: "step {number}: a status refuses a run before it starts: only delays and gates may come first",
+    RawAnswer: "step {number}: a raw_answer is all of an answer: only delays and gates may come first",
+    Head: "step {number}: a head begins the answer: only delays and gates may come first",
+}
+
+
+def _only_pauses(steps: tuple[Step, ...]) -> bool:
+    return all(isinstance(step, Pause) for step in steps)
+
+
+def _check_word(name: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name}= is one of {', '.join(known)}, not {value!r}")

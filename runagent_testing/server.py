@@ -12,8 +12,10 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from runagent_testing.agent import Agent, Exchange
-from runagent_testing.endpoints import Connection, Endpoints
+from runagent_testing.endpoints import Endpoints
+from runagent_testing.host import AgentHost
+from runagent_testing.listener import Listener, listen_tcp, listen_unix
+from runagent_testing.serving import Connection, Handler
 
 if TYPE_CHECKING:
     import ssl
@@ -21,10 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FakeAgentServer"]
 
-BACKLOG = 1024
 
-
-class FakeAgentServer:
+class FakeAgentServer(AgentHost):
     """Serve fake agents over SSE, chunked HTTP and WebSocket, from a thread and an event loop of its own.
 
     Usable from plain, asyncio and trio code alike: none of its methods waits for the network, except
@@ -36,10 +36,8 @@ class FakeAgentServer:
         host: The address to listen on.
         port: 0 for a free one.
         unix_path: Listen on a Unix socket of this name instead.
-
-    Attributes:
-        requests: Every run that was asked for, also those refused, in order of arrival; a WebSocket's
-            counts when its request message has come, or its handshake was refused.
+        ping_interval: Seconds without a word of a WebSocket's client until it is pinged, and from a
+            ping until it is given up.
     """
 
     def __init__(
@@ -50,14 +48,13 @@ class FakeAgentServer:
         host: str = "127.0.0.1",
         port: int = 0,
         unix_path: str | Path | None = None,
+        ping_interval: float = 20.0,
     ) -> None:
-        self.requests: list[Exchange] = []
-        self._agents: dict[str, Agent] = {}
+        super().__init__()
         self._ssl_context = ssl_context
         self._address = (host, port)
         self._unix_path = None if unix_path is None else str(unix_path)
-        self._endpoints = Endpoints(self._agents, self.requests, api_key)
-        self._connections = 0
+        self._handler = Handler(Endpoints(self._agents, self.requests, api_key), ping_interval)
         self._thread: threading.Thread | None = None
         self._url = ""
 
@@ -69,15 +66,6 @@ class FakeAgentServer:
                 "the fake agent server has not started: use it in a with statement, or start()"
             )
         return self._url
-
-    @property
-    def connections(self) -> int:
-        """How many connections were accepted so far."""
-        return self._connections
-
-    def agent(self, agent_id: str) -> Agent:
-        """Get the agent of this id; the first call creates it, before that the server knows no such agent."""
-        return self._agents.setdefault(agent_id, Agent(agent_id))
 
     def start(self) -> Self:
         """Start listening.
@@ -123,9 +111,8 @@ class FakeAgentServer:
     def _listen(self) -> socket.socket:
         if self._unix_path is not None:
             self._url = f"http+unix://{quote(self._unix_path, safe='')}"
-            return _listen_unix(self._unix_path)
-        family, _, _, _, address = socket.getaddrinfo(*self._address, type=socket.SOCK_STREAM)[0]
-        listener = socket.create_server((str(address[0]), self._address[1]), family=family, backlog=BACKLOG)
+            return listen_unix(self._unix_path)
+        listener = listen_tcp(*self._address)
         host, port = listener.getsockname()[:2]
         scheme = "http" if self._ssl_context is None else "https"
         self._url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
@@ -142,25 +129,29 @@ class FakeAgentServer:
     async def _serve(self, listener: socket.socket, started: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        self._endpoints.closing = False
-        server = web.Server(self._endpoints.handle, handler_cancellation=True)
-
-        def accept() -> Connection:
-            self._connections += 1
-            return Connection(server, self._connections)
-
-        sockets = await self._loop.create_server(
-            accept, sock=listener, ssl=self._ssl_context, backlog=BACKLOG
+        self._handler.closing = False
+        server = web.Server(self._handler.handle, handler_cancellation=True)
+        if self._ssl_context is not None:
+            _check_tls(self._ssl_context)
+        accepting = Listener(
+            listener, self._accept, lambda number: Connection(server, number), self._ssl_context
         )
         started.set_result(None)
         await self._stop.wait()
-        self._endpoints.closing = True
-        # Connections accepted this very moment need one more turn of the loop, and the server open, to be
-        # taken over; until then there is nothing to close them by.
-        self._loop.remove_reader(listener)
+        self._handler.closing = True
+        accepting.close()
+        # Connections accepted this very moment need one more turn of the loop to have something to close them by.
         await asyncio.sleep(0)
-        sockets.close()
         await _drop(server)
+
+
+def _check_tls(context: ssl.SSLContext) -> None:
+    """Find out now, not at the first connection, whether the context is one for servers."""
+    from ssl import MemoryBIO, SSLContext
+
+    if not isinstance(context, SSLContext):
+        raise TypeError(f"ssl_context is an ssl.SSLContext, not {type(context).__name__}")
+    context.wrap_bio(MemoryBIO(), MemoryBIO(), server_side=True)
 
 
 async def _drop(server: web.Server) -> None:
@@ -174,14 +165,3 @@ async def _drop(server: web.Server) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
     # Sockets are closed by callbacks that the aborts have scheduled.
     await asyncio.sleep(0)
-
-
-def _listen_unix(path: str) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX)
-    try:
-        listener.bind(path)
-        listener.listen(BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener

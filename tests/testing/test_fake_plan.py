@@ -7,15 +7,18 @@ import json
 import pytest
 
 from runagent_testing import chunk, delay, done, ending, error, gate, heartbeat, raw, status
-from runagent_testing.formats import Run, frame, to_json
-from runagent_testing.plan import WRITE_LIMIT, refusal_plan, stream_plan
+from runagent_testing.formats import Run, to_json
+from runagent_testing.frames import frame
+from runagent_testing.plan import Pass, Wait, Write
+from runagent_testing.render import refusal_plan, stream_plan
 from runagent_testing.script import Script
+from runagent_testing.writes import WRITE_LIMIT
 
 STREAMS = ("sse", "chunked", "text", "websocket")
 
 
-def script(*steps, indexed=True, ids=False, resume=True):
-    return Script.of(steps, indexed=indexed, ids=ids, resume=resume)
+def script(*steps, **options):
+    return Script.of(steps, **options)
 
 
 def run(transport, agent_input=None, headers=None, **options):
@@ -23,7 +26,7 @@ def run(transport, agent_input=None, headers=None, **options):
 
 
 def writes(plan):
-    return [move for move in plan.moves if isinstance(move, bytes)]
+    return [move.data for move in plan.moves if isinstance(move, Write)]
 
 
 def body(transport, *steps, agent_input=None, headers=None, **options):
@@ -163,15 +166,20 @@ def test_each_step_has_its_bytes(step, at):
 )
 def test_a_stream_without_waits_is_one_write_with_its_end_marker(transport, head, start, end):
     plan = stream_plan(script(), run(transport, {"session_id": "s1"}))
-    assert ((head + start + end,), "open") == (plan.moves, plan.end)
+    assert ([head + start + end], "open") == (writes(plan), plan.end)
 
 
-@pytest.mark.parametrize("pause", [delay(0.5), gate("g")], ids=["delay", "gate"])
-def test_a_pause_parts_two_writes(pause):
+DOOR = gate("g")
+
+
+@pytest.mark.parametrize(
+    ("pause", "move"), [(delay(0.5), Wait(0.5, 1)), (DOOR, Pass(DOOR, 1))], ids=["delay", "gate"]
+)
+def test_a_pause_parts_two_writes(pause, move):
     first, *others = stream_plan(script("a", pause, "b"), run("text")).moves
-    assert [pause, b"1\r\nb\r\n0\r\n\r\n"] == others
-    assert isinstance(first, bytes)
-    assert first.endswith(b"\r\n\r\n1\r\na\r\n")
+    assert [move, Write(b"1\r\nb\r\n0\r\n\r\n", (2,))] == others
+    assert isinstance(first, Write)
+    assert first.data.endswith(b"\r\n\r\n1\r\na\r\n")
 
 
 def test_large_writes_are_split_between_chunks_only():
@@ -265,7 +273,7 @@ def test_resuming_skips_chunks_and_the_waits_between_them_and_counts_on(transpor
     steps = ("a", delay(9), "b", heartbeat(), "c", delay(1), "d")
     resumed = stream_plan(script(*steps), run(transport, RESUME))
     whole = b"".join(writes(resumed))
-    assert [delay(1)] == [move for move in resumed.moves if not isinstance(move, bytes)]
+    assert [Wait(1, 5)] == [move for move in resumed.moves if not isinstance(move, Write)]
     assert [b'"c", "index": 2', b'"d", "index": 3'] == [
         part.split(b"}")[0] for part in whole.split(b'"content": ')[1:]
     ]
@@ -339,4 +347,4 @@ def test_a_status_is_a_whole_answer(step, expected):
     length = len(expected.partition(b"\r\n\r\n")[2])
     expected = expected.replace(b"Content-Length: 124", f"Content-Length: {length}".encode())
     plan = refusal_plan((step,), run("sse"))
-    assert ((expected,), "open") == (plan.moves, plan.end)
+    assert ([expected], "open") == (writes(plan), plan.end)

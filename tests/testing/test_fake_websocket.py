@@ -10,8 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 
-from runagent_testing import chunk, delay, done, ending, error, gate, heartbeat, raw, status
-from runagent_testing import conversation as conversation_module
+from runagent_testing import FakeAgentServer, chunk, delay, done, ending, error, gate, heartbeat, raw, status
 from runagent_testing.conversation import MAX_MESSAGE
 from tests.testing.raw_client import PATIENCE, STREAM_REQUEST, connected, handshake, masked
 
@@ -308,35 +307,35 @@ def test_a_larger_request_is_closed_with_1009(server):
     assert [] == server.requests
 
 
-def test_a_silent_client_is_pinged_and_given_up_with_1011(server, monkeypatch):
-    monkeypatch.setattr(conversation_module, "PING_INTERVAL", 0.05)
-    server.agent("a").always("x")
-    with connected(server.url) as client:
-        client.open_websocket()
-        client.until(b"\x89\x00")
-        client.until(b"\x88\x02\x03\xf3")
-        assert (b"", "fin") == client.rest()
-
-
-def test_a_client_that_answers_pings_is_kept(server, monkeypatch):
-    monkeypatch.setattr(conversation_module, "PING_INTERVAL", 0.02)
-    server.agent("a").always("x")
-    with connected(server.url) as client:
-        client.open_websocket()
-        for _ in range(5):
+def test_a_silent_client_is_pinged_and_given_up_with_1011():
+    with FakeAgentServer(ping_interval=0.05) as server:
+        server.agent("a").always("x")
+        with connected(server.url) as client:
+            client.open_websocket()
             client.until(b"\x89\x00")
-            client.send(masked(0xA, b""))
+            client.until(b"\x88\x02\x03\xf3")
+            assert (b"", "fin") == client.rest()
 
 
-def test_a_stall_does_not_ping(server, monkeypatch):
-    monkeypatch.setattr(conversation_module, "PING_INTERVAL", 0.01)
-    server.agent("a").always(chunk("x"), ending("stall"))
-    with connected(server.url) as client:
-        client.open_websocket()
-        client.until(b'"}"}')
-        client.socket.settimeout(0.1)
-        with pytest.raises(TimeoutError):
-            client.socket.recv(1)
+def test_a_client_that_answers_pings_is_kept():
+    with FakeAgentServer(ping_interval=0.02) as server:
+        server.agent("a").always("x")
+        with connected(server.url) as client:
+            client.open_websocket()
+            for _ in range(5):
+                client.until(b"\x89\x00")
+                client.send(masked(0xA, b""))
+
+
+def test_a_stall_does_not_ping():
+    with FakeAgentServer(ping_interval=0.01) as server:
+        server.agent("a").always(chunk("x"), ending("stall"))
+        with connected(server.url) as client:
+            client.open_websocket()
+            client.until(b'"}"}')
+            client.socket.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                client.socket.recv(1)
 
 
 def test_a_plain_get_is_no_handshake(server):

@@ -1,0 +1,216 @@
+"""The agent's end of a memory connection: bytes in, plans played on a clock. A state machine, without tasks."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from runagent_testing.conversation import Conversation
+from runagent_testing.endpoints import Answer, Endpoints, WebSocketAnswer
+from runagent_testing.exchange import Exchange
+from runagent_testing.host import ConnectionFault
+from runagent_testing.memory.requests import BadRequestError, RequestReader
+from runagent_testing.memory.wire import Clock, Timer, Wire
+from runagent_testing.plan import Pass, Plan, Wait, Write
+from runagent_testing.request import Request
+
+__all__ = ["Peer"]
+
+
+class Peer:
+    """One connection.
+
+    Args:
+        endpoints: Decides on the answers.
+        number: Of the connection.
+        clock: What waits are measured with.
+        wire: Where the bytes go.
+    """
+
+    def __init__(self, endpoints: Endpoints, number: int, clock: Clock, wire: Wire) -> None:
+        self._endpoints = endpoints
+        self._clock = clock
+        self._wire = wire
+        self._reader = RequestReader(number)
+        self._requests: deque[Request] = deque()
+        self._playing: _Playing | None = None
+        self._exchange: Exchange | None = None
+        self._opened: WebSocketAnswer | None = None
+        self._closed = self._deaf = False
+
+    @property
+    def waits_for(self) -> str:
+        """What it waits for, in words."""
+        if self._playing is not None:
+            return self._playing.waits_for
+        return "a stall without end" if self._exchange is not None else "a request that never comes"
+
+    def spoil(self, fault: ConnectionFault) -> None:
+        """Go wrong before anything is read."""
+        self._deaf = True
+        if fault != "silent":
+            self._close(reset=fault == "reset")
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what the client sends."""
+        if self._closed or self._deaf:
+            return
+        if self._reader.rest is not None:
+            self._hear(data)
+            return
+        try:
+            self._requests.extend(self._reader.feed(data))
+        except BadRequestError:
+            self._wire.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            self._close()
+            return
+        if self._reader.expects_continue:
+            self._reader.expects_continue = False
+            self._wire.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._next()
+
+    def client_left(self) -> None:
+        """Note that the client is gone, or will at least send nothing more."""
+        if self._playing is not None:
+            self._playing.stop()
+        if self._opened is not None:
+            self._opened.give_up()
+        if self._exchange is not None:
+            self._exchange.end("client gone")
+        self._close()
+
+    def _close(self, *, reset: bool = False) -> None:
+        self._closed = True
+        self._playing = None
+        self._wire.end(reset=reset)
+
+    def _next(self) -> None:
+        """Answer the next request, unless one is being answered."""
+        if self._playing is not None or self._exchange is not None or self._closed or not self._requests:
+            return
+        answer = self._endpoints.answer(self._requests.popleft())
+        if isinstance(answer, Answer):
+            self._play(answer.plan, answer.exchange, lambda: self._ended(answer))
+        else:
+            self._opened = answer
+            self._play(answer.handshake, None, self._shaken)
+
+    def _play(self, plan: Plan, exchange: Exchange | None, then: Callable[[], None]) -> None:
+        self._exchange = exchange
+        self._playing = _Playing(plan, self._write, self._clock, exchange, then)
+        self._playing.go()
+
+    def _write(self, write: Write) -> None:
+        self._wire.write(write.data)
+        if self._talk is not None and self._exchange is not None:
+            self._talk.wrote(write)
+            self._flush()
+
+    def _ended(self, answer: Answer) -> None:
+        """Do with the connection what the plan says of it."""
+        self._playing = None
+        end = answer.plan.end
+        if self._talk is not None:
+            self._talk.played(answer.plan)
+        if end not in ("stall", "silent"):
+            answer.exchange.end("done")
+        if end in ("cut", "reset"):
+            self._close(reset=end == "reset")
+        elif end == "half-close":
+            self._wire.end()
+        elif self._talk is not None:
+            self._flush()
+        elif end == "close":
+            self._close()
+        elif end == "open":
+            self._exchange = None
+            self._next()
+
+    # The WebSocket
+
+    @property
+    def _talk(self) -> Conversation | None:
+        return None if self._opened is None else self._opened.talk
+
+    def _shaken(self) -> None:
+        self._playing = None
+        self._hear(self._reader.rest or b"")
+
+    def _hear(self, data: bytes) -> None:
+        if self._opened is None or (self._playing is not None and self._exchange is None):
+            self._reader.feed(data)  # comes early: the handshake is not answered yet
+            return
+        talk = self._opened.talk
+        talk.receive_data(data)
+        self._flush()
+        if self._exchange is None and talk.message is not None:
+            answer = self._opened.answer(talk.message)
+            talk.begin(answer.plan)
+            if answer.plan.end == "silent":
+                talk.played(answer.plan)
+            self._play(answer.plan, answer.exchange, lambda: self._ended(answer))
+        elif talk.left and not talk.silent:
+            self.client_left()
+
+    def _flush(self) -> None:
+        if self._talk is not None and (data := self._talk.data_to_send()):
+            self._wire.write(data)
+
+
+class _Playing:
+    """A plan on its way."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        write: Callable[[Write], None],
+        clock: Clock,
+        exchange: Exchange | None,
+        then: Callable[[], None],
+    ) -> None:
+        self._plan = plan
+        self._write = write
+        self._clock = clock
+        self._exchange = exchange
+        self._then = then
+        self._at = 0
+        self._gate: Pass | None = None
+        self._timer: Timer | None = None
+        self._stopped = False
+
+    @property
+    def waits_for(self) -> str:
+        return "a time" if self._gate is None else f"gate {self._gate.gate.name}"
+
+    def go(self) -> None:
+        """Make moves until one has to be waited for."""
+        while not self._stopped and self._at < len(self._plan.moves):
+            match self._plan.moves[self._at]:
+                case Write() as write:
+                    self._write(write)
+                case Wait(seconds=seconds) if self._timer is None:
+                    self._timer = self._clock.call_at(self._clock.time() + seconds, self.go)
+                    return
+                case Pass(gate=gate) as place if not gate.is_open:
+                    if self._gate is not place:
+                        self._gate = place
+                        gate.on_open(self._opened)
+                    return
+            self._timer = self._gate = None
+            if self._exchange is not None:
+                self._exchange.made(self._plan.moves[self._at])
+            self._at += 1
+        if not self._stopped:
+            self._stopped = True
+            self._then()
+
+    def stop(self) -> None:
+        """Stop here."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._gate is not None:
+            self._gate.gate.forget(self._opened)
+
+    def _opened(self) -> None:
+        self._clock.call_soon_threadsafe(self.go)

@@ -1,0 +1,183 @@
+"""What aiohttp calls: its requests become ours, and the plans for them are played."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+from aiohttp import HttpVersion11, web
+
+from runagent_testing.conversation import Conversation
+from runagent_testing.endpoints import Answer, Endpoints, WebSocketAnswer
+from runagent_testing.exchange import Exchange
+from runagent_testing.player import Line, Sent, play
+from runagent_testing.request import MAX_BODY, Request, joined
+
+__all__ = ["Connection", "Handler"]
+
+logger = logging.getLogger("runagent.testing")
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's protocol of one connection, numbered."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, server: web.Server, number: int) -> None:
+        loop = asyncio.get_running_loop()
+        # No lingering: who is answered before the request was read is not listened to any longer.
+        super().__init__(server, loop=loop, access_log=None, lingering_time=0)  # type: ignore[arg-type]
+        self.number = number
+
+
+class Handler:
+    """Answers the requests of a `FakeAgentServer`.
+
+    Args:
+        endpoints: Decides on the answers.
+        ping_interval: Seconds without a word of a WebSocket's client until it is pinged, and from
+            a ping until it is given up.
+    """
+
+    def __init__(self, endpoints: Endpoints, ping_interval: float) -> None:
+        self._endpoints = endpoints
+        self._ping_interval = ping_interval
+        self.closing = False
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request; a failure in here is logged and ends the connection."""
+        try:
+            answer = self._endpoints.answer(await _read(request))
+            if isinstance(answer, Answer):
+                return await self._play(answer, request)
+            await self._converse(answer, request)
+        except ConnectionError:
+            pass
+        except Exception:
+            logger.exception("the fake agent server could not answer %s", request.raw_path)
+        return Sent(keep_alive=False)
+
+    async def _play(self, answer: Answer, request: web.BaseRequest) -> web.StreamResponse:
+        with self._watching(answer.exchange):
+            await play(answer.plan, Line(request), answer.exchange)
+        return Sent(keep_alive=answer.plan.end == "open")
+
+    async def _converse(self, opened: WebSocketAnswer, request: web.BaseRequest) -> None:
+        talk = opened.talk
+        line = Line(request, talk)
+        try:
+            await play(opened.handshake, Line(request))
+            ear = _Ear(request, talk, line, self._ping_interval)
+            await ear.listen(lambda: talk.message is not None)
+        finally:
+            if talk.message is None:
+                opened.give_up()
+        if talk.message is None:
+            return
+        answer = opened.answer(talk.message)
+        with self._watching(answer.exchange):
+            await self._answer(answer, ear, line, talk)
+
+    async def _answer(self, answer: Answer, ear: _Ear, line: Line, talk: Conversation) -> None:
+        """Play the plan, then wait for the client to close, as the published server does."""
+        talk.begin(answer.plan)
+        tasks = (
+            asyncio.create_task(ear.listen()),
+            asyncio.create_task(self._speak(answer, line, talk)),
+        )
+        listening, playing = tasks
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not playing.done() and answer.plan.end != "silent":
+                raise ConnectionResetError("the client has closed the WebSocket")
+            await playing
+            await listening
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _speak(self, answer: Answer, line: Line, talk: Conversation) -> None:
+        if answer.plan.end != "silent":
+            await play(answer.plan, line, answer.exchange)
+            talk.played(answer.plan)
+            return
+        talk.played(answer.plan)
+        await play(answer.plan, line, answer.exchange)
+
+    @contextlib.contextmanager
+    def _watching(self, exchange: Exchange) -> Iterator[None]:
+        # aiohttp cancels the handler of a connection that is lost.
+        try:
+            yield
+        except (ConnectionError, asyncio.CancelledError):
+            exchange.end("server closed" if self.closing else "client gone")
+            raise
+
+
+class _Ear:
+    """Listens on a WebSocket; aiohttp takes it for the parser of what follows an upgrade."""
+
+    def __init__(self, request: web.BaseRequest, talk: Conversation, line: Line, interval: float) -> None:
+        self._talk = talk
+        self._line = line
+        self._interval = interval
+        self._heard = asyncio.Event()
+        protocol = cast(Any, request.protocol)
+        protocol.set_parser(self)
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        """Take the client's bytes; answers aiohttp that there is more to come, and nothing left over."""
+        self._talk.receive_data(data)
+        with contextlib.suppress(ConnectionResetError):
+            self._line.flush()
+        self._heard.set()
+        return False, b""
+
+    def feed_eof(self) -> None:
+        """Take the end of the connection."""
+        self._talk.receive_eof()
+        self._heard.set()
+
+    async def listen(self, enough: Callable[[], bool] = bool) -> None:
+        """Wait until the client has left, or has said enough; pings it when it is quiet."""
+        while not self._talk.left and not enough():
+            self._heard.clear()
+            try:
+                async with asyncio.timeout(self._interval):
+                    await self._heard.wait()
+            except TimeoutError:
+                self._talk.idle()
+                self._line.flush()
+
+
+async def _read(request: web.BaseRequest) -> Request:
+    connection = request.protocol
+    assert isinstance(connection, Connection)
+    http_1_1 = request.version >= HttpVersion11
+    return Request(
+        method=request.method,
+        path=request.raw_path,
+        headers=joined(list(request.headers.items())),
+        connection=connection.number,
+        body=await _read_body(request),
+        http_1_1=http_1_1,
+        keep_alive=bool(request.keep_alive),
+    )
+
+
+async def _read_body(request: web.BaseRequest) -> bytes | None:
+    """Read the body; None if it is larger than `MAX_BODY`, then the rest stays unread."""
+    if (request.content_length or 0) > MAX_BODY:
+        return None
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    body = bytearray()
+    async for data in request.content.iter_any():
+        body += data
+        if len(body) > MAX_BODY:
+            return None
+    return bytes(body)

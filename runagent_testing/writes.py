@@ -1,0 +1,210 @@
+"""Where one write ends and the next begins: the boundaries that a script can ask for.
+
+A policy sees the bytes between two pauses as events made of pieces, each of which knows what it
+is, and answers with the offsets to cut at. On the memory network every write is one read of the
+client; on sockets the kernel may join what no pause keeps apart (``apart=`` puts one there).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Literal, NamedTuple, Protocol, get_args
+
+__all__ = [
+    "MERGED",
+    "WRITE_LIMIT",
+    "Event",
+    "Piece",
+    "Place",
+    "Writes",
+    "at",
+    "every",
+    "inside",
+    "named_writes",
+    "rechunked",
+]
+
+WRITE_LIMIT = 256 * 1024  # bytes
+
+PieceKind = Literal["head", "chunk-header", "chunk-end", "frame-header", "payload"]
+Place = Literal["characters", "crlf", "chunk-header", "frame-header"]
+
+
+class Piece(NamedTuple):
+    """Bytes of one kind."""
+
+    kind: PieceKind
+    data: bytes
+
+
+class Event(NamedTuple):
+    """What belongs together: a head, a framed event, an end marker.
+
+    Attributes:
+        step: Number of the script's step, from 0; None for what nobody has scripted.
+    """
+
+    step: int | None
+    pieces: tuple[Piece, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return sum(len(piece.data) for piece in self.pieces)
+
+
+class Writes(Protocol):
+    """A policy."""
+
+    def cuts(self, events: Sequence[Event], start: int) -> Iterable[int]:
+        """Choose where to cut.
+
+        Args:
+            events: What is written between two pauses.
+            start: How many bytes of the answer came before.
+
+        Returns:
+            Offsets into the bytes of ``events``; those outside are ignored.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    """One write, so that an end marker leaves with what it ends; large ones are cut between events."""
+
+    limit: int = WRITE_LIMIT
+
+    def cuts(self, events: Sequence[Event], start: int) -> Iterator[int]:
+        offset = size = 0
+        for event in events:
+            if size and size + event.size > self.limit:
+                yield offset
+                size = 0
+            offset += event.size
+            size += event.size
+
+
+@dataclass(frozen=True, slots=True)
+class _PerStep:
+    def cuts(self, events: Sequence[Event], start: int) -> Iterator[int]:
+        offset = 0
+        for event in events:
+            offset += event.size
+            yield offset
+
+
+@dataclass(frozen=True, slots=True)
+class _Every:
+    size: int
+
+    def cuts(self, events: Sequence[Event], start: int) -> Iterable[int]:
+        return range(self.size - start % self.size, sum(event.size for event in events), self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class _At:
+    offsets: tuple[int, ...]
+
+    def cuts(self, events: Sequence[Event], start: int) -> Iterable[int]:
+        return [offset - start for offset in self.offsets]
+
+
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    places: tuple[Place, ...]
+
+    def cuts(self, events: Sequence[Event], start: int) -> Iterator[int]:
+        offset = 0
+        for event in events:
+            for piece in event.pieces:
+                for place in self.places:
+                    yield from (offset + cut for cut in _INSIDE[place](piece))
+                offset += len(piece.data)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rechunked:
+    seed: int
+
+    def cuts(self, events: Sequence[Event], start: int) -> Iterator[int]:
+        random, size = Random(f"{self.seed}/{start}"), sum(event.size for event in events)
+        offset = 0
+        while offset < size:
+            # Of every size: single bytes, a few, and whole events at once.
+            offset += random.randint(1, random.choice((1, 4, 40, 400)))
+            yield offset
+
+
+def _inside_characters(piece: Piece) -> Iterable[int]:
+    if piece.kind != "payload":
+        return ()
+    return (at for at, byte in enumerate(piece.data) if 0x80 <= byte <= 0xBF)
+
+
+def _inside_crlf(piece: Piece) -> Iterable[int]:
+    if piece.kind == "payload" or piece.kind == "frame-header":
+        return ()
+    return (at + 1 for at in range(len(piece.data) - 1) if piece.data[at : at + 2] == b"\r\n")
+
+
+def _inside_chunk_header(piece: Piece) -> Iterable[int]:
+    return range(1, len(piece.data)) if piece.kind == "chunk-header" else ()
+
+
+def _inside_frame_header(piece: Piece) -> Iterable[int]:
+    return range(1, len(piece.data)) if piece.kind == "frame-header" else ()
+
+
+_INSIDE = {
+    "characters": _inside_characters,
+    "crlf": _inside_crlf,
+    "chunk-header": _inside_chunk_header,
+    "frame-header": _inside_frame_header,
+}
+MERGED: Writes = _Merged()
+_NAMED: dict[str, Writes] = {"merged": MERGED, "per-step": _PerStep()}
+
+
+def every(size: int) -> Writes:
+    """Cut after every ``size`` bytes, counted from the first byte of the answer."""
+    if size < 1:
+        raise ValueError(f"a write has at least one byte, not {size!r}")
+    return _Every(size)
+
+
+def at(*offsets: int) -> Writes:
+    """Cut at these offsets, counted from the first byte of the answer.
+
+    A WebSocket's handshake is an answer of its own, and counted for itself.
+    """
+    return _At(offsets)
+
+
+def inside(*places: Place) -> Writes:
+    """Cut at every byte inside these things.
+
+    Args:
+        places: "characters" (multi-byte ones of UTF-8, in payloads), "crlf" (in heads and in the
+            framing of HTTP's chunks), "chunk-header" (a chunk's size line), "frame-header" (of a
+            WebSocket).
+    """
+    for place in places:
+        if place not in get_args(Place):
+            raise ValueError(f"a place is one of {', '.join(get_args(Place))}, not {place!r}")
+    return _Inside(places)
+
+
+def rechunked(seed: int) -> Writes:
+    """Cut anywhere, at random; the same seed cuts the same bytes at the same places."""
+    return _Rechunked(seed)
+
+
+def named_writes(writes: Writes | str) -> Writes:
+    """Look up a policy that was given by its name."""
+    if not isinstance(writes, str):
+        return writes
+    if writes not in _NAMED:
+        raise ValueError(f"writes= is one of {', '.join(_NAMED)}, or every(), at(), inside(), rechunked(); not {writes!r}")
+    return _NAMED[writes]
