@@ -20,7 +20,20 @@ if TYPE_CHECKING:
     from runagent_testing.memory import DeadlockError, MemoryNetwork, VirtualTimeLoop
     from runagent_testing.pacing import fixed, log_normal, tokens_per_second, uniform
     from runagent_testing.server import FakeAgentServer
-    from runagent_testing.steps import Gate, chunk, delay, done, ending, error, gate, head, heartbeat, raw, raw_answer, status
+    from runagent_testing.steps import (
+        Gate,
+        chunk,
+        delay,
+        done,
+        ending,
+        error,
+        gate,
+        head,
+        heartbeat,
+        raw,
+        raw_answer,
+        status,
+    )
     from runagent_testing.writes import at, every, inside, rechunked
 
 __all__ = [

@@ -224,7 +224,9 @@ class _Asked:
 
     @classmethod
     def of(cls, request: Request, transport: Transport, route: _Route, body: object = None) -> _Asked:
-        exchange = Exchange(transport, route.agent_id, request.path, request.headers, request.connection, body)
+        exchange = Exchange(
+            transport, route.agent_id, request.path, request.headers, request.connection, body
+        )
         keep_alive = transport != "websocket" and request.body is not None
         return cls(request, exchange, _run(request, exchange, keep_alive=keep_alive))
 

@@ -26,6 +26,7 @@ __all__ = [
 
 Transport = Literal["sse", "chunked", "text", "websocket", "invoke", "run"]
 
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """What a plan needs to know of the request it answers.

@@ -47,7 +47,9 @@ class AgentHost:
             times: How many.
         """
         if fault not in get_args(ConnectionFault):
-            raise ValueError(f"a connection's fault is one of {', '.join(get_args(ConnectionFault))}, not {fault!r}")
+            raise ValueError(
+                f"a connection's fault is one of {', '.join(get_args(ConnectionFault))}, not {fault!r}"
+            )
         with self._lock:
             self._faults.extend([fault] * times)
 

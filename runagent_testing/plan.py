@@ -126,7 +126,7 @@ class Composer:
         return Plan(tuple(moves), end)
 
     def _cut(self, events: list[Event], start: int) -> Iterator[Move]:
-        data = b"".join(piece.data for event in events for piece in event.pieces)
+        data = b"".join([piece.data for event in events for piece in event.pieces])
         ends = _ends(events)
         wanted = {cut for cut in self._writes.cuts(events, start) if 0 < cut < len(data)}
         whole = set(ends)

@@ -145,7 +145,9 @@ class _Stream:
         if end is None:
             end = self._finish()
         if self._framing != "frames":
-            self._out.put_head(self._head_step, stream_head(self._format, self._run, self._script.head, self._length(end)))
+            self._out.put_head(
+                self._head_step, stream_head(self._format, self._run, self._script.head, self._length(end))
+            )
         return self._out.plan(end)
 
     def _begin(self, step: int | None = None) -> None:
@@ -164,7 +166,9 @@ class _Stream:
                     self._begin(number)
             case Chunk():
                 self._pace(number, place)
-                self._say(number, self._format.chunk(step, *_labels(step, place + self._claimed, self._script)))
+                self._say(
+                    number, self._format.chunk(step, *_labels(step, place + self._claimed, self._script))
+                )
                 self._chunks += 1
             case Error() if not self._format.can_fail:
                 return "cut"

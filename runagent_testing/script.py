@@ -33,7 +33,15 @@ Resume = Literal["honour", "refuse", "fake"]
 Framing = Literal["chunked", "extensions", "length", "close"]
 
 _PLAIN_STEPS = (Delay, Gate, Chunk, Error, Status, RawAnswer, Ending)
-_PLAIN_ENDINGS: tuple[EndingKind, ...] = ("clean", "cut", "fin", "reset", "half-close", "stall", "stall-reset")
+_PLAIN_ENDINGS: tuple[EndingKind, ...] = (
+    "clean",
+    "cut",
+    "fin",
+    "reset",
+    "half-close",
+    "stall",
+    "stall-reset",
+)
 _MANUAL_STEPS = (Delay, Gate, Raw, Ending)
 
 
@@ -182,7 +190,9 @@ def _check_order(steps: tuple[Step, ...]) -> None:
         if isinstance(step, Status | RawAnswer | Head) and not _only_pauses(steps[: number - 1]):
             raise TypeError(_TOO_LATE[type(step)].format(number=number))
         if manual and not isinstance(step, _MANUAL_STEPS):
-            raise TypeError(f"step {number}, {step!r}, cannot follow a raw_answer: only pauses, raw and an ending can")
+            raise TypeError(
+                f"step {number}, {step!r}, cannot follow a raw_answer: only pauses, raw and an ending can"
+            )
         manual |= isinstance(step, RawAnswer)
 
 

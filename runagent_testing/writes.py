@@ -52,7 +52,7 @@ class Event(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes in all."""
-        return sum(len(piece.data) for piece in self.pieces)
+        return sum([len(piece.data) for piece in self.pieces])
 
 
 class Writes(Protocol):
@@ -206,5 +206,7 @@ def named_writes(writes: Writes | str) -> Writes:
     if not isinstance(writes, str):
         return writes
     if writes not in _NAMED:
-        raise ValueError(f"writes= is one of {', '.join(_NAMED)}, or every(), at(), inside(), rechunked(); not {writes!r}")
+        raise ValueError(
+            f"writes= is one of {', '.join(_NAMED)}, or every(), at(), inside(), rechunked(); not {writes!r}"
+        )
     return _NAMED[writes]

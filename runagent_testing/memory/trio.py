@@ -78,13 +78,12 @@ class TrioClock:
 class TrioMemoryConnection:
     """A `runagent.net.base.AsyncConnection`."""
 
-    def __init__(self, wire: Wire, peer: Peer, watch: Callable[[], None]) -> None:
+    def __init__(self, wire: Wire, peer: Peer, run: _Run) -> None:
         self._wire = wire
         self._peer = peer
-        self._watch = watch
-        self._token = trio.lowlevel.current_trio_token()
+        self._run = run
         self._broken = False
-        self._news: trio.Event | None = None
+        self._reader: trio.lowlevel.Task | None = None
         self._deadlock: DeadlockError | None = None
         wire.wake = self._wake
 
@@ -100,14 +99,22 @@ class TrioMemoryConnection:
         Raises:
             DeadlockError: Nothing is planned any more in the whole of trio (only with an autojumping clock).
         """
-        while (data := self._take(max_bytes)) is None:
-            if trio.current_time() >= deadline:
-                # What is due at the deadline itself may be about to come: the order of tasks is random.
-                await trio.lowlevel.cancel_shielded_checkpoint()
-                if (data := self._take(max_bytes)) is None:
+        timer = None
+        try:
+            while (data := self._take(max_bytes)) is None:
+                if self._deadlock is not None:
+                    raise self._deadlock
+                # What is due at the deadline itself has come by now: timers first, then tasks.
+                if trio.current_time() >= deadline:
                     raise DeadlineExceededError
-                return data
-            await self._wait(deadline)
+                if deadline == math.inf:
+                    self._run.watch()
+                elif timer is None:
+                    timer = self._run.clock.call_at(deadline, self._wake)
+                await self._wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
         return data
 
     def poll(self, max_bytes: int) -> bytes | None:
@@ -130,23 +137,21 @@ class TrioMemoryConnection:
     @property
     def waits(self) -> bool:
         """Whether somebody reads, without having been woken."""
-        return self._news is not None and not self._news.is_set()
+        return self._reader is not None
 
     def deadlocked(self) -> None:
         """Have the reader raise what it waits for in vain."""
         self._deadlock = DeadlockError(f"deadlock: {self._peer.waits_for}")
         self._wake()
 
-    async def _wait(self, deadline: float) -> None:
-        self._news = trio.Event()
-        self._watch()
-        try:
-            with trio.CancelScope(deadline=deadline):
-                await self._news.wait()
-        finally:
-            self._news = None
-        if self._deadlock is not None:
-            raise self._deadlock
+    async def _wait(self) -> None:
+        self._reader = trio.lowlevel.current_task()
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._reader = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
 
     def _take(self, max_bytes: int) -> bytes | None:
         self._check()
@@ -157,8 +162,9 @@ class TrioMemoryConnection:
             raise OSError("the connection was closed")
 
     def _wake(self) -> None:
-        if self._news is not None:
-            self._news.set()
+        if self._reader is not None:
+            reader, self._reader = self._reader, None
+            trio.lowlevel.reschedule(reader)
 
 
 class _Run:
@@ -196,16 +202,16 @@ class TrioMemory:
 
     def __init__(self, open: Callable[[Address, Clock], tuple[Wire, Peer]]) -> None:
         self._open = open
-        self._runs: weakref.WeakKeyDictionary[trio.lowlevel.TrioToken, _Run] = weakref.WeakKeyDictionary()
+        self._run: trio.lowlevel.RunVar[_Run] = trio.lowlevel.RunVar("memory network")
 
     async def connect(self, address: Address, deadline: float) -> TrioMemoryConnection:
         """See `runagent.net.base.Network.connect`; takes no time."""
-        token = trio.lowlevel.current_trio_token()
-        if token not in self._runs:
-            self._runs[token] = _Run()
-        run = self._runs[token]
         try:
-            connection = TrioMemoryConnection(*self._open(address, run.clock), run.watch)
+            run = self._run.get()
+        except LookupError:
+            self._run.set(run := _Run())
+        try:
+            connection = TrioMemoryConnection(*self._open(address, run.clock), run)
         except OSError as exc:
             raise connect_error(exc, address) from exc
         run.connections.add(connection)
