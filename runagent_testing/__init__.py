@@ -1,10 +1,16 @@
-"""A fake agent to test against: real sockets, every protocol an agent speaks.
+"""A fake agent to test against: every protocol an agent speaks, on real sockets or on virtual time.
 
     from runagent_testing import FakeAgentServer, delay, error
 
     with FakeAgentServer() as server:
         server.agent("writer").always("Once", delay(0.1), " upon", " a time")
         ...  # point any client at server.url
+
+What is where: scripts are data (``steps``, ``script``, ``pacing``, ``writes``). ``render`` makes a
+``plan`` of one, exact bytes and waits (``formats``, ``frames``, ``answers``). ``endpoints`` decides
+which plan answers a request; none of these does any I/O. Two play plans: ``server`` (with
+``listener``, ``serving``, ``player``) on real sockets, and ``memory`` without any. ``agent`` is what
+a test talks to, ``exchange`` what came of one request, ``host`` what both players have of it.
 
 The names are imported on first use: importing this package imports no server.
 """

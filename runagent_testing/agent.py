@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from runagent_testing.exchange import Exchange
 from runagent_testing.script import Options, Result, Script
 from runagent_testing.steps import Status
 from runagent_testing.writes import MERGED
+
+if TYPE_CHECKING:
+    from runagent_testing.exchange import Exchange
 
 __all__ = ["Agent", "Computed"]
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runagent_testing.formats import Format, Run, given, structured, to_json
-from runagent_testing.script import Result
 from runagent_testing.steps import Chunk, Error, Head, Status
 from runagent_testing.writes import Piece
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runagent_testing.script import Result
 
 __all__ = [
     "LAST_CHUNK",

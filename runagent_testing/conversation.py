@@ -6,11 +6,15 @@ Close. What the agent says comes from plans, which are written past this; `wrote
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, SERVER, Protocol
 
 from runagent_testing.frames import PING, PONG, close_frame, frame
-from runagent_testing.plan import Plan, Write
+
+if TYPE_CHECKING:
+    from runagent_testing.plan import Plan, Write
 
 __all__ = ["MAX_MESSAGE", "Conversation"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import uuid
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from runagent_testing.agent import Agent, Computed
@@ -15,11 +15,15 @@ from runagent_testing.answers import envelope
 from runagent_testing.conversation import Conversation
 from runagent_testing.exchange import Exchange
 from runagent_testing.formats import Run, Transport
-from runagent_testing.plan import Plan
 from runagent_testing.render import handshake_plan, refusal_plan, result_plan, stream_plan, words_plan
 from runagent_testing.request import MAX_BODY, Request, as_json, run_message_fault, run_request_faults
 from runagent_testing.script import Result, Script
 from runagent_testing.steps import Error, Status, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from runagent_testing.plan import Plan
 
 __all__ = ["Answer", "Endpoints", "WebSocketAnswer"]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from runagent_testing.formats import Transport
-from runagent_testing.plan import Move, Plan
+if TYPE_CHECKING:
+    from runagent_testing.formats import Transport
+    from runagent_testing.plan import Move, Plan
 
 __all__ = ["Exchange", "Outcome", "Surface"]
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from runagent_testing.writes import Piece
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["BAD_FRAMES", "CLOSE", "PING", "PONG", "TEXT", "close_frame", "frame", "frame_pieces"]
 

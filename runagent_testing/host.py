@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from runagent_testing.agent import Agent
-from runagent_testing.exchange import Exchange
+
+if TYPE_CHECKING:
+    from runagent_testing.exchange import Exchange
 
 __all__ = ["AgentHost", "ConnectionFault"]
 
@@ -43,7 +45,7 @@ class AgentHost:
 
         Args:
             fault: "close" ends them with a FIN as soon as they are accepted, "reset" with a RST (on a
-                Unix socket: "close"), "silent" holds them until the client leaves, and reads nothing.
+                Unix socket: "close"), "silent" keeps them open and reads nothing.
             times: How many.
         """
         if fault not in get_args(ConnectionFault):

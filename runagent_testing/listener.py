@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import ssl
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from runagent_testing.host import ConnectionFault
 from runagent_testing.player import LINGER_NOT
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from runagent_testing.host import ConnectionFault
 
 __all__ = ["Listener", "listen_tcp", "listen_unix"]
 
@@ -89,7 +93,7 @@ class Listener:
         if left:
             self._drop(connection)
         else:
-            # Said something: from here on only closing would make it readable anew, and it stays readable.
+            # What it said stays unread, and so the socket would be reported as readable for ever.
             self._loop.remove_reader(connection)
 
     def _drop(self, connection: socket.socket) -> None:

@@ -6,12 +6,15 @@ it comes from, so that what was scripted and what was sent can be put side by si
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from runagent_testing.steps import Gate
 from runagent_testing.writes import Event, Piece, Writes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runagent_testing.steps import Gate
 
 __all__ = ["Composer", "End", "Move", "Pass", "Plan", "Wait", "Write"]
 

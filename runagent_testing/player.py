@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from runagent_testing.conversation import Conversation
-from runagent_testing.exchange import Exchange
 from runagent_testing.plan import Pass, Plan, Wait, Write
-from runagent_testing.steps import Gate
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
+
+    from runagent_testing.conversation import Conversation
+    from runagent_testing.exchange import Exchange
+    from runagent_testing.steps import Gate
 
 __all__ = ["LINGER_NOT", "Line", "Sent", "play"]
 

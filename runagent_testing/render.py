@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runagent_testing.answers import (
     LAST_CHUNK,
@@ -33,6 +32,9 @@ from runagent_testing.steps import (
     Step,
 )
 from runagent_testing.writes import MERGED, Piece
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["handshake_plan", "refusal_plan", "result_plan", "stream_plan", "words_plan"]
 

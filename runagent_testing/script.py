@@ -6,11 +6,9 @@ A script knows no transport; `render` makes a plan of it for one.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, get_args
 
-from runagent_testing.pacing import Pace
 from runagent_testing.steps import (
     Chunk,
     Delay,
@@ -26,6 +24,11 @@ from runagent_testing.steps import (
     Step,
 )
 from runagent_testing.writes import MERGED, Writes, named_writes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runagent_testing.pacing import Pace
 
 __all__ = ["Framing", "Options", "Result", "Resume", "Script"]
 
@@ -107,7 +110,7 @@ class Script:
             ValueError: An option has no such value.
         """
         checked = _checked(steps)
-        mode = {True: "honour", False: "refuse"}.get(resume, resume) if isinstance(resume, bool) else resume
+        mode: Resume = ("honour" if resume else "refuse") if isinstance(resume, bool) else resume
         _check_word("resume", mode, get_args(Resume))
         _check_word("framing", framing, get_args(Framing))
         return cls(steps=checked, resume=mode, writes=named_writes(writes), framing=framing, **options)

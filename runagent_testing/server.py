@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from concurrent.futures import Future
 from pathlib import Path
@@ -18,6 +17,7 @@ from runagent_testing.listener import Listener, listen_tcp, listen_unix
 from runagent_testing.serving import Connection, Handler
 
 if TYPE_CHECKING:
+    import socket
     import ssl
     from types import TracebackType
 
@@ -140,7 +140,7 @@ class FakeAgentServer(AgentHost):
         await self._stop.wait()
         self._handler.closing = True
         accepting.close()
-        # Connections accepted this very moment need one more turn of the loop to have something to close them by.
+        # What was accepted this very moment needs a turn of the loop to have something to close it by.
         await asyncio.sleep(0)
         await _drop(server)
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import HttpVersion11, web
 
-from runagent_testing.conversation import Conversation
 from runagent_testing.endpoints import Answer, Endpoints, WebSocketAnswer
-from runagent_testing.exchange import Exchange
 from runagent_testing.player import Line, Sent, play
 from runagent_testing.request import MAX_BODY, Request, joined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from runagent_testing.conversation import Conversation
+    from runagent_testing.exchange import Exchange
 
 __all__ = ["Connection", "Handler"]
 
@@ -126,7 +129,7 @@ class _Ear:
         self._line = line
         self._interval = interval
         self._heard = asyncio.Event()
-        protocol = cast(Any, request.protocol)
+        protocol = cast("Any", request.protocol)
         protocol.set_parser(self)
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import selectors
 import weakref
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runagent.net.base import Address, DeadlineExceededError
 from runagent.net.faults import connect_error
-from runagent_testing.memory.peer import Peer
 from runagent_testing.memory.wire import Clock, DeadlockError, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runagent_testing.memory.peer import Peer
 
 __all__ = ["AioMemory", "AioMemoryConnection", "VirtualTimeLoop"]
 
@@ -56,7 +59,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Return the virtual seconds since the loop was made."""
         return self._jumping.now
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
         """See `asyncio.loop.run_in_executor`."""
         future = super().run_in_executor(executor, func, *args)
         self._jumping.busy += 1
@@ -79,7 +82,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._jumping.busy -= 1
 
     def _on_deadlock(self) -> bool:
-        return any([connection.deadlocked() for connection in list(self._waiting)])
+        return sum(connection.deadlocked() for connection in list(self._waiting)) > 0
 
 
 class AioMemoryConnection:
@@ -163,8 +166,8 @@ class AioMemoryConnection:
 class AioMemory:
     """A `runagent.net.base.AsyncNetwork` for whichever asyncio loop is running."""
 
-    def __init__(self, open: Callable[[Address, Clock], tuple[Wire, Peer]]) -> None:
-        self._open = open
+    def __init__(self, opener: Callable[[Address, Clock], tuple[Wire, Peer]]) -> None:
+        self._open = opener
 
     async def connect(self, address: Address, deadline: float) -> AioMemoryConnection:
         """See `runagent.net.base.Network.connect`; takes no time."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import heapq
 import itertools
 import threading
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from runagent.net.base import Address, DeadlineExceededError
 from runagent.net.faults import connect_error
-from runagent_testing.memory.peer import Peer
 from runagent_testing.memory.wire import Clock, DeadlockError, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runagent_testing.memory.peer import Peer
 
 __all__ = ["BlockingMemory", "BlockingMemoryConnection", "VirtualClock"]
 
@@ -106,7 +110,7 @@ class BlockingMemoryConnection:
         self._peer.client_left()
 
     def interrupt(self) -> None:
-        """See `runagent.net.base.Connection.interrupt`; a ``receive`` of this network never blocks for long."""
+        """See `runagent.net.base.Connection.interrupt`; a ``receive`` never really blocks."""
         self._broken = True
 
     def abort(self, farewell: bytes = b"") -> None:
@@ -129,8 +133,8 @@ class BlockingMemoryConnection:
 class BlockingMemory:
     """A `runagent.net.base.Network` on a clock of its own."""
 
-    def __init__(self, open: Callable[[Address, Clock], tuple[Wire, Peer]]) -> None:
-        self._open = open
+    def __init__(self, opener: Callable[[Address, Clock], tuple[Wire, Peer]]) -> None:
+        self._open = opener
         self._clock = VirtualClock()
 
     def connect(self, address: Address, deadline: float) -> BlockingMemoryConnection:

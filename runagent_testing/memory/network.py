@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runagent.net.base import Address, AsyncNetwork
 from runagent_testing.endpoints import Endpoints
 from runagent_testing.host import AgentHost
 from runagent_testing.memory.blocking import BlockingMemory
@@ -14,6 +12,9 @@ from runagent_testing.memory.peer import Peer
 from runagent_testing.memory.wire import Clock, Wire
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from runagent.net.base import Address, AsyncNetwork
     from runagent_testing.memory.aio import AioMemory
     from runagent_testing.memory.trio import TrioMemory
 

@@ -1,18 +1,22 @@
-"""The agent's end of a memory connection: bytes in, plans played on a clock. A state machine, without tasks."""
+"""The agent's end of a memory connection: a state machine that plays plans on a clock."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from runagent_testing.conversation import Conversation
 from runagent_testing.endpoints import Answer, Endpoints, WebSocketAnswer
-from runagent_testing.exchange import Exchange
-from runagent_testing.host import ConnectionFault
 from runagent_testing.memory.requests import BadRequestError, RequestReader
-from runagent_testing.memory.wire import Clock, Timer, Wire
 from runagent_testing.plan import Pass, Plan, Wait, Write
-from runagent_testing.request import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runagent_testing.conversation import Conversation
+    from runagent_testing.exchange import Exchange
+    from runagent_testing.host import ConnectionFault
+    from runagent_testing.memory.wire import Clock, Timer, Wire
+    from runagent_testing.request import Request
 
 __all__ = ["Peer"]
 

@@ -6,15 +6,19 @@ import heapq
 import itertools
 import math
 import weakref
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import trio
 import trio.testing
 
 from runagent.net.base import Address, DeadlineExceededError
 from runagent.net.faults import connect_error
-from runagent_testing.memory.peer import Peer
 from runagent_testing.memory.wire import Clock, DeadlockError, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runagent_testing.memory.peer import Peer
 
 __all__ = ["TrioClock", "TrioMemory", "TrioMemoryConnection"]
 
@@ -30,7 +34,7 @@ class _Call:
 
 
 class TrioClock:
-    """Calls at a time, in one ``trio.run``; a system task sleeps until the next, and ends when there is none."""
+    """Calls at a time, in one ``trio.run``: a system task sleeps until the next, if there is one."""
 
     def __init__(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
@@ -200,8 +204,8 @@ class _Run:
 class TrioMemory:
     """A `runagent.net.base.AsyncNetwork` for whichever ``trio.run`` is running."""
 
-    def __init__(self, open: Callable[[Address, Clock], tuple[Wire, Peer]]) -> None:
-        self._open = open
+    def __init__(self, opener: Callable[[Address, Clock], tuple[Wire, Peer]]) -> None:
+        self._open = opener
         self._run: trio.lowlevel.RunVar[_Run] = trio.lowlevel.RunVar("memory network")
 
     async def connect(self, address: Address, deadline: float) -> TrioMemoryConnection:

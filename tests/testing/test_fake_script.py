@@ -19,6 +19,12 @@ def test_importing_the_package_imports_no_server():
     assert shown.stdout.split() == ["False", "False"]
 
 
+def test_the_server_serves_without_the_client():
+    program = "import sys, runagent_testing.server; print('runagent' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == ["False"]
+
+
 @pytest.mark.parametrize("name", runagent_testing.__all__)
 def test_every_public_name_is_there_and_documented(name):
     assert getattr(runagent_testing, name).__doc__

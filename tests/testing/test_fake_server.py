@@ -53,10 +53,10 @@ def trusting(authority):
 
 
 @contextlib.contextmanager
-def connected_with_tls(server, context):
+def connected_with_tls(server, context, seconds=PATIENCE):
     port = int(server.url.rpartition(":")[2])
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=seconds) as plain,
         context.wrap_socket(plain, server_hostname="127.0.0.1", suppress_ragged_eofs=False) as secure,
     ):
         yield RawClient(secure)
@@ -225,18 +225,29 @@ def test_tls_carries_every_surface(tls_server, trusting, authority, tmp_path):
         assert "stream_started" in websocket.recv(timeout=PATIENCE)
 
 
-@pytest.mark.parametrize("kind", ["cut", "reset"])
+@pytest.mark.parametrize("kind", ["cut", "half-close", "reset"])
 def test_a_broken_ending_over_tls_says_no_goodbye(tls_server, trusting, kind):
     tls_server.agent("a").always("word", ending(kind))
     with connected_with_tls(tls_server, trusting) as client:
         client.send(stream(accept=TEXT))
         client.until(b"word\r\n")
         # Past the TLS layer, which calls both a premature end: no close_notify, and how TCP ended.
-        if kind == "cut":
+        if kind != "reset":
             assert b"" == socket.socket.recv(client.socket, 65536)
         else:
             with pytest.raises(ConnectionResetError):
                 socket.socket.recv(client.socket, 65536)
+
+
+@pytest.mark.parametrize("fault", ["close", "reset", "silent"])
+def test_a_spoilt_connection_does_not_get_to_shake_hands(tls_server, trusting, fault):
+    tls_server.on_connect(fault)
+    with pytest.raises((OSError, TimeoutError)), connected_with_tls(tls_server, trusting, seconds=0.1):
+        pass
+    tls_server.agent("a").always("word")
+    with connected_with_tls(tls_server, trusting) as client:
+        client.send(stream(accept=TEXT))
+        client.until(b"word\r\n0\r\n\r\n")
 
 
 def test_a_unix_socket_serves_and_is_removed(tmp_path):

@@ -343,3 +343,26 @@ def test_a_plain_get_is_no_handshake(server):
     with connected(server.url) as client:
         client.send(b"GET /api/v1/agents/a/run-stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert client.until(b"\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_request_may_come_together_with_the_handshake_and_in_pieces(server):
+    server.agent("a").always("word")
+    request = json.dumps(STREAM_REQUEST).encode()
+    whole = handshake() + masked(9, b"early") + masked(1, request)
+    with connected(server.url) as client:
+        client.send(whole[:-10])
+        client.until(b"\x8a\x05early")
+        client.send(whole[-10:])
+        client.until(b"stream_completed")
+
+
+def test_a_frame_that_breaks_the_protocol_is_closed_with_1002(server):
+    server.agent("a").always("word", gate("never"))
+    with connected(server.url) as client:
+        client.open_websocket()
+        client.until(b'word\\\\\\"\\"}"}')
+        client.send(b"\x81\x02hi")  # not masked
+        received, _ = client.rest()
+    assert received.startswith(b"\x88")
+    assert b"\x03\xea" == received[2:4]
+    assert server.requests[0].wait_client_gone(PATIENCE)

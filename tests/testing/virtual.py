@@ -1,0 +1,47 @@
+"""Scenarios on a memory network, in each style, and how long they really took."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import trio
+import trio.testing
+
+from runagent_testing import MemoryNetwork
+from tests.support.styles import Style
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+STYLES = ("sync", "asyncio", "trio")
+_NETWORKS = {"sync": "blocking", "asyncio": "aio", "trio": "trio"}
+
+
+class Virtual:
+    """A memory network with a client of one style.
+
+    Attributes:
+        seconds: What the last scenario took, in real seconds.
+    """
+
+    def __init__(self, style: str) -> None:
+        self.style = style
+        self.memory = MemoryNetwork()
+        self.network: Any = getattr(self.memory, _NETWORKS[style])
+        self.seconds = 0.0
+
+    def client(self, transport: str = "sse", **options: Any) -> Any:
+        options = {"base_url": self.memory.url, "network": self.network, "transport": transport} | options
+        return Style(self.style).client("a", **options)
+
+    def run(self, scenario: Callable[[], Awaitable[Any]]) -> Any:
+        began = time.perf_counter()
+        try:
+            if self.style == "asyncio":
+                return self.memory.run_asyncio(scenario())  # type: ignore[arg-type]
+            if self.style == "trio":
+                return trio.run(scenario, clock=trio.testing.MockClock(autojump_threshold=0))
+            return Style("sync").run(scenario)
+        finally:
+            self.seconds = time.perf_counter() - began
