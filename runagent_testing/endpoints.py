@@ -15,10 +15,11 @@ from runagent_testing.answers import envelope
 from runagent_testing.conversation import Conversation
 from runagent_testing.exchange import Exchange
 from runagent_testing.formats import Run, Transport
-from runagent_testing.render import handshake_plan, refusal_plan, result_plan, stream_plan, words_plan
+from runagent_testing.render import handshake_plan, refusal_plan, result_plan, words_plan
 from runagent_testing.request import MAX_BODY, Request, as_json, run_message_fault, run_request_faults
 from runagent_testing.script import Result, Script
 from runagent_testing.steps import Error, Status, Step
+from runagent_testing.templates import shared_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -92,7 +93,7 @@ class WebSocketAnswer:
         if script.refuses:
             last = script.steps[-1]
             return words_plan(str(last.message or last.status) if isinstance(last, Status) else "refused")
-        return stream_plan(script, _run(self._asked.request, self._asked.exchange, keep_alive=True))
+        return shared_plan(script, _run(self._asked.request, self._asked.exchange, keep_alive=True))
 
 
 class Endpoints:
@@ -164,7 +165,7 @@ class Endpoints:
         script = agent.take_script()
         if isinstance(script, Computed):
             script = script.script(asked.exchange)
-        return refusal_plan(script.steps, run) if script.refuses else stream_plan(script, run)
+        return refusal_plan(script.steps, run) if script.refuses else shared_plan(script, run)
 
     def _agent(self, request: Request, route: _Route) -> Agent:
         self._check_key(request)

@@ -50,13 +50,18 @@ class Run:
     keep_alive: bool = True
 
 
+# Made once: json.dumps would make one for every event.
+_SPACED = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+_COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def to_json(value: Any, *, compact: bool = False) -> str:
     """Write JSON with its non-ASCII as it is, except lone surrogates, which become escapes."""
-    separators = (",", ":") if compact else (", ", ": ")
+    encode = (_COMPACT if compact else _SPACED).encode
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=separators)
+        text = encode(value)
     except ValueError:
-        text = json.dumps(_finite(value), ensure_ascii=False, separators=separators)
+        text = encode(_finite(value))
     return text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -95,7 +95,7 @@ class Composer:
 
     def say(self, step: int | None, *pieces: Piece) -> None:
         """Add what belongs together."""
-        self._entries.append(Event(step, pieces))
+        self._entries.append(Event.of(step, pieces))
 
     def pause(self, move: Wait | Pass) -> None:
         """Add a pause."""
@@ -108,7 +108,7 @@ class Composer:
     def put_head(self, step: int | None, head: bytes) -> None:
         """Put the head where room was left for it."""
         assert self._head is not None
-        self._entries.insert(self._head, Event(step, (Piece("head", head),)))
+        self._entries.insert(self._head, Event.of(step, (Piece("head", head),)))
 
     def plan(self, end: End) -> Plan:
         """Make the plan."""

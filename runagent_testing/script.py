@@ -6,7 +6,7 @@ A script knows no transport; `render` makes a plan of it for one.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, get_args
 
 from runagent_testing.steps import (
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runagent_testing.pacing import Pace
+    from runagent_testing.templates import Template
 
-__all__ = ["Framing", "Options", "Result", "Resume", "Script"]
+__all__ = ["Framing", "Options", "Result", "Resume", "Script", "StepError"]
 
 Resume = Literal["honour", "refuse", "fake"]
 Framing = Literal["chunked", "extensions", "length", "close"]
@@ -46,6 +47,22 @@ _PLAIN_ENDINGS: tuple[EndingKind, ...] = (
     "stall-reset",
 )
 _MANUAL_STEPS = (Delay, Gate, Raw, Ending)
+
+
+class StepError(TypeError):
+    """A step is no step, or stands where it cannot.
+
+    Attributes:
+        number: Of the step, from 1.
+    """
+
+    def __init__(self, number: int, fault: str) -> None:
+        super().__init__(number, fault)
+        self.number = number
+        self._fault = fault
+
+    def __str__(self) -> str:
+        return f"step {self.number}{self._fault}"
 
 
 class Options(TypedDict, total=False):
@@ -82,6 +99,7 @@ class Script:
 
     Attributes:
         steps: What happens, in order.
+        templates: What `runagent_testing.templates` has rendered of it.
     """
 
     steps: tuple[Step, ...]
@@ -92,6 +110,7 @@ class Script:
     writes: Writes = MERGED
     apart: float = 0.0
     framing: Framing = "chunked"
+    templates: dict[object, Template | None] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(
@@ -160,7 +179,7 @@ class Result:
         for number, step in enumerate(checked, 1):
             known = isinstance(step, _PLAIN_STEPS) or (manual and isinstance(step, Raw))
             if not known or (isinstance(step, Ending) and step.kind not in _PLAIN_ENDINGS):
-                raise TypeError(f"step {number} makes no sense in a plain run: {step!r}")
+                raise StepError(number, f" makes no sense in a plain run: {step!r}")
         if sum(isinstance(step, Chunk | Error | Status | RawAnswer) for step in checked) > 1:
             raise TypeError("a plain run has one answer: a value, an error or a status")
         if not checked or isinstance(checked[-1], Pause):
@@ -180,7 +199,7 @@ def _step(item: Any, number: int) -> Step:
         try:
             json.dumps(step.content)
         except (TypeError, ValueError, RecursionError) as exc:
-            raise TypeError(f"step {number} is neither a step nor text nor a JSON value ({exc})") from exc
+            raise StepError(number, f" is neither a step nor text nor a JSON value ({exc})") from exc
     return step
 
 
@@ -189,20 +208,20 @@ def _check_order(steps: tuple[Step, ...]) -> None:
     manual = False
     for number, step in enumerate(steps, 1):
         if isinstance(step, Ending | Status) and number < last:
-            raise TypeError(f"step {number}, {step!r}, must be the last one")
+            raise StepError(number, f", {step!r}, must be the last one")
         if isinstance(step, Status | RawAnswer | Head) and not _only_pauses(steps[: number - 1]):
-            raise TypeError(_TOO_LATE[type(step)].format(number=number))
+            raise StepError(number, _TOO_LATE[type(step)])
         if manual and not isinstance(step, _MANUAL_STEPS):
-            raise TypeError(
-                f"step {number}, {step!r}, cannot follow a raw_answer: only pauses, raw and an ending can"
+            raise StepError(
+                number, f", {step!r}, cannot follow a raw_answer: only pauses, raw and an ending can"
             )
         manual |= isinstance(step, RawAnswer)
 
 
 _TOO_LATE: dict[type, str] = {
-    Status: "step {number}: a status refuses a run before it starts: only delays and gates may come first",
-    RawAnswer: "step {number}: a raw_answer is all of an answer: only delays and gates may come first",
-    Head: "step {number}: a head begins the answer: only delays and gates may come first",
+    Status: ": a status refuses a run before it starts: only delays and gates may come first",
+    RawAnswer: ": a raw_answer is all of an answer: only delays and gates may come first",
+    Head: ": a head begins the answer: only delays and gates may come first",
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -46,15 +46,17 @@ class Event(NamedTuple):
 
     Attributes:
         step: Number of the script's step, from 0; None for what nobody has scripted.
+        size: Bytes in all.
     """
 
     step: int | None
     pieces: tuple[Piece, ...]
+    size: int
 
-    @property
-    def size(self) -> int:
-        """Bytes in all."""
-        return sum([len(piece.data) for piece in self.pieces])
+    @classmethod
+    def of(cls, step: int | None, pieces: tuple[Piece, ...]) -> Self:
+        """Make one."""
+        return cls(step, pieces, sum([len(data) for _, data in pieces]))
 
 
 class Writes(Protocol):
