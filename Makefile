@@ -32,6 +32,8 @@ help:
 	@echo "make test-all   run the tests on each Python of: $(SUPPORTED)"
 	@echo "make lint       ruff: rules and format"
 	@echo "make types      mypy --strict"
+	@echo "make bench-fake measure the fake agent: events a second, streams at once, start, cost of a test"
+	@echo "make interop    let the published runagent package read the fake agent"
 	@echo "make lock       write constraints.txt anew"
 	@echo "make venv       set up $(VENV) only (PYTHON=... chooses the interpreter)"
 	@echo "make clean      remove environments and caches"
@@ -86,6 +88,25 @@ lint: $(STAMP)
 .PHONY: types
 types: $(STAMP)
 	$(BIN)/mypy
+
+.PHONY: bench-fake
+bench-fake: $(STAMP)
+	@$(BIN)/python -m tests.benchmarks.bench_fake $(ARGS)
+
+# The published package has this one's name, so it lives in an environment of its own.
+PUBLISHED := runagent==0.1.49
+PUBLISHED_VENV := .venv-interop-published
+PUBLISHED_STAMP := $(PUBLISHED_VENV)/.installed
+
+$(PUBLISHED_STAMP): $(STAMP)
+	@echo "Installing $(PUBLISHED) into $(PUBLISHED_VENV)"
+	@$(BIN)/python -m venv --clear $(PUBLISHED_VENV)
+	@$(PUBLISHED_VENV)/bin/python $(PIP) install -qq '$(PUBLISHED)' </dev/null
+	@touch $@
+
+.PHONY: interop
+interop: $(STAMP) $(PUBLISHED_STAMP)
+	@RUNAGENT_PUBLISHED_PYTHON="$(CURDIR)/$(PUBLISHED_VENV)/bin/python" $(BIN)/python -m pytest tests/interop $(ARGS)
 
 # Made on the oldest supported Python: a version that runs there runs on the newer ones too, and
 # whatever only an old Python needs is in the list.

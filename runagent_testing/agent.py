@@ -12,7 +12,11 @@ from runagent_testing.steps import Status
 from runagent_testing.writes import MERGED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from runagent_testing.exchange import Exchange
+    from runagent_testing.host import AgentHost
+    from runagent_testing.steps import Step
 
 __all__ = ["Agent", "Computed"]
 
@@ -43,10 +47,12 @@ class Computed:
 class Agent:
     """What one agent answers; every method may be called while it serves."""
 
-    def __init__(self, agent_id: str) -> None:
+    def __init__(self, agent_id: str, host: AgentHost | None = None) -> None:
         self.id = agent_id
+        self._host = host
         self._script: Script | Computed = Script(steps=(_nothing_to_say(agent_id, "stream", "always"),))
         self._result: Result | Computed = Result(steps=(_nothing_to_say(agent_id, "plain", "returns"),))
+        self._unwritten = self._script, self._result
         self._failures: deque[tuple[Script, Result]] = deque()
         self._replies: deque[Script] = deque()
         self._results: deque[Result] = deque()
@@ -149,6 +155,47 @@ class Agent:
         """Know only these entry-point tags (published server's surface); none given: any tag."""
         self._entrypoints = tags
         return self
+
+    @property
+    def url(self) -> str:
+        """The base URL of where it lives.
+
+        Raises:
+            RuntimeError: It lives nowhere, or on a server that has not started.
+        """
+        return self._home.url
+
+    @property
+    def requests(self) -> list[Exchange]:
+        """The runs that it was asked for, in order of arrival."""
+        return self._home.journal.of(self.id)
+
+    def wait_request(self, n: int = 1, timeout: float = 5.0) -> Exchange:
+        """Wait until it was asked for ``n`` runs, and return the last of these.
+
+        Raises:
+            TimeoutError: It was not within ``timeout`` seconds.
+        """
+        return self._home.journal.wait(n, timeout, self.id)
+
+    @property
+    def _home(self) -> AgentHost:
+        if self._host is None:
+            raise RuntimeError(f"agent {self.id!r} lives nowhere: make it with agent({self.id!r}) of a host")
+        return self._host
+
+    def lacks(self, taken: Script | Result | Computed) -> bool:
+        """Whether that came from `take_script` or `take_result` because nobody has said what to answer."""
+        return any(taken is unwritten for unwritten in self._unwritten)
+
+    def left_over(self) -> Iterator[tuple[str, tuple[Step, ...]]]:
+        """Give what is queued and was not used: by which method, and its steps."""
+        for script, _ in list(self._failures):
+            yield "fails", script.steps
+        for reply in list(self._replies):
+            yield "reply", reply.steps
+        for result in list(self._results):
+            yield "returns_once", result.steps
 
     @property
     def tags(self) -> tuple[str, ...]:

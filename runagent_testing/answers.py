@@ -26,6 +26,7 @@ __all__ = [
     "stream_head",
 ]
 
+_ANY_ORIGIN = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "*"}
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 LAST_CHUNK = b"0\r\n\r\n"
@@ -57,7 +58,7 @@ def stream_head(stream: Format, run: Run, head: Head | None, length: int | str) 
         head: What the script says of it.
         length: Bytes of the body, "chunked", or "close" for a body that ends with the connection.
     """
-    headers = {"Content-Type": stream.content_type, "Cache-Control": "no-cache"}
+    headers = {"Content-Type": stream.content_type, "Cache-Control": "no-cache"} | _for_browsers(run)
     if isinstance(length, int):
         headers["Content-Length"] = str(length)
     elif length == "chunked":
@@ -126,6 +127,7 @@ def _json(status: int, value: Any, run: Run) -> bytes:
 
 
 def _response(status: int, body: bytes, headers: dict[str, str], run: Run) -> bytes:
+    headers = _replaced(_for_browsers(run), headers)
     # RFC 9110 section 8.6 and RFC 9112 section 6.3: these have neither a body nor a length.
     if status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
         return _head(status, headers, close=not run.keep_alive)
@@ -141,6 +143,11 @@ def _head(status: int, headers: Mapping[str, str], *, close: bool, wanted: Head 
     lines = [f"HTTP/1.1 {status} {_phrase(status)}"]
     lines += [f"{name}: {value}" for name, value in fields.items() if value is not None]
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1")
+
+
+def _for_browsers(run: Run) -> dict[str, str]:
+    """Let a page of any origin read the answer; only browsers say where they come from."""
+    return dict(_ANY_ORIGIN) if "origin" in run.headers else {}
 
 
 V = TypeVar("V", str, str | None)

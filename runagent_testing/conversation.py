@@ -27,6 +27,7 @@ class Conversation:
 
     Attributes:
         left: The client is through with us: it has closed, gone, or broken the protocol.
+        closed: The client has said a Close.
         message: The client's first message.
         silent: Nothing more is said, whatever the client says.
     """
@@ -35,7 +36,7 @@ class Conversation:
         # A parser only: what it would answer is thrown away, as the published server answers otherwise.
         # The size is checked here, because it would read nothing any more after a message that is too large.
         self._core = Protocol(SERVER, state=OPEN, max_size=None)
-        self.left = False
+        self.left = self.closed = False
         self.message: str | None = None
         self._parts: list[bytes] = []
         self._out: list[bytes] = []
@@ -104,7 +105,7 @@ class Conversation:
                 pass
             case Opcode.CLOSE:
                 self.close(1000)
-                self.left = True
+                self.left = self.closed = True
             case _:
                 self._take_part(item)
 

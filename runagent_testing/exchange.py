@@ -2,47 +2,125 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import threading
+import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from runagent_testing.journal import without_secrets, without_secrets_in_query
+from runagent_testing.plan import Pass, Wait, Write
+from runagent_testing.steps import Chunk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from runagent_testing.formats import Transport
     from runagent_testing.plan import Move, Plan
+    from runagent_testing.steps import Step
 
-__all__ = ["Exchange", "Outcome", "Surface"]
+__all__ = ["ClientState", "Exchange", "Outcome", "Sent", "Surface"]
+
+logger = logging.getLogger("runagent.testing")
 
 Outcome = Literal["running", "done", "client gone", "server closed"]
 Surface = Literal["documented", "published"]
+ClientState = Literal["still reading", "closed", "reset", "half-closed"]
+_PATIENCE = 5.0  # seconds
 
 
-@dataclass(slots=True, eq=False)
+class Sent(NamedTuple):
+    """One write.
+
+    Attributes:
+        seconds: Since the exchange began, when the transport had taken the bytes.
+        steps: Numbers of the steps, from 0, of which something is in it; empty for what the protocol
+            says of its own (a WebSocket's handshake and pongs, HTTP's end).
+    """
+
+    seconds: float
+    data: bytes
+    steps: tuple[int, ...]
+
+
+@dataclass(slots=True, eq=False, repr=False)
 class Exchange:
     """One request that an agent received, and how its answer went.
 
+    It is written by the agent's thread and may be read by any other. The methods that wait block
+    their thread: on a memory network, where the agent runs in the client's own thread or loop,
+    nothing happens meanwhile, so look at the fields there.
+
     Attributes:
+        method: "POST", or "GET" for a WebSocket or a browser's EventSource.
         transport: "sse", "chunked", "text", "websocket", "invoke" or "run".
         agent_id: As decoded from the path.
         path: As received, percent-encoded, with the query.
-        headers: Names in lower case; a repeated header's values joined with a comma.
+        raw_headers: Names in lower case; a repeated header's values joined with a comma. They may
+            hold the key, which nothing prints; `headers` does not.
         connection: Number of the connection, counted from 1.
+        reused: Whether the connection had carried a request before.
         body: The decoded JSON of the request (on a WebSocket: its message), None if there is none.
+        number: Its place in the host's ``requests``, counted from 1; 0 if it is not there.
         plan: What the answer is to be, once that is decided (on a WebSocket: after the handshake).
-        moves_done: How many moves of the plan have been made.
+        steps: The steps that ``plan`` was made of.
         outcome: "running", "done" (all that was scripted, a fault included), "client gone" (before
             that) or "server closed".
+        ended_at: Seconds from the request to the outcome.
+        client: How the client left, as far as this exchange saw it: "closed" (a FIN, or a WebSocket's
+            Close), "reset" (a RST, which a kernel also sends for a client that closes with bytes
+            unread), "half-closed" (only on a memory network: on sockets a FIN looks like "closed").
+        left_at: Seconds from the request to that moment.
+        unread_bytes: How much of what was written the client had not taken when it left; None where
+            that is not known. On sockets its kernel counts (Linux, not over TLS or a Unix socket).
+        unmatched: Why no script answers it, and what comes nearest; None if one does.
+        failure: What went wrong in the test's own function; None if nothing did.
     """
 
+    method: str
     transport: Transport
     agent_id: str
     path: str
-    headers: dict[str, str]
+    raw_headers: dict[str, str]
     connection: int
+    reused: bool = False
     body: Any = None
+    now: Callable[[], float] = time.monotonic
+    number: int = 0
     plan: Plan | None = None
-    moves_done: int = 0
+    steps: tuple[Step, ...] = ()
     outcome: Outcome = "running"
-    _over: threading.Event = field(default_factory=threading.Event, repr=False)
+    ended_at: float | None = None
+    client: ClientState = "still reading"
+    left_at: float | None = None
+    unread_bytes: int | None = None
+    unmatched: str | None = None
+    failure: str | None = None
+    _began: float = field(init=False)
+    _times: list[float] = field(default_factory=list, init=False)
+    _asides: list[Sent] = field(default_factory=list, init=False)
+    _changed: threading.Condition = field(default_factory=threading.Condition, init=False)
+    _waiting: int = field(default=0, init=False)
+    _over: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._began = self.now()
+
+    def __repr__(self) -> str:
+        moves = "" if self.plan is None else f", {self.moves_done} of {len(self.plan.moves)} moves made"
+        return f"<Exchange {self.title}: {self.outcome}, client {self.client}{moves}>"
+
+    @property
+    def title(self) -> str:
+        """What was asked, in one line without secrets."""
+        number = f"{self.number}: " if self.number else ""
+        return f"{number}{self.method} {without_secrets_in_query(self.path)} ({self.transport})"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers with "<redacted>" in place of keys and cookies."""
+        return without_secrets(self.raw_headers)
 
     @property
     def surface(self) -> Surface:
@@ -61,22 +139,170 @@ class Exchange:
         args = self.body.get("input_args") if isinstance(self.body, dict) else None
         return args if isinstance(args, list) and self.surface == "published" else []
 
-    def wait_done(self, timeout: float) -> bool:
+    @property
+    def moves_done(self) -> int:
+        """How many moves of the plan have been made."""
+        return len(self._times)
+
+    @property
+    def times(self) -> list[float]:
+        """Seconds from the request to each move that was made."""
+        return [moment - self._began for moment in self._times]
+
+    @property
+    def sent(self) -> list[Sent]:
+        """Every write, in order."""
+        moves = () if self.plan is None else self.plan.moves
+        writes = [
+            Sent(seconds, move.data, move.steps)
+            for seconds, move in zip(self.times, moves, strict=False)
+            if isinstance(move, Write)
+        ]
+        return sorted([*self._asides, *writes], key=lambda sent: sent.seconds)
+
+    @property
+    def asides(self) -> list[Sent]:
+        """Those writes that belong to no plan: a WebSocket's handshake, pongs, the answer to a Close."""
+        return list(self._asides)
+
+    @property
+    def unplayed(self) -> list[int]:
+        """Numbers of the steps, from 0, that the plan holds and of which nothing has happened."""
+        moves = () if self.plan is None else self.plan.moves
+        planned = {number for move in moves for number in _numbers(move)}
+        written = {number for move in moves if isinstance(move, Write) for number in move.steps}
+        # The wait that a pace puts before a chunk is not the chunk.
+        played = {
+            number
+            for move in moves[: self.moves_done]
+            for number in _numbers(move)
+            if isinstance(move, Write) or number not in written
+        }
+        return sorted(planned - played)
+
+    def timeline(self) -> str:
+        """Show what was scripted and what was sent side by side, and how it ended."""
+        from runagent_testing.timeline import timeline
+
+        return timeline(self)
+
+    def wait_sent(self, what: int | Step, timeout: float = _PATIENCE) -> bool:
+        """Wait until so many chunks have been sent, or until the agent has come to a step.
+
+        Args:
+            what: A number of chunks, or a step of the script, the same object: of one that is
+                written, all has left; at a gate or delay, everything before it has.
+            timeout: In seconds.
+
+        Returns:
+            False if it has not come to that within the time, or never will.
+        """
+        needed: float | None = None
+
+        def reached() -> bool:
+            nonlocal needed
+            if needed is None and self.plan is not None:
+                needed = _moves_until(what, self.plan, self.steps)
+            return needed is not None and self.moves_done >= needed
+
+        self._wait(lambda: reached() or self.outcome != "running", timeout)
+        return reached()
+
+    def wait_done(self, timeout: float = _PATIENCE) -> bool:
         """Wait until the answer was given as scripted; False if it was not within ``timeout`` seconds."""
-        self._over.wait(timeout)
+        self._wait(lambda: self.outcome != "running", timeout)
         return self.outcome == "done"
 
-    def wait_client_gone(self, timeout: float) -> bool:
-        """Wait until the client left early; False if it was not within ``timeout`` seconds."""
-        self._over.wait(timeout)
-        return self.outcome == "client gone"
+    def wait_client_gone(self, timeout: float = _PATIENCE) -> bool:
+        """Wait until the client left, or was given up: early, or where the script lets it leave last.
+
+        Returns:
+            False if it has not within ``timeout`` seconds, or the connection has been put to another
+            use, or the agent has ended it.
+        """
+        self._wait(lambda: self._over or self.client != "still reading", timeout)
+        return self.client != "still reading" or self.outcome == "client gone"
+
+    def settle(self, timeout: float) -> None:
+        """Wait as long as the agent is about to write: until it waits for a time or a gate, or has ended."""
+        self._wait(lambda: self.outcome != "running" or not self._is_busy(), timeout)
+
+    # What the players tell
+
+    def begin(self) -> None:
+        """Log that it has begun; the record carries it as ``exchange``, as that of its end does."""
+        logger.info("%s begins", self.title, extra={"exchange": self})
 
     def made(self, move: Move) -> None:
         """Note that a move of the plan has been made."""
-        self.moves_done += 1
+        self._times.append(self.now())
+        if self._waiting:
+            self._tell()
+
+    def aside(self, data: bytes) -> None:
+        """Note bytes that went out beside the plan."""
+        self._asides.append(Sent(self.now() - self._began, data, ()))
 
     def end(self, outcome: Outcome) -> None:
         """Note how it went; only the first word counts."""
-        if self.outcome == "running":
+        with self._changed:
+            if self.outcome != "running":
+                return
+            self.ended_at = self.now() - self._began
             self.outcome = outcome
-            self._over.set()
+            self._changed.notify_all()
+
+    def leave(self, how: ClientState, unread_bytes: int | None = None) -> None:
+        """Note that the client has left; only the first word counts, and only before it is over."""
+        with self._changed:
+            if self.client == "still reading" and not self._over:
+                self.left_at = self.now() - self._began
+                self.unread_bytes = unread_bytes
+                self.client = how
+            self._changed.notify_all()
+
+    def finish(self) -> None:
+        """Note that nothing more will be noted."""
+        self._over = True
+        self._tell()
+        ended = "%s ends: %s, client %s"
+        logger.info(ended, self.title, self.outcome, self.client, extra={"exchange": self})
+
+    def _tell(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _wait(self, condition: Callable[[], bool], timeout: float) -> None:
+        with self._changed:
+            # Raised before the condition is looked at, so that no move between the two goes unheard.
+            self._waiting += 1
+            try:
+                self._changed.wait_for(condition, timeout)
+            finally:
+                self._waiting -= 1
+
+    def _is_busy(self) -> bool:
+        moves = () if self.plan is None else self.plan.moves
+        move = next(iter(moves[self.moves_done :]), None)
+        return isinstance(move, Write) or (isinstance(move, Pass) and move.gate.is_open)
+
+
+def _numbers(move: Move) -> Iterator[int]:
+    if isinstance(move, Write):
+        yield from move.steps
+    elif move.step is not None:
+        yield move.step
+
+
+def _moves_until(what: int | Step, plan: Plan, steps: tuple[Step, ...]) -> float:
+    """Count the moves that have to be made first; infinite if the plan does not hold it."""
+    last = {}  # number of a step to the number of moves after which it is all over
+    for count, move in enumerate(plan.moves, 1):
+        before = isinstance(move, Wait | Pass)
+        for number in _numbers(move):
+            last[number] = count - 1 if before else count
+    if isinstance(what, int):
+        chunks = [number for number in sorted(last) if isinstance(steps[number], Chunk)]
+        return 0 if what < 1 else last[chunks[what - 1]] if what <= len(chunks) else math.inf
+    found = next((number for number, step in enumerate(steps) if step is what), None)
+    return math.inf if found is None else last.get(found, math.inf)

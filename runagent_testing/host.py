@@ -7,13 +7,17 @@ from collections import deque
 from typing import TYPE_CHECKING, Literal, get_args
 
 from runagent_testing.agent import Agent
+from runagent_testing.journal import Journal
+from runagent_testing.leftovers import report, timelines, unexpected, unused
 
 if TYPE_CHECKING:
     from runagent_testing.exchange import Exchange
 
 __all__ = ["AgentHost", "ConnectionFault"]
 
-ConnectionFault = Literal["close", "reset", "silent"]
+_SETTLING = 1.0  # seconds that an agent may take to write what is due
+
+ConnectionFault = Literal["refuse", "close", "reset", "silent"]
 
 
 class AgentHost:
@@ -22,10 +26,16 @@ class AgentHost:
     Attributes:
         requests: Every run that was asked for, also those refused, in order of arrival; a WebSocket's
             counts when its request message has come, or its handshake was refused.
+        unmatched: What no script answers: unknown agents and endpoints, agents that nobody told what
+            to say. ``exchange.unmatched`` says what comes nearest.
     """
 
+    url: str
+
     def __init__(self) -> None:
-        self.requests: list[Exchange] = []
+        self.journal = Journal()
+        self.requests = self.journal.requests
+        self.unmatched = self.journal.unmatched
         self._agents: dict[str, Agent] = {}
         self._connections = 0
         self._faults: deque[ConnectionFault] = deque()
@@ -38,13 +48,14 @@ class AgentHost:
 
     def agent(self, agent_id: str) -> Agent:
         """Get the agent of this id; the first call creates it, before that there is no such agent."""
-        return self._agents.setdefault(agent_id, Agent(agent_id))
+        return self._agents.setdefault(agent_id, Agent(agent_id, self))
 
     def on_connect(self, fault: ConnectionFault, *, times: int = 1) -> None:
         """Spoil the next connections before anything is read from them, TLS handshake included.
 
         Args:
-            fault: "close" ends them with a FIN as soon as they are accepted, "reset" with a RST (on a
+            fault: "refuse" has them refused (on sockets, which accept in any case: "reset"),
+                "close" ends them with a FIN as soon as they are accepted, "reset" with a RST (on a
                 Unix socket: "close"), "silent" keeps them open and reads nothing.
             times: How many.
         """
@@ -54,6 +65,66 @@ class AgentHost:
             )
         with self._lock:
             self._faults.extend([fault] * times)
+
+    def wait_request(self, n: int = 1, timeout: float = 5.0) -> Exchange:
+        """Wait until ``n`` runs were asked for, and return the last of these.
+
+        Blocks the thread; see `Exchange` for what that means on a memory network.
+
+        Raises:
+            TimeoutError: They were not within ``timeout`` seconds.
+        """
+        return self.journal.wait(n, timeout)
+
+    def problems(self, *, allow_unused: bool = False, allow_unmatched: bool = False) -> list[str]:
+        """List what `check` complains of; waits a moment for agents that are about to write.
+
+        Args:
+            allow_unused: Without replies, results, failures and connections' faults that nobody met,
+                and steps that were not played (because the client left early, or a gate stayed shut).
+            allow_unmatched: Without requests that no script answers.
+        """
+        found = list(unexpected(self.journal, allow_unmatched=allow_unmatched))
+        if not allow_unused:
+            for exchange in list(self.requests):
+                exchange.settle(_SETTLING)
+            found += unused(self.journal, list(self._agents.values()), len(self._faults))
+        return found
+
+    def check(self, *, allow_unused: bool = False, allow_unmatched: bool = False) -> None:
+        """Make sure that the test and its agents agree: all that was written was said, and no more asked.
+
+        Args:
+            allow_unused: See `problems`.
+            allow_unmatched: See `problems`.
+
+        Raises:
+            AssertionError: They do not; its text lists the differences and shows the exchanges.
+        """
+        if found := self.problems(allow_unused=allow_unused, allow_unmatched=allow_unmatched):
+            raise AssertionError(report(found, self.journal))
+
+    def timelines(self) -> str:
+        """Show the last exchanges: what was scripted and what was sent side by side."""
+        return timelines(self.journal)
+
+    def clear(self) -> None:
+        """Forget agents, requests and connections' faults, and drop every connection.
+
+        Agents have to be made anew; those made before answer nobody any more.
+        """
+        for exchange in list(self.requests):
+            exchange.end("server closed")
+        self._drop_connections()
+        with self._lock:
+            self._agents.clear()
+            self._faults.clear()
+            self._connections = 0
+        self.journal.clear()
+
+    def _drop_connections(self) -> None:
+        """Leave nobody connected."""
+        raise NotImplementedError
 
     def _accept(self) -> tuple[int, ConnectionFault | None]:
         """Number a connection, and say what becomes of it."""

@@ -50,6 +50,19 @@ class Listener:
     def close(self) -> None:
         """Accept nothing more, and drop those that were accepted and not handed on."""
         self._loop.remove_reader(self._listener)
+        self._drop_silent()
+
+    async def drop(self) -> None:
+        """Drop those that were accepted and not handed on, and go on accepting."""
+        self._drop_silent()
+        # What was accepted this very moment needs a turn of the loop to have something to close it by.
+        await asyncio.sleep(0)
+        opening = list(self._opening)
+        for task in opening:
+            task.cancel()
+        await asyncio.gather(*opening, return_exceptions=True)
+
+    def _drop_silent(self) -> None:
         for connection in list(self._silent):
             self._drop(connection)
 
@@ -80,7 +93,7 @@ class Listener:
             self._silent.add(connection)
             self._loop.add_reader(connection, self._on_silent, connection)
             return
-        if fault == "reset":
+        if fault in ("reset", "refuse"):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
         connection.close()
 

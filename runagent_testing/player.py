@@ -10,6 +10,7 @@ import asyncio
 import functools
 import socket
 import struct
+import sys
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -23,9 +24,29 @@ if TYPE_CHECKING:
     from runagent_testing.exchange import Exchange
     from runagent_testing.steps import Gate
 
-__all__ = ["LINGER_NOT", "Line", "Sent", "play"]
+__all__ = ["LINGER_NOT", "Line", "Sent", "bytes_taken", "play"]
 
 LINGER_NOT = struct.pack("ii", 1, 0)  # closing a socket with this (SO_LINGER) sends a RST
+
+
+_TAKEN = struct.Struct("@120xQ")  # tcpi_bytes_acked of Linux's struct tcp_info
+
+
+def bytes_taken(transport: asyncio.BaseTransport | None) -> int | None:
+    """Count what the client's kernel has acknowledged; None where that is not known.
+
+    Unlike the transport's buffer, the socket knows it also after a RST. Not over TLS, whose bytes are
+    not ours, and only on Linux.
+    """
+    if transport is None or transport.get_extra_info("sslcontext") is not None:
+        return None
+    connection = transport.get_extra_info("socket")
+    if sys.platform != "linux" or connection is None or connection.family == socket.AF_UNIX:
+        return None
+    try:
+        return int(_TAKEN.unpack(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TAKEN.size))[0])
+    except (OSError, struct.error):  # an old kernel, or gone already
+        return None
 
 
 class Sent(web.StreamResponse):
@@ -47,11 +68,32 @@ class Sent(web.StreamResponse):
 
 
 class Line:
-    """The bytes of one connection, and what a WebSocket's two sides say between the writes of a plan."""
+    """The bytes of one connection, and what a WebSocket's two sides say between the writes of a plan.
 
-    def __init__(self, request: web.BaseRequest, talk: Conversation | None = None) -> None:
+    Attributes:
+        written: How many bytes were handed to the transport.
+    """
+
+    written = 0
+
+    def __init__(
+        self, request: web.BaseRequest, exchange: Exchange, talk: Conversation | None = None
+    ) -> None:
         self._request = request
+        self._exchange = exchange
         self._talk = talk
+        self._taken_before = bytes_taken(request.transport)
+
+    @property
+    def connection(self) -> web.RequestHandler | None:
+        """aiohttp's protocol, also when the connection is lost."""
+        return self._request.protocol
+
+    def untaken(self, taken: int | None) -> int | None:
+        """Count what was written here and is not in what `bytes_taken` says; None if that is not known."""
+        if taken is None or self._taken_before is None:
+            return None
+        return max(self.written - (taken - self._taken_before), 0)
 
     @property
     def transport(self) -> asyncio.Transport:
@@ -72,10 +114,17 @@ class Line:
             ConnectionResetError: The client is gone.
         """
         self.transport.write(write.data)
+        self.written += len(write.data)
         if self._talk is not None:
             self._talk.wrote(write)
             self.flush()
         await self.drain()
+
+    def write_eof(self) -> None:
+        """Write nothing more, whatever the client of a WebSocket may say."""
+        self.transport.write_eof()
+        if self._talk is not None:
+            self._talk.silent = True
 
     async def drain(self) -> None:
         """Wait until the transport wants more."""
@@ -85,6 +134,8 @@ class Line:
         """Write what the conversation has to say."""
         if self._talk is not None and (data := self._talk.data_to_send()):
             self.transport.write(data)
+            self.written += len(data)
+            self._exchange.aside(data)
 
 
 async def play(plan: Plan, line: Line, exchange: Exchange | None = None) -> None:
@@ -130,7 +181,7 @@ async def _end(plan: Plan, line: Line, exchange: Exchange) -> None:
     if end in ("cut", "reset"):
         await _hang_up(line, reset=end == "reset")
     if end == "half-close":
-        line.transport.write_eof()
+        line.write_eof()
     if end not in ("stall", "silent"):
         exchange.end("done")
     if end in ("stall", "silent", "half-close"):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,8 @@ class Request:
         body: None if it was larger than `MAX_BODY`; the rest of it is then unread.
         http_1_1: False for HTTP/1.0.
         keep_alive: Whether the client wants to use the connection again.
+        reused: Whether the connection has carried a request before.
+        now: Tells the time, in seconds.
     """
 
     method: str
@@ -40,6 +43,8 @@ class Request:
     body: bytes | None = b""
     http_1_1: bool = True
     keep_alive: bool = True
+    reused: bool = False
+    now: Callable[[], float] = time.monotonic
 
     @property
     def handshake_fault(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from concurrent.futures import Future
 from pathlib import Path
@@ -54,12 +55,12 @@ class FakeAgentServer(AgentHost):
         self._ssl_context = ssl_context
         self._address = (host, port)
         self._unix_path = None if unix_path is None else str(unix_path)
-        self._handler = Handler(Endpoints(self._agents, self.requests, api_key), ping_interval)
+        self._handler = Handler(Endpoints(self._agents, self.journal, api_key), ping_interval)
         self._thread: threading.Thread | None = None
         self._url = ""
 
     @property
-    def url(self) -> str:
+    def url(self) -> str:  # type: ignore[override]
         """The base URL, for example ``http://127.0.0.1:49152``."""
         if not self._url:
             raise RuntimeError(
@@ -108,6 +109,20 @@ class FakeAgentServer(AgentHost):
     ) -> None:
         self.close()
 
+    def clear(self) -> None:
+        """See `AgentHost.clear`; the server goes on listening, at the same address.
+
+        Raises:
+            RuntimeError: It was called by the server's own thread, from what computes a reply.
+        """
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("clear() waits for the server's thread, and was called by it")
+        super().clear()
+
+    def _drop_connections(self) -> None:
+        if self._thread is not None:
+            asyncio.run_coroutine_threadsafe(self._hang_up(), self._loop).result()
+
     def _listen(self) -> socket.socket:
         if self._unix_path is not None:
             self._url = f"http+unix://{quote(self._unix_path, safe='')}"
@@ -136,6 +151,7 @@ class FakeAgentServer(AgentHost):
         accepting = Listener(
             listener, self._accept, lambda number: Connection(server, number), self._ssl_context
         )
+        self._hang_up = functools.partial(_hang_up, server, accepting)
         started.set_result(None)
         await self._stop.wait()
         self._handler.closing = True
@@ -152,6 +168,16 @@ def _check_tls(context: ssl.SSLContext) -> None:
     if not isinstance(context, SSLContext):
         raise TypeError(f"ssl_context is an ssl.SSLContext, not {type(context).__name__}")
     context.wrap_bio(MemoryBIO(), MemoryBIO(), server_side=True)
+
+
+async def _hang_up(server: web.Server, accepting: Listener) -> None:
+    """End every connection, and wait until those who answered have noticed."""
+    await accepting.drop()
+    while connections := server.connections:
+        for connection in connections:
+            if connection.transport is not None:
+                connection.transport.abort()
+        await asyncio.sleep(0)
 
 
 async def _drop(server: web.Server) -> None:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, cast
 from aiohttp import HttpVersion11, web
 
 from runagent_testing.endpoints import Answer, Endpoints, WebSocketAnswer
-from runagent_testing.player import Line, Sent, play
+from runagent_testing.player import Line, Sent, bytes_taken, play
 from runagent_testing.request import MAX_BODY, Request, joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from runagent_testing.conversation import Conversation
-    from runagent_testing.exchange import Exchange
+    from runagent_testing.exchange import ClientState, Exchange
 
 __all__ = ["Connection", "Handler"]
 
@@ -25,15 +25,37 @@ logger = logging.getLogger("runagent.testing")
 
 
 class Connection(web.RequestHandler):
-    """aiohttp's protocol of one connection, numbered."""
+    """aiohttp's protocol of one connection.
 
-    __slots__ = ("number",)
+    Attributes:
+        number: Of the connection.
+        served: How many requests it has carried.
+        departure: How the client left and how many bytes it had taken by then; None as long as it is there.
+    """
+
+    __slots__ = ("departure", "number", "served")
 
     def __init__(self, server: web.Server, number: int) -> None:
         loop = asyncio.get_running_loop()
         # No lingering: who is answered before the request was read is not listened to any longer.
         super().__init__(server, loop=loop, access_log=None, lingering_time=0)  # type: ignore[arg-type]
         self.number = number
+        self.served = 0
+        self.departure: tuple[ClientState, int | None] | None = None
+
+    def eof_received(self) -> None:
+        """Note that the client has sent a FIN."""
+        self._note_departure("closed")
+        super().eof_received()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Note how it was lost; after an end of our own, nobody looks at it."""
+        self._note_departure("reset" if isinstance(exc, OSError) else "closed")
+        super().connection_lost(exc)
+
+    def _note_departure(self, how: ClientState) -> None:
+        if self.departure is None:
+            self.departure = how, bytes_taken(self.transport)
 
 
 class Handler:
@@ -64,15 +86,20 @@ class Handler:
         return Sent(keep_alive=False)
 
     async def _play(self, answer: Answer, request: web.BaseRequest) -> web.StreamResponse:
-        with self._watching(answer.exchange):
-            await play(answer.plan, Line(request), answer.exchange)
+        line = Line(request, answer.exchange)
+        with self._watching(answer.exchange, line):
+            await play(answer.plan, line, answer.exchange)
         return Sent(keep_alive=answer.plan.end == "open")
 
     async def _converse(self, opened: WebSocketAnswer, request: web.BaseRequest) -> None:
         talk = opened.talk
-        line = Line(request, talk)
+        line = Line(request, opened.exchange, talk)
         try:
-            await play(opened.handshake, Line(request))
+            # Not on the line of what follows, which lets pongs and the like come in between.
+            shaking = Line(request, opened.exchange)
+            await play(opened.handshake, shaking)
+            line.written = shaking.written
+            opened.exchange.aside(opened.handshake.data)
             ear = _Ear(request, talk, line, self._ping_interval)
             await ear.listen(lambda: talk.message is not None)
         finally:
@@ -81,8 +108,12 @@ class Handler:
         if talk.message is None:
             return
         answer = opened.answer(talk.message)
-        with self._watching(answer.exchange):
-            await self._answer(answer, ear, line, talk)
+        with self._watching(answer.exchange, line):
+            try:
+                await self._answer(answer, ear, line, talk)
+            finally:
+                if talk.closed:
+                    answer.exchange.leave("closed")
 
     async def _answer(self, answer: Answer, ear: _Ear, line: Line, talk: Conversation) -> None:
         """Play the plan, then wait for the client to close, as the published server does."""
@@ -112,13 +143,17 @@ class Handler:
         await play(answer.plan, line, answer.exchange)
 
     @contextlib.contextmanager
-    def _watching(self, exchange: Exchange) -> Iterator[None]:
+    def _watching(self, exchange: Exchange, line: Line) -> Iterator[None]:
         # aiohttp cancels the handler of a connection that is lost.
         try:
             yield
         except (ConnectionError, asyncio.CancelledError):
+            if not self.closing and exchange.outcome != "server closed":
+                _note_departure(exchange, line)
             exchange.end("server closed" if self.closing else "client gone")
             raise
+        finally:
+            exchange.finish()
 
 
 class _Ear:
@@ -157,9 +192,20 @@ class _Ear:
                 self._line.flush()
 
 
+def _note_departure(exchange: Exchange, line: Line) -> None:
+    connection = line.connection
+    assert isinstance(connection, Connection)
+    if connection.departure is not None:
+        how, taken = connection.departure
+        exchange.leave(how, line.untaken(taken))
+    elif connection.transport is None or connection.transport.is_closing():
+        exchange.leave("reset", line.untaken(bytes_taken(connection.transport)))  # noticed by writing
+
+
 async def _read(request: web.BaseRequest) -> Request:
     connection = request.protocol
     assert isinstance(connection, Connection)
+    connection.served += 1
     http_1_1 = request.version >= HttpVersion11
     return Request(
         method=request.method,
@@ -169,6 +215,7 @@ async def _read(request: web.BaseRequest) -> Request:
         body=await _read_body(request),
         http_1_1=http_1_1,
         keep_alive=bool(request.keep_alive),
+        reused=connection.served > 1,
     )
 
 

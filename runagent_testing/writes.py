@@ -63,7 +63,7 @@ class Writes(Protocol):
     """A policy."""
 
     def cuts(self, events: Sequence[Event], start: int) -> Iterable[int]:
-        """Choose where to cut.
+        """Choose where to cut; the same bytes at the same places, as a plan may serve many runs.
 
         Args:
             events: What is written between two pauses.

@@ -107,7 +107,7 @@ class BlockingMemoryConnection:
 
     def close_write(self) -> None:
         """See `runagent.net.base.Connection.close_write`."""
-        self._peer.client_left()
+        self._peer.client_left("half-closed")
 
     def interrupt(self) -> None:
         """See `runagent.net.base.Connection.interrupt`; a ``receive`` never really blocks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -43,7 +44,8 @@ class MemoryNetwork(AgentHost):
 
     def __init__(self, *, api_key: str | None = None) -> None:
         super().__init__()
-        self._endpoints = Endpoints(self._agents, self.requests, api_key)
+        self._endpoints = Endpoints(self._agents, self.journal, api_key)
+        self._peers: weakref.WeakSet[Peer] = weakref.WeakSet()
 
     @cached_property
     def blocking(self) -> BlockingMemory:
@@ -86,8 +88,16 @@ class MemoryNetwork(AgentHost):
         if (address.origin.scheme, address.origin.host, address.origin.port) != ("http", _HOST, _PORT):
             raise OSError(f"the memory network leads to {self.url} only, and without TLS")
         number, fault = self._accept()
+        if fault == "refuse":
+            raise ConnectionRefusedError("the agent has refused the connection")
         wire = Wire()
         peer = Peer(self._endpoints, number, clock, wire)
         if fault is not None:
             peer.spoil(fault)
+        self._peers.add(peer)
         return wire, peer
+
+    def _drop_connections(self) -> None:
+        for peer in list(self._peers):
+            peer.drop()
+        self._peers.clear()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runagent_testing.conversation import Conversation
-    from runagent_testing.exchange import Exchange
+    from runagent_testing.exchange import ClientState, Exchange
     from runagent_testing.host import ConnectionFault
     from runagent_testing.memory.wire import Clock, Timer, Wire
     from runagent_testing.request import Request
@@ -35,7 +35,7 @@ class Peer:
         self._endpoints = endpoints
         self._clock = clock
         self._wire = wire
-        self._reader = RequestReader(number)
+        self._reader = RequestReader(number, clock.time)
         self._requests: deque[Request] = deque()
         self._playing: _Playing | None = None
         self._exchange: Exchange | None = None
@@ -73,20 +73,31 @@ class Peer:
             self._wire.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._next()
 
-    def client_left(self) -> None:
+    def client_left(self, how: ClientState = "closed") -> None:
         """Note that the client is gone, or will at least send nothing more."""
         if self._playing is not None:
             self._playing.stop()
         if self._opened is not None:
             self._opened.give_up()
         if self._exchange is not None:
+            self._exchange.leave(how, self._wire.unread)
             self._exchange.end("client gone")
+        self._close()
+
+    def drop(self) -> None:
+        """Hang up on the client, whatever was still to be said."""
+        if self._playing is not None:
+            self._playing.stop()
+        if self._opened is not None:
+            self._opened.give_up()
         self._close()
 
     def _close(self, *, reset: bool = False) -> None:
         self._closed = True
         self._playing = None
         self._wire.end(reset=reset)
+        if self._exchange is not None:
+            self._exchange.finish()
 
     def _next(self) -> None:
         """Answer the next request, unless one is being answered."""
@@ -106,7 +117,9 @@ class Peer:
 
     def _write(self, write: Write) -> None:
         self._wire.write(write.data)
-        if self._talk is not None and self._exchange is not None:
+        if self._opened is not None and self._exchange is None:
+            self._opened.exchange.aside(write.data)
+        elif self._talk is not None:
             self._talk.wrote(write)
             self._flush()
 
@@ -127,6 +140,7 @@ class Peer:
         elif end == "close":
             self._close()
         elif end == "open":
+            answer.exchange.finish()
             self._exchange = None
             self._next()
 
@@ -157,8 +171,9 @@ class Peer:
             self.client_left()
 
     def _flush(self) -> None:
-        if self._talk is not None and (data := self._talk.data_to_send()):
+        if self._opened is not None and (data := self._opened.talk.data_to_send()):
             self._wire.write(data)
+            self._opened.exchange.aside(data)
 
 
 class _Playing:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import httptools
 
 from runagent_testing.request import MAX_BODY, Request, joined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["BadRequestError", "RequestReader"]
 
@@ -16,12 +21,18 @@ class BadRequestError(Exception):
 class RequestReader:
     """Reads the requests of one connection.
 
+    Args:
+        connection: Its number.
+        now: Tells the time.
+
     Attributes:
         rest: What came after a request that asks for an upgrade; None as long as none did.
         expects_continue: The client waits for a ``100 Continue``; whoever sends it resets this.
     """
 
-    def __init__(self, connection: int) -> None:
+    def __init__(self, connection: int, now: Callable[[], float]) -> None:
+        self._now = now
+        self._count = 0
         self.rest: bytes | None = None
         self.expects_continue = False
         self._connection = connection
@@ -90,5 +101,8 @@ class RequestReader:
                 body=None if self._body is None else bytes(self._body),
                 http_1_1=self._parser.get_http_version() == "1.1",
                 keep_alive=self._parser.should_keep_alive(),
+                reused=self._count > 0,
+                now=self._now,
             )
         )
+        self._count += 1

@@ -127,7 +127,7 @@ class TrioMemoryConnection:
 
     def close_write(self) -> None:
         """See `runagent.net.base.Connection.close_write`."""
-        self._peer.client_left()
+        self._peer.client_left("half-closed")
 
     def abort(self, farewell: bytes = b"") -> None:
         """See `runagent.net.base.Connection.abort`."""

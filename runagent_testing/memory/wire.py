@@ -79,6 +79,11 @@ class Wire:
             raise reset_error()
         return b"" if self._ended else None
 
+    @property
+    def unread(self) -> int:
+        """Bytes that were sent and not taken."""
+        return sum(map(len, self._writes))
+
     def poll(self, max_bytes: int) -> bytes | None:
         """See `runagent.net.base.Connection.poll`."""
         try:

@@ -269,7 +269,7 @@ def test_health_and_architecture(server):
     [
         ("/", "NOT_FOUND"),
         ("/v1/agents/a/dance", "NOT_FOUND"),
-        ("/v1/agents/a/stream", "NOT_FOUND"),  # asked with GET
+        ("/v1/agents/a/invoke", "NOT_FOUND"),  # asked with GET
         ("/v1/v1/agents/a/stream", "NOT_FOUND"),
         ("/api/v1/agents/b/architecture", "AGENT_NOT_FOUND"),
     ],

@@ -1,0 +1,196 @@
+"""``runagent-fake``: the fake agent as a program of its own."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import logging
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
+    from runagent_testing.server import FakeAgentServer
+    from runagent_testing.standalone.story import StoryFile
+
+__all__ = ["BAD_STORY", "GOOD", "INTERRUPTED", "main"]
+
+GOOD, BAD_STORY, INTERRUPTED = 0, 2, 130
+_NEEDS = "runagent-fake needs more than is installed ({}): pip install 'runagent[testing]'"
+
+
+class _StopError(Exception):
+    """The command cannot go on; its text is all that is said."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code: 0, 2 for a story that makes no sense or wrong usage, or 130."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except _StopError as exc:
+        _say(str(exc))
+        return BAD_STORY
+    except ImportError as exc:
+        _say(_NEEDS.format(exc.name))
+        return BAD_STORY
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return code
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="runagent-fake", description="A fake agent that says what a story file tells it to."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="serve a story to anything that speaks HTTP or WebSocket")
+    serve.set_defaults(run=_serve)
+    check = commands.add_parser("check", help="say what is wrong with a story, or what its agents say")
+    check.set_defaults(run=_check)
+    for command in (serve, check):
+        command.add_argument("story", metavar="FILE", help="a story file, YAML or JSON")
+    serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (%(default)s)")
+    serve.add_argument("--port", type=port, default=8450, help="0 for a free one (%(default)s)")
+    serve.add_argument("--api-key", metavar="KEY", help="answer 401 to everyone who does not send it")
+    serve.add_argument("--tls-cert", metavar="FILE", help="serve TLS with this certificate chain (PEM)")
+    serve.add_argument("--tls-key", metavar="FILE", help="its key (PEM), if that is in a file of its own")
+    serve.add_argument("--no-color", action="store_true", help="write the log without colors")
+    return parser
+
+
+def port(text: str) -> int:
+    # argparse shows this function's name.
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise ValueError
+    return number
+
+
+def _check(options: argparse.Namespace) -> int:
+    from runagent_testing.standalone.tell import told
+
+    for line in told(_story(options.story)):
+        sys.stdout.write(f"{line}\n")
+    return GOOD
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from runagent_testing.server import FakeAgentServer
+
+    story = _story(options.story)
+    server = FakeAgentServer(
+        host=options.host,
+        port=options.port,
+        api_key=options.api_key,
+        ssl_context=_tls_context(options.tls_cert, options.tls_key),
+    )
+    story.tell(server)
+    with _logging(server, options), _interruptible(), _started(server, options):
+        agents = ", ".join(dict.fromkeys(call.agent_id for call in story.calls))
+        _say(f"{agents} at {server.url} (Ctrl-C ends it)")
+        _wait(story)
+
+
+def _wait(story: StoryFile) -> NoReturn:
+    """Open the gates that are typed, until the command is interrupted."""
+    if story.gates:
+        _say(f"type a gate's name to open it: {', '.join(story.gates)}")
+        for line in sys.stdin:
+            name = line.strip()
+            if name in story.gates:
+                _say(f"gate {name} is open")
+                story.gates[name].open()
+            elif name:
+                _say(f"there is no gate {name!r}")
+    while True:
+        time.sleep(3600)
+
+
+def _story(path: str) -> StoryFile:
+    from runagent_testing.standalone.story import StoryFileError, load_story
+
+    try:
+        return load_story(path)
+    except StoryFileError as exc:
+        count = len(exc.problems)
+        raise _StopError(f"{exc}\n{count} problem{'s' if count > 1 else ''}") from exc
+    except OSError as exc:
+        raise _StopError(f"cannot read {path}: {exc.strerror or exc}") from exc
+
+
+def _tls_context(cert: str | None, key: str | None) -> ssl.SSLContext | None:
+    if cert is None:
+        if key is not None:
+            raise _StopError("--tls-key needs --tls-cert")
+        return None
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(cert, key)
+    except OSError as exc:  # ssl.SSLError is one
+        raise _StopError(f"cannot use the certificate {cert}: {exc}") from exc
+    return context
+
+
+@contextlib.contextmanager
+def _started(server: FakeAgentServer, options: argparse.Namespace) -> Iterator[None]:
+    try:
+        server.start()
+    except OSError as exc:
+        address = f"{options.host}:{options.port}"
+        # create_server() repeats the address in the error's text; a name that is unknown has no number.
+        why = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else exc.strerror
+        other = "; --port chooses another" if exc.errno == errno.EADDRINUSE else ""
+        raise _StopError(f"cannot listen on {address}: {why}{other}") from exc
+    try:
+        yield
+    finally:
+        server.close()
+
+
+@contextlib.contextmanager
+def _logging(server: FakeAgentServer, options: argparse.Namespace) -> Iterator[None]:
+    from runagent_testing.standalone.log import ExchangeLog
+
+    color = sys.stderr.isatty() and not options.no_color and not os.environ.get("NO_COLOR")
+    # Nobody asks this server what it was asked: forgetting keeps its memory small.
+    handler = ExchangeLog(sys.stderr, color=color, api_key=options.api_key, forget=server.requests.clear)
+    logger = logging.getLogger("runagent.testing")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM end the command as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    # A shell starts background jobs with Ctrl-C ignored; SIGINT sent on purpose is meant all the same.
+    interrupted = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, interrupted)

@@ -1,0 +1,86 @@
+"""What a host of fake agents was asked, in order, and how secrets are kept out of what is printed."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runagent_testing.exchange import Exchange
+
+__all__ = ["REDACTED", "Journal", "without_secrets", "without_secrets_in_query"]
+
+REDACTED = "<redacted>"
+_SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "cookie", "x-api-key"))
+_SECRET_PARAMETERS = re.compile(r"(?i)(?<=[?&])((?:access_|api_?)?(?:token|key))=[^&#]*")
+
+
+class Journal:
+    """Every request of a host; may be written and read by different threads.
+
+    Attributes:
+        requests: The runs that were asked for, in order of arrival.
+        unmatched: What had no answer in any script; what of it asked for a run is in ``requests``, too.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[Exchange] = []
+        self.unmatched: list[Exchange] = []
+        self._count = 0
+        self._arrived = threading.Condition()
+
+    def note(self, exchange: Exchange) -> None:
+        """Note a run that was asked for."""
+        with self._arrived:
+            self.requests.append(exchange)
+            self._count += 1
+            exchange.number = self._count
+            self._arrived.notify_all()
+        exchange.begin()
+
+    def note_unmatched(self, exchange: Exchange, why: str) -> None:
+        """Note what nobody has scripted, and what comes nearest."""
+        exchange.unmatched = why
+        with self._arrived:
+            self.unmatched.append(exchange)
+
+    def of(self, agent_id: str | None) -> list[Exchange]:
+        """Return the runs that one agent was asked for; None for all agents."""
+        return [exchange for exchange in list(self.requests) if agent_id in (None, exchange.agent_id)]
+
+    def wait(self, count: int, timeout: float, agent_id: str | None = None) -> Exchange:
+        """Wait until so many runs were asked for, and return the last of these.
+
+        Raises:
+            TimeoutError: They were not within ``timeout`` seconds.
+        """
+        with self._arrived:
+            self._arrived.wait_for(lambda: len(self.of(agent_id)) >= count, timeout)
+        came = self.of(agent_id)
+        if len(came) < count:
+            whose = "" if agent_id is None else f" of agent {agent_id!r}"
+            raise TimeoutError(
+                f"{count} request(s){whose} were to come within {timeout:g} s, and {len(came)} did"
+                + "".join(f"; unmatched: {exchange.title}" for exchange in self.unmatched)
+            )
+        return came[count - 1]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._arrived:
+            self.requests.clear()
+            self.unmatched.clear()
+            self._count = 0
+
+
+def without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
+    """Replace the values of headers that carry keys; names are in lower case."""
+    return {name: REDACTED if name in _SECRET_HEADERS else value for name, value in headers.items()}
+
+
+def without_secrets_in_query(path: str) -> str:
+    """Replace the values of query parameters that look like keys."""
+    return _SECRET_PARAMETERS.sub(rf"\1={REDACTED}", path)

@@ -1,0 +1,218 @@
+"""Fixtures for pytest: `fake_agent`, `fake_agent_server`, `fake_agent_server_factory`, `memory_network`.
+
+pytest imports this module in every test run of everybody who has the package installed: so it
+imports nothing but pytest, and the rest where a fixture is used.
+
+A test fails at its teardown when it and its fake agents disagree (see `AgentHost.check`), unless it
+is marked ``@pytest.mark.fake_agent(allow_unused=True, allow_unmatched=True)`` or strictness is off. A
+test that fails shows what was scripted and what was sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Generator, Iterator
+
+    from runagent_testing.agent import Agent
+    from runagent_testing.host import AgentHost
+    from runagent_testing.memory import MemoryNetwork
+    from runagent_testing.server import FakeAgentServer
+
+AGENT_ID = "fake-agent"
+_ENTRY_POINT, _MODULE = "runagent_testing", "runagent_testing.pytest_plugin"
+_INSTALL = "the fake agent server needs {}: pip install 'runagent[testing]'"
+_MARKER = (
+    "fake_agent(allow_unused=False, allow_unmatched=False): let the test leave replies and steps of its "
+    "fake agents unused, or ask for what nobody has scripted"
+)
+_ALLOWANCES = ("allow_unused", "allow_unmatched")
+
+_SECTION = "fake agents: what was scripted and what was sent"
+
+_hosts = pytest.StashKey["list[list[AgentHost]]"]()
+_shown = pytest.StashKey["list[str]"]()
+_raised = pytest.StashKey[bool]()
+
+
+class _Placeholder:
+    """Stands where this plugin would be registered a second time."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what ``pytest --help`` lists."""
+    group = parser.getgroup("fake agents", "fake agents (runagent)")
+    group.addoption(
+        "--fake-agent-lenient",
+        action="store_true",
+        help="do not fail tests whose fake agents were left with unused replies or asked for what nobody "
+        "has scripted",
+    )
+    parser.addini(
+        "fake_agent_strict",
+        "whether tests fail whose fake agents were left with unused replies or steps, or were asked for "
+        "what nobody has scripted (default: true)",
+        type="bool",
+        default=True,
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", _MARKER)
+
+
+def pytest_plugin_registered(plugin: object, manager: pytest.PytestPluginManager) -> None:
+    """Be registered once, whether as an entry point or with ``-p``, by whichever comes first."""
+    if plugin is sys.modules[__name__]:
+        # Under two names pytest would refuse to start. Blocking the other one is not enough, as -p unblocks.
+        manager.register(
+            _Placeholder(), _MODULE if manager.get_name(plugin) == _ENTRY_POINT else _ENTRY_POINT
+        )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the exchanges of a test that fails."""
+    report = yield
+    if call.excinfo is not None and _hosts in item.stash:
+        item.stash[_raised] = True
+        shown = item.stash.get(_shown, []) if call.when == "teardown" else _timelines(item)
+        if report.failed and shown:
+            report.sections.append((_SECTION, "\n\n".join(shown)))
+    return report
+
+
+@pytest.fixture(scope="session")
+def fake_agent_address() -> tuple[str, int]:
+    """Return where the session's fake agent server listens, by default on a free port of 127.0.0.1.
+
+    Override it, with session scope, in a conftest. A fixed port is not for pytest-xdist.
+    """
+    return "127.0.0.1", 0
+
+
+@pytest.fixture(scope="session")
+def fake_agent_ssl_context() -> ssl.SSLContext | None:
+    """Return what the session's fake agent server speaks TLS with; override it as the address."""
+    return None
+
+
+@pytest.fixture
+def fake_agent_strict(pytestconfig: pytest.Config) -> bool:
+    """Return whether a test has to use up what it scripted, and may ask for nothing else; override it freely.
+
+    By default that is the ini option of the same name, unless ``--fake-agent-lenient`` is given.
+    """
+    return bool(pytestconfig.getini("fake_agent_strict")) and not pytestconfig.getoption("fake_agent_lenient")
+
+
+@pytest.fixture(scope="session")
+def _fake_agent_session_server(
+    fake_agent_address: tuple[str, int], fake_agent_ssl_context: ssl.SSLContext | None
+) -> Iterator[FakeAgentServer]:
+    host, port = fake_agent_address
+    with _server_class()(host=host, port=port, ssl_context=fake_agent_ssl_context) as server:
+        yield server
+
+
+@pytest.fixture
+def fake_agent_server(
+    request: pytest.FixtureRequest, _fake_agent_session_server: FakeAgentServer, fake_agent_strict: bool
+) -> Iterator[FakeAgentServer]:
+    """Return the session's fake agent server, empty; what the test does with it is forgotten at the end."""
+    try:
+        with _watched(request, fake_agent_strict) as hosts:
+            hosts.append(_fake_agent_session_server)
+            yield _fake_agent_session_server
+    finally:
+        _fake_agent_session_server.clear()
+
+
+@pytest.fixture
+def fake_agent(fake_agent_server: FakeAgentServer) -> Agent:
+    """Return one fake agent, of the id "fake-agent"; ``fake_agent.url`` is the base URL for clients."""
+    return fake_agent_server.agent(AGENT_ID)
+
+
+@pytest.fixture
+def fake_agent_server_factory(
+    request: pytest.FixtureRequest, fake_agent_strict: bool
+) -> Iterator[Callable[..., FakeAgentServer]]:
+    """Return what starts more servers, with the options of `FakeAgentServer`; they end with the test."""
+    servers: list[FakeAgentServer] = []
+    make = _server_class()
+    try:
+        with _watched(request, fake_agent_strict) as hosts:
+
+            def start(**options: Any) -> FakeAgentServer:
+                server = make(**options).start()
+                servers.append(server)
+                hosts.append(server)
+                return server
+
+            yield start
+    finally:
+        for server in servers:
+            server.close()
+
+
+@pytest.fixture
+def memory_network(request: pytest.FixtureRequest, fake_agent_strict: bool) -> Iterator[MemoryNetwork]:
+    """Return fake agents without sockets, on virtual time."""
+    from runagent_testing.memory import MemoryNetwork
+
+    with _watched(request, fake_agent_strict) as hosts:
+        memory = MemoryNetwork()
+        hosts.append(memory)
+        yield memory
+
+
+@contextlib.contextmanager
+def _watched(request: pytest.FixtureRequest, strict: bool) -> Iterator[list[AgentHost]]:
+    """Check hosts when a test is over, unless it has failed or was skipped."""
+    item: pytest.Item = request.node
+    allowed = _allowances(item)
+    hosts: list[AgentHost] = []
+    item.stash.setdefault(_hosts, []).append(hosts)
+    yield hosts
+    if not strict or item.stash.get(_raised, False):
+        return
+    if problems := [problem for host in hosts for problem in host.problems(**allowed)]:
+        shown = item.stash.get(_shown, [])
+        item.stash[_shown] = [*shown, *filter(None, (host.timelines() for host in hosts))]
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        pytest.fail(f"the test and its fake agents disagree:\n{listed}", pytrace=False)
+
+
+def _timelines(item: pytest.Item) -> list[str]:
+    every = (host.timelines() for hosts in item.stash[_hosts] for host in hosts)
+    return [shown for shown in every if shown]
+
+
+def _allowances(item: pytest.Item) -> dict[str, bool]:
+    """Read the markers of a test; those next to it count more."""
+    allowed: dict[str, bool] = {}
+    for marker in item.iter_markers("fake_agent"):
+        if marker.args or not set(marker.kwargs) <= set(_ALLOWANCES):
+            raise pytest.UsageError(f"@pytest.mark.fake_agent takes {' and '.join(_ALLOWANCES)}, as keywords")
+        allowed = dict(marker.kwargs) | allowed
+    return allowed
+
+
+def _server_class() -> type[FakeAgentServer]:
+    try:
+        from runagent_testing.server import FakeAgentServer
+    except ImportError as exc:
+        if exc.name is None or exc.name.startswith("runagent"):
+            raise
+        pytest.fail(_INSTALL.format(exc.name), pytrace=False)
+    return FakeAgentServer

@@ -1,0 +1,135 @@
+"""One line when a run begins, one when it ends."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TextIO
+
+from runagent_testing.plan import Write
+from runagent_testing.steps import Chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runagent_testing.exchange import Exchange
+
+__all__ = ["ExchangeLog", "redacted", "sent_chunks"]
+
+_SECRET = ("api_key", "apikey", "api-key", "authorization", "key", "password", "secret", "token")
+_COLORS = {"begins": "36", "done": "32", "client gone": "33", "server closed": "33", "ERROR": "31"}
+_WIDTH = 100  # characters of an input
+
+
+class ExchangeLog(logging.Handler):
+    """Writes the records of ``runagent.testing`` for people.
+
+    Args:
+        stream: Where to.
+        color: Whether the stream understands ANSI colors.
+        api_key: Never shown, wherever it may turn up.
+        forget: Called when a run has ended and been written down.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        color: bool = False,
+        api_key: str | None = None,
+        forget: Callable[[], object] = lambda: None,
+    ) -> None:
+        super().__init__(logging.INFO)
+        self._stream = stream
+        self._color = color
+        self._secrets = [] if api_key is None else [api_key]
+        self._forget = forget
+        self._running: dict[Exchange, int] = {}
+        self._count = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        exchange: Exchange | None = getattr(record, "exchange", None)
+        if exchange is None:
+            self._write(_failure(record), record.levelname)
+        elif exchange.outcome == "running":
+            self._begun(exchange)
+        elif exchange in self._running or exchange.unmatched is not None:
+            self._ended(exchange, self._running.pop(exchange, None))
+            self._forget()
+
+    def _begun(self, exchange: Exchange) -> None:
+        self._count += 1
+        self._running[exchange] = self._count
+        shown = json.dumps(redacted(exchange.input), ensure_ascii=False)
+        shown = shown if len(shown) <= _WIDTH else f"{shown[:_WIDTH]}..."
+        self._write(f"{_name(exchange, self._count)} begins: {shown}", "begins", exchange)
+
+    def _ended(self, exchange: Exchange, number: int | None) -> None:
+        words: list[str] = [exchange.outcome]
+        if exchange.client != "still reading":
+            words.append(f"client {exchange.client}")
+        sent, scripted = sent_chunks(exchange)
+        if scripted and exchange.transport not in ("invoke", "run"):
+            words.append(f"{sent} of {scripted} chunks")
+        if (status := _status(exchange)) is not None:
+            words.append(f"status {status}")
+        words.append(f"{exchange.ended_at or 0:.3f} s")
+        words += filter(None, [exchange.unmatched, exchange.failure])
+        self._write(f"{_name(exchange, number)} ends: {', '.join(words)}", exchange.outcome, exchange)
+
+    def _write(self, text: str, kind: str, exchange: Exchange | None = None) -> None:
+        authorization = "" if exchange is None else exchange.raw_headers.get("authorization", "")
+        for secret in filter(None, [*self._secrets, authorization.rpartition(" ")[2]]):
+            text = text.replace(secret, "***")
+        # What clients send shall not move the cursor.
+        text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+        if self._color and kind in _COLORS:
+            text = f"\x1b[{_COLORS[kind]}m{text}\x1b[0m"
+        self._stream.write(f"{datetime.now().astimezone():%H:%M:%S.%f}"[:12] + f" {text}\n")
+        self._stream.flush()
+
+
+def sent_chunks(exchange: Exchange) -> tuple[int, int]:
+    """Count the chunks that have left as a whole, and those that the answer has."""
+    moves = () if exchange.plan is None else exchange.plan.moves
+    every, left = (
+        {
+            number
+            for move in some
+            if isinstance(move, Write)
+            for number in move.steps
+            if isinstance(exchange.steps[number], Chunk)
+        }
+        for some in (moves, moves[exchange.moves_done :])
+    )
+    return len(every - left), len(every)
+
+
+def redacted(value: Any) -> Any:
+    """Put stars in the place of what is called a key or a secret."""
+    if isinstance(value, dict):
+        return {
+            name: "***" if str(name).lower() in _SECRET else redacted(item) for name, item in value.items()
+        }
+    return [redacted(item) for item in value] if isinstance(value, list) else value
+
+
+def _name(exchange: Exchange, number: int | None) -> str:
+    return exchange.title if number is None else f"#{number} {exchange.agent_id} {exchange.transport}"
+
+
+def _status(exchange: Exchange) -> str | None:
+    """Read the status off an HTTP answer."""
+    moves = () if exchange.plan is None else exchange.plan.moves
+    # The first write may be a byte of it.
+    writes = (move.data for move in moves if isinstance(move, Write))
+    beginning = b"".join(itertools.islice(writes, len(b"HTTP/1.1 200")))
+    return beginning[9:12].decode("latin-1") if beginning.startswith(b"HTTP/1.1 ") else None
+
+
+def _failure(record: logging.LogRecord) -> str:
+    failure = record.exc_info[1] if record.exc_info else None
+    return record.getMessage() + (f": {type(failure).__name__}: {failure}" if failure is not None else "")

@@ -1,0 +1,186 @@
+"""Exchanges for people to read: what was scripted and what was sent, side by side."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from reprlib import Repr
+from typing import TYPE_CHECKING, Any
+
+from runagent_testing.plan import Pass, Wait, Write
+from runagent_testing.steps import (
+    Chunk,
+    Delay,
+    Done,
+    Ending,
+    Error,
+    Gate,
+    Head,
+    Heartbeat,
+    Raw,
+    RawAnswer,
+    Status,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runagent_testing.exchange import Exchange, Sent
+    from runagent_testing.plan import Move, Plan
+    from runagent_testing.steps import Step
+
+__all__ = ["described", "timeline"]
+
+_LEFT = 40  # characters
+_STEPS_SHOWN = 5  # of one write
+_MOVES_SHOWN = 8, 5, 2  # at the beginning, around the place where it stands, at the end
+_ENDS = {
+    "open": "the connection stays open",
+    "close": "the connection is closed",
+    "cut": "FIN at the wrong time",
+    "reset": "RST",
+    "half-close": "FIN, and the agent reads on",
+    "stall": "nothing more",
+    "silent": "nothing more, whatever the client says",
+}
+_LEFT_HOW = {
+    "closed": "closed the connection (FIN)",
+    "reset": "reset the connection (RST)",
+    "half-closed": "closed its sending half",
+}
+
+_short = Repr()
+_short.maxstring = _short.maxother = 28
+_excerpt = Repr()
+_excerpt.maxother = 64
+
+
+def described(step: Step) -> str:
+    """Say what a step is, in a few words."""
+    match step:
+        case Chunk(content=content):
+            return f"chunk {_short.repr(content)}"
+        case Delay(seconds=seconds):
+            return f"delay {seconds:g} s"
+        case Gate(name=name):
+            return f"gate {name!r}"
+        case Error(code=code, message=message):
+            return f"error {code} {_short.repr(message)}"
+        case Raw(data=data) | RawAnswer(data=data):
+            return f"{type(step).__name__.lower()} {_short.repr(data)}"
+        case Status(status=status, code=code):
+            return f"status {status}" + (f" {code}" if code else "")
+        case Ending(kind=kind):
+            return f"ending {kind!r}"
+        case Done() | Head() | Heartbeat():
+            return type(step).__name__.lower()
+
+
+def timeline(exchange: Exchange) -> str:
+    """Show one exchange; long ones are shortened in the middle."""
+    lines = [f"request {exchange.title}, connection {exchange.connection}"]
+    lines[0] += " (used before)" if exchange.reused else " (new)"
+    if exchange.body is not None:
+        lines.append(f"  input: {_brief(exchange.input)}")
+    for label, text in (("unmatched", exchange.unmatched), ("failed", exchange.failure)):
+        if text is not None:
+            lines.append(f"  {label}: {text}")
+    rows = [("scripted", "seconds  sent"), ("-" * _LEFT, "-" * 40), *_rows(exchange)]
+    lines += [f"  {_fitting(left):{_LEFT}} | {right}".rstrip() for left, right in rows]
+    return "\n".join([*lines, f"  {_conclusion(exchange)}"])
+
+
+def _rows(exchange: Exchange) -> Iterator[tuple[str, str]]:
+    plan = exchange.plan
+    asides, times = exchange.asides, exchange.times
+    seen: set[int] = set()
+    shown = -1
+    for at in _moves_to_show(exchange):
+        assert plan is not None
+        if at > shown + 1:
+            yield f"      ... {at - shown - 1} more moves ...", ""
+        shown = at
+        move = plan.moves[at]
+        seconds = times[at] if at < len(times) else None
+        while asides and (seconds is None or asides[0].seconds <= seconds):
+            yield _aside(asides.pop(0))
+        yield from zip_longest(_scripted(move, exchange, seen), _played(move, seconds), fillvalue="")
+    yield from map(_aside, asides)
+    if plan is not None:
+        yield _ending(exchange, plan)
+
+
+def _moves_to_show(exchange: Exchange) -> list[int]:
+    count = 0 if exchange.plan is None else len(exchange.plan.moves)
+    first, around, last = _MOVES_SHOWN
+    here = exchange.moves_done
+    shown = {*range(first), *range(here - around, here + around), *range(count - last, count)}
+    return [at for at in sorted(shown) if 0 <= at < count]
+
+
+def _scripted(move: Move, exchange: Exchange, seen: set[int]) -> list[str]:
+    """List the steps of a move."""
+    if isinstance(move, Write):
+        numbers = list(move.steps)
+    else:
+        numbers = [] if move.step is None else [move.step]
+    lines = []
+    for number in numbers:
+        more = " (more of it)" if number in seen else ""
+        if isinstance(move, Wait) and isinstance(exchange.steps[number], Chunk):
+            more = " (its pace)"
+        else:
+            seen.add(number)
+        lines.append(f"{number + 1:>4}  {described(exchange.steps[number])}{more}")
+    if len(lines) > _STEPS_SHOWN:
+        lines[3:-1] = [f"      ... {len(lines) - 4} more steps ..."]
+    return lines
+
+
+def _played(move: Move, seconds: float | None) -> list[str]:
+    match move:
+        case Write(data=data, whole=whole):
+            cut = "" if whole else ", cut inside an event"
+            said = f"write of {_size(data)}{cut}", f"         {_excerpt.repr(data)}"
+        case Wait(seconds=length):
+            said = f"waited {length:g} s", ""
+        case Pass(gate=gate):
+            said = f"gate {'open' if gate.is_open else 'shut'}", ""
+    when = "   never" if seconds is None else f"{seconds:8.3f}"
+    return [f"{when}  {said[0]}", *filter(None, said[1:])]
+
+
+def _aside(sent: Sent) -> tuple[str, str]:
+    return "      (the protocol)", f"{sent.seconds:8.3f}  {_size(sent.data)} {_excerpt.repr(sent.data)}"
+
+
+def _size(data: bytes) -> str:
+    return "1 byte" if len(data) == 1 else f"{len(data)} bytes"
+
+
+def _ending(exchange: Exchange, plan: Plan) -> tuple[str, str]:
+    last = exchange.steps[-1] if exchange.steps else None
+    left = f"{len(exchange.steps):>4}  {described(last)}" if isinstance(last, Ending) else "      (the end)"
+    if exchange.moves_done < len(plan.moves):
+        return left, "   never"
+    at = exchange.ended_at if exchange.outcome == "done" else max(exchange.times, default=0.0)
+    when = "        " if at is None else f"{at:8.3f}"
+    return left, f"{when}  {_ENDS[plan.end]}"
+
+
+def _conclusion(exchange: Exchange) -> str:
+    ended = "" if exchange.ended_at is None else f" after {exchange.ended_at:.3f} s"
+    said = f"{exchange.outcome}{ended}; "
+    if exchange.client == "still reading":
+        given_up = exchange.outcome == "client gone"
+        return said + ("the agent gave the client up" if given_up else "the client had not left")
+    said += f"the client {_LEFT_HOW[exchange.client]} after {exchange.left_at or 0.0:.3f} s"
+    return said if exchange.unread_bytes is None else f"{said} with {exchange.unread_bytes} bytes unread"
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def _fitting(text: str) -> str:
+    return text if len(text) <= _LEFT else f"{text[: _LEFT - 3]}..."

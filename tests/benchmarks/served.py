@@ -1,0 +1,122 @@
+"""A fake agent server in a process of its own, and a bare one to compare with."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runagent_testing import FakeAgentServer, chunk, gate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from multiprocessing.connection import Connection
+
+__all__ = ["EVENTS", "Served", "bare_server", "served"]
+
+EVENTS = 1000  # of one stream
+
+
+class Served:
+    """The server's process, from outside."""
+
+    def __init__(self, pipe: Connection[str, str]) -> None:
+        self._pipe = pipe
+        self.port = int(pipe.recv())
+
+    def ask(self, word: str) -> int:
+        """Have the process do something, and wait until it has."""
+        self._pipe.send(word)
+        return int(self._pipe.recv())
+
+
+@contextlib.contextmanager
+def served() -> Iterator[Served]:
+    """Run a server with the agents ``merged``, ``steps``, ``anew`` and ``gated``."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs,), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield Served(ours)
+    finally:
+        ours.close()
+        process.join(10)
+        process.kill()
+        process.join()
+        process.close()
+
+
+def _serve(pipe: Connection[str, str]) -> None:
+    door = gate("door")
+    words = [f"word{number} " for number in range(EVENTS)]
+    with FakeAgentServer() as server:
+        server.agent("merged").always(*words)
+        server.agent("steps").always(*words, writes="per-step")
+        server.agent("anew").computes(lambda _: [chunk(word) for word in words])
+        server.agent("gated").always("first", door, "last")
+        pipe.send(server.url.rpartition(":")[2])
+        with contextlib.suppress(EOFError):
+            while word := pipe.recv():
+                if word == "open":
+                    door.open()
+                pipe.send(str(_memory()))
+
+
+def _memory() -> int:
+    """Tell how many bytes of memory this process uses; 0 where that is not known."""
+    status = Path("/proc/self/status")
+    lines = status.read_text(encoding="ascii").splitlines() if status.exists() else []
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS")), 0)
+
+
+@contextlib.contextmanager
+def bare_server(answer: bytes) -> Iterator[int]:
+    """Run an asyncio server that reads nothing but the end of a request, and writes these bytes."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve_bare, args=(theirs, answer), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield int(ours.recv())
+    finally:
+        ours.close()
+        process.join(10)
+        process.kill()
+        process.join()
+        process.close()
+
+
+class _Bare(asyncio.Protocol):
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if data.endswith(b"{}"):
+            self._transport.write(self._answer)
+
+
+def _serve_bare(pipe: Connection[str, str], answer: bytes) -> None:
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: _Bare(answer), "127.0.0.1", 0)
+        pipe.send(str(server.sockets[0].getsockname()[1]))
+        over = asyncio.Event()
+        threading.Thread(target=_until_closed, args=(pipe, loop, over), daemon=True).start()
+        await over.wait()
+
+    asyncio.run(serve())
+
+
+def _until_closed(pipe: Connection[str, str], loop: asyncio.AbstractEventLoop, over: asyncio.Event) -> None:
+    with contextlib.suppress(EOFError):
+        pipe.recv()
+    loop.call_soon_threadsafe(over.set)

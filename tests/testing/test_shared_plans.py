@@ -1,0 +1,80 @@
+"""A script is rendered once for all requests that ask alike, and nobody can tell."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+
+import pytest
+
+from runagent_testing import delay, done, ending, every, fixed, gate, inside, rechunked
+from runagent_testing.formats import Run
+from runagent_testing.render import stream_plan
+from runagent_testing.script import Script
+from runagent_testing.templates import shared_plan
+
+STEPS = ("Once", delay(1), " upon ä", gate("g"), {"page": 1}, done(usage={"total_tokens": 3}))
+ASKED = [
+    {},
+    {"query": "hi"},
+    {"session_id": "s1"},
+    {"session_id": ["odd"]},
+    {"parameters": {"resume_from_index": 2}},
+    {"parameters": {"resume_from_index": 9}},
+    {"parameters": "odd"},
+]
+
+
+def run(transport="sse", asked=None, headers=None, **how):
+    return Run(transport, str(uuid.uuid4()), "2026-01-01", asked or {}, headers or {}, **how)
+
+
+@pytest.mark.parametrize("writes", ["merged", "per-step", every(1), inside("characters"), rechunked(5)])
+@pytest.mark.parametrize("transport", ["sse", "chunked", "text", "websocket"])
+def test_a_shared_plan_is_that_of_the_run(transport, writes):
+    script = Script.of(STEPS, writes=writes, ids=True, pace=fixed(0.5, jitter=0.5))
+    headers = [{}, {"origin": "http://a"}, {"origin": "http://b", "last-event-id": "1"}, {"user-agent": "x"}]
+    ways = [{}, {"keep_alive": False}, {"http_1_1": False, "keep_alive": False}]
+    for asked, fields, how in [*itertools.product(ASKED, headers, ways)] * 2:
+        one = run(transport, asked, fields, **how)
+        assert stream_plan(script, one) == shared_plan(script, one)
+
+
+@pytest.mark.parametrize("kind", ["cut", "fin-in-chunk", "close", "bad-utf8", "stall"])
+@pytest.mark.parametrize("transport", ["sse", "websocket"])
+def test_a_shared_plan_ends_as_that_of_the_run(transport, kind):
+    script = Script.of(("a", ending(kind)), resume="fake")
+    for one in (run(transport), run(transport)):
+        assert stream_plan(script, one) == shared_plan(script, one)
+
+
+@pytest.mark.parametrize("transport", ["sse", "chunked", "text"])
+def test_equal_requests_share_a_plan(transport):
+    script = Script.of(STEPS)
+    first, second, other = (run(transport, {"query": query}, {"host": query}) for query in ("a", "b", "c"))
+    assert shared_plan(script, first) is shared_plan(script, second)
+    assert shared_plan(script, other) is not shared_plan(Script.of(STEPS), other)
+
+
+def test_runs_over_a_websocket_keep_their_own_ids():
+    script = Script.of(STEPS)
+    runs = [run("websocket") for _ in range(3)]
+    plans = [shared_plan(script, one) for one in runs]
+    for one, plan in zip(runs, plans, strict=True):
+        assert [2 if other is one else 0 for other in runs] == [
+            plan.data.count(o.run_id.encode()) for o in runs
+        ]
+
+
+def test_few_plans_are_kept():
+    script = Script.of(STEPS)
+    for number in range(100):
+        shared_plan(script, run(asked={"session_id": str(number)}))
+    assert len(script.templates) <= 8
+
+
+def test_scripts_are_compared_by_what_they_say():
+    one, other = Script.of(STEPS), Script.of(STEPS)
+    shared_plan(one, run())
+    assert one == other
+    assert "templates" not in repr(one)
