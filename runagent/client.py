@@ -10,7 +10,6 @@ import time
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from runagent.call import AgentCall
@@ -22,7 +21,6 @@ from runagent.limits import Limits, read_limits
 from runagent.net.address import agent_path, validate_agent_id, validate_headers
 from runagent.net.base import Address, AsyncConnection, Connection, Network
 from runagent.net.blocking import BlockingNetwork
-from runagent.net.loops import EventLoop
 from runagent.net.pool import Pool
 from runagent.net.proxy import proxy_for
 from runagent.plugins import BUILT_IN, default_registry
@@ -32,12 +30,21 @@ from runagent.stream import AsyncStream, Stream
 
 if TYPE_CHECKING:
     import ssl
+    from types import TracebackType
+
+    from runagent.net.loops import EventLoop
 
 __all__ = ["AsyncRunAgentClient", "RunAgentClient"]
 
 _LOCAL_HOST, _LOCAL_PORT = "127.0.0.1", 8450
 _INVOKE_SECONDS = 600.0
-_OPTIONS = ("invoke_path", "persistent_memory", "stream_path", "user_id", *(limit.name for limit in fields(Limits)))
+_OPTIONS = (
+    "invoke_path",
+    "persistent_memory",
+    "stream_path",
+    "user_id",
+    *(limit.name for limit in fields(Limits)),
+)
 
 Input = Mapping[str, Any] | str
 Timeout = float | Timeouts | None
@@ -116,7 +123,9 @@ class _Client:
             base_url = f"http://{host or _LOCAL_HOST}:{port or _LOCAL_PORT}"
             transport = transport or "websocket"
         if ssl_context is not None and client_cert is not None:
-            raise ConfigurationError("load the client certificate into your ssl_context, or give only client_cert")
+            raise ConfigurationError(
+                "load the client certificate into your ssl_context, or give only client_cert"
+            )
         self._headers = validate_headers(headers)
         self._entrypoint_tag = entrypoint_tag
         self._ssl_context = ssl_context
@@ -179,12 +188,16 @@ class _Client:
         if self._closed:
             raise RuntimeError("the client is closed; make a new one")
         settings = self.settings
-        timeouts = _timeouts(mode, settings.timeout if timeout is None else parse_timeout(timeout, "argument timeout"))
+        timeouts = _timeouts(
+            mode, settings.timeout if timeout is None else parse_timeout(timeout, "argument timeout")
+        )
         call = AgentCall(
             agent_id=self.agent_id,
             base=settings.base_url,
             mode=mode,
-            input=copy_input({"query": input_data} if isinstance(input_data, str) else input_data, "input_data"),
+            input=copy_input(
+                {"query": input_data} if isinstance(input_data, str) else input_data, "input_data"
+            ),
             args=tuple(copy_input(args, "args")),
             entrypoint_tag=self._entrypoint_tag,
             headers=_merge_headers(self._headers, validate_headers(headers)),
@@ -279,12 +292,16 @@ class RunAgentClient(_Client):
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run the entry point of a published server with these arguments and return its result."""
-        run = self._new_run("invoke", kwargs, args=args, timeout=None, headers=None, transports=("websocket",))
+        run = self._new_run(
+            "invoke", kwargs, args=args, timeout=None, headers=None, transports=("websocket",)
+        )
         return self._result(run).result
 
     def run_stream(self, *args: Any, **kwargs: Any) -> Stream:
         """Run the streaming entry point of a published server with these arguments."""
-        run = self._new_run("stream", kwargs, args=args, timeout=None, headers=None, transports=("websocket",))
+        run = self._new_run(
+            "stream", kwargs, args=args, timeout=None, headers=None, transports=("websocket",)
+        )
         return self._stream(run)
 
     def close(self) -> None:
@@ -368,12 +385,16 @@ class AsyncRunAgentClient(_Client):
 
     async def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run the entry point of a published server with these arguments and return its result."""
-        run = self._new_run("invoke", kwargs, args=args, timeout=None, headers=None, transports=("websocket",))
+        run = self._new_run(
+            "invoke", kwargs, args=args, timeout=None, headers=None, transports=("websocket",)
+        )
         return (await self._result(run)).result
 
     def run_stream(self, *args: Any, **kwargs: Any) -> AsyncStream:
         """Run the streaming entry point of a published server with these arguments."""
-        run = self._new_run("stream", kwargs, args=args, timeout=None, headers=None, transports=("websocket",))
+        run = self._new_run(
+            "stream", kwargs, args=args, timeout=None, headers=None, transports=("websocket",)
+        )
         return self._stream(run)
 
     async def aclose(self) -> None:
@@ -464,5 +485,3 @@ def _configure_logging(level: str | None) -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger.addHandler(handler)
-
-

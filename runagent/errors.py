@@ -11,7 +11,7 @@ Each class says who has to act; fields, not texts, are the contract. All of them
     ├── AgentError                  the service said no, before any chunk: .status
     │   ├── AuthenticationError  PermissionDeniedError  AgentNotFoundError  ValidationError
     │   └── RateLimitError(.retry_after, .limit, .remaining, .reset)  AgentServerError(.retry_after)
-    ├── StreamError                 the run failed after it began: .chunks_received, .last_event_id, .retry_after
+    ├── StreamError                 it failed after it began: .chunks_received, .last_event_id, .retry_after
     │   ├── StreamTruncatedError    it ended without saying so
     │   ├── StreamTimeoutError      also RunTimeoutError
     │   └── StreamLimitError        an event, a line or a head over its limit

@@ -40,7 +40,9 @@ def _copy(value: Any, path: str, parents: tuple[int, ...]) -> Any:
     if isinstance(value, Mapping | list | tuple):
         return _copy_container(value, path, parents)
     kind = type(value).__name__
-    hint = {"set": "make it a list", "bytes": "decode it, or send it as base64 text"}.get(kind, "convert it first")
+    hint = {"set": "make it a list", "bytes": "decode it, or send it as base64 text"}.get(
+        kind, "convert it first"
+    )
     raise _refuse(path, f"JSON has no {kind}; {hint}")
 
 

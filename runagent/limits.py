@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runagent.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Limits", "read_limits"]
 
@@ -45,5 +47,7 @@ def read_limits(options: Mapping[str, Any]) -> Limits:
     given = {limit.name: options[limit.name] for limit in fields(Limits) if limit.name in options}
     for name, value in given.items():
         if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-            raise ConfigurationError(f"transport_options: {name}: expected a whole number above 0, found {value!r}")
+            raise ConfigurationError(
+                f"transport_options: {name}: expected a whole number above 0, found {value!r}"
+            )
     return Limits(**given)

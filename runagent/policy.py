@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from runagent.call import ResumePoint
-from runagent.config import Timeouts
 from runagent.errors import (
     AgentServerError,
     NetworkError,
@@ -17,6 +16,9 @@ from runagent.errors import (
     StreamTimeoutError,
     StreamTruncatedError,
 )
+
+if TYPE_CHECKING:
+    from runagent.config import Timeouts
 
 __all__ = ["Deadlines", "RetryPolicy"]
 
@@ -179,7 +181,10 @@ class Deadlines:
     def error(self, phase: Phase, *, begun: bool) -> RunTimeoutError:
         """Make the error for a limit that ran out; ``begun`` tells of an earlier attempt's chunks."""
         seconds = self.limit(phase)
-        text = f"{_WHAT[phase]} within {seconds:g} s; raise timeout= (or Timeouts({phase}=...)) if the agent needs longer"
+        text = (
+            f"{_WHAT[phase]} within {seconds:g} s;"
+            f" raise timeout= (or Timeouts({phase}=...)) if the agent needs longer"
+        )
         kind = StreamTimeoutError if begun or self._begun else RunTimeoutError
         return kind(text, phase=phase, code="TIMEOUT")
 

@@ -9,11 +9,9 @@ from __future__ import annotations
 import enum
 import logging
 import uuid
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from runagent.call import AgentCall, ResumePoint
-from runagent.config import Timeouts
 from runagent.errors import (
     AgentError,
     NetworkError,
@@ -24,11 +22,17 @@ from runagent.errors import (
     StreamTruncatedError,
 )
 from runagent.events import Chunk, Completed, Event
-from runagent.net.base import Address, fork_generation
+from runagent.net.base import Address, fork_generation, track_descriptor
 from runagent.policy import Deadlines, RetryPolicy
 from runagent.report import Attempt, RunReport
 from runagent.transports.base import Session, Transport, Wants
 from runagent.wire.jsontext import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from runagent.call import AgentCall, ResumePoint
+    from runagent.config import Timeouts
 
 __all__ = ["Run", "RunSpec", "Step", "Verdicts"]
 
@@ -110,6 +114,7 @@ class Run:
         self.generation = fork_generation()
         self._spec = spec
         self._events: list[Event] = []
+        self._taken: list[Event] = []
         self._session: Session | None = None
         self._deadlines: Deadlines | None = None
         self._started_at = self._attempt_at = 0.0
@@ -136,8 +141,13 @@ class Run:
 
     def take_events(self) -> list[Event]:
         """Take what there is to hand out."""
-        events, self._events = self._events, []
-        return events
+        self._taken, self._events = self._events, []
+        return self._taken
+
+    def forget(self) -> None:
+        """Drop what the parent process will hand out; see `track_descriptor`."""
+        self._taken.clear()
+        self._events.clear()
 
     @property
     def session(self) -> Session:
@@ -164,6 +174,7 @@ class Run:
 
     def _begin_attempt(self, now: float) -> Address:
         if self._deadlines is None:
+            track_descriptor(self)
             self._started_at = now
             self._deadlines = Deadlines(self._spec.timeouts, now)
             origin = str(self._spec.call.base.origin)
@@ -187,7 +198,9 @@ class Run:
         self._connected = True
         self._attempt.reused = reused
         self._attempt.connect_seconds = None if reused else now - self._attempt_at
-        _logger.debug("%s connection to %s over %s", "kept" if reused else "new", self.address, self._attempt.transport)
+        _logger.debug(
+            "%s connection to %s over %s", "kept" if reused else "new", self.address, self._attempt.transport
+        )
         self.report.connect_seconds = self._attempt.connect_seconds
         self.deadlines.begin_attempt()
         self.step = Step.READ
@@ -295,9 +308,7 @@ class Run:
 
     def _prepared_call(self) -> AgentCall:
         spec = self._spec
-        return replace(
-            spec.call, api_key=spec.api_key(), idempotency_key=self._key, opened_at=spec.clock()
-        )
+        return replace(spec.call, api_key=spec.api_key(), idempotency_key=self._key, opened_at=spec.clock())
 
     def _note(self, events: list[Event]) -> None:
         chunks = [type(e) for e in events].count(Chunk)
@@ -331,7 +342,9 @@ class Run:
     def _broken(self, exc: OSError) -> RunAgentError:
         why = exc.strerror or str(exc) or type(exc).__name__
         if self._session is not None and self._session.answered:
-            error: RunAgentError = StreamTruncatedError(f"the connection broke in the middle of the answer: {why}")
+            error: RunAgentError = StreamTruncatedError(
+                f"the connection broke in the middle of the answer: {why}"
+            )
         else:
             error = NetworkError(f"the connection broke before an answer came: {why}", code="RESET")
         error.__cause__ = exc
@@ -355,7 +368,9 @@ class Run:
     def _told(self) -> str:
         """Tell of the attempt in one line that nothing a peer said can break."""
         attempt = self._attempt
-        return f"{len(self.report.attempts)} over {attempt.transport} failed with {quote(attempt.error or '')}"
+        return (
+            f"{len(self.report.attempts)} over {attempt.transport} failed with {quote(attempt.error or '')}"
+        )
 
     def _try_elsewhere(self) -> bool:
         """Move on to the next transport, on proof that the peer does not speak this one."""

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from runagent.errors import NetworkError, RunAgentError, StreamError, StreamLimitError
 from runagent.events import Chunk, Event
@@ -25,9 +23,14 @@ from runagent.net.base import (
     fork_generation,
 )
 from runagent.net.loops import EventLoop, current_loop
-from runagent.net.pool import Pool
-from runagent.report import RunReport
 from runagent.run import Run, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+    from runagent.net.pool import Pool
+    from runagent.report import RunReport
 
 __all__ = ["AsyncEvents", "AsyncStream", "Events", "Stream"]
 
@@ -55,7 +58,9 @@ class _StreamCore:
 
     def _check_process(self) -> None:
         if self._run.generation != fork_generation():
-            raise RuntimeError("this stream was begun before a fork; only the parent process can go on with it")
+            raise RuntimeError(
+                "this stream was begun before a fork; only the parent process can go on with it"
+            )
 
     def _end(self, now: float) -> bool:
         """Raise the run's error, once; afterwards the stream is at its end."""
@@ -232,14 +237,16 @@ class Stream(_StreamCore):
         while idle := self._pool.take(address):
             if not idle.refresh() and idle.waits_for_end:
                 with contextlib.suppress(DeadlineExceededError, OSError):
-                    idle.feed(idle.connection.receive(READ_BYTES, self._network.now() + _END_OF_ANSWER_SECONDS))
+                    idle.feed(
+                        idle.connection.receive(READ_BYTES, self._network.now() + _END_OF_ANSWER_SECONDS)
+                    )
             if idle.reusable:
                 return idle.connection, True
             idle.connection.abort()
         return self._network.connect(address, deadline), False
 
     def _read(self) -> None:
-        run, connection, now = self._run, cast(Connection, self._connection), self._network.now
+        run, connection, now = self._run, cast("Connection", self._connection), self._network.now
         start = now()
         try:
             data = connection.receive(READ_BYTES, run.read_deadline(start))
@@ -256,7 +263,7 @@ class Stream(_StreamCore):
 
     def _flush(self) -> None:
         """Send what the session has to say; then let go of a connection that has served."""
-        run, connection = self._run, cast(Connection, self._connection)
+        run, connection = self._run, cast("Connection", self._connection)
         while data := run.data_to_send():
             try:
                 connection.send(data, run.send_deadline(self._network.now()))
@@ -268,7 +275,7 @@ class Stream(_StreamCore):
             self._release(connection)
 
     def _close_write(self) -> None:
-        cast(Connection, self._connection).close_write()
+        cast("Connection", self._connection).close_write()
         self._run.write_closed()
 
     def _release(self, connection: Connection) -> None:
@@ -282,7 +289,7 @@ class Stream(_StreamCore):
         """Drop everything at once, with a word of farewell where the protocol has one."""
         run, connection = self._run, self._connection
         self._batch, self._connection = iter(()), None
-        if connection is not None:
+        if connection is not None and run.generation == fork_generation():
             connection.abort(run.farewell())
         run.abandon()
 
@@ -432,7 +439,7 @@ class AsyncStream(_StreamCore):
 
     @property
     def _network(self) -> AsyncNetwork:
-        return self._given_network or cast(EventLoop, self._loop).network
+        return self._given_network or cast("EventLoop", self._loop).network
 
     async def _connect(self) -> None:
         self._loop = loop = await current_loop()
@@ -456,7 +463,11 @@ class AsyncStream(_StreamCore):
             try:
                 if not idle.refresh() and idle.waits_for_end:
                     with contextlib.suppress(DeadlineExceededError, OSError):
-                        idle.feed(await idle.connection.receive(READ_BYTES, self._network.now() + _END_OF_ANSWER_SECONDS))
+                        idle.feed(
+                            await idle.connection.receive(
+                                READ_BYTES, self._network.now() + _END_OF_ANSWER_SECONDS
+                            )
+                        )
                 if idle.reusable:
                     return idle.connection, True
             except BaseException:
@@ -466,7 +477,7 @@ class AsyncStream(_StreamCore):
         return await self._network.connect(address, deadline), False
 
     async def _read(self) -> None:
-        run, connection, now = self._run, cast(AsyncConnection, self._connection), self._network.now
+        run, connection, now = self._run, cast("AsyncConnection", self._connection), self._network.now
         start = now()
         try:
             data = await connection.receive(READ_BYTES, run.read_deadline(start))
@@ -486,7 +497,7 @@ class AsyncStream(_StreamCore):
 
     async def _flush(self) -> None:
         """Send what the session has to say; then let go of a connection that has served."""
-        run, connection = self._run, cast(AsyncConnection, self._connection)
+        run, connection = self._run, cast("AsyncConnection", self._connection)
         while data := run.data_to_send():
             try:
                 await connection.send(data, run.send_deadline(self._network.now()))
@@ -502,13 +513,13 @@ class AsyncStream(_StreamCore):
             self._release(connection)
 
     def _close_write(self) -> None:
-        cast(AsyncConnection, self._connection).close_write()
+        cast("AsyncConnection", self._connection).close_write()
         self._run.write_closed()
 
     def _release(self, connection: AsyncConnection) -> None:
         self._connection = None
         if self._run.keeps_connection:
-            self._pool_of(cast(EventLoop, self._loop)).put(self._run.address, connection, self._run.session)
+            self._pool_of(cast("EventLoop", self._loop)).put(self._run.address, connection, self._run.session)
         else:
             connection.abort()
 
@@ -516,7 +527,7 @@ class AsyncStream(_StreamCore):
         """Drop everything at once, with a word of farewell where the protocol has one."""
         run, connection = self._run, self._connection
         self._batch, self._connection = iter(()), None
-        if connection is not None:
+        if connection is not None and run.generation == fork_generation():
             connection.abort(run.farewell())
         run.abandon()
 

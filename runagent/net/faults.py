@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import socket
 import ssl
+from typing import TYPE_CHECKING
 
 from runagent.errors import NetworkError
-from runagent.net.base import Address
+
+if TYPE_CHECKING:
+    from runagent.net.base import Address
 
 __all__ = ["connect_error"]
 
 _REFUSED = "nothing listens there (connection refused); is the server running, and is the port right?"
 _RESET = "the peer reset the connection"
 _PLAIN_PORT = "the server does not speak TLS on this port; is base_url meant to begin with http://?"
-_NO_TLS_ANSWER = "the peer ended the connection during the TLS handshake; is base_url meant to begin with http://?"
+_NO_TLS_ANSWER = (
+    "the peer ended the connection during the TLS handshake; is base_url meant to begin with http://?"
+)
 
 
 def connect_error(exc: OSError, address: Address) -> NetworkError:
     """Make the error for a connection that could not be opened."""
-    where = address.proxy if address.proxy is not None and not isinstance(exc, ssl.SSLError) else address.origin
+    where = (
+        address.proxy if address.proxy is not None and not isinstance(exc, ssl.SSLError) else address.origin
+    )
     code, why = _explain(exc)
     return NetworkError(f"could not connect to {where}: {why}", code=code)
 
@@ -29,7 +36,12 @@ def _explain(exc: OSError) -> tuple[str, str]:
     if isinstance(exc, ssl.SSLEOFError):
         return "TLS", _NO_TLS_ANSWER
     if isinstance(exc, ssl.SSLError):
-        plain = exc.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST")
+        plain = exc.reason in (
+            "WRONG_VERSION_NUMBER",
+            "RECORD_LAYER_FAILURE",
+            "PACKET_LENGTH_TOO_LONG",
+            "HTTP_REQUEST",
+        )
         return "TLS", _PLAIN_PORT if plain else f"TLS failed ({exc.reason or exc})"
     if isinstance(exc, socket.gaierror):
         code = "DNS_TEMPORARY" if exc.errno == socket.EAI_AGAIN else "DNS"

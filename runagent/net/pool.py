@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from runagent.net.base import Address, fork_generation
-from runagent.transports.base import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runagent.transports.base import Session
 
 __all__ = ["IdleConnection", "Pool"]
 
@@ -87,7 +90,7 @@ class Pool(Generic[C]):
             self.close()
 
     def take(self, address: Address) -> IdleConnection[C] | None:
-        """Return the most recent idle connection to ``address``; the caller owns it, in whatever state it is."""
+        """Return the most recent idle connection to ``address``; the caller owns it, whatever its state."""
         with self._lock:
             self._leave_parent()
             dropped = self._expired()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from runagent.net.base import Address, AsyncConnection
+from typing import TYPE_CHECKING
+
 from runagent.net.tls import TLSLayer, server_name
 from runagent.net.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from runagent.net.base import Address, AsyncConnection
 
 __all__ = ["secure"]
 

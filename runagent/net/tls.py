@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import ssl
+from typing import TYPE_CHECKING
 
-from runagent.net.address import Origin
+if TYPE_CHECKING:
+    from runagent.net.address import Origin
 
 __all__ = ["TLSLayer", "default_context", "server_name"]
 
@@ -62,7 +64,7 @@ class TLSLayer:
     def read(self, max_bytes: int) -> bytes | None:
         """Return plaintext, b"" at the end, None where more ciphertext is needed.
 
-        An end without ``close_notify`` is an end like any other: the protocols above have their own end markers.
+        An end without ``close_notify`` is an end like any other: the protocols above have end markers.
 
         Raises:
             ssl.SSLError: What came is not intact.

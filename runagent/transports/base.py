@@ -16,11 +16,12 @@ What the pump promises a session:
 from __future__ import annotations
 
 import enum
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from runagent.call import AgentCall, ResumePoint, Route
-from runagent.errors import RunAgentError
-from runagent.events import Event
+if TYPE_CHECKING:
+    from runagent.call import AgentCall, ResumePoint, Route
+    from runagent.errors import RunAgentError
+    from runagent.events import Event
 
 __all__ = ["BaseSession", "Session", "Transport", "Wants"]
 

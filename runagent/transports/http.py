@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from runagent.call import AgentCall, ResumePoint, Route
 from runagent.errors import NetworkError, ProtocolError, RunAgentError, StreamTruncatedError
-from runagent.events import Event
 from runagent.transports.base import BaseSession, Wants
 from runagent.transports.refusals import UNSUPPORTED_STATUSES, error_from_answer, is_agent_error
 from runagent.wire.content_coding import ContentDecoder, content_decoder
 from runagent.wire.http1 import ResponseDecoder, encode_request
 from runagent.wire.jsontext import quote
+
+if TYPE_CHECKING:
+    from runagent.call import AgentCall, ResumePoint, Route
+    from runagent.events import Event
 
 __all__ = ["HttpRequest", "HttpSession"]
 
@@ -175,7 +177,9 @@ class HttpSession(BaseSession):
 
     def _open_good(self) -> None:
         if self._answer.status in _NO_BODY:
-            raise ProtocolError(f"the agent answered with HTTP status {self._answer.status}, which has no body")
+            raise ProtocolError(
+                f"the agent answered with HTTP status {self._answer.status}, which has no body"
+            )
         content_type, charset = _parse_content_type(self._answer.headers.get("content-type", ""))
         self._reading = self.open_body(content_type, charset)
 
@@ -260,8 +264,8 @@ class HttpSession(BaseSession):
             target, fault = _same_origin_target(f"{origin}{self._request.target}", location)
         if fault:
             raise ProtocolError(
-                f"the agent's address redirects (HTTP {self._answer.status}) to {_shown_location(location)}, {fault};"
-                " if that is where the agent lives now, set base_url to it"
+                f"the agent's address redirects (HTTP {self._answer.status}) to {_shown_location(location)},"
+                f" {fault}; if that is where the agent lives now, set base_url to it"
             )
         self._redirects += 1
         self._request = msgspec.structs.replace(self._request, target=target)

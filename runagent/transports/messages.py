@@ -6,14 +6,16 @@ and ``status``, ``data``, ``error`` of the published server.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runagent.call import ResumePoint
 from runagent.errors import ProtocolError, RunAgentError, StreamError, ValidationError
 from runagent.events import Chunk, Completed, Event, Started
 from runagent.transports.refusals import is_seconds
 from runagent.wire.jsontext import InvalidJSONError, decode_json, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["MessageReader", "SurrogateJoiner", "unwrap_payload"]
 

@@ -6,8 +6,7 @@ proxy, nothing at all); the status alone decides the class. See docs/wire.md, "E
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from runagent.errors import (
     AgentError,
@@ -19,6 +18,9 @@ from runagent.errors import (
     ValidationError,
 )
 from runagent.wire.jsontext import InvalidJSONError, decode_json, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "UNSUPPORTED_STATUSES",
@@ -86,7 +88,7 @@ def error_from_answer(status: int, headers: Mapping[str, str], body: bytes, open
 
 
 def error_from_body(error: Mapping[str, Any], status: int | None = None) -> AgentError:
-    """Make the error that an error object in an answer of status 200 stands for; its code decides the class."""
+    """Make the error that the error object in a good answer stands for; its code decides the class."""
     parsed = _read_error_object(error)
     parsed.setdefault("message", "the agent reported an error without a message")
     code = parsed.get("code")

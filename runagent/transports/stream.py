@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runagent.call import AgentCall, ResumePoint, Route
-from runagent.errors import RunAgentError
 from runagent.transports.http import HttpSession
 from runagent.transports.messages import MessageReader
 from runagent.wire.jsontext import encode_json
+
+if TYPE_CHECKING:
+    from runagent.call import AgentCall, ResumePoint, Route
+    from runagent.errors import RunAgentError
 
 __all__ = ["StreamSession", "stream_body"]
 

@@ -1,4 +1,4 @@
-"""Content codings (RFC 9110 §8.4.1): gzip with several members (RFC 1952), and deflate, zlib-wrapped or raw."""
+"""Content codings (RFC 9110 §8.4.1): gzip, also of several members, and deflate, zlib-wrapped or raw."""
 
 from __future__ import annotations
 
@@ -129,9 +129,7 @@ class _Chain:
 _MAX_CODINGS = 3
 
 
-def content_decoder(
-    field: str, *, max_ratio: int = Limits.max_decompression_ratio
-) -> ContentDecoder | None:
+def content_decoder(field: str, *, max_ratio: int = Limits.max_decompression_ratio) -> ContentDecoder | None:
     """Make a decoder for a ``Content-Encoding`` field; None where nothing is coded.
 
     Raises:

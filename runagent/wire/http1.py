@@ -7,13 +7,16 @@ the bounds, interim responses, and what may follow the end. Deviation: a version
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import httptools
 
 from runagent.errors import ProtocolError, RunAgentError, StreamLimitError, StreamTruncatedError
 from runagent.limits import Limits
 from runagent.wire.jsontext import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["ResponseDecoder", "encode_request"]
 
@@ -78,7 +81,7 @@ class ResponseDecoder:
         if not self.head_complete:
             self._beginning = self._beginning or data[:200]
         while data and not self.error and not self.complete:
-            # Nothing tells how long a head or a trailer is before it ends: so never give more than is allowed.
+            # Nothing tells how long a head or a trailer is before it ends: never give more than allowed.
             room = len(data) if self._free_flowing else self._limits.max_head_bytes - self._head_size + 1
             piece, data = (data, b"") if len(data) <= room else (data[:room], data[room:])
             self._feed_piece(piece, data)
@@ -187,7 +190,9 @@ class ResponseDecoder:
 
     def _head_too_large(self) -> StreamLimitError:
         name, limit = "max_head_bytes", self._limits.max_head_bytes
-        return StreamLimitError(f"the answer's head is larger than {limit} bytes", limit_name=name, limit=limit)
+        return StreamLimitError(
+            f"the answer's head is larger than {limit} bytes", limit_name=name, limit=limit
+        )
 
     def _too_many_interim(self) -> StreamLimitError:
         name, limit = "max_interim_responses", self._limits.max_interim_responses

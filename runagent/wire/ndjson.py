@@ -130,7 +130,9 @@ def text_decoder(charset: str) -> codecs.IncrementalDecoder:
         name = codecs.lookup(charset).name
         decoder = codecs.getincrementaldecoder("utf-8-sig" if name == "utf-8" else name)("replace")
         if not isinstance(decoder.decode(b""), str):
-            raise LookupError(charset)
+            raise LookupError(charset)  # noqa: TRY004  # to the caller it is an unknown name like any other
     except (LookupError, ValueError):
-        raise ProtocolError(f"the agent answered in the charset {charset[:40]!r}, which nobody knows") from None
+        raise ProtocolError(
+            f"the agent answered in the charset {charset[:40]!r}, which nobody knows"
+        ) from None
     return decoder
