@@ -235,7 +235,7 @@ class Run:
         return over and self.session.error is None and self.session.keeps_connection
 
     def received(self, data: bytes, start: float, end: float) -> None:
-        """Take bytes from the connection, b"" for its end, and the times between which they were waited for."""
+        """Take bytes from the connection, b"" for its end; they were waited for from ``start`` to ``end``."""
         session = self.session
         if data:
             self._heard = True

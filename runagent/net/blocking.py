@@ -103,7 +103,7 @@ class BlockingConnection:
             self._armed = float("inf") if wait is None else wait
 
     def _check(self, exc: TimeoutError, deadline: float) -> None:
-        """Tell our own timeout, which may have been armed for a nearer deadline, from one of the network's."""
+        """Tell our own timeout, perhaps armed for a nearer deadline, from one of the network's."""
         if exc.errno is not None:
             raise exc
         if time.monotonic() >= deadline:
