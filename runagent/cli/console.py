@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import threading
@@ -105,16 +106,9 @@ class Console:
                 self._out.flush()
 
     def abandon_output(self) -> None:
-        """Stop writing to standard output, so that the interpreter does not try again when it exits."""
+        """Write nothing more to standard output; a write that failed has left nothing behind to try again."""
         self.end_wait()
-        out, self._out = self._out, None
-        with contextlib.suppress(OSError, ValueError):
-            if out is not None:
-                null = os.open(os.devnull, os.O_WRONLY)
-                try:
-                    os.dup2(null, out.fileno())
-                finally:
-                    os.close(null)
+        self._out = None
 
     def note(self, message: str) -> None:
         """Write one line to standard error; where nobody takes it there is nobody to tell."""
@@ -205,7 +199,10 @@ def _write_all(binary: BinaryIO, data: bytes) -> None:
     # `python -u` has no buffer below: its writes may be partial.
     view = memoryview(data)
     while view:
-        view = view[binary.write(view) or 0 :]
+        written = binary.write(view)
+        if written is None:
+            raise BlockingIOError(errno.EAGAIN, "it is non-blocking and full")
+        view = view[written:]
 
 
 @contextlib.contextmanager
