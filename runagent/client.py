@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
@@ -16,8 +15,9 @@ from runagent.call import AgentCall
 from runagent.config import ApiKey, Resume, Settings, Timeouts, load_settings, parse_timeout, validate_api_key
 from runagent.errors import ConfigurationError, ProtocolError, RunAgentError
 from runagent.events import RunResult
-from runagent.jsoninput import copy_input
+from runagent.jsoninput import copy_input, copy_input_object
 from runagent.limits import Limits, read_limits
+from runagent.locks import ForkSafeLock
 from runagent.net.address import agent_path, validate_agent_id, validate_headers
 from runagent.net.base import Address, AsyncConnection, Connection, Network
 from runagent.net.blocking import BlockingNetwork
@@ -129,7 +129,7 @@ class _Client:
         self._headers = validate_headers(headers)
         self._entrypoint_tag = entrypoint_tag
         self._ssl_context = ssl_context
-        self._client_cert = (client_cert,) if isinstance(client_cert, str) else tuple(client_cert or ())
+        self._client_cert = _read_client_cert(client_cert)
         self._arguments: dict[str, Any] = {
             "api_key": api_key,
             "base_url": base_url,
@@ -146,7 +146,7 @@ class _Client:
         }
         self._settings: Settings | None = None
         self._limits = Limits()
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._verdicts = Verdicts()
         self._closed = False
         self._given_network = network
@@ -195,9 +195,7 @@ class _Client:
             agent_id=self.agent_id,
             base=settings.base_url,
             mode=mode,
-            input=copy_input(
-                {"query": input_data} if isinstance(input_data, str) else input_data, "input_data"
-            ),
+            input=copy_input_object(input_data, "input_data"),
             args=tuple(copy_input(args, "args")),
             entrypoint_tag=self._entrypoint_tag,
             headers=_merge_headers(self._headers, validate_headers(headers)),
@@ -426,6 +424,16 @@ class AsyncRunAgentClient(_Client):
         if pool is None:
             pool = self._pools[loop] = loop.new_pool(self._given_network)
         return pool
+
+
+def _read_client_cert(client_cert: str | Sequence[str] | None) -> tuple[str, ...]:
+    given = (client_cert,) if isinstance(client_cert, str) else client_cert
+    if given is None:
+        return ()
+    if not 1 <= len(given) <= 3 or not all(isinstance(part, str) for part in given):
+        expected = "a certificate's file, or also the key's file and its password, as text"
+        raise ConfigurationError(f"client_cert: expected {expected}")
+    return tuple(given)
 
 
 def _no_result() -> RunAgentError:

@@ -71,6 +71,11 @@ class RunAgentError(Exception):
                 raise TypeError(f"{type(self).__name__} has no field {name!r}")
             setattr(self, name, value)
 
+    def add(self, text: str) -> None:
+        """Add what turned out later to the message."""
+        self.message = f"{self.message} ({text})"
+        self.args = (self.message,)
+
 
 class ConfigurationError(RunAgentError):
     """An argument, an environment variable or the configuration file is not usable."""

@@ -6,12 +6,12 @@ import difflib
 import importlib
 import os
 import re
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runagent._version import __version__
 from runagent.errors import ConfigurationError, PluginError
+from runagent.locks import ForkSafeLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -71,7 +71,7 @@ class TransportRegistry:
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._environ = environ
-        self._lock = threading.RLock()
+        self._lock = ForkSafeLock()
         self._transports: dict[str, Transport] = {}  # by the names they were asked for
         self._own: dict[str, Transport] = {}  # those that the program itself has registered
         self._plugins: dict[str, dict[str, Transport]] = {}  # what each loaded plugin offers
@@ -217,7 +217,7 @@ def _normal(name: str) -> str:
 
 
 _default: TransportRegistry | None = None
-_default_lock = threading.Lock()
+_default_lock = ForkSafeLock()
 
 
 def default_registry() -> TransportRegistry:

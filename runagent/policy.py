@@ -120,7 +120,6 @@ class Deadlines:
         self._idle_limit = _NEVER if timeouts.idle is None else timeouts.idle
         self._progress_limit = _NEVER if timeouts.progress is None else timeouts.progress
         self._begun = False
-        self._measured = True
         self._first = self._idle = self._progress = _NEVER
 
     def connect(self, now: float) -> float:
@@ -133,7 +132,6 @@ class Deadlines:
         limit = self._timeouts.first_event
         self._first = _NEVER if limit is None else limit
         self._begun = False
-        self._measured = True
 
     def read(self, now: float) -> float:
         """Return the deadline of a read that begins now."""
@@ -141,17 +139,10 @@ class Deadlines:
             return min(self.total, now + self._first)
         return min(self.total, now + self._idle, now + self._progress)
 
-    @property
-    def measured(self) -> bool:
-        """Whether `received` wants to know how long a read took."""
-        return self._measured
-
     def received(self, waited: float, *, events: bool) -> None:
         """Note that bytes came, and whether an event was in them."""
         if events:
-            if not self._begun:
-                self._begun = True
-                self._measured = self._progress_limit != _NEVER
+            self._begun = True
             self._progress = self._progress_limit
         elif self._begun:
             self._progress -= waited

@@ -40,6 +40,7 @@ _logger = logging.getLogger("runagent.run")
 
 _VERDICT_SECONDS = 300.0
 _FAREWELL_SECONDS = 1.0
+_LONG_PAUSE_SECONDS = 5.0  # servers that ping begin to give a client up after about that long
 
 
 class Step(enum.Enum):
@@ -130,6 +131,7 @@ class Run:
         self._connected = False
         self._send_error: OSError | None = None
         self._send_late = self._write_closed = False
+        self._read_at = self._longest_pause = 0.0  # when the last read ended; how long nobody read at a stretch
         self.address = Address(spec.call.base.origin)
 
     # For the pump
@@ -203,12 +205,8 @@ class Run:
         )
         self.report.connect_seconds = self._attempt.connect_seconds
         self.deadlines.begin_attempt()
+        self._read_at, self._longest_pause = now, 0.0
         self.step = Step.READ
-
-    @property
-    def measured(self) -> bool:
-        """Whether `received` wants to know when a read ended, or only when it began."""
-        return self.report.first_chunk_seconds is None or self.deadlines.measured
 
     def read_deadline(self, now: float) -> float:
         """Return the deadline of a read that begins now."""
@@ -220,8 +218,8 @@ class Run:
 
     def data_to_send(self) -> bytes:
         """Take what is to be sent on the connection at hand."""
-        session = self.session
-        return b"" if session.wants is Wants.RECONNECT else session.data_to_send()
+        waits_for_another = self.step is Step.CONNECT
+        return b"" if waits_for_another else self.session.data_to_send()
 
     def farewell(self) -> bytes:
         """Return what the protocol says to a peer that is left early."""
@@ -237,6 +235,11 @@ class Run:
     def received(self, data: bytes, start: float, end: float) -> None:
         """Take bytes from the connection, b"" for its end; they were waited for from ``start`` to ``end``."""
         session = self.session
+        self._longest_pause = max(self._longest_pause, start - self._read_at)
+        self._read_at = end
+        if not data and self._send_error is not None:  # the peer left in the middle of the request
+            self.lost(self._send_error)
+            return
         if data:
             self._heard = True
             self.report.bytes_received += len(data)
@@ -291,13 +294,18 @@ class Run:
             self.lost(self._send_error)
             return
         self.deadlines.waited(waited)
-        self._failed(self.deadlines.error(self.deadlines.phase(now), begun=self._begun))
+        error: RunAgentError = self.deadlines.error(self.deadlines.phase(now), begun=self._begun)
+        self.session.receive_eof()
+        refusal = self.session.error  # whose head has come stands, also where the rest of its body has not
+        self._failed(refusal if isinstance(refusal, AgentError) else error)
 
     def finished(self, now: float) -> None:
         """Note the time of the end."""
         if self.report.total_seconds is None and self._deadlines is not None:
             _logger.debug("run over after %d chunks", self.report.chunks)
             self.report.total_seconds = now - self._started_at
+        # An error's traceback leads to the frames that lead here: kept, it would keep all of us alive.
+        self._session = self._last_error = self._send_error = None
 
     def abandon(self) -> None:
         """End the run because its reader has left it."""
@@ -340,13 +348,15 @@ class Run:
             report.ignored[kind] = report.ignored.get(kind, 0) + count
 
     def _broken(self, exc: OSError) -> RunAgentError:
-        why = exc.strerror or str(exc) or type(exc).__name__
+        from runagent.net.faults import explain_loss  # imports ssl, and only a run that fails needs it
+
+        code, why = explain_loss(exc)
         if self._session is not None and self._session.answered:
             error: RunAgentError = StreamTruncatedError(
                 f"the connection broke in the middle of the answer: {why}"
             )
         else:
-            error = NetworkError(f"the connection broke before an answer came: {why}", code="RESET")
+            error = NetworkError(f"the connection broke before an answer came: {why}", code=code)
         error.__cause__ = exc
         return error
 
@@ -415,4 +425,6 @@ class Run:
             error.chunks_received = self.report.chunks
             point = getattr(self._session, "resume_point", None)
             error.last_event_id = (point.last_event_id or None) if point is not None else None
+        if isinstance(error, StreamTruncatedError) and self._longest_pause > _LONG_PAUSE_SECONDS:
+            error.add(f"before, nobody had read the stream for {self._longest_pause:.0f} s")
         return error

@@ -37,6 +37,7 @@ __all__ = ["AsyncEvents", "AsyncStream", "Events", "Stream"]
 READ_BYTES = 64 * 1024
 TEXT_LIMIT_BYTES = 16 * 1024 * 1024
 _EVENTS_PER_CHECKPOINT = 32
+_CLOSED_NOTICED_SECONDS = 0.1  # a wait before another attempt goes by such steps
 _END_OF_ANSWER_SECONDS = 0.02  # the formal end of an answer comes right behind its last event
 _CLOSED_WHILE_READ = "the stream was closed while it was being read"
 _CANCELLED_WHILE_SENT = "the run was cancelled while something was being sent to the agent; begin it anew"
@@ -67,7 +68,10 @@ class _StreamCore:
         self._run.finished(now)
         error, self._run.error = self._run.error, None
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # or the traceback would keep this frame, and the frame the error
         return False
 
 
@@ -203,13 +207,15 @@ class Stream(_StreamCore):
                 elif run.step is Step.CLOSE_WRITE:
                     self._close_write()
                 elif run.step is Step.BACK_OFF:
-                    self._network.sleep(run.delay)
-                    run.step = Step.CONNECT
+                    self._back_off()
                 else:
                     return self._end(self._network.now())
                 self._check_closed()
+            if self._closed:
+                self._leave()
+                return False
             self._batch = iter(run.take_events())
-            return not self._closed
+            return True
         except BaseException:
             self._leave()
             raise
@@ -219,6 +225,14 @@ class Stream(_StreamCore):
     def _check_closed(self) -> None:
         if self._closed:
             raise StreamError(_CLOSED_WHILE_READ, chunks_received=self._run.report.chunks)
+
+    def _back_off(self) -> None:
+        """Wait before the next attempt; by small steps, because closing the stream wakes no sleeper."""
+        now = self._network.now
+        until = now() + self._run.delay
+        while not self._closed and (left := until - now()) > 0:
+            self._network.sleep(min(left, _CLOSED_NOTICED_SECONDS))
+        self._run.step = Step.CONNECT
 
     def _connect(self) -> None:
         run, now = self._run, self._network.now
@@ -258,7 +272,7 @@ class Stream(_StreamCore):
             run.lost(exc)
         else:
             self._check_closed()
-            run.received(data, start, now() if run.measured else start)
+            run.received(data, start, now())
         self._flush()
 
     def _flush(self) -> None:
@@ -422,13 +436,15 @@ class AsyncStream(_StreamCore):
                 elif run.step is Step.CLOSE_WRITE:
                     self._close_write()
                 elif run.step is Step.BACK_OFF:
-                    await self._network.sleep(run.delay)
-                    run.step = Step.CONNECT
+                    await self._back_off()
                 else:
                     return self._end(self._network.now())
                 self._check_closed()
+            if self._closed:
+                self._leave()
+                return False
             self._batch = iter(run.take_events())
-            return not self._closed
+            return True
         finally:
             self._reading = False
 
@@ -440,6 +456,17 @@ class AsyncStream(_StreamCore):
     @property
     def _network(self) -> AsyncNetwork:
         return self._given_network or cast("EventLoop", self._loop).network
+
+    async def _back_off(self) -> None:
+        """Wait before the next attempt; by small steps, because closing the stream wakes no sleeper."""
+        run, now = self._run, self._network.now
+        until = now() + run.delay
+        try:
+            while not self._closed and (left := until - now()) > 0:
+                await self._network.sleep(min(left, _CLOSED_NOTICED_SECONDS))
+        finally:
+            run.delay = until - now()  # a read that is cancelled while it waits has waited all the same
+        run.step = Step.CONNECT
 
     async def _connect(self) -> None:
         self._loop = loop = await current_loop()
@@ -492,7 +519,7 @@ class AsyncStream(_StreamCore):
             raise
         else:
             self._check_closed()
-            run.received(data, start, now() if run.measured else start)
+            run.received(data, start, now())
         await self._flush()
 
     async def _flush(self) -> None:

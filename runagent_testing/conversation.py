@@ -1,4 +1,4 @@
-"""The published server's WebSocket (WIRE section 2): aiohttp shakes hands and reads, plans are written."""
+"""The published server's WebSocket (docs/wire.md section 2): aiohttp reads, plans are written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What answers a request: both surfaces of WIRE.md, from the agents' scripts."""
+"""What answers a request: both surfaces of docs/wire.md, from the agents' scripts."""
 
 from __future__ import annotations
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from runagent.locks import ForkSafeLock
 from runagent.net.base import Address, fork_generation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from runagent.transports.base import Session
 
 __all__ = ["IdleConnection", "Pool"]
 
@@ -27,6 +25,18 @@ class _Closable(Protocol):
     def abort(self, farewell: bytes = b"") -> None: ...
 
 
+class _Session(Protocol):
+    """What the pool asks of the session that used a connection last."""
+
+    def receive_data(self, data: bytes) -> object: ...
+
+    @property
+    def keeps_connection(self) -> bool: ...
+
+    @property
+    def reusable(self) -> bool: ...
+
+
 C = TypeVar("C", bound=_Closable)
 
 
@@ -37,7 +47,7 @@ class IdleConnection(Generic[C]):
         since: When it was put away, in the network's seconds.
     """
 
-    def __init__(self, connection: C, session: Session, since: float) -> None:
+    def __init__(self, connection: C, session: _Session, since: float) -> None:
         self.connection = connection
         self.session = session
         self.since = since
@@ -79,7 +89,7 @@ class Pool(Generic[C]):
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._idle: dict[Address, list[IdleConnection[C]]] = {}
         self._active: weakref.WeakSet[C] = weakref.WeakSet()
         self._generation = fork_generation()
@@ -101,7 +111,7 @@ class Pool(Generic[C]):
         _abort(dropped)
         return idle
 
-    def put(self, address: Address, connection: C, session: Session) -> None:
+    def put(self, address: Address, connection: C, session: _Session) -> None:
         """Keep a connection whose run is over."""
         with self._lock:
             self._leave_parent()

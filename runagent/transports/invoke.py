@@ -60,8 +60,11 @@ class InvokeSession(HttpSession):
         return [self._read_answer(answer, body)]
 
     def _read_answer(self, answer: dict[str, Any], body: bytes) -> RunResult:
-        if isinstance(answer.get("error"), dict) or answer.get("success") is False:
-            raise error_from_body(_as_object(answer.get("error")), self.status)
+        error = answer.get("error")
+        if isinstance(error, str) and "result" not in answer:
+            error = {"message": error}
+        if isinstance(error, dict) or answer.get("success") is False:
+            raise error_from_body(_as_object(error), self.status)
         if answer.get("success") is True and "data" in answer:
             return self._published_result(answer)
         if "result" not in answer and isinstance(answer.get("data"), dict):

@@ -21,6 +21,7 @@ from runagent.wire.jsontext import InvalidJSONError, decode_json, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+from datetime import UTC
 
 __all__ = [
     "UNSUPPORTED_STATUSES",
@@ -57,6 +58,7 @@ _ADVICE: dict[int, str] = {
     407: "the proxy wants a user name and a password (proxy=)",
     413: "the input is larger than the service takes",
 }
+_ADVICE_SERVER = "try again later, or look into the server's log"
 _ADVICE_OTHER_TRANSPORT = "check base_url, or choose another transport"
 UNSUPPORTED_STATUSES = frozenset({405, 406, 415, 426, 501})
 
@@ -74,6 +76,7 @@ def error_from_answer(status: int, headers: Mapping[str, str], body: bytes, open
     advice = _ADVICE.get(status) or (_ADVICE_OTHER_TRANSPORT if status in UNSUPPORTED_STATUSES else "")
     if "message" not in parsed:
         parsed["message"] = f"the agent answered with HTTP status {status}"
+        advice = advice or (_ADVICE_SERVER if status >= 500 else "")
         if body.strip():
             advice = f"{advice + '; ' if advice else ''}its body begins {quote(body)}"
     kind = _BY_STATUS.get(status) or (AgentServerError if 500 <= status < 600 else AgentError)
@@ -186,7 +189,9 @@ def _parse_date(value: str) -> float | None:
     from email.utils import parsedate_to_datetime  # slow to import, and rarely wanted
 
     try:
-        return parsedate_to_datetime(value).timestamp()
+        date = parsedate_to_datetime(value)
+        # One of the three forms of RFC 9110 §5.6.7 names no time zone; all of them are in UTC.
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
 

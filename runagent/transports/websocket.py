@@ -43,6 +43,7 @@ class WebSocketSession(StreamSession):
     """One streamed run: handshake, one message out, messages in, and our Close at the end."""
 
     reads = "an upgrade to websocket"
+    resumes = False
 
     _socket: WebSocketConnection | None = None
 

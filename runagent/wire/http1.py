@@ -64,7 +64,8 @@ class ResponseDecoder:
         self._body: list[bytes] = []
         self._fields: list[tuple[bytes, bytes]] = []
         self._beginning = b""
-        self._parser = httptools.HttpResponseParser(_Callbacks(self))
+        # Dropped at the end: it holds our methods, and in a cycle an error would keep its frames alive.
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(_Callbacks(self))
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes of the connection and return the body's bytes in them.
@@ -82,7 +83,10 @@ class ResponseDecoder:
             self._beginning = self._beginning or data[:200]
         while data and not self.error and not self.complete:
             # Nothing tells how long a head or a trailer is before it ends: never give more than allowed.
-            room = len(data) if self._free_flowing else self._limits.max_head_bytes - self._head_size + 1
+            room = len(data) if self._free_flowing else self._limits.max_head_bytes - self._head_size
+            if room <= 0:
+                self.error = self._head_too_large()
+                break
             piece, data = (data, b"") if len(data) <= room else (data[:room], data[room:])
             self._feed_piece(piece, data)
             if self.upgraded:
@@ -90,6 +94,8 @@ class ResponseDecoder:
         self.excess = self.excess or (self.complete and bool(data) and not self.upgraded)
         if not self.head_complete:
             self._body.clear()
+        if self.error:
+            self._parser = None
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body.clear()
         return body
@@ -100,13 +106,18 @@ class ResponseDecoder:
         return bool(self._beginning)
 
     @property
+    def _live_parser(self) -> httptools.HttpResponseParser:
+        assert self._parser is not None
+        return self._parser
+
+    @property
     def _free_flowing(self) -> bool:
         return self.head_complete and self._head_size == 0
 
     def _feed_piece(self, piece: bytes, behind: bytes) -> None:
-        given = len(self._body)
+        before = len(self._body), self.head_complete, self._interim
         try:
-            self._parser.feed_data(piece)
+            self._live_parser.feed_data(piece)
         except httptools.HttpParserUpgrade as exc:
             self.upgraded = True
             self.rest = piece[exc.args[0] :] + behind
@@ -115,12 +126,12 @@ class ResponseDecoder:
                 self.excess = True
             elif self.error is None:
                 self.error = self._malformed(exc)
-        if len(self._body) > given:
-            self._head_size = 0
-        elif not self.complete:
+        if before == (len(self._body), self.head_complete, self._interim):
             self._head_size += len(piece)
-            if self._head_size > self._limits.max_head_bytes and self.error is None:
+            if self._head_size > self._limits.max_head_bytes and not self.error and not self.complete:
                 self.error = self._head_too_large()
+        else:
+            self._head_size = 0
 
     def close(self) -> None:
         """Say that the connection has ended; sets ``complete`` where that ends the body.
@@ -134,6 +145,7 @@ class ResponseDecoder:
             raise self.error
         if self.complete:
             return
+        self._parser = None
         if not self.head_complete:
             self.error = StreamTruncatedError("the connection ended before the answer's head was complete")
         elif "transfer-encoding" in self.headers or "content-length" in self.headers:
@@ -157,18 +169,18 @@ class ResponseDecoder:
     def end_head(self) -> None:
         if self.complete:
             return
-        status = self._parser.get_status_code()
-        if self._parser.get_http_version() not in ("1.1", "1.0"):
+        status = self._live_parser.get_status_code()
+        if self._live_parser.get_http_version() not in ("1.1", "1.0"):
             self.error = self.error or self._malformed("HTTP version")
-        elif 100 <= status < 200 and status != 101:
+        elif status < 100:
+            self.error = self.error or self._malformed("status code")
+        elif status < 200 and status != 101:
             self._interim += 1
-            self._head_size = 0
             if self._interim > self._limits.max_interim_responses:
                 self.error = self._too_many_interim()
         else:
             self.status = status
             self.headers = _join_fields(self._fields)
-            self._head_size = 0
             if self.headers.get("transfer-encoding", "chunked").lower() != "chunked":
                 self.error = self.error or self._malformed("transfer coding")
             self.head_complete = self.error is None
@@ -176,7 +188,8 @@ class ResponseDecoder:
     def end_message(self) -> None:
         if self.head_complete and not self.error:
             self.complete = True
-            self.keep_alive = self._parser.should_keep_alive()
+            self.keep_alive = self._live_parser.should_keep_alive()
+            self._parser = None
 
     # Faults
 

@@ -99,8 +99,10 @@ class NDJSONDecoder:
             except (msgspec.DecodeError, UnicodeError, RecursionError):
                 pass  # one of the lines is odd or bad: find it, and keep those before it
             else:
-                self.lines += complete.count(b"\n") + 1
-                return values
+                lines = complete.count(b"\n") + 1
+                if len(values) == lines and b"\n\n" not in complete:  # else look: one value a line, or none
+                    self.lines += lines
+                    return values
         return self._take_one_by_one(complete.split(b"\n"))
 
     def _take_one_by_one(self, lines: list[bytes]) -> list[Any]:
@@ -127,12 +129,10 @@ def text_decoder(charset: str) -> codecs.IncrementalDecoder:
         ProtocolError: No text encoding has this name.
     """
     try:
+        b"\xff\xff".decode(charset, "replace")  # refuses codecs that are no text, or cannot replace
         name = codecs.lookup(charset).name
-        decoder = codecs.getincrementaldecoder("utf-8-sig" if name == "utf-8" else name)("replace")
-        if not isinstance(decoder.decode(b""), str):
-            raise LookupError(charset)  # noqa: TRY004  # to the caller it is an unknown name like any other
+        return codecs.getincrementaldecoder("utf-8-sig" if name == "utf-8" else name)("replace")
     except (LookupError, ValueError):
         raise ProtocolError(
             f"the agent answered in the charset {charset[:40]!r}, which nobody knows"
         ) from None
-    return decoder
