@@ -304,13 +304,19 @@ class Run:
         if self.report.total_seconds is None and self._deadlines is not None:
             _logger.debug("run over after %d chunks", self.report.chunks)
             self.report.total_seconds = now - self._started_at
-        # An error's traceback leads to the frames that lead here: kept, it would keep all of us alive.
+
+    def let_go(self) -> None:
+        """Drop what is of no use any more.
+
+        An error's traceback leads to the frames that lead here: kept, it would keep all of us alive.
+        """
         self._session = self._last_error = self._send_error = None
 
     def abandon(self) -> None:
         """End the run because its reader has left it."""
         self.step = Step.END
         self._events = []
+        self.let_go()
 
     # What follows from what
 

@@ -66,6 +66,7 @@ class _StreamCore:
     def _end(self, now: float) -> bool:
         """Raise the run's error, once; afterwards the stream is at its end."""
         self._run.finished(now)
+        self._run.let_go()
         error, self._run.error = self._run.error, None
         if error is not None:
             try:
