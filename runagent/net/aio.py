@@ -35,7 +35,7 @@ class AioConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._chunks: deque[bytes] = deque()
         self._size = 0
-        self._eof = self._paused = self._write_paused = False
+        self._eof = self._paused = self._write_paused = self._aborted = False
         self._lost: OSError | None = None
         self._rest: socket.socket | None = None  # what the kernel still holds of a connection that broke
         self._reader: asyncio.Future[None] | None = None
@@ -74,6 +74,7 @@ class AioConnection(asyncio.Protocol):
         self._eof = True
         if isinstance(exc, OSError):
             self._lost = exc
+        if isinstance(exc, OSError) and not self._aborted:
             with contextlib.suppress(OSError):
                 self._rest = self._sock.dup()
                 self._rest.setblocking(False)
@@ -146,6 +147,7 @@ class AioConnection(asyncio.Protocol):
     # Inside
 
     def _abort(self, farewell: bytes) -> None:
+        self._aborted = True
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None

@@ -145,6 +145,7 @@ class HttpSession(BaseSession):
         try:
             self._answer.close()
         except RunAgentError as exc:
+            exc.__traceback__ = None  # the decoder keeps the error: its frames would keep everybody alive
             if self.wants is Wants.READ:
                 self._fail_at_eof(exc)
             return []
@@ -246,7 +247,9 @@ class HttpSession(BaseSession):
 
     def _refuse(self) -> None:
         answer = self._answer
-        self.unsupported = self.proves_unsupported(answer.status, self._error_body)
+        whole = answer.complete or len(self._error_body) >= self.call.limits.max_error_bytes
+        if whole or answer.status != 404:  # what is missing may be the agent's own word
+            self.unsupported = self.proves_unsupported(answer.status, self._error_body)
         if answer.status < 300:
             found = answer.headers.get("content-type") or "of no stated type"
             self.fail(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from typing import Protocol
 
@@ -71,10 +72,12 @@ class _ZlibDecoder:
             if self._inflate is None:
                 return b""
         allowed = max(_FREE_OUTPUT, self._taken * self._max_ratio) - self._given
+        untouched = self._inflate.copy()
         try:
             output = self._inflate.decompress(data, allowed + 1)
         except zlib.error as exc:
             self.error = ProtocolError(f"the answer is not the {self._coding} data it claims to be: {exc}")
+            pieces.append(_decode_good_part(untouched, data, allowed))
             return b""
         pieces.append(output[:allowed])
         self._given += len(output)
@@ -108,6 +111,17 @@ class _ZlibDecoder:
         return zlib.decompressobj(window)
 
 
+def _decode_good_part(inflate: zlib._Decompress, data: bytes, allowed: int) -> bytes:
+    """Decode byte by byte what lies before a fault: zlib throws it away together with the fault."""
+    output = bytearray()
+    with contextlib.suppress(zlib.error):
+        for at in range(len(data)):
+            output += inflate.decompress(data[at : at + 1], allowed + 1 - len(output))
+            if len(output) > allowed:
+                break
+    return bytes(output[:allowed])
+
+
 class _Chain:
     """Several codings, undone from the last applied to the first."""
 
@@ -116,12 +130,16 @@ class _Chain:
         self._decoders = decoders
 
     def feed(self, data: bytes) -> bytes:
+        if self.error:
+            raise self.error
         for decoder in self._decoders:
             data = decoder.feed(data)
-            self.error = self.error or decoder.error
+            self.error = decoder.error or self.error  # an inner fault lies before the outer one
         return data
 
     def close(self) -> None:
+        if self.error:
+            raise self.error
         for decoder in self._decoders:
             decoder.close()
 
