@@ -1,10 +1,10 @@
-"""A run that is over, well or badly, keeps nothing alive: no cycle leads from its error back to its client."""
+"""A run that is over, well or badly, keeps nothing alive: no cycle leads from its error to its client."""
 
 from __future__ import annotations
 
 import gc
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -37,7 +37,9 @@ def no_collector() -> Iterator[None]:
     ],
 )
 @pytest.mark.usefixtures("no_collector")
-def test_a_dropped_client_is_gone_at_once(server: FakeAgentServer, transport: str, scripts: list[tuple]) -> None:
+def test_a_dropped_client_is_gone_at_once(
+    server: FakeAgentServer, transport: str, scripts: list[tuple[Any, ...]]
+) -> None:
     for script in scripts:
         server.agent("a").reply(*script)
     client = RunAgentClient("a", base_url=server.url, transport=transport, retry_delay=0)
