@@ -131,7 +131,8 @@ class Run:
         self._connected = False
         self._send_error: OSError | None = None
         self._send_late = self._write_closed = False
-        self._read_at = self._longest_pause = 0.0  # when the last read ended; how long nobody read at a stretch
+        self._read_at = 0.0  # when the last read ended
+        self._longest_pause = 0.0  # how long nobody read at a stretch
         self.address = Address(spec.call.base.origin)
 
     # For the pump

@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from runagent_testing.answers import LAST_CHUNK, http_chunk, plain_answer, refusal, stream_head
 from runagent_testing.formats import Format, Run, stream_format
-from runagent_testing.script import Chunk, Delay, Done, Ending, Error, Gate, Heartbeat, Raw, Result, Script, Status, Step
+from runagent_testing.script import (
+    Chunk,
+    Delay,
+    Done,
+    Ending,
+    Error,
+    Gate,
+    Heartbeat,
+    Raw,
+    Result,
+    Script,
+    Status,
+    Step,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -91,7 +91,11 @@ def test_every_output_belongs_to_an_example(page: Page) -> None:
 
 def test_pages_show_examples() -> None:
     shown = {page.name for page in PAGES if list(page.examples())}
-    assert {page.name for page in PAGES} - shown == {"docs/architecture.md", "docs/conformance.md", "docs/wire.md"}
+    assert {page.name for page in PAGES} - shown == {
+        "docs/architecture.md",
+        "docs/conformance.md",
+        "docs/wire.md",
+    }
 
 
 # Names

@@ -73,7 +73,7 @@ def test_listing_names_distributions_and_versions_without_importing(install: Ins
 
 def test_a_broken_plugin_is_an_error_that_names_it(install: Install) -> None:
     install("runagent-broken", "broken", "import nothing_of_that_name")
-    with pytest.raises(PluginError, match="runagent-broken .* cannot be loaded") as caught:
+    with pytest.raises(PluginError, match=r"runagent-broken .* cannot be loaded") as caught:
         TransportRegistry().get("broken")
     assert caught.value.plugin == "runagent-broken:broken"
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
