@@ -419,7 +419,7 @@ class Run:
             return False
         self._failures += 1
         wait = policy.wait(self._failures, error, getattr(session, "retry_delay", None))
-        if wait is None or self._attempt_at + wait >= self.deadlines.total:
+        if wait is None or max(self._attempt_at, self._read_at) + wait >= self.deadlines.total:
             return False
         self._attempt.waited_seconds = self.delay = wait
         self.step = Step.BACK_OFF

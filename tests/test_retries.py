@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -175,6 +176,19 @@ def test_a_wait_beyond_the_total_is_not_begun(style: Style) -> None:
     with Peer(answers(http(429, retry_after="30"))) as peer:
         outcome = run(style, peer, timeout=Timeouts(total=20))
     assert (RateLimitError, 0) == (type(outcome.error), outcome.report.retries)
+
+
+def test_nor_is_one_that_the_attempt_has_left_no_time_for(style: Style) -> None:
+    def act(connection: PeerConnection) -> None:
+        connection.read_request()
+        hold.wait(0.4)
+        connection.send(http(503, retry_after="1"))
+
+    hold = threading.Event()  # never set: the agent takes its time
+    with Peer(act) as peer:
+        outcome = run(style, peer, timeout=Timeouts(total=1.2))
+        assert 1 == peer.connections
+    assert (AgentServerError, 503) == (type(outcome.error), outcome.error.status)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ TOO_LARGE = http(413, {"error": {"code": "TOO_LARGE", "message": "too large"}}, 
 def tls() -> Contexts:
     """The server's and the client's TLS context."""
     ca = trustme.CA()
-    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     ca.issue_cert("127.0.0.1").configure_cert(server)
     ca.configure_trust(client)
     return server, client
