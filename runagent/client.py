@@ -25,6 +25,8 @@ from runagent.net.pool import Pool
 from runagent.net.proxy import proxy_for
 from runagent.plugins import BUILT_IN, default_registry
 from runagent.policy import RetryPolicy
+from runagent.pump import AsyncPump, Pump
+from runagent.readahead import AsyncReadAhead, ReadAhead
 from runagent.run import Run, RunSpec, Verdicts
 from runagent.stream import AsyncStream, Stream
 
@@ -146,6 +148,7 @@ class _Client:
         }
         self._settings: Settings | None = None
         self._limits = Limits()
+        self._read_ahead = 0
         self._lock = ForkSafeLock()
         self._verdicts = Verdicts()
         self._closed = False
@@ -170,6 +173,7 @@ class _Client:
                 settings = load_settings(self._arguments)
                 default_registry().check(settings.transport)
                 self._limits = _read_options(settings, self.agent_id)
+                self._read_ahead = self._limits.read_ahead_bytes
                 _configure_logging(settings.log_level)
                 self._settings = settings
             return self._settings
@@ -316,7 +320,8 @@ class RunAgentClient(_Client):
         self.close()
 
     def _stream(self, run: Run) -> Stream:
-        return Stream(run, self._network, self._pool)
+        pump = Pump(run, self._network, self._pool)
+        return Stream(pump if not self._read_ahead else ReadAhead(pump, self._read_ahead), run.report)
 
     def _result(self, run: Run) -> RunResult:
         with self._stream(run) as stream:
@@ -410,7 +415,10 @@ class AsyncRunAgentClient(_Client):
         await self.aclose()
 
     def _stream(self, run: Run) -> AsyncStream:
-        return AsyncStream(run, self._pool_of, self._given_network)
+        pump = AsyncPump(run, self._pool_of, self._given_network)
+        return AsyncStream(
+            pump if not self._read_ahead else AsyncReadAhead(pump, self._read_ahead), run.report
+        )
 
     async def _result(self, run: Run) -> RunResult:
         async with self._stream(run) as stream:

@@ -27,6 +27,9 @@ class Limits:
         max_decompression_ratio: Decompressed bytes per compressed byte, after the first MiB.
         max_interim_responses: 1xx answers before the real one; a count.
         max_redirects: Redirects followed in a row; a count.
+        read_ahead_bytes: How much of a stream is read while nobody asks for it; bytes. 0, the
+            default, reads nothing ahead: that is back-pressure, but a server that pings may give up
+            a client whose reader sleeps.
     """
 
     max_head_bytes: int = 64 * 1024
@@ -36,6 +39,7 @@ class Limits:
     max_decompression_ratio: int = 200
     max_interim_responses: int = 20
     max_redirects: int = 5
+    read_ahead_bytes: int = 0
 
 
 def read_limits(options: Mapping[str, Any]) -> Limits:

@@ -1,6 +1,6 @@
 """One run from its first attempt to its verdict, without I/O.
 
-The two pumps in ``stream`` move bytes; what they mean, what comes next and how it ends is decided
+The two pumps in ``pump`` move bytes; what they mean, what comes next and how it ends is decided
 here, once for every concurrency style.
 """
 
