@@ -113,7 +113,8 @@ def test_reading_ahead_changes_nothing_else(style: Style, transport: str, server
     async def scenario() -> list[Any]:
         options = {"read_ahead_bytes": 100}
         client = style.client("a", base_url=server.url, transport=transport, transport_options=options)
-        broken, got = client.run_generic_stream("x"), []
+        broken = client.run_generic_stream("x")
+        got: list[Any] = []
         with pytest.raises(StreamTruncatedError):
             await collect(broken, got)
         async with client.run_generic_stream("x") as stream:
