@@ -18,7 +18,7 @@ from runagent.events import RunResult
 from runagent.jsoninput import copy_input, copy_input_object
 from runagent.limits import Limits, read_limits
 from runagent.locks import ForkSafeLock
-from runagent.net.address import agent_path, validate_agent_id, validate_headers
+from runagent.net.address import Origin, agent_path, validate_agent_id, validate_headers
 from runagent.net.base import Address, AsyncConnection, Connection, Network
 from runagent.net.blocking import BlockingNetwork
 from runagent.net.pool import Pool
@@ -47,6 +47,9 @@ _OPTIONS = (
     "user_id",
     *(limit.name for limit in fields(Limits)),
 )
+
+_logger = logging.getLogger("runagent.client")
+_warned_origins: set[Origin] = set()
 
 Input = Mapping[str, Any] | str
 Timeout = float | Timeouts | None
@@ -175,6 +178,7 @@ class _Client:
                 self._limits = _read_options(settings, self.agent_id)
                 self._read_ahead = self._limits.read_ahead_bytes
                 _configure_logging(settings.log_level)
+                _warn_of_plain_key(settings)
                 self._settings = settings
             return self._settings
 
@@ -489,6 +493,15 @@ def _read_options(settings: Settings, agent_id: str) -> Limits:
         if name in options:
             agent_path(options[name], agent_id)
     return read_limits(options)
+
+
+def _warn_of_plain_key(settings: Settings) -> None:
+    """Warn, once per process and origin, of a key that anyone on the way can read."""
+    origin = settings.base_url.origin
+    if settings.api_key is None or origin.secure or origin.is_loopback or origin in _warned_origins:
+        return
+    _warned_origins.add(origin)
+    _logger.warning("the API key goes to %s unencrypted; use an https:// base_url", origin)
 
 
 def _configure_logging(level: str | None) -> None:

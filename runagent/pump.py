@@ -50,6 +50,11 @@ class _PumpCore:
         self._closed = False
 
     def check_process(self) -> None:
+        """Refuse to go on with what belongs to the parent process.
+
+        Raises:
+            RuntimeError: There was a fork since the run began.
+        """
         if self.run.generation != fork_generation():
             raise RuntimeError(
                 "this stream was begun before a fork; only the parent process can go on with it"

@@ -178,7 +178,6 @@ class HttpSession(BaseSession):
             self._redirect(answer.headers.get("location", ""))
         elif 200 <= answer.status < 300:
             self._open_good()
-
         else:
             with contextlib.suppress(ProtocolError):  # a refusal stands, whatever its body is
                 self._coding = self._content_decoder()
