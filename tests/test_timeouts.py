@@ -96,7 +96,7 @@ def test_progress(style: Style, transport: str, server: FakeAgentServer) -> None
 def test_total(style: Style, transport: str, server: FakeAgentServer) -> None:
     tick = ("tick", delay(0.02))
     server.agent("a").always(*tick * 250, ending("stall"))
-    received, error = failure(style, server.url, transport, limits(total=LIMIT))
+    received, error = failure(style, server.url, transport, limits(total=5 * LIMIT))
     assert ({"tick"}, StreamTimeoutError, "total") == (set(received), type(error), error.phase)
     assert len(received) == getattr(error, "chunks_received", None)
     assert server.requests[0].wait_client_gone(5)

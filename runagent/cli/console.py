@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -106,9 +107,13 @@ class Console:
                 self._out.flush()
 
     def abandon_output(self) -> None:
-        """Write nothing more to standard output; a write that failed has left nothing behind to try again."""
+        """Write nothing more to standard output, and let the interpreter's last flush go nowhere."""
         self.end_wait()
-        self._out = None
+        out, self._out = self._out, None
+        if out is None:
+            return
+        with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), out.fileno())
 
     def note(self, message: str) -> None:
         """Write one line to standard error; where nobody takes it there is nobody to tell."""

@@ -77,7 +77,7 @@ class ResponseDecoder:
         if self.error:
             raise self.error
         if self.complete:
-            self.excess = self.excess or bool(data)
+            self.excess = self.excess or _means_something(data)
             return b""
         if not self.head_complete:
             self._beginning = self._beginning or data[:200]
@@ -91,7 +91,7 @@ class ResponseDecoder:
             self._feed_piece(piece, data)
             if self.upgraded:
                 break
-        self.excess = self.excess or (self.complete and bool(data) and not self.upgraded)
+        self.excess = self.excess or (self.complete and not self.upgraded and _means_something(data))
         if not self.head_complete:
             self._body.clear()
         if self.error:
@@ -221,6 +221,11 @@ class _Callbacks:
         self.on_headers_complete = decoder.end_head
         self.on_body = decoder._body.append
         self.on_message_complete = decoder.end_message
+
+
+def _means_something(data: bytes) -> bool:
+    """Whether there is more than empty lines, which llhttp skips in front of the next answer."""
+    return bool(data.strip(b"\r\n"))
 
 
 def _join_fields(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
