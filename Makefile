@@ -11,6 +11,9 @@ SUPPORTED := 3.11 3.12 3.13
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Seconds of fuzzing for each target: make fuzz FUZZ_SECONDS=900
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= sse ndjson http websocket
 # Arguments for pytest: make test ARGS="-k sse -x"
 ARGS ?=
 PIP := -m pip --disable-pip-version-check --no-input
@@ -30,6 +33,7 @@ help:
 	@echo "make demo       stream a story over every transport, in every style"
 	@echo "make test       run the tests (ARGS=... goes to pytest)"
 	@echo "make test-all   run the tests on each Python of: $(SUPPORTED)"
+	@echo "make fuzz       fuzz the codecs under coverage (FUZZ_SECONDS=... for each of: $(FUZZ_TARGETS))"
 	@echo "make lint       ruff: rules and format"
 	@echo "make types      mypy --strict"
 	@echo "make bench-fake measure the fake agent: events a second, streams at once, start, cost of a test"
@@ -79,6 +83,28 @@ test-all:
 		fi;) \
 	if [ -z "$$found" ]; then echo "None of Python $(SUPPORTED) found" >&2; exit 1; fi; \
 	if [ -n "$$failed" ]; then echo "Failed on Python$$failed" >&2; exit 1; fi
+
+# The fuzzer has wheels for some systems only and is no part of `dev`: it has an environment of its own.
+FUZZ_VENV := .venv-fuzz
+FUZZ_STAMP := $(FUZZ_VENV)/.installed
+
+$(FUZZ_STAMP): pyproject.toml constraints.txt
+	@echo "Making $(FUZZ_VENV)"
+	@"$(or $(PYTHON),false)" -m venv --clear $(FUZZ_VENV)
+	@$(FUZZ_VENV)/bin/python $(PIP) install -qq --constraint constraints.txt hatchling editables </dev/null
+	@$(FUZZ_VENV)/bin/python $(PIP) install -qq --constraint constraints.txt --no-build-isolation --editable . </dev/null
+	@$(FUZZ_VENV)/bin/python $(PIP) install -qq atheris==3.0.0 </dev/null
+	@touch $@
+
+# Each target has its time, also after another one has failed.
+.PHONY: fuzz
+fuzz: $(FUZZ_STAMP)
+	@failed=; \
+	for target in $(FUZZ_TARGETS); do \
+		echo "== $$target, $(FUZZ_SECONDS) s"; \
+		$(FUZZ_VENV)/bin/python -m tests.fuzz.run $$target --seconds $(FUZZ_SECONDS) || failed="$$failed $$target"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "Invariants broken:$$failed; see tests/fuzz/corpus" >&2; exit 1; fi
 
 .PHONY: lint
 lint: $(STAMP)

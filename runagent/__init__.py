@@ -1,4 +1,4 @@
-"""Stream answers from AI agents: over SSE, chunked HTTP or a WebSocket; in plain Python, on asyncio or on trio.
+"""Stream answers from AI agents: over SSE, chunked HTTP or a WebSocket; synchronous, on asyncio or on trio.
 
     from runagent import RunAgentClient
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from runagent.report import Attempt, RunReport
     from runagent.stream import AsyncStream, Stream
 
-    TimeoutError = RunTimeoutError
+    TimeoutError = RunTimeoutError  # noqa: A001  # the name is meant to be the builtin's: it is one, too
 
 _HOMES = {
     "runagent.client": ("AsyncRunAgentClient", "RunAgentClient"),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from runagent._version import __version__
 from runagent.limits import Limits
 from runagent.net.address import BaseURL, Origin, agent_path
-from runagent.net.proxy import Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runagent.net.proxy import Proxy
 
 __all__ = ["AgentCall", "ResumePoint", "Route"]
 

@@ -5,39 +5,51 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from runagent.call import AgentCall
 from runagent.config import ApiKey, Resume, Settings, Timeouts, load_settings, parse_timeout, validate_api_key
 from runagent.errors import ConfigurationError, ProtocolError, RunAgentError
 from runagent.events import RunResult
-from runagent.jsoninput import copy_input
+from runagent.jsoninput import copy_input, copy_input_object
 from runagent.limits import Limits, read_limits
-from runagent.net.address import agent_path, validate_agent_id, validate_headers
+from runagent.locks import ForkSafeLock
+from runagent.net.address import Origin, agent_path, validate_agent_id, validate_headers
 from runagent.net.base import Address, AsyncConnection, Connection, Network
 from runagent.net.blocking import BlockingNetwork
-from runagent.net.loops import EventLoop
 from runagent.net.pool import Pool
 from runagent.net.proxy import proxy_for
 from runagent.plugins import BUILT_IN, default_registry
 from runagent.policy import RetryPolicy
+from runagent.pump import AsyncPump, Pump
+from runagent.readahead import AsyncReadAhead, ReadAhead
 from runagent.run import Run, RunSpec, Verdicts
 from runagent.stream import AsyncStream, Stream
 
 if TYPE_CHECKING:
     import ssl
+    from types import TracebackType
+
+    from runagent.net.loops import EventLoop
 
 __all__ = ["AsyncRunAgentClient", "RunAgentClient"]
 
 _LOCAL_HOST, _LOCAL_PORT = "127.0.0.1", 8450
 _INVOKE_SECONDS = 600.0
-_OPTIONS = ("invoke_path", "persistent_memory", "stream_path", "user_id", *(limit.name for limit in fields(Limits)))
+_OPTIONS = (
+    "invoke_path",
+    "persistent_memory",
+    "stream_path",
+    "user_id",
+    *(limit.name for limit in fields(Limits)),
+)
+
+_logger = logging.getLogger("runagent.client")
+_warned_origins: set[Origin] = set()
 
 Input = Mapping[str, Any] | str
 Timeout = float | Timeouts | None
@@ -116,11 +128,13 @@ class _Client:
             base_url = f"http://{host or _LOCAL_HOST}:{port or _LOCAL_PORT}"
             transport = transport or "websocket"
         if ssl_context is not None and client_cert is not None:
-            raise ConfigurationError("load the client certificate into your ssl_context, or give only client_cert")
+            raise ConfigurationError(
+                "load the client certificate into your ssl_context, or give only client_cert"
+            )
         self._headers = validate_headers(headers)
         self._entrypoint_tag = entrypoint_tag
         self._ssl_context = ssl_context
-        self._client_cert = (client_cert,) if isinstance(client_cert, str) else tuple(client_cert or ())
+        self._client_cert = _read_client_cert(client_cert)
         self._arguments: dict[str, Any] = {
             "api_key": api_key,
             "base_url": base_url,
@@ -137,7 +151,8 @@ class _Client:
         }
         self._settings: Settings | None = None
         self._limits = Limits()
-        self._lock = threading.Lock()
+        self._read_ahead = 0
+        self._lock = ForkSafeLock()
         self._verdicts = Verdicts()
         self._closed = False
         self._given_network = network
@@ -161,7 +176,9 @@ class _Client:
                 settings = load_settings(self._arguments)
                 default_registry().check(settings.transport)
                 self._limits = _read_options(settings, self.agent_id)
+                self._read_ahead = self._limits.read_ahead_bytes
                 _configure_logging(settings.log_level)
+                _warn_of_plain_key(settings)
                 self._settings = settings
             return self._settings
 
@@ -179,12 +196,14 @@ class _Client:
         if self._closed:
             raise RuntimeError("the client is closed; make a new one")
         settings = self.settings
-        timeouts = _timeouts(mode, settings.timeout if timeout is None else parse_timeout(timeout, "argument timeout"))
+        timeouts = _timeouts(
+            mode, settings.timeout if timeout is None else parse_timeout(timeout, "argument timeout")
+        )
         call = AgentCall(
             agent_id=self.agent_id,
             base=settings.base_url,
             mode=mode,
-            input=copy_input({"query": input_data} if isinstance(input_data, str) else input_data, "input_data"),
+            input=copy_input_object(input_data, "input_data"),
             args=tuple(copy_input(args, "args")),
             entrypoint_tag=self._entrypoint_tag,
             headers=_merge_headers(self._headers, validate_headers(headers)),
@@ -279,12 +298,16 @@ class RunAgentClient(_Client):
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run the entry point of a published server with these arguments and return its result."""
-        run = self._new_run("invoke", kwargs, args=args, timeout=None, headers=None, transports=("websocket",))
+        run = self._new_run(
+            "invoke", kwargs, args=args, timeout=None, headers=None, transports=("websocket",)
+        )
         return self._result(run).result
 
     def run_stream(self, *args: Any, **kwargs: Any) -> Stream:
         """Run the streaming entry point of a published server with these arguments."""
-        run = self._new_run("stream", kwargs, args=args, timeout=None, headers=None, transports=("websocket",))
+        run = self._new_run(
+            "stream", kwargs, args=args, timeout=None, headers=None, transports=("websocket",)
+        )
         return self._stream(run)
 
     def close(self) -> None:
@@ -301,7 +324,8 @@ class RunAgentClient(_Client):
         self.close()
 
     def _stream(self, run: Run) -> Stream:
-        return Stream(run, self._network, self._pool)
+        pump = Pump(run, self._network, self._pool)
+        return Stream(pump if not self._read_ahead else ReadAhead(pump, self._read_ahead), run.report)
 
     def _result(self, run: Run) -> RunResult:
         with self._stream(run) as stream:
@@ -368,12 +392,16 @@ class AsyncRunAgentClient(_Client):
 
     async def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run the entry point of a published server with these arguments and return its result."""
-        run = self._new_run("invoke", kwargs, args=args, timeout=None, headers=None, transports=("websocket",))
+        run = self._new_run(
+            "invoke", kwargs, args=args, timeout=None, headers=None, transports=("websocket",)
+        )
         return (await self._result(run)).result
 
     def run_stream(self, *args: Any, **kwargs: Any) -> AsyncStream:
         """Run the streaming entry point of a published server with these arguments."""
-        run = self._new_run("stream", kwargs, args=args, timeout=None, headers=None, transports=("websocket",))
+        run = self._new_run(
+            "stream", kwargs, args=args, timeout=None, headers=None, transports=("websocket",)
+        )
         return self._stream(run)
 
     async def aclose(self) -> None:
@@ -391,7 +419,10 @@ class AsyncRunAgentClient(_Client):
         await self.aclose()
 
     def _stream(self, run: Run) -> AsyncStream:
-        return AsyncStream(run, self._pool_of, self._given_network)
+        pump = AsyncPump(run, self._pool_of, self._given_network)
+        return AsyncStream(
+            pump if not self._read_ahead else AsyncReadAhead(pump, self._read_ahead), run.report
+        )
 
     async def _result(self, run: Run) -> RunResult:
         async with self._stream(run) as stream:
@@ -405,6 +436,16 @@ class AsyncRunAgentClient(_Client):
         if pool is None:
             pool = self._pools[loop] = loop.new_pool(self._given_network)
         return pool
+
+
+def _read_client_cert(client_cert: str | Sequence[str] | None) -> tuple[str, ...]:
+    given = (client_cert,) if isinstance(client_cert, str) else client_cert
+    if given is None:
+        return ()
+    if not 1 <= len(given) <= 3 or not all(isinstance(part, str) for part in given):
+        expected = "a certificate's file, or also the key's file and its password, as text"
+        raise ConfigurationError(f"client_cert: expected {expected}")
+    return tuple(given)
 
 
 def _no_result() -> RunAgentError:
@@ -454,6 +495,15 @@ def _read_options(settings: Settings, agent_id: str) -> Limits:
     return read_limits(options)
 
 
+def _warn_of_plain_key(settings: Settings) -> None:
+    """Warn, once per process and origin, of a key that anyone on the way can read."""
+    origin = settings.base_url.origin
+    if settings.api_key is None or origin.secure or origin.is_loopback or origin in _warned_origins:
+        return
+    _warned_origins.add(origin)
+    _logger.warning("the API key goes to %s unencrypted; use an https:// base_url", origin)
+
+
 def _configure_logging(level: str | None) -> None:
     """Make ``RUNAGENT_LOG_LEVEL`` show something also where the program has not set up logging."""
     if level is None:
@@ -464,5 +514,3 @@ def _configure_logging(level: str | None) -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger.addHandler(handler)
-
-

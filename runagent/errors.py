@@ -11,7 +11,7 @@ Each class says who has to act; fields, not texts, are the contract. All of them
     ├── AgentError                  the service said no, before any chunk: .status
     │   ├── AuthenticationError  PermissionDeniedError  AgentNotFoundError  ValidationError
     │   └── RateLimitError(.retry_after, .limit, .remaining, .reset)  AgentServerError(.retry_after)
-    ├── StreamError                 the run failed after it began: .chunks_received, .last_event_id, .retry_after
+    ├── StreamError                 it failed after it began: .chunks_received, .last_event_id, .retry_after
     │   ├── StreamTruncatedError    it ended without saying so
     │   ├── StreamTimeoutError      also RunTimeoutError
     │   └── StreamLimitError        an event, a line or a head over its limit
@@ -70,6 +70,11 @@ class RunAgentError(Exception):
             if not hasattr(type(self), name):
                 raise TypeError(f"{type(self).__name__} has no field {name!r}")
             setattr(self, name, value)
+
+    def add(self, text: str) -> None:
+        """Add what turned out later to the message."""
+        self.message = f"{self.message} ({text})"
+        self.args = (self.message,)
 
 
 class ConfigurationError(RunAgentError):

@@ -8,9 +8,10 @@ from typing import Any
 
 from runagent.errors import ValidationError
 
-__all__ = ["copy_input"]
+__all__ = ["copy_input", "copy_input_object"]
 
 _MAX_DEPTH = 200
+_MAX_INTEGER_BITS = 14_000  # some 4 200 digits; Python refuses to write more than 4 300
 
 
 def copy_input(value: Any, where: str) -> Any:
@@ -26,12 +27,26 @@ def copy_input(value: Any, where: str) -> Any:
     return _copy(value, where, ())
 
 
+def copy_input_object(value: Any, where: str) -> dict[str, Any]:
+    """Return a deep copy of an input object; a text stands for ``{"query": text}``.
+
+    Raises:
+        ValidationError: It is neither, or JSON cannot carry it.
+    """
+    if not isinstance(value, str | Mapping):
+        raise _refuse(where, f"expected a mapping of names to values, or a text, not {type(value).__name__}")
+    copied: dict[str, Any] = copy_input({"query": value} if isinstance(value, str) else value, where)
+    return copied
+
+
 def _copy(value: Any, path: str, parents: tuple[int, ...]) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
         return _copy_text(value, path)
     if isinstance(value, int):
+        if value.bit_length() > _MAX_INTEGER_BITS:
+            raise _refuse(path, "the integer is too long to be written; send it as text")
         return int(value)
     if isinstance(value, float):
         if math.isfinite(value):
@@ -40,7 +55,9 @@ def _copy(value: Any, path: str, parents: tuple[int, ...]) -> Any:
     if isinstance(value, Mapping | list | tuple):
         return _copy_container(value, path, parents)
     kind = type(value).__name__
-    hint = {"set": "make it a list", "bytes": "decode it, or send it as base64 text"}.get(kind, "convert it first")
+    hint = {"set": "make it a list", "bytes": "decode it, or send it as base64 text"}.get(
+        kind, "convert it first"
+    )
     raise _refuse(path, f"JSON has no {kind}; {hint}")
 
 

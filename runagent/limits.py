@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runagent.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Limits", "read_limits"]
 
@@ -25,6 +27,9 @@ class Limits:
         max_decompression_ratio: Decompressed bytes per compressed byte, after the first MiB.
         max_interim_responses: 1xx answers before the real one; a count.
         max_redirects: Redirects followed in a row; a count.
+        read_ahead_bytes: How much of a stream is read while nobody asks for it; bytes. 0, the
+            default, reads nothing ahead: that is back-pressure, but a server that pings may give up
+            a client whose reader sleeps.
     """
 
     max_head_bytes: int = 64 * 1024
@@ -34,6 +39,7 @@ class Limits:
     max_decompression_ratio: int = 200
     max_interim_responses: int = 20
     max_redirects: int = 5
+    read_ahead_bytes: int = 0
 
 
 def read_limits(options: Mapping[str, Any]) -> Limits:
@@ -45,5 +51,7 @@ def read_limits(options: Mapping[str, Any]) -> Limits:
     given = {limit.name: options[limit.name] for limit in fields(Limits) if limit.name in options}
     for name, value in given.items():
         if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-            raise ConfigurationError(f"transport_options: {name}: expected a whole number above 0, found {value!r}")
+            raise ConfigurationError(
+                f"transport_options: {name}: expected a whole number above 0, found {value!r}"
+            )
     return Limits(**given)

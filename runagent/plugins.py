@@ -6,15 +6,15 @@ import difflib
 import importlib
 import os
 import re
-import threading
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runagent._version import __version__
 from runagent.errors import ConfigurationError, PluginError
+from runagent.locks import ForkSafeLock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
     from importlib.metadata import EntryPoint
 
     import pluggy
@@ -71,7 +71,7 @@ class TransportRegistry:
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._environ = environ
-        self._lock = threading.RLock()
+        self._lock = ForkSafeLock()
         self._transports: dict[str, Transport] = {}  # by the names they were asked for
         self._own: dict[str, Transport] = {}  # those that the program itself has registered
         self._plugins: dict[str, dict[str, Transport]] = {}  # what each loaded plugin offers
@@ -85,7 +85,11 @@ class TransportRegistry:
             ConfigurationError: It is none, or its name is taken.
         """
         name = getattr(transport, "name", None)
-        if isinstance(transport, type) or not isinstance(name, str) or not callable(getattr(transport, "open", None)):
+        if (
+            isinstance(transport, type)
+            or not isinstance(name, str)
+            or not callable(getattr(transport, "open", None))
+        ):
             raise ConfigurationError(f"{transport!r} is not a transport: it needs a name and an open method")
         with self._lock:
             if self._offers is self._own and name in BUILT_IN:
@@ -122,7 +126,9 @@ class TransportRegistry:
     def installed(self) -> list[TransportInfo]:
         """List what is installed, by name, without importing any of it."""
         ours = [TransportInfo(name, "runagent", __version__, target) for name, target in BUILT_IN.items()]
-        return sorted([*ours, *(_info(e) for e in self._entry_points())], key=lambda t: (t.name, t.distribution))
+        return sorted(
+            [*ours, *(_info(e) for e in self._entry_points())], key=lambda t: (t.name, t.distribution)
+        )
 
     def _load(self, name: str) -> Transport:
         if name in BUILT_IN:
@@ -138,7 +144,8 @@ class TransportRegistry:
             ) from exc
         if info.name not in offered:
             raise PluginError(
-                f"the plugin {info.target} of {info.distribution} {info.version} offers no transport {info.name!r}",
+                f"the plugin {info.target} of {info.distribution} {info.version}"
+                f" offers no transport {info.name!r}",
                 plugin=info.qualified_name,
             )
         return offered[info.name]
@@ -170,7 +177,9 @@ class TransportRegistry:
             raise self._unknown(name)
         if len(found) > 1:
             names = " or ".join(repr(_info(e).qualified_name) for e in found)
-            raise ConfigurationError(f"several installed distributions bring a transport {name!r}; choose {names}")
+            raise ConfigurationError(
+                f"several installed distributions bring a transport {name!r}; choose {names}"
+            )
         return found[0]
 
     def _unknown(self, name: str) -> ConfigurationError:
@@ -181,7 +190,9 @@ class TransportRegistry:
 
     def _entry_points(self) -> list[EntryPoint]:
         """Return the entry points of third parties; one installed twice (editable and not) counts once."""
-        disabled = {_normal(n) for n in self._environ.get("RUNAGENT_DISABLE_PLUGINS", "").split(",") if n.strip()}
+        disabled = {
+            _normal(n) for n in self._environ.get("RUNAGENT_DISABLE_PLUGINS", "").split(",") if n.strip()
+        }
         if "all" in disabled:
             return []
         from importlib.metadata import entry_points  # slow to import, and built-in transports need no scan
@@ -206,7 +217,7 @@ def _normal(name: str) -> str:
 
 
 _default: TransportRegistry | None = None
-_default_lock = threading.Lock()
+_default_lock = ForkSafeLock()
 
 
 def default_registry() -> TransportRegistry:

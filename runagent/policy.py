@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from runagent.call import ResumePoint
-from runagent.config import Timeouts
 from runagent.errors import (
     AgentServerError,
     NetworkError,
@@ -17,6 +16,9 @@ from runagent.errors import (
     StreamTimeoutError,
     StreamTruncatedError,
 )
+
+if TYPE_CHECKING:
+    from runagent.config import Timeouts
 
 __all__ = ["Deadlines", "RetryPolicy"]
 
@@ -118,7 +120,6 @@ class Deadlines:
         self._idle_limit = _NEVER if timeouts.idle is None else timeouts.idle
         self._progress_limit = _NEVER if timeouts.progress is None else timeouts.progress
         self._begun = False
-        self._measured = True
         self._first = self._idle = self._progress = _NEVER
 
     def connect(self, now: float) -> float:
@@ -131,7 +132,6 @@ class Deadlines:
         limit = self._timeouts.first_event
         self._first = _NEVER if limit is None else limit
         self._begun = False
-        self._measured = True
 
     def read(self, now: float) -> float:
         """Return the deadline of a read that begins now."""
@@ -139,17 +139,10 @@ class Deadlines:
             return min(self.total, now + self._first)
         return min(self.total, now + self._idle, now + self._progress)
 
-    @property
-    def measured(self) -> bool:
-        """Whether `received` wants to know how long a read took."""
-        return self._measured
-
     def received(self, waited: float, *, events: bool) -> None:
         """Note that bytes came, and whether an event was in them."""
         if events:
-            if not self._begun:
-                self._begun = True
-                self._measured = self._progress_limit != _NEVER
+            self._begun = True
             self._progress = self._progress_limit
         elif self._begun:
             self._progress -= waited
@@ -179,7 +172,10 @@ class Deadlines:
     def error(self, phase: Phase, *, begun: bool) -> RunTimeoutError:
         """Make the error for a limit that ran out; ``begun`` tells of an earlier attempt's chunks."""
         seconds = self.limit(phase)
-        text = f"{_WHAT[phase]} within {seconds:g} s; raise timeout= (or Timeouts({phase}=...)) if the agent needs longer"
+        text = (
+            f"{_WHAT[phase]} within {seconds:g} s;"
+            f" raise timeout= (or Timeouts({phase}=...)) if the agent needs longer"
+        )
         kind = StreamTimeoutError if begun or self._begun else RunTimeoutError
         return kind(text, phase=phase, code="TIMEOUT")
 

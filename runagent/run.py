@@ -1,6 +1,6 @@
 """One run from its first attempt to its verdict, without I/O.
 
-The two pumps in ``stream`` move bytes; what they mean, what comes next and how it ends is decided
+The two pumps in ``pump`` move bytes; what they mean, what comes next and how it ends is decided
 here, once for every concurrency style.
 """
 
@@ -9,11 +9,9 @@ from __future__ import annotations
 import enum
 import logging
 import uuid
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from runagent.call import AgentCall, ResumePoint
-from runagent.config import Timeouts
 from runagent.errors import (
     AgentError,
     NetworkError,
@@ -24,11 +22,17 @@ from runagent.errors import (
     StreamTruncatedError,
 )
 from runagent.events import Chunk, Completed, Event
-from runagent.net.base import Address, fork_generation
+from runagent.net.base import Address, fork_generation, track_descriptor
 from runagent.policy import Deadlines, RetryPolicy
 from runagent.report import Attempt, RunReport
 from runagent.transports.base import Session, Transport, Wants
 from runagent.wire.jsontext import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from runagent.call import AgentCall, ResumePoint
+    from runagent.config import Timeouts
 
 __all__ = ["Run", "RunSpec", "Step", "Verdicts"]
 
@@ -36,6 +40,7 @@ _logger = logging.getLogger("runagent.run")
 
 _VERDICT_SECONDS = 300.0
 _FAREWELL_SECONDS = 1.0
+_LONG_PAUSE_SECONDS = 5.0  # servers that ping begin to give a client up after about that long
 
 
 class Step(enum.Enum):
@@ -110,6 +115,7 @@ class Run:
         self.generation = fork_generation()
         self._spec = spec
         self._events: list[Event] = []
+        self._taken: list[Event] = []
         self._session: Session | None = None
         self._deadlines: Deadlines | None = None
         self._started_at = self._attempt_at = 0.0
@@ -125,6 +131,8 @@ class Run:
         self._connected = False
         self._send_error: OSError | None = None
         self._send_late = self._write_closed = False
+        self._read_at = 0.0  # when the last read ended
+        self._longest_pause = 0.0  # how long nobody read at a stretch
         self.address = Address(spec.call.base.origin)
 
     # For the pump
@@ -136,8 +144,13 @@ class Run:
 
     def take_events(self) -> list[Event]:
         """Take what there is to hand out."""
-        events, self._events = self._events, []
-        return events
+        self._taken, self._events = self._events, []
+        return self._taken
+
+    def forget(self) -> None:
+        """Drop what the parent process will hand out; see `track_descriptor`."""
+        self._taken.clear()
+        self._events.clear()
 
     @property
     def session(self) -> Session:
@@ -164,6 +177,7 @@ class Run:
 
     def _begin_attempt(self, now: float) -> Address:
         if self._deadlines is None:
+            track_descriptor(self)
             self._started_at = now
             self._deadlines = Deadlines(self._spec.timeouts, now)
             origin = str(self._spec.call.base.origin)
@@ -187,15 +201,13 @@ class Run:
         self._connected = True
         self._attempt.reused = reused
         self._attempt.connect_seconds = None if reused else now - self._attempt_at
-        _logger.debug("%s connection to %s over %s", "kept" if reused else "new", self.address, self._attempt.transport)
+        _logger.debug(
+            "%s connection to %s over %s", "kept" if reused else "new", self.address, self._attempt.transport
+        )
         self.report.connect_seconds = self._attempt.connect_seconds
         self.deadlines.begin_attempt()
+        self._read_at, self._longest_pause = now, 0.0
         self.step = Step.READ
-
-    @property
-    def measured(self) -> bool:
-        """Whether `received` wants to know when a read ended, or only when it began."""
-        return self.report.first_chunk_seconds is None or self.deadlines.measured
 
     def read_deadline(self, now: float) -> float:
         """Return the deadline of a read that begins now."""
@@ -207,8 +219,8 @@ class Run:
 
     def data_to_send(self) -> bytes:
         """Take what is to be sent on the connection at hand."""
-        session = self.session
-        return b"" if session.wants is Wants.RECONNECT else session.data_to_send()
+        waits_for_another = self.step is Step.CONNECT
+        return b"" if waits_for_another else self.session.data_to_send()
 
     def farewell(self) -> bytes:
         """Return what the protocol says to a peer that is left early."""
@@ -222,8 +234,13 @@ class Run:
         return over and self.session.error is None and self.session.keeps_connection
 
     def received(self, data: bytes, start: float, end: float) -> None:
-        """Take bytes from the connection, b"" for its end, and the times between which they were waited for."""
+        """Take bytes from the connection, b"" for its end; they were waited for from ``start`` to ``end``."""
         session = self.session
+        self._longest_pause = max(self._longest_pause, start - self._read_at)
+        self._read_at = end
+        if not data and self._send_error is not None:  # the peer left in the middle of the request
+            self.lost(self._send_error)
+            return
         if data:
             self._heard = True
             self.report.bytes_received += len(data)
@@ -278,7 +295,10 @@ class Run:
             self.lost(self._send_error)
             return
         self.deadlines.waited(waited)
-        self._failed(self.deadlines.error(self.deadlines.phase(now), begun=self._begun))
+        error: RunAgentError = self.deadlines.error(self.deadlines.phase(now), begun=self._begun)
+        self.session.receive_eof()
+        refusal = self.session.error  # whose head has come stands, also where the rest of its body has not
+        self._failed(refusal if isinstance(refusal, AgentError) else error)
 
     def finished(self, now: float) -> None:
         """Note the time of the end."""
@@ -286,18 +306,24 @@ class Run:
             _logger.debug("run over after %d chunks", self.report.chunks)
             self.report.total_seconds = now - self._started_at
 
+    def let_go(self) -> None:
+        """Drop what is of no use any more.
+
+        An error's traceback leads to the frames that lead here: kept, it would keep all of us alive.
+        """
+        self._session = self._last_error = self._send_error = None
+
     def abandon(self) -> None:
         """End the run because its reader has left it."""
         self.step = Step.END
         self._events = []
+        self.let_go()
 
     # What follows from what
 
     def _prepared_call(self) -> AgentCall:
         spec = self._spec
-        return replace(
-            spec.call, api_key=spec.api_key(), idempotency_key=self._key, opened_at=spec.clock()
-        )
+        return replace(spec.call, api_key=spec.api_key(), idempotency_key=self._key, opened_at=spec.clock())
 
     def _note(self, events: list[Event]) -> None:
         chunks = [type(e) for e in events].count(Chunk)
@@ -329,11 +355,15 @@ class Run:
             report.ignored[kind] = report.ignored.get(kind, 0) + count
 
     def _broken(self, exc: OSError) -> RunAgentError:
-        why = exc.strerror or str(exc) or type(exc).__name__
+        from runagent.net.faults import explain_loss  # imports ssl, and only a run that fails needs it
+
+        code, why = explain_loss(exc)
         if self._session is not None and self._session.answered:
-            error: RunAgentError = StreamTruncatedError(f"the connection broke in the middle of the answer: {why}")
+            error: RunAgentError = StreamTruncatedError(
+                f"the connection broke in the middle of the answer: {why}"
+            )
         else:
-            error = NetworkError(f"the connection broke before an answer came: {why}", code="RESET")
+            error = NetworkError(f"the connection broke before an answer came: {why}", code=code)
         error.__cause__ = exc
         return error
 
@@ -355,7 +385,9 @@ class Run:
     def _told(self) -> str:
         """Tell of the attempt in one line that nothing a peer said can break."""
         attempt = self._attempt
-        return f"{len(self.report.attempts)} over {attempt.transport} failed with {quote(attempt.error or '')}"
+        return (
+            f"{len(self.report.attempts)} over {attempt.transport} failed with {quote(attempt.error or '')}"
+        )
 
     def _try_elsewhere(self) -> bool:
         """Move on to the next transport, on proof that the peer does not speak this one."""
@@ -387,7 +419,7 @@ class Run:
             return False
         self._failures += 1
         wait = policy.wait(self._failures, error, getattr(session, "retry_delay", None))
-        if wait is None or self._attempt_at + wait >= self.deadlines.total:
+        if wait is None or max(self._attempt_at, self._read_at) + wait >= self.deadlines.total:
             return False
         self._attempt.waited_seconds = self.delay = wait
         self.step = Step.BACK_OFF
@@ -400,4 +432,6 @@ class Run:
             error.chunks_received = self.report.chunks
             point = getattr(self._session, "resume_point", None)
             error.last_event_id = (point.last_event_id or None) if point is not None else None
+        if isinstance(error, StreamTruncatedError) and self._longest_pause > _LONG_PAUSE_SECONDS:
+            error.add(f"before, nobody had read the stream for {self._longest_pause:.0f} s")
         return error

@@ -1,4 +1,4 @@
-"""Streams: what a user iterates, and the only two loops that move bytes.
+"""Streams: what a user iterates.
 
 `Stream` and `AsyncStream` are the same class in two colours; a test compares them. They are
 iterators with a ``__next__`` of their own and no generators: a generator whose read is cancelled
@@ -7,63 +7,38 @@ once is over for good, which would turn a timeout around one chunk into a silent
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from runagent.errors import NetworkError, RunAgentError, StreamError, StreamLimitError
+from runagent.errors import RunAgentError, StreamError, StreamLimitError
 from runagent.events import Chunk, Event
-from runagent.net.base import (
-    Address,
-    AsyncConnection,
-    AsyncNetwork,
-    Connection,
-    DeadlineExceededError,
-    Network,
-    fork_generation,
-)
-from runagent.net.loops import EventLoop, current_loop
-from runagent.net.pool import Pool
-from runagent.report import RunReport
-from runagent.run import Run, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from runagent.report import RunReport
 
 __all__ = ["AsyncEvents", "AsyncStream", "Events", "Stream"]
 
-READ_BYTES = 64 * 1024
 TEXT_LIMIT_BYTES = 16 * 1024 * 1024
 _EVENTS_PER_CHECKPOINT = 32
-_END_OF_ANSWER_SECONDS = 0.02  # the formal end of an answer comes right behind its last event
-_CLOSED_WHILE_READ = "the stream was closed while it was being read"
-_CANCELLED_WHILE_SENT = "the run was cancelled while something was being sent to the agent; begin it anew"
-_TWO_READERS = "the stream is being read by somebody else; one stream has one reader"
 
 
-class _StreamCore:
-    """What both colours have: the run, the events at hand, and how a stream is over."""
+class Source(Protocol):
+    """Where a stream's events come from: a pump, or one that reads ahead."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._batch: Iterator[Event] = iter(())
-        self._closed = False
+    def next_batch(self, *, until_connected: bool = False) -> list[Event] | None: ...
+    def close(self) -> None: ...
+    def drop(self) -> None: ...
 
-    @property
-    def report(self) -> RunReport:
-        """What the run has come to so far."""
-        return self._run.report
 
-    def _check_process(self) -> None:
-        if self._run.generation != fork_generation():
-            raise RuntimeError("this stream was begun before a fork; only the parent process can go on with it")
+class AsyncSource(Protocol):
+    """`Source` for asyncio and trio."""
 
-    def _end(self, now: float) -> bool:
-        """Raise the run's error, once; afterwards the stream is at its end."""
-        self._run.finished(now)
-        error, self._run.error = self._run.error, None
-        if error is not None:
-            raise error
-        return False
+    async def next_batch(self, *, until_connected: bool = False) -> list[Event] | None: ...
+    async def checkpoint(self) -> None: ...
+    def close(self) -> None: ...
+    def drop(self) -> None: ...
 
 
 class _Text:
@@ -99,7 +74,7 @@ class _Text:
             error.partial_text = self.value()
 
 
-class Stream(_StreamCore):
+class Stream:
     """The answer of a run, as it comes: iterate it, or use it in a ``with`` block.
 
     Iterating gives ``str`` for text chunks and the decoded JSON value for structured ones.
@@ -109,12 +84,16 @@ class Stream(_StreamCore):
     One thread reads; ``close`` may be called by another.
     """
 
-    def __init__(self, run: Run, network: Network, pool: Pool[Connection]) -> None:
-        super().__init__(run)
-        self._network = network
-        self._pool = pool
-        self._connection: Connection | None = None
-        self._reading = threading.Lock()
+    def __init__(self, source: Source, report: RunReport) -> None:
+        self._source = source
+        self._report = report
+        self._batch: Iterator[Event] = iter(())
+        self._begun = False
+
+    @property
+    def report(self) -> RunReport:
+        """What the run has come to so far."""
+        return self._report
 
     def __iter__(self) -> Self:
         return self
@@ -128,7 +107,7 @@ class Stream(_StreamCore):
                 raise StopIteration
 
     def __enter__(self) -> Self:
-        if self._run.step is Step.CONNECT:
+        if not self._begun:
             self._advance(until_connected=True)
         return self
 
@@ -138,8 +117,8 @@ class Stream(_StreamCore):
         self.close()
 
     def __del__(self) -> None:
-        if self.__dict__.get("_connection") is not None and self._run.generation == fork_generation():
-            self._leave()
+        if "_source" in self.__dict__:
+            self._source.drop()
 
     def events(self) -> Events:
         """Iterate the typed events instead: ``Started``, ``Chunk``, ``Completed``."""
@@ -169,122 +148,15 @@ class Stream(_StreamCore):
 
         A ``next`` that waits in another thread raises a StreamError.
         """
-        self._closed = True
-        if self._reading.acquire(blocking=False):
-            try:
-                self._run.finished(self._network.now())
-                self._leave()
-            finally:
-                self._reading.release()
-        elif (connection := self._connection) is not None:
-            connection.interrupt()
-
-    # The pump
+        self._batch = iter(())
+        self._source.close()
 
     def _advance(self, *, until_connected: bool = False) -> bool:
-        """Move bytes until there are events to hand out; False at the end."""
-        self._check_process()
-        if not self._reading.acquire(blocking=False):
-            raise RuntimeError(_TWO_READERS)
-        try:
-            run = self._run
-            while not self._closed and not run.has_events:
-                if run.step is Step.READ:
-                    if until_connected:
-                        return True
-                    self._read()
-                elif run.step is Step.CONNECT:
-                    self._connect()
-                elif run.step is Step.CLOSE_WRITE:
-                    self._close_write()
-                elif run.step is Step.BACK_OFF:
-                    self._network.sleep(run.delay)
-                    run.step = Step.CONNECT
-                else:
-                    return self._end(self._network.now())
-                self._check_closed()
-            self._batch = iter(run.take_events())
-            return not self._closed
-        except BaseException:
-            self._leave()
-            raise
-        finally:
-            self._reading.release()
-
-    def _check_closed(self) -> None:
-        if self._closed:
-            raise StreamError(_CLOSED_WHILE_READ, chunks_received=self._run.report.chunks)
-
-    def _connect(self) -> None:
-        run, now = self._run, self._network.now
-        address = run.begin_attempt(now())
-        try:
-            self._connection, reused = self._acquire(address, run.deadlines.connect(now()))
-        except DeadlineExceededError:
-            run.timed_out(now(), 0.0)
-        except NetworkError as exc:
-            run.connect_failed(exc)
-        else:
-            run.connected(now(), reused=reused)
-            self._flush()
-
-    def _acquire(self, address: Address, deadline: float) -> tuple[Connection, bool]:
-        while idle := self._pool.take(address):
-            if not idle.refresh() and idle.waits_for_end:
-                with contextlib.suppress(DeadlineExceededError, OSError):
-                    idle.feed(idle.connection.receive(READ_BYTES, self._network.now() + _END_OF_ANSWER_SECONDS))
-            if idle.reusable:
-                return idle.connection, True
-            idle.connection.abort()
-        return self._network.connect(address, deadline), False
-
-    def _read(self) -> None:
-        run, connection, now = self._run, cast(Connection, self._connection), self._network.now
-        start = now()
-        try:
-            data = connection.receive(READ_BYTES, run.read_deadline(start))
-        except DeadlineExceededError:
-            self._check_closed()
-            run.timed_out(end := now(), end - start)
-        except OSError as exc:
-            self._check_closed()
-            run.lost(exc)
-        else:
-            self._check_closed()
-            run.received(data, start, now() if run.measured else start)
-        self._flush()
-
-    def _flush(self) -> None:
-        """Send what the session has to say; then let go of a connection that has served."""
-        run, connection = self._run, cast(Connection, self._connection)
-        while data := run.data_to_send():
-            try:
-                connection.send(data, run.send_deadline(self._network.now()))
-            except DeadlineExceededError:
-                run.send_failed(None)
-            except OSError as exc:
-                run.send_failed(exc)
-        if run.step not in (Step.READ, Step.CLOSE_WRITE):
-            self._release(connection)
-
-    def _close_write(self) -> None:
-        cast(Connection, self._connection).close_write()
-        self._run.write_closed()
-
-    def _release(self, connection: Connection) -> None:
-        self._connection = None
-        if self._run.keeps_connection:
-            self._pool.put(self._run.address, connection, self._run.session)
-        else:
-            connection.abort()
-
-    def _leave(self) -> None:
-        """Drop everything at once, with a word of farewell where the protocol has one."""
-        run, connection = self._run, self._connection
-        self._batch, self._connection = iter(()), None
-        if connection is not None:
-            connection.abort(run.farewell())
-        run.abandon()
+        """Get the next events; False at the end."""
+        self._begun = True
+        batch = self._source.next_batch(until_connected=until_connected)
+        self._batch = iter(batch or ())
+        return batch is not None
 
 
 class Events:
@@ -305,7 +177,7 @@ class Events:
                 raise StopIteration
 
 
-class AsyncStream(_StreamCore):
+class AsyncStream:
     """`Stream` for asyncio and trio.
 
     Cancelling a read, for example by a timeout around one ``anext``, loses nothing: the next one
@@ -315,19 +187,17 @@ class AsyncStream(_StreamCore):
     One task reads at a time.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        pool_of: Callable[[EventLoop], Pool[AsyncConnection]],
-        network: AsyncNetwork | None = None,
-    ) -> None:
-        super().__init__(run)
-        self._pool_of = pool_of
-        self._given_network = network
-        self._loop: EventLoop | None = None
-        self._connection: AsyncConnection | None = None
-        self._reading = False
+    def __init__(self, source: AsyncSource, report: RunReport) -> None:
+        self._source = source
+        self._report = report
+        self._batch: Iterator[Event] = iter(())
+        self._begun = False
         self._handed_out = 0
+
+    @property
+    def report(self) -> RunReport:
+        """What the run has come to so far."""
+        return self._report
 
     def __aiter__(self) -> Self:
         return self
@@ -342,7 +212,7 @@ class AsyncStream(_StreamCore):
                 raise StopAsyncIteration
 
     async def __aenter__(self) -> Self:
-        if self._run.step is Step.CONNECT:
+        if not self._begun:
             await self._advance(until_connected=True)
         return self
 
@@ -352,8 +222,8 @@ class AsyncStream(_StreamCore):
         await self.aclose()
 
     def __del__(self) -> None:
-        if self.__dict__.get("_connection") is not None and self._run.generation == fork_generation():
-            self._leave()
+        if "_source" in self.__dict__:
+            self._source.drop()
 
     def events(self) -> AsyncEvents:
         """Iterate the typed events instead: ``Started``, ``Chunk``, ``Completed``."""
@@ -383,142 +253,22 @@ class AsyncStream(_StreamCore):
 
         A read that waits in another task raises a StreamError.
         """
-        self._closed = True
-        if self._loop is not None:
-            self._run.finished(self._network.now())
-        self._leave()
-
-    # The pump
+        self._batch = iter(())
+        self._source.close()
 
     async def _let_others_run(self) -> None:
         """A burst of events at hand must neither starve other tasks nor outlive a cancellation."""
         self._handed_out += 1
-        if self._handed_out >= _EVENTS_PER_CHECKPOINT and self._loop is not None:
+        if self._handed_out >= _EVENTS_PER_CHECKPOINT:
             self._handed_out = 0
-            await self._network.checkpoint()
+            await self._source.checkpoint()
 
     async def _advance(self, *, until_connected: bool = False) -> bool:
-        """Move bytes until there are events to hand out; False at the end."""
-        self._check_process()
-        if self._reading:
-            raise RuntimeError(_TWO_READERS)
-        self._reading = True
-        try:
-            run = self._run
-            while not self._closed and not run.has_events:
-                if run.step is Step.READ:
-                    if until_connected:
-                        return True
-                    await self._read()
-                elif run.step is Step.CONNECT:
-                    await self._connect()
-                elif run.step is Step.CLOSE_WRITE:
-                    self._close_write()
-                elif run.step is Step.BACK_OFF:
-                    await self._network.sleep(run.delay)
-                    run.step = Step.CONNECT
-                else:
-                    return self._end(self._network.now())
-                self._check_closed()
-            self._batch = iter(run.take_events())
-            return not self._closed
-        finally:
-            self._reading = False
-
-    def _check_closed(self) -> None:
-        if self._closed:
-            self._leave()
-            raise StreamError(_CLOSED_WHILE_READ, chunks_received=self._run.report.chunks)
-
-    @property
-    def _network(self) -> AsyncNetwork:
-        return self._given_network or cast(EventLoop, self._loop).network
-
-    async def _connect(self) -> None:
-        self._loop = loop = await current_loop()
-        run, now, pool = self._run, self._network.now, self._pool_of(loop)
-        address = run.begin_attempt(now())
-        try:
-            self._connection, reused = await self._acquire(pool, address, run.deadlines.connect(now()))
-        except DeadlineExceededError:
-            run.timed_out(now(), 0.0)
-        except NetworkError as exc:
-            run.connect_failed(exc)
-        else:
-            pool.in_use(self._connection)
-            run.connected(now(), reused=reused)
-            await self._flush()
-
-    async def _acquire(
-        self, pool: Pool[AsyncConnection], address: Address, deadline: float
-    ) -> tuple[AsyncConnection, bool]:
-        while idle := pool.take(address):
-            try:
-                if not idle.refresh() and idle.waits_for_end:
-                    with contextlib.suppress(DeadlineExceededError, OSError):
-                        idle.feed(await idle.connection.receive(READ_BYTES, self._network.now() + _END_OF_ANSWER_SECONDS))
-                if idle.reusable:
-                    return idle.connection, True
-            except BaseException:
-                idle.connection.abort()
-                raise
-            idle.connection.abort()
-        return await self._network.connect(address, deadline), False
-
-    async def _read(self) -> None:
-        run, connection, now = self._run, cast(AsyncConnection, self._connection), self._network.now
-        start = now()
-        try:
-            data = await connection.receive(READ_BYTES, run.read_deadline(start))
-        except DeadlineExceededError:
-            self._check_closed()
-            run.timed_out(end := now(), end - start)
-        except OSError as exc:
-            self._check_closed()
-            run.lost(exc)
-        except BaseException:
-            run.deadlines.waited(now() - start)
-            raise
-        else:
-            self._check_closed()
-            run.received(data, start, now() if run.measured else start)
-        await self._flush()
-
-    async def _flush(self) -> None:
-        """Send what the session has to say; then let go of a connection that has served."""
-        run, connection = self._run, cast(AsyncConnection, self._connection)
-        while data := run.data_to_send():
-            try:
-                await connection.send(data, run.send_deadline(self._network.now()))
-            except DeadlineExceededError:
-                run.send_failed(None)
-            except OSError as exc:
-                run.send_failed(exc)
-            except BaseException:
-                self._leave()
-                run.error = StreamError(_CANCELLED_WHILE_SENT, chunks_received=run.report.chunks)
-                raise
-        if run.step not in (Step.READ, Step.CLOSE_WRITE):
-            self._release(connection)
-
-    def _close_write(self) -> None:
-        cast(AsyncConnection, self._connection).close_write()
-        self._run.write_closed()
-
-    def _release(self, connection: AsyncConnection) -> None:
-        self._connection = None
-        if self._run.keeps_connection:
-            self._pool_of(cast(EventLoop, self._loop)).put(self._run.address, connection, self._run.session)
-        else:
-            connection.abort()
-
-    def _leave(self) -> None:
-        """Drop everything at once, with a word of farewell where the protocol has one."""
-        run, connection = self._run, self._connection
-        self._batch, self._connection = iter(()), None
-        if connection is not None:
-            connection.abort(run.farewell())
-        run.abandon()
+        """Get the next events; False at the end."""
+        self._begun = True
+        batch = await self._source.next_batch(until_connected=until_connected)
+        self._batch = iter(batch or ())
+        return batch is not None
 
 
 class AsyncEvents:

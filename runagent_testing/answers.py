@@ -1,4 +1,4 @@
-"""HTTP answers as bytes: heads, framing, results, refusals (WIRE sections 1 and 2). No I/O."""
+"""HTTP answers as bytes: heads, framing, results, refusals (docs/wire.md sections 1 and 2). No I/O."""
 
 from __future__ import annotations
 

@@ -99,6 +99,8 @@ def _serve(options: argparse.Namespace) -> int:
     )
     story.tell(server)
     with _logging(server, options), _interruptible(), _started(server, options):
+        if story.gates:
+            _say(f"type a gate's name to open it: {', '.join(story.gates)}")
         agents = ", ".join(dict.fromkeys(call.agent_id for call in story.calls))
         _say(f"{agents} at {server.url} (Ctrl-C ends it)")
         _wait(story)
@@ -107,7 +109,6 @@ def _serve(options: argparse.Namespace) -> int:
 def _wait(story: StoryFile) -> NoReturn:
     """Open the gates that are typed, until the command is interrupted."""
     if story.gates:
-        _say(f"type a gate's name to open it: {', '.join(story.gates)}")
         for line in sys.stdin:
             name = line.strip()
             if name in story.gates:

@@ -1,4 +1,4 @@
-"""The published server's side of a WebSocket after its handshake (WIRE section 2), without I/O.
+"""The published server's side of a WebSocket after its handshake (docs/wire.md section 2), without I/O.
 
 Bytes in, the client's messages out, and what is to be said in between: pongs, the answer to a
 Close. What the agent says comes from plans, which are written past this; `wrote` tells of it.

@@ -1,4 +1,4 @@
-"""What answers a request: both surfaces of WIRE.md, from the agents' scripts. No I/O."""
+"""What answers a request: both surfaces of docs/wire.md, from the agents' scripts. No I/O."""
 
 from __future__ import annotations
 

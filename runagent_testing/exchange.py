@@ -124,7 +124,7 @@ class Exchange:
 
     @property
     def surface(self) -> Surface:
-        """Which of the two ways to speak the request came in (WIRE sections 1 and 2)."""
+        """Which of the two ways to speak the request came in (docs/wire.md sections 1 and 2)."""
         return "published" if self.transport in ("websocket", "run") else "documented"
 
     @property

@@ -1,4 +1,4 @@
-"""How each event is written in each format of the stream (WIRE sections 1 to 3). No I/O."""
+"""How each event is written in each format of the stream (docs/wire.md sections 1 to 3). No I/O."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ _TYPE_NAMES: tuple[tuple[type | tuple[type, ...], str], ...] = (
 
 
 def structured(value: Any) -> str:
-    """Wrap a value as the published server does: a JSON text that holds a JSON text (WIRE section 2)."""
+    """Wrap a value as the published server does: JSON text in JSON text (docs/wire.md section 2)."""
     return to_json({"type": _type_name(value), "payload": to_json(value)})
 
 
@@ -138,7 +138,7 @@ class _Events:
 
 
 class Sse(_Events):
-    """Server-sent events (WIRE section 1)."""
+    """Server-sent events (docs/wire.md section 1)."""
 
     content_type = "text/event-stream"
     heartbeat = b": heartbeat\n\n"
@@ -150,7 +150,7 @@ class Sse(_Events):
 
 
 class Ndjson(_Events):
-    """One JSON object a line (WIRE section 3)."""
+    """One JSON object a line (docs/wire.md section 3)."""
 
     content_type = "application/x-ndjson"
     heartbeat = b"\n"
@@ -160,7 +160,7 @@ class Ndjson(_Events):
 
 
 class Text:
-    """Nothing but the text; values that are not text are written as JSON (WIRE section 3)."""
+    """Nothing but the text; values that are not text are written as JSON (docs/wire.md section 3)."""
 
     content_type = "text/plain; charset=utf-8"
     heartbeat = b""
@@ -188,7 +188,7 @@ class Text:
 
 
 class WebSocket:
-    """The published server's messages (WIRE section 2)."""
+    """The published server's messages (docs/wire.md section 2)."""
 
     content_type = ""
     heartbeat = frame(PING, b"")

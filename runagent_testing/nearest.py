@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ENDPOINTS", "unknown_agent", "unknown_endpoint"]
 
-# Methods and paths that are answered (WIRE sections 1 to 3).
+# Methods and paths that are answered (docs/wire.md sections 1 to 3).
 ENDPOINTS = (
     ("POST", "/v1/agents/{}/stream"),
     ("GET", "/v1/agents/{}/stream"),

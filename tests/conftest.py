@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from runagent_testing import FakeAgentServer
 from tests.support.styles import STYLES, TRANSPORTS, Style
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture(params=STYLES)
@@ -35,7 +37,13 @@ def server() -> Iterator[Any]:
 def own_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     """Keep the settings and proxies of the person who runs the tests out of them."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("RUNAGENT_API_KEY", "RUNAGENT_API_URL", "RUNAGENT_CONFIG", "RUNAGENT_TIMEOUT", "RUNAGENT_TRANSPORT"):
+    for name in (
+        "RUNAGENT_API_KEY",
+        "RUNAGENT_API_URL",
+        "RUNAGENT_CONFIG",
+        "RUNAGENT_TIMEOUT",
+        "RUNAGENT_TRANSPORT",
+    ):
         monkeypatch.delenv(name, raising=False)
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)

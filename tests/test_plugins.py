@@ -6,13 +6,16 @@ import itertools
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from runagent import ConfigurationError, PluginError, RunAgentClient
 from runagent.plugins import BUILT_IN, TransportRegistry
 from runagent.transports.base import Transport
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GOOD = """
 from runagent import hookimpl
@@ -70,7 +73,7 @@ def test_listing_names_distributions_and_versions_without_importing(install: Ins
 
 def test_a_broken_plugin_is_an_error_that_names_it(install: Install) -> None:
     install("runagent-broken", "broken", "import nothing_of_that_name")
-    with pytest.raises(PluginError, match="runagent-broken 1.2 cannot be loaded") as caught:
+    with pytest.raises(PluginError, match=r"runagent-broken .* cannot be loaded") as caught:
         TransportRegistry().get("broken")
     assert caught.value.plugin == "runagent-broken:broken"
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
@@ -96,7 +99,9 @@ def test_two_distributions_of_one_name_are_told_apart(install: Install) -> None:
     install("runagent-loud", "loud", GOOD, "one")
     install("runagent-other", "loud", GOOD, "two")
     registry = TransportRegistry()
-    with pytest.raises(ConfigurationError, match=r"runagent-(loud|other):loud.* or .*runagent-(loud|other):loud"):
+    with pytest.raises(
+        ConfigurationError, match=r"runagent-(loud|other):loud.* or .*runagent-(loud|other):loud"
+    ):
         registry.get("loud")
     assert registry.get("runagent-other:loud").name == "loud"
 
@@ -122,7 +127,7 @@ def test_an_unknown_transport_is_a_configuration_error_with_the_nearest_name() -
 def test_a_run_imports_only_its_own_transport() -> None:
     code = (
         "import sys; from runagent.plugins import default_registry; default_registry().get('sse');"
-        " print(sorted(n for n in sys.modules if n in ('runagent.transports.chunked', 'runagent.transports.websocket')))"
+        " print([t for t in ('chunked', 'sse', 'websocket') if f'runagent.transports.{t}' in sys.modules])"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == "[]"
+    assert shown.stdout.strip() == "['sse']"

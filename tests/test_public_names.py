@@ -14,12 +14,40 @@ import pytest
 import runagent
 from runagent import AsyncRunAgentClient, AsyncStream, RunAgentClient, Stream, errors
 
-PUBLIC_NAMES = """
-    AgentError AgentNotFoundError AgentServerError AsyncRunAgentClient AsyncStream Attempt AuthenticationError Chunk
-    Completed ConfigurationError NetworkError PermissionDeniedError PluginError ProtocolError RateLimitError
-    RunAgentClient RunAgentError RunReport RunResult RunTimeoutError Started Stream StreamError StreamLimitError
-    StreamTimeoutError StreamTruncatedError TimeoutError Timeouts TransportError ValidationError __version__ hookimpl
-""".split()
+PUBLIC_NAMES = [
+    "AgentError",
+    "AgentNotFoundError",
+    "AgentServerError",
+    "AsyncRunAgentClient",
+    "AsyncStream",
+    "Attempt",
+    "AuthenticationError",
+    "Chunk",
+    "Completed",
+    "ConfigurationError",
+    "NetworkError",
+    "PermissionDeniedError",
+    "PluginError",
+    "ProtocolError",
+    "RateLimitError",
+    "RunAgentClient",
+    "RunAgentError",
+    "RunReport",
+    "RunResult",
+    "RunTimeoutError",
+    "Started",
+    "Stream",
+    "StreamError",
+    "StreamLimitError",
+    "StreamTimeoutError",
+    "StreamTruncatedError",
+    "TimeoutError",
+    "Timeouts",
+    "TransportError",
+    "ValidationError",
+    "__version__",
+    "hookimpl",
+]
 
 
 def test_public_names_are_pinned() -> None:
@@ -38,12 +66,21 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def public_methods(cls: type) -> dict[str, Any]:
-    return {name: member for name, member in inspect.getmembers(cls) if callable(member) and not name.startswith("_")}
+    return {
+        name: member
+        for name, member in inspect.getmembers(cls)
+        if callable(member) and not name.startswith("_")
+    }
 
 
-@pytest.mark.parametrize(("sync", "asynchronous"), [(RunAgentClient, AsyncRunAgentClient), (Stream, AsyncStream)])
+@pytest.mark.parametrize(
+    ("sync", "asynchronous"), [(RunAgentClient, AsyncRunAgentClient), (Stream, AsyncStream)]
+)
 def test_both_colours_have_the_same_methods_with_the_same_arguments(sync: type, asynchronous: type) -> None:
-    ours = {name.removeprefix("a") if name == "aclose" else name: m for name, m in public_methods(asynchronous).items()}
+    ours = {
+        name.removeprefix("a") if name == "aclose" else name: m
+        for name, m in public_methods(asynchronous).items()
+    }
     theirs = public_methods(sync)
     assert theirs.keys() == ours.keys()
     for name, method in theirs.items():
@@ -60,7 +97,12 @@ def test_errors_pickle_and_copy_with_their_fields(name: str) -> None:
     for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
         assert type(twin) is type(error)
         assert str(twin) == "what happened"
-        assert (twin.message, twin.code, twin.details, twin.request_id) == ("what happened", "CODE", {"a": [1]}, "r")
+        assert (twin.message, twin.code, twin.details, twin.request_id) == (
+            "what happened",
+            "CODE",
+            {"a": [1]},
+            "r",
+        )
 
 
 def test_the_error_tree_is_as_drawn() -> None:
@@ -76,8 +118,10 @@ def test_an_unknown_error_field_is_refused() -> None:
 
 def test_importing_runagent_imports_nothing_heavy() -> None:
     code = (
-        "import sys; import runagent; heavy = {'asyncio', 'trio', 'ssl', 'aiohttp', 'websockets', 'pluggy', 'msgspec',"
-        " 'httptools', 'importlib.metadata', 'email', 'logging', 'json'}; print(sorted(heavy & set(sys.modules)))"
+        "import sys; import runagent;"
+        " heavy = {'asyncio', 'trio', 'ssl', 'aiohttp', 'websockets', 'pluggy', 'msgspec', 'httptools',"
+        " 'importlib.metadata', 'email', 'logging', 'json'};"
+        " print(sorted(heavy & set(sys.modules)))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from runagent import Chunk, Completed, Started, StreamLimitError
-from runagent_testing import FakeAgentServer
-from tests.support.styles import Style
+
+if TYPE_CHECKING:
+    from runagent_testing import FakeAgentServer
+    from tests.support.styles import Style
 
 
 def test_chunks_come_as_text_and_values(style: Style, transport: str, server: FakeAgentServer) -> None:
@@ -68,7 +70,9 @@ def test_a_very_large_chunk_arrives_whole(style: Style, transport: str, server: 
     assert style.run(scenario) == [True, True]
 
 
-def test_an_emoji_cut_between_two_chunks_is_joined(style: Style, transport: str, server: FakeAgentServer) -> None:
+def test_an_emoji_cut_between_two_chunks_is_joined(
+    style: Style, transport: str, server: FakeAgentServer
+) -> None:
     server.agent("a").always("so \ud83d", "\ude00 glad", "", "left alone \ud83d")
 
     async def scenario() -> str:
@@ -79,7 +83,9 @@ def test_an_emoji_cut_between_two_chunks_is_joined(style: Style, transport: str,
 
 
 def test_plain_runs_give_the_result_and_its_metadata(style: Style, server: FakeAgentServer) -> None:
-    server.agent("a").returns({"answer": 42}, usage={"total_tokens": 7}, execution_time=1.5, agent_version="2")
+    server.agent("a").returns(
+        {"answer": 42}, usage={"total_tokens": 7}, execution_time=1.5, agent_version="2"
+    )
 
     async def scenario() -> Any:
         client = style.client("a", base_url=server.url)
@@ -117,7 +123,11 @@ def test_a_published_server_takes_positional_and_keyword_input(style: Style, ser
         [1, "two"],
         {"three": 3},
     )
-    assert (plain["entrypoint_tag"], plain["input_args"], plain["input_kwargs"]) == ("words", [4], {"five": 5})
+    assert (plain["entrypoint_tag"], plain["input_args"], plain["input_kwargs"]) == (
+        "words",
+        [4],
+        {"five": 5},
+    )
 
 
 def test_the_report_tells_of_the_run(style: Style, transport: str, server: FakeAgentServer) -> None:

@@ -101,14 +101,14 @@ def _build_parser() -> _Parser:
         description="Run AI agents and see their answers as they come.",
         epilog=_EPILOG,
     )
-    parser.add_argument("--version", action="version", version=f"runagent {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"runagent {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_stream(commands)
     _add_invoke(commands)
     transports = _add(commands, "transports", "list the installed transports", _EPILOG)
     transports.add_argument("--json", action="store_true", help="as one JSON array")
     transports.set_defaults(command=_later("commands", "list_transports"))
-    demo = _add(commands, "demo", "stream a story from a built-in agent, over everything there is", _EPILOG)
+    demo = _add(commands, "demo", "stream a story from a built-in agent, in every way", _EPILOG)
     demo.add_argument("--fast", action="store_true", help="tell it quickly")
     demo.set_defaults(command=_later("demo", "demo"))
     return parser

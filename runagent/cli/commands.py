@@ -44,7 +44,7 @@ def stream(arguments: argparse.Namespace, console: Console) -> None:
         console.begin_wait("waiting for the agent")
         with run:
             write(run, console)
-    if console.interactive:
+    if console.interactive or arguments.verbose:
         console.note(_summary(run.report))
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -105,16 +107,13 @@ class Console:
                 self._out.flush()
 
     def abandon_output(self) -> None:
-        """Stop writing to standard output, so that the interpreter does not try again when it exits."""
+        """Write nothing more to standard output, and let the interpreter's last flush go nowhere."""
         self.end_wait()
         out, self._out = self._out, None
-        with contextlib.suppress(OSError, ValueError):
-            if out is not None:
-                null = os.open(os.devnull, os.O_WRONLY)
-                try:
-                    os.dup2(null, out.fileno())
-                finally:
-                    os.close(null)
+        if out is None:
+            return
+        with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), out.fileno())
 
     def note(self, message: str) -> None:
         """Write one line to standard error; where nobody takes it there is nobody to tell."""
@@ -205,7 +204,10 @@ def _write_all(binary: BinaryIO, data: bytes) -> None:
     # `python -u` has no buffer below: its writes may be partial.
     view = memoryview(data)
     while view:
-        view = view[binary.write(view) or 0 :]
+        written = binary.write(view)
+        if written is None:
+            raise BlockingIOError(errno.EAGAIN, "it is non-blocking and full")
+        view = view[written:]
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """Base URLs, agent paths and header fields: checked once, before anything is sent.
 
-WIRE.md section 4; RFC 3986 (URLs), RFC 9110 section 5 (header fields), RFC 6874 (zone identifiers).
+docs/wire.md section 4; RFC 3986 (URLs), RFC 9110 section 5 (header fields), RFC 6874 (zone identifiers).
 Deviations: ``ws`` and ``wss`` mean ``http`` and ``https``; an empty port is refused.
 """
 
@@ -119,7 +119,7 @@ class BaseURL:
 
 
 def parse_base_url(text: str, source: str = "base_url") -> BaseURL:
-    """Read a base URL as WIRE.md section 4 describes it.
+    """Read a base URL as docs/wire.md section 4 describes it.
 
     Args:
         text: An ``http``, ``https``, ``ws``, ``wss`` or ``http+unix`` URL.

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from runagent.call import Route
-from runagent.net.address import Origin
-from runagent.net.proxy import Proxy
 
 if TYPE_CHECKING:
     import ssl
+
+    from runagent.net.address import Origin
+    from runagent.net.proxy import Proxy
 
 __all__ = [
     "Address",
@@ -72,7 +73,7 @@ class Connection(Protocol):
         """
 
     def receive(self, max_bytes: int, deadline: float) -> bytes:
-        """Return the next bytes, b"" at the end. A deadline that is over still gives what is there.
+        """Return the next bytes, b"" at the end; a deadline that is over still gives what is there.
 
         Raises:
             DeadlineExceededError: Nothing came in time; nothing is lost.
@@ -80,7 +81,7 @@ class Connection(Protocol):
         """
 
     def poll(self, max_bytes: int) -> bytes | None:
-        """Return what is there without waiting: bytes, b"" at the end or when broken, None for nothing yet."""
+        """Return what is there without waiting: b"" at the end or when broken, None for nothing yet."""
 
     def close_write(self) -> None:
         """Say that nothing more will be sent (FIN); receiving goes on."""
@@ -89,7 +90,7 @@ class Connection(Protocol):
         """Wake a ``receive`` in another thread; the connection is broken from then on."""
 
     def abort(self, farewell: bytes = b"") -> None:
-        """Close at once: no draining, no TLS goodbye. ``farewell`` is sent if that needs no waiting."""
+        """Close at once: no draining, no TLS goodbye; ``farewell`` is sent if that needs no wait."""
 
 
 class Network(Protocol):
@@ -113,7 +114,7 @@ class Network(Protocol):
 class AsyncConnection(Protocol):
     """`Connection` for asyncio and trio.
 
-    A cancelled ``receive`` loses nothing. A cancelled ``send`` leaves the connection good for nothing but ``abort``.
+    A cancelled ``receive`` loses nothing. After a cancelled ``send`` only ``abort`` makes sense.
     """
 
     async def send(self, data: bytes, deadline: float) -> None:
@@ -149,7 +150,7 @@ class AsyncNetwork(Protocol):
 
 
 class Forgettable(Protocol):
-    """What holds a file descriptor that a fork's child must drop."""
+    """What holds a file descriptor, or events, that a fork's child must drop."""
 
     def forget(self) -> None:
         """Close the descriptor and nothing else: the connection goes on in the parent."""

@@ -1,4 +1,4 @@
-"""The network of synchronous code: one blocking socket a connection, one timeout re-armed only when it must shrink."""
+"""The network of synchronous code: blocking sockets, whose timeout is set anew only when it must shrink."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class BlockingConnection:
             self._armed = float("inf") if wait is None else wait
 
     def _check(self, exc: TimeoutError, deadline: float) -> None:
-        """Tell our own timeout, which may have been armed for a nearer deadline, from one of the network's."""
+        """Tell our own timeout, perhaps armed for a nearer deadline, from one of the network's."""
         if exc.errno is not None:
             raise exc
         if time.monotonic() >= deadline:
@@ -143,7 +143,9 @@ class BlockingNetwork:
         failure: OSError | None = None
         for number, candidate in enumerate(candidates):
             try:
-                return self._dial_one(candidate, share_of(deadline - time.monotonic(), len(candidates) - number))
+                return self._dial_one(
+                    candidate, share_of(deadline - time.monotonic(), len(candidates) - number)
+                )
             except TimeoutError as exc:
                 failure = failure or exc
             except OSError as exc:

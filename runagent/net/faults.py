@@ -4,32 +4,73 @@ from __future__ import annotations
 
 import socket
 import ssl
+from typing import TYPE_CHECKING
 
 from runagent.errors import NetworkError
-from runagent.net.base import Address
 
-__all__ = ["connect_error"]
+if TYPE_CHECKING:
+    from runagent.net.base import Address
+
+__all__ = ["connect_error", "explain_loss"]
 
 _REFUSED = "nothing listens there (connection refused); is the server running, and is the port right?"
 _RESET = "the peer reset the connection"
 _PLAIN_PORT = "the server does not speak TLS on this port; is base_url meant to begin with http://?"
-_NO_TLS_ANSWER = "the peer ended the connection during the TLS handshake; is base_url meant to begin with http://?"
+_NO_TLS_ANSWER = (
+    "the peer ended the connection during the TLS handshake; is base_url meant to begin with http://?"
+)
+
+
+_TRUST = (
+    "check the host name in base_url; an own certificate authority is trusted through ssl_context= or"
+    " SSL_CERT_FILE"
+)
+_CERTIFICATE_WANTED = frozenset(
+    {
+        "SSLV3_ALERT_BAD_CERTIFICATE",
+        "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+        "SSLV3_ALERT_HANDSHAKE_FAILURE",
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+        "TLSV1_ALERT_UNKNOWN_CA",
+    }
+)
+_GIVE_CERTIFICATE = (
+    "the server does not accept this client in TLS; it may want a client certificate (client_cert=)"
+)
+
+
+def explain_loss(exc: OSError) -> tuple[str, str]:
+    """Return a code and a text for a connection that broke after it had been opened."""
+    if isinstance(exc, ssl.SSLError) and exc.reason in _CERTIFICATE_WANTED:
+        return "CLIENT_CERTIFICATE", _GIVE_CERTIFICATE
+    if isinstance(exc, ssl.SSLEOFError | BrokenPipeError):
+        return "RESET", _RESET
+    return "RESET", exc.strerror or str(exc) or type(exc).__name__
 
 
 def connect_error(exc: OSError, address: Address) -> NetworkError:
     """Make the error for a connection that could not be opened."""
-    where = address.proxy if address.proxy is not None and not isinstance(exc, ssl.SSLError) else address.origin
+    where = (
+        address.proxy if address.proxy is not None and not isinstance(exc, ssl.SSLError) else address.origin
+    )
     code, why = _explain(exc)
     return NetworkError(f"could not connect to {where}: {why}", code=code)
 
 
 def _explain(exc: OSError) -> tuple[str, str]:
     if isinstance(exc, ssl.SSLCertVerificationError):
-        return "CERTIFICATE", f"its certificate is not trusted ({exc.verify_message})"
+        return "CERTIFICATE", f"its certificate is not accepted ({exc.verify_message}); {_TRUST}"
     if isinstance(exc, ssl.SSLEOFError):
         return "TLS", _NO_TLS_ANSWER
+    if isinstance(exc, ssl.SSLError) and exc.reason in _CERTIFICATE_WANTED:
+        return "CLIENT_CERTIFICATE", _GIVE_CERTIFICATE
     if isinstance(exc, ssl.SSLError):
-        plain = exc.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST")
+        plain = exc.reason in (
+            "WRONG_VERSION_NUMBER",
+            "RECORD_LAYER_FAILURE",
+            "PACKET_LENGTH_TOO_LONG",
+            "HTTP_REQUEST",
+        )
         return "TLS", _PLAIN_PORT if plain else f"TLS failed ({exc.reason or exc})"
     if isinstance(exc, socket.gaierror):
         code = "DNS_TEMPORARY" if exc.errno == socket.EAI_AGAIN else "DNS"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import AsyncGenerator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sniffio
 
 from runagent.errors import ConfigurationError
-from runagent.net.base import AsyncConnection, AsyncNetwork
 from runagent.net.pool import Pool
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from runagent.net.base import AsyncConnection, AsyncNetwork
 
 __all__ = ["EventLoop", "current_loop"]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
-from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from runagent.locks import ForkSafeLock
 from runagent.net.base import Address, fork_generation
-from runagent.transports.base import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["IdleConnection", "Pool"]
 
@@ -24,6 +25,18 @@ class _Closable(Protocol):
     def abort(self, farewell: bytes = b"") -> None: ...
 
 
+class _Session(Protocol):
+    """What the pool asks of the session that used a connection last."""
+
+    def receive_data(self, data: bytes) -> object: ...
+
+    @property
+    def keeps_connection(self) -> bool: ...
+
+    @property
+    def reusable(self) -> bool: ...
+
+
 C = TypeVar("C", bound=_Closable)
 
 
@@ -34,7 +47,7 @@ class IdleConnection(Generic[C]):
         since: When it was put away, in the network's seconds.
     """
 
-    def __init__(self, connection: C, session: Session, since: float) -> None:
+    def __init__(self, connection: C, session: _Session, since: float) -> None:
         self.connection = connection
         self.session = session
         self.since = since
@@ -76,7 +89,7 @@ class Pool(Generic[C]):
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._idle: dict[Address, list[IdleConnection[C]]] = {}
         self._active: weakref.WeakSet[C] = weakref.WeakSet()
         self._generation = fork_generation()
@@ -87,7 +100,7 @@ class Pool(Generic[C]):
             self.close()
 
     def take(self, address: Address) -> IdleConnection[C] | None:
-        """Return the most recent idle connection to ``address``; the caller owns it, in whatever state it is."""
+        """Return the most recent idle connection to ``address``; the caller owns it, whatever its state."""
         with self._lock:
             self._leave_parent()
             dropped = self._expired()
@@ -98,7 +111,7 @@ class Pool(Generic[C]):
         _abort(dropped)
         return idle
 
-    def put(self, address: Address, connection: C, session: Session) -> None:
+    def put(self, address: Address, connection: C, session: _Session) -> None:
         """Keep a connection whose run is over."""
         with self._lock:
             self._leave_parent()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runagent.net.address import numeric_address
-from runagent.net.base import Address
+
+if TYPE_CHECKING:
+    from runagent.net.base import Address
 
 __all__ = ["Candidate", "candidates_now", "new_socket", "share_of"]
 

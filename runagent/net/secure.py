@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from runagent.net.base import Address, AsyncConnection
+import contextlib
+import ssl
+from typing import TYPE_CHECKING
+
+from runagent.net.base import DeadlineExceededError
 from runagent.net.tls import TLSLayer, server_name
 from runagent.net.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from runagent.net.base import Address, AsyncConnection
 
 __all__ = ["secure"]
 
@@ -49,11 +56,11 @@ class TLSConnection:
             while not self._layer.handshake():
                 await self._flush(deadline)
                 self._layer.feed(await self._inner.receive(_READ_BYTES, deadline))
-        finally:
-            # Also an alert that says why we refuse, for the peer's log.
-            farewell = self._layer.data_to_send()
-            if farewell:
-                await self._inner.send(farewell, deadline)
+        except ssl.SSLError:
+            with contextlib.suppress(DeadlineExceededError, OSError):
+                await self._flush(deadline)  # an alert that says why we refuse, for the peer's log
+            raise
+        await self._flush(deadline)
 
     async def send(self, data: bytes, deadline: float) -> None:
         """See `Connection.send`."""

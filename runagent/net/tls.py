@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import functools
 import ssl
+from typing import TYPE_CHECKING
 
-from runagent.net.address import Origin
+from runagent.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from runagent.net.address import Origin
 
 __all__ = ["TLSLayer", "default_context", "server_name"]
 
@@ -17,14 +21,31 @@ def default_context(client_cert: tuple[str, ...] = ()) -> ssl.SSLContext:
     """Return a context with the system's trust store, shared by the process.
 
     Args:
-        client_cert: Arguments of ``load_cert_chain``: certificate file, key file, password.
+        client_cert: Certificate file, key file, password; what comes last may be left out.
+
+    Raises:
+        ConfigurationError: The certificate cannot be loaded.
     """
     import truststore  # takes its time to import, and plain http needs none of it
 
     context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if client_cert:
-        context.load_cert_chain(*client_cert)
+        _load_client_cert(context, client_cert)
     return context
+
+
+def _load_client_cert(context: ssl.SSLContext, client_cert: tuple[str, ...]) -> None:
+    certificate, key, password = (*client_cert, None, None)[:3]
+    try:
+        # Without a password OpenSSL would ask for one on the terminal.
+        context.load_cert_chain(certificate or "", key, password or "")
+    except OSError as exc:
+        why = exc.strerror or str(exc)
+        raise ConfigurationError(
+            f"client_cert: {certificate!r} cannot be used: {why}; expected a PEM certificate file, and where"
+            " they are apart or protected a key file and its password",
+            code="INVALID_CLIENT_CERT",
+        ) from exc
 
 
 def server_name(origin: Origin) -> str:
@@ -62,7 +83,7 @@ class TLSLayer:
     def read(self, max_bytes: int) -> bytes | None:
         """Return plaintext, b"" at the end, None where more ciphertext is needed.
 
-        An end without ``close_notify`` is an end like any other: the protocols above have their own end markers.
+        An end without ``close_notify`` is an end like any other: the protocols above have end markers.
 
         Raises:
             ssl.SSLError: What came is not intact.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from runagent.errors import NetworkError, RunAgentError
-from runagent.net.base import Address
 from runagent.wire.http1 import ResponseDecoder, encode_request
+
+if TYPE_CHECKING:
+    from runagent.net.base import Address
 
 __all__ = ["Tunnel"]
 

@@ -16,11 +16,12 @@ What the pump promises a session:
 from __future__ import annotations
 
 import enum
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from runagent.call import AgentCall, ResumePoint, Route
-from runagent.errors import RunAgentError
-from runagent.events import Event
+if TYPE_CHECKING:
+    from runagent.call import AgentCall, ResumePoint, Route
+    from runagent.errors import RunAgentError
+    from runagent.events import Event
 
 __all__ = ["BaseSession", "Session", "Transport", "Wants"]
 
@@ -134,12 +135,9 @@ class BaseSession:
         """Whether the connection may serve another call now."""
         return False
 
-    def ignore(self, kind: str) -> None:
-        """Count something that is left out."""
-        self.ignored[kind] = self.ignored.get(kind, 0) + 1
-
     def fail(self, error: RunAgentError) -> None:
         """End the session with an error; the first one stays."""
         if self.error is None:
-            self.error = error
+            # A traceback would keep the pump's frames, and all they hold, for as long as the session lives.
+            self.error = error.with_traceback(None)
         self.wants = Wants.DONE

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import codecs
+from typing import TYPE_CHECKING
 
-from runagent.call import AgentCall, ResumePoint, Route
 from runagent.errors import ProtocolError, StreamTruncatedError
 from runagent.events import Chunk, Completed, Event, Started
 from runagent.hookspecs import RegisterTransport, hookimpl
-from runagent.transports.base import Session
 from runagent.transports.http import HttpRequest
 from runagent.transports.invoke import InvokeSession
 from runagent.transports.stream import StreamSession, stream_body
 from runagent.wire.jsontext import quote
 from runagent.wire.ndjson import NDJSONDecoder, text_decoder
 
+if TYPE_CHECKING:
+    import codecs
+
+    from runagent.call import AgentCall, ResumePoint, Route
+    from runagent.transports.base import Session
+
 __all__ = ["ChunkedSession", "ChunkedTransport"]
 
-_NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-lines"})
+_NDJSON = frozenset(
+    {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-lines"}
+)
 
 
 class ChunkedSession(StreamSession):

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-from urllib.parse import urljoin, urlsplit
+import contextlib
+from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import msgspec
 
-from runagent.call import AgentCall, ResumePoint, Route
 from runagent.errors import NetworkError, ProtocolError, RunAgentError, StreamTruncatedError
-from runagent.events import Event
 from runagent.transports.base import BaseSession, Wants
 from runagent.transports.refusals import UNSUPPORTED_STATUSES, error_from_answer, is_agent_error
 from runagent.wire.content_coding import ContentDecoder, content_decoder
 from runagent.wire.http1 import ResponseDecoder, encode_request
 from runagent.wire.jsontext import quote
 
+if TYPE_CHECKING:
+    from runagent.call import AgentCall, ResumePoint, Route
+    from runagent.events import Event
+
 __all__ = ["HttpRequest", "HttpSession"]
 
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _NO_BODY = frozenset({204, 205, 304})
+_NO_ANSWER = (
+    "the peer closed the connection without an answer; check the scheme, the port and the path of base_url,"
+    " and the server's log (the run is not tried again, because it may have begun; retry_unsafe=True would)"
+)
 
 
 class HttpRequest(msgspec.Struct, frozen=True):
@@ -137,6 +145,7 @@ class HttpSession(BaseSession):
         try:
             self._answer.close()
         except RunAgentError as exc:
+            exc.__traceback__ = None  # the decoder keeps the error: its frames would keep everybody alive
             if self.wants is Wants.READ:
                 self._fail_at_eof(exc)
             return []
@@ -165,29 +174,36 @@ class HttpSession(BaseSession):
         self._opened = self.answered = True
         self.status = answer.status
         self.request_id = answer.headers.get("x-request-id", self.request_id)
-        self._coding = content_decoder(
-            answer.headers.get("content-encoding", ""), max_ratio=self.call.limits.max_decompression_ratio
-        )
         if 300 <= answer.status < 400:
             self._redirect(answer.headers.get("location", ""))
         elif 200 <= answer.status < 300:
             self._open_good()
+        else:
+            with contextlib.suppress(ProtocolError):  # a refusal stands, whatever its body is
+                self._coding = self._content_decoder()
+
+    def _content_decoder(self) -> ContentDecoder | None:
+        field = self._answer.headers.get("content-encoding", "")
+        return content_decoder(field, max_ratio=self.call.limits.max_decompression_ratio)
 
     def _open_good(self) -> None:
         if self._answer.status in _NO_BODY:
-            raise ProtocolError(f"the agent answered with HTTP status {self._answer.status}, which has no body")
+            raise ProtocolError(
+                f"the agent answered with HTTP status {self._answer.status}, which has no body"
+            )
+        self._coding = self._content_decoder()
         content_type, charset = _parse_content_type(self._answer.headers.get("content-type", ""))
         self._reading = self.open_body(content_type, charset)
 
     def _take(self, body: bytes) -> list[Event]:
-        if self._coding is None:
-            data = body
-        else:
-            data = self._coding.feed(body)
+        coding = self._coding
+        if not self._reading and coding is not None and coding.error:
+            return []
+        data = body if coding is None else coding.feed(body)
         if self._reading:
             events = self.read_body(data)
-            if self._coding is not None and self._coding.error:
-                self.fail(self._coding.error)
+            if coding is not None and coding.error:
+                self.fail(coding.error)
             return events
         room = self.call.limits.max_error_bytes - len(self._error_body)
         self._error_body += data[:room]
@@ -224,13 +240,15 @@ class HttpSession(BaseSession):
         if self._opened and not self._reading:
             self._refuse()
         elif isinstance(error, StreamTruncatedError) and not self._answer.began:
-            self.fail(NetworkError("the peer closed the connection without an answer"))
+            self.fail(NetworkError(_NO_ANSWER, code="NO_ANSWER"))
         else:
             self.fail(error)
 
     def _refuse(self) -> None:
         answer = self._answer
-        self.unsupported = self.proves_unsupported(answer.status, self._error_body)
+        whole = answer.complete or len(self._error_body) >= self.call.limits.max_error_bytes
+        if whole or answer.status != 404:  # what is missing may be the agent's own word
+            self.unsupported = self.proves_unsupported(answer.status, self._error_body)
         if answer.status < 300:
             found = answer.headers.get("content-type") or "of no stated type"
             self.fail(
@@ -240,7 +258,11 @@ class HttpSession(BaseSession):
                 )
             )
             return
-        self.fail(error_from_answer(answer.status, answer.headers, self._error_body, self.call.opened_at))
+        error = error_from_answer(answer.status, answer.headers, self._error_body, self.call.opened_at)
+        if answer.status == 407:  # the word of the proxy, not of the service
+            self.fail(NetworkError(error.message, code="PROXY_407"))
+        else:
+            self.fail(error)
 
     def proves_unsupported(self, status: int, body: bytes) -> bool:
         """Whether a refusal proves that the peer does not speak this transport; an outage never does."""
@@ -257,13 +279,15 @@ class HttpSession(BaseSession):
         elif self._redirects >= self.call.limits.max_redirects:
             fault = f"the {self._redirects + 1}th time (max_redirects)"
         else:
-            target, fault = _same_origin_target(f"{origin}{self._request.target}", location)
+            here = f"{origin.scheme}://{origin.netloc}{self._request.target}"
+            target, fault = _same_origin_target(here, location)
         if fault:
             raise ProtocolError(
-                f"the agent's address redirects (HTTP {self._answer.status}) to {_shown_location(location)}, {fault};"
-                " if that is where the agent lives now, set base_url to it"
+                f"the agent's address redirects (HTTP {self._answer.status}) to {_shown_location(location)},"
+                f" {fault}; if that is where the agent lives now, set base_url to it"
             )
         self._redirects += 1
+        self.answered = False
         self._request = msgspec.structs.replace(self._request, target=target)
         self._ask()
         self.wants = Wants.RECONNECT
@@ -282,7 +306,7 @@ def _same_origin_target(base: str, location: str) -> tuple[str, str]:
         return "", "which is no usable address"
     try:
         here, there = urlsplit(base), urlsplit(urljoin(base, location))
-        same = (here.scheme, here.hostname, here.port) == (there.scheme, there.hostname, there.port)
+        same = _origin_of(here) == _origin_of(there)
     except ValueError:
         return "", "which is no usable address"
     if not same or there.username is not None:
@@ -291,6 +315,10 @@ def _same_origin_target(base: str, location: str) -> tuple[str, str]:
     if there.query:
         target += f"?{there.query}"
     return (target, "") if " " not in target else ("", "which is no usable address")
+
+
+def _origin_of(url: SplitResult) -> tuple[str, str | None, int | None]:
+    return url.scheme, url.hostname, url.port or _DEFAULT_PORTS.get(url.scheme)
 
 
 def _shown_location(location: str) -> str:

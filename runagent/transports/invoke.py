@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runagent.errors import ProtocolError, StreamLimitError
 from runagent.events import Event, RunResult
@@ -11,6 +10,9 @@ from runagent.transports.http import HttpRequest, HttpSession
 from runagent.transports.messages import unwrap_payload
 from runagent.transports.refusals import error_from_body
 from runagent.wire.jsontext import InvalidJSONError, decode_json, encode_json, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["InvokeSession"]
 
@@ -22,7 +24,10 @@ class InvokeSession(HttpSession):
 
     def make_request(self) -> HttpRequest:
         """Ask for the whole answer."""
-        headers = [*self.call.request_headers(accept="application/json"), ("Content-Type", "application/json")]
+        headers = [
+            *self.call.request_headers(accept="application/json"),
+            ("Content-Type", "application/json"),
+        ]
         path = self.call.path("/v1/agents/{agent_id}/invoke", "invoke_path")
         return HttpRequest("POST", path, headers, encode_json(self.call.input))
 
@@ -55,8 +60,11 @@ class InvokeSession(HttpSession):
         return [self._read_answer(answer, body)]
 
     def _read_answer(self, answer: dict[str, Any], body: bytes) -> RunResult:
-        if isinstance(answer.get("error"), dict) or answer.get("success") is False:
-            raise error_from_body(_as_object(answer.get("error")), self.status)
+        error = answer.get("error")
+        if isinstance(error, str) and "result" not in answer:
+            error = {"message": error}
+        if isinstance(error, dict) or answer.get("success") is False:
+            raise error_from_body(_as_object(error), self.status)
         if answer.get("success") is True and "data" in answer:
             return self._published_result(answer)
         if "result" not in answer and isinstance(answer.get("data"), dict):
@@ -76,7 +84,9 @@ class InvokeSession(HttpSession):
 
     def _documented_result(self, answer: dict[str, Any]) -> RunResult:
         metadata = _as_object(answer.get("metadata"))
-        seconds, version, request_id = (metadata.get(k) for k in ("execution_time", "agent_version", "request_id"))
+        seconds, version, request_id = (
+            metadata.get(k) for k in ("execution_time", "agent_version", "request_id")
+        )
         self.request_id = request_id if isinstance(request_id, str) else self.request_id
         usage = answer.get("usage", metadata.get("usage"))
         return RunResult(

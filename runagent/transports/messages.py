@@ -6,14 +6,16 @@ and ``status``, ``data``, ``error`` of the published server.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runagent.call import ResumePoint
 from runagent.errors import ProtocolError, RunAgentError, StreamError, ValidationError
 from runagent.events import Chunk, Completed, Event, Started
 from runagent.transports.refusals import is_seconds
 from runagent.wire.jsontext import InvalidJSONError, decode_json, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["MessageReader", "SurrogateJoiner", "unwrap_payload"]
 
@@ -24,7 +26,7 @@ class MessageReader:
     """Read the messages of one run.
 
     Args:
-        ignore: Called with the kind of whatever is harmless and left out.
+        ignored: Counts, by kind, whatever is harmless and left out.
         resume: Where this attempt was asked to go on; the first chunk must prove that it does.
 
     Attributes:
@@ -35,25 +37,17 @@ class MessageReader:
         last_event_id: The last event id seen.
     """
 
-    def __init__(self, ignore: Callable[[str], None], resume: ResumePoint | None = None) -> None:
+    def __init__(self, ignored: dict[str, int], resume: ResumePoint | None = None) -> None:
         self.done = False
         self.error: RunAgentError | None = None
         self.request_id: str | None = None
         self.next_index: int | None = None
         self.last_event_id = resume.last_event_id if resume else ""
-        self._ignore = ignore
+        self._ignored = ignored
         self._resume = resume
         self._started = resume is not None
         self._chunks = 0
         self._surrogates = SurrogateJoiner()
-        self._handlers: dict[str, Callable[[dict[str, Any], list[Event]], None]] = {
-            "start": self._start,
-            "chunk": self._chunk,
-            "done": self._done,
-            "error": self._error,
-            "status": self._status,
-            "data": self._data,
-        }
 
     @property
     def over(self) -> bool:
@@ -62,17 +56,17 @@ class MessageReader:
 
     def take(self, kind: str, message: Any, events: list[Event]) -> None:
         """Add to ``events`` what a message means; a fault sets ``error``."""
-        handler = self._handlers.get(kind)
+        handler = _HANDLERS.get(kind)
         if handler is None:
             self._ignore(f"unknown message {kind[:40]!r}")
         elif not isinstance(message, dict):
             self.error = ProtocolError(f"the {kind} message is not an object: {quote(repr(message))}")
         else:
-            handler(message, events)
+            handler(self, message, events)
 
     def take_json(self, kind: str, text: str | bytes, events: list[Event]) -> None:
         """Decode a message and take it; text that is not JSON sets ``error``."""
-        if kind not in self._handlers:
+        if kind not in _HANDLERS:
             self._ignore(f"unknown message {kind[:40]!r}")
             return
         try:
@@ -200,6 +194,9 @@ class MessageReader:
             return ProtocolError(f"chunk {min(index, expected)} {fault}: index {index} instead of {expected}")
         return None
 
+    def _ignore(self, kind: str) -> None:
+        self._ignored[kind] = self._ignored.get(kind, 0) + 1
+
     def _optional(self, message: dict[str, Any], name: str, kind: type) -> Any:
         """Return an optional field; one of the wrong type is as if absent, and counted."""
         value = message.get(name)
@@ -215,6 +212,15 @@ class MessageReader:
         self._ignore(f"{name} of the wrong type")
         return None
 
+
+_HANDLERS: dict[str, Callable[[MessageReader, dict[str, Any], list[Event]], None]] = {
+    "start": MessageReader._start,
+    "chunk": MessageReader._chunk,
+    "done": MessageReader._done,
+    "error": MessageReader._error,
+    "status": MessageReader._status,
+    "data": MessageReader._data,
+}
 
 _PAYLOAD_TYPES = frozenset({"string", "integer", "number", "boolean", "array", "object", "null"})
 

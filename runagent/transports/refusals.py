@@ -6,8 +6,7 @@ proxy, nothing at all); the status alone decides the class. See docs/wire.md, "E
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from runagent.errors import (
     AgentError,
@@ -19,6 +18,10 @@ from runagent.errors import (
     ValidationError,
 )
 from runagent.wire.jsontext import InvalidJSONError, decode_json, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+from datetime import UTC
 
 __all__ = [
     "UNSUPPORTED_STATUSES",
@@ -55,6 +58,7 @@ _ADVICE: dict[int, str] = {
     407: "the proxy wants a user name and a password (proxy=)",
     413: "the input is larger than the service takes",
 }
+_ADVICE_SERVER = "try again later, or look into the server's log"
 _ADVICE_OTHER_TRANSPORT = "check base_url, or choose another transport"
 UNSUPPORTED_STATUSES = frozenset({405, 406, 415, 426, 501})
 
@@ -72,6 +76,7 @@ def error_from_answer(status: int, headers: Mapping[str, str], body: bytes, open
     advice = _ADVICE.get(status) or (_ADVICE_OTHER_TRANSPORT if status in UNSUPPORTED_STATUSES else "")
     if "message" not in parsed:
         parsed["message"] = f"the agent answered with HTTP status {status}"
+        advice = advice or (_ADVICE_SERVER if status >= 500 else "")
         if body.strip():
             advice = f"{advice + '; ' if advice else ''}its body begins {quote(body)}"
     kind = _BY_STATUS.get(status) or (AgentServerError if 500 <= status < 600 else AgentError)
@@ -86,7 +91,7 @@ def error_from_answer(status: int, headers: Mapping[str, str], body: bytes, open
 
 
 def error_from_body(error: Mapping[str, Any], status: int | None = None) -> AgentError:
-    """Make the error that an error object in an answer of status 200 stands for; its code decides the class."""
+    """Make the error that the error object in a good answer stands for; its code decides the class."""
     parsed = _read_error_object(error)
     parsed.setdefault("message", "the agent reported an error without a message")
     code = parsed.get("code")
@@ -184,7 +189,9 @@ def _parse_date(value: str) -> float | None:
     from email.utils import parsedate_to_datetime  # slow to import, and rarely wanted
 
     try:
-        return parsedate_to_datetime(value).timestamp()
+        date = parsedate_to_datetime(value)
+        # One of the three forms of RFC 9110 §5.6.7 names no time zone; all of them are in UTC.
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
 

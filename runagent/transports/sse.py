@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from runagent.call import AgentCall, ResumePoint, Route
+from typing import TYPE_CHECKING
+
 from runagent.errors import StreamTruncatedError
-from runagent.events import Event
 from runagent.hookspecs import RegisterTransport, hookimpl
-from runagent.transports.base import Session
 from runagent.transports.http import HttpRequest
 from runagent.transports.invoke import InvokeSession
 from runagent.transports.stream import StreamSession, stream_body
 from runagent.wire.sse import SSEDecoder
+
+if TYPE_CHECKING:
+    from runagent.call import AgentCall, ResumePoint, Route
+    from runagent.events import Event
+    from runagent.transports.base import Session
 
 __all__ = ["SSESession", "SSETransport"]
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runagent.call import AgentCall, ResumePoint, Route
-from runagent.errors import RunAgentError
 from runagent.transports.http import HttpSession
 from runagent.transports.messages import MessageReader
 from runagent.wire.jsontext import encode_json
+
+if TYPE_CHECKING:
+    from runagent.call import AgentCall, ResumePoint, Route
+    from runagent.errors import RunAgentError
 
 __all__ = ["StreamSession", "stream_body"]
 
@@ -26,17 +28,18 @@ def stream_body(call: AgentCall, resume: ResumePoint | None) -> bytes:
 class StreamSession(HttpSession):
     """An HTTP session whose body carries a run's messages."""
 
+    resumes = True  # the protocol can ask for a place to go on from
     retry_delay: float | None = None  # seconds the stream itself asks to wait before another attempt
 
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
         super().__init__(call, route, resume)
-        self.messages = MessageReader(self.ignore, resume)
+        self.messages = MessageReader(self.ignored, resume)
 
     def settle_messages(self, decoder_error: RunAgentError | None) -> None:
         """Draw the consequence of what the messages, and the bytes they came in, have said."""
         messages = self.messages
         self.request_id = messages.request_id or self.request_id
-        self.resume_point = messages.resume_point()
+        self.resume_point = messages.resume_point() if self.resumes else None
         if messages.error is not None:
             self.fail(messages.error)
         elif messages.done:

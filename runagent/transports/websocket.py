@@ -1,21 +1,23 @@
-"""The WebSocket surface of the published server: streams over a WebSocket, plain runs over its ``run`` endpoint."""
+"""The published server's surface: streams over a WebSocket, plain runs over its ``run`` endpoint."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runagent.call import AgentCall, ResumePoint, Route
 from runagent.errors import AgentNotFoundError, ProtocolError, StreamTruncatedError
-from runagent.events import Event
 from runagent.hookspecs import RegisterTransport, hookimpl
 from runagent.transports.base import Session, Wants
 from runagent.transports.http import HttpRequest
 from runagent.transports.invoke import InvokeSession
 from runagent.transports.refusals import is_agent_error
 from runagent.transports.stream import StreamSession
-from runagent.wire.http1 import ResponseDecoder
 from runagent.wire.jsontext import InvalidJSONError, decode_json, encode_json, quote
 from runagent.wire.websocket import WebSocketConnection, check_handshake, handshake_headers
+
+if TYPE_CHECKING:
+    from runagent.call import AgentCall, ResumePoint, Route
+    from runagent.events import Event
+    from runagent.wire.http1 import ResponseDecoder
 
 __all__ = ["RunEndpointSession", "WebSocketSession", "WebSocketTransport"]
 
@@ -41,6 +43,7 @@ class WebSocketSession(StreamSession):
     """One streamed run: handshake, one message out, messages in, and our Close at the end."""
 
     reads = "an upgrade to websocket"
+    resumes = False
 
     _socket: WebSocketConnection | None = None
 
@@ -48,7 +51,9 @@ class WebSocketSession(StreamSession):
         """Ask for the upgrade; the key, if there is one, travels in ``Authorization``."""
         self._key, upgrade = handshake_headers()
         path = self.call.path("/api/v1/agents/{agent_id}/run-stream", "stream_path")
-        headers = [field for field in self.call.request_headers(accept="*/*") if field[0] != "Accept-Encoding"]
+        headers = [
+            field for field in self.call.request_headers(accept="*/*") if field[0] != "Accept-Encoding"
+        ]
         return HttpRequest("GET", path, [*headers, *upgrade])
 
     @property
@@ -109,8 +114,8 @@ class WebSocketSession(StreamSession):
         if self._answer.status == 403 and not self._error_body.strip():
             self.fail(
                 AgentNotFoundError(
-                    f"the server refused the WebSocket for agent {self.call.agent_id!r} without a reason (403):"
-                    " check the agent id, and the API key if this server wants one",
+                    f"the server refused the WebSocket for agent {self.call.agent_id!r} without a reason"
+                    " (403): check the agent id, and the API key if this server wants one",
                     status=403,
                 )
             )
@@ -139,7 +144,9 @@ class WebSocketSession(StreamSession):
         if isinstance(message, dict):
             self.messages.take(str(message.get("type")), message, events)
         else:
-            self.messages.error = ProtocolError(f"a message of the stream is not an object: {quote(repr(message))}")
+            self.messages.error = ProtocolError(
+                f"a message of the stream is not an object: {quote(repr(message))}"
+            )
 
     def _settle_close(self, socket: WebSocketConnection) -> None:
         """A Close of any code before ``stream_completed`` is a cut, never an end."""
@@ -147,7 +154,9 @@ class WebSocketSession(StreamSession):
             self.fail(socket.error)
         elif socket.close_code is not None:
             reason = f": {quote(socket.close_reason)}" if socket.close_reason else ""
-            what = "ended" if socket.close_code == 1006 else f"was closed with code {socket.close_code}{reason}"
+            what = (
+                "ended" if socket.close_code == 1006 else f"was closed with code {socket.close_code}{reason}"
+            )
             self.fail(
                 StreamTruncatedError(
                     f"the WebSocket {what} before the stream was complete", code=f"CLOSE_{socket.close_code}"
@@ -160,7 +169,10 @@ class RunEndpointSession(InvokeSession):
 
     def make_request(self) -> HttpRequest:
         """Ask for the whole answer."""
-        headers = [*self.call.request_headers(accept="application/json"), ("Content-Type", "application/json")]
+        headers = [
+            *self.call.request_headers(accept="application/json"),
+            ("Content-Type", "application/json"),
+        ]
         path = self.call.path("/api/v1/agents/{agent_id}/run", "invoke_path")
         return HttpRequest("POST", path, headers, run_request(self.call, "generic"))
 

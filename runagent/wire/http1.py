@@ -7,13 +7,16 @@ the bounds, interim responses, and what may follow the end. Deviation: a version
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import httptools
 
 from runagent.errors import ProtocolError, RunAgentError, StreamLimitError, StreamTruncatedError
 from runagent.limits import Limits
 from runagent.wire.jsontext import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["ResponseDecoder", "encode_request"]
 
@@ -61,7 +64,8 @@ class ResponseDecoder:
         self._body: list[bytes] = []
         self._fields: list[tuple[bytes, bytes]] = []
         self._beginning = b""
-        self._parser = httptools.HttpResponseParser(_Callbacks(self))
+        # Dropped at the end: it holds our methods, and in a cycle an error would keep its frames alive.
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(_Callbacks(self))
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes of the connection and return the body's bytes in them.
@@ -73,20 +77,25 @@ class ResponseDecoder:
         if self.error:
             raise self.error
         if self.complete:
-            self.excess = self.excess or bool(data)
+            self.excess = self.excess or _means_something(data)
             return b""
         if not self.head_complete:
             self._beginning = self._beginning or data[:200]
         while data and not self.error and not self.complete:
-            # Nothing tells how long a head or a trailer is before it ends: so never give more than is allowed.
-            room = len(data) if self._free_flowing else self._limits.max_head_bytes - self._head_size + 1
+            # Nothing tells how long a head or a trailer is before it ends: never give more than allowed.
+            room = len(data) if self._free_flowing else self._limits.max_head_bytes - self._head_size
+            if room <= 0:
+                self.error = self._head_too_large()
+                break
             piece, data = (data, b"") if len(data) <= room else (data[:room], data[room:])
             self._feed_piece(piece, data)
             if self.upgraded:
                 break
-        self.excess = self.excess or (self.complete and bool(data) and not self.upgraded)
+        self.excess = self.excess or (self.complete and not self.upgraded and _means_something(data))
         if not self.head_complete:
             self._body.clear()
+        if self.error:
+            self._parser = None
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body.clear()
         return body
@@ -97,13 +106,18 @@ class ResponseDecoder:
         return bool(self._beginning)
 
     @property
+    def _live_parser(self) -> httptools.HttpResponseParser:
+        assert self._parser is not None
+        return self._parser
+
+    @property
     def _free_flowing(self) -> bool:
         return self.head_complete and self._head_size == 0
 
     def _feed_piece(self, piece: bytes, behind: bytes) -> None:
-        given = len(self._body)
+        before = len(self._body), self.head_complete, self._interim
         try:
-            self._parser.feed_data(piece)
+            self._live_parser.feed_data(piece)
         except httptools.HttpParserUpgrade as exc:
             self.upgraded = True
             self.rest = piece[exc.args[0] :] + behind
@@ -112,12 +126,12 @@ class ResponseDecoder:
                 self.excess = True
             elif self.error is None:
                 self.error = self._malformed(exc)
-        if len(self._body) > given:
-            self._head_size = 0
-        elif not self.complete:
+        if before == (len(self._body), self.head_complete, self._interim):
             self._head_size += len(piece)
-            if self._head_size > self._limits.max_head_bytes and self.error is None:
+            if self._head_size > self._limits.max_head_bytes and not self.error and not self.complete:
                 self.error = self._head_too_large()
+        else:
+            self._head_size = 0
 
     def close(self) -> None:
         """Say that the connection has ended; sets ``complete`` where that ends the body.
@@ -131,6 +145,7 @@ class ResponseDecoder:
             raise self.error
         if self.complete:
             return
+        self._parser = None
         if not self.head_complete:
             self.error = StreamTruncatedError("the connection ended before the answer's head was complete")
         elif "transfer-encoding" in self.headers or "content-length" in self.headers:
@@ -154,18 +169,18 @@ class ResponseDecoder:
     def end_head(self) -> None:
         if self.complete:
             return
-        status = self._parser.get_status_code()
-        if self._parser.get_http_version() not in ("1.1", "1.0"):
+        status = self._live_parser.get_status_code()
+        if self._live_parser.get_http_version() not in ("1.1", "1.0"):
             self.error = self.error or self._malformed("HTTP version")
-        elif 100 <= status < 200 and status != 101:
+        elif status < 100:
+            self.error = self.error or self._malformed("status code")
+        elif status < 200 and status != 101:
             self._interim += 1
-            self._head_size = 0
             if self._interim > self._limits.max_interim_responses:
                 self.error = self._too_many_interim()
         else:
             self.status = status
             self.headers = _join_fields(self._fields)
-            self._head_size = 0
             if self.headers.get("transfer-encoding", "chunked").lower() != "chunked":
                 self.error = self.error or self._malformed("transfer coding")
             self.head_complete = self.error is None
@@ -173,7 +188,8 @@ class ResponseDecoder:
     def end_message(self) -> None:
         if self.head_complete and not self.error:
             self.complete = True
-            self.keep_alive = self._parser.should_keep_alive()
+            self.keep_alive = self._live_parser.should_keep_alive()
+            self._parser = None
 
     # Faults
 
@@ -187,7 +203,9 @@ class ResponseDecoder:
 
     def _head_too_large(self) -> StreamLimitError:
         name, limit = "max_head_bytes", self._limits.max_head_bytes
-        return StreamLimitError(f"the answer's head is larger than {limit} bytes", limit_name=name, limit=limit)
+        return StreamLimitError(
+            f"the answer's head is larger than {limit} bytes", limit_name=name, limit=limit
+        )
 
     def _too_many_interim(self) -> StreamLimitError:
         name, limit = "max_interim_responses", self._limits.max_interim_responses
@@ -203,6 +221,11 @@ class _Callbacks:
         self.on_headers_complete = decoder.end_head
         self.on_body = decoder._body.append
         self.on_message_complete = decoder.end_message
+
+
+def _means_something(data: bytes) -> bool:
+    """Whether there is more than empty lines, which llhttp skips in front of the next answer."""
+    return bool(data.strip(b"\r\n"))
 
 
 def _join_fields(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -18,6 +18,12 @@ from runagent.wire.jsontext import InvalidJSONError, decode_json, starts_with_js
 __all__ = ["NDJSONDecoder", "text_decoder"]
 
 _decoder = msgspec.json.Decoder()
+_WHITE_SPACE = b" \t\r"  # RFC 8259 §2, without the LF that ends a line
+_BYTE_ORDER_MARKS: dict[str, tuple[bytes, ...]] = {
+    "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
+    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
+}
+_NO_CHARSETS = frozenset({"unicode-escape", "unicode_escape", "raw-unicode-escape", "raw_unicode_escape"})
 
 
 class NDJSONDecoder:
@@ -65,10 +71,8 @@ class NDJSONDecoder:
         """
         if self.error:
             raise self.error
-        line = b"".join(self._tail).strip()
+        line = self._text_of(b"".join(self._tail))
         self._tail = []
-        if not self.lines:
-            line = line.removeprefix(codecs.BOM_UTF8)
         if not line:
             return []
         try:
@@ -91,31 +95,62 @@ class NDJSONDecoder:
         if self._tail:
             complete = b"".join((*self._tail, complete))
             self._tail, self._tail_size = [], 0
-        if not self.lines:
-            complete = complete.removeprefix(codecs.BOM_UTF8)
-        if len(complete) <= self._max:
+        lines = complete.split(b"\n")
+        if self.lines and len(complete) <= self._max:
             try:
-                values = _decoder.decode_lines(complete)
+                values = [_decoder.decode(line) for line in lines if line]
             except (msgspec.DecodeError, UnicodeError, RecursionError):
                 pass  # one of the lines is odd or bad: find it, and keep those before it
             else:
-                self.lines += complete.count(b"\n") + 1
+                self.lines += len(lines)
                 return values
-        return self._take_one_by_one(complete.split(b"\n"))
+        return self._take_one_by_one(lines)
 
     def _take_one_by_one(self, lines: list[bytes]) -> list[Any]:
         values: list[Any] = []
         for line in lines:
             if not self._check_size(len(line)):
                 break
-            if line.strip():
+            text = self._text_of(line)
+            if text:
                 try:
-                    values.append(decode_json(line))
+                    values.append(decode_json(text))
                 except InvalidJSONError as exc:
                     self.error = ProtocolError(f"line {self.lines + 1} of the stream is {exc}")
                     break
             self.lines += 1
         return values
+
+    def _text_of(self, line: bytes) -> bytes:
+        """Return a line without the white space around it, the first one without a byte order mark."""
+        return (line if self.lines else line.removeprefix(codecs.BOM_UTF8)).strip(_WHITE_SPACE)
+
+
+class _TextDecoder(codecs.IncrementalDecoder):
+    """Python's decoder of a charset, which has ways to fail although it is told to replace."""
+
+    def __init__(self, charset: str) -> None:
+        super().__init__("replace")
+        self._charset = charset
+        self._marks = _BYTE_ORDER_MARKS.get(charset, ())
+        self._start = b""
+        self._decoder = None if self._marks else codecs.getincrementaldecoder(charset)("replace")
+
+    def decode(self, data: bytes, final: bool = False) -> str:  # type: ignore[override]  # bytes are all we have
+        if self._decoder is None:
+            self._start += data
+            if len(self._start) < len(self._marks[0]) and not final:
+                return ""
+            self._decoder, data = self._in_byte_order(self._start), self._start
+        try:
+            return self._decoder.decode(data, final)
+        except UnicodeError as exc:
+            raise ProtocolError(f"the agent's text is not in the charset {self._charset!r}: {exc}") from None
+
+    def _in_byte_order(self, start: bytes) -> codecs.IncrementalDecoder:
+        """Without a mark it is little-endian, as the WHATWG Encoding Standard has it."""
+        name = self._charset if start.startswith(self._marks) else f"{self._charset}-le"
+        return codecs.getincrementaldecoder(name)("replace")
 
 
 def text_decoder(charset: str) -> codecs.IncrementalDecoder:
@@ -124,13 +159,13 @@ def text_decoder(charset: str) -> codecs.IncrementalDecoder:
     Bytes that the charset does not know become U+FFFD; a byte order mark at the start of UTF-8 is dropped.
 
     Raises:
-        ProtocolError: No text encoding has this name.
+        ProtocolError: No text encoding has this name. Decoding raises it where Python gives up.
     """
     try:
+        b"\xff\xff".decode(charset, "replace")  # refuses codecs that are no text, or cannot replace
         name = codecs.lookup(charset).name
-        decoder = codecs.getincrementaldecoder("utf-8-sig" if name == "utf-8" else name)("replace")
-        if not isinstance(decoder.decode(b""), str):
-            raise LookupError(charset)
     except (LookupError, ValueError):
-        raise ProtocolError(f"the agent answered in the charset {charset[:40]!r}, which nobody knows") from None
-    return decoder
+        name = ""
+    if not name or name in _NO_CHARSETS:
+        raise ProtocolError(f"the agent answered in the charset {charset[:40]!r}, which nobody knows")
+    return _TextDecoder("utf-8-sig" if name == "utf-8" else name)

@@ -141,6 +141,9 @@ class SSEDecoder:
         return events
 
     def _take_line(self, line: bytes) -> None:
+        if self._size + len(line) > self._max:
+            self._check_size(len(line))
+            return
         name, _, value = line.partition(b":")
         if not name:
             self.comments += 1
@@ -149,7 +152,6 @@ class SSEDecoder:
         if value.startswith(b" "):
             value = value[1:]
         if name == b"data":
-            self._check_size(len(line))
             self._size += len(line)
             self._data.append(value)
         elif name == b"event":

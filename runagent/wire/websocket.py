@@ -11,14 +11,18 @@ import base64
 import codecs
 import hashlib
 import os
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import CLIENT, OPEN, Protocol
 
 from runagent.errors import ProtocolError, RunAgentError, StreamLimitError
 from runagent.limits import Limits
-from runagent.wire.http1 import ResponseDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runagent.wire.http1 import ResponseDecoder
 
 __all__ = ["WebSocketConnection", "accept_value", "check_handshake", "handshake_headers"]
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
+import trio.testing
 import uvloop
 
 from runagent import AsyncRunAgentClient, RunAgentClient
+
+if TYPE_CHECKING:
+    import threading
 
 STYLES = ("sync", "asyncio", "uvloop", "trio")
 TRANSPORTS = ("sse", "chunked", "websocket")
@@ -104,6 +108,22 @@ class Style:
     def client(self, *args: Any, **options: Any) -> Any:
         """Make a client; it has the methods of `AsyncRunAgentClient`."""
         return (_SyncClient if self.name == "sync" else AsyncRunAgentClient)(*args, **options)
+
+    async def wait(self, event: threading.Event, seconds: float = 10) -> bool:
+        """Wait for an event of another thread without holding up the event loop."""
+        if self.name == "sync":
+            return event.wait(seconds)
+        if self.name == "trio":
+            return await trio.to_thread.run_sync(event.wait, seconds)
+        return await asyncio.to_thread(event.wait, seconds)
+
+    async def settle(self) -> None:
+        """Let what has been cancelled come to its end."""
+        if self.name == "trio":
+            await trio.testing.wait_all_tasks_blocked()
+        elif self.name != "sync":
+            for _ in range(3):
+                await asyncio.sleep(0)
 
     def run(self, scenario: Callable[[], Awaitable[Any]]) -> Any:
         """Run a scenario to its end; tasks that it leaves behind fail the test."""

@@ -1,0 +1,405 @@
+"""The only two loops that move bytes: `Pump` and `AsyncPump`, the same in two colours.
+
+What the bytes mean, what comes next and how it ends is `Run`'s to say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING, cast
+
+from runagent.errors import NetworkError, StreamError
+from runagent.net.base import (
+    Address,
+    AsyncConnection,
+    AsyncNetwork,
+    Connection,
+    DeadlineExceededError,
+    Network,
+    fork_generation,
+)
+from runagent.net.loops import EventLoop, current_loop
+from runagent.run import Run, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runagent.events import Event
+    from runagent.net.pool import Pool
+
+__all__ = ["AsyncPump", "Pump"]
+
+READ_BYTES = 64 * 1024
+_CLOSED_NOTICED_SECONDS = 0.1  # a wait before another attempt goes by such steps
+_END_OF_ANSWER_SECONDS = 0.02  # the formal end of an answer comes right behind its last event
+_CLOSED_WHILE_READ = "the stream was closed while it was being read"
+_CANCELLED_WHILE_SENT = "the run was cancelled while something was being sent to the agent; begin it anew"
+TWO_READERS = "the stream is being read by somebody else; one stream has one reader"
+
+
+class _PumpCore:
+    """What both colours have: the run, and how it is over.
+
+    Attributes:
+        run: The run whose bytes are moved.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._closed = False
+
+    def check_process(self) -> None:
+        """Refuse to go on with what belongs to the parent process.
+
+        Raises:
+            RuntimeError: There was a fork since the run began.
+        """
+        if self.run.generation != fork_generation():
+            raise RuntimeError(
+                "this stream was begun before a fork; only the parent process can go on with it"
+            )
+
+    def _end(self, now: float) -> None:
+        """Raise the run's error, once; afterwards the stream is at its end."""
+        self.run.finished(now)
+        self.run.let_go()
+        error, self.run.error = self.run.error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # or the traceback would keep this frame, and the frame the error
+
+
+class Pump(_PumpCore):
+    """Moves the bytes of one run, in the thread that asks for its events."""
+
+    def __init__(self, run: Run, network: Network, pool: Pool[Connection]) -> None:
+        super().__init__(run)
+        self._network = network
+        self._pool = pool
+        self._connection: Connection | None = None
+        self._reading = threading.Lock()
+
+    def close(self) -> None:
+        """Leave the run; a `next_batch` that waits in another thread raises a StreamError."""
+        self._closed = True
+        if self._reading.acquire(blocking=False):
+            try:
+                self.run.finished(self._network.now())
+                self._leave()
+            finally:
+                self._reading.release()
+        elif (connection := self._connection) is not None:
+            connection.interrupt()
+
+    def drop(self) -> None:
+        """Leave the run for a stream that nobody holds any more."""
+        if self._connection is not None:
+            self._leave()
+
+    def next_batch(self, *, until_connected: bool = False) -> list[Event] | None:
+        """Move bytes until there are events and return them; None at the end.
+
+        Args:
+            until_connected: Return as soon as the request is on its way.
+
+        Raises:
+            RunAgentError: The run has failed; told once, afterwards it is at its end.
+        """
+        self.check_process()
+        if not self._reading.acquire(blocking=False):
+            raise RuntimeError(TWO_READERS)
+        try:
+            run = self.run
+            while not self._closed and not run.has_events:
+                if run.step is Step.READ:
+                    if until_connected:
+                        return []
+                    self._read()
+                elif run.step is Step.CONNECT:
+                    self._connect()
+                elif run.step is Step.CLOSE_WRITE:
+                    self._close_write()
+                elif run.step is Step.BACK_OFF:
+                    self._back_off()
+                else:
+                    self._end(self._network.now())
+                    return None
+                self._check_closed()
+            if self._closed:
+                self._leave()
+                return None
+            return run.take_events()
+        except BaseException:
+            self._leave()
+            raise
+        finally:
+            self._reading.release()
+
+    def _check_closed(self) -> None:
+        if self._closed:
+            raise StreamError(_CLOSED_WHILE_READ, chunks_received=self.run.report.chunks)
+
+    def _back_off(self) -> None:
+        """Wait before the next attempt; by small steps, because closing the stream wakes no sleeper."""
+        now = self._network.now
+        until = now() + self.run.delay
+        while not self._closed and (left := until - now()) > 0:
+            self._network.sleep(min(left, _CLOSED_NOTICED_SECONDS))
+        self.run.step = Step.CONNECT
+
+    def _connect(self) -> None:
+        run, now = self.run, self._network.now
+        address = run.begin_attempt(now())
+        try:
+            self._connection, reused = self._acquire(address, run.deadlines.connect(now()))
+        except DeadlineExceededError:
+            run.timed_out(now(), 0.0)
+        except NetworkError as exc:
+            run.connect_failed(exc)
+        else:
+            run.connected(now(), reused=reused)
+            self._flush()
+
+    def _acquire(self, address: Address, deadline: float) -> tuple[Connection, bool]:
+        while idle := self._pool.take(address):
+            if not idle.refresh() and idle.waits_for_end:
+                with contextlib.suppress(DeadlineExceededError, OSError):
+                    idle.feed(
+                        idle.connection.receive(READ_BYTES, self._network.now() + _END_OF_ANSWER_SECONDS)
+                    )
+            if idle.reusable:
+                return idle.connection, True
+            idle.connection.abort()
+        return self._network.connect(address, deadline), False
+
+    def _read(self) -> None:
+        run, connection, now = self.run, cast("Connection", self._connection), self._network.now
+        start = now()
+        try:
+            data = connection.receive(READ_BYTES, run.read_deadline(start))
+        except DeadlineExceededError:
+            self._check_closed()
+            run.timed_out(end := now(), end - start)
+        except OSError as exc:
+            self._check_closed()
+            run.lost(exc)
+        else:
+            self._check_closed()
+            run.received(data, start, now())
+        self._flush()
+
+    def _flush(self) -> None:
+        """Send what the session has to say; then let go of a connection that has served."""
+        run, connection = self.run, cast("Connection", self._connection)
+        while data := run.data_to_send():
+            try:
+                connection.send(data, run.send_deadline(self._network.now()))
+            except DeadlineExceededError:
+                run.send_failed(None)
+            except OSError as exc:
+                run.send_failed(exc)
+        if run.step not in (Step.READ, Step.CLOSE_WRITE):
+            self._release(connection)
+
+    def _close_write(self) -> None:
+        cast("Connection", self._connection).close_write()
+        self.run.write_closed()
+
+    def _release(self, connection: Connection) -> None:
+        self._connection = None
+        if self.run.keeps_connection:
+            self._pool.put(self.run.address, connection, self.run.session)
+        else:
+            connection.abort()
+
+    def _leave(self) -> None:
+        """Drop everything at once, with a word of farewell where the protocol has one."""
+        run, connection = self.run, self._connection
+        self._connection = None
+        if connection is not None and run.generation == fork_generation():
+            connection.abort(run.farewell())
+        run.abandon()
+
+
+class AsyncPump(_PumpCore):
+    """`Pump` for asyncio and trio."""
+
+    def __init__(
+        self,
+        run: Run,
+        pool_of: Callable[[EventLoop], Pool[AsyncConnection]],
+        network: AsyncNetwork | None = None,
+    ) -> None:
+        super().__init__(run)
+        self._pool_of = pool_of
+        self._given_network = network
+        self._loop: EventLoop | None = None
+        self._connection: AsyncConnection | None = None
+        self._reading = False
+
+    def close(self) -> None:
+        """Leave the run; a `next_batch` that waits in another task raises a StreamError."""
+        self._closed = True
+        if self._loop is not None:
+            self.run.finished(self._network.now())
+        self._leave()
+
+    def drop(self) -> None:
+        """Leave the run for a stream that nobody holds any more; callable from any thread."""
+        if self._connection is not None:
+            self._leave()
+
+    async def checkpoint(self) -> None:
+        """Let others run, and notice a cancellation."""
+        if self._loop is not None:
+            await self._network.checkpoint()
+
+    async def next_batch(self, *, until_connected: bool = False) -> list[Event] | None:
+        """Move bytes until there are events and return them; None at the end.
+
+        Args:
+            until_connected: Return as soon as the request is on its way.
+
+        Raises:
+            RunAgentError: The run has failed; told once, afterwards it is at its end.
+        """
+        self.check_process()
+        if self._reading:
+            raise RuntimeError(TWO_READERS)
+        self._reading = True
+        try:
+            run = self.run
+            while not self._closed and not run.has_events:
+                if run.step is Step.READ:
+                    if until_connected:
+                        return []
+                    await self._read()
+                elif run.step is Step.CONNECT:
+                    await self._connect()
+                elif run.step is Step.CLOSE_WRITE:
+                    self._close_write()
+                elif run.step is Step.BACK_OFF:
+                    await self._back_off()
+                else:
+                    self._end(self._network.now())
+                    return None
+                self._check_closed()
+            if self._closed:
+                self._leave()
+                return None
+            return run.take_events()
+        finally:
+            self._reading = False
+
+    def _check_closed(self) -> None:
+        if self._closed:
+            self._leave()
+            raise StreamError(_CLOSED_WHILE_READ, chunks_received=self.run.report.chunks)
+
+    @property
+    def _network(self) -> AsyncNetwork:
+        return self._given_network or cast("EventLoop", self._loop).network
+
+    async def _back_off(self) -> None:
+        """Wait before the next attempt; by small steps, because closing the stream wakes no sleeper."""
+        run, now = self.run, self._network.now
+        until = now() + run.delay
+        try:
+            while not self._closed and (left := until - now()) > 0:
+                await self._network.sleep(min(left, _CLOSED_NOTICED_SECONDS))
+        finally:
+            run.delay = until - now()  # a read that is cancelled while it waits has waited all the same
+        run.step = Step.CONNECT
+
+    async def _connect(self) -> None:
+        self._loop = loop = await current_loop()
+        run, now, pool = self.run, self._network.now, self._pool_of(loop)
+        address = run.begin_attempt(now())
+        try:
+            self._connection, reused = await self._acquire(pool, address, run.deadlines.connect(now()))
+        except DeadlineExceededError:
+            run.timed_out(now(), 0.0)
+        except NetworkError as exc:
+            run.connect_failed(exc)
+        else:
+            pool.in_use(self._connection)
+            run.connected(now(), reused=reused)
+            await self._flush()
+
+    async def _acquire(
+        self, pool: Pool[AsyncConnection], address: Address, deadline: float
+    ) -> tuple[AsyncConnection, bool]:
+        while idle := pool.take(address):
+            try:
+                if not idle.refresh() and idle.waits_for_end:
+                    with contextlib.suppress(DeadlineExceededError, OSError):
+                        idle.feed(
+                            await idle.connection.receive(
+                                READ_BYTES, self._network.now() + _END_OF_ANSWER_SECONDS
+                            )
+                        )
+                if idle.reusable:
+                    return idle.connection, True
+            except BaseException:
+                idle.connection.abort()
+                raise
+            idle.connection.abort()
+        return await self._network.connect(address, deadline), False
+
+    async def _read(self) -> None:
+        run, connection, now = self.run, cast("AsyncConnection", self._connection), self._network.now
+        start = now()
+        try:
+            data = await connection.receive(READ_BYTES, run.read_deadline(start))
+        except DeadlineExceededError:
+            self._check_closed()
+            run.timed_out(end := now(), end - start)
+        except OSError as exc:
+            self._check_closed()
+            run.lost(exc)
+        except BaseException:
+            run.deadlines.waited(now() - start)
+            raise
+        else:
+            self._check_closed()
+            run.received(data, start, now())
+        await self._flush()
+
+    async def _flush(self) -> None:
+        """Send what the session has to say; then let go of a connection that has served."""
+        run, connection = self.run, cast("AsyncConnection", self._connection)
+        while data := run.data_to_send():
+            try:
+                await connection.send(data, run.send_deadline(self._network.now()))
+            except DeadlineExceededError:
+                run.send_failed(None)
+            except OSError as exc:
+                run.send_failed(exc)
+            except BaseException:
+                self._leave()
+                run.error = StreamError(_CANCELLED_WHILE_SENT, chunks_received=run.report.chunks)
+                raise
+        if run.step not in (Step.READ, Step.CLOSE_WRITE):
+            self._release(connection)
+
+    def _close_write(self) -> None:
+        cast("AsyncConnection", self._connection).close_write()
+        self.run.write_closed()
+
+    def _release(self, connection: AsyncConnection) -> None:
+        self._connection = None
+        if self.run.keeps_connection:
+            self._pool_of(cast("EventLoop", self._loop)).put(self.run.address, connection, self.run.session)
+        else:
+            connection.abort()
+
+    def _leave(self) -> None:
+        """Drop everything at once, with a word of farewell where the protocol has one."""
+        run, connection = self.run, self._connection
+        self._connection = None
+        if connection is not None and run.generation == fork_generation():
+            connection.abort(run.farewell())
+        run.abandon()

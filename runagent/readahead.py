@@ -1,0 +1,239 @@
+"""Reading ahead: a thread or a task that keeps a run going while its reader is busy elsewhere.
+
+Nobody reads a stream that nobody asks, which is back-pressure; but then nobody answers pings
+either. ``read_ahead_bytes`` opts into a helper that reads on, up to that many bytes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import sniffio
+
+from runagent.net.base import track_descriptor
+from runagent.pump import TWO_READERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from runagent.events import Event
+    from runagent.pump import AsyncPump, Pump
+
+__all__ = ["AsyncReadAhead", "ReadAhead"]
+
+
+class _Store:
+    """The batches read and not yet asked for, and how the run ended."""
+
+    def __init__(self, pump: Pump | AsyncPump, max_bytes: int) -> None:
+        self.over = False
+        self.error: BaseException | None = None
+        self._report = pump.run.report
+        self._max = max_bytes
+        self._batches: deque[tuple[list[Event], int]] = deque()
+        self._size = 0
+        self._seen = 0
+        track_descriptor(self)
+
+    @property
+    def full(self) -> bool:
+        """Whether reading has to wait for the reader."""
+        return self._size >= self._max
+
+    def put(self, batch: list[Event]) -> None:
+        """Keep a batch; its size is what came over the network for it."""
+        size, self._seen = self._report.bytes_received - self._seen, self._report.bytes_received
+        self._batches.append((batch, size))
+        self._size += size
+
+    def take(self) -> list[Event] | None:
+        """Take the next batch; None where there is none at hand."""
+        if not self._batches:
+            return None
+        batch, size = self._batches.popleft()
+        self._size -= size
+        return batch
+
+    def end(self) -> None:
+        """Raise what ended the run badly, once."""
+        error, self.error = self.error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error
+
+    def forget(self) -> None:
+        """Drop what the parent process will hand out; see `track_descriptor`."""
+        self._batches.clear()
+
+
+class ReadAhead:
+    """A source for a `Stream` that a thread of its own fills."""
+
+    def __init__(self, pump: Pump, max_bytes: int) -> None:
+        self._pump = pump
+        self._store = _Store(pump, max_bytes)
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._reading = threading.Lock()
+        self._closed = False
+
+    def next_batch(self, *, until_connected: bool = False) -> list[Event] | None:
+        """Return the next events, waiting for them if need be; see `Pump.next_batch`."""
+        self._pump.check_process()
+        if self._thread is None and not self._closed:
+            self._thread = threading.Thread(target=self._work, name="runagent-read-ahead", daemon=True)
+            self._thread.start()
+        if until_connected:
+            return []
+        if not self._reading.acquire(blocking=False):
+            raise RuntimeError(TWO_READERS)
+        try:
+            batch = self._wait_for_batch()
+        finally:
+            self._reading.release()
+        if batch is None:
+            self._store.end()
+        return batch
+
+    def _wait_for_batch(self) -> list[Event] | None:
+        with self._changed:
+            while (batch := self._store.take()) is None and not self._store.over and not self._closed:
+                self._changed.wait()
+            self._changed.notify_all()
+        return batch
+
+    def close(self) -> None:
+        """See `Pump.close`."""
+        with self._changed:
+            self._closed = True
+            self._store.forget()
+            self._changed.notify_all()
+        self._pump.close()
+
+    def drop(self) -> None:
+        """See `Pump.drop`."""
+        if self._thread is not None:
+            self.close()
+
+    def _work(self) -> None:
+        try:
+            while (batch := self._pump.next_batch()) is not None:
+                with self._changed:
+                    self._store.put(batch)
+                    self._changed.notify_all()
+                    while self._store.full and not self._closed:
+                        self._changed.wait()
+        except BaseException as exc:  # noqa: BLE001  # handed to the reader, whose thread is another one
+            self._store.error = exc.with_traceback(None)
+        with self._changed:
+            self._store.over = True
+            self._changed.notify_all()
+
+
+class AsyncReadAhead:
+    """A source for an `AsyncStream` that a task of its own fills."""
+
+    def __init__(self, pump: AsyncPump, max_bytes: int) -> None:
+        self._pump = pump
+        self._store = _Store(pump, max_bytes)
+        self._changed: Any = None  # an asyncio.Event or a trio.Event, made anew for each wait
+        self._cancel: Callable[[], object] | None = None
+        self._reading = self._closed = False
+
+    async def next_batch(self, *, until_connected: bool = False) -> list[Event] | None:
+        """Return the next events, waiting for them if need be; see `AsyncPump.next_batch`."""
+        self._pump.check_process()
+        if self._cancel is None and not self._closed:
+            self._cancel = _spawn(self._work)
+        if until_connected:
+            return []
+        if self._reading:
+            raise RuntimeError(TWO_READERS)
+        self._reading = True
+        try:
+            while (batch := self._store.take()) is None and not self._store.over and not self._closed:
+                await self._wait()
+        finally:
+            self._reading = False
+        self._notify()
+        if batch is None:
+            self._store.end()
+        return batch
+
+    async def checkpoint(self) -> None:
+        """See `AsyncPump.checkpoint`."""
+        await self._pump.checkpoint()
+
+    def close(self) -> None:
+        """See `AsyncPump.close`."""
+        self._closed = True
+        self._store.forget()
+        if self._cancel is not None:
+            self._cancel()
+        self._pump.close()
+        self._notify()
+
+    def drop(self) -> None:
+        """See `AsyncPump.drop`."""
+        if self._cancel is not None and not self._store.over:
+            self._cancel()
+        self._pump.drop()
+
+    async def _work(self) -> None:
+        try:
+            while (batch := await self._pump.next_batch()) is not None:
+                self._store.put(batch)
+                self._notify()
+                while self._store.full:
+                    await self._wait()
+        except Exception as exc:  # noqa: BLE001  # handed to the reader, whose task is another one
+            self._store.error = exc.with_traceback(None)
+        finally:
+            self._store.over = True
+            self._notify()
+
+    async def _wait(self) -> None:
+        if self._changed is None:
+            self._changed = _new_event()
+        await self._changed.wait()
+
+    def _notify(self) -> None:
+        if self._changed is not None:
+            event, self._changed = self._changed, None
+            event.set()
+
+
+def _new_event() -> Any:
+    if sniffio.current_async_library() == "trio":
+        import trio
+
+        return trio.Event()
+    import asyncio
+
+    return asyncio.Event()
+
+
+def _spawn(work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], object]:
+    """Run ``work`` in the background; return what ends it."""
+    if sniffio.current_async_library() == "trio":
+        return _spawn_on_trio(work)
+    import asyncio
+
+    return asyncio.get_running_loop().create_task(work(), name="runagent-read-ahead").cancel
+
+
+def _spawn_on_trio(work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], object]:
+    import trio
+
+    scope = trio.CancelScope()
+
+    async def scoped() -> None:
+        with scope:
+            await work()
+
+    trio.lowlevel.spawn_system_task(scoped, name="runagent-read-ahead")
+    return scope.cancel

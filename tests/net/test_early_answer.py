@@ -1,0 +1,124 @@
+"""A peer that answers before it has read the whole request is heard: WIRE.md §1, RFC 9112 §9.5."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trustme
+
+from runagent import AgentError, AuthenticationError, NetworkError, RunAgentError, Timeouts
+from runagent_testing import FakeAgentServer
+from tests.support.peer import PATIENCE, Peer, PeerConnection, http, reads_some_then, sse
+
+if TYPE_CHECKING:
+    from tests.support.styles import Style
+
+TIMES = 50
+LARGE = {"query": "x" * (4 << 20)}
+SOON = Timeouts(connect=5, first_event=0.3, idle=0.3)
+Contexts = tuple[ssl.SSLContext | None, ssl.SSLContext | None]
+TOO_LARGE = http(413, {"error": {"code": "TOO_LARGE", "message": "too large"}}, connection="close")
+
+
+@pytest.fixture(scope="module")
+def tls() -> Contexts:
+    """The server's and the client's TLS context."""
+    ca = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    ca.issue_cert("127.0.0.1").configure_cert(server)
+    ca.configure_trust(client)
+    return server, client
+
+
+@pytest.fixture(params=["http", "https"])
+def contexts(request: pytest.FixtureRequest, tls: Contexts) -> Contexts:
+    """TLS contexts, or none."""
+    return tls if request.param == "https" else (None, None)
+
+
+def failures(
+    style: Style, peer: Peer, *, times: int, transport: str = "sse", **options: Any
+) -> list[RunAgentError]:
+    async def scenario() -> list[RunAgentError]:
+        client = style.client("a", base_url=peer.url, transport=transport, max_retries=0, **options)
+        caught = []
+        for _ in range(times):
+            with pytest.raises(RunAgentError) as info:
+                await client.run_generic_stream(LARGE).text()
+            caught.append(info.value)
+        return caught
+
+    found: list[RunAgentError] = style.run(scenario)
+    return found
+
+
+def hang_up(connection: PeerConnection) -> None:
+    """Close: the kernel sends a reset, because most of the request has not been read."""
+
+
+@pytest.mark.parametrize("leave", [hang_up, PeerConnection.reset])
+def test_an_answer_before_a_reset_is_heard(style: Style, leave: Any) -> None:
+    with Peer(reads_some_then(TOO_LARGE, leave)) as peer:
+        errors = failures(style, peer, times=TIMES)
+    assert [(AgentError, 413, "TOO_LARGE")] * TIMES == [
+        (type(e), getattr(e, "status", None), e.code) for e in errors
+    ]
+
+
+def test_an_answer_before_a_reset_is_heard_through_tls(style: Style, tls: Contexts) -> None:
+    server, client = tls
+    with Peer(reads_some_then(TOO_LARGE, hang_up), ssl_context=server) as peer:
+        errors = failures(style, peer, times=10, ssl_context=client)
+    assert [413] * 10 == [getattr(error, "status", None) for error in errors]
+
+
+def test_an_answer_of_a_peer_that_neither_reads_nor_closes_is_heard_in_time(
+    style: Style, contexts: Contexts
+) -> None:
+    server, client = contexts
+    gate = threading.Event()
+    with Peer(reads_some_then(TOO_LARGE, lambda _: gate.wait(PATIENCE)), ssl_context=server) as peer:
+        (error,) = failures(style, peer, times=1, ssl_context=client, timeout=SOON)
+        gate.set()
+    assert (AgentError, 413) == (type(error), getattr(error, "status", None))
+
+
+def test_the_beginning_of_such_an_answer_will_do(style: Style) -> None:
+    gate = threading.Event()
+    head = b"HTTP/1.1 401 x\r\nContent-Length: 500\r\n\r\n{"
+    with Peer(reads_some_then(head, lambda _: gate.wait(PATIENCE))) as peer:
+        (error,) = failures(style, peer, times=1, timeout=SOON)
+        gate.set()
+    assert type(error) is AuthenticationError
+
+
+def test_a_good_answer_before_the_request_is_read_is_heard(style: Style) -> None:
+    stream = sse(("chunk", {"content": "early"}), ("done", {}))
+
+    async def scenario() -> str:
+        return str(await style.client("a", base_url=peer.url).run_generic_stream(LARGE).text())
+
+    with Peer(reads_some_then(stream, lambda _: None)) as peer:
+        assert "early" == style.run(scenario)
+
+
+def test_a_hang_up_without_an_answer_is_a_network_error(style: Style) -> None:
+    with Peer(reads_some_then(b"", lambda connection: connection.reset())) as peer:
+        errors = failures(style, peer, times=10)
+    assert [(NetworkError, "RESET")] * 10 == [(type(error), error.code) for error in errors]
+
+
+def test_large_requests_arrive_whole(style: Style, transport: str, contexts: Contexts) -> None:
+    server, client = contexts
+    with FakeAgentServer(ssl_context=server) as agents:
+        agents.agent("a").always("ok")
+
+        async def scenario() -> str:
+            options = {"base_url": agents.url, "transport": transport, "ssl_context": client}
+            return str(await style.client("a", **options).run_generic_stream(LARGE).text())
+
+        assert "ok" == style.run(scenario)
+        assert LARGE == agents.requests[0].input

@@ -1,0 +1,264 @@
+"""TLS in every style: whom the client trusts, who it says it is, and streams as good as without."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trustme
+
+from runagent import ConfigurationError, NetworkError, RunAgentError, RunTimeoutError, StreamTruncatedError
+from runagent.net.tls import default_context
+from runagent_testing import FakeAgentServer, ending
+from tests.support.peer import Peer, PeerConnection, answers, says, sse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.styles import Style
+
+STREAM = sse(("chunk", {"content": "x"}), ("done", {}))
+
+
+@pytest.fixture(scope="module")
+def ca() -> trustme.CA:
+    """A certificate authority that nobody knows."""
+    return trustme.CA()
+
+
+def server_context(ca: trustme.CA, *names: str, client_ca: trustme.CA | None = None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert(*(names or ("127.0.0.1", "localhost"))).configure_cert(context)
+    if client_ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        client_ca.configure_trust(context)
+    return context
+
+
+def client_context(ca: trustme.CA) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    ca.configure_trust(context)
+    return context
+
+
+@pytest.fixture
+def system_trust(ca: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Have the system trust our authority, as `SSL_CERT_FILE` does for OpenSSL."""
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    default_context.cache_clear()
+    yield
+    default_context.cache_clear()
+
+
+def stream(style: Style, url: str, *, times: Any = 1, **options: Any) -> str:
+    async def scenario() -> str:
+        client = style.client("a", base_url=url, **{"max_retries": 0} | options)
+        return "".join([str(await client.run_generic_stream("x").text()) for _ in range(times)])
+
+    return str(style.run(scenario))
+
+
+def failure(style: Style, url: str, **options: Any) -> RunAgentError:
+    with pytest.raises(RunAgentError) as caught:
+        stream(style, url, **options)
+    return caught.value
+
+
+# Whom the client trusts
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_an_own_context(style: Style, transport: str, ca: trustme.CA, version: ssl.TLSVersion) -> None:
+    context = client_context(ca)
+    context.minimum_version = context.maximum_version = version
+    with FakeAgentServer(ssl_context=server_context(ca)) as server:
+        server.agent("a").always("x", {"y": 1})
+        for url in (
+            server.url,
+            server.url.replace("https", "wss"),
+            server.url.replace("127.0.0.1", "localhost"),
+        ):
+            assert 'x{"y":1}' == stream(style, url, transport=transport, ssl_context=context)
+
+
+def test_the_systems_trust_is_the_default(
+    style: Style, transport: str, ca: trustme.CA, system_trust: None
+) -> None:
+    with FakeAgentServer(ssl_context=server_context(ca)) as server:
+        server.agent("a").always("x")
+        assert "xx" == stream(style, server.url, transport=transport, times=2)
+
+
+def test_an_unknown_authority_is_refused(style: Style, transport: str, ca: trustme.CA) -> None:
+    default_context.cache_clear()
+    with Peer(answers(STREAM), ssl_context=server_context(ca)) as peer:
+        for options in ({}, {"ssl_context": client_context(trustme.CA())}):
+            error = failure(style, peer.url, transport=transport, **{"max_retries": 3} | options)
+            assert (NetworkError, "CERTIFICATE") == (type(error), error.code)
+            assert peer.url in str(error)
+            assert "ssl_context=" in str(error)
+            assert isinstance(error.__cause__, ssl.SSLCertVerificationError)
+        assert ([], 2) == (peer.requests, peer.connections)
+
+
+def test_another_hosts_certificate_is_refused(style: Style, ca: trustme.CA) -> None:
+    with Peer(answers(STREAM), ssl_context=server_context(ca, "elsewhere.test")) as peer:
+        for url in (peer.url, peer.url.replace("127.0.0.1", "localhost")):
+            error = failure(style, url, ssl_context=client_context(ca))
+            assert (NetworkError, "CERTIFICATE") == (type(error), error.code)
+            assert "check the host name" in str(error)
+        assert [] == peer.requests
+
+
+def test_a_context_that_checks_nothing_is_the_callers_word(style: Style, ca: trustme.CA) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with Peer(answers(STREAM), ssl_context=server_context(ca, "elsewhere.test")) as peer:
+        assert "x" == stream(style, peer.url, ssl_context=context)
+
+
+def test_contexts_do_not_share_connections(style: Style, ca: trustme.CA) -> None:
+    with FakeAgentServer(ssl_context=server_context(ca)) as server:
+        server.agent("a").always("x")
+        trusting = client_context(ca)
+        assert "xx" == stream(style, server.url, times=2, ssl_context=trusting)
+        assert 1 == server.connections
+        assert "CERTIFICATE" == failure(style, server.url, ssl_context=client_context(trustme.CA())).code
+
+
+# Who the client says it is
+
+
+def certificate_files(ca: trustme.CA, folder: Path, password: bytes | None = None) -> tuple[str, str]:
+    from cryptography.hazmat.primitives import serialization
+
+    certificate = ca.issue_cert("client.test")
+    pem = certificate.private_key_pem.bytes()
+    if password:
+        key = serialization.load_pem_private_key(pem, None)
+        pem = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(password),
+        )
+    (folder / "key.pem").write_bytes(pem)
+    (folder / "cert.pem").write_bytes(certificate.cert_chain_pems[0].bytes())
+    certificate.private_key_and_cert_chain_pem.write_to_path(folder / "both.pem")
+    return str(folder / "cert.pem"), str(folder / "key.pem")
+
+
+def test_a_client_certificate(
+    style: Style, transport: str, ca: trustme.CA, system_trust: None, tmp_path: Path
+) -> None:
+    certificate, key = certificate_files(ca, tmp_path)
+    with FakeAgentServer(ssl_context=server_context(ca, client_ca=ca)) as server:
+        server.agent("a").always("x")
+        for given in ((certificate, key), str(tmp_path / "both.pem"), [str(tmp_path / "both.pem")]):
+            assert "x" == stream(style, server.url, transport=transport, client_cert=given)
+
+
+def test_a_protected_key(style: Style, ca: trustme.CA, system_trust: None, tmp_path: Path) -> None:
+    certificate, key = certificate_files(ca, tmp_path, b"secret")
+    with FakeAgentServer(ssl_context=server_context(ca, client_ca=ca)) as server:
+        server.agent("a").always("x")
+        assert "x" == stream(style, server.url, client_cert=(certificate, key, "secret"))
+        for wrong in ((certificate, key, "wrong"), (certificate, key)):
+            error = failure(style, server.url, client_cert=wrong)
+            assert (ConfigurationError, "INVALID_CLIENT_CERT") == (type(error), error.code)
+            assert certificate in str(error)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_server_that_wants_a_certificate_and_gets_none(
+    style: Style, ca: trustme.CA, version: ssl.TLSVersion
+) -> None:
+    context = server_context(ca, client_ca=ca)
+    context.maximum_version = version
+    with Peer(answers(STREAM), ssl_context=context) as peer:
+        error = failure(style, peer.url, ssl_context=client_context(ca))
+    assert (NetworkError, "CLIENT_CERTIFICATE") == (type(error), error.code)
+    assert "client_cert=" in str(error)
+
+
+@pytest.mark.parametrize("given", [(), ("a", "b", "c", "d"), (1,), ("no-such-file.pem",)])
+def test_a_client_certificate_that_is_none(style: Style, given: Any) -> None:
+    with pytest.raises(ConfigurationError, match="client_cert"):
+        stream(style, "https://127.0.0.1:1", client_cert=given)
+
+
+def test_a_file_without_a_certificate(style: Style, tmp_path: Path) -> None:
+    (tmp_path / "empty.pem").write_text("nothing")
+    error = failure(style, "https://127.0.0.1:1", client_cert=str(tmp_path / "empty.pem"))
+    assert type(error) is ConfigurationError
+    assert "empty.pem" in str(error)
+
+
+# Streams
+
+
+def test_large_streams(style: Style, transport: str, ca: trustme.CA) -> None:
+    chunks = [*(f"{i} " for i in range(3000)), "\N{GRINNING FACE}" * 500_000, "end"]
+    with FakeAgentServer(ssl_context=server_context(ca)) as server:
+        server.agent("a").always(*chunks)
+        options = {"transport": transport, "ssl_context": client_context(ca)}
+        assert "".join(chunks) == stream(style, server.url, **options)
+
+
+def test_the_connection_is_kept(style: Style, ca: trustme.CA) -> None:
+    with FakeAgentServer(ssl_context=server_context(ca)) as server:
+        server.agent("a").always("x")
+        assert "x" * 20 == stream(style, server.url, times=20, ssl_context=client_context(ca))
+        assert 1 == server.connections
+
+
+@pytest.mark.parametrize("how", ["cut", "reset", "no-done"])
+def test_a_cut_is_a_cut(style: Style, transport: str, ca: trustme.CA, how: Any) -> None:
+    with FakeAgentServer(ssl_context=server_context(ca)) as server:
+        server.agent("a").always({"no": "text"}, ending(how))
+        error = failure(style, server.url, transport=transport, ssl_context=client_context(ca), resume=False)
+    assert type(error) is StreamTruncatedError
+
+
+def test_text_ended_by_a_goodbye_is_not_proven_and_one_cut_off_is_no_better(
+    style: Style, ca: trustme.CA
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nabc"
+
+    async def scenario() -> Any:
+        client = style.client("a", base_url=peer.url, transport="chunked", ssl_context=client_context(ca))
+        return [event async for event in client.run_generic_stream("x").events()][-1]
+
+    def polite(connection: PeerConnection) -> None:
+        answers(head)(connection)
+        connection.socket.unwrap()  # type: ignore[attr-defined]
+
+    for act in (polite, answers(head)):
+        with Peer(act, ssl_context=server_context(ca)) as peer:
+            assert not style.run(scenario).proven
+
+
+# The other side
+
+
+def test_a_plain_server(style: Style, ca: trustme.CA) -> None:
+    for said in (b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH\r\n", b"\x00" * 20):
+        with Peer(says(said)) as peer:
+            error = failure(style, peer.url.replace("http", "https"), ssl_context=client_context(ca))
+        assert (NetworkError, "TLS") == (type(error), error.code)
+
+
+@pytest.mark.parametrize("leave", [lambda connection: connection.socket.recv(10_000), PeerConnection.reset])
+def test_a_server_that_leaves_during_the_handshake(style: Style, ca: trustme.CA, leave: Any) -> None:
+    with Peer(leave) as peer:
+        error = failure(style, peer.url.replace("http", "https"), ssl_context=client_context(ca))
+    assert type(error) is NetworkError
+    assert error.code in ("TLS", "RESET")
+
+
+def test_a_silent_server_costs_the_connect_timeout(style: Style, ca: trustme.CA) -> None:
+    with Peer(lambda connection: connection.wait_gone()) as peer:
+        error = failure(style, peer.url.replace("http", "https"), ssl_context=client_context(ca), timeout=0.2)
+    assert (RunTimeoutError, "connect") == (type(error), getattr(error, "phase", None))

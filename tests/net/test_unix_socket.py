@@ -1,0 +1,66 @@
+"""http+unix: an agent behind a Unix socket."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runagent import NetworkError
+from runagent_testing import FakeAgentServer
+from tests.support.peer import Peer, answers, sse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.styles import Style
+
+
+def stream(style: Style, url: str, *, times: int = 1, **options: Any) -> str:
+    async def scenario() -> str:
+        client = style.client("a", base_url=url, **options)
+        return "".join([str(await client.run_generic_stream("x").text()) for _ in range(times)])
+
+    return str(style.run(scenario))
+
+
+def test_every_transport_goes_through_a_unix_socket(style: Style, transport: str, tmp_path: Path) -> None:
+    with FakeAgentServer(unix_path=tmp_path / "a b%.sock") as server:
+        server.agent("a").always("a", {"b": 1}, "x" * 100_000)
+        assert 'a{"b":1}' + "x" * 100_000 == stream(style, server.url, transport=transport)
+
+
+def test_the_host_is_localhost_and_the_prefix_is_kept(style: Style, tmp_path: Path) -> None:
+    with Peer(answers(sse(("chunk", {"content": "x"}), ("done", {}))), unix_path=str(tmp_path / "s")) as peer:
+        assert "x" == stream(style, f"{peer.url}/prefix/v1")
+        (request,) = peer.requests
+    assert ("/prefix/v1/agents/a/stream", "localhost") == (request.target, request.headers["host"])
+
+
+def test_the_connection_is_kept(style: Style, tmp_path: Path) -> None:
+    with FakeAgentServer(unix_path=tmp_path / "s") as server:
+        server.agent("a").always("x")
+        assert "xxx" == stream(style, server.url, times=3)
+        assert 1 == server.connections
+
+
+def test_no_proxy_is_asked(style: Style, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    with FakeAgentServer(unix_path=tmp_path / "s") as server:
+        server.agent("a").always("x")
+        assert "x" == stream(style, server.url)
+        assert "x" == stream(style, server.url, proxy="http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("stale", [True, False])
+def test_a_socket_that_nobody_serves(style: Style, tmp_path: Path, stale: bool) -> None:
+    path = tmp_path / "s"
+    if stale:
+        with Peer(unix_path=str(path)):
+            pass
+    assert stale == path.exists()
+    with pytest.raises(NetworkError, match="could not connect to http") as caught:
+        stream(style, f"http+unix://{str(path).replace('/', '%2F')}", max_retries=0)
+    assert "REFUSED" == caught.value.code
+    assert os.path.basename(path) in str(caught.value)  # noqa: PTH119

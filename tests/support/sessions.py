@@ -1,0 +1,101 @@
+"""Sessions fed with literals: no sockets, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runagent.call import AgentCall, ResumePoint, Route
+from runagent.limits import Limits
+from runagent.net.address import parse_base_url
+from runagent.plugins import default_registry
+from runagent.transports.base import Session, Wants
+from runagent.wire.websocket import accept_value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runagent.events import Event
+
+__all__ = ["Seen", "feed", "open_session"]
+
+WHOLE = 1 << 30
+
+
+@dataclass
+class Seen:
+    """What came of a session.
+
+    Attributes:
+        request: What it sent at first.
+        sent: What it sent later.
+        rest: What was not fed to it.
+    """
+
+    session: Session
+    request: bytes
+    events: list[Event]
+    sent: bytes = b""
+    rest: bytes = b""
+
+    @property
+    def error(self) -> Any:
+        """The session's error."""
+        return self.session.error
+
+    @property
+    def outcome(self) -> tuple[list[Event], type | None, str | None]:
+        """What must not depend on where the bytes are cut."""
+        error = self.session.error
+        return self.events, None if error is None else type(error), None if error is None else error.code
+
+    @property
+    def contents(self) -> list[Any]:
+        """The contents of the chunks."""
+        return [event.content for event in self.events if hasattr(event, "content")]
+
+
+def open_session(
+    transport: str, *, resume: ResumePoint | None = None, proxy: Any = None, **fields: Any
+) -> Session:
+    """Open a session; ``limits`` are given by name, ``base_url`` as text, the rest as `AgentCall` has it."""
+    base = parse_base_url(fields.pop("base_url", "http://agent.test"))
+    limits = Limits(**fields.pop("limits", {}))
+    options = {"agent_id": "a", "input": {"query": "x"}} | fields
+    call = AgentCall(base=base, limits=limits, **options)
+    return default_registry().get(transport).open(call, Route(base.origin, proxy), resume)
+
+
+def feed(
+    session: Session, answer: bytes | Callable[[bytes], bytes], *, step: int = WHOLE, eof: bool = False
+) -> Seen:
+    """Feed an answer, or what a function makes of the request, until the session wants nothing more."""
+    request = session.data_to_send()
+    data = answer if isinstance(answer, bytes) else answer(request)
+    seen = Seen(session, request, [])
+    for at in range(0, len(data), min(step, len(data) or 1)):
+        if session.wants is not Wants.READ or session.error is not None:
+            seen.rest = data[at:]
+            break
+        seen.events += session.receive_data(data[at : at + step])
+        if not _reconnects(session):
+            seen.sent += session.data_to_send()
+    if eof and session.wants is Wants.READ and session.error is None:
+        seen.events += session.receive_eof()
+        seen.sent += session.data_to_send()
+    return seen
+
+
+def _reconnects(session: Session) -> bool:
+    return session.wants is Wants.RECONNECT
+
+
+def handshake_answer(request: bytes, *frames: bytes) -> bytes:
+    """Write the answer that opens the WebSocket asked for, and what comes behind it."""
+    key = next(line for line in request.decode().split("\r\n") if line.startswith("Sec-WebSocket-Key: "))
+    accept = accept_value(key.partition(": ")[2])
+    head = (
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    )
+    return head.encode() + b"".join(frames)

@@ -1,0 +1,384 @@
+"""What is wrong with the input, the settings or the other side: a clear error each, in every style."""
+
+from __future__ import annotations
+
+import math
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trustme
+import uvloop
+
+from runagent import (
+    AgentError,
+    AgentNotFoundError,
+    AgentServerError,
+    AuthenticationError,
+    ConfigurationError,
+    NetworkError,
+    ProtocolError,
+    RunAgentError,
+    StreamTruncatedError,
+    ValidationError,
+)
+from runagent_testing import FakeAgentServer
+from tests.support.peer import Peer, PeerConnection, answers, http, says, sse, upgrade, websocket_frame
+
+if TYPE_CHECKING:
+    from tests.support.styles import Style
+
+
+def failure(style: Style, *args: Any, input_data: Any = "x", mode: str = "stream", **options: Any) -> Any:
+    """Run an agent and return the error."""
+
+    async def scenario() -> RunAgentError:
+        client = style.client(*args, **{"max_retries": 0} | options)
+        try:
+            if mode == "stream":
+                await client.run_generic_stream(input_data).text()
+            else:
+                await client.run_generic(input_data)
+        except RunAgentError as exc:
+            return exc
+        raise AssertionError("the run did not fail")
+
+    return style.run(scenario)
+
+
+@pytest.fixture(params=["stream", "invoke"])
+def mode(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+# What the service says no to
+
+
+def test_an_unknown_agent(style: Style, transport: str, mode: str, server: FakeAgentServer) -> None:
+    error = failure(style, "nobody", base_url=server.url, transport=transport, mode=mode)
+    assert type(error) is AgentNotFoundError
+    assert "nobody" in str(error)
+    assert "check the agent id" in str(error)
+
+
+def test_a_wrong_key(style: Style, transport: str, mode: str) -> None:
+    with FakeAgentServer(api_key="right") as server:
+        server.agent("a").always("x").returns("x")
+        for key in ("wrong-key", None):
+            error = failure(style, "a", base_url=server.url, transport=transport, mode=mode, api_key=key)
+            assert (AuthenticationError, 401) == (type(error), error.status)
+            assert "RUNAGENT_API_KEY" in str(error)
+            assert "wrong-key" not in repr(error)
+
+
+@pytest.mark.parametrize(
+    "agent_id", ["a/b", "a?b=c", "a#b", "a%2Fb", "日本 ü", "a b", "..a", "a;b", "a\\b", "{agent_id}"]
+)
+def test_an_odd_agent_id_reaches_that_agent(
+    style: Style, transport: str, server: FakeAgentServer, agent_id: str
+) -> None:
+    server.agent(agent_id).always("here")
+
+    async def scenario() -> str:
+        client = style.client(agent_id, base_url=server.url, transport=transport)
+        return str(await client.run_generic_stream("x").text())
+
+    assert "here" == style.run(scenario)
+    assert [agent_id] == [request.agent_id for request in server.requests]
+
+
+@pytest.mark.parametrize(
+    "agent_id", ["", ".", "..", "a\r\nHost: evil", "a\nb", "a\0", "\x7f", "\ud83d", None, 5, b"a"]
+)
+def test_an_agent_id_that_is_none(style: Style, agent_id: Any) -> None:
+    with pytest.raises(ConfigurationError, match="agent_id") as caught:
+        style.client(agent_id)
+    assert "deployed" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("X", "a\r\nEvil: 1"),
+        ("X", "a\nb"),
+        ("X", "a\0"),
+        ("X\r\nEvil", "1"),
+        ("X Y", "1"),
+        ("", "1"),
+        ("X", "日本"),
+        ("X", 5),
+        ("Host", "evil"),
+    ],
+)
+def test_a_header_that_cannot_be_sent(style: Style, server: FakeAgentServer, name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        style.client("a", base_url=server.url, headers={name: value})
+    client = style.client("a", base_url=server.url)
+    with pytest.raises(ConfigurationError):
+        client.run_generic_stream("x", headers={name: value})
+    assert 0 == server.connections
+
+
+def test_headers_arrive_and_a_calls_own_go_before_the_clients(
+    style: Style, transport: str, server: FakeAgentServer
+) -> None:
+    server.agent("a").always("x")
+
+    async def scenario() -> None:
+        client = style.client("a", base_url=server.url, transport=transport, headers={"X-A": "1", "X-B": "ü"})
+        await client.run_generic_stream("x", headers={"x-a": "2"}).text()
+
+    style.run(scenario)
+    (request,) = server.requests
+    assert "2" == request.headers["x-a"]
+    assert "X-B".lower() in request.headers
+
+
+@pytest.mark.parametrize("key", ["a b", "a\r\nb", "ü", "", 5])
+def test_a_key_that_cannot_be_sent_is_not_shown(style: Style, server: FakeAgentServer, key: Any) -> None:
+    client = style.client("a", base_url=server.url, api_key=lambda: key)
+
+    async def scenario() -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            await client.run_generic_stream("x").text()
+        assert "API key" in str(caught.value)
+        assert "a b" not in str(caught.value)
+
+    style.run(scenario)
+
+
+# Input that JSON cannot carry
+
+
+class Color:
+    pass
+
+
+CYCLE: dict[str, Any] = {"list": []}
+CYCLE["list"].append(CYCLE)
+DEEP: Any = 1
+for _ in range(1000):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "told"),
+    [
+        ({1, 2}, "", "make it a list"),
+        (frozenset(), "", "frozenset"),
+        (b"x", "", "base64"),
+        (math.nan, "", "nan"),
+        (math.inf, "", "inf"),
+        (-math.inf, "", "-inf"),
+        ("a\ud83d", "", "lone surrogate at position 1"),
+        (CYCLE, "['list'][0]", "contains itself"),
+        ({1: "x"}, "", "key 1 is not text"),
+        ({"\udc00": 1}, " (a key)", "lone surrogate"),
+        ({"ok": [1, {"b": {2}}]}, "['ok'][1]['b']", "make it a list"),
+        ((1, {"t": object()}), "[1]['t']", "object"),
+        (Color(), "", "Color"),
+        (1j, "", "complex"),
+        pytest.param(10**5000, "", "too long", id="a huge integer"),
+        (range(3), "", "range"),
+    ],
+)
+def test_input_that_json_cannot_carry(
+    style: Style, server: FakeAgentServer, value: Any, path: str, told: str
+) -> None:
+    error = failure(style, "a", base_url=server.url, input_data={"in": value})
+    assert (ValidationError, "INVALID_INPUT") == (type(error), error.code)
+    assert f"input_data['in']{path}: " == str(error)[: len(f"input_data['in']{path}: ")]
+    assert told in str(error)
+    assert f"input_data['in']{path}" == error.details["path"]
+    assert 0 == server.connections
+
+
+def test_input_that_is_too_deep(style: Style, server: FakeAgentServer) -> None:
+    error = failure(style, "a", base_url=server.url, input_data={"in": DEEP})
+    assert type(error) is ValidationError
+    assert "200 levels deep" in str(error)
+    assert 400 > len(str(error))
+
+
+@pytest.mark.parametrize("value", [None, [1], 5, b"x", {1}, object(), ["query", "x"]])
+def test_input_that_is_no_object(style: Style, server: FakeAgentServer, value: Any) -> None:
+    error = failure(style, "a", base_url=server.url, input_data=value)
+    assert type(error) is ValidationError
+    assert str(error).startswith("input_data: expected a mapping")
+    assert 0 == server.connections
+
+
+def test_arguments_that_json_cannot_carry(style: Style, server: FakeAgentServer) -> None:
+    client = style.client("a", base_url=server.url)
+    with pytest.raises(ValidationError, match=r"^args\[1\]: "):
+        client.run_stream(1, {2})
+    with pytest.raises(ValidationError, match=r"^input_data\['k'\]: "):
+        client.run_stream(k=b"x")
+
+
+def test_what_json_can_carry_arrives_as_it_is(style: Style, transport: str, server: FakeAgentServer) -> None:
+    value = {
+        "text": "ü\u2028\N{GRINNING FACE}\0\r\n",
+        "n": [1, 2.5, None, True, 10**30],
+        "o": {"": {}},
+        "t": (1, 2),
+    }
+    server.agent("a").always("x")
+
+    async def scenario() -> None:
+        await style.client("a", base_url=server.url, transport=transport).run_generic_stream(value).text()
+
+    style.run(scenario)
+    assert value | {"t": [1, 2]} == server.requests[0].input
+
+
+# Another side that is not there, or is not an agent
+
+
+def refused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_port_where_nothing_listens(style: Style, transport: str, mode: str, scheme: str) -> None:
+    url = f"{scheme}://127.0.0.1:{refused_port()}"
+    error = failure(style, "a", base_url=url, transport=transport, mode=mode)
+    assert (NetworkError, "REFUSED") == (type(error), error.code)
+    assert url in str(error)
+    assert "is the server running" in str(error)
+
+
+def test_a_host_that_does_not_exist(style: Style, monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(*args: Any, **options: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    async def resolve_in_uvloop(*args: Any, **options: Any) -> Any:
+        resolve()
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(uvloop.Loop, "getaddrinfo", resolve_in_uvloop)
+    error = failure(style, "a", base_url="http://no-such-host.invalid", max_retries=3)
+    assert (NetworkError, "DNS") == (type(error), error.code)
+    assert "no-such-host.invalid" in str(error)
+
+
+def test_https_to_a_plain_port(style: Style, transport: str, server: FakeAgentServer) -> None:
+    url = server.url.replace("http://", "https://")
+    error = failure(style, "a", base_url=url, transport=transport)
+    assert (NetworkError, "TLS") == (type(error), error.code)
+    assert "begin with http://" in str(error)
+
+
+def test_http_to_a_tls_port(style: Style, transport: str) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with FakeAgentServer(ssl_context=context) as server:
+        url = server.url.replace("https://", "http://")
+        error = failure(style, "a", base_url=url, transport=transport)
+    assert type(error) in (NetworkError, ProtocolError)
+    assert "scheme" in str(error)
+    assert "base_url" in str(error)
+
+
+HTML = "<html><head><title>It works!</title></head></html>"
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "told"),
+    [
+        (http(200, HTML, content_type="text/html"), ProtocolError, "It works!"),
+        (http(404, HTML, content_type="text/html"), AgentNotFoundError, "It works!"),
+        (http(405, HTML), AgentError, "base_url"),
+        (http(502, HTML), AgentServerError, "try again later"),
+        (b"SSH-2.0-OpenSSH_9.6p1\r\n", ProtocolError, "SSH-2.0-OpenSSH_9.6p1"),
+        (b"220 smtp.test ESMTP\r\n", ProtocolError, "220 smtp.test ESMTP"),
+        (b"\x00\x01\x02\x1b[31m", ProtocolError, r"\x1b[31m"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", ProtocolError, "base_url"),
+    ],
+)
+def test_a_server_that_is_no_agent(style: Style, transport: str, said: bytes, kind: type, told: str) -> None:
+    with Peer(says(said)) as peer:
+        error = failure(style, "a", base_url=peer.url, transport=transport)
+    assert type(error) is kind
+    assert told in str(error)
+    assert "base_url" in str(error) or kind is AgentServerError
+    assert 600 > len(str(error))
+    assert str(error).isprintable()
+
+
+def test_a_peer_that_closes_at_once(style: Style, transport: str, mode: str) -> None:
+    with Peer(lambda connection: connection.read_request()) as peer:
+        error = failure(style, "a", base_url=peer.url, transport=transport, mode=mode, max_retries=3)
+        assert (NetworkError, "NO_ANSWER") == (type(error), error.code)
+        assert "retry_unsafe" in str(error)
+        assert 1 == peer.connections
+
+
+def test_a_peer_that_resets(style: Style, transport: str, mode: str) -> None:
+    def act(connection: PeerConnection) -> None:
+        connection.read_request()
+        connection.reset()
+
+    with Peer(act) as peer:
+        error = failure(style, "a", base_url=peer.url, transport=transport, mode=mode, max_retries=3)
+        assert (NetworkError, "RESET") == (type(error), error.code)
+        assert isinstance(error.__cause__, ConnectionResetError)
+        assert 1 == peer.connections
+
+
+CHUNK = ("chunk", {"content": "good"})
+
+
+@pytest.mark.parametrize(
+    ("stream", "kind"),
+    [
+        (sse(CHUNK, b"event: chunk\ndata: {oops\n\n"), ProtocolError),
+        (sse(CHUNK), StreamTruncatedError),
+        (sse(CHUNK, end=False), StreamTruncatedError),
+        (sse(CHUNK, ("done", {}), b"event: chunk\ndata: {oops\n\n"), None),
+        (
+            sse(
+                b": beat\n\n",
+                ("odd", {}),
+                b'data: {"content": "good"}\n\n',
+                ("start", {}),
+                ("start", {}),
+                ("done", {"usage": []}),
+            ),
+            None,
+        ),
+        (sse(CHUNK, end=False) + b"zz\r\n", ProtocolError),
+    ],
+)
+def test_odd_streams_end_to_end(style: Style, stream: bytes, kind: type | None) -> None:
+    async def scenario() -> tuple[list[str], Any]:
+        chunks: list[str] = []
+        run = style.client("a", base_url=peer.url).run_generic_stream("x")
+        try:
+            async for chunk in run:
+                chunks.append(chunk)  # noqa: PERF401  # what came before the error counts
+        except RunAgentError as exc:
+            return chunks, exc
+        return chunks, None
+
+    with Peer(answers(stream)) as peer:
+        chunks, error = style.run(scenario)
+    assert (["good"], kind) == (chunks, None if error is None else type(error))
+
+
+def test_a_websocket_that_breaks_its_protocol(style: Style) -> None:
+    with Peer(upgrade(websocket_frame(b'{"type": "data", "content": "\xff"}'))) as peer:
+        error = failure(style, "a", base_url=peer.url, transport="websocket")
+    assert type(error) is ProtocolError
+    assert "UTF-8" in str(error)
+
+
+def test_an_answer_that_stalls_after_a_refusals_head_is_that_refusal(style: Style) -> None:
+    with Peer(says(b"HTTP/1.1 401 x\r\nContent-Length: 100\r\n\r\nhalf")) as peer:
+        error = failure(style, "a", base_url=peer.url, timeout=0.2)
+    assert type(error) is AuthenticationError

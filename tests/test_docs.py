@@ -1,0 +1,327 @@
+"""The documentation is true: its examples run, its tables are those of the code, its links lead somewhere.
+
+Every ``python`` block of the README and of docs/ is executed, in order, in one namespace a page; a ``text``
+block right behind one is exactly what it prints. A block that defines tests is a pytest file of its own.
+The agent ``your-agent-id`` is a fake one, found through ``RUNAGENT_API_URL``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import runagent
+import runagent_testing
+from runagent import cli, config, errors
+from runagent.client import _OPTIONS, AsyncRunAgentClient, RunAgentClient
+from runagent.limits import Limits
+from runagent.report import Attempt, RunReport
+from runagent.transports import refusals
+from runagent.transports.messages import MessageReader
+from runagent_testing import FakeAgentServer, done, status
+from tests.docs.pages import DOCS, PAGES, README, ROOT, Example, Page, anchor, code_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+STORY = ("Once", " upon", " a", " time")
+ALL_WORDS = set().union(*(page.words() for page in PAGES))
+ERRORS = [getattr(errors, name) for name in errors.__all__]
+COMMENTED = sorted(p for package in ("runagent", "runagent_testing") for p in (ROOT / package).rglob("*.py"))
+
+by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+@pytest.fixture
+def your_agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Be the agent of the examples."""
+    with FakeAgentServer() as server:
+        story = (*STORY, done(usage={"total_tokens": 4}, execution_time=0.2))
+        server.agent("your-agent-id").always(*story).returns(
+            "".join(STORY), usage={"total_tokens": 4}, execution_time=0.2, agent_version="1.0"
+        )
+        monkeypatch.setenv("RUNAGENT_API_URL", server.url)
+        yield
+
+
+def run_as_tests(example: Example, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(example.text)
+    result = pytester.runpytest_inprocess("-q", "-W", "error", "-p", "no:cacheprovider")
+    outcomes = result.parseoutcomes()
+    assert outcomes.keys() <= {"passed", "warnings"}
+    assert 0 < outcomes["passed"]
+
+
+def run_in(namespace: dict[str, Any], example: Example, page: Page) -> None:
+    """Run a block; a traceback shows the page's own lines."""
+    code = compile("\n" * (example.line - 1) + example.text, str(page.path), "exec", dont_inherit=True)
+    exec(code, namespace)  # the examples are ours
+
+
+@by_page
+def test_every_example_does_what_the_page_says(
+    page: Page,
+    your_agent: None,
+    pytester: pytest.Pytester,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    namespace: dict[str, Any] = {"__name__": f"example_of_{page.path.stem}"}
+    for example in page.examples():
+        if re.search(r"^def test_", example.text, re.MULTILINE):
+            run_as_tests(example, pytester)
+        else:
+            capsys.readouterr()
+            run_in(namespace, example, page)
+            shown = capsys.readouterr().out
+            if example.output is not None:
+                where = f"{page.name}:{example.line}"
+                assert (where, example.output.rstrip("\n")) == (where, shown.rstrip("\n"))
+
+
+@by_page
+def test_every_output_belongs_to_an_example(page: Page) -> None:
+    assert page.outputs() == sum(example.output is not None for example in page.examples())
+
+
+def test_pages_show_examples() -> None:
+    shown = {page.name for page in PAGES if list(page.examples())}
+    assert {page.name for page in PAGES} - shown == {
+        "docs/architecture.md",
+        "docs/conformance.md",
+        "docs/wire.md",
+    }
+
+
+# Names
+
+
+@pytest.mark.parametrize("name", runagent.__all__)
+def test_every_public_name_is_documented(name: str) -> None:
+    assert name.strip("_") in ALL_WORDS or name in ALL_WORDS
+
+
+@pytest.mark.parametrize("name", runagent_testing.__all__)
+def test_every_public_name_of_the_fake_agent_is_documented(name: str) -> None:
+    assert name in DOCS["testing"].words()
+
+
+@pytest.mark.parametrize("client", [RunAgentClient, AsyncRunAgentClient])
+def test_every_method_of_a_client_is_documented(client: type) -> None:
+    methods = {name for name in dir(client) if not name.startswith("_")}
+    assert methods - ALL_WORDS == set()
+
+
+def test_every_field_of_a_report_is_documented() -> None:
+    names = {field.name for kind in (RunReport, Attempt) for field in fields(kind)}
+    assert names - DOCS["streaming"].words() == set()
+
+
+def test_every_field_of_an_event_is_documented() -> None:
+    kinds = (runagent.Started, runagent.Chunk, runagent.Completed, runagent.RunResult)
+    names = {name for kind in kinds for name in kind.__struct_fields__}
+    assert names - DOCS["streaming"].words() == set()
+
+
+# Configuration
+
+
+def shown_settings() -> dict[str, tuple[str | None, str | None]]:
+    """Read variable and file key of each argument from the page's table."""
+    found = {}
+    for row in DOCS["configuration"].rows():
+        argument, variable, key = ([*code_in(cell), None][0] for cell in (*row, "", "")[:3])
+        if len(row) == 5 and (argument or key):
+            found[argument or key or ""] = (variable, key)
+    return found
+
+
+def test_the_table_of_settings_is_that_of_the_code() -> None:
+    expected = {option.argument: (option.environment, option.file_key) for option in config._OPTIONS}
+    assert expected == shown_settings()
+
+
+@pytest.mark.parametrize("name", ["max_retries", "retry_delay", "retry_backoff", "max_retry_wait", "resume"])
+def test_the_defaults_of_settings_are_those_of_the_code(name: str) -> None:
+    (row,) = (r for r in DOCS["configuration"].rows() if len(r) == 5 and code_in(r[0]) == [name])
+    assert [repr(getattr(config.Settings(), name))] == code_in(row[4])
+
+
+def test_the_default_address_and_transport_are_those_of_the_code() -> None:
+    defaults = {name: cell for *names, _, cell in DOCS["configuration"].rows() for name in names[:1]}
+    assert [config.DEFAULT_BASE_URL] == code_in(defaults["`base_url`"])
+    assert list(config.Settings().transport) == code_in(defaults["`transport`"])
+
+
+@pytest.mark.parametrize("variable", config._VARIABLES)
+def test_every_variable_is_documented(variable: str) -> None:
+    assert variable in DOCS["configuration"].spans()
+
+
+@pytest.mark.parametrize("argument", [n for n in inspect.signature(RunAgentClient).parameters if n != "self"])
+def test_every_argument_of_a_client_is_documented(argument: str) -> None:
+    assert argument in DOCS["configuration"].spans()
+
+
+def test_the_timeouts_are_those_of_the_code() -> None:
+    shown = {
+        code_in(row[0])[0]: row[1] for row in DOCS["streaming"].rows() if len(row) == 3 and code_in(row[0])
+    }
+    defaults = runagent.Timeouts()
+    for limit in fields(defaults):
+        seconds = getattr(defaults, limit.name)
+        assert ("none" if seconds is None else f"{seconds:g} s") == shown[limit.name]
+
+
+# Transports, errors, the command
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    rows = [row for row in DOCS["transports"].rows() if len(row) == 4 and code_in(row[0])]
+    shown = {code_in(row[0])[0]: row[1] for row in rows}
+    assert {limit.name: str(limit.default) for limit in fields(Limits)} == {
+        name: default for name, default in shown.items() if name.startswith("max_") or name.endswith("_bytes")
+    }
+
+
+@pytest.mark.parametrize("option", _OPTIONS)
+def test_every_transport_option_is_documented(option: str) -> None:
+    assert option in DOCS["transports"].spans()
+
+
+def test_the_statuses_that_prove_something_are_those_of_the_code() -> None:
+    (row,) = (row for row in DOCS["transports"].rows() if row[0].startswith("HTTP status 405"))
+    assert refusals.UNSUPPORTED_STATUSES == set(map(int, re.findall(r"\d+", row[0])))
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
+def test_every_error_is_in_the_tree_and_says_who_acts(error: type) -> None:
+    tree = re.search(r"```\n(RunAgentError.*?)```", DOCS["errors"].text, re.DOTALL)
+    assert tree is not None
+    (line,) = (line for line in tree[1].splitlines() if line.lstrip("│├└─ ").split()[0] == error.__name__)
+    assert set(error.__annotations__) - {"message"} <= set(re.findall(r"\w+", line))
+    explained = {name for row in DOCS["errors"].rows() for name in code_in(row[0])}
+    assert error is errors.RunAgentError or error.__name__ in explained
+
+
+def test_every_code_of_ours_is_documented() -> None:
+    faults = (ROOT / "runagent/net/faults.py").read_text(encoding="utf-8")
+    codes = set(re.findall(r'return "([A-Z_]+)",', faults))
+    for path in (ROOT / "runagent").rglob("*.py"):
+        codes |= set(re.findall(r'code=f?"([A-Z_]+)', path.read_text(encoding="utf-8")))
+    assert {"REFUSED", "TIMEOUT"} <= codes
+    assert codes - DOCS["errors"].spans() == set()
+
+
+def test_the_classes_of_statuses_are_those_of_the_code() -> None:
+    shown = {row[0]: code_in(row[1]) for row in DOCS["wire"].rows() if len(row) == 2 and row[0].isdigit()}
+    assert {str(code): [kind.__name__] for code, kind in refusals._BY_STATUS.items()} == shown
+
+
+def test_the_classes_of_codes_are_those_of_the_code() -> None:
+    rows = [row for row in DOCS["wire"].rows() if len(row) == 2 and row[0].startswith("`")]
+    shown = {code: code_in(row[1])[0] for row in rows for code in code_in(row[0]) if code.isupper()}
+    assert {code: kind.__name__ for code, kind in refusals._BY_CODE.items()} == shown
+
+
+def test_the_exit_codes_are_those_of_the_command() -> None:
+    shown = {int(row[0]) for row in DOCS["errors"].rows() if len(row) == 2 and row[0].isdigit()}
+    codes = (
+        cli.GOOD,
+        cli.AGENT_FAILED,
+        cli.WRONG_USAGE,
+        cli.NETWORK_FAILED,
+        cli.INTERRUPTED,
+        cli.NOBODY_READS,
+    )
+    assert set(codes) == shown
+
+
+# The protocols
+
+
+@pytest.mark.parametrize(
+    ("transport", "beginning", "content_type"),
+    [
+        ("sse", "event: start", "text/event-stream"),
+        ("chunked", '{"type": "start"', "application/x-ndjson"),
+    ],
+)
+def test_a_stream_on_the_page_is_one_that_the_client_reads(
+    server: FakeAgentServer, transport: str, beginning: str, content_type: str
+) -> None:
+    body = DOCS["wire"].block(beginning) + "\n"  # a blank line ends the last event
+    server.agent("a").always(status(200, body=body, headers={"Content-Type": content_type}))
+    client = RunAgentClient("a", base_url=server.url, transport=transport)
+    started, chunk, completed = client.run_generic_stream("x").events()
+    assert (runagent.Started("stream started"), runagent.Chunk("Once", 0)) == (started, chunk)
+    assert runagent.Completed(usage={"total_tokens": 4}, execution_time=0.2) == completed
+
+
+def test_the_messages_on_the_page_are_those_that_the_client_reads() -> None:
+    events: list[Any] = []
+    ignored: dict[str, int] = {}
+    reader = MessageReader(ignored)
+    for line in DOCS["wire"].block('{"type": "status"').splitlines():
+        message = json.loads(line)
+        reader.take(message["type"], message, events)
+    assert ["Started", "Chunk", "Completed"] == [type(event).__name__ for event in events]
+    assert ("Once", 1) == (events[1].content, events[2].total_chunks)
+    assert ignored == {}
+
+
+def test_the_request_on_the_page_is_what_the_client_sends(server: FakeAgentServer) -> None:
+    server.agent("a").always("x")
+    RunAgentClient("a", base_url=server.url, transport="websocket").run_generic_stream("…").text()
+    assert json.loads(DOCS["wire"].block('{"entrypoint_tag"')) == server.requests[0].body
+
+
+@pytest.mark.parametrize("beginning", ['{"result"', '{"success"'])
+def test_the_results_on_the_page_are_those_that_the_client_reads(
+    server: FakeAgentServer, beginning: str
+) -> None:
+    client = RunAgentClient("a", base_url=server.url)
+    for line in DOCS["wire"].block(beginning).splitlines():
+        server.agent("a").returns(status(200, body=json.loads(line)))
+        assert client.run_generic("x") in ("Once", 4)
+
+
+# Links
+
+
+@by_page
+def test_every_relative_link_leads_somewhere(page: Page) -> None:
+    for target in page.links():
+        path, _, fragment = target.partition("#")
+        assert "://" not in target
+        linked = (page.path.parent / path).resolve() if path else page.path
+        assert linked.is_file()
+        assert not fragment or fragment in map(anchor, Page(linked).headings())
+
+
+def test_the_readme_links_every_page() -> None:
+    linked = {(ROOT / target).name for target in README.links()}
+    assert {page.path.name for page in DOCS.values()} <= linked
+
+
+@by_page
+def test_a_section_that_a_page_names_is_there(page: Page) -> None:
+    for name, section in re.findall(r"\[[^\]]+\]\(([\w/]+\.md)\), \"([^\"]+)\"", page.prose):
+        assert section in Page((page.path.parent / name).resolve()).headings()
+
+
+@pytest.mark.parametrize("path", COMMENTED, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_what_the_code_says_of_the_docs_is_there(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    assert "WIRE" not in source
+    for name in re.findall(r"docs/(\w+)\.md", source):
+        assert name in DOCS
+    for name, section in re.findall(r"docs/(\w+)\.md, \"([^\"]+)\"", source):
+        assert section in DOCS[name].headings()
+    for name, number in re.findall(r"docs/(\w+)\.md section (\d)", source):
+        assert any(heading.startswith(f"{number}. ") for heading in DOCS[name].headings())

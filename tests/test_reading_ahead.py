@@ -1,0 +1,179 @@
+"""A reader that pauses: nothing is lost, the end says what happened, and reading ahead keeps a run alive."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from runagent import StreamTruncatedError, run
+from runagent.readahead import ReadAhead
+from runagent_testing import ending
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runagent_testing import FakeAgentServer
+    from tests.support.styles import Style
+
+CHUNKS = [f"chunk {i}" for i in range(50)]
+COMPLETED = json.dumps({"type": "status", "status": "stream_completed"})
+
+
+class PingingServer:
+    """A WebSocket server that nobody here wrote, and that gives a client up which answers no ping.
+
+    Attributes:
+        pinged: The client has answered pings while its reader slept.
+        gave_up: The server has closed the connection.
+    """
+
+    def __init__(self, *, ping_interval: float | None, ping_timeout: float | None) -> None:
+        self.pinged, self.gave_up, self._started = (threading.Event() for _ in range(3))
+        self._pings = {"ping_interval": ping_interval, "ping_timeout": ping_timeout}
+        self._thread = threading.Thread(target=asyncio.run, args=(self._serve(),))
+
+    def __enter__(self) -> PingingServer:
+        self._thread.start()
+        assert self._started.wait(10)
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        async with serve(self._answer, "127.0.0.1", 0, close_timeout=0.1, **self._pings) as server:  # type: ignore[arg-type]
+            self.port = next(iter(server.sockets)).getsockname()[1]
+            self._started.set()
+            await self._stop.wait()
+
+    async def _answer(self, socket: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            await socket.recv()
+            for chunk in CHUNKS:
+                await socket.send(json.dumps({"type": "data", "content": chunk}))
+            if self._pings["ping_interval"] is None:
+                for _ in range(3):
+                    await (await socket.ping())
+                self.pinged.set()
+                await socket.send(COMPLETED)
+            await socket.wait_closed()
+        self.gave_up.set()
+
+
+async def collect(stream: Any, chunks: list[Any]) -> None:
+    async for chunk in stream:
+        chunks.append(chunk)  # noqa: PERF401  # what came before an error has to stay
+
+
+def test_all_that_arrived_is_delivered_and_the_end_tells_of_the_pause(
+    style: Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_LONG_PAUSE_SECONDS", 0.05)
+
+    async def scenario(server: PingingServer) -> list[Any]:
+        client = style.client("a", base_url=f"ws://127.0.0.1:{server.port}", transport="websocket")
+        stream = client.run_generic_stream("x")
+        chunks = [await anext(stream)]
+        assert await style.wait(server.gave_up)
+        with pytest.raises(StreamTruncatedError, match=r"before, nobody had read the stream for \d+ s"):
+            await collect(stream, chunks)
+        return chunks
+
+    with PingingServer(ping_interval=0.05, ping_timeout=0.1) as server:
+        assert style.run(lambda: scenario(server)) == CHUNKS
+
+
+def test_reading_ahead_answers_pings_while_the_reader_sleeps(style: Style) -> None:
+    async def scenario(server: PingingServer) -> list[Any]:
+        options = {"read_ahead_bytes": 1_000_000}
+        url = f"ws://127.0.0.1:{server.port}"
+        client = style.client("a", base_url=url, transport="websocket", transport_options=options)
+        stream = client.run_generic_stream("x")
+        chunks = [await anext(stream)]
+        assert await style.wait(server.pinged)
+        return [*chunks, *[chunk async for chunk in stream]]
+
+    with PingingServer(ping_interval=None, ping_timeout=None) as server:
+        assert style.run(lambda: scenario(server)) == CHUNKS
+
+
+def test_reading_ahead_changes_nothing_else(style: Style, transport: str, server: FakeAgentServer) -> None:
+    server.agent("a").always(*CHUNKS).reply("x", "y", ending("cut"), indexed=False)
+
+    async def scenario() -> list[Any]:
+        options = {"read_ahead_bytes": 100}
+        client = style.client("a", base_url=server.url, transport=transport, transport_options=options)
+        broken = client.run_generic_stream("x")
+        got: list[Any] = []
+        with pytest.raises(StreamTruncatedError):
+            await collect(broken, got)
+        async with client.run_generic_stream("x") as stream:
+            return [*got, *[chunk async for chunk in stream]]
+
+    assert style.run(scenario) == ["x", "y", *CHUNKS]
+
+
+@pytest.mark.parametrize("leave", ["close", "drop"])
+def test_leaving_ends_what_reads_ahead(
+    style: Style, transport: str, server: FakeAgentServer, leave: str
+) -> None:
+    server.agent("a").always("x", ending("stall"))
+
+    async def scenario() -> None:
+        options = {"read_ahead_bytes": 100}
+        client = style.client("a", base_url=server.url, transport=transport, transport_options=options)
+        stream = client.run_generic_stream("x")
+        assert await anext(stream) == "x"
+        if leave == "close":
+            await stream.aclose()
+        del stream
+        await style.settle()
+
+    style.run(scenario)
+    assert server.requests[0].wait_client_gone(5)
+
+
+@pytest.fixture
+def counting_pump() -> Iterator[tuple[Any, list[threading.Event]]]:
+    """A pump whose batches are ten bytes each, and the events that its n-th batch has been asked for."""
+    asked = [threading.Event() for _ in range(10)]
+    report = SimpleNamespace(bytes_received=0)
+    calls = iter(asked)
+
+    def next_batch() -> list[Any] | None:
+        event = next(calls, None)
+        if event is None:
+            return None
+        event.set()
+        report.bytes_received += 10
+        return [report.bytes_received]
+
+    pump: Any = SimpleNamespace(
+        run=SimpleNamespace(report=report),
+        next_batch=next_batch,
+        check_process=lambda: None,
+        close=lambda: None,
+    )
+    source = ReadAhead(pump, 25)
+    assert source.next_batch(until_connected=True) == []
+    pump.source = source
+    yield pump, asked
+    source.close()
+
+
+def test_no_more_is_read_ahead_than_the_limit_allows(counting_pump: Any) -> None:
+    pump, asked = counting_pump
+    assert asked[2].wait(5)
+    assert not asked[3].wait(0.05)
+    assert pump.source.next_batch() == [10]
+    assert asked[3].wait(5)

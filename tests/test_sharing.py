@@ -1,0 +1,313 @@
+"""One client for everybody: threads, tasks, one event loop after another, and what becomes of it unclosed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+import uvloop
+
+from runagent import AsyncRunAgentClient, RunAgentClient
+from runagent.locks import ForkSafeLock
+from runagent_testing import FakeAgentServer, ending, gate
+from tests.support.styles import STYLES, Style
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+CHUNKS = 20
+
+
+def queue_answers(server: FakeAgentServer, runs: int) -> list[list[str]]:
+    """Queue a different answer for each run, so that a chunk in the wrong stream shows."""
+    answers = [[f"{run}:{place}" for place in range(CHUNKS)] for run in range(runs)]
+    for answer in answers:
+        server.agent("a").reply(*answer)
+    return answers
+
+
+def by_run(answers: list[list[str]]) -> list[list[str]]:
+    return sorted(answers, key=lambda answer: int(answer[0].partition(":")[0]))
+
+
+def test_fifty_threads(server: FakeAgentServer, transport: str) -> None:
+    answers = queue_answers(server, 200)
+    client = RunAgentClient("a", base_url=server.url, transport=transport)
+
+    def several_runs(_: int) -> list[list[str]]:
+        return [list(client.run_generic_stream("x")) for _ in range(4)]
+
+    with ThreadPoolExecutor(50) as pool:
+        received = [answer for own in pool.map(several_runs, range(50)) for answer in own]
+
+    assert answers == by_run(received)
+    assert server.connections <= (200 if transport == "websocket" else 50)
+
+
+@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+def test_a_hundred_asyncio_tasks(server: FakeAgentServer, transport: str, name: str) -> None:
+    answers = queue_answers(server, 200)
+
+    async def two_runs(client: AsyncRunAgentClient) -> list[list[str]]:
+        return [[chunk async for chunk in client.run_generic_stream("x")] for _ in range(2)]
+
+    async def scenario() -> list[list[str]]:
+        client = AsyncRunAgentClient("a", base_url=server.url, transport=transport)
+        received = await asyncio.gather(*(two_runs(client) for _ in range(100)))
+        return [answer for own in received for answer in own]
+
+    factory = uvloop.new_event_loop if name == "uvloop" else None
+    with asyncio.Runner(debug=True, loop_factory=factory) as runner:
+        assert answers == by_run(runner.run(scenario()))
+    assert server.connections <= (200 if transport == "websocket" else 100)
+
+
+def test_a_hundred_trio_tasks(server: FakeAgentServer, transport: str) -> None:
+    answers = queue_answers(server, 200)
+    received: list[list[str]] = []
+
+    async def two_runs(client: AsyncRunAgentClient) -> None:
+        for _ in range(2):
+            received.append([chunk async for chunk in client.run_generic_stream("x")])  # noqa: PERF401
+
+    async def scenario() -> None:
+        client = AsyncRunAgentClient("a", base_url=server.url, transport=transport)
+        async with trio.open_nursery() as nursery:
+            for _ in range(100):
+                nursery.start_soon(two_runs, client)
+
+    trio.run(scenario)
+    assert answers == by_run(received)
+    assert server.connections <= (200 if transport == "websocket" else 100)
+
+
+def test_one_event_loop_after_another(server: FakeAgentServer, transport: str) -> None:
+    server.agent("a").always("x", "y")
+    client = AsyncRunAgentClient("a", base_url=server.url, transport=transport)
+
+    async def scenario() -> str:
+        first = await client.run_generic_stream("q").text()
+        return first + await client.run_generic_stream("q").text()
+
+    texts = [
+        asyncio.run(scenario()),
+        asyncio.run(scenario()),
+        trio.run(scenario),
+        asyncio.run(scenario(), debug=True),
+        uvloop.run(scenario()),
+        trio.run(scenario),
+    ]
+
+    assert ["xyxy"] * 6 == texts
+    assert (12 if transport == "websocket" else 6) == server.connections
+
+
+def test_event_loops_side_by_side(server: FakeAgentServer, transport: str) -> None:
+    server.agent("a").always("x", "y")
+    client = AsyncRunAgentClient("a", base_url=server.url, transport=transport)
+
+    async def scenario() -> str:
+        return "".join([await client.run_generic_stream("q").text() for _ in range(5)])
+
+    def run(number: int) -> str:
+        loops: list[Callable[[], Any]] = [
+            lambda: asyncio.run(scenario()),
+            lambda: uvloop.run(scenario()),
+            lambda: trio.run(scenario),
+        ]
+        text: str = loops[number % 3]()
+        return text
+
+    with ThreadPoolExecutor(9) as pool:
+        assert ["xy" * 5] * 18 == list(pool.map(run, range(18)))
+
+
+def in_child(style: Style, scenario: Callable[[], Awaitable[Any]]) -> Any:
+    """Fork in the middle of everything, run a scenario in the child, return what it returned."""
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            report = style.run(scenario) if style.name != "trio" else _in_thread(scenario)
+        except BaseException as exc:
+            report = f"the child failed: {exc!r}"
+            raise
+        finally:
+            os.write(write_end, json.dumps(report).encode())
+            os._exit(0)
+    os.close(write_end)
+    try:
+        with os.fdopen(read_end, "rb") as pipe:
+            assert select.select([pipe], [], [], 10)[0], "the child hangs"
+            return json.loads(pipe.read())
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def _in_thread(scenario: Callable[[], Awaitable[Any]]) -> Any:
+    """Run it where no `trio.run` is under way: the child has inherited the parent's."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(trio.run, scenario).result()
+
+
+forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+@forks
+def test_a_fork_leaves_the_stream_to_the_parent(
+    style: Style, transport: str, server: FakeAgentServer
+) -> None:
+    rest = gate("rest")
+    server.agent("a").reply("first", "at hand", rest, "second", "third")
+    server.agent("a").always("x", "y")
+
+    async def scenario() -> None:
+        client = style.client("a", base_url=server.url, transport=transport)
+        stream = client.run_generic_stream("in the parent")
+        assert "first" == await anext(stream)
+
+        async def in_the_child() -> list[str]:
+            text = await client.run_generic_stream("in the child").text()
+            with pytest.raises(RuntimeError, match="before a fork"):
+                await anext(stream)
+            await stream.aclose()
+            return [text, await client.run_generic_stream("in the child").text()]
+
+        assert ["xy", "xy"] == in_child(style, in_the_child)
+        assert "running" == server.requests[0].outcome
+        rest.open()
+        assert ["at hand", "second", "third"] == [chunk async for chunk in stream]
+        assert "xy" == await client.run_generic_stream("in the parent").text()
+
+    style.run(scenario)
+    assert (4 if transport == "websocket" else 2) == server.connections
+
+
+@forks
+def test_a_fork_leaves_idle_connections_to_the_parent(
+    style: Style, transport: str, server: FakeAgentServer
+) -> None:
+    server.agent("a").always("x", "y")
+
+    async def scenario() -> None:
+        client = style.client("a", base_url=server.url, transport=transport)
+
+        async def twice() -> list[str]:
+            return [await client.run_generic_stream("q").text() for _ in range(2)]
+
+        assert ["xy", "xy"] == await twice()
+        assert ["xy", "xy"] == in_child(style, twice)
+        assert ["xy", "xy"] == await twice()
+
+    style.run(scenario)
+    assert (6 if transport == "websocket" else 2) == server.connections
+
+
+@forks
+def test_a_fork_frees_the_locks_that_other_threads_hold() -> None:
+    lock, held, release = ForkSafeLock(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            held.set()
+            release.wait(10)
+
+    async def in_the_child() -> bool:
+        with lock:
+            return True
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        assert held.wait(10)
+        assert in_child(Style("sync"), in_the_child)
+    finally:
+        release.set()
+        thread.join()
+
+
+UNCLOSED = """
+import logging
+import sys
+from runagent import AsyncRunAgentClient, RunAgentClient
+
+# In debug mode asyncio tells of slow steps, and the first one imports a good part of us.
+logging.getLogger("asyncio").setLevel(logging.ERROR)
+style, url = sys.argv[1:]
+kind = RunAgentClient if style == "sync" else AsyncRunAgentClient
+clients = [kind("a", base_url=url, transport=t, timeout=10) for t in ("sse", "chunked", "websocket")]
+kept = []
+"""
+UNCLOSED_SYNC = """
+for client in clients:
+    assert client.run_generic_stream("whole").text() == "xyz"
+    for chunk in client.run_generic_stream("left"):
+        break
+    try:
+        for chunk in client.run_generic_stream("failed"):
+            raise KeyError(chunk)
+    except KeyError:
+        pass
+    client.run_generic_stream("never begun")
+    kept.append(client.run_generic_stream("left open until the interpreter ends"))
+    next(kept[-1])
+"""
+UNCLOSED_ASYNC = """
+async def main():
+    for client in clients:
+        assert await client.run_generic_stream("whole").text() == "xyz"
+        async for chunk in client.run_generic_stream("left"):
+            break
+        try:
+            async for chunk in client.run_generic_stream("failed"):
+                raise KeyError(chunk)
+        except KeyError:
+            pass
+        client.run_generic_stream("never begun")
+        kept.append(client.run_generic_stream("left open until the interpreter ends"))
+        await anext(kept[-1])
+
+if style == "trio":
+    import trio
+    trio.run(main)
+elif style == "asyncio":
+    import asyncio
+    asyncio.run(main())
+else:
+    import uvloop
+    uvloop.run(main())
+"""
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_a_client_that_nobody_closes_warns_of_nothing(server: FakeAgentServer, name: str) -> None:
+    for _ in range(3):
+        server.agent("a").reply("x", "y", "z")
+        for _ in range(3):
+            server.agent("a").reply("x", ending("stall"))
+    program = UNCLOSED + (UNCLOSED_SYNC if name == "sync" else UNCLOSED_ASYNC)
+
+    ended = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", program, name, server.url],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert (0, "", "") == (ended.returncode, ended.stdout, ended.stderr)
+    assert ["whole", "left", "failed", "left open until the interpreter ends"] * 3 == [
+        exchange.input["query"] for exchange in server.requests
+    ]
+    assert all(exchange.wait_client_gone(5) for exchange in server.requests if exchange.outcome != "done")

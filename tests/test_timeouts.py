@@ -1,0 +1,167 @@
+"""Time limits: each phase has its own, in every style, and says which one it was."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runagent import RunTimeoutError, StreamTimeoutError, Timeouts
+from runagent_testing import FakeAgentServer, delay, ending, gate, heartbeat, status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.styles import Style
+
+LIMIT = 0.1
+ENOUGH = 10.0
+
+
+def limits(**limit: float | None) -> Timeouts:
+    """Give plenty of time to all phases but those named."""
+    return Timeouts(**{"connect": ENOUGH, "first_event": ENOUGH, "idle": ENOUGH, **limit})
+
+
+def failure(style: Style, server_url: str, transport: str, timeout: Any) -> tuple[list[Any], RunTimeoutError]:
+    """Read a stream to its timeout; return what came before, and the error."""
+
+    async def scenario() -> tuple[list[Any], RunTimeoutError]:
+        client = style.client("a", base_url=server_url, transport=transport, timeout=timeout, max_retries=0)
+        received: list[Any] = []
+        stream = client.run_generic_stream("q")
+        start = time.monotonic()
+
+        async def read() -> None:
+            async for chunk in stream:
+                received.append(chunk)  # noqa: PERF401 - what came before the error counts
+
+        with pytest.raises(RunTimeoutError) as caught:
+            await read()
+        assert LIMIT * 0.9 <= time.monotonic() - start < ENOUGH
+        assert [] == [chunk async for chunk in stream]
+        return received, caught.value
+
+    received, error = style.run(scenario)
+    return received, error
+
+
+@contextlib.contextmanager
+def silent_listener() -> Iterator[int]:
+    """Listen, and leave everybody who connects without a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_connect(style: Style, transport: str) -> None:
+    with silent_listener() as port:
+        received, error = failure(style, f"https://127.0.0.1:{port}", transport, limits(connect=LIMIT))
+    assert ([], RunTimeoutError, "connect") == (received, type(error), error.phase)
+
+
+def test_first_event(style: Style, transport: str, server: FakeAgentServer) -> None:
+    server.agent("a").always(gate("never"), status(503))
+    received, error = failure(style, server.url, transport, limits(first_event=LIMIT))
+    assert ([], RunTimeoutError, "first_event") == (received, type(error), error.phase)
+
+
+def test_idle(style: Style, transport: str, server: FakeAgentServer) -> None:
+    server.agent("a").always("x", ending("stall"))
+    received, error = failure(style, server.url, transport, limits(idle=LIMIT))
+    assert (["x"], StreamTimeoutError, "idle") == (received, type(error), error.phase)
+    assert 1 == getattr(error, "chunks_received", None)
+    assert server.requests[0].wait_client_gone(5)
+
+
+def test_a_number_limits_three_phases(style: Style, server: FakeAgentServer) -> None:
+    server.agent("a").reply(gate("never"), status(503)).reply("x", ending("stall"))
+    with silent_listener() as port:
+        _, connecting = failure(style, f"https://127.0.0.1:{port}", "sse", LIMIT)
+    _, waiting = failure(style, server.url, "sse", LIMIT)
+    _, idling = failure(style, server.url, "sse", LIMIT)
+    assert ["connect", "first_event", "idle"] == [error.phase for error in (connecting, waiting, idling)]
+
+
+def test_progress(style: Style, transport: str, server: FakeAgentServer) -> None:
+    beat = (heartbeat(), delay(0.02))
+    server.agent("a").always("x", *beat * 250, ending("stall"))
+    received, error = failure(style, server.url, transport, limits(progress=LIMIT))
+    assert (["x"], StreamTimeoutError, "progress") == (received, type(error), error.phase)
+    assert server.requests[0].wait_client_gone(5)
+
+
+def test_total(style: Style, transport: str, server: FakeAgentServer) -> None:
+    tick = ("tick", delay(0.02))
+    server.agent("a").always(*tick * 250, ending("stall"))
+    received, error = failure(style, server.url, transport, limits(total=5 * LIMIT))
+    assert ({"tick"}, StreamTimeoutError, "total") == (set(received), type(error), error.phase)
+    assert len(received) == getattr(error, "chunks_received", None)
+    assert server.requests[0].wait_client_gone(5)
+
+
+def test_total_before_the_first_event(style: Style, transport: str, server: FakeAgentServer) -> None:
+    server.agent("a").always(gate("never"), status(503))
+    received, error = failure(style, server.url, transport, limits(total=LIMIT))
+    assert ([], RunTimeoutError, "total") == (received, type(error), error.phase)
+
+
+def test_heartbeats_keep_a_stream_from_being_idle(
+    style: Style, transport: str, server: FakeAgentServer
+) -> None:
+    beat = (heartbeat(), delay(0.02))
+    server.agent("a").always("x", *beat * 16, "y")
+
+    async def scenario() -> list[Any]:
+        client = style.client("a", base_url=server.url, transport=transport, timeout=limits(idle=0.3))
+        return [chunk async for chunk in client.run_generic_stream("q")]
+
+    start = time.monotonic()
+    assert ["x", "y"] == style.run(scenario)
+    assert time.monotonic() - start > 0.3
+
+
+def test_a_reader_who_takes_its_time_is_not_late(
+    style: Style, transport: str, server: FakeAgentServer
+) -> None:
+    rest = gate("rest")
+    server.agent("a").always("x", rest, "y")
+
+    async def scenario() -> list[Any]:
+        timeouts = limits(idle=LIMIT, progress=LIMIT)
+        stream = style.client(
+            "a", base_url=server.url, transport=transport, timeout=timeouts
+        ).run_generic_stream("q")
+        received = [await anext(stream)]
+        assert not server.requests[0].wait_done(LIMIT * 1.5)  # the reader is busy, and the loop with it
+        rest.open()
+        return received + [chunk async for chunk in stream]
+
+    assert ["x", "y"] == style.run(scenario)
+
+
+@pytest.mark.parametrize("timeout", [LIMIT, limits(total=LIMIT)], ids=["number", "phase"])
+def test_a_plain_run_has_so_much_time_in_all(style: Style, server: FakeAgentServer, timeout: Any) -> None:
+    server.agent("a").returns(gate("never"), 42)
+
+    async def scenario() -> Any:
+        client = style.client("a", base_url=server.url)
+        with pytest.raises(RunTimeoutError) as caught:
+            await client.run_generic("q", timeout=timeout)
+        return caught.value.phase
+
+    assert "total" == style.run(scenario)
+    assert server.requests[0].wait_client_gone(5)
+
+
+def test_a_time_limit_is_a_builtin_timeout_error(style: Style, server: FakeAgentServer) -> None:
+    server.agent("a").always("x", ending("stall"))
+
+    async def scenario() -> None:
+        client = style.client("a", base_url=server.url, timeout=limits(idle=LIMIT), max_retries=0)
+        with pytest.raises(TimeoutError, match=r"within 0\.1 s; raise timeout="):
+            await client.run_generic_stream("q").text()
+
+    style.run(scenario)

@@ -1,0 +1,364 @@
+"""Refusals, redirects and proxies, which all transports share: WIRE.md section 1, whole and byte by byte."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+
+from runagent import (
+    AgentError,
+    AgentNotFoundError,
+    AgentServerError,
+    AuthenticationError,
+    NetworkError,
+    PermissionDeniedError,
+    ProtocolError,
+    RateLimitError,
+    StreamTruncatedError,
+    ValidationError,
+)
+from runagent.net.proxy import Proxy
+from runagent.transports.base import Wants
+from tests.support.peer import chunked, http
+from tests.support.sessions import Seen, feed, open_session
+
+WAYS = [
+    ("sse", "stream"),
+    ("chunked", "stream"),
+    ("websocket", "stream"),
+    ("sse", "invoke"),
+    ("websocket", "invoke"),
+]
+
+
+@pytest.fixture(params=[1, 1 << 30], ids=["byte by byte", "whole"])
+def step(request: pytest.FixtureRequest) -> int:
+    size: int = request.param
+    return size
+
+
+def refused(way: tuple[str, str], answer: bytes, step: int = 1 << 30, **fields: Any) -> Seen:
+    session = open_session(way[0], mode=way[1], **fields)
+    return feed(session, answer, step=step, eof=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (400, "MISSING_REQUIRED_FIELD", ValidationError),
+        (422, "INVALID_FIELD_TYPE", ValidationError),
+        (401, "INVALID_API_KEY", AuthenticationError),
+        (401, "EXPIRED_API_KEY", AuthenticationError),
+        (403, "FORBIDDEN", PermissionDeniedError),
+        (404, "AGENT_NOT_FOUND", AgentNotFoundError),
+        (429, "RATE_LIMITED", RateLimitError),
+        (429, "RATE_LIMIT_EXCEEDED", RateLimitError),
+        (500, "INTERNAL_ERROR", AgentServerError),
+        (503, "CAPACITY_ERROR", AgentServerError),
+        (599, "ODD", AgentServerError),
+        (413, "TOO_LARGE", AgentError),
+        (418, "TEAPOT", AgentError),
+    ],
+)
+@pytest.mark.parametrize("way", WAYS)
+def test_the_status_decides_the_class(
+    way: tuple[str, str], status: int, code: str, kind: type, step: int
+) -> None:
+    body = {
+        "code": code,
+        "message": "because",
+        "details": {"field": "x"},
+        "request_id": "r",
+        "status": status,
+    }
+    for envelope in ({"error": body}, {"status": "error", "error": body}):
+        error = refused(way, http(status, envelope), step).error
+        assert (kind, status, code, "r", {"field": "x"}) == (
+            type(error),
+            error.status,
+            error.code,
+            error.request_id,
+            error.details,
+        )
+        assert error.message.startswith("because")
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "details"),
+    [
+        ({"detail": "Not authenticated"}, "Not authenticated", None),
+        (
+            {"detail": [{"type": "missing", "loc": ["body", "query"], "msg": "Field required", "input": {}}]},
+            "body.query: Field required",
+            [{"type": "missing", "loc": ["body", "query"], "msg": "Field required", "input": {}}],
+        ),
+        ({"detail": [{"loc": 5}, "x"]}, ": not valid", [{"loc": 5}, "x"]),
+        ({"detail": {"a": 1}}, "the agent did not accept the request", {"a": 1}),
+        ({"error": "just text"}, "just text", None),
+        ({"message": "on top"}, "on top", None),
+        ({"error": {"message": 5, "code": []}}, "the agent answered with HTTP status 422", None),
+        ({"error": {"code": "ONLY_CODE"}}, "the agent answered with HTTP status 422", None),
+    ],
+)
+def test_bodies_of_other_shapes(body: Any, message: str, details: Any, step: int) -> None:
+    error = refused(("sse", "stream"), http(422, body), step).error
+    assert (ValidationError, details) == (type(error), error.details)
+    assert error.message.startswith(message)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html><h1>Bad Gateway</h1></html>", b"[1]", b"5", b"\xff\x00", b"{" * 3000, b"x" * 200_000],
+)
+def test_any_other_body_leaves_the_status(way: tuple[str, str], body: bytes, step: int) -> None:
+    error = refused(way, http(502, body, content_type="text/html"), max(step, len(body) // 100)).error
+    assert (AgentServerError, 502) == (type(error), error.status)
+    assert "502" in str(error)
+    assert 500 > len(str(error))
+    assert not body or "its body begins" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (401, "api_key"),
+        (403, "API key"),
+        (404, "check the agent id and base_url"),
+        (413, "larger"),
+        (405, "another transport"),
+        (501, "another transport"),
+    ],
+)
+def test_a_refusal_says_what_to_do(status: int, advice: str, step: int) -> None:
+    assert advice in str(refused(("sse", "stream"), http(status, {"error": {"message": "no"}}), step).error)
+    assert advice in str(refused(("sse", "stream"), http(status), step).error)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "seconds"),
+    [
+        ({"retry_after": "30"}, None, 30),
+        ({"retry_after": " 0 "}, None, 0),
+        ({"retry_after": "Wed, 21 Oct 2015 07:28:10 GMT", "date": "Wed, 21 Oct 2015 07:28:00 GMT"}, None, 10),
+        ({"retry_after": "Wed Oct 21 07:28:10 2015", "date": "Wednesday, 21-Oct-15 07:28:00 GMT"}, None, 10),
+        ({"retry_after": "Wed, 21 Oct 2015 07:28:10 GMT"}, None, 10),
+        ({"retry_after": "Wed, 21 Oct 2015 07:27:00 GMT"}, None, 0),
+        ({"retry_after": "soon"}, None, None),
+        ({"retry_after": "-5"}, None, None),
+        ({"retry_after": "1.5"}, None, None),
+        ({"retry_after": "99999999999"}, None, 999999999),
+        ({}, {"error": {"message": "m", "retry_after": 7}}, 7),
+        ({}, {"error": {"message": "m", "details": {"retry_after": 7.5}}}, 7.5),
+        ({}, {"error": {"message": "m", "retry_after": "soon"}}, None),
+        ({"retry_after": "5"}, {"error": {"message": "m", "retry_after": 7}}, 5),
+        ({"retry_after": "soon"}, {"error": {"message": "m", "retry_after": 7}}, 7),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after(
+    status: int, headers: dict[str, str], body: Any, seconds: float | None, step: int
+) -> None:
+    seen = refused(("sse", "stream"), http(status, body or b"", **headers), step, opened_at=1445412480.0)
+    assert seconds == seen.error.retry_after
+
+
+@pytest.mark.parametrize(
+    ("headers", "limits"),
+    [
+        (
+            {"x_ratelimit_limit": "100", "x_ratelimit_remaining": "0", "x_ratelimit_reset": "1700000000"},
+            (100, 0, 1700000000, None),
+        ),
+        ({"x_ratelimit_reset_after": "2.5"}, (None, None, 2.5, 2.5)),
+        ({"x_ratelimit_reset_after": "2.5", "retry_after": "9"}, (None, None, 2.5, 9)),
+        (
+            {"x_ratelimit_limit": "many", "x_ratelimit_remaining": "-1", "x_ratelimit_reset": "1.2.3"},
+            (None, None, None, None),
+        ),
+    ],
+)
+def test_rate_limits(headers: dict[str, str], limits: tuple[Any, ...], step: int) -> None:
+    error = refused(("sse", "stream"), http(429, **headers), step).error
+    assert limits == (error.limit, error.remaining, error.reset, error.retry_after)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_request_id_of_the_header_is_kept(way: tuple[str, str]) -> None:
+    assert "r" == refused(way, http(500, x_request_id="r")).error.request_id
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "gzip, gzip, gzip, gzip"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_refusal_whose_body_cannot_be_decoded_is_that_refusal(
+    way: tuple[str, str], coding: str, step: int
+) -> None:
+    error = refused(way, http(401, "<html>not coded at all</html>", content_encoding=coding), step).error
+    assert (AuthenticationError, 401) == (type(error), error.status)
+
+
+def test_a_coded_refusal_is_decoded(step: int) -> None:
+    body = gzip.compress(json.dumps({"error": {"code": "C", "message": "m"}}).encode())
+    assert "C" == refused(("sse", "stream"), http(401, body, content_encoding="gzip"), step).error.code
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http(413, "too large")[:-3],
+        chunked("x", b"too")[:-5].replace(b"200", b"413"),
+        b"HTTP/1.1 413 x\r\n\r\ntoo",
+    ],
+)
+def test_a_refusal_whose_body_is_cut_short_is_that_refusal(
+    way: tuple[str, str], answer: bytes, step: int
+) -> None:
+    error = refused(way, answer, step).error
+    assert (AgentError, 413) == (type(error), error.status)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_endless_refusal_is_cut_off(way: tuple[str, str]) -> None:
+    session = open_session(way[0], mode=way[1], limits={"max_error_bytes": 1000})
+    seen = feed(session, b"HTTP/1.1 500 x\r\n\r\n" + b"x" * 1000, eof=False)
+    assert (AgentServerError, Wants.DONE) == (type(seen.error), session.wants)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_end_without_an_answer(way: tuple[str, str]) -> None:
+    error = refused(way, b"").error
+    assert (NetworkError, "NO_ANSWER") == (type(error), error.code)
+    assert "base_url" in str(error)
+    assert isinstance(refused(way, b"HTTP/1.1 20").error, StreamTruncatedError)
+
+
+@pytest.mark.parametrize("status", [405, 406, 415, 426, 501])
+@pytest.mark.parametrize("way", WAYS)
+def test_proof_that_a_transport_is_not_spoken(way: tuple[str, str], status: int, step: int) -> None:
+    assert refused(way, http(status, {"error": {"message": "no"}}), step).session.unsupported
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("answer", "proof"),
+    [
+        (http(404), True),
+        (http(404, "<html>"), True),
+        (http(404, {"detail": "Not Found"}), True),
+        (http(404, {"error": {"code": "AGENT_NOT_FOUND", "message": "no"}}), False),
+        (http(401), False),
+        (http(429), False),
+        (http(500), False),
+        (http(503), False),
+        (http(422), False),
+    ],
+)
+def test_only_a_404_without_an_agents_error_is_proof(
+    way: tuple[str, str], answer: bytes, proof: bool
+) -> None:
+    assert proof == refused(way, answer).session.unsupported
+
+
+# Redirects and proxies
+
+
+@pytest.mark.parametrize("way", WAYS[1:3])
+@pytest.mark.parametrize("status", [307, 308])
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("/v2/x?a=b#f", "/v2/x?a=b"),
+        ("y", "{parent}/y"),
+        ("?q", "{path}?q"),
+        ("http://agent.test/z", "/z"),
+        ("http://AGENT.test:80/z", "/z"),
+        ("//agent.test/z", "/z"),
+        ("http://agent.test", "/"),
+    ],
+)
+def test_a_redirect_at_home_is_followed_with_the_same_request(
+    way: tuple[str, str], status: int, location: str, target: str, step: int
+) -> None:
+    session = open_session(way[0], mode=way[1], api_key="secret")
+    seen = feed(session, http(status, "moved", location=location), step=step)
+    assert (Wants.RECONNECT, None) == (session.wants, session.error)
+    (line, rest), (again, rest_again) = (
+        data.split(b"\r\n", 1) for data in (seen.request, session.data_to_send())
+    )
+    path = line.decode().split(" ")[1]
+    assert target.format(path=path, parent=path.rpartition("/")[0]) == again.decode().split(" ")[1]
+    assert rest == rest_again
+    assert (Wants.READ, False) == (session.wants, session.answered)
+
+
+@pytest.mark.parametrize(
+    "base_url", ["https://agent.test", "https://agent.test:443", "http+unix://%2Frun%2Fa.sock"]
+)
+def test_every_origin_has_a_home(base_url: str) -> None:
+    session = open_session("sse", base_url=base_url)
+    home = "http://localhost" if "unix" in base_url else "https://agent.test:443"
+    for location in ("/x", f"{home}/x"):
+        assert Wants.RECONNECT is feed(session, http(307, location=location)).session.wants
+        assert session.data_to_send().startswith(b"POST /x HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "shown"),
+    [
+        (301, "/x", '"/x"'),
+        (302, "/x", '"/x"'),
+        (303, "/x", '"/x"'),
+        (300, "/x", '"/x"'),
+        (304, "", '""'),
+        (307, "https://agent.test/x", "https://agent.test/x"),
+        (307, "http://agent.test:81/x", "http://agent.test:81/x"),
+        (307, "http://elsewhere/x", "http://elsewhere/x"),
+        (307, "http://u:p@agent.test/x", "http://agent.test/x"),
+        (307, "http://u:p@elsewhere/x", "http://elsewhere/x"),
+        (307, "", '""'),
+        (307, "http://[bad", "http://[bad"),
+        (307, "http://agent.test:x/", "http://agent.test:x/"),
+        (307, "/a b", "/a b"),
+        (307, "/\xe4", "/\xe4"),
+        (308, "javascript:alert(1)", "javascript:alert(1)"),
+    ],
+)
+@pytest.mark.parametrize("way", WAYS[1:3])
+def test_any_other_redirect_is_an_error_that_names_the_place(
+    way: tuple[str, str], status: int, location: str, shown: str, step: int
+) -> None:
+    answer = f"HTTP/1.1 {status} x\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode("latin-1")
+    error = refused(way, answer, step).error
+    assert type(error) is ProtocolError
+    assert shown in str(error)
+    assert "base_url" in str(error)
+    assert "u:p" not in str(error)
+
+
+def test_redirects_are_counted() -> None:
+    session = open_session("sse")
+    for number in range(5):
+        feed(session, http(307, location=f"/{number}"))
+    seen = feed(session, http(307, location="/loop"))
+    assert type(seen.error) is ProtocolError
+    assert "max_redirects" in str(seen.error)
+
+
+def test_a_proxy_that_reads_the_request_gets_the_absolute_form_and_its_key() -> None:
+    session = open_session("sse", proxy=Proxy("proxy", 3128, "Basic dTpw"), base_url="http://agent.test:8080")
+    seen = feed(session, http(307, location="/x"))
+    for request, path in ((seen.request, "/v1/agents/a/stream"), (session.data_to_send(), "/x")):
+        assert request.startswith(
+            f"POST http://agent.test:8080{path} HTTP/1.1\r\nHost: agent.test:8080\r\n".encode()
+        )
+        assert b"\r\nProxy-Authorization: Basic dTpw\r\n" in request
+
+
+def test_a_proxy_that_wants_a_password_is_a_network_matter(step: int) -> None:
+    error = refused(("sse", "stream"), http(407, "who?"), step).error
+    assert (NetworkError, "PROXY_407") == (type(error), error.code)
+    assert "user name and a password" in str(error)

@@ -1,0 +1,116 @@
+"""Content codings: gzip with members, both kinds of deflate, cut anywhere; what is short, wrong or a bomb."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import pytest
+
+from runagent.errors import ProtocolError, StreamLimitError, StreamTruncatedError
+from runagent.wire.content_coding import ContentDecoder, content_decoder
+
+TEXT = "Once upon a time, Straße \N{GRINNING FACE}\n".encode() * 20
+RAW = zlib.compressobj(wbits=-15)
+RAW_DEFLATE = RAW.compress(TEXT) + RAW.flush()
+
+
+def decoder(field: str, **options: int) -> ContentDecoder:
+    made = content_decoder(field, **options)
+    assert made is not None
+    return made
+
+
+def decode(field: str, data: bytes, step: int) -> bytes:
+    coding = decoder(field)
+    text = b"".join(coding.feed(data[at : at + step]) for at in range(0, len(data), step))
+    coding.close()
+    return text
+
+
+@pytest.fixture(params=[1, 2, 1 << 20], ids=["byte by byte", "by twos", "whole"])
+def step(request: pytest.FixtureRequest) -> int:
+    size: int = request.param
+    return size
+
+
+@pytest.mark.parametrize(
+    ("field", "data", "text"),
+    [
+        ("gzip", gzip.compress(TEXT), TEXT),
+        ("GZIP", gzip.compress(TEXT), TEXT),
+        ("x-gzip", gzip.compress(TEXT), TEXT),
+        ("gzip", gzip.compress(TEXT) + gzip.compress(b"") + gzip.compress(b"end"), TEXT + b"end"),
+        ("gzip", gzip.compress(TEXT) + b"\0" * 9, TEXT),
+        ("deflate", zlib.compress(TEXT), TEXT),
+        ("deflate", RAW_DEFLATE, TEXT),
+        ("deflate", zlib.compress(TEXT) + b"junk", TEXT),
+        ("deflate, gzip", gzip.compress(zlib.compress(TEXT)), TEXT),
+        ("identity, gzip", gzip.compress(TEXT), TEXT),
+        ("gzip", b"", b""),
+    ],
+)
+def test_it_decodes(field: str, data: bytes, text: bytes, step: int) -> None:
+    assert text == decode(field, data, step)
+
+
+@pytest.mark.parametrize("field", ["", "identity", " , ", "identity, identity"])
+def test_nothing_is_coded(field: str) -> None:
+    assert content_decoder(field) is None
+
+
+@pytest.mark.parametrize("field", ["br", "zstd", "gzip, br", "gzip, gzip, gzip, gzip", "text/plain"])
+def test_a_coding_that_nobody_asked_for_is_refused_by_name(field: str) -> None:
+    with pytest.raises(ProtocolError, match=field):
+        content_decoder(field)
+
+
+@pytest.mark.parametrize(
+    ("field", "data"),
+    [
+        ("gzip", gzip.compress(TEXT)[:-1]),
+        ("gzip", gzip.compress(TEXT)[:12]),
+        ("gzip", gzip.compress(TEXT)[:1]),
+        ("gzip", gzip.compress(TEXT) + gzip.compress(TEXT)[:-9]),
+        ("gzip", gzip.compress(TEXT) + b"\x1f"),
+        ("deflate", zlib.compress(TEXT)[:-1]),
+        ("deflate", RAW_DEFLATE[:-1]),
+        ("deflate", b"\x78"),
+    ],
+)
+def test_what_is_cut_short_says_so(field: str, data: bytes, step: int) -> None:
+    with pytest.raises(StreamTruncatedError, match=f"the {field} data"):
+        decode(field, data, step)
+
+
+def test_good_output_comes_before_the_fault() -> None:
+    coding = decoder("gzip")
+    data = gzip.compress(TEXT)
+    assert TEXT == coding.feed(data[:-8])
+    assert b"" == coding.feed(b"\0" * 8)
+    assert isinstance(coding.error, ProtocolError)
+    with pytest.raises(ProtocolError, match="not the gzip data"):
+        coding.feed(b"x")
+
+
+@pytest.mark.parametrize(("field", "data"), [("gzip", b"<html>"), ("deflate", b"\xff\xff\xff\xff")])
+def test_what_is_not_so_coded_is_a_protocol_error(field: str, data: bytes, step: int) -> None:
+    with pytest.raises(ProtocolError, match=f"not the {field} data"):
+        decode(field, data, step)
+
+
+@pytest.mark.parametrize(("mib", "bomb"), [(1, False), (8, True)])
+def test_a_bomb_is_stopped(mib: int, bomb: bool) -> None:
+    coding = decoder("gzip", max_ratio=10)
+    data = gzip.compress(b"\0" * (mib << 20))
+    text = coding.feed(data)
+    assert bomb == isinstance(coding.error, StreamLimitError)
+    assert (1 << 20) == len(text)
+    if isinstance(coding.error, StreamLimitError):
+        assert ("max_decompression_ratio", 10) == (coding.error.limit_name, coding.error.limit)
+
+
+def test_members_share_one_allowance() -> None:
+    coding = decoder("gzip", max_ratio=10)
+    coding.feed(gzip.compress(b"\0" * (1 << 19)) * 9)
+    assert isinstance(coding.error, StreamLimitError)
