@@ -170,7 +170,7 @@ def _logging(server: FakeAgentServer, options: argparse.Namespace) -> Iterator[N
     color = sys.stderr.isatty() and not options.no_color and not os.environ.get("NO_COLOR")
     # Nobody asks this server what it was asked: forgetting keeps its memory small.
     handler = ExchangeLog(sys.stderr, color=color, api_key=options.api_key, forget=server.requests.clear)
-    logger = logging.getLogger("runagent.testing")
+    logger = logging.getLogger("runagent_testing")
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     try:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Endpoints", "WebSocketAnswer"]
 
-logger = logging.getLogger("runagent.testing")
+logger = logging.getLogger("runagent_testing")
 
 S = TypeVar("S", bound=Script | Result | Computed)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientState", "Exchange", "Outcome", "Sent", "Surface"]
 
-logger = logging.getLogger("runagent.testing")
+logger = logging.getLogger("runagent_testing")
 
 Outcome = Literal["running", "done", "client gone", "server closed"]
 Surface = Literal["documented", "published"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection", "Handler"]
 
-logger = logging.getLogger("runagent.testing")
+logger = logging.getLogger("runagent_testing")
 
 
 class Connection(web.RequestHandler):

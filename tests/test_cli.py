@@ -260,7 +260,7 @@ def test_the_key_of_the_environment_is_sent(capfd, server, monkeypatch) -> None:
     server.agent("a").always("x")
     monkeypatch.setenv("RUNAGENT_API_KEY", "sk-1")
     out_of(capfd, "stream", "a", "hi")
-    assert "Bearer sk-1" == server.requests[0].headers["authorization"]
+    assert "Bearer sk-1" == server.requests[0].raw_headers["authorization"]
 
 
 def test_base_url_goes_over_the_environment(capfd, server, monkeypatch) -> None:

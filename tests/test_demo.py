@@ -57,7 +57,7 @@ def test_settings_of_the_user_do_not_matter(monkeypatch, capfd) -> None:
 
     monkeypatch.setattr(runagent_testing, "FakeAgentServer", recorded)
     assert 0 == main(["demo", "--fast"])
-    assert {"Bearer demo"} == {request.headers["authorization"] for request in servers[0].requests}
+    assert {"Bearer demo"} == {request.raw_headers["authorization"] for request in servers[0].requests}
 
 
 def test_a_story_told_wrongly_fails_the_demo(monkeypatch, capfd) -> None:

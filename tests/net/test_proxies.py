@@ -64,7 +64,7 @@ def test_http_goes_through_in_absolute_form_and_a_websocket_in_a_tunnel(
         assert "POST http://agent.test/v1/agents/a/stream HTTP/1.1" == request.line
     assert "agent.test" == server.requests[0].headers["host"]
     assert "proxy-authorization" not in server.requests[0].headers
-    assert "Bearer key" == server.requests[0].headers["authorization"]
+    assert "Bearer key" == server.requests[0].raw_headers["authorization"]
 
 
 @pytest.mark.parametrize("credentials", [None, "u:p"])

@@ -16,7 +16,7 @@ from runagent_testing import MemoryNetwork, faults
 from runagent_testing.formats import Run
 from runagent_testing.render import refusal_plan, stream_plan
 from runagent_testing.script import Script
-from tests.testing.raw_client import connected, masked
+from tests.testing.raw_client import PATIENCE, connected, masked
 
 PLAYERS: list[tuple[faults.Player, bool]] = [("socket", False), ("socket", True), ("memory", False)]
 VARIANTS: list[tuple[faults.StreamTransport, faults.Player, bool]] = [
@@ -103,17 +103,22 @@ def test_every_fault_installs_and_renders(transport):
             assert rendered.data or fault.position.name == "before-answer"
 
 
+def send_until_closed(client):
+    """Raise what sending raises once the server has closed: after its Close it reads nothing more."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        client.send(b"x")
+        time.sleep(0.005)
+
+
 def test_a_half_closed_websocket_is_listened_to_and_not_answered(server, caplog):
     find("websocket", "half-close-after-event-1", "socket").install(server, "a")
     with connected(server.url) as client:
         client.open_websocket()
         assert "fin" == client.rest()[1]
         client.send(masked(0x9, b"still there?") + masked(0x8, b"\x03\xe8"))
-        # What comes after the Close meets a connection that is closed, once it is.
         with pytest.raises(ConnectionError):
-            for _ in range(200):
-                client.send(b"x")
-                time.sleep(0.01)
+            send_until_closed(client)
     assert [] == [record.message for record in caplog.records if record.levelname == "ERROR"]
 
 

@@ -511,9 +511,9 @@ def pytest_runtest_protocol(item):
     return result
 
 def pytest_sessionfinish(session):
-    medians = {name: sorted(times[1:])[len(times) // 2] for name, times in spent.items()}
-    with open("medians.json", "w") as file:
-        json.dump(medians, file)
+    # The best of many: whatever else the machine does only adds to it.
+    with open("best.json", "w") as file:
+        json.dump({name: min(times[1:]) for name, times in spent.items()}, file)
 """
 
 
@@ -521,7 +521,7 @@ def test_a_test_costs_less_than_two_milliseconds_more_than_with_an_empty_fixture
     project.makeconftest(TIMING)
     project.makepyfile(COSTS)
     project.runpytest_subprocess("-p", PLUGIN, "-q").assert_outcomes(passed=180)
-    medians = json.loads((project.path / "medians.json").read_text())
-    assert 0.002 > medians["test_fake_agent"] - medians["test_empty"]
+    best = json.loads((project.path / "best.json").read_text())
+    assert 0.002 > best["test_fake_agent"] - best["test_empty"]
     # What a test does with it counts as well, and the connections that it leaves.
-    assert 0.006 > medians["test_asked"] - medians["test_empty"]
+    assert 0.006 > best["test_asked"] - best["test_empty"]

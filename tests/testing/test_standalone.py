@@ -249,7 +249,7 @@ def log():
     """Collect what an `ExchangeLog` writes of a server of this process."""
     stream = io.StringIO()
     handler = ExchangeLog(stream, api_key="k3y")
-    logger = logging.getLogger("runagent.testing")
+    logger = logging.getLogger("runagent_testing")
     before = logger.level
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
