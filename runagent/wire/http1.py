@@ -62,6 +62,7 @@ class ResponseDecoder:
         self._head_size = 0  # bytes since the last piece of body: head, chunk heads, trailers
         self._interim = 0
         self._body: list[bytes] = []
+        self._body_pieces = 0  # how many of them were there at the answer's end
         self._fields: list[tuple[bytes, bytes]] = []
         self._beginning = b""
         # Dropped at the end: it holds our methods, and in a cycle an error would keep its frames alive.
@@ -91,6 +92,8 @@ class ResponseDecoder:
             self._feed_piece(piece, data)
             if self.upgraded:
                 break
+        if self.complete:
+            del self._body[self._body_pieces :]  # the body of another answer behind this one
         self.excess = self.excess or (self.complete and not self.upgraded and _means_something(data))
         if not self.head_complete:
             self._body.clear()
@@ -167,13 +170,13 @@ class ResponseDecoder:
             self._fields.append((name, value))
 
     def end_head(self) -> None:
-        if self.complete:
+        if self.complete or self.error:
             return
         status = self._live_parser.get_status_code()
         if self._live_parser.get_http_version() not in ("1.1", "1.0"):
-            self.error = self.error or self._malformed("HTTP version")
+            self.error = self._malformed("HTTP version")
         elif status < 100:
-            self.error = self.error or self._malformed("status code")
+            self.error = self._malformed("status code")
         elif status < 200 and status != 101:
             self._interim += 1
             if self._interim > self._limits.max_interim_responses:
@@ -182,12 +185,13 @@ class ResponseDecoder:
             self.status = status
             self.headers = _join_fields(self._fields)
             if self.headers.get("transfer-encoding", "chunked").lower() != "chunked":
-                self.error = self.error or self._malformed("transfer coding")
+                self.error = self._malformed("transfer coding")
             self.head_complete = self.error is None
 
     def end_message(self) -> None:
-        if self.head_complete and not self.error:
+        if self.head_complete and not self.complete and not self.error:
             self.complete = True
+            self._body_pieces = len(self._body)
             self.keep_alive = self._live_parser.should_keep_alive()
             self._parser = None
 

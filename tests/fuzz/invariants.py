@@ -86,7 +86,7 @@ def decode_ndjson(pieces: list[bytes]) -> Any:
 
 
 def decode_http(pieces: list[bytes]) -> Any:
-    """Decode an answer and undo its content coding; what follows it is counted, not compared."""
+    """Decode an answer and undo its content coding."""
     decoder, coding, body = ResponseDecoder(LIMITS), None, b""
     try:
         for piece in pieces:
@@ -105,7 +105,8 @@ def decode_http(pieces: list[bytes]) -> Any:
         fault = ""
     except RunAgentError as exc:
         fault = type(exc).__name__
-    return decoder.status, decoder.headers, body, fault, decoder.upgraded
+    over = decoder.complete and not fault and (decoder.keep_alive, decoder.excess)
+    return decoder.status, decoder.headers, body, fault, decoder.upgraded, over
 
 
 def decode_websocket(pieces: list[bytes]) -> Any:

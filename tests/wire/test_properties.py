@@ -155,6 +155,18 @@ def test_any_splitting_of_a_chunked_answer_gives_its_body(data: st.DataObject) -
 
 @modest
 @given(st.data())
+def test_what_follows_an_answer_is_no_part_of_it(data: st.DataObject) -> None:
+    chunked = b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"
+    first = data.draw(st.sampled_from([b"Content-Length: 2\r\n\r\nab", chunked]))
+    second = data.draw(st.sampled_from([b"HTTP/1.1 404 No\r\nContent-Length: 1\r\n\r\nx", b"junk", b"\0"]))
+    decoder = ResponseDecoder()
+    cut = data.draw(pieces(b"HTTP/1.1 200 OK\r\n" + first + second))
+    assert b"ab" == b"".join(map(decoder.feed, cut))
+    assert (200, True, True) == (decoder.status, decoder.complete, decoder.excess)
+
+
+@modest
+@given(st.data())
 def test_a_chunked_answer_cut_short_anywhere_is_an_error(data: st.DataObject) -> None:
     parts = data.draw(st.lists(st.binary(min_size=1, max_size=20), min_size=1, max_size=4))
     answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
