@@ -24,7 +24,7 @@ _WIDTH = 100  # characters of an input
 
 
 class ExchangeLog(logging.Handler):
-    """Writes the records of ``runagent.testing`` for people.
+    """Writes the records of ``runagent_testing`` for people.
 
     Args:
         stream: Where to.

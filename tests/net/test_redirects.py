@@ -40,7 +40,7 @@ def test_a_redirect_at_home_is_followed_with_the_same_body(style: Style, status:
     assert ("/v1/agents/a/stream", "/new?a=b") == (first.target, second.target)
     assert first.body == second.body == b'{"query":"x"}'
     assert first.headers == second.headers
-    assert "Bearer secret" == second.raw_headers["authorization"]
+    assert "Bearer secret" == second.headers["authorization"]
 
 
 def test_a_redirected_run_is_one_attempt(style: Style) -> None:
