@@ -525,3 +525,19 @@ def test_a_test_costs_less_than_two_milliseconds_more_than_with_an_empty_fixture
     assert 0.002 > best["test_fake_agent"] - best["test_empty"]
     # What a test does with it counts as well, and the connections that it leaves.
     assert 0.006 > best["test_asked"] - best["test_empty"]
+
+
+def test_it_works_in_the_processes_of_xdist(project):
+    result = run(
+        project,
+        """
+@pytest.mark.parametrize("number", range(20))
+def test_it(fake_agent, number, worker_id):
+    assert worker_id in ("gw0", "gw1")
+    fake_agent.always(f"{worker_id} {number}")
+    assert asked(fake_agent) == f"{worker_id} {number}"
+    assert 1 == len(fake_agent.requests)
+""",
+        *("-p", "xdist.plugin", "-n", "2"),
+    )
+    result.assert_outcomes(passed=20)
