@@ -10,7 +10,7 @@ import time
 from collections import deque
 from typing import cast
 
-from runagent.net.base import Address, AsyncConnection, DeadlineExceededError, track_descriptor
+from runagent.net.base import Address, AsyncConnection, DeadlineExceededError, hold, let_go, track_descriptor
 from runagent.net.faults import connect_error
 from runagent.net.resolve import Candidate, candidates_from, candidates_now, new_socket, share_of
 from runagent.net.secure import secure
@@ -49,6 +49,7 @@ class AioConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
+        hold(self)
 
     def data_received(self, data: bytes) -> None:
         """Keep what arrived and wake the reader."""
@@ -148,6 +149,7 @@ class AioConnection(asyncio.Protocol):
 
     def _abort(self, farewell: bytes) -> None:
         self._aborted = True
+        let_go(self)
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None

@@ -157,12 +157,26 @@ class Forgettable(Protocol):
 
 
 _descriptors: weakref.WeakSet[Forgettable] = weakref.WeakSet()
+_open: set[object] = set()
 _generation = 0
 
 
 def track_descriptor(holder: Forgettable) -> None:
     """Have ``holder`` forget its descriptor in every child that is forked from now on."""
     _descriptors.add(holder)
+
+
+def hold(connection: object) -> None:
+    """Keep an open connection out of cyclic garbage until it is aborted.
+
+    Finalizers of a cycle run in any order: the socket's own, which warns, might come before the stream's.
+    """
+    _open.add(connection)
+
+
+def let_go(connection: object) -> None:
+    """Undo `hold`; does nothing for what is not held."""
+    _open.discard(connection)
 
 
 def fork_generation() -> int:
@@ -176,6 +190,7 @@ def _after_fork_in_child() -> None:
     for holder in list(_descriptors):
         holder.forget()
     _descriptors.clear()
+    _open.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -7,7 +7,7 @@ import socket
 import ssl
 import time
 
-from runagent.net.base import Address, DeadlineExceededError, track_descriptor
+from runagent.net.base import Address, DeadlineExceededError, hold, let_go, track_descriptor
 from runagent.net.faults import connect_error
 from runagent.net.resolve import Candidate, candidates_from, candidates_now, new_socket, share_of
 from runagent.net.tls import server_name
@@ -26,6 +26,7 @@ class BlockingConnection:
         self._sock = sock
         self._armed: float | None = None  # what settimeout holds; None before the first wait
         track_descriptor(self)
+        hold(self)
 
     def start_tls(self, context: ssl.SSLContext, hostname: str, deadline: float) -> None:
         """Wrap the socket; see `Network.connect` for what it raises."""
@@ -90,6 +91,7 @@ class BlockingConnection:
             with contextlib.suppress(OSError):
                 self._sock.send(farewell)
         self._sock.close()
+        let_go(self)
 
     def forget(self) -> None:
         """Drop a descriptor that belongs to the parent process; see `track_descriptor`."""

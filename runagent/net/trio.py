@@ -7,7 +7,7 @@ import socket
 
 import trio
 
-from runagent.net.base import Address, AsyncConnection, DeadlineExceededError, track_descriptor
+from runagent.net.base import Address, AsyncConnection, DeadlineExceededError, hold, let_go, track_descriptor
 from runagent.net.faults import connect_error
 from runagent.net.resolve import Candidate, candidates_from, candidates_now, new_socket, share_of
 from runagent.net.secure import secure
@@ -33,6 +33,7 @@ class TrioConnection:
         self._quick_reads = 0
         self._token = trio.lowlevel.current_trio_token()
         track_descriptor(self)
+        hold(self)
 
     async def send(self, data: bytes, deadline: float) -> None:
         """See `Connection.send`."""
@@ -89,6 +90,7 @@ class TrioConnection:
             with contextlib.suppress(trio.RunFinishedError):
                 self._token.run_sync_soon(self._stop_watchdog)
         self._sock.close()
+        let_go(self)
 
     def forget(self) -> None:
         """Drop a descriptor that belongs to the parent process; see `track_descriptor`."""

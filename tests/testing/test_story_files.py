@@ -333,7 +333,7 @@ def test_a_fault_says_where_and_what(text, fault):
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ('{"agents": {"a": {"always": "x",}}}', "s.json:1:33: this is no JSON: "),
+        ('{"agents": {"a": {"always": ["x" "y"]}}}', "s.json:1:34: this is no JSON: "),
         ('{"agents":\n\t{"a": {"alway": "x"}}}', "s.json:2:9: a: 'alway' is nothing an agent has: "),
         ("agents: {}", "s.json:1:1: this is no JSON: "),
         ("[" * 100_000, "s.json:1:1: this is nested too deeply"),
