@@ -151,7 +151,6 @@ class _Client:
         }
         self._settings: Settings | None = None
         self._limits = Limits()
-        self._read_ahead = 0
         self._lock = ForkSafeLock()
         self._verdicts = Verdicts()
         self._closed = False
@@ -176,7 +175,6 @@ class _Client:
                 settings = load_settings(self._arguments)
                 default_registry().check(settings.transport)
                 self._limits = _read_options(settings, self.agent_id)
-                self._read_ahead = self._limits.read_ahead_bytes
                 _configure_logging(settings.log_level)
                 _warn_of_plain_key(settings)
                 self._settings = settings
@@ -325,7 +323,9 @@ class RunAgentClient(_Client):
 
     def _stream(self, run: Run) -> Stream:
         pump = Pump(run, self._network, self._pool)
-        return Stream(pump if not self._read_ahead else ReadAhead(pump, self._read_ahead), run.report)
+        ahead = self._limits.read_ahead_bytes
+        source: Pump | ReadAhead = ReadAhead(pump, ahead) if ahead else pump
+        return Stream(source, run.report)
 
     def _result(self, run: Run) -> RunResult:
         with self._stream(run) as stream:
@@ -420,9 +420,9 @@ class AsyncRunAgentClient(_Client):
 
     def _stream(self, run: Run) -> AsyncStream:
         pump = AsyncPump(run, self._pool_of, self._given_network)
-        return AsyncStream(
-            pump if not self._read_ahead else AsyncReadAhead(pump, self._read_ahead), run.report
-        )
+        ahead = self._limits.read_ahead_bytes
+        source: AsyncPump | AsyncReadAhead = AsyncReadAhead(pump, ahead) if ahead else pump
+        return AsyncStream(source, run.report)
 
     async def _result(self, run: Run) -> RunResult:
         async with self._stream(run) as stream:
