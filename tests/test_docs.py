@@ -18,8 +18,9 @@ import pytest
 import runagent
 import runagent_testing
 from runagent import cli, config, errors
-from runagent.client import _OPTIONS, AsyncRunAgentClient, RunAgentClient
+from runagent.client import AsyncRunAgentClient, RunAgentClient
 from runagent.limits import Limits
+from runagent.options import OPTIONS
 from runagent.report import Attempt, RunReport
 from runagent.transports import refusals
 from runagent.transports.messages import MessageReader
@@ -189,7 +190,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     }
 
 
-@pytest.mark.parametrize("option", _OPTIONS)
+@pytest.mark.parametrize("option", OPTIONS)
 def test_every_transport_option_is_documented(option: str) -> None:
     assert option in DOCS["transports"].spans()
 

@@ -29,7 +29,7 @@ KEY = "sk-very-secret-0123456789"
 def test_a_key_in_the_clear_warns_once(
     url: str, warnings: list[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runagent.client._warned_origins", set())
+    monkeypatch.setattr("runagent.options._warned_origins", set())
     for _ in range(2):
         RunAgentClient("a", base_url=url, api_key=KEY).run_generic_stream("x")
     assert [record.message.partition(";")[0] for record in caplog.records] == warnings

@@ -54,7 +54,7 @@ def style(request: pytest.FixtureRequest) -> Style:
 @pytest.fixture(autouse=True)
 def transports_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     made = registry()
-    monkeypatch.setattr("runagent.client.default_registry", lambda: made)
+    monkeypatch.setattr("runagent.clientcore.default_registry", lambda: made)
 
 
 def play(case: Case, transport: str, style: Style) -> Outcome:

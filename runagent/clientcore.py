@@ -1,0 +1,224 @@
+"""What both clients have in common: the settings, and how a call comes of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from runagent.call import AgentCall
+from runagent.config import ApiKey, Resume, Settings, load_settings, parse_timeout, validate_api_key
+from runagent.errors import ConfigurationError
+from runagent.jsoninput import copy_input, copy_input_object
+from runagent.limits import Limits
+from runagent.locks import ForkSafeLock
+from runagent.net.address import validate_agent_id, validate_headers
+from runagent.net.base import Address
+from runagent.net.proxy import proxy_for
+from runagent.options import (
+    Timeout,
+    call_timeouts,
+    configure_logging,
+    merge_headers,
+    read_client_cert,
+    read_options,
+    retry_policy,
+    warn_of_plain_key,
+)
+from runagent.plugins import default_registry
+from runagent.run import Run, RunSpec, Verdicts
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["ClientCore", "Input"]
+
+_LOCAL_HOST, _LOCAL_PORT = "127.0.0.1", 8450
+
+Input = Mapping[str, Any] | str
+
+
+class ClientCore:
+    """A client without a concurrency style."""
+
+    def __init__(
+        self,
+        agent_id: str,
+        *,
+        api_key: ApiKey | None = None,
+        base_url: str | None = None,
+        transport: str | Sequence[str] | None = None,
+        transport_options: Mapping[str, Any] | None = None,
+        entrypoint_tag: str | None = None,
+        timeout: Timeout = None,
+        max_retries: int | None = None,
+        retry_delay: float | None = None,
+        retry_backoff: float | None = None,
+        max_retry_wait: float | None = None,
+        retry_unsafe: bool | None = None,
+        resume: Resume | None = None,
+        headers: Mapping[str, str] | None = None,
+        proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        client_cert: str | Sequence[str] | None = None,
+        local: bool = False,
+        host: str | None = None,
+        port: int | None = None,
+        network: Any = None,
+    ) -> None:
+        """Make a client. Nothing is read or connected before the first call.
+
+        What is None is looked up at the first call: in the environment (``RUNAGENT_API_KEY``,
+        ``RUNAGENT_API_URL``, …), then in the configuration file, then there are defaults.
+
+        Args:
+            agent_id: The agent.
+            api_key: The key, or a function that gives it, asked for each attempt.
+            base_url: Where the service is; default ``https://api.run-agent.ai``.
+            transport: ``sse`` (default), ``chunked``, ``websocket``, a plugin's name, an ordered
+                choice of them, or ``auto``.
+            transport_options: Limits, paths and what a transport defines.
+            entrypoint_tag: The agent's entry point on the WebSocket surface; default ``generic``
+                for plain runs and ``generic_stream`` for streams.
+            timeout: Seconds, or one limit for each phase. As a number it is the limit of each of
+                connect, first_event and idle for a stream, and of the whole for a plain run.
+            max_retries: How often a failed attempt is tried again; default 3.
+            retry_delay: Upper bound of the first wait in seconds; default 1.
+            retry_backoff: Factor from one wait's bound to the next; default 2.
+            max_retry_wait: The longest wait in seconds; default 60.
+            retry_unsafe: Also try again what the agent may have begun.
+            resume: Go on with a broken stream where the agent proves the place (default), or not
+                at all (False), or wherever the agent says (``trust``).
+            headers: Header fields for every request.
+            proxy: URL of an HTTP proxy; "" for none, whatever the environment says.
+            ssl_context: What checks certificates; default the system's trust store.
+            client_cert: Certificate file, or certificate file, key file and password.
+            local: Talk to a local server: ``http://127.0.0.1:8450`` over its WebSocket surface.
+            host: Host of the local server.
+            port: Port of the local server.
+            network: What connects and tells the time, instead of the operating system: a
+                `Network` for the synchronous client, an `AsyncNetwork` for the other one. For tests.
+
+        Raises:
+            ConfigurationError: An argument that needs no looking up is not usable.
+        """
+        self.agent_id = validate_agent_id(agent_id)
+        if not local and (host is not None or port is not None):
+            raise ConfigurationError("host and port go with local=True; otherwise use base_url")
+        if local and base_url is not None:
+            raise ConfigurationError("local=True has host and port; base_url goes without it")
+        if local:
+            base_url = f"http://{host or _LOCAL_HOST}:{port or _LOCAL_PORT}"
+            transport = transport or "websocket"
+        if ssl_context is not None and client_cert is not None:
+            raise ConfigurationError(
+                "load the client certificate into your ssl_context, or give only client_cert"
+            )
+        self._headers = validate_headers(headers)
+        self._entrypoint_tag = entrypoint_tag
+        self._ssl_context = ssl_context
+        self._client_cert = read_client_cert(client_cert)
+        self._arguments: dict[str, Any] = {
+            "api_key": api_key,
+            "base_url": base_url,
+            "transport": transport,
+            "transport_options": transport_options,
+            "timeout": timeout,
+            "max_retries": max_retries,
+            "retry_delay": retry_delay,
+            "retry_backoff": retry_backoff,
+            "max_retry_wait": max_retry_wait,
+            "retry_unsafe": retry_unsafe,
+            "resume": resume,
+            "proxy": proxy,
+        }
+        self._settings: Settings | None = None
+        self._limits = Limits()
+        self._lock = ForkSafeLock()
+        self._verdicts = Verdicts()
+        self._closed = False
+        self._given_network = network
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make what a colour needs of its own."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} agent_id={self.agent_id!r}>"
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force and where each came from; resolved at the first look.
+
+        Raises:
+            ConfigurationError: One of them is not usable; the message says where it came from.
+        """
+        with self._lock:
+            if self._settings is None:
+                settings = load_settings(self._arguments)
+                default_registry().check(settings.transport)
+                self._limits = read_options(settings, self.agent_id)
+                configure_logging(settings.log_level)
+                warn_of_plain_key(settings)
+                self._settings = settings
+            return self._settings
+
+    def _new_run(
+        self,
+        mode: Literal["stream", "invoke"],
+        input_data: Any,
+        *,
+        timeout: Timeout,
+        headers: Mapping[str, str] | None,
+        args: tuple[Any, ...] = (),
+        transports: Sequence[str] = (),
+    ) -> Run:
+        """Check everything that can be checked without the network, and make a run of it."""
+        if self._closed:
+            raise RuntimeError("the client is closed; make a new one")
+        settings = self.settings
+        timeouts = call_timeouts(
+            mode, settings.timeout if timeout is None else parse_timeout(timeout, "argument timeout")
+        )
+        call = AgentCall(
+            agent_id=self.agent_id,
+            base=settings.base_url,
+            mode=mode,
+            input=copy_input_object(input_data, "input_data"),
+            args=tuple(copy_input(args, "args")),
+            entrypoint_tag=self._entrypoint_tag,
+            headers=merge_headers(self._headers, validate_headers(headers)),
+            options=settings.transport_options,
+            limits=self._limits,
+            timeout_seconds=timeouts.total,
+        )
+        return Run(
+            RunSpec(
+                call=call,
+                transports=transports or settings.transport,
+                find=default_registry().get,
+                address=self._address,
+                api_key=self._current_key,
+                clock=time.time,
+                policy=retry_policy(settings),
+                timeouts=timeouts,
+                verdicts=self._verdicts,
+            )
+        )
+
+    def _current_key(self) -> str | None:
+        key = self.settings.api_key
+        return validate_api_key(key(), "what api_key() returned") if callable(key) else key
+
+    def _address(self, tunnels: bool) -> Address:
+        settings = self.settings
+        origin = settings.base_url.origin
+        proxy = proxy_for(origin, settings.proxy, os.environ)
+        context = self._ssl_context
+        if origin.secure and context is None:
+            from runagent.net.tls import default_context  # plain http does without ssl
+
+            context = default_context(self._client_cert)
+        tunnel = proxy is not None and (tunnels or origin.secure)
+        return Address(origin, proxy, tunnel, context if origin.secure else None)

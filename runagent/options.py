@@ -1,0 +1,120 @@
+"""What settings and arguments come to: limits, time limits, retries, header fields, logging."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from runagent.config import Timeouts
+from runagent.errors import ConfigurationError
+from runagent.limits import Limits, read_limits
+from runagent.net.address import agent_path
+from runagent.plugins import BUILT_IN
+from runagent.policy import RetryPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runagent.config import Settings
+    from runagent.net.address import Origin
+
+__all__ = [
+    "OPTIONS",
+    "call_timeouts",
+    "configure_logging",
+    "merge_headers",
+    "read_client_cert",
+    "read_options",
+    "retry_policy",
+    "warn_of_plain_key",
+]
+
+_INVOKE_SECONDS = 600.0
+OPTIONS = (
+    "invoke_path",
+    "persistent_memory",
+    "stream_path",
+    "user_id",
+    *(limit.name for limit in fields(Limits)),
+)
+
+_logger = logging.getLogger("runagent.client")
+_warned_origins: set[Origin] = set()
+
+Timeout = float | Timeouts | None
+
+
+def read_client_cert(client_cert: str | Sequence[str] | None) -> tuple[str, ...]:
+    given = (client_cert,) if isinstance(client_cert, str) else client_cert
+    if given is None:
+        return ()
+    if not 1 <= len(given) <= 3 or not all(isinstance(part, str) for part in given):
+        expected = "a certificate's file, or also the key's file and its password, as text"
+        raise ConfigurationError(f"client_cert: expected {expected}")
+    return tuple(given)
+
+
+def call_timeouts(mode: str, timeout: Timeout) -> Timeouts:
+    """Say what a timeout means: limits of the phases for a stream, of the whole for a plain run."""
+    if isinstance(timeout, Timeouts):
+        return timeout
+    if mode == "invoke":
+        connect = Timeouts().connect if timeout is None else timeout
+        return Timeouts(connect=connect, first_event=None, idle=None, total=timeout or _INVOKE_SECONDS)
+    return Timeouts() if timeout is None else Timeouts.from_seconds(timeout)
+
+
+def retry_policy(settings: Settings) -> RetryPolicy:
+    return RetryPolicy(
+        max_retries=settings.max_retries,
+        delay=settings.retry_delay,
+        backoff=settings.retry_backoff,
+        max_wait=settings.max_retry_wait,
+        unsafe=settings.retry_unsafe,
+        resume=settings.resume,
+    )
+
+
+def merge_headers(
+    ours: tuple[tuple[str, str], ...], calls: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str], ...]:
+    """Put a call's header fields in place of the client's of the same name."""
+    replaced = {name.lower() for name, _ in calls}
+    return (*(field for field in ours if field[0].lower() not in replaced), *calls)
+
+
+def read_options(settings: Settings, agent_id: str) -> Limits:
+    """Check ``transport_options``, as far as they are ours: a plugin may define more."""
+    options = settings.transport_options
+    if set(settings.transport) <= set(BUILT_IN):
+        for name in options.keys() - set(OPTIONS):
+            near = difflib.get_close_matches(name, OPTIONS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(OPTIONS))}"
+            raise ConfigurationError(f"transport_options: unknown option {name!r}; {hint}")
+    for name in ("stream_path", "invoke_path"):
+        if name in options:
+            agent_path(options[name], agent_id)
+    return read_limits(options)
+
+
+def warn_of_plain_key(settings: Settings) -> None:
+    """Warn, once per process and origin, of a key that anyone on the way can read."""
+    origin = settings.base_url.origin
+    if settings.api_key is None or origin.secure or origin.is_loopback or origin in _warned_origins:
+        return
+    _warned_origins.add(origin)
+    _logger.warning("the API key goes to %s unencrypted; use an https:// base_url", origin)
+
+
+def configure_logging(level: str | None) -> None:
+    """Make ``RUNAGENT_LOG_LEVEL`` show something also where the program has not set up logging."""
+    if level is None:
+        return
+    logger = logging.getLogger("runagent")
+    logger.setLevel(level)
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
