@@ -16,6 +16,8 @@ FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= sse ndjson http websocket
 # Arguments for pytest: make test ARGS="-k sse -x"
 ARGS ?=
+# Processes that share the tests: make test JOBS=0 runs them in pytest's own, for a debugger.
+JOBS ?= auto
 PIP := -m pip --disable-pip-version-check --no-input
 
 # The first of the given interpreters that runs and can make an environment. Being on PATH proves neither:
@@ -68,7 +70,7 @@ demo: $(STAMP)
 
 .PHONY: test
 test: $(STAMP)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist worksteal $(ARGS)
 
 .PHONY: test-all
 test-all:
