@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from runagent.clientcore import ClientCore, Input
 from runagent.errors import ProtocolError, RunAgentError
 from runagent.events import RunResult
-from runagent.net.base import AsyncConnection, Connection, Network
 from runagent.net.blocking import BlockingNetwork
 from runagent.net.pool import Pool
-from runagent.options import Timeout
 from runagent.pump import AsyncPump, Pump
 from runagent.readahead import AsyncReadAhead, ReadAhead
 from runagent.stream import AsyncStream, Stream
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
+    from runagent.net.base import AsyncConnection, Connection, Network
     from runagent.net.loops import EventLoop
+    from runagent.options import Timeout
     from runagent.run import Run
 
 __all__ = ["AsyncRunAgentClient", "RunAgentClient"]

@@ -31,7 +31,9 @@ TOP_LEVEL = {
 
 # The sans-IO layers: bytes and events in, bytes and events out, no clock and no loop.
 IO = {"socket", "ssl", "asyncio", "trio", "anyio", "threading", "time"}
-ABOVE_SESSIONS = {f"runagent.{name}" for name in ("client", "clientcore", "options", "stream", "policy", "cli", "__main__")}
+ABOVE_SESSIONS = {
+    f"runagent.{name}" for name in ("client", "clientcore", "options", "stream", "policy", "cli", "__main__")
+}
 NETWORKS = {f"runagent.net.{name}" for name in ("blocking", "aio", "trio", "pool", "tls")}
 MUST_NOT_IMPORT = {
     "runagent/wire": IO | ABOVE_SESSIONS | {"runagent.net", "runagent.transports", "runagent_testing"},
