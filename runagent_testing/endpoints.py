@@ -1,4 +1,4 @@
-"""What answers a request: both surfaces of docs/wire.md, from the agents' scripts. No I/O."""
+"""What answers a request, in whichever dialect, from the agents' scripts. No I/O."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from runagent_testing.agent import Agent, Computed
-from runagent_testing.answers import envelope
 from runagent_testing.conversation import Conversation
+from runagent_testing.dialects import BUILT_IN, Dialect, Question
+from runagent_testing.dialects.installed import installed_dialects
 from runagent_testing.exchange import Exchange
-from runagent_testing.formats import Run, Transport
+from runagent_testing.formats import Run
 from runagent_testing.nearest import unknown_agent, unknown_endpoint
 from runagent_testing.render import handshake_plan, refusal_plan, result_plan, words_plan
-from runagent_testing.request import MAX_BODY, Request, as_json, run_message_fault, run_request_faults
+from runagent_testing.request import MAX_BODY, Request
 from runagent_testing.script import Result, Script
-from runagent_testing.steps import Error, Status, Step
+from runagent_testing.steps import Status, Step
 from runagent_testing.templates import shared_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from runagent_testing.journal import Journal
     from runagent_testing.plan import Plan
@@ -34,18 +35,8 @@ logger = logging.getLogger("runagent_testing")
 
 S = TypeVar("S", bound=Script | Result | Computed)
 
-_AGENT_PATH = re.compile(r"/(v1|api/v1)/agents/([^/]+)/([a-z-]+)")
-# A browser's EventSource can only GET.
-_EVENT_SOURCE = ("GET", "v1", "stream")
-_RUNS = {_EVENT_SOURCE, ("POST", "v1", "stream"), ("POST", "v1", "invoke"), ("POST", "api/v1", "run")}
-_WEBSOCKET = ("GET", "api/v1", "run-stream")
-_PLAIN: dict[str, Transport] = {"invoke": "invoke", "run": "run"}
-_ACCEPTED: dict[str, Transport] = {
-    "text/event-stream": "sse",
-    "application/x-ndjson": "chunked",
-    "text/plain": "text",
-    "*/*": "sse",
-}
+_ARCHITECTURE = re.compile(r"/api/v1/agents/([^/]+)/architecture")
+_HEALTH = ("GET", "/api/v1/health")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +70,14 @@ class WebSocketAnswer:
 
     def answer(self, message: str) -> Answer:
         """Decide on the answer to the request, which has come."""
-        exchange = self._asked.exchange
-        exchange.body, fault = run_message_fault(message)
+        exchange, dialect = self._asked.exchange, self._asked.dialect
+        exchange.body, exchange.input, fault = dialect.read_message(message, self._agent)
         self._endpoints.note(exchange)
-        fault = fault or _stream_tag_fault(self._agent, exchange.body["entrypoint_tag"])
         if fault:
             self.give_up()
-            exchange.plan = words_plan(fault)
+            exchange.plan = words_plan(dialect.objection(fault))
         else:
-            exchange.plan = _guarded(self._plan, exchange, lambda failure: words_plan(str(failure.message)))
+            exchange.plan = _guarded(self._plan, exchange, lambda failure: self._object(str(failure.message)))
         return Answer(exchange, exchange.plan)
 
     def give_up(self) -> None:
@@ -104,8 +94,11 @@ class WebSocketAnswer:
         self._asked.exchange.steps = script.steps
         if script.refuses:
             last = script.steps[-1]
-            return words_plan(str(last.message or last.status) if isinstance(last, Status) else "refused")
-        return shared_plan(script, _run(self._asked.request, self._asked.exchange, keep_alive=True))
+            return self._object(str(last.message or last.status) if isinstance(last, Status) else "refused")
+        return shared_plan(script, self._asked.new_run(keep_alive=True))
+
+    def _object(self, fault: str) -> Plan:
+        return words_plan(self._asked.dialect.objection(fault))
 
 
 class Endpoints:
@@ -115,12 +108,20 @@ class Endpoints:
         agents: By their ids.
         journal: Where requests are noted.
         api_key: What a client has to send as its bearer token.
+        dialects: Asked before the built-in ones and those that are installed.
     """
 
-    def __init__(self, agents: Mapping[str, Agent], journal: Journal, api_key: str | None) -> None:
+    def __init__(
+        self,
+        agents: Mapping[str, Agent],
+        journal: Journal,
+        api_key: str | None,
+        dialects: Sequence[Dialect] = (),
+    ) -> None:
         self._agents = agents
         self._journal = journal
         self._api_key = api_key
+        self._dialects = (*dialects, *BUILT_IN)
 
     def note(self, exchange: Exchange) -> None:
         """Note a run that was asked for."""
@@ -128,29 +129,39 @@ class Endpoints:
 
     def answer(self, request: Request) -> Answer | WebSocketAnswer:
         """Decide on the answer to a request."""
-        route = _Route.of(request)
-        if route.endpoint == _WEBSOCKET:
-            return self._answer_websocket(request, route)
-        transport = _PLAIN.get(route.action) or _accepted(request) or "sse"
-        asked = _Asked.of(request, transport, route, _input(request, route))
-        if route.endpoint in _RUNS:
-            self.note(asked.exchange)
-        try:
-            plan = _guarded(
-                lambda: self._plan(route, asked), asked.exchange, lambda failure: asked.refused((failure,))
-            )
-        except _Refused as refused:
-            plan = asked.refused(refused.steps)
-        return asked.answer(plan)
+        asked = self._understand(request)
+        if asked.question is None:
+            return asked.answer(self._refusable(lambda: self._information(asked), asked))
+        if asked.question.kind == "websocket":
+            return self._answer_websocket(asked, asked.question)
+        self.note(asked.exchange)
+        question = asked.question
+        return asked.answer(self._refusable(lambda: self._plan(asked, question), asked))
 
-    def _answer_websocket(self, request: Request, route: _Route) -> Answer | WebSocketAnswer:
-        asked = _Asked.of(request, "websocket", route)
+    def _understand(self, request: Request) -> _Asked:
+        for dialect in self._dialects:
+            if question := dialect.recognise(request):
+                return _Asked.of(request, dialect, question)
+        for dialect in installed_dialects():
+            if not _is_information(request) and (question := dialect.recognise(request)):
+                return _Asked.of(request, dialect, question)
+        return _Asked.of(request, BUILT_IN[0], None)
+
+    def _refusable(self, decide: Callable[[], Plan], asked: _Asked) -> Plan:
         try:
-            agent = self._agent(request, route, asked.exchange)
-            if fault := request.handshake_fault:
+            return _guarded(decide, asked.exchange, lambda failure: asked.refused((failure,)))
+        except _Refused as refused:
+            return asked.refused(refused.steps)
+
+    def _answer_websocket(self, asked: _Asked, question: Question) -> Answer | WebSocketAnswer:
+        try:
+            agent = self._agent(asked, question)
+            if fault := asked.request.handshake_fault:
                 raise _Refused(Status(400, code="BAD_HANDSHAKE", message=fault))
+            if status := asked.dialect.fault(question, asked.run, agent):
+                raise _Refused(status)
             # Taken now, as a refusal has to come before the handshake's answer.
-            script = self._scripted(agent, agent.take_script(), asked.exchange)
+            script = self._scripted(agent, agent.take_script(), asked)
             if isinstance(script, Script) and script.refuses:
                 raise _Refused(*script.steps)
         except _Refused as refused:
@@ -158,74 +169,68 @@ class Endpoints:
             return asked.answer(asked.refused(refused.steps))
         return WebSocketAnswer(self, agent, script, asked)
 
-    def _plan(self, route: _Route, asked: _Asked) -> Plan:
-        request, run, body = asked.request, asked.run, asked.exchange.body
-        if route.endpoint not in _RUNS:
-            raise _Refused(self._information(request, route, asked.exchange))
-        agent = self._agent(request, route, asked.exchange)
-        if request.body is None:
+    def _plan(self, asked: _Asked, question: Question) -> Plan:
+        run, exchange = asked.run, asked.exchange
+        agent = self._agent(asked, question)
+        if asked.request.body is None:
             limit = f"a request has {MAX_BODY} bytes at most"
             raise _Refused(Status(413, code="REQUEST_TOO_LARGE", message=limit))
-        if run.transport == "run":
-            _check_run_request(agent, body, run)
-        elif not isinstance(body, dict):
-            raise _Refused(Status(400, code="INVALID_FIELD_TYPE", message="the body is not a JSON object"))
-        if run.transport in _PLAIN:
-            return result_plan(self._result(agent, asked.exchange), run)
-        if _accepted(request) is None:
-            raise _Refused(Status(406, message=f"this agent streams {', '.join(list(_ACCEPTED)[:3])}"))
-        script = self._scripted(agent, agent.take_script(), asked.exchange)
+        if status := asked.dialect.fault(question, run, agent):
+            raise _Refused(status)
+        if question.kind == "plain":
+            result = self._scripted(agent, agent.take_result(), asked)
+            if isinstance(result, Computed):
+                result = result.result(exchange)
+            exchange.steps = result.steps
+            return result_plan(result, run)
+        script = self._scripted(agent, agent.take_script(), asked)
         if isinstance(script, Computed):
-            script = script.script(asked.exchange)
-        asked.exchange.steps = script.steps
+            script = script.script(exchange)
+        exchange.steps = script.steps
         return refusal_plan(script.steps, run) if script.refuses else shared_plan(script, run)
 
-    def _result(self, agent: Agent, exchange: Exchange) -> Result:
-        result = self._scripted(agent, agent.take_result(), exchange)
-        if isinstance(result, Computed):
-            result = result.result(exchange)
-        exchange.steps = result.steps
-        return result
-
-    def _scripted(self, agent: Agent, taken: S, exchange: Exchange) -> S:
+    def _scripted(self, agent: Agent, taken: S, asked: _Asked) -> S:
         """Note a run for which nobody has written anything."""
         if agent.lacks(taken):
-            kind, method = ("plain", "returns") if exchange.transport in _PLAIN else ("stream", "always")
+            kind, method = ("plain", "returns") if asked.is_plain else ("stream", "always")
             why = f"agent {agent.id!r} has no answer to a {kind} run: call {method}(...)"
-            self._journal.note_unmatched(exchange, why)
+            self._journal.note_unmatched(asked.exchange, why)
         return taken
 
-    def _agent(self, request: Request, route: _Route, exchange: Exchange) -> Agent:
-        self._check_key(request)
-        agent = self._agents.get(route.agent_id)
+    def _agent(self, asked: _Asked, question: Question) -> Agent:
+        self._check_key(asked.request)
+        agent = self._agents.get(question.agent_id)
         if agent is None:
-            self._journal.note_unmatched(exchange, unknown_agent(route.agent_id, list(self._agents)))
-        if agent is None and route.endpoint == _WEBSOCKET:
-            raise _Refused(Status(403, body=b""))
-        if agent is None:
-            raise _Refused(Status(404, message=f"there is no agent {route.agent_id!r}"))
+            known = list(self._agents)
+            self._journal.note_unmatched(asked.exchange, unknown_agent(question.agent_id, known))
+            raise _Refused(asked.dialect.unknown_agent(question))
         return agent
 
     def _check_key(self, request: Request) -> None:
         if self._api_key is not None and request.headers.get("authorization") != f"Bearer {self._api_key}":
             raise _Refused(Status(401, message="the API key is missing or wrong"))
 
-    def _information(self, request: Request, route: _Route, exchange: Exchange) -> Status:
+    def _information(self, asked: _Asked) -> Plan:
         """Answer what is not a run."""
-        if route.method == "OPTIONS":
+        raise _Refused(self._inform(asked.request, asked))
+
+    def _inform(self, request: Request, asked: _Asked) -> Status:
+        if request.method == "OPTIONS":
             return _preflight(request)
         self._check_key(request)
-        if route.endpoint == ("GET", "", "/api/v1/health"):
+        path = request.path.partition("?")[0]
+        if (request.method, path) == _HEALTH:
             first = next(iter(self._agents), None)
             health = {"status": "healthy", "agent_id": first, "agent_name": first, "framework": "fake"}
             return Status(200, body=health)
-        if route.endpoint == ("GET", "api/v1", "architecture"):
-            tags = self._agent(request, route, exchange).tags
+        if request.method == "GET" and (match := _ARCHITECTURE.fullmatch(path)):
+            whose = Question(agent_id=unquote(match[1]), transport=asked.exchange.transport)
+            tags = self._agent(asked, whose).tags
             entrypoints = [{"file": "agent.py", "module": tag, "tag": tag, "extractor": {}} for tag in tags]
             return Status(200, body={"data": {"entrypoints": entrypoints}})
-        nearest = unknown_endpoint(route.method, request.path, list(self._agents))
-        self._journal.note_unmatched(exchange, nearest)
-        return Status(404, code="NOT_FOUND", message=f"nothing answers {route.method} {request.path}")
+        nearest = unknown_endpoint(request.method, request.path, list(self._agents))
+        self._journal.note_unmatched(asked.exchange, nearest)
+        return Status(404, code="NOT_FOUND", message=f"nothing answers {request.method} {request.path}")
 
 
 class _Refused(Exception):
@@ -237,45 +242,41 @@ class _Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Route:
-    method: str
-    surface: str
-    agent_id: str
-    action: str
-
-    @classmethod
-    def of(cls, request: Request) -> _Route:
-        path = request.path.partition("?")[0]
-        match = _AGENT_PATH.fullmatch(path)
-        surface, agent_id, action = match.groups() if match else ("", "", path)
-        return cls(request.method, surface, unquote(agent_id), action)
-
-    @property
-    def endpoint(self) -> tuple[str, str, str]:
-        return self.method, self.surface, self.action
-
-
-@dataclass(frozen=True, slots=True)
 class _Asked:
+    """A request, and what it asks for in which dialect; ``question`` is None where it asks for no run."""
+
     request: Request
+    dialect: Dialect
+    question: Question | None
     exchange: Exchange
     run: Run
 
     @classmethod
-    def of(cls, request: Request, transport: Transport, route: _Route, body: object = None) -> _Asked:
+    def of(cls, request: Request, dialect: Dialect, question: Question | None) -> _Asked:
         exchange = Exchange(
             request.method,
-            transport,
-            route.agent_id,
+            "sse" if question is None else question.transport,
+            "" if question is None else question.agent_id,
             request.path,
             request.headers,
             request.connection,
             request.reused,
-            body,
+            None if question is None else question.body,
             request.now,
+            input=None if question is None else question.input,
+            surface=dialect.name,
         )
-        keep_alive = transport != "websocket" and request.body is not None
-        return cls(request, exchange, _run(request, exchange, keep_alive=keep_alive))
+        websocket = question is not None and question.kind == "websocket"
+        keep_alive = not websocket and request.body is not None
+        run = _run(request, dialect, question, exchange, keep_alive=keep_alive)
+        return cls(request, dialect, question, exchange, run)
+
+    @property
+    def is_plain(self) -> bool:
+        return self.question is not None and self.question.kind == "plain"
+
+    def new_run(self, *, keep_alive: bool) -> Run:
+        return _run(self.request, self.dialect, self.question, self.exchange, keep_alive=keep_alive)
 
     def refused(self, steps: tuple[Step, ...]) -> Plan:
         self.exchange.steps = steps
@@ -299,12 +300,6 @@ def _guarded(decide: Callable[[], Plan], exchange: Exchange, failed: Callable[[S
         return failed(Status(500, code="SCRIPT_FAILED", message=exchange.failure))
 
 
-def _input(request: Request, route: _Route) -> object:
-    if route.endpoint == _EVENT_SOURCE:
-        return dict(parse_qsl(request.path.partition("?")[2], keep_blank_values=True))
-    return as_json(request.body)
-
-
 def _preflight(request: Request) -> Status:
     """Allow what a browser asks for before it lets a page send it; the question carries no key."""
     wanted = request.headers.get("access-control-request-headers", "*")
@@ -317,13 +312,9 @@ def _preflight(request: Request) -> Status:
     return Status(204, body=b"", headers=allowed)
 
 
-def _accepted(request: Request) -> Transport | None:
-    accept = request.headers.get("accept", "*/*").lower()
-    media_types = {item.partition(";")[0].strip() for item in accept.split(",")}
-    return next((transport for name, transport in _ACCEPTED.items() if name in media_types), None)
-
-
-def _run(request: Request, exchange: Exchange, *, keep_alive: bool) -> Run:
+def _run(
+    request: Request, dialect: Dialect, question: Question | None, exchange: Exchange, *, keep_alive: bool
+) -> Run:
     return Run(
         exchange.transport,
         run_id=str(uuid.uuid4()),
@@ -332,27 +323,16 @@ def _run(request: Request, exchange: Exchange, *, keep_alive: bool) -> Run:
         headers=request.headers,
         http_1_1=request.http_1_1,
         keep_alive=keep_alive and request.keep_alive and request.http_1_1,
+        dialect=None if dialect in BUILT_IN else dialect,
+        resume_from=None if question is None else question.resume_from,
+        subprotocol=None if question is None else question.subprotocol,
     )
 
 
-def _stream_tag_fault(agent: Agent, tag: str) -> str | None:
-    if not agent.knows(tag):
-        return f"Entrypoint {tag} not found"
-    if not tag.endswith("_stream"):
-        return f"Entrypoint `{tag}` is not a streaming entrypoint. Ask the run endpoint for it."
-    return None
-
-
-def _check_run_request(agent: Agent, body: object, run: Run) -> None:
-    if faults := run_request_faults(body):
-        raise _Refused(Status(422, body={"detail": faults}))
-    assert isinstance(body, dict)
-    tag = body["entrypoint_tag"]
-    if not agent.knows(tag):
-        failure = Error("NOT_FOUND", f"Entrypoint {tag} not found")
-        raise _Refused(Status(404, body=envelope(failure, run)))
-    if tag.endswith("_stream"):
-        failure = Error(
-            "VALIDATION_ERROR", f"Entrypoint `{tag}` streams: ask the run-stream endpoint for it."
-        )
-        raise _Refused(Status(400, body=envelope(failure, run)))
+def _is_information(request: Request) -> bool:
+    path = request.path.partition("?")[0]
+    return (
+        request.method == "OPTIONS"
+        or (request.method, path) == _HEALTH
+        or bool(_ARCHITECTURE.fullmatch(path))
+    )

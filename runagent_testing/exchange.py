@@ -16,16 +16,14 @@ from runagent_testing.steps import Chunk
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from runagent_testing.formats import Transport
     from runagent_testing.plan import Move, Plan
     from runagent_testing.steps import Step
 
-__all__ = ["ClientState", "Exchange", "Outcome", "Sent", "Surface"]
+__all__ = ["ClientState", "Exchange", "Outcome", "Sent"]
 
 logger = logging.getLogger("runagent_testing")
 
 Outcome = Literal["running", "done", "client gone", "server closed"]
-Surface = Literal["documented", "published"]
 ClientState = Literal["still reading", "closed", "reset", "half-closed"]
 _PATIENCE = 5.0  # seconds
 
@@ -54,7 +52,7 @@ class Exchange:
 
     Attributes:
         method: "POST", or "GET" for a WebSocket or a browser's EventSource.
-        transport: "sse", "chunked", "text", "websocket", "invoke" or "run".
+        transport: "sse", "chunked", "text", "websocket", "invoke" or "run"; in other dialects their word.
         agent_id: As decoded from the path.
         path: As received, percent-encoded, with the query.
         raw_headers: Names in lower case; a repeated header's values joined with a comma. They may
@@ -62,6 +60,9 @@ class Exchange:
         connection: Number of the connection, counted from 1.
         reused: Whether the connection had carried a request before.
         body: The decoded JSON of the request (on a WebSocket: its message), None if there is none.
+        input: The agent's input, whichever way it came.
+        surface: The dialect it came in: "documented", "published" (docs/wire.md sections 1 and 2), or
+            the name of one that was brought along.
         number: Its place in the host's ``requests``, counted from 1; 0 if it is not there.
         plan: What the answer is to be, once that is decided (on a WebSocket: after the handshake).
         steps: The steps that ``plan`` was made of.
@@ -79,7 +80,7 @@ class Exchange:
     """
 
     method: str
-    transport: Transport
+    transport: str
     agent_id: str
     path: str
     raw_headers: dict[str, str]
@@ -97,6 +98,8 @@ class Exchange:
     unread_bytes: int | None = None
     unmatched: str | None = None
     failure: str | None = None
+    input: Any = None
+    surface: str = "documented"
     _began: float = field(init=False)
     _times: list[float] = field(default_factory=list, init=False)
     _asides: list[Sent] = field(default_factory=list, init=False)
@@ -121,17 +124,6 @@ class Exchange:
     def headers(self) -> dict[str, str]:
         """The headers with "<redacted>" in place of keys and cookies."""
         return without_secrets(self.raw_headers)
-
-    @property
-    def surface(self) -> Surface:
-        """Which of the two ways to speak the request came in (docs/wire.md sections 1 and 2)."""
-        return "published" if self.transport in ("websocket", "run") else "documented"
-
-    @property
-    def input(self) -> Any:
-        """The agent's input: the body, or the ``input_kwargs`` of the published server's surface."""
-        published = self.surface == "published" and isinstance(self.body, dict)
-        return self.body.get("input_kwargs") if published else self.body
 
     @property
     def input_args(self) -> list[Any]:

@@ -7,11 +7,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from runagent_testing.frames import PING, TEXT, close_frame, frame
+from runagent_testing.frames import PING, TEXT, frame
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from runagent_testing.dialects import Dialect
     from runagent_testing.steps import Chunk, Done, Error
 
 __all__ = [
@@ -39,15 +40,21 @@ class Run:
         headers: The request's, names in lower case.
         http_1_1: False for HTTP/1.0, which knows no chunked framing.
         keep_alive: Whether the connection outlives the answer.
+        dialect: What it is answered in; None for the built-in one that has this transport.
+        resume_from: The place, from 0, of the first chunk that is wanted, as the dialect understood it.
+        subprotocol: What the answer to a WebSocket's handshake names; None for none.
     """
 
-    transport: Transport
+    transport: str
     run_id: str
     timestamp: str
     input: Mapping[str, Any]
     headers: Mapping[str, str]
     http_1_1: bool = True
     keep_alive: bool = True
+    dialect: Dialect | None = None
+    resume_from: int | None = None
+    subprotocol: str | None = None
 
 
 # Made once: json.dumps would make one for every event.
@@ -100,24 +107,41 @@ def given(**fields: Any) -> dict[str, Any]:
 
 
 class Format(Protocol):
-    """Writes the events of one run; an instance serves one run only."""
+    """Writes the events of one run; an instance serves one run only.
 
-    content_type: str
-    heartbeat: bytes
-    farewell: bytes  # closes the stream properly where HTTP's own framing does not
-    can_fail: bool  # whether there is a word for an error
+    Attributes:
+        content_type: Of the answer; unused on a WebSocket.
+        frames: What it writes are a WebSocket's frames (`runagent_testing.frames`).
+        heartbeat: A sign of life without an event; empty where there is none.
+        can_fail: Whether there is a word for an error; without one a run that fails is cut off.
+    """
 
-    def start(self, run: Run) -> bytes: ...
-    def chunk(self, step: Chunk, index: int | None, id: str | None) -> bytes: ...
-    def error(self, step: Error) -> bytes: ...
-    def done(self, step: Done, run: Run, total_chunks: int) -> bytes: ...
+    content_type: str = ""
+    frames: bool = False
+    heartbeat: bytes = b""
+    can_fail: bool = True
+
+    def start(self, run: Run) -> bytes:
+        """Write what comes before the first chunk, perhaps nothing."""
+
+    def chunk(self, step: Chunk, index: int | None, id: str | None) -> bytes:
+        """Write a chunk.
+
+        Args:
+            step: Its content, and what the script says of its names.
+            index: Its place, where the script numbers its chunks.
+            id: Its event id, where the script gives them.
+        """
+
+    def error(self, step: Error) -> bytes:
+        """Write how the run fails."""
+
+    def done(self, step: Done, run: Run, total_chunks: int) -> bytes:
+        """Write the good end."""
 
 
-class _Events:
+class _Events(Format):
     """SSE and NDJSON: the same fields, one event each."""
-
-    farewell = b""
-    can_fail = True
 
     def event(self, name: str | None, fields: dict[str, Any], id: str | None = None) -> bytes:
         raise NotImplementedError
@@ -159,12 +183,10 @@ class Ndjson(_Events):
         return f"{to_json(given(type=name) | fields)}\n".encode()
 
 
-class Text:
+class Text(Format):
     """Nothing but the text; values that are not text are written as JSON (docs/wire.md section 3)."""
 
     content_type = "text/plain; charset=utf-8"
-    heartbeat = b""
-    farewell = b""
     can_fail = False
 
     def __init__(self) -> None:
@@ -187,13 +209,11 @@ class Text:
         return "\ufffd".encode() if self._half else b""
 
 
-class WebSocket:
+class WebSocket(Format):
     """The published server's messages (docs/wire.md section 2)."""
 
-    content_type = ""
+    frames = True
     heartbeat = frame(PING, b"")
-    farewell = close_frame(1000)
-    can_fail = True
 
     def message(self, fields: dict[str, Any]) -> bytes:
         return frame(TEXT, to_json(fields, compact=True).encode())
@@ -217,7 +237,7 @@ class WebSocket:
         return self.message({"type": "status", "status": "stream_completed"} | fields | extra)
 
 
-def stream_format(transport: Transport) -> Format:
-    """Make the writer for one run of a streaming transport."""
+def stream_format(transport: str) -> Format:
+    """Make the writer for one run of a built-in streaming transport."""
     formats: dict[str, type[Format]] = {"sse": Sse, "chunked": Ndjson, "text": Text, "websocket": WebSocket}
     return formats[transport]()

@@ -12,8 +12,8 @@ from runagent_testing.answers import (
     refusal,
     stream_head,
 )
-from runagent_testing.formats import Format, Run, stream_format, to_json
-from runagent_testing.frames import BAD_FRAMES, TEXT, close_frame, frame, frame_pieces
+from runagent_testing.dialects import dialect_of
+from runagent_testing.frames import BAD_FRAMES, close_frame, frame_pieces
 from runagent_testing.plan import Composer, End, Pass, Plan, Wait
 from runagent_testing.script import Framing, Result, Script
 from runagent_testing.steps import (
@@ -35,6 +35,8 @@ from runagent_testing.writes import MERGED, Piece
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from runagent_testing.formats import Format, Run
 
 __all__ = ["handshake_plan", "refusal_plan", "result_plan", "stream_plan", "words_plan"]
 
@@ -65,11 +67,10 @@ def handshake_plan(script: Script | None, run: Run) -> Plan:
     return out.plan("open")
 
 
-def words_plan(detail: str) -> Plan:
-    """Render the published server's refusal of a request that came over a WebSocket."""
+def words_plan(frames: bytes) -> Plan:
+    """Render the refusal of a request that came over a WebSocket."""
     out = Composer(MERGED, 0.0)
-    said = to_json({"type": "error", "detail": detail}, compact=True)
-    out.say(None, *frame_pieces(frame(TEXT, said.encode()) + close_frame(1003)))
+    out.say(None, *frame_pieces(frames))
     return out.plan("close")
 
 
@@ -126,8 +127,8 @@ class _Stream:
         self._script = script
         self._run = run
         self._out = Composer(script.writes, script.apart)
-        self._format: Format = stream_format(run.transport)
-        self._framing = _framing(script, run)
+        self._format: Format = dialect_of(run).stream(run)
+        self._framing = "frames" if self._format.frames else _framing(script, run)
         self._waits = [0.0] if script.pace is None else script.pace.waits(len(script.chunks))
         self._chunks = 0
         self._claimed = 0
@@ -265,9 +266,7 @@ class _Stream:
         return self._out.size + (len(self._format.done(Done(), self._run, self._chunks)) or 1)
 
 
-def _framing(script: Script, run: Run) -> Framing | str:
-    if run.transport == "websocket":
-        return "frames"
+def _framing(script: Script, run: Run) -> Framing:
     if script.ending == "close-delimited-cut":
         return "close"
     if not run.http_1_1 and script.framing != "length":
@@ -298,6 +297,8 @@ def _resume_place(script: Script, run: Run) -> int:
     """Tell which chunk the client asks for next; 0 where it does not, or is not heard."""
     if script.resume == "refuse":
         return 0
+    if run.resume_from is not None:
+        return max(run.resume_from, 0)
     parameters = run.input.get("parameters")
     asked = parameters.get("resume_from_index") if isinstance(parameters, dict) else None
     if isinstance(asked, int):

@@ -20,7 +20,10 @@ from runagent_testing.serving import Connection, Handler
 if TYPE_CHECKING:
     import socket
     import ssl
+    from collections.abc import Sequence
     from types import TracebackType
+
+    from runagent_testing.dialects import Dialect
 
 __all__ = ["FakeAgentServer"]
 
@@ -39,6 +42,7 @@ class FakeAgentServer(AgentHost):
         unix_path: Listen on a Unix socket of this name instead.
         ping_interval: Seconds without a word of a WebSocket's client until it is pinged, and from a
             ping until it is given up.
+        dialects: Spoken beside the built-in ones, before which they are asked, and those installed.
     """
 
     def __init__(
@@ -50,12 +54,13 @@ class FakeAgentServer(AgentHost):
         port: int = 0,
         unix_path: str | Path | None = None,
         ping_interval: float = 20.0,
+        dialects: Sequence[Dialect] = (),
     ) -> None:
         super().__init__()
         self._ssl_context = ssl_context
         self._address = (host, port)
         self._unix_path = None if unix_path is None else str(unix_path)
-        self._handler = Handler(Endpoints(self._agents, self.journal, api_key), ping_interval)
+        self._handler = Handler(Endpoints(self._agents, self.journal, api_key, dialects), ping_interval)
         self._thread: threading.Thread | None = None
         self._url = ""
 

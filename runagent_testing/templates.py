@@ -59,6 +59,8 @@ class Template:
 
 def shared_plan(script: Script, run: Run) -> Plan:
     """Render a stream as `stream_plan` does, or use again what was rendered for an equal request."""
+    if run.dialect is not None:  # it may say anything of a request
+        return stream_plan(script, run)
     # The template is rendered for a run that knows nothing but what is in the key.
     headers = {name: run.headers[name] for name in _HEADERS if name in run.headers}
     if "origin" in headers:

@@ -13,9 +13,10 @@ from runagent_testing.memory.peer import Peer
 from runagent_testing.memory.wire import Clock, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
 
     from runagent.net.base import Address, AsyncNetwork
+    from runagent_testing.dialects import Dialect
     from runagent_testing.memory.aio import AioMemory
     from runagent_testing.memory.trio import TrioMemory
 
@@ -35,6 +36,7 @@ class MemoryNetwork(AgentHost):
 
     Args:
         api_key: Answer everyone who does not send it as a bearer token with 401.
+        dialects: As for a `FakeAgentServer`.
 
     Attributes:
         url: The base URL. Its host is a loopback name, so that no proxy of the environment is used.
@@ -42,9 +44,9 @@ class MemoryNetwork(AgentHost):
 
     url = f"http://{_HOST}"
 
-    def __init__(self, *, api_key: str | None = None) -> None:
+    def __init__(self, *, api_key: str | None = None, dialects: Sequence[Dialect] = ()) -> None:
         super().__init__()
-        self._endpoints = Endpoints(self._agents, self.journal, api_key)
+        self._endpoints = Endpoints(self._agents, self.journal, api_key, dialects)
         self._peers: weakref.WeakSet[Peer] = weakref.WeakSet()
 
     @cached_property

@@ -1,0 +1,203 @@
+"""Protocols that the fake agent does not know: a dialect brings one to both players."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import EntryPoint
+from typing import Any
+
+import httpx2
+import pytest
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
+
+from runagent_testing import FakeAgentServer, MemoryNetwork, done, ending, error, heartbeat, status
+from runagent_testing.dialects import Dialect, Format, Question, installed
+from runagent_testing.frames import TEXT, frame
+from runagent_testing.request import Request
+
+LINES = [Subprotocol("lines")]
+
+
+class Lines(Format):
+    """One letter and a JSON value a line."""
+
+    content_type = "text/x-lines"
+    heartbeat = b"h\n"
+
+    def start(self, run):
+        return b"s\n"
+
+    def chunk(self, step, index, id):
+        return f"c{json.dumps(step.content)}\n".encode()
+
+    def error(self, step):
+        return f"e{json.dumps(step.message)}\n".encode()
+
+    def done(self, step, run, total_chunks):
+        return f"d{total_chunks}\n".encode()
+
+
+class LineDialect(Dialect):
+    name = "lines"
+    transports = ("lines", "line")
+
+    def recognise(self, request):
+        kind, _, agent_id = request.path.strip("/").partition("/")
+        if request.method != "POST" or kind not in self.transports:
+            return None
+        body = json.loads(request.body)
+        return Question(
+            agent_id=agent_id,
+            transport=kind,
+            kind="stream" if kind == "lines" else "plain",
+            body=body,
+            input=body["ask"],
+            resume_from=body.get("from"),
+        )
+
+    def stream(self, run):
+        return Lines()
+
+    def fault(self, question, run, agent):
+        return None if question.input else status(422, message="no question")
+
+    def refusal(self, status, run):
+        return {"oh": status.message}
+
+
+class FramedLines(Lines):
+    frames = True
+
+    def start(self, run):
+        return frame(TEXT, super().start(run))
+
+    def chunk(self, step, index, id):
+        return frame(TEXT, super().chunk(step, index, id))
+
+    def done(self, step, run, total_chunks):
+        return frame(TEXT, super().done(step, run, total_chunks))
+
+
+class SocketDialect(Dialect):
+    name = "socket-lines"
+    transports = ("socket-lines",)
+
+    def recognise(self, request):
+        if not request.path.startswith("/socket/"):
+            return None
+        return Question(
+            agent_id=request.path.removeprefix("/socket/"),
+            transport="socket-lines",
+            kind="websocket",
+            subprotocol="lines",
+        )
+
+    def stream(self, run):
+        return FramedLines()
+
+    def read_message(self, message, agent):
+        return message, {"ask": message}, None if message else "say something"
+
+
+@pytest.fixture
+def server():
+    with FakeAgentServer(dialects=[LineDialect(), SocketDialect()]) as server:
+        yield server
+
+
+def post(server, path, **body):
+    return httpx2.post(f"{server.url}{path}", json=body)
+
+
+def test_the_same_script_speaks_it(server):
+    server.agent("a").always("Once", heartbeat(), {"page": 1}, done())
+    answer = post(server, "/lines/a", ask="x")
+    assert ("text/x-lines", 's\nc"Once"\nh\nc{"page": 1}\nd2\n') == (
+        answer.headers["content-type"],
+        answer.text,
+    )
+    (exchange,) = server.requests
+    assert ("lines", "lines", "x", {"ask": "x"}) == (
+        exchange.surface,
+        exchange.transport,
+        exchange.input,
+        exchange.body,
+    )
+
+
+def test_its_own_words_for_what_goes_wrong(server):
+    server.agent("a").reply("Once", error("E", "broken")).always(status(503, message="full"))
+    assert 's\nc"Once"\ne"broken"\n' == post(server, "/lines/a", ask="x").text
+    asked = [("/lines/a", "x"), ("/lines/b", "x"), ("/lines/a", "")]
+    refusals = [post(server, path, ask=ask) for path, ask in asked]
+    assert [
+        (503, {"oh": "full"}),
+        (404, {"oh": "there is no agent 'b'"}),
+        (422, {"oh": "no question"}),
+    ] == [(answer.status_code, answer.json()) for answer in refusals]
+
+
+def test_plain_answers(server):
+    server.agent("a").returns_once(42).returns(error("E", "broken"))
+    assert {"result": 42} == post(server, "/line/a", ask="x").json()
+    failed = post(server, "/line/a", ask="x")
+    assert (500, {"oh": "broken"}) == (failed.status_code, failed.json())
+
+
+def test_what_it_understands_as_a_place_to_go_on_from_is_honoured(server):
+    server.agent("a").always("Once", " upon", " a time")
+    assert 's\nc" a time"\nd1\n' == post(server, "/lines/a", ask="x", **{"from": 2}).text
+
+
+def test_endings_and_the_built_in_dialects_come_with_it(server):
+    server.agent("a").always("Once", ending("cut"))
+    with pytest.raises(httpx2.RemoteProtocolError):
+        post(server, "/lines/a", ask="x")
+    with pytest.raises(httpx2.RemoteProtocolError):
+        post(server, "/v1/agents/a/stream", query="x")
+    assert ["lines", "documented"] == [exchange.surface for exchange in server.requests]
+
+
+def test_a_websocket_of_its_own(server):
+    server.agent("a").always("Once")
+    with connect(server.url.replace("http", "ws") + "/socket/a", subprotocols=LINES) as socket:
+        socket.send("x")
+        assert ["s\n", 'c"Once"\n', "d1\n"] == [socket.recv() for _ in range(3)]
+        assert "lines" == socket.subprotocol
+    with connect(server.url.replace("http", "ws") + "/socket/a", subprotocols=LINES) as socket:
+        socket.send("")
+        assert '{"error":"say something"}' == socket.recv()
+
+
+def request(path):
+    return Request("POST", path, {}, 1, b'{"ask": "x"}')
+
+
+def test_an_installed_one_is_found_where_nothing_else_answers(monkeypatch, caplog):
+    entries = [
+        EntryPoint("lines", f"{__name__}:LineDialect", installed.GROUP),
+        EntryPoint("broken", "no.such.module", installed.GROUP),
+        EntryPoint("none", "json:dumps", installed.GROUP),
+    ]
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: entries)
+    monkeypatch.setattr(EntryPoint, "load", _load)
+    installed.installed_dialects.cache_clear()
+    try:
+        memory = MemoryNetwork()
+        memory.agent("a").always("Once")
+        answer: Any = memory._endpoints.answer(request("/lines/a"))
+        assert ("lines", b"Once" in answer.plan.data) == (answer.exchange.surface, True)
+        assert "documented" == memory._endpoints.answer(request("/nowhere")).exchange.surface
+    finally:
+        installed.installed_dialects.cache_clear()
+    assert [
+        "the dialect broken (no.such.module) cannot be used",
+        "the dialect none (json:dumps) cannot be used",
+    ] == [record.getMessage() for record in caplog.records]
+
+
+def _load(entry):
+    if entry.name == "broken":
+        raise ImportError(entry.value)
+    return LineDialect if entry.name == "lines" else json.dumps
