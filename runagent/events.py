@@ -47,6 +47,7 @@ class Completed(msgspec.Struct, frozen=True):
         total_chunks: How many chunks the agent says it sent.
         proven: False where the protocol has no end marker and the body ended with the
             connection: such an end cannot be told from a cut (RFC 9112 §8).
+        metadata: Everything else that the agent said at the end.
     """
 
     message: str | None = None
@@ -54,6 +55,7 @@ class Completed(msgspec.Struct, frozen=True):
     execution_time: float | None = None
     total_chunks: int | None = None
     proven: bool = True
+    metadata: dict[str, Any] | None = None
 
 
 class RunResult(msgspec.Struct, frozen=True):

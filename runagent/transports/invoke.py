@@ -57,9 +57,15 @@ class InvokeSession(HttpSession):
             raise ProtocolError(f"the agent's answer is {exc}") from None
         if not isinstance(answer, dict):
             raise ProtocolError(f"the agent's answer is not an object: {quote(body)}")
-        return [self._read_answer(answer, body)]
+        return [self.read_answer(answer, body)]
 
-    def _read_answer(self, answer: dict[str, Any], body: bytes) -> RunResult:
+    def read_answer(self, answer: dict[str, Any], body: bytes) -> RunResult:
+        """Find the result in the answer; ``body`` is its text, for messages.
+
+        Raises:
+            AgentError: The answer is the agent's error.
+            ProtocolError: There is neither a result nor an error in it.
+        """
         error = answer.get("error")
         if isinstance(error, str) and "result" not in answer:
             error = {"message": error}

@@ -125,6 +125,7 @@ class MessageReader:
                 usage=self._optional(message, "usage", dict),
                 execution_time=self._seconds(message, "execution_time"),
                 total_chunks=self._optional(message, "total_chunks", int),
+                metadata=self._optional(message, "metadata", dict),
             )
         )
 

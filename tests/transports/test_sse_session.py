@@ -64,13 +64,21 @@ def test_the_documented_stream(step: int) -> None:
         ("start", {"message": "hi", "session_id": "s"}),
         chunk("Straße", index=0),
         chunk({"n": [1, None]}, index=1),
-        ("done", {"message": "bye", "usage": {"total_tokens": 150}, "execution_time": 2.5}),
+        (
+            "done",
+            {
+                "message": "bye",
+                "usage": {"total_tokens": 150},
+                "execution_time": 2.5,
+                "metadata": {"model": "m"},
+            },
+        ),
     )
     assert [
         Started("hi", "s"),
         Chunk("Straße", 0),
         Chunk({"n": [1, None]}, 1),
-        Completed("bye", {"total_tokens": 150}, 2.5),
+        Completed("bye", {"total_tokens": 150}, 2.5, metadata={"model": "m"}),
     ] == run(answer, step).events
 
 
