@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, TypeVar
 from runagent_testing.dialects import dialect_of
 from runagent_testing.dialects.base import phrase
 from runagent_testing.formats import Format, Run, to_json
-from runagent_testing.writes import Piece
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runagent_testing.script import Result
     from runagent_testing.steps import Chunk, Error, Head, Status
+    from runagent_testing.writes import Piece
 
 __all__ = [
     "LAST_CHUNK",
@@ -31,14 +31,14 @@ _ANY_ORIGIN = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Header
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 LAST_CHUNK = b"0\r\n\r\n"
+_CHUNK_END: Piece = ("chunk-end", b"\r\n")
 
 
 def http_chunk(data: bytes, extension: bytes = b"") -> tuple[Piece, ...]:
     """Frame a piece of a chunked body; nothing stays nothing, as an empty chunk would end the body."""
     if not data:
         return ()
-    size = Piece("chunk-header", b"%x%b\r\n" % (len(data), extension))
-    return size, Piece("payload", data), Piece("chunk-end", b"\r\n")
+    return ("chunk-header", b"%x%b\r\n" % (len(data), extension)), ("payload", data), _CHUNK_END
 
 
 def stream_head(stream: Format, run: Run, head: Head | None, length: int | str) -> bytes:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from runagent_testing.writes import Piece
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from runagent_testing.writes import Piece
 
 __all__ = ["BAD_FRAMES", "CLOSE", "PING", "PONG", "TEXT", "close_frame", "frame", "frame_pieces"]
 
@@ -32,10 +30,7 @@ def close_frame(code: int, reason: str = "") -> bytes:
 
 def frame_pieces(data: bytes) -> tuple[Piece, ...]:
     """Take whole frames, as `frame` makes them, apart into headers and payloads."""
-    return tuple(_pieces(data))
-
-
-def _pieces(data: bytes) -> Iterator[Piece]:
+    pieces: list[Piece] = []
     at = 0
     while at < len(data):
         size, header = data[at + 1] & 0x7F, 2
@@ -43,9 +38,9 @@ def _pieces(data: bytes) -> Iterator[Piece]:
             size, header = int.from_bytes(data[at + 2 : at + 4], "big"), 4
         elif size == 127:
             size, header = int.from_bytes(data[at + 2 : at + 10], "big"), 10
-        yield Piece("frame-header", data[at : at + header])
-        yield Piece("payload", data[at + header : at + header + size])
-        at += header + size
+        begin, at = at + header, at + header + size
+        pieces += ("frame-header", data[begin - header : begin]), ("payload", data[begin:at])
+    return tuple(pieces)
 
 
 # By the name of the ending that sends them.

@@ -108,7 +108,7 @@ class Composer:
     def put_head(self, step: int | None, head: bytes) -> None:
         """Put the head where room was left for it."""
         assert self._head is not None
-        self._entries.insert(self._head, Event.of(step, (Piece("head", head),)))
+        self._entries.insert(self._head, Event.of(step, (("head", head),)))
 
     def plan(self, end: End) -> Plan:
         """Make the plan."""
@@ -129,7 +129,7 @@ class Composer:
         return Plan(tuple(moves), end)
 
     def _cut(self, events: list[Event], start: int) -> Iterator[Move]:
-        data = b"".join([piece.data for event in events for piece in event.pieces])
+        data = b"".join([data for event in events for _, data in event.pieces])
         ends = _ends(events)
         wanted = {cut for cut in self._writes.cuts(events, start) if 0 < cut < len(data)}
         whole = set(ends)

@@ -63,7 +63,7 @@ def handshake_plan(script: Script | None, run: Run) -> Plan:
     pauses = [] if script.head is None else script.steps[: script.steps.index(script.head)]
     for number, step in enumerate(pauses):
         _pause(out, step, number)
-    out.say(None, Piece("head", handshake_head(script.head, run)))
+    out.say(None, ("head", handshake_head(script.head, run)))
     return out.plan("open")
 
 
@@ -88,7 +88,7 @@ def result_plan(result: Result, run: Run) -> Plan:
             case Status():
                 answer = number, refusal(step, run)
             case RawAnswer() | Raw():
-                out.say(number, Piece("payload", step.data))
+                out.say(number, ("payload", step.data))
                 end = "close"
             case Ending(kind=kind) if kind != "clean":
                 _say_answer(out, answer[0], answer[1][:-1])
@@ -105,7 +105,7 @@ def refusal_plan(steps: tuple[Step, ...], run: Run) -> Plan:
 
 def _say_answer(out: Composer, number: int | None, answer: bytes) -> None:
     head, blank, body = answer.partition(b"\r\n\r\n")
-    out.say(number, Piece("head", head + blank), Piece("payload", body))
+    out.say(number, ("head", head + blank), ("payload", body))
 
 
 def _pause(out: Composer, step: Step, number: int) -> None:
@@ -161,18 +161,18 @@ class _Stream:
     def _play(self, number: int | None, place: int, step: Step) -> End | None:
         """Render one step; the end of the plan if it is that."""
         match step:
+            case Chunk():  # first, as most are
+                if self._script.pace is not None:
+                    self._pace(number, place)
+                labels = _labels(step, place + self._claimed, self._script)
+                self._say(number, self._format.chunk(step, *labels))
+                self._chunks += 1
             case Delay() | Gate():
                 if number is not None and not self._waited_before_handshake(number):
                     _pause(self._out, step, number)
             case Head():
                 if self._framing != "frames":
                     self._begin(number)
-            case Chunk():
-                self._pace(number, place)
-                self._say(
-                    number, self._format.chunk(step, *_labels(step, place + self._claimed, self._script))
-                )
-                self._chunks += 1
             case Error() if not self._format.can_fail:
                 return "cut"
             case Ending():
@@ -186,10 +186,9 @@ class _Stream:
         return self._framing == "frames" and head is not None and number < self._script.steps.index(head)
 
     def _pace(self, number: int | None, place: int) -> None:
-        if self._script.pace is not None:
-            seconds = self._waits[place] if self._chunks else self._waits[0]
-            if seconds:
-                self._out.pause(Wait(seconds, number))
+        seconds = self._waits[place] if self._chunks else self._waits[0]
+        if seconds:
+            self._out.pause(Wait(seconds, number))
 
     def _other(self, number: int | None, step: Step) -> None:
         match step:
@@ -200,7 +199,7 @@ class _Stream:
             case Heartbeat():
                 self._say(number, self._format.heartbeat)
             case Raw() if self._framing == "frames":
-                self._out.say(number, Piece("payload", step.data))
+                self._out.say(number, ("payload", step.data))
             case Raw():
                 self._say(number, step.data)
 
@@ -216,7 +215,7 @@ class _Stream:
             case "no-done" | "close":
                 return None
             case "bad-utf8" | "bad-opcode" | "masked-frame" as kind if websocket:
-                self._out.say(number, Piece("payload", BAD_FRAMES[kind]))
+                self._out.say(number, ("payload", BAD_FRAMES[kind]))
                 return "open"
             case "fin-in-chunk":
                 self._out.say(number, *self._half_an_event())
@@ -230,7 +229,7 @@ class _Stream:
         if self._framing == "frames":
             return "open"
         if self._framing in ("chunked", "extensions"):
-            self._out.say(None, Piece("chunk-header", LAST_CHUNK))
+            self._out.say(None, ("chunk-header", LAST_CHUNK))
         return "open" if self._run.keep_alive and self._framing != "close" else "close"
 
     def _say(self, number: int | None, payload: bytes) -> None:
@@ -241,21 +240,18 @@ class _Stream:
         if self._framing == "frames":
             return frame_pieces(payload)
         if self._framing in ("length", "close"):
-            return (Piece("payload", payload),)
+            return (("payload", payload),)
         return http_chunk(payload, _EXTENSION if self._framing == "extensions" else b"")
 
     def _half_an_event(self) -> list[Piece]:
         """Frame the closing event, and keep no more than half of it; of plain text, the chunk's size."""
         done = self._format.done(Done(), self._run, self._chunks)
-        if not done:
-            return [piece for piece in self._framed(b"?") if piece.kind == "chunk-header"]
-        header, payload = [], b""
-        for piece in self._framed(done):
-            if piece.kind == "payload":
-                payload = piece.data
-                break
-            header.append(piece)
-        return [*header, Piece("payload", payload[: len(payload) // 2])]
+        kept: list[Piece] = []
+        for kind, data in self._framed(done or b"?"):
+            if kind == "payload":
+                return [*kept, (kind, data[: len(data) // 2])] if done else kept
+            kept.append((kind, data))
+        return kept
 
     def _length(self, end: End) -> int | str:
         """Say how long the body is, or how it is framed; what was to come after a bad ending counts."""

@@ -34,11 +34,7 @@ PieceKind = Literal["head", "chunk-header", "chunk-end", "frame-header", "payloa
 Place = Literal["characters", "crlf", "chunk-header", "frame-header"]
 
 
-class Piece(NamedTuple):
-    """Bytes of one kind."""
-
-    kind: PieceKind
-    data: bytes
+Piece = tuple[PieceKind, bytes]
 
 
 class Event(NamedTuple):
@@ -56,7 +52,10 @@ class Event(NamedTuple):
     @classmethod
     def of(cls, step: int | None, pieces: tuple[Piece, ...]) -> Self:
         """Make one."""
-        return cls(step, pieces, sum([len(data) for _, data in pieces]))
+        size = 0
+        for _, data in pieces:
+            size += len(data)
+        return cls(step, pieces, size)
 
 
 class Writes(Protocol):
@@ -122,10 +121,10 @@ class _Inside:
     def cuts(self, events: Sequence[Event], start: int) -> Iterator[int]:
         offset = 0
         for event in events:
-            for piece in event.pieces:
+            for kind, data in event.pieces:
                 for place in self.places:
-                    yield from (offset + cut for cut in _INSIDE[place](piece))
-                offset += len(piece.data)
+                    yield from (offset + cut for cut in _INSIDE[place](kind, data))
+                offset += len(data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,24 +140,24 @@ class _Rechunked:
             yield offset
 
 
-def _inside_characters(piece: Piece) -> Iterable[int]:
-    if piece.kind != "payload":
+def _inside_characters(kind: PieceKind, data: bytes) -> Iterable[int]:
+    if kind != "payload":
         return ()
-    return (at for at, byte in enumerate(piece.data) if 0x80 <= byte <= 0xBF)
+    return (at for at, byte in enumerate(data) if 0x80 <= byte <= 0xBF)
 
 
-def _inside_crlf(piece: Piece) -> Iterable[int]:
-    if piece.kind == "payload" or piece.kind == "frame-header":
+def _inside_crlf(kind: PieceKind, data: bytes) -> Iterable[int]:
+    if kind in ("payload", "frame-header"):
         return ()
-    return (at + 1 for at in range(len(piece.data) - 1) if piece.data[at : at + 2] == b"\r\n")
+    return (at + 1 for at in range(len(data) - 1) if data[at : at + 2] == b"\r\n")
 
 
-def _inside_chunk_header(piece: Piece) -> Iterable[int]:
-    return range(1, len(piece.data)) if piece.kind == "chunk-header" else ()
+def _inside_chunk_header(kind: PieceKind, data: bytes) -> Iterable[int]:
+    return range(1, len(data)) if kind == "chunk-header" else ()
 
 
-def _inside_frame_header(piece: Piece) -> Iterable[int]:
-    return range(1, len(piece.data)) if piece.kind == "frame-header" else ()
+def _inside_frame_header(kind: PieceKind, data: bytes) -> Iterable[int]:
+    return range(1, len(data)) if kind == "frame-header" else ()
 
 
 _INSIDE = {

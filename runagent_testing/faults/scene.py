@@ -216,7 +216,7 @@ class Scene:
         """Write the chunk that the place is in, and cut it in two, inside a character if it has long ones."""
         content = self.chunks[self.count]
         whole = self.format.chunk(Chunk(content), self.count, None)
-        begin = len(frame_pieces(whole)[0].data) if self.websocket else 0
+        begin = len(frame_pieces(whole)[0][1]) if self.websocket else 0
         inside = (at for at in range(begin, len(whole)) if 0x80 <= whole[at] <= 0xBF)
         cut = next(inside, (begin + len(whole)) // 2)
         return whole[:cut], whole[cut:]
@@ -228,7 +228,7 @@ class Scene:
 
     def framed(self, data: bytes) -> bytes:
         """Put bytes into an HTTP chunk, for what follows a ``raw_answer``."""
-        return b"".join(piece.data for piece in http_chunk(data))
+        return b"".join(piece for _, piece in http_chunk(data))
 
 
 @dataclass(frozen=True, slots=True)
