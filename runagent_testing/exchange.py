@@ -71,7 +71,10 @@ class Exchange:
         ended_at: Seconds from the request to the outcome.
         client: How the client left, as far as this exchange saw it: "closed" (a FIN, or a WebSocket's
             Close), "reset" (a RST, which a kernel also sends for a client that closes with bytes
-            unread), "half-closed" (only on a memory network: on sockets a FIN looks like "closed").
+            unread), "half-closed" (a FIN from a client that holds its socket and may still read; such a
+            one is not answered any further, as by the published server). Both are one FIN on the wire:
+            on a memory network, and on Linux for clients of this machine, they are told apart, over
+            TLS and elsewhere both are "closed".
         left_at: Seconds from the request to that moment.
         unread_bytes: How much of what was written the client had not taken when it left; None where
             that is not known. On sockets its kernel counts (Linux, not over TLS or a Unix socket).

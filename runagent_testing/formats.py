@@ -57,7 +57,7 @@ class Run:
     subprotocol: str | None = None
 
 
-# json.dumps would make one for every event.
+# Made once: json.dumps would make one for every event.
 _SPACED = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 

@@ -10,11 +10,11 @@ import asyncio
 import functools
 import socket
 import struct
-import sys
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from runagent_testing.kernel import bytes_taken
 from runagent_testing.plan import Pass, Plan, Wait, Write
 
 if TYPE_CHECKING:
@@ -24,29 +24,9 @@ if TYPE_CHECKING:
     from runagent_testing.exchange import Exchange
     from runagent_testing.steps import Gate
 
-__all__ = ["LINGER_NOT", "Line", "Sent", "bytes_taken", "play"]
+__all__ = ["LINGER_NOT", "Line", "Sent", "play"]
 
 LINGER_NOT = struct.pack("ii", 1, 0)  # closing a socket with this (SO_LINGER) sends a RST
-
-
-_TAKEN = struct.Struct("@120xQ")  # tcpi_bytes_acked of Linux's struct tcp_info
-
-
-def bytes_taken(transport: asyncio.BaseTransport | None) -> int | None:
-    """Count what the client's kernel has acknowledged; None where that is not known.
-
-    Unlike the transport's buffer, the socket knows it also after a RST. Not over TLS, whose bytes are
-    not ours, and only on Linux.
-    """
-    if transport is None or transport.get_extra_info("sslcontext") is not None:
-        return None
-    connection = transport.get_extra_info("socket")
-    if sys.platform != "linux" or connection is None or connection.family == socket.AF_UNIX:
-        return None
-    try:
-        return int(_TAKEN.unpack(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TAKEN.size))[0])
-    except (OSError, struct.error):  # an old kernel, or gone already
-        return None
 
 
 class Sent(web.StreamResponse):

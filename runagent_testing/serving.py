@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 from aiohttp import HttpVersion11, web
 
 from runagent_testing.endpoints import Answer, Endpoints, WebSocketAnswer
-from runagent_testing.player import Line, Sent, bytes_taken, play
+from runagent_testing.kernel import bytes_taken, is_half_closed
+from runagent_testing.player import Line, Sent, play
 from runagent_testing.request import MAX_BODY, Request, joined
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "Handler"]
 
 logger = logging.getLogger("runagent_testing")
+
+_SECOND_LOOK = 0.02  # seconds
 
 
 class Connection(web.RequestHandler):
@@ -43,15 +46,30 @@ class Connection(web.RequestHandler):
         self.served = 0
         self.departure: tuple[ClientState, int | None] | None = None
 
-    def eof_received(self) -> None:
-        """Note that the client has sent a FIN."""
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """Note that the client has sent a FIN, and close, as the published server does."""
+        if self.departure is None and self._is_half_closed():
+            # A client that closes sends its FIN a moment before it lets go of the socket.
+            asyncio.get_running_loop().call_later(_SECOND_LOOK, self._look_again, bytes_taken(self.transport))
+            return True
         self._note_departure("closed")
-        super().eof_received()
+        return super().eof_received()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Note how it was lost; after an end of our own, nobody looks at it."""
         self._note_departure("reset" if isinstance(exc, OSError) else "closed")
         super().connection_lost(exc)
+
+    def _look_again(self, taken: int | None) -> None:
+        if self.departure is None and self.transport is not None:
+            self.departure = "half-closed" if self._is_half_closed() else "closed", taken
+            self.transport.close()
+
+    def _is_half_closed(self) -> bool:
+        # There is no half-close over TLS.
+        if self.transport is None or self.transport.get_extra_info("sslcontext") is not None:
+            return False
+        return is_half_closed(self.transport.get_extra_info("socket")) or False
 
     def _note_departure(self, how: ClientState) -> None:
         if self.departure is None:

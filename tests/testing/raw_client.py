@@ -8,7 +8,7 @@ import os
 import socket
 import struct
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +92,16 @@ class RawClient:
 
 @contextlib.contextmanager
 def connected(url: str) -> Iterator[RawClient]:
-    parts = urlsplit(url)
-    assert parts.hostname is not None
-    with socket.create_connection((parts.hostname, parts.port or 80), timeout=PATIENCE) as connection:
+    with _socket(url) as connection:
         yield RawClient(connection)
+
+
+def _socket(url: str) -> socket.socket:
+    parts = urlsplit(url)
+    if parts.scheme == "http+unix":
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(PATIENCE)
+        connection.connect(unquote(parts.netloc))
+        return connection
+    assert parts.hostname is not None
+    return socket.create_connection((parts.hostname, parts.port or 80), timeout=PATIENCE)
