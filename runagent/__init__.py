@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runagent._version import __version__
+from runagent.lazy import importer
 
 if TYPE_CHECKING:
     from runagent.client import AsyncRunAgentClient, RunAgentClient
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     )
     from runagent.events import Chunk, Completed, RunResult, Started
     from runagent.hookspecs import hookimpl
+    from runagent.plugins import register_transport
     from runagent.report import Attempt, RunReport
     from runagent.stream import AsyncStream, Stream
 
@@ -70,10 +72,11 @@ _HOMES = {
     ),
     "runagent.events": ("Chunk", "Completed", "RunResult", "Started"),
     "runagent.hookspecs": ("hookimpl",),
+    "runagent.plugins": ("register_transport",),
     "runagent.report": ("Attempt", "RunReport"),
     "runagent.stream": ("AsyncStream", "Stream"),
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+_import = importer(__name__, _HOMES)
 
 __all__ = [
     "AgentError",
@@ -108,18 +111,12 @@ __all__ = [
     "ValidationError",
     "__version__",
     "hookimpl",
+    "register_transport",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOME_OF.get("RunTimeoutError" if name == "TimeoutError" else name)
-    if home is None:
-        raise AttributeError(f"module 'runagent' has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(home), "RunTimeoutError" if name == "TimeoutError" else name)
-    globals()[name] = value
-    return value
+    return _import("RunTimeoutError" if name == "TimeoutError" else name)
 
 
 def __dir__() -> list[str]:

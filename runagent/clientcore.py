@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 from runagent.call import AgentCall
 from runagent.config import ApiKey, Resume, Settings, load_settings, parse_timeout, validate_api_key
@@ -26,17 +26,20 @@ from runagent.options import (
     retry_policy,
     warn_of_plain_key,
 )
-from runagent.plugins import default_registry
+from runagent.plugins import default_registry, validate_transport
 from runagent.run import Run, RunSpec, Verdicts
 
 if TYPE_CHECKING:
     import ssl
+
+    from runagent.transports.base import Transport
 
 __all__ = ["ClientCore", "Input"]
 
 _LOCAL_HOST, _LOCAL_PORT = "127.0.0.1", 8450
 
 Input = Mapping[str, Any] | str
+TransportChoice = Union[str, "Transport"]
 
 
 class ClientCore:
@@ -48,7 +51,7 @@ class ClientCore:
         *,
         api_key: ApiKey | None = None,
         base_url: str | None = None,
-        transport: str | Sequence[str] | None = None,
+        transport: TransportChoice | Sequence[TransportChoice] | None = None,
         transport_options: Mapping[str, Any] | None = None,
         entrypoint_tag: str | None = None,
         timeout: Timeout = None,
@@ -76,8 +79,8 @@ class ClientCore:
             agent_id: The agent.
             api_key: The key, or a function that gives it, asked for each attempt.
             base_url: Where the service is; default ``https://api.run-agent.ai``.
-            transport: ``sse`` (default), ``chunked``, ``websocket``, a plugin's name, an ordered
-                choice of them, or ``auto``.
+            transport: ``sse`` (default), ``chunked``, ``websocket``, a plugin's name, an object that
+                is a transport, an ordered choice of them, or ``auto``.
             transport_options: Limits, paths and what a transport defines.
             entrypoint_tag: The agent's entry point on the WebSocket surface; default ``generic``
                 for plain runs and ``generic_stream`` for streams.
@@ -115,6 +118,7 @@ class ClientCore:
             raise ConfigurationError(
                 "load the client certificate into your ssl_context, or give only client_cert"
             )
+        self._own_transports: dict[str, Transport] = {}
         self._headers = validate_headers(headers)
         self._entrypoint_tag = entrypoint_tag
         self._ssl_context = ssl_context
@@ -122,7 +126,7 @@ class ClientCore:
         self._arguments: dict[str, Any] = {
             "api_key": api_key,
             "base_url": base_url,
-            "transport": transport,
+            "transport": self._names_of(transport),
             "transport_options": transport_options,
             "timeout": timeout,
             "max_retries": max_retries,
@@ -144,6 +148,19 @@ class ClientCore:
     def _prepare(self) -> None:
         """Make what a colour needs of its own."""
 
+    def _names_of(self, choice: TransportChoice | Sequence[TransportChoice] | None) -> Any:
+        """Keep the transports that were given as objects, and put their names in their place."""
+        if choice is None or isinstance(choice, str):
+            return choice
+        if isinstance(choice, list | tuple):
+            return [self._names_of(one) for one in choice]
+        name = validate_transport(choice)
+        self._own_transports[name] = choice  # type: ignore[assignment]  # what it is was just found out
+        return name
+
+    def _find_transport(self, name: str) -> Transport:
+        return self._own_transports.get(name) or default_registry().get(name)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} agent_id={self.agent_id!r}>"
 
@@ -157,8 +174,10 @@ class ClientCore:
         with self._lock:
             if self._settings is None:
                 settings = load_settings(self._arguments)
-                default_registry().check(settings.transport)
-                self._limits = read_options(settings, self.agent_id)
+                default_registry().check(
+                    name for name in settings.transport if name not in self._own_transports
+                )
+                self._limits = read_options(settings, self.agent_id, others=bool(self._own_transports))
                 configure_logging(settings.log_level)
                 warn_of_plain_key(settings)
                 self._settings = settings
@@ -197,7 +216,7 @@ class ClientCore:
             RunSpec(
                 call=call,
                 transports=transports or settings.transport,
-                find=default_registry().get,
+                find=self._find_transport,
                 address=self._address,
                 api_key=self._current_key,
                 clock=time.time,

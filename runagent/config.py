@@ -26,7 +26,7 @@ __all__ = ["Settings", "Timeouts", "load_settings", "parse_timeout", "validate_a
 
 DEFAULT_BASE_URL = "https://api.run-agent.ai"
 DEFAULT_CONFIG_FILE = "~/.runagent/config.json"
-_TRANSPORT_GROUPS = {"auto": ("sse", "chunked", "websocket")}
+TRANSPORT_GROUPS = {"auto": ("sse", "chunked", "websocket")}
 MAX_CONFIG_BYTES = 1024 * 1024
 
 ApiKey = str | Callable[[], str]
@@ -139,7 +139,7 @@ def _transport(value: Any, source: str) -> tuple[str, ...]:
         if not isinstance(name, str) or not name.strip():
             raise _expected(source, "a transport's name that is not empty", name)
     stripped = [name.strip() for name in names]
-    return tuple(dict.fromkeys(one for name in stripped for one in _TRANSPORT_GROUPS.get(name, (name,))))
+    return tuple(dict.fromkeys(one for name in stripped for one in TRANSPORT_GROUPS.get(name, (name,))))
 
 
 def _options(value: Any, source: str) -> Mapping[str, Any]:

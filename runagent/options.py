@@ -85,10 +85,16 @@ def merge_headers(
     return (*(field for field in ours if field[0].lower() not in replaced), *calls)
 
 
-def read_options(settings: Settings, agent_id: str) -> Limits:
-    """Check ``transport_options``, as far as they are ours: a plugin may define more."""
+def read_options(settings: Settings, agent_id: str, *, others: bool) -> Limits:
+    """Check ``transport_options``, as far as they are ours: a transport that is not ours may define more.
+
+    Args:
+        settings: What was given.
+        agent_id: Stands for itself in a path.
+        others: Some of the chosen transports are not ours, whatever their names are.
+    """
     options = settings.transport_options
-    if set(settings.transport) <= set(BUILT_IN):
+    if not others and set(settings.transport) <= set(BUILT_IN):
         for name in options.keys() - set(OPTIONS):
             near = difflib.get_close_matches(name, OPTIONS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(OPTIONS))}"

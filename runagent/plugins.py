@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runagent._version import __version__
+from runagent.config import TRANSPORT_GROUPS
 from runagent.errors import ConfigurationError, PluginError
 from runagent.locks import ForkSafeLock
+from runagent.seam import SEAM_VERSION, Capability, seam_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -22,7 +24,15 @@ if TYPE_CHECKING:
     from runagent.hookspecs import RegisterTransport
     from runagent.transports.base import Transport
 
-__all__ = ["BUILT_IN", "TransportInfo", "TransportRegistry", "create_plugin_manager", "default_registry"]
+__all__ = [
+    "BUILT_IN",
+    "TransportInfo",
+    "TransportRegistry",
+    "create_plugin_manager",
+    "default_registry",
+    "register_transport",
+    "validate_transport",
+]
 
 GROUP = "runagent.transports"
 BUILT_IN: Mapping[str, str] = {
@@ -30,6 +40,7 @@ BUILT_IN: Mapping[str, str] = {
     "sse": "runagent.transports.sse",
     "websocket": "runagent.transports.websocket",
 }
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +95,10 @@ class TransportRegistry:
         Raises:
             ConfigurationError: It is none, or its name is taken.
         """
-        name = getattr(transport, "name", None)
-        if (
-            isinstance(transport, type)
-            or not isinstance(name, str)
-            or not callable(getattr(transport, "open", None))
-        ):
-            raise ConfigurationError(f"{transport!r} is not a transport: it needs a name and an open method")
+        name = validate_transport(transport)
         with self._lock:
-            if self._offers is self._own and name in BUILT_IN:
-                raise ConfigurationError(f"the name {name!r} belongs to a built-in transport")
+            if self._offers is self._own and (name in BUILT_IN or name in TRANSPORT_GROUPS):
+                raise ConfigurationError(f"the name {name!r} has a meaning already; take another")
             if self._offers.setdefault(name, transport) is not transport:
                 raise ConfigurationError(f"there is another transport named {name!r} already")
 
@@ -216,6 +221,34 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
+def validate_transport(transport: object) -> str:
+    """Return the name of what keeps the formal promises of a `Transport`.
+
+    Raises:
+        ConfigurationError: It does not; the message says what is missing.
+    """
+    name, seam = getattr(transport, "name", None), getattr(transport, "seam", None)
+    capabilities = getattr(transport, "capabilities", None)
+    fault = None
+    if isinstance(transport, type):
+        fault = "it is a class; make an object of it"
+    elif not isinstance(name, str) or not _NAME.fullmatch(name):
+        fault = "its name has to be a word of letters, digits and . _ - that begins with a letter"
+    elif not isinstance(seam, int):
+        fault = f"it says no version of the seam; if it is written for this one, add seam = {SEAM_VERSION}"
+    elif seam_fault(seam):
+        fault = seam_fault(seam)
+    elif not isinstance(capabilities, frozenset) or not all(isinstance(c, Capability) for c in capabilities):
+        fault = "its capabilities have to be a frozenset of Capability"
+    elif not isinstance(getattr(transport, "tunnels", None), bool):
+        fault = "tunnels has to be True or False"
+    elif not callable(getattr(transport, "open", None)):
+        fault = "it has no method open"
+    if fault is not None:
+        raise ConfigurationError(f"{transport!r} is not a transport for this runagent: {fault}")
+    return str(name)
+
+
 _default: TransportRegistry | None = None
 _default_lock = ForkSafeLock()
 
@@ -227,3 +260,18 @@ def default_registry() -> TransportRegistry:
         if _default is None:
             _default = TransportRegistry()
         return _default
+
+
+def register_transport(transport: Transport) -> None:
+    """Make a transport known to all clients of the process by its name, without a package around it.
+
+    Doing so again with the same object changes nothing.
+
+    Args:
+        transport: Chosen by its ``name`` from then on, as an installed one is.
+
+    Raises:
+        ConfigurationError: It is no transport, it was written for another version of the seam, or its
+            name is taken.
+    """
+    default_registry().register(transport)

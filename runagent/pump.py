@@ -291,6 +291,9 @@ class AsyncPump(_PumpCore):
                 self._leave()
                 return None
             return run.take_events()
+        except Exception:  # a bug in a session: what it would make of further bytes is anybody's guess
+            self._leave()
+            raise
         finally:
             self._reading = False
 

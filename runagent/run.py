@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING
 
 from runagent.errors import (
     AgentError,
+    ConfigurationError,
     NetworkError,
     Phase,
+    ProtocolError,
     RunAgentError,
     RunTimeoutError,
     StreamError,
     StreamTruncatedError,
 )
-from runagent.events import Chunk, Completed, Event
+from runagent.events import Chunk, Completed, Event, RunResult
 from runagent.net.base import Address, fork_generation, track_descriptor
 from runagent.policy import Deadlines, RetryPolicy
 from runagent.report import Attempt, RunReport
+from runagent.seam import Capability
 from runagent.transports.base import Session, Transport, Wants
 from runagent.wire.jsontext import quote
 
@@ -40,6 +43,8 @@ _logger = logging.getLogger("runagent.run")
 
 _VERDICT_SECONDS = 300.0
 _FAREWELL_SECONDS = 1.0
+_LAST_EVENTS = (Completed, RunResult)
+_INCOMPLETE = "the transport {!r} ended the run without the event that says so (Completed or RunResult)"
 _LONG_PAUSE_SECONDS = 5.0  # servers that ping begin to give a client up after about that long
 
 
@@ -120,9 +125,11 @@ class Run:
         self._deadlines: Deadlines | None = None
         self._started_at = self._attempt_at = 0.0
         self._names: list[str] = []
+        self._transport: Transport | None = None
         self._resume: ResumePoint | None = None
         self._key = str(uuid.uuid4())
         self._failures = 0
+        self._complete = False  # the last event has come
         self._begun = False  # a chunk has come, in this or an earlier attempt
         self._progressed = False  # a chunk has come in this attempt
         self._last_error: RunAgentError | None = None
@@ -182,7 +189,7 @@ class Run:
             self._deadlines = Deadlines(self._spec.timeouts, now)
             origin = str(self._spec.call.base.origin)
             self._names = self._spec.verdicts.choose(origin, self._spec.transports, now)
-        transport = self._spec.find(self._names[0])
+        transport = self._find_capable()
         address = self._spec.address(transport.tunnels)
         if self._session is None or self._session.wants is not Wants.RECONNECT:
             self._session = transport.open(self._prepared_call(), address.route, self._resume)
@@ -195,6 +202,24 @@ class Run:
         self._send_late = self._write_closed = False
         self.address = address
         return address
+
+    def _find_capable(self) -> Transport:
+        """Return the first transport of the choice that can make such a run.
+
+        Raises:
+            ConfigurationError: None of them can.
+        """
+        asked = list(self._names)
+        while self._names:
+            self._transport = self._spec.find(self._names[0])
+            if self._spec.call.mode == "stream" or Capability.INVOKE in self._transport.capabilities:
+                return self._transport
+            self._names.pop(0)
+        raise ConfigurationError(
+            f"no plain run can be made over {' or '.join(map(repr, asked))}: stream it (run_generic_stream),"
+            " or choose another transport",
+            code="NO_PLAIN_RUN",
+        )
 
     def connected(self, now: float, *, reused: bool) -> None:
         """Note that the connection stands."""
@@ -331,6 +356,8 @@ class Run:
             self.report.chunks += chunks
             self._begun = self._progressed = True
             self._failures = 0
+        if events and isinstance(events[-1], _LAST_EVENTS):
+            self._complete = True
         self._events += events
 
     def _follow(self, session: Session) -> None:
@@ -339,13 +366,20 @@ class Run:
         if session.error is not None:
             self._failed(session.error)
         elif wants is Wants.DONE:
-            self.step = Step.END
-            self._account(session)
+            self._finish(session)
         elif wants is Wants.RECONNECT:
             self.step = Step.CONNECT
         else:
             half_close = wants is Wants.CLOSE_WRITE and not self._write_closed
             self.step = Step.CLOSE_WRITE if half_close else Step.READ
+
+    def _finish(self, session: Session) -> None:
+        """A session that stops without the last event would pass for a good end."""
+        if not self._complete:
+            self._failed(ProtocolError(_INCOMPLETE.format(self.report.transport)))
+            return
+        self.step = Step.END
+        self._account(session)
 
     def _account(self, session: Session) -> None:
         report = self.report
@@ -410,6 +444,8 @@ class Run:
         policy, session = self._spec.policy, self._session
         may_retry = policy.may_retry(error, connected=self._connected)
         if self._begun:
+            if self._transport is None or Capability.RESUME not in self._transport.capabilities:
+                return False
             last = session.resume_point if session is not None and self._progressed else self._resume
             point = policy.resume_from(error, last, may_retry=may_retry)
             if point is None:
@@ -418,7 +454,7 @@ class Run:
         elif not may_retry:
             return False
         self._failures += 1
-        wait = policy.wait(self._failures, error, getattr(session, "retry_delay", None))
+        wait = policy.wait(self._failures, error, session.retry_delay if session is not None else None)
         if wait is None or max(self._attempt_at, self._read_at) + wait >= self.deadlines.total:
             return False
         self._attempt.waited_seconds = self.delay = wait

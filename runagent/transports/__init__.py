@@ -1,1 +1,70 @@
-"""Transports: how a call becomes bytes, and bytes become events. No I/O happens here."""
+"""What a transport is made of: everything that one by a third party needs, in one stable place.
+
+A transport turns a call into bytes and bytes into events; no I/O happens in it. Most of them are a
+subclass of `HttpSession` or `MessageSession` and five lines that name it; docs/plugins.md shows both.
+Names are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runagent.lazy import importer
+
+if TYPE_CHECKING:
+    from runagent.call import AgentCall, ResumePoint, Route
+    from runagent.events import Event
+    from runagent.hookspecs import RegisterTransport
+    from runagent.limits import Limits
+    from runagent.seam import OLDEST_SEAM_VERSION, SEAM_VERSION, Capability
+    from runagent.transports.base import BaseSession, Session, Transport, Wants
+    from runagent.transports.http import HttpRequest, HttpSession
+    from runagent.transports.message_session import MessageSession
+    from runagent.wire.jsontext import InvalidJSONError, decode_json, encode_json, quote
+    from runagent.wire.ndjson import NDJSONDecoder
+    from runagent.wire.sse import ServerSentEvent, SSEDecoder
+
+_HOMES = {
+    "runagent.call": ("AgentCall", "ResumePoint", "Route"),
+    "runagent.events": ("Event",),
+    "runagent.hookspecs": ("RegisterTransport",),
+    "runagent.limits": ("Limits",),
+    "runagent.seam": ("OLDEST_SEAM_VERSION", "SEAM_VERSION", "Capability"),
+    "runagent.transports.base": ("BaseSession", "Session", "Transport", "Wants"),
+    "runagent.transports.http": ("HttpRequest", "HttpSession"),
+    "runagent.transports.message_session": ("MessageSession",),
+    "runagent.wire.jsontext": ("InvalidJSONError", "decode_json", "encode_json", "quote"),
+    "runagent.wire.ndjson": ("NDJSONDecoder",),
+    "runagent.wire.sse": ("SSEDecoder", "ServerSentEvent"),
+}
+__all__ = [
+    "OLDEST_SEAM_VERSION",
+    "SEAM_VERSION",
+    "AgentCall",
+    "BaseSession",
+    "Capability",
+    "Event",
+    "HttpRequest",
+    "HttpSession",
+    "InvalidJSONError",
+    "Limits",
+    "MessageSession",
+    "NDJSONDecoder",
+    "RegisterTransport",
+    "ResumePoint",
+    "Route",
+    "SSEDecoder",
+    "ServerSentEvent",
+    "Session",
+    "Transport",
+    "Wants",
+    "decode_json",
+    "encode_json",
+    "quote",
+]
+
+__getattr__ = importer(__name__, _HOMES)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

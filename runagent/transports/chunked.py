@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from runagent.errors import ProtocolError, StreamTruncatedError
 from runagent.events import Chunk, Completed, Event, Started
 from runagent.hookspecs import RegisterTransport, hookimpl
+from runagent.seam import Capability
 from runagent.transports.http import HttpRequest
 from runagent.transports.invoke import InvokeSession
 from runagent.transports.stream import StreamSession, stream_body
@@ -94,6 +95,8 @@ class ChunkedTransport:
     """Chooses between a stream over chunked HTTP and a plain run."""
 
     name = "chunked"
+    seam = 1
+    capabilities = frozenset(Capability)
     tunnels = False
 
     def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:

@@ -16,6 +16,8 @@ from runagent.wire.http1 import ResponseDecoder, encode_request
 from runagent.wire.jsontext import quote
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from runagent.call import AgentCall, ResumePoint, Route
     from runagent.events import Event
 
@@ -34,8 +36,9 @@ class HttpRequest(msgspec.Struct, frozen=True):
 
     Attributes:
         method: The HTTP method.
-        target: Path and query, percent-encoded.
-        headers: Fields beyond those of framing and route.
+        target: Path and query, percent-encoded; ``AgentCall.path`` makes one that minds prefix and options.
+        headers: Fields beyond those of framing and route; ``AgentCall.request_headers`` gives the usual
+            ones, with the key and the caller's own.
         body: The whole body; empty for none.
     """
 
@@ -48,9 +51,18 @@ class HttpRequest(msgspec.Struct, frozen=True):
 class HttpSession(BaseSession):
     """Send one request and turn the body of a good answer into events.
 
-    A subclass says what to request and how bytes become events; status, headers, framing,
-    content coding, redirects and errors are done here. The hooks may raise any
-    ``RunAgentError``; it becomes the session's ``error``.
+    A subclass brings ``reads``, ``make_request``, ``open_body``, ``read_body`` and ``end_body``; status,
+    headers, framing, content coding, redirects and errors are done here.
+
+    Of one run the hooks are called in this order: ``make_request`` while the session is made (what a
+    subclass sets in its own ``__init__`` after ours is not there yet), ``open_body`` at the head of an
+    answer of status 2xx, ``read_body`` for each piece of its body, decoded and never empty, and
+    ``end_body`` once, where the body ends before ``finish`` or ``fail`` has been called. Every other
+    answer goes to ``proves_unsupported`` and, with a status that is not 2xx, to ``make_refusal``.
+
+    ``make_request`` raises for the caller. Each other hook may call ``finish`` and ``fail``, after which
+    no hook is called any more, and may raise any ``RunAgentError``, which becomes the session's ``error``;
+    but raising loses the events of that very call: a fault behind good events goes to ``fail``.
     """
 
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
@@ -65,6 +77,11 @@ class HttpSession(BaseSession):
     # For subclasses
 
     reads: ClassVar[str]  # the content types that open_body takes, for messages
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header fields of the answer, by lower-case name; empty before its head has come."""
+        return self._answer.headers
 
     def make_request(self) -> HttpRequest:
         """Say what to ask for."""
@@ -101,6 +118,19 @@ class HttpSession(BaseSession):
             ProtocolError: The switch was not asked for, or is not valid.
         """
         raise ProtocolError("the peer switched to another protocol, which nobody asked for")
+
+    def proves_unsupported(self, status: int, body: bytes) -> bool:
+        """Whether a refusal proves that the peer does not speak this transport; an outage never does."""
+        return status in UNSUPPORTED_STATUSES or (status == 404 and not is_agent_error(body))
+
+    def make_refusal(self, status: int, body: bytes) -> RunAgentError:
+        """Make the error that an answer stands for whose status is not 2xx.
+
+        Args:
+            status: The HTTP status; redirects do not come here.
+            body: The body, or its beginning up to ``max_error_bytes``.
+        """
+        return error_from_answer(status, self.headers, body, self.call.opened_at)
 
     def finish(self) -> None:
         """Say that the agent is done; what may still come is ignored."""
@@ -161,7 +191,7 @@ class HttpSession(BaseSession):
         if proxy is not None and proxy.authorization:
             headers.append(("Proxy-Authorization", proxy.authorization))
         target = request.target if proxy is None else f"{origin}{request.target}"
-        self._outgoing.append(encode_request(request.method, target, headers, request.body))
+        self.send(encode_request(request.method, target, headers, request.body))
         self._answer = ResponseDecoder(self.call.limits)
         self._coding: ContentDecoder | None = None
         self._opened = False
@@ -258,15 +288,11 @@ class HttpSession(BaseSession):
                 )
             )
             return
-        error = error_from_answer(answer.status, answer.headers, self._error_body, self.call.opened_at)
         if answer.status == 407:  # the word of the proxy, not of the service
+            error = error_from_answer(407, answer.headers, self._error_body, self.call.opened_at)
             self.fail(NetworkError(error.message, code="PROXY_407"))
         else:
-            self.fail(error)
-
-    def proves_unsupported(self, status: int, body: bytes) -> bool:
-        """Whether a refusal proves that the peer does not speak this transport; an outage never does."""
-        return status in UNSUPPORTED_STATUSES or (status == 404 and not is_agent_error(body))
+            self.fail(self.make_refusal(answer.status, self._error_body))
 
     # Redirects (RFC 9110 §15.4): only those that keep method and body, and only at home
 

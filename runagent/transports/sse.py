@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from runagent.errors import StreamTruncatedError
 from runagent.hookspecs import RegisterTransport, hookimpl
+from runagent.seam import Capability
 from runagent.transports.http import HttpRequest
 from runagent.transports.invoke import InvokeSession
 from runagent.transports.stream import StreamSession, stream_body
@@ -63,6 +64,8 @@ class SSETransport:
     """Chooses between a stream over SSE and a plain run."""
 
     name = "sse"
+    seam = 1
+    capabilities = frozenset(Capability)
     tunnels = False
 
     def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:

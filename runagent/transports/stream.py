@@ -28,9 +28,6 @@ def stream_body(call: AgentCall, resume: ResumePoint | None) -> bytes:
 class StreamSession(HttpSession):
     """An HTTP session whose body carries a run's messages."""
 
-    resumes = True  # the protocol can ask for a place to go on from
-    retry_delay: float | None = None  # seconds the stream itself asks to wait before another attempt
-
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
         super().__init__(call, route, resume)
         self.messages = MessageReader(self.ignored, resume)
@@ -39,7 +36,7 @@ class StreamSession(HttpSession):
         """Draw the consequence of what the messages, and the bytes they came in, have said."""
         messages = self.messages
         self.request_id = messages.request_id or self.request_id
-        self.resume_point = messages.resume_point() if self.resumes else None
+        self.resume_point = messages.resume_point()
         if messages.error is not None:
             self.fail(messages.error)
         elif messages.done:

@@ -94,9 +94,20 @@ class WebSocketConnection:
         """Whether no more messages will come."""
         return self.close_code is not None or self.error is not None
 
+    @property
+    def cut(self) -> bool:
+        """Whether the connection ended without a Close frame."""
+        return self.close_code == _ABNORMAL
+
     def send_text(self, message: bytes) -> None:
-        """Queue one text message, given as UTF-8."""
-        self._core.send_text(message)
+        """Queue one text message, given as UTF-8; does nothing once our Close frame has been sent."""
+        if self._core.state is OPEN:
+            self._core.send_text(message)
+
+    def send_binary(self, message: bytes) -> None:
+        """Queue one binary message; does nothing once our Close frame has been sent."""
+        if self._core.state is OPEN:
+            self._core.send_binary(message)
 
     def send_close(self, code: int = CloseCode.NORMAL_CLOSURE) -> None:
         """Queue a Close frame; does nothing where one has been sent already."""

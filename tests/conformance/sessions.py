@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from runagent.events import Chunk, Completed, Event
 from runagent.plugins import TransportRegistry
+from runagent.seam import SEAM_VERSION, Capability
 from runagent.transports.http import HttpRequest, HttpSession
-from runagent.transports.websocket import WebSocketSession
-from runagent.wire.websocket import WebSocketConnection, check_handshake
+from runagent.transports.message_session import MessageSession
 
 if TYPE_CHECKING:
     from runagent.call import AgentCall, ResumePoint, Route
     from runagent.transports.base import Session
-    from runagent.wire.http1 import ResponseDecoder
 
 __all__ = ["RAW_BODY", "RAW_WEBSOCKET", "registry"]
 
@@ -37,29 +36,25 @@ class RawBodySession(HttpSession):
         return [Completed(proven=proven)]
 
 
-class RawWebSocketSession(WebSocketSession):
+class RawWebSocketSession(MessageSession):
     """A WebSocket that says nothing by itself and gives the messages as they are."""
 
-    def make_request(self) -> HttpRequest:
-        request = super().make_request()
-        offered = self.call.options["subprotocols"]
-        fields = [("Sec-WebSocket-Protocol", ", ".join(offered))] if offered else []
-        return HttpRequest("GET", "/", [*request.headers, *fields])
+    def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
+        self.subprotocols = tuple(call.options["subprotocols"])
+        super().__init__(call, route, resume)
 
-    def switch_protocols(self, answer: ResponseDecoder) -> list[Event]:
-        fault = check_handshake(answer, self._key, self.call.options["subprotocols"])
-        if fault is not None:
-            raise fault
-        self._socket = WebSocketConnection(max_message_bytes=self.call.limits.max_event_bytes)
-        return self._receive_messages(self._socket, answer.rest)
+    def make_target(self) -> str:
+        return "/"
 
-    def _take_message(self, data: str | bytes, events: list[Event]) -> None:
-        events.append(Chunk(data))
+    def read_message(self, message: str | bytes) -> list[Event]:
+        return [Chunk(message)]
 
 
 class RawTransport:
     """Opens one kind of session."""
 
+    seam = SEAM_VERSION
+    capabilities = frozenset(Capability)
     tunnels = False
 
     def __init__(self, name: str, kind: type[HttpSession]) -> None:

@@ -341,7 +341,7 @@ def test_bytes_that_are_no_utf8_do_not_end_a_stream(step: int) -> None:
 
 def test_a_retry_field_is_the_streams_own_wish(step: int) -> None:
     seen = run(sse(b"retry: 1500\n\n", chunk("x")), step)
-    assert 1.5 == seen.session.retry_delay  # type: ignore[attr-defined]
+    assert 1.5 == seen.session.retry_delay
 
 
 def test_a_switch_of_protocols_that_nobody_asked_for(step: int) -> None:
