@@ -16,6 +16,7 @@ from runagent.net.base import (
     AsyncNetwork,
     Connection,
     DeadlineExceededError,
+    Dialing,
     Network,
     fork_generation,
 )
@@ -48,6 +49,7 @@ class _PumpCore:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._closed = False
+        self._dialing = Dialing()
 
     def check_process(self) -> None:
         """Refuse to go on with what belongs to the parent process.
@@ -85,6 +87,7 @@ class Pump(_PumpCore):
     def close(self) -> None:
         """Leave the run; a `next_batch` that waits in another thread raises a StreamError."""
         self._closed = True
+        self._dialing.give_up()
         if self._reading.acquire(blocking=False):
             try:
                 self.run.finished(self._network.now())
@@ -156,10 +159,13 @@ class Pump(_PumpCore):
         try:
             self._connection, reused = self._acquire(address, run.deadlines.connect(now()))
         except DeadlineExceededError:
+            self._check_closed()
             run.timed_out(now(), 0.0)
         except NetworkError as exc:
+            self._check_closed()
             run.connect_failed(exc)
         else:
+            self._check_closed()
             run.connected(now(), reused=reused)
             self._flush()
 
@@ -173,7 +179,7 @@ class Pump(_PumpCore):
             if idle.reusable:
                 return idle.connection, True
             idle.connection.abort()
-        return self._network.connect(address, deadline), False
+        return self._network.connect(address, deadline, self._dialing), False
 
     def _read(self) -> None:
         run, connection, now = self.run, cast("Connection", self._connection), self._network.now
@@ -243,6 +249,7 @@ class AsyncPump(_PumpCore):
     def close(self) -> None:
         """Leave the run; a `next_batch` that waits in another task raises a StreamError."""
         self._closed = True
+        self._dialing.give_up()
         if self._loop is not None:
             self.run.finished(self._network.now())
         self._leave()
@@ -324,10 +331,13 @@ class AsyncPump(_PumpCore):
         try:
             self._connection, reused = await self._acquire(pool, address, run.deadlines.connect(now()))
         except DeadlineExceededError:
+            self._check_closed()
             run.timed_out(now(), 0.0)
         except NetworkError as exc:
+            self._check_closed()
             run.connect_failed(exc)
         else:
+            self._check_closed()
             pool.in_use(self._connection)
             run.connected(now(), reused=reused)
             await self._flush()
@@ -350,7 +360,7 @@ class AsyncPump(_PumpCore):
                 idle.connection.abort()
                 raise
             idle.connection.abort()
-        return await self._network.connect(address, deadline), False
+        return await self._network.connect(address, deadline, self._dialing), False
 
     async def _read(self) -> None:
         run, connection, now = self.run, cast("AsyncConnection", self._connection), self._network.now

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
-import uvloop
 
 from runagent import (
     AgentError,
@@ -257,11 +256,7 @@ def test_a_host_that_does_not_exist(style: Style, monkeypatch: pytest.MonkeyPatc
     def resolve(*args: Any, **options: Any) -> Any:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    async def resolve_in_uvloop(*args: Any, **options: Any) -> Any:
-        resolve()
-
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    monkeypatch.setattr(uvloop.Loop, "getaddrinfo", resolve_in_uvloop)
     error = failure(style, "a", base_url="http://no-such-host.invalid", max_retries=3)
     assert (NetworkError, "DNS") == (type(error), error.code)
     assert "no-such-host.invalid" in str(error)

@@ -10,9 +10,17 @@ import time
 from collections import deque
 from typing import cast
 
-from runagent.net.base import Address, AsyncConnection, DeadlineExceededError, hold, let_go, track_descriptor
+from runagent.net.base import (
+    Address,
+    AsyncConnection,
+    DeadlineExceededError,
+    Dialing,
+    hold,
+    let_go,
+    track_descriptor,
+)
 from runagent.net.faults import connect_error
-from runagent.net.resolve import Candidate, candidates_from, candidates_now, new_socket, share_of
+from runagent.net.resolve import Candidate, candidates_now, look_up, new_socket, share_of
 from runagent.net.secure import secure
 
 __all__ = ["AioConnection", "AioNetwork"]
@@ -222,10 +230,11 @@ class AioNetwork:
         # uvloop's time stands still while a task runs, and a deadline counted from it would come too soon.
         self._time = time.monotonic if type(loop).__module__.startswith("uvloop") else loop.time
 
-    async def connect(self, address: Address, deadline: float) -> AsyncConnection:
+    async def connect(self, address: Address, deadline: float, dialing: Dialing) -> AsyncConnection:
         """See `Network.connect`."""
         try:
             async with asyncio.timeout_at(None if deadline == _INFINITE else deadline) as timeout:
+                dialing.wake = lambda: None if timeout.expired() else timeout.reschedule(self._loop.time())
                 sock = await self._dial(address, deadline)
                 connection = await self._open(sock)
                 return await secure(connection, address, deadline)
@@ -235,6 +244,8 @@ class AioNetwork:
             raise connect_error(exc, address) from exc
         except OSError as exc:
             raise connect_error(exc, address) from exc
+        finally:
+            dialing.wake = None
 
     def now(self) -> float:
         """See `Network.now`."""
@@ -260,9 +271,8 @@ class AioNetwork:
     async def _dial(self, address: Address, deadline: float) -> socket.socket:
         candidates = candidates_now(address)
         if candidates is None:
-            host, port = address.endpoint
-            found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            candidates = candidates_from(found)
+            # Not the loop's own look-up: its executor is waited for when the loop ends.
+            candidates = await asyncio.wrap_future(look_up(address))
         failure: OSError | None = None
         for number, candidate in enumerate(candidates):
             share = share_of(deadline - self.now(), len(candidates) - number)

@@ -11,6 +11,7 @@ from runagent.call import Route
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from runagent.net.address import Origin
     from runagent.net.proxy import Proxy
@@ -21,6 +22,7 @@ __all__ = [
     "AsyncNetwork",
     "Connection",
     "DeadlineExceededError",
+    "Dialing",
     "Network",
     "fork_generation",
 ]
@@ -61,6 +63,27 @@ class Address:
         return f"{self.origin}" if self.proxy is None else f"{self.origin} through the proxy {self.proxy}"
 
 
+class Dialing:
+    """A connection that is being opened, as those see it who may not want it any more.
+
+    Attributes:
+        given_up: Nobody wants it. A synchronous network looks at it every now and then.
+        wake: What an asynchronous network sets, to stop waiting at once.
+    """
+
+    __slots__ = ("given_up", "wake")
+
+    def __init__(self) -> None:
+        self.given_up = False
+        self.wake: Callable[[], object] | None = None
+
+    def give_up(self) -> None:
+        """Have whoever opens it stop; does nothing where it is open."""
+        self.given_up = True
+        if self.wake is not None:
+            self.wake()
+
+
 class Connection(Protocol):
     """A byte stream. All deadlines are in the seconds of ``Network.now``."""
 
@@ -96,11 +119,11 @@ class Connection(Protocol):
 class Network(Protocol):
     """Connections and time, for synchronous code."""
 
-    def connect(self, address: Address, deadline: float) -> Connection:
+    def connect(self, address: Address, deadline: float, dialing: Dialing) -> Connection:
         """Open a connection, through the proxy's tunnel and with TLS where the address says so.
 
         Raises:
-            DeadlineExceededError: Not in time.
+            DeadlineExceededError: Not in time, or not wanted any more.
             NetworkError: Not at all.
         """
 
@@ -136,7 +159,7 @@ class AsyncConnection(Protocol):
 class AsyncNetwork(Protocol):
     """`Network` for asyncio and trio; belongs to one running event loop."""
 
-    async def connect(self, address: Address, deadline: float) -> AsyncConnection:
+    async def connect(self, address: Address, deadline: float, dialing: Dialing) -> AsyncConnection:
         """See `Network.connect`; when cancelled, nothing is left open."""
 
     def now(self) -> float:

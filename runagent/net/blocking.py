@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import selectors
 import socket
 import ssl
 import time
+from typing import TYPE_CHECKING, TypeVar
 
-from runagent.net.base import Address, DeadlineExceededError, hold, let_go, track_descriptor
+from runagent.net.base import Address, DeadlineExceededError, Dialing, hold, let_go, track_descriptor
 from runagent.net.faults import connect_error
-from runagent.net.resolve import Candidate, candidates_from, candidates_now, new_socket, share_of
+from runagent.net.resolve import Candidate, candidates_now, look_up, new_socket, share_of
 from runagent.net.tls import server_name
 from runagent.net.tunnel import Tunnel
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
 __all__ = ["BlockingConnection", "BlockingNetwork"]
+
+T = TypeVar("T")
 
 _READ_BYTES = 64 * 1024
 _SLACK = 0.05  # a timeout may fire this share late: re-arming it for every read would cost a system call each
+_STEP_SECONDS = 0.1  # so long a connection is opened until somebody looks whether it is wanted still
 
 
 class BlockingConnection:
@@ -28,14 +38,26 @@ class BlockingConnection:
         track_descriptor(self)
         hold(self)
 
-    def start_tls(self, context: ssl.SSLContext, hostname: str, deadline: float) -> None:
-        """Wrap the socket; see `Network.connect` for what it raises."""
+    def start_tls(self, context: ssl.SSLContext, hostname: str) -> None:
+        """Wrap the socket; a handshake has to follow."""
+        self._sock = context.wrap_socket(self._sock, server_hostname=hostname, do_handshake_on_connect=False)
+
+    def handshake(self, deadline: float) -> None:
+        """Agree on keys with a peer whose certificate is trusted; goes on where it ran into a deadline.
+
+        Raises:
+            DeadlineExceededError: Not in time.
+            OSError: The connection broke, or TLS failed.
+        """
+        assert isinstance(self._sock, ssl.SSLSocket)
         self._sock.settimeout(max(deadline - time.monotonic(), 0.001))
         self._armed = None
         try:
-            self._sock = context.wrap_socket(self._sock, server_hostname=hostname, suppress_ragged_eofs=True)
+            self._sock.do_handshake()
         except TimeoutError as exc:
-            raise DeadlineExceededError from exc
+            if exc.errno is not None:
+                raise
+            raise DeadlineExceededError from None
 
     def send(self, data: bytes, deadline: float) -> None:
         """See `Connection.send`."""
@@ -116,12 +138,12 @@ class BlockingConnection:
 class BlockingNetwork:
     """Connections and time, for synchronous code; shared by threads."""
 
-    def connect(self, address: Address, deadline: float) -> BlockingConnection:
+    def connect(self, address: Address, deadline: float, dialing: Dialing) -> BlockingConnection:
         """See `Network.connect`."""
         try:
-            connection = BlockingConnection(self._dial(address, deadline))
+            connection = BlockingConnection(self._dial(address, deadline, dialing))
             try:
-                self._secure(connection, address, deadline)
+                self._secure(connection, address, deadline, dialing)
             except BaseException:
                 connection.abort()
                 raise
@@ -137,42 +159,84 @@ class BlockingNetwork:
         """See `Network.sleep`."""
         time.sleep(seconds)
 
-    def _dial(self, address: Address, deadline: float) -> socket.socket:
+    def _dial(self, address: Address, deadline: float, dialing: Dialing) -> socket.socket:
         candidates = candidates_now(address)
         if candidates is None:
-            host, port = address.endpoint
-            candidates = candidates_from(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            found = look_up(address)
+            candidates = _by_steps(lambda until: _result(found, until), deadline, dialing)
         failure: OSError | None = None
         for number, candidate in enumerate(candidates):
+            now = time.monotonic()
             try:
                 return self._dial_one(
-                    candidate, share_of(deadline - time.monotonic(), len(candidates) - number)
+                    candidate, now + share_of(deadline - now, len(candidates) - number), dialing
                 )
-            except TimeoutError as exc:
-                failure = failure or exc
+            except DeadlineExceededError:
+                if dialing.given_up:
+                    raise
             except OSError as exc:
                 failure = exc
-        if failure is None or (isinstance(failure, TimeoutError) and failure.errno is None):
-            raise DeadlineExceededError
-        raise failure
+        raise failure or DeadlineExceededError
 
-    def _dial_one(self, candidate: Candidate, seconds: float) -> socket.socket:
+    def _dial_one(self, candidate: Candidate, deadline: float, dialing: Dialing) -> socket.socket:
         sock = new_socket(candidate)
         try:
-            sock.settimeout(max(seconds, 0.001) if seconds != float("inf") else None)
-            sock.connect(candidate[3])
+            sock.settimeout(max(min(deadline - time.monotonic(), _STEP_SECONDS), 0.001))
+            try:
+                sock.connect(candidate[3])
+            except TimeoutError as exc:
+                if exc.errno is not None:
+                    raise
+                _by_steps(lambda until: _wait_connected(sock, until), deadline, dialing)
         except BaseException:
             sock.close()
             raise
         return sock
 
-    def _secure(self, connection: BlockingConnection, address: Address, deadline: float) -> None:
+    def _secure(
+        self, connection: BlockingConnection, address: Address, deadline: float, dialing: Dialing
+    ) -> None:
         """Open the proxy's tunnel and begin TLS, as far as the address wants them."""
         if address.proxy is not None and address.tunnel:
             tunnel = Tunnel(address)
             connection.send(tunnel.request, deadline)
             while not tunnel.open:
-                tunnel.feed(connection.receive(_READ_BYTES, deadline))
+                tunnel.feed(
+                    _by_steps(lambda until: connection.receive(_READ_BYTES, until), deadline, dialing)
+                )
         if address.origin.secure:
             assert address.ssl_context is not None
-            connection.start_tls(address.ssl_context, server_name(address.origin), deadline)
+            connection.start_tls(address.ssl_context, server_name(address.origin))
+            _by_steps(connection.handshake, deadline, dialing)
+
+
+def _by_steps(wait: Callable[[float], T], deadline: float, dialing: Dialing) -> T:
+    """Wait until a moment again and again, as nothing wakes a thread that looks a name up or shakes hands.
+
+    Raises:
+        DeadlineExceededError: Not in time, or not wanted any more.
+    """
+    while True:
+        until = min(deadline, time.monotonic() + _STEP_SECONDS)
+        try:
+            return wait(until)
+        except DeadlineExceededError:
+            if until >= deadline or dialing.given_up:
+                raise
+
+
+def _result(future: Future[T], until: float) -> T:
+    try:
+        return future.result(max(until - time.monotonic(), 0.0))
+    except TimeoutError:
+        raise DeadlineExceededError from None
+
+
+def _wait_connected(sock: socket.socket, until: float) -> None:
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, selectors.EVENT_WRITE)
+        if not selector.select(max(until - time.monotonic(), 0.0)):
+            raise DeadlineExceededError
+    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise OSError(code, os.strerror(code))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import threading
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from runagent.net.address import numeric_address
@@ -10,7 +12,7 @@ from runagent.net.address import numeric_address
 if TYPE_CHECKING:
     from runagent.net.base import Address
 
-__all__ = ["Candidate", "candidates_now", "new_socket", "share_of"]
+__all__ = ["Candidate", "candidates_from", "candidates_now", "look_up", "new_socket", "share_of"]
 
 Candidate = tuple[int, int, int, Any]  # family, type, protocol, socket address
 
@@ -32,6 +34,30 @@ def candidates_now(address: Address) -> list[Candidate] | None:
 def candidates_from(found: list[Any]) -> list[Candidate]:
     """Drop the canonical names from an answer of ``getaddrinfo``."""
     return [(family, kind, protocol, sockaddr) for family, kind, protocol, _, sockaddr in found]
+
+
+def look_up(address: Address) -> Future[list[Candidate]]:
+    """Begin to resolve a host name.
+
+    ``getaddrinfo`` keeps to no deadline, and nothing interrupts it. So it has a thread of its own,
+    which whoever has waited long enough can leave behind: it ends when the resolver gives up.
+    """
+    future: Future[list[Candidate]] = Future()
+    thread = threading.Thread(
+        target=_look_up, args=(*address.endpoint, future), name="runagent-look-up", daemon=True
+    )
+    thread.start()
+    return future
+
+
+def _look_up(host: str, port: int, future: Future[list[Candidate]]) -> None:
+    future.set_running_or_notify_cancel()
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as exc:
+        future.set_exception(exc)
+    else:
+        future.set_result(candidates_from(found))
 
 
 def new_socket(candidate: Candidate) -> socket.socket:

@@ -7,7 +7,15 @@ import socket
 
 import trio
 
-from runagent.net.base import Address, AsyncConnection, DeadlineExceededError, hold, let_go, track_descriptor
+from runagent.net.base import (
+    Address,
+    AsyncConnection,
+    DeadlineExceededError,
+    Dialing,
+    hold,
+    let_go,
+    track_descriptor,
+)
 from runagent.net.faults import connect_error
 from runagent.net.resolve import Candidate, candidates_from, candidates_now, new_socket, share_of
 from runagent.net.secure import secure
@@ -153,14 +161,17 @@ class TrioConnection:
 class TrioNetwork:
     """Connections and time of one ``trio.run``."""
 
-    async def connect(self, address: Address, deadline: float) -> AsyncConnection:
+    async def connect(self, address: Address, deadline: float, dialing: Dialing) -> AsyncConnection:
         """See `Network.connect`."""
         try:
             with trio.move_on_at(deadline) as scope:
+                dialing.wake = scope.cancel
                 connection = TrioConnection(await self._dial(address, deadline))
                 return await secure(connection, address, deadline)
         except OSError as exc:
             raise connect_error(exc, address) from exc
+        finally:
+            dialing.wake = None
         assert scope.cancelled_caught
         raise DeadlineExceededError
 

@@ -7,7 +7,7 @@ import selectors
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from runagent.net.base import Address, DeadlineExceededError
+from runagent.net.base import Address, DeadlineExceededError, Dialing
 from runagent.net.faults import connect_error
 from runagent_testing.memory.wire import Clock, DeadlockError, Wire
 
@@ -169,7 +169,7 @@ class AioMemory:
     def __init__(self, opener: Callable[[Address, Clock], tuple[Wire, Peer]]) -> None:
         self._open = opener
 
-    async def connect(self, address: Address, deadline: float) -> AioMemoryConnection:
+    async def connect(self, address: Address, deadline: float, dialing: Dialing) -> AioMemoryConnection:
         """See `runagent.net.base.Network.connect`; takes no time."""
         loop = asyncio.get_running_loop()
         try:

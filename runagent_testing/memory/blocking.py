@@ -7,7 +7,7 @@ import itertools
 import threading
 from typing import TYPE_CHECKING
 
-from runagent.net.base import Address, DeadlineExceededError
+from runagent.net.base import Address, DeadlineExceededError, Dialing
 from runagent.net.faults import connect_error
 from runagent_testing.memory.wire import Clock, DeadlockError, Wire
 
@@ -137,7 +137,7 @@ class BlockingMemory:
         self._open = opener
         self._clock = VirtualClock()
 
-    def connect(self, address: Address, deadline: float) -> BlockingMemoryConnection:
+    def connect(self, address: Address, deadline: float, dialing: Dialing) -> BlockingMemoryConnection:
         """See `runagent.net.base.Network.connect`; takes no time."""
         try:
             return BlockingMemoryConnection(*self._open(address, self._clock), self._clock)

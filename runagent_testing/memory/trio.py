@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import trio
 import trio.testing
 
-from runagent.net.base import Address, DeadlineExceededError
+from runagent.net.base import Address, DeadlineExceededError, Dialing
 from runagent.net.faults import connect_error
 from runagent_testing.memory.wire import Clock, DeadlockError, Wire
 
@@ -208,7 +208,7 @@ class TrioMemory:
         self._open = opener
         self._run: trio.lowlevel.RunVar[_Run] = trio.lowlevel.RunVar("memory network")
 
-    async def connect(self, address: Address, deadline: float) -> TrioMemoryConnection:
+    async def connect(self, address: Address, deadline: float, dialing: Dialing) -> TrioMemoryConnection:
         """See `runagent.net.base.Network.connect`; takes no time."""
         try:
             run = self._run.get()

@@ -7,6 +7,8 @@ it blocks, and the scenario is driven by hand; for the others it is the asynchro
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ import uvloop
 from runagent import AsyncRunAgentClient, RunAgentClient
 
 if TYPE_CHECKING:
-    import threading
+    from collections.abc import Iterator
 
 STYLES = ("sync", "asyncio", "uvloop", "trio")
 TRANSPORTS = ("sse", "chunked", "websocket")
@@ -117,6 +119,28 @@ class Style:
             return await trio.to_thread.run_sync(event.wait, seconds)
         return await asyncio.to_thread(event.wait, seconds)
 
+    async def beside(
+        self, function: Callable[[], Awaitable[Any]], other: Callable[[], Awaitable[Any]]
+    ) -> Any:
+        """Run a function, and another one beside it: as a task, or in a thread; give what the first gives."""
+        if self.name == "sync":
+            thread = threading.Thread(target=_drive, args=(other(),))
+            thread.start()
+            try:
+                return await function()
+            finally:
+                thread.join()
+        if self.name == "trio":
+            with _alone():
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(other)
+                    return await function()
+        task = asyncio.ensure_future(other())
+        try:
+            return await function()
+        finally:
+            await task
+
     async def settle(self) -> None:
         """Let what has been cancelled come to its end."""
         if self.name == "trio":
@@ -143,6 +167,15 @@ def _drive(scenario: Awaitable[Any]) -> Any:
     except StopIteration as done:
         return done.value
     raise AssertionError("a synchronous scenario has nothing to wait for")
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Take the one exception that happened out of its group."""
+    try:
+        yield
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
 
 
 async def _without_asyncio_tasks_left(scenario: Callable[[], Awaitable[Any]]) -> Any:

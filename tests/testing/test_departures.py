@@ -11,6 +11,7 @@ import pytest
 import trustme
 
 from runagent import RunAgentClient
+from runagent.net.base import Dialing
 from runagent_testing import FakeAgentServer, MemoryNetwork, ending, gate, serving
 from runagent_testing.kernel import is_half_closed
 from tests.testing.raw_client import PATIENCE, TEXT, connected, masked, post, stream
@@ -131,7 +132,7 @@ def test_memory_knows_a_half_close_and_what_was_not_read():
     memory.agent("a").always("x" * 1000, gate("never"))
     network = memory.blocking
     for leave in ("close_write", "abort"):
-        connection = network.connect(_address(memory), float("inf"))
+        connection = network.connect(_address(memory), float("inf"), Dialing())
         connection.send(stream(accept=TEXT), float("inf"))
         connection.receive(100, float("inf"))
         getattr(connection, leave)()
