@@ -392,7 +392,7 @@ class Run:
         from runagent.net.faults import explain_loss  # imports ssl, and only a run that fails needs it
 
         code, why = explain_loss(exc)
-        if self._session is not None and self._session.answered:
+        if self._heard:
             error: RunAgentError = StreamTruncatedError(
                 f"the connection broke in the middle of the answer: {why}"
             )

@@ -52,9 +52,9 @@ class _Text:
     def add(self, content: Any) -> None:
         """Add a chunk; a structured one as its JSON text."""
         if not isinstance(content, str):
-            from runagent.wire.jsontext import encode_json
+            from runagent.wire.jsontext import write_json
 
-            content = encode_json(content).decode()
+            content = write_json(content)
         self._size += len(content.encode("utf-8", "surrogatepass"))
         if self._size > self._max:
             raise StreamLimitError(

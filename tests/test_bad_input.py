@@ -326,6 +326,22 @@ def test_a_peer_that_resets(style: Style, transport: str, mode: str) -> None:
         assert 1 == peer.connections
 
 
+@pytest.mark.parametrize("beginning", [b"H", b"HTTP/1.1 200 OK\r\nX", b"HTTP/1.1 100 Continue\r\n\r\n"])
+@pytest.mark.parametrize("leave", [lambda _: None, PeerConnection.reset], ids=["FIN", "RST"])
+def test_an_answer_that_ends_inside_its_head_is_truncated(
+    style: Style, transport: str, mode: str, beginning: bytes, leave: Any
+) -> None:
+    def act(connection: PeerConnection) -> None:
+        connection.read_request()
+        connection.send(beginning)
+        leave(connection)
+
+    with Peer(act) as peer:
+        error = failure(style, "a", base_url=peer.url, transport=transport, mode=mode, max_retries=3)
+        assert type(error) is StreamTruncatedError
+        assert 1 == peer.connections
+
+
 CHUNK = ("chunk", {"content": "good"})
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import Chunk, Completed, Started, StreamLimitError
+from tests.support.peer import Peer, answers, ndjson
 
 if TYPE_CHECKING:
     from runagent_testing import FakeAgentServer
@@ -156,3 +157,14 @@ def test_text_is_collected_up_to_a_limit(style: Style, server: FakeAgentServer) 
         return whole, caught.value.partial_text or ""
 
     assert style.run(scenario) == ('xxxxxxxxxx{"a":1}y', 'xxxxxxxxxx{"a":1}')
+
+
+def test_text_holds_what_json_cannot_say(style: Style) -> None:
+    odd = b'{"type":"chunk","content":[1e999,"\\ud83d"]}\n'
+    with Peer(answers(ndjson({"type": "chunk", "content": "x"}, odd, {"type": "done"}))) as peer:
+
+        async def scenario() -> str:
+            client = style.client("a", base_url=peer.url, transport="chunked")
+            return str(await client.run_generic_stream("x").text())
+
+        assert style.run(scenario) == 'x[Infinity,"\\ud83d"]'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import sys
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from runagent.events import Chunk, Completed, Started
 from runagent.jsoninput import copy_input
 from runagent.plugins import default_registry
 from runagent.redact import parse_json
+from runagent.wire.jsontext import write_json
 
 if TYPE_CHECKING:
     import argparse
@@ -59,11 +59,11 @@ def invoke(arguments: argparse.Namespace, console: Console) -> None:
         console.begin_wait("waiting for the agent")
         answer = client.run_generic_with_metadata(value)
     if arguments.metadata:
-        console.line(_json({**msgspec.structs.asdict(answer), "tokens_used": answer.tokens_used}))
+        console.line(write_json({**msgspec.structs.asdict(answer), "tokens_used": answer.tokens_used}))
     elif isinstance(answer.result, str):
         console.write(answer.result)
     else:
-        console.line(_json(answer.result))
+        console.line(write_json(answer.result))
 
 
 def list_transports(arguments: argparse.Namespace, console: Console) -> None:
@@ -71,7 +71,7 @@ def list_transports(arguments: argparse.Namespace, console: Console) -> None:
     found = default_registry().installed()
     if arguments.json:
         rows = [{"name": t.name, "distribution": t.distribution, "version": t.version} for t in found]
-        console.line(_json(rows))
+        console.line(write_json(rows))
         return
     names = [t.name for t in found]
     # Where two distributions bring one name, only the longer one chooses between them.
@@ -187,7 +187,7 @@ def _write_text(run: Stream, console: Console) -> None:
     after_value = False
     for content in run:
         if not isinstance(content, str):
-            console.write(("\n" if after_value else "") + _json(content))
+            console.write(("\n" if after_value else "") + write_json(content))
             after_value = True
         elif content:
             console.write(content)
@@ -198,22 +198,13 @@ def _write_text(run: Stream, console: Console) -> None:
 
 def _write_chunks(run: Stream, console: Console) -> None:
     for content in run:
-        console.line(_json(content))
+        console.line(write_json(content))
 
 
 def _write_events(run: Stream, console: Console) -> None:
     for event in run.events():
         if (kind := _EVENT_TYPES.get(type(event))) is not None:
-            console.line(_json({"type": kind, **msgspec.structs.asdict(event)}))
-
-
-def _json(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can name but no encoding can hold
-        return json.dumps(value, separators=(",", ":"))
-    return text
+            console.line(write_json({"type": kind, **msgspec.structs.asdict(event)}))
 
 
 def _summary(report: RunReport) -> str:

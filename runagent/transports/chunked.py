@@ -10,8 +10,9 @@ from runagent.hookspecs import RegisterTransport, hookimpl
 from runagent.seam import Capability
 from runagent.transports.http import HttpRequest
 from runagent.transports.invoke import InvokeSession
+from runagent.transports.messages import name_of
 from runagent.transports.stream import StreamSession, stream_body
-from runagent.wire.jsontext import quote
+from runagent.wire.jsontext import quote_value
 from runagent.wire.ndjson import NDJSONDecoder, text_decoder
 
 if TYPE_CHECKING:
@@ -77,9 +78,9 @@ class ChunkedSession(StreamSession):
         messages = self.messages
         for value in values:
             if not isinstance(value, dict):
-                messages.error = ProtocolError(f"a line of the stream is not an object: {quote(repr(value))}")
+                messages.error = ProtocolError(f"a line of the stream is not an object: {quote_value(value)}")
             else:
-                messages.take(str(value.get("type")), value, events)
+                messages.take(name_of(value.get("type")), value, events)
             if messages.over:
                 break
 

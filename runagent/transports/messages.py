@@ -12,13 +12,14 @@ from runagent.call import ResumePoint
 from runagent.errors import ProtocolError, RunAgentError, StreamError, ValidationError
 from runagent.events import Chunk, Completed, Event, Started
 from runagent.transports.refusals import is_seconds
-from runagent.wire.jsontext import InvalidJSONError, decode_json, quote
+from runagent.wire.jsontext import InvalidJSONError, decode_json, quote_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MessageReader", "SurrogateJoiner", "unwrap_payload"]
+__all__ = ["MessageReader", "SurrogateJoiner", "name_of", "unwrap_payload"]
 
+_MAX_IGNORED_KINDS = 50  # a peer may invent a new kind for every message
 _NO_MESSAGE = "the agent reported an error without a message"
 
 
@@ -60,7 +61,7 @@ class MessageReader:
         if handler is None:
             self._ignore(f"unknown message {kind[:40]!r}")
         elif not isinstance(message, dict):
-            self.error = ProtocolError(f"the {kind} message is not an object: {quote(repr(message))}")
+            self.error = ProtocolError(f"the {kind} message is not an object: {quote_value(message)}")
         else:
             handler(self, message, events)
 
@@ -111,7 +112,7 @@ class MessageReader:
         try:
             content = message["content"]
         except KeyError:
-            self.error = ProtocolError(f"a chunk has no content: {quote(repr(message))}")
+            self.error = ProtocolError(f"a chunk has no content: {quote_value(message)}")
             return
         self._add_chunk(content, self._optional(message, "index", int), events)
 
@@ -156,7 +157,7 @@ class MessageReader:
         elif status == "stream_completed":
             self._done(message, events)
         else:
-            self._ignore(f"unknown status {str(status)[:40]!r}")
+            self._ignore(f"unknown status {name_of(status)[:40]!r}")
 
     def _data(self, message: dict[str, Any], events: list[Event]) -> None:
         if "content" not in message:
@@ -196,6 +197,8 @@ class MessageReader:
         return None
 
     def _ignore(self, kind: str) -> None:
+        if kind not in self._ignored and len(self._ignored) >= _MAX_IGNORED_KINDS:
+            kind = "others"
         self._ignored[kind] = self._ignored.get(kind, 0) + 1
 
     def _optional(self, message: dict[str, Any], name: str, kind: type) -> Any:
@@ -222,6 +225,12 @@ _HANDLERS: dict[str, Callable[[MessageReader, dict[str, Any], list[Event]], None
     "status": MessageReader._status,
     "data": MessageReader._data,
 }
+
+
+def name_of(value: Any) -> str:
+    """Return what should be a name as text; of what cannot be one, say what it is."""
+    return f"<{type(value).__name__}>" if isinstance(value, dict | list) else str(value)
+
 
 _PAYLOAD_TYPES = frozenset({"string", "integer", "number", "boolean", "array", "object", "null"})
 

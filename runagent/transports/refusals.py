@@ -153,12 +153,13 @@ def _read_error_object(error: Mapping[str, Any]) -> dict[str, Any]:
 def _describe_detail(detail: Any) -> str:
     """Write FastAPI's list of faults as one line: where it is, and what is wrong with it."""
     faults = [f for f in detail if isinstance(f, dict)] if isinstance(detail, list) else []
-    told = [f"{'.'.join(map(str, _as_list(f.get('loc'))))}: {f.get('msg', 'not valid')}" for f in faults]
-    return "; ".join(told) or "the agent did not accept the request"
+    return "; ".join(map(_describe_fault, faults)) or "the agent did not accept the request"
 
 
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+def _describe_fault(fault: Mapping[str, Any]) -> str:
+    where, what = fault.get("loc"), fault.get("msg")
+    steps = [str(step) for step in where if isinstance(step, str | int)] if isinstance(where, list) else []
+    return f"{'.'.join(steps)}: {what if isinstance(what, str) else 'not valid'}"
 
 
 def is_seconds(value: Any) -> TypeGuard[float]:

@@ -10,8 +10,9 @@ from runagent.seam import Capability
 from runagent.transports.http import HttpRequest
 from runagent.transports.invoke import InvokeSession
 from runagent.transports.message_session import MessageSession
+from runagent.transports.messages import name_of
 from runagent.transports.stream import StreamSession
-from runagent.wire.jsontext import InvalidJSONError, decode_json, encode_json, quote
+from runagent.wire.jsontext import InvalidJSONError, decode_json, encode_json, quote, quote_value
 
 if TYPE_CHECKING:
     from runagent.call import AgentCall, ResumePoint, Route
@@ -76,10 +77,10 @@ class WebSocketSession(StreamSession, MessageSession):
             self.messages.error = ProtocolError(f"a message of the stream is {exc}")
             return
         if isinstance(message, dict):
-            self.messages.take(str(message.get("type")), message, events)
+            self.messages.take(name_of(message.get("type")), message, events)
         else:
             self.messages.error = ProtocolError(
-                f"a message of the stream is not an object: {quote(repr(message))}"
+                f"a message of the stream is not an object: {quote_value(message)}"
             )
 
 

@@ -1,4 +1,8 @@
-"""Content codings (RFC 9110 §8.4.1): gzip, also of several members, and deflate, zlib-wrapped or raw."""
+"""Content codings (RFC 9110 §8.4.1): gzip, also of several members, and deflate, zlib-wrapped or raw.
+
+What follows the last member, or the deflate data, and is no member is ignored, as gzip itself does. A body
+without a byte is an empty body, whatever its coding.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +41,14 @@ class _ZlibDecoder:
         self._taken = self._given = 0
         self._start = b""
         self._inflate: zlib._Decompress | None = None
-        self._began = False
+        self._began = self._over = False
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes, wire_bytes: int | None = None) -> bytes:
         """Take coded bytes and return what they decode to.
+
+        Args:
+            data: The next bytes of this coding.
+            wire_bytes: How many bytes of the connection they stand for, where another coding lies around.
 
         Raises:
             ProtocolError: An earlier call has met bytes that are not of this coding.
@@ -48,9 +56,9 @@ class _ZlibDecoder:
         """
         if self.error:
             raise self.error
-        self._taken += len(data)
+        self._taken += len(data) if wire_bytes is None else wire_bytes
         pieces: list[bytes] = []
-        while data and not self.error:
+        while data and not self.error and not self._over:
             data = self._feed_member(self._start + data, pieces)
         return b"".join(pieces)
 
@@ -93,17 +101,16 @@ class _ZlibDecoder:
         return rest
 
     def _open_member(self, data: bytes) -> zlib._Decompress | None:
-        """Start on a member once two bytes tell what it is; what follows a member and is none is ignored."""
+        """Start on a member once two bytes tell what it is; None where they do not, or where none follows."""
         self._start = b""
+        if self._began and not (self._coding == "gzip" and _GZIP_MAGIC.startswith(data[:2])):
+            self._over = True
+            return None
         if len(data) < 2:
-            self._start = b"" if self._began and not _GZIP_MAGIC.startswith(data) else data
+            self._start = data
             return None
         if self._coding == "gzip":
-            if self._began and not data.startswith(_GZIP_MAGIC):
-                return None
             window = 16 + zlib.MAX_WBITS
-        elif self._began:
-            return None
         else:
             wrapped = data[0] & 0x0F == 8 and int.from_bytes(data[:2]) % 31 == 0  # RFC 1950 §2.2
             window = zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS
@@ -123,7 +130,10 @@ def _decode_good_part(inflate: zlib._Decompress, data: bytes, allowed: int) -> b
 
 
 class _Chain:
-    """Several codings, undone from the last applied to the first."""
+    """Several codings, undone from the last applied to the first.
+
+    Each may give so many bytes for a byte of the connection: two codings must not multiply their ratios.
+    """
 
     def __init__(self, decoders: list[_ZlibDecoder]) -> None:
         self.error: RunAgentError | None = None
@@ -132,8 +142,9 @@ class _Chain:
     def feed(self, data: bytes) -> bytes:
         if self.error:
             raise self.error
+        wire_bytes = len(data)
         for decoder in self._decoders:
-            data = decoder.feed(data)
+            data = decoder.feed(data, wire_bytes)
             self.error = decoder.error or self.error  # an inner fault lies before the outer one
         return data
 
@@ -145,6 +156,7 @@ class _Chain:
 
 
 _MAX_CODINGS = 3
+_ALIASES = {"x-gzip": "gzip"}  # RFC 9110 §8.4.1.3
 
 
 def content_decoder(field: str, *, max_ratio: int = Limits.max_decompression_ratio) -> ContentDecoder | None:
@@ -153,8 +165,8 @@ def content_decoder(field: str, *, max_ratio: int = Limits.max_decompression_rat
     Raises:
         ProtocolError: A coding that we did not ask for and cannot undo.
     """
-    codings = [c.strip().lower().removeprefix("x-") for c in field.split(",")]
-    codings = [c for c in codings if c not in ("", "identity")]
+    codings = [c.strip(" \t").lower() for c in field.split(",")]
+    codings = [_ALIASES.get(c, c) for c in codings if c not in ("", "identity")]
     if not codings:
         return None
     if len(codings) > _MAX_CODINGS or not {"gzip", "deflate"}.issuperset(codings):

@@ -13,7 +13,7 @@ import httptools
 
 from runagent.errors import ProtocolError, RunAgentError, StreamLimitError, StreamTruncatedError
 from runagent.limits import Limits
-from runagent.wire.jsontext import quote
+from runagent.wire.jsontext import QUOTE_BYTES, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,6 +41,7 @@ class ResponseDecoder:
 
     Attributes:
         status: The status of the final response; 0 until its head is complete.
+        version: Its HTTP version, ``1.0`` or ``1.1``.
         headers: Its fields: lower-case names, repeated ones joined by ", ".
         head_complete: The final response's head is there.
         complete: Its end is there, by framing or, without one, by the connection's end.
@@ -53,6 +54,7 @@ class ResponseDecoder:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.status = 0
+        self.version = ""
         self.headers: dict[str, str] = {}
         self.head_complete = self.complete = self.keep_alive = self.excess = self.upgraded = False
         self.proven = True
@@ -81,7 +83,7 @@ class ResponseDecoder:
             self.excess = self.excess or _means_something(data)
             return b""
         if not self.head_complete:
-            self._beginning = self._beginning or data[:200]
+            self._beginning += data[: QUOTE_BYTES - len(self._beginning)]
         while data and not self.error and not self.complete:
             # Nothing tells how long a head or a trailer is before it ends: never give more than allowed.
             room = len(data) if self._free_flowing else self._limits.max_head_bytes - self._head_size
@@ -173,7 +175,9 @@ class ResponseDecoder:
         if self.complete or self.error:
             return
         status = self._live_parser.get_status_code()
-        if self._live_parser.get_http_version() not in ("1.1", "1.0"):
+        version = self._live_parser.get_http_version()
+        # llhttp reads RTSP and ICE as well.
+        if version not in ("1.1", "1.0") or not self._beginning.lstrip(b"\r\n").startswith(b"HTTP/"):
             self.error = self._malformed("HTTP version")
         elif status < 100:
             self.error = self._malformed("status code")
@@ -182,7 +186,7 @@ class ResponseDecoder:
             if self._interim > self._limits.max_interim_responses:
                 self.error = self._too_many_interim()
         else:
-            self.status = status
+            self.status, self.version = status, version
             self.headers = _join_fields(self._fields)
             if self.headers.get("transfer-encoding", "chunked").lower() != "chunked":
                 self.error = self._malformed("transfer coding")
@@ -192,7 +196,9 @@ class ResponseDecoder:
         if self.head_complete and not self.complete and not self.error:
             self.complete = True
             self._body_pieces = len(self._body)
-            self.keep_alive = self._live_parser.should_keep_alive()
+            # Framing that HTTP/1.0 does not have is trusted for this one answer (RFC 9112 §6.1).
+            trusted = self.version != "1.0" or "transfer-encoding" not in self.headers
+            self.keep_alive = trusted and self._live_parser.should_keep_alive()
             self._parser = None
 
     # Faults
@@ -235,6 +241,6 @@ def _means_something(data: bytes) -> bool:
 def _join_fields(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
     joined: dict[str, str] = {}
     for raw_name, raw_value in fields:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip()
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip(" \t")
         joined[name] = f"{joined[name]}, {value}" if name in joined else value
     return joined

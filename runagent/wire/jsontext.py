@@ -11,7 +11,15 @@ from typing import Any, NoReturn
 
 import msgspec
 
-__all__ = ["InvalidJSONError", "decode_json", "encode_json", "quote", "starts_with_json"]
+__all__ = [
+    "InvalidJSONError",
+    "decode_json",
+    "encode_json",
+    "quote",
+    "quote_value",
+    "starts_with_json",
+    "write_json",
+]
 
 _decoder = msgspec.json.Decoder()
 
@@ -50,6 +58,20 @@ def encode_json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
+def write_json(value: Any) -> str:
+    """Write a decoded value as JSON text that any encoding of Unicode can hold.
+
+    Numbers that JSON does not know are ``NaN``, ``Infinity`` and ``-Infinity``. Half of a surrogate pair
+    becomes an escape, and so does then all that is not ASCII.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"))
+    return text
+
+
 def starts_with_json(text: bytes) -> bool:
     """Tell a whole JSON text with something behind it from one that is cut short."""
     try:
@@ -69,3 +91,11 @@ def quote(text: bytes | str) -> str:
     shown = data[:QUOTE_BYTES].decode("utf-8", "backslashreplace")
     escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
     return f'"{escaped}"' + (f" and {len(data) - QUOTE_BYTES} bytes more" if len(data) > QUOTE_BYTES else "")
+
+
+def quote_value(value: Any) -> str:
+    """Quote a decoded value; one at the very limit of what can be decoded may be too deep to be written."""
+    try:
+        return quote(repr(value))
+    except RecursionError:
+        return "a value that is nested too deeply"

@@ -20,6 +20,7 @@ __all__ = ["NDJSONDecoder", "text_decoder"]
 _decoder = msgspec.json.Decoder()
 _WHITE_SPACE = b" \t\r"  # RFC 8259 §2, without the LF that ends a line
 _BYTE_ORDER_MARKS: dict[str, tuple[bytes, ...]] = {
+    "utf-8": (codecs.BOM_UTF8,),
     "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
     "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
 }
@@ -139,7 +140,7 @@ class _TextDecoder(codecs.IncrementalDecoder):
     def decode(self, data: bytes, final: bool = False) -> str:  # type: ignore[override]  # bytes are all we have
         if self._decoder is None:
             self._start += data
-            if len(self._start) < len(self._marks[0]) and not final:
+            if not final and any(m.startswith(self._start) and m != self._start for m in self._marks):
                 return ""
             self._decoder, data = self._in_byte_order(self._start), self._start
         try:
@@ -148,8 +149,12 @@ class _TextDecoder(codecs.IncrementalDecoder):
             raise ProtocolError(f"the agent's text is not in the charset {self._charset!r}: {exc}") from None
 
     def _in_byte_order(self, start: bytes) -> codecs.IncrementalDecoder:
-        """Without a mark it is little-endian, as the WHATWG Encoding Standard has it."""
-        name = self._charset if start.startswith(self._marks) else f"{self._charset}-le"
+        """Without a mark wide characters are little-endian, as the WHATWG Encoding Standard has it."""
+        marked = start.startswith(self._marks)
+        if self._charset == "utf-8":  # Python's own utf-8-sig loses half a mark at the end
+            name = "utf-8-sig" if marked else "utf-8"
+        else:
+            name = self._charset if marked else f"{self._charset}-le"
         return codecs.getincrementaldecoder(name)("replace")
 
 
@@ -168,4 +173,4 @@ def text_decoder(charset: str) -> codecs.IncrementalDecoder:
         name = ""
     if not name or name in _NO_CHARSETS:
         raise ProtocolError(f"the agent answered in the charset {charset[:40]!r}, which nobody knows")
-    return _TextDecoder("utf-8-sig" if name == "utf-8" else name)
+    return _TextDecoder("utf-8" if name == "utf-8-sig" else name)

@@ -160,7 +160,7 @@ class SSEDecoder:
             if b"\0" not in value:
                 self._id = value.decode("utf-8", "replace")
         elif name == b"retry" and value.isdigit():
-            self._event_retry = self.retry = int(value[:_MAX_RETRY_DIGITS])
+            self._event_retry = self.retry = int(value.lstrip(b"0")[:_MAX_RETRY_DIGITS] or b"0")
 
     def _dispatch(self, events: list[ServerSentEvent]) -> None:
         if self._id is not None:

@@ -52,7 +52,9 @@ def check_handshake(
     """Tell what is wrong with a 101 answer to a key and an offer, if anything is (RFC 6455 §4.1)."""
     headers = answer.headers
     tokens = [t.strip().lower() for t in headers.get("connection", "").split(",")]
-    if headers.get("upgrade", "").lower() != "websocket" or "upgrade" not in tokens:
+    if answer.version != "1.1":
+        fault = f"HTTP/{answer.version} has no upgrades"
+    elif headers.get("upgrade", "").lower() != "websocket" or "upgrade" not in tokens:
         fault = "it does not switch to websocket"
     elif headers.get("sec-websocket-accept", "") != accept_value(key):
         fault = "its Sec-WebSocket-Accept does not belong to our key"
@@ -65,6 +67,51 @@ def check_handshake(
     return ProtocolError(f"the answer to the WebSocket handshake is not valid: {fault}")
 
 
+class _Core(Protocol):
+    """The core, and what it leaves out, done as it reads a frame.
+
+    A fault that is raised there stops it at once, so that it answers nothing that comes behind.
+
+    Attributes:
+        messages: The whole messages that nobody has taken yet.
+        pings: Pings answered so far.
+    """
+
+    def __init__(self, max_message_bytes: int) -> None:
+        super().__init__(CLIENT, state=OPEN, max_size=max_message_bytes)
+        self.messages: list[str | bytes] = []
+        self.pings = 0
+        self._fragments: bytearray | None = None
+        self._utf8: codecs.IncrementalDecoder | None = None  # of a text in fragments
+
+    def recv_frame(self, frame: Frame) -> None:
+        """Take a frame; a UnicodeDecodeError makes the core fail the connection with 1007."""
+        if frame.opcode is Opcode.CLOSE:
+            # A control frame like any other: it may come between two fragments (RFC 6455 §5.4).
+            self.current_size = None
+        super().recv_frame(frame)
+        self.events.clear()
+        if frame.opcode is Opcode.PING:
+            self.pings += 1
+        elif frame.opcode is Opcode.CONT or not frame.fin:
+            self._take_fragment(frame)
+        elif frame.opcode is Opcode.TEXT:
+            self.messages.append(str(frame.data, "utf-8"))
+        elif frame.opcode is Opcode.BINARY:
+            self.messages.append(bytes(frame.data))
+
+    def _take_fragment(self, frame: Frame) -> None:
+        if self._fragments is None:
+            self._fragments = bytearray()
+            self._utf8 = codecs.getincrementaldecoder("utf-8")() if frame.opcode is Opcode.TEXT else None
+        if self._utf8 is not None:  # each fragment is checked as it comes (RFC 6455 §8.1)
+            self._utf8.decode(frame.data, frame.fin)
+        self._fragments += frame.data
+        if frame.fin:
+            whole, self._fragments = self._fragments, None
+            self.messages.append(bytes(whole) if self._utf8 is None else whole.decode())
+
+
 class WebSocketConnection:
     """An open WebSocket: bytes in, messages out, and bytes to send.
 
@@ -75,19 +122,20 @@ class WebSocketConnection:
         close_code: The code of the peer's Close frame; 1005 if it had none, 1006 if the
             connection ended without one, None while it is open.
         close_reason: The reason in it.
-        pings: Pings answered so far.
         error: What the peer broke, or None. An end without a Close frame is no error here.
     """
 
     def __init__(self, *, max_message_bytes: int = Limits.max_event_bytes) -> None:
         self.close_code: int | None = None
         self.close_reason = ""
-        self.pings = 0
         self.error: RunAgentError | None = None
         self._max = max_message_bytes
-        self._core = Protocol(CLIENT, state=OPEN, max_size=max_message_bytes)
-        self._fragments: bytearray | None = None
-        self._utf8: codecs.IncrementalDecoder | None = None
+        self._core = _Core(max_message_bytes)
+
+    @property
+    def pings(self) -> int:
+        """Pings answered so far."""
+        return self._core.pings
 
     @property
     def closed(self) -> bool:
@@ -125,73 +173,19 @@ class WebSocketConnection:
         """
         if self.closed:
             return []
-        self._core.receive_data(data)
-        messages = self._take_frames(self._core.events_received())  # type: ignore[arg-type]  # no handshake: frames only
-        if self._core.parser_exc is not None and self.error is None:
-            self.error = self._core_fault(self._core.parser_exc)
+        core = self._core
+        core.receive_data(data)
+        messages, core.messages = core.messages, []
+        if core.parser_exc is not None:
+            self.error = self._core_fault(core.parser_exc)
+        elif core.close_rcvd is not None:
+            self.close_code, self.close_reason = int(core.close_rcvd.code), core.close_rcvd.reason
         return messages
 
     def receive_eof(self) -> None:
         """Say that the connection has ended."""
         if not self.closed:
             self.close_code = _ABNORMAL
-
-    def _take_frames(self, frames: Sequence[Frame]) -> list[str | bytes]:
-        messages: list[str | bytes] = []
-        for frame in frames:
-            if frame.opcode is Opcode.PING:
-                self.pings += 1
-            elif frame.opcode is Opcode.CLOSE:
-                self._take_close()
-            elif frame.opcode is not Opcode.PONG and not self._take_data(frame, messages):
-                break
-        return messages
-
-    def _take_data(self, frame: Frame, messages: list[str | bytes]) -> bool:
-        """Add a data frame to its message; False where its text is not UTF-8."""
-        if frame.opcode is Opcode.TEXT:
-            self._utf8 = codecs.getincrementaldecoder("utf-8")()
-        if self._utf8 is None:
-            self._take_binary(frame, messages)
-            return True
-        try:
-            if self._fragments is None and frame.fin:
-                messages.append(str(frame.data, "utf-8"))
-            else:
-                self._take_text_fragment(self._utf8, frame, messages)
-        except UnicodeDecodeError as exc:
-            self._core.fail(CloseCode.INVALID_DATA, "not UTF-8")
-            self.error = ProtocolError(f"a WebSocket text message is not UTF-8: {exc.reason}")
-            return False
-        if frame.fin:
-            self._utf8 = None
-        return True
-
-    def _take_text_fragment(
-        self, utf8: codecs.IncrementalDecoder, frame: Frame, messages: list[str | bytes]
-    ) -> None:
-        # Each fragment is checked as it comes (RFC 6455 §8.1); the whole is decoded once.
-        utf8.decode(frame.data, frame.fin)
-        self._fragments = bytearray() if self._fragments is None else self._fragments
-        self._fragments += frame.data
-        if frame.fin:
-            messages.append(self._fragments.decode())
-            self._fragments = None
-
-    def _take_binary(self, frame: Frame, messages: list[str | bytes]) -> None:
-        if self._fragments is None and frame.fin:
-            messages.append(bytes(frame.data))
-            return
-        self._fragments = bytearray() if self._fragments is None else self._fragments
-        self._fragments += frame.data
-        if frame.fin:
-            messages.append(bytes(self._fragments))
-            self._fragments = None
-
-    def _take_close(self) -> None:
-        close = self._core.close_rcvd
-        if close is not None:
-            self.close_code, self.close_reason = int(close.code), close.reason
 
     def _core_fault(self, fault: Exception) -> RunAgentError:
         sent = self._core.close_sent
@@ -201,4 +195,6 @@ class WebSocketConnection:
                 limit_name="max_event_bytes",
                 limit=self._max,
             )
+        if isinstance(fault, UnicodeDecodeError):
+            return ProtocolError(f"a WebSocket text message is not UTF-8: {fault.reason}")
         return ProtocolError(f"the peer broke the WebSocket protocol: {fault}")

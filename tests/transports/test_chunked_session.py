@@ -246,3 +246,21 @@ def test_any_other_content_type_is_named_and_the_body_quoted(content_type: str, 
     assert (content_type or "of no stated type") in str(seen.error)
     assert '"<' in str(seen.error)
     assert "application/x-ndjson" in str(seen.error)
+
+
+@pytest.mark.parametrize(
+    "line", [b"%b", b'{"type":%b}', b'{"type":"chunk","x":%b}', b'{"type":"status","status":%b}']
+)
+def test_what_is_nested_as_deeply_as_can_be_decoded_is_no_more_than_an_error(line: bytes) -> None:
+    """Writing a value takes as deep a stack as reading it did: no RecursionError comes out, at any depth."""
+    for depth in range(900, 1000):
+        feed(open_session("chunked"), ndjson(line % (b"[" * depth + b"]" * depth) + b"\n"), eof=True)
+
+
+def test_kinds_of_messages_that_a_peer_makes_up_are_counted_up_to_a_bound() -> None:
+    seen = feed(
+        open_session("chunked"), ndjson(*({"type": f"new-{n}"} for n in range(1000)), chunk("x"), DONE)
+    )
+    assert seen.contents == ["x"]
+    assert len(seen.session.ignored) <= 51
+    assert sum(seen.session.ignored.values()) == 1000
