@@ -38,6 +38,8 @@ help:
 	@echo "make fuzz       fuzz the codecs under coverage (FUZZ_SECONDS=... for each of: $(FUZZ_TARGETS))"
 	@echo "make lint       ruff: rules and format"
 	@echo "make types      mypy --strict"
+	@echo "make bench      compare with peers and with the floor (ARGS=... goes to tests.benchmarks.bench)"
+	@echo "make bench-quick ourselves against the floor, in less than a minute"
 	@echo "make bench-fake measure the fake agent: events a second, streams at once, start, cost of a test"
 	@echo "make interop    let the published runagent package read the fake agent"
 	@echo "make lock       write constraints.txt anew"
@@ -116,6 +118,25 @@ lint: $(STAMP)
 .PHONY: types
 types: $(STAMP)
 	$(BIN)/mypy
+
+# What we compare with comes into an environment of its own: none of it is needed to work on the project.
+BENCH_VENV := .venv-bench
+BENCH_STAMP := $(BENCH_VENV)/.installed
+
+$(BENCH_STAMP): pyproject.toml constraints.txt tests/benchmarks/peers.txt
+	@echo "Making $(BENCH_VENV)"
+	@"$(or $(PYTHON),false)" -m venv --clear $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/python $(PIP) install -qq --constraint constraints.txt hatchling editables </dev/null
+	@$(BENCH_VENV)/bin/python $(PIP) install -qq --constraint constraints.txt --no-build-isolation \
+		--editable '.[trio]' --requirement tests/benchmarks/peers.txt </dev/null
+	@touch $@
+
+.PHONY: bench bench-quick
+bench: $(BENCH_STAMP)
+	@$(BENCH_VENV)/bin/python -m tests.benchmarks.bench $(ARGS)
+
+bench-quick: $(BENCH_STAMP)
+	@$(BENCH_VENV)/bin/python -m tests.benchmarks.bench --quick $(ARGS)
 
 .PHONY: bench-fake
 bench-fake: $(STAMP)

@@ -1,0 +1,234 @@
+"""Compare our clients with the floor, and with what people use today.
+
+    make bench          all of it, some minutes; --write puts the tables and the chart into docs/performance
+    make bench-quick    ourselves against the floor only, in less than a minute
+
+CPU is what each process has used itself, user and system; "x" is the ratio to the floor in the same round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.benchmarks.contenders import load_all
+from tests.benchmarks.floors import FLOOR, TASK
+from tests.benchmarks.origin import EVENTS_OF_MANY, PACE
+from tests.benchmarks.ours import NAME
+from tests.benchmarks.race import Result, origins, race, workers
+from tests.benchmarks.starts import first_chunks, imports
+from tests.benchmarks.tables import Goal, Table, chart
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.benchmarks.contenders import Origin
+
+__all__ = ["bursts", "main", "many", "paced"]
+
+STYLES = ("sync", "asyncio", "trio")
+TITLES = {
+    "sse": "SSE burst",
+    "ndjson": "NDJSON burst",
+    "published": "WebSocket burst, the published server's triple encoding",
+    "plain": "WebSocket burst, plain content",
+}
+# By wire: how much of the floor, and how many times less than the best peer.
+BURST_GOALS = {"sse": (1.25, 2.5), "ndjson": (1.5, 5.0), "published": (1.5, 1.0), "plain": (2.0, 1.0)}
+LESS_THAN = {"httpx2": 10.0, "openai": 60.0}  # for the SSE burst
+_SDKS = ("openai", "anthropic")  # their events differ, and cost so much that fewer of them will do
+
+
+def _events(wire: str) -> int:
+    return 1000 if wire in _SDKS else 10_000
+
+
+def _keys(wires: Sequence[str], names: Sequence[str] = ()) -> list[str]:
+    """List the contenders of some wires by style: the floor and ourselves first, as neighbours."""
+    found = [c for c in load_all().values() if c.wire in wires and (not names or c.name in names)]
+    order = {FLOOR: 0, NAME: 1, TASK: 2}
+    found.sort(key=lambda c: (STYLES.index(c.style), order.get(c.name, 9)))
+    return [c.key for c in found]
+
+
+def bursts(
+    origin: Origin, wire: str, rounds: int, *, peers: bool
+) -> tuple[Table, list[Goal], dict[str, Result]]:
+    """Race over one wire, everything sent at once."""
+    wires = (wire, *_SDKS) if wire == "sse" and peers else (wire,)
+    with workers(_keys(wires, () if peers else (FLOOR, TASK, NAME)), origin) as racers:
+        results = race(racers, lambda wire: f"{wire}-burst-{_events(wire)}", rounds)
+    table = Table(f"{TITLES[wire]}: CPU for one event", ("contender", "style", "us", "x floor"))
+    goals = []
+    most, less = BURST_GOALS[wire]
+    for style in STYLES:
+        floor, ours = results[f"{FLOOR}/{style}/{wire}"], results[f"{NAME}/{style}/{wire}"]
+        here = sorted((r for r in results.values() if r.style == style), key=lambda r: r.median("cpu"))
+        table.rows += [(r.name, style, r.median("cpu"), r.ratio(floor, "cpu")) for r in here]
+        goals.append(Goal(f"{TITLES[wire]}, {style}: of the floor", ours.ratio(floor, "cpu"), most))
+        theirs = [r for r in here if r.name not in (FLOOR, TASK, NAME)]
+        if theirs:
+            best = theirs[0]
+            what = f"{TITLES[wire]}, {style}: less than the best peer ({best.name})"
+            goals.append(Goal(what, best.ratio(ours, "cpu"), less, at_least=True))
+        for peer in theirs:
+            if wire == "sse" and peer.name in LESS_THAN:
+                what = f"{TITLES[wire]}, {style}: less than {peer.name}"
+                goals.append(Goal(what, peer.ratio(ours, "cpu"), LESS_THAN[peer.name], at_least=True))
+    return table, goals, results
+
+
+def paced(origin: Origin, rounds: int, *, events: int, peers: bool) -> tuple[Table, list[Goal]]:
+    """Race over SSE with one event in each write, a thousand a second."""
+    over = "TLS" if origin.authority else "TCP"
+    names = (FLOOR, TASK, NAME, *(("httpx2", "aiohttp") if peers and not origin.authority else ()))
+    with workers(_keys(("sse",), names), origin) as racers:
+        results = race(racers, lambda wire: f"{wire}-paced-{events}", rounds, times=lambda _: 1)
+    columns = ("contender", "style", "CPU us", "x floor", "latency p50 us", "x floor")
+    table = Table(f"SSE over {over}, one event in each write, {PACE} a second", columns)
+    goals = []
+    for style in STYLES:
+        floor = results[f"{TASK if style == 'asyncio' else FLOOR}/{style}/sse"]
+        for result in (r for r in results.values() if r.style == style):
+            table.rows.append(
+                (
+                    result.name,
+                    style,
+                    result.median("cpu"),
+                    result.ratio(floor, "cpu"),
+                    result.median("latency"),
+                    result.ratio(floor, "latency"),
+                )
+            )
+        ours = results[f"{NAME}/{style}/sse"]
+        goals.append(Goal(f"Paced over {over}, {style}: CPU of the floor", ours.ratio(floor, "cpu"), 1.15))
+        goals.append(
+            Goal(f"Paced over {over}, {style}: latency of the floor", ours.ratio(floor, "latency"), 1.15)
+        )
+    return table, goals
+
+
+def many(origin: Origin, rounds: int, *, streams: Sequence[int]) -> tuple[Table, list[Goal]]:
+    """Race with many streams at once on one client, each of few events; the middle number has the goals."""
+    usual = streams[len(streams) // 2]
+    columns = ("contender", "style", "streams", "set-up us", "events' CPU us", "memory KiB", "growth KiB")
+    table = Table(f"Many SSE streams at once, {EVENTS_OF_MANY} events each, 20 a second", columns)
+    goals = []
+    for style in ("asyncio", "trio"):
+        keys = [key for key in _keys(("sse",), (FLOOR, NAME, "aiohttp")) if f"/{style}/" in key]
+        with workers(keys, origin) as racers:
+            by_count = {
+                count: race(
+                    racers if count == usual else [w for w in racers if w.name == NAME],
+                    lambda wire, count=count: f"{wire}-many-{count}",  # type: ignore[misc]  # bound at once
+                    rounds,
+                    times=lambda _, count=count: count,  # type: ignore[misc]
+                )
+                for count in streams
+            }
+        for count, results in by_count.items():
+            for result in results.values():
+                table.rows.append(
+                    (
+                        result.name,
+                        style,
+                        str(count),
+                        result.median("setup") / count * 1e6,
+                        result.median("cpu"),
+                        max(result.values("memory")) / count / 1024,
+                        result.median("grown") / count / 1024,
+                    )
+                )
+        results = by_count[usual]
+        floor, ours = results[f"{FLOOR}/{style}/sse"], results[f"{NAME}/{style}/sse"]
+        name = f"{usual} streams, {style}"
+        goals.append(Goal(f"{name}: events' CPU of the floor", ours.ratio(floor, "cpu"), 1.3))
+        goals.append(Goal(f"{name}: set-up of the floor", ours.ratio(floor, "setup"), 1.3))
+        peer = results.get(f"aiohttp/{style}/sse")
+        if peer is not None:
+            goals.append(Goal(f"{name}: events' CPU of aiohttp's", ours.ratio(peer, "cpu"), 1.0))
+            goals.append(Goal(f"{name}: set-up of aiohttp's", ours.ratio(peer, "setup"), 1.0))
+        above = (max(ours.values("memory")) - max(floor.values("memory"))) / usual / 1024
+        goals.append(Goal(f"{name}: memory above the floor's", above, 12.0, unit=" KiB"))
+        least, most = (
+            by_count[count][f"{NAME}/{style}/sse"].median("cpu") for count in (streams[0], streams[-1])
+        )
+        if len(streams) > 1:
+            what = f"{streams[-1]} streams, {style}: an event's CPU of that with {streams[0]}"
+            goals.append(Goal(what, most / least, 1.15))
+    return table, goals
+
+
+def starts(origin: Origin, rounds: int, *, peers: bool) -> tuple[Table, list[Goal]]:
+    """Measure what comes before the first chunk."""
+    table = Table("From the start of a process: CPU", ("program", "ms"))
+    found = imports(rounds)
+    table.rows += [(f"import {name}", value) for name, value in found.items()]
+    bare, ours = found.values()
+    goals = [Goal("import runagent: of a bare process", ours / bare, 1.5)]
+    chunks = first_chunks(origin, rounds, peers=peers)
+    table.rows += [(f"first chunk, {name}", value) for name, value in chunks.items()]
+    if peers:
+        goals += [
+            Goal(f"First chunk, {name}: of httpx2's", value / chunks["httpx2"], 0.5)
+            for name, value in chunks.items()
+            if name.startswith(NAME)
+        ]
+    return table, goals
+
+
+def main() -> int:
+    """Measure what is asked for and print the tables; 1 where a goal is not reached."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="ourselves against the floor only")
+    parser.add_argument("--only", choices=("burst", "paced", "many", "start"), action="append")
+    parser.add_argument("--rounds", type=int, default=0, help="turns of each contender")
+    parser.add_argument("--write", type=Path, help="a folder for the tables and the chart")
+    options = parser.parse_args()
+    peers, rounds = not options.quick, options.rounds or (7 if options.quick else 21)
+    wanted = options.only or ["burst", "paced", "start", *(["many"] if peers else [])]
+    tables: list[Table] = []
+    goals: list[Goal] = []
+    bars: list[tuple[str, float]] = []
+
+    def show(table: Table, reached: list[Goal]) -> None:
+        tables.append(table)
+        goals.extend(reached)
+        sys.stdout.write(f"{table}\n")
+        sys.stdout.flush()
+
+    with origins() as (plain, tls):
+        if "burst" in wanted:
+            for wire in TITLES:
+                table, reached, results = bursts(plain, wire, rounds, peers=peers)
+                if wire == "sse":
+                    bars = [(f"{r.name} ({r.style})", r.median("cpu")) for r in results.values()]
+                show(table, reached)
+        if "paced" in wanted:
+            for origin in (plain, tls) if peers else (plain,):
+                show(*paced(origin, max(3, rounds // 2), events=500 if peers else 250, peers=peers))
+        if "many" in wanted:
+            show(*many(plain, 3, streams=(100, 1000, 3000)))
+        if "start" in wanted:
+            show(*starts(plain, rounds, peers=peers))
+    summary = Table.of_goals(goals)
+    sys.stdout.write(f"{summary}\n")
+    if options.write:
+        _write(options.write, [*tables, summary], bars)
+    return 0 if all(goal.reached for goal in goals) else 1
+
+
+def _write(folder: Path, tables: list[Table], bars: list[tuple[str, float]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tables.md").write_text("\n".join(map(str, tables)), encoding="utf-8")
+    if bars:
+        title = "CPU for one event of an SSE burst, in microseconds (logarithmic scale)"
+        (folder / "sse-burst.svg").write_text(chart(title, bars, NAME, FLOOR), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""What a process costs from its start: an import, and a client made and used once up to its first chunk."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.benchmarks.contenders import Origin
+
+__all__ = ["first_chunks", "imports", "start"]
+
+_BARE = "import json, logging, socket"
+
+_RUNAGENT = """
+import os
+from runagent import RunAgentClient
+client = RunAgentClient("{wire}-burst-9", base_url="{http}", transport="{transport}")
+for text in client.run_generic_stream({{"query": "hello"}}):
+    os._exit(text != "wörd 0 ")
+"""
+_HTTPX2 = """
+import json, os
+import httpx2
+with httpx2.Client() as client, client.sse("{http}/sse-burst-9", method="POST", json={{}}) as source:
+    for event in source:
+        if event.event == "chunk":
+            os._exit(json.loads(event.data)["content"] != "wörd 0 ")
+"""
+_OPENAI = """
+import os
+import openai
+client = openai.OpenAI(api_key="k", base_url="{http}/openai-burst-9")
+for chunk in client.chat.completions.create(model="m", messages=[], stream=True):
+    os._exit(chunk.choices[0].delta.content != "wörd 0 ")
+"""
+
+
+def start(code: str, environment: Mapping[str, str] | None = None) -> float:
+    """Run a program in a process of its own and return its CPU seconds, user and system."""
+    arguments = [sys.executable, "-c", code]
+    child = os.posix_spawn(sys.executable, arguments, {**os.environ, **(environment or {})})
+    _, status, usage = os.wait4(child, 0)
+    if status:
+        raise RuntimeError(f"a measured program failed with status {status}:\n{code}")
+    return usage.ru_utime + usage.ru_stime
+
+
+def _race(programs: Mapping[str, tuple[str, Mapping[str, str]]], rounds: int) -> dict[str, float]:
+    """Return the median CPU milliseconds of each; they take turns."""
+    times: dict[str, list[float]] = {name: [] for name in programs}
+    for _ in range(rounds):
+        for name, (code, environment) in programs.items():
+            times[name].append(start(code, environment) * 1000)
+    return {name: statistics.median(found) for name, found in times.items()}
+
+
+def imports(rounds: int) -> dict[str, float]:
+    """Measure ``import runagent`` beside a process that imports what any network program does."""
+    return _race({"json, logging, socket": (_BARE, {}), "runagent": ("import runagent", {})}, rounds)
+
+
+def first_chunks(
+    origin: Origin, rounds: int, *, peers: bool, observer: str | None = None
+) -> dict[str, float]:
+    """Measure a client made and used once, with each transport and beside the peers.
+
+    Args:
+        origin: The server.
+        rounds: How often.
+        peers: Whether the peers run as well.
+        observer: The folder of a distribution that observes runs, to be put on the path of one more program.
+    """
+
+    def ours(wire: str, transport: str) -> str:
+        return _RUNAGENT.format(http=origin.http, wire=wire, transport=transport)
+
+    programs: dict[str, tuple[str, Mapping[str, str]]] = {
+        "runagent sse": (ours("sse", "sse"), {}),
+        "runagent chunked": (ours("ndjson", "chunked"), {}),
+        "runagent websocket": (ours("plain", "websocket"), {}),
+    }
+    if observer is not None:
+        programs["runagent sse, observed"] = (ours("sse", "sse"), {"PYTHONPATH": observer})
+    if peers:
+        programs["httpx2"] = (_HTTPX2.format(http=origin.http), {})
+        programs["openai"] = (_OPENAI.format(http=origin.http), {})
+    return _race(programs, rounds)
