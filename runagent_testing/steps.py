@@ -113,6 +113,12 @@ class Gate:
                 return
         wake()
 
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait in this thread until it is open; False if it was not within ``timeout`` seconds."""
+        self._opened.wait(timeout)
+        with self._lock:  # after those whom `open` wakes
+            return self._opened.is_set()
+
     def forget(self, wake: Callable[[], object]) -> None:
         """Withdraw a callback given to `on_open`."""
         with self._lock:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from runagent.net.base import Address, DeadlineExceededError, Dialing
-from runagent.net.faults import connect_error
-from runagent_testing.memory.wire import Clock, DeadlockError, Wire
+from runagent_testing.memory.connection import MemoryConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runagent_testing.memory.calls import Clock
     from runagent_testing.memory.peer import Peer
+    from runagent_testing.memory.wire import Wire
 
 __all__ = ["AioMemory", "AioMemoryConnection", "VirtualTimeLoop"]
+
+
+_FEW_TIMERS = 100  # that may have come or been cancelled before they are sorted out
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -25,9 +30,9 @@ class _JumpingSelector(selectors.DefaultSelector):
     now = 0.0
     busy = 0  # threads that work for the loop: as long as there are any, time stands still
 
-    def __init__(self, on_deadlock: Callable[[], bool]) -> None:
+    def __init__(self, on_idle: Callable[[float | None], bool]) -> None:
         super().__init__()
-        self._on_deadlock = on_deadlock
+        self._on_idle = on_idle
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         events = super().select(0)
@@ -35,11 +40,12 @@ class _JumpingSelector(selectors.DefaultSelector):
             return events
         if self.busy:
             return super().select(None)
-        if timeout is not None:
-            self.now += timeout
+        if self._on_idle(timeout):
             return []
-        # Nothing is planned any more: only a thread or a socket could wake the loop.
-        return [] if self._on_deadlock() else super().select(None)
+        if timeout is None:  # only a thread or a socket can wake the loop
+            return super().select(None)
+        self.now += timeout
+        return []
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -48,16 +54,32 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     ``asyncio.Runner(loop_factory=VirtualTimeLoop)``. Everything of asyncio that waits for a time
     does so at once. Time stands still while a thread of ``run_in_executor`` works. Other threads and
     real sockets may be used, but time does not wait for them: what they do may come too late.
+
+    Attributes:
+        connections: Those of a memory network.
+        reading: Those of them that are being read.
     """
 
     def __init__(self) -> None:
-        self._jumping = _JumpingSelector(self._on_deadlock)
-        self._waiting: weakref.WeakSet[AioMemoryConnection] = weakref.WeakSet()
+        self._jumping = _JumpingSelector(self._tell_deadlocks)
+        self.connections: weakref.WeakSet[AioMemoryConnection] = weakref.WeakSet()
+        self.reading: set[AioMemoryConnection] = set()
+        self._timers: list[asyncio.TimerHandle] = []
+        self._enough_timers = _FEW_TIMERS
         super().__init__(self._jumping)
 
     def time(self) -> float:
         """Return the virtual seconds since the loop was made."""
         return self._jumping.now
+
+    def call_at(self, *args: Any, **options: Any) -> asyncio.TimerHandle:  # type: ignore[override]
+        """See `asyncio.loop.call_at`."""
+        if len(self._timers) >= self._enough_timers:
+            self._timers = self._pending_timers()
+            self._enough_timers = max(2 * len(self._timers), _FEW_TIMERS)
+        timer = super().call_at(*args, **options)
+        self._timers.append(timer)
+        return timer
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
         """See `asyncio.loop.run_in_executor`."""
@@ -74,89 +96,79 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         finally:
             self._jumping.busy -= 1
 
-    def watch(self, connection: AioMemoryConnection) -> None:
-        """Tell a connection when everybody waits and nothing will ever happen."""
-        self._waiting.add(connection)
-
     def _no_longer_busy(self, future: object) -> None:
         self._jumping.busy -= 1
 
-    def _on_deadlock(self) -> bool:
-        return sum(connection.deadlocked() for connection in list(self._waiting)) > 0
+    def _tell_deadlocks(self, timeout: float | None) -> bool:
+        """Tell those who wait in vain, now that all wait; whether there were any."""
+        if timeout is None:
+            stuck = [connection for connection in self.reading if connection.waits]
+        else:
+            stuck = [connection for connection in self.reading if connection.waits_at_gate]
+            if stuck and not self._only_idle_timers_are_left():
+                return False
+        for connection in stuck:
+            connection.tell_deadlock()
+        return bool(stuck)
+
+    def _only_idle_timers_are_left(self) -> bool:
+        idle = [timer for connection in list(self.connections) for timer in connection.idle_timers]
+        return all(timer in idle for timer in self._pending_timers())
+
+    def _pending_timers(self) -> list[asyncio.TimerHandle]:
+        return [timer for timer in self._timers if not timer.cancelled() and timer.when() > self.time()]
 
 
-class AioMemoryConnection:
+class AioMemoryConnection(MemoryConnection):
     """A `runagent.net.base.AsyncConnection`."""
 
     def __init__(self, wire: Wire, peer: Peer, loop: asyncio.AbstractEventLoop) -> None:
-        self._wire = wire
-        self._peer = peer
+        super().__init__(wire, peer)
         self._loop = loop
-        self._broken = False
         self._waiter: asyncio.Future[None] | None = None
-        wire.wake = self._wake
+        self._reading: set[AioMemoryConnection] = set()
         if isinstance(loop, VirtualTimeLoop):
-            loop.watch(self)
+            loop.connections.add(self)
+            self._reading = loop.reading
 
     async def send(self, data: bytes, deadline: float) -> None:
         """See `runagent.net.base.Connection.send`; takes no time."""
-        self._check()
-        self._wire.check_send()
-        self._peer.receive_data(data)
+        self._send(data)
 
     async def receive(self, max_bytes: int, deadline: float) -> bytes:
         """See `runagent.net.base.Connection.receive`.
 
         Raises:
-            DeadlockError: Nothing is planned any more in the whole loop (only in a `VirtualTimeLoop`).
+            DeadlockError: The agent stands at a gate, and nothing is planned in the whole loop that could
+                open it; or nothing is planned any more at all (only in a `VirtualTimeLoop`).
         """
-        timer = None
+        self._reading.add(self)
         try:
             while (data := self._take(max_bytes)) is None:
                 # What is due at the deadline itself has come by now: timers first, then tasks.
                 if self._loop.time() >= deadline:
                     raise DeadlineExceededError
-                if timer is None and deadline != float("inf"):
-                    timer = self._loop.call_at(deadline, self._wake)
+                if self._deadline is None and deadline != math.inf:
+                    self._deadline = self._loop.call_at(deadline, self._wake)
                 self._waiter = self._loop.create_future()
                 await self._waiter
         finally:
+            self._reading.discard(self)
             self._waiter = None
-            if timer is not None:
-                timer.cancel()
+            if self._deadline is not None:
+                self._deadline.cancel()
+                self._deadline = None
         return data
 
-    def poll(self, max_bytes: int) -> bytes | None:
-        """See `runagent.net.base.Connection.poll`."""
-        return b"" if self._broken else self._wire.poll(max_bytes)
+    @property
+    def waits(self) -> bool:
+        """Whether somebody reads, without having been woken."""
+        return self._waiter is not None and not self._waiter.done()
 
-    def close_write(self) -> None:
-        """See `runagent.net.base.Connection.close_write`."""
-        self._peer.client_left("half-closed")
-
-    def abort(self, farewell: bytes = b"") -> None:
-        """See `runagent.net.base.Connection.abort`."""
-        if not self._broken:
-            self._broken = True
-            if farewell:
-                self._peer.receive_data(farewell)
-            self._peer.client_left()
-            self._wake()
-
-    def deadlocked(self) -> bool:
-        """Have a reader raise what it waits for in vain; False if nobody reads."""
-        if self._waiter is None or self._waiter.done():
-            return False
-        self._waiter.set_exception(DeadlockError(f"deadlock: {self._peer.waits_for}"))
-        return True
-
-    def _take(self, max_bytes: int) -> bytes | None:
-        self._check()
-        return self._wire.take(max_bytes)
-
-    def _check(self) -> None:
-        if self._broken:
-            raise OSError("the connection was closed")
+    def tell_deadlock(self) -> None:
+        """Have the reader raise what it waits for in vain."""
+        if self._waiter is not None:
+            self._waiter.set_exception(self.deadlock())
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -172,10 +184,7 @@ class AioMemory:
     async def connect(self, address: Address, deadline: float, dialing: Dialing) -> AioMemoryConnection:
         """See `runagent.net.base.Network.connect`; takes no time."""
         loop = asyncio.get_running_loop()
-        try:
-            return AioMemoryConnection(*self._open(address, loop), loop)
-        except OSError as exc:
-            raise connect_error(exc, address) from exc
+        return AioMemoryConnection(*self._open(address, loop), loop)
 
     def now(self) -> float:
         """See `runagent.net.base.Network.now`."""

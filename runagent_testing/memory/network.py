@@ -6,11 +6,12 @@ import weakref
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from runagent.net.faults import connect_error
 from runagent_testing.endpoints import Endpoints
 from runagent_testing.host import AgentHost
 from runagent_testing.memory.blocking import BlockingMemory
 from runagent_testing.memory.peer import Peer
-from runagent_testing.memory.wire import Clock, Wire
+from runagent_testing.memory.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from runagent.net.base import Address, AsyncNetwork
     from runagent_testing.dialects import Dialect
     from runagent_testing.memory.aio import AioMemory
+    from runagent_testing.memory.calls import Clock
     from runagent_testing.memory.trio import TrioMemory
 
 __all__ = ["MemoryNetwork"]
@@ -30,13 +32,15 @@ _HOST, _PORT = "memory.localhost", 80
 class MemoryNetwork(AgentHost):
     """Fake agents that are reached without sockets.
 
-    One network may serve clients of all styles, one after another. Unlike a `FakeAgentServer` it
-    never pings a WebSocket's client of its own accord, speaks no TLS, and holds no bytes back: a
-    client that does not read does not slow the agent down.
+    One network may serve clients of all styles, one after another. There is no TLS and no proxy on the
+    way: those are below what a network of the client shows. For them, use a `FakeAgentServer`.
 
     Args:
         api_key: Answer everyone who does not send it as a bearer token with 401.
         dialects: As for a `FakeAgentServer`.
+        ping_interval: As for a `FakeAgentServer`, in virtual seconds.
+        room: How many bytes the client may leave unread before the agent has to wait with its next
+            write, which a socket does at some size that the kernel chooses; None for any number.
 
     Attributes:
         url: The base URL. Its host is a loopback name, so that no proxy of the environment is used.
@@ -44,8 +48,17 @@ class MemoryNetwork(AgentHost):
 
     url = f"http://{_HOST}"
 
-    def __init__(self, *, api_key: str | None = None, dialects: Sequence[Dialect] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        dialects: Sequence[Dialect] = (),
+        ping_interval: float = 20.0,
+        room: int | None = None,
+    ) -> None:
         super().__init__()
+        self._ping_interval = ping_interval
+        self._room = room
         self._endpoints = Endpoints(self._agents, self.journal, api_key, dialects)
         self._peers: weakref.WeakSet[Peer] = weakref.WeakSet()
 
@@ -83,8 +96,14 @@ class MemoryNetwork(AgentHost):
         """Make a connection; the networks of the styles call it.
 
         Raises:
-            OSError: The address leads nowhere here.
+            NetworkError: The address leads nowhere here, or the agent has refused.
         """
+        try:
+            return self._connect(address, clock)
+        except OSError as exc:
+            raise connect_error(exc, address) from exc
+
+    def _connect(self, address: Address, clock: Clock) -> tuple[Wire, Peer]:
         if address.proxy is not None:
             raise OSError(f"the memory network has no proxies; use base_url={self.url!r} and proxy=''")
         if (address.origin.scheme, address.origin.host, address.origin.port) != ("http", _HOST, _PORT):
@@ -92,8 +111,8 @@ class MemoryNetwork(AgentHost):
         number, fault = self._accept()
         if fault == "refuse":
             raise ConnectionRefusedError("the agent has refused the connection")
-        wire = Wire()
-        peer = Peer(self._endpoints, number, clock, wire)
+        wire = Wire(self._room)
+        peer = Peer(self._endpoints, number, clock, wire, self._ping_interval)
         if fault is not None:
             peer.spoil(fault)
         self._peers.add(peer)

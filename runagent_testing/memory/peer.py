@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from runagent_testing.conversation import Conversation
     from runagent_testing.exchange import ClientState, Exchange
     from runagent_testing.host import ConnectionFault
-    from runagent_testing.memory.wire import Clock, Timer, Wire
+    from runagent_testing.memory.calls import Clock, Timer
+    from runagent_testing.memory.wire import Wire
     from runagent_testing.request import Request
 
 __all__ = ["Peer"]
+
+_NOBODY = "which nobody can open any more (for a client's timeout, script a delay or ending('stall'))"
 
 
 class Peer:
@@ -29,9 +32,16 @@ class Peer:
         number: Of the connection.
         clock: What waits are measured with.
         wire: Where the bytes go.
+        ping_interval: Seconds without a word of a WebSocket's client until it is pinged, and from a
+            ping until it is given up.
+
+    Attributes:
+        ping_timer: Tells when the next ping is due.
     """
 
-    def __init__(self, endpoints: Endpoints, number: int, clock: Clock, wire: Wire) -> None:
+    def __init__(
+        self, endpoints: Endpoints, number: int, clock: Clock, wire: Wire, ping_interval: float
+    ) -> None:
         self._endpoints = endpoints
         self._clock = clock
         self._wire = wire
@@ -41,6 +51,19 @@ class Peer:
         self._exchange: Exchange | None = None
         self._opened: WebSocketAnswer | None = None
         self._closed = self._deaf = False
+        self._ping_interval = ping_interval
+        self._heard = 0.0
+        self.ping_timer: Timer | None = None
+        wire.on_room = self._on_room
+
+    @property
+    def is_at_gate(self) -> bool:
+        """Whether it waits at a gate that is shut."""
+        return self._playing is not None and self._playing.is_at_gate
+
+    def wait_at_gate(self, seconds: float) -> bool:
+        """Wait for another thread to open the gate; whether it has."""
+        return self._playing is None or self._playing.wait_at_gate(seconds)
 
     @property
     def waits_for(self) -> str:
@@ -94,6 +117,9 @@ class Peer:
 
     def _close(self, *, reset: bool = False) -> None:
         self._closed = True
+        if self.ping_timer is not None:
+            self.ping_timer.cancel()
+            self.ping_timer = None
         self._playing = None
         self._wire.end(reset=reset)
         if self._exchange is not None:
@@ -112,8 +138,12 @@ class Peer:
 
     def _play(self, plan: Plan, exchange: Exchange | None, then: Callable[[], None]) -> None:
         self._exchange = exchange
-        self._playing = _Playing(plan, self._write, self._clock, exchange, then)
+        self._playing = _Playing(plan, self._wire, self._write, self._clock, exchange, then)
         self._playing.go()
+
+    def _on_room(self) -> None:
+        if self._playing is not None and self._playing.wants_room:
+            self._playing.go()
 
     def _write(self, write: Write) -> None:
         self._wire.write(write.data)
@@ -159,6 +189,7 @@ class Peer:
             self._reader.feed(data)  # comes early: the handshake is not answered yet
             return
         talk = self._opened.talk
+        self._heard = self._clock.time()
         talk.receive_data(data)
         self._flush()
         if self._exchange is None and talk.message is not None:
@@ -166,9 +197,28 @@ class Peer:
             talk.begin(answer.plan)
             if answer.plan.end == "silent":
                 talk.played(answer.plan)
+            elif answer.plan.end != "stall":
+                self._ping_later()
             self._play(answer.plan, answer.exchange, lambda: self._ended(answer))
         elif talk.left and not talk.silent:
             self.client_left()
+
+    def _ping_later(self) -> None:
+        self.ping_timer = self._clock.call_at(self._heard + self._ping_interval, self._ping)
+
+    def _ping(self) -> None:
+        """Ping a client that was quiet for so long; one that does not answer a ping is given up."""
+        assert self._opened is not None
+        assert self._exchange is not None
+        if self._clock.time() >= self._heard + self._ping_interval:
+            self._heard = self._clock.time()
+            self._opened.talk.idle()
+            self._flush()
+        if not self._opened.talk.left:
+            self._ping_later()
+            return
+        self._exchange.end("client gone")
+        self.drop()
 
     def _flush(self) -> None:
         if self._opened is not None and (data := self._opened.talk.data_to_send()):
@@ -182,12 +232,14 @@ class _Playing:
     def __init__(
         self,
         plan: Plan,
+        wire: Wire,
         write: Callable[[Write], None],
         clock: Clock,
         exchange: Exchange | None,
         then: Callable[[], None],
     ) -> None:
         self._plan = plan
+        self._wire = wire
         self._write = write
         self._clock = clock
         self._exchange = exchange
@@ -196,16 +248,28 @@ class _Playing:
         self._gate: Pass | None = None
         self._timer: Timer | None = None
         self._stopped = False
+        self.wants_room = False
 
     @property
     def waits_for(self) -> str:
-        return "a time" if self._gate is None else f"gate {self._gate.gate.name}"
+        return "a time" if self._gate is None else f"gate {self._gate.gate.name}, {_NOBODY}"
+
+    @property
+    def is_at_gate(self) -> bool:
+        return self._gate is not None and not self._gate.gate.is_open
+
+    def wait_at_gate(self, seconds: float) -> bool:
+        return self._gate is None or self._gate.gate.wait(seconds)
 
     def go(self) -> None:
         """Make moves until one has to be waited for."""
         while not self._stopped and self._at < len(self._plan.moves):
             match self._plan.moves[self._at]:
+                case Write() if self._wire.is_full:
+                    self.wants_room = True
+                    return
                 case Write() as write:
+                    self.wants_room = False
                     self._write(write)
                 case Wait(seconds=seconds) if self._timer is None:
                     self._timer = self._clock.call_at(self._clock.time() + seconds, self.go)
@@ -214,6 +278,7 @@ class _Playing:
                     if self._gate is not place:
                         self._gate = place
                         gate.on_open(self._opened)
+                        self._wire.wake()  # for whoever reads to know that it is about a gate now
                     return
             self._timer = self._gate = None
             if self._exchange is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import math
 import weakref
 from typing import TYPE_CHECKING
@@ -12,25 +10,16 @@ import trio
 import trio.testing
 
 from runagent.net.base import Address, DeadlineExceededError, Dialing
-from runagent.net.faults import connect_error
-from runagent_testing.memory.wire import Clock, DeadlockError, Wire
+from runagent_testing.memory.calls import Call, Calls, Clock
+from runagent_testing.memory.connection import MemoryConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from runagent_testing.memory.peer import Peer
+    from runagent_testing.memory.wire import DeadlockError, Wire
 
 __all__ = ["TrioClock", "TrioMemory", "TrioMemoryConnection"]
-
-
-class _Call:
-    __slots__ = ("callback",)
-
-    def __init__(self, callback: Callable[[], object]) -> None:
-        self.callback: Callable[[], object] | None = callback
-
-    def cancel(self) -> None:
-        self.callback = None
 
 
 class TrioClock:
@@ -38,23 +27,21 @@ class TrioClock:
 
     def __init__(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
-        self._calls: list[tuple[float, int, _Call]] = []
-        self._order = itertools.count()
+        self._calls = Calls()
         self._sleep: trio.CancelScope | None = None
 
     def time(self) -> float:
         """Return trio's time."""
         return trio.current_time()
 
-    def call_at(self, when: float, callback: Callable[[], object]) -> _Call:
+    def call_at(self, when: float, callback: Callable[[], object]) -> Call:
         """Call back at a time."""
-        call = _Call(callback)
-        heapq.heappush(self._calls, (when, next(self._order), call))
+        call = self._calls.add(when, callback)
         if self._sleep is None:
             self._sleep = trio.CancelScope(deadline=when)
             trio.lowlevel.spawn_system_task(self._work)
-        else:
-            self._sleep.deadline = min(self._sleep.deadline, when)
+        elif when < self._sleep.deadline:
+            self._sleep.deadline = when
         return call
 
     def call_soon_threadsafe(self, callback: Callable[[], object]) -> None:
@@ -64,46 +51,48 @@ class TrioClock:
         except trio.RunFinishedError:
             return
 
+    def only_these_are_left(self, timers: Collection[object]) -> bool:
+        """Whether nothing else is to come in the whole of trio; not for the clock's own task."""
+        if self._sleep is None:
+            return trio.lowlevel.current_statistics().seconds_to_next_deadline == math.inf
+        # Our own deadline is taken out of the count.
+        deadline, self._sleep.deadline = self._sleep.deadline, math.inf
+        others = trio.lowlevel.current_statistics().seconds_to_next_deadline
+        self._sleep.deadline = deadline
+        return others == math.inf and self._calls.are_among(timers)
+
     async def _work(self) -> None:
         try:
-            while self._calls:
-                when, _, call = self._calls[0]
-                if call.callback is not None and when > trio.current_time():
-                    with trio.CancelScope(deadline=when) as self._sleep:
-                        await trio.sleep_forever()
+            while (when := self._calls.next) != math.inf:
+                if due := self._calls.take(trio.current_time()):
+                    due[1]()
                     continue
-                heapq.heappop(self._calls)
-                if call.callback is not None:
-                    call.callback()
+                with trio.CancelScope(deadline=when) as self._sleep:
+                    await trio.sleep_forever()
         finally:
             self._sleep = None
 
 
-class TrioMemoryConnection:
+class TrioMemoryConnection(MemoryConnection):
     """A `runagent.net.base.AsyncConnection`."""
 
     def __init__(self, wire: Wire, peer: Peer, run: _Run) -> None:
-        self._wire = wire
-        self._peer = peer
+        super().__init__(wire, peer)
         self._run = run
-        self._broken = False
         self._reader: trio.lowlevel.Task | None = None
         self._deadlock: DeadlockError | None = None
-        wire.wake = self._wake
 
     async def send(self, data: bytes, deadline: float) -> None:
         """See `runagent.net.base.Connection.send`; takes no time."""
-        self._check()
-        self._wire.check_send()
-        self._peer.receive_data(data)
+        self._send(data)
 
     async def receive(self, max_bytes: int, deadline: float) -> bytes:
         """See `runagent.net.base.Connection.receive`.
 
         Raises:
-            DeadlockError: Nothing is planned any more in the whole of trio (only with an autojumping clock).
+            DeadlockError: The agent stands at a gate, and nothing is planned in the whole of trio that
+                could open it; or nothing is planned any more at all (only with an autojumping clock).
         """
-        timer = None
         try:
             while (data := self._take(max_bytes)) is None:
                 if self._deadlock is not None:
@@ -111,41 +100,25 @@ class TrioMemoryConnection:
                 # What is due at the deadline itself has come by now: timers first, then tasks.
                 if trio.current_time() >= deadline:
                     raise DeadlineExceededError
-                if deadline == math.inf:
+                if deadline == math.inf or self._peer.is_at_gate:
                     self._run.watch()
-                elif timer is None:
-                    timer = self._run.clock.call_at(deadline, self._wake)
+                if deadline != math.inf and self._deadline is None:
+                    self._deadline = self._run.clock.call_at(deadline, self._wake)
                 await self._wait()
         finally:
-            if timer is not None:
-                timer.cancel()
+            if self._deadline is not None:
+                self._deadline.cancel()
+                self._deadline = None
         return data
-
-    def poll(self, max_bytes: int) -> bytes | None:
-        """See `runagent.net.base.Connection.poll`."""
-        return b"" if self._broken else self._wire.poll(max_bytes)
-
-    def close_write(self) -> None:
-        """See `runagent.net.base.Connection.close_write`."""
-        self._peer.client_left("half-closed")
-
-    def abort(self, farewell: bytes = b"") -> None:
-        """See `runagent.net.base.Connection.abort`."""
-        if not self._broken:
-            self._broken = True
-            if farewell:
-                self._peer.receive_data(farewell)
-            self._peer.client_left()
-            self._wake()
 
     @property
     def waits(self) -> bool:
         """Whether somebody reads, without having been woken."""
         return self._reader is not None
 
-    def deadlocked(self) -> None:
+    def tell_deadlock(self) -> None:
         """Have the reader raise what it waits for in vain."""
-        self._deadlock = DeadlockError(f"deadlock: {self._peer.waits_for}")
+        self._deadlock = self.deadlock()
         self._wake()
 
     async def _wait(self) -> None:
@@ -156,14 +129,6 @@ class TrioMemoryConnection:
             return trio.lowlevel.Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(abort)
-
-    def _take(self, max_bytes: int) -> bytes | None:
-        self._check()
-        return self._wire.take(max_bytes)
-
-    def _check(self) -> None:
-        if self._broken:
-            raise OSError("the connection was closed")
 
     def _wake(self) -> None:
         if self._reader is not None:
@@ -189,16 +154,26 @@ class _Run:
 
     async def _look(self) -> None:
         try:
-            while any(connection.waits for connection in self.connections):
+            while self._waiting():
                 await trio.testing.wait_all_tasks_blocked()
                 seconds = trio.lowlevel.current_statistics().seconds_to_next_deadline
-                if seconds != math.inf:
+                stuck = self._waiting() if seconds == math.inf else self._stuck()
+                for connection in stuck:
+                    connection.tell_deadlock()
+                if not stuck and seconds != math.inf:
                     await trio.sleep(max(seconds, 0.0))
-                    continue
-                for connection in [connection for connection in self.connections if connection.waits]:
-                    connection.deadlocked()
         finally:
             self._watching = False
+
+    def _waiting(self) -> list[TrioMemoryConnection]:
+        return [connection for connection in self.connections if connection.waits]
+
+    def _stuck(self) -> list[TrioMemoryConnection]:
+        """List those who wait for a gate that nobody can open."""
+        idle = [timer for connection in self.connections for timer in connection.idle_timers]
+        if not self.clock.only_these_are_left(idle):
+            return []
+        return [connection for connection in self._waiting() if connection.waits_at_gate]
 
 
 class TrioMemory:
@@ -214,10 +189,7 @@ class TrioMemory:
             run = self._run.get()
         except LookupError:
             self._run.set(run := _Run())
-        try:
-            connection = TrioMemoryConnection(*self._open(address, run.clock), run)
-        except OSError as exc:
-            raise connect_error(exc, address) from exc
+        connection = TrioMemoryConnection(*self._open(address, run.clock), run)
         run.connections.add(connection)
         return connection
 

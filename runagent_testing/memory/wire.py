@@ -1,49 +1,38 @@
-"""The client's end of a connection, as far as it is the same in every style."""
+"""The bytes between an agent and its client."""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Clock", "DeadlockError", "Timer", "Wire"]
+__all__ = ["DeadlockError", "Wire"]
 
 
 class DeadlockError(RuntimeError):
-    """Everybody waits, and nothing will ever happen: a gate stays shut, or a stall has no timeout."""
-
-
-class Timer(Protocol):
-    """A call to come."""
-
-    def cancel(self) -> None:
-        """Call it off."""
-
-
-class Clock(Protocol):
-    """Virtual time, or an asyncio loop's."""
-
-    def time(self) -> float:
-        """Return the seconds since some moment."""
-
-    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
-        """Call back at a time."""
-
-    def call_soon_threadsafe(self, callback: Callable[[], object]) -> object:
-        """Call back soon; callable from any thread."""
+    """Everybody waits, and nothing will ever happen: nobody can open a gate, or a stall has no timeout."""
 
 
 class Wire:
     """What the agent has sent and the client has not read: whole writes, in order, and how it ends.
 
+    Args:
+        room: How many unread bytes there may be before the agent has to wait with its next write; None
+            for any number.
+
     Attributes:
-        wake: Called when there is something new to read.
+        wake: Called when there is something new to read, or nothing before a gate is opened.
+        on_room: Called when the agent may write again.
+        unread: Bytes that were sent and not taken.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, room: int | None = None) -> None:
         self.wake: Callable[[], object] = _nobody_waits
+        self.on_room: Callable[[], object] = _nobody_waits
+        self.unread = 0
+        self._room = room
         self._writes: deque[bytes] = deque()
         self._ended = False
         self._reset = False
@@ -54,7 +43,13 @@ class Wire:
         """Send."""
         if data and not self._ended:
             self._writes.append(data)
+            self.unread += len(data)
             self.wake()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the agent has to wait with its next write."""
+        return self._room is not None and self.unread >= self._room
 
     def end(self, *, reset: bool = False) -> None:
         """Send a FIN or RST; the client reads what came before it all the same."""
@@ -71,18 +66,20 @@ class Wire:
             ConnectionResetError: The agent has reset the connection.
         """
         if self._writes:
-            data = self._writes.popleft()
-            if len(data) > max_bytes:
-                self._writes.appendleft(data[max_bytes:])
-            return data[:max_bytes]
+            return self._taken(self._writes.popleft(), max_bytes)
         if self._reset:
             raise reset_error()
         return b"" if self._ended else None
 
-    @property
-    def unread(self) -> int:
-        """Bytes that were sent and not taken."""
-        return sum(map(len, self._writes))
+    def _taken(self, data: bytes, max_bytes: int) -> bytes:
+        if len(data) > max_bytes:
+            self._writes.appendleft(data[max_bytes:])
+            data = data[:max_bytes]
+        was_full = self.is_full
+        self.unread -= len(data)
+        if was_full and not self.is_full:
+            self.on_room()
+        return data
 
     def poll(self, max_bytes: int) -> bytes | None:
         """See `runagent.net.base.Connection.poll`."""

@@ -15,7 +15,6 @@ from runagent import (
     Timeouts,
 )
 from runagent_testing import (
-    DeadlockError,
     chunk,
     delay,
     done,
@@ -23,7 +22,6 @@ from runagent_testing import (
     error,
     every,
     fixed,
-    gate,
     heartbeat,
     status,
     tokens_per_second,
@@ -74,15 +72,13 @@ def timed(virtual, transport, **options):
     return virtual.run(scenario)
 
 
-def quickest(virtual, act, tries=10):
-    """The least real seconds of a few tries: the machine is shared."""
-    seconds = []
+def is_quick(virtual, act, tries=10):
+    """Say whether one of a few tries was: the machine is shared, so most of the time may be others'."""
     for _ in range(tries):
         act()
-        seconds.append(virtual.seconds)
-        if virtual.seconds < QUICK:
-            break
-    return min(seconds)
+        if virtual.cpu_seconds < QUICK and virtual.seconds < 10 * QUICK:
+            return True
+    return False
 
 
 def test_chunks_come_as_scripted(virtual, transport):
@@ -130,7 +126,7 @@ def test_a_stall_of_ten_minutes_is_over_in_no_time(virtual, transport):
         assert "idle" == failure.phase
         assert "client gone" == virtual.memory.requests[-1].outcome
 
-    assert quickest(virtual, act) < QUICK
+    assert is_quick(virtual, act)
 
 
 def test_a_retry_after_of_thirty_seconds_is_waited_for(virtual, transport):
@@ -138,18 +134,18 @@ def test_a_retry_after_of_thirty_seconds_is_waited_for(virtual, transport):
         virtual.memory.agent("a").always("x").fails(1, status(503, retry_after=30))
         assert ([("x", 30)], None) == timed(virtual, transport)
 
-    assert quickest(virtual, act) < QUICK
+    assert is_quick(virtual, act)
 
 
 def test_a_thousand_tokens_a_second_come_at_their_times(virtual, transport):
-    tokens = [f"{number} " for number in range(200)]
+    tokens = [f"{number} " for number in range(1000)]
     virtual.memory.agent("a").always(*tokens, pace=tokens_per_second(1000, first=1.5))
 
     def act():
         seen, _ = timed(virtual, transport)
         assert [(token, round(1.5 + number / 1000, 6)) for number, token in enumerate(tokens)] == seen
 
-    assert quickest(virtual, act) < QUICK
+    assert is_quick(virtual, act)
 
 
 def test_a_minute_of_tokens_outlasts_no_idle_timeout(virtual, transport):
@@ -174,45 +170,6 @@ def test_no_answer_is_a_first_event_timeout(virtual, transport):
         return failure.value.phase, virtual.network.now() - begin
 
     assert ("first_event", 600) == virtual.run(scenario)
-
-
-def test_a_gate_that_nobody_opens_is_a_deadlock(virtual, transport):
-    virtual.memory.agent("a").always("x", gate("the door"), "y")
-
-    async def scenario():
-        stream = virtual.client(transport, timeout=FOREVER).run_generic_stream("x")
-        assert "x" == await anext(stream)
-        with pytest.raises(DeadlockError, match="deadlock: gate the door"):
-            await anext(stream)
-
-    virtual.run(scenario)
-
-
-def test_a_gate_that_is_opened_between_two_chunks_is_none(virtual, transport):
-    door = gate("door")
-    virtual.memory.agent("a").always("x", door, "y")
-
-    async def scenario():
-        seen = []
-        async for content in virtual.client(transport, timeout=FOREVER).run_generic_stream("x"):
-            seen.append(content)
-            door.open()
-        return seen
-
-    assert ["x", "y"] == virtual.run(scenario)
-
-
-def test_a_shut_gate_with_a_timeout_runs_into_the_timeout(virtual, transport):
-    virtual.memory.agent("a").always("x", gate("door"))
-    seen, failure = timed(virtual, transport, timeout=600)
-    assert [("x", 0)] == seen
-    assert isinstance(failure, StreamTimeoutError)
-
-
-def test_a_stall_without_any_timeout_is_a_deadlock(virtual, transport):
-    virtual.memory.agent("a").always("x", ending("stall"))
-    with pytest.raises(DeadlockError, match="a stall without end"):
-        streamed(virtual, transport, timeout=FOREVER)
 
 
 @pytest.mark.parametrize("kind", ["cut", "fin-in-chunk", "close-delimited-cut", "half-close", "no-done"])
@@ -296,6 +253,32 @@ def test_every_write_is_one_read(virtual, transport, monkeypatch):
     assert sent[: len(answer)] == answer
     assert len(answer) >= len(sent) - 2  # what frames the end may stay unread
     assert {7} == {len(data) for data in sent[:-1]}
+
+
+def test_pings_keep_a_slow_websocket_alive_as_on_sockets(virtual):
+    virtual.memory.agent("a").always("x", delay(190), "y")
+    assert ([("x", 0), ("y", 190)], None) == timed(virtual, "websocket", timeout=50)
+    pings = [sent for sent in virtual.memory.requests[0].asides if sent.data == b"\x89\0"]
+    assert list(range(20, 190, 20)) == [round(ping.seconds) for ping in pings]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_client_that_reads_slowly_slows_the_agent_down(style, transport):
+    virtual = Virtual(style, room=1000, ping_interval=1000)
+    virtual.memory.agent("a").always(*["x" * 1000] * 10, writes="per-step")
+
+    async def scenario():
+        stream = virtual.client(transport).run_generic_stream("x")
+        seen = []
+        for _ in range(10):
+            seen.append(await anext(stream))
+            await virtual.sleep(10)
+        return seen
+
+    assert ["x" * 1000] * 10 == virtual.run(scenario)
+    written = [round(sent.seconds) for sent in virtual.memory.requests[0].sent if len(sent.data) > 1000]
+    # The client has one, and one is on its way; the next waits for room.
+    assert [0, 0, *range(10, 90, 10)] == written
 
 
 def test_leaving_early_is_seen_by_the_agent(virtual, transport):

@@ -19,8 +19,8 @@ CLOSE_1000 = b"\x88\x02\x03\xe8"
 class Asked:
     """A connection to a network of its own, and everything that came over it."""
 
-    def __init__(self, *steps, **options):
-        self.memory, self.clock = MemoryNetwork(), VirtualClock()
+    def __init__(self, *steps, room=None, **options):
+        self.memory, self.clock = MemoryNetwork(room=room), VirtualClock()
         self.memory.agent("a").always(*steps, **options).returns("y")
         self.again()
 
@@ -42,8 +42,12 @@ class Asked:
         return b"".join(parts)
 
     @property
+    def exchange(self):
+        return self.memory.requests[0]
+
+    @property
     def outcome(self):
-        return self.memory.requests[0].outcome
+        return self.exchange.outcome
 
     @property
     def ended(self):
@@ -124,6 +128,45 @@ def test_a_silent_websocket_says_nothing_to_ping_and_close():
     assert not asked.ended
     asked.peer.client_left()
     assert "client gone" == asked.outcome
+
+
+PING, PONG, CLOSE_1011 = b"\x89\0", masked(0xA, b""), b"\x88\x02\x03\xf3"
+
+
+def test_a_quiet_websocket_is_pinged_and_then_given_up():
+    asked = Asked("word", gate("never"))
+    asked.send(handshake(), masked(1, json.dumps(STREAM_REQUEST).encode()))
+    assert asked.clock.step(20)
+    assert PING == asked.received()
+    assert b"" == asked.send(PONG)
+    assert not asked.clock.step(39)  # it was heard just now
+    while asked.clock.step(60):
+        pass
+    assert PING + CLOSE_1011 == asked.received()
+    assert (True, "client gone", "still reading") == (asked.ended, asked.outcome, asked.exchange.client)
+
+
+@pytest.mark.parametrize("kind", ["stall", "silent"])
+def test_a_websocket_that_stalls_does_not_ping(kind):
+    asked = Asked("word", ending(kind))
+    asked.send(handshake(), masked(1, json.dumps(STREAM_REQUEST).encode()))
+    assert not asked.clock.step(1000)
+
+
+def test_an_agent_waits_for_a_client_that_does_not_read():
+    asked = Asked("x" * 100, delay(1), "y" * 100, delay(1), "z" * 100, room=300)
+    asked.peer.receive_data(stream(accept=TEXT))
+    for _ in range(3):
+        asked.clock.step(10)
+    told = len(asked.exchange.sent)
+    unread = asked.wire.unread
+    assert (False, True) == (asked.exchange.outcome == "done", unread >= 300)
+    asked.clock.jump(60)
+    asked.received()
+    while asked.clock.step(100):
+        asked.received()
+    assert ("done", 0) == (asked.outcome, asked.wire.unread)
+    assert [60.0] == [sent.seconds for sent in asked.exchange.sent][told : told + 1]
 
 
 def test_a_websocket_that_never_asks_uses_no_reply_up():

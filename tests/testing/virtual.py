@@ -23,20 +23,27 @@ class Virtual:
 
     Attributes:
         seconds: What the last scenario took, in real seconds.
+        cpu_seconds: What of them this process was at work, which other processes make no longer.
     """
 
-    def __init__(self, style: str) -> None:
+    def __init__(self, style: str, **options: Any) -> None:
         self.style = style
-        self.memory = MemoryNetwork()
+        self.memory = MemoryNetwork(**options)
         self.network: Any = getattr(self.memory, _NETWORKS[style])
-        self.seconds = 0.0
+        self.seconds = self.cpu_seconds = 0.0
 
     def client(self, transport: str = "sse", **options: Any) -> Any:
         options = {"base_url": self.memory.url, "network": self.network, "transport": transport} | options
         return Style(self.style).client("a", **options)
 
+    async def sleep(self, seconds: float) -> None:
+        """Let virtual time pass in a scenario."""
+        passing = self.network.sleep(seconds)
+        if passing is not None:
+            await passing
+
     def run(self, scenario: Callable[[], Awaitable[Any]]) -> Any:
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.process_time()
         try:
             if self.style == "asyncio":
                 return self.memory.run_asyncio(scenario())  # type: ignore[arg-type]
@@ -44,4 +51,4 @@ class Virtual:
                 return trio.run(scenario, clock=trio.testing.MockClock(autojump_threshold=0))
             return Style("sync").run(scenario)
         finally:
-            self.seconds = time.perf_counter() - began
+            self.seconds, self.cpu_seconds = time.perf_counter() - began, time.process_time() - worked
