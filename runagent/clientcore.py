@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import TYPE_CHECKING, Any, Literal
 
 from runagent.call import AgentCall
 from runagent.config import ApiKey, Resume, Settings, load_settings, parse_timeout, validate_api_key
@@ -26,8 +26,9 @@ from runagent.options import (
     retry_policy,
     warn_of_plain_key,
 )
-from runagent.plugins import default_registry, validate_transport
+from runagent.plugins import default_registry
 from runagent.run import Run, RunSpec, Verdicts
+from runagent.transports.checks import AnyTransport, as_transport
 
 if TYPE_CHECKING:
     import ssl
@@ -39,7 +40,7 @@ __all__ = ["ClientCore", "Input"]
 _LOCAL_HOST, _LOCAL_PORT = "127.0.0.1", 8450
 
 Input = Mapping[str, Any] | str
-TransportChoice = Union[str, "Transport"]
+TransportChoice = str | AnyTransport
 
 
 class ClientCore:
@@ -154,9 +155,9 @@ class ClientCore:
             return choice
         if isinstance(choice, list | tuple):
             return [self._names_of(one) for one in choice]
-        name = validate_transport(choice)
-        self._own_transports[name] = choice  # type: ignore[assignment]  # what it is was just found out
-        return name
+        transport = as_transport(choice)
+        self._own_transports[transport.name] = transport
+        return transport.name
 
     def _find_transport(self, name: str) -> Transport:
         return self._own_transports.get(name) or default_registry().get(name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from runagent.transports.base import Transport
+    from runagent.transports.checks import AnyTransport
 
 __all__ = ["RegisterTransport", "hookimpl", "hookspec"]
 
@@ -17,7 +17,7 @@ PROJECT = "runagent"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
-RegisterTransport = Callable[["Transport"], None]
+RegisterTransport = Callable[["AnyTransport"], None]
 
 
 # Historic: a plugin is loaded when its transport is first asked for, long after the call was made.
@@ -30,5 +30,5 @@ def runagent_register_transports(register: RegisterTransport) -> None:
     transport's name, its value the module (or object) that implements this hook.
 
     Args:
-        register: Takes a `Transport`; its ``name`` must be the entry point's.
+        register: Takes a `Transport` or an `AsyncTransport`; its ``name`` must be the entry point's.
     """

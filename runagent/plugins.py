@@ -13,7 +13,7 @@ from runagent._version import __version__
 from runagent.config import TRANSPORT_GROUPS
 from runagent.errors import ConfigurationError, PluginError
 from runagent.locks import ForkSafeLock
-from runagent.seam import SEAM_VERSION, Capability, seam_fault
+from runagent.transports.checks import as_transport, validate_transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from runagent.hookspecs import RegisterTransport
     from runagent.transports.base import Transport
+    from runagent.transports.checks import AnyTransport
 
 __all__ = [
     "BUILT_IN",
@@ -31,7 +32,6 @@ __all__ = [
     "create_plugin_manager",
     "default_registry",
     "register_transport",
-    "validate_transport",
 ]
 
 GROUP = "runagent.transports"
@@ -40,7 +40,6 @@ BUILT_IN: Mapping[str, str] = {
     "sse": "runagent.transports.sse",
     "websocket": "runagent.transports.websocket",
 }
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +83,12 @@ class TransportRegistry:
         self._environ = environ
         self._lock = ForkSafeLock()
         self._transports: dict[str, Transport] = {}  # by the names they were asked for
-        self._own: dict[str, Transport] = {}  # those that the program itself has registered
-        self._plugins: dict[str, dict[str, Transport]] = {}  # what each loaded plugin offers
+        self._own: dict[str, AnyTransport] = {}  # those that the program itself has registered
+        self._plugins: dict[str, dict[str, AnyTransport]] = {}  # what each loaded plugin offers
         self._offers = self._own  # where `register` puts what it is given
         self._manager: pluggy.PluginManager | None = None
 
-    def register(self, transport: Transport) -> None:
+    def register(self, transport: AnyTransport) -> None:
         """Take a transport that a plugin, or the program itself, offers.
 
         Raises:
@@ -115,7 +114,7 @@ class TransportRegistry:
         with self._lock:
             transport = self._transports.get(name)
             if transport is None:
-                transport = self._transports[name] = self._own.get(name) or self._load(name)
+                transport = self._transports[name] = as_transport(self._own.get(name) or self._load(name))
             return transport
 
     def check(self, names: Iterable[str]) -> None:
@@ -135,7 +134,7 @@ class TransportRegistry:
             [*ours, *(_info(e) for e in self._entry_points())], key=lambda t: (t.name, t.distribution)
         )
 
-    def _load(self, name: str) -> Transport:
+    def _load(self, name: str) -> AnyTransport:
         if name in BUILT_IN:
             return self._offered_by(BUILT_IN[name], lambda: importlib.import_module(BUILT_IN[name]))[name]
         entry = self._find(name)
@@ -155,11 +154,11 @@ class TransportRegistry:
             )
         return offered[info.name]
 
-    def _offered_by(self, plugin: str, load: Callable[[], Any]) -> dict[str, Transport]:
+    def _offered_by(self, plugin: str, load: Callable[[], Any]) -> dict[str, AnyTransport]:
         """Load a plugin, once, and have its hook register what it offers."""
         if plugin not in self._plugins:
             manager = self._manager = self._manager or create_plugin_manager(self.register)
-            offers: dict[str, Transport] = {}
+            offers: dict[str, AnyTransport] = {}
             self._offers = offers
             try:
                 manager.register(load(), plugin)
@@ -221,34 +220,6 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
-def validate_transport(transport: object) -> str:
-    """Return the name of what keeps the formal promises of a `Transport`.
-
-    Raises:
-        ConfigurationError: It does not; the message says what is missing.
-    """
-    name, seam = getattr(transport, "name", None), getattr(transport, "seam", None)
-    capabilities = getattr(transport, "capabilities", None)
-    fault = None
-    if isinstance(transport, type):
-        fault = "it is a class; make an object of it"
-    elif not isinstance(name, str) or not _NAME.fullmatch(name):
-        fault = "its name has to be a word of letters, digits and . _ - that begins with a letter"
-    elif not isinstance(seam, int):
-        fault = f"it says no version of the seam; if it is written for this one, add seam = {SEAM_VERSION}"
-    elif seam_fault(seam):
-        fault = seam_fault(seam)
-    elif not isinstance(capabilities, frozenset) or not all(isinstance(c, Capability) for c in capabilities):
-        fault = "its capabilities have to be a frozenset of Capability"
-    elif not isinstance(getattr(transport, "tunnels", None), bool):
-        fault = "tunnels has to be True or False"
-    elif not callable(getattr(transport, "open", None)):
-        fault = "it has no method open"
-    if fault is not None:
-        raise ConfigurationError(f"{transport!r} is not a transport for this runagent: {fault}")
-    return str(name)
-
-
 _default: TransportRegistry | None = None
 _default_lock = ForkSafeLock()
 
@@ -262,7 +233,7 @@ def default_registry() -> TransportRegistry:
         return _default
 
 
-def register_transport(transport: Transport) -> None:
+def register_transport(transport: AnyTransport) -> None:
     """Make a transport known to all clients of the process by its name, without a package around it.
 
     Doing so again with the same object changes nothing.

@@ -170,6 +170,8 @@ class Pump(_PumpCore):
             self._flush()
 
     def _acquire(self, address: Address, deadline: float) -> tuple[Connection, bool]:
+        if (library := self.run.library) is not None:
+            return library.connect(address, self._network), False
         while idle := self._pool.take(address):
             if not idle.refresh() and idle.waits_for_end:
                 with contextlib.suppress(DeadlineExceededError, OSError):
@@ -345,6 +347,8 @@ class AsyncPump(_PumpCore):
     async def _acquire(
         self, pool: Pool[AsyncConnection], address: Address, deadline: float
     ) -> tuple[AsyncConnection, bool]:
+        if (library := self.run.library) is not None:
+            return await library.connect_async(address, self._network), False
         while idle := pool.take(address):
             try:
                 if not idle.refresh() and idle.waits_for_end:

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any
-
-import sniffio
+from typing import TYPE_CHECKING, cast
 
 from runagent.net.base import track_descriptor
 from runagent.pump import TWO_READERS
+from runagent.tasks import Bell, Scope, new_scope, spawn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
     from runagent.events import Event
     from runagent.pump import AsyncPump, Pump
 
@@ -140,15 +137,16 @@ class AsyncReadAhead:
     def __init__(self, pump: AsyncPump, max_bytes: int) -> None:
         self._pump = pump
         self._store = _Store(pump, max_bytes)
-        self._changed: Any = None  # an asyncio.Event or a trio.Event, made anew for each wait
-        self._cancel: Callable[[], object] | None = None
+        self._changed: Bell | None = None  # there is one once reading has begun
+        self._scope: Scope | None = None
         self._reading = self._closed = False
 
     async def next_batch(self, *, until_connected: bool = False) -> list[Event] | None:
         """Return the next events, waiting for them if need be; see `AsyncPump.next_batch`."""
         self._pump.check_process()
-        if self._cancel is None and not self._closed:
-            self._cancel = _spawn(self._work)
+        if self._changed is None and not self._closed:
+            self._changed = Bell()
+            spawn(self._work, "runagent-read-ahead")
         if until_connected:
             return []
         if self._reading:
@@ -156,10 +154,10 @@ class AsyncReadAhead:
         self._reading = True
         try:
             while (batch := self._store.take()) is None and not self._store.over and not self._closed:
-                await self._wait()
+                await cast("Bell", self._changed).wait()
         finally:
             self._reading = False
-        self._notify()
+        self._ring()
         if batch is None:
             self._store.end()
         return batch
@@ -172,68 +170,36 @@ class AsyncReadAhead:
         """See `AsyncPump.close`."""
         self._closed = True
         self._store.forget()
-        if self._cancel is not None:
-            self._cancel()
+        if self._scope is not None:
+            self._scope.cancel()
         self._pump.close()
-        self._notify()
+        self._ring()
 
     def drop(self) -> None:
         """See `AsyncPump.drop`."""
-        if self._cancel is not None and not self._store.over:
-            self._cancel()
+        self._closed = True
+        if self._scope is not None:
+            self._scope.cancel()
         self._pump.drop()
 
     async def _work(self) -> None:
+        self._scope = new_scope()
         try:
-            while (batch := await self._pump.next_batch()) is not None:
-                self._store.put(batch)
-                self._notify()
-                while self._store.full:
-                    await self._wait()
+            if not self._closed:
+                await self._scope.run(self._read_on)
         except Exception as exc:  # noqa: BLE001  # handed to the reader, whose task is another one
             self._store.error = exc.with_traceback(None)
         finally:
             self._store.over = True
-            self._notify()
+            self._ring()
 
-    async def _wait(self) -> None:
-        if self._changed is None:
-            self._changed = _new_event()
-        await self._changed.wait()
+    async def _read_on(self) -> None:
+        while (batch := await self._pump.next_batch()) is not None:
+            self._store.put(batch)
+            self._ring()
+            while self._store.full:
+                await cast("Bell", self._changed).wait()
 
-    def _notify(self) -> None:
+    def _ring(self) -> None:
         if self._changed is not None:
-            event, self._changed = self._changed, None
-            event.set()
-
-
-def _new_event() -> Any:
-    if sniffio.current_async_library() == "trio":
-        import trio
-
-        return trio.Event()
-    import asyncio
-
-    return asyncio.Event()
-
-
-def _spawn(work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], object]:
-    """Run ``work`` in the background; return what ends it."""
-    if sniffio.current_async_library() == "trio":
-        return _spawn_on_trio(work)
-    import asyncio
-
-    return asyncio.get_running_loop().create_task(work(), name="runagent-read-ahead").cancel
-
-
-def _spawn_on_trio(work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], object]:
-    import trio
-
-    scope = trio.CancelScope()
-
-    async def scoped() -> None:
-        with scope:
-            await work()
-
-    trio.lowlevel.spawn_system_task(scoped, name="runagent-read-ahead")
-    return scope.cancel
+            self._changed.ring()

@@ -10,7 +10,7 @@ import enum
 import logging
 import uuid
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from runagent.errors import (
     AgentError,
@@ -29,11 +29,13 @@ from runagent.policy import Deadlines, RetryPolicy
 from runagent.report import Attempt, RunReport
 from runagent.seam import Capability
 from runagent.transports.base import Session, Transport, Wants
+from runagent.transports.library import LibraryTransport
 from runagent.wire.jsontext import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from runagent.bridge import LibrarySession
     from runagent.call import AgentCall, ResumePoint
     from runagent.config import Timeouts
 
@@ -43,8 +45,7 @@ _logger = logging.getLogger("runagent.run")
 
 _VERDICT_SECONDS = 300.0
 _FAREWELL_SECONDS = 1.0
-_LAST_EVENTS = (Completed, RunResult)
-_INCOMPLETE = "the transport {!r} ended the run without the event that says so (Completed or RunResult)"
+_INCOMPLETE = "the transport {!r} ended the run without the event that says so ({})"
 _LONG_PAUSE_SECONDS = 5.0  # servers that ping begin to give a client up after about that long
 
 
@@ -129,7 +130,8 @@ class Run:
         self._resume: ResumePoint | None = None
         self._key = str(uuid.uuid4())
         self._failures = 0
-        self._complete = False  # the last event has come
+        self._last_event = RunResult if spec.call.mode == "invoke" else Completed
+        self._complete = False  # it has come
         self._begun = False  # a chunk has come, in this or an earlier attempt
         self._progressed = False  # a chunk has come in this attempt
         self._last_error: RunAgentError | None = None
@@ -164,6 +166,13 @@ class Run:
         """The session of the current attempt."""
         assert self._session is not None
         return self._session
+
+    @property
+    def library(self) -> LibrarySession | None:
+        """The session of the current attempt, if it is one that brings its own connection."""
+        return (
+            cast("LibrarySession", self._session) if isinstance(self._transport, LibraryTransport) else None
+        )
 
     @property
     def deadlines(self) -> Deadlines:
@@ -268,7 +277,7 @@ class Run:
             return
         if data:
             self._heard = True
-            self.report.bytes_received += len(data)
+            self.report.bytes_received += len(data) if self.library is None else 0
             events = session.receive_data(data)
         else:
             events = session.receive_eof()
@@ -356,7 +365,7 @@ class Run:
             self.report.chunks += chunks
             self._begun = self._progressed = True
             self._failures = 0
-        if events and isinstance(events[-1], _LAST_EVENTS):
+        if events and isinstance(events[-1], self._last_event):
             self._complete = True
         self._events += events
 
@@ -376,7 +385,7 @@ class Run:
     def _finish(self, session: Session) -> None:
         """A session that stops without the last event would pass for a good end."""
         if not self._complete:
-            self._failed(ProtocolError(_INCOMPLETE.format(self.report.transport)))
+            self._failed(ProtocolError(_INCOMPLETE.format(self.report.transport, self._last_event.__name__)))
             return
         self.step = Step.END
         self._account(session)

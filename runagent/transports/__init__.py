@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from runagent.events import Event
     from runagent.hookspecs import RegisterTransport
     from runagent.limits import Limits
+    from runagent.net.base import Address
     from runagent.seam import OLDEST_SEAM_VERSION, SEAM_VERSION, Capability
     from runagent.transports.base import BaseSession, Session, Transport, Wants
+    from runagent.transports.counting import ChunkCount
     from runagent.transports.http import HttpRequest, HttpSession
+    from runagent.transports.library import AsyncTransport, Emit
     from runagent.transports.message_session import MessageSession
     from runagent.wire.jsontext import InvalidJSONError, decode_json, encode_json, quote
     from runagent.wire.ndjson import NDJSONDecoder
@@ -29,9 +32,12 @@ _HOMES = {
     "runagent.events": ("Event",),
     "runagent.hookspecs": ("RegisterTransport",),
     "runagent.limits": ("Limits",),
+    "runagent.net.base": ("Address",),
     "runagent.seam": ("OLDEST_SEAM_VERSION", "SEAM_VERSION", "Capability"),
     "runagent.transports.base": ("BaseSession", "Session", "Transport", "Wants"),
+    "runagent.transports.counting": ("ChunkCount",),
     "runagent.transports.http": ("HttpRequest", "HttpSession"),
+    "runagent.transports.library": ("AsyncTransport", "Emit"),
     "runagent.transports.message_session": ("MessageSession",),
     "runagent.wire.jsontext": ("InvalidJSONError", "decode_json", "encode_json", "quote"),
     "runagent.wire.ndjson": ("NDJSONDecoder",),
@@ -40,9 +46,13 @@ _HOMES = {
 __all__ = [
     "OLDEST_SEAM_VERSION",
     "SEAM_VERSION",
+    "Address",
     "AgentCall",
+    "AsyncTransport",
     "BaseSession",
     "Capability",
+    "ChunkCount",
+    "Emit",
     "Event",
     "HttpRequest",
     "HttpSession",

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runagent.call import ResumePoint
 from runagent.errors import ProtocolError, RunAgentError, StreamError, ValidationError
 from runagent.events import Chunk, Completed, Event, Started
+from runagent.transports.counting import ChunkCount
 from runagent.transports.refusals import is_seconds
 from runagent.wire.jsontext import InvalidJSONError, decode_json, quote_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from runagent.call import ResumePoint
 
 __all__ = ["MessageReader", "SurrogateJoiner", "name_of", "unwrap_payload"]
 
@@ -34,7 +36,7 @@ class MessageReader:
         done: The agent has said that it is done.
         error: The run's end, if it is a bad one.
         request_id: The id by which the server knows the run.
-        next_index: The index of the next chunk, where the agent counts.
+        count: The count of the chunks, where the agent numbers them.
         last_event_id: The last event id seen.
     """
 
@@ -42,12 +44,10 @@ class MessageReader:
         self.done = False
         self.error: RunAgentError | None = None
         self.request_id: str | None = None
-        self.next_index: int | None = None
+        self.count = ChunkCount(resume)
         self.last_event_id = resume.last_event_id if resume else ""
         self._ignored = ignored
-        self._resume = resume
         self._started = resume is not None
-        self._chunks = 0
         self._surrogates = SurrogateJoiner()
 
     @property
@@ -88,9 +88,7 @@ class MessageReader:
 
     def resume_point(self) -> ResumePoint | None:
         """Tell where another attempt could go on."""
-        if self.next_index is None and not self.last_event_id:
-            return None
-        return ResumePoint(self.next_index, self.last_event_id)
+        return self.count.resume_point(self.last_event_id)
 
     # The documented vocabulary
 
@@ -173,28 +171,13 @@ class MessageReader:
     # What both need
 
     def _add_chunk(self, content: Any, index: int | None, events: list[Event]) -> None:
-        if index is not None or self._resume is not None:
-            self.error = self._check_index(index)
+        if index is not None or self.count.active:
+            self.error = self.count.take(index)
             if self.error:
                 return
-        if self.next_index is not None or index is not None:
-            self.next_index = (self.next_index if index is None else index) + 1  # type: ignore[operator]
         if type(content) is str:
             content = self._surrogates.join(content)
-        self._chunks += 1
         events.append(Chunk(content, index, self.last_event_id or None))
-
-    def _check_index(self, index: int | None) -> RunAgentError | None:
-        """Hold the count together (a gap or a repeat is a fault), and a resumed stream to its promise."""
-        expected = self.next_index
-        if self._chunks == 0 and self._resume is not None and not self._resume.trusted:
-            expected = self._resume.next_index
-            if index is None or index != expected:
-                return StreamError(f"the agent did not resume at chunk {expected} but at {index}")
-        if index is not None and expected is not None and index != expected:
-            fault = "came twice" if index < expected else "is missing"
-            return ProtocolError(f"chunk {min(index, expected)} {fault}: index {index} instead of {expected}")
-        return None
 
     def _ignore(self, kind: str) -> None:
         if kind not in self._ignored and len(self._ignored) >= _MAX_IGNORED_KINDS:

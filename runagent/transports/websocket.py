@@ -12,7 +12,7 @@ from runagent.transports.invoke import InvokeSession
 from runagent.transports.message_session import MessageSession
 from runagent.transports.messages import name_of
 from runagent.transports.stream import StreamSession
-from runagent.wire.jsontext import InvalidJSONError, decode_json, encode_json, quote, quote_value
+from runagent.wire.jsontext import InvalidJSONError, decode_json, encode_json, quote_value
 
 if TYPE_CHECKING:
     from runagent.call import AgentCall, ResumePoint, Route

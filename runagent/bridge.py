@@ -1,0 +1,313 @@
+"""Transports that are somebody's asynchronous library, made to look like any other one.
+
+The library's coroutine runs as one task and puts events into a mailbox. For the pump the mailbox is a
+connection whose only message is "there is something", and for the run a session that takes it out: time
+limits, retries, reports and leaving early are therefore those of every transport. Where the reader is not
+in a loop that the library knows, the task has a loop of its own, in a thread that ends with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+from runagent.errors import PluginError, RunAgentError, StreamTruncatedError
+from runagent.events import Chunk, Completed, Event, RunResult, Started
+from runagent.net.base import DeadlineExceededError
+from runagent.net.faults import connect_error, explain_loss
+from runagent.tasks import Bell, Scope, current_library, new_scope, run_loop, spawn
+from runagent.transports.base import BaseSession, Wants
+from runagent.transports.counting import ChunkCount
+
+if TYPE_CHECKING:
+    from runagent.call import AgentCall, ResumePoint
+    from runagent.net.base import Address, AsyncNetwork, Network
+    from runagent.transports.library import AsyncTransport
+
+__all__ = ["AsyncLibraryConnection", "LibraryConnection", "LibrarySession"]
+
+_logger = logging.getLogger("runagent.bridge")
+
+WINDOW = 64  # events at hand from which on the library has to wait
+_TIDY_SECONDS = 1.0
+_NEWS = b"\0"
+_NEVER = float("inf")
+_EVENTS = (Started, Chunk, Completed, RunResult)
+_LAST_EVENTS = (Completed, RunResult)
+
+
+class _Ringer(Protocol):
+    def ring(self) -> None: ...
+
+
+class _Mailbox:
+    """Events on their way from the library to the reader. Safe for threads.
+
+    Attributes:
+        over: The library's coroutine has ended.
+        error: What it raised.
+        complete: The last event has been put in; nothing is taken any more.
+        reader: Wakes who reads.
+        writer: Wakes who waits for room.
+    """
+
+    def __init__(self) -> None:
+        self.over = self.complete = False
+        self.error: Exception | None = None
+        self.reader: _Ringer | None = None
+        self.writer: _Ringer | None = None
+        self._lock = threading.Lock()
+        self._events: list[Event] = []
+        self._stirred = False
+
+    @property
+    def full(self) -> bool:
+        return len(self._events) >= WINDOW
+
+    @property
+    def has_news(self) -> bool:
+        return self._stirred or self.over
+
+    def put(self, events: tuple[Event, ...]) -> None:
+        """Add events; none at all are a sign of life."""
+        with self._lock:
+            self._events += events
+            self._stirred = True
+        if self.reader is not None:
+            self.reader.ring()
+
+    def end(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.over = True
+        if self.reader is not None:
+            self.reader.ring()
+
+    def take(self) -> list[Event]:
+        with self._lock:
+            events, self._events = self._events, []
+            self._stirred = False
+        if len(events) >= WINDOW and self.writer is not None:
+            self.writer.ring()
+        return events
+
+
+class LibrarySession(BaseSession):
+    """One run of a library, as core sees it."""
+
+    def __init__(self, library: AsyncTransport, call: AgentCall, resume: ResumePoint | None) -> None:
+        super().__init__()
+        self.library = library
+        self.call = call
+        self.resume = resume
+        self.mailbox = _Mailbox()
+        self._count = ChunkCount(resume)
+        self._address: Address | None = None
+
+    def receive_data(self, data: bytes) -> list[Event]:
+        """Take what the library has put into the mailbox."""
+        over = self.mailbox.over  # asked first: what it did before its end is in the mailbox by then
+        events: list[Event] = []
+        for event in self.mailbox.take():
+            self.answered = True
+            if not self._take(event):
+                break
+            events.append(event)
+        if over and self.wants is Wants.READ:
+            self.fail(self._verdict(self.mailbox.error))
+        return events
+
+    def receive_eof(self) -> list[Event]:
+        """End a run that is given up; what may be in the mailbox comes too late."""
+        self.fail(StreamTruncatedError("the run was given up"))
+        return []
+
+    def _take(self, event: Event) -> bool:
+        if isinstance(event, Chunk):
+            fault = self._count.take(event.index) if event.index is not None or self._count.active else None
+            if fault is not None:
+                self.fail(fault)
+                return False
+            self.resume_point = self._count.resume_point(event.id or "")
+        elif isinstance(event, Started):
+            self.request_id = event.invocation_id or self.request_id
+        elif self.wants is Wants.READ:
+            self.wants = Wants.DONE
+            self.request_id = getattr(event, "request_id", None) or self.request_id
+        return True
+
+    def _verdict(self, error: Exception | None) -> RunAgentError:
+        """Say as one of our errors how the library has ended."""
+        name = self.library.name
+        while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if isinstance(error, RunAgentError):
+            return error
+        verdict: RunAgentError
+        if error is None:
+            return StreamTruncatedError(f"the transport {name!r} ended before the agent was done")
+        if not isinstance(error, OSError):
+            verdict = PluginError(f"the transport {name!r} failed: {error!r}", plugin=name)
+        elif self.answered or self._address is None:
+            why = explain_loss(error)[1]
+            verdict = StreamTruncatedError(f"the connection broke in the middle of the answer: {why}")
+        else:
+            verdict = connect_error(error, self._address)
+        verdict.__cause__ = error
+        return verdict
+
+    # The library's side
+
+    def connect(self, address: Address, network: Network) -> LibraryConnection:
+        """Begin the run in a thread, for a reader that blocks."""
+        self._address = address
+        return LibraryConnection(self.mailbox, self._start_thread(address), network)
+
+    async def connect_async(self, address: Address, network: AsyncNetwork) -> AsyncLibraryConnection:
+        """Begin the run in the reader's own event loop, if the library knows it, and else in a thread."""
+        self._address = address
+        bell = self.mailbox.reader = Bell()
+        if current_library() in self.library.runs_on:
+            worker = _Worker(self, address)
+            spawn(worker.work, f"runagent-{self.library.name}")
+        else:
+            worker = self._start_thread(address)
+        return AsyncLibraryConnection(self.mailbox, worker, network, bell)
+
+    def _start_thread(self, address: Address) -> _Worker:
+        worker = _Worker(self, address)
+        library = "asyncio" if "asyncio" in self.library.runs_on else "trio"
+        name = f"runagent-{self.library.name}"
+        threading.Thread(target=run_loop, args=(library, worker.work), name=name, daemon=True).start()
+        return worker
+
+
+class _Worker:
+    """Runs the library's coroutine, in whichever loop it is called."""
+
+    def __init__(self, session: LibrarySession, address: Address) -> None:
+        self._session = session
+        self._address = address
+        self._mailbox = session.mailbox
+        self._scope: Scope | None = None
+        self._room: Bell | None = None
+        self._cancelled = False
+
+    async def work(self) -> None:
+        """Run it to its end, and note how it ended."""
+        self._room = self._mailbox.writer = Bell()
+        scope = self._scope = new_scope()
+        error: Exception | None = None
+        try:
+            if not self._cancelled:
+                await scope.run(self._run)
+        except Exception as exc:  # noqa: BLE001  # told to the reader, whose task is another one
+            error = exc
+            if self._mailbox.complete:
+                _logger.warning("the transport %r failed after its last event: %r", self._name, exc)
+        finally:
+            self._mailbox.end(error)
+
+    def cancel(self) -> None:
+        """End it, from any thread. A run that is complete is left alone for the second that it has."""
+        self._cancelled = True
+        if self._scope is not None and not self._mailbox.complete:
+            self._scope.cancel()
+
+    @property
+    def _name(self) -> str:
+        return self._session.library.name
+
+    async def _run(self) -> None:
+        session = self._session
+        await session.library.run(session.call, self._address, session.resume, self._emit)
+
+    async def _emit(self, *events: Event) -> None:
+        mailbox = self._mailbox
+        for event in events:
+            if not isinstance(event, _EVENTS):
+                raise TypeError(f"{event!r} is no event: no Started, Chunk, Completed or RunResult")
+        if mailbox.complete:
+            return
+        mailbox.complete = any(isinstance(event, _LAST_EVENTS) for event in events)
+        mailbox.put(events)
+        if mailbox.complete and self._scope is not None:
+            self._scope.limit(_TIDY_SECONDS)
+            return
+        while mailbox.full and self._room is not None:
+            await self._room.wait()
+
+
+class _CoreConnection:
+    """What both colours have: nothing is ever sent, and the end is the worker's."""
+
+    def __init__(self, mailbox: _Mailbox, worker: _Worker) -> None:
+        self._mailbox = mailbox
+        self._worker = worker
+
+    def poll(self, max_bytes: int) -> bytes | None:
+        """See `Connection.poll`."""
+        return _NEWS if self._mailbox.has_news else None
+
+    def close_write(self) -> None:
+        """See `Connection.close_write`."""
+
+    def abort(self, farewell: bytes = b"") -> None:
+        """See `AsyncConnection.abort`; the library is cancelled and not waited for."""
+        self._worker.cancel()
+
+
+class LibraryConnection(_CoreConnection):
+    """`Connection` to a library in a thread."""
+
+    def __init__(self, mailbox: _Mailbox, worker: _Worker, network: Network) -> None:
+        super().__init__(mailbox, worker)
+        self._now = network.now
+        self._bell = threading.Event()
+        self._broken = False
+        mailbox.reader = self
+
+    def ring(self) -> None:
+        """Wake who waits in ``receive``."""
+        self._bell.set()
+
+    def send(self, data: bytes, deadline: float) -> None:
+        """See `Connection.send`."""
+
+    def receive(self, max_bytes: int, deadline: float) -> bytes:
+        """Wait until there is something in the mailbox; see `Connection.receive`."""
+        while not self._broken:
+            self._bell.clear()
+            if self._mailbox.has_news:
+                return _NEWS
+            left = deadline - self._now()
+            if left <= 0:
+                raise DeadlineExceededError
+            self._bell.wait(min(left, threading.TIMEOUT_MAX))
+        raise OSError("the connection was closed")
+
+    def interrupt(self) -> None:
+        """See `Connection.interrupt`."""
+        self._broken = True
+        self._bell.set()
+
+
+class AsyncLibraryConnection(_CoreConnection):
+    """`AsyncConnection` to a library, in the same loop or in a thread."""
+
+    def __init__(self, mailbox: _Mailbox, worker: _Worker, network: AsyncNetwork, bell: Bell) -> None:
+        super().__init__(mailbox, worker)
+        self._now = network.now
+        self._bell = bell
+
+    async def send(self, data: bytes, deadline: float) -> None:
+        """See `Connection.send`."""
+
+    async def receive(self, max_bytes: int, deadline: float) -> bytes:
+        """Wait until there is something in the mailbox; see `Connection.receive`."""
+        while not self._mailbox.has_news:
+            left = deadline - self._now()
+            if left <= 0:
+                raise DeadlineExceededError
+            await self._bell.wait(None if left == _NEVER else left)
+        return _NEWS

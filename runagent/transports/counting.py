@@ -1,0 +1,52 @@
+"""Whether the chunks of a stream come without a gap, and a resumed stream goes on in its place."""
+
+from __future__ import annotations
+
+from runagent.call import ResumePoint
+from runagent.errors import ProtocolError, RunAgentError, StreamError
+
+__all__ = ["ChunkCount"]
+
+
+class ChunkCount:
+    """Counts the chunks of one stream whose agent numbers them.
+
+    Args:
+        resume: Where the stream was asked to go on; its first chunk must prove that it does.
+
+    Attributes:
+        next_index: The index of the next chunk; None where the agent does not count.
+        active: Whether there is anything to check: chunks without an index then need not be shown.
+    """
+
+    def __init__(self, resume: ResumePoint | None = None) -> None:
+        self.next_index: int | None = None
+        self.active = resume is not None
+        self._resume = resume
+        self._first = True
+
+    def take(self, index: int | None) -> RunAgentError | None:
+        """Take the index of the next chunk, None for one without; return what is wrong with it."""
+        expected = self.next_index
+        if self._first and self._resume is not None and not self._resume.trusted:
+            expected = self._resume.next_index
+            if index is None or index != expected:
+                return StreamError(f"the agent did not resume at chunk {expected} but at {index}")
+        if index is not None and expected is not None and index != expected:
+            fault = "came twice" if index < expected else "is missing"
+            return ProtocolError(f"chunk {min(index, expected)} {fault}: index {index} instead of {expected}")
+        self._first = False
+        if index is not None or expected is not None:
+            self.active = True
+            self.next_index = (expected if index is None else index) + 1  # type: ignore[operator]
+        return None
+
+    def resume_point(self, last_event_id: str = "") -> ResumePoint | None:
+        """Tell where another attempt could go on, if anything tells it.
+
+        Args:
+            last_event_id: The last one seen; "" where there are no ids.
+        """
+        if self.next_index is None and not last_event_id:
+            return None
+        return ResumePoint(self.next_index, last_event_id)
