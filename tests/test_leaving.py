@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import gc
 import signal
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -17,22 +15,13 @@ import trio
 
 from runagent import RunAgentClient, StreamError
 from runagent_testing import FakeAgentServer, ending, status
-from tests.support.styles import STYLES, TRANSPORTS, Style
+from tests.support.styles import STYLES, Style
 from tests.support.threads import wait_for_reader
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 SECONDS = 5.0  # nobody waits that long unless something is broken
-
-
-async def in_thread(style: Style, function: Callable[..., Any], *args: Any) -> Any:
-    """Wait for a blocking function while the event loop, if there is one, goes on."""
-    if style.name == "sync":
-        return function(*args)
-    if style.name == "trio":
-        return await trio.to_thread.run_sync(function, *args)
-    return await asyncio.to_thread(function, *args)
 
 
 async def by_break(stream: Any) -> None:
@@ -102,7 +91,7 @@ def test_leaving_is_seen_at_once(
         if leave is by_dropping_it_in_a_cycle:
             gc.collect()
         # The client is alive, its loop runs on: it is the stream alone that has ended.
-        assert await in_thread(style, server.requests[0].wait_client_gone, SECONDS)
+        assert await style.in_thread(server.requests[0].wait_client_gone, SECONDS)
 
     style.run(scenario)
     assert 1 == server.connections
@@ -136,44 +125,6 @@ def test_ctrl_c_leaves_the_stream(name: str, transport: str, server: FakeAgentSe
         keyboard.join()
     assert server.requests[0].wait_client_gone(SECONDS)
     del caught  # until here its traceback has held the stream, and did not matter
-
-
-KILLED = """
-import sys
-from tests.support.styles import Style
-
-name, url = sys.argv[1:]
-style = Style(name)
-
-async def main():
-    streams = []
-    for transport in ("sse", "chunked", "websocket"):
-        client = style.client("a", base_url=url, transport=transport)
-        streams.append(client.run_generic_stream("q"))
-        await anext(streams[-1])
-    sys.stdout.write("reading\\n")
-    sys.stdout.flush()
-    await anext(streams[0])
-
-style.run(main)
-"""
-
-
-@pytest.mark.parametrize("name", STYLES)
-def test_a_killed_process_leaves_its_streams(name: str, server: FakeAgentServer, pytestconfig: Any) -> None:
-    server.agent("a").always("x", ending("stall"))
-
-    with subprocess.Popen(
-        [sys.executable, "-c", KILLED, name, server.url],
-        stdout=subprocess.PIPE,
-        cwd=pytestconfig.rootpath,
-    ) as process:
-        assert process.stdout is not None
-        assert b"reading\n" == process.stdout.readline()
-        process.kill()
-
-    assert len(TRANSPORTS) == len(server.requests)
-    assert all(exchange.wait_client_gone(SECONDS) for exchange in server.requests)
 
 
 def test_closing_from_another_thread_wakes_the_reader(transport: str, server: FakeAgentServer) -> None:
@@ -231,7 +182,7 @@ def test_closing_from_another_asyncio_task_wakes_the_reader(
         await stream.aclose()
         with pytest.raises(StreamError, match="closed while it was being read"):
             await reader
-        assert await in_thread(style, server.requests[0].wait_client_gone, SECONDS)
+        assert await style.in_thread(server.requests[0].wait_client_gone, SECONDS)
 
     style.run(scenario)
 
@@ -251,6 +202,6 @@ def test_closing_from_another_trio_task_wakes_the_reader(transport: str, server:
             nursery.start_soon(read, stream)
             await trio.testing.wait_all_tasks_blocked()
             await stream.aclose()
-        assert await in_thread(style, server.requests[0].wait_client_gone, SECONDS)
+        assert await style.in_thread(server.requests[0].wait_client_gone, SECONDS)
 
     style.run(scenario)

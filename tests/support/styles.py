@@ -113,11 +113,15 @@ class Style:
 
     async def wait(self, event: threading.Event, seconds: float = 10) -> bool:
         """Wait for an event of another thread without holding up the event loop."""
+        return bool(await self.in_thread(event.wait, seconds))
+
+    async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Wait for a blocking function while the event loop, if there is one, goes on."""
         if self.name == "sync":
-            return event.wait(seconds)
+            return function(*args)
         if self.name == "trio":
-            return await trio.to_thread.run_sync(event.wait, seconds)
-        return await asyncio.to_thread(event.wait, seconds)
+            return await trio.to_thread.run_sync(function, *args)
+        return await asyncio.to_thread(function, *args)
 
     async def beside(
         self, function: Callable[[], Awaitable[Any]], other: Callable[[], Awaitable[Any]]
