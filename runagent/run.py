@@ -470,8 +470,22 @@ class Run:
         self.step = Step.BACK_OFF
         return True
 
+    def _not_resumed(self, error: RunAgentError) -> RunAgentError:
+        """Tell of a stream whose chunks are with its reader, and for which there was no way to go on."""
+        cut = StreamTruncatedError(
+            f"the stream was cut short, and could not be resumed: {error}",
+            code=error.code,
+            details=error.details,
+            request_id=error.request_id,
+        )
+        cut.retry_after = getattr(error, "retry_after", None)
+        cut.__cause__ = error
+        return cut
+
     def _final(self, error: RunAgentError) -> RunAgentError:
         """Tell the error what the run knows."""
+        if self._begun and isinstance(error, NetworkError | AgentError):
+            error = self._not_resumed(error)
         error.request_id = error.request_id or self.report.request_id
         if isinstance(error, StreamError):
             error.chunks_received = self.report.chunks

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import (
+    AgentError,
     AgentServerError,
     NetworkError,
     ProtocolError,
@@ -348,6 +349,26 @@ def test_resuming_gives_up_after_max_retries_without_progress(style: Style) -> N
         outcome = run(style, peer, max_retries=2)
         assert 3 == peer.connections
     assert (["0 "], StreamTruncatedError) == (outcome.chunks, type(outcome.error))
+
+
+@pytest.mark.parametrize(
+    ("then", "code", "told"),
+    [
+        (b"", "NO_ANSWER", "without an answer"),
+        (http(502, b"<html>Bad Gateway"), None, "502"),
+        (http(401, {"error": {"message": "who?", "code": "EXPIRED_API_KEY"}}), "EXPIRED_API_KEY", "who?"),
+    ],
+    ids=["no answer", "a proxy's refusal", "the service's refusal"],
+)
+def test_a_stream_that_cannot_be_resumed_is_cut_short_whatever_stopped_it(
+    style: Style, then: bytes, code: str | None, told: str
+) -> None:
+    with Peer(answers(sse(chunk(0), end=False)), answers(then)) as peer:
+        outcome = run(style, peer, max_retries=1)
+    assert (["0 "], StreamTruncatedError, code) == (outcome.chunks, type(outcome.error), outcome.error.code)
+    assert 1 == outcome.error.chunks_received
+    assert told in str(outcome.error)
+    assert isinstance(outcome.error.__cause__, AgentError if then else NetworkError)
 
 
 def test_a_refusal_on_the_way_is_waited_out(style: Style) -> None:
