@@ -157,7 +157,7 @@ class Endpoints:
         try:
             agent = self._agent(asked, question)
             if fault := asked.request.handshake_fault:
-                raise _Refused(Status(400, code="BAD_HANDSHAKE", message=fault))
+                raise _Refused(_handshake_refusal(*fault))
             if status := asked.dialect.fault(question, asked.run, agent):
                 raise _Refused(status)
             # Taken now, as a refusal has to come before the handshake's answer.
@@ -298,6 +298,12 @@ def _guarded(decide: Callable[[], Plan], exchange: Exchange, failed: Callable[[S
         exchange.failure = f"{type(exc).__name__}: {exc}"
         exchange.steps = ()
         return failed(Status(500, code="SCRIPT_FAILED", message=exchange.failure))
+
+
+def _handshake_refusal(code: int, fault: str) -> Status:
+    """Refuse a handshake; who asks for no upgrade, or for another version, is told which one there is."""
+    headers = {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"} if code == 426 else {}
+    return Status(code, code="BAD_HANDSHAKE", message=fault, headers=headers)
 
 
 def _preflight(request: Request) -> Status:

@@ -47,18 +47,18 @@ class Request:
     now: Callable[[], float] = time.monotonic
 
     @property
-    def handshake_fault(self) -> str | None:
-        """What is wrong with it as a WebSocket's handshake (RFC 6455 section 4.2.1)."""
+    def handshake_fault(self) -> tuple[int, str] | None:
+        """Its fault as a WebSocket's handshake, and the status for that (RFC 6455 section 4.2)."""
         tokens = [token.strip().lower() for token in self.headers.get("connection", "").split(",")]
         if self.headers.get("upgrade", "").lower() != "websocket" or "upgrade" not in tokens:
-            return "this is a WebSocket endpoint: the request does not ask for an upgrade to websocket"
+            return 426, "this is a WebSocket endpoint: the request does not ask for an upgrade to websocket"
         if self.headers.get("sec-websocket-version") != "13":
-            return "Sec-WebSocket-Version is not 13"
+            return 426, "Sec-WebSocket-Version is not 13"
         try:
             key = base64.b64decode(self.headers.get("sec-websocket-key", ""), validate=True)
         except (binascii.Error, ValueError):
             key = b""
-        return None if len(key) == 16 else "Sec-WebSocket-Key is not 16 bytes in base64"
+        return None if len(key) == 16 else (400, "Sec-WebSocket-Key is not 16 bytes in base64")
 
 
 def joined(fields: Mapping[str, Any] | list[tuple[str, str]]) -> dict[str, str]:

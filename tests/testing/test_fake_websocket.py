@@ -338,11 +338,21 @@ def test_a_stall_does_not_ping():
                 client.socket.recv(1)
 
 
-def test_a_plain_get_is_no_handshake(server):
+@pytest.mark.parametrize(
+    ("asked", "instead", "code", "upgrade"),
+    [
+        (b"Upgrade: websocket\r\n", b"", 426, True),
+        (b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Version: 8", 426, True),
+        (b"Sec-WebSocket-Key: ", b"Sec-WebSocket-Key: x", 400, False),
+    ],
+)
+def test_a_request_that_is_no_handshake(asked, instead, code, upgrade, server):
     server.agent("a").always("x")
+    assert asked in handshake()
     with connected(server.url) as client:
-        client.send(b"GET /api/v1/agents/a/run-stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert client.until(b"\r\n").startswith(b"HTTP/1.1 400 ")
+        client.send(handshake().replace(asked, instead))
+        head = client.until(b"\r\n\r\n")
+    assert (code, upgrade) == (int(head[9:12]), b"\r\nUpgrade: websocket\r\n" in head)
 
 
 def test_a_request_may_come_together_with_the_handshake_and_in_pieces(server):
