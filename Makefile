@@ -41,7 +41,7 @@ help:
 	@echo "make bench      compare with peers and with the floor (ARGS=... goes to tests.benchmarks.bench)"
 	@echo "make bench-quick ourselves against the floor, in less than a minute"
 	@echo "make bench-fake measure the fake agent: events a second, streams at once, start, cost of a test"
-	@echo "make interop    let the published runagent package read the fake agent"
+	@echo "make interop    real peers: nginx, a proxy, TLS, Chromium, curl, other servers, the published package"
 	@echo "make lock       write constraints.txt anew"
 	@echo "make venv       set up $(VENV) only (PYTHON=... chooses the interpreter)"
 	@echo "make clean      remove environments and caches"
@@ -71,7 +71,7 @@ demo: $(STAMP)
 	@$(BIN)/runagent demo
 
 .PHONY: test
-test: $(STAMP)
+test: $(STAMP) programs
 	@$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist worksteal $(ARGS)
 
 .PHONY: test-all
@@ -142,20 +142,26 @@ bench-quick: $(BENCH_STAMP)
 bench-fake: $(STAMP)
 	@$(BIN)/python -m tests.benchmarks.bench_fake $(ARGS)
 
-# The published package has this one's name, so it lives in an environment of its own.
-PUBLISHED := runagent==0.1.49
-PUBLISHED_VENV := .venv-interop-published
-PUBLISHED_STAMP := $(PUBLISHED_VENV)/.installed
+# What nobody here wrote. Each file NAME.txt in the folder is what .venv-interop-NAME has, an environment of its own:
+# the published package has this one's name, and others would set versions of what we use.
+REQUIREMENTS := tests/interop/requirements
+INTEROP_STAMPS := $(patsubst $(REQUIREMENTS)/%.txt,.venv-interop-%/.installed,$(wildcard $(REQUIREMENTS)/*.txt))
 
-$(PUBLISHED_STAMP): $(STAMP)
-	@echo "Installing $(PUBLISHED) into $(PUBLISHED_VENV)"
-	@$(BIN)/python -m venv --clear $(PUBLISHED_VENV)
-	@$(PUBLISHED_VENV)/bin/python $(PIP) install -qq '$(PUBLISHED)' </dev/null
+.venv-interop-%/.installed: $(REQUIREMENTS)/%.txt | $(STAMP)
+	@echo "Installing $< into .venv-interop-$*"
+	@$(BIN)/python -m venv --clear .venv-interop-$*
+	@.venv-interop-$*/bin/python $(PIP) install -qq --requirement $< </dev/null
 	@touch $@
 
+# Never fails: where a program cannot be installed, the tests that want it are skipped, with the reason.
+.PHONY: programs
+programs:
+	@tests/interop/install_programs.sh nginx tinyproxy
+
 .PHONY: interop
-interop: $(STAMP) $(PUBLISHED_STAMP)
-	@RUNAGENT_PUBLISHED_PYTHON="$(CURDIR)/$(PUBLISHED_VENV)/bin/python" $(BIN)/python -m pytest tests/interop $(ARGS)
+interop: $(STAMP) $(INTEROP_STAMPS) programs
+	@tests/interop/install_programs.sh chromium-headless-shell curl node
+	@$(BIN)/python -m pytest --interop -n $(JOBS) --maxprocesses 8 --dist worksteal tests/interop $(ARGS)
 
 # Made on the oldest supported Python: a version that runs there runs on the newer ones too, and
 # whatever only an old Python needs is in the list.

@@ -44,6 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(
         "leak_patience", "seconds a thread or socket may outlive its test", type="string", default="2"
     )
+    parser.addoption("--interop", action="store_true", help="run what is marked interop, too (make interop)")
 
 
 def pytest_sessionfinish() -> None:

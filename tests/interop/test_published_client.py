@@ -6,21 +6,17 @@ It shares its name with this one, so it needs an environment of its own: ``make 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from runagent_testing import FakeAgentServer, error, every, heartbeat
+from tests.interop.programs import environment, needs_environment
 
-ROOT = Path(__file__).resolve().parents[2]
-PYTHON = Path(os.environ.get("RUNAGENT_PUBLISHED_PYTHON", ROOT / ".venv-interop-published/bin/python"))
 CHUNKS = ("wörld 😀", "", {"a": [1, None, True]}, 3, None, 0.5)
 
-pytestmark = pytest.mark.skipif(
-    not PYTHON.exists(), reason="the published runagent package is not installed here: make interop"
-)
+pytestmark = needs_environment("published")
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +29,13 @@ def seen(tmp_path_factory):
         server.agent("failing").always("one", error(None, "deliberate failure")).returns(
             error("BAD", "on purpose")
         )
-        command = [PYTHON, Path(__file__).with_name("published_client.py"), "127.0.0.1"]
+        command = [environment("published"), Path(__file__).with_name("published_client.py"), "127.0.0.1"]
         # No PATH: it starts git to look at its templates.
-        environment = {"HOME": str(folder), "PATH": str(folder / "none"), "GIT_PYTHON_REFRESH": "quiet"}
+        variables = {"HOME": str(folder), "PATH": str(folder / "none"), "GIT_PYTHON_REFRESH": "quiet"}
         ran = subprocess.run(
             [*map(str, command), server.url.rpartition(":")[2], str(folder / "result")],
             cwd=folder,
-            env=environment | {"PYTHONUTF8": "1"},
+            env=variables | {"PYTHONUTF8": "1"},
             capture_output=True,
             text=True,
             timeout=60,

@@ -1,0 +1,68 @@
+"""What only `make interop` runs is marked `interop`; logs of programs that run are shown with a failure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runagent_testing import FakeAgentServer
+from tests.interop.nginx import Nginx
+from tests.interop.programs import Port, Program
+from tests.support.styles import STYLES, Style
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+LONGEST_LOG = 4000  # characters shown of each
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "interop: run by `make interop` only, as pytest's --interop does")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    # Skipped here and not by a mark: the summary then has one line for all of them.
+    if item.get_closest_marker("interop") is not None and not item.config.getoption("--interop"):
+        pytest.skip("left to make interop")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        for program in Program.running:
+            text = program.log.read_text(encoding="utf-8", errors="replace")
+            report.sections.append((f"log of {program.command[0]}", text[-LONGEST_LOG:]))
+    return report
+
+
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.interop if name == "uvloop" else ()) for name in STYLES]
+)
+def style(request: pytest.FixtureRequest) -> Style:
+    """Each concurrency style in turn; of the two asyncio loops, `make test` runs one."""
+    return Style(request.param)
+
+
+@pytest.fixture(scope="module")
+def shared_agents() -> Iterator[FakeAgentServer]:
+    """The fake agents behind the programs of a module."""
+    with FakeAgentServer() as server:
+        yield server
+
+
+@pytest.fixture
+def agents(shared_agents: FakeAgentServer) -> Iterator[FakeAgentServer]:
+    """The same, new for each test; connections that a proxy keeps to them are dropped."""
+    yield shared_agents
+    shared_agents.clear()
+
+
+@pytest.fixture(scope="module")
+def nginx(shared_agents: FakeAgentServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    """An nginx in front of the agents."""
+    folder = tmp_path_factory.mktemp("nginx")
+    with Port() as port, Port() as nobody, Nginx(folder, shared_agents.url, port, nobody) as running:
+        yield running

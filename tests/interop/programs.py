@@ -1,0 +1,169 @@
+"""Programs that nobody here wrote: found, run in the foreground on a port of their own, ended and reaped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["Port", "Program", "environment", "find", "needs", "needs_environment"]
+
+PATIENCE = 20.0  # seconds that a program may take to start or to end
+ROOT = Path(__file__).resolve().parents[2]
+# Where servers are kept, which is not on everyone's PATH.
+_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
+
+
+def find(*names: str) -> str | None:
+    """Return the path of the first of these programs that is installed."""
+    return next((path for name in names if (path := shutil.which(name, path=_PATH))), None)
+
+
+def needs(*names: str) -> pytest.MarkDecorator:
+    """Skip a test where none of these programs is installed, or where `Port` cannot hold a port for it."""
+    if sys.platform != "linux":
+        return pytest.mark.skip(reason=f"{names[0]} is tested on Linux only")
+    return pytest.mark.skipif(find(*names) is None, reason=f"{' or '.join(names)} is not installed")
+
+
+def environment(name: str) -> Path:
+    """Return the interpreter of the environment that `make interop` makes of ``requirements/NAME.txt``."""
+    return ROOT / f".venv-interop-{name}" / "bin" / "python"
+
+
+def needs_environment(name: str) -> pytest.MarkDecorator:
+    """Skip a test where that environment has not been made."""
+    made = environment(name).exists()
+    return pytest.mark.skipif(not made, reason=f"there is no .venv-interop-{name}: make interop")
+
+
+class Port:
+    """A port of 127.0.0.1 that nobody else is given, for a program that may end and come back.
+
+    It is bound here and never listened on. Linux lets a program listen there all the same, if it sets
+    ``SO_REUSEADDR`` as servers do; while it does not, connections are refused.
+    """
+
+    def __init__(self) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", 0))
+        self.number: int = self._socket.getsockname()[1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give it back."""
+        self._socket.close()
+
+    def is_served(self) -> bool:
+        """Whether somebody listens."""
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.number), timeout=1):
+            return True
+        return False
+
+
+class Program:
+    """A server in a process group of its own.
+
+    Args:
+        command: What starts it, in the foreground.
+        port: Where it listens.
+        log: The file that gets what it prints.
+        env: Its whole environment, but for PATH.
+    """
+
+    running: ClassVar[set[Program]] = set()
+
+    def __init__(
+        self, command: Sequence[object], port: Port, log: Path, env: Mapping[str, str] | None = None
+    ) -> None:
+        self.command = [str(part) for part in command]
+        self.port = port
+        self.log = log
+        self._env = {"PATH": _PATH, "PYTHONUNBUFFERED": "1", "HOME": str(log.parent)} | dict(env or {})
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is, in the clear."""
+        return f"http://127.0.0.1:{self.port.number}"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.stop(signal.SIGKILL)
+
+    def start(self) -> None:
+        """Start it and wait until it listens."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command,
+                cwd=self.log.parent,
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        Program.running.add(self)
+        self.wait_until(self.port.is_served)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send the main process a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End the main process, or with SIGKILL the whole group, and wait until nobody listens any more."""
+        if self._process is None:
+            return
+        if number != signal.SIGKILL:
+            self.send(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(PATIENCE)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(PATIENCE)
+        self._process = None
+        Program.running.discard(self)
+        _wait_until(lambda: not self.port.is_served(), self.log.name)
+
+    def wait_until(self, condition: Callable[[], Any]) -> None:
+        """Wait for something that the running program brings about."""
+        try:
+            _wait_until(lambda: self._has_ended() or condition(), " ".join(self.command))
+        except BaseException:
+            self.stop(signal.SIGKILL)
+            raise
+        if self._has_ended():
+            self.stop(signal.SIGKILL)
+            pytest.fail(f"{self.command[0]} has ended:\n{self.log.read_text(errors='replace')}")
+
+    def _has_ended(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
+
+
+def _wait_until(condition: Callable[[], Any], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"nothing came of it within {PATIENCE:g} s: {what}"
+        time.sleep(0.005)
