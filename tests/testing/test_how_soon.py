@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -52,11 +53,12 @@ async def by_a_cancelled_task(stream):
 
 
 async def by_an_asyncio_timeout(stream):
-    with pytest.raises(TimeoutError):
-        async with stream:
+    with contextlib.suppress(TimeoutError):
+        async with stream, asyncio.timeout(None) as limit:
             await anext(stream)
-            async with asyncio.timeout(0):
-                await anext(stream)
+            limit.reschedule(0)
+            await anext(stream)
+    assert limit.expired()
 
 
 async def by_a_cancel_scope(stream):
@@ -68,11 +70,14 @@ async def by_a_cancel_scope(stream):
 
 
 ANYWHERE = [by_break, by_close, by_an_exception]
-WAYS = [(style, way) for style in STYLES for way in ANYWHERE]
-WAYS += [
-    (style, way) for style in ("asyncio", "uvloop") for way in (by_a_cancelled_task, by_an_asyncio_timeout)
-]
-WAYS += [("trio", by_a_cancel_scope)]
+ASYNCIO = [by_a_cancelled_task, by_an_asyncio_timeout]
+WAYS_OF = {
+    "sync": ANYWHERE,
+    "asyncio": [*ANYWHERE, *ASYNCIO],
+    "uvloop": [*ANYWHERE, *ASYNCIO],
+    "trio": [*ANYWHERE, by_a_cancel_scope],
+}
+WAYS = [(style, way) for style, ways in WAYS_OF.items() for way in ways]
 
 
 @pytest.mark.parametrize(("name", "leave"), WAYS, ids=lambda value: getattr(value, "__name__", value))
