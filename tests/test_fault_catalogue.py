@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import ssl
 import time
 
@@ -25,6 +26,12 @@ PATIENCE = 5.0  # real seconds
 SHORT = 0.2
 
 MEMORY = [fault for transport in faults.TRANSPORTS for fault in faults.for_transport(transport, "memory")]
+
+
+@pytest.fixture(autouse=True)
+def nothing_for_the_loop_to_complain_of(caplog):
+    yield
+    assert [] == [r for r in caplog.records if r.name == "asyncio" and r.levelno >= logging.ERROR]
 
 
 def named(fault):
@@ -175,6 +182,9 @@ def check_on_sockets(fault, style, server, **options):
     begin = time.monotonic()
     fault.check(*Style(style).run(scenario))
     assert time.monotonic() - begin < PATIENCE
+    # The other end has noticed, too: whatever was asked is over, by the agent's doing or the client's.
+    exchanges = server.agent(agent_id).requests
+    assert all(exchange.wait_done(PATIENCE) or exchange.wait_client_gone(PATIENCE) for exchange in exchanges)
 
 
 @pytest.mark.parametrize("style", STYLES)

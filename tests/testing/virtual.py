@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from runagent_testing import MemoryNetwork
-from tests.support.styles import Style
+from tests.support.styles import Style, without_asyncio_tasks_left, without_trio_tasks_left
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -46,9 +46,10 @@ class Virtual:
         began, worked = time.perf_counter(), time.process_time()
         try:
             if self.style == "asyncio":
-                return self.memory.run_asyncio(scenario())  # type: ignore[arg-type]
+                return self.memory.run_asyncio(without_asyncio_tasks_left(scenario))
             if self.style == "trio":
-                return trio.run(scenario, clock=trio.testing.MockClock(autojump_threshold=0))
+                clock = trio.testing.MockClock(autojump_threshold=0)
+                return trio.run(without_trio_tasks_left, scenario, clock=clock)
             return Style("sync").run(scenario)
         finally:
             self.seconds, self.cpu_seconds = time.perf_counter() - began, time.process_time() - worked
