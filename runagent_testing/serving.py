@@ -36,7 +36,7 @@ class Connection(web.RequestHandler):
         departure: How the client left and how many bytes it had taken by then; None as long as it is there.
     """
 
-    __slots__ = ("departure", "number", "served")
+    __slots__ = ("_secure", "departure", "number", "served")
 
     def __init__(self, server: web.Server, number: int) -> None:
         loop = asyncio.get_running_loop()
@@ -45,12 +45,23 @@ class Connection(web.RequestHandler):
         self.number = number
         self.served = 0
         self.departure: tuple[ClientState, int | None] | None = None
+        self._secure = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; asyncio's TLS transport cannot be asked any more once it was closed twice."""
+        self._secure = transport.get_extra_info("sslcontext") is not None
+        super().connection_made(transport)
+
+    @property
+    def taken(self) -> int | None:
+        """How many bytes the client's kernel has acknowledged; None where that is not known."""
+        return None if self._secure else bytes_taken(self.transport)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Note that the client has sent a FIN, and close, as the published server does."""
         if self.departure is None and self._is_half_closed():
             # A client that closes sends its FIN a moment before it lets go of the socket.
-            asyncio.get_running_loop().call_later(_SECOND_LOOK, self._look_again, bytes_taken(self.transport))
+            asyncio.get_running_loop().call_later(_SECOND_LOOK, self._look_again, self.taken)
             return True
         self._note_departure("closed")
         return super().eof_received()
@@ -67,13 +78,13 @@ class Connection(web.RequestHandler):
 
     def _is_half_closed(self) -> bool:
         # There is no half-close over TLS.
-        if self.transport is None or self.transport.get_extra_info("sslcontext") is not None:
+        if self.transport is None or self._secure:
             return False
         return is_half_closed(self.transport.get_extra_info("socket")) or False
 
     def _note_departure(self, how: ClientState) -> None:
         if self.departure is None:
-            self.departure = how, bytes_taken(self.transport)
+            self.departure = how, self.taken
 
 
 class Handler:
@@ -217,7 +228,7 @@ def _note_departure(exchange: Exchange, line: Line) -> None:
         how, taken = connection.departure
         exchange.leave(how, line.untaken(taken))
     elif connection.transport is None or connection.transport.is_closing():
-        exchange.leave("reset", line.untaken(bytes_taken(connection.transport)))  # noticed by writing
+        exchange.leave("reset", line.untaken(connection.taken))  # noticed by writing
 
 
 async def _read(request: web.BaseRequest) -> Request:
