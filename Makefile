@@ -18,6 +18,8 @@ FUZZ_TARGETS ?= sse ndjson http websocket
 ARGS ?=
 # Processes that share the tests: make test JOBS=0 runs them in pytest's own, for a debugger.
 JOBS ?= auto
+# Every plugin goes into the environment with the project, so that its tests run there too.
+PLUGINS := $(patsubst %/pyproject.toml,--editable './%[dev]',$(wildcard plugins/*/pyproject.toml))
 PIP := -m pip --disable-pip-version-check --no-input
 
 # The first of the given interpreters that runs and can make an environment. Being on PATH proves neither:
@@ -50,7 +52,7 @@ help:
 venv: $(STAMP)
 
 # The build backend goes in first, from the constraints: build isolation would fetch an unpinned one.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 	@python="$(PYTHON)"; \
 	if ! "$${python:-false}" -c "$(USABLE)" </dev/null >/dev/null 2>&1; then \
 		echo "No usable Python 3.11+ with its venv module$${python:+ at $$python}:" \
@@ -63,7 +65,7 @@ $(STAMP): pyproject.toml constraints.txt
 	fi
 	@echo "Installing the versions of constraints.txt into $(VENV)"
 	@$(BIN)/python $(PIP) install -qq --constraint constraints.txt hatchling editables </dev/null
-	@$(BIN)/python $(PIP) install -qq --constraint constraints.txt --no-build-isolation --editable '.[dev]' </dev/null
+	@$(BIN)/python $(PIP) install -qq --constraint constraints.txt --no-build-isolation --editable '.[dev]' $(PLUGINS) </dev/null
 	@touch $@
 
 .PHONY: demo
@@ -171,10 +173,10 @@ lock:
 	if [ -z "$$python" ]; then echo "make lock needs Python $(firstword $(SUPPORTED))" >&2; exit 1; fi; \
 	rm -rf .venv-lock; trap 'rm -rf .venv-lock' EXIT; \
 	"$$python" -m venv .venv-lock; \
-	.venv-lock/bin/python $(PIP) install -qq '.[dev]' </dev/null; \
+	.venv-lock/bin/python $(PIP) install -qq '.[dev]' $(PLUGINS) </dev/null; \
 	{ \
 		echo "# Every version that make installs, on CPython $(SUPPORTED). Written by: make lock"; \
-		.venv-lock/bin/python $(PIP) freeze --exclude runagent; \
+		.venv-lock/bin/python $(PIP) freeze --exclude-editable --exclude runagent; \
 	} > .venv-lock/constraints; \
 	mv .venv-lock/constraints constraints.txt; \
 	echo "constraints.txt: $$(grep -c == constraints.txt) versions"

@@ -45,7 +45,8 @@ class Capability(enum.StrEnum):
     it the ``idle`` limit bounds the time between two events."""
 
     STRUCTURED = "structured"
-    """A chunk's content may be any JSON value. Without it every chunk is text."""
+    """A chunk's content may be any JSON value. Without it chunks are text, or of the few forms that the
+    transport's own page names."""
 
     REUSE = "reuse"
     """A connection serves one stream after another. Without it each stream opens its own."""

@@ -67,7 +67,7 @@ def test_a_plugin_is_found_by_its_entry_point(install: Install) -> None:
 def test_listing_names_distributions_and_versions_without_importing(install: Install) -> None:
     install("runagent-loud", "loud", "raise RuntimeError('imported')")
     infos = {info.name: info for info in TransportRegistry().installed()}
-    assert sorted(infos) == ["chunked", "loud", "sse", "websocket"]
+    assert {"chunked", "loud", "sse", "websocket"} <= infos.keys()
     assert (infos["loud"].distribution, infos["loud"].version) == ("runagent-loud", "1.2")
 
 

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from runagent.transports.base import BaseSession, Session, Transport, Wants
     from runagent.transports.counting import ChunkCount
     from runagent.transports.http import HttpRequest, HttpSession
+    from runagent.transports.invoke import InvokeSession
     from runagent.transports.library import AsyncTransport, Emit
     from runagent.transports.message_session import MessageSession
+    from runagent.transports.messages import SurrogateJoiner
     from runagent.wire.jsontext import InvalidJSONError, decode_json, encode_json, quote
     from runagent.wire.ndjson import NDJSONDecoder
     from runagent.wire.sse import ServerSentEvent, SSEDecoder
@@ -37,8 +39,10 @@ _HOMES = {
     "runagent.transports.base": ("BaseSession", "Session", "Transport", "Wants"),
     "runagent.transports.counting": ("ChunkCount",),
     "runagent.transports.http": ("HttpRequest", "HttpSession"),
+    "runagent.transports.invoke": ("InvokeSession",),
     "runagent.transports.library": ("AsyncTransport", "Emit"),
     "runagent.transports.message_session": ("MessageSession",),
+    "runagent.transports.messages": ("SurrogateJoiner",),
     "runagent.wire.jsontext": ("InvalidJSONError", "decode_json", "encode_json", "quote"),
     "runagent.wire.ndjson": ("NDJSONDecoder",),
     "runagent.wire.sse": ("SSEDecoder", "ServerSentEvent"),
@@ -57,6 +61,7 @@ __all__ = [
     "HttpRequest",
     "HttpSession",
     "InvalidJSONError",
+    "InvokeSession",
     "Limits",
     "MessageSession",
     "NDJSONDecoder",
@@ -66,6 +71,7 @@ __all__ = [
     "SSEDecoder",
     "ServerSentEvent",
     "Session",
+    "SurrogateJoiner",
     "Transport",
     "Wants",
     "decode_json",

@@ -18,7 +18,11 @@ __all__ = ["InvokeSession"]
 
 
 class InvokeSession(HttpSession):
-    """One plain run over the documented API."""
+    """One plain run over the documented API.
+
+    A subclass for another protocol whose answer is one JSON object says what to request, and finds the
+    result with ``read_answer``.
+    """
 
     reads = "application/json"
 

@@ -1,0 +1,110 @@
+"""Tool calls, put together from the pieces in which Chat Completions streams them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runagent import StreamLimitError
+from runagent.transports import InvalidJSONError, decode_json, encode_json
+
+__all__ = ["ToolCalls", "is_whole"]
+
+# The one field of a call that comes in pieces, by the object that it is in.
+_IN_PIECES = {"function": "arguments", "custom": "input"}
+
+
+class ToolCalls:
+    """Collects calls until they are whole.
+
+    Args:
+        max_bytes: Bytes of all calls together; more than that raises.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max = max_bytes
+        self._size = 0
+        self._calls: list[_Call] = []
+        self._by_index: dict[int, _Call] = {}
+
+    def add(self, piece: dict[str, Any]) -> None:
+        """Take the next piece.
+
+        ``index`` says to which call it belongs. Where a server leaves it out, or says 0 of all calls, an id
+        that is new begins another call.
+
+        Raises:
+            StreamLimitError: The calls are larger than ``max_bytes``.
+        """
+        index, id_ = piece.get("index"), piece.get("id")
+        last = self._calls[-1] if self._calls else None
+        call = self._by_index.get(index) if isinstance(index, int) else last
+        if call is None or (id_ and call.fields.get("id", id_) != id_):
+            call = _Call()
+            self._calls.append(call)
+        if isinstance(index, int):
+            self._by_index[index] = call
+        self._size += call.add(piece)
+        if self._size > self._max:
+            raise StreamLimitError(
+                f"the tool calls are larger than {self._max} bytes; raise max_event_bytes to accept them",
+                limit_name="max_event_bytes",
+                limit=self._max,
+            )
+
+    def take(self) -> list[dict[str, Any]]:
+        """Take the calls, in the form that an answer which is not streamed has."""
+        calls, self._calls = self._calls, []
+        return [call.whole() for call in calls]
+
+
+class _Call:
+    def __init__(self) -> None:
+        self.fields: dict[str, Any] = {}
+        self._parts: list[str] = []
+
+    def add(self, piece: dict[str, Any]) -> int:
+        """Take a piece and return by how many bytes the call has grown, or a little more."""
+        grown = 0
+        for name, value in piece.items():
+            if name in _IN_PIECES and isinstance(value, dict):
+                grown += self._add_object(name, dict(value))
+            elif name != "index":
+                grown += _update(self.fields, name, value)
+        return grown
+
+    def _add_object(self, name: str, value: dict[str, Any]) -> int:
+        part = value.pop(_IN_PIECES[name], None)
+        if part is not None and not isinstance(part, str):
+            part = encode_json(part).decode()  # a server that decodes what the model wrote
+        if part:
+            self._parts.append(part)
+        known = self.fields.setdefault(name, {})
+        return len(part or "") + sum(_update(known, field, said) for field, said in value.items())
+
+    def whole(self) -> dict[str, Any]:
+        text = "".join(self._parts)
+        return {
+            name: {**value, _IN_PIECES[name]: text} if name in _IN_PIECES else value
+            for name, value in self.fields.items()
+        }
+
+
+def _update(fields: dict[str, Any], name: str, value: Any) -> int:
+    """Set a field; later pieces repeat it, or say nothing in its place."""
+    if value in (None, "") or fields.get(name) == value:
+        return 0
+    fields[name] = value
+    return len(name) + len(encode_json(value))
+
+
+def is_whole(call: dict[str, Any]) -> bool:
+    """Whether a function's arguments are a JSON text, and so not cut short."""
+    function = call.get("function", call)
+    arguments = function.get("arguments") if isinstance(function, dict) else None
+    if not isinstance(arguments, str):
+        return True
+    try:
+        decode_json(arguments)
+    except InvalidJSONError:
+        return False
+    return True

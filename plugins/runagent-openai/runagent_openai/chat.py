@@ -1,0 +1,160 @@
+"""Chat Completions: ``POST /v1/chat/completions``.
+
+A stream is unnamed events, each a ``chat.completion.chunk``: what is new stands in ``choices[0].delta``, at
+last comes a ``finish_reason``, then the usage, then ``[DONE]``. Azure begins with a chunk without choices,
+vLLM may send the usage with every chunk, and some servers leave out ``[DONE]`` or the ``finish_reason``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from runagent import Chunk, ProtocolError, RunAgentError, RunResult, StreamTruncatedError
+from runagent.transports import Event, quote
+from runagent_openai.calls import ToolCalls
+from runagent_openai.decoding import Reader
+from runagent_openai.faults import stream_error
+from runagent_openai.requests import chat_body, post
+from runagent_openai.session import EventStream, PlainAnswer
+
+if TYPE_CHECKING:
+    from runagent.transports import AgentCall, HttpRequest, Route, ServerSentEvent
+
+__all__ = ["ChatPlain", "ChatStream"]
+
+_PATH = "/v1/chat/completions"
+_DONE = "[DONE]"
+
+
+class _Choice(msgspec.Struct):
+    index: int = 0
+    delta: dict[str, Any] | None = None
+    message: dict[str, Any] | None = None
+    finish_reason: str | None = None
+
+
+class _Completion(msgspec.Struct):
+    """A whole completion, or a chunk of one."""
+
+    id: str | None = None
+    object: Any = None
+    model: Any = None
+    created: Any = None
+    service_tier: Any = None
+    system_fingerprint: Any = None
+    choices: list[_Choice] | None = None
+    usage: dict[str, Any] | None = None
+    error: Any = None
+
+
+_chunks = Reader(_Completion, "a chunk of the chat completion")
+_completions = Reader(_Completion, "the chat completion")
+
+
+class ChatStream(EventStream):
+    """One streamed chat completion."""
+
+    def __init__(self, call: AgentCall, route: Route) -> None:
+        super().__init__(call, route)
+        self._calls = ToolCalls(call.limits.max_event_bytes)
+        self._about = _Completion()
+        self._reason: str | None = None
+        self._usage: dict[str, Any] | None = None
+
+    def make_request(self) -> HttpRequest:
+        """Ask for the stream."""
+        return post(self.call, _PATH, chat_body(self.call))
+
+    def take(self, event: ServerSentEvent, events: list[Event]) -> None:
+        """See `EventStream.take`."""
+        if event.data.strip() == _DONE:
+            # Without a reason to stop, this is only what a gateway says of an answer that broke off.
+            self._complete(events, proven=self._reason is not None)
+            return
+        chunk = _chunks.read(event.data)
+        if chunk.error is not None or chunk.object == "error":
+            raise stream_error(event.data)
+        self.begin(chunk.id, events)
+        if chunk.choices:
+            self._about = chunk
+        self._usage = chunk.usage or self._usage
+        for choice in chunk.choices or ():
+            if choice.index == 0:
+                self._take_choice(choice, events)
+            else:
+                self.ignore("a second choice")
+
+    def _take_choice(self, choice: _Choice, events: list[Event]) -> None:
+        for name, value in (choice.delta or {}).items():
+            if value in (None, "", []) or name == "role":
+                continue
+            if name == "content":
+                self._take_content(value, events)
+            elif name == "refusal" and isinstance(value, str):
+                self.add_refusal(value)
+            elif name == "tool_calls" and isinstance(value, list):
+                self._take_calls(value)
+            elif name == "function_call":  # what tool calls were before there were tools
+                self._take_calls([{"type": "function", "function": value}])
+            else:
+                self.ignore(f"delta.{name[:40]}")
+        self._reason = choice.finish_reason or self._reason
+
+    def _take_content(self, content: Any, events: list[Event]) -> None:
+        if isinstance(content, str):
+            self.add_text(content, events)
+        else:
+            events.append(Chunk(content))
+
+    def _take_calls(self, pieces: list[Any]) -> None:
+        for piece in pieces:
+            if not isinstance(piece, dict):
+                raise ProtocolError(f"a tool call is not an object: {quote(repr(piece))}")
+            self._calls.add(piece)
+
+    def end_body(self, proven: bool) -> list[Event]:
+        """End well where the model has said why it stopped; then only ``[DONE]`` is missing."""
+        if self._reason is None or self._decoder.incomplete:
+            raise StreamTruncatedError(
+                "the stream ended without [DONE], and without a finish_reason before its end"
+            )
+        events: list[Event] = []
+        try:
+            self._complete(events, proven=proven)
+        except RunAgentError as exc:
+            self.fail(exc)
+        return events
+
+    def _complete(self, events: list[Event], *, proven: bool) -> None:
+        self.add_calls(self._calls.take(), self._reason, events)
+        about = msgspec.structs.asdict(self._about)
+        self.complete(events, about, reason=self._reason, usage=self._usage, proven=proven)
+
+
+class ChatPlain(PlainAnswer):
+    """One chat completion that is not streamed."""
+
+    def make_request(self) -> HttpRequest:
+        """Ask for the whole answer."""
+        return post(self.call, _PATH, chat_body(self.call))
+
+    def read_result(self, body: bytes) -> RunResult:
+        """Give the text, or the whole message where there is more to it."""
+        completion = _completions.read(body)
+        choice = next((c for c in completion.choices or () if c.index == 0), None)
+        if choice is None or choice.message is None:
+            raise ProtocolError(f"the chat completion has no message: {quote(body)}")
+        message = choice.message
+        calls = [call for call in message.get("tool_calls") or () if isinstance(call, dict)]
+        refusal = message.get("refusal")
+        only_text = isinstance(message.get("content"), str) and not calls and not message.get("function_call")
+        return self.result(
+            message["content"] if only_text else message,
+            calls,
+            [refusal] if isinstance(refusal, str) else [],
+            msgspec.structs.asdict(completion),
+            reason=choice.finish_reason,
+            usage=completion.usage,
+        )

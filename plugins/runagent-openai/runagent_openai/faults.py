@@ -1,0 +1,140 @@
+"""What OpenAI-compatible servers say when something is wrong.
+
+The documented form is ``{"error": {"message", "type", "param", "code"}}``, as the body of an answer and as an
+event in a stream. Others write a number as the code, a text as the error, or the fields without an object
+around them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from runagent import (
+    AgentError,
+    AgentNotFoundError,
+    AgentServerError,
+    AuthenticationError,
+    PermissionDeniedError,
+    RateLimitError,
+    RunAgentError,
+    StreamError,
+    ValidationError,
+)
+from runagent.transports import InvalidJSONError, decode_json, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["complete_refusal", "find_error", "plain_error", "stream_error"]
+
+_NO_MESSAGE = "the server reported an error without a message"
+_DURATION = re.compile(
+    r"(?:(?P<h>\d{1,6})h)?(?:(?P<m>\d{1,6})m(?!s))?(?:(?P<s>\d{1,6}(?:\.\d{1,9})?)s)?(?:(?P<ms>\d{1,9}(?:\.\d{1,9})?)ms)?"
+)
+# A gateway may say with status 200 what it was told with another one.
+_BY_CODE: dict[str, type[AgentError]] = {
+    "400": ValidationError,
+    "401": AuthenticationError,
+    "403": PermissionDeniedError,
+    "404": AgentNotFoundError,
+    "422": ValidationError,
+    "429": RateLimitError,
+}
+_KNOWN = frozenset({"code", "message", "object", "retry_after", "sequence_number"})
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+
+
+def find_error(answer: Any) -> dict[str, Any] | None:
+    """Return the error object in what a server sent, or None where there is no error in it."""
+    if not isinstance(answer, dict):
+        return None
+    error = answer.get("error")
+    if error is None:
+        return answer if answer.get("object") == "error" or answer.get("type") == "error" else None
+    return error if isinstance(error, dict) else {"message": error}
+
+
+def stream_error(said: Any) -> StreamError:
+    """Make the error that ends a stream.
+
+    Args:
+        said: The event's text, or the error object itself.
+    """
+    answer = _decode(said.encode("utf-8", "replace")) if isinstance(said, str) else said
+    error = find_error(answer)
+    if error is None:
+        error = answer if isinstance(answer, dict) else {"message": said}
+    text, fields = _describe(error)
+    return StreamError(text, retry_after=_wait(error), **fields)
+
+
+def plain_error(error: Mapping[str, Any], status: int | None) -> AgentError:
+    """Make the error that stands in the place of a plain run's answer, where the HTTP status was good."""
+    text, fields = _describe(error)
+    kind = _BY_CODE.get(fields["code"] or "", AgentServerError)
+    return kind(text, status=status, **fields)
+
+
+def complete_refusal(error: RunAgentError, headers: Mapping[str, str], body: bytes) -> RunAgentError:
+    """Add to an HTTP refusal what only these servers say: type and parameter, a code, their rate limits."""
+    found = find_error(_decode(body))
+    if found is not None:
+        text, fields = _describe(found)
+        error.code = fields["code"]
+        error.details = fields["details"]
+        if text != _NO_MESSAGE and not error.message.startswith(text):
+            error.message = text
+            error.args = (text,)
+    if isinstance(error, RateLimitError):
+        _read_rate_limits(error, headers)
+    return error
+
+
+def _decode(body: bytes) -> Any:
+    """Decode a refusal's body, also one that came as the event of a stream that never began."""
+    text = body.strip()
+    if text.startswith(b"data:"):
+        text = text.removeprefix(b"data:").partition(b"\n")[0]
+    try:
+        return decode_json(text)
+    except InvalidJSONError:
+        return None
+
+
+def _describe(error: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the message, and the fields of the error to raise; what names no code is named by its type."""
+    message = error.get("message")
+    if not isinstance(message, str) or not message:
+        message = _NO_MESSAGE if not message else quote(repr(message))
+    kind, code = error.get("type"), error.get("code")
+    kind = kind if isinstance(kind, str) and kind != "error" else None
+    code = str(code) if isinstance(code, int | str) and code else kind
+    details = {
+        name: value for name, value in error.items() if name not in _KNOWN and value not in (None, "error")
+    }
+    return message, {"code": code, "details": details or None}
+
+
+def _wait(error: Mapping[str, Any]) -> float | None:
+    wait: Any = error.get("retry_after")
+    return float(wait) if type(wait) in (int, float) and 0 <= wait < 1e9 else None
+
+
+def _read_rate_limits(error: RateLimitError, headers: Mapping[str, str]) -> None:
+    """Read the counts of requests; those of tokens stay with the rest in ``details``."""
+    limit, remaining = (headers.get(f"x-ratelimit-{name}-requests", "") for name in ("limit", "remaining"))
+    error.limit = int(limit[:15]) if limit.isascii() and limit.isdigit() else error.limit
+    error.remaining = int(remaining[:15]) if remaining.isascii() and remaining.isdigit() else error.remaining
+    error.reset = _seconds(headers.get("x-ratelimit-reset-requests", "")) or error.reset
+    wait = headers.get("retry-after-ms", "")
+    if wait.isascii() and wait.isdigit():
+        error.retry_after = int(wait[:12]) / 1000
+
+
+def _seconds(duration: str) -> float | None:
+    """Read a duration such as ``6m0s`` or ``120ms``."""
+    match = _DURATION.fullmatch(duration)
+    if match is None or not duration:
+        return None
+    return sum(float(value) * _SECONDS[unit] for unit, value in match.groupdict().items() if value)

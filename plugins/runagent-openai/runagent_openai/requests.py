@@ -1,0 +1,72 @@
+"""The body of a request, made of a run's input."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runagent import ValidationError
+from runagent.transports import HttpRequest, encode_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runagent.transports import AgentCall
+
+__all__ = ["chat_body", "post", "responses_body"]
+
+
+def post(call: AgentCall, template: str, body: dict[str, Any]) -> HttpRequest:
+    """Ask ``template`` behind the base's prefix, or what ``stream_path`` and ``invoke_path`` say instead."""
+    stream = call.mode == "stream"
+    accept = "text/event-stream" if stream else "application/json"
+    headers = [*call.request_headers(accept=accept), ("Content-Type", "application/json")]
+    path = call.path(template, "stream_path" if stream else "invoke_path")
+    return HttpRequest("POST", path, headers, encode_json(body))
+
+
+def chat_body(call: AgentCall) -> dict[str, Any]:
+    """Make the body for Chat Completions.
+
+    Raises:
+        ValidationError: There is no question in the input, or two, or more than one answer is asked for.
+    """
+    body = _body(call, "messages", _user)
+    if body.get("messages") is None:
+        raise ValidationError("there is nothing to answer: give query or messages")
+    if body.get("n") not in (None, 1):
+        raise ValidationError(f"n is {body['n']!r}, but a run has one answer; run the agent as often instead")
+    if call.mode == "stream" and call.options.get("openai_include_usage", True):
+        body.setdefault("stream_options", {"include_usage": True})
+    return body
+
+
+def responses_body(call: AgentCall) -> dict[str, Any]:
+    """Make the body for Responses.
+
+    Raises:
+        ValidationError: There are two questions in the input.
+    """
+    return _body(call, "input", lambda query: query if isinstance(query, str) else _user(query))
+
+
+def _user(content: Any) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": content}]
+
+
+def _body(call: AgentCall, name: str, question: Callable[[Any], Any]) -> dict[str, Any]:
+    """Take the input over: ``parameters`` beneath its own fields, ``query`` as the field ``name``."""
+    own = dict(call.input)
+    parameters, query = own.pop("parameters", None), own.pop("query", None)
+    if not isinstance(parameters, dict | None):
+        raise ValidationError("parameters is not an object; give the request's fields in it, or beside it")
+    body = {"model": call.agent_id} | (parameters or {}) | own
+    if query is not None:
+        if body.get(name) is not None:
+            raise ValidationError(f"query and {name} say the same; give one of them")
+        if not isinstance(query, str | list):
+            raise ValidationError(
+                f"query is neither text nor a list of content parts; or give {name} instead"
+            )
+        body[name] = question(query)
+    body["stream"] = call.mode == "stream"
+    return body

@@ -1,0 +1,202 @@
+"""Responses: ``POST /v1/responses``.
+
+A stream is events whose ``type`` says what they are. Text and refusals are read in pieces, every other item
+of the output when it is done. ``response.completed`` and ``response.incomplete`` are the only good ends.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from runagent import Chunk, ProtocolError, RunResult, StreamTruncatedError
+from runagent.transports import Event, quote
+from runagent_openai.decoding import Reader
+from runagent_openai.faults import plain_error, stream_error
+from runagent_openai.requests import post, responses_body
+from runagent_openai.session import EventStream, PlainAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runagent.transports import AgentCall, HttpRequest, Route, ServerSentEvent
+
+__all__ = ["ResponsesPlain", "ResponsesStream"]
+
+_PATH = "/v1/responses"
+
+# Said again, and whole, by an event that is read.
+_SAID_AGAIN = frozenset(
+    {
+        "response.content_part.added",
+        "response.content_part.done",
+        "response.custom_tool_call_input.delta",
+        "response.custom_tool_call_input.done",
+        "response.function_call_arguments.delta",
+        "response.function_call_arguments.done",
+        "response.output_item.added",
+        "response.output_text.done",
+        "response.refusal.done",
+    }
+)
+
+
+class _Response(msgspec.Struct):
+    id: str | None = None
+    model: Any = None
+    created_at: Any = None
+    service_tier: Any = None
+    status: str | None = None
+    error: Any = None
+    incomplete_details: dict[str, Any] | None = None
+    output: list[dict[str, Any]] | None = None
+    usage: dict[str, Any] | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why the model stopped: "completed", or why the response is incomplete."""
+        reason = (self.incomplete_details or {}).get("reason")
+        return reason if isinstance(reason, str) else self.status
+
+
+class _Event(msgspec.Struct):
+    type: str = ""
+    delta: Any = None
+    item: dict[str, Any] | None = None
+    response: _Response | None = None
+    error: Any = None
+
+
+_events = Reader(_Event, "an event of the response")
+_responses = Reader(_Response, "the response")
+
+
+class ResponsesStream(EventStream):
+    """One streamed response."""
+
+    def __init__(self, call: AgentCall, route: Route) -> None:
+        super().__init__(call, route)
+        self._speaking = False  # the message at hand comes in pieces
+        self._silent = True  # nothing has been handed out
+        self._unfinished: list[dict[str, Any]] = []
+
+    def make_request(self) -> HttpRequest:
+        """Ask for the stream."""
+        return post(self.call, _PATH, responses_body(self.call))
+
+    def take(self, event: ServerSentEvent, events: list[Event]) -> None:
+        """See `EventStream.take`."""
+        if (
+            event.data.strip() == "[DONE]"
+        ):  # a gateway's habit from the other endpoint; it proves nothing here
+            return
+        read = _events.read(event.data)
+        if read.error is not None or read.type == "error":
+            raise stream_error(event.data)
+        handler = _HANDLERS.get(read.type)
+        if handler is not None:
+            handler(self, read, events)
+        elif read.type not in _SAID_AGAIN:
+            self.ignore(f"event {read.type[:60]!r}")
+
+    def _on_begin(self, read: _Event, events: list[Event]) -> None:
+        self.begin(read.response.id if read.response else None, events)
+
+    def _on_text(self, read: _Event, events: list[Event]) -> None:
+        if isinstance(read.delta, str):
+            self._speaking, self._silent = True, False
+            self.add_text(read.delta, events)
+
+    def _on_refusal(self, read: _Event, events: list[Event]) -> None:
+        if isinstance(read.delta, str):
+            self._speaking, self._silent = True, False
+            self.add_refusal(read.delta)
+
+    def _on_item(self, read: _Event, events: list[Event]) -> None:
+        if read.item is not None:
+            self._take_item(read.item, events)
+
+    def _take_item(self, item: dict[str, Any], events: list[Event]) -> None:
+        kind = item.get("type")
+        if kind == "message":
+            # Its parts have been read already, unless the server does not really stream.
+            texts, refusals = ([], []) if self._speaking else _said_in(item)
+            self._speaking = False
+            for text in texts:
+                self.add_text(text, events)
+            for refusal in refusals:
+                self.add_refusal(refusal)
+        elif kind == "reasoning":
+            self.ignore("reasoning")
+            return
+        elif item.get("status") == "incomplete":
+            self._unfinished.append(item)
+        else:
+            events.append(Chunk(item))
+        self._silent = False
+
+    def _on_end(self, read: _Event, events: list[Event]) -> None:
+        response = read.response or _Response()
+        if self._silent:
+            for item in response.output or ():
+                self._take_item(item, events)
+        self.add_calls(self._unfinished, response.reason, events)
+        about = msgspec.structs.asdict(response)
+        self.complete(events, about, reason=response.reason, usage=response.usage)
+
+    def _on_failure(self, read: _Event, events: list[Event]) -> None:
+        raise stream_error(read.response.error if read.response else None)
+
+    def end_body(self, proven: bool) -> list[Event]:
+        """Refuse the end: only the response's own last event ends a run."""
+        raise StreamTruncatedError("the stream ended without response.completed")
+
+
+_HANDLERS: dict[str, Callable[[ResponsesStream, _Event, list[Event]], None]] = {
+    "response.created": ResponsesStream._on_begin,
+    "response.queued": ResponsesStream._on_begin,
+    "response.in_progress": ResponsesStream._on_begin,
+    "response.output_text.delta": ResponsesStream._on_text,
+    "response.refusal.delta": ResponsesStream._on_refusal,
+    "response.output_item.done": ResponsesStream._on_item,
+    "response.completed": ResponsesStream._on_end,
+    "response.incomplete": ResponsesStream._on_end,
+    "response.failed": ResponsesStream._on_failure,
+}
+
+
+class ResponsesPlain(PlainAnswer):
+    """One response that is not streamed."""
+
+    def make_request(self) -> HttpRequest:
+        """Ask for the whole answer."""
+        return post(self.call, _PATH, responses_body(self.call))
+
+    def read_result(self, body: bytes) -> RunResult:
+        """Give the text, or all items of the output where there are others than messages."""
+        response = _responses.read(body)
+        if response.output is None:
+            raise ProtocolError(f"the response has no output: {quote(body)}")
+        if response.status not in ("completed", "incomplete", None):
+            raise plain_error(
+                {"message": f"the response is {response.status}", "code": response.status}, self.status
+            )
+        items = [item for item in response.output if item.get("type") != "reasoning"]
+        said = [_said_in(item) for item in items if item.get("type") == "message"]
+        text = "".join(text for texts, _ in said for text in texts)
+        return self.result(
+            text if len(said) == len(items) else response.output,
+            items,
+            [refusal for _, refusals in said for refusal in refusals],
+            msgspec.structs.asdict(response),
+            reason=response.reason,
+            usage=response.usage,
+        )
+
+
+def _said_in(message: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Return the texts and the refusals of a message."""
+    parts = [part for part in message.get("content") or () if isinstance(part, dict)]
+    texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
+    return texts, [part["refusal"] for part in parts if isinstance(part.get("refusal"), str)]

@@ -1,0 +1,229 @@
+"""What both endpoints have in common: refusals, a stream of events, and one whole answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runagent import (
+    AgentError,
+    Chunk,
+    Completed,
+    RunAgentError,
+    RunResult,
+    Started,
+    StreamError,
+    StreamLimitError,
+)
+from runagent.transports import (
+    Event,
+    HttpSession,
+    InvokeSession,
+    ServerSentEvent,
+    SSEDecoder,
+    SurrogateJoiner,
+    Wants,
+)
+from runagent_openai.calls import is_whole
+from runagent_openai.faults import complete_refusal, find_error, plain_error, stream_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from runagent.transports import AgentCall, Route
+
+__all__ = ["EventStream", "PlainAnswer"]
+
+_METADATA = ("id", "model", "created", "created_at", "service_tier", "status", "system_fingerprint")
+# Why an answer stops before the model has said all: a limit on tokens, or a filter.
+_CUT = frozenset({"content_filter", "length", "max_output_tokens"})
+
+
+class _Session(HttpSession):
+    def make_refusal(self, status: int, body: bytes) -> RunAgentError:
+        """Make the error that an answer stands for whose status is not 2xx."""
+        return complete_refusal(super().make_refusal(status, body), self.headers, body)
+
+
+class EventStream(_Session):
+    """A streamed run: text as it comes, everything else once it is whole."""
+
+    reads = "text/event-stream"
+
+    def __init__(self, call: AgentCall, route: Route) -> None:
+        super().__init__(call, route, None)
+        self._begun = False
+        self._surrogates = SurrogateJoiner()
+        self._refusal: list[str] = []
+        self._refusal_room = call.limits.max_event_bytes
+
+    def open_body(self, content_type: str, charset: str) -> bool:
+        """Take an event stream, which is UTF-8 whatever its charset parameter says."""
+        self._decoder = SSEDecoder(max_event_bytes=self.call.limits.max_event_bytes)
+        return content_type == "text/event-stream"
+
+    def read_body(self, data: bytes) -> list[Event]:
+        """Take the events that the bytes complete, up to the one that ends the run."""
+        events: list[Event] = []
+        for event in self._decoder.feed(data):
+            try:
+                if event.event == "error":
+                    raise stream_error(event.data)
+                self.take(event, events)
+            except RunAgentError as exc:
+                self.fail(exc)
+            if self.wants is not Wants.READ:
+                return events
+        if self._decoder.error is not None:
+            self.fail(self._decoder.error)
+        return events
+
+    def take(self, event: ServerSentEvent, events: list[Event]) -> None:
+        """Add to ``events`` what an event means; call `complete` at the one that ends the run.
+
+        Raises:
+            RunAgentError: It is an error, or not what it should be; the events before it stay.
+        """
+        raise NotImplementedError
+
+    # What an event may mean
+
+    def begin(self, run_id: str | None, events: list[Event]) -> None:
+        """Say, once, that the model has begun."""
+        if not self._begun:
+            self._begun = True
+            events.append(Started(invocation_id=run_id))
+
+    def add_text(self, text: str, events: list[Event]) -> None:
+        """Hand out a piece of the answer's text."""
+        if whole := self._surrogates.join(text):
+            events.append(Chunk(whole))
+
+    def add_refusal(self, text: str) -> None:
+        """Keep a piece of what the model says in refusing, until all of it is there.
+
+        Raises:
+            StreamLimitError: It is longer than an event may be.
+        """
+        self._refusal.append(text)
+        self._refusal_room -= len(text)
+        if self._refusal_room < 0:
+            limit = self.call.limits.max_event_bytes
+            raise StreamLimitError(
+                f"the model's refusal is longer than {limit} characters; raise max_event_bytes to accept it",
+                limit_name="max_event_bytes",
+                limit=limit,
+            )
+
+    def add_calls(self, calls: Iterable[dict[str, Any]], reason: str | None, events: list[Event]) -> None:
+        """Hand out tool calls, each as one chunk.
+
+        Raises:
+            StreamError: The answer was cut inside a call.
+        """
+        for call in calls:
+            if _is_cut(call, reason):
+                raise StreamError(**_cut_call(call, reason))
+            events.append(Chunk(call))
+
+    def complete(
+        self,
+        events: list[Event],
+        about: Mapping[str, Any],
+        *,
+        reason: str | None,
+        usage: dict[str, Any] | None,
+        proven: bool = True,
+    ) -> None:
+        """End the run.
+
+        Args:
+            events: Where the last ones go.
+            about: The answer, without what it answers.
+            reason: Why the model stopped.
+            usage: Token counts.
+            proven: False where the end cannot be told from a cut.
+
+        Raises:
+            StreamError: The model refused.
+        """
+        if half := self._surrogates.flush():
+            events.append(Chunk(half))
+        if self._refusal:
+            raise StreamError(**_refused("".join(self._refusal), usage))
+        events.append(Completed(usage=usage, proven=proven, metadata=_metadata(about, reason)))
+        self.finish()
+
+    def ignore(self, kind: str) -> None:
+        """Count what is harmless and left out."""
+        self.ignored[kind] = self.ignored.get(kind, 0) + 1
+
+
+class PlainAnswer(_Session, InvokeSession):
+    """A plain run: one JSON object."""
+
+    def __init__(self, call: AgentCall, route: Route) -> None:
+        super().__init__(call, route, None)
+
+    def read_answer(self, answer: dict[str, Any], body: bytes) -> RunResult:
+        """Find the result in the answer.
+
+        Raises:
+            AgentError: It is an error, or a refusal, or cut inside a tool call.
+            ProtocolError: It is no answer of this endpoint.
+        """
+        error = find_error(answer)
+        if error is not None:
+            raise plain_error(error, self.status)
+        return self.read_result(body)
+
+    def read_result(self, body: bytes) -> RunResult:
+        """Find the result in an answer that is no error."""
+        raise NotImplementedError
+
+    def result(
+        self,
+        answer: Any,
+        calls: Iterable[dict[str, Any]],
+        refusals: Iterable[str],
+        about: Mapping[str, Any],
+        *,
+        reason: str | None,
+        usage: dict[str, Any] | None,
+    ) -> RunResult:
+        """Make the result.
+
+        Raises:
+            AgentError: The model refused, or was cut inside a tool call.
+        """
+        for call in calls:
+            if _is_cut(call, reason):
+                raise AgentError(**_cut_call(call, reason), status=self.status)
+        if refusal := "".join(refusals):
+            raise AgentError(**_refused(refusal, usage), status=self.status)
+        return RunResult(answer, usage=usage, request_id=self.request_id, metadata=_metadata(about, reason))
+
+
+def _metadata(about: Mapping[str, Any], reason: str | None) -> dict[str, Any]:
+    """Pick what is told of a run beside its answer; "finish_reason" is there for both endpoints."""
+    found = {name: about[name] for name in _METADATA if about.get(name) is not None}
+    return found if reason is None else {"finish_reason": reason} | found
+
+
+def _refused(refusal: str, usage: dict[str, Any] | None) -> dict[str, Any]:
+    return {
+        "message": f"the model refused: {refusal}",
+        "code": "refusal",
+        "details": {"refusal": refusal, "usage": usage},
+    }
+
+
+def _is_cut(call: dict[str, Any], reason: str | None) -> bool:
+    return reason in _CUT and not is_whole(call)
+
+
+def _cut_call(call: dict[str, Any], reason: str | None) -> dict[str, Any]:
+    return {
+        "message": f"the answer was cut inside a tool call ({reason}); do not run it, allow more tokens",
+        "code": reason,
+        "details": {"tool_call": call},
+    }

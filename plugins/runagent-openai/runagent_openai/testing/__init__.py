@@ -1,0 +1,96 @@
+"""The fake agent's scripts in the words of Chat Completions and Responses.
+
+Once this distribution is installed every fake agent speaks them; the request's ``model`` is the agent's id.
+Text chunks become text, tool calls (in the form of either endpoint) tool calls, and a refusal is
+``{"type": "refusal", "refusal": …}``; any other value becomes its JSON text. Why the model stopped is said by
+``done(metadata={"finish_reason": …})``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from runagent_openai.testing.chat import ChatFormat, completion
+from runagent_openai.testing.responses import ResponsesFormat, response
+from runagent_testing.dialects import Dialect, Format, Question, Run
+from runagent_testing.request import as_json
+from runagent_testing.steps import Chunk, Error, Status
+
+if TYPE_CHECKING:
+    from runagent_testing.agent import Agent
+    from runagent_testing.request import Request
+    from runagent_testing.script import Result
+
+__all__ = ["OpenAIDialect"]
+
+_PATH = re.compile(r"(?:/[^?]*)?/(chat/completions|responses)(?:\?.*)?")
+_CHAT, _RESPONSES = "openai-chat", "openai-responses"
+# By status: the type, and the code where the script names none.
+_FAULTS = {
+    400: ("invalid_request_error", None),
+    401: ("invalid_request_error", "invalid_api_key"),
+    404: ("invalid_request_error", "model_not_found"),
+    429: ("requests", "rate_limit_exceeded"),
+}
+
+
+class OpenAIDialect(Dialect):
+    """Chat Completions and Responses, below any prefix."""
+
+    name = "openai"
+    transports = (_CHAT, _RESPONSES)
+
+    def recognise(self, request: Request) -> Question | None:
+        """See `Dialect.recognise`."""
+        match = _PATH.fullmatch(request.path)
+        if match is None or request.method != "POST":
+            return None
+        body = as_json(request.body)
+        asked = body if isinstance(body, dict) else {}
+        chat = match[1] == "chat/completions"
+        return Question(
+            agent_id=str(asked.get("model", "")),
+            transport=_CHAT if chat else _RESPONSES,
+            kind="stream" if asked.get("stream") is True else "plain",
+            body=body,
+            input=_input(asked, "messages" if chat else "input"),
+        )
+
+    def fault(self, question: Question, run: Run, agent: Agent) -> Status | None:
+        """See `Dialect.fault`."""
+        name = "messages" if run.transport == _CHAT else "input"
+        if question.body.get(name) is not None:
+            return None
+        return Status(400, message=f"Missing required parameter: '{name}'.")
+
+    def stream(self, run: Run) -> Format:
+        """See `Dialect.stream`."""
+        return ChatFormat() if run.transport == _CHAT else ResponsesFormat()
+
+    def result(self, step: Chunk | Error, result: Result, run: Run) -> Status:
+        """See `Dialect.result`."""
+        if isinstance(step, Error):
+            return super().result(step, result, run)
+        make = completion if run.transport == _CHAT else response
+        return Status(200, body=make(step.content, result.usage, run), headers={"x-request-id": run.run_id})
+
+    def refusal(self, status: Status, run: Run) -> Any:
+        """See `Dialect.refusal`."""
+        kind, code = _FAULTS.get(status.status, ("server_error", None))
+        message = status.message or f"The request was refused with status {status.status}."
+        return {"error": {"message": message, "type": kind, "param": None, "code": status.code or code}}
+
+    def unknown_agent(self, question: Question) -> Status:
+        """See `Dialect.unknown_agent`."""
+        return Status(404, message=f"The model '{question.agent_id}' does not exist.")
+
+
+def _input(body: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the input of which the transport made this body: one text of the user is its ``query``."""
+    given = {key: value for key, value in body.items() if key not in ("model", "stream", "stream_options")}
+    match given.get(name):
+        case [{"role": "user", "content": query}] | (str() as query):
+            del given[name]
+            return {"query": query} | given
+    return given

@@ -1,0 +1,407 @@
+"""Chat Completions without sockets: what each event means, whole and byte by byte, and how a stream ends."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from runagent import (
+    AgentError,
+    AgentServerError,
+    Chunk,
+    Completed,
+    ProtocolError,
+    RateLimitError,
+    RunResult,
+    Started,
+    StreamError,
+    StreamLimitError,
+    StreamTruncatedError,
+)
+from tests.support.peer import http, sse
+from tests.support.sessions import WHOLE, Seen, feed, open_session
+
+ID = "chatcmpl-1"
+USAGE = {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6}
+DONE = "[DONE]"
+STOP = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+
+
+def says(delta: Any, reason: str | None = None, **fields: Any) -> dict[str, Any]:
+    """A chunk as the endpoint writes it."""
+    about = {"id": ID, "object": "chat.completion.chunk", "created": 1, "model": "m-1"}
+    return {**about, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}], **fields}
+
+
+def piece(text: str) -> dict[str, Any]:
+    return says({"content": text})
+
+
+def call(index: int | None = 0, **fields: Any) -> dict[str, Any]:
+    """A piece of a tool call; name and arguments belong to its function."""
+    function = {name: fields.pop(name) for name in ("name", "arguments") if name in fields}
+    place = {} if index is None else {"index": index}
+    return says({"tool_calls": [{**place, "function": function, **fields}]})
+
+
+def events(*said: Any) -> list[bytes]:
+    """Unnamed events: objects as JSON, text as it is."""
+    texts = [event if isinstance(event, str) else json.dumps(event) for event in said]
+    return [f"data: {text}\n\n".encode() for text in texts]
+
+
+def run(*said: Any, step: int = WHOLE, end: bool = True, **fields: Any) -> Seen:
+    return feed(open_session("openai", **fields), sse(*events(*said), end=end), step=step, eof=True)
+
+
+def plain(body: Any) -> Seen:
+    answer = http(200, json.dumps(body), content_type="application/json")
+    return feed(open_session("openai", mode="invoke"), answer)
+
+
+@pytest.mark.parametrize("step", [1, 7, WHOLE])
+def test_the_documented_stream(step: int) -> None:
+    seen = run(
+        says({"role": "assistant", "content": ""}),
+        piece("Once"),
+        piece(" upon"),
+        says({}, "stop"),
+        {"id": ID, "model": "m-1", "choices": [], "usage": USAGE},
+        DONE,
+        step=step,
+    )
+    about = {"finish_reason": "stop", "id": ID, "model": "m-1", "created": 1}
+    assert [
+        Started(invocation_id=ID),
+        Chunk("Once"),
+        Chunk(" upon"),
+        Completed(usage=USAGE, metadata=about),
+    ] == seen.events
+    assert ({}, None) == (seen.session.ignored, seen.session.resume_point)
+
+
+@pytest.mark.parametrize("step", [1, WHOLE])
+def test_the_connection_is_kept_after_the_end(step: int) -> None:
+    seen = run(piece("x"), STOP, DONE, step=step)
+    seen.session.receive_data(seen.rest)
+    assert seen.session.reusable
+
+
+WEATHER = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
+TIME = {"id": "c2", "type": "function", "function": {"name": "time", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(
+            [
+                call(id="c1", type="function", name="weather", arguments=""),
+                call(arguments='{"city"'),
+                call(arguments=': "Oslo"}'),
+                call(1, id="c2", type="function", name="time", arguments="{}"),
+            ],
+            id="in pieces",
+        ),
+        pytest.param(
+            [
+                call(id="c1", type="function", name="weather", arguments='{"city"'),
+                call(1, id="c2", type="function", name="time", arguments=""),
+                call(id=None, name=None, arguments=': "Oslo"}'),
+                call(1, id="", name="", arguments="{}"),
+            ],
+            id="in turns, with empty fields",
+        ),
+        pytest.param(
+            [
+                call(None, id="c1", type="function", name="weather", arguments='{"city"'),
+                call(None, arguments=': "Oslo"}'),
+                call(None, id="c2", type="function", name="time", arguments="{}"),
+            ],
+            id="without an index",
+        ),
+        pytest.param(
+            [
+                call(id="c1", type="function", name="weather", arguments='{"city": "Oslo"}'),
+                call(id="c2", type="function", name="time", arguments="{}"),
+            ],
+            id="all with index 0",
+        ),
+        pytest.param(
+            [
+                call(id="c1", type="function", name="weather", arguments='{"city"'),
+                call(id="c1", type="function", name="weather", arguments=': "Oslo"}'),
+                call(1, id="c2", type="function", name="time", arguments="{}"),
+            ],
+            id="with fields that are repeated",
+        ),
+        pytest.param([says({"tool_calls": [{"index": 0, **WEATHER}, {"index": 1, **TIME}]})], id="at once"),
+    ],
+)
+def test_tool_calls_are_put_together(said: list[Any]) -> None:
+    seen = run(*said, says({}, "tool_calls"), DONE)
+    assert ([WEATHER, TIME], (True, "tool_calls")) == (seen.contents, ended(seen))
+
+
+@pytest.mark.parametrize(
+    ("delta", "whole"),
+    [
+        pytest.param(
+            {"tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {"a": 1}}}]},
+            {"id": "c", "function": {"name": "f", "arguments": '{"a":1}'}},
+            id="arguments as an object",
+        ),
+        pytest.param(
+            {"tool_calls": [{"id": "c", "extra_content": {"sign": "s"}, "function": {"name": "f"}}]},
+            {"id": "c", "extra_content": {"sign": "s"}, "function": {"name": "f", "arguments": ""}},
+            id="fields of one server's own",
+        ),
+        pytest.param(
+            {
+                "tool_calls": [
+                    {"index": 0, "id": "c", "type": "custom", "custom": {"name": "f", "input": "x"}}
+                ]
+            },
+            {"id": "c", "type": "custom", "custom": {"name": "f", "input": "x"}},
+            id="a custom tool",
+        ),
+        pytest.param(
+            {"function_call": {"name": "f", "arguments": "{}"}},
+            {"type": "function", "function": {"name": "f", "arguments": "{}"}},
+            id="a function call of old",
+        ),
+    ],
+)
+def test_what_else_a_call_may_be(delta: dict[str, Any], whole: dict[str, Any]) -> None:
+    assert [whole] == run(says(delta), says({}, "stop"), DONE).contents
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+def test_an_answer_cut_inside_a_call_is_an_error(reason: str) -> None:
+    seen = run(piece("x"), call(id="c", name="f", arguments='{"a'), says({}, reason), DONE)
+    assert (["x"], StreamError, reason) == (seen.contents, type(seen.error), seen.error.code)
+    assert '{"a' == seen.error.details["tool_call"]["function"]["arguments"]
+
+
+def test_a_whole_call_of_an_answer_that_was_cut_is_handed_out() -> None:
+    seen = run(call(id="c", name="f", arguments="{}"), says({}, "length"), DONE)
+    assert ("{}", (True, "length")) == (seen.contents[0]["function"]["arguments"], ended(seen))
+
+
+def test_what_a_model_calls_with_is_its_own_affair() -> None:
+    seen = run(call(id="c", name="f", arguments="no json"), says({}, "tool_calls"), DONE)
+    assert (None, "no json") == (seen.error, seen.contents[0]["function"]["arguments"])
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param([call(arguments="x" * 100)] * 20, id="arguments"),
+        pytest.param([call(n, id=f"call {n}") for n in range(200)], id="calls"),
+        pytest.param([says({"refusal": "x" * 100})] * 20, id="a refusal"),
+    ],
+)
+def test_what_is_collected_is_bounded(said: list[Any]) -> None:
+    seen = run(piece("x"), *said, STOP, DONE, limits={"max_event_bytes": 1000})
+    assert (["x"], StreamLimitError, "max_event_bytes") == (
+        seen.contents,
+        type(seen.error),
+        seen.error.limit_name,
+    )
+
+
+def test_a_refusal_is_an_error_with_all_its_words_and_the_usage() -> None:
+    usage = {"choices": [], "usage": USAGE}
+    seen = run(piece("Well"), says({"refusal": "I "}), says({"refusal": "cannot."}), STOP, usage, DONE)
+    assert (["Well"], StreamError, "refusal", "the model refused: I cannot.") == (
+        seen.contents,
+        type(seen.error),
+        seen.error.code,
+        seen.error.message,
+    )
+    assert {"refusal": "I cannot.", "usage": USAGE} == seen.error.details
+
+
+# Ends
+
+
+def ended(seen: Seen) -> Any:
+    """How a stream ended: the error's type, or whether the end is proven and why the model stopped."""
+    if seen.error is not None:
+        return type(seen.error)
+    last = seen.events[-1]
+    assert isinstance(last, Completed)
+    return last.proven, (last.metadata or {}).get("finish_reason")
+
+
+def until_the_connection_ends(*said: Any, tail: bytes = b"") -> Seen:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+    return feed(open_session("openai"), head + b"".join(events(*said)) + tail, eof=True)
+
+
+def test_the_good_end() -> None:
+    assert (True, "stop") == ended(run(piece("x"), STOP, DONE))
+
+
+def test_a_reason_to_stop_is_an_end_as_sure_as_the_body() -> None:
+    assert (True, "stop") == ended(run(piece("x"), STOP))
+    assert (False, "stop") == ended(until_the_connection_ends(piece("x"), STOP))
+
+
+def test_done_without_a_reason_proves_nothing() -> None:
+    assert (False, None) == ended(run(piece("x"), DONE))
+    assert (False, None) == ended(run(DONE))
+
+
+@pytest.mark.parametrize(
+    ("said", "end"),
+    [
+        pytest.param([piece("x")], True, id="no reason and no done"),
+        pytest.param([piece("x"), STOP], False, id="the body cut behind the reason"),
+        pytest.param([], True, id="nothing"),
+    ],
+)
+def test_any_other_end_is_a_cut(said: list[Any], end: bool) -> None:
+    assert StreamTruncatedError is ended(run(*said, end=end))
+
+
+@pytest.mark.parametrize("tail", [b"data: [DO", b"data: [DONE]\n", b"data: {}\n"])
+def test_an_event_that_is_cut_is_a_cut(tail: bytes) -> None:
+    assert StreamTruncatedError is ended(until_the_connection_ends(piece("x"), STOP, tail=tail))
+
+
+def test_nothing_counts_after_done() -> None:
+    seen = run(piece("x"), STOP, DONE, piece("late"), "{")
+    assert (["x"], (True, "stop")) == (seen.contents, ended(seen))
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+def test_an_answer_that_was_cut_says_so(reason: str) -> None:
+    assert (True, reason) == ended(run(piece("x"), says({}, reason), DONE))
+
+
+# Servers
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param([{"choices": [], "prompt_filter_results": [{}]}, piece("x"), STOP], id="azure"),
+        pytest.param([{**piece("x"), "usage": {"total_tokens": 1}}, {**STOP, "usage": USAGE}], id="vllm"),
+        pytest.param([piece("x"), STOP, says({}, usage=USAGE)], id="litellm"),
+        pytest.param([piece("x"), {**STOP, "choices": [{"finish_reason": "stop"}]}], id="no delta"),
+        pytest.param([{"choices": None}, says(None), piece("x"), STOP], id="nulls"),
+        pytest.param([says({"content": "x", "tool_calls": [], "refusal": None}), STOP], id="empty fields"),
+        pytest.param([{**piece("x"), "obfuscation": "abc", "new": {"a": [1]}}, STOP], id="unknown fields"),
+    ],
+)
+def test_servers_that_differ(said: list[Any]) -> None:
+    seen = run(*said, DONE)
+    assert (["x"], (True, "stop"), {}) == (seen.contents, ended(seen), seen.session.ignored)
+
+
+def test_the_last_usage_counts() -> None:
+    seen = run({**piece("x"), "usage": {"total_tokens": 1}}, {**STOP, "usage": USAGE}, {"choices": []}, DONE)
+    last = seen.events[-1]
+    assert isinstance(last, Completed)
+    assert USAGE == last.usage
+
+
+def test_what_is_left_out_is_counted() -> None:
+    other = {"choices": [{"index": 1, "delta": {"content": "other"}}]}
+    seen = run(says({"reasoning_content": "hm", "audio": {"data": "AA"}}), other, piece("x"), STOP, DONE)
+    assert (["x"], {"delta.reasoning_content": 1, "delta.audio": 1, "a second choice": 1}) == (
+        seen.contents,
+        seen.session.ignored,
+    )
+
+
+def test_an_emoji_in_two_halves_is_one() -> None:
+    halves = [f'{{"choices": [{{"delta": {{"content": "{half}"}}}}]}}' for half in ("a\\ud83d", "\\ude00b")]
+    assert "a\N{GRINNING FACE}b" == "".join(run(*halves, STOP, DONE).contents)
+
+
+def test_content_of_another_kind_is_handed_out_as_it_is() -> None:
+    parts = [{"type": "text", "text": "x"}]
+    assert [parts] == run(says({"content": parts}), STOP, DONE).contents
+
+
+@pytest.mark.parametrize("said", ["{", '{"choices": 5}', "[]", says({"tool_calls": [5]})])
+def test_what_is_no_chunk_is_an_error_and_loses_nothing(said: Any) -> None:
+    seen = run(piece("x"), said, piece("late"), DONE)
+    assert (["x"], ProtocolError) == (seen.contents, type(seen.error))
+
+
+@pytest.mark.parametrize(
+    ("said", "message", "code", "details"),
+    [
+        (
+            {"error": {"message": "full", "type": "server_error", "param": None, "code": "busy"}},
+            "full",
+            "busy",
+            {"type": "server_error"},
+        ),
+        ({"error": {"message": "no", "type": "Bad", "code": 400}}, "no", "400", {"type": "Bad"}),
+        ({"object": "error", "message": "no", "type": "bad", "code": None}, "no", "bad", {"type": "bad"}),
+        ({"error": "no"}, "no", None, None),
+        ({"error": {}}, "the server reported an error without a message", None, None),
+        ({"error": {"message": {"detail": 1}, "param": "n"}}, "\"{'detail': 1}\"", None, {"param": "n"}),
+    ],
+)
+def test_an_error_in_the_stream(said: Any, message: str, code: str | None, details: Any) -> None:
+    seen = run(piece("x"), said, DONE)
+    error = seen.error
+    assert (["x"], StreamError, message) == (seen.contents, type(error), error.message)
+    assert (code, details) == (error.code, error.details)
+
+
+@pytest.mark.parametrize("data", ['{"message": "no"}', '{"error": {"message": "no"}}', "no"])
+def test_an_event_may_be_named_an_error(data: str) -> None:
+    answer = sse(f"event: error\ndata: {data}\n\n".encode())
+    seen = feed(open_session("openai"), answer, eof=True)
+    assert (StreamError, "no") == (type(seen.error), seen.error.message)
+
+
+# Plain runs
+
+
+def completion(message: dict[str, Any], reason: str = "stop") -> dict[str, Any]:
+    choices = [{"index": 0, "message": {"role": "assistant", **message}, "finish_reason": reason}]
+    return {"id": ID, "object": "chat.completion", "model": "m-1", "choices": choices, "usage": USAGE}
+
+
+def test_a_plain_run_gives_the_text() -> None:
+    about = {"finish_reason": "stop", "id": ID, "model": "m-1"}
+    answer = completion({"content": "Once", "tool_calls": None, "refusal": None})
+    assert [RunResult("Once", usage=USAGE, metadata=about)] == plain(answer).events
+
+
+def test_a_plain_run_gives_the_message_where_it_calls_tools() -> None:
+    message = {"role": "assistant", "content": None, "tool_calls": [WEATHER]}
+    (event,) = plain(completion(message, "tool_calls")).events
+    assert isinstance(event, RunResult)
+    assert message == event.result
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "code"),
+    [
+        (completion({"content": None, "refusal": "no"}), AgentError, "refusal"),
+        (
+            completion({"tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}, "length"),
+            AgentError,
+            "length",
+        ),
+        ({"error": {"message": "slow down", "code": 429}}, RateLimitError, "429"),
+        ({"error": {"message": "no", "code": "odd"}}, AgentServerError, "odd"),
+        ({"choices": []}, ProtocolError, None),
+        ({"choices": [{"index": 0}]}, ProtocolError, None),
+        ({"choices": 5}, ProtocolError, None),
+        ([], ProtocolError, None),
+    ],
+)
+def test_a_plain_run_that_gives_no_result(body: Any, kind: type, code: str | None) -> None:
+    seen = plain(body)
+    assert ([], kind, code) == (seen.events, type(seen.error), seen.error.code)

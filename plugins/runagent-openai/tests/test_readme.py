@@ -1,0 +1,43 @@
+"""The README is true: its examples run and print what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runagent_testing import FakeAgentServer, done
+from tests.docs.pages import ROOT, Page
+
+if TYPE_CHECKING:
+    import pytest
+
+README = Page(Path(__file__).parents[1] / "README.md")
+STORY = ("Once", " upon", " a", " time")
+USAGE = {"prompt_tokens": 4, "completion_tokens": 4, "total_tokens": 8}
+CALL = {"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Oslo"}'}}
+
+
+def test_its_examples_do_what_it_says(
+    server: FakeAgentServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def answer(asked: Any) -> Any:
+        return [CALL] if "weather" in str(asked.input) else [*STORY, done(usage=USAGE)]
+
+    server.agent("storyteller").computes(answer)
+    monkeypatch.setenv("RUNAGENT_TRANSPORT", "openai")
+    monkeypatch.setenv("RUNAGENT_API_URL", f"{server.url}/v1")
+    namespace: dict[str, Any] = {}
+    for example in README.examples():
+        exec(compile(example.text, README.name, "exec"), namespace)  # the examples are ours
+        shown = capsys.readouterr().out
+        assert (example.line, (example.output or "").rstrip("\n")) == (example.line, shown.rstrip("\n"))
+
+
+def test_its_links_lead_somewhere() -> None:
+    targets = [target.partition("#")[0] for target in README.links()]
+    assert targets
+    assert [] == [target for target in targets if not (README.path.parent / target).exists()]
+
+
+def test_it_has_the_licence_of_the_project() -> None:
+    assert (ROOT / "LICENSE").read_bytes() == (README.path.parent / "LICENSE").read_bytes()
