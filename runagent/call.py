@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AgentCall", "ResumePoint", "Route"]
 
+_SECRET_FIELDS = frozenset({"api-key", "authorization", "x-api-key"})
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -79,6 +81,12 @@ class AgentCall:
     idempotency_key: str = ""
     timeout_seconds: float | None = None
     opened_at: float = 0.0
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The key, and what else authorizes the caller: of what a peer says they are taken out."""
+        fields = (value for name, value in self.headers if name.lower() in _SECRET_FIELDS)
+        return tuple(value.rpartition(" ")[2] for value in (self.api_key or "", *fields))
 
     def path(self, template: str, option: str) -> str:
         """Return the path to ask for: ``template`` behind the base's prefix, or what the option says.

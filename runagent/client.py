@@ -59,7 +59,9 @@ class RunAgentClient(ClientCore):
         self, input_data: Input, *, timeout: Timeout = None, headers: Mapping[str, str] | None = None
     ) -> Any:
         """Run the agent and return its result; see `run_generic_with_metadata`."""
-        return self.run_generic_with_metadata(input_data, timeout=timeout, headers=headers).result
+        run = self._new_run("invoke", input_data, timeout=timeout, headers=headers)
+        del headers  # a key may be in them, and a traceback shows the variables of its frames
+        return self._result(run).result
 
     def run_generic_with_metadata(
         self, input_data: Input, *, timeout: Timeout = None, headers: Mapping[str, str] | None = None
@@ -78,7 +80,9 @@ class RunAgentClient(ClientCore):
             TransportError: The agent could not be reached or understood.
             RunTimeoutError: The answer did not come in time.
         """
-        return self._result(self._new_run("invoke", input_data, timeout=timeout, headers=headers))
+        run = self._new_run("invoke", input_data, timeout=timeout, headers=headers)
+        del headers  # see run_generic
+        return self._result(run)
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run the entry point of a published server with these arguments and return its result."""
@@ -153,7 +157,9 @@ class AsyncRunAgentClient(ClientCore):
         self, input_data: Input, *, timeout: Timeout = None, headers: Mapping[str, str] | None = None
     ) -> Any:
         """Run the agent and return its result; see `run_generic_with_metadata`."""
-        return (await self.run_generic_with_metadata(input_data, timeout=timeout, headers=headers)).result
+        run = self._new_run("invoke", input_data, timeout=timeout, headers=headers)
+        del headers  # a key may be in them, and a traceback shows the variables of its frames
+        return (await self._result(run)).result
 
     async def run_generic_with_metadata(
         self, input_data: Input, *, timeout: Timeout = None, headers: Mapping[str, str] | None = None
@@ -174,7 +180,9 @@ class AsyncRunAgentClient(ClientCore):
             TransportError: The agent could not be reached or understood.
             RunTimeoutError: The answer did not come in time.
         """
-        return await self._result(self._new_run("invoke", input_data, timeout=timeout, headers=headers))
+        run = self._new_run("invoke", input_data, timeout=timeout, headers=headers)
+        del headers  # see run_generic
+        return await self._result(run)
 
     async def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run the entry point of a published server with these arguments and return its result."""

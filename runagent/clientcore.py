@@ -28,6 +28,7 @@ from runagent.options import (
 )
 from runagent.plugins import default_registry
 from runagent.run import Run, RunSpec, Verdicts
+from runagent.tracebacks import conceal
 from runagent.transports.checks import AnyTransport, as_transport
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ TransportChoice = str | AnyTransport
 class ClientCore:
     """A client without a concurrency style."""
 
+    @conceal
     def __init__(
         self,
         agent_id: str,
@@ -184,6 +186,7 @@ class ClientCore:
                 self._settings = settings
             return self._settings
 
+    @conceal
     def _new_run(
         self,
         mode: Literal["stream", "invoke"],
@@ -227,10 +230,12 @@ class ClientCore:
             )
         )
 
+    @conceal
     def _current_key(self) -> str | None:
         key = self.settings.api_key
         return validate_api_key(key(), "what api_key() returned") if callable(key) else key
 
+    @conceal
     def _address(self, tunnels: bool) -> Address:
         settings = self.settings
         origin = settings.base_url.origin

@@ -21,6 +21,7 @@ from runagent.errors import ConfigurationError
 from runagent.net.address import BaseURL, parse_base_url
 from runagent.net.proxy import parse_proxy
 from runagent.redact import describe, parse_json
+from runagent.tracebacks import conceal
 
 __all__ = ["Settings", "Timeouts", "load_settings", "parse_timeout", "validate_api_key"]
 
@@ -246,6 +247,7 @@ class Settings:
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
+@conceal
 def load_settings(arguments: Mapping[str, Any], *, environ: Mapping[str, str] = os.environ) -> Settings:
     """Resolve every setting: argument, environment variable, file, default.
 

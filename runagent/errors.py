@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from runagent.redact import escape_controls
+
 __all__ = [
     "AgentError",
     "AgentNotFoundError",
@@ -50,7 +52,8 @@ class RunAgentError(Exception):
     """Base of everything that runagent raises on purpose.
 
     Attributes:
-        message: What happened and what to do about it.
+        message: What happened and what to do about it, in one line; control characters in what a peer
+            said are escaped.
         code: The agent's or our own machine-readable code, if there is one.
         details: Whatever the agent sent beside its message; JSON values.
         request_id: The id by which the service knows the request.
@@ -64,12 +67,12 @@ class RunAgentError(Exception):
     # Exceptions are rebuilt by pickle and copy from `args` and `__dict__`: everything but
     # the message is therefore a keyword with a default, kept as a plain attribute.
     def __init__(self, message: str = "", **fields: Any) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = escape_controls(message)
+        super().__init__(self.message)
         for name, value in fields.items():
             if not hasattr(type(self), name):
                 raise TypeError(f"{type(self).__name__} has no field {name!r}")
-            setattr(self, name, value)
+            setattr(self, name, escape_controls(value) if isinstance(value, str) else value)
 
     def add(self, text: str) -> None:
         """Add what turned out later to the message."""

@@ -209,6 +209,10 @@ class Pump(_PumpCore):
                 run.send_failed(None)
             except OSError as exc:
                 run.send_failed(exc)
+            except BaseException as exc:
+                # The key is in what is sent, and so in the variables of this frame and those below.
+                data, exc.__traceback__ = b"", None
+                raise
         if run.step not in (Step.READ, Step.CLOSE_WRITE):
             self._release(connection)
 
@@ -395,9 +399,10 @@ class AsyncPump(_PumpCore):
                 run.send_failed(None)
             except OSError as exc:
                 run.send_failed(exc)
-            except BaseException:
+            except BaseException as exc:
                 self._leave()
                 run.error = StreamError(_CANCELLED_WHILE_SENT, chunks_received=run.report.chunks)
+                data, exc.__traceback__ = b"", None  # see Pump._flush
                 raise
         if run.step not in (Step.READ, Step.CLOSE_WRITE):
             self._release(connection)

@@ -1,13 +1,21 @@
-"""Messages about values that could hold a secret: what may be shown of them, and what of a bad document."""
+"""What messages may show: of values that could hold a secret, of bad documents, of what a peer says."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["describe", "parse_json", "redact_url"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
+__all__ = ["describe", "escape_controls", "hide_secrets", "parse_json", "redact_url"]
+
+# What could forge a line of a log, act on a terminal, show text in another order than it is, or not be
+# encoded at all: C0, DEL, C1, line separators, the bidirectional controls (UAX #9) and lone surrogates.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_HIDDEN = "***"
+_SHORTEST_SECRET = 8  # what is shorter stands in many texts by chance
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -27,6 +35,41 @@ def redact_url(text: str, limit: int = 100) -> str:
     if colon and not port.isdigit() and not authority.startswith("["):
         shown, hidden = host, ":…"
     return repr(_shorten(f"{scheme}{'***@' if at else ''}{shown}", limit) + hidden)
+
+
+def escape_controls(text: str) -> str:
+    """Put a text into one line that does nothing to a terminal: control characters become escapes."""
+    return _CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
+
+
+def hide_secrets(error: Exception, secrets: Iterable[str]) -> None:
+    """Take secrets out of an error's text and fields: some services repeat the key that they refuse."""
+    for secret in secrets:
+        if len(secret) >= _SHORTEST_SECRET:
+            error.args = tuple(_without(secret, arg) for arg in error.args)
+            for name, value in vars(error).items():
+                setattr(error, name, _without(secret, value))
+
+
+def _without(secret: str, value: Any) -> Any:
+    try:
+        if isinstance(value, str):
+            return _text_without(secret, value)
+        if isinstance(value, dict):
+            return {_without(secret, key): _without(secret, item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(_without(secret, item) for item in value)
+    except RecursionError:
+        return None
+    return value
+
+
+def _text_without(secret: str, text: str) -> str:
+    text = text.replace(secret, _HIDDEN)
+    if secret[:_SHORTEST_SECRET] in text:  # a quotation may end in the middle of the secret
+        for size in range(len(secret) - 1, _SHORTEST_SECRET - 1, -1):
+            text = text.replace(f'{secret[:size]}"', f'{_HIDDEN}"')
+    return text
 
 
 def describe(value: object, limit: int = 60) -> str:

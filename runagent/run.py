@@ -26,6 +26,7 @@ from runagent.errors import (
 from runagent.events import Chunk, Completed, Event, RunResult
 from runagent.net.base import Address, fork_generation, track_descriptor
 from runagent.policy import Deadlines, RetryPolicy
+from runagent.redact import hide_secrets
 from runagent.report import Attempt, RunReport
 from runagent.seam import Capability
 from runagent.transports.base import Session, Transport, Wants
@@ -123,6 +124,7 @@ class Run:
         self._events: list[Event] = []
         self._taken: list[Event] = []
         self._session: Session | None = None
+        self._secrets: tuple[str, ...] = ()
         self._deadlines: Deadlines | None = None
         self._started_at = self._attempt_at = 0.0
         self._names: list[str] = []
@@ -307,7 +309,8 @@ class Run:
 
         It is never the verdict: the peer may have said why, and is read first.
         """
-        self._send_error = exc or self._send_error
+        # The frames that it has passed through hold what was being sent, the key with it.
+        self._send_error = exc.with_traceback(None) if exc is not None else self._send_error
         self._send_late = self._send_late or exc is None
 
     def write_closed(self) -> None:
@@ -357,7 +360,9 @@ class Run:
 
     def _prepared_call(self) -> AgentCall:
         spec = self._spec
-        return replace(spec.call, api_key=spec.api_key(), idempotency_key=self._key, opened_at=spec.clock())
+        call = replace(spec.call, api_key=spec.api_key(), idempotency_key=self._key, opened_at=spec.clock())
+        self._secrets = call.secrets
+        return call
 
     def _note(self, events: list[Event]) -> None:
         chunks = [type(e) for e in events].count(Chunk)
@@ -413,6 +418,7 @@ class Run:
     def _failed(self, error: RunAgentError) -> None:
         """Decide whether there is another attempt: elsewhere, again, or from where the stream broke."""
         error.__cause__ = error.__cause__ or self._send_error or self._last_error
+        hide_secrets(error, self._secrets)
         session = self._session
         if session is not None:
             self._account(session)
@@ -493,4 +499,5 @@ class Run:
             error.last_event_id = (point.last_event_id or None) if point is not None else None
         if isinstance(error, StreamTruncatedError) and self._longest_pause > _LONG_PAUSE_SECONDS:
             error.add(f"before, nobody had read the stream for {self._longest_pause:.0f} s")
+        hide_secrets(error, self._secrets)
         return error

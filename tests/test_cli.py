@@ -358,7 +358,7 @@ def test_help_imports_little() -> None:
     ("script", "code", "message"),
     [
         ([status(401)], 1, "Unauthorized"),
-        ([status(503, message="too\nbusy\x1b[2J")], 1, "too busy\\x1b[2J"),
+        ([status(503, message="too\nbusy\x1b[2J")], 1, "too\\nbusy\\x1b[2J"),
         ([error("CAPACITY", "full")], 1, "full"),
         (["x", error("CAPACITY", "full")], 1, "full"),
         (["x", ending("cut")], 1, "the connection ended in the middle of the answer"),

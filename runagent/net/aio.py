@@ -241,9 +241,9 @@ class AioNetwork:
         except TimeoutError as exc:
             if timeout.expired():
                 raise DeadlineExceededError from None
-            raise connect_error(exc, address) from exc
+            raise connect_error(exc, address) from exc.with_traceback(None)
         except OSError as exc:
-            raise connect_error(exc, address) from exc
+            raise connect_error(exc, address) from exc.with_traceback(None)
         finally:
             dialing.wake = None
 

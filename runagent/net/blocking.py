@@ -148,7 +148,7 @@ class BlockingNetwork:
                 connection.abort()
                 raise
         except OSError as exc:
-            raise connect_error(exc, address) from exc
+            raise connect_error(exc, address) from exc.with_traceback(None)
         return connection
 
     def now(self) -> float:

@@ -47,13 +47,14 @@ class TrioConnection:
         """See `Connection.send`."""
         view = memoryview(data)
         while view:
-            try:
+            # No wait inside a handler: the traceback of what it raises would lead to this frame and `data`.
+            with contextlib.suppress(BlockingIOError):
                 view = view[self._sock.send(view) :]
-            except BlockingIOError:
-                with trio.move_on_at(deadline) as scope:
-                    await self._wait_writable()
-                if scope.cancelled_caught:
-                    raise DeadlineExceededError from None
+                continue
+            with trio.move_on_at(deadline) as scope:
+                await self._wait_writable()
+            if scope.cancelled_caught:
+                raise DeadlineExceededError
 
     async def receive(self, max_bytes: int, deadline: float) -> bytes:
         """See `Connection.receive`."""
@@ -169,7 +170,7 @@ class TrioNetwork:
                 connection = TrioConnection(await self._dial(address, deadline))
                 return await secure(connection, address, deadline)
         except OSError as exc:
-            raise connect_error(exc, address) from exc
+            raise connect_error(exc, address) from exc.with_traceback(None)
         finally:
             dialing.wake = None
         assert scope.cancelled_caught

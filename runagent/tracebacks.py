@@ -1,0 +1,44 @@
+"""Tracebacks that lead to no secret: some programs show the variables of their frames to anybody."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from runagent.errors import RunAgentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["conceal"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def conceal(function: Callable[P, T]) -> Callable[P, T]:
+    """Have an error of ours leave a function that handles secrets without the frames it has passed through.
+
+    Its text says where to look; the frames would only show the key, or the password, that it leaves out.
+    """
+
+    @functools.wraps(function)
+    def concealed(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except RunAgentError as exc:
+            error = exc
+        del args, kwargs
+        _drop_tracebacks(error)
+        raise error
+
+    return concealed
+
+
+def _drop_tracebacks(error: BaseException) -> None:
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        exc = waiting.pop()
+        if exc is not None and exc.__traceback__ is not None:
+            exc.__traceback__ = None
+            waiting += [exc.__cause__, exc.__context__]
