@@ -1,11 +1,17 @@
-"""Dialects that other distributions bring, found through their entry points."""
+"""Dialects that other distributions bring, through a hook."""
 
 from __future__ import annotations
 
 import functools
 import logging
+from typing import TYPE_CHECKING
 
 from runagent_testing.dialects.base import Dialect
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    import pluggy
 
 __all__ = ["GROUP", "installed_dialects"]
 
@@ -16,22 +22,43 @@ logger = logging.getLogger("runagent_testing")
 
 @functools.cache
 def installed_dialects() -> tuple[Dialect, ...]:
-    """Make the dialects of the entry-point group ``runagent_testing.dialects``, by name; once per process.
+    """Load the plugins of the entry-point group ``runagent_testing.dialects``, by name; once per process.
 
-    An entry point names a `Dialect` class that needs no arguments, or an instance. One that does not work
-    is logged and left out.
+    One that does not work is logged and left out.
     """
     from importlib.metadata import entry_points  # slow to import, and built-in dialects need no scan
 
-    found: dict[str, Dialect] = {}
+    found: list[Dialect] = []
+    manager = _plugin_manager(found)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
+        if manager.has_plugin(entry.value):  # installed twice
+            continue
+        before = len(found)
         try:
-            loaded = entry.load()
-            dialect = loaded() if isinstance(loaded, type) else loaded
-            if not isinstance(dialect, Dialect):
-                raise TypeError(f"{entry.value} is no Dialect")
+            _load(manager, entry)
+            if len(found) == before:
+                raise TypeError("it offers no dialect")
         except Exception:  # whatever a third party's import may raise
             logger.exception("the dialect %s (%s) cannot be used", entry.name, entry.value)
-        else:
-            found.setdefault(entry.value, dialect)
-    return tuple(found.values())
+    return tuple(found)
+
+
+def _plugin_manager(found: list[Dialect]) -> pluggy.PluginManager:
+    import pluggy
+
+    from runagent_testing import hookspecs
+
+    def register(dialect: Dialect) -> None:
+        if not isinstance(dialect, Dialect):
+            raise TypeError(f"{dialect!r} is no Dialect")
+        found.append(dialect)
+
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.hook.runagent_testing_register_dialects.call_historic(kwargs={"register": register})
+    return manager
+
+
+def _load(manager: pluggy.PluginManager, entry: EntryPoint) -> None:
+    manager.register(entry.load(), entry.value)
+    manager.check_pending()

@@ -14,6 +14,7 @@ from websockets.typing import Subprotocol
 from runagent_testing import FakeAgentServer, MemoryNetwork, done, ending, error, heartbeat, status
 from runagent_testing.dialects import Dialect, Format, Question, installed
 from runagent_testing.frames import TEXT, frame
+from runagent_testing.hookspecs import hookimpl
 from runagent_testing.request import Request
 
 LINES = [Subprotocol("lines")]
@@ -174,30 +175,50 @@ def request(path):
     return Request("POST", path, {}, 1, b'{"ask": "x"}')
 
 
-def test_an_installed_one_is_found_where_nothing_else_answers(monkeypatch, caplog):
-    entries = [
-        EntryPoint("lines", f"{__name__}:LineDialect", installed.GROUP),
-        EntryPoint("broken", "no.such.module", installed.GROUP),
-        EntryPoint("none", "json:dumps", installed.GROUP),
-    ]
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: entries)
-    monkeypatch.setattr(EntryPoint, "load", _load)
-    installed.installed_dialects.cache_clear()
-    try:
-        memory = MemoryNetwork()
-        memory.agent("a").always("Once")
-        answer: Any = memory._endpoints.answer(request("/lines/a"))
-        assert ("lines", b"Once" in answer.plan.data) == (answer.exchange.surface, True)
-        assert "documented" == memory._endpoints.answer(request("/nowhere")).exchange.surface
-    finally:
-        installed.installed_dialects.cache_clear()
-    assert [
-        "the dialect broken (no.such.module) cannot be used",
-        "the dialect none (json:dumps) cannot be used",
-    ] == [record.getMessage() for record in caplog.records]
+class Plugin:
+    @hookimpl
+    def runagent_testing_register_dialects(self, register):
+        register(LineDialect())
+
+
+class Stranger:
+    @hookimpl
+    def runagent_testing_register_dialects(self, register):
+        register(LineDialect)
+
+
+INSTALLED = {"broken": None, "lines": Plugin(), "none": json, "strange": Stranger()}
 
 
 def _load(entry):
-    if entry.name == "broken":
+    plugin = INSTALLED[entry.name]
+    if plugin is None:
         raise ImportError(entry.value)
-    return LineDialect if entry.name == "lines" else json.dumps
+    return plugin
+
+
+@pytest.fixture
+def entry_points(monkeypatch):
+    entries = [EntryPoint(name, f"{name}_module", installed.GROUP) for name in INSTALLED]
+    editable = EntryPoint("lines", "lines_module", installed.GROUP)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: [*entries, editable])
+    monkeypatch.setattr(EntryPoint, "load", _load)
+    installed.installed_dialects.cache_clear()
+    yield
+    installed.installed_dialects.cache_clear()
+
+
+def test_an_installed_one_is_found_where_nothing_else_answers(entry_points, caplog):
+    memory = MemoryNetwork()
+    memory.agent("a").always("Once")
+    answer: Any = memory._endpoints.answer(request("/lines/a"))
+    assert ("lines", b"Once" in answer.plan.data) == (answer.exchange.surface, True)
+    assert "documented" == memory._endpoints.answer(request("/nowhere")).exchange.surface
+
+
+def test_installed_ones_that_do_not_work_are_logged_and_left_out(entry_points, caplog):
+    assert ["lines"] == [dialect.name for dialect in installed.installed_dialects()]
+    assert [
+        (f"the dialect {name} ({name}_module) cannot be used", kind)
+        for name, kind in [("broken", ImportError), ("none", TypeError), ("strange", TypeError)]
+    ] == [(record.getMessage(), record.exc_info and record.exc_info[0]) for record in caplog.records]

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 from runagent_openai.testing.chat import ChatFormat, completion
 from runagent_openai.testing.responses import ResponsesFormat, response
 from runagent_testing.dialects import Dialect, Format, Question, Run
+from runagent_testing.hookspecs import hookimpl
 from runagent_testing.request import as_json
 from runagent_testing.steps import Chunk, Error, Status
 
 if TYPE_CHECKING:
     from runagent_testing.agent import Agent
+    from runagent_testing.hookspecs import RegisterDialect
     from runagent_testing.request import Request
     from runagent_testing.script import Result
 
-__all__ = ["OpenAIDialect"]
+__all__ = ["OpenAIDialect", "runagent_testing_register_dialects"]
 
 _PATH = re.compile(r"(?:/[^?]*)?/(chat/completions|responses)(?:\?.*)?")
 _CHAT, _RESPONSES = "openai-chat", "openai-responses"
@@ -84,6 +86,12 @@ class OpenAIDialect(Dialect):
     def unknown_agent(self, question: Question) -> Status:
         """See `Dialect.unknown_agent`."""
         return Status(404, message=f"The model '{question.agent_id}' does not exist.")
+
+
+@hookimpl
+def runagent_testing_register_dialects(register: RegisterDialect) -> None:
+    """Offer the dialect."""
+    register(OpenAIDialect())
 
 
 def _input(body: dict[str, Any], name: str) -> dict[str, Any]:
