@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from runagent_testing.steps import Gate
-from runagent_testing.timeline import described
+from runagent_testing.words import described
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -7,28 +7,16 @@ from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing.plan import Pass, Wait, Write
-from runagent_testing.steps import (
-    Chunk,
-    Delay,
-    Done,
-    Ending,
-    Error,
-    Gate,
-    Head,
-    Heartbeat,
-    Raw,
-    RawAnswer,
-    Status,
-)
+from runagent_testing.steps import Chunk, Ending
+from runagent_testing.words import described
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runagent_testing.exchange import Exchange, Sent
     from runagent_testing.plan import Move, Plan
-    from runagent_testing.steps import Step
 
-__all__ = ["described", "timeline"]
+__all__ = ["timeline"]
 
 _LEFT = 40  # characters
 _STEPS_SHOWN = 5  # of one write
@@ -48,31 +36,8 @@ _LEFT_HOW = {
     "half-closed": "closed its sending half",
 }
 
-_short = Repr()
-_short.maxstring = _short.maxother = 28
 _excerpt = Repr()
 _excerpt.maxother = 64
-
-
-def described(step: Step) -> str:
-    """Say what a step is, in a few words."""
-    match step:
-        case Chunk(content=content):
-            return f"chunk {_short.repr(content)}"
-        case Delay(seconds=seconds):
-            return f"delay {seconds:g} s"
-        case Gate(name=name):
-            return f"gate {name!r}"
-        case Error(code=code, message=message):
-            return f"error {code} {_short.repr(message)}"
-        case Raw(data=data) | RawAnswer(data=data):
-            return f"{type(step).__name__.lower()} {_short.repr(data)}"
-        case Status(status=status, code=code):
-            return f"status {status}" + (f" {code}" if code else "")
-        case Ending(kind=kind):
-            return f"ending {kind!r}"
-        case Done() | Head() | Heartbeat():
-            return type(step).__name__.lower()
 
 
 def timeline(exchange: Exchange) -> str:

@@ -174,7 +174,7 @@ def test_check_says_what_each_agent_says(capsys):
         "  always (ids=True)",
         '      1  chunk "Once"',
         '      2  chunk " upon a time"',
-        "      3  wait 0.01 s",
+        "      3  delay 0.01 s",
         "      4  heartbeat",
         '      5  chunk {"page": 1}, id "page-1"',
         '      6  chunk "no"',
