@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from runagent import AgentNotFoundError, RunAgentClient, RunAgentError
+from runagent import AgentNotFoundError, RunAgentClient, RunAgentError, StreamTruncatedError
 from runagent_testing import FakeAgentServer, MemoryNetwork, delay, ending, gate
 from runagent_testing.nearest import unknown_agent, unknown_endpoint
 from tests.testing.raw_client import PATIENCE, TEXT, connected, handshake, post, stream
@@ -253,7 +253,8 @@ def test_clear_drops_connections_of_the_memory_network():
         assert "x" == next(run)
         (exchange,) = memory.requests
         memory.clear()
-        with pytest.raises(AgentNotFoundError):  # it was cut off, and asked for the rest
+        # It was cut off, and asked for the rest.
+        with pytest.raises(StreamTruncatedError, match="there is no agent 'a'"):
             next(run)
     assert "server closed" == exchange.outcome
 
