@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import multiprocessing
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing import FakeAgentServer, chunk, gate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
 
 __all__ = ["EVENTS", "Served", "bare_server", "served"]
@@ -27,8 +28,21 @@ class Served:
         self._pipe = pipe
         self.port = int(pipe.recv())
 
-    def ask(self, word: str) -> int:
-        """Have the process do something, and wait until it has."""
+    def open_door(self) -> None:
+        """Open the gate of the agent ``gated``."""
+        self._ask("open")
+
+    @property
+    def memory(self) -> int:
+        """How many bytes of memory it uses; 0 where that is not known."""
+        return self._ask("memory")
+
+    @property
+    def cpu_seconds(self) -> float:
+        """How long it was at work so far."""
+        return self._ask("cpu") / 1e9
+
+    def _ask(self, word: str) -> int:
         self._pipe.send(word)
         return int(self._pipe.recv())
 
@@ -36,9 +50,22 @@ class Served:
 @contextlib.contextmanager
 def served() -> Iterator[Served]:
     """Run a server with the agents ``merged``, ``steps``, ``anew`` and ``gated``."""
+    with _process(_serve) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def bare_server(answer: bytes) -> Iterator[Served]:
+    """Run an asyncio server that reads nothing but the end of a request, and writes these bytes."""
+    with _process(_serve_bare, answer) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def _process(serve: Callable[..., None], *args: object) -> Iterator[Served]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs,), daemon=True)
+    process = context.Process(target=serve, args=(theirs, *args), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -60,11 +87,16 @@ def _serve(pipe: Connection[str, str]) -> None:
         server.agent("anew").computes(lambda _: [chunk(word) for word in words])
         server.agent("gated").always("first", door, "last")
         pipe.send(server.url.rpartition(":")[2])
-        with contextlib.suppress(EOFError):
-            while word := pipe.recv():
-                if word == "open":
-                    door.open()
-                pipe.send(str(_memory()))
+        _answer(pipe, door.open)
+
+
+def _answer(pipe: Connection[str, str], open_door: Callable[[], object]) -> None:
+    """Answer what `Served` asks, until it is gone."""
+    with contextlib.suppress(EOFError):
+        while word := pipe.recv():
+            if word == "open":
+                open_door()
+            pipe.send(str(time.process_time_ns() if word == "cpu" else _memory()))
 
 
 def _memory() -> int:
@@ -72,24 +104,6 @@ def _memory() -> int:
     status = Path("/proc/self/status")
     lines = status.read_text(encoding="ascii").splitlines() if status.exists() else []
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS")), 0)
-
-
-@contextlib.contextmanager
-def bare_server(answer: bytes) -> Iterator[int]:
-    """Run an asyncio server that reads nothing but the end of a request, and writes these bytes."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve_bare, args=(theirs, answer), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        yield int(ours.recv())
-    finally:
-        ours.close()
-        process.join(10)
-        process.kill()
-        process.join()
-        process.close()
 
 
 class _Bare(asyncio.Protocol):
@@ -117,6 +131,5 @@ def _serve_bare(pipe: Connection[str, str], answer: bytes) -> None:
 
 
 def _until_closed(pipe: Connection[str, str], loop: asyncio.AbstractEventLoop, over: asyncio.Event) -> None:
-    with contextlib.suppress(EOFError):
-        pipe.recv()
+    _answer(pipe, bool)
     loop.call_soon_threadsafe(over.set)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.benchmarks.bench_fake import cost_of_a_test, events_per_second, hold_streams, start_time
+from tests.benchmarks.bench_fake import departure_times, hold_streams, rate, start_time
 from tests.benchmarks.served import served
 
 
@@ -15,8 +15,10 @@ def server():
 
 
 @pytest.mark.parametrize("transport", ["sse", "chunked", "websocket"])
-def test_events_come_fast(transport, server):
-    assert events_per_second(server.port, "merged", transport, seconds=0.2) > 20_000
+@pytest.mark.parametrize("agent", ["merged", "steps", "anew"])
+def test_events_cost_little(agent, transport, server):
+    # The benchmark holds it to 100 000; a machine that others use has colder caches.
+    assert rate(server, agent, transport, seconds=0.2).per_cpu_second > 50_000
 
 
 def test_many_streams_are_held_at_once(server):
@@ -30,5 +32,5 @@ def test_it_starts_at_once():
     assert median < 0.1
 
 
-def test_a_test_costs_little():
-    assert cost_of_a_test(20) < 0.02
+def test_an_agent_knows_soon_that_its_client_has_left():
+    assert {"closed", "reset", "half-closed"} == departure_times(1).keys()
