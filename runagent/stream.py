@@ -7,6 +7,8 @@ once is over for good, which would turn a timeout around one chunk into a silent
 
 from __future__ import annotations
 
+from itertools import islice
+from operator import length_hint
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from runagent.errors import RunAgentError, StreamError, StreamLimitError
@@ -190,7 +192,8 @@ class AsyncStream:
     def __init__(self, source: AsyncSource, report: RunReport) -> None:
         self._source = source
         self._report = report
-        self._batch: Iterator[Event] = iter(())
+        self._at_hand: Iterator[Event] = iter(())
+        self._batch: Iterator[Event] = iter(())  # of them, what may be handed out before others have to run
         self._begun = False
         self._handed_out = 0
 
@@ -204,7 +207,6 @@ class AsyncStream:
 
     async def __anext__(self) -> Any:
         while True:
-            await self._let_others_run()
             for event in self._batch:
                 if type(event) is Chunk:
                     return event.content
@@ -253,22 +255,28 @@ class AsyncStream:
 
         A read that waits in another task raises a StreamError.
         """
-        self._batch = iter(())
+        self._at_hand = self._batch = iter(())
         self._source.close()
 
-    async def _let_others_run(self) -> None:
-        """A burst of events at hand must neither starve other tasks nor outlive a cancellation."""
-        self._handed_out += 1
+    async def _advance(self, *, until_connected: bool = False) -> bool:
+        """Get the next events, no more than may be handed out before others have to run; False at the end.
+
+        A burst of events at hand must neither starve other tasks nor outlive a cancellation.
+        """
+        self._begun = True
+        left = length_hint(self._at_hand)
+        if not left:
+            batch = await self._source.next_batch(until_connected=until_connected)
+            if batch is None:
+                return False
+            self._at_hand, left = iter(batch), len(batch)
         if self._handed_out >= _EVENTS_PER_CHECKPOINT:
             self._handed_out = 0
             await self._source.checkpoint()
-
-    async def _advance(self, *, until_connected: bool = False) -> bool:
-        """Get the next events; False at the end."""
-        self._begun = True
-        batch = await self._source.next_batch(until_connected=until_connected)
-        self._batch = iter(batch or ())
-        return batch is not None
+        allowed = min(left, _EVENTS_PER_CHECKPOINT - self._handed_out)
+        self._handed_out += allowed
+        self._batch = islice(self._at_hand, allowed)
+        return True
 
 
 class AsyncEvents:
@@ -283,7 +291,6 @@ class AsyncEvents:
     async def __anext__(self) -> Event:
         stream = self._stream
         while True:
-            await stream._let_others_run()
             for event in stream._batch:
                 return event
             if not await stream._advance():

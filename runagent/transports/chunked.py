@@ -11,9 +11,10 @@ from runagent.seam import Capability
 from runagent.transports.http import HttpRequest
 from runagent.transports.invoke import InvokeSession
 from runagent.transports.messages import name_of
+from runagent.transports.rows import TYPED_CHUNKS
 from runagent.transports.stream import StreamSession, stream_body
 from runagent.wire.jsontext import quote_value
-from runagent.wire.ndjson import NDJSONDecoder, text_decoder
+from runagent.wire.ndjson import LineRow, NDJSONDecoder, text_decoder
 
 if TYPE_CHECKING:
     import codecs
@@ -58,7 +59,15 @@ class ChunkedSession(StreamSession):
         if self._text is not None:
             return self._text_events(self._text.decode(data))
         events: list[Event] = []
-        self._take_lines(self._lines.feed(data), events)
+        for part in self._lines.feed_rows(data):
+            if not isinstance(part, LineRow):
+                self._take_lines(part, events)
+            elif self.messages.take_row(TYPED_CHUNKS, part.lines, part.count, events):
+                self._lines.skip(part.count)
+            else:
+                self._take_lines(self._lines.feed(part.lines + b"\n"), events)
+            if self.messages.over:
+                break
         self.settle_messages(self._lines.error)
         return events
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from runagent.call import ResumePoint
 from runagent.errors import ProtocolError, RunAgentError, StreamError
 
@@ -40,6 +42,19 @@ class ChunkCount:
             self.active = True
             self.next_index = (expected if index is None else index) + 1  # type: ignore[operator]
         return None
+
+    def take_row(self, indices: list[Any]) -> bool:
+        """Take the indices of chunks in a row; False, and nothing is taken, where one needs a closer look."""
+        if indices.count(None) == len(indices):
+            return not self.active
+        if (self._first and self._resume is not None) or set(map(type, indices)) != {int}:
+            return False
+        expected = indices[0] if self.next_index is None else self.next_index
+        behind = expected + len(indices)
+        if indices != list(range(expected, behind)):
+            return False
+        self._first, self.active, self.next_index = False, True, behind
+        return True
 
     def resume_point(self, last_event_id: str = "") -> ResumePoint | None:
         """Tell where another attempt could go on, if anything tells it.

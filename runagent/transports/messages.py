@@ -6,18 +6,23 @@ and ``status``, ``data``, ``error`` of the published server.
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from runagent.errors import ProtocolError, RunAgentError, StreamError, ValidationError
 from runagent.events import Chunk, Completed, Event, Started
 from runagent.transports.counting import ChunkCount
 from runagent.transports.refusals import is_seconds
+from runagent.transports.rows import DATA, decode_row, unwrap_row
 from runagent.wire.jsontext import InvalidJSONError, decode_json, quote_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from msgspec.json import Decoder
+
     from runagent.call import ResumePoint
+    from runagent.transports.rows import ChunkMessage
 
 __all__ = ["MessageReader", "SurrogateJoiner", "name_of", "unwrap_payload"]
 
@@ -85,6 +90,24 @@ class MessageReader:
             message = None
         kind = "chunk" if isinstance(message, dict) and "content" in message else "message"
         self.take(kind, message, events)
+
+    def take_row(
+        self, kind: Decoder[ChunkMessage], lines: bytes | str, count: int, events: list[Event]
+    ) -> bool:
+        """Take the messages of a row in one go; False, and nothing is taken, where one needs a closer look.
+
+        Args:
+            kind: What they have to be, see ``rows``.
+            lines: The messages, as `decode_row` wants them.
+            count: How many they are.
+            events: Where the chunks go.
+        """
+        row = decode_row(kind, lines, count)
+        if row is None:
+            return False
+        contents = [message.content for message in row]
+        unwrapped = unwrap_row(contents) if kind is DATA else contents
+        return unwrapped is not None and self._add_row(unwrapped, [message.index for message in row], events)
 
     def resume_point(self) -> ResumePoint | None:
         """Tell where another attempt could go on."""
@@ -178,6 +201,13 @@ class MessageReader:
         if type(content) is str:
             content = self._surrogates.join(content)
         events.append(Chunk(content, index, self.last_event_id or None))
+
+    def _add_row(self, contents: list[Any], indices: list[Any], events: list[Event]) -> bool:
+        """Add chunks whose contents msgspec has decoded, which lets no half of a character through."""
+        if self._surrogates.waits or not self.count.take_row(indices):
+            return False
+        events += map(Chunk, contents, indices, repeat(self.last_event_id or None))
+        return True
 
     def _ignore(self, kind: str) -> None:
         if kind not in self._ignored and len(self._ignored) >= _MAX_IGNORED_KINDS:
@@ -276,6 +306,11 @@ class SurrogateJoiner:
         except UnicodeEncodeError:
             return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         return text
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is a half."""
+        return bool(self._half)
 
     def flush(self) -> str:
         """Return what the half that never found its other stands for, if there is one."""

@@ -9,8 +9,9 @@ from runagent.hookspecs import RegisterTransport, hookimpl
 from runagent.seam import Capability
 from runagent.transports.http import HttpRequest
 from runagent.transports.invoke import InvokeSession
+from runagent.transports.rows import CHUNKS
 from runagent.transports.stream import StreamSession, stream_body
-from runagent.wire.sse import SSEDecoder
+from runagent.wire.sse import EventRow, ServerSentEvent, SSEDecoder
 
 if TYPE_CHECKING:
     from runagent.call import AgentCall, ResumePoint, Route
@@ -43,17 +44,27 @@ class SSESession(StreamSession):
         """Decode the events, and the messages in them."""
         events: list[Event] = []
         messages = self.messages
-        for event in self._decoder.feed(data):
-            messages.last_event_id = event.id
-            if event.event == "message":
-                messages.take_unnamed(event.data, events)
-            else:
-                messages.take_json(event.event, event.data, events)
+        for part in self._decoder.feed_rows(data):
+            messages.last_event_id = part.id
+            if not isinstance(part, EventRow):
+                self._take_event(part, events)
+            elif part.event != b"chunk" or not messages.take_row(CHUNKS, part.lines, part.count, events):
+                for event in part.apart():
+                    self._take_event(event, events)
             if messages.over:
                 break
         self.retry_delay = self._decoder.retry and self._decoder.retry / 1000
         self.settle_messages(self._decoder.error)
         return events
+
+    def _take_event(self, event: ServerSentEvent, events: list[Event]) -> None:
+        messages = self.messages
+        if messages.over:
+            return
+        if event.event == "message":
+            messages.take_unnamed(event.data, events)
+        else:
+            messages.take_json(event.event, event.data, events)
 
     def end_body(self, proven: bool) -> list[Event]:
         """Refuse the end: only ``done`` ends a run."""

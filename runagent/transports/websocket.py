@@ -11,6 +11,7 @@ from runagent.transports.http import HttpRequest
 from runagent.transports.invoke import InvokeSession
 from runagent.transports.message_session import MessageSession
 from runagent.transports.messages import name_of
+from runagent.transports.rows import DATA, join_row
 from runagent.transports.stream import StreamSession
 from runagent.wire.jsontext import InvalidJSONError, decode_json, encode_json, quote_value
 
@@ -53,8 +54,11 @@ class WebSocketSession(StreamSession, MessageSession):
     def read_messages(self, messages: list[str | bytes]) -> list[Event]:
         """Decode the messages."""
         events: list[Event] = []
-        for message in messages:
-            self._take_message(message, events)
+        # The first may be the start, and the last the end; what lies between is mostly alike.
+        for part in (messages[:1], messages[1:-1], messages[1:][-1:]):
+            lines = join_row(part)
+            if lines is None or not self.messages.take_row(DATA, lines, len(part), events):
+                self._take_messages(part, events)
             if self.messages.over:
                 break
         self.settle_messages(None)
@@ -69,6 +73,12 @@ class WebSocketSession(StreamSession, MessageSession):
                 status=403,
             )
         return super().make_refusal(status, body)
+
+    def _take_messages(self, messages: list[str | bytes], events: list[Event]) -> None:
+        for message in messages:
+            self._take_message(message, events)
+            if self.messages.over:
+                break
 
     def _take_message(self, data: str | bytes, events: list[Event]) -> None:
         try:

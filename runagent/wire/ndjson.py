@@ -7,7 +7,7 @@ one may lack its end, which ``close`` accepts where the line is a whole JSON tex
 from __future__ import annotations
 
 import codecs
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,8 +15,12 @@ from runagent.errors import ProtocolError, RunAgentError, StreamLimitError, Stre
 from runagent.limits import Limits
 from runagent.wire.jsontext import InvalidJSONError, decode_json, starts_with_json
 
-__all__ = ["NDJSONDecoder", "text_decoder"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
+__all__ = ["LineRow", "NDJSONDecoder", "text_decoder"]
+
+_ROWS = 2  # looked for in one read: a stream's start, and its chunks
 _decoder = msgspec.json.Decoder()
 _WHITE_SPACE = b" \t\r"  # RFC 8259 §2, without the LF that ends a line
 _BYTE_ORDER_MARKS: dict[str, tuple[bytes, ...]] = {
@@ -25,6 +29,18 @@ _BYTE_ORDER_MARKS: dict[str, tuple[bytes, ...]] = {
     "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
 }
 _NO_CHARSETS = frozenset({"unicode-escape", "unicode_escape", "raw-unicode-escape", "raw_unicode_escape"})
+
+
+class LineRow(msgspec.Struct, frozen=True):
+    """Lines in a row that begin alike and have the look of JSON objects.
+
+    Attributes:
+        lines: They, from ``{`` to ``}`` each, with LF between them and nowhere else.
+        count: How many they are.
+    """
+
+    lines: bytes
+    count: int
 
 
 class NDJSONDecoder:
@@ -61,6 +77,35 @@ class NDJSONDecoder:
             self._tail_size += len(tail)
             self._check_size(self._tail_size)
         return values
+
+    def feed_rows(self, data: bytes) -> Iterator[LineRow | list[Any]]:
+        """Do what ``feed`` does, but give lines that are alike undecoded, in one piece.
+
+        The first two rows are cut out with a few searches, whatever their length; all that is not in them
+        goes through ``feed``. Before going on whoever gets a row decodes it and calls ``skip``, or hands it
+        to ``feed`` with a line end behind it.
+
+        Raises:
+            ProtocolError: An earlier call has met a line that is not JSON.
+            StreamLimitError: An earlier call has met a line over ``max_line_bytes``.
+        """
+        if self._tail and b"\n" in data:
+            end = data.index(b"\n") + 1
+            yield self.feed(data[:end])
+            data = data[end:]
+        for _ in range(_ROWS):
+            if self._tail or self.error or len(data) > self._max:
+                break
+            row, data = _split_row(data)
+            if row is None:
+                break
+            yield row
+        if data and not self.error:
+            yield self.feed(data)
+
+    def skip(self, lines: int) -> None:
+        """Count lines that somebody else has decoded."""
+        self.lines += lines
 
     def close(self) -> list[Any]:
         """Say that no more bytes will come and return the value of a last line without LF.
@@ -125,6 +170,22 @@ class NDJSONDecoder:
     def _text_of(self, line: bytes) -> bytes:
         """Return a line without the white space around it, the first one without a byte order mark."""
         return (line if self.lines else line.removeprefix(codecs.BOM_UTF8)).strip(_WHITE_SPACE)
+
+
+def _split_row(data: bytes) -> tuple[LineRow | None, bytes]:
+    """Cut lines that share the start of the first one, up to its first comma, off the start of data."""
+    first = data.find(b"\n")
+    comma = data.find(b",", 0, max(first, 0))
+    between = b"}\n" + data[: comma + 1]
+    last = data.rfind(between) if comma >= 0 else -1
+    end = data.find(b"\n", last + len(between)) if last >= 0 else first
+    if end < 0:
+        end = last + 1  # the last line is not whole: the row ends with the one before it
+    lines = data[:end]
+    count = lines.count(between) + 1 if last >= 0 else 1
+    if not (lines.startswith(b"{") and lines.endswith(b"}") and lines.count(b"\n") == count - 1):
+        return None, data
+    return LineRow(lines, count), data[end + 1 :]
 
 
 class _TextDecoder(codecs.IncrementalDecoder):

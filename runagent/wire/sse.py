@@ -11,8 +11,10 @@ import msgspec
 from runagent.errors import StreamLimitError
 from runagent.limits import Limits
 
-__all__ = ["SSEDecoder", "ServerSentEvent"]
+__all__ = ["EventRow", "SSEDecoder", "ServerSentEvent"]
 
+_EVENT, _DATA, _BLANK = b"event: ", b"\ndata: {", b"\n\n"
+_ROWS = 2  # looked for in one read: a stream's start, and its chunks
 _BOM = b"\xef\xbb\xbf"
 _MAX_RETRY_DIGITS = 15
 
@@ -31,6 +33,28 @@ class ServerSentEvent(msgspec.Struct, frozen=True):
     data: str
     id: str
     retry: int | None = None
+
+
+class EventRow(msgspec.Struct, frozen=True):
+    """Events in a row that differ in their data only, each of them one line with the look of a JSON object.
+
+    Attributes:
+        event: The type of all of them, as it came.
+        lines: Their data, from ``{`` to ``}`` each, with LF between them and nowhere else.
+        count: How many they are.
+        id: The last event id at their dispatch.
+    """
+
+    event: bytes
+    lines: bytes
+    count: int
+    id: str
+
+    def apart(self) -> list[ServerSentEvent]:
+        """Return them one by one."""
+        event = self.event.decode("utf-8", "replace")
+        data = self.lines.decode("utf-8", "replace").split("\n")
+        return [ServerSentEvent(event, one, self.id) for one in data]
 
 
 class SSEDecoder:
@@ -93,6 +117,55 @@ class SSEDecoder:
         events = self._take_lines(complete) if newline else []
         self._keep_tail(tail)
         return events
+
+    def feed_rows(self, data: bytes) -> list[EventRow | ServerSentEvent]:
+        """Do what ``feed`` does, but leave events together that are alike.
+
+        Streams are mostly made of blocks of ``event: NAME`` and ``data: {...}``. The first two rows of them
+        are cut out with a few searches, whatever their length; all that is not in them goes through ``feed``.
+
+        Raises:
+            StreamLimitError: An earlier call has set ``error``.
+        """
+        if self.error:
+            raise self.error
+        found: list[EventRow | ServerSentEvent] = []
+        if b"\r" in data and not self._skip_lf and not data.endswith(b"\r"):
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if (self._dirty or self._tail) and _BLANK in data:
+            end = data.index(_BLANK) + len(_BLANK)  # of what is under way, or of what comes behind it
+            found += self.feed(data[:end])
+            data = data[end:]
+        clean = not (self._dirty or self._tail or self._skip_lf or self.error)
+        if clean and len(data) <= self._max and b"\r" not in data:
+            for _ in range(_ROWS):
+                row, data = self._split_row(data)
+                if row is None:
+                    break
+                self._at_start = False
+                found.append(row)
+        if data and not self.error:
+            found += self.feed(data)
+        return found
+
+    def _split_row(self, data: bytes) -> tuple[EventRow | None, bytes]:
+        """Cut a row off the start of data that has no CR; None where it is no row, or no whole event."""
+        if not data.startswith(_EVENT):
+            return None, data
+        event = data[len(_EVENT) : data.find(b"\n")]
+        opening = _EVENT + event + _DATA
+        between = b"}\n\n" + opening
+        last = data.rfind(between)
+        end = data.find(_BLANK, last + len(between) if last >= 0 else 0)
+        if end < 0:
+            end = last + 1  # the last event is not whole: the row ends with the one before it
+        lines = data[len(opening) - 1 : end].replace(between, b"}\n{")
+        count = lines.count(b"\n") + 1
+        # Three line ends an event: so there is none but those between and behind the events.
+        alike = event and data.startswith(opening) and lines.endswith(b"}")
+        if not alike or data.count(b"\n", 0, end) + 2 != 3 * count:
+            return None, data
+        return EventRow(event, lines, count, self.last_event_id), data[end + 2 :]
 
     def close(self) -> None:
         """Say that no more bytes will come; an event without its blank line is dropped.

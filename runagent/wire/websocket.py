@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import codecs
 import hashlib
+import math
 import os
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from websockets.protocol import CLIENT, OPEN, Protocol
 
 from runagent.errors import ProtocolError, RunAgentError, StreamLimitError
 from runagent.limits import Limits
+from runagent.wire.frames import can_wait, frame_size, read_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,6 +86,11 @@ class _Core(Protocol):
         self._fragments: bytearray | None = None
         self._utf8: codecs.IncrementalDecoder | None = None  # of a text in fragments
 
+    @property
+    def between_messages(self) -> bool:
+        """Whether a whole text may come next, if the last frame has ended."""
+        return self.state is OPEN and self._fragments is None and self.parser_exc is None
+
     def recv_frame(self, frame: Frame) -> None:
         """Take a frame; a UnicodeDecodeError makes the core fail the connection with 1007."""
         if frame.opcode is Opcode.CLOSE:
@@ -131,6 +138,8 @@ class WebSocketConnection:
         self.error: RunAgentError | None = None
         self._max = max_message_bytes
         self._core = _Core(max_message_bytes)
+        self._kept = b""  # the beginning of a plain text frame
+        self._owed: float = 0  # bytes that the core lacks of the frame it reads; infinite where nobody knows
 
     @property
     def pings(self) -> int:
@@ -174,12 +183,35 @@ class WebSocketConnection:
         if self.closed:
             return []
         core = self._core
-        core.receive_data(data)
-        messages, core.messages = core.messages, []
+        messages = self._read_frames(core, self._kept + data if self._kept else data)
         if core.parser_exc is not None:
             self.error = self._core_fault(core.parser_exc)
         elif core.close_rcvd is not None:
             self.close_code, self.close_reason = int(core.close_rcvd.code), core.close_rcvd.reason
+        return messages
+
+    def _read_frames(self, core: _Core, data: bytes) -> list[str | bytes]:
+        """Read plain texts here, and leave every other frame to the core, which sees no part of a plain one.
+
+        So the core knows all that it has to know: whether a message is under way, and how it all ended.
+        """
+        messages: list[str | bytes] = []
+        self._kept = b""
+        at = 0
+        while at < len(data) and core.parser_exc is None:
+            if not self._owed and core.between_messages:
+                texts, at = read_texts(data, at, self._max)
+                messages += texts
+                if can_wait(data, at, self._max):
+                    self._kept = data[at:]
+                    break
+            size = self._owed or frame_size(data, at) or math.inf
+            end = int(min(at + size, len(data)))
+            core.receive_data(data[at:end])
+            self._owed = size - (end - at)
+            at = end
+            messages += core.messages
+            core.messages.clear()
         return messages
 
     def receive_eof(self) -> None:

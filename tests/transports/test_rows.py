@@ -1,0 +1,138 @@
+"""A row of messages decoded in one call gives what the same messages give one by one."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runagent.call import ResumePoint
+from runagent.transports import messages
+from tests.support.peer import chunked, message, websocket_frame
+from tests.support.sessions import Seen, feed, handshake_answer, open_session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+many = settings(deadline=None, derandomize=True, max_examples=150, database=None)
+
+contents = st.one_of(
+    *[st.sampled_from(["a", " word", "wörld", "\N{GRINNING FACE}", "two\nlines", "{", '"'])] * 4,
+    st.sampled_from([1, None, {"a": "b"}, ["x"], 1.5, "\ud83d", "\ude00", "{}", '{"type": "x"}', "}\n{"]),
+)
+# What is replaced by what in one of the messages; N stands for its number.
+oddities = st.sampled_from(
+    [
+        ("N", "N.0"),
+        ("N", "true"),
+        ("N", '"0"'),
+        ("N", "N7"),
+        ("}", ', "more": "\\x"}'),
+        ("}", ', "more": 1}'),
+        ("}", ', "content": "again"}'),
+        ("}", "}{}"),
+        ("}", '} {"content": "b"}'),
+        ("}", ""),
+        ('"content"', '"cont\\u0065nt"'),
+        ('"content"', '"other"'),
+        ("{", "\t{ "),
+    ]
+)
+
+
+def chunk_text(kind: str | None, content: Any, index: int | None) -> str:
+    fields = ({} if kind is None else {"type": kind}) | {"content": content}
+    return json.dumps(fields | ({} if index is None else {"index": index}), ensure_ascii=True)
+
+
+@st.composite
+def message_texts(draw: Any, kind: str | None, content: st.SearchStrategy[Any]) -> list[str]:
+    """Write chunks as they mostly are, with or without an index, and perhaps one of them with an oddity."""
+    counted = draw(st.booleans())
+    texts = [
+        chunk_text(kind, each, number if counted else None)
+        for number, each in enumerate(draw(st.lists(content, max_size=8)))
+    ]
+    if texts and draw(st.booleans()):
+        place = draw(st.integers(0, len(texts) - 1))
+        old, new = (text.replace("N", str(place)) for text in draw(oddities))
+        texts[place] = texts[place].replace(old, new)
+    return texts
+
+
+def outcome(seen: Seen) -> Any:
+    error = seen.session.error
+    told = None if error is None else (type(error), str(error), error.code)
+    # As text, because NaN is not equal to itself.
+    return repr(seen.events), told, seen.session.ignored, seen.session.resume_point, seen.session.wants
+
+
+def both_ways(run: Callable[[], Seen]) -> None:
+    with patch.object(messages, "decode_row", lambda *_: None):
+        expected = outcome(run())
+    assert expected == outcome(run())
+
+
+resumes = st.sampled_from(
+    [None, None, ResumePoint(0, ""), ResumePoint(3, "x"), ResumePoint(0, "", trusted=True)]
+)
+
+
+@many
+@given(message_texts(None, contents), st.sampled_from([20, 60, 1 << 20]), resumes)
+def test_over_sse(texts: list[str], step: int, resume: ResumePoint | None) -> None:
+    body = "".join(f"event: chunk\ndata: {text}\n\n" for text in texts) + "event: done\ndata: {}\n\n"
+    answer = chunked("text/event-stream", body.encode())
+    both_ways(lambda: feed(open_session("sse", resume=resume), answer, step=step, eof=True))
+
+
+@many
+@given(message_texts("chunk", contents), st.sampled_from([20, 60, 1 << 20]), resumes)
+def test_over_chunked_http(texts: list[str], step: int, resume: ResumePoint | None) -> None:
+    body = "".join(f"{text}\n" for text in ['{"type":"start"}', *texts, '{"type":"done"}'])
+    answer = chunked("application/x-ndjson", body.encode())
+    both_ways(lambda: feed(open_session("chunked", resume=resume), answer, step=step, eof=True))
+
+
+def wrapped(kind: str, payload: Any) -> str:
+    return json.dumps({"type": kind, "payload": payload})
+
+
+wrappings = st.one_of(
+    *[contents.map(lambda content: wrapped("string", json.dumps(content)))] * 4,
+    st.sampled_from(
+        [
+            wrapped("string", "1"),
+            wrapped("string", '"a" "b"'),
+            wrapped("string", '"'),
+            wrapped("string", ""),
+            wrapped("string", ' "a"'),
+            wrapped("integer", "1"),
+            wrapped("number", "null"),
+            wrapped("string", None),
+            wrapped("string", '"\\ud83d"'),
+            wrapped("else", '"a"'),
+            '{"type": "string", "payload": "\\"a\\"", "more": 1}',
+            '{"payload": "\\"a\\"", "type": "string"}',
+            '{"type": "string"}',
+            wrapped("string", '"a"') * 2,
+            "plain",
+        ]
+    ),
+)
+
+
+@pytest.mark.parametrize("content", [contents, wrappings], ids=["plain", "wrapped"])
+@many
+@given(data=st.data(), step=st.sampled_from([20, 60, 1 << 20]))
+def test_over_a_websocket(content: Any, data: st.DataObject, step: int) -> None:
+    start, end = ({"type": "status", "status": f"stream_{word}"} for word in ("started", "completed"))
+    texts = data.draw(message_texts("data", content))
+    frames = [message(start), *(websocket_frame(text.encode()) for text in texts), message(end)]
+    both_ways(
+        lambda: feed(open_session("websocket"), lambda request: handshake_answer(request, *frames), step=step)
+    )

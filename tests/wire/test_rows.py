@@ -1,0 +1,183 @@
+"""The short ways of the codecs lead where the long ones do: the same events, faults and state, in any cut.
+
+The long way is what stands in the specifications' words; a short one is taken where bytes are as they mostly
+are. Streams here are as they mostly are, too, but with something else now and then.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from runagent.wire import websocket
+from runagent.wire.ndjson import LineRow, NDJSONDecoder
+from runagent.wire.sse import EventRow, SSEDecoder
+from runagent.wire.websocket import WebSocketConnection
+from tests.support.peer import websocket_frame as frame
+
+if TYPE_CHECKING:
+    import pytest
+
+    from runagent.wire.sse import ServerSentEvent
+
+many = settings(deadline=None, derandomize=True, max_examples=200, database=None)
+
+
+def mostly(usual: bytes, *others: bytes) -> st.SearchStrategy[bytes]:
+    return st.one_of(*[st.just(usual)] * 12, *map(st.just, others))
+
+
+@st.composite
+def cuts(draw: st.DrawFn, stream: bytes) -> list[bytes]:
+    places = draw(st.lists(st.integers(0, len(stream)), max_size=5))
+    if draw(st.integers(0, 5)) == 0:
+        places = list(range(len(stream)))
+    return [stream[a:b] for a, b in itertools.pairwise([0, *sorted(places), len(stream)])]
+
+
+# Server-sent events
+
+sse_streams = st.lists(
+    st.tuples(
+        mostly(b"", b": hb\n", b"id: 7\n", b"retry: 9\n", b"\n", b"\xef\xbb\xbf", b"\r", b"event: x\n"),
+        mostly(b"event: chunk\n", b"event: start\n", b"event: \n", b"event:chunk\n", b"event: \xff\n", b""),
+        mostly(b"data: {", b"data:{", b"data: [", b"data: ", b"id: 1\ndata: {"),
+        mostly(b'"a": 1', b'"a": "\xff"', b"", b"}\n\nevent: chunk\ndata: {", b"}\ndata: {", b"x" * 60),
+        mostly(b"}\n\n", b"}\r\n\r\n", b"}\n", b"}\r\r", b"\n\n", b"}\nid: 8\n\n", b"}\n\n\n", b""),
+    ).map(b"".join),
+    max_size=8,
+).map(b"".join)
+
+
+def state_of(decoder: SSEDecoder) -> tuple[Any, ...]:
+    error = None if decoder.error is None else str(decoder.error)
+    return error, decoder.last_event_id, decoder.retry, decoder.comments, decoder.incomplete
+
+
+@many
+@given(st.data(), sse_streams, st.sampled_from([40, 100, 1 << 20]))
+@example(None, b"event: chunk\ndata: {}\n\n" * 3, 1 << 20)
+def test_rows_of_events_are_those_events(data: st.DataObject | None, stream: bytes, limit: int) -> None:
+    slow, fast = SSEDecoder(max_event_bytes=limit), SSEDecoder(max_event_bytes=limit)
+    for piece in [stream] if data is None else data.draw(cuts(stream)):
+        if slow.error:
+            break
+        expected = slow.feed(piece)
+        found: list[ServerSentEvent] = []
+        for part in fast.feed_rows(piece):
+            found += part.apart() if isinstance(part, EventRow) else [part]
+        assert expected == found
+        assert state_of(slow) == state_of(fast)
+
+
+def test_a_burst_of_events_is_a_row() -> None:
+    start, chunks = b'event: start\ndata: {"a":1}\n\n', b"event: chunk\ndata: {}\n\n" * 5
+    first, second, *rest = SSEDecoder().feed_rows(start + chunks + b"event: done\ndata: {}\n\n")
+    assert EventRow(b"start", b'{"a":1}', 1, "") == first
+    assert EventRow(b"chunk", b"\n".join([b"{}"] * 5), 5, "") == second
+    assert ["done"] == [event.event for event in rest]
+
+
+# Newline-delimited JSON
+
+ndjson_streams = st.lists(
+    st.tuples(
+        mostly(b'{"type": "chunk", ', b'{"type": "start"', b'{"a": 1, ', b"[", b"", b" {", b"\xef\xbb\xbf{"),
+        mostly(b'"content": "x"', b'"content": {}', b'"a": 1}\n{"type": "chunk", "b":', b"?", b"x" * 60),
+        mostly(b"}", b"} ", b"]", b"}{}", b""),
+        mostly(b"\n", b"\r\n", b"\n\n", b""),
+    ).map(b"".join),
+    max_size=8,
+).map(b"".join)
+
+
+def values_of(decoder: NDJSONDecoder, piece: bytes) -> list[Any]:
+    values: list[Any] = []
+    for part in decoder.feed_rows(piece):
+        values += decoder.feed(part.lines + b"\n") if isinstance(part, LineRow) else part
+    return values
+
+
+@many
+@given(st.data(), ndjson_streams, st.sampled_from([40, 100, 1 << 20]))
+def test_rows_of_lines_are_those_lines(data: st.DataObject, stream: bytes, limit: int) -> None:
+    slow, fast = NDJSONDecoder(max_line_bytes=limit), NDJSONDecoder(max_line_bytes=limit)
+    for piece in data.draw(cuts(stream)):
+        if slow.error:
+            break
+        assert slow.feed(piece) == values_of(fast, piece)
+        assert (str(slow.error), slow.lines) == (str(fast.error), fast.lines)
+
+
+def test_a_burst_of_lines_is_a_row() -> None:
+    start, chunks = b'{"type":"start"}\n', b'{"type":"chunk","content":1}\n' * 5
+    first, second, rest = NDJSONDecoder().feed_rows(start + chunks + b'{"type":"done"}\n')
+    assert LineRow(start[:-1], 1) == first
+    assert LineRow(chunks[:-1], 5) == second
+    assert [{"type": "done"}] == rest
+
+
+# WebSocket
+
+heads = st.tuples(
+    st.one_of(*[st.just(0x81)] * 8, st.sampled_from([0x01, 0x80, 0x82, 0x89, 0x8A, 0x88, 0xC1, 0x83, 0x00])),
+    mostly(b"", b"\x80"),
+    st.sampled_from([0, 1, 5, 125, 126, 300, 70_000]),
+    mostly(b"x", b"\xff", b"\xc3\xa9"),
+)
+
+
+def as_frame(first: int, mask: bytes, length: int, letter: bytes) -> bytes:
+    payload = (letter * length)[:length]
+    whole = bytearray(frame(payload, first & 0x0F, fin=bool(first & 0x80)))
+    whole[0] = first
+    if mask:
+        whole[1] |= 0x80
+    return bytes(whole)
+
+
+def outcome(connection: WebSocketConnection) -> tuple[Any, ...]:
+    error = None if connection.error is None else (type(connection.error), str(connection.error))
+    return error, connection.close_code, connection.close_reason, connection.pings, connection.data_to_send()
+
+
+@patch("websockets.frames.secrets.token_bytes", bytes)  # a mask of zeros, or no two answers are equal
+@many
+@given(st.data(), st.lists(heads, max_size=6), st.sampled_from([4, 200, 1 << 20]))
+def test_plain_frames_are_what_the_core_makes_of_them(data: st.DataObject, parts: Any, limit: int) -> None:
+    stream = b"".join(as_frame(*part) for part in parts)
+    stream = stream[: data.draw(st.integers(len(stream) // 2, len(stream)))] or stream
+    slow = WebSocketConnection(max_message_bytes=limit)
+    slow._owed = float("inf")  # as if the core were in the middle of a frame, for ever
+    fast = WebSocketConnection(max_message_bytes=limit)
+    places = data.draw(st.lists(st.integers(0, len(stream)), max_size=6))
+    if len(stream) < 500 and data.draw(st.booleans()):
+        places = list(range(len(stream)))
+    for start, end in itertools.pairwise([0, *sorted(places), len(stream)]):
+        if start == end:
+            continue
+        assert slow.receive_data(stream[start:end]) == fast.receive_data(stream[start:end])
+        assert outcome(slow) == outcome(fast)
+    slow.receive_eof()
+    fast.receive_eof()
+    assert outcome(slow) == outcome(fast)
+
+
+def test_plain_frames_do_not_reach_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bytes] = []
+    receive = websocket._Core.receive_data
+
+    def spy(core: Any, data: bytes) -> None:
+        seen.append(data)
+        receive(core, data)
+
+    monkeypatch.setattr(websocket._Core, "receive_data", spy)
+    connection = WebSocketConnection()
+    stream = frame(b"a") + frame(b"b" * 200) + frame(b"", 9) + frame(b"c")
+    for start in range(0, len(stream), 50):
+        connection.receive_data(stream[start : start + 50])
+    assert [frame(b"", 9)] == seen
