@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     )
     from runagent.events import Chunk, Completed, RunResult, Started
     from runagent.hookspecs import hookimpl
+    from runagent.observers import register_observer
     from runagent.plugins import register_transport
     from runagent.report import Attempt, RunReport
     from runagent.stream import AsyncStream, Stream
@@ -72,6 +73,7 @@ _HOMES = {
     ),
     "runagent.events": ("Chunk", "Completed", "RunResult", "Started"),
     "runagent.hookspecs": ("hookimpl",),
+    "runagent.observers": ("register_observer",),
     "runagent.plugins": ("register_transport",),
     "runagent.report": ("Attempt", "RunReport"),
     "runagent.stream": ("AsyncStream", "Stream"),
@@ -111,6 +113,7 @@ __all__ = [
     "ValidationError",
     "__version__",
     "hookimpl",
+    "register_observer",
     "register_transport",
 ]
 

@@ -16,6 +16,7 @@ from runagent.locks import ForkSafeLock
 from runagent.net.address import validate_agent_id, validate_headers
 from runagent.net.base import Address
 from runagent.net.proxy import proxy_for
+from runagent.observers import default_observers
 from runagent.options import (
     Timeout,
     call_timeouts,
@@ -27,7 +28,8 @@ from runagent.options import (
     warn_of_plain_key,
 )
 from runagent.plugins import default_registry
-from runagent.run import Run, RunSpec, Verdicts
+from runagent.run import Run
+from runagent.runspec import RunSpec, Verdicts
 from runagent.tracebacks import conceal
 from runagent.transports.checks import AnyTransport, as_transport
 
@@ -227,6 +229,7 @@ class ClientCore:
                 policy=retry_policy(settings),
                 timeouts=timeouts,
                 verdicts=self._verdicts,
+                observers=default_observers().loaded(),
             )
         )
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    from runagent.call import AgentCall
+    from runagent.report import RunReport
     from runagent.transports.checks import AnyTransport
 
 __all__ = ["RegisterTransport", "hookimpl", "hookspec"]
@@ -31,4 +33,45 @@ def runagent_register_transports(register: RegisterTransport) -> None:
 
     Args:
         register: Takes a `Transport` or an `AsyncTransport`; its ``name`` must be the entry point's.
+    """
+
+
+@hookspec
+def runagent_prepare_call(call: AgentCall) -> AgentCall | None:
+    """Change a call before it begins, for example to add header fields for tracing.
+
+    Called once for each call, when its first ``next`` or ``with`` begins it, in the reader's thread or
+    task. It must not wait. Several observers are asked one after the other, each with what the one before
+    has made of it.
+
+    Args:
+        call: What is asked. The API key, the idempotency key and the time are filled in later, for each
+            attempt, and are not in it.
+
+    Returns:
+        None to leave it as it is, or a call made by ``dataclasses.replace`` that differs in ``headers``,
+        ``input``, ``args`` or ``entrypoint_tag`` and in nothing else.
+    """
+
+
+@hookspec
+def runagent_call_started(call: AgentCall) -> None:
+    """Learn that a call begins; nothing has been sent yet.
+
+    Args:
+        call: What is asked, as all observers have prepared it.
+    """
+
+
+@hookspec
+def runagent_call_finished(call: AgentCall, report: RunReport) -> None:
+    """Learn that a call is over. Called exactly once for each call that has been started.
+
+    That is so however it ends: at its end, by an error, by leaving the stream early, by a cancellation
+    that closes it, or when nobody holds the stream any more. In the last case it is called by whoever
+    collects the garbage, in any thread.
+
+    Args:
+        call: What was asked.
+        report: What came of it; ``outcome`` says how it ended.
     """

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import difflib
-import importlib
-import os
-import re
-from dataclasses import dataclass
+import logging
 from typing import TYPE_CHECKING, Any
 
 from runagent._version import __version__
 from runagent.config import TRANSPORT_GROUPS
-from runagent.errors import ConfigurationError, PluginError
+from runagent.errors import ConfigurationError, PluginError, RunAgentError
+from runagent.installed import TRANSPORTS, Installed, Plugin, installed, normal_name
+from runagent.loading import Loader, load
 from runagent.locks import ForkSafeLock
+from runagent.seam import Capability, Declaration, seam_fault
 from runagent.transports.checks import as_transport, validate_transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from importlib.metadata import EntryPoint
+    from collections.abc import Iterable, Mapping
 
     import pluggy
 
@@ -25,43 +24,23 @@ if TYPE_CHECKING:
     from runagent.transports.base import Transport
     from runagent.transports.checks import AnyTransport
 
-__all__ = [
-    "BUILT_IN",
-    "TransportInfo",
-    "TransportRegistry",
-    "create_plugin_manager",
-    "default_registry",
-    "register_transport",
-]
+__all__ = ["BUILT_IN", "TransportRegistry", "create_plugin_manager", "default_registry", "register_transport"]
 
-GROUP = "runagent.transports"
-BUILT_IN: Mapping[str, str] = {
-    "chunked": "runagent.transports.chunked",
-    "sse": "runagent.transports.sse",
-    "websocket": "runagent.transports.websocket",
+_logger = logging.getLogger("runagent.plugins")
+
+_ALL = frozenset(capability.value for capability in Capability)
+
+
+def _built_in(name: str, capabilities: frozenset[str]) -> Plugin:
+    target = f"runagent.transports.{name}"
+    return Plugin(TRANSPORTS, name, "runagent", __version__, target, Declaration(1, capabilities))
+
+
+BUILT_IN: Mapping[str, Plugin] = {
+    "chunked": _built_in("chunked", _ALL),
+    "sse": _built_in("sse", _ALL),
+    "websocket": _built_in("websocket", _ALL - {"resume", "reuse"}),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class TransportInfo:
-    """What is known of a transport without importing it.
-
-    Attributes:
-        name: The word in the configuration that chooses it.
-        distribution: The installed distribution that brings it.
-        version: That distribution's version.
-        target: The module, or the object in it, that registers the transport.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    target: str
-
-    @property
-    def qualified_name(self) -> str:
-        """``distribution:name``, which tells two transports of one name apart."""
-        return f"{self.distribution}:{self.name}"
 
 
 def create_plugin_manager(register: RegisterTransport) -> pluggy.PluginManager:
@@ -77,28 +56,30 @@ def create_plugin_manager(register: RegisterTransport) -> pluggy.PluginManager:
 
 
 class TransportRegistry:
-    """Finds transports by name. Safe for threads; each plugin is imported once, on first use."""
+    """Finds transports by name. Safe for threads; each plugin is imported once, on first use.
 
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
-        self._environ = environ
+    Args:
+        plugins: What is installed; by default what the process shares.
+    """
+
+    def __init__(self, plugins: Installed | None = None) -> None:
+        self._installed = plugins or installed()
+        self._loader = Loader()
         self._lock = ForkSafeLock()
-        self._transports: dict[str, Transport] = {}  # by the names they were asked for
         self._own: dict[str, AnyTransport] = {}  # those that the program itself has registered
-        self._plugins: dict[str, dict[str, AnyTransport]] = {}  # what each loaded plugin offers
-        self._offers = self._own  # where `register` puts what it is given
-        self._manager: pluggy.PluginManager | None = None
+        self._transports: dict[str, Transport] = {}  # by the names they were asked for
 
     def register(self, transport: AnyTransport) -> None:
-        """Take a transport that a plugin, or the program itself, offers.
+        """Take a transport that the program itself offers.
 
         Raises:
             ConfigurationError: It is none, or its name is taken.
         """
         name = validate_transport(transport)
+        if _is_reserved(name):
+            raise ConfigurationError(f"the name {name!r} has a meaning already; take another")
         with self._lock:
-            if self._offers is self._own and (name in BUILT_IN or name in TRANSPORT_GROUPS):
-                raise ConfigurationError(f"the name {name!r} has a meaning already; take another")
-            if self._offers.setdefault(name, transport) is not transport:
+            if self._own.setdefault(name, transport) is not transport:
                 raise ConfigurationError(f"there is another transport named {name!r} already")
 
     def get(self, name: str) -> Transport:
@@ -111,11 +92,12 @@ class TransportRegistry:
             ConfigurationError: No transport, or more than one, has this name; the message lists them.
             PluginError: The plugin that brings it does not work.
         """
-        with self._lock:
-            transport = self._transports.get(name)
-            if transport is None:
-                transport = self._transports[name] = as_transport(self._own.get(name) or self._load(name))
-            return transport
+        transport = self._transports.get(name)
+        if transport is None:
+            found = self._own.get(name)
+            transport = self.load(self._find(name)) if found is None else as_transport(found)
+            transport = self._transports.setdefault(name, transport)
+        return transport
 
     def check(self, names: Iterable[str]) -> None:
         """Check that every name has a transport, without importing one.
@@ -124,100 +106,137 @@ class TransportRegistry:
             ConfigurationError: As for `get`.
         """
         for name in names:
-            if name not in BUILT_IN and name not in self._own and name not in self._transports:
+            if name not in self._own and name not in self._transports:
                 self._find(name)
 
-    def installed(self) -> list[TransportInfo]:
-        """List what is installed, by name, without importing any of it."""
-        ours = [TransportInfo(name, "runagent", __version__, target) for name, target in BUILT_IN.items()]
-        return sorted(
-            [*ours, *(_info(e) for e in self._entry_points())], key=lambda t: (t.name, t.distribution)
-        )
+    def load(self, plugin: Plugin) -> Transport:
+        """Import a transport, once.
 
-    def _load(self, name: str) -> AnyTransport:
+        Raises:
+            PluginError: It does not work; the same again at every further call.
+        """
+        transport: Transport = self._loader.once(plugin.qualified_name, lambda: self._load(plugin))
+        return transport
+
+    def seconds(self, plugin: Plugin) -> float | None:
+        """Return how long it took to load, if it has been loaded."""
+        return self._loader.seconds.get(plugin.qualified_name)
+
+    def installed(self) -> list[Plugin]:
+        """List every transport that is installed, by name, without importing any."""
+        found = [*BUILT_IN.values(), *self._installed.all_of(TRANSPORTS)]
+        return sorted(found, key=lambda plugin: (plugin.name, plugin.distribution))
+
+    def status(self, plugin: Plugin) -> str:
+        """Tell in a word, without importing it, whether a transport can be chosen."""
+        if BUILT_IN.get(plugin.name) is plugin:
+            return "built-in"
+        if self._installed.is_disabled(plugin):
+            return "disabled"
+        if plugin.declaration is not None and seam_fault(plugin.declaration.seam):
+            return "incompatible"
+        same = [other for other in self._installed.enabled(TRANSPORTS) if other.name == plugin.name]
+        return "clash" if len(same) > 1 or _is_reserved(plugin.name) else "ready"
+
+    # Finding
+
+    def _find(self, name: str) -> Plugin:
         if name in BUILT_IN:
-            return self._offered_by(BUILT_IN[name], lambda: importlib.import_module(BUILT_IN[name]))[name]
-        entry = self._find(name)
-        info = _info(entry)
-        try:
-            offered = self._offered_by(f"{info.distribution}:{info.target}", entry.load)
-        except Exception as exc:  # whatever a third party's import may raise
-            raise PluginError(
-                f"the transport {name!r} of {info.distribution} {info.version} cannot be loaded: {exc!r}",
-                plugin=info.qualified_name,
-            ) from exc
-        if info.name not in offered:
-            raise PluginError(
-                f"the plugin {info.target} of {info.distribution} {info.version}"
-                f" offers no transport {info.name!r}",
-                plugin=info.qualified_name,
-            )
-        return offered[info.name]
-
-    def _offered_by(self, plugin: str, load: Callable[[], Any]) -> dict[str, AnyTransport]:
-        """Load a plugin, once, and have its hook register what it offers."""
-        if plugin not in self._plugins:
-            manager = self._manager = self._manager or create_plugin_manager(self.register)
-            offers: dict[str, AnyTransport] = {}
-            self._offers = offers
-            try:
-                manager.register(load(), plugin)
-                manager.check_pending()
-            except BaseException:
-                if manager.has_plugin(plugin):
-                    manager.unregister(name=plugin)
-                raise
-            finally:
-                self._offers = self._own
-            self._plugins[plugin] = offers
-        return self._plugins[plugin]
-
-    def _find(self, name: str) -> EntryPoint:
+            return BUILT_IN[name]
         distribution, _, plain = name.rpartition(":")
-        found = [e for e in self._entry_points() if e.name == plain]
+        found = [plugin for plugin in self._installed.enabled(TRANSPORTS) if plugin.name == plain]
         if distribution:
-            found = [e for e in found if _info(e).distribution == _normal(distribution)]
+            found = [plugin for plugin in found if plugin.distribution == normal_name(distribution)]
         if not found:
             raise self._unknown(name)
         if len(found) > 1:
-            names = " or ".join(repr(_info(e).qualified_name) for e in found)
+            names = " or ".join(repr(plugin.qualified_name) for plugin in found)
             raise ConfigurationError(
-                f"several installed distributions bring a transport {name!r}; choose {names}"
+                f"several installed distributions bring a transport {name!r}; choose {names}",
+                code="AMBIGUOUS_TRANSPORT",
             )
         return found[0]
 
     def _unknown(self, name: str) -> ConfigurationError:
-        known = sorted({*BUILT_IN, *self._own, *(e.name for e in self._entry_points())})
-        near = difflib.get_close_matches(name, [*known, "auto"], n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+        plugins = self._installed.all_of(TRANSPORTS)
+        if any(name in (plugin.name, plugin.qualified_name) for plugin in plugins):
+            hint = "RUNAGENT_DISABLE_PLUGINS switches it off"
+        else:
+            known = sorted({*BUILT_IN, *self._own, *(plugin.name for plugin in plugins)})
+            near = difflib.get_close_matches(name, [*known, *TRANSPORT_GROUPS], n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
         return ConfigurationError(f"unknown transport {name!r}; {hint}", code="UNKNOWN_TRANSPORT")
 
-    def _entry_points(self) -> list[EntryPoint]:
-        """Return the entry points of third parties; one installed twice (editable and not) counts once."""
-        disabled = {
-            _normal(n) for n in self._environ.get("RUNAGENT_DISABLE_PLUGINS", "").split(",") if n.strip()
-        }
-        if "all" in disabled:
-            return []
-        from importlib.metadata import entry_points  # slow to import, and built-in transports need no scan
+    # Loading
 
-        unique: dict[tuple[str, str, str], EntryPoint] = {}
-        for entry in entry_points(group=GROUP):
-            info = _info(entry)
-            if info.name not in BUILT_IN and not disabled & {_normal(info.name), info.distribution}:
-                unique.setdefault((info.distribution, info.name, info.target), entry)
-        return list(unique.values())
+    def _load(self, plugin: Plugin) -> Transport:
+        declared = plugin.declaration
+        if declared is not None and (fault := seam_fault(declared.seam)):
+            raise _broken(plugin, fault)
+        try:
+            transport = as_transport(self._offered_by(plugin))
+        except PluginError:
+            raise
+        except RunAgentError as exc:
+            raise _broken(plugin, exc.message) from exc
+        except Exception as exc:  # whatever a third party's import may raise
+            raise _broken(plugin, repr(exc)) from exc
+        self._compare(plugin, transport)
+        return transport
+
+    def _offered_by(self, plugin: Plugin) -> AnyTransport:
+        """Import the plugin and have its hook register what it offers."""
+        offers: dict[str, AnyTransport] = {}
+
+        def register(transport: AnyTransport) -> None:
+            name = validate_transport(transport)
+            if offers.setdefault(name, transport) is not transport:
+                raise ConfigurationError(f"it registers two transports named {name!r}")
+
+        manager = create_plugin_manager(register)
+        manager.register(_import(plugin), plugin.qualified_name)
+        manager.check_pending()
+        if plugin.name not in offers:
+            raise ConfigurationError(f"{plugin.target} offers no transport {plugin.name!r}")
+        return offers[plugin.name]
+
+    def _compare(self, plugin: Plugin, transport: Transport) -> None:
+        """Hold the metadata against the transport, whose word counts."""
+        fault = declaration_fault(plugin, transport)
+        if fault is not None and self._installed.strict:
+            raise _broken(plugin, fault)
+        if fault is not None:
+            _logger.warning("the transport %r of %s: %s", plugin.name, plugin.source, fault)
 
 
-def _info(entry: EntryPoint) -> TransportInfo:
-    distribution: Any = entry.dist
-    name, version = (distribution.name, distribution.version) if distribution else ("unknown", "0")
-    return TransportInfo(entry.name, _normal(name), version, entry.value)
+def declaration_fault(plugin: Plugin, transport: Transport) -> str | None:
+    """Tell where a transport's metadata says something else than the transport itself."""
+    declared = plugin.declaration
+    if declared is None or declared == Declaration(transport.seam, frozenset(transport.capabilities)):
+        return None
+    words = ".".join([f"v{transport.seam}", *sorted(transport.capabilities)])
+    return (
+        f"its metadata declares something else than it does; the right entry point is runagent.seam:{words}"
+    )
 
 
-def _normal(name: str) -> str:
-    """Normalise a distribution's name (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+def _import(plugin: Plugin) -> Any:
+    if plugin.entry is None:
+        from importlib import import_module
+
+        return import_module(plugin.target)
+    return load(plugin)
+
+
+def _broken(plugin: Plugin, fault: str) -> PluginError:
+    return PluginError(
+        f"the transport {plugin.name!r} of {plugin.source} cannot be loaded: {fault}",
+        plugin=plugin.qualified_name,
+    )
+
+
+def _is_reserved(name: str) -> bool:
+    return name in BUILT_IN or name in TRANSPORT_GROUPS
 
 
 _default: TransportRegistry | None = None

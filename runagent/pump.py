@@ -21,13 +21,14 @@ from runagent.net.base import (
     fork_generation,
 )
 from runagent.net.loops import EventLoop, current_loop
-from runagent.run import Run, Step
+from runagent.runspec import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runagent.events import Event
     from runagent.net.pool import Pool
+    from runagent.run import Run
 
 __all__ = ["AsyncPump", "Pump"]
 
@@ -99,8 +100,7 @@ class Pump(_PumpCore):
 
     def drop(self) -> None:
         """Leave the run for a stream that nobody holds any more."""
-        if self._connection is not None:
-            self._leave()
+        self._leave()
 
     def next_batch(self, *, until_connected: bool = False) -> list[Event] | None:
         """Move bytes until there are events and return them; None at the end.
@@ -135,7 +135,9 @@ class Pump(_PumpCore):
                 self._leave()
                 return None
             return run.take_events()
-        except BaseException:
+        except BaseException as exc:
+            failed = isinstance(exc, Exception) and not self._closed
+            self.run.finished(self._network.now(), failed=failed)
             self._leave()
             raise
         finally:
@@ -262,8 +264,7 @@ class AsyncPump(_PumpCore):
 
     def drop(self) -> None:
         """Leave the run for a stream that nobody holds any more; callable from any thread."""
-        if self._connection is not None:
-            self._leave()
+        self._leave()
 
     async def checkpoint(self) -> None:
         """Let others run, and notice a cancellation."""
@@ -304,11 +305,16 @@ class AsyncPump(_PumpCore):
                 self._leave()
                 return None
             return run.take_events()
-        except Exception:  # a bug in a session: what it would make of further bytes is anybody's guess
+        except Exception:  # also a bug in a session: what it would make of further bytes is anybody's guess
+            self._finish(failed=not self._closed)
             self._leave()
             raise
         finally:
             self._reading = False
+
+    def _finish(self, *, failed: bool = False) -> None:
+        if self._loop is not None:
+            self.run.finished(self._network.now(), failed=failed)
 
     def _check_closed(self) -> None:
         if self._closed:

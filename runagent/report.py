@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 __all__ = ["Attempt", "RunReport"]
 
@@ -31,6 +32,8 @@ class RunReport:
     """What a run has come to; it is filled while the run goes on.
 
     Attributes:
+        outcome: How it stands: ``running``; ``completed``, where the last event has come; ``failed``, where
+            an error was raised; ``left``, where its reader left it before its end.
         transport: The name of the transport in use.
         request_id: The id by which the service knows the run.
         status: The HTTP status of the last answer.
@@ -38,11 +41,12 @@ class RunReport:
         bytes_received: Bytes received, framing included.
         connect_seconds: Time to open the connection of the last attempt; None for a reused one.
         first_chunk_seconds: Time from the first attempt to the first chunk.
-        total_seconds: Time from the first attempt to the end.
+        total_seconds: Time from the first attempt to the end; None for a stream that was dropped.
         attempts: Every attempt in order.
         ignored: What was harmless and left out, with counts.
     """
 
+    outcome: Literal["running", "completed", "failed", "left"] = "running"
     transport: str = ""
     request_id: str | None = None
     status: int | None = None

@@ -6,10 +6,9 @@ here, once for every concurrency style.
 
 from __future__ import annotations
 
-import enum
 import logging
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from runagent.errors import (
@@ -25,81 +24,26 @@ from runagent.errors import (
 )
 from runagent.events import Chunk, Completed, Event, RunResult
 from runagent.net.base import Address, fork_generation, track_descriptor
-from runagent.policy import Deadlines, RetryPolicy
+from runagent.policy import Deadlines
 from runagent.redact import hide_secrets
 from runagent.report import Attempt, RunReport
+from runagent.runspec import RunSpec, Step
 from runagent.seam import Capability
 from runagent.transports.base import Session, Transport, Wants
 from runagent.transports.library import LibraryTransport
 from runagent.wire.jsontext import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from runagent.bridge import LibrarySession
     from runagent.call import AgentCall, ResumePoint
-    from runagent.config import Timeouts
 
-__all__ = ["Run", "RunSpec", "Step", "Verdicts"]
+__all__ = ["Run"]
 
 _logger = logging.getLogger("runagent.run")
 
-_VERDICT_SECONDS = 300.0
 _FAREWELL_SECONDS = 1.0
 _INCOMPLETE = "the transport {!r} ended the run without the event that says so ({})"
 _LONG_PAUSE_SECONDS = 5.0  # servers that ping begin to give a client up after about that long
-
-
-class Step(enum.Enum):
-    """What the pump has to do next."""
-
-    CONNECT = "connect"
-    READ = "read"
-    CLOSE_WRITE = "close_write"
-    BACK_OFF = "back_off"
-    END = "end"
-
-
-class Verdicts:
-    """Which origins have proven not to speak a transport; kept for five minutes."""
-
-    def __init__(self) -> None:
-        self._until: dict[tuple[str, str], float] = {}
-
-    def add(self, origin: str, transport: str, now: float) -> None:
-        """Note a proof."""
-        self._until[origin, transport] = now + _VERDICT_SECONDS
-
-    def choose(self, origin: str, transports: Sequence[str], now: float) -> list[str]:
-        """Return the transports to try, in order: those without a verdict, or all where none is left."""
-        return [t for t in transports if self._until.get((origin, t), 0.0) <= now] or list(transports)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSpec:
-    """What a client wants of one run.
-
-    Attributes:
-        call: What is asked; key, idempotency key and time are filled in for each attempt.
-        transports: Names, in order of preference.
-        find: Gives the transport of a name; raises where there is none.
-        address: Gives the address, through a tunnel if the transport wants one.
-        api_key: Gives the key, asked again for each attempt.
-        clock: Seconds since the epoch.
-        policy: What is tried again.
-        timeouts: The limits.
-        verdicts: What earlier runs have learnt.
-    """
-
-    call: AgentCall
-    transports: Sequence[str]
-    find: Callable[[str], Transport]
-    address: Callable[[bool], Address]
-    api_key: Callable[[], str | None]
-    clock: Callable[[], float]
-    policy: RetryPolicy
-    timeouts: Timeouts
-    verdicts: Verdicts
 
 
 class Run:
@@ -121,6 +65,8 @@ class Run:
         self.delay = 0.0
         self.generation = fork_generation()
         self._spec = spec
+        self._call = spec.call
+        self._untold = [self.report]  # until it is told that the run is over
         self._events: list[Event] = []
         self._taken: list[Event] = []
         self._session: Session | None = None
@@ -200,6 +146,9 @@ class Run:
             self._deadlines = Deadlines(self._spec.timeouts, now)
             origin = str(self._spec.call.base.origin)
             self._names = self._spec.verdicts.choose(origin, self._spec.transports, now)
+            if (observers := self._spec.observers) is not None:
+                self._call = observers.prepare(self._call)
+                observers.started(self._call)
         transport = self._find_capable()
         address = self._spec.address(transport.tunnels)
         if self._session is None or self._session.wants is not Wants.RECONNECT:
@@ -337,11 +286,26 @@ class Run:
         refusal = self.session.error  # whose head has come stands, also where the rest of its body has not
         self._failed(refusal if isinstance(refusal, AgentError) else error)
 
-    def finished(self, now: float) -> None:
-        """Note the time of the end."""
-        if self.report.total_seconds is None and self._deadlines is not None:
-            _logger.debug("run over after %d chunks", self.report.chunks)
-            self.report.total_seconds = now - self._started_at
+    def finished(self, now: float | None, *, failed: bool = False) -> None:
+        """Note the end, once, and tell those who observe.
+
+        Args:
+            now: The time; None where there is no clock any more.
+            failed: It ends by an exception that is not the run's own.
+        """
+        if self._deadlines is None or self.generation != fork_generation():
+            return
+        try:
+            report = self._untold.pop()
+        except IndexError:  # told already, perhaps by another thread
+            return
+        over = failed or self.step is Step.END
+        good = self._complete and self.error is None and not failed
+        report.outcome = ("completed" if good else "failed") if over else "left"
+        report.total_seconds = None if now is None else now - self._started_at
+        _logger.debug("run %s after %d chunks", report.outcome, report.chunks)
+        if self._spec.observers is not None:
+            self._spec.observers.finished(self._call, report)
 
     def let_go(self) -> None:
         """Drop what is of no use any more.
@@ -352,6 +316,7 @@ class Run:
 
     def abandon(self) -> None:
         """End the run because its reader has left it."""
+        self.finished(None)
         self.step = Step.END
         self._events = []
         self.let_go()
@@ -360,7 +325,7 @@ class Run:
 
     def _prepared_call(self) -> AgentCall:
         spec = self._spec
-        call = replace(spec.call, api_key=spec.api_key(), idempotency_key=self._key, opened_at=spec.clock())
+        call = replace(self._call, api_key=spec.api_key(), idempotency_key=self._key, opened_at=spec.clock())
         self._secrets = call.secrets
         return call
 

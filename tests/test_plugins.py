@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runagent import ConfigurationError, PluginError, RunAgentClient
+from runagent.installed import Installed
 from runagent.plugins import BUILT_IN, TransportRegistry
 from runagent.transports.base import Transport
 
@@ -52,21 +53,21 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
 @pytest.mark.parametrize("name", sorted(BUILT_IN))
 def test_built_in_transports_are_found_by_name(name: str) -> None:
-    transport = TransportRegistry().get(name)
+    transport = TransportRegistry(Installed()).get(name)
     assert transport.name == name
     assert isinstance(transport, Transport)
 
 
 def test_a_plugin_is_found_by_its_entry_point(install: Install) -> None:
     install("runagent-loud", "loud", GOOD)
-    registry = TransportRegistry()
+    registry = TransportRegistry(Installed())
     assert registry.get("loud").name == "loud"
     assert registry.get("runagent_loud:loud") is registry.get("loud")
 
 
 def test_listing_names_distributions_and_versions_without_importing(install: Install) -> None:
     install("runagent-loud", "loud", "raise RuntimeError('imported')")
-    infos = {info.name: info for info in TransportRegistry().installed()}
+    infos = {info.name: info for info in TransportRegistry(Installed()).installed()}
     assert {"chunked", "loud", "sse", "websocket"} <= infos.keys()
     assert (infos["loud"].distribution, infos["loud"].version) == ("runagent-loud", "1.2")
 
@@ -74,7 +75,7 @@ def test_listing_names_distributions_and_versions_without_importing(install: Ins
 def test_a_broken_plugin_is_an_error_that_names_it(install: Install) -> None:
     install("runagent-broken", "broken", "import nothing_of_that_name")
     with pytest.raises(PluginError, match=r"runagent-broken .* cannot be loaded") as caught:
-        TransportRegistry().get("broken")
+        TransportRegistry(Installed()).get("broken")
     assert caught.value.plugin == "runagent-broken:broken"
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
 
@@ -92,13 +93,13 @@ def test_a_broken_plugin_is_an_error_that_names_it(install: Install) -> None:
 def test_a_plugin_that_keeps_no_promise_is_refused(install: Install, source: str, complaint: str) -> None:
     install("runagent-loud", "loud", source)
     with pytest.raises(PluginError, match=complaint):
-        TransportRegistry().get("loud")
+        TransportRegistry(Installed()).get("loud")
 
 
 def test_two_distributions_of_one_name_are_told_apart(install: Install) -> None:
     install("runagent-loud", "loud", GOOD, "one")
     install("runagent-other", "loud", GOOD, "two")
-    registry = TransportRegistry()
+    registry = TransportRegistry(Installed())
     with pytest.raises(
         ConfigurationError, match=r"runagent-(loud|other):loud.* or .*runagent-(loud|other):loud"
     ):
@@ -108,14 +109,15 @@ def test_two_distributions_of_one_name_are_told_apart(install: Install) -> None:
 
 def test_built_in_names_are_reserved(install: Install) -> None:
     install("runagent-cuckoo", "sse", "raise RuntimeError('imported')")
-    assert type(TransportRegistry().get("sse")).__module__ == "runagent.transports.sse"
+    assert type(TransportRegistry(Installed()).get("sse")).__module__ == "runagent.transports.sse"
 
 
 @pytest.mark.parametrize("switch", ["all", "loud", "runagent_loud"])
 def test_plugins_can_be_switched_off(install: Install, switch: str) -> None:
     install("runagent-loud", "loud", GOOD)
-    with pytest.raises(ConfigurationError, match="unknown transport 'loud'"):
-        TransportRegistry({"RUNAGENT_DISABLE_PLUGINS": f"other, {switch}"}).get("loud")
+    registry = TransportRegistry(Installed({"RUNAGENT_DISABLE_PLUGINS": f"other, {switch}"}))
+    with pytest.raises(ConfigurationError, match="RUNAGENT_DISABLE_PLUGINS switches it off"):
+        registry.get("loud")
 
 
 def test_an_unknown_transport_is_a_configuration_error_with_the_nearest_name() -> None:

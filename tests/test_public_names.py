@@ -47,6 +47,7 @@ PUBLIC_NAMES = [
     "ValidationError",
     "__version__",
     "hookimpl",
+    "register_observer",
     "register_transport",
 ]
 

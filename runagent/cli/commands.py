@@ -13,8 +13,9 @@ from runagent.cli.arguments import UsageError
 from runagent.client import RunAgentClient
 from runagent.errors import ValidationError
 from runagent.events import Chunk, Completed, Started
+from runagent.installed import Installed
 from runagent.jsoninput import copy_input
-from runagent.plugins import default_registry
+from runagent.plugins import TransportRegistry
 from runagent.redact import parse_json
 from runagent.wire.jsontext import write_json
 
@@ -68,7 +69,8 @@ def invoke(arguments: argparse.Namespace, console: Console) -> None:
 
 def list_transports(arguments: argparse.Namespace, console: Console) -> None:
     """Print what is installed, without importing any of it."""
-    found = default_registry().installed()
+    registry = TransportRegistry(Installed())
+    found = registry.installed()
     if arguments.json:
         rows = [{"name": t.name, "distribution": t.distribution, "version": t.version} for t in found]
         console.line(write_json(rows))

@@ -12,7 +12,8 @@ from runagent.limits import Limits
 from runagent.net.address import parse_base_url
 from runagent.net.base import Address
 from runagent.policy import RetryPolicy
-from runagent.run import Run, RunSpec, Step, Verdicts
+from runagent.run import Run
+from runagent.runspec import RunSpec, Step, Verdicts
 from runagent.wire.websocket import accept_value
 from tests.conformance.outcomes import ClientFrames, Outcome, http_outcome, websocket_outcome
 from tests.conformance.sessions import RAW_BODY, RAW_WEBSOCKET

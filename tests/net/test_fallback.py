@@ -16,7 +16,7 @@ from runagent import (
     RunAgentError,
     RunTimeoutError,
 )
-from runagent.run import Verdicts
+from runagent.runspec import Verdicts
 from tests.support.peer import Peer, PeerConnection, http, message, ndjson, sse, upgrade
 
 if TYPE_CHECKING:

@@ -1,0 +1,202 @@
+"""What installed distributions bring, read from their metadata: nothing of it is imported.
+
+The metadata is read once in a process. The working directory, which Python puts first on ``sys.path``
+for ``python -c``, ``python -m`` and the prompt, is left out, unless it is on the path for another reason:
+a folder that one happens to stand in has not been installed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runagent.locks import ForkSafeLock
+from runagent.seam import parse_declaration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from importlib.metadata import Distribution, EntryPoint
+
+    from runagent.seam import Declaration
+
+__all__ = [
+    "OBSERVERS",
+    "TRANSPORTS",
+    "Installed",
+    "Plugin",
+    "in_working_directory",
+    "installed",
+    "normal_name",
+    "search_path",
+]
+
+TRANSPORTS = "runagent.transports"
+OBSERVERS = "runagent"
+_DECLARATIONS = "runagent.capabilities"
+_GROUPS = (TRANSPORTS, OBSERVERS, _DECLARATIONS)
+_MARK = b"[runagent"  # how a section of ours begins in entry_points.txt
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """An entry point of ours in an installed distribution.
+
+    Attributes:
+        group: ``runagent.transports``, or ``runagent`` for an observer.
+        name: The entry point's name; a transport's is the word in the configuration that chooses it.
+        distribution: The installed distribution that brings it, normalised (PEP 503).
+        version: That distribution's version.
+        target: The module, or the object in it, that implements our hooks.
+        declaration: What the metadata says of a transport, if it says anything.
+        entry: The entry point itself.
+    """
+
+    group: str
+    name: str
+    distribution: str
+    version: str
+    target: str
+    declaration: Declaration | None = None
+    entry: EntryPoint | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def qualified_name(self) -> str:
+        """``distribution:name``, which tells two of one name apart."""
+        return f"{self.distribution}:{self.name}"
+
+    @property
+    def source(self) -> str:
+        """The distribution and its version."""
+        return f"{self.distribution} {self.version}"
+
+
+class Installed:
+    """The plugins that are installed, and which of them are switched off. Safe for threads.
+
+    Args:
+        environ: ``RUNAGENT_DISABLE_PLUGINS`` names distributions and entry points with commas, or ``all``;
+            ``RUNAGENT_STRICT_PLUGINS`` is 1 where a plugin that does not work is an error at once.
+        path: Where distributions are looked for; by default ``sys.path`` at the first look.
+    """
+
+    def __init__(self, environ: Mapping[str, str] | None = None, path: list[str] | None = None) -> None:
+        environ = os.environ if environ is None else environ
+        names = environ.get("RUNAGENT_DISABLE_PLUGINS", "").split(",")
+        self._disabled = {normal_name(name) for name in names if name.strip()}
+        self.strict = environ.get("RUNAGENT_STRICT_PLUGINS", "").strip() not in ("", "0")
+        self._path = path
+        self._lock = ForkSafeLock()
+        self._found: list[Plugin] | None = None
+
+    def all_of(self, group: str) -> list[Plugin]:
+        """Return all plugins of a group, those that are switched off included; one installed twice, once."""
+        with self._lock:
+            if self._found is None:
+                self._found = list(_scan(search_path() if self._path is None else self._path))
+            return [plugin for plugin in self._found if plugin.group == group]
+
+    def enabled(self, group: str) -> list[Plugin]:
+        """Return the plugins of a group that are not switched off."""
+        if "all" in self._disabled:
+            return []
+        return [plugin for plugin in self.all_of(group) if not self.is_disabled(plugin)]
+
+    def is_disabled(self, plugin: Plugin) -> bool:
+        """Whether ``RUNAGENT_DISABLE_PLUGINS`` names it."""
+        names = {"all", plugin.distribution, normal_name(plugin.name), normal_name(plugin.qualified_name)}
+        return bool(names & self._disabled)
+
+
+def search_path() -> list[str]:
+    """Return ``sys.path`` without the working directory, where only Python's own habit has put it there."""
+    first, rest = sys.path[:1], sys.path[1:]
+    return rest if first and _is_working_directory(first[0]) else [*first, *rest]
+
+
+def in_working_directory(file: str) -> bool:
+    """Whether a file or folder lies directly in the working directory."""
+    return _is_working_directory(os.path.dirname(file))  # noqa: PTH120  # as below
+
+
+def _is_working_directory(entry: str) -> bool:
+    try:
+        return entry in ("", ".") or Path(entry).samefile(os.curdir)
+    except OSError:
+        return False
+
+
+def _scan(path: list[str]) -> Iterator[Plugin]:
+    if not _may_hold_plugins(path):
+        return
+    from importlib.metadata import distributions  # slow to import
+
+    seen: set[str] = set()
+    for distribution in distributions(path=path):
+        if _MARK.decode() not in (distribution.read_text("entry_points.txt") or ""):
+            continue
+        # The first one on the path is the one that an import finds.
+        name = normal_name(distribution.name or "unknown")
+        if name not in seen:
+            seen.add(name)
+            yield from _plugins_of(distribution, name)
+
+
+def _plugins_of(distribution: Distribution, name: str) -> Iterator[Plugin]:
+    entries = {
+        (entry.group, entry.name): entry for entry in distribution.entry_points if entry.group in _GROUPS
+    }
+    for (group, entry_name), entry in entries.items():
+        if group == _DECLARATIONS:
+            continue
+        declared = entries.get((_DECLARATIONS, entry_name)) if group == TRANSPORTS else None
+        declaration = None if declared is None else parse_declaration(declared.value)
+        yield Plugin(group, entry_name, name, distribution.version, entry.value, declaration, entry)
+
+
+def _may_hold_plugins(path: list[str]) -> bool:
+    """Look quickly whether any metadata mentions us: without a plugin there is nothing more to import."""
+    finders = (finder for finder in sys.meta_path if getattr(finder, "__name__", "") != "PathFinder")
+    if any(hasattr(finder, "find_distributions") for finder in finders):
+        return True
+    return any(_mentions_us(folder or os.curdir) for folder in path)
+
+
+def _mentions_us(folder: str) -> bool:
+    if os.path.isfile(folder):  # noqa: PTH113  # an archive; and paths are looked at by the hundred here
+        return True
+    try:
+        with os.scandir(folder) as entries:
+            names = [e.path for e in entries if e.name.endswith((".dist-info", ".egg-info", "EGG-INFO"))]
+    except OSError:
+        return False
+    return any(_holds_mark(f"{name}/entry_points.txt") for name in names)
+
+
+def _holds_mark(file: str) -> bool:
+    try:
+        with open(file, "rb") as stream:  # noqa: PTH123  # as above
+            return _MARK in stream.read()
+    except OSError:
+        return False
+
+
+def normal_name(name: str) -> str:
+    """Normalise a distribution's name (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+_installed: Installed | None = None
+_installed_lock = ForkSafeLock()
+
+
+def installed() -> Installed:
+    """Return what the whole process shares; the environment is read at the first look."""
+    global _installed
+    with _installed_lock:
+        if _installed is None:
+            _installed = Installed()
+        return _installed

@@ -1,0 +1,95 @@
+"""Importing a plugin: the one place where its code gets to run for the first time."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from runagent.errors import PluginError
+from runagent.installed import Plugin, in_working_directory, search_path
+from runagent.locks import ForkSafeLock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Loader", "load"]
+
+
+def load(plugin: Plugin) -> Any:
+    """Import what a plugin's entry point refers to.
+
+    Raises:
+        PluginError: A file in the working directory would be imported in its place.
+        Exception: Whatever the import raises.
+    """
+    entry = plugin.entry
+    assert entry is not None
+    module = entry.module.partition(".")[0]
+    if (place := _shadow(module)) is not None and not _is_at_home(plugin, place):
+        raise PluginError(
+            f"{plugin.source} would be imported from the working directory: {place} hides the installed"
+            f" module {module!r}; rename it, or run Python with -P",
+            plugin=plugin.qualified_name,
+        )
+    return entry.load()
+
+
+def _shadow(module: str) -> Path | None:
+    """Return what would be imported from the working directory only because Python puts that first."""
+    if module in sys.modules or search_path() == sys.path:
+        return None
+    spec = importlib.util.find_spec(module)
+    places = [] if spec is None else [*(spec.submodule_search_locations or [spec.origin or ""])]
+    return next((Path(place) for place in places if in_working_directory(place)), None)
+
+
+def _is_at_home(plugin: Plugin, place: Path) -> bool:
+    """Whether the working directory is where the distribution has been installed from, as editable."""
+    distribution = plugin.entry.dist if plugin.entry is not None else None
+    text = distribution.read_text("direct_url.json") if distribution is not None else None
+    origin = json.loads(text) if text else {}
+    if not origin.get("dir_info", {}).get("editable"):
+        return False
+    home = Path(unquote(urlsplit(origin["url"]).path))
+    return place.resolve().is_relative_to(home.resolve())
+
+
+class Loader:
+    """Loads each plugin once, whoever asks first; a slow one keeps only those waiting who want it.
+
+    Attributes:
+        seconds: How long each import took, by the plugin's qualified name.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._lock = ForkSafeLock()
+        self._locks: dict[str, ForkSafeLock] = {}
+        self._results: dict[str, Any] = {}
+
+    def once(self, key: str, work: Callable[[], Any]) -> Any:
+        """Return what ``work`` returned for this key, at its first call.
+
+        Raises:
+            PluginError: It raised this, now or before.
+        """
+        with self._lock:
+            lock = self._locks.setdefault(key, ForkSafeLock())
+        with lock:
+            if key not in self._results:
+                begin = time.perf_counter()
+                try:
+                    self._results[key] = work()
+                except PluginError as exc:
+                    self._results[key] = exc
+                self.seconds[key] = time.perf_counter() - begin
+            result = self._results[key]
+        if isinstance(result, PluginError):
+            error = PluginError(result.message, code=result.code, plugin=result.plugin)
+            raise error from result.__cause__
+        return result
