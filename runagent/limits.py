@@ -27,6 +27,8 @@ class Limits:
         max_decompression_ratio: Decompressed bytes per compressed byte, after the first MiB.
         max_interim_responses: 1xx answers before the real one; a count.
         max_redirects: Redirects followed in a row; a count.
+        max_idle_connections: Connections that a client keeps for later calls, for each event loop; a count.
+        max_idle_seconds: How long one is kept; the next call closes what has waited longer; seconds.
         read_ahead_bytes: How much of a stream is read while nobody asks for it; bytes. 0, the
             default, reads nothing ahead: that is back-pressure, but a server that pings may give up
             a client whose reader sleeps.
@@ -39,6 +41,8 @@ class Limits:
     max_decompression_ratio: int = 200
     max_interim_responses: int = 20
     max_redirects: int = 5
+    max_idle_connections: int = 100
+    max_idle_seconds: int = 60
     read_ahead_bytes: int = 0
 
 

@@ -203,10 +203,12 @@ class Pump(_PumpCore):
 
     def _flush(self) -> None:
         """Send what the session has to say; then let go of a connection that has served."""
-        run, connection = self.run, cast("Connection", self._connection)
+        run, connection, now = self.run, cast("Connection", self._connection), self._network.now
         while data := run.data_to_send():
+            start = now()
             try:
-                connection.send(data, run.send_deadline(self._network.now()))
+                connection.send(data, run.send_deadline(start))
+                run.sent(now() - start)
             except DeadlineExceededError:
                 run.send_failed(None)
             except OSError as exc:
@@ -225,7 +227,7 @@ class Pump(_PumpCore):
     def _release(self, connection: Connection) -> None:
         self._connection = None
         if self.run.keeps_connection:
-            self._pool.put(self.run.address, connection, self.run.session)
+            self._pool.put(self.run.address, connection, self.run.session, self.run.limits)
         else:
             connection.abort()
 
@@ -397,10 +399,12 @@ class AsyncPump(_PumpCore):
 
     async def _flush(self) -> None:
         """Send what the session has to say; then let go of a connection that has served."""
-        run, connection = self.run, cast("AsyncConnection", self._connection)
+        run, connection, now = self.run, cast("AsyncConnection", self._connection), self._network.now
         while data := run.data_to_send():
+            start = now()
             try:
-                await connection.send(data, run.send_deadline(self._network.now()))
+                await connection.send(data, run.send_deadline(start))
+                run.sent(now() - start)
             except DeadlineExceededError:
                 run.send_failed(None)
             except OSError as exc:
@@ -420,7 +424,8 @@ class AsyncPump(_PumpCore):
     def _release(self, connection: AsyncConnection) -> None:
         self._connection = None
         if self.run.keeps_connection:
-            self._pool_of(cast("EventLoop", self._loop)).put(self.run.address, connection, self.run.session)
+            pool = self._pool_of(cast("EventLoop", self._loop))
+            pool.put(self.run.address, connection, self.run.session, self.run.limits)
         else:
             connection.abort()
 

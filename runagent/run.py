@@ -36,6 +36,7 @@ from runagent.wire.jsontext import quote
 if TYPE_CHECKING:
     from runagent.bridge import LibrarySession
     from runagent.call import AgentCall, ResumePoint
+    from runagent.limits import Limits
 
 __all__ = ["Run"]
 
@@ -110,6 +111,11 @@ class Run:
         self._events.clear()
 
     @property
+    def limits(self) -> Limits:
+        """The bounds of what the peer may make us hold."""
+        return self._spec.call.limits
+
+    @property
     def session(self) -> Session:
         """The session of the current attempt."""
         assert self._session is not None
@@ -152,7 +158,7 @@ class Run:
         transport = self._find_capable()
         address = self._spec.address(transport.tunnels)
         if self._session is None or self._session.wants is not Wants.RECONNECT:
-            self._session = transport.open(self._prepared_call(), address.route, self._resume)
+            self._session = transport.open(self._prepared_call(address), address.route, self._resume)
             self._attempt = Attempt(self._names[0])
             self.report.attempts.append(self._attempt)
         self.report.transport = self._names[0]
@@ -253,6 +259,10 @@ class Run:
         else:
             self._failed(self._broken(exc))
 
+    def sent(self, waited: float) -> None:
+        """Note that something was sent, and how long that took: it is the network that was waited for."""
+        self.deadlines.waited(waited)
+
     def send_failed(self, exc: OSError | None) -> None:
         """Note that sending failed, or with None that it took too long.
 
@@ -323,10 +333,10 @@ class Run:
 
     # What follows from what
 
-    def _prepared_call(self) -> AgentCall:
+    def _prepared_call(self, address: Address) -> AgentCall:
         spec = self._spec
         call = replace(self._call, api_key=spec.api_key(), idempotency_key=self._key, opened_at=spec.clock())
-        self._secrets = call.secrets
+        self._secrets = (*call.secrets, *address.secrets)
         return call
 
     def _note(self, events: list[Event]) -> None:

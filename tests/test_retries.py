@@ -304,6 +304,24 @@ def test_the_last_event_id_travels_as_well(style: Style) -> None:
     assert ["a", "b"] == outcome.chunks
 
 
+@pytest.mark.parametrize(
+    ("event_id", "sent"),
+    [
+        ("caf\u00e9 \u2603", "caf\u00e9 \u2603"),  # as UTF-8
+        *((event_id, None) for event_id in (" 7", "7 ", "a\tb", "a\x1b[2J", "\x7f", "\u2028", "x" * 1025)),
+    ],
+)
+def test_an_event_id_that_no_header_can_carry_is_not_sent(
+    style: Style, event_id: str, sent: str | None
+) -> None:
+    first = sse(f'id: {event_id}\nevent: chunk\ndata: {{"content": "a", "index": 0}}\n\n'.encode(), end=False)
+    with Peer(answers(first), answers(sse(("chunk", {"content": "b", "index": 1}), DONE))) as peer:
+        outcome = run(style, peer)
+        field = peer.requests[1].headers.get("last-event-id")
+    assert (["a", "b"], None) == (outcome.chunks, outcome.error)
+    assert sent == (field and field.encode("latin-1").decode())
+
+
 @pytest.mark.parametrize("first", [0, 1, 3, None])
 def test_a_stream_that_goes_on_elsewhere_is_refused(style: Style, first: int | None) -> None:
     resumed = sse(("chunk", {"content": "z", "index": first}), DONE)
@@ -342,6 +360,14 @@ def test_trust_resumes_by_id(style: Style) -> None:
         outcome = run(style, peer, resume="trust")
         assert "7" == peer.requests[1].headers["last-event-id"]
     assert (["a", "b"], None) == (outcome.chunks, outcome.error)
+
+
+def test_trust_needs_an_id_that_can_be_sent(style: Style) -> None:
+    stream = sse(b'id: a\tb\nevent: chunk\ndata: {"content": "a"}\n\n', end=False)
+    with Peer(answers(stream)) as peer:
+        outcome = run(style, peer, resume="trust")
+        assert 1 == peer.connections
+    assert (["a"], StreamTruncatedError) == (outcome.chunks, type(outcome.error))
 
 
 def test_resuming_gives_up_after_max_retries_without_progress(style: Style) -> None:

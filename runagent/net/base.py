@@ -59,6 +59,12 @@ class Address:
         """What a session has to know of the way."""
         return Route(self.origin, None if self.tunnel else self.proxy)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What authorizes us to the proxy, as it goes on the wire."""
+        given = self.proxy.authorization if self.proxy is not None else None
+        return () if given is None else (given.rpartition(" ")[2],)
+
     def __str__(self) -> str:
         return f"{self.origin}" if self.proxy is None else f"{self.origin} through the proxy {self.proxy}"
 

@@ -11,10 +11,10 @@ from runagent.net.base import Address, fork_generation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runagent.limits import Limits
+
 __all__ = ["IdleConnection", "Pool"]
 
-MAX_IDLE = 100
-MAX_IDLE_SECONDS = 60.0
 _POLL_BYTES = 64 * 1024
 _MAX_POLLS = 4
 
@@ -44,13 +44,13 @@ class IdleConnection(Generic[C]):
     """A connection and the session that used it last, which alone can tell whether it is still in order.
 
     Attributes:
-        since: When it was put away, in the network's seconds.
+        until: When it is to be closed, in the network's seconds.
     """
 
-    def __init__(self, connection: C, session: _Session, since: float) -> None:
+    def __init__(self, connection: C, session: _Session, until: float) -> None:
         self.connection = connection
         self.session = session
-        self.since = since
+        self.until = until
         self._ended = False
 
     def refresh(self) -> bool:
@@ -83,8 +83,9 @@ class IdleConnection(Generic[C]):
 class Pool(Generic[C]):
     """Idle connections by address, and a look at those in use.
 
-    Bounded by ``MAX_IDLE`` connections in all and ``MAX_IDLE_SECONDS``; the most recently used
-    is taken first. Safe for threads. After a fork the child begins with an empty one.
+    Bounded by ``max_idle_connections`` and ``max_idle_seconds``; what has waited too long is closed by the
+    next call, since nothing runs between calls. The most recently used is taken first. Safe for threads.
+    After a fork the child begins with an empty one.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -111,16 +112,17 @@ class Pool(Generic[C]):
         _abort(dropped)
         return idle
 
-    def put(self, address: Address, connection: C, session: _Session) -> None:
-        """Keep a connection whose run is over."""
+    def put(self, address: Address, connection: C, session: _Session, limits: Limits) -> None:
+        """Keep a connection whose run is over, or close it where the limits of that run do not allow more."""
         with self._lock:
             self._leave_parent()
             self._active.discard(connection)
             dropped = self._expired()
-            if self._closed or sum(map(len, self._idle.values())) >= MAX_IDLE:
+            if self._closed or sum(map(len, self._idle.values())) >= limits.max_idle_connections:
                 dropped.append(connection)
             else:
-                self._idle.setdefault(address, []).append(IdleConnection(connection, session, self._now()))
+                until = self._now() + limits.max_idle_seconds
+                self._idle.setdefault(address, []).append(IdleConnection(connection, session, until))
         _abort(dropped)
 
     def in_use(self, connection: C) -> None:
@@ -150,11 +152,11 @@ class Pool(Generic[C]):
 
     def _expired(self) -> list[C]:
         """Take out what has waited too long: its peer has most likely closed it already."""
-        oldest = self._now() - MAX_IDLE_SECONDS
+        now = self._now()
         dropped = []
         for address, waiting in list(self._idle.items()):
-            dropped += [idle.connection for idle in waiting if idle.since < oldest]
-            waiting[:] = [idle for idle in waiting if idle.since >= oldest]
+            dropped += [idle.connection for idle in waiting if idle.until < now]
+            waiting[:] = [idle for idle in waiting if idle.until >= now]
             if not waiting:
                 del self._idle[address]
         return dropped

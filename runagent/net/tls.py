@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import ssl
+import sys
 from typing import TYPE_CHECKING
 
 from runagent.errors import ConfigurationError
@@ -26,12 +27,25 @@ def default_context(client_cert: tuple[str, ...] = ()) -> ssl.SSLContext:
     Raises:
         ConfigurationError: The certificate cannot be loaded.
     """
-    import truststore  # takes its time to import, and plain http needs none of it
-
-    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = _system_trust()
     if client_cert:
         _load_client_cert(context, client_cert)
     return context
+
+
+def _system_trust() -> ssl.SSLContext:
+    """Make a context that trusts what the system trusts.
+
+    Where the system judges certificates itself, and where OpenSSL does not know of its bundle, truststore
+    does it. It reads the bundle anew for each connection, though: some 20 ms, in which an event loop stands.
+    """
+    if sys.platform not in ("darwin", "win32") and ssl.get_default_verify_paths().cafile is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.set_default_verify_paths()
+        return context
+    import truststore  # takes its time to import
+
+    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _load_client_cert(context: ssl.SSLContext, client_cert: tuple[str, ...]) -> None:

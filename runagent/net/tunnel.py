@@ -52,7 +52,7 @@ class Tunnel:
             raise self._refusal("it wants a user name and a password; put them into the proxy's URL", status)
         if not 200 <= status < 300:
             raise self._refusal(f"it answered with HTTP status {status}", status)
-        if early:
+        if early or self._answer.excess:
             raise self._refusal("it sent bytes that nobody asked for")
         self.open = True
 

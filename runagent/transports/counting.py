@@ -9,6 +9,8 @@ from runagent.errors import ProtocolError, RunAgentError, StreamError
 
 __all__ = ["ChunkCount"]
 
+_MAX_ID_CHARACTERS = 1024
+
 
 class ChunkCount:
     """Counts the chunks of one stream whose agent numbers them.
@@ -62,6 +64,13 @@ class ChunkCount:
         Args:
             last_event_id: The last one seen; "" where there are no ids.
         """
+        if not _fits_a_header(last_event_id):
+            last_event_id = ""
         if self.next_index is None and not last_event_id:
             return None
         return ResumePoint(self.next_index, last_event_id)
+
+
+def _fits_a_header(event_id: str) -> bool:
+    """Whether ``Last-Event-ID`` can give an id back as it came: RFC 9110 §5.5, and what servers take."""
+    return len(event_id) <= _MAX_ID_CHARACTERS and event_id == event_id.strip() and event_id.isprintable()

@@ -31,7 +31,8 @@ class SSESession(StreamSession):
         headers = self.call.request_headers(accept="text/event-stream")
         headers += [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
         if self.resume and self.resume.last_event_id:
-            headers.append(("Last-Event-ID", self.resume.last_event_id))
+            # UTF-8, as the WHATWG text has it; `encode_request` writes characters of Latin-1 as bytes.
+            headers.append(("Last-Event-ID", self.resume.last_event_id.encode().decode("latin-1")))
         path = self.call.path("/v1/agents/{agent_id}/stream", "stream_path")
         return HttpRequest("POST", path, headers, stream_body(self.call, self.resume))
 

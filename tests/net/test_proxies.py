@@ -10,7 +10,7 @@ import trustme
 
 from runagent import AgentServerError, ConfigurationError, NetworkError, RunAgentError, RunTimeoutError
 from runagent_testing import FakeAgentServer
-from tests.support.peer import Peer, PeerConnection, answers, http, says
+from tests.support.peer import Peer, PeerConnection, answers, http, says, sse
 from tests.support.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def test_a_host_that_the_proxy_cannot_reach(style: Style, tls: TLS) -> None:
         (b"", "broke off"),
         (b"HTTP/1.1 200 OK\r\n", "broke off"),
         (b"HTTP/1.1 200 OK\r\n\r\nearly", "nobody asked for"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nearly", "nobody asked for"),
         (http(403, "<html>no"), "403"),
         (http(302, location="http://login.test"), "302"),
     ],
@@ -128,6 +129,23 @@ def test_a_proxy_that_is_none(style: Style, tls: TLS, answer: bytes, told: str) 
     assert type(error) is NetworkError
     assert peer.url in str(error)
     assert told in str(error)
+
+
+@pytest.mark.parametrize(
+    "fields", [b"Content-Length: 0", b"Content-Length: 5", b"Transfer-Encoding: chunked"]
+)
+def test_a_tunnel_has_no_body_whatever_the_proxy_says(style: Style, tls: TLS, fields: bytes) -> None:
+    """RFC 9110 section 9.3.6."""
+
+    def act(connection: PeerConnection) -> None:
+        assert connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n\r\n")
+        connection.socket = tls[0].wrap_socket(connection.socket, server_side=True)
+        answers(sse(("chunk", {"content": "x"}), ("done", {})))(connection)
+        connection.socket.close()
+
+    with Peer(act) as peer:
+        assert "x" == stream(style, "https://agent.test", proxy=peer.url, ssl_context=tls[1])
 
 
 def test_a_proxy_that_is_silent_costs_the_connect_timeout(style: Style, tls: TLS) -> None:

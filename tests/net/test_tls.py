@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
+import truststore
 
 from runagent import ConfigurationError, NetworkError, RunAgentError, RunTimeoutError, StreamTruncatedError
 from runagent.net.tls import default_context
@@ -90,6 +92,65 @@ def test_the_systems_trust_is_the_default(
     with FakeAgentServer(ssl_context=server_context(ca)) as server:
         server.agent("a").always("x")
         assert "xx" == stream(style, server.url, transport=transport, times=2)
+
+
+def test_the_systems_trust_is_read_once(
+    style: Style, ca: trustme.CA, system_trust: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading it takes some 20 ms, in which an event loop stands still."""
+    reads = []
+    read = ssl.SSLContext.set_default_verify_paths
+
+    def counted(context: ssl.SSLContext) -> None:
+        reads.append(context)
+        read(context)
+
+    monkeypatch.setattr(ssl.SSLContext, "set_default_verify_paths", counted)
+    with Peer(answers(STREAM), ssl_context=server_context(ca)) as peer:
+        assert "xxx" == stream(style, peer.url, times=3)
+        assert (3, 1) == (peer.connections, len(reads))
+
+
+def test_a_bundle_that_openssl_does_not_know_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paths = ssl.get_default_verify_paths()._replace(cafile=None)  # type: ignore[arg-type]  # None: no such file
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
+    default_context.cache_clear()
+    assert isinstance(default_context(), truststore.SSLContext)
+    default_context.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("names", "host", "accepted"),
+    [
+        (["127.0.0.1"], "127.0.0.1", True),
+        (["localhost"], "localhost", True),
+        (["localhost"], "127.0.0.1", False),
+        (["127.0.0.1"], "localhost", False),
+        (["127.0.0.2"], "127.0.0.1", False),
+        (["*.localhost"], "localhost", False),
+    ],
+)
+def test_a_certificate_is_for_a_name_or_an_address(
+    style: Style, ca: trustme.CA, names: list[str], host: str, accepted: bool
+) -> None:
+    with Peer(answers(STREAM), ssl_context=server_context(ca, *names)) as peer:
+        url = f"https://{host}:{peer.port}"
+        if accepted:
+            assert "x" == stream(style, url, ssl_context=client_context(ca))
+        else:
+            assert "CERTIFICATE" == failure(style, url, ssl_context=client_context(ca)).code
+            assert [] == peer.requests
+
+
+def test_an_expired_certificate_is_refused(style: Style, ca: trustme.CA) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    ca.issue_cert("127.0.0.1", not_after=yesterday).configure_cert(context)
+    with Peer(answers(STREAM), ssl_context=context) as peer:
+        error = failure(style, peer.url, ssl_context=client_context(ca))
+    assert ("CERTIFICATE", True) == (error.code, "expired" in str(error))
 
 
 def test_an_unknown_authority_is_refused(style: Style, transport: str, ca: trustme.CA) -> None:
