@@ -87,17 +87,25 @@ class Program:
         port: Where it listens.
         log: The file that gets what it prints.
         env: Its whole environment, but for PATH.
+        patience: Seconds that it may take to start, and each thing that is waited for.
     """
 
     running: ClassVar[set[Program]] = set()
 
     def __init__(
-        self, command: Sequence[object], port: Port, log: Path, env: Mapping[str, str] | None = None
+        self,
+        command: Sequence[object],
+        port: Port,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        *,
+        patience: float = PATIENCE,
     ) -> None:
         self.command = [str(part) for part in command]
         self.port = port
         self.log = log
         self._env = {"PATH": _PATH, "PYTHONUNBUFFERED": "1", "HOME": str(log.parent)} | dict(env or {})
+        self._patience = patience
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -150,7 +158,7 @@ class Program:
     def wait_until(self, condition: Callable[[], Any]) -> None:
         """Wait for something that the running program brings about."""
         try:
-            _wait_until(lambda: self._has_ended() or condition(), " ".join(self.command))
+            _wait_until(lambda: self._has_ended() or condition(), " ".join(self.command), self._patience)
         except BaseException:
             self.stop(signal.SIGKILL)
             raise
@@ -162,8 +170,8 @@ class Program:
         return self._process is not None and self._process.poll() is not None
 
 
-def _wait_until(condition: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+def _wait_until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> None:
+    deadline = time.monotonic() + patience
     while not condition():
-        assert time.monotonic() < deadline, f"nothing came of it within {PATIENCE:g} s: {what}"
+        assert time.monotonic() < deadline, f"nothing came of it within {patience:g} s: {what}"
         time.sleep(0.005)
