@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from runagent._version import __version__
+from tests.support.wheels import build_wheel
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("runagent", "runagent_testing")
@@ -94,22 +95,8 @@ def violations(folder: Path, forbidden: set[str]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from this tree by the installed backend: no network."""
-    directory = tmp_path_factory.mktemp("wheel")
-    command = [
-        sys.executable,
-        "-m",
-        "build",
-        "--wheel",
-        "--no-isolation",
-        "--outdir",
-        str(directory),
-        str(ROOT),
-    ]
-    built = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=100)
-    assert 0 == built.returncode, built.stdout + built.stderr
-    (path,) = directory.glob("*.whl")
-    return path
+    """The wheel of this tree."""
+    return build_wheel(ROOT, tmp_path_factory.mktemp("wheel"))
 
 
 def test_the_wheel_holds_the_two_packages_and_nothing_else(wheel: Path) -> None:

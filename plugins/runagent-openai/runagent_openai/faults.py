@@ -80,12 +80,12 @@ def complete_refusal(error: RunAgentError, headers: Mapping[str, str], body: byt
     """Add to an HTTP refusal what only these servers say: type and parameter, a code, their rate limits."""
     found = find_error(_decode(body))
     if found is not None:
-        text, fields = _describe(found)
-        error.code = fields["code"]
-        error.details = fields["details"]
-        if text != _NO_MESSAGE and not error.message.startswith(text):
-            error.message = text
-            error.args = (text,)
+        text, said = _describe(found)
+        fields = vars(error) | said
+        message = fields.pop("message")
+        if text != _NO_MESSAGE and not message.startswith(text):
+            message = text
+        error = type(error)(message, **fields)
     if isinstance(error, RateLimitError):
         _read_rate_limits(error, headers)
     return error

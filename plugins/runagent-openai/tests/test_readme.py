@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing import FakeAgentServer, done
-from tests.docs.pages import ROOT, Page
+from tests.docs.pages import Page
 
 if TYPE_CHECKING:
     import pytest
@@ -37,7 +37,3 @@ def test_its_links_lead_somewhere() -> None:
     targets = [target.partition("#")[0] for target in README.links()]
     assert targets
     assert [] == [target for target in targets if not (README.path.parent / target).exists()]
-
-
-def test_it_has_the_licence_of_the_project() -> None:
-    assert (ROOT / "LICENSE").read_bytes() == (README.path.parent / "LICENSE").read_bytes()

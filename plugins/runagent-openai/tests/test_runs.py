@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from runagent_openai import OpenAITransport
 
 from runagent import (
     AgentNotFoundError,
@@ -19,7 +15,6 @@ from runagent import (
     StreamTruncatedError,
     Timeouts,
 )
-from runagent.seam import parse_declaration
 from runagent_testing import (
     FakeAgentServer,
     MemoryNetwork,
@@ -156,20 +151,3 @@ def test_a_run_in_memory_takes_no_time(api: str) -> None:
         timeout=Timeouts(idle=4000),
     )
     assert "Once upon" == user.run_generic_stream("hi").text()
-
-
-def test_the_metadata_says_what_the_class_says() -> None:
-    (entry,) = entry_points(group="runagent.capabilities", name="openai")
-    declared = parse_declaration(entry.value)
-    assert declared is not None
-    assert (OpenAITransport.seam, OpenAITransport.capabilities) == (declared.seam, declared.capabilities)
-
-
-def test_nothing_of_it_is_imported_before_its_name_is_asked_for() -> None:
-    code = (
-        "import sys, runagent; from runagent.plugins import default_registry as r;"
-        "r().installed(); assert 'runagent_openai' not in sys.modules;"
-        "r().get('openai'); assert 'runagent_openai' in sys.modules;"
-        "assert not {'asyncio', 'openai', 'runagent_testing', 'ssl', 'trio'} & sys.modules.keys()"
-    )
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
