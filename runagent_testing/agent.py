@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from runagent_testing.quantities import check_count
 from runagent_testing.script import Options, Result, Script
 from runagent_testing.steps import Status
 from runagent_testing.writes import MERGED
@@ -89,6 +90,8 @@ class Agent:
                 the handshake, which a status of its can therefore not refuse any more.
             options: As for `always`.
         """
+        if not callable(function):
+            raise TypeError(f"computes() takes a function of the request, not {function!r}")
         Script.of((), **options)
         self._script = self._result = Computed(function, options)
         return self
@@ -104,6 +107,7 @@ class Agent:
         Raises:
             TypeError: As for `always` and `returns`.
         """
+        check_count(times, "fails()")
         steps = steps or (Status(503, retry_after=0),)
         failure = Script.of(steps, **options), _as_result(steps, options)
         self._failures.extend([failure] * times)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from runagent_testing.agent import Agent
 from runagent_testing.journal import Journal
 from runagent_testing.leftovers import report, timelines, unexpected, unused
+from runagent_testing.quantities import check_count
 
 if TYPE_CHECKING:
     from runagent_testing.exchange import Exchange
@@ -63,6 +64,7 @@ class AgentHost:
             raise ValueError(
                 f"a connection's fault is one of {', '.join(get_args(ConnectionFault))}, not {fault!r}"
             )
+        check_count(times, "on_connect()")
         with self._lock:
             self._faults.extend([fault] * times)
 

@@ -12,6 +12,8 @@ from math import exp
 from random import Random
 from typing import Literal
 
+from runagent_testing.quantities import is_number
+
 __all__ = ["Pace", "fixed", "log_normal", "tokens_per_second", "uniform"]
 
 
@@ -50,7 +52,7 @@ def fixed(seconds: float, *, first: float = 0.0, jitter: float = 0.0, seed: int 
         jitter: Share, 0 to 1, by which each wait may be shorter or longer.
         seed: Which of the possible jitters.
     """
-    if not 0 <= jitter <= 1:
+    if not is_number(jitter) or not 0 <= jitter <= 1:
         raise ValueError(f"jitter is a share from 0 to 1, not {jitter!r}")
     return _pace("uniform", seconds * (1 - jitter), seconds * (1 + jitter), first, seed)
 
@@ -83,13 +85,13 @@ def tokens_per_second(rate: float, *, first: float = 0.0, jitter: float = 0.0, s
         jitter: As for `fixed`.
         seed: As for `fixed`.
     """
-    if not 0 < rate < float("inf"):
+    if not is_number(rate) or not 0 < rate < float("inf"):
         raise ValueError(f"a rate is a number of tokens a second above 0, not {rate!r}")
     return fixed(1 / rate, first=first, jitter=jitter, seed=seed)
 
 
 def _pace(kind: Literal["uniform", "log-normal"], low: float, high: float, first: float, seed: int) -> Pace:
     for number in (low, high, first):
-        if not 0 <= number < float("inf"):
+        if not is_number(number) or not 0 <= number < float("inf"):
             raise ValueError(f"a pace is made of numbers of 0 or more, not {number!r}")
     return Pace(kind, low, high, first, seed)

@@ -203,7 +203,8 @@ def _allowances(item: pytest.Item) -> dict[str, bool]:
     allowed: dict[str, bool] = {}
     for marker in item.iter_markers("fake_agent"):
         if marker.args or not set(marker.kwargs) <= set(_ALLOWANCES):
-            raise pytest.UsageError(f"@pytest.mark.fake_agent takes {' and '.join(_ALLOWANCES)}, as keywords")
+            known = " and ".join(_ALLOWANCES)
+            pytest.fail(f"@pytest.mark.fake_agent takes {known}, as keywords", pytrace=False)
         allowed = dict(marker.kwargs) | allowed
     return allowed
 

@@ -5,10 +5,15 @@ A script knows no transport; `render` makes a plan of it for one.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, get_args
 
+from runagent_testing.checks import (
+    StepError,
+    check_properties,
+    check_word,
+    checked_steps,
+)
 from runagent_testing.steps import (
     Chunk,
     Delay,
@@ -31,11 +36,12 @@ if TYPE_CHECKING:
     from runagent_testing.pacing import Pace
     from runagent_testing.templates import Template
 
-__all__ = ["Framing", "Options", "Result", "Resume", "Script", "StepError"]
+__all__ = ["Framing", "Options", "Result", "Resume", "Script"]
 
 Resume = Literal["honour", "refuse", "fake"]
 Framing = Literal["chunked", "extensions", "length", "close"]
 
+_PLAIN_PROPERTIES = ("usage", "execution_time", "agent_version", "writes", "apart")
 _PLAIN_STEPS = (Delay, Gate, Chunk, Error, Status, RawAnswer, Ending)
 _PLAIN_ENDINGS: tuple[EndingKind, ...] = (
     "clean",
@@ -46,23 +52,6 @@ _PLAIN_ENDINGS: tuple[EndingKind, ...] = (
     "stall",
     "stall-reset",
 )
-_MANUAL_STEPS = (Delay, Gate, Raw, Ending)
-
-
-class StepError(TypeError):
-    """A step is no step, or stands where it cannot.
-
-    Attributes:
-        number: Of the step, from 1.
-    """
-
-    def __init__(self, number: int, fault: str) -> None:
-        super().__init__(number, fault)
-        self.number = number
-        self._fault = fault
-
-    def __str__(self) -> str:
-        return f"step {self.number}{self._fault}"
 
 
 class Options(TypedDict, total=False):
@@ -125,13 +114,15 @@ class Script:
         """Check the steps and options; text and JSON values become chunks.
 
         Raises:
-            TypeError: A step is no step, or stands where it cannot; the message says which.
+            TypeError: A step is no step, or stands where it cannot; the message says which. Or there is
+                no such option, or its value is of no use.
             ValueError: An option has no such value.
         """
-        checked = _checked(steps)
+        checked = checked_steps(steps)
         mode: Resume = ("honour" if resume else "refuse") if isinstance(resume, bool) else resume
-        _check_word("resume", mode, get_args(Resume))
-        _check_word("framing", framing, get_args(Framing))
+        check_word("resume", mode, get_args(Resume))
+        check_word("framing", framing, get_args(Framing))
+        check_properties(options, tuple(Options.__annotations__))
         return cls(steps=checked, resume=mode, writes=named_writes(writes), framing=framing, **options)
 
     @property
@@ -174,7 +165,8 @@ class Result:
         Raises:
             TypeError: As for `Script.of`.
         """
-        checked = _checked(steps)
+        checked = checked_steps(steps)
+        check_properties(options, _PLAIN_PROPERTIES)
         manual = any(isinstance(step, RawAnswer) for step in checked)
         for number, step in enumerate(checked, 1):
             known = isinstance(step, _PLAIN_STEPS) or (manual and isinstance(step, Raw))
@@ -185,50 +177,3 @@ class Result:
         if not checked or isinstance(checked[-1], Pause):
             raise TypeError("a plain run needs an answer or an ending as its last step")
         return cls(steps=checked, writes=named_writes(writes), **options)
-
-
-def _checked(items: tuple[Any, ...]) -> tuple[Step, ...]:
-    steps = tuple(_step(item, number) for number, item in enumerate(items, 1))
-    _check_order(steps)
-    return steps
-
-
-def _step(item: Any, number: int) -> Step:
-    step = item if isinstance(item, Step) else Chunk(item)
-    if isinstance(step, Chunk):
-        try:
-            json.dumps(step.content)
-        except (TypeError, ValueError, RecursionError) as exc:
-            raise StepError(number, f" is neither a step nor text nor a JSON value ({exc})") from exc
-    return step
-
-
-def _check_order(steps: tuple[Step, ...]) -> None:
-    last = len(steps)
-    manual = False
-    for number, step in enumerate(steps, 1):
-        if isinstance(step, Ending | Status) and number < last:
-            raise StepError(number, f", {step!r}, must be the last one")
-        if isinstance(step, Status | RawAnswer | Head) and not _only_pauses(steps[: number - 1]):
-            raise StepError(number, _TOO_LATE[type(step)])
-        if manual and not isinstance(step, _MANUAL_STEPS):
-            raise StepError(
-                number, f", {step!r}, cannot follow a raw_answer: only pauses, raw and an ending can"
-            )
-        manual |= isinstance(step, RawAnswer)
-
-
-_TOO_LATE: dict[type, str] = {
-    Status: ": a status refuses a run before it starts: only delays and gates may come first",
-    RawAnswer: ": a raw_answer is all of an answer: only delays and gates may come first",
-    Head: ": a head begins the answer: only delays and gates may come first",
-}
-
-
-def _only_pauses(steps: tuple[Step, ...]) -> bool:
-    return all(isinstance(step, Pause) for step in steps)
-
-
-def _check_word(name: str, value: object, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"{name}= is one of {', '.join(known)}, not {value!r}")

@@ -10,6 +10,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from runagent_testing.quantities import check_seconds
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -208,7 +210,8 @@ def chunk(content: Any, index: Any = ..., id: Any = ..., event: Any = ...) -> Ch
 
 def delay(seconds: float) -> Delay:
     """Wait; what was said before has left by then."""
-    return Delay(_seconds(seconds, "a delay"))
+    check_seconds(seconds, "a delay")
+    return Delay(seconds)
 
 
 def heartbeat() -> Heartbeat:
@@ -333,13 +336,9 @@ def ending(kind: EndingKind, *, seconds: float | None = None, code: int = 1000, 
         raise ValueError(f"ending('stall-reset', seconds=...) needs seconds, and only it; not {kind!r}")
     if not 0 <= code <= 0xFFFF:
         raise ValueError(f"a close code is a number from 0 to 65535, not {code!r}")
-    return Ending(kind, 0.0 if seconds is None else _seconds(seconds, "a stall"), code, reason)
-
-
-def _seconds(seconds: float, what: str) -> float:
-    if not 0 <= seconds < float("inf"):
-        raise ValueError(f"{what} is a number of seconds, 0 or more, not {seconds!r}")
-    return seconds
+    if seconds is not None:
+        check_seconds(seconds, "a stall")
+    return Ending(kind, seconds or 0.0, code, reason)
 
 
 def _bytes(data: bytes, what: str) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing.agent import Agent
-from runagent_testing.script import StepError
+from runagent_testing.checks import StepError
 from runagent_testing.standalone.document import Item, Place, Problem, Problems, read_document
 from runagent_testing.standalone.forms import (
     INTEGER,

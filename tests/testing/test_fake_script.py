@@ -3,13 +3,29 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 import runagent_testing
-from runagent_testing import chunk, delay, done, ending, error, gate, heartbeat, raw, status
+from runagent_testing import (
+    MemoryNetwork,
+    chunk,
+    delay,
+    done,
+    ending,
+    error,
+    fixed,
+    gate,
+    heartbeat,
+    raw,
+    status,
+    tokens_per_second,
+    uniform,
+)
 from runagent_testing.agent import Agent
 
+ANY_TEXT: Any = "text"  # where types would not have it
 STEPS = [chunk("x"), delay(1), heartbeat(), error("C", "m"), done(), raw(b""), status(503), ending("cut")]
 
 
@@ -76,6 +92,31 @@ def test_a_bad_plain_result_says_which_step_and_why(steps, complaint):
 def test_a_step_checks_its_numbers(make):
     with pytest.raises(ValueError, match="not"):
         make()
+
+
+@pytest.mark.parametrize(
+    ("write", "complaint"),
+    [
+        (lambda agent: agent.always("x", pase=fixed(1)), "no property 'pase': did you mean 'pace'"),
+        (lambda agent: agent.returns("x", ids=True), "no property 'ids': there are usage, "),
+        (lambda agent: agent.always("x", pace=5), r"pace= is made by fixed\(\), .*, not 5"),
+        (lambda agent: agent.always("x", writes=5), "writes= is one of merged, per-step, .*; not 5"),
+        (lambda agent: agent.always("x", apart="1"), "apart= is a number of seconds, not '1'"),
+        (lambda agent: agent.always("x", apart=-1), "apart= is a number of seconds, 0 or more, not -1"),
+        (lambda agent: agent.always("x", delay(ANY_TEXT)), "a delay is a number of seconds, not 'text'"),
+        (lambda agent: agent.always(heartbeat), r"step 1 is the function heartbeat, .*: write heartbeat\("),
+        (lambda agent: agent.fails(-1), r"fails\(\) takes how many times, a whole number, not -1"),
+        (lambda agent: agent.fails("x"), r"fails\(\) takes how many times"),
+        (lambda agent: agent.computes("x"), r"computes\(\) takes a function of the request, not 'x'"),
+        (lambda _: tokens_per_second(ANY_TEXT), "a rate is a number of tokens a second above 0, not 'text'"),
+        (lambda _: fixed(1, jitter=ANY_TEXT), "jitter is a share from 0 to 1, not 'text'"),
+        (lambda _: uniform(0, 1, first=ANY_TEXT), "made of numbers"),
+        (lambda _: MemoryNetwork().on_connect("close", times=ANY_TEXT), r"on_connect\(\) takes how many"),
+    ],
+)
+def test_what_a_script_cannot_use_is_refused_when_it_is_written(write, complaint):
+    with pytest.raises((TypeError, ValueError), match=complaint):
+        write(Agent("a"))
 
 
 def test_an_unknown_ending_lists_the_known_ones():

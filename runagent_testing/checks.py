@@ -1,0 +1,119 @@
+"""Checks of scripts, made when they are written."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from runagent_testing.pacing import Pace
+from runagent_testing.quantities import check_seconds
+from runagent_testing.steps import (
+    Chunk,
+    Delay,
+    Ending,
+    Gate,
+    Head,
+    Pause,
+    Raw,
+    RawAnswer,
+    Status,
+    Step,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["StepError", "check_properties", "check_word", "checked_steps"]
+
+_MANUAL_STEPS = (Delay, Gate, Raw, Ending)
+
+
+class StepError(TypeError):
+    """A step is no step, or stands where it cannot.
+
+    Attributes:
+        number: Of the step, from 1.
+    """
+
+    def __init__(self, number: int, fault: str) -> None:
+        super().__init__(number, fault)
+        self.number = number
+        self._fault = fault
+
+    def __str__(self) -> str:
+        return f"step {self.number}{self._fault}"
+
+
+def checked_steps(items: tuple[Any, ...]) -> tuple[Step, ...]:
+    """Make steps of what a script is written with.
+
+    Raises:
+        StepError: One of them is no step, or stands where it cannot.
+    """
+    steps = tuple(_step(item, number) for number, item in enumerate(items, 1))
+    _check_order(steps)
+    return steps
+
+
+def _step(item: Any, number: int) -> Step:
+    step = item if isinstance(item, Step) else Chunk(item)
+    if isinstance(step, Chunk):
+        try:
+            json.dumps(step.content)
+        except (TypeError, ValueError, RecursionError) as exc:
+            raise StepError(number, f" is {_unfit(item, exc)}") from exc
+    return step
+
+
+def _unfit(item: object, why: Exception) -> str:
+    if inspect.isroutine(item):
+        return f"the function {item.__name__}, and not what it makes: write {item.__name__}(...)"
+    return f"neither a step nor text nor a JSON value ({why})"
+
+
+def _check_order(steps: tuple[Step, ...]) -> None:
+    last = len(steps)
+    manual = False
+    for number, step in enumerate(steps, 1):
+        if isinstance(step, Ending | Status) and number < last:
+            raise StepError(number, f", {step!r}, must be the last one")
+        if isinstance(step, Status | RawAnswer | Head) and not _only_pauses(steps[: number - 1]):
+            raise StepError(number, _TOO_LATE[type(step)])
+        if manual and not isinstance(step, _MANUAL_STEPS):
+            raise StepError(
+                number, f", {step!r}, cannot follow a raw_answer: only pauses, raw and an ending can"
+            )
+        manual |= isinstance(step, RawAnswer)
+
+
+_TOO_LATE: dict[type, str] = {
+    Status: ": a status refuses a run before it starts: only delays and gates may come first",
+    RawAnswer: ": a raw_answer is all of an answer: only delays and gates may come first",
+    Head: ": a head begins the answer: only delays and gates may come first",
+}
+
+
+def _only_pauses(steps: tuple[Step, ...]) -> bool:
+    return all(isinstance(step, Pause) for step in steps)
+
+
+def check_word(name: str, value: object, known: tuple[str, ...]) -> None:
+    """Refuse a word that is none of those that are known."""
+    if value not in known:
+        raise ValueError(f"{name}= is one of {', '.join(known)}, not {value!r}")
+
+
+def check_properties(given: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    """Refuse properties that a script does not have, and values that it can do nothing with."""
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            raise TypeError(f"an answer has no property {name!r}: {meant}")
+    pace = given.get("pace")
+    if pace is not None and not isinstance(pace, Pace):
+        makers = "fixed(), uniform(), log_normal() or tokens_per_second()"
+        raise TypeError(f"pace= is made by {makers}, not {pace!r}")
+    check_seconds(given.get("apart", 0.0), "apart=")

@@ -1,0 +1,33 @@
+"""Checks of the numbers that scripts are written with."""
+
+from __future__ import annotations
+
+__all__ = ["check_count", "check_seconds", "is_number"]
+
+
+def is_number(value: object) -> bool:
+    """Whether it can be compared with numbers."""
+    return isinstance(value, int | float)
+
+
+def check_seconds(seconds: float, what: str) -> None:
+    """Refuse what is no length of time that can be waited for; ``what`` begins the complaint.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is below 0, or infinite.
+    """
+    if not is_number(seconds):
+        raise TypeError(f"{what} is a number of seconds, not {seconds!r}")
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(f"{what} is a number of seconds, 0 or more, not {seconds!r}")
+
+
+def check_count(times: object, method: str) -> None:
+    """Refuse what does not say how many times.
+
+    Raises:
+        ValueError: It is no whole number, or below 0.
+    """
+    if not isinstance(times, int) or times < 0:
+        raise ValueError(f"{method} takes how many times, a whole number, not {times!r}")
