@@ -254,10 +254,8 @@ class Run:
         self._note(proven)
         if session.error is None and len(proven) == len(events):
             self._follow(session)
-        elif isinstance(session.error, AgentError):
-            self._failed(session.error)
         else:
-            self._failed(self._broken(exc))
+            self._failed(_refusal(session) or self._broken(exc))
 
     def sent(self, waited: float) -> None:
         """Note that something was sent, and how long that took: it is the network that was waited for."""
@@ -293,8 +291,7 @@ class Run:
         self.deadlines.waited(waited)
         error: RunAgentError = self.deadlines.error(self.deadlines.phase(now), begun=self._begun)
         self.session.receive_eof()
-        refusal = self.session.error  # whose head has come stands, also where the rest of its body has not
-        self._failed(refusal if isinstance(refusal, AgentError) else error)
+        self._failed(_refusal(self.session) or error)
 
     def finished(self, now: float | None, *, failed: bool = False) -> None:
         """Note the end, once, and tell those who observe.
@@ -476,3 +473,10 @@ class Run:
             error.add(f"before, nobody had read the stream for {self._longest_pause:.0f} s")
         hide_secrets(error, self._secrets)
         return error
+
+
+def _refusal(session: Session) -> RunAgentError | None:
+    """Return the refusal whose head has come: it stands, also where the rest of its body has not."""
+    error = session.error
+    by_proxy = isinstance(error, NetworkError) and session.answered
+    return error if by_proxy or isinstance(error, AgentError) else None

@@ -48,8 +48,11 @@ class Tunnel:
         if not self._answer.head_complete:
             return
         status = self._answer.status
-        if status == 407:
-            raise self._refusal("it wants a user name and a password; put them into the proxy's URL", status)
+        if status in (401, 407):  # there are proxies that answer a wrong password with 401
+            wish = "it wants a user name and a password" + (
+                ", and not these" if self._proxy.authorization else ""
+            )
+            raise self._refusal(f"{wish}; put them into the proxy's URL", status)
         if not 200 <= status < 300:
             raise self._refusal(f"it answered with HTTP status {status}", status)
         if early or self._answer.excess:

@@ -290,9 +290,17 @@ class HttpSession(BaseSession):
             return
         if answer.status == 407:  # the word of the proxy, not of the service
             error = error_from_answer(407, answer.headers, self._error_body, self.call.opened_at)
-            self.fail(NetworkError(error.message, code="PROXY_407"))
-        else:
-            self.fail(self.make_refusal(answer.status, self._error_body))
+            self.fail(NetworkError(f"{self._via_proxy()}{error.message}", code="PROXY_407"))
+            return
+        refusal = self.make_refusal(answer.status, self._error_body)
+        if answer.status == 401 and self.route.proxy is not None:
+            refusal.add(
+                f"{self._via_proxy()}if it was the proxy that answered: check the password in its URL"
+            )
+        self.fail(refusal)
+
+    def _via_proxy(self) -> str:
+        return "" if self.route.proxy is None else f"through the proxy {self.route.proxy}: "
 
     # Redirects (RFC 9110 §15.4): only those that keep method and body, and only at home
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 
-from runagent import AgentServerError, ConfigurationError, NetworkError, RunAgentError, RunTimeoutError
+from runagent import (
+    AgentServerError,
+    AuthenticationError,
+    ConfigurationError,
+    NetworkError,
+    RunAgentError,
+    RunTimeoutError,
+)
 from runagent_testing import FakeAgentServer
 from tests.support.peer import Peer, PeerConnection, answers, http, says, sse
 from tests.support.proxy import Proxy
@@ -99,6 +106,25 @@ def test_a_proxy_that_wants_another_password(
     assert (NetworkError, "PROXY_407") == (type(error), error.code)
     assert "user name and a password" in str(error)
     assert "wrong" not in str(error)
+
+
+@pytest.mark.parametrize("status", [407, 401])
+@pytest.mark.parametrize("url", ["http://agent.test", "https://agent.test"])
+def test_a_proxy_that_does_not_wait_for_the_request_it_refuses(
+    style: Style, tls: TLS, url: str, status: int
+) -> None:
+    def act(connection: PeerConnection) -> None:
+        connection.socket.recv(50)
+        connection.send(http(status, "x" * 100)[:-10])
+        connection.reset()
+
+    with Peer(act) as peer:
+        error = failure(style, url, proxy=peer.url, ssl_context=tls[1])
+        assert peer.url in str(error)
+    plain_401 = status == 401 and url == "http://agent.test"  # which may be the agent's
+    assert (AuthenticationError if plain_401 else NetworkError) is type(error)
+    assert (None if plain_401 else f"PROXY_{status}") == error.code
+    assert "password" in str(error)
 
 
 def test_a_host_that_the_proxy_cannot_reach(style: Style, tls: TLS) -> None:
