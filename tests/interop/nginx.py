@@ -39,7 +39,7 @@ error_log stderr warn;
 {user}
 events {{ worker_connections 512; }}
 http {{
-    log_format requests '$connection $server_port $request_method $uri $status';
+    log_format requests '$connection $server_port $uri';
     access_log {folder}/access.log requests;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
@@ -91,9 +91,21 @@ class Nginx(Program):
         files = ["-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"]
         super().__init__([find("nginx") or "nginx", *files], port, folder / "nginx.log")
 
-    def requests(self) -> list[list[str]]:
-        """Return what the access log says: connection, port, method, path and status of each request."""
-        return [line.split() for line in (self.folder / "access.log").read_text().splitlines()]
+    def requests(self, *, port: Port | None = None, agent_id: str = "") -> list[str]:
+        """Return the numbers of the connections that requests came on, by the access log.
+
+        It has a line when an answer is over, so the line of a test before may come late.
+
+        Args:
+            port: Only those to this port.
+            agent_id: Only those for this agent.
+        """
+        lines = [line.split() for line in (self.folder / "access.log").read_text().splitlines()]
+        return [
+            connection
+            for connection, at, path in lines
+            if (port is None or at == str(port.number)) and f"/agents/{agent_id}" in path
+        ]
 
 
 def listen_with_tls(port: Port, certificate: Path) -> str:

@@ -133,7 +133,11 @@ class Program:
                 start_new_session=True,
             )
         Program.running.add(self)
-        self.wait_until(self.port.is_served)
+        try:
+            self.wait_until(self.port.is_served)
+        except BaseException:
+            self.stop(signal.SIGKILL)
+            raise
 
     def send(self, number: signal.Signals) -> None:
         """Send the main process a signal."""
@@ -157,13 +161,8 @@ class Program:
 
     def wait_until(self, condition: Callable[[], Any]) -> None:
         """Wait for something that the running program brings about."""
-        try:
-            _wait_until(lambda: self._has_ended() or condition(), " ".join(self.command), self._patience)
-        except BaseException:
-            self.stop(signal.SIGKILL)
-            raise
+        _wait_until(lambda: self._has_ended() or condition(), " ".join(self.command), self._patience)
         if self._has_ended():
-            self.stop(signal.SIGKILL)
             pytest.fail(f"{self.command[0]} has ended:\n{self.log.read_text(errors='replace')}")
 
     def _has_ended(self) -> bool:

@@ -51,9 +51,9 @@ def client_of(style: Style, nginx: Nginx, transport: str, prefix: str, **options
     headers = TEXT if transport == "text" else {}
     if prefix == "1.1-gzip":
         headers = headers | {"Accept-Encoding": "gzip"}
-    options = {"max_retries": 0, "headers": headers, "timeout": IN_TIME} | options
+    options = {"agent_id": "a", "max_retries": 0, "headers": headers, "timeout": IN_TIME} | options
     name = "chunked" if transport == "text" else transport
-    return style.client("a", base_url=f"{nginx.url}/{prefix}", transport=name, **options)
+    return style.client(base_url=f"{nginx.url}/{prefix}", transport=name, **options)
 
 
 def failure(style: Style, nginx: Nginx, transport: str, prefix: str, **options: Any) -> RunAgentError:
@@ -164,17 +164,17 @@ def _verdict(transport: str, prefix: str, how: str) -> str:
 
 
 def test_connections_are_kept_on_both_sides(style: Style, nginx: Nginx, agents: FakeAgentServer) -> None:
-    agents.agent("a").always("x")
-    before = len(nginx.requests())
+    name = f"kept-{style.name}"
+    agents.agent(name).always("x")
 
     async def scenario() -> None:
-        client = client_of(style, nginx, "sse", "1.1")
+        client = client_of(style, nginx, "sse", "1.1", agent_id=name)
         for _ in range(5):
             assert "x" == await client.run_generic_stream("x").text()
 
     style.run(scenario)
-    nginx.wait_until(lambda: len(nginx.requests()) == before + 5)
-    assert 1 == len({connection for connection, *_ in nginx.requests()[before:]})
+    nginx.wait_until(lambda: len(nginx.requests(agent_id=name)) == 5)
+    assert 1 == len(set(nginx.requests(agent_id=name)))
     assert 1 == agents.connections
 
 

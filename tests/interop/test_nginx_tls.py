@@ -77,8 +77,8 @@ def tls(shared_agents: FakeAgentServer, tmp_path_factory: pytest.TempPathFactory
 
 
 def client_of(style: Style, tls: TLS, url: str, **options: Any) -> Any:
-    given = {"ssl_context": tls.context, "api_key": SECRET, "timeout": Timeouts(total=20), "max_retries": 3}
-    return style.client("a", base_url=url, **given | options)
+    given = {"agent_id": "a", "ssl_context": tls.context, "api_key": SECRET, "timeout": Timeouts(total=20)}
+    return style.client(base_url=url, **given | options)
 
 
 @pytest.mark.parametrize("certificate", ["good", "of an intermediate"])
@@ -112,7 +112,6 @@ def test_whoever_cannot_be_trusted_is_told_nothing(
 ) -> None:
     agents.agent("a").always("x")
     url = tls.url(certificate)
-    before = len(tls.nginx.requests())
 
     async def scenario() -> None:
         await client_of(style, tls, url, transport=transport).run_generic_stream("x").text()
@@ -126,21 +125,21 @@ def test_whoever_cannot_be_trusted_is_told_nothing(
     assert SECRET not in repr(caught.value)
     assert ([], 0) == (agents.requests, agents.connections)
     # A request that nginx has read at all, even a bad one, it would have logged.
-    assert before == len(tls.nginx.requests())
+    assert [] == tls.nginx.requests(port=tls.ports[certificate])
 
 
 def test_a_trusted_connection_is_kept(style: Style, tls: TLS, agents: FakeAgentServer) -> None:
-    agents.agent("a").always("x")
-    before = len(tls.nginx.requests())
+    name = f"kept-{style.name}"
+    agents.agent(name).always("x")
 
     async def scenario() -> None:
-        client = client_of(style, tls, tls.url("good"))
+        client = client_of(style, tls, tls.url("good"), agent_id=name)
         for _ in range(5):
             assert "x" == await client.run_generic_stream("x").text()
 
     style.run(scenario)
-    tls.nginx.wait_until(lambda: len(tls.nginx.requests()) == before + 5)
-    assert 1 == len({connection for connection, *_ in tls.nginx.requests()[before:]})
+    tls.nginx.wait_until(lambda: len(tls.nginx.requests(agent_id=name)) == 5)
+    assert 1 == len(set(tls.nginx.requests(agent_id=name)))
 
 
 @pytest.mark.parametrize("how", ["cut", "reset", "no-done"])
