@@ -129,12 +129,14 @@ class Format(Protocol):
         frames: What it writes are a WebSocket's frames (`runagent_testing.frames`).
         heartbeat: A sign of life without an event; empty where there is none.
         can_fail: Whether there is a word for an error; without one a run that fails is cut off.
+        delimited: Whether a reader can tell where one chunk ends and the next begins.
     """
 
     content_type: str = ""
     frames: bool = False
     heartbeat: bytes = b""
     can_fail: bool = True
+    delimited: bool = True
 
     def start(self, run: Run) -> bytes:
         """Write what comes before the first chunk, perhaps nothing."""
@@ -206,6 +208,7 @@ class Text(Format):
 
     content_type = "text/plain; charset=utf-8"
     can_fail = False
+    delimited = False
 
     def __init__(self) -> None:
         self._half = ""

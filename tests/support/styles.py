@@ -17,6 +17,7 @@ import trio.testing
 import uvloop
 
 from runagent import AsyncRunAgentClient, RunAgentClient
+from runagent_testing.conformance.styles import SyncClient, drive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,76 +26,6 @@ STYLES = ("sync", "asyncio", "uvloop", "trio")
 TRANSPORTS = ("sse", "chunked", "websocket")
 
 Scenario = Callable[[Any], Awaitable[Any]]
-
-
-class _SyncStream:
-    """A `Stream` that is awaited and never suspends."""
-
-    def __init__(self, stream: Any) -> None:
-        self.stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.stream, name)
-
-    def __aiter__(self) -> _SyncStream:
-        return self
-
-    async def __anext__(self) -> Any:
-        try:
-            return next(self.stream)
-        except StopIteration:
-            raise StopAsyncIteration from None
-
-    async def __aenter__(self) -> _SyncStream:
-        self.stream.__enter__()
-        return self
-
-    async def __aexit__(self, *details: Any) -> None:
-        self.stream.__exit__(*details)
-
-    def events(self) -> _SyncStream:
-        return _SyncStream(self.stream.events())
-
-    async def text(self, **options: Any) -> str:
-        text: str = self.stream.text(**options)
-        return text
-
-    async def aclose(self) -> None:
-        self.stream.close()
-
-
-class _SyncClient:
-    """A `RunAgentClient` with the face of the asynchronous one."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        self.client = RunAgentClient(*args, **options)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.client, name)
-
-    def run_generic_stream(self, *args: Any, **options: Any) -> _SyncStream:
-        return _SyncStream(self.client.run_generic_stream(*args, **options))
-
-    def run_stream(self, *args: Any, **options: Any) -> _SyncStream:
-        return _SyncStream(self.client.run_stream(*args, **options))
-
-    async def run_generic(self, *args: Any, **options: Any) -> Any:
-        return self.client.run_generic(*args, **options)
-
-    async def run_generic_with_metadata(self, *args: Any, **options: Any) -> Any:
-        return self.client.run_generic_with_metadata(*args, **options)
-
-    async def run(self, *args: Any, **options: Any) -> Any:
-        return self.client.run(*args, **options)
-
-    async def aclose(self) -> None:
-        self.client.close()
-
-    async def __aenter__(self) -> _SyncClient:
-        return self
-
-    async def __aexit__(self, *details: Any) -> None:
-        await self.aclose()
 
 
 class Style:
@@ -109,7 +40,9 @@ class Style:
 
     def client(self, *args: Any, **options: Any) -> Any:
         """Make a client; it has the methods of `AsyncRunAgentClient`."""
-        return (_SyncClient if self.name == "sync" else AsyncRunAgentClient)(*args, **options)
+        if self.name == "sync":
+            return SyncClient(RunAgentClient(*args, **options))
+        return AsyncRunAgentClient(*args, **options)
 
     async def wait(self, event: threading.Event, seconds: float = 10) -> bool:
         """Wait for an event of another thread without holding up the event loop."""
@@ -128,7 +61,7 @@ class Style:
     ) -> Any:
         """Run a function, and another one beside it: as a task, or in a thread; give what the first gives."""
         if self.name == "sync":
-            thread = threading.Thread(target=_drive, args=(other(),))
+            thread = threading.Thread(target=drive, args=(other(),))
             thread.start()
             try:
                 return await function()
@@ -156,21 +89,12 @@ class Style:
     def run(self, scenario: Callable[[], Awaitable[Any]]) -> Any:
         """Run a scenario to its end; tasks that it leaves behind fail the test."""
         if self.name == "sync":
-            return _drive(scenario())
+            return drive(scenario())
         if self.name == "trio":
             return trio.run(without_trio_tasks_left, scenario)
         factory = uvloop.new_event_loop if self.name == "uvloop" else None
         with asyncio.Runner(debug=self.name == "asyncio", loop_factory=factory) as runner:
             return runner.run(without_asyncio_tasks_left(scenario))
-
-
-def _drive(scenario: Awaitable[Any]) -> Any:
-    steps = scenario.__await__()
-    try:
-        next(steps)
-    except StopIteration as done:
-        return done.value
-    raise AssertionError("a synchronous scenario has nothing to wait for")
 
 
 @contextlib.contextmanager

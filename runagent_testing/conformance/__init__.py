@@ -1,0 +1,67 @@
+"""The conformance kit: proves that a transport does what clients rely on, before its users find out.
+
+    from runagent_testing.conformance import check_transport
+
+    report = check_transport(MyTransport(), dialects=[MyDialect()])
+    print(report)
+    report.check()
+
+or, with a test for every requirement, style and player, `TransportConformance` to subclass.
+
+A requirement is data: an id, a sentence, a source, the check. Those of the scope "session" feed sessions
+by hand with what a fake agent answers; the others run the real clients, in each style, against a
+`MemoryNetwork` on virtual time and a `FakeAgentServer` on sockets. ``broken`` has transports that each
+miss one requirement, and prove that the kit sees it.
+
+The names are imported on first use, so that the kit needs pytest only for the class.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runagent_testing.conformance.baseline import Baseline, BaselineError
+    from runagent_testing.conformance.check import check_transport
+    from runagent_testing.conformance.report import Outcome, Report
+    from runagent_testing.conformance.requirements import LATEST, Requirement, all_requirements
+    from runagent_testing.conformance.subject import Violation
+    from runagent_testing.conformance.suite import TransportConformance
+
+__all__ = [
+    "LATEST",
+    "Baseline",
+    "BaselineError",
+    "Outcome",
+    "Report",
+    "Requirement",
+    "TransportConformance",
+    "Violation",
+    "all_requirements",
+    "check_transport",
+]
+
+_HOME = {
+    "LATEST": "requirements",
+    "Baseline": "baseline",
+    "BaselineError": "baseline",
+    "Outcome": "report",
+    "Report": "report",
+    "Requirement": "requirements",
+    "TransportConformance": "suite",
+    "Violation": "subject",
+    "all_requirements": "requirements",
+    "check_transport": "check",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

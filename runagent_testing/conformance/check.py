@@ -1,0 +1,139 @@
+"""`check_transport`: every requirement that applies, in every style, on both players; without pytest."""
+
+from __future__ import annotations
+
+import importlib.util
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from runagent_testing.conformance.baseline import Baseline
+from runagent_testing.conformance.checks.common import NotApplicable
+from runagent_testing.conformance.feeding import Lab
+from runagent_testing.conformance.report import Outcome, Report
+from runagent_testing.conformance.requirements import (
+    LATEST,
+    PLAYERS,
+    STYLES,
+    Requirement,
+    all_requirements,
+    variants,
+)
+from runagent_testing.conformance.stage import Stage
+from runagent_testing.conformance.subject import CAPABILITIES, Subject, Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from pathlib import Path
+
+    from runagent.transports.base import Transport
+    from runagent_testing.dialects import Dialect
+
+__all__ = ["check_transport", "examine", "need_set"]
+
+
+def check_transport(
+    transport: Transport | str,
+    *,
+    dialects: Iterable[Dialect] = (),
+    options: Mapping[str, Any] | None = None,
+    capabilities: Iterable[str] | None = None,
+    requirements: int = LATEST,
+    baseline: Baseline | str | Path | None = None,
+    styles: Collection[str] = STYLES,
+    players: Collection[str] = PLAYERS,
+    only: Collection[str] = (),
+) -> Report:
+    """Check a transport against the requirements.
+
+    Args:
+        transport: The transport, or the name of an installed one.
+        dialects: What the fake agent has to speak so that it understands the transport, beside its own
+            dialects and those that installed distributions bring.
+        options: Arguments for the clients: ``headers``, ``transport_options``, ``entrypoint_tag``.
+        capabilities: What is declared, instead of the transport's own ``capabilities``.
+        requirements: The number of the set; a set never changes once it is released. What is required
+            by newer sets only is checked too, and its failures are advice.
+        baseline: Known failures, or the file that lists them.
+        styles: Some of "sync", "asyncio", "trio".
+        players: Some of "memory", "socket".
+        only: Ids of requirements; none given means all.
+
+    Returns:
+        A report, to print or to `Report.check`.
+
+    Raises:
+        ValueError: There is no such set, style, player, capability or requirement; or the baseline makes
+            no sense.
+    """
+    need_set(requirements)
+    known = Baseline.of(baseline)
+    known.need_known(all_requirements())
+    subject = Subject.of(transport, dialects=dialects, options=options, capabilities=capabilities)
+    _need_words("style", styles, STYLES)
+    _need_words("player", players, PLAYERS)
+    _need_words("capability", subject.capabilities, CAPABILITIES)
+    _need_words("requirement", only, [requirement.id for requirement in all_requirements()])
+    outcomes = [
+        examine(subject, requirement, variant, requirements=requirements, baseline=known)
+        for requirement in all_requirements()
+        if not only or requirement.id in only
+        for variant in variants(requirement)
+        if not variant or _chosen(variant, styles, players)
+    ]
+    return Report(subject.name, requirements, subject.capabilities, tuple(outcomes))
+
+
+def examine(
+    subject: Subject, requirement: Requirement, variant: str, *, requirements: int, baseline: Baseline
+) -> Outcome:
+    """Check one requirement in one variant."""
+    known = baseline.reason(requirement.id, variant)
+    try:
+        _perform(subject, requirement, variant)
+    except NotApplicable as exc:
+        return Outcome(requirement, variant, "not applicable", str(exc))
+    except Violation as exc:
+        fault = str(exc)
+    except Exception as exc:  # noqa: BLE001 - whatever a third party's transport may raise
+        fault = f"it raised {exc!r}\n" + "".join(traceback.format_exception(exc)[-4:])
+    else:
+        if known is None:
+            return Outcome(requirement, variant, "passed")
+        return Outcome(requirement, variant, "stale", f"it passes: take it out of the baseline ({known})")
+    if known is not None:
+        return Outcome(requirement, variant, "known", f"{known}\n{fault}")
+    return Outcome(requirement, variant, "failed" if requirement.since <= requirements else "advice", fault)
+
+
+def need_set(number: int) -> None:
+    """Refuse a set that there is not.
+
+    Raises:
+        ValueError: There is none of this number.
+    """
+    if not 1 <= number <= LATEST:
+        raise ValueError(f"the sets of requirements are 1 to {LATEST}, not {number!r}")
+
+
+def _perform(subject: Subject, requirement: Requirement, variant: str) -> None:
+    name = requirement.capability
+    if name is not None and (name in subject.capabilities) == requirement.undeclared:
+        raise NotApplicable(f"{name!r} is {'' if requirement.undeclared else 'not '}declared")
+    if not variant:
+        requirement.check(Lab(subject))
+        return
+    style, _, player = variant.partition("-")
+    if style == "trio" and importlib.util.find_spec("trio") is None:
+        raise NotApplicable("trio is not installed: pip install 'runagent[trio]'")
+    Stage(subject, style, player).perform(requirement.check)
+
+
+def _chosen(variant: str, styles: Collection[str], players: Collection[str]) -> bool:
+    style, _, player = variant.partition("-")
+    return style in styles and player in players
+
+
+def _need_words(what: str, words: Iterable[str], known: Collection[str]) -> None:
+    for word in words:
+        if word not in known:
+            raise ValueError(f"there is no {what} {word!r}; there are: {', '.join(known)}")

@@ -1,0 +1,55 @@
+"""What several checks use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runagent_testing.conformance.subject import Subject, Violation
+from runagent_testing.steps import heartbeat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["TEXTS", "NotApplicable", "demand", "expect_contents", "story", "where"]
+
+TEXTS = ("Once ", "upön\u2028", 'a "tïme" 🦊\r\n', "\\u0041 data: end", "end")
+
+
+class NotApplicable(Exception):
+    """A requirement makes no sense for a transport; the text says why."""
+
+
+def where(condition: bool, reason: str) -> None:
+    """Check on only where a condition holds.
+
+    Raises:
+        NotApplicable: It does not.
+    """
+    if not condition:
+        raise NotApplicable(reason)
+
+
+def demand(condition: bool, fault: str) -> None:
+    """Refuse a transport.
+
+    Raises:
+        Violation: The condition does not hold.
+    """
+    if not condition:
+        raise Violation(fault)
+
+
+def expect_contents(subject: Subject, got: Sequence[Any], expected: Sequence[Any], what: str) -> None:
+    """Compare chunks; where their bounds cannot be seen, their text."""
+    same = list(got) == list(expected)
+    if not subject.traits.delimited:
+        same = "".join(map(str, got)) == "".join(map(str, expected))
+    demand(same, f"{what}: expected {list(expected)!r}, got {list(got)!r}")
+
+
+def story(subject: Subject, texts: Iterable[Any] = TEXTS) -> list[Any]:
+    """Write a script of chunks, with a heartbeat where the dialect has one."""
+    steps = list(texts)
+    if subject.traits.heartbeats:
+        steps.insert(1, heartbeat())
+    return steps

@@ -1,0 +1,227 @@
+"""What is required of a session: its request, its events, and that the cut of the bytes changes nothing."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from runagent.events import Chunk, Started
+from runagent_testing.conformance.checks.common import TEXTS, demand, expect_contents, story
+from runagent_testing.conformance.feeding import (
+    Feeding,
+    Lab,
+    Seen,
+    byte_by_byte,
+    in_two,
+    rechunked,
+    whole,
+)
+from runagent_testing.conformance.requirements import required
+from runagent_testing.conformance.subject import AGENT, API_KEY, Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runagent_testing.conformance.feeding import Cut
+
+SEAM = "runagent.transports.base"
+
+
+@required(
+    "session.request-waits",
+    "A fresh session has its request waiting in data_to_send, and gives it once.",
+    f"{SEAM}: Transport.open, Session.data_to_send",
+)
+def check_request(lab: Lab) -> None:
+    session = lab.open(lab.subject.memory())
+    request = session.data_to_send()
+    demand(bool(request), "data_to_send is empty after open")
+    again = session.data_to_send()
+    demand(not again, f"data_to_send gives {again[:80]!r} a second time")
+    demand(
+        lab.feed("x").exchange is not None,
+        f"the fake agent does not take this for a request: {request[:200]!r}",
+    )
+
+
+@required(
+    "session.events",
+    "Started comes at most once and before any chunk, text arrives as str, and Completed comes last.",
+    "docs/streaming.md; runagent.events",
+)
+def check_events(lab: Lab) -> None:
+    seen = lab.feed(*story(lab.subject)).need_sound()
+    expect_contents(lab.subject, seen.contents, TEXTS, "the chunks")
+    demand(seen.error is None, f"a good answer gave {seen.told()}")
+    starts = [place for place, event in enumerate(seen.events) if isinstance(event, Started)]
+    demand(starts in ([], [0]), f"Started is event number {[place + 1 for place in starts]}")
+    demand(seen.completed, f"a good answer gave no Completed: {seen.told()}")
+    kinds = {type(event.content).__name__ for event in seen.events if isinstance(event, Chunk)}
+    demand(kinds == {"str"}, f"text arrived as {kinds}")
+
+
+@required(
+    "session.done",
+    "With Completed the session wants DONE: nobody waits for more.",
+    f"{SEAM}: what the pump promises",
+)
+def check_done(lab: Lab) -> None:
+    seen = lab.feed("x", "y").need_sound()
+    demand(seen.completed and seen.error is None, f"a good answer gave {seen.told()}")
+    demand(not seen.ended, "the session went on reading after Completed, until the connection ended")
+    wants = seen.session.wants.value
+    demand(wants == "done", f"after Completed the session wants {wants!r}, so the connection is never let go")
+
+
+def _cuts(length: int) -> Iterator[tuple[str, Cut]]:
+    yield "byte by byte", byte_by_byte
+    for place in range(1, length):
+        yield f"cut at byte {place}", in_two(place)
+    for seed in range(10):
+        yield f"cut at random, seed {seed}", rechunked(seed)
+
+
+@required(
+    "session.any-split",
+    "The same bytes give the same events, however they are cut: byte by byte, anywhere, at random.",
+    "docs/architecture.md, The seams; DESIGN, research: split UTF-8 and split frames",
+)
+def check_splits(lab: Lab) -> None:
+    delimited = lab.subject.traits.delimited
+    steps = story(lab.subject)
+    reference = lab.feed(*steps).need_sound()
+    expect_contents(lab.subject, reference.contents, TEXTS, "uncut")
+    expected = _without_ids(reference, delimited)
+    _, _, length = lab.offsets(*steps)
+    for name, cut in _cuts(length):
+        seen = lab.feed(*steps, cut=cut).need_sound()
+        outcome = _without_ids(seen, delimited)
+        demand(outcome == expected, f"{name}: expected {reference.told()}; got {seen.told()}")
+
+
+def _without_ids(seen: Seen, delimited: bool) -> Any:
+    """Leave out what the agent makes anew for each run."""
+    seen.events = [Started() if isinstance(event, Started) else event for event in seen.events]
+    return seen.outcome(delimited=delimited)
+
+
+@required(
+    "session.prompt",
+    "An event is handed out as soon as its last byte has come, not with the next one.",
+    "docs/architecture.md; the purpose of a stream",
+)
+def check_promptness(lab: Lab) -> None:
+    steps = TEXTS[:3]
+    _, places, _ = lab.offsets(*steps)
+    for number, (_, end) in enumerate(places, 1):
+        # What comes by then is all that is looked at: the end of the connection is not told.
+        given: list[Any] = []
+        for piece in _fed_until(lab, steps, end):
+            given = piece
+        expect_contents(lab.subject, given, steps[:number], f"after the last byte of chunk {number}")
+
+
+def _fed_until(lab: Lab, steps: tuple[str, ...], end: int) -> Iterator[list[Any]]:
+    memory = lab.subject.memory()
+    memory.agent(AGENT).always(*steps, writes="per-step")
+    feeding = Feeding(memory, lab.open(memory), in_two(end))
+    for _ in feeding.steps():
+        feeding.seen.need_sound()
+        if feeding.seen.received > end:
+            return
+        yield feeding.seen.contents
+
+
+@required(
+    "session.independent",
+    "Sessions share nothing: two that are fed by turns, byte by byte, each give their own answer.",
+    f"{SEAM}: Transport, shared by all clients and threads",
+)
+def check_independence(lab: Lab) -> None:
+    answers = [[f"{who} {place}" for place in range(4)] for who in ("first", "second", "third")]
+    feedings = []
+    for answer in answers:
+        memory = lab.subject.memory()
+        memory.agent(AGENT).always(*answer)
+        feedings.append(Feeding(memory, lab.open(memory), byte_by_byte))
+    turns = [feeding.steps() for feeding in feedings]
+    while turns:
+        turns = [turn for turn in turns if next(turn, _OVER) is not _OVER]
+    for answer, feeding in zip(answers, feedings, strict=True):
+        expect_contents(lab.subject, feeding.seen.need_sound().contents, answer, "one of three sessions")
+
+
+_OVER = object()
+
+
+@required(
+    "session.any-framing",
+    "An answer is read however HTTP frames it: in chunks, with a length, up to the connection's end.",
+    "RFC 9112 sections 6 and 7",
+)
+def check_framings(lab: Lab) -> None:
+    traits = lab.subject.traits
+    for framing in ("chunked", "extensions", "length", "close"):
+        for cut in (whole, rechunked(1)):
+            seen = lab.feed(*story(lab.subject), script={"framing": framing}, cut=cut).need_sound()
+            expect_contents(lab.subject, seen.contents, TEXTS, f"framed by {framing}")
+            demand(seen.completed, f"framed by {framing}: {seen.told()}")
+            if not traits.marked:
+                proven = next(event for event in seen.events if hasattr(event, "proven")).proven
+                demand(
+                    proven is (framing != "close"),
+                    f"framed by {framing}: Completed.proven is {proven}, without an end marker",
+                )
+
+
+@required(
+    "session.call-untouched",
+    "A session leaves the call as it was: the next attempt uses it again.",
+    f"{SEAM}: Transport.open",
+)
+def check_call(lab: Lab) -> None:
+    given: dict[str, Any] = {"query": "x", "parameters": {"a": [1]}}
+    before = copy.deepcopy(given)
+    lab.feed("x", input=given)
+    demand(given == before, f"the input became {given!r}")
+
+
+@required(
+    "session.callers-headers",
+    "The caller's header fields are sent, and replace those of the transport of the same name.",
+    "docs/configuration.md; runagent.call: AgentCall.headers",
+)
+def check_headers(lab: Lab) -> None:
+    fields = (*lab.subject.call("http://x.test").headers, ("X-Kit", "here"), ("User-Agent", "kit/1"))
+    seen = lab.feed("x", headers=fields)
+    sent = {} if seen.exchange is None else seen.exchange.raw_headers
+    for name, value in fields[-2:]:
+        got = sent.get(name.lower())
+        demand(got == value, f"the caller's {name}: {value} was sent as {got!r}")
+
+
+@required(
+    "session.key",
+    "The API key travels in a header field; it is in no URL, no repr and no error text.",
+    "DESIGN, rule 4",
+)
+def check_key(lab: Lab) -> None:
+    from runagent_testing.steps import status
+
+    session = lab.open(lab.subject.memory())
+    request = session.data_to_send()
+    line = request.partition(b"\r\n")[0].decode("latin-1")
+    demand(API_KEY not in line, f"the key is in the request line: {line.replace(API_KEY, '<the key>')}")
+    seen = lab.feed(status(401, message="no"))
+    asked = "" if seen.exchange is None else seen.exchange.path
+    for what, text in {
+        "path": asked,
+        "repr of the session": repr(seen.session),
+        "repr of the transport": repr(lab.subject.transport),
+        "error": f"{seen.error} {seen.error!r}",
+    }.items():
+        demand(API_KEY not in text, f"the key is in the {what}")
+    if seen.exchange is None:
+        raise Violation("the fake agent has understood no request")
+    carriers = [name for name, value in seen.exchange.raw_headers.items() if API_KEY in value]
+    demand(bool(carriers), "no header field carries the key")

@@ -1,0 +1,81 @@
+"""Watches what a session calls: it must do no I/O, wait for nothing, read no clock and start no thread."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+__all__ = ["Watched", "Watcher"]
+
+_CLOCKS = frozenset(
+    f"{name}{suffix}"
+    for name in ("time", "monotonic", "perf_counter", "process_time", "thread_time", "clock_gettime")
+    for suffix in ("", "_ns")
+) | {"localtime", "gmtime", "sleep"}
+_METHODS = frozenset(("receive_data", "receive_eof", "data_to_send", "close"))
+_IMPORTING = "<frozen importlib"
+
+
+class Watcher:
+    """Notes what is forbidden, while one of the watched methods runs.
+
+    The interpreter tells of every call of a function that is written in C, however it was imported; only
+    what C calls by itself goes unseen.
+
+    Attributes:
+        found: What was called, and where.
+    """
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def call(self, function: Any, *arguments: Any) -> Any:
+        """Call a function under watch."""
+        before = sys.getprofile()
+        sys.setprofile(self._see)
+        try:
+            return function(*arguments)
+        finally:
+            sys.setprofile(before)
+
+    def _see(self, frame: FrameType, event: str, argument: Any) -> None:
+        if event != "c_call" or (what := _forbidden(argument)) is None:
+            return
+        code = frame.f_code
+        if not code.co_filename.startswith(_IMPORTING):
+            self.found.append(f"{what} in {code.co_qualname} ({code.co_filename}:{frame.f_lineno})")
+
+
+class Watched:
+    """A session that is watched."""
+
+    def __init__(self, session: Any, watcher: Watcher) -> None:
+        self._session = session
+        self._watcher = watcher
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _METHODS:
+            return lambda *arguments: self._watcher.call(getattr(self._session, name), *arguments)
+        return getattr(self._session, name)
+
+
+def _forbidden(function: Any) -> str | None:
+    module, name = getattr(function, "__module__", None), getattr(function, "__name__", "")
+    owner = getattr(function, "__self__", None)
+    kind = type(owner).__module__ if not isinstance(owner, type) else owner.__module__
+    if module == "time" and name in _CLOCKS:
+        return f"time.{name}()"
+    if kind == "datetime" and name in ("now", "utcnow", "today"):
+        return f"datetime {name}()"
+    if module == "_thread" and name.startswith("start_"):
+        return "starting a thread"
+    if kind in ("_socket", "socket", "select", "_ssl", "ssl") or module in ("_socket", "select"):
+        return f"socket {name}()"
+    if (module in ("io", "_io") and name in ("open", "open_code")) or (
+        module == "builtins" and name == "print"
+    ):
+        return f"{name}()"
+    return None

@@ -1,0 +1,110 @@
+"""One scenario for every concurrency style: written once as an ``async def``, run in each of them.
+
+For ``sync`` the client is wrapped so that awaiting it blocks, and the scenario is driven by hand; for
+the others it is the asynchronous client itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+__all__ = ["SyncClient", "SyncStream", "drive"]
+
+T = TypeVar("T")
+
+
+class SyncStream:
+    """A `Stream` that is awaited and never suspends."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def __aiter__(self) -> SyncStream:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return next(self.stream)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self) -> SyncStream:
+        self.stream.__enter__()
+        return self
+
+    async def __aexit__(self, *details: Any) -> None:
+        self.stream.__exit__(*details)
+
+    def events(self) -> SyncStream:
+        """See `Stream.events`."""
+        return SyncStream(self.stream.events())
+
+    async def text(self, **options: Any) -> str:
+        """See `Stream.text`."""
+        text: str = self.stream.text(**options)
+        return text
+
+    async def aclose(self) -> None:
+        """See `Stream.close`."""
+        self.stream.close()
+
+
+class SyncClient:
+    """A `RunAgentClient` with the face of the asynchronous one."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def run_generic_stream(self, *args: Any, **options: Any) -> SyncStream:
+        """See `RunAgentClient.run_generic_stream`."""
+        return SyncStream(self.client.run_generic_stream(*args, **options))
+
+    def run_stream(self, *args: Any, **options: Any) -> SyncStream:
+        """See `RunAgentClient.run_stream`."""
+        return SyncStream(self.client.run_stream(*args, **options))
+
+    async def run_generic(self, *args: Any, **options: Any) -> Any:
+        """See `RunAgentClient.run_generic`."""
+        return self.client.run_generic(*args, **options)
+
+    async def run_generic_with_metadata(self, *args: Any, **options: Any) -> Any:
+        """See `RunAgentClient.run_generic_with_metadata`."""
+        return self.client.run_generic_with_metadata(*args, **options)
+
+    async def run(self, *args: Any, **options: Any) -> Any:
+        """See `RunAgentClient.run`."""
+        return self.client.run(*args, **options)
+
+    async def aclose(self) -> None:
+        """See `RunAgentClient.close`."""
+        self.client.close()
+
+    async def __aenter__(self) -> SyncClient:
+        return self
+
+    async def __aexit__(self, *details: Any) -> None:
+        await self.aclose()
+
+
+def drive(scenario: Awaitable[T]) -> T:
+    """Run a scenario that has nothing to wait for.
+
+    Raises:
+        RuntimeError: It had.
+    """
+    steps = scenario.__await__()
+    try:
+        next(steps)
+    except StopIteration as done:
+        value: T = done.value
+        return value
+    raise RuntimeError("a synchronous scenario has nothing to wait for")

@@ -1,0 +1,46 @@
+"""The built-in transports pass the conformance kit, whatever they are asked to read."""
+
+from __future__ import annotations
+
+import pytest
+
+from runagent_testing.conformance import TransportConformance
+
+
+class TestSSE(TransportConformance):
+    requirements = 1
+    capabilities = ("invoke", "resume", "heartbeats", "structured", "reuse")
+
+    @pytest.fixture
+    def transport(self):
+        return "sse"
+
+
+class TestChunked(TransportConformance):
+    requirements = 1
+    capabilities = ("invoke", "resume", "heartbeats", "structured", "reuse")
+
+    @pytest.fixture
+    def transport(self):
+        return "chunked"
+
+
+class TestPlainText(TransportConformance):
+    """What chunked HTTP reads where the agent has nothing better."""
+
+    requirements = 1
+    capabilities = ("invoke", "reuse")
+    options = {"headers": {"Accept": "text/plain"}}
+
+    @pytest.fixture
+    def transport(self):
+        return "chunked"
+
+
+class TestWebSocket(TransportConformance):
+    requirements = 1
+    capabilities = ("invoke", "heartbeats", "structured")
+
+    @pytest.fixture
+    def transport(self):
+        return "websocket"
