@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from runagent.errors import AgentError, ProtocolError, RunAgentError, StreamTruncatedError
 from runagent.events import Chunk, Completed, Started
 from runagent.limits import Limits
+from runagent.seam import Capability
 from runagent.transports.base import Wants
+from runagent.transports.counting import ChunkCount
 from runagent.transports.http import HttpRequest
 from runagent.transports.invoke import InvokeSession
 from runagent.transports.sse import SSESession
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BROKEN", "Broken"]
 
-HTTP = frozenset(("invoke", "resume", "heartbeats", "structured", "reuse"))
-WEBSOCKET = frozenset(("invoke", "heartbeats", "structured"))
+HTTP = frozenset(Capability)
+WEBSOCKET = frozenset({Capability.INVOKE, Capability.HEARTBEATS, Capability.STRUCTURED})
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Broken:
     name: str
     misses: str
     session: Callable[[AgentCall, Route, ResumePoint | None], Session]
-    capabilities: frozenset[str] = HTTP
+    capabilities: frozenset[Capability] = HTTP
     tunnels: bool = False
     invoke: Callable[[AgentCall, Route, ResumePoint | None], Session] = InvokeSession
     seam: int = 1
@@ -69,10 +71,14 @@ class Broken:
 class _SaysItTwice(SSESession):
     """Gives its request twice."""
 
+    _said: bytes | None = None
+
     def data_to_send(self) -> bytes:
-        self._asked = getattr(self, "_asked", 0) + 1
-        self._said = super().data_to_send() if self._asked == 1 else self._said
-        return self._said if self._asked <= 2 else super().data_to_send()
+        if self._said is None:
+            self._said = super().data_to_send()
+            return self._said
+        again, self._said = self._said, b""
+        return again or super().data_to_send()
 
 
 class _KeyInTheAddress(SSESession):
@@ -414,15 +420,21 @@ class _Splices(SSESession):
 
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
         super().__init__(call, route, resume)
-        self.messages._resume = None
+        self.messages.count = ChunkCount()
 
 
 class _CountsNothing(SSESession):
     """Does not look at the numbers of the chunks."""
 
-    def read_body(self, data: bytes) -> list[Event]:
-        self.messages._check_index = lambda index: None  # type: ignore[method-assign, assignment]
-        return super().read_body(data)
+    def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
+        super().__init__(call, route, resume)
+        self.messages.count = _NoCount(resume)
+
+
+class _NoCount(ChunkCount):
+    def take(self, index: int | None) -> RunAgentError | None:
+        self.next_index = None if index is None else index + 1
+        return None
 
 
 class _SSE(SSESession):
@@ -440,8 +452,8 @@ class _Begins(SSESession):
 class _BrokenInvoke(InvokeSession):
     """Gives the whole envelope as the result."""
 
-    def _read_answer(self, answer: dict[str, Any], body: bytes) -> Any:
-        return super()._read_answer({"result": answer}, body)
+    def read_answer(self, answer: dict[str, Any], body: bytes) -> Any:
+        return super().read_answer({"result": answer}, body)
 
 
 BROKEN: tuple[Broken, ...] = (
@@ -485,7 +497,10 @@ BROKEN: tuple[Broken, ...] = (
     Broken("cannot-be-left", "run.left-early", _CannotBeLeft),
     Broken("splices", "run.no-splice", _Splices),
     Broken("counts-nothing", "run.gaps", _CountsNothing),
-    Broken("cannot-resume", "run.resume", _WebSocket, WEBSOCKET | {"resume"}, tunnels=True),
+    Broken("cannot-resume", "run.resume", _WebSocket, WEBSOCKET | {Capability.RESUME}, tunnels=True),
     Broken("broken-invoke", "run.invoke", _SSE, invoke=_BrokenInvoke),
-    *(Broken(f"hides-{name}", f"declared.{name}", _SSE, HTTP - {name}) for name in sorted(HTTP)),
+    *(
+        Broken(f"hides-{capability.value}", f"declared.{capability.value}", _SSE, HTTP - {capability})
+        for capability in Capability
+    ),
 )

@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
-    from runagent.transports.base import Transport
+    from runagent.transports.checks import AnyTransport
     from runagent_testing.dialects import Dialect
 
 __all__ = ["check_transport", "examine", "need_set"]
 
 
 def check_transport(
-    transport: Transport | str,
+    transport: AnyTransport | str,
     *,
     dialects: Iterable[Dialect] = (),
     options: Mapping[str, Any] | None = None,
-    capabilities: Iterable[str] | None = None,
+    cannot_show: Iterable[str] = (),
     requirements: int = LATEST,
     baseline: Baseline | str | Path | None = None,
     styles: Collection[str] = STYLES,
@@ -50,7 +50,8 @@ def check_transport(
         dialects: What the fake agent has to speak so that it understands the transport, beside its own
             dialects and those that installed distributions bring.
         options: Arguments for the clients: ``headers``, ``transport_options``, ``entrypoint_tag``.
-        capabilities: What is declared, instead of the transport's own ``capabilities``.
+        cannot_show: Declared capabilities that the peer cannot show, with these options perhaps; what is
+            required of them is then not applicable.
         requirements: The number of the set; a set never changes once it is released. What is required
             by newer sets only is checked too, and its failures are advice.
         baseline: Known failures, or the file that lists them.
@@ -68,10 +69,10 @@ def check_transport(
     need_set(requirements)
     known = Baseline.of(baseline)
     known.need_known(all_requirements())
-    subject = Subject.of(transport, dialects=dialects, options=options, capabilities=capabilities)
+    subject = Subject(transport, tuple(dialects), options or {}, frozenset(cannot_show))
     _need_words("style", styles, STYLES)
     _need_words("player", players, PLAYERS)
-    _need_words("capability", subject.capabilities, CAPABILITIES)
+    _need_words("capability", subject.cannot_show, CAPABILITIES)
     _need_words("requirement", only, [requirement.id for requirement in all_requirements()])
     outcomes = [
         examine(subject, requirement, variant, requirements=requirements, baseline=known)
@@ -117,8 +118,12 @@ def need_set(number: int) -> None:
 
 def _perform(subject: Subject, requirement: Requirement, variant: str) -> None:
     name = requirement.capability
+    if name is not None and name in subject.cannot_show:
+        raise NotApplicable(f"the peer cannot show {name!r}")
     if name is not None and (name in subject.capabilities) == requirement.undeclared:
         raise NotApplicable(f"{name!r} is {'' if requirement.undeclared else 'not '}declared")
+    if subject.is_library and (not variant or variant.endswith("-memory")):
+        raise NotApplicable("the transport has connections of its own: there is no session to feed")
     if not variant:
         requirement.check(Lab(subject))
         return

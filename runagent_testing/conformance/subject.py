@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from runagent import AsyncRunAgentClient, RunAgentClient
+from runagent import AsyncRunAgentClient, RunAgentClient, RunAgentError
 from runagent.call import AgentCall, Route
 from runagent.limits import read_limits
 from runagent.net.address import parse_base_url
-from runagent.plugins import TransportRegistry, default_registry
+from runagent.plugins import default_registry
+from runagent.seam import Capability
+from runagent.transports.checks import AnyTransport, as_transport
+from runagent.transports.library import LibraryTransport
 from runagent_testing.dialects import BUILT_IN, Dialect, Format, Run
 from runagent_testing.dialects.installed import installed_dialects
 from runagent_testing.memory import MemoryNetwork
 from runagent_testing.steps import Done
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from runagent.transports.base import Transport
+    from runagent_testing.exchange import Exchange
 
 __all__ = ["AGENT", "API_KEY", "CAPABILITIES", "Subject", "Traits", "Violation"]
 
 AGENT = "kit"
 API_KEY = "kit-key-4b1c-not-to-be-shown"
-CAPABILITIES = ("invoke", "resume", "heartbeats", "structured", "reuse")
+CAPABILITIES = tuple(capability.value for capability in Capability)
 
 
 class Violation(AssertionError):
@@ -58,50 +63,45 @@ class Subject:
     """A transport under test.
 
     Attributes:
-        transport: The transport.
-        registry: Where the clients find it.
+        given: The transport, or its name, as clients get it.
         dialects: What the fake agent speaks beside its own dialects and those installed.
         options: Arguments for the clients beside those that the kit sets: ``headers``,
             ``transport_options``, ``entrypoint_tag``.
-        capabilities: What is declared.
+        cannot_show: Declared capabilities that the peer cannot show.
     """
 
-    transport: Transport
-    registry: TransportRegistry
+    given: AnyTransport | str
     dialects: tuple[Dialect, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
-    capabilities: frozenset[str] = frozenset()
+    cannot_show: frozenset[str] = frozenset()
 
-    @classmethod
-    def of(
-        cls,
-        transport: Transport | str,
-        *,
-        dialects: Iterable[Dialect] = (),
-        options: Mapping[str, Any] | None = None,
-        capabilities: Iterable[str] | None = None,
-    ) -> Subject:
-        """Make one; a name stands for the transport that a client would get for it."""
-        if isinstance(transport, str):
-            registry = default_registry()
-            transport = registry.get(transport)
-        else:
-            registry = TransportRegistry()
-            registry.register(transport)
-        declared = getattr(transport, "capabilities", ()) if capabilities is None else capabilities
-        return cls(transport, registry, tuple(dialects), options or {}, frozenset(map(str, declared)))
+    @cached_property
+    def transport(self) -> Transport:
+        """The transport that core works with."""
+        given = self.given
+        return default_registry().get(given) if isinstance(given, str) else as_transport(given)
 
     @property
     def name(self) -> str:
         """The transport's name."""
         return self.transport.name
 
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What the transport declares, and the peer can show."""
+        return frozenset(map(str, self.transport.capabilities)) - self.cannot_show
+
+    @property
+    def is_library(self) -> bool:
+        """Whether it has connections of its own, so that there is no session to feed."""
+        return isinstance(self.transport, LibraryTransport)
+
     def client(self, style: str, **options: Any) -> RunAgentClient | AsyncRunAgentClient:
         """Make a client that speaks over the transport."""
         arguments: dict[str, Any] = {
             "agent_id": AGENT,
             "api_key": API_KEY,
-            "transport": self.name,
+            "transport": self.given,
             "proxy": "",
             "max_retries": 0,
             "retry_delay": 0.001,
@@ -111,9 +111,7 @@ class Subject:
         for name in ("headers", "transport_options"):
             if name in self.options and name in options:
                 given[name] = {**self.options[name], **options[name]}
-        client = (_Client if style == "sync" else _AsyncClient)(**(arguments | given))
-        client.kit_registry = self.registry
-        return client
+        return (RunAgentClient if style == "sync" else AsyncRunAgentClient)(**(arguments | given))
 
     def call(self, base_url: str, **fields: Any) -> AgentCall:
         """Make the call that such a client would make."""
@@ -154,9 +152,7 @@ class Subject:
         )
 
     def _format(self) -> tuple[Format, Run]:
-        from runagent_testing.conformance.feeding import Lab  # which needs this module
-
-        exchange = Lab(self).feed("x").exchange
+        exchange = self._trial()
         if exchange is None:
             raise Violation(
                 "the fake agent does not understand the request: pass the dialect that the transport speaks"
@@ -177,20 +173,21 @@ class Subject:
         )
         return spoken.stream(run), run
 
+    def _trial(self) -> Exchange | None:
+        """Ask an agent once."""
+        if not self.is_library:
+            from runagent_testing.conformance.feeding import Lab  # which needs this module
+
+            return Lab(self).feed("x").exchange
+        from runagent_testing.server import FakeAgentServer
+
+        with FakeAgentServer(dialects=self.dialects) as server:
+            server.agent(AGENT).always("x")
+            with contextlib.suppress(RunAgentError):
+                stream: Any = self.client("sync", base_url=server.url, timeout=5).run_generic_stream("x")
+                stream.text()
+            return server.requests[-1] if server.requests else None
+
     def route(self, call: AgentCall) -> Route:
         """Make the direct route."""
         return Route(call.base.origin)
-
-
-class _Client(RunAgentClient):
-    kit_registry: TransportRegistry
-
-    def _registry(self) -> TransportRegistry:
-        return self.kit_registry
-
-
-class _AsyncClient(AsyncRunAgentClient):
-    kit_registry: TransportRegistry
-
-    def _registry(self) -> TransportRegistry:
-        return self.kit_registry

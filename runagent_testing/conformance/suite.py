@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
-    from runagent.transports.base import Transport
+    from runagent.transports.checks import AnyTransport
     from runagent_testing.conformance.requirements import Requirement
     from runagent_testing.dialects import Dialect
 
@@ -28,7 +28,7 @@ class TransportConformance:
     Attributes:
         requirements: The number of the set; pin it, and no update of the kit fails you. Failures of newer
             requirements are shown as skipped tests with the reason (``pytest -rs``).
-        capabilities: What is declared, instead of the transport's own ``capabilities``.
+        cannot_show: Declared capabilities that the peer cannot show.
         options: Arguments for the clients: ``headers``, ``transport_options``, ``entrypoint_tag``.
         baseline: The file of known failures.
         styles: Which styles to run in.
@@ -36,14 +36,14 @@ class TransportConformance:
     """
 
     requirements: ClassVar[int] = LATEST
-    capabilities: ClassVar[Iterable[str] | None] = None
+    cannot_show: ClassVar[Iterable[str]] = ()
     options: ClassVar[Mapping[str, Any]] = {}
     baseline: ClassVar[Baseline | str | Path | None] = None
     styles: ClassVar[Collection[str]] = STYLES
     players: ClassVar[Collection[str]] = PLAYERS
 
     @pytest.fixture
-    def transport(self) -> Transport | str:
+    def transport(self) -> AnyTransport | str:
         """Return the transport, or the name of an installed one."""
         raise NotImplementedError("override the fixture `transport`")
 
@@ -68,15 +68,13 @@ class TransportConformance:
         self,
         requirement: Requirement,
         variant: str,
-        transport: Transport | str,
+        transport: AnyTransport | str,
         dialects: Iterable[Dialect],
     ) -> None:
         """Check one requirement."""
         __tracebackhide__ = True
         need_set(self.requirements)
-        subject = Subject.of(
-            transport, dialects=dialects, options=self.options, capabilities=self.capabilities
-        )
+        subject = Subject(transport, tuple(dialects), self.options, frozenset(self.cannot_show))
         outcome = examine(
             subject,
             requirement,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import pytest
 
 from runagent_testing.conformance import TransportConformance
@@ -9,7 +11,6 @@ from runagent_testing.conformance import TransportConformance
 
 class TestSSE(TransportConformance):
     requirements = 1
-    capabilities = ("invoke", "resume", "heartbeats", "structured", "reuse")
 
     @pytest.fixture
     def transport(self):
@@ -18,7 +19,6 @@ class TestSSE(TransportConformance):
 
 class TestChunked(TransportConformance):
     requirements = 1
-    capabilities = ("invoke", "resume", "heartbeats", "structured", "reuse")
 
     @pytest.fixture
     def transport(self):
@@ -29,8 +29,8 @@ class TestPlainText(TransportConformance):
     """What chunked HTTP reads where the agent has nothing better."""
 
     requirements = 1
-    capabilities = ("invoke", "reuse")
-    options = {"headers": {"Accept": "text/plain"}}
+    cannot_show = ("heartbeats", "resume", "structured")
+    options = MappingProxyType({"headers": {"Accept": "text/plain"}})
 
     @pytest.fixture
     def transport(self):
@@ -39,7 +39,6 @@ class TestPlainText(TransportConformance):
 
 class TestWebSocket(TransportConformance):
     requirements = 1
-    capabilities = ("invoke", "heartbeats", "structured")
 
     @pytest.fixture
     def transport(self):
