@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from runagent_testing.journal import Journal
     from runagent_testing.plan import Plan
 
-__all__ = ["Answer", "Endpoints", "WebSocketAnswer"]
+__all__ = ["Answer", "Endpoints", "WebSocketAnswer", "random_id"]
 
 logger = logging.getLogger("runagent_testing")
 
@@ -101,6 +101,11 @@ class WebSocketAnswer:
         return words_plan(self._asked.dialect.objection(fault))
 
 
+def random_id() -> str:
+    """Make the id of a run."""
+    return str(uuid.uuid4())
+
+
 class Endpoints:
     """Decides what every request is answered with.
 
@@ -109,6 +114,7 @@ class Endpoints:
         journal: Where requests are noted.
         api_key: What a client has to send as its bearer token.
         dialects: Asked before the built-in ones and those that are installed.
+        run_ids: Gives every run its id.
     """
 
     def __init__(
@@ -117,10 +123,12 @@ class Endpoints:
         journal: Journal,
         api_key: str | None,
         dialects: Sequence[Dialect] = (),
+        run_ids: Callable[[], str] = random_id,
     ) -> None:
         self._agents = agents
         self._journal = journal
         self._api_key = api_key
+        self._run_ids = run_ids
         self._dialects = (*dialects, *BUILT_IN)
 
     def note(self, exchange: Exchange) -> None:
@@ -141,11 +149,11 @@ class Endpoints:
     def _understand(self, request: Request) -> _Asked:
         for dialect in self._dialects:
             if question := dialect.recognise(request):
-                return _Asked.of(request, dialect, question)
+                return _Asked.of(request, dialect, question, self._run_ids())
         for dialect in installed_dialects():
             if not _is_information(request) and (question := dialect.recognise(request)):
-                return _Asked.of(request, dialect, question)
-        return _Asked.of(request, BUILT_IN[0], None)
+                return _Asked.of(request, dialect, question, self._run_ids())
+        return _Asked.of(request, BUILT_IN[0], None, self._run_ids())
 
     def _refusable(self, decide: Callable[[], Plan], asked: _Asked) -> Plan:
         try:
@@ -198,7 +206,7 @@ class Endpoints:
         return taken
 
     def _agent(self, asked: _Asked, question: Question) -> Agent:
-        self._check_key(asked.request)
+        self._check_key(asked)
         agent = self._agents.get(question.agent_id)
         if agent is None:
             known = list(self._agents)
@@ -206,8 +214,8 @@ class Endpoints:
             raise _Refused(asked.dialect.unknown_agent(question))
         return agent
 
-    def _check_key(self, request: Request) -> None:
-        if self._api_key is not None and request.headers.get("authorization") != f"Bearer {self._api_key}":
+    def _check_key(self, asked: _Asked) -> None:
+        if self._api_key is not None and asked.dialect.key(asked.request) != self._api_key:
             raise _Refused(Status(401, message="the API key is missing or wrong"))
 
     def _information(self, asked: _Asked) -> Plan:
@@ -217,7 +225,7 @@ class Endpoints:
     def _inform(self, request: Request, asked: _Asked) -> Status:
         if request.method == "OPTIONS":
             return _preflight(request)
-        self._check_key(request)
+        self._check_key(asked)
         path = request.path.partition("?")[0]
         if (request.method, path) == _HEALTH:
             first = next(iter(self._agents), None)
@@ -252,7 +260,7 @@ class _Asked:
     run: Run
 
     @classmethod
-    def of(cls, request: Request, dialect: Dialect, question: Question | None) -> _Asked:
+    def of(cls, request: Request, dialect: Dialect, question: Question | None, run_id: str) -> _Asked:
         exchange = Exchange(
             request.method,
             "sse" if question is None else question.transport,
@@ -268,7 +276,7 @@ class _Asked:
         )
         websocket = question is not None and question.kind == "websocket"
         keep_alive = not websocket and request.body is not None
-        run = _run(request, dialect, question, exchange, keep_alive=keep_alive)
+        run = _run(request, dialect, question, exchange, run_id, keep_alive=keep_alive)
         return cls(request, dialect, question, exchange, run)
 
     @property
@@ -276,7 +284,9 @@ class _Asked:
         return self.question is not None and self.question.kind == "plain"
 
     def new_run(self, *, keep_alive: bool) -> Run:
-        return _run(self.request, self.dialect, self.question, self.exchange, keep_alive=keep_alive)
+        return _run(
+            self.request, self.dialect, self.question, self.exchange, self.run.run_id, keep_alive=keep_alive
+        )
 
     def refused(self, steps: tuple[Step, ...]) -> Plan:
         self.exchange.steps = steps
@@ -319,11 +329,17 @@ def _preflight(request: Request) -> Status:
 
 
 def _run(
-    request: Request, dialect: Dialect, question: Question | None, exchange: Exchange, *, keep_alive: bool
+    request: Request,
+    dialect: Dialect,
+    question: Question | None,
+    exchange: Exchange,
+    run_id: str,
+    *,
+    keep_alive: bool,
 ) -> Run:
     return Run(
         exchange.transport,
-        run_id=str(uuid.uuid4()),
+        run_id=run_id,
         timestamp=datetime.now(UTC).isoformat(),
         input=exchange.input if isinstance(exchange.input, dict) else {},
         headers=request.headers,

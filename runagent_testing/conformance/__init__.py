@@ -18,8 +18,9 @@ The names are imported on first use, so that the kit needs pytest only for the c
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from runagent.lazy import importer
 
 if TYPE_CHECKING:
     from runagent_testing.conformance.baseline import Baseline, BaselineError
@@ -42,25 +43,16 @@ __all__ = [
     "check_transport",
 ]
 
-_HOME = {
-    "LATEST": "requirements",
-    "Baseline": "baseline",
-    "BaselineError": "baseline",
-    "Outcome": "report",
-    "Report": "report",
-    "Requirement": "requirements",
-    "TransportConformance": "suite",
-    "Violation": "subject",
-    "all_requirements": "requirements",
-    "check_transport": "check",
+_HOMES = {
+    "runagent_testing.conformance.baseline": ("Baseline", "BaselineError"),
+    "runagent_testing.conformance.check": ("check_transport",),
+    "runagent_testing.conformance.report": ("Outcome", "Report"),
+    "runagent_testing.conformance.requirements": ("LATEST", "Requirement", "all_requirements"),
+    "runagent_testing.conformance.subject": ("Violation",),
+    "runagent_testing.conformance.suite": ("TransportConformance",),
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f".{_HOME[name]}", __name__), name)
-    return value
+__getattr__ = importer(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

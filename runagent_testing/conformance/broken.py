@@ -20,6 +20,7 @@ from runagent.transports.http import HttpRequest
 from runagent.transports.invoke import InvokeSession
 from runagent.transports.sse import SSESession
 from runagent.transports.websocket import WebSocketSession
+from runagent_testing.conformance.broken_libraries import LIBRARIES, Library
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,7 @@ HTTP = frozenset(Capability)
 WEBSOCKET = frozenset({Capability.INVOKE, Capability.HEARTBEATS, Capability.STRUCTURED})
 
 
-@dataclass(frozen=True)
+@dataclass
 class Broken:
     """A transport with one mistake.
 
@@ -456,7 +457,8 @@ class _BrokenInvoke(InvokeSession):
         return super().read_answer({"result": answer}, body)
 
 
-BROKEN: tuple[Broken, ...] = (
+BROKEN: tuple[Broken | Library, ...] = (
+    *LIBRARIES,
     Broken("says-it-twice", "session.request-waits", _SaysItTwice),
     Broken("key-in-the-address", "session.key", _KeyInTheAddress),
     Broken("key-in-a-header-of-its-own", "run.key", _KeyInAHeaderOfItsOwn),
@@ -467,8 +469,11 @@ BROKEN: tuple[Broken, ...] = (
     Broken("loses-what-is-cut-in-writes", "run.any-writes", _LosesWhatIsCut),
     Broken("joins-chunks", "run.order", _JoinsChunks),
     Broken("sorts-chunks", "run.order", _SortsChunks),
+    Broken("shares-its-decoder-between-threads", "run.threads", _SharesItsDecoder),
+    Broken("shares-its-decoder-between-tasks", "run.tasks", _SharesItsDecoder),
     Broken("holds-back", "session.prompt", _HoldsBack),
     Broken("shows-heartbeats", "run.heartbeats", _ShowsHeartbeats),
+    Broken("makes-progress-of-heartbeats", "run.limits-of-time", _ShowsHeartbeats),
     Broken("starts-again", "session.events", _StartsAgain),
     Broken("text-only", "run.structured", _TextOnly),
     Broken("knows-one-framing", "session.any-framing", _KnowsOneFraming),
@@ -478,6 +483,7 @@ BROKEN: tuple[Broken, ...] = (
     Broken("takes-a-cut-for-the-end", "session.truncated", _TakesACutForTheEnd),
     Broken("takes-a-cut-for-the-end-of-a-run", "run.truncated", _TakesACutForTheEnd),
     Broken("cuts-if-nothing-came", "session.no-answer", _CutsIfNothingCame),
+    Broken("cuts-a-run-if-nothing-came", "run.no-answer", _CutsIfNothingCame),
     Broken("never-done", "session.done", _NeverDone),
     Broken("goes-on-after-the-end", "session.nothing-after-end", _GoesOnAfterTheEnd),
     Broken("goes-on-after-an-error", "session.error-is-final", _GoesOnAfterAnError),

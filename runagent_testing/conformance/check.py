@@ -19,7 +19,7 @@ from runagent_testing.conformance.requirements import (
     variants,
 )
 from runagent_testing.conformance.stage import Stage
-from runagent_testing.conformance.subject import CAPABILITIES, Subject, Violation
+from runagent_testing.conformance.subject import API_KEY, CAPABILITIES, Subject, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -130,7 +130,8 @@ def _perform(subject: Subject, requirement: Requirement, variant: str) -> None:
     style, _, player = variant.partition("-")
     if style == "trio" and importlib.util.find_spec("trio") is None:
         raise NotApplicable("trio is not installed: pip install 'runagent[trio]'")
-    Stage(subject, style, player).perform(requirement.check)
+    api_key = API_KEY if requirement.guarded else None
+    Stage(subject, style, player, api_key=api_key).perform(requirement.check)
 
 
 def _chosen(variant: str, styles: Collection[str], players: Collection[str]) -> bool:

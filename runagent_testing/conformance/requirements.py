@@ -36,6 +36,7 @@ class Requirement:
         undeclared: It concerns those that do not declare it, instead.
         styles: In which styles.
         players: On which players: "memory" has virtual time, "socket" the kernel.
+        guarded: The agents ask for the key.
         check: Raises a `Violation` where it is not met, and `NotApplicable` where it makes no sense.
     """
 
@@ -49,6 +50,7 @@ class Requirement:
     undeclared: bool = False
     styles: tuple[str, ...] = STYLES
     players: tuple[str, ...] = PLAYERS
+    guarded: bool = False
 
 
 _found: list[Requirement] = []

@@ -70,8 +70,9 @@ class Stage:
 
     host: AgentHost
 
-    def __init__(self, subject: Subject, style: str, player: str) -> None:
+    def __init__(self, subject: Subject, style: str, player: str, *, api_key: str | None = None) -> None:
         self.subject = subject
+        self._api_key = api_key
         self.style = style
         self.player = player
 
@@ -162,12 +163,12 @@ class Stage:
     @contextmanager
     def _hosted(self) -> Iterator[None]:
         if self.virtual:
-            self.host = self.subject.memory()
+            self.host = self.subject.memory(self._api_key)
             yield
             return
         from runagent_testing.server import FakeAgentServer
 
-        with FakeAgentServer(dialects=self.subject.dialects) as self.host:
+        with FakeAgentServer(dialects=self.subject.dialects, api_key=self._api_key) as self.host:
             yield
 
     def _perform_on_asyncio(self, check: Callable[[Stage], Awaitable[None]]) -> None:
@@ -175,9 +176,11 @@ class Stage:
 
         async def scenario() -> None:
             await check(self)
-            left = asyncio.all_tasks() - {asyncio.current_task()}
-            if left:
-                raise Violation(f"tasks are left behind: {left!r}")
+            for _ in range(200):  # what was told to end may tidy up
+                if not (left := asyncio.all_tasks() - {asyncio.current_task()}):
+                    return
+                await asyncio.sleep(0.01)
+            raise Violation(f"tasks are left behind: {left!r}")
 
         with asyncio.Runner(loop_factory=VirtualTimeLoop if self.virtual else None) as runner:
             runner.run(scenario())

@@ -94,6 +94,11 @@ class Dialect:
         """Say what is wrong with a question whose agent is known; None for nothing."""
         return None
 
+    def key(self, request: Request) -> str | None:
+        """Find the API key of a request; by default it is a bearer token."""
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        return key if scheme == "Bearer" else None
+
     def unknown_agent(self, question: Question) -> Status:
         """Refuse a question to an agent that is not there."""
         return Status(404, message=f"there is no agent {question.agent_id!r}")

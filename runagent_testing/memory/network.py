@@ -7,14 +7,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runagent.net.faults import connect_error
-from runagent_testing.endpoints import Endpoints
+from runagent_testing.endpoints import Endpoints, random_id
 from runagent_testing.host import AgentHost
 from runagent_testing.memory.blocking import BlockingMemory
 from runagent_testing.memory.peer import Peer
 from runagent_testing.memory.wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from runagent.net.base import Address, AsyncNetwork
     from runagent_testing.dialects import Dialect
@@ -41,6 +41,7 @@ class MemoryNetwork(AgentHost):
         ping_interval: As for a `FakeAgentServer`, in virtual seconds.
         room: How many bytes the client may leave unread before the agent has to wait with its next
             write, which a socket does at some size that the kernel chooses; None for any number.
+        run_ids: Gives every run its id, where the same answer shall have the same bytes.
 
     Attributes:
         url: The base URL. Its host is a loopback name, so that no proxy of the environment is used.
@@ -55,11 +56,12 @@ class MemoryNetwork(AgentHost):
         dialects: Sequence[Dialect] = (),
         ping_interval: float = 20.0,
         room: int | None = None,
+        run_ids: Callable[[], str] = random_id,
     ) -> None:
         super().__init__()
         self._ping_interval = ping_interval
         self._room = room
-        self._endpoints = Endpoints(self._agents, self.journal, api_key, dialects)
+        self._endpoints = Endpoints(self._agents, self.journal, api_key, dialects, run_ids)
         self._peers: weakref.WeakSet[Peer] = weakref.WeakSet()
 
     @cached_property

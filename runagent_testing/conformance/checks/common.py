@@ -10,7 +10,7 @@ from runagent_testing.steps import heartbeat
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["TEXTS", "NotApplicable", "demand", "expect_contents", "story", "where"]
+__all__ = ["TEXTS", "NotApplicable", "demand", "expect_contents", "only_where", "story"]
 
 TEXTS = ("Once ", "upön\u2028", 'a "tïme" 🦊\r\n', "\\u0041 data: end", "end")
 
@@ -19,7 +19,7 @@ class NotApplicable(Exception):
     """A requirement makes no sense for a transport; the text says why."""
 
 
-def where(condition: bool, reason: str) -> None:
+def only_where(condition: bool, reason: str) -> None:
     """Check on only where a condition holds.
 
     Raises:

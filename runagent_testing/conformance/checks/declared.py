@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from runagent.errors import RunAgentError
 from runagent.events import RunResult
-from runagent_testing.conformance.checks.common import demand, where
+from runagent_testing.conformance.checks.common import demand, only_where
 from runagent_testing.conformance.feeding import Feeding, Lab
 from runagent_testing.conformance.requirements import required
 from runagent_testing.conformance.subject import AGENT
@@ -51,7 +51,7 @@ def check_resume(lab: Lab) -> None:
     undeclared=True,
 )
 def check_heartbeats(lab: Lab) -> None:
-    where(lab.subject.traits.heartbeats, "the dialect has no heartbeat")
+    only_where(lab.subject.traits.heartbeats, "the dialect has no heartbeat")
     seen = lab.feed("a", heartbeat(), heartbeat(), "b")
     _undeclared("heartbeats", seen.completed and seen.contents == ["a", "b"])
 

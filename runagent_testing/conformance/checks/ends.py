@@ -14,7 +14,7 @@ from runagent.errors import (
     TransportError,
 )
 from runagent.events import Completed
-from runagent_testing.conformance.checks.common import demand, expect_contents, where
+from runagent_testing.conformance.checks.common import demand, expect_contents, only_where
 from runagent_testing.conformance.feeding import Feeding, Lab, Seen, byte_by_byte, in_two, whole
 from runagent_testing.conformance.requirements import required
 from runagent_testing.conformance.subject import AGENT
@@ -100,7 +100,7 @@ def check_no_answer(lab: Lab) -> None:
     f"{SEAM}: what a session must never do",
 )
 def check_after_end(lab: Lab) -> None:
-    where(lab.subject.traits.marked, "the dialect has no end marker")
+    only_where(lab.subject.traits.marked, "the dialect has no end marker")
     for cut in (whole, byte_by_byte):
         seen = lab.feed("a", done(), "late", done(), cut=cut).need_sound()
         expect_contents(lab.subject, seen.contents, ["a"], "up to the end")
@@ -115,7 +115,7 @@ def check_after_end(lab: Lab) -> None:
     f"{SEAM}: Session.error",
 )
 def check_after_error(lab: Lab) -> None:
-    where(lab.subject.traits.can_fail, "the dialect has no word for a run that fails")
+    only_where(lab.subject.traits.can_fail, "the dialect has no word for a run that fails")
     for cut in (whole, byte_by_byte):
         seen = lab.feed("a", error("CAPACITY_ERROR", "no room"), "late", done(), cut=cut).need_sound()
         expect_contents(lab.subject, seen.contents, ["a"], "up to the error")
@@ -192,7 +192,7 @@ def check_unsupported(lab: Lab) -> None:
 
 @required(
     "session.close",
-    "close() may be called at any time and again, raises nothing, and queues its farewell once.",
+    "A session may be closed at any time and again; that raises nothing, and says its farewell once.",
     f"{SEAM}: Session.close",
 )
 def check_close(lab: Lab) -> None:

@@ -19,7 +19,7 @@ from runagent import (
     Timeouts,
     ValidationError,
 )
-from runagent_testing.conformance.checks.common import demand, expect_contents, where
+from runagent_testing.conformance.checks.common import demand, expect_contents, only_where
 from runagent_testing.conformance.requirements import required
 from runagent_testing.steps import delay, ending, error, head, heartbeat, status
 
@@ -69,7 +69,7 @@ async def check_refusals(stage: Stage) -> None:
     "docs/errors.md",
 )
 async def check_error_inside(stage: Stage) -> None:
-    where(stage.subject.traits.can_fail, "the dialect has no word for a run that fails")
+    only_where(stage.subject.traits.can_fail, "the dialect has no word for a run that fails")
     for count in (0, 2):
         stage.agent.always(*CHUNKS[:count], error("CAPACITY_ERROR", "no room left"))
         shown = await stage.run()
@@ -162,7 +162,7 @@ async def check_timeouts(stage: Stage) -> None:
 )
 async def check_silence(stage: Stage) -> None:
     stage.agent.always(*CHUNKS[:1], ending("stall"))
-    shown = await stage.run(timeout=Timeouts(connect=5, first_event=5, idle=0.1))
+    shown = await stage.run(timeout=Timeouts(connect=5, first_event=5, idle=0.1, total=2))
     _expect_timeout(stage, shown, "idle", 1, StreamTimeoutError)
 
 

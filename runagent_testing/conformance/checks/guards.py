@@ -9,7 +9,7 @@ from urllib.parse import quote
 from runagent.call import Route
 from runagent.errors import RunAgentError, StreamLimitError
 from runagent.net.proxy import Proxy
-from runagent_testing.conformance.checks.common import demand, expect_contents, story, where
+from runagent_testing.conformance.checks.common import demand, expect_contents, only_where, story
 from runagent_testing.conformance.feeding import Feeding, Lab, byte_by_byte, rechunked, whole
 from runagent_testing.conformance.purity import Watched, Watcher
 from runagent_testing.conformance.requirements import required
@@ -122,7 +122,7 @@ def check_errors_are_ours(lab: Lab) -> None:
     "docs/transports.md, Limits",
 )
 def check_event_limit(lab: Lab) -> None:
-    where(lab.subject.traits.delimited, "the dialect's chunks have no bounds, so none is too large")
+    only_where(lab.subject.traits.delimited, "the dialect's chunks have no bounds, so none is too large")
     limits = {"max_event_bytes": _LIMIT}
     _, places, _ = lab.offsets("")
     room = _LIMIT - (places[0][1] - places[0][0]) - 16 if places else _LIMIT // 2
@@ -165,7 +165,7 @@ def check_head_limit(lab: Lab) -> None:
     "RFC 9112 section 3.2.2; runagent.call: Route",
 )
 def check_proxy(lab: Lab) -> None:
-    where(not lab.subject.transport.tunnels, "the transport declares that it tunnels")
+    only_where(not lab.subject.transport.tunnels, "the transport declares that it tunnels")
     memory = lab.subject.memory()
     call = lab.subject.call(memory.url)
     route = Route(call.base.origin, Proxy("proxy.localhost", 3128, "Basic a2l0"))

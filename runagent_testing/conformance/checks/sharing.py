@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runagent_testing.conformance.checks.common import demand
 from runagent_testing.conformance.requirements import required
+from runagent_testing.writes import rechunked
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,7 +22,8 @@ _RUNS = 12
 def _queue(stage: Stage) -> list[list[str]]:
     answers = [[f"{run}:{place} " for place in range(8)] for run in range(_RUNS)]
     for answer in answers:
-        stage.agent.reply(*answer, writes="per-step")
+        # Cut inside events, with time between the writes, so that runs really take turns.
+        stage.agent.reply(*answer, writes=rechunked(int(answer[0].partition(":")[0])), apart=0.001)
     return answers
 
 

@@ -1,0 +1,46 @@
+"""The kit sees what is wrong: each broken transport is caught by the requirement that is meant for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from runagent_testing.conformance import all_requirements, check_transport
+from runagent_testing.conformance.broken import BROKEN
+from runagent_testing.conformance.broken_libraries import Library
+
+BY_NAME = {broken.name: broken for broken in BROKEN}
+# No transport can miss it: core alone reads.
+CORES = {"run.cancelled-read"}
+
+
+def variant_for(broken):
+    """Choose one in which the requirement is checked; on memory, unless the transport brings connections."""
+    requirement = next(r for r in all_requirements() if r.id == broken.misses)
+    library = hasattr(broken, "run") or "memory" not in requirement.players
+    return {"styles": requirement.styles[:1], "players": ("socket",) if library else ("memory",)}
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_a_broken_transport_is_caught_by_the_requirement_meant_for_it(name):
+    broken = BY_NAME[name]
+    report = check_transport(broken, only=[broken.misses], **variant_for(broken))
+    assert [(broken.misses, "failed")] == [(o.requirement.id, o.word) for o in report.outcomes]
+    assert not report.ok
+    assert "does not pass the requirements 1" in str(report)
+
+
+def test_every_requirement_has_a_transport_that_misses_it():
+    missed = {broken.misses for broken in BROKEN}
+    assert {requirement.id for requirement in all_requirements()} - missed == CORES
+
+
+def test_no_mistake_is_left_without_a_word():
+    assert all(broken.about.endswith(".") for broken in BROKEN)
+    assert len(BY_NAME) == len(BROKEN)
+
+
+def test_what_the_broken_libraries_are_made_of_is_sound():
+    report = check_transport(Library(), players=("socket",))
+    report.check()
+    told = {o.reason for o in report.outcomes if o.word == "not applicable" and not o.variant}
+    assert "the transport has connections of its own: there is no session to feed" in told
