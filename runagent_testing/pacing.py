@@ -32,6 +32,10 @@ class Pace:
     first: float = 0.0
     seed: int = 0
 
+    def __repr__(self) -> str:
+        more = [f"{name}={value:g}" for name, value in (("first", self.first), ("seed", self.seed)) if value]
+        return f"{self.kind.replace('-', '_')}({', '.join([f'{self.low:g}', f'{self.high:g}', *more])})"
+
     def waits(self, count: int) -> list[float]:
         """Return the seconds before each of ``count`` chunks."""
         random = Random(self.seed)

@@ -79,6 +79,9 @@ class _Merged:
 
     limit: int = WRITE_LIMIT
 
+    def __repr__(self) -> str:
+        return "merged"
+
     def cuts(self, events: Sequence[Event], start: int) -> Iterator[int]:
         offset = size = 0
         for event in events:
@@ -91,6 +94,9 @@ class _Merged:
 
 @dataclass(frozen=True, slots=True)
 class _PerStep:
+    def __repr__(self) -> str:
+        return "per-step"
+
     def cuts(self, events: Sequence[Event], start: int) -> Iterator[int]:
         offset = 0
         for event in events:
@@ -102,6 +108,9 @@ class _PerStep:
 class _Every:
     size: int
 
+    def __repr__(self) -> str:
+        return f"every({self.size})"
+
     def cuts(self, events: Sequence[Event], start: int) -> Iterable[int]:
         return range(self.size - start % self.size, sum(event.size for event in events), self.size)
 
@@ -110,6 +119,9 @@ class _Every:
 class _At:
     offsets: tuple[int, ...]
 
+    def __repr__(self) -> str:
+        return f"at({_listed(self.offsets)})"
+
     def cuts(self, events: Sequence[Event], start: int) -> Iterable[int]:
         return [offset - start for offset in self.offsets]
 
@@ -117,6 +129,9 @@ class _At:
 @dataclass(frozen=True, slots=True)
 class _Inside:
     places: tuple[Place, ...]
+
+    def __repr__(self) -> str:
+        return f"inside({_listed(self.places)})"
 
     def cuts(self, events: Sequence[Event], start: int) -> Iterator[int]:
         offset = 0
@@ -131,6 +146,9 @@ class _Inside:
 class _Rechunked:
     seed: int
 
+    def __repr__(self) -> str:
+        return f"rechunked({self.seed})"
+
     def cuts(self, events: Sequence[Event], start: int) -> Iterator[int]:
         random, size = Random(f"{self.seed}/{start}"), sum(event.size for event in events)
         offset = 0
@@ -138,6 +156,10 @@ class _Rechunked:
             # Of every size: single bytes, a few, and whole events at once.
             offset += random.randint(1, random.choice((1, 4, 40, 400)))
             yield offset
+
+
+def _listed(values: tuple[object, ...]) -> str:
+    return ", ".join(map(repr, values))
 
 
 def _inside_characters(kind: PieceKind, data: bytes) -> Iterable[int]:

@@ -10,15 +10,20 @@ import pytest
 import runagent_testing
 from runagent_testing import (
     MemoryNetwork,
+    at,
     chunk,
     delay,
     done,
     ending,
     error,
+    every,
     fixed,
     gate,
     heartbeat,
+    inside,
+    log_normal,
     raw,
+    rechunked,
     status,
     tokens_per_second,
     uniform,
@@ -144,3 +149,18 @@ def test_a_gate_forgets_who_does_not_wait_any_more():
     door.forget(wake)
     door.open()
     assert calls == []
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (every(3), "every(3)"),
+        (at(1, 2), "at(1, 2)"),
+        (inside("crlf", "characters"), "inside('crlf', 'characters')"),
+        (rechunked(7), "rechunked(7)"),
+        (fixed(0.5, first=2), "uniform(0.5, 0.5, first=2)"),
+        (log_normal(1, 0.5, seed=3), "log_normal(1, 0.5, seed=3)"),
+    ],
+)
+def test_properties_show_themselves_as_they_are_written(value, shown):
+    assert shown == repr(value)
