@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+
 from runagent._version import __version__
 from runagent.limits import Limits
 from runagent.net.address import BaseURL, Origin, agent_path
@@ -33,8 +35,7 @@ class Route:
     proxy: Proxy | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ResumePoint:
+class ResumePoint(msgspec.Struct, frozen=True):
     """Where a broken stream is to go on.
 
     Attributes:

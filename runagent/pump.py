@@ -116,7 +116,7 @@ class Pump(_PumpCore):
             raise RuntimeError(TWO_READERS)
         try:
             run = self.run
-            while not self._closed and not run.has_events:
+            while not self._closed and not run.events:
                 if run.step is Step.READ:
                     if until_connected:
                         return []
@@ -169,7 +169,7 @@ class Pump(_PumpCore):
         else:
             self._check_closed()
             run.connected(now(), reused=reused)
-            self._flush()
+            self._flush(run.data_to_send())
 
     def _acquire(self, address: Address, deadline: float) -> tuple[Connection, bool]:
         if (library := self.run.library) is not None:
@@ -186,7 +186,8 @@ class Pump(_PumpCore):
         return self._network.connect(address, deadline, self._dialing), False
 
     def _read(self) -> None:
-        run, connection, now = self.run, cast("Connection", self._connection), self._network.now
+        run, connection, now = self.run, self._connection, self._network.now
+        assert connection is not None
         start = now()
         try:
             data = connection.receive(READ_BYTES, run.read_deadline(start))
@@ -199,12 +200,13 @@ class Pump(_PumpCore):
         else:
             self._check_closed()
             run.received(data, start, now())
-        self._flush()
+        if (data := run.data_to_send()) or run.step is not Step.READ:
+            self._flush(data)
 
-    def _flush(self) -> None:
+    def _flush(self, data: bytes) -> None:
         """Send what the session has to say; then let go of a connection that has served."""
         run, connection, now = self.run, cast("Connection", self._connection), self._network.now
-        while data := run.data_to_send():
+        while data:
             start = now()
             try:
                 connection.send(data, run.send_deadline(start))
@@ -217,6 +219,7 @@ class Pump(_PumpCore):
                 # The key is in what is sent, and so in the variables of this frame and those below.
                 data, exc.__traceback__ = b"", None
                 raise
+            data = run.data_to_send()
         if run.step not in (Step.READ, Step.CLOSE_WRITE):
             self._release(connection)
 
@@ -288,7 +291,7 @@ class AsyncPump(_PumpCore):
         self._reading = True
         try:
             run = self.run
-            while not self._closed and not run.has_events:
+            while not self._closed and not run.events:
                 if run.step is Step.READ:
                     if until_connected:
                         return []
@@ -340,7 +343,8 @@ class AsyncPump(_PumpCore):
 
     async def _connect(self) -> None:
         self._loop = loop = await current_loop()
-        run, now, pool = self.run, self._network.now, self._pool_of(loop)
+        self._now = now = self._network.now
+        run, pool = self.run, self._pool_of(loop)
         address = run.begin_attempt(now())
         try:
             self._connection, reused = await self._acquire(pool, address, run.deadlines.connect(now()))
@@ -354,7 +358,7 @@ class AsyncPump(_PumpCore):
             self._check_closed()
             pool.in_use(self._connection)
             run.connected(now(), reused=reused)
-            await self._flush()
+            await self._flush(run.data_to_send())
 
     async def _acquire(
         self, pool: Pool[AsyncConnection], address: Address, deadline: float
@@ -379,7 +383,8 @@ class AsyncPump(_PumpCore):
         return await self._network.connect(address, deadline, self._dialing), False
 
     async def _read(self) -> None:
-        run, connection, now = self.run, cast("AsyncConnection", self._connection), self._network.now
+        run, connection, now = self.run, self._connection, self._now
+        assert connection is not None
         start = now()
         try:
             data = await connection.receive(READ_BYTES, run.read_deadline(start))
@@ -395,12 +400,13 @@ class AsyncPump(_PumpCore):
         else:
             self._check_closed()
             run.received(data, start, now())
-        await self._flush()
+        if (data := run.data_to_send()) or run.step is not Step.READ:
+            await self._flush(data)
 
-    async def _flush(self) -> None:
+    async def _flush(self, data: bytes) -> None:
         """Send what the session has to say; then let go of a connection that has served."""
         run, connection, now = self.run, cast("AsyncConnection", self._connection), self._network.now
-        while data := run.data_to_send():
+        while data:
             start = now()
             try:
                 await connection.send(data, run.send_deadline(start))
@@ -414,6 +420,7 @@ class AsyncPump(_PumpCore):
                 run.error = StreamError(_CANCELLED_WHILE_SENT, chunks_received=run.report.chunks)
                 data, exc.__traceback__ = b"", None  # see Pump._flush
                 raise
+            data = run.data_to_send()
         if run.step not in (Step.READ, Step.CLOSE_WRITE):
             self._release(connection)
 

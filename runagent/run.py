@@ -52,7 +52,9 @@ class Run:
 
     Attributes:
         step: What the pump has to do next.
+        events: What there is to hand out.
         session: The session of the current attempt.
+        library: The same, if it is one that brings its own connection.
         error: Why the run ended badly, once ``step`` is END.
         report: What the run has come to so far.
         address: Where the current attempt goes.
@@ -68,9 +70,10 @@ class Run:
         self._spec = spec
         self._call = spec.call
         self._untold = [self.report]  # until it is told that the run is over
-        self._events: list[Event] = []
+        self.events: list[Event] = []
         self._taken: list[Event] = []
         self._session: Session | None = None
+        self.library: LibrarySession | None = None
         self._secrets: tuple[str, ...] = ()
         self._deadlines: Deadlines | None = None
         self._started_at = self._attempt_at = 0.0
@@ -95,20 +98,15 @@ class Run:
 
     # For the pump
 
-    @property
-    def has_events(self) -> bool:
-        """Whether there is something to hand out."""
-        return bool(self._events)
-
     def take_events(self) -> list[Event]:
         """Take what there is to hand out."""
-        self._taken, self._events = self._events, []
+        self._taken, self.events = self.events, []
         return self._taken
 
     def forget(self) -> None:
         """Drop what the parent process will hand out; see `track_descriptor`."""
         self._taken.clear()
-        self._events.clear()
+        self.events.clear()
 
     @property
     def limits(self) -> Limits:
@@ -120,13 +118,6 @@ class Run:
         """The session of the current attempt."""
         assert self._session is not None
         return self._session
-
-    @property
-    def library(self) -> LibrarySession | None:
-        """The session of the current attempt, if it is one that brings its own connection."""
-        return (
-            cast("LibrarySession", self._session) if isinstance(self._transport, LibraryTransport) else None
-        )
 
     @property
     def deadlines(self) -> Deadlines:
@@ -159,6 +150,8 @@ class Run:
         address = self._spec.address(transport.tunnels)
         if self._session is None or self._session.wants is not Wants.RECONNECT:
             self._session = transport.open(self._prepared_call(address), address.route, self._resume)
+            own = isinstance(transport, LibraryTransport)
+            self.library = cast("LibrarySession", self._session) if own else None
             self._attempt = Attempt(self._names[0])
             self.report.attempts.append(self._attempt)
         self.report.transport = self._names[0]
@@ -227,14 +220,16 @@ class Run:
     def received(self, data: bytes, start: float, end: float) -> None:
         """Take bytes from the connection, b"" for its end; they were waited for from ``start`` to ``end``."""
         session = self.session
-        self._longest_pause = max(self._longest_pause, start - self._read_at)
+        if start - self._read_at > self._longest_pause:
+            self._longest_pause = start - self._read_at
         self._read_at = end
         if not data and self._send_error is not None:  # the peer left in the middle of the request
             self.lost(self._send_error)
             return
         if data:
             self._heard = True
-            self.report.bytes_received += len(data) if self.library is None else 0
+            if self.library is None:
+                self.report.bytes_received += len(data)
             events = session.receive_data(data)
         else:
             events = session.receive_eof()
@@ -243,7 +238,8 @@ class Run:
             self._note(events)
             if self.report.first_chunk_seconds is None and self.report.chunks:
                 self.report.first_chunk_seconds = end - self._started_at
-        self._follow(session)
+        if session.wants is not Wants.READ or session.error is not None:
+            self._follow(session)
 
     def lost(self, exc: OSError) -> None:
         """Note that the connection broke: all that had arrived has been received."""
@@ -325,7 +321,7 @@ class Run:
         """End the run because its reader has left it."""
         self.finished(None)
         self.step = Step.END
-        self._events = []
+        self.events = []
         self.let_go()
 
     # What follows from what
@@ -337,14 +333,14 @@ class Run:
         return call
 
     def _note(self, events: list[Event]) -> None:
-        chunks = [type(e) for e in events].count(Chunk)
+        chunks = list(map(type, events)).count(Chunk)
         if chunks:
             self.report.chunks += chunks
             self._begun = self._progressed = True
             self._failures = 0
         if events and isinstance(events[-1], self._last_event):
             self._complete = True
-        self._events += events
+        self.events += events
 
     def _follow(self, session: Session) -> None:
         """Do what the session wants next."""

@@ -26,19 +26,27 @@ from runagent.net.secure import secure
 __all__ = ["AioConnection", "AioNetwork"]
 
 _INFINITE = float("inf")
-_HIGH_WATER = 64 * 1024
+_HIGH_WATER = _READ_BYTES = 64 * 1024
 
 
-class AioConnection(asyncio.Protocol):
+class AioConnection(asyncio.BufferedProtocol):
     """A transport's protocol that keeps what arrives until somebody reads it.
 
     Back-pressure: past 64 KiB the transport stops reading. The watchdog is a timer that is not
     moved at each read: when it fires it looks who waits by then, and until when.
+
+    Args:
+        sock: The connected socket.
+        loop: The loop that it belongs to.
+        buffer: Where the loop reads into; one will do for all its connections, because what was read is
+            copied at once. Without it asyncio allocates 256 KiB for every read, which may cost as much as
+            all the rest.
     """
 
-    def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop, buffer: memoryview) -> None:
         self._sock = sock
         self._loop = loop
+        self._buffer = buffer
         self._thread = threading.get_ident()
         self._transport: asyncio.Transport | None = None
         self._chunks: deque[bytes] = deque()
@@ -59,14 +67,20 @@ class AioConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         hold(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Say where to read into."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Keep what arrived and wake the reader."""
-        self._chunks.append(data)
-        self._size += len(data)
+        self._chunks.append(bytes(self._buffer[:nbytes]))
+        self._size += nbytes
         if self._size > _HIGH_WATER and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
-        self._wake(self._reader)
+        reader = self._reader
+        if reader is not None and not reader.done():
+            reader.set_result(None)
 
     def eof_received(self) -> bool:
         """Note the end; writing stays possible."""
@@ -111,7 +125,8 @@ class AioConnection(asyncio.Protocol):
         transport.write(data)
         while self._write_paused and self._lost is None:
             self._writer = self._loop.create_future()
-            await self._wait(self._writer, deadline)
+            self._watch_over(deadline)
+            await self._writer
         if self._lost is not None:
             raise self._lost
 
@@ -121,9 +136,10 @@ class AioConnection(asyncio.Protocol):
             data = self._take(max_bytes)
             if data is not None:
                 return data
-            self._reader = self._loop.create_future()
+            self._reader = reader = self._loop.create_future()
+            self._watch_over(deadline)
             try:
-                await self._wait(self._reader, deadline)
+                await reader
             finally:
                 self._reader = None
 
@@ -196,14 +212,14 @@ class AioConnection(asyncio.Protocol):
             raise self._lost
         return b"" if self._eof else None
 
-    async def _wait(self, waiter: asyncio.Future[None], deadline: float) -> None:
+    def _watch_over(self, deadline: float) -> None:
+        """Have what is waited for from now on fail at the deadline."""
         self._deadline = deadline
         watchdog = self._watchdog
         if deadline != _INFINITE and (watchdog is None or watchdog.when() > deadline):
             if watchdog is not None:
                 watchdog.cancel()
             self._watchdog = self._loop.call_at(deadline, self._watch)
-        await waiter
 
     def _watch(self) -> None:
         self._watchdog = None
@@ -228,6 +244,7 @@ class AioNetwork:
     def __init__(self) -> None:
         self._loop = loop = asyncio.get_running_loop()
         # uvloop's time stands still while a task runs, and a deadline counted from it would come too soon.
+        self._buffer = memoryview(bytearray(_READ_BYTES))
         self._time = time.monotonic if type(loop).__module__.startswith("uvloop") else loop.time
 
     async def connect(self, address: Address, deadline: float, dialing: Dialing) -> AsyncConnection:
@@ -261,7 +278,7 @@ class AioNetwork:
 
     async def _open(self, sock: socket.socket) -> AioConnection:
         try:
-            connection = AioConnection(sock, self._loop)
+            connection = AioConnection(sock, self._loop, self._buffer)
             await self._loop.create_connection(lambda: connection, sock=sock)
         except BaseException:
             sock.close()

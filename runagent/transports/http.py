@@ -160,10 +160,10 @@ class HttpSession(BaseSession):
         try:
             if not self._opened and answer.head_complete:
                 self._open()
-            if self._answer is not answer:
-                return []  # a redirect: what came was the old answer's
-            if answer.upgraded:
-                return self.switch_protocols(answer)
+                if self._answer is not answer:
+                    return []  # a redirect: what came was the old answer's
+                if answer.upgraded:
+                    return self.switch_protocols(answer)
             events = self._take(body) if body else []
         except RunAgentError as exc:
             self.fail(exc)
@@ -241,7 +241,9 @@ class HttpSession(BaseSession):
 
     def _settle(self, events: list[Event]) -> list[Event]:
         """See whether the answer, or the beginning of a refusal, is all there."""
-        if self.wants is not Wants.READ:
+        answer = self._answer
+        under_way = self._reading and not answer.complete and answer.error is None
+        if under_way or self.wants is not Wants.READ:
             return events
         if self._answer.error:
             self._fail_at_eof(self._answer.error)
@@ -328,6 +330,8 @@ class HttpSession(BaseSession):
 
     def data_to_send(self) -> bytes:
         """Take the bytes that are to be sent now; empty where there are none."""
+        if not self._outgoing:
+            return b""
         data = super().data_to_send()
         if data and self.wants is Wants.RECONNECT:
             self.wants = Wants.READ

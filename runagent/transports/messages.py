@@ -204,6 +204,11 @@ class MessageReader:
 
     def _add_row(self, contents: list[Any], indices: list[Any], events: list[Event]) -> bool:
         """Add chunks whose contents msgspec has decoded, which lets no half of a character through."""
+        if len(indices) == 1:
+            if indices[0] is not None and type(indices[0]) is not int:
+                return False
+            self._add_chunk(contents[0], indices[0], events)
+            return True
         if self._surrogates.waits or not self.count.take_row(indices):
             return False
         events += map(Chunk, contents, indices, repeat(self.last_event_id or None))

@@ -63,7 +63,7 @@ def decode_row(kind: msgspec.json.Decoder[_T], lines: bytes | str, count: int) -
         count: How many they are.
     """
     try:
-        row = kind.decode_lines(lines)
+        row = kind.decode_lines(lines) if count > 1 else [kind.decode(lines)]
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
     return row if len(row) == count else None

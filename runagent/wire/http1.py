@@ -62,7 +62,7 @@ class ResponseDecoder:
         self.error: RunAgentError | None = None
         self._limits = limits or Limits()
         self._head_size = 0  # bytes since the last piece of body: head, chunk heads, trailers
-        self._interim = 0
+        self._heads = 0  # that have ended: of interim responses, and of the final one
         self._body: list[bytes] = []
         self._body_pieces = 0  # how many of them were there at the answer's end
         self._fields: list[tuple[bytes, bytes]] = []
@@ -85,24 +85,28 @@ class ResponseDecoder:
         if not self.head_complete:
             self._beginning += data[: QUOTE_BYTES - len(self._beginning)]
         while data and not self.error and not self.complete:
-            # Nothing tells how long a head or a trailer is before it ends: never give more than allowed.
-            room = len(data) if self._free_flowing else self._limits.max_head_bytes - self._head_size
-            if room <= 0:
-                self.error = self._head_too_large()
-                break
-            piece, data = (data, b"") if len(data) <= room else (data[:room], data[room:])
+            if self._free_flowing:
+                piece, data = data, b""
+            else:
+                # Nothing tells how long a head or a trailer is before it ends: never give more than allowed.
+                room = self._limits.max_head_bytes - self._head_size
+                if room <= 0:
+                    self.error = self._head_too_large()
+                    break
+                piece, data = data[:room], data[room:]
             self._feed_piece(piece, data)
             if self.upgraded:
                 break
+        pieces = self._body
         if self.complete:
-            del self._body[self._body_pieces :]  # the body of another answer behind this one
-        self.excess = self.excess or (self.complete and not self.upgraded and _means_something(data))
+            del pieces[self._body_pieces :]  # the body of another answer behind this one
+            self.excess = self.excess or (not self.upgraded and _means_something(data))
         if not self.head_complete:
-            self._body.clear()
+            pieces.clear()
         if self.error:
             self._parser = None
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        self._body.clear()
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
         return body
 
     @property
@@ -120,7 +124,7 @@ class ResponseDecoder:
         return self.head_complete and self._head_size == 0
 
     def _feed_piece(self, piece: bytes, behind: bytes) -> None:
-        before = len(self._body), self.head_complete, self._interim
+        before = len(self._body) + self._heads
         try:
             self._live_parser.feed_data(piece)
         except httptools.HttpParserUpgrade as exc:
@@ -131,7 +135,7 @@ class ResponseDecoder:
                 self.excess = True
             elif self.error is None:
                 self.error = self._malformed(exc)
-        if before == (len(self._body), self.head_complete, self._interim):
+        if before == len(self._body) + self._heads:
             self._head_size += len(piece)
             if self._head_size > self._limits.max_head_bytes and not self.error and not self.complete:
                 self.error = self._head_too_large()
@@ -182,8 +186,8 @@ class ResponseDecoder:
         elif status < 100:
             self.error = self._malformed("status code")
         elif status < 200 and status != 101:
-            self._interim += 1
-            if self._interim > self._limits.max_interim_responses:
+            self._heads += 1
+            if self._heads > self._limits.max_interim_responses:
                 self.error = self._too_many_interim()
         else:
             self.status, self.version = status, version
@@ -191,6 +195,7 @@ class ResponseDecoder:
             if self.headers.get("transfer-encoding", "chunked").lower() != "chunked":
                 self.error = self._malformed("transfer coding")
             self.head_complete = self.error is None
+            self._heads += self.head_complete
 
     def end_message(self) -> None:
         if self.head_complete and not self.complete and not self.error:

@@ -94,7 +94,7 @@ class NDJSONDecoder:
             yield self.feed(data[:end])
             data = data[end:]
         for _ in range(_ROWS):
-            if self._tail or self.error or len(data) > self._max:
+            if not data or self._tail or self.error or len(data) > self._max:
                 break
             row, data = _split_row(data)
             if row is None:

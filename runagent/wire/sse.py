@@ -78,6 +78,7 @@ class SSEDecoder:
         self.error: StreamLimitError | None = None
         self._max = max_event_bytes
         self._at_start = True
+        self._opening = b""  # how the events of the last row begin
         self._skip_lf = False  # the last line ended in CR: an LF that follows belongs to it
         self._tail: list[bytes] = []  # the line that has no end yet, in pieces
         self._tail_size = 0
@@ -130,42 +131,47 @@ class SSEDecoder:
         if self.error:
             raise self.error
         found: list[EventRow | ServerSentEvent] = []
-        if b"\r" in data and not self._skip_lf and not data.endswith(b"\r"):
+        if b"\r" in data:
+            if self._skip_lf or data.endswith(b"\r"):
+                return list[EventRow | ServerSentEvent](self.feed(data))
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if (self._dirty or self._tail) and _BLANK in data:
-            end = data.index(_BLANK) + len(_BLANK)  # of what is under way, or of what comes behind it
-            found += self.feed(data[:end])
-            data = data[end:]
-        clean = not (self._dirty or self._tail or self._skip_lf or self.error)
-        if clean and len(data) <= self._max and b"\r" not in data:
+            end, blank, data = data.partition(_BLANK)  # of what is under way, or of what comes behind it
+            found += self.feed(end + blank)
+        if not (self._dirty or self._tail or self._skip_lf) and len(data) <= self._max:
             for _ in range(_ROWS):
                 row, data = self._split_row(data)
-                if row is None:
+                if row is not None:
+                    found.append(row)
+                if row is None or not data:
                     break
-                self._at_start = False
-                found.append(row)
         if data and not self.error:
             found += self.feed(data)
         return found
 
     def _split_row(self, data: bytes) -> tuple[EventRow | None, bytes]:
         """Cut a row off the start of data that has no CR; None where it is no row, or no whole event."""
-        if not data.startswith(_EVENT):
-            return None, data
-        event = data[len(_EVENT) : data.find(b"\n")]
-        opening = _EVENT + event + _DATA
+        opening = self._opening
+        if not (opening and data.startswith(opening)):  # most rows are like the one before
+            event = data[len(_EVENT) : data.find(b"\n")]
+            opening = _EVENT + event + _DATA
+            if not event or not data.startswith(opening):
+                return None, data
+            self._opening = opening
         between = b"}\n\n" + opening
         last = data.rfind(between)
         end = data.find(_BLANK, last + len(between) if last >= 0 else 0)
         if end < 0:
             end = last + 1  # the last event is not whole: the row ends with the one before it
-        lines = data[len(opening) - 1 : end].replace(between, b"}\n{")
+        lines = data[len(opening) - 1 : end]
+        if last >= 0:
+            lines = lines.replace(between, b"}\n{")
         count = lines.count(b"\n") + 1
         # Three line ends an event: so there is none but those between and behind the events.
-        alike = event and data.startswith(opening) and lines.endswith(b"}")
-        if not alike or data.count(b"\n", 0, end) + 2 != 3 * count:
+        if not lines.endswith(b"}") or data.count(b"\n", 0, end) + 2 != 3 * count:
             return None, data
-        return EventRow(event, lines, count, self.last_event_id), data[end + 2 :]
+        self._at_start = False
+        return EventRow(opening[len(_EVENT) : -len(_DATA)], lines, count, self.last_event_id), data[end + 2 :]
 
     def close(self) -> None:
         """Say that no more bytes will come; an event without its blank line is dropped.
