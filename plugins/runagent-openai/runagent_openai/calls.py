@@ -6,6 +6,7 @@ from typing import Any
 
 from runagent import StreamLimitError
 from runagent.transports import InvalidJSONError, decode_json, encode_json
+from runagent_openai.decoding import joined
 
 __all__ = ["ToolCalls", "is_whole"]
 
@@ -82,7 +83,7 @@ class _Call:
         return len(part or "") + sum(_update(known, field, said) for field, said in value.items())
 
     def whole(self) -> dict[str, Any]:
-        text = "".join(self._parts)
+        text = joined(self._parts)
         return {
             name: {**value, _IN_PIECES[name]: text} if name in _IN_PIECES else value
             for name, value in self.fields.items()

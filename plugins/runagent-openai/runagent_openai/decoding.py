@@ -7,11 +7,17 @@ from typing import Generic, TypeVar
 import msgspec
 
 from runagent import ProtocolError
-from runagent.transports import InvalidJSONError, decode_json, quote
+from runagent.transports import InvalidJSONError, SurrogateJoiner, decode_json, quote
 
-__all__ = ["Reader"]
+__all__ = ["Reader", "joined"]
 
 T = TypeVar("T")
+
+
+def joined(parts: list[str]) -> str:
+    """Join a text that came in pieces; an emoji may have been cut between two of them."""
+    joiner = SurrogateJoiner()
+    return joiner.join("".join(parts)) + joiner.flush()
 
 
 class Reader(Generic[T]):

@@ -122,7 +122,7 @@ def _wait(error: Mapping[str, Any]) -> float | None:
 
 
 def _read_rate_limits(error: RateLimitError, headers: Mapping[str, str]) -> None:
-    """Read the counts of requests; those of tokens stay with the rest in ``details``."""
+    """Read the counts of requests; an error has no fields for those of tokens."""
     limit, remaining = (headers.get(f"x-ratelimit-{name}-requests", "") for name in ("limit", "remaining"))
     error.limit = int(limit[:15]) if limit.isascii() and limit.isdigit() else error.limit
     error.remaining = int(remaining[:15]) if remaining.isascii() and remaining.isdigit() else error.remaining

@@ -87,10 +87,8 @@ class ResponsesStream(EventStream):
 
     def take(self, event: ServerSentEvent, events: list[Event]) -> None:
         """See `EventStream.take`."""
-        if (
-            event.data.strip() == "[DONE]"
-        ):  # a gateway's habit from the other endpoint; it proves nothing here
-            return
+        if event.data.strip() == "[DONE]":
+            return  # the other endpoint's word, which gateways say here too; it proves nothing
         read = _events.read(event.data)
         if read.error is not None or read.type == "error":
             raise stream_error(event.data)

@@ -24,6 +24,7 @@ from runagent.transports import (
     Wants,
 )
 from runagent_openai.calls import is_whole
+from runagent_openai.decoding import joined
 from runagent_openai.faults import complete_refusal, find_error, plain_error, stream_error
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class EventStream(_Session):
         if half := self._surrogates.flush():
             events.append(Chunk(half))
         if self._refusal:
-            raise StreamError(**_refused("".join(self._refusal), usage))
+            raise StreamError(**_refused(joined(self._refusal), usage))
         events.append(Completed(usage=usage, proven=proven, metadata=_metadata(about, reason)))
         self.finish()
 

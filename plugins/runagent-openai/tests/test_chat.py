@@ -26,6 +26,9 @@ from tests.support.sessions import WHOLE, Seen, feed, open_session
 ID = "chatcmpl-1"
 USAGE = {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6}
 DONE = "[DONE]"
+HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"  # of a body that ends with the connection
+)
 STOP = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 
 
@@ -237,8 +240,7 @@ def ended(seen: Seen) -> Any:
 
 
 def until_the_connection_ends(*said: Any, tail: bytes = b"") -> Seen:
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
-    return feed(open_session("openai"), head + b"".join(events(*said)) + tail, eof=True)
+    return feed(open_session("openai"), HEAD + b"".join(events(*said)) + tail, eof=True)
 
 
 def test_the_good_end() -> None:
@@ -270,6 +272,22 @@ def test_any_other_end_is_a_cut(said: list[Any], end: bool) -> None:
 @pytest.mark.parametrize("tail", [b"data: [DO", b"data: [DONE]\n", b"data: {}\n"])
 def test_an_event_that_is_cut_is_a_cut(tail: bytes) -> None:
     assert StreamTruncatedError is ended(until_the_connection_ends(piece("x"), STOP, tail=tail))
+
+
+@pytest.mark.parametrize("framed", [True, False], ids=["chunked", "until the connection ends"])
+def test_no_beginning_of_an_answer_is_taken_for_all_of_it(framed: bool) -> None:
+    said = events(piece("a"), piece("b"), STOP, DONE)
+    whole = sse(b"".join(said)) if framed else HEAD + b"".join(said)
+    for size in range(len(HEAD), len(whole)):
+        seen = feed(open_session("openai"), whole[:size], eof=True)
+        if b"[DONE]\n\n" in whole[:size]:
+            expected: Any = True, "stop"
+        elif not framed and whole[:size].endswith(said[2]):
+            expected = False, "stop"
+        else:
+            expected = StreamTruncatedError
+        assert (size, expected) == (size, ended(seen))
+        assert ["a", "b"][: len(seen.contents)] == seen.contents
 
 
 def test_nothing_counts_after_done() -> None:
@@ -321,6 +339,17 @@ def test_what_is_left_out_is_counted() -> None:
 def test_an_emoji_in_two_halves_is_one() -> None:
     halves = [f'{{"choices": [{{"delta": {{"content": "{half}"}}}}]}}' for half in ("a\\ud83d", "\\ude00b")]
     assert "a\N{GRINNING FACE}b" == "".join(run(*halves, STOP, DONE).contents)
+
+
+def test_half_an_emoji_is_none() -> None:
+    half = '{"choices": [{"delta": {"content": "a\\ud83d"}}]}'
+    assert "a\N{REPLACEMENT CHARACTER}" == "".join(run(half, STOP, DONE).contents)
+
+
+def test_an_emoji_in_two_halves_is_one_in_arguments_too() -> None:
+    halves = [json.dumps(call(id="c", name="f", arguments=half)) for half in ('["\ud83d', '\ude00"]')]
+    (whole,) = run(*halves, STOP, DONE).contents
+    assert '["\N{GRINNING FACE}"]' == whole["function"]["arguments"]
 
 
 def test_content_of_another_kind_is_handed_out_as_it_is() -> None:
