@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["HttpRequest", "HttpSession"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+# A parameter (RFC 9110 §5.6.6); a quoted value may hold a semicolon.
+_PARAMETER = re.compile(r'\s*([^\s;="]+)\s*=\s*(?:([^\s;"]+)|"((?:[^"\\]|\\.)*)")[^;]*(?:;|$)')
+_PARAMETER_CHARACTERS = 500  # the search takes the square of it in the worst case
 _NO_BODY = frozenset({204, 205, 304})
 _NO_ANSWER = (
     "the peer closed the connection without an answer; check the scheme, the port and the path of base_url,"
@@ -367,11 +371,10 @@ def _shown_location(location: str) -> str:
 
 
 def _parse_content_type(field: str) -> tuple[str, str]:
-    """Split a Content-Type into the media type and its charset (RFC 9110 §8.3)."""
-    media_type, *parameters = field.split(";")
+    """Split a Content-Type into the media type and its charset (RFC 9110 §8.3); the first charset counts."""
+    media_type, _, rest = field.partition(";")
     charset = ""
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "charset":
-            charset = value.strip().strip('"')
+    for name, token, quoted in _PARAMETER.findall(rest[:_PARAMETER_CHARACTERS]):
+        if name.lower() == "charset" and not charset:
+            charset = token or re.sub(r"\\(.)", r"\1", quoted)
     return media_type.strip().lower(), charset

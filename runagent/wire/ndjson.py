@@ -58,8 +58,7 @@ class NDJSONDecoder:
         self.lines = 0
         self.error: RunAgentError | None = None
         self._max = max_line_bytes
-        self._tail: list[bytes] = []
-        self._tail_size = 0
+        self._tail = bytearray()  # the line that has no end yet
 
     def feed(self, data: bytes) -> list[Any]:
         """Take the next bytes and return the values of the lines that they end.
@@ -73,9 +72,8 @@ class NDJSONDecoder:
         complete, newline, tail = data.rpartition(b"\n")
         values = self._take_lines(complete) if newline else []
         if tail and not self.error:
-            self._tail.append(tail)
-            self._tail_size += len(tail)
-            self._check_size(self._tail_size)
+            self._tail += tail
+            self._check_size(len(self._tail))
         return values
 
     def feed_rows(self, data: bytes) -> Iterator[LineRow | list[Any]]:
@@ -117,8 +115,8 @@ class NDJSONDecoder:
         """
         if self.error:
             raise self.error
-        line = self._text_of(b"".join(self._tail))
-        self._tail = []
+        line = self._text_of(bytes(self._tail))
+        self._tail = bytearray()
         if not line:
             return []
         try:
@@ -139,8 +137,8 @@ class NDJSONDecoder:
 
     def _take_lines(self, complete: bytes) -> list[Any]:
         if self._tail:
-            complete = b"".join((*self._tail, complete))
-            self._tail, self._tail_size = [], 0
+            complete = b"".join((self._tail, complete))
+            self._tail = bytearray()  # a new one: what was large once need not stay so
         lines = complete.split(b"\n")
         if self.lines and len(complete) <= self._max:
             try:

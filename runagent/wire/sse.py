@@ -80,8 +80,7 @@ class SSEDecoder:
         self._at_start = True
         self._opening = b""  # how the events of the last row begin
         self._skip_lf = False  # the last line ended in CR: an LF that follows belongs to it
-        self._tail: list[bytes] = []  # the line that has no end yet, in pieces
-        self._tail_size = 0
+        self._tail = bytearray()  # the line that has no end yet
         self._clear_event()
 
     def _clear_event(self) -> None:
@@ -95,8 +94,7 @@ class SSEDecoder:
     @property
     def incomplete(self) -> bool:
         """Whether the stream, if it ended here, would end inside an event."""
-        tail = b"".join(self._tail)
-        return self._dirty or bool(tail and not tail.startswith(b":"))
+        return self._dirty or bool(self._tail and not self._tail.startswith(b":"))
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Take the next bytes and return the events that they complete.
@@ -183,19 +181,17 @@ class SSEDecoder:
             raise self.error
 
     def _strip_bom(self, data: bytes) -> bytes:
-        start = b"".join(self._tail) + data
+        start = bytes(self._tail) + data
+        self._tail.clear()
         if len(start) < len(_BOM) and _BOM.startswith(start):
-            self._tail, self._tail_size = [], 0  # kept whole by the caller until it can be told
-            return start
+            return start  # kept by the caller until it can be told
         self._at_start = False
-        self._tail, self._tail_size = [], 0
         return start.removeprefix(_BOM)
 
     def _keep_tail(self, tail: bytes) -> None:
         if tail and not self.error:
-            self._tail.append(tail)
-            self._tail_size += len(tail)
-            self._check_size(self._tail_size)
+            self._tail += tail
+            self._check_size(len(self._tail))
 
     def _check_size(self, pending: int) -> None:
         if self._size + pending > self._max:
@@ -208,8 +204,8 @@ class SSEDecoder:
     def _take_lines(self, complete: bytes) -> list[ServerSentEvent]:
         events: list[ServerSentEvent] = []
         if self._tail:
-            complete = b"".join((*self._tail, complete))
-            self._tail, self._tail_size = [], 0
+            complete = b"".join((self._tail, complete))
+            self._tail = bytearray()  # a new one: what was large once need not stay so
         for line in complete.split(b"\n"):
             if line:
                 self._take_line(line)

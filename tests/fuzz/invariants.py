@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import zlib
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 from runagent.call import AgentCall, Route
 from runagent.errors import RunAgentError
@@ -113,14 +114,16 @@ def decode_websocket(pieces: list[bytes]) -> Any:
     """Decode the frames of an open WebSocket."""
     connection = WebSocketConnection(max_message_bytes=LIMITS.max_event_bytes)
     messages: list[str | bytes] = []
-    for piece in pieces:
-        messages += connection.receive_data(piece)
-        connection.data_to_send()
+    sent = b""
+    with mock.patch("websockets.frames.secrets.token_bytes", bytes):  # frames that are masked with zeros
+        for piece in pieces:
+            messages += connection.receive_data(piece)
+            sent += connection.data_to_send()
     connection.receive_eof()
     fault = type(connection.error).__name__
     assert connection.closed
     assert connection.receive_data(b"\x81\x01a") == []
-    return messages, fault, connection.close_code, connection.close_reason
+    return messages, fault, connection.close_code, connection.close_reason, sent
 
 
 # The sessions: what a run makes of them

@@ -264,3 +264,23 @@ def test_kinds_of_messages_that_a_peer_makes_up_are_counted_up_to_a_bound() -> N
     assert seen.contents == ["x"]
     assert len(seen.session.ignored) <= 51
     assert sum(seen.session.ignored.values()) == 1000
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ("", "ß"),
+        ("; charset=iso-8859-1", "Ã\x9f"),
+        (';charset="ISO-8859-1"', "Ã\x9f"),
+        ('; CharSet = "iso-8859\\-1" ; x=y', "Ã\x9f"),
+        ('; x="a;charset=utf-16"; charset=iso-8859-1', "Ã\x9f"),
+        ('; x="\\";charset=utf-16"', "ß"),
+        ("; charset=iso-8859-1; charset=utf-16", "Ã\x9f"),
+        ("; charset", "ß"),
+        ("; charset=", "ß"),
+        ("; xcharset=utf-16", "ß"),
+    ],
+)
+def test_the_charset_is_a_parameter(parameters: str, said: str) -> None:
+    seen = run(text("ß".encode(), content_type=f"text/plain{parameters}"))
+    assert seen.contents == [said]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -239,3 +240,15 @@ def test_charsets_that_are_none(charset: str) -> None:
     with pytest.raises(ProtocolError, match="charset") as caught:
         text_decoder(charset)
     assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("decoder", [SSEDecoder, NDJSONDecoder])
+def test_an_endless_line_in_tiny_pieces_takes_little_more_than_its_size(decoder: Any) -> None:
+    size, reader = 400_000, decoder()
+    tracemalloc.start()
+    try:
+        for _ in range(size // 2):
+            reader.feed(b"x" * 2)
+        assert tracemalloc.get_traced_memory()[1] < 3 * size
+    finally:
+        tracemalloc.stop()
