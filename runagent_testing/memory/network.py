@@ -14,7 +14,7 @@ from runagent_testing.memory.peer import Peer
 from runagent_testing.memory.wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from runagent.net.base import Address, AsyncNetwork
     from runagent_testing.dialects import Dialect
@@ -79,7 +79,7 @@ class MemoryNetwork(AgentHost):
 
     @cached_property
     def trio(self) -> AsyncNetwork:
-        """The network for trio; run it with ``clock=trio.testing.MockClock(autojump_threshold=0)``."""
+        """The network for trio; time is virtual with a ``MockClock`` that jumps, as `run_trio` has it."""
         from runagent_testing.memory.trio import TrioMemory
 
         network: TrioMemory = TrioMemory(self.open)
@@ -93,6 +93,13 @@ class MemoryNetwork(AgentHost):
 
         with asyncio.Runner(debug=debug, loop_factory=VirtualTimeLoop) as runner:
             return runner.run(coroutine)
+
+    def run_trio(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """Run an async function in trio, on a clock that jumps."""
+        import trio
+        from trio.testing import MockClock
+
+        return trio.run(function, *args, clock=MockClock(autojump_threshold=0))
 
     def open(self, address: Address, clock: Clock) -> tuple[Wire, Peer]:
         """Make a connection; the networks of the styles call it.

@@ -5,9 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import trio
-import trio.testing
-
 from runagent_testing import MemoryNetwork
 from tests.support.styles import Style, without_asyncio_tasks_left, without_trio_tasks_left
 
@@ -48,8 +45,7 @@ class Virtual:
             if self.style == "asyncio":
                 return self.memory.run_asyncio(without_asyncio_tasks_left(scenario))
             if self.style == "trio":
-                clock = trio.testing.MockClock(autojump_threshold=0)
-                return trio.run(without_trio_tasks_left, scenario, clock=clock)
+                return self.memory.run_trio(without_trio_tasks_left, scenario)
             return Style("sync").run(scenario)
         finally:
             self.seconds, self.cpu_seconds = time.perf_counter() - began, time.process_time() - worked
