@@ -28,6 +28,7 @@ __all__ = [
     "TRANSPORTS",
     "Installed",
     "Plugin",
+    "imports_from_working_directory",
     "in_working_directory",
     "installed",
     "normal_name",
@@ -115,6 +116,12 @@ def search_path() -> list[str]:
     """Return ``sys.path`` without the working directory, where only Python's own habit has put it there."""
     first, rest = sys.path[:1], sys.path[1:]
     return rest if first and _is_working_directory(first[0]) else [*first, *rest]
+
+
+def imports_from_working_directory() -> bool:
+    """Whether modules there can be imported for no other reason than Python's habit."""
+    rest = search_path()
+    return len(rest) < len(sys.path) and not any(map(_is_working_directory, rest))
 
 
 def in_working_directory(file: str) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from runagent.errors import PluginError
-from runagent.installed import Plugin, in_working_directory, search_path
+from runagent.installed import Plugin, imports_from_working_directory, in_working_directory
 from runagent.locks import ForkSafeLock
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def load(plugin: Plugin) -> Any:
 
 def _shadow(module: str) -> Path | None:
     """Return what would be imported from the working directory only because Python puts that first."""
-    if module in sys.modules or search_path() == sys.path:
+    if module in sys.modules or not imports_from_working_directory():
         return None
     spec = importlib.util.find_spec(module)
     places = [] if spec is None else [*(spec.submodule_search_locations or [spec.origin or ""])]

@@ -103,7 +103,7 @@ class Observers:
             self._add(load(plugin), plugin.qualified_name)
         except PluginError:
             raise
-        except Exception as exc:  # whatever a third party's import may raise
+        except (Exception, SystemExit) as exc:  # whatever a third party's import may raise
             raise PluginError(
                 f"the observer {plugin.name!r} of {plugin.source} cannot be loaded: {exc!r}",
                 plugin=plugin.qualified_name,

@@ -128,15 +128,21 @@ class TransportRegistry:
         return sorted(found, key=lambda plugin: (plugin.name, plugin.distribution))
 
     def status(self, plugin: Plugin) -> str:
-        """Tell in a word, without importing it, whether a transport can be chosen."""
+        """Tell in a word, without importing it, whether a transport can be chosen.
+
+        ``built-in`` and ``ready`` can; ``clash`` and ``reserved`` (its name is another's) only by their
+        qualified names; ``disabled`` and ``incompatible`` (its seam is not known) not at all.
+        """
         if BUILT_IN.get(plugin.name) is plugin:
             return "built-in"
         if self._installed.is_disabled(plugin):
             return "disabled"
         if plugin.declaration is not None and seam_fault(plugin.declaration.seam):
             return "incompatible"
+        if _is_reserved(plugin.name):
+            return "reserved"
         same = [other for other in self._installed.enabled(TRANSPORTS) if other.name == plugin.name]
-        return "clash" if len(same) > 1 or _is_reserved(plugin.name) else "ready"
+        return "clash" if len(same) > 1 else "ready"
 
     # Finding
 
@@ -179,7 +185,7 @@ class TransportRegistry:
             raise
         except RunAgentError as exc:
             raise _broken(plugin, exc.message) from exc
-        except Exception as exc:  # whatever a third party's import may raise
+        except (Exception, SystemExit) as exc:  # whatever a third party's import may raise
             raise _broken(plugin, repr(exc)) from exc
         self._compare(plugin, transport)
         return transport

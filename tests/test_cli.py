@@ -300,10 +300,18 @@ def test_invoke_prints_the_metadata_if_asked(capfd, server) -> None:
 def test_transports_lists_what_is_installed_with_its_source(capfd) -> None:
     version = out_of(capfd, "--version").removeprefix("runagent ").rstrip()
     rows = [line.split() for line in out_of(capfd, "transports").splitlines()]
-    assert ["NAME", "SOURCE", "VERSION"] == rows[0]
-    assert ["sse", "runagent", version] in rows
+    assert ["NAME", "SOURCE", "VERSION", "SEAM", "STATUS", "CAPABILITIES"] == rows[0]
+    assert ["websocket", "runagent", version, "1", "built-in", "heartbeats", "invoke", "structured"] in rows
     listed = json.loads(out_of(capfd, "transports", "--json"))
-    assert {"name": "sse", "distribution": "runagent", "version": version} in listed
+    (row,) = (row for row in listed if row["name"] == "websocket")
+    assert {
+        "name": "websocket",
+        "distribution": "runagent",
+        "version": version,
+        "seam": 1,
+        "status": "built-in",
+        "capabilities": ["heartbeats", "invoke", "structured"],
+    } == row
 
 
 def test_transports_does_not_import_plugins_and_tells_equal_names_apart(capfd, tmp_path, monkeypatch) -> None:
@@ -315,7 +323,7 @@ def test_transports_does_not_import_plugins_and_tells_equal_names_apart(capfd, t
     monkeypatch.syspath_prepend(str(tmp_path))
     rows = [line.split() for line in out_of(capfd, "transports").splitlines()]
     assert [f"runagent-{n}:morse" for n in ("one", "two")] == [row[0] for row in rows if "morse" in row[0]]
-    assert ["runagent-one:morse", "runagent-one", "1.0"] in rows
+    assert ["runagent-one:morse", "runagent-one", "1.0", "?", "clash", "?"] in rows
 
 
 @pytest.mark.parametrize(

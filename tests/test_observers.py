@@ -472,7 +472,7 @@ def test_hooks_are_not_called_per_chunk(server: FakeAgentServer, watcher: Watche
 
 @pytest.mark.parametrize("hook", [name for name in dir(hookspecs) if name.startswith("runagent_")])
 def test_every_hook_is_tested_and_has_a_heading(hook: str) -> None:
-    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
     assert f"def {hook}(" in tests
     assert hook in DOCS["plugins"].headings() or f"`{hook}`" in " ".join(DOCS["plugins"].headings())
     assert inspect.getdoc(getattr(hookspecs, hook))

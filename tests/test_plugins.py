@@ -6,7 +6,7 @@ import itertools
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,21 +14,13 @@ from runagent import ConfigurationError, PluginError, RunAgentClient
 from runagent.installed import Installed
 from runagent.plugins import BUILT_IN, TransportRegistry
 from runagent.transports.base import Transport
+from tests.support.distributions import install as write
+from tests.support.distributions import transport_module
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-GOOD = """
-from runagent import hookimpl
-from runagent.transports.sse import SSETransport
-
-class Loud(SSETransport):
-    name = "loud"
-
-@hookimpl
-def runagent_register_transports(register):
-    register(Loud())
-"""
+GOOD = transport_module("loud")
 
 numbers = itertools.count()
 Install = Callable[..., None]
@@ -38,15 +30,10 @@ Install = Callable[..., None]
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     """Install a distribution that brings a transport, as far as the import system can tell."""
 
-    def install(distribution: str, name: str, source: str, folder: str = "site") -> None:
+    def install(distribution: str, name: str, source: str, folder: str = "site", **more: Any) -> None:
         module = f"plugin_{next(numbers)}"  # modules of earlier tests stay imported
-        site = tmp_path / folder
-        metadata = site / f"{distribution.replace('-', '_')}-1.2.dist-info"
-        metadata.mkdir(parents=True)
-        (site / f"{module}.py").write_text(source)
-        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n")
-        (metadata / "entry_points.txt").write_text(f"[runagent.transports]\n{name} = {module}\n")
-        monkeypatch.syspath_prepend(str(site))
+        write(tmp_path / folder, distribution, source, transports=(name,), module=module, **more)
+        monkeypatch.syspath_prepend(str(tmp_path / folder))
 
     return install
 
@@ -84,10 +71,10 @@ def test_a_broken_plugin_is_an_error_that_names_it(install: Install) -> None:
     ("source", "complaint"),
     [
         ("", "offers no transport 'loud'"),
-        (GOOD.replace('"loud"', '"quiet"'), "offers no transport 'loud'"),
+        (transport_module("quiet"), "offers no transport 'loud'"),
         (GOOD.replace("register_transports", "register_transprots"), "cannot be loaded"),
-        (GOOD.replace("register(Loud())", "register(Loud)"), "is not a transport"),
-        (GOOD.replace("register(Loud())", "register(42)"), "is not a transport"),
+        (GOOD.replace("register(Plugged())", "register(Plugged)"), "is not a transport"),
+        (GOOD.replace("register(Plugged())", "register(42)"), "is not a transport"),
     ],
 )
 def test_a_plugin_that_keeps_no_promise_is_refused(install: Install, source: str, complaint: str) -> None:

@@ -57,7 +57,7 @@ def _run(argv: Sequence[str] | None, console: Console) -> int:
     try:
         arguments = parse_arguments(argv)
         verbose = arguments.verbose
-        arguments.command(arguments, console)
+        code: int = arguments.command(arguments, console) or GOOD
         console.end_line()
         console.flush()
     except SystemExit as exc:  # argparse has shown the help or the version
@@ -72,7 +72,7 @@ def _run(argv: Sequence[str] | None, console: Console) -> int:
         with contextlib.suppress(OutputError):
             console.end_line()
         return INTERRUPTED
-    return GOOD
+    return code
 
 
 def _fail(console: Console, message: str, code: int, traced: RunAgentError | None = None) -> int:

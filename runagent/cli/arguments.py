@@ -27,6 +27,12 @@ can read the command lines of its processes.
 A query that begins with - goes behind --, for example: AGENT_ID -- "-1 degrees, is it cold?"
 
 {_EPILOG}"""
+_DOCTOR_EPILOG = """\
+It shows Python, libraries, settings with their sources (secrets hidden), TLS, proxy, and every
+plugin, which it imports. It sends nothing.
+
+exit codes: 0 nothing is wrong, 1 something is, 2 wrong usage
+"""
 _NO_KEY = (
     "there is no --api-key, because other users of a machine can read the command lines of its processes; "
     "set RUNAGENT_API_KEY, or api_key in ~/.runagent/config.json"
@@ -107,7 +113,10 @@ def _build_parser() -> _Parser:
     _add_invoke(commands)
     transports = _add(commands, "transports", "list the installed transports", _EPILOG)
     transports.add_argument("--json", action="store_true", help="as one JSON array")
-    transports.set_defaults(command=_later("commands", "list_transports"))
+    transports.set_defaults(command=_later("listing", "list_transports"))
+    doctor = _add(commands, "doctor", "look for what is wrong with this installation", _DOCTOR_EPILOG)
+    doctor.add_argument("--json", action="store_true", help="as one JSON object")
+    doctor.set_defaults(command=_later("doctor", "doctor"))
     demo = _add(commands, "demo", "stream a story from a built-in agent, in every way", _EPILOG)
     demo.add_argument("--fast", action="store_true", help="tell it quickly")
     demo.set_defaults(command=_later("demo", "demo"))
@@ -196,10 +205,11 @@ def _header(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _later(module: str, name: str) -> Callable[[argparse.Namespace, Console], None]:
+def _later(module: str, name: str) -> Callable[[argparse.Namespace, Console], int | None]:
     """Give a command whose module is imported when it is called."""
 
-    def call(arguments: argparse.Namespace, console: Console) -> None:
-        getattr(import_module(f"runagent.cli.{module}"), name)(arguments, console)
+    def call(arguments: argparse.Namespace, console: Console) -> int | None:
+        code: int | None = getattr(import_module(f"runagent.cli.{module}"), name)(arguments, console)
+        return code
 
     return call

@@ -1,4 +1,4 @@
-"""The commands that run an agent, and the list of transports."""
+"""The commands that run an agent."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from runagent.cli.arguments import UsageError
 from runagent.client import RunAgentClient
 from runagent.errors import ValidationError
 from runagent.events import Chunk, Completed, Started
-from runagent.installed import Installed
 from runagent.jsoninput import copy_input
-from runagent.plugins import TransportRegistry
 from runagent.redact import parse_json
 from runagent.wire.jsontext import write_json
 
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from runagent.report import RunReport
     from runagent.stream import Stream
 
-__all__ = ["invoke", "list_transports", "stream"]
+__all__ = ["invoke", "stream"]
 
 _EVENT_TYPES = {Started: "started", Chunk: "chunk", Completed: "completed"}
 
@@ -65,24 +63,6 @@ def invoke(arguments: argparse.Namespace, console: Console) -> None:
         console.write(answer.result)
     else:
         console.line(write_json(answer.result))
-
-
-def list_transports(arguments: argparse.Namespace, console: Console) -> None:
-    """Print what is installed, without importing any of it."""
-    registry = TransportRegistry(Installed())
-    found = registry.installed()
-    if arguments.json:
-        rows = [{"name": t.name, "distribution": t.distribution, "version": t.version} for t in found]
-        console.line(write_json(rows))
-        return
-    names = [t.name for t in found]
-    # Where two distributions bring one name, only the longer one chooses between them.
-    shown = [t.qualified_name if names.count(t.name) > 1 else t.name for t in found]
-    width = max(len(name) for name in [*shown, "NAME"])
-    source_width = max(len(t.distribution) for t in found)
-    console.line(f"{'NAME':{width}}  {'SOURCE':{source_width}}  VERSION")
-    for name, transport in zip(shown, found, strict=True):
-        console.line(f"{name:{width}}  {transport.distribution:{source_width}}  {transport.version}")
 
 
 # Input
