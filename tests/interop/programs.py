@@ -122,6 +122,7 @@ class Program:
 
     def start(self) -> None:
         """Start it and wait until it listens."""
+        assert self._process is None, "it runs already"
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command,
@@ -158,6 +159,11 @@ class Program:
         self._process = None
         Program.running.discard(self)
         _wait_until(lambda: not self.port.is_served(), self.log.name)
+
+    def restart(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Stop it, if it still runs, and start it again."""
+        self.stop(number)
+        self.start()
 
     def wait_until(self, condition: Callable[[], Any]) -> None:
         """Wait for something that the running program brings about."""

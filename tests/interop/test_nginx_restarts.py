@@ -50,7 +50,7 @@ def test_a_stream_whose_nginx_goes_away_is_cut_short(
             style.run(scenario)
     finally:
         if how == "for good":
-            nginx.start()
+            nginx.restart()
     assert 2 == caught.value.chunks_received
     assert 1 == len(agents.requests)
 
@@ -66,8 +66,7 @@ def test_a_stream_goes_on_through_the_next_nginx(
     async def scenario() -> Any:
         stream = client_of(style, nginx, transport).run_generic_stream("x")
         chunks = [await anext(aiter(stream)) for _ in range(100)]
-        nginx.stop(end)
-        nginx.start()
+        nginx.restart(end)
         door.open()
         return [*chunks, *[chunk async for chunk in stream]], stream.report.retries
 
@@ -100,8 +99,7 @@ def test_a_kept_connection_to_an_nginx_that_is_gone_costs_nothing(
     async def scenario() -> list[Any]:
         client = client_of(style, nginx, "sse", max_retries=0)
         texts = [await client.run_generic_stream("x").text()]
-        nginx.stop(end)
-        nginx.start()
+        nginx.restart(end)
         return [*texts, await client.run_generic_stream("x").text()]
 
     assert ["x", "x"] == style.run(scenario)

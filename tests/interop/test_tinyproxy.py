@@ -230,8 +230,7 @@ def test_a_proxy_that_is_killed_in_the_middle(style: Style, transport: str, way:
     async def scenario() -> Any:
         stream = way.client(style, transport=transport).run_generic_stream("x")
         chunks = [await anext(aiter(stream)) for _ in range(100)]
-        way.proxy.stop(signal.SIGKILL)
-        way.proxy.start()
+        way.proxy.restart(signal.SIGKILL)
         door.open()
         return [*chunks, *[chunk async for chunk in stream]]
 
