@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 LONGEST_LOG = 4000  # characters shown of each
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "interop: run by `make interop` only, as pytest's --interop does")
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     # Skipped here and not by a mark: the summary then has one line for all of them.
