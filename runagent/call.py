@@ -77,7 +77,7 @@ class AgentCall:
     entrypoint_tag: str | None = None
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     api_key: str | None = field(default=None, repr=False)
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     limits: Limits = field(default_factory=Limits)
     idempotency_key: str = ""
     timeout_seconds: float | None = None

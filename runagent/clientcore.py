@@ -184,7 +184,6 @@ class ClientCore:
                 )
                 self._limits = read_options(settings, self.agent_id, others=bool(self._own_transports))
                 configure_logging(settings.log_level)
-                warn_of_plain_key(settings)
                 self._settings = settings
             return self._settings
 
@@ -218,6 +217,7 @@ class ClientCore:
             limits=self._limits,
             timeout_seconds=timeouts.total,
         )
+        warn_of_plain_key(settings, call)
         return Run(
             RunSpec(
                 call=call,

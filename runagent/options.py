@@ -17,6 +17,7 @@ from runagent.policy import RetryPolicy
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from runagent.call import AgentCall
     from runagent.config import Settings
     from runagent.net.address import Origin
 
@@ -105,10 +106,11 @@ def read_options(settings: Settings, agent_id: str, *, others: bool) -> Limits:
     return read_limits(options)
 
 
-def warn_of_plain_key(settings: Settings) -> None:
+def warn_of_plain_key(settings: Settings, call: AgentCall) -> None:
     """Warn, once per process and origin, of a key that anyone on the way can read."""
-    origin = settings.base_url.origin
-    if settings.api_key is None or origin.secure or origin.is_loopback or origin in _warned_origins:
+    origin = call.base.origin
+    has_key = settings.api_key is not None or any(call.secrets)
+    if origin.secure or not has_key or origin.is_loopback or origin in _warned_origins:
         return
     _warned_origins.add(origin)
     _logger.warning("the API key goes to %s unencrypted; use an https:// base_url", origin)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import logging
+import pickle
 from typing import TYPE_CHECKING
 
 import pytest
 
 from runagent import AuthenticationError, RunAgentClient, RunAgentError
+from runagent.redact import escape_controls
 from runagent_testing import FakeAgentServer, error, status
+from tests.support.peer import Peer, answers, http, ndjson, sse, upgrade, websocket_frame
 
 if TYPE_CHECKING:
     from tests.support.styles import Style
@@ -33,6 +38,19 @@ def test_a_key_in_the_clear_warns_once(
     for _ in range(2):
         RunAgentClient("a", base_url=url, api_key=KEY).run_generic_stream("x")
     assert [record.message.partition(";")[0] for record in caplog.records] == warnings
+
+
+@pytest.mark.parametrize("name", ["Authorization", "x-api-key"])
+def test_a_key_in_a_header_of_ones_own_warns_as_well(
+    name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runagent.options._warned_origins", set())
+    client = RunAgentClient("a", base_url="http://agents.example", headers={"X-Other": "y"})
+    client.run_generic_stream("x")
+    assert caplog.records == []
+    client.run_generic_stream("x", headers={name: f"Bearer {KEY}"})
+    assert ["unencrypted" in message for message in caplog.messages] == [True]
+    assert KEY not in caplog.text
 
 
 def test_no_key_no_warning(caplog: pytest.LogCaptureFixture) -> None:
@@ -94,3 +112,77 @@ def test_what_a_peer_says_forges_no_log_line(
     style.run(scenario)
     assert all(message.isprintable() for message in caplog.messages)
     assert any("forged" in message for message in caplog.messages)
+
+
+HOSTILE = "\x1b[2J\x1b]0;title\x07\r\nERROR root: forged\u2028\x85\u202e\ud83d\x00"
+ESCAPED = json.dumps(HOSTILE)[1:-1]
+
+
+@pytest.mark.parametrize(
+    ("transport", "answer"),
+    [
+        ("sse", http(401,
+        f'{{"error": {{"code": "{ESCAPED}", "message": "{ESCAPED}", "request_id": "{ESCAPED}"}}}}')),
+        ("sse", http(500, HOSTILE.encode("utf-8", "replace"))),
+        ("sse", http(422, f'{{"detail": [{{"loc": ["{ESCAPED}"], "msg": "{ESCAPED}"}}]}}')),
+        ("sse", http(307, location="http://x.test/%1B\xe9\x9b")),
+        ("sse", http(200, HOSTILE.encode("utf-8", "replace"), content_type="text/html; \xe9\x9b")),
+        ("sse", sse(f'event: error\ndata: {{"error": "{ESCAPED}", "code": "{ESCAPED}"}}\n\n'.encode())),
+        ("sse", sse(f"event: chunk\ndata: {ESCAPED}\n\n".encode())),
+        ("sse", sse(f'event: chunk\ndata: {{"no": "{ESCAPED}"}}\n\n'.encode())),
+        ("sse", b"\x1b[31m\xc2\x9b\r\n\r\n"),
+        ("chunked", ndjson(b"\x1b[2J\x9b" + HOSTILE.encode("utf-8", "replace") + b"\n")),
+        ("chunked", ndjson(f'["{ESCAPED}"]\n'.encode())),
+        ("chunked", ndjson(f'{{"type": "{ESCAPED}"}}\n'.encode())),
+        ("chunked", http(200, b"x", content_type="text/plain; charset=\x9b31m")),
+        ("websocket", http(400, HOSTILE.encode("utf-8", "replace"))),
+        ("websocket", None),
+    ],
+)  # fmt: skip
+def test_what_a_peer_says_is_one_harmless_line(
+    style: Style, transport: str, answer: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "runagent")
+    reason = HOSTILE.replace("\ud83d", "").encode()
+    act = upgrade(websocket_frame(b"\x03\xe8" + reason, 8)) if answer is None else answers(answer)
+
+    async def scenario() -> list[str]:
+        client = style.client("a", base_url=peer.url, transport=transport, max_retries=1, retry_delay=0)
+        stream = client.run_generic_stream("x")
+        with pytest.raises(RunAgentError) as caught:
+            await stream.text()
+        error = pickle.loads(pickle.dumps(copy.copy(caught.value)))
+        told = [str(error), error.message, error.code or "", error.request_id or ""]
+        return told + [attempt.error or "" for attempt in stream.report.attempts]
+
+    with Peer(act) as peer:
+        told = style.run(scenario)
+    assert told[0]
+    for text in (*told, *caplog.messages):
+        assert escape_controls(text) == text
+        text.encode()
+
+
+def test_every_attempt_is_in_the_report_and_in_the_log(
+    style: Style, transport: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "runagent")
+
+    async def scenario() -> list[str | None]:
+        client = style.client("a", base_url=server.url, transport=transport, retry_delay=0)
+        stream = client.run_generic_stream("x")
+        assert await stream.text() == "x"
+        return [attempt.error for attempt in stream.report.attempts]
+
+    with FakeAgentServer() as server:
+        server.agent("a").reply(status(503)).reply(status(429, retry_after=0)).always("x")
+        errors = style.run(scenario)
+    assert [(error or "None").partition(":")[0] for error in errors] == [
+        "AgentServerError",
+        "RateLimitError",
+        "None",
+    ]
+    told = [message for message in caplog.messages if message.startswith("attempt")]
+    assert [message.partition(" failed")[0] for message in told] == [
+        f"attempt {n} over {transport}" for n in (1, 2)
+    ]

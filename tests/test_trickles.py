@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import ssl
 import threading
 import time
@@ -166,3 +167,11 @@ def test_sending_and_waiting_share_the_time_until_the_first_event(
     with Peer(act) as peer:
         # With the whole limit for the answer it would be 1.7 s; a busy machine gets more than one try.
         assert any(seconds() < 1.4 for _ in range(3))
+
+
+def test_time_limits_do_not_follow_a_clock_that_is_set(style: Style, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, hours = time.time, itertools.cycle([-5.0, 0.0, 7.0])
+    monkeypatch.setattr(time, "time", lambda: now() + 3600 * next(hours))
+    with Peer(says_then(EVENT)) as peer:
+        for phase in ("idle", "total"):
+            assert phase_of(style, timeouts(**{phase: LIMIT}), base_url=peer.url) == phase
