@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import traceback
 from pathlib import Path
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["places_of"]
 
-_OURS = str(Path(runagent.__file__).parent)
+_OURS = f"{Path(runagent.__file__).parent}{os.sep}"
 
 
 def places_of(secret: str, error: BaseException) -> list[str]:
