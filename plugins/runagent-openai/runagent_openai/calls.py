@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from runagent import StreamLimitError
-from runagent.transports import InvalidJSONError, decode_json, encode_json
+from runagent import ProtocolError, StreamLimitError
+from runagent.transports import InvalidJSONError, decode_json, encode_json, quote
 from runagent_openai.decoding import joined
 
 __all__ = ["ToolCalls", "is_whole"]
@@ -34,6 +34,7 @@ class ToolCalls:
         that is new begins another call.
 
         Raises:
+            ProtocolError: It is no piece of a call.
             StreamLimitError: The calls are larger than ``max_bytes``.
         """
         index, id_ = piece.get("index"), piece.get("id")
@@ -67,7 +68,9 @@ class _Call:
         """Take a piece and return by how many bytes the call has grown, or a little more."""
         grown = 0
         for name, value in piece.items():
-            if name in _IN_PIECES and isinstance(value, dict):
+            if name in _IN_PIECES and value is not None:
+                if not isinstance(value, dict):
+                    raise ProtocolError(f"the {name} of a tool call is not an object: {quote(repr(value))}")
                 grown += self._add_object(name, dict(value))
             elif name != "index":
                 grown += _update(self.fields, name, value)

@@ -357,7 +357,9 @@ def test_content_of_another_kind_is_handed_out_as_it_is() -> None:
     assert [parts] == run(says({"content": parts}), STOP, DONE).contents
 
 
-@pytest.mark.parametrize("said", ["{", '{"choices": 5}', "[]", says({"tool_calls": [5]})])
+@pytest.mark.parametrize(
+    "said", ["{", '{"choices": 5}', "[]", says({"tool_calls": [5]}), says({"function_call": [5]})]
+)
 def test_what_is_no_chunk_is_an_error_and_loses_nothing(said: Any) -> None:
     seen = run(piece("x"), said, piece("late"), DONE)
     assert (["x"], ProtocolError) == (seen.contents, type(seen.error))
