@@ -204,6 +204,24 @@ def test_curl_reads_sse(framing, writes, server):
 
 
 @needs_curl
+@any_writes
+def test_curl_reads_lines(writes, server):
+    server.agent("a").always(*STORY, writes=writes)
+    ran = curl("--json", "{}", "--header", f"Accept: {NDJSON}", path(server))
+    lines = [json.loads(line) for line in ran.stdout.split(b"\n") if line]
+    assert (0, {"type": "done", "usage": {"total_tokens": 6}}) == (ran.returncode, lines[-1])
+    assert list(CHUNKS) == [line["content"] for line in lines if line["type"] == "chunk"]
+
+
+@needs_curl
+@any_writes
+def test_curl_reads_text(writes, server):
+    server.agent("a").always("Once", " upon ä time 😀", writes=writes)
+    ran = curl("--json", "{}", "--header", f"Accept: {TEXT}", path(server))
+    assert (0, "Once upon ä time 😀") == (ran.returncode, ran.stdout.decode())
+
+
+@needs_curl
 @pytest.mark.parametrize(
     ("kind", "code"),
     [("no-done", 0), ("cut", 18), ("fin-in-chunk", 18), ("reset", 56), ("close-delimited-cut", 0)],
