@@ -158,11 +158,11 @@ INTEROP_STAMPS := $(patsubst $(REQUIREMENTS)/%.txt,.venv-interop-%/.installed,$(
 # Never fails: where a program cannot be installed, the tests that want it are skipped, with the reason.
 .PHONY: programs
 programs:
-	@tests/interop/install_programs.sh nginx tinyproxy
+	@tests/interop/install_programs.sh nginx tinyproxy curl
 
 .PHONY: interop
 interop: $(STAMP) $(INTEROP_STAMPS) programs
-	@tests/interop/install_programs.sh chromium-headless-shell curl node
+	@tests/interop/install_programs.sh chromium-headless-shell node
 	@$(BIN)/python -m pytest --interop -n $(JOBS) --maxprocesses 8 --dist worksteal tests/interop $(ARGS)
 
 # Made on the oldest supported Python: a version that runs there runs on the newer ones too, and
