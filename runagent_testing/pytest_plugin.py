@@ -138,9 +138,15 @@ def fake_agent_server(
 
 
 @pytest.fixture
-def fake_agent(fake_agent_server: FakeAgentServer) -> Agent:
-    """Return one fake agent, of the id "fake-agent"; ``fake_agent.url`` is the base URL for clients."""
-    return fake_agent_server.agent(AGENT_ID)
+def fake_agent_id() -> str:
+    """Return the id of `fake_agent`, by default "fake-agent"; override it if your code has one of its own."""
+    return AGENT_ID
+
+
+@pytest.fixture
+def fake_agent(fake_agent_server: FakeAgentServer, fake_agent_id: str) -> Agent:
+    """Return one fake agent; ``fake_agent.url`` is the base URL for clients, ``fake_agent.id`` its id."""
+    return fake_agent_server.agent(fake_agent_id)
 
 
 @pytest.fixture

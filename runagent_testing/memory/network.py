@@ -27,6 +27,10 @@ __all__ = ["MemoryNetwork"]
 T = TypeVar("T")
 
 _HOST, _PORT = "memory.localhost", 80
+_NOBODY_CAME = (
+    "nobody has connected to the memory network: the client needs network=memory.blocking, memory.aio or "
+    "memory.trio beside base_url=memory.url"
+)
 
 
 class MemoryNetwork(AgentHost):
@@ -100,6 +104,12 @@ class MemoryNetwork(AgentHost):
         from trio.testing import MockClock
 
         return trio.run(function, *args, clock=MockClock(autojump_threshold=0))
+
+    def timelines(self) -> str:
+        """See `AgentHost.timelines`."""
+        if self._agents and not self.connections:
+            return _NOBODY_CAME
+        return super().timelines()
 
     def open(self, address: Address, clock: Clock) -> tuple[Wire, Peer]:
         """Make a connection; the networks of the styles call it.

@@ -124,6 +124,17 @@ def test_failing(fake_agent, fake_agent_server_factory, memory_network):
     assert "s3cret" not in "".join(line for line in result.outlines if "asked(" not in line)
 
 
+def test_a_client_without_the_memory_network_is_told_of_it(project):
+    source = """
+def test_it(memory_network):
+    memory_network.agent("fake-agent").always("x")
+    asked(memory_network)
+"""
+    result = run(project, source)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["nobody has connected to the memory network: the client needs network=*"])
+
+
 def test_skipped_and_expected_failures_are_not_checked(project):
     result = run(
         project,

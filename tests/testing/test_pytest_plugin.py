@@ -193,6 +193,19 @@ def test_without_aiohttp_the_fixture_says_what_to_install(project):
     result.stdout.fnmatch_lines(["*the fake agent server needs aiohttp: pip install 'runagent?testing?'"])
 
 
+def test_the_agent_may_have_the_id_that_code_knows(project):
+    source = """
+@pytest.fixture
+def fake_agent_id():
+    return "writer"
+
+def test_it(fake_agent):
+    fake_agent.always("x")
+    assert "x" == asked(fake_agent, "writer")
+"""
+    run(project, source).assert_outcomes(passed=1)
+
+
 def test_it_works_in_the_processes_of_xdist(project):
     result = run(
         project,
