@@ -66,8 +66,6 @@ class Session(Protocol):
         unsupported: The error is positive proof that the peer does not speak this transport, so that
             another one may be tried. An outage never proves that.
         answered: The answer's head has come: the peer has taken the request.
-        resume_point: Where another attempt could go on, or None where it could not prove that it does.
-            Read only of transports with the capability ``resume``.
         retry_delay: Seconds that the peer asks to wait before another attempt; None if it asks for nothing.
         status: The HTTP status of the answer, if there is one.
         request_id: The id by which the service knows the request.
@@ -78,11 +76,17 @@ class Session(Protocol):
     error: RunAgentError | None
     unsupported: bool
     answered: bool
-    resume_point: ResumePoint | None
     retry_delay: float | None
     status: int | None
     request_id: str | None
     ignored: dict[str, int]
+
+    @property
+    def resume_point(self) -> ResumePoint | None:
+        """Where another attempt could go on, or None where it could not prove that it does.
+
+        Read only of transports with the capability ``resume``.
+        """
 
     def data_to_send(self) -> bytes:
         """Take the bytes that are to be sent now; empty where there are none.

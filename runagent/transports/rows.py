@@ -8,7 +8,7 @@ by other rules: it is taken only if each of its messages would have been, and to
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, AnyStr, Literal, TypeVar
 
 import msgspec
 
@@ -20,23 +20,24 @@ __all__ = ["CHUNKS", "DATA", "TYPED_CHUNKS", "ChunkMessage", "decode_row", "join
 
 # Unknown fields are refused, because msgspec skips them without looking whether they are JSON. An index may
 # be anything: an integer type would take 1.0, which the general way counts as a field of the wrong type.
-class ChunkMessage(msgspec.Struct, forbid_unknown_fields=True):
+# What comes of JSON holds no cycles: without gc=False hundreds of objects would set the collector off.
+class ChunkMessage(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A chunk whose type stands elsewhere."""
 
     content: Any
     index: Any = None
 
 
-class _TypedChunk(ChunkMessage, forbid_unknown_fields=True, kw_only=True):
+class _TypedChunk(ChunkMessage, forbid_unknown_fields=True, gc=False, kw_only=True):
     type: Literal["chunk"]
 
 
-class _DataMessage(ChunkMessage, forbid_unknown_fields=True, kw_only=True):
+class _DataMessage(ChunkMessage, forbid_unknown_fields=True, gc=False, kw_only=True):
     type: Literal["data"]
     content: str
 
 
-class _WrappedText(msgspec.Struct, forbid_unknown_fields=True):
+class _WrappedText(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     type: Literal["string"]
     payload: str
 
@@ -69,30 +70,25 @@ def decode_row(kind: msgspec.json.Decoder[_T], lines: bytes | str, count: int) -
     return row if len(row) == count else None
 
 
-def join_row(texts: Sequence[str | bytes], ends: str = "{}") -> str | None:
-    """Write texts one on each line; None where one is bytes, or does not look as `decode_row` wants it.
+def join_row(texts: Sequence[AnyStr], joint: AnyStr) -> AnyStr | None:
+    """Write texts one on each line; None where one does not look as `decode_row` wants it.
 
     Args:
         texts: The texts.
-        ends: The characters that each of them has to begin and to end with.
+        joint: What each of them has to end with, LF, and what each has to begin with.
     """
-    try:
-        lines = "\n".join(texts)  # type: ignore[arg-type]  # bytes are what the except is for
-    except TypeError:
-        return None
+    close, newline, begin = joint[:1], joint[1:2], joint[2:]
+    lines = newline.join(texts)
     joints = len(texts) - 1
-    whole = lines.startswith(ends[0]) and lines.endswith(ends[1])
-    if not whole or lines.count(f"{ends[1]}\n{ends[0]}") != joints or lines.count("\n") != joints:
-        return None
-    return lines
+    whole = lines.startswith(begin) and lines.endswith(close)
+    return lines if whole and lines.count(joint) == joints == lines.count(newline) else None
 
 
 def unwrap_row(contents: list[Any]) -> list[Any] | None:
     """Undo the wrapping of texts as `unwrap_payload` does; None where one of them needs a closer look."""
-    wrapped = [content[:1] for content in contents].count("{")
-    if not wrapped:
-        return contents
-    lines = join_row(contents) if wrapped == len(contents) else None
-    row = None if lines is None else decode_row(_WRAPPED, lines, wrapped)
-    texts = None if row is None else join_row([each.payload for each in row], '""')
-    return None if texts is None else decode_row(_TEXTS, texts, wrapped)
+    if not contents[0].startswith("{"):
+        return None if any(content[:1] == "{" for content in contents) else contents
+    lines = join_row(contents, "}\n{")
+    row = None if lines is None else decode_row(_WRAPPED, lines, len(contents))
+    texts = None if row is None else join_row([each.payload for each in row], '"\n"')
+    return None if texts is None else decode_row(_TEXTS, texts, len(contents))

@@ -32,11 +32,15 @@ class StreamSession(HttpSession):
         super().__init__(call, route, resume)
         self.messages = MessageReader(self.ignored, resume)
 
+    @property
+    def resume_point(self) -> ResumePoint | None:  # type: ignore[override]  # made when it is asked for
+        """Where another attempt could go on."""
+        return self.messages.resume_point()
+
     def settle_messages(self, decoder_error: RunAgentError | None) -> None:
         """Draw the consequence of what the messages, and the bytes they came in, have said."""
         messages = self.messages
         self.request_id = messages.request_id or self.request_id
-        self.resume_point = messages.resume_point()
         if messages.error is not None:
             self.fail(messages.error)
         elif messages.done:

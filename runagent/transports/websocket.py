@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, AnyStr
 
 from runagent.errors import AgentNotFoundError, ProtocolError, RunAgentError
 from runagent.hookspecs import RegisterTransport, hookimpl
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runagent.call import AgentCall, ResumePoint, Route
     from runagent.events import Event
     from runagent.transports.base import Session
+    from runagent.wire.websocket import WebSocketConnection
 
 __all__ = ["RunEndpointSession", "WebSocketSession", "WebSocketTransport"]
 
@@ -56,11 +57,12 @@ class WebSocketSession(StreamSession, MessageSession):
         events: list[Event] = []
         # The first may be the start, and the last the end; what lies between is mostly alike.
         for part in (messages[:1], messages[1:-1], messages[1:][-1:]):
-            lines = join_row(part)
-            if lines is None or not self.messages.take_row(DATA, lines, len(part), events):
-                self._take_messages(part, events)
-            if self.messages.over:
-                break
+            texts = [message for message in part if isinstance(message, str)]
+            if len(texts) == len(part) and self._take_row(texts, "}\n{", events):
+                continue
+            for message in part:
+                if not self.messages.over:
+                    self._take_message(message, events)
         self.settle_messages(None)
         return events
 
@@ -74,11 +76,19 @@ class WebSocketSession(StreamSession, MessageSession):
             )
         return super().make_refusal(status, body)
 
-    def _take_messages(self, messages: list[str | bytes], events: list[Event]) -> None:
-        for message in messages:
-            self._take_message(message, events)
-            if self.messages.over:
-                break
+    def _receive(self, socket: WebSocketConnection, data: bytes) -> list[Event]:
+        texts, rest, data = socket.peek_texts(data)
+        events: list[Event] = []
+        if self._take_row(texts, b"}\n{", events):
+            # What could be decoded is UTF-8: the connection need not see it any more.
+            self.settle_messages(None)
+            data = rest
+        return events + super()._receive(socket, data)
+
+    def _take_row(self, texts: list[AnyStr], joint: AnyStr, events: list[Event]) -> bool:
+        """Take chunks in one go, if they are alike and nothing has gone wrong before."""
+        lines = join_row(texts, joint) if texts and not self.messages.over else None
+        return lines is not None and self.messages.take_row(DATA, lines, len(texts), events)
 
     def _take_message(self, data: str | bytes, events: list[Event]) -> None:
         try:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["can_wait", "frame_size", "read_texts"]
+__all__ = ["can_wait", "frame_size", "read_texts", "split_texts"]
 
 _TEXT = 0x81  # the last fragment, no extension's bit, opcode 1
 _SHORT, _MEDIUM, _LONG = 125, 126, 127  # a length as it stands; two bytes of length follow; eight
 _KEPT = 16 * 1024
 
 
-def read_texts(data: bytes, at: int, max_bytes: int) -> tuple[list[str], int]:
-    """Read unfragmented text frames up to one that is something else, not whole, too large or not UTF-8.
+def split_texts(data: bytes, at: int, max_bytes: int) -> tuple[list[bytes], int]:
+    """Read unfragmented text frames up to one that is something else, not whole, or too large.
 
     Args:
         data: Received bytes.
@@ -18,9 +18,9 @@ def read_texts(data: bytes, at: int, max_bytes: int) -> tuple[list[str], int]:
         max_bytes: Bytes of one text.
 
     Returns:
-        The texts, and where the frame begins that is none of them.
+        The texts, not looked at yet, and where the frame begins that is none of them.
     """
-    texts: list[str] = []
+    texts: list[bytes] = []
     size = len(data)
     try:
         while at < size and data[at] == _TEXT:
@@ -32,11 +32,23 @@ def read_texts(data: bytes, at: int, max_bytes: int) -> tuple[list[str], int]:
             end = begin + length
             if end > size or length > max_bytes:
                 break
-            texts.append(data[begin:end].decode())
+            texts.append(data[begin:end])
             at = end
-    except (IndexError, UnicodeDecodeError):
-        pass
+    except IndexError:
+        pass  # a head that is not whole
     return texts, at
+
+
+def read_texts(data: bytes, at: int, max_bytes: int) -> tuple[list[str], int]:
+    """Do what `split_texts` does and decode the texts, up to one that is not UTF-8."""
+    texts, end = split_texts(data, at, max_bytes)
+    try:
+        return [text.decode() for text in texts], end
+    except UnicodeDecodeError as exc:
+        good = texts.index(bytes(exc.object))
+        for _ in range(good):
+            at += frame_size(data, at) or 0
+        return [text.decode() for text in texts[:good]], at
 
 
 def frame_size(data: bytes, at: int) -> int | None:

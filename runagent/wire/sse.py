@@ -19,7 +19,7 @@ _BOM = b"\xef\xbb\xbf"
 _MAX_RETRY_DIGITS = 15
 
 
-class ServerSentEvent(msgspec.Struct, frozen=True):
+class ServerSentEvent(msgspec.Struct, frozen=True, gc=False):
     """One dispatched event.
 
     Attributes:
@@ -35,7 +35,7 @@ class ServerSentEvent(msgspec.Struct, frozen=True):
     retry: int | None = None
 
 
-class EventRow(msgspec.Struct, frozen=True):
+class EventRow(msgspec.Struct, frozen=True, gc=False):
     """Events in a row that differ in their data only, each of them one line with the look of a JSON object.
 
     Attributes:

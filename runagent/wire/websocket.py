@@ -19,7 +19,7 @@ from websockets.protocol import CLIENT, OPEN, Protocol
 
 from runagent.errors import ProtocolError, RunAgentError, StreamLimitError
 from runagent.limits import Limits
-from runagent.wire.frames import can_wait, frame_size, read_texts
+from runagent.wire.frames import can_wait, frame_size, read_texts, split_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -174,6 +174,19 @@ class WebSocketConnection:
     def data_to_send(self) -> bytes:
         """Take the bytes that are to be sent now; empty where there are none."""
         return b"".join(self._core.data_to_send())
+
+    def peek_texts(self, data: bytes) -> tuple[list[bytes], bytes, bytes]:
+        """Look at the next bytes for whoever reads plain texts by himself, in one go.
+
+        Returns:
+            The plain texts at their start, not looked at yet; what follows them; and all the bytes, with
+            those before that were kept. Either of the latter two then goes to ``receive_data``.
+        """
+        data, self._kept = self._kept + data if self._kept else data, b""
+        if self._owed or self.closed or not self._core.between_messages:
+            return [], data, data
+        texts, end = split_texts(data, 0, self._max)
+        return texts, data[end:], data
 
     def receive_data(self, data: bytes) -> list[str | bytes]:
         """Take the next bytes and return the messages that they complete.

@@ -132,7 +132,11 @@ wrappings = st.one_of(
 def test_over_a_websocket(content: Any, data: st.DataObject, step: int) -> None:
     start, end = ({"type": "status", "status": f"stream_{word}"} for word in ("started", "completed"))
     texts = data.draw(message_texts("data", content))
-    frames = [message(start), *(websocket_frame(text.encode()) for text in texts), message(end)]
+    encoded = [text.encode() for text in texts]
+    if encoded:
+        place = data.draw(st.integers(0, len(encoded) - 1))
+        encoded[place] = encoded[place].replace(b'": "', b'": "\xff', data.draw(st.sampled_from([0, 0, 1])))
+    frames = [message(start), *map(websocket_frame, encoded), message(end)]
     both_ways(
         lambda: feed(open_session("websocket"), lambda request: handshake_answer(request, *frames), step=step)
     )
