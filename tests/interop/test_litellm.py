@@ -50,7 +50,10 @@ def behind(request: pytest.FixtureRequest) -> tuple[str, str]:
 
 
 @pytest.fixture(autouse=True)
-def chosen_by_the_environment_alone(monkeypatch: pytest.MonkeyPatch, litellm: LiteLLM) -> None:
+def chosen_by_the_environment_alone(
+    monkeypatch: pytest.MonkeyPatch, litellm: LiteLLM, agents: FakeAgentServer
+) -> None:
+    """Say all in variables; what LiteLLM keeps open to the agents is dropped after each test."""
     monkeypatch.setenv("RUNAGENT_TRANSPORT", "openai")
     monkeypatch.setenv("RUNAGENT_API_URL", f"{litellm.url}/v1")
     monkeypatch.setenv("RUNAGENT_API_KEY", litellm.key)
