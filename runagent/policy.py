@@ -103,7 +103,11 @@ class RetryPolicy:
         import random  # only a run that fails needs it
 
         first = self.delay if suggested is None else suggested
-        return random.uniform(0, min(self.max_wait, first * self.backoff ** (failures - 1)))
+        try:
+            bound = first * self.backoff ** (failures - 1)
+        except OverflowError:  # after a thousand failures or so
+            bound = self.max_wait if first else 0.0
+        return random.uniform(0, min(self.max_wait, bound))
 
 
 class Deadlines:

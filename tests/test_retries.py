@@ -449,6 +449,12 @@ def test_the_streams_own_wish_is_the_first_bound(waits: list[tuple[float, float]
     assert policy.wait(10, StreamTruncatedError("cut"), None) is None
 
 
+def test_the_bound_stays_one_however_often_it_grows(waits: list[tuple[float, float]]) -> None:
+    for delay in (1.0, 0.0):
+        RetryPolicy(delay=delay, max_retries=10**6).wait(10**6, StreamTruncatedError("cut"), None)
+    assert [(0, 60.0), (0, 0.0)] == waits
+
+
 def test_total_timeouts_are_not_resumed() -> None:
     error, point = StreamTimeoutError("late", phase="total"), ResumePoint(3)
     assert RetryPolicy().resume_from(error, point, may_retry=False) is None
