@@ -6,12 +6,13 @@
         server.agent("writer").always("Once", delay(0.1), " upon", " a time")
         ...  # point any client at server.url
 
-What is where: scripts are data (``steps``, ``script``, ``pacing``, ``writes``). ``render`` makes a
-``plan`` of one, exact bytes and waits (``formats``, ``frames``, ``answers``), in the words of one of
-the ``dialects``. ``endpoints`` decides which plan answers a request; none of these does any I/O. Two
-play plans: ``server`` (with ``listener``, ``serving``, ``player``) on real sockets, and ``memory``
-without any. ``agent`` is what a test talks to, ``exchange`` what came of one request, ``host`` what
-both players have of it.
+What is where: scripts are data (``steps``, ``script``, ``pacing``, ``writes``), checked when they
+are written (``checks``) and shown in ``words``. ``render`` makes a ``plan`` of one, exact bytes and
+waits (``formats``, ``frames``, ``answers``), in the words of one of the ``dialects``. ``endpoints``
+decides which plan answers a request; none of these does any I/O. Two play plans: ``server`` (with
+``listener``, ``serving``, ``player``, and what the ``kernel`` knows) on real sockets, and
+``memory`` without any. ``agent`` is what a test talks to, ``exchange`` what came of one request,
+``host`` what both players have of it.
 
 The names are imported on first use: importing this package imports no server.
 """

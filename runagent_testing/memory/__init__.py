@@ -10,8 +10,9 @@ plan is one read of the client (unless the client asks for fewer bytes), nothing
 what was scripted, and waiting takes none.
 
 - ``network.py``: `MemoryNetwork`.        - ``peer.py``: the agent's end of a connection, a state machine.
-- ``wire.py``: the client's end.          - ``requests.py``: reads requests, with httptools.
-- ``blocking.py``, ``aio.py``, ``trio.py``: waiting, in each style, and its virtual time.
+- ``wire.py``: the bytes on their way.    - ``requests.py``: reads requests, with httptools.
+- ``connection.py``: the client's end.    - ``calls.py``: what is to happen, in the order of time.
+- ``blocking.py``, ``aio.py``, ``trio.py``: waiting, in each style, its virtual time, and who waits in vain.
 """
 
 from __future__ import annotations
