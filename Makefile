@@ -44,6 +44,7 @@ help:
 	@echo "make bench-quick ourselves against the floor, in less than a minute"
 	@echo "make bench-fake measure the fake agent: events a second, streams at once, start, cost of a test"
 	@echo "make interop    real peers: nginx, a proxy, TLS, Chromium, curl, other servers, the published package"
+	@echo "make kit        the conformance kit, also in a clean environment as a plugin's author has it"
 	@echo "make lock       write constraints.txt anew"
 	@echo "make venv       set up $(VENV) only (PYTHON=... chooses the interpreter)"
 	@echo "make clean      remove environments and caches"
@@ -164,6 +165,10 @@ programs:
 interop: $(STAMP) $(INTEROP_STAMPS) programs
 	@tests/interop/install_programs.sh chromium-headless-shell node
 	@$(BIN)/python -m pytest --interop -n $(JOBS) --maxprocesses 8 --dist worksteal tests/interop $(ARGS)
+
+.PHONY: kit
+kit: $(STAMP)
+	@RUNAGENT_KIT_CLEAN=1 $(BIN)/python -m pytest tests/kit $(ARGS)
 
 # Made on the oldest supported Python: a version that runs there runs on the newer ones too, and
 # whatever only an old Python needs is in the list.

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -53,13 +54,20 @@ def _say(text: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="runagent-fake", description="A fake agent that says what a story file tells it to."
+        prog="runagent-fake",
+        description="A fake agent that says what a story tells it to.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="serve a story to anything that speaks HTTP or WebSocket")
     serve.set_defaults(run=_serve)
     check = commands.add_parser("check", help="say what is wrong with a story, or what its agents say")
     check.set_defaults(run=_check)
+    new = commands.add_parser("new-transport", help="write a starter package for a transport")
+    new.set_defaults(run=_new_transport)
+    new.add_argument("name", metavar="NAME", help="the word that is to choose the transport")
+    new.add_argument(
+        "--directory", metavar="DIR", default=".", help="where to make runagent-NAME (the current folder)"
+    )
     for command in (serve, check):
         command.add_argument("story", metavar="FILE", help="a story file, YAML or JSON")
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (%(default)s)")
@@ -84,6 +92,22 @@ def _check(options: argparse.Namespace) -> int:
 
     for line in told(_story(options.story)):
         sys.stdout.write(f"{line}\n")
+    return GOOD
+
+
+def _new_transport(options: argparse.Namespace) -> int:
+    from runagent_testing.starter import StarterError, write_starter
+
+    try:
+        folder = write_starter(options.name, Path(options.directory))
+    except StarterError as exc:
+        raise _StopError(str(exc)) from exc
+    except OSError as exc:
+        raise _StopError(f"cannot write into {options.directory}: {exc.strerror or exc}") from exc
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            sys.stdout.write(f"{path}\n")
+    _say(f"next: python -m pip install -e '{folder}[dev]' && python -m pytest {folder}")
     return GOOD
 
 

@@ -105,6 +105,8 @@ def test_the_wheel_holds_the_two_packages_and_nothing_else(wheel: Path) -> None:
     sources = {
         str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py")
     } | {f"{package}/py.typed" for package in PACKAGES}
+    template = ROOT / "runagent_testing/starter/template"
+    sources |= {str(path.relative_to(ROOT)) for path in template.rglob("*.txt")}
     metadata = {name for name in names if name.startswith(f"runagent-{__version__}.dist-info/")}
     assert sources == names - metadata
     assert f"runagent-{__version__}.dist-info/licenses/LICENSE" in metadata

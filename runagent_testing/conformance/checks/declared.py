@@ -13,7 +13,7 @@ from runagent_testing.conformance.requirements import required
 from runagent_testing.conformance.subject import AGENT
 from runagent_testing.steps import heartbeat
 
-SOURCE = "docs/plugins.md, Capabilities"
+SOURCE = 'docs/plugins.md, "Capabilities"'
 _VALUE = {"page": 1, "of": [2.5, None, True]}
 
 

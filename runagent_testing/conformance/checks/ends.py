@@ -24,7 +24,6 @@ from runagent_testing.steps import done, ending, error, status
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SEAM = "runagent.transports.base"
 CHUNKS = ("first", "second", "third")
 
 
@@ -50,7 +49,7 @@ def _expect_truncated(lab: Lab, seen: Seen, delivered: int, most: int, what: str
     "session.truncated",
     "An answer that ends before it is over is a StreamTruncatedError at every byte (a NetworkError before its"
     " first); what was complete is delivered.",
-    "DESIGN, rule 1; RFC 9112 section 8",
+    'docs/errors.md, "Who has to act"; RFC 9112 section 8',
 )
 def check_truncation(lab: Lab) -> None:
     marked = lab.subject.traits.marked
@@ -70,7 +69,7 @@ def check_truncation(lab: Lab) -> None:
 @required(
     "session.truncated-by-framing",
     "What HTTP's framing says is missing, or ends without the end marker, is a StreamTruncatedError.",
-    "DESIGN, rule 1; RFC 9112 section 8",
+    'docs/errors.md, "Who has to act"; RFC 9112 section 8',
 )
 def check_framed_truncation(lab: Lab) -> None:
     endings = ["cut", "fin-in-chunk", "close-delimited-cut", "no-done"]
@@ -85,7 +84,7 @@ def check_framed_truncation(lab: Lab) -> None:
 @required(
     "session.no-answer",
     "A connection that ends before the answer's first byte is a NetworkError: nothing was lost.",
-    "DESIGN, Errors",
+    'docs/errors.md, "Who has to act"',
 )
 def check_no_answer(lab: Lab) -> None:
     seen = lab.feed("x", until=0).need_sound()
@@ -97,7 +96,7 @@ def check_no_answer(lab: Lab) -> None:
 @required(
     "session.nothing-after-end",
     "Nothing is delivered after Completed, whatever the peer goes on to say.",
-    f"{SEAM}: what a session must never do",
+    'docs/plugins.md, "What a session promises"',
 )
 def check_after_end(lab: Lab) -> None:
     only_where(lab.subject.traits.marked, "the dialect has no end marker")
@@ -112,7 +111,7 @@ def check_after_end(lab: Lab) -> None:
 @required(
     "session.error-is-final",
     "Nothing is delivered after the error that the agent reports, and the error stays.",
-    f"{SEAM}: Session.error",
+    'docs/plugins.md, "What a session promises"',
 )
 def check_after_error(lab: Lab) -> None:
     only_where(lab.subject.traits.can_fail, "the dialect has no word for a run that fails")
@@ -127,7 +126,7 @@ def check_after_error(lab: Lab) -> None:
 @required(
     "session.good-before-bad",
     "Good events that came before a fault, in the same bytes, are delivered.",
-    "DESIGN, The seams: receiving never raises",
+    'docs/plugins.md, "What a session promises"',
 )
 def check_good_before_bad(lab: Lab) -> None:
     for seen in _with_a_fault_behind_two(lab):
@@ -163,7 +162,7 @@ class _Spoiler:
 @required(
     "session.refused",
     "A refusal by HTTP status is an AgentError of the status, without events, whole or cut short.",
-    "docs/errors.md",
+    'docs/errors.md, "Who has to act"',
 )
 def check_refusals(lab: Lab) -> None:
     for code in (400, 401, 403, 404, 409, 422, 429, 500, 502, 503):
@@ -179,7 +178,7 @@ def check_refusals(lab: Lab) -> None:
 @required(
     "session.outage-proves-nothing",
     "Only positive proof sets unsupported: an outage, a refusal or a broken connection never does.",
-    f"{SEAM}: Session.unsupported; docs/transports.md, How a choice is made",
+    'docs/transports.md, "How a choice is made"',
 )
 def check_unsupported(lab: Lab) -> None:
     for code in (401, 403, 429, 500, 502, 503):
@@ -193,7 +192,7 @@ def check_unsupported(lab: Lab) -> None:
 @required(
     "session.close",
     "A session may be closed at any time and again; that raises nothing, and says its farewell once.",
-    f"{SEAM}: Session.close",
+    'docs/plugins.md, "What a session promises"',
 )
 def check_close(lab: Lab) -> None:
     _, places, length = lab.offsets(*CHUNKS)
@@ -215,7 +214,7 @@ def check_close(lab: Lab) -> None:
 @required(
     "session.reusable",
     "A connection is offered for another call only once nothing of this one can still come.",
-    f"{SEAM}: Session.reusable",
+    'docs/plugins.md, "What a session promises"',
 )
 def check_reusable(lab: Lab) -> None:
     _, places, length = lab.offsets(*CHUNKS)

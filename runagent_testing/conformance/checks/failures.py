@@ -43,7 +43,7 @@ _STATUSES: dict[int, type[AgentError]] = {
 @required(
     "run.refused",
     "A refusal is the error of its status, with the service's words and its Retry-After, before any chunk.",
-    "docs/errors.md",
+    'docs/errors.md, "Who has to act"',
 )
 async def check_refusals(stage: Stage) -> None:
     async with stage.client() as client:
@@ -66,7 +66,7 @@ async def check_refusals(stage: Stage) -> None:
 @required(
     "run.failed-inside",
     "What the agent reports in the middle is a StreamError with its message, behind the chunks before it.",
-    "docs/errors.md",
+    'docs/errors.md, "Who has to act"',
 )
 async def check_error_inside(stage: Stage) -> None:
     only_where(stage.subject.traits.can_fail, "the dialect has no word for a run that fails")
@@ -82,7 +82,7 @@ async def check_error_inside(stage: Stage) -> None:
 @required(
     "run.truncated",
     "A stream that breaks off is a StreamTruncatedError behind all chunks that came, however it breaks off.",
-    "DESIGN, rules 1 and 8",
+    'docs/errors.md, "Who has to act"',
 )
 async def check_truncation(stage: Stage) -> None:
     endings = ["cut", "fin-in-chunk", "half-close", "reset"]
@@ -106,7 +106,7 @@ async def check_truncation(stage: Stage) -> None:
 @required(
     "run.no-answer",
     "A connection that ends before an answer is a NetworkError.",
-    "docs/errors.md",
+    'docs/errors.md, "Who has to act"',
 )
 async def check_no_answer(stage: Stage) -> None:
     stage.agent.always("a")
@@ -128,7 +128,7 @@ def _expect_timeout(stage: Stage, shown: Shown, phase: str, count: int, kind: ty
 @required(
     "run.limits-of-time",
     "Each time limit ends a run that exceeds it, at its time: first_event, idle, progress and total.",
-    "DESIGN, rule 1; docs/streaming.md, Time limits",
+    'docs/streaming.md, "Timeouts"',
     players=("memory",),
 )
 async def check_timeouts(stage: Stage) -> None:
@@ -157,7 +157,7 @@ async def check_timeouts(stage: Stage) -> None:
 @required(
     "run.silence",
     "Silence ends in an error on real sockets, too.",
-    "DESIGN, rule 1",
+    'docs/streaming.md, "Timeouts"',
     players=("socket",),
 )
 async def check_silence(stage: Stage) -> None:
@@ -169,7 +169,7 @@ async def check_silence(stage: Stage) -> None:
 @required(
     "run.not-begun-again",
     "A run that broke after its first chunk is not begun anew where nothing proves the place.",
-    "DESIGN, rules 2 and 3",
+    'docs/errors.md, "What is tried again"',
     capability="resume",
     undeclared=True,
 )
@@ -186,7 +186,7 @@ async def check_no_second_run(stage: Stage) -> None:
 @required(
     "run.resume",
     "A broken stream goes on where it broke: every chunk once, in order.",
-    "DESIGN, rule 3; runagent.seam: Capability.RESUME",
+    'docs/errors.md, "What is resumed"',
     capability="resume",
 )
 async def check_resume(stage: Stage) -> None:
@@ -204,7 +204,7 @@ async def check_resume(stage: Stage) -> None:
 @required(
     "run.no-splice",
     "Two answers are never spliced: an agent that begins anew instead of going on is an error.",
-    "DESIGN, rule 3",
+    'docs/errors.md, "What is resumed"',
     capability="resume",
 )
 async def check_no_splice(stage: Stage) -> None:
@@ -220,7 +220,7 @@ async def check_no_splice(stage: Stage) -> None:
 @required(
     "run.gaps",
     "A chunk that is missing or comes twice is an error, where the agent numbers its chunks.",
-    "DESIGN, rule 3",
+    'docs/errors.md, "What is resumed"',
     capability="resume",
     players=("memory",),
 )

@@ -21,14 +21,13 @@ if TYPE_CHECKING:
 
     from runagent_testing.conformance.feeding import Seen
 
-SEAM = "runagent.transports.base"
 _LIMIT = 4096  # bytes
 
 
 @required(
     "session.pure",
     "A session does no I/O, waits for nothing, reads no clock and starts no thread.",
-    f"{SEAM}: what a session must never do; docs/architecture.md, No I/O in the middle",
+    'docs/plugins.md, "What a session promises"',
 )
 def check_purity(lab: Lab) -> None:
     watcher = Watcher()
@@ -95,7 +94,7 @@ def _replace(noise: bytes) -> Callable[[bytes], bytes]:
 @required(
     "session.never-raises",
     "receive_data and receive_eof raise nothing, whatever the peer sends.",
-    f"{SEAM}: Session; DESIGN, The seams",
+    'docs/plugins.md, "What a session promises"',
 )
 def check_nothing_is_raised(lab: Lab) -> None:
     for what, seen in _hostile_answers(lab):
@@ -105,7 +104,7 @@ def check_nothing_is_raised(lab: Lab) -> None:
 @required(
     "session.our-errors",
     "What is wrong with the peer's bytes is set as error, and is a RunAgentError.",
-    f"{SEAM}: Session.error; docs/errors.md",
+    'docs/plugins.md, "What a session promises"',
 )
 def check_errors_are_ours(lab: Lab) -> None:
     for what, seen in _hostile_answers(lab):
@@ -119,7 +118,7 @@ def check_errors_are_ours(lab: Lab) -> None:
     "session.event-limit",
     "An event up to max_event_bytes, as it is written, passes; one whose content alone is larger is a"
     " StreamLimitError, before much more than the limit has come.",
-    "docs/transports.md, Limits",
+    'docs/transports.md, "Limits"',
 )
 def check_event_limit(lab: Lab) -> None:
     only_where(lab.subject.traits.delimited, "the dialect's chunks have no bounds, so none is too large")
@@ -148,7 +147,7 @@ def _expect_limit(seen: Any, name: str, what: str) -> None:
 @required(
     "session.head-limit",
     "A head of more than max_head_bytes is a StreamLimitError.",
-    "docs/transports.md, Limits",
+    'docs/transports.md, "Limits"',
 )
 def check_head_limit(lab: Lab) -> None:
     limits = {"max_head_bytes": _LIMIT}
@@ -162,7 +161,7 @@ def check_head_limit(lab: Lab) -> None:
     "session.through-proxy",
     "Through a plain HTTP proxy the request has the absolute form and the proxy's credentials; not where"
     " the transport tunnels.",
-    "RFC 9112 section 3.2.2; runagent.call: Route",
+    'RFC 9112 section 3.2.2; docs/transports.md, "Proxies"',
 )
 def check_proxy(lab: Lab) -> None:
     only_where(not lab.subject.transport.tunnels, "the transport declares that it tunnels")

@@ -23,13 +23,11 @@ if TYPE_CHECKING:
 
     from runagent_testing.conformance.feeding import Cut
 
-SEAM = "runagent.transports.base"
-
 
 @required(
     "session.request-waits",
     "A fresh session has its request waiting in data_to_send, and gives it once.",
-    f"{SEAM}: Transport.open, Session.data_to_send",
+    'docs/plugins.md, "What a session promises"',
 )
 def check_request(lab: Lab) -> None:
     session = lab.open(lab.subject.memory())
@@ -46,7 +44,7 @@ def check_request(lab: Lab) -> None:
 @required(
     "session.events",
     "Started comes at most once and before any chunk, text arrives as str, and Completed comes last.",
-    "docs/streaming.md; runagent.events",
+    'docs/streaming.md, "Events"',
 )
 def check_events(lab: Lab) -> None:
     seen = lab.feed(*story(lab.subject)).need_sound()
@@ -62,7 +60,7 @@ def check_events(lab: Lab) -> None:
 @required(
     "session.done",
     "With Completed the session wants DONE: nobody waits for more.",
-    f"{SEAM}: what the pump promises",
+    'docs/plugins.md, "What a session promises"',
 )
 def check_done(lab: Lab) -> None:
     seen = lab.feed("x", "y").need_sound()
@@ -83,7 +81,7 @@ def _cuts(length: int) -> Iterator[tuple[str, Cut]]:
 @required(
     "session.any-split",
     "The same bytes give the same events, however they are cut: byte by byte, anywhere, at random.",
-    "docs/architecture.md, The seams; DESIGN, research: split UTF-8 and split frames",
+    'docs/plugins.md, "What a session promises"',
 )
 def check_splits(lab: Lab) -> None:
     delimited = lab.subject.traits.delimited
@@ -101,7 +99,7 @@ def check_splits(lab: Lab) -> None:
 @required(
     "session.prompt",
     "An event is handed out as soon as its last byte has come, not with the next one.",
-    "docs/architecture.md; the purpose of a stream",
+    'docs/plugins.md, "What a session promises"',
 )
 def check_promptness(lab: Lab) -> None:
     steps = TEXTS[:3]
@@ -128,7 +126,7 @@ def _fed_until(lab: Lab, steps: tuple[str, ...], end: int) -> Iterator[list[Any]
 @required(
     "session.independent",
     "Sessions share nothing: two that are fed by turns, byte by byte, each give their own answer.",
-    f"{SEAM}: Transport, shared by all clients and threads",
+    'docs/plugins.md, "What a transport states"',
 )
 def check_independence(lab: Lab) -> None:
     answers = [[f"{who} {place}" for place in range(4)] for who in ("first", "second", "third")]
@@ -170,7 +168,7 @@ def check_framings(lab: Lab) -> None:
 @required(
     "session.call-untouched",
     "A session leaves the call as it was: the next attempt uses it again.",
-    f"{SEAM}: Transport.open",
+    'docs/plugins.md, "What a transport states"',
 )
 def check_call(lab: Lab) -> None:
     given: dict[str, Any] = {"query": "x", "parameters": {"a": [1]}}
@@ -182,7 +180,7 @@ def check_call(lab: Lab) -> None:
 @required(
     "session.callers-headers",
     "The caller's header fields are sent, and replace those of the transport of the same name.",
-    "docs/configuration.md; runagent.call: AgentCall.headers",
+    'docs/configuration.md, "Settings"',
 )
 def check_headers(lab: Lab) -> None:
     fields = (*lab.subject.call("http://x.test").headers, ("X-Kit", "here"), ("User-Agent", "kit/1"))
@@ -196,7 +194,7 @@ def check_headers(lab: Lab) -> None:
 @required(
     "session.key",
     "The API key travels in a header field; it is in no URL, no repr and no error text.",
-    "DESIGN, rule 4",
+    'docs/errors.md, "What errors do not show"',
 )
 def check_key(lab: Lab) -> None:
     from runagent_testing.steps import status

@@ -37,7 +37,7 @@ def _compare(expected: list[list[str]], got: list[list[Any]]) -> None:
 @required(
     "run.threads",
     "One client serves several threads at once; each run gets its own answer.",
-    "DESIGN, rule 7",
+    'docs/streaming.md, "Share a client"',
     styles=("sync",),
     players=("socket",),
 )
@@ -59,7 +59,7 @@ async def check_threads(stage: Stage) -> None:
 @required(
     "run.tasks",
     "One client serves several tasks at once; each run gets its own answer.",
-    "DESIGN, rule 7",
+    'docs/streaming.md, "Share a client"',
     styles=("asyncio", "trio"),
 )
 async def check_tasks(stage: Stage) -> None:

@@ -35,7 +35,7 @@ def expect_good(stage: Stage, shown: Shown, expected: Any, what: str) -> None:
 @required(
     "run.order",
     "A run delivers every chunk exactly as it was said, in order, and then Completed.",
-    "docs/streaming.md",
+    'docs/streaming.md, "Chunks and values"',
 )
 async def check_order(stage: Stage) -> None:
     stage.agent.always(*TEXTS)
@@ -60,7 +60,7 @@ _WRITES: dict[str, Any] = {
 @required(
     "run.any-writes",
     "However the agent cuts its answer into writes, the run delivers the same.",
-    "docs/testing.md, What an agent says: writes",
+    'docs/plugins.md, "What a session promises"',
 )
 async def check_writes(stage: Stage) -> None:
     steps = story(stage.subject)
@@ -72,7 +72,7 @@ async def check_writes(stage: Stage) -> None:
 @required(
     "run.structured",
     "Chunks that are JSON values arrive as such.",
-    "runagent.seam: Capability.STRUCTURED",
+    'docs/plugins.md, "Capabilities"',
     capability="structured",
 )
 async def check_structured(stage: Stage) -> None:
@@ -87,7 +87,7 @@ async def check_structured(stage: Stage) -> None:
 @required(
     "run.heartbeats",
     "A heartbeat delivers nothing, and holds off the idle limit.",
-    "runagent.seam: Capability.HEARTBEATS; docs/streaming.md, Time limits",
+    'docs/plugins.md, "Capabilities"',
     capability="heartbeats",
     players=("memory",),
 )
@@ -104,7 +104,7 @@ async def check_heartbeats(stage: Stage) -> None:
 @required(
     "run.invoke",
     "A plain run gives the agent's result, or its error as an AgentError.",
-    "runagent.seam: Capability.INVOKE; docs/errors.md",
+    'docs/plugins.md, "Capabilities"',
     capability="invoke",
 )
 async def check_invoke(stage: Stage) -> None:
@@ -129,7 +129,7 @@ async def check_invoke(stage: Stage) -> None:
 @required(
     "run.reuse",
     "The connection of a run that is over serves the next one.",
-    "runagent.seam: Capability.REUSE; docs/transports.md, Connections",
+    'docs/plugins.md, "Capabilities"',
     capability="reuse",
 )
 async def check_reuse(stage: Stage) -> None:
@@ -144,7 +144,7 @@ async def check_reuse(stage: Stage) -> None:
 @required(
     "run.lets-go",
     "A connection that serves no other run is closed when the run is over, not when the client is.",
-    "docs/transports.md, Connections",
+    'docs/transports.md, "Connections"',
     capability="reuse",
     undeclared=True,
 )
@@ -161,7 +161,7 @@ async def check_lets_go(stage: Stage) -> None:
 @required(
     "run.key",
     "The service gets the key as it expects it; a wrong one is an AuthenticationError.",
-    "DESIGN, rule 4; docs/errors.md",
+    'docs/errors.md, "What errors do not show"',
     guarded=True,
     players=("memory",),
 )

@@ -1,0 +1,145 @@
+"""Mistakes about limits, connections and capabilities."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from runagent.errors import ProtocolError, RunAgentError
+from runagent.limits import Limits
+from runagent.seam import Capability
+from runagent.transports.base import Wants
+from runagent.transports.counting import ChunkCount
+from runagent.transports.invoke import InvokeSession
+from runagent.transports.sse import SSESession
+from runagent.transports.websocket import WebSocketSession
+from runagent_testing.conformance.broken.base import HTTP, WEBSOCKET, Broken, Open
+
+if TYPE_CHECKING:
+    from runagent.call import AgentCall, ResumePoint, Route
+
+__all__ = ["CONNECTIONS"]
+
+
+def _boundless(name: str, about: str) -> Open:
+    class Boundless(SSESession):
+        def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
+            limits = replace(call.limits, **{name: getattr(Limits(), name)})
+            super().__init__(replace(call, limits=limits), route, resume)
+
+    Boundless.__doc__ = about
+    return Boundless
+
+
+# Connections
+
+
+class _AlwaysReusable(SSESession):
+    """Offers its connection for another call in the middle of the answer."""
+
+    @property
+    def reusable(self) -> bool:
+        return True
+
+
+class _NeverReused(SSESession):
+    """Declares that its connections are reused, and gives them away."""
+
+    @property
+    def keeps_connection(self) -> bool:
+        return False
+
+
+class _KeepsItsWebSocket(WebSocketSession):
+    """Has a connection kept that can never be used again."""
+
+    @property
+    def keeps_connection(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        """Say nothing."""
+
+
+class _ClosesTwice(WebSocketSession):
+    """Says goodbye as often as it is asked to."""
+
+    def close(self) -> None:
+        super().close()
+        if self._socket is not None:
+            self._outgoing.append(b"\x88\x80\0\0\0\0")
+
+    def data_to_send(self) -> bytes:
+        own, self._outgoing = b"".join(self._outgoing), []
+        return own + super().data_to_send()
+
+
+class _CannotBeLeft(SSESession):
+    """Does not survive being left early."""
+
+    def close(self) -> None:
+        if self.wants is Wants.READ:
+            raise ProtocolError("the stream is not over")
+
+
+# Capabilities
+
+
+class _Splices(SSESession):
+    """Goes on with whatever comes when it asked for the rest of an answer."""
+
+    def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
+        super().__init__(call, route, resume)
+        self.messages.count = ChunkCount()
+
+
+class _CountsNothing(SSESession):
+    """Does not look at the numbers of the chunks."""
+
+    def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
+        super().__init__(call, route, resume)
+        self.messages.count = _NoCount(resume)
+
+
+class _NoCount(ChunkCount):
+    def take(self, index: int | None) -> RunAgentError | None:
+        self.next_index = None if index is None else index + 1
+        return None
+
+
+class _SSE(SSESession):
+    """Declares something else than it can do."""
+
+
+class _WebSocket(WebSocketSession):
+    """Declares that it resumes, and cannot."""
+
+
+class _Begins(SSESession):
+    """Resumes where nobody has declared it, from the beginning."""
+
+
+class _BrokenInvoke(InvokeSession):
+    """Gives the whole envelope as the result."""
+
+    def read_answer(self, answer: dict[str, Any], body: bytes) -> Any:
+        return super().read_answer({"result": answer}, body)
+
+
+CONNECTIONS: tuple[Broken, ...] = (
+    Broken("any-event", "session.event-limit", _boundless("max_event_bytes", "Takes events of any size.")),
+    Broken("any-head", "session.head-limit", _boundless("max_head_bytes", "Takes heads of any size.")),
+    Broken("always-reusable", "session.reusable", _AlwaysReusable),
+    Broken("never-reused", "run.reuse", _NeverReused),
+    Broken("keeps-its-websocket", "run.lets-go", _KeepsItsWebSocket, WEBSOCKET, tunnels=True),
+    Broken("closes-twice", "session.close", _ClosesTwice, WEBSOCKET, tunnels=True),
+    Broken("cannot-be-left", "run.left-early", _CannotBeLeft),
+    Broken("splices", "run.no-splice", _Splices),
+    Broken("counts-nothing", "run.gaps", _CountsNothing),
+    Broken("cannot-resume", "run.resume", _WebSocket, WEBSOCKET | {Capability.RESUME}, tunnels=True),
+    Broken("broken-invoke", "run.invoke", _SSE, invoke=_BrokenInvoke),
+    *(
+        Broken(f"hides-{capability.value}", f"declared.{capability.value}", _SSE, HTTP - {capability})
+        for capability in Capability
+    ),
+)

@@ -1,0 +1,81 @@
+"""Mistakes in the request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runagent.transports.http import HttpRequest
+from runagent.transports.sse import SSESession
+from runagent_testing.conformance.broken.base import Broken
+
+if TYPE_CHECKING:
+    from runagent.call import AgentCall, ResumePoint, Route
+
+__all__ = ["REQUESTS"]
+
+
+class _SaysItTwice(SSESession):
+    """Gives its request twice."""
+
+    _said: bytes | None = None
+
+    def data_to_send(self) -> bytes:
+        if self._said is None:
+            self._said = super().data_to_send()
+            return self._said
+        again, self._said = self._said, b""
+        return again or super().data_to_send()
+
+
+class _KeyInTheAddress(SSESession):
+    """Puts the key into the query, where every log shows it."""
+
+    def make_request(self) -> HttpRequest:
+        request = super().make_request()
+        return HttpRequest(
+            request.method, f"{request.target}?token={self.call.api_key}", request.headers, request.body
+        )
+
+
+class _KeyInAHeaderOfItsOwn(SSESession):
+    """Sends the key where the service does not look for it."""
+
+    def make_request(self) -> HttpRequest:
+        request = super().make_request()
+        headers = [("X-Token" if name == "Authorization" else name, value) for name, value in request.headers]
+        return HttpRequest(request.method, request.target, headers, request.body)
+
+
+class _ForgetsTheCallersHeaders(SSESession):
+    """Sends its own header fields only."""
+
+    def make_request(self) -> HttpRequest:
+        request = super().make_request()
+        callers = self.call.headers
+        headers = [field for field in request.headers if field not in callers]
+        return HttpRequest(request.method, request.target, headers, request.body)
+
+
+class _ChangesTheInput(SSESession):
+    """Writes into the caller's input."""
+
+    def make_request(self) -> HttpRequest:
+        self.call.input["stream"] = True  # type: ignore[index]
+        return super().make_request()
+
+
+class _IgnoresTheProxy(SSESession):
+    """Asks a proxy as if it were the agent."""
+
+    def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
+        super().__init__(call, type(route)(route.origin), resume)
+
+
+REQUESTS: tuple[Broken, ...] = (
+    Broken("says-it-twice", "session.request-waits", _SaysItTwice),
+    Broken("key-in-the-address", "session.key", _KeyInTheAddress),
+    Broken("key-in-a-header-of-its-own", "run.key", _KeyInAHeaderOfItsOwn),
+    Broken("forgets-the-callers-headers", "session.callers-headers", _ForgetsTheCallersHeaders),
+    Broken("changes-the-input", "session.call-untouched", _ChangesTheInput),
+    Broken("ignores-the-proxy", "session.through-proxy", _IgnoresTheProxy),
+)
