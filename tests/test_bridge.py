@@ -24,9 +24,10 @@ from runagent import (
     StreamTruncatedError,
     Timeouts,
 )
-from runagent.bridge import WINDOW
+from runagent.bridge import WINDOW, LibraryConnection
 from runagent.tasks import current_library
 from runagent.transports import Capability
+from tests.support.threads import wait_for_reader
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -270,7 +271,12 @@ def test_closing_from_another_thread_wakes_the_reader() -> None:
     library = Library(endless)
     stream = RunAgentClient("a", transport=library).run_generic_stream("x")
     assert "first" == next(stream)
-    closer = threading.Timer(0.05, stream.close)
+
+    def close() -> None:
+        wait_for_reader(LibraryConnection.receive.__code__)
+        stream.close()
+
+    closer = threading.Thread(target=close)
     closer.start()
     with pytest.raises(StreamError, match="closed while it was being read"):
         next(stream)
@@ -367,13 +373,14 @@ def test_time_limits_hold(style: Style) -> None:
     async def silent(library: Library, call: AgentCall, emit: Emit) -> None:
         await forever()
 
-    for script, kind, phase in (
-        (silent, RunTimeoutError, "first_event"),
-        (endless, StreamTimeoutError, "idle"),
+    for script, kind, limits in (
+        (silent, RunTimeoutError, Timeouts(first_event=0.05)),
+        (endless, StreamTimeoutError, Timeouts(idle=0.05)),
     ):
         library = Library(script)
-        _, error, _ = collect(style, library, timeout=0.05)
-        assert (kind, phase) == (type(error), error.phase)
+        _, error, _ = collect(style, library, timeout=limits)
+        assert kind is type(error)
+        assert 0.05 == getattr(limits, str(error.phase))
         assert library.left in (["CancelledError"], ["Cancelled"])
 
 

@@ -8,6 +8,7 @@ import inspect
 import logging
 import os
 import signal
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from runagent.observers import CHANGEABLE, HOOKS, Observers
 from runagent_testing import FakeAgentServer, error, gate, status
 from tests.docs.pages import DOCS, ROOT
 from tests.support.peer import Peer, answers, http
+from tests.support.threads import wait_for_reader
 from tests.support.transports import LettersSession, OwnTransport
 
 if TYPE_CHECKING:
@@ -127,28 +129,33 @@ async def drop(client: Any, style: Style) -> None:
 
 
 async def cancel(client: Any, style: Style) -> None:
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
+    """Be cancelled, or hit by Ctrl-C, while the second chunk is waited for."""
 
-    async def read() -> None:
+    async def read(cancel: Callable[[], object]) -> None:
         async with client.run_generic_stream("x") as stream:
             async for _ in stream:
-                pass
+                cancel()
 
-    if style.name == "sync":  # as Ctrl-C does
-        before = signal.signal(signal.SIGALRM, interrupt)
-        with client.run_generic_stream("x").stream as stream:
-            next(stream)
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
-            with pytest.raises(KeyboardInterrupt):
-                next(stream)
-        signal.signal(signal.SIGALRM, before)
-    elif style.name == "trio":
-        with trio.move_on_after(0.05):
-            await read()
+    if style.name == "trio":
+        with trio.CancelScope() as scope:
+            await read(scope.cancel)
+    elif style.name == "sync":
+        with pytest.raises(KeyboardInterrupt):
+            await read(press_ctrl_c_later().start)
     else:
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(read(), 0.05)
+        task = asyncio.ensure_future(read(lambda: task.cancel()))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+def press_ctrl_c_later() -> threading.Thread:
+    """Make a thread that waits until somebody reads, and then presses Ctrl-C."""
+
+    def press() -> None:
+        wait_for_reader()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    return threading.Thread(target=press)
 
 
 HANGS = ("a", gate("never"))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -81,6 +84,24 @@ def test_a_plugin_that_keeps_no_promise_is_refused(install: Install, source: str
     install("runagent-loud", "loud", source)
     with pytest.raises(PluginError, match=complaint):
         TransportRegistry(Installed()).get("loud")
+
+
+def test_a_slow_import_holds_up_only_those_who_want_it(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate: Any = SimpleNamespace(entered=threading.Event(), opened=threading.Event())
+    monkeypatch.setitem(sys.modules, "gate_of_a_test", gate)
+    wait = "import gate_of_a_test as gate; gate.entered.set(); assert gate.opened.wait(10)"
+    install("runagent-slow", "slow", transport_module("slow", wait), "one")
+    install("runagent-loud", "loud", GOOD, "two")
+    registry = TransportRegistry(Installed())
+    with ThreadPoolExecutor() as threads:
+        asked = [threads.submit(registry.get, "slow") for _ in range(4)]
+        assert gate.entered.wait(10)
+        assert "loud" == registry.get("loud").name
+        assert not any(future.done() for future in asked)
+        gate.opened.set()
+        assert 1 == len({id(future.result(10)) for future in asked})
 
 
 def test_two_distributions_of_one_name_are_told_apart(install: Install) -> None:
