@@ -42,6 +42,7 @@ help:
 	@echo "make types      mypy --strict"
 	@echo "make bench      compare with peers and with the floor (ARGS=... goes to tests.benchmarks.bench)"
 	@echo "make bench-quick ourselves against the floor, in less than a minute"
+	@echo "make bench-bridge measure what a library costs as a transport"
 	@echo "make bench-fake measure the fake agent: events a second, streams at once, start, cost of a test"
 	@echo "make interop    real peers: nginx, a proxy, TLS, Chromium, curl, other servers, the published package"
 	@echo "make kit        the conformance kit, also in a clean environment as a plugin's author has it"
@@ -140,6 +141,10 @@ bench: $(BENCH_STAMP)
 
 bench-quick: $(BENCH_STAMP)
 	@$(BENCH_VENV)/bin/python -m tests.benchmarks.bench --quick $(ARGS)
+
+.PHONY: bench-bridge
+bench-bridge: $(STAMP)
+	@$(BIN)/python -m tests.benchmarks.bench_bridge $(ARGS)
 
 .PHONY: bench-fake
 bench-fake: $(STAMP)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from runagent.errors import PluginError, RunAgentError, StreamTruncatedError
@@ -33,8 +34,8 @@ WINDOW = 64  # events at hand from which on the library has to wait
 _TIDY_SECONDS = 1.0
 _NEWS = b"\0"
 _NEVER = float("inf")
-_EVENTS = (Started, Chunk, Completed, RunResult)
-_LAST_EVENTS = (Completed, RunResult)
+_LAST_EVENTS = frozenset({Completed, RunResult})
+_EVENTS = _LAST_EVENTS | {Started, Chunk}
 
 
 class _Ringer(Protocol):
@@ -42,7 +43,7 @@ class _Ringer(Protocol):
 
 
 class _Mailbox:
-    """Events on their way from the library to the reader. Safe for threads.
+    """Events on their way from the library to the reader, each in a thread of its own perhaps.
 
     Attributes:
         over: The library's coroutine has ended.
@@ -57,9 +58,8 @@ class _Mailbox:
         self.error: Exception | None = None
         self.reader: _Ringer | None = None
         self.writer: _Ringer | None = None
-        self._lock = threading.Lock()
-        self._events: list[Event] = []
-        self._stirred = False
+        self._events: deque[Event] = deque()
+        self._stirred = False  # the reader has been told, or has seen for itself
 
     @property
     def full(self) -> bool:
@@ -71,11 +71,11 @@ class _Mailbox:
 
     def put(self, events: tuple[Event, ...]) -> None:
         """Add events; none at all are a sign of life."""
-        with self._lock:
-            self._events += events
+        self._events.extend(events)
+        if not self._stirred:
             self._stirred = True
-        if self.reader is not None:
-            self.reader.ring()
+            if self.reader is not None:
+                self.reader.ring()
 
     def end(self, error: Exception | None = None) -> None:
         self.error = error
@@ -84,9 +84,8 @@ class _Mailbox:
             self.reader.ring()
 
     def take(self) -> list[Event]:
-        with self._lock:
-            events, self._events = self._events, []
-            self._stirred = False
+        self._stirred = False  # before: what is added from now on rings again
+        events = [self._events.popleft() for _ in range(len(self._events))]
         if len(events) >= WINDOW and self.writer is not None:
             self.writer.ring()
         return events
@@ -102,6 +101,7 @@ class LibrarySession(BaseSession):
         self.resume = resume
         self.mailbox = _Mailbox()
         self._count = ChunkCount(resume)
+        self._last_event_id = ""
         self._address: Address | None = None
 
     def receive_data(self, data: bytes) -> list[Event]:
@@ -113,6 +113,9 @@ class LibrarySession(BaseSession):
             if not self._take(event):
                 break
             events.append(event)
+            if self.wants is not Wants.READ:
+                break
+        self.resume_point = self._count.resume_point(self._last_event_id)
         if over and self.wants is Wants.READ:
             self.fail(self._verdict(self.mailbox.error))
         return events
@@ -128,10 +131,10 @@ class LibrarySession(BaseSession):
             if fault is not None:
                 self.fail(fault)
                 return False
-            self.resume_point = self._count.resume_point(event.id or "")
+            self._last_event_id = event.id or self._last_event_id
         elif isinstance(event, Started):
             self.request_id = event.invocation_id or self.request_id
-        elif self.wants is Wants.READ:
+        else:
             self.wants = Wants.DONE
             self.request_id = getattr(event, "request_id", None) or self.request_id
         return True
@@ -225,11 +228,11 @@ class _Worker:
     async def _emit(self, *events: Event) -> None:
         mailbox = self._mailbox
         for event in events:
-            if not isinstance(event, _EVENTS):
+            if type(event) not in _EVENTS:
                 raise TypeError(f"{event!r} is no event: no Started, Chunk, Completed or RunResult")
         if mailbox.complete:
             return
-        mailbox.complete = any(isinstance(event, _LAST_EVENTS) for event in events)
+        mailbox.complete = not _LAST_EVENTS.isdisjoint(map(type, events))
         mailbox.put(events)
         if mailbox.complete and self._scope is not None:
             self._scope.limit(_TIDY_SECONDS)

@@ -286,9 +286,9 @@ def test_closing_from_another_thread_wakes_the_reader() -> None:
 
 def test_what_is_left_to_do_after_the_end_may_be_done(style: Style) -> None:
     async def script(library: Library, call: AgentCall, emit: Emit) -> None:
-        await emit(Completed())
+        await emit(Completed(), Chunk("too late"))
         await pause(0.01)
-        await emit(Chunk("too late"))
+        await emit(Chunk("later still"))
 
     library = Library(script)
     events, error, _ = collect(style, library)
