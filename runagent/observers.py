@@ -144,13 +144,14 @@ class Observers:
         try:
             yield
         except Exception as exc:  # noqa: BLE001  # an observer is a guest: whatever it raises, the run goes on
+            # As text: a traceback, also one in a log record, would hold the stream and all it holds.
+            told = "".join(traceback.format_exception(exc)).rstrip()
+            exc.__traceback__ = None
             with self._lock:
                 if self._manager is None or not self._manager.has_plugin(observer):
                     return  # another thread has met the same fault
                 self._manager.unregister(name=observer)
                 self._collect()
-            # As text: a log record that holds the traceback would hold the stream, too.
-            told = "".join(traceback.format_exception(exc)).rstrip()
             _logger.warning("the observer %s failed and is switched off\n%s", observer, told)
 
     # Registering
