@@ -44,6 +44,7 @@ help:
 	@echo "make bench-quick ourselves against the floor, in less than a minute"
 	@echo "make bench-bridge measure what a library costs as a transport"
 	@echo "make bench-fake measure the fake agent: events a second, streams at once, start, cost of a test"
+	@echo "make soak       chaos, load and floods at full size (ARGS=\"--only chaos --seed 7\")"
 	@echo "make interop    real peers: nginx, a proxy, TLS, Chromium, curl, other servers, the published package"
 	@echo "make kit        the conformance kit, also in a clean environment as a plugin's author has it"
 	@echo "make lock       write constraints.txt anew"
@@ -145,6 +146,10 @@ bench-quick: $(BENCH_STAMP)
 .PHONY: bench-bridge
 bench-bridge: $(STAMP)
 	@$(BIN)/python -m tests.benchmarks.bench_bridge $(ARGS)
+
+.PHONY: soak
+soak: $(STAMP)
+	@$(BIN)/python -m tests.soak.run $(ARGS)
 
 .PHONY: bench-fake
 bench-fake: $(STAMP)

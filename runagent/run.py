@@ -42,6 +42,7 @@ __all__ = ["Run"]
 
 _logger = logging.getLogger("runagent.run")
 
+_NEVER = float("inf")
 _FAREWELL_SECONDS = 1.0
 _INCOMPLETE = "the transport {!r} ended the run without the event that says so ({})"
 _LONG_PAUSE_SECONDS = 5.0  # servers that ping begin to give a client up after about that long
@@ -92,6 +93,7 @@ class Run:
         self._connected = False
         self._send_error: OSError | None = None
         self._send_late = self._write_closed = False
+        self._late_at = _NEVER  # when the first read behind a send that took too long began
         self._read_at = 0.0  # when the last read ended
         self._longest_pause = 0.0  # how long nobody read at a stretch
         self.address = Address(spec.call.base.origin)
@@ -159,6 +161,7 @@ class Run:
         self._heard = self._connected = self._progressed = False
         self._send_error = None
         self._send_late = self._write_closed = False
+        self._late_at = _NEVER  # when the first read behind a send that took too long began
         self.address = address
         return address
 
@@ -195,27 +198,37 @@ class Run:
 
     def read_deadline(self, now: float) -> float:
         """Return the deadline of a read that begins now."""
-        return now if self._send_late else self.deadlines.read(now)
+        if not self._send_late:
+            return self.deadlines.read(now)
+        self._late_at = min(self._late_at, now)
+        return now
 
     def send_deadline(self, now: float) -> float:
         """Return the deadline of a send that begins now; a farewell gets little time."""
         return self.deadlines.read(now) if self.step is Step.READ else now + _FAREWELL_SECONDS
 
     def data_to_send(self) -> bytes:
-        """Take what is to be sent on the connection at hand."""
-        waits_for_another = self.step is Step.CONNECT
-        return b"" if waits_for_another else self.session.data_to_send()
+        """Take what is to be sent on the connection at hand: nothing behind what did not get through."""
+        if self.step is Step.CONNECT:
+            return b""
+        data = self.session.data_to_send()
+        return data if self._sends else b""
 
     def farewell(self) -> bytes:
         """Return what the protocol says to a peer that is left early."""
         self.session.close()
-        return self.session.data_to_send()
+        return self.data_to_send()
+
+    @property
+    def _sends(self) -> bool:
+        """Whether all that was to be sent on this connection has been."""
+        return self._send_error is None and not self._send_late
 
     @property
     def keeps_connection(self) -> bool:
         """Whether the connection may serve other runs now that this one is over."""
         over = self.step is Step.END and self.error is None
-        return over and self.session.error is None and self.session.keeps_connection
+        return over and self._sends and self.session.error is None and self.session.keeps_connection
 
     def received(self, data: bytes, start: float, end: float) -> None:
         """Take bytes from the connection, b"" for its end; they were waited for from ``start`` to ``end``."""
@@ -240,6 +253,8 @@ class Run:
                 self.report.first_chunk_seconds = end - self._started_at
         if session.wants is not Wants.READ or session.error is not None:
             self._follow(session)
+        elif self._send_late and end - self._late_at > _FAREWELL_SECONDS:
+            self.timed_out(end, 0.0)  # a peer that takes nothing and goes on talking
 
     def lost(self, exc: OSError) -> None:
         """Note that the connection broke: all that had arrived has been received."""

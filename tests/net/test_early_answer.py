@@ -11,13 +11,14 @@ import trustme
 
 from runagent import AgentError, AuthenticationError, NetworkError, RunAgentError, Timeouts
 from runagent_testing import FakeAgentServer
-from tests.support.peer import PATIENCE, Peer, PeerConnection, http, reads_some_then, sse
+from tests.support.peer import PATIENCE, Peer, PeerConnection, answers, http, reads_some_then, sse
 
 if TYPE_CHECKING:
     from tests.support.styles import Style
 
 TIMES = 50
 LARGE = {"query": "x" * (4 << 20)}
+HUGE = {"query": "x" * (16 << 20)}  # more than two kernels ever keep between them
 SOON = Timeouts(connect=5, first_event=0.3, idle=0.3)
 Contexts = tuple[ssl.SSLContext | None, ssl.SSLContext | None]
 TOO_LARGE = http(413, {"error": {"code": "TOO_LARGE", "message": "too large"}}, connection="close")
@@ -122,3 +123,19 @@ def test_large_requests_arrive_whole(style: Style, transport: str, contexts: Con
 
         assert "ok" == style.run(scenario)
         assert LARGE == agents.requests[0].input
+
+
+def test_a_connection_whose_request_is_stuck_serves_no_other_run(style: Style) -> None:
+    """Otherwise the next request would be read as the rest of this one."""
+    gate = threading.Event()
+    stream = sse(("chunk", {"content": "early"}), ("done", {}))
+
+    async def scenario() -> list[str]:
+        client = style.client("a", base_url=peer.url, timeout=SOON)
+        texts = [await client.run_generic_stream(HUGE).text(), await client.run_generic_stream("x").text()]
+        gate.set()
+        return texts
+
+    with Peer(reads_some_then(stream, lambda _: gate.wait(PATIENCE)), answers(stream)) as peer:
+        assert ["early", "early"] == style.run(scenario)
+        assert 2 == peer.connections

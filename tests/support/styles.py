@@ -33,10 +33,12 @@ class Style:
 
     Attributes:
         name: One of ``STYLES``.
+        debug: asyncio looks for bad habits, which takes its time.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, debug: bool = True) -> None:
         self.name = name
+        self.debug = debug
 
     def client(self, *args: Any, **options: Any) -> Any:
         """Make a client; it has the methods of `AsyncRunAgentClient`."""
@@ -93,7 +95,7 @@ class Style:
         if self.name == "trio":
             return trio.run(without_trio_tasks_left, scenario)
         factory = uvloop.new_event_loop if self.name == "uvloop" else None
-        with asyncio.Runner(debug=self.name == "asyncio", loop_factory=factory) as runner:
+        with asyncio.Runner(debug=self.debug and self.name == "asyncio", loop_factory=factory) as runner:
             return runner.run(without_asyncio_tasks_left(scenario))
 
 

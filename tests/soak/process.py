@@ -1,0 +1,63 @@
+"""A server in a process of its own, so that the client's figures are the client's."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from multiprocessing.connection import Connection
+
+__all__ = ["Served", "answer", "served"]
+
+
+class Served:
+    """The server's process, from outside.
+
+    Attributes:
+        port: Where it listens.
+    """
+
+    def __init__(self, pipe: Connection[Any, Any]) -> None:
+        self._pipe = pipe
+        self._lock = threading.Lock()
+        self.port = int(pipe.recv())
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, word: str) -> Any:
+        """Have the process do something, and return what it says."""
+        with self._lock:
+            self._pipe.send(word)
+            return self._pipe.recv()
+
+
+@contextlib.contextmanager
+def served(serve: Callable[..., None], *args: Any) -> Iterator[Served]:
+    """Run ``serve`` with a pipe and these arguments: it says its port, then answers words, see `answer`."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(theirs, *args), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield Served(ours)
+    finally:
+        ours.close()
+        process.join(10)
+        process.kill()
+        process.join()
+        process.close()
+
+
+def answer(pipe: Connection[Any, Any], answers: dict[str, Callable[[], Any]]) -> None:
+    """Answer words until the other side has gone."""
+    with contextlib.suppress(EOFError):
+        while True:
+            pipe.send(answers[pipe.recv()]())
