@@ -7,6 +7,7 @@ a folder that one happens to stand in has not been installed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -39,7 +40,7 @@ TRANSPORTS = "runagent.transports"
 OBSERVERS = "runagent"
 _DECLARATIONS = "runagent.capabilities"
 _GROUPS = (TRANSPORTS, OBSERVERS, _DECLARATIONS)
-_MARK = b"[runagent"  # how a section of ours begins in entry_points.txt
+_SECTIONS = {group: f"[{group}]".encode() for group in _GROUPS}  # how entry_points.txt heads them
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +92,19 @@ class Installed:
         self.strict = environ.get("RUNAGENT_STRICT_PLUGINS", "").strip() not in ("", "0")
         self._path = path
         self._lock = ForkSafeLock()
+        self._sections: frozenset[str] | None = None
         self._found: list[Plugin] | None = None
 
     def all_of(self, group: str) -> list[Plugin]:
         """Return all plugins of a group, those that are switched off included; one installed twice, once."""
         with self._lock:
+            if self._sections is None:
+                self._path = search_path() if self._path is None else self._path
+                self._sections = _look(self._path)
+            if group not in self._sections:
+                return []
             if self._found is None:
-                self._found = list(_scan(search_path() if self._path is None else self._path))
+                self._found = list(_scan(self._path or []))
             return [plugin for plugin in self._found if plugin.group == group]
 
     def enabled(self, group: str) -> list[Plugin]:
@@ -137,13 +144,12 @@ def _is_working_directory(entry: str) -> bool:
 
 
 def _scan(path: list[str]) -> Iterator[Plugin]:
-    if not _may_hold_plugins(path):
-        return
     from importlib.metadata import distributions  # slow to import
 
     seen: set[str] = set()
     for distribution in distributions(path=path):
-        if _MARK.decode() not in (distribution.read_text("entry_points.txt") or ""):
+        text = (distribution.read_text("entry_points.txt") or "").encode()
+        if not any(section in text for section in _SECTIONS.values()):
             continue
         # The first one on the path is the one that an import finds.
         name = normal_name(distribution.name or "unknown")
@@ -164,31 +170,28 @@ def _plugins_of(distribution: Distribution, name: str) -> Iterator[Plugin]:
         yield Plugin(group, entry_name, name, distribution.version, entry.value, declaration, entry)
 
 
-def _may_hold_plugins(path: list[str]) -> bool:
-    """Look quickly whether any metadata mentions us: without a plugin there is nothing more to import."""
+def _look(path: list[str]) -> frozenset[str]:
+    """Look quickly which of our groups any metadata may have: mostly none, and nothing more is imported."""
     finders = (finder for finder in sys.meta_path if getattr(finder, "__name__", "") != "PathFinder")
-    if any(hasattr(finder, "find_distributions") for finder in finders):
-        return True
-    return any(_mentions_us(folder or os.curdir) for folder in path)
+    if any(hasattr(finder, "find_distributions") for finder in finders) or any(map(_is_archive, path)):
+        return frozenset(_GROUPS)
+    texts = [text for folder in path for text in _entry_points_in(folder or os.curdir)]
+    return frozenset(g for g, section in _SECTIONS.items() if any(section in text for text in texts))
 
 
-def _mentions_us(folder: str) -> bool:
-    if os.path.isfile(folder):  # noqa: PTH113  # an archive; and paths are looked at by the hundred here
-        return True
-    try:
-        with os.scandir(folder) as entries:
-            names = [e.path for e in entries if e.name.endswith((".dist-info", ".egg-info", "EGG-INFO"))]
-    except OSError:
-        return False
-    return any(_holds_mark(f"{name}/entry_points.txt") for name in names)
+def _is_archive(entry: str) -> bool:
+    return os.path.isfile(entry)  # noqa: PTH113  # a path has many entries, and Path objects cost more
 
 
-def _holds_mark(file: str) -> bool:
-    try:
-        with open(file, "rb") as stream:  # noqa: PTH123  # as above
-            return _MARK in stream.read()
-    except OSError:
-        return False
+def _entry_points_in(folder: str) -> Iterator[bytes]:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith((".dist-info", ".egg-info", "EGG-INFO")):
+                with (
+                    contextlib.suppress(OSError),
+                    open(f"{entry.path}/entry_points.txt", "rb") as file,  # noqa: PTH123  # as above
+                ):
+                    yield file.read()
 
 
 def normal_name(name: str) -> str:

@@ -346,6 +346,18 @@ def test_where_nothing_is_installed_nothing_more_is_imported(tmp_path: Path) -> 
     assert "[] False False" == ran.stdout.strip()
 
 
+def test_a_transport_alone_gives_no_reason_to_look_for_observers(tmp_path: Path) -> None:
+    install(tmp_path, "runagent-x", "", transports=("x",))
+    code = (
+        "import sys; from runagent.installed import Installed;"
+        f"plugins = Installed({{}}, [{str(tmp_path)!r}]);"
+        "print(plugins.enabled('runagent'), 'importlib.metadata' in sys.modules,"
+        " [plugin.name for plugin in plugins.enabled('runagent.transports')])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "[] False ['x']" == ran.stdout.strip()
+
+
 def test_switching_all_off_spares_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module_under_test, "_scan", None)
     assert [] == Installed({"RUNAGENT_DISABLE_PLUGINS": " all "}).enabled(OBSERVERS)

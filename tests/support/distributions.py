@@ -58,10 +58,13 @@ def install(
     metadata.mkdir(parents=True)
     ((editable_from or site) / f"{module}.py").write_text(source)
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
-    lines = ["[runagent.transports]", *(f"{one} = {module}" for one in transports)]
-    lines += ["[runagent]", *(f"{one} = {module}" for one in observers)]
-    if declares is not None:
-        lines += ["[runagent.capabilities]", *(f"{one} = runagent.seam:{declares}" for one in transports)]
+    lines: list[str] = []
+    for group, names, target in (
+        ("runagent.transports", transports, module),
+        ("runagent", observers, module),
+        ("runagent.capabilities", transports if declares else (), f"runagent.seam:{declares}"),
+    ):
+        lines += [f"[{group}]", *(f"{name} = {target}" for name in names)] if names else []
     (metadata / "entry_points.txt").write_text("\n".join(lines) + "\n")
     if editable_from is not None:
         origin = {"url": editable_from.as_uri(), "dir_info": {"editable": True}}
