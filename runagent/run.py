@@ -311,7 +311,7 @@ class Run:
             now: The time; None where there is no clock any more.
             failed: It ends by an exception that is not the run's own.
         """
-        if self._deadlines is None or self.generation != fork_generation():
+        if not self._untold or self._deadlines is None or self.generation != fork_generation():
             return
         try:
             report = self._untold.pop()
