@@ -175,7 +175,13 @@ def test_two_who_wait_for_each_other_are_both_told(virtual_tasks):
     assert ["deadlock: gate mine", "deadlock: gate yours"] == sorted(told)
 
 
-def test_another_thread_has_a_moment_to_open_a_gate():
+@pytest.fixture
+def patient(monkeypatch):
+    """Other threads have all the time that a busy machine may take."""
+    monkeypatch.setattr(blocking, "_PATIENCE", 30.0)
+
+
+def test_another_thread_has_a_moment_to_open_a_gate(patient):
     virtual, door = Virtual("sync"), gate("door")
     virtual.memory.agent("a").always("x", door, "y")
     opener = threading.Timer(0.05, door.open)
@@ -190,7 +196,7 @@ def test_another_thread_has_a_moment_to_open_a_gate():
     opener.join()
 
 
-def test_reading_ahead_waits_at_a_gate_for_its_reader():
+def test_reading_ahead_waits_at_a_gate_for_its_reader(patient):
     virtual, door = Virtual("sync"), gate("door")
     virtual.memory.agent("a").always("x", door, "y")
 
