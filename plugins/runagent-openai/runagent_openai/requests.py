@@ -36,7 +36,8 @@ def chat_body(call: AgentCall) -> dict[str, Any]:
     if body.get("n") not in (None, 1):
         raise ValidationError(f"n is {body['n']!r}, but a run has one answer; run the agent as often instead")
     if call.mode == "stream" and call.options.get("openai_include_usage", True):
-        body.setdefault("stream_options", {"include_usage": True})
+        given = body.get("stream_options")
+        body["stream_options"] = {"include_usage": True} | (given if isinstance(given, dict) else {})
     return body
 
 

@@ -47,7 +47,14 @@ USAGE = {"stream_options": {"include_usage": True}}
         ({"query": "hi", "seed": 2, "parameters": {"seed": 1}}, {"messages": USER, "seed": 2}),
         ({"query": "hi", "model": "other"}, {"messages": USER, "model": "other"}),
         ({"query": "hi", "n": 1, "stream": False}, {"messages": USER, "n": 1}),
-        ({"query": "hi", "stream_options": {"x": 1}}, {"messages": USER, "stream_options": {"x": 1}}),
+        (
+            {"query": "hi", "stream_options": {"x": 1}},
+            {"messages": USER, "stream_options": {"include_usage": True, "x": 1}},
+        ),
+        (
+            {"query": "hi", "stream_options": {"include_usage": False}},
+            {"messages": USER, "stream_options": {"include_usage": False}},
+        ),
     ],
 )
 def test_the_body_of_a_chat_completion(given: dict[str, Any], asked: dict[str, Any]) -> None:

@@ -9,4 +9,5 @@ from runagent_testing.conformance import check_transport
 
 @pytest.mark.parametrize("api", ["chat", "responses"])
 def test_the_kit_passes(api: str) -> None:
-    check_transport("openai", options={"transport_options": {"openai_api": api}}).check()
+    options = {"transport_options": {"openai_api": api}}
+    check_transport("openai", options=options, requirements=1).check()
