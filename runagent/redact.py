@@ -42,13 +42,18 @@ def escape_controls(text: str) -> str:
     return _CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
 
 
-def hide_secrets(error: Exception, secrets: Iterable[str]) -> None:
-    """Take secrets out of an error's text and fields: some services repeat the key that they refuse."""
-    for secret in secrets:
-        if len(secret) >= _SHORTEST_SECRET:
-            error.args = tuple(_without(secret, arg) for arg in error.args)
-            for name, value in vars(error).items():
-                setattr(error, name, _without(secret, value))
+def hide_secrets(error: BaseException, secrets: Iterable[str]) -> None:
+    """Take secrets out of an error and what caused it: some services repeat the key that they refuse."""
+    hidden = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
+    cause: BaseException | None = error
+    seen: set[int] = set()
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        for secret in hidden:
+            cause.args = tuple(_without(secret, arg) for arg in cause.args)
+            for name, value in vars(cause).items():
+                setattr(cause, name, _without(secret, value))
+        cause = cause.__cause__
 
 
 def _without(secret: str, value: Any) -> Any:

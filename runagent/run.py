@@ -288,7 +288,7 @@ class Run:
 
     def connect_failed(self, exc: NetworkError) -> None:
         """Note that no connection could be opened."""
-        self._failed(exc)
+        self._failed(exc.with_traceback(None))  # what a proxy has said is in its frames, our password perhaps
 
     def timed_out(self, now: float, waited: float) -> None:
         """Note that a deadline has passed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import socket
 import ssl
@@ -275,3 +276,13 @@ def test_a_request_that_is_cancelled_while_it_is_sent(style: Style, peer_that_do
     error = style.run(scenario)
     assert not isinstance(error, Exception)
     assert places_of(KEY, error) == []
+
+
+@pytest.mark.parametrize("said", ["NO {}\r\n\r\n", "HTTP/1.1 200 OK\r\nX: \0{}\r\n\r\n"])
+def test_a_proxy_that_repeats_what_authorizes_us(style: Style, said: str) -> None:
+    basic = base64.b64encode(f"u:{PASSWORD}".encode()).decode()
+    with Peer(answers(said.format(basic).encode())) as proxy:
+        url = f"http://u:{PASSWORD}@127.0.0.1:{proxy.port}"
+        error = error_of(style, base_url="https://agent.test", proxy=url)
+    assert "opens no tunnel" in str(error)
+    assert places_of(basic, error) == []

@@ -42,7 +42,7 @@ class Tunnel:
             if not data:
                 self._answer.close()
         except RunAgentError as exc:
-            raise self._refusal(f"it broke off: {exc}") from exc
+            raise self._refusal(f"it broke off: {exc}") from exc.with_traceback(None)
         if self._answer.error:
             raise self._refusal(str(self._answer.error)) from self._answer.error
         if not self._answer.head_complete:
