@@ -111,7 +111,8 @@ class Pump(_PumpCore):
         Raises:
             RunAgentError: The run has failed; told once, afterwards it is at its end.
         """
-        self.check_process()
+        if self.run.generation != fork_generation():
+            self.check_process()
         if not self._reading.acquire(blocking=False):
             raise RuntimeError(TWO_READERS)
         try:
@@ -130,7 +131,8 @@ class Pump(_PumpCore):
                 else:
                     self._end(self._network.now())
                     return None
-                self._check_closed()
+                if self._closed:
+                    self._check_closed()
             if self._closed:
                 self._leave()
                 return None
@@ -198,7 +200,8 @@ class Pump(_PumpCore):
             self._check_closed()
             run.lost(exc)
         else:
-            self._check_closed()
+            if self._closed:
+                self._check_closed()
             run.received(data, start, now())
         if (data := run.data_to_send()) or run.step is not Step.READ:
             self._flush(data)
@@ -285,7 +288,8 @@ class AsyncPump(_PumpCore):
         Raises:
             RunAgentError: The run has failed; told once, afterwards it is at its end.
         """
-        self.check_process()
+        if self.run.generation != fork_generation():
+            self.check_process()
         if self._reading:
             raise RuntimeError(TWO_READERS)
         self._reading = True
@@ -305,7 +309,8 @@ class AsyncPump(_PumpCore):
                 else:
                     self._end(self._network.now())
                     return None
-                self._check_closed()
+                if self._closed:
+                    self._check_closed()
             if self._closed:
                 self._leave()
                 return None
@@ -398,7 +403,8 @@ class AsyncPump(_PumpCore):
             run.deadlines.waited(now() - start)
             raise
         else:
-            self._check_closed()
+            if self._closed:
+                self._check_closed()
             run.received(data, start, now())
         if (data := run.data_to_send()) or run.step is not Step.READ:
             await self._flush(data)

@@ -232,7 +232,9 @@ class Run:
 
     def received(self, data: bytes, start: float, end: float) -> None:
         """Take bytes from the connection, b"" for its end; they were waited for from ``start`` to ``end``."""
-        session = self.session
+        session, deadlines = self._session, self._deadlines
+        assert session is not None
+        assert deadlines is not None
         if start - self._read_at > self._longest_pause:
             self._longest_pause = start - self._read_at
         self._read_at = end
@@ -246,7 +248,7 @@ class Run:
             events = session.receive_data(data)
         else:
             events = session.receive_eof()
-        self.deadlines.received(end - start, events=bool(events))
+        deadlines.received(end - start, events=bool(events))
         if events:
             self._note(events)
             if self.report.first_chunk_seconds is None and self.report.chunks:

@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote, unquote
 
@@ -166,6 +167,7 @@ def split_host_port(authority: str, default_port: int, fail: Fail) -> tuple[str,
     return host, int(port)
 
 
+@lru_cache(maxsize=64)
 def numeric_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """Return the IP address that ``host`` spells, an IPv4-mapped one as IPv4, or None for a name."""
     try:
@@ -201,7 +203,14 @@ def agent_path(template: str, agent_id: str) -> str:
     Raises:
         ConfigurationError: The id or the template is not usable.
     """
-    segment = quote(validate_agent_id(agent_id), safe="")
+    if not isinstance(template, str):
+        raise _refuse_path(f"expected a path that begins with /, found {describe(template)}")
+    return _agent_path(template, validate_agent_id(agent_id))
+
+
+@lru_cache(maxsize=64)  # each attempt asks, mostly for the same
+def _agent_path(template: str, agent_id: str) -> str:
+    segment = quote(agent_id, safe="")
     return segment.join(quote(part, safe=_PATH_SAFE + "?") for part in _template_parts(template))
 
 

@@ -245,7 +245,8 @@ class AioNetwork:
         self._loop = loop = asyncio.get_running_loop()
         # uvloop's time stands still while a task runs, and a deadline counted from it would come too soon.
         self._buffer = memoryview(bytearray(_READ_BYTES))
-        self._time = time.monotonic if type(loop).__module__.startswith("uvloop") else loop.time
+        plain = type(loop).time is asyncio.BaseEventLoop.time  # which is the clock itself, wrapped
+        self.now = time.monotonic if plain or type(loop).__module__.startswith("uvloop") else loop.time
 
     async def connect(self, address: Address, deadline: float, dialing: Dialing) -> AsyncConnection:
         """See `Network.connect`."""
@@ -263,10 +264,6 @@ class AioNetwork:
             raise connect_error(exc, address) from exc.with_traceback(None)
         finally:
             dialing.wake = None
-
-    def now(self) -> float:
-        """See `Network.now`."""
-        return self._time()
 
     async def sleep(self, seconds: float) -> None:
         """See `Network.sleep`."""
@@ -290,6 +287,8 @@ class AioNetwork:
         if candidates is None:
             # Not the loop's own look-up: its executor is waited for when the loop ends.
             candidates = await asyncio.wrap_future(look_up(address))
+        if len(candidates) == 1:
+            return await self._dial_one(candidates[0])  # it has all the time there is
         failure: OSError | None = None
         for number, candidate in enumerate(candidates):
             share = share_of(deadline - self.now(), len(candidates) - number)

@@ -63,7 +63,9 @@ class BlockingConnection:
         """See `Connection.send`."""
         view = memoryview(data)
         while view:
-            self._arm(deadline - time.monotonic(), deadline)
+            left = deadline - time.monotonic()
+            if self._armed is None or self._armed > left * (1 + _SLACK):
+                self._arm(left, deadline)
             try:
                 view = view[self._sock.send(view) :]
             except TimeoutError as exc:
@@ -78,7 +80,8 @@ class BlockingConnection:
                 if data is None:
                     raise DeadlineExceededError
                 return data
-            self._arm(left, deadline)
+            if self._armed is None or self._armed > left * (1 + _SLACK):
+                self._arm(left, deadline)
             try:
                 return self._sock.recv(max_bytes)
             except TimeoutError as exc:
@@ -121,10 +124,9 @@ class BlockingConnection:
             socket.close(self._sock.detach())
 
     def _arm(self, left: float, deadline: float) -> None:
-        if self._armed is None or self._armed > left * (1 + _SLACK):
-            wait = None if deadline == float("inf") else max(left, 0.0001)
-            self._sock.settimeout(wait)
-            self._armed = float("inf") if wait is None else wait
+        wait = None if deadline == float("inf") else max(left, 0.0001)
+        self._sock.settimeout(wait)
+        self._armed = float("inf") if wait is None else wait
 
     def _check(self, exc: TimeoutError, deadline: float) -> None:
         """Tell our own timeout, perhaps armed for a nearer deadline, from one of the network's."""
@@ -151,9 +153,7 @@ class BlockingNetwork:
             raise connect_error(exc, address) from exc.with_traceback(None)
         return connection
 
-    def now(self) -> float:
-        """See `Network.now`."""
-        return time.monotonic()
+    now = staticmethod(time.monotonic)
 
     def sleep(self, seconds: float) -> None:
         """See `Network.sleep`."""

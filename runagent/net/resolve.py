@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from concurrent.futures import Future
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from runagent.net.address import numeric_address
@@ -26,8 +27,16 @@ def candidates_now(address: Address) -> list[Candidate] | None:
     if unix_path is not None:
         return [(socket.AF_UNIX, socket.SOCK_STREAM, 0, unix_path)]
     host, port = address.endpoint
-    if numeric_address(host) is None and host.rstrip(".") != "localhost":
+    if numeric_address(host) is not None:
+        return [*_numeric_candidates(host, port)]
+    if host.rstrip(".") != "localhost":
         return None
+    return candidates_from(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+
+
+@lru_cache(maxsize=64)
+def _numeric_candidates(host: str, port: int) -> list[Candidate]:
+    """Spell an address that is a number, which no file and no network can change."""
     return candidates_from(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
 

@@ -168,7 +168,10 @@ class HttpSession(BaseSession):
                     return []  # a redirect: what came was the old answer's
                 if answer.upgraded:
                     return self.switch_protocols(answer)
-            events = self._take(body) if body else []
+            if body:
+                events = self.read_body(body) if self._reading and self._coding is None else self._take(body)
+            else:
+                events = []
         except RunAgentError as exc:
             self.fail(exc)
             return []

@@ -85,7 +85,7 @@ class ResponseDecoder:
         if not self.head_complete:
             self._beginning += data[: QUOTE_BYTES - len(self._beginning)]
         while data and not self.error and not self.complete:
-            if self._free_flowing:
+            if self.head_complete and not self._head_size:
                 piece, data = data, b""
             else:
                 # Nothing tells how long a head or a trailer is before it ends: never give more than allowed.
@@ -119,14 +119,11 @@ class ResponseDecoder:
         assert self._parser is not None
         return self._parser
 
-    @property
-    def _free_flowing(self) -> bool:
-        return self.head_complete and self._head_size == 0
-
     def _feed_piece(self, piece: bytes, behind: bytes) -> None:
-        before = len(self._body) + self._heads
+        parser, before = self._parser, len(self._body) + self._heads
+        assert parser is not None
         try:
-            self._live_parser.feed_data(piece)
+            parser.feed_data(piece)
         except httptools.HttpParserUpgrade as exc:
             self.upgraded = True
             self.rest = piece[exc.args[0] :] + behind

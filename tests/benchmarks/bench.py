@@ -121,7 +121,7 @@ def many(origin: Origin, rounds: int, *, streams: Sequence[int]) -> tuple[Table,
         with workers(keys, origin) as racers:
             by_count = {
                 count: race(
-                    racers if count == usual else [w for w in racers if w.name == NAME],
+                    racers if count <= usual else [w for w in racers if w.name == NAME],
                     lambda wire, count=count: f"{wire}-many-{count}",  # type: ignore[misc]  # bound at once
                     rounds,
                     times=lambda _, count=count: count,  # type: ignore[misc]
@@ -137,7 +137,7 @@ def many(origin: Origin, rounds: int, *, streams: Sequence[int]) -> tuple[Table,
                         str(count),
                         result.median("setup") / count * 1e6,
                         result.median("cpu"),
-                        max(result.values("memory")) / count / 1024,
+                        result.first["memory"] / count / 1024,
                         result.median("grown") / count / 1024,
                     )
                 )
@@ -150,7 +150,7 @@ def many(origin: Origin, rounds: int, *, streams: Sequence[int]) -> tuple[Table,
         if peer is not None:
             goals.append(Goal(f"{name}: events' CPU of aiohttp's", ours.ratio(peer, "cpu"), 1.0))
             goals.append(Goal(f"{name}: set-up of aiohttp's", ours.ratio(peer, "setup"), 1.0))
-        above = (max(ours.values("memory")) - max(floor.values("memory"))) / usual / 1024
+        above = (ours.first["memory"] - floor.first["memory"]) / usual / 1024
         goals.append(Goal(f"{name}: memory above the floor's", above, 12.0, unit=" KiB"))
         least, most = (
             by_count[count][f"{NAME}/{style}/sse"].median("cpu") for count in (streams[0], streams[-1])

@@ -101,12 +101,14 @@ class Result:
 
     Attributes:
         key: The contender.
+        first: The report of the round that does not count; of interest is its memory, which later ones reuse.
         rounds: One report for each round, in the order of the rounds.
     """
 
     def __init__(self, key: str) -> None:
         self.key = key
         self.name, self.style, self.wire = key.rsplit("/", 2)
+        self.first: dict[str, float] = {}
         self.rounds: list[dict[str, float]] = []
 
     def values(self, figure: str) -> list[float]:
@@ -146,7 +148,9 @@ def race(
             report = worker.measure(ask(worker.wire), worker.times if times is None else times(worker))
             if number:
                 results[worker.key].rounds.append(report)
-            elif times is None:
+                continue
+            results[worker.key].first = report
+            if times is None:
                 worker.times = max(1, round(_SECONDS_OF_A_TURN / max(report["cpu"], 0.001)))
     _check_sums(results, racers)
     return results
