@@ -75,13 +75,15 @@ async def collect(stream: Any, chunks: list[Any]) -> None:
         chunks.append(chunk)  # noqa: PERF401  # what came before an error has to stay
 
 
+@pytest.mark.parametrize("options", [{}, {"read_ahead_bytes": 100}], ids=["", "past what is read ahead"])
 def test_all_that_arrived_is_delivered_and_the_end_tells_of_the_pause(
-    style: Style, monkeypatch: pytest.MonkeyPatch
+    style: Style, monkeypatch: pytest.MonkeyPatch, options: dict[str, int]
 ) -> None:
     monkeypatch.setattr(run, "_LONG_PAUSE_SECONDS", 0.05)
 
     async def scenario(server: PingingServer) -> list[Any]:
-        client = style.client("a", base_url=f"ws://127.0.0.1:{server.port}", transport="websocket")
+        url = f"ws://127.0.0.1:{server.port}"
+        client = style.client("a", base_url=url, transport="websocket", transport_options=options)
         stream = client.run_generic_stream("x")
         chunks = [await anext(stream)]
         assert await style.wait(server.gave_up)

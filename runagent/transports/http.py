@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpRequest", "HttpSession"]
 
+_CODED_BYTES = 2048
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # A parameter (RFC 9110 §5.6.6); a quoted value may hold a semicolon.
 _PARAMETER = re.compile(r'\s*([^\s;="]+)\s*=\s*(?:([^\s;"]+)|"((?:[^"\\]|\\.)*)")[^;]*(?:;|$)')
@@ -233,6 +234,20 @@ class HttpSession(BaseSession):
         self._reading = self.open_body(content_type, charset)
 
     def _take(self, body: bytes) -> list[Event]:
+        """Take a piece of the body; a coded one by small parts, each of which may become a thousandfold."""
+        if self._coding is None:
+            return self._take_part(body)
+        events: list[Event] = []
+        for at in range(0, len(body), _CODED_BYTES):
+            try:
+                events += self._take_part(body[at : at + _CODED_BYTES])
+            except RunAgentError as exc:
+                self.fail(exc)
+            if self.wants is not Wants.READ:
+                break
+        return events
+
+    def _take_part(self, body: bytes) -> list[Event]:
         coding = self._coding
         if not self._reading and coding is not None and coding.error:
             return []

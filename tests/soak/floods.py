@@ -78,13 +78,8 @@ class Flood:
 
     @property
     def bound(self) -> int:
-        """Bytes of memory that it may take at the most: a few times an event, where one has no end.
-
-        One read of 64 KiB may be decompressed to 200 times as much, before anybody looks at it.
-        """
-        if self.headers == _GZIP and self.outcome == _LIMIT:
-            return 3 * 200 * _BLOCK
-        return 4 * MAX_EVENT if self.outcome == _LIMIT else 2 * MIB
+        """Bytes of memory that it may take at the most: a few times an event, where one has no end."""
+        return 6 * MAX_EVENT if self.outcome == _LIMIT else 2 * MIB
 
     def blocks(self, size: int) -> Iterator[bytes]:
         """Give the whole of it, in blocks, at least so many bytes; what has a limit is to get past it."""
