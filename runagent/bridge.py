@@ -8,9 +8,11 @@ in a loop that the library knows, the task has a loop of its own, in a thread th
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import threading
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from runagent.errors import PluginError, RunAgentError, StreamTruncatedError
@@ -181,7 +183,8 @@ class LibrarySession(BaseSession):
         worker = _Worker(self, address)
         library = "asyncio" if "asyncio" in self.library.runs_on else "trio"
         name = f"runagent-{self.library.name}"
-        threading.Thread(target=run_loop, args=(library, worker.work), name=name, daemon=True).start()
+        run = partial(contextvars.copy_context().run, run_loop, library, worker.work)
+        threading.Thread(target=run, name=name, daemon=True).start()
         return worker
 
 

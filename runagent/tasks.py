@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -158,11 +159,11 @@ class _TrioScope:
 
 
 def spawn(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
-    """Run ``work`` in the background. It must not raise but for a cancellation."""
+    """Run ``work`` in the background, with the caller's context; it raises nothing but a cancellation."""
     if _on_trio():
         import trio
 
-        trio.lowlevel.spawn_system_task(work, name=name)
+        trio.lowlevel.spawn_system_task(work, name=name, context=contextvars.copy_context())
         return
     import asyncio
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -171,6 +172,20 @@ def test_the_library_is_told_where_and_how(style: Style) -> None:
     assert [("http://127.0.0.1:1", "proxy:3128", "key", "a")] == [
         (origin, proxy.removeprefix("http://"), key, agent) for origin, proxy, key, agent in seen
     ]
+
+
+@pytest.mark.parametrize("runs_on", ["asyncio", "trio"])
+def test_the_library_sees_the_context_of_the_reader(style: Style, runs_on: str) -> None:
+    seen = []
+
+    async def script(library: Library, call: AgentCall, emit: Emit) -> None:
+        seen.append(span.get())
+        await emit(Completed())
+
+    span = contextvars.ContextVar("span", default="none")
+    span.set("of the reader")
+    collect(style, Library(script, runs_on=frozenset({runs_on})))
+    assert ["of the reader"] == seen
 
 
 def test_a_burst_is_handed_over_whole_and_in_order(style: Style) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import runagent
-from runagent import AsyncRunAgentClient, AsyncStream, RunAgentClient, Stream, errors
+from runagent import AsyncRunAgentClient, AsyncStream, RunAgentClient, Stream, errors, transports
 
 PUBLIC_NAMES = [
     "AgentError",
@@ -51,10 +53,22 @@ PUBLIC_NAMES = [
     "register_transport",
 ]
 
+NAMES_IN_TESTS = {
+    word
+    for path in Path(__file__).parent.rglob("*.py")
+    if path != Path(__file__)
+    for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))
+}
+
 
 def test_public_names_are_pinned() -> None:
     assert sorted(PUBLIC_NAMES) == sorted(runagent.__all__)
     assert all(getattr(runagent, name) is not None for name in PUBLIC_NAMES)
+
+
+@pytest.mark.parametrize("name", sorted({*runagent.__all__, *transports.__all__}))
+def test_each_public_name_is_used_in_a_test(name: str) -> None:
+    assert name in NAMES_IN_TESTS or name in globals()
 
 
 def test_the_timeout_error_has_the_builtin_name_too() -> None:
