@@ -25,6 +25,8 @@ def test_a_broken_transport_is_caught_by_the_requirement_meant_for_it(name):
     report = check_transport(broken, only=[broken.misses], **variant_for(broken))
     assert [(broken.misses, "failed")] == [(o.requirement.id, o.word) for o in report.outcomes]
     assert not report.ok
+    # Nor by an accident of its own: only one of the mistakes is to raise.
+    assert report.failed[0].reason.startswith("it raised") == (name == "cannot-be-left")
     assert "does not pass the requirements 1" in str(report)
 
 

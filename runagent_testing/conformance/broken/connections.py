@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from runagent.errors import ProtocolError, RunAgentError
+from runagent.errors import AgentError, ProtocolError, RunAgentError, StreamTruncatedError
+from runagent.events import RunResult
 from runagent.limits import Limits
 from runagent.seam import Capability
 from runagent.transports.base import Wants
@@ -17,6 +18,7 @@ from runagent_testing.conformance.broken.base import HTTP, WEBSOCKET, Broken, Op
 
 if TYPE_CHECKING:
     from runagent.call import AgentCall, ResumePoint, Route
+    from runagent.events import Event
 
 __all__ = ["CONNECTIONS"]
 
@@ -119,6 +121,57 @@ class _Begins(SSESession):
     """Resumes where nobody has declared it, from the beginning."""
 
 
+class _FollowsAnyRedirect(SSESession):
+    """Goes wherever it is sent, with the key."""
+
+    def fail(self, error: RunAgentError) -> None:
+        if 300 <= (self.status or 0) < 400 and not self._outgoing:
+            self._ask()
+            self.wants = Wants.RECONNECT
+        else:
+            super().fail(error)
+
+
+class _WaitsForAllOfARefusal(SSESession):
+    """Reads a refusal to its end, however long that takes."""
+
+    def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
+        super().__init__(replace(call, limits=replace(call.limits, max_error_bytes=1 << 30)), route, resume)
+
+
+class _LosesPartsOfAResult(InvokeSession):
+    """Takes the last read for the whole answer."""
+
+    def read_body(self, data: bytes) -> list[Event]:
+        self._body.clear()
+        return super().read_body(data)
+
+
+class _HalfAResult(InvokeSession):
+    """Takes what has come of an answer for its result."""
+
+    def receive_eof(self) -> list[Event]:
+        events = super().receive_eof()
+        if isinstance(self.error, StreamTruncatedError):
+            self.error = None
+            return [RunResult(bytes(getattr(self, "_body", b"")).decode("utf-8", "replace"))]
+        return events
+
+
+class _AnyResult(InvokeSession):
+    """Takes results of any size."""
+
+    def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
+        super().__init__(replace(call, limits=Limits()), route, resume)
+
+
+class _OneErrorForAllPlainRuns(InvokeSession):
+    """Makes the same error of every refusal."""
+
+    def fail(self, error: RunAgentError) -> None:
+        super().fail(AgentError("refused") if isinstance(error, AgentError) else error)
+
+
 class _BrokenInvoke(InvokeSession):
     """Gives the whole envelope as the result."""
 
@@ -137,6 +190,12 @@ CONNECTIONS: tuple[Broken, ...] = (
     Broken("splices", "run.no-splice", _Splices),
     Broken("counts-nothing", "run.gaps", _CountsNothing),
     Broken("cannot-resume", "run.resume", _WebSocket, WEBSOCKET | {Capability.RESUME}, tunnels=True),
+    Broken("follows-any-redirect", "session.redirect-elsewhere", _FollowsAnyRedirect),
+    Broken("waits-for-all-of-a-refusal", "session.refusal-limit", _WaitsForAllOfARefusal),
+    Broken("loses-parts-of-a-result", "session.plain-split", _SSE, invoke=_LosesPartsOfAResult),
+    Broken("half-a-result", "session.plain-truncated", _SSE, invoke=_HalfAResult),
+    Broken("any-result", "session.result-limit", _SSE, invoke=_AnyResult),
+    Broken("one-error-for-all-plain-runs", "run.plain-refused", _SSE, invoke=_OneErrorForAllPlainRuns),
     Broken("broken-invoke", "run.invoke", _SSE, invoke=_BrokenInvoke),
     *(
         Broken(f"hides-{capability.value}", f"declared.{capability.value}", _SSE, HTTP - {capability})

@@ -39,6 +39,14 @@ class _JoinsChunks(SSESession):
         return joined
 
 
+class _CutsCharacters(SSESession):
+    """Hands out the halves of characters as they come."""
+
+    def read_body(self, data: bytes) -> list[Event]:
+        self.messages._surrogates.join = lambda text: text  # type: ignore[method-assign]
+        return super().read_body(data)
+
+
 class _SortsChunks(SSESession):
     """Hands out the longest chunk of a read first."""
 
@@ -120,6 +128,7 @@ CONTENTS: tuple[Broken, ...] = (
     Broken("loses-what-is-cut", "session.any-split", _LosesWhatIsCut),
     Broken("loses-what-is-cut-in-writes", "run.any-writes", _LosesWhatIsCut),
     Broken("joins-chunks", "run.order", _JoinsChunks),
+    Broken("cuts-characters", "session.whole-characters", _CutsCharacters),
     Broken("sorts-chunks", "run.order", _SortsChunks),
     Broken("shares-its-decoder-between-threads", "run.threads", _SharesItsDecoder),
     Broken("shares-its-decoder-between-tasks", "run.tasks", _SharesItsDecoder),

@@ -4,13 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runagent import (
+    AgentError,
+    AgentNotFoundError,
+    AgentServerError,
+    AuthenticationError,
+    PermissionDeniedError,
+    RateLimitError,
+    ValidationError,
+)
 from runagent_testing.conformance.subject import Subject, Violation
 from runagent_testing.steps import heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["TEXTS", "NotApplicable", "demand", "expect_contents", "only_where", "story"]
+__all__ = ["STATUSES", "TEXTS", "NotApplicable", "demand", "expect_contents", "only_where", "story"]
+
+STATUSES: dict[int, type[AgentError]] = {
+    400: ValidationError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: AgentNotFoundError,
+    422: ValidationError,
+    429: RateLimitError,
+    500: AgentServerError,
+    503: AgentServerError,
+}
 
 TEXTS = ("Once ", "upön\u2028", 'a "tïme" 🦊\r\n', "\\u0041 data: end", "end")
 

@@ -6,20 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from runagent import (
     AgentError,
-    AgentNotFoundError,
-    AgentServerError,
-    AuthenticationError,
     NetworkError,
-    PermissionDeniedError,
-    RateLimitError,
     RunTimeoutError,
     StreamError,
     StreamTimeoutError,
     StreamTruncatedError,
     Timeouts,
-    ValidationError,
 )
-from runagent_testing.conformance.checks.common import demand, expect_contents, only_where
+from runagent_testing.conformance.checks.common import STATUSES, demand, expect_contents, only_where
 from runagent_testing.conformance.requirements import required
 from runagent_testing.steps import delay, ending, error, head, heartbeat, status
 
@@ -27,17 +21,6 @@ if TYPE_CHECKING:
     from runagent_testing.conformance.stage import Shown, Stage
 
 CHUNKS = ("first ", "sécond ", "third")
-
-_STATUSES: dict[int, type[AgentError]] = {
-    400: ValidationError,
-    401: AuthenticationError,
-    403: PermissionDeniedError,
-    404: AgentNotFoundError,
-    422: ValidationError,
-    429: RateLimitError,
-    500: AgentServerError,
-    503: AgentServerError,
-}
 
 
 @required(
@@ -47,7 +30,7 @@ _STATUSES: dict[int, type[AgentError]] = {
 )
 async def check_refusals(stage: Stage) -> None:
     async with stage.client() as client:
-        for code, kind in _STATUSES.items():
+        for code, kind in STATUSES.items():
             after = 7 if code in (429, 503) else None
             stage.agent.reply(status(code, message="not today", retry_after=after))
             shown = await stage.show(client.run_generic_stream("x"))

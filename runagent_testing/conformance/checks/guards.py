@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from runagent.call import Route
-from runagent.errors import RunAgentError, StreamLimitError
+from runagent.errors import AgentError, RunAgentError, StreamLimitError
 from runagent.net.proxy import Proxy
 from runagent_testing.conformance.checks.common import demand, expect_contents, only_where, story
 from runagent_testing.conformance.feeding import Feeding, Lab, byte_by_byte, rechunked, whole
@@ -172,3 +172,37 @@ def check_proxy(lab: Lab) -> None:
     target = request.partition("\r\n")[0].split(" ")[1]
     demand(target.startswith(f"{memory.url}/"), f"the request's target is {quote(target)}")
     demand("\r\nproxy-authorization: basic a2l0\r\n" in request.lower(), "no Proxy-Authorization is sent")
+
+
+@required(
+    "session.refusal-limit",
+    "Of a refusal's body no more than max_error_bytes is waited for.",
+    'docs/transports.md, "Limits"',
+)
+def check_refusal_limit(lab: Lab) -> None:
+    body = b"<p>no</p>" * 20_000
+    seen = lab.feed(status(500, body=body), options={"max_error_bytes": _LIMIT}, cut=_by_fifty).need_sound()
+    demand(isinstance(seen.error, AgentError), f"HTTP status 500: {seen.told()[:300]}")
+    demand(
+        seen.received < 4 * _LIMIT,
+        f"{seen.received} bytes of a refusal were waited for, where max_error_bytes is {_LIMIT}",
+    )
+
+
+def _by_fifty(data: bytes, _at: int) -> Iterator[bytes]:
+    return (data[place : place + 50] for place in range(0, len(data), 50))
+
+
+@required(
+    "session.redirect-elsewhere",
+    "A redirect to another origin, or one that would change the request, is an error.",
+    'docs/transports.md, "Redirects"',
+)
+def check_redirects(lab: Lab) -> None:
+    elsewhere = "//elsewhere.localhost/x"
+    for code, location in ((307, f"http:{elsewhere}"), (308, elsewhere), (302, "/x")):
+        seen = lab.feed(status(code, body=b"", headers={"Location": location})).need_sound()
+        what = f"HTTP status {code} to {location}"
+        demand(isinstance(seen.error, RunAgentError), f"{what}: {seen.told()}")
+        demand(seen.session.wants.value == "done", f"{what}: the session wants {seen.session.wants.value!r}")
+        demand(len(seen.sent) <= 1, f"{what}: {seen.sent[1:]!r} was sent")

@@ -124,6 +124,23 @@ def _fed_until(lab: Lab, steps: tuple[str, ...], end: int) -> Iterator[list[Any]
 
 
 @required(
+    "session.whole-characters",
+    "Text has whole characters only, also where the agent cuts one in two.",
+    'docs/plugins.md, "Words for wires"',
+)
+def check_characters(lab: Lab) -> None:
+    halves = ("a \ud83e", "\udd8a b", "\udd8a")
+    for cut in (whole, byte_by_byte):
+        seen = lab.feed(*halves, cut=cut).need_sound()
+        demand(seen.completed, f"an emoji in two halves: {seen.told()}")
+        text = "".join(map(str, seen.contents))
+        demand(
+            text == "a 🦊 b\ufffd",
+            f"an emoji in two halves, and one half alone: expected 'a 🦊 b\ufffd', got {text!r}",
+        )
+
+
+@required(
     "session.independent",
     "Sessions share nothing: two that are fed by turns, byte by byte, each give their own answer.",
     'docs/plugins.md, "What a transport states"',

@@ -7,12 +7,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from runagent.errors import RunAgentError
 from runagent_testing.conformance.checks.common import demand
 from runagent_testing.conformance.requirements import required
 from runagent_testing.writes import rechunked
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from runagent_testing.conformance.stage import Stage
 
@@ -25,6 +26,13 @@ def _queue(stage: Stage) -> list[list[str]]:
         # Cut inside events, with time between the writes, so that runs really take turns.
         stage.agent.reply(*answer, writes=rechunked(int(answer[0].partition(":")[0])), apart=0.001)
     return answers
+
+
+def _read(stream: Iterable[Any]) -> list[Any]:
+    try:
+        return list(stream)
+    except RunAgentError as exc:
+        return [repr(exc)]
 
 
 def _compare(expected: list[list[str]], got: list[list[Any]]) -> None:
@@ -49,7 +57,7 @@ async def check_threads(stage: Stage) -> None:
 
         def several(_: int) -> list[list[Any]]:
             together.wait(5)
-            return [list(runs.run_generic_stream("x")) for _ in range(_RUNS // 4)]
+            return [_read(runs.run_generic_stream("x")) for _ in range(_RUNS // 4)]
 
         with ThreadPoolExecutor(4) as pool:
             got = [answer for own in pool.map(several, range(4)) for answer in own]
@@ -68,7 +76,10 @@ async def check_tasks(stage: Stage) -> None:
     async with stage.client() as client:
 
         async def one() -> None:
-            got.append([content async for content in client.run_generic_stream("x")])
+            try:
+                got.append([content async for content in client.run_generic_stream("x")])
+            except RunAgentError as exc:
+                got.append([repr(exc)])
 
         await _at_once(stage, [one] * _RUNS)
     _compare(answers, got)
