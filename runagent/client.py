@@ -11,7 +11,6 @@ from runagent.events import RunResult
 from runagent.net.blocking import BlockingNetwork
 from runagent.net.pool import Pool
 from runagent.pump import AsyncPump, Pump
-from runagent.readahead import AsyncReadAhead, ReadAhead
 from runagent.stream import AsyncStream, Stream
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from runagent.net.base import AsyncConnection, Connection, Network
     from runagent.net.loops import EventLoop
     from runagent.options import Timeout
+    from runagent.readahead import AsyncReadAhead, ReadAhead
     from runagent.run import Run
 
 __all__ = ["AsyncRunAgentClient", "RunAgentClient"]
@@ -114,7 +114,11 @@ class RunAgentClient(ClientCore):
     def _stream(self, run: Run) -> Stream:
         pump = Pump(run, self._network, self._pool)
         ahead = self._limits.read_ahead_bytes
-        source: Pump | ReadAhead = ReadAhead(pump, ahead) if ahead else pump
+        source: Pump | ReadAhead = pump
+        if ahead:
+            from runagent.readahead import ReadAhead
+
+            source = ReadAhead(pump, ahead)
         return Stream(source, run.report)
 
     def _result(self, run: Run) -> RunResult:
@@ -215,7 +219,11 @@ class AsyncRunAgentClient(ClientCore):
     def _stream(self, run: Run) -> AsyncStream:
         pump = AsyncPump(run, self._pool_of, self._given_network)
         ahead = self._limits.read_ahead_bytes
-        source: AsyncPump | AsyncReadAhead = AsyncReadAhead(pump, ahead) if ahead else pump
+        source: AsyncPump | AsyncReadAhead = pump
+        if ahead:
+            from runagent.readahead import AsyncReadAhead
+
+            source = AsyncReadAhead(pump, ahead)
         return AsyncStream(source, run.report)
 
     async def _result(self, run: Run) -> RunResult:

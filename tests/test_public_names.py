@@ -15,6 +15,7 @@ import pytest
 
 import runagent
 from runagent import AsyncRunAgentClient, AsyncStream, RunAgentClient, Stream, errors, transports
+from runagent_testing import FakeAgentServer
 
 PUBLIC_NAMES = [
     "AgentError",
@@ -150,3 +151,21 @@ def test_a_sync_client_needs_no_event_loop_library() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("transport", "others"),
+    [("sse", {"chunked", "websocket", "invoke"}), ("chunked", {"sse", "websocket", "invoke"})],
+)
+def test_a_first_run_loads_only_what_its_transport_needs(transport: str, others: set[str]) -> None:
+    heavy = {"asyncio", "trio", "websockets", "ssl", "zlib", "email", "importlib.metadata"}
+    heavy |= {"runagent.readahead", "runagent.net.tls", *(f"runagent.transports.{name}" for name in others)}
+    with FakeAgentServer() as server:
+        server.agent("a").always("hello")
+        code = (
+            "import sys; from runagent import RunAgentClient;"
+            f" client = RunAgentClient('a', base_url={server.url!r}, transport={transport!r});"
+            f" print(*client.run_generic_stream('x'), sorted({heavy!r} & set(sys.modules)))"
+        )
+        shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "hello []"

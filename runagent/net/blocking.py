@@ -6,17 +6,14 @@ import contextlib
 import os
 import selectors
 import socket
-import ssl
 import time
 from typing import TYPE_CHECKING, TypeVar
 
 from runagent.net.base import Address, DeadlineExceededError, Dialing, hold, let_go, track_descriptor
-from runagent.net.faults import connect_error
 from runagent.net.resolve import Candidate, candidates_now, look_up, new_socket, share_of
-from runagent.net.tls import server_name
-from runagent.net.tunnel import Tunnel
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
     from concurrent.futures import Future
 
@@ -34,13 +31,16 @@ class BlockingConnection:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._tls: ssl.SSLSocket | None = None  # the same socket, once it speaks TLS
         self._armed: float | None = None  # what settimeout holds; None before the first wait
         track_descriptor(self)
         hold(self)
 
     def start_tls(self, context: ssl.SSLContext, hostname: str) -> None:
         """Wrap the socket; a handshake has to follow."""
-        self._sock = context.wrap_socket(self._sock, server_hostname=hostname, do_handshake_on_connect=False)
+        self._sock = self._tls = context.wrap_socket(
+            self._sock, server_hostname=hostname, do_handshake_on_connect=False
+        )
 
     def handshake(self, deadline: float) -> None:
         """Agree on keys with a peer whose certificate is trusted; goes on where it ran into a deadline.
@@ -49,11 +49,11 @@ class BlockingConnection:
             DeadlineExceededError: Not in time.
             OSError: The connection broke, or TLS failed.
         """
-        assert isinstance(self._sock, ssl.SSLSocket)
-        self._sock.settimeout(max(deadline - time.monotonic(), 0.001))
+        assert self._tls is not None
+        self._tls.settimeout(max(deadline - time.monotonic(), 0.001))
         self._armed = None
         try:
-            self._sock.do_handshake()
+            self._tls.do_handshake()
         except TimeoutError as exc:
             if exc.errno is not None:
                 raise
@@ -93,14 +93,14 @@ class BlockingConnection:
         self._armed = None
         try:
             return self._sock.recv(max_bytes)
-        except (BlockingIOError, ssl.SSLWantReadError):
+        except BlockingIOError:
             return None
-        except OSError:
-            return b""
+        except OSError as exc:
+            return None if self._tls is not None and _wants_more(exc) else b""
 
     def close_write(self) -> None:
         """See `Connection.close_write`; TLS has no half-close."""
-        if not isinstance(self._sock, ssl.SSLSocket):
+        if self._tls is None:
             with contextlib.suppress(OSError):
                 self._sock.shutdown(socket.SHUT_WR)
 
@@ -137,6 +137,13 @@ class BlockingConnection:
         self._armed = None
 
 
+def _wants_more(exc: OSError) -> bool:
+    """Whether TLS has part of a record and waits for the rest."""
+    import ssl  # plain connections do without
+
+    return isinstance(exc, ssl.SSLWantReadError)
+
+
 class BlockingNetwork:
     """Connections and time, for synchronous code; shared by threads."""
 
@@ -150,6 +157,8 @@ class BlockingNetwork:
                 connection.abort()
                 raise
         except OSError as exc:
+            from runagent.net.faults import connect_error
+
             raise connect_error(exc, address) from exc.with_traceback(None)
         return connection
 
@@ -198,6 +207,8 @@ class BlockingNetwork:
     ) -> None:
         """Open the proxy's tunnel and begin TLS, as far as the address wants them."""
         if address.proxy is not None and address.tunnel:
+            from runagent.net.tunnel import Tunnel
+
             tunnel = Tunnel(address)
             connection.send(tunnel.request, deadline)
             while not tunnel.open:
@@ -206,6 +217,8 @@ class BlockingNetwork:
                 )
         if address.origin.secure:
             assert address.ssl_context is not None
+            from runagent.net.tls import server_name
+
             connection.start_tls(address.ssl_context, server_name(address.origin))
             _by_steps(connection.handshake, deadline, dialing)
 

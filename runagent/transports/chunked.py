@@ -9,7 +9,6 @@ from runagent.events import Chunk, Completed, Event, Started
 from runagent.hookspecs import RegisterTransport, hookimpl
 from runagent.seam import Capability
 from runagent.transports.http import HttpRequest
-from runagent.transports.invoke import InvokeSession
 from runagent.transports.messages import name_of
 from runagent.transports.rows import TYPED_CHUNKS
 from runagent.transports.stream import StreamSession, stream_body
@@ -112,6 +111,8 @@ class ChunkedTransport:
     def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:
         """Begin a session."""
         if call.mode == "invoke":
+            from runagent.transports.invoke import InvokeSession  # a stream does without
+
             return InvokeSession(call, route, None)
         return ChunkedSession(call, route, resume)
 

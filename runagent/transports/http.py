@@ -12,7 +12,6 @@ import msgspec
 from runagent.errors import NetworkError, ProtocolError, RunAgentError, StreamTruncatedError
 from runagent.transports.base import BaseSession, Wants
 from runagent.transports.refusals import UNSUPPORTED_STATUSES, error_from_answer, is_agent_error
-from runagent.wire.content_coding import ContentDecoder, content_decoder
 from runagent.wire.http1 import ResponseDecoder, encode_request
 from runagent.wire.jsontext import quote
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from runagent.call import AgentCall, ResumePoint, Route
     from runagent.events import Event
+    from runagent.wire.content_coding import ContentDecoder
 
 __all__ = ["HttpRequest", "HttpSession"]
 
@@ -222,6 +222,10 @@ class HttpSession(BaseSession):
 
     def _content_decoder(self) -> ContentDecoder | None:
         field = self._answer.headers.get("content-encoding", "")
+        if not field:
+            return None
+        from runagent.wire.content_coding import content_decoder  # nobody is asked for one
+
         return content_decoder(field, max_ratio=self.call.limits.max_decompression_ratio)
 
     def _open_good(self) -> None:

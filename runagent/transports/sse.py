@@ -8,7 +8,6 @@ from runagent.errors import StreamTruncatedError
 from runagent.hookspecs import RegisterTransport, hookimpl
 from runagent.seam import Capability
 from runagent.transports.http import HttpRequest
-from runagent.transports.invoke import InvokeSession
 from runagent.transports.rows import CHUNKS
 from runagent.transports.stream import StreamSession, stream_body
 from runagent.wire.sse import EventRow, ServerSentEvent, SSEDecoder
@@ -83,6 +82,8 @@ class SSETransport:
     def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:
         """Begin a session."""
         if call.mode == "invoke":
+            from runagent.transports.invoke import InvokeSession  # a stream does without
+
             return InvokeSession(call, route, None)
         return SSESession(call, route, resume)
 

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import statistics
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from tests.benchmarks.contenders import Origin
 
 __all__ = ["first_chunks", "imports", "start"]
 
+_OBSERVER = """
+from runagent import hookimpl
+calls = []
+@hookimpl
+def runagent_call_started(call):
+    calls.append(call)
+@hookimpl
+def runagent_call_finished(call, report):
+    calls.append(report)
+"""
 _BARE = "import json, logging, socket"
 
 _RUNAGENT = """
@@ -64,16 +77,25 @@ def imports(rounds: int) -> dict[str, float]:
     return _race({"json, logging, socket": (_BARE, {}), "runagent": ("import runagent", {})}, rounds)
 
 
-def first_chunks(
-    origin: Origin, rounds: int, *, peers: bool, observer: str | None = None
-) -> dict[str, float]:
+@contextlib.contextmanager
+def _observer() -> Iterator[str]:
+    """Install a plugin that observes every run; give the folder that makes it visible."""
+    with tempfile.TemporaryDirectory() as folder:
+        about = Path(folder, "bench_observer-1.0.dist-info")
+        about.mkdir()
+        Path(folder, "bench_observer.py").write_text(_OBSERVER, encoding="ascii")
+        Path(about, "METADATA").write_text("Name: bench-observer\nVersion: 1.0\n", encoding="ascii")
+        Path(about, "entry_points.txt").write_text("[runagent]\nbench = bench_observer\n", encoding="ascii")
+        yield folder
+
+
+def first_chunks(origin: Origin, rounds: int, *, peers: bool) -> dict[str, float]:
     """Measure a client made and used once, with each transport and beside the peers.
 
     Args:
         origin: The server.
         rounds: How often.
         peers: Whether the peers run as well.
-        observer: The folder of a distribution that observes runs, to be put on the path of one more program.
     """
 
     def ours(wire: str, transport: str) -> str:
@@ -84,9 +106,9 @@ def first_chunks(
         "runagent chunked": (ours("ndjson", "chunked"), {}),
         "runagent websocket": (ours("plain", "websocket"), {}),
     }
-    if observer is not None:
-        programs["runagent sse, observed"] = (ours("sse", "sse"), {"PYTHONPATH": observer})
     if peers:
         programs["httpx2"] = (_HTTPX2.format(http=origin.http), {})
         programs["openai"] = (_OPENAI.format(http=origin.http), {})
-    return _race(programs, rounds)
+    with _observer() as folder:
+        programs["runagent sse, observed by a plugin"] = (ours("sse", "sse"), {"PYTHONPATH": folder})
+        return _race(programs, rounds)
