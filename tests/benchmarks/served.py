@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import multiprocessing
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing import FakeAgentServer, chunk, gate
+from tests.support.process import in_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,19 +63,8 @@ def bare_server(answer: bytes) -> Iterator[Served]:
 
 @contextlib.contextmanager
 def _process(serve: Callable[..., None], *args: object) -> Iterator[Served]:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, *args), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        yield Served(ours)
-    finally:
-        ours.close()
-        process.join(10)
-        process.kill()
-        process.join()
-        process.close()
+    with in_process(serve, *args) as pipe:
+        yield Served(pipe)
 
 
 def _serve(pipe: Connection[str, str]) -> None:

@@ -1,11 +1,12 @@
-"""A server in a process of its own, so that the client's figures are the client's."""
+"""A server of the long runs in a process of its own: it says its port, then answers words."""
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import threading
 from typing import TYPE_CHECKING, Any
+
+from tests.support.process import in_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,19 +42,8 @@ class Served:
 @contextlib.contextmanager
 def served(serve: Callable[..., None], *args: Any) -> Iterator[Served]:
     """Run ``serve`` with a pipe and these arguments: it says its port, then answers words, see `answer`."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, *args), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        yield Served(ours)
-    finally:
-        ours.close()
-        process.join(10)
-        process.kill()
-        process.join()
-        process.close()
+    with in_process(serve, *args) as pipe:
+        yield Served(pipe)
 
 
 def answer(pipe: Connection[Any, Any], answers: dict[str, Callable[[], Any]]) -> None:
