@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +132,11 @@ def _perform(subject: Subject, requirement: Requirement, variant: str) -> None:
     if style == "trio" and importlib.util.find_spec("trio") is None:
         raise NotApplicable("trio is not installed: pip install 'runagent[trio]'")
     api_key = API_KEY if requirement.guarded else None
-    Stage(subject, style, player, api_key=api_key).perform(requirement.check)
+    with Stage(subject, style, player, api_key=api_key) as stage:
+        if inspect.iscoroutinefunction(requirement.check):
+            stage.perform(requirement.check)
+        else:
+            requirement.check(stage)
 
 
 def _chosen(variant: str, styles: Collection[str], players: Collection[str]) -> bool:

@@ -37,7 +37,9 @@ class Requirement:
         styles: In which styles.
         players: On which players: "memory" has virtual time, "socket" the kernel.
         guarded: The agents ask for the key.
-        check: Raises a `Violation` where it is not met, and `NotApplicable` where it makes no sense.
+        check: Of a session, takes a `Lab`; of a run, takes a `Stage`, in whose event loop it runs where it is
+            a coroutine function. Raises a `Violation` where it is not met, and `NotApplicable` where it
+            makes no sense.
     """
 
     id: str

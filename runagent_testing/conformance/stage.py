@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from runagent import Timeouts
 from runagent.errors import RunAgentError
@@ -59,7 +59,7 @@ class Shown:
 
 
 class Stage:
-    """One style on one player.
+    """One style on one player; a context that has the agents served.
 
     Attributes:
         subject: What is put to the test.
@@ -73,6 +73,7 @@ class Stage:
     def __init__(self, subject: Subject, style: str, player: str, *, api_key: str | None = None) -> None:
         self.subject = subject
         self._api_key = api_key
+        self._open = ExitStack()
         self.style = style
         self.player = player
 
@@ -86,15 +87,21 @@ class Stage:
         """The agent that the clients ask."""
         return self.host.agent(AGENT)
 
+    def __enter__(self) -> Self:
+        self._open.enter_context(self._hosted())
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._open.close()
+
     def perform(self, check: Callable[[Stage], Awaitable[None]]) -> None:
-        """Run a check to its end."""
-        with self._hosted():
-            if self.style == "sync":
-                drive(check(self))
-            elif self.style == "asyncio":
-                self._perform_on_asyncio(check)
-            else:
-                self._perform_on_trio(check)
+        """Run a check to its end, in an event loop of its own where the style has one."""
+        if self.style == "sync":
+            drive(check(self))
+        elif self.style == "asyncio":
+            self._perform_on_asyncio(check)
+        else:
+            self._perform_on_trio(check)
 
     def client(self, **options: Any) -> Any:
         """Make a client; it has the methods of `AsyncRunAgentClient` in every style."""
@@ -142,13 +149,6 @@ class Stage:
             await self.settle()
             return exchange.outcome == "client gone" or exchange.client != "still reading"
         return bool(await self.aside(exchange.wait_client_gone, PATIENCE))
-
-    async def is_done(self, exchange: Exchange) -> bool:
-        """Whether the agent has said all that it was to say."""
-        if self.virtual:
-            await self.settle()
-            return exchange.outcome == "done"
-        return bool(await self.aside(exchange.wait_done, PATIENCE))
 
     async def settle(self) -> None:
         """Let what has been cancelled come to its end."""

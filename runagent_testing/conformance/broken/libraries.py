@@ -46,9 +46,13 @@ class Library:
                 data = await reader.read(_READ_BYTES)
                 await emit(*(session.receive_data(data) if data else session.receive_eof()))
         finally:
-            writer.transport.abort()
+            self.let_go(writer)
         if session.error is not None:
             raise session.error
+
+    def let_go(self, writer: asyncio.StreamWriter) -> None:
+        """Close the connection, without waiting for its peer."""
+        writer.transport.abort()
 
 
 class _Retries(Library):
@@ -80,6 +84,26 @@ class _ShowsLife(Library):
             await emit()
 
 
+class _KeepsItsLoop(Library):
+    """Goes back to the event loop in which it was first used."""
+
+    name, misses = "library-keeps-its-loop", "run.loops"
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    async def run(self, call: AgentCall, address: Address, resume: ResumePoint | None, emit: Emit) -> None:
+        self._loop = self._loop or asyncio.get_running_loop()
+        await self._loop.create_task(super().run(call, address, resume, emit))
+
+
+class _NeverCloses(Library):
+    """Leaves its connections to the garbage."""
+
+    name, misses = "library-never-closes", "run.leaves-nothing"
+
+    def let_go(self, writer: asyncio.StreamWriter) -> None:
+        """Forget the connection."""
+
+
 class _CannotBeCancelled(Library):
     """Goes on when it is cancelled."""
 
@@ -94,4 +118,4 @@ class _CannotBeCancelled(Library):
                 await run
 
 
-LIBRARIES = (_Retries(), _ShowsLife(), _CannotBeCancelled())
+LIBRARIES = (_Retries(), _ShowsLife(), _KeepsItsLoop(), _NeverCloses(), _CannotBeCancelled())

@@ -71,11 +71,19 @@ class _IgnoresTheProxy(SSESession):
         super().__init__(call, type(route)(route.origin), resume)
 
 
+class _TakesANameOfOurs(SSESession):
+    """Has a method that replaces one of the base class, which happens to do no harm today."""
+
+    def _via_proxy(self) -> str:
+        return super()._via_proxy()
+
+
 REQUESTS: tuple[Broken, ...] = (
     Broken("says-it-twice", "session.request-waits", _SaysItTwice),
     Broken("key-in-the-address", "session.key", _KeyInTheAddress),
     Broken("key-in-a-header-of-its-own", "run.key", _KeyInAHeaderOfItsOwn),
     Broken("forgets-the-callers-headers", "session.callers-headers", _ForgetsTheCallersHeaders),
     Broken("changes-the-input", "session.call-untouched", _ChangesTheInput),
+    Broken("takes-a-name-of-ours", "session.own-names", _TakesANameOfOurs),
     Broken("ignores-the-proxy", "session.through-proxy", _IgnoresTheProxy),
 )

@@ -206,3 +206,17 @@ def check_redirects(lab: Lab) -> None:
         demand(isinstance(seen.error, RunAgentError), f"{what}: {seen.told()}")
         demand(seen.session.wants.value == "done", f"{what}: the session wants {seen.session.wants.value!r}")
         demand(len(seen.sent) <= 1, f"{what}: {seen.sent[1:]!r} was sent")
+
+
+@required(
+    "session.own-names",
+    "A session replaces none of the private names of the class of ours that it extends.",
+    'docs/plugins.md, "The hooks of HttpSession"',
+)
+def check_own_names(lab: Lab) -> None:
+    kinds = type(lab.open(lab.subject.memory())).__mro__
+    ours = [kind for kind in kinds if kind.__module__.startswith("runagent.transports.")]
+    private = {name for kind in ours for name in vars(kind) if name.startswith("_") and name[:2] != "__"}
+    for kind in kinds:
+        taken = set() if kind in ours else private & set(vars(kind))
+        demand(not taken, f"{kind.__qualname__} replaces {', '.join(sorted(taken))}: choose other names")

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import sys
 import threading
+import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from runagent.errors import RunAgentError
 from runagent_testing.conformance.checks.common import demand
+from runagent_testing.conformance.checks.streams import expect_good
 from runagent_testing.conformance.requirements import required
+from runagent_testing.steps import ending, status
 from runagent_testing.writes import rechunked
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from runagent_testing.conformance.stage import Stage
 
 _RUNS = 12
+_POOLS = ("asyncio_", "Trio thread")
 
 
 def _queue(stage: Stage) -> list[list[str]]:
@@ -94,3 +102,78 @@ async def _at_once(stage: Stage, functions: list[Callable[[], Awaitable[None]]])
     async with trio.open_nursery() as nursery:
         for function in functions:
             nursery.start_soon(function)
+
+
+@required(
+    "run.loops",
+    "One client serves one event loop after another.",
+    'docs/streaming.md, "Share a client"',
+    styles=("asyncio", "trio"),
+)
+def check_loops(stage: Stage) -> None:
+    client = stage.client()
+
+    async def once(stage: Stage) -> None:
+        expect_good(
+            stage, await stage.show(client.run_generic_stream("x")), ["a", "b"], "in one of three loops"
+        )
+
+    stage.agent.always("a", "b")
+    for _ in range(3):
+        stage.perform(once)
+
+
+@required(
+    "run.leaves-nothing",
+    "Runs that end well, badly or early leave no thread, no open socket and no unclosed object behind.",
+    'docs/plugins.md, "A library with its own connections"; docs/streaming.md, "Leave early"',
+    players=("socket",),
+)
+def check_leftovers(stage: Stage) -> None:
+    gc.collect()
+    before = frozenset(threading.enumerate())
+    with _garbage_noted() as found:
+        stage.perform(_end_in_every_way)
+        threads = _threads_left(before)
+        gc.collect()
+    demand(not threads, f"threads are left behind: {threads!r}")
+    demand(not found, f"left unclosed: {'; '.join(found)}")
+
+
+@contextlib.contextmanager
+def _garbage_noted() -> Iterator[list[str]]:
+    """Note what complains when it is collected."""
+    found: list[str] = []
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda raised: found.append(f"{raised.exc_value!r} in {raised.object!r}")
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ResourceWarning)
+            yield found
+    finally:
+        sys.unraisablehook = hook
+    found += [str(warning.message) for warning in caught if issubclass(warning.category, ResourceWarning)]
+
+
+async def _end_in_every_way(stage: Stage) -> None:
+    async with stage.client() as client:
+        stage.agent.always("a", "b")
+        expect_good(stage, await stage.show(client.run_generic_stream("x")), ["a", "b"], "a good run")
+        for steps in (("a", ending("cut")), (status(500),)):
+            stage.agent.always(*steps)
+            shown = await stage.show(client.run_generic_stream("x"))
+            demand(shown.error is not None, f"a bad run: {shown.told()}")
+        stage.agent.always("a", ending("stall"))
+        async with client.run_generic_stream("x") as stream:
+            await anext(stream)
+
+
+def _threads_left(before: frozenset[threading.Thread]) -> list[threading.Thread]:
+    """Give a thread two seconds to end; those of event loops' pools stay on purpose."""
+    deadline = time.monotonic() + 2
+    while time.monotonic() < deadline:
+        left = [t for t in threading.enumerate() if t not in before and not t.name.startswith(_POOLS)]
+        if not left:
+            return []
+        time.sleep(0.01)
+    return left
