@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import json
 import logging
 import os
 import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     import ssl
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from runagent_testing.server import FakeAgentServer
     from runagent_testing.standalone.story import StoryFile
 
-__all__ = ["BAD_STORY", "GOOD", "INTERRUPTED", "main"]
+__all__ = ["BAD_STORY", "FAILED", "GOOD", "INTERRUPTED", "main"]
 
-GOOD, BAD_STORY, INTERRUPTED = 0, 2, 130
+GOOD, FAILED, BAD_STORY, INTERRUPTED = 0, 1, 2, 130
 _NEEDS = "runagent-fake needs more than is installed ({}): pip install 'runagent[testing]'"
 
 
@@ -32,7 +33,10 @@ class _StopError(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code: 0, 2 for a story that makes no sense or wrong usage, or 130."""
+    """Run the command; returns its exit code.
+
+    It is 0, 1 for a transport that does not pass, 2 for wrong usage or a story that makes no sense, or 130.
+    """
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
@@ -68,6 +72,17 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument(
         "--directory", metavar="DIR", default=".", help="where to make runagent-NAME (the current folder)"
     )
+    prove = commands.add_parser("check-transport", help="hold a transport against the conformance kit")
+    prove.set_defaults(run=_check_transport)
+    prove.add_argument("name", metavar="NAME", help="the word that chooses the transport")
+    prove.add_argument("--requirements", metavar="N", type=int, help="the number of the set (the newest)")
+    prove.add_argument("--baseline", metavar="FILE", help="known failures")
+    prove.add_argument(
+        "--transport-options", metavar="JSON", type=json_object, help="as RUNAGENT_TRANSPORT_OPTIONS"
+    )
+    prove.add_argument(
+        "--cannot-show", metavar="CAPABILITY", action="append", default=[], help="what the peer cannot show"
+    )
     for command in (serve, check):
         command.add_argument("story", metavar="FILE", help="a story file, YAML or JSON")
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (%(default)s)")
@@ -77,6 +92,14 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--tls-key", metavar="FILE", help="its key (PEM), if that is in a file of its own")
     serve.add_argument("--no-color", action="store_true", help="write the log without colors")
     return parser
+
+
+def json_object(text: str) -> dict[str, Any]:
+    # argparse shows this function's name.
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise TypeError
+    return value
 
 
 def port(text: str) -> int:
@@ -109,6 +132,25 @@ def _new_transport(options: argparse.Namespace) -> int:
             sys.stdout.write(f"{path}\n")
     _say(f"next: python -m pip install -e '{folder}[dev]' && python -m pytest {folder}")
     return GOOD
+
+
+def _check_transport(options: argparse.Namespace) -> int:
+    from runagent import RunAgentError
+    from runagent_testing.conformance import LATEST, check_transport
+
+    given = options.transport_options
+    try:
+        report = check_transport(
+            options.name,
+            options={} if given is None else {"transport_options": given},
+            cannot_show=options.cannot_show,
+            requirements=LATEST if options.requirements is None else options.requirements,
+            baseline=options.baseline,
+        )
+    except (RunAgentError, ValueError, OSError) as exc:
+        raise _StopError(str(exc)) from exc
+    sys.stdout.write(f"{report}\n")
+    return GOOD if report.ok else FAILED
 
 
 def _serve(options: argparse.Namespace) -> int:

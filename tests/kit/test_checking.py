@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from runagent.transports.sse import SSESession
+from runagent_testing.cli import BAD_STORY, FAILED, GOOD, main
 from runagent_testing.conformance import (
     Baseline,
     BaselineError,
@@ -157,3 +159,43 @@ def test_the_names_are_those_that_exist():
     assert all(getattr(conformance, name) is not None for name in conformance.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'check_transprot'"):
         conformance.check_transprot  # noqa: B018 - the look-up is the test
+
+
+def test_the_command_that_checks_an_installed_transport(capsys, monkeypatch):
+    quick = functools.partial(check_transport, only=["session.done", "session.key"])
+    monkeypatch.setattr("runagent_testing.conformance.check_transport", quick)
+    assert GOOD == main(["check-transport", "sse", "--requirements", "1"])
+    assert "transport 'sse' passes the requirements 1" in capsys.readouterr().out
+
+
+def test_the_command_says_what_fails(capsys, monkeypatch):
+    wrong = functools.partial(lambda _, **given: check_transport(DEAF, only=["session.key"], **given))
+    monkeypatch.setattr("runagent_testing.conformance.check_transport", wrong)
+    assert FAILED == main(["check-transport", "anything"])
+    assert "failed: session.key" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["ssee"], "unknown transport 'ssee'; did you mean 'sse'?"),
+        (["sse", "--requirements", "9"], "the sets of requirements are 1 to 1, not 9"),
+        (["sse", "--cannot-show", "speed"], "there is no capability 'speed'"),
+        (["sse", "--baseline", "no/such/file"], "No such file"),
+    ],
+)
+def test_the_command_with_words_that_nobody_knows(capsys, arguments, fault):
+    assert BAD_STORY == main(["check-transport", *arguments])
+    assert fault in capsys.readouterr().err
+
+
+def test_a_missing_trio_is_told(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    report = check_transport("sse", only=["run.order"], styles=["trio"], players=["memory"])
+    assert ["trio is not installed: pip install 'runagent[trio]'"] == [o.reason for o in report.outcomes]
+
+
+def test_transport_options_are_an_object(capsys):
+    with pytest.raises(SystemExit):
+        main(["check-transport", "sse", "--transport-options", "[]"])
+    assert "invalid json_object value: '[]'" in capsys.readouterr().err

@@ -64,7 +64,7 @@ async def check_threads(stage: Stage) -> None:
         runs: Any = client.client
 
         def several(_: int) -> list[list[Any]]:
-            together.wait(5)
+            together.wait(30)
             return [_read(runs.run_generic_stream("x")) for _ in range(_RUNS // 4)]
 
         with ThreadPoolExecutor(4) as pool:
@@ -169,8 +169,8 @@ async def _end_in_every_way(stage: Stage) -> None:
 
 
 def _threads_left(before: frozenset[threading.Thread]) -> list[threading.Thread]:
-    """Give a thread two seconds to end; those of event loops' pools stay on purpose."""
-    deadline = time.monotonic() + 2
+    """Give a thread five seconds to end; those of event loops' pools stay on purpose."""
+    deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         left = [t for t in threading.enumerate() if t not in before and not t.name.startswith(_POOLS)]
         if not left:
