@@ -19,6 +19,7 @@ from runagent.plugins import BUILT_IN, TransportRegistry
 from runagent.transports.base import Transport
 from tests.support.distributions import install as write
 from tests.support.distributions import transport_module
+from tests.support.transports import OwnTransport
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,6 +114,15 @@ def test_two_distributions_of_one_name_are_told_apart(install: Install) -> None:
     ):
         registry.get("loud")
     assert registry.get("runagent-other:loud").name == "loud"
+
+
+def test_what_the_program_registers_goes_before_what_is_installed(install: Install) -> None:
+    install("runagent-loud", "loud", GOOD)
+    registry = TransportRegistry(Installed())
+    own = OwnTransport("loud")
+    registry.register(own)
+    assert own is registry.get("loud")
+    assert registry.get("runagent-loud:loud") not in (None, own)
 
 
 def test_built_in_names_are_reserved(install: Install) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import subprocess
 import sys
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +15,14 @@ import runagent
 from runagent import Completed, ConfigurationError, ProtocolError, RunAgentClient, StreamTruncatedError
 from runagent import transports as public
 from runagent.plugins import TransportRegistry, default_registry
-from runagent.seam import SEAM_VERSION, Capability, Declaration, parse_declaration, seam_fault
+from runagent.seam import (
+    OLDEST_SEAM_VERSION,
+    SEAM_VERSION,
+    Capability,
+    Declaration,
+    parse_declaration,
+    seam_fault,
+)
 from tests.docs.pages import DOCS
 from tests.support.peer import Peer, PeerConnection, answers, chunked, http, sse
 from tests.support.transports import LettersSession, OwnTransport, QuietSession
@@ -258,3 +267,17 @@ def test_the_public_place_is_light() -> None:
     code = "import sys, runagent.transports; print(sorted(m for m in sys.modules if m[:8] == 'runagent'))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "['runagent', 'runagent._version', 'runagent.lazy', 'runagent.transports']" == shown.stdout.strip()
+
+
+def test_the_version_on_the_page_is_that_of_the_code() -> None:
+    text = DOCS["plugins"].text
+    assert f"has version {SEAM_VERSION} of the seam" in text
+    assert f"takes transports from version {OLDEST_SEAM_VERSION} on" in text.replace("\n", " ")
+
+
+def test_the_metadata_on_the_page_is_valid() -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", DOCS["plugins"].text, re.DOTALL)
+    groups = [tomllib.loads(block)["project"]["entry-points"] for block in blocks]
+    assert {"runagent", "runagent.transports", "runagent.capabilities"} == set().union(*groups)
+    for reference in (value for group in groups for value in group.get("runagent.capabilities", {}).values()):
+        assert importlib.metadata.EntryPoint("x", reference, "x").load() == parse_declaration(reference)
