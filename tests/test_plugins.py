@@ -56,6 +56,31 @@ def test_a_plugin_is_found_by_its_entry_point(install: Install) -> None:
     assert registry.get("runagent_loud:loud") is registry.get("loud")
 
 
+LIBRARY = """
+from runagent import Chunk, Completed, hookimpl
+
+class Library:
+    name = "library"
+    seam = 1
+    capabilities = frozenset()
+    runs_on = frozenset({"asyncio"})
+
+    async def run(self, call, address, resume, emit):
+        await emit(Chunk("from a package"), Completed())
+
+@hookimpl
+def runagent_register_transports(register):
+    register(Library())
+"""
+
+
+def test_a_plugin_may_be_somebodys_library(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    install("runagent-library", "library", LIBRARY, declares="v1")
+    monkeypatch.setattr("runagent.plugins._default", TransportRegistry(Installed()))
+    client = RunAgentClient("a", base_url="http://127.0.0.1:1", transport="library")
+    assert "from a package" == client.run_generic_stream("x").text()
+
+
 def test_listing_names_distributions_and_versions_without_importing(install: Install) -> None:
     install("runagent-loud", "loud", "raise RuntimeError('imported')")
     infos = {info.name: info for info in TransportRegistry(Installed()).installed()}

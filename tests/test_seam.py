@@ -102,6 +102,14 @@ def test_what_is_no_transport_for_this_runagent_is_told_why(transport: Any, comp
             take(transport)
 
 
+@pytest.mark.parametrize("runs_on", [None, frozenset(), {"asyncio"}, frozenset({"asyncio", "curio"})])
+def test_a_library_says_in_which_loops_it_runs(runs_on: Any) -> None:
+    library: Any = OwnTransport()
+    library.run, library.runs_on = OwnTransport.open, runs_on
+    with pytest.raises(ConfigurationError, match="runs_on has to be a frozenset of asyncio, trio or both"):
+        TransportRegistry().register(library)
+
+
 def test_a_transport_needs_to_open_sessions() -> None:
     transport = OwnTransport()
     transport.open = None  # type: ignore[assignment,method-assign]
