@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Cut", "Lab", "Seen", "byte_by_byte", "in_two", "rechunked", "whole"]
 
 _ALL = 1 << 40
-_TURNS = 100_000  # a session that asks for more is not going to end
+_CONNECTIONS = 20  # a session that asks for more is not going to end
 _SENDS = 100  # likewise, of one that has that much to say at once
 
 Cut = Callable[[bytes, int], Iterable[bytes]]
@@ -222,14 +222,12 @@ class Feeding:
     def steps(self) -> Iterator[None]:
         """Go on piece by piece, for sessions that are fed by turns."""
         address = Address(parse_base_url(self._memory.url).origin)
-        seen, turns = self.seen, 0
+        seen, connections = self.seen, 0
         while not seen.over:
-            wire, peer = self._memory.open(address, self._clock)
-            for _ in self._converse(wire, peer):
-                yield
-                turns += 1
-                if turns > _TURNS:
-                    raise Violation("the session goes on without end")
+            connections += 1
+            if connections > _CONNECTIONS:
+                raise Violation(f"the session wants another connection for the {connections}th time")
+            yield from self._converse(*self._memory.open(address, self._clock))
             if seen.session.wants is not Wants.RECONNECT:
                 break
         if self._memory.requests:

@@ -18,7 +18,7 @@ from runagent.transports.library import LibraryTransport
 from runagent_testing.dialects import BUILT_IN, Dialect, Format, Run
 from runagent_testing.dialects.installed import installed_dialects
 from runagent_testing.memory import MemoryNetwork
-from runagent_testing.steps import Done
+from runagent_testing.steps import Chunk, Done
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,6 +151,13 @@ class Subject:
             marked=bool(word),
             heartbeats=bool(form.heartbeat),
         )
+
+    def half_an_event(self) -> bytes:
+        """Write the first half of a chunk."""
+        form, run = self._format()
+        form.start(run)
+        written = form.chunk(Chunk("half"), None, None)
+        return written[: len(written) // 2]
 
     def _format(self) -> tuple[Format, Run]:
         exchange = self._trial()

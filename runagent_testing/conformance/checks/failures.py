@@ -15,7 +15,7 @@ from runagent import (
 )
 from runagent_testing.conformance.checks.common import STATUSES, demand, expect_contents, only_where
 from runagent_testing.conformance.requirements import required
-from runagent_testing.steps import delay, ending, error, head, heartbeat, status
+from runagent_testing.steps import delay, ending, error, head, heartbeat, raw, status
 
 if TYPE_CHECKING:
     from runagent_testing.conformance.stage import Shown, Stage
@@ -74,16 +74,24 @@ async def check_truncation(stage: Stage) -> None:
     for kind in endings:
         for count in (1, 3):
             stage.agent.always(*CHUNKS[:count], ending(kind))  # type: ignore[arg-type]
-            shown = await stage.run()
-            what = f"ending {kind!r} after {count} chunks"
-            demand(isinstance(shown.error, StreamTruncatedError), f"{what}: {shown.told()}")
-            if kind == "reset" and not stage.virtual:
-                # A kernel that gets a RST may throw away what was not read.
-                said = "".join(CHUNKS[:count]).startswith("".join(map(str, shown.contents)))
-                demand(said, f"{what}: {shown.contents!r} was never said")
-            else:
-                expect_contents(stage.subject, shown.contents, CHUNKS[:count], what)
-            demand(not shown.completed, f"{what}: Completed was delivered")
+            _expect_truncated(stage, await stage.run(), kind, CHUNKS[:count])
+    if stage.subject.traits.delimited:
+        half = raw(stage.subject.half_an_event())
+        for kind in ("cut", "half-close", "reset"):
+            stage.agent.always(*CHUNKS[:2], half, ending(kind))  # type: ignore[arg-type]
+            _expect_truncated(stage, await stage.run(), f"{kind} inside a chunk", CHUNKS[:2])
+
+
+def _expect_truncated(stage: Stage, shown: Shown, kind: str, said: tuple[str, ...]) -> None:
+    what = f"ending {kind!r} after {len(said)} chunks"
+    demand(isinstance(shown.error, StreamTruncatedError), f"{what}: {shown.told()}")
+    if kind.startswith("reset") and not stage.virtual:
+        # A kernel that gets a RST may throw away what was not read.
+        known = "".join(said).startswith("".join(map(str, shown.contents)))
+        demand(known, f"{what}: {shown.contents!r} was never said")
+    else:
+        expect_contents(stage.subject, shown.contents, said, what)
+    demand(not shown.completed, f"{what}: Completed was delivered")
 
 
 @required(
