@@ -26,8 +26,8 @@ class TransportConformance:
     """Subclass it under a name that begins with ``Test``, and override `transport` and, mostly, `dialects`.
 
     Attributes:
-        requirements: The number of the set; pin it, and no update of the kit fails you. Failures of newer
-            requirements are shown as skipped tests with the reason (``pytest -rs``).
+        requirements: The number of the set; it has no default, so that no update of the kit fails you by
+            surprise. Failures of newer requirements are skipped tests with the reason (``pytest -rs``).
         cannot_show: Declared capabilities that the peer cannot show.
         options: Arguments for the clients: ``headers``, ``transport_options``, ``entrypoint_tag``.
         baseline: The file of known failures.
@@ -35,7 +35,7 @@ class TransportConformance:
         players: On which players.
     """
 
-    requirements: ClassVar[int] = LATEST
+    requirements: ClassVar[int] = 0
     cannot_show: ClassVar[Iterable[str]] = ()
     options: ClassVar[Mapping[str, Any]] = {}
     baseline: ClassVar[Baseline | str | Path | None] = None
@@ -73,6 +73,8 @@ class TransportConformance:
     ) -> None:
         """Check one requirement."""
         __tracebackhide__ = True
+        if not self.requirements:
+            pytest.fail(f"say which set of requirements: requirements = {LATEST}", pytrace=False)
         need_set(self.requirements)
         subject = Subject(transport, tuple(dialects), self.options, frozenset(self.cannot_show))
         outcome = examine(

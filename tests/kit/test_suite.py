@@ -67,8 +67,25 @@ def test_the_fixture_has_to_be_overridden(pytester):
         from runagent_testing.conformance import TransportConformance
 
         class TestMine(TransportConformance):
-            pass
+            requirements = 1
         """
     )
     result = pytester.runpytest_inprocess(*OPTIONS, "-k", "session.key")
     result.stdout.fnmatch_lines(["*NotImplementedError: override the fixture `transport`*"])
+
+
+def test_the_set_has_to_be_named(pytester):
+    pytester.makepyfile(
+        """
+        import pytest
+        from runagent_testing.conformance import TransportConformance
+
+        class TestMine(TransportConformance):
+            @pytest.fixture
+            def transport(self):
+                return "sse"
+        """
+    )
+    result = pytester.runpytest_inprocess(*OPTIONS, "-k", "session.done")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["say which set of requirements: requirements = 1"])
