@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from runagent_testing.conformance.requirements import Requirement
 
 __all__ = ["Outcome", "Report", "Word"]
 
-Word = Literal["passed", "failed", "not applicable", "known", "stale", "advice"]
+Word = Literal["passed", "failed", "stale", "known", "advice", "not applicable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Report:
                 f"transport {self.transport!r} {verdict} the requirements {self.requirements}"
                 f" (declared: {declared})"
             ),
-            "  " + ", ".join(f"{count} {word}" for word, count in counts.items()),
+            "  " + ", ".join(f"{counts[word]} {word}" for word in get_args(Word) if counts[word]),
         ]
         for word in ("failed", "stale", "advice", "known"):
             for outcome in self.outcomes:

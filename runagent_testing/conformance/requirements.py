@@ -17,7 +17,18 @@ LATEST = 1
 STYLES = ("sync", "asyncio", "trio")
 PLAYERS = ("memory", "socket")
 
-_MODULES = ("sessions", "ends", "guards", "plain", "streams", "failures", "leaving", "sharing", "declared")
+_MODULES = (
+    "requests",
+    "sessions",
+    "ends",
+    "guards",
+    "plain",
+    "streams",
+    "failures",
+    "leaving",
+    "sharing",
+    "declared",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

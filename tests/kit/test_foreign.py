@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import unquote
 
 import pytest
 
@@ -137,7 +138,7 @@ class LineDialect(Dialect):
         parts = request.path.strip("/").split("/")
         if parts[0] != "lines":
             return None
-        return Question(agent_id=parts[1], transport="lines", resume_from=int(parts[3]))
+        return Question(agent_id=unquote(parts[1]), transport="lines", resume_from=int(parts[3]))
 
     def stream(self, run):
         return Lines()
@@ -198,7 +199,7 @@ class TalkDialect(Dialect):
         path = request.path
         if not path.startswith("/talk/"):
             return None
-        agent_id = path.removeprefix("/talk/")
+        agent_id = unquote(path.removeprefix("/talk/"))
         return Question(agent_id=agent_id, transport="talk", kind="websocket", subprotocol="talk.v1")
 
     def stream(self, run):

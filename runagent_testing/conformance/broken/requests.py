@@ -64,6 +64,44 @@ class _ChangesTheInput(SSESession):
         return super().make_request()
 
 
+class _AtTheRoot(SSESession):
+    """Forgets the path of base_url."""
+
+    def make_request(self) -> HttpRequest:
+        request = super().make_request()
+        target = request.target.removeprefix(self.call.base.prefix)
+        return HttpRequest(request.method, target, request.headers, request.body)
+
+
+class _RawAgentId(SSESession):
+    """Puts the agent's id into the path as it is."""
+
+    def make_request(self) -> HttpRequest:
+        request = super().make_request()
+        name = self.call.agent_id.encode("ascii", "ignore").decode().replace(" ", "")
+        return HttpRequest(request.method, f"/v1/agents/{name}/stream", request.headers, request.body)
+
+
+class _AsciiOnly(SSESession):
+    """Leaves out of the input what is not ASCII."""
+
+    def make_request(self) -> HttpRequest:
+        request = super().make_request()
+        body = request.body.decode().encode("ascii", "ignore")
+        return HttpRequest(request.method, request.target, request.headers, body)
+
+
+class _NewKeyEachTime(SSESession):
+    """Makes an Idempotency-Key of its own for each attempt."""
+
+    def make_request(self) -> HttpRequest:
+        request = super().make_request()
+        headers = [field for field in request.headers if field[0] != "Idempotency-Key"]
+        return HttpRequest(
+            request.method, request.target, [*headers, ("Idempotency-Key", str(id(self)))], request.body
+        )
+
+
 class _IgnoresTheProxy(SSESession):
     """Asks a proxy as if it were the agent."""
 
@@ -84,6 +122,10 @@ REQUESTS: tuple[Broken, ...] = (
     Broken("key-in-a-header-of-its-own", "run.key", _KeyInAHeaderOfItsOwn),
     Broken("forgets-the-callers-headers", "session.callers-headers", _ForgetsTheCallersHeaders),
     Broken("changes-the-input", "session.call-untouched", _ChangesTheInput),
+    Broken("at-the-root", "session.prefix", _AtTheRoot),
+    Broken("raw-agent-id", "session.agent-id", _RawAgentId),
+    Broken("ascii-only", "session.input", _AsciiOnly),
+    Broken("new-key-each-time", "session.idempotency-key", _NewKeyEachTime),
     Broken("takes-a-name-of-ours", "session.own-names", _TakesANameOfOurs),
     Broken("ignores-the-proxy", "session.through-proxy", _IgnoresTheProxy),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 from runagent.events import Chunk, Started
@@ -16,29 +15,12 @@ from runagent_testing.conformance.feeding import (
     whole,
 )
 from runagent_testing.conformance.requirements import required
-from runagent_testing.conformance.subject import AGENT, API_KEY, Violation
+from runagent_testing.conformance.subject import AGENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runagent_testing.conformance.feeding import Cut
-
-
-@required(
-    "session.request-waits",
-    "A fresh session has its request waiting in data_to_send, and gives it once.",
-    'docs/plugins.md, "What a session promises"',
-)
-def check_request(lab: Lab) -> None:
-    session = lab.open(lab.subject.memory())
-    request = session.data_to_send()
-    demand(bool(request), "data_to_send is empty after open")
-    again = session.data_to_send()
-    demand(not again, f"data_to_send gives {again[:80]!r} a second time")
-    demand(
-        lab.feed("x").exchange is not None,
-        f"the fake agent does not take this for a request: {request[:200]!r}",
-    )
 
 
 @required(
@@ -183,56 +165,3 @@ def check_framings(lab: Lab) -> None:
                     proven is (framing != "close"),
                     f"framed by {framing}: Completed.proven is {proven}, without an end marker",
                 )
-
-
-@required(
-    "session.call-untouched",
-    "A session leaves the call as it was: the next attempt uses it again.",
-    'docs/plugins.md, "What a transport states"',
-)
-def check_call(lab: Lab) -> None:
-    given: dict[str, Any] = {"query": "x", "parameters": {"a": [1]}}
-    before = copy.deepcopy(given)
-    lab.feed("x", input=given)
-    demand(given == before, f"the input became {given!r}")
-
-
-@required(
-    "session.callers-headers",
-    "The caller's header fields are sent, and replace those of the transport of the same name.",
-    'docs/configuration.md, "Settings"',
-)
-def check_headers(lab: Lab) -> None:
-    fields = (*lab.subject.call("http://x.test").headers, ("X-Kit", "here"), ("User-Agent", "kit/1"))
-    seen = lab.feed("x", headers=fields)
-    sent = {} if seen.exchange is None else seen.exchange.raw_headers
-    for name, value in fields[-2:]:
-        got = sent.get(name.lower())
-        demand(got == value, f"the caller's {name}: {value} was sent as {got!r}")
-
-
-@required(
-    "session.key",
-    "The API key travels in a header field; it is in no URL, no repr and no error text.",
-    'docs/errors.md, "What errors do not show"',
-)
-def check_key(lab: Lab) -> None:
-    from runagent_testing.steps import status
-
-    session = lab.open(lab.subject.memory())
-    request = session.data_to_send()
-    line = request.partition(b"\r\n")[0].decode("latin-1")
-    demand(API_KEY not in line, f"the key is in the request line: {line.replace(API_KEY, '<the key>')}")
-    seen = lab.feed(status(401, message="no"))
-    asked = "" if seen.exchange is None else seen.exchange.path
-    for what, text in {
-        "path": asked,
-        "repr of the session": repr(seen.session),
-        "repr of the transport": repr(lab.subject.transport),
-        "error": f"{seen.error} {seen.error!r}",
-    }.items():
-        demand(API_KEY not in text, f"the key is in the {what}")
-    if seen.exchange is None:
-        raise Violation("the fake agent has understood no request")
-    carriers = [name for name, value in seen.exchange.raw_headers.items() if API_KEY in value]
-    demand(bool(carriers), "no header field carries the key")
