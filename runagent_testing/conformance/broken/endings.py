@@ -117,6 +117,14 @@ class _RefusalAsAnEnd(SSESession):
             super().fail(error)
 
 
+class _ReadsAnyContent(SSESession):
+    """Takes any page for its protocol."""
+
+    def open_body(self, content_type: str, charset: str) -> bool:
+        super().open_body(content_type, charset)
+        return True
+
+
 class _OutageAsProof(SSESession):
     """Takes every refusal for a proof that the peer does not speak it."""
 
@@ -146,6 +154,7 @@ ENDINGS: tuple[Broken, ...] = (
     Broken("foreign-errors", "session.our-errors", _ForeignErrors),
     Broken("one-error-for-all", "run.refused", _OneErrorForAll),
     Broken("refusal-as-an-end", "session.refused", _RefusalAsAnEnd),
+    Broken("reads-any-content", "session.other-content", _ReadsAnyContent),
     Broken("outage-as-proof", "session.outage-proves-nothing", _OutageAsProof),
     Broken("agent-error-as-cut", "run.failed-inside", _AgentErrorAsCut),
 )

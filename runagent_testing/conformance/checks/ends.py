@@ -176,6 +176,20 @@ def check_refusals(lab: Lab) -> None:
 
 
 @required(
+    "session.other-content",
+    "A good answer of a content type that the protocol does not have is a ProtocolError.",
+    'docs/errors.md, "Who has to act"',
+)
+def check_other_content(lab: Lab) -> None:
+    page = b"<!doctype html>\n\n<p>Log in to the network</p>\n"
+    for content_type in ("text/html; charset=utf-8", "image/png"):
+        seen = lab.feed(status(200, body=page, headers={"Content-Type": content_type})).need_sound()
+        what = f"an answer of the type {content_type!r}"
+        demand(not seen.events, f"{what} gave {seen.events!r}")
+        demand(isinstance(seen.error, ProtocolError), f"{what}: expected a ProtocolError, got {seen.told()}")
+
+
+@required(
     "session.outage-proves-nothing",
     "Only positive proof sets unsupported: an outage, a refusal or a broken connection never does.",
     'docs/transports.md, "How a choice is made"',
