@@ -12,7 +12,7 @@ from runagent.events import Chunk, Completed, RunResult, Started
 from runagent.net.address import parse_base_url
 from runagent.net.base import Address
 from runagent.transports.base import Wants
-from runagent_testing.conformance.subject import AGENT, Subject, Violation
+from runagent_testing.conformance.subject import AGENT, NOT_UNDERSTOOD, Subject, Violation
 from runagent_testing.memory.blocking import VirtualClock
 from runagent_testing.plan import Write
 
@@ -178,21 +178,21 @@ class Lab:
             agent.always(*steps, **(script or {}))
         return Feeding(memory, self.open(memory, **fields), cut, until, tamper).run()
 
-    def offsets(self, *steps: Any, **script: Any) -> tuple[int, list[tuple[int, int]], int]:
-        """Say where in the bytes of an answer each step is: the head's end, the steps' places, the length."""
-        seen = self.feed(*steps, script={"writes": "per-step"} | script)
-        assert seen.exchange is not None
-        assert seen.exchange.plan is not None
-        at = len(seen.exchange.asides[0].data) if seen.exchange.asides else 0
-        head, places = at, {}
-        for move in seen.exchange.plan.moves:
+    def offsets(self, *steps: Any) -> tuple[list[tuple[int, int]], int]:
+        """Say where in the bytes of an answer each step begins and ends, and how long it is in all.
+
+        Raises:
+            Violation: There is no answer.
+        """
+        exchange = self.feed(*steps, script={"writes": "per-step"}).exchange
+        if exchange is None or exchange.plan is None:
+            raise Violation(NOT_UNDERSTOOD)
+        at, places = sum(len(sent.data) for sent in exchange.asides[:1]), {}
+        for move in exchange.plan.moves:
             assert isinstance(move, Write)
-            for step in move.steps:
-                places[step] = (at, at + len(move.data))
+            places.update(dict.fromkeys(move.steps, (at, at + len(move.data))))
             at += len(move.data)
-            if not move.steps and not places:
-                head = at
-        return head, [places[number] for number in sorted(places)], at
+        return [places[number] for number in sorted(places)], at
 
 
 class Feeding:

@@ -26,12 +26,18 @@ if TYPE_CHECKING:
     from runagent.transports.base import Transport
     from runagent_testing.exchange import Exchange
 
-__all__ = ["AGENT", "API_KEY", "CAPABILITIES", "Subject", "Traits", "Violation"]
+__all__ = ["AGENT", "API_KEY", "CAPABILITIES", "NOT_UNDERSTOOD", "Subject", "Traits", "Violation"]
 
 AGENT = "kit"
 _RUN_ID = "7d0f2c5e-3a41-4f0c-9a57-1f6e8d2b4c90"
 API_KEY = "kit-key-4b1c-not-to-be-shown"
 CAPABILITIES = tuple(capability.value for capability in Capability)
+
+
+NOT_UNDERSTOOD = (
+    "the fake agent does not understand the request: pass the dialect that the transport speaks"
+    " (dialects=[...]), and see that the dialect's recognise() knows the request"
+)
 
 
 class Violation(AssertionError):
@@ -162,10 +168,7 @@ class Subject:
     def _format(self) -> tuple[Format, Run]:
         exchange = self._trial()
         if exchange is None:
-            raise Violation(
-                "the fake agent does not understand the request: pass the dialect that the transport speaks"
-                " (dialects=[...]), and see that the dialect's recognise() knows the request"
-            )
+            raise Violation(NOT_UNDERSTOOD)
         spoken = next(
             dialect
             for dialect in (*self.dialects, *BUILT_IN, *installed_dialects())

@@ -35,7 +35,7 @@ def check_invoke(lab: Lab) -> None:
 @required("declared.resume", "Resuming that works is declared.", SOURCE, capability="resume", undeclared=True)
 def check_resume(lab: Lab) -> None:
     texts = ("one", "two", "three")
-    _, places, _ = lab.offsets(*texts)
+    places, _ = lab.offsets(*texts)
     point = lab.feed(*texts, until=places[1][1]).session.resume_point
     if point is None or point.next_index is None:
         return

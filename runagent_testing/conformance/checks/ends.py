@@ -54,7 +54,7 @@ def _expect_truncated(lab: Lab, seen: Seen, delivered: int, most: int, what: str
 def check_truncation(lab: Lab) -> None:
     marked = lab.subject.traits.marked
     steps: tuple[Any, ...] = (*CHUNKS, done()) if marked else CHUNKS
-    _, places, length = lab.offsets(*steps)
+    places, length = lab.offsets(*steps)
     chunks = places[: len(CHUNKS)]
     marker = places[-1][0] if marked else length
     for until in range(length):
@@ -137,7 +137,7 @@ def check_good_before_bad(lab: Lab) -> None:
 
 
 def _with_a_fault_behind_two(lab: Lab) -> Iterator[Seen]:
-    _, places, _ = lab.offsets(*CHUNKS)
+    places, _ = lab.offsets(*CHUNKS)
     fault = BAD_FRAMES["bad-opcode"] if lab.subject.traits.frames else b"ZZ\r\n?"
     for cut in (whole, byte_by_byte):
         at = places[1][1]
@@ -209,7 +209,7 @@ def check_unsupported(lab: Lab) -> None:
     'docs/plugins.md, "What a session promises"',
 )
 def check_close(lab: Lab) -> None:
-    _, places, length = lab.offsets(*CHUNKS)
+    places, length = lab.offsets(*CHUNKS)
     for until in (0, places[0][1], length):
         memory = lab.subject.memory()
         memory.agent(AGENT).always(*CHUNKS)
@@ -231,7 +231,7 @@ def check_close(lab: Lab) -> None:
     'docs/plugins.md, "What a session promises"',
 )
 def check_reusable(lab: Lab) -> None:
-    _, places, length = lab.offsets(*CHUNKS)
+    places, length = lab.offsets(*CHUNKS)
     for until in (0, 10, places[0][0], places[1][1]):
         seen = lab.feed(*CHUNKS, until=until)
         demand(not seen.session.reusable, f"reusable after {until} of {length} bytes")

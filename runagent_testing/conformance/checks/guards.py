@@ -123,7 +123,7 @@ def check_errors_are_ours(lab: Lab) -> None:
 def check_event_limit(lab: Lab) -> None:
     only_where(lab.subject.traits.delimited, "the dialect's chunks have no bounds, so none is too large")
     limits = {"max_event_bytes": _LIMIT}
-    _, places, _ = lab.offsets("")
+    places, _ = lab.offsets("")
     room = _LIMIT - (places[0][1] - places[0][0]) - 16 if places else _LIMIT // 2
     for cut in (whole, rechunked(2)):
         seen = lab.feed("x" * room, "y", options=limits, cut=cut).need_sound()

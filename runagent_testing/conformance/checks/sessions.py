@@ -71,7 +71,7 @@ def check_splits(lab: Lab) -> None:
     reference = lab.feed(*steps).need_sound()
     expect_contents(lab.subject, reference.contents, TEXTS, "uncut")
     expected = reference.outcome(delimited=delimited)
-    _, _, length = lab.offsets(*steps)
+    _, length = lab.offsets(*steps)
     for name, cut in _cuts(length):
         seen = lab.feed(*steps, cut=cut).need_sound()
         outcome = seen.outcome(delimited=delimited)
@@ -88,7 +88,7 @@ def check_splits(lab: Lab) -> None:
 )
 def check_promptness(lab: Lab) -> None:
     steps = TEXTS[:3]
-    _, places, _ = lab.offsets(*steps)
+    places, _ = lab.offsets(*steps)
     for number, (_, end) in enumerate(places, 1):
         # What comes by then is all that is looked at: the end of the connection is not told.
         given: list[Any] = []
