@@ -19,9 +19,12 @@ LONGEST_LOG = 4000  # characters shown of each
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    # Skipped here and not by a mark: the summary then has one line for all of them.
+    # Skipped here and not by pytest's own marks: the summary then has one line for each reason.
     if item.get_closest_marker("interop") is not None and not item.config.getoption("--interop"):
         pytest.skip("left to make interop")
+    for mark in item.iter_markers("needs"):
+        if mark.kwargs["missing"]:
+            pytest.skip(mark.kwargs["missing"])
 
 
 @pytest.hookimpl(wrapper=True)

@@ -34,8 +34,9 @@ def find(*names: str) -> str | None:
 def needs(*names: str) -> pytest.MarkDecorator:
     """Skip a test where none of these programs is installed, or where `Port` cannot hold a port for it."""
     if sys.platform != "linux":
-        return pytest.mark.skip(reason=f"{names[0]} is tested on Linux only")
-    return pytest.mark.skipif(find(*names) is None, reason=f"{' or '.join(names)} is not installed")
+        return pytest.mark.needs(missing=f"{names[0]} is tested on Linux only")
+    missing = "" if find(*names) else f"{' or '.join(names)} is not installed"
+    return pytest.mark.needs(missing=missing)
 
 
 def environment(name: str) -> Path:
@@ -45,8 +46,8 @@ def environment(name: str) -> Path:
 
 def needs_environment(name: str) -> pytest.MarkDecorator:
     """Skip a test where that environment has not been made."""
-    made = environment(name).exists()
-    return pytest.mark.skipif(not made, reason=f"there is no .venv-interop-{name}: make interop")
+    missing = "" if environment(name).exists() else f"there is no .venv-interop-{name}: make interop"
+    return pytest.mark.needs(missing=missing)
 
 
 class Port:

@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from runagent import NetworkError, RunAgentError, Timeouts
-from runagent_testing import FakeAgentServer, delay, ending
+from runagent_testing import FakeAgentServer, ending, gate
 from tests.interop.nginx import Nginx, listen_with_tls
 from tests.interop.programs import Port, needs
 from tests.support.families import shown
@@ -146,11 +146,12 @@ def test_a_trusted_connection_is_kept(style: Style, tls: TLS, agents: FakeAgentS
 def test_an_agent_that_breaks_off_behind_tls(
     style: Style, transport: str, tls: TLS, agents: FakeAgentServer, how: Any
 ) -> None:
-    agents.agent("a").always("Once", delay(0.02), ending(how))
+    door = gate("door")
+    agents.agent("a").always("Once", door, ending(how))
 
     async def scenario() -> Any:
         client = client_of(style, tls, tls.url("good"), transport=transport, resume=False)
-        return await shown(client.run_generic_stream("x"))
+        return await shown(client.run_generic_stream("x"), door)
 
     assert ("truncated", ["Once"]) == style.run(scenario)
 

@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from runagent import AuthenticationError, NetworkError, RunAgentError, StreamTruncatedError, Timeouts
-from runagent_testing import FakeAgentServer, delay, ending, gate
+from runagent_testing import FakeAgentServer, ending, gate
 from tests.interop.programs import Port, needs
 from tests.interop.tinyproxy import PASSWORD, USER, Tinyproxy
 from tests.support.families import shown
@@ -215,10 +215,12 @@ def test_loopback_never_goes_through_the_environments_proxy(
 @pytest.mark.interop
 @pytest.mark.parametrize("how", ["cut", "reset", "no-done"])
 def test_an_agent_that_breaks_off_behind_a_proxy(style: Style, transport: str, way: Way, how: Any) -> None:
-    way.agents.agent("a").always("Once", delay(0.02), ending(how))
+    door = gate("door")
+    way.agents.agent("a").always("Once", door, ending(how))
 
     async def scenario() -> Any:
-        return await shown(way.client(style, transport=transport, resume=False).run_generic_stream("x"))
+        client = way.client(style, transport=transport, resume=False)
+        return await shown(client.run_generic_stream("x"), door)
 
     assert ("truncated", ["Once"]) == style.run(scenario)
 

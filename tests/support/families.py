@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runagent import (
     AgentError,
@@ -16,6 +16,9 @@ from runagent import (
     StreamLimitError,
     StreamTruncatedError,
 )
+
+if TYPE_CHECKING:
+    from runagent_testing import Gate
 
 # In this order: a StreamTimeoutError is a StreamError, too.
 _FAMILIES: tuple[tuple[Any, str], ...] = (
@@ -33,13 +36,20 @@ def family(error: RunAgentError) -> str:
     return next(name for kind, name in _FAMILIES if isinstance(error, kind))
 
 
-async def shown(stream: Any) -> tuple[Any, list[Any]]:
-    """Read a stream to its end: the family it ends with, and the contents that came before."""
+async def shown(stream: Any, door: Gate | None = None) -> tuple[Any, list[Any]]:
+    """Read a stream to its end: the family it ends with, and the contents that came before.
+
+    Args:
+        stream: The stream.
+        door: Opened when the first chunk has come, for an agent that shall not go on before.
+    """
     contents, completed = [], None
     try:
         async for event in stream.events():
             if isinstance(event, Chunk):
                 contents.append(event.content)
+                if door is not None:
+                    door.open()
             elif isinstance(event, Completed):
                 completed = event
     except RunAgentError as exc:
