@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from dataclasses import fields
 from typing import TYPE_CHECKING
@@ -97,6 +96,8 @@ def read_options(settings: Settings, agent_id: str, *, others: bool) -> Limits:
     options = settings.transport_options
     if not others and set(settings.transport) <= set(BUILT_IN):
         for name in options.keys() - set(OPTIONS):
+            import difflib
+
             near = difflib.get_close_matches(name, OPTIONS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(OPTIONS))}"
             raise ConfigurationError(f"transport_options: unknown option {name!r}; {hint}")

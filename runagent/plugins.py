@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -169,6 +168,8 @@ class TransportRegistry:
             hint = "RUNAGENT_DISABLE_PLUGINS switches it off"
         else:
             known = sorted({*BUILT_IN, *self._own, *(plugin.name for plugin in plugins)})
+            import difflib
+
             near = difflib.get_close_matches(name, [*known, *TRANSPORT_GROUPS], n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
         return ConfigurationError(f"unknown transport {name!r}; {hint}", code="UNKNOWN_TRANSPORT")

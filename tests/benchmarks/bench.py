@@ -172,11 +172,15 @@ def starts(origin: Origin, rounds: int, *, peers: bool) -> tuple[Table, list[Goa
     table.rows += [(f"first chunk, {name}", value) for name, value in chunks.items()]
     if peers:
         goals += [
-            Goal(f"First chunk, {name}: of httpx2's", value / chunks["httpx2"], 0.5)
+            Goal(f"First chunk, {name}: of httpx2's", value / chunks[_counterpart(name)], 0.5)
             for name, value in chunks.items()
             if name.startswith(NAME)
         ]
     return table, goals
+
+
+def _counterpart(name: str) -> str:
+    return "httpx2 websocket" if "websocket" in name else "httpx2 sse"
 
 
 def main() -> int:
