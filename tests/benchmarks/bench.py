@@ -1,6 +1,6 @@
 """Compare our clients with the floor, and with what people use today.
 
-    make bench          all of it, some minutes; --write puts the tables and the chart into docs/performance
+    make bench          all of it, some minutes; ARGS='--write docs' puts it into docs/performance.md
     make bench-quick    ourselves against the floor only, in less than a minute
 
 CPU is what each process has used itself, user and system; "x" is the ratio to the floor in the same round.
@@ -9,7 +9,11 @@ CPU is what each process has used itself, user and system; "x" is the ratio to t
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import platform
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +22,7 @@ from tests.benchmarks.floors import FLOOR, TASK
 from tests.benchmarks.origin import EVENTS_OF_MANY, PACE
 from tests.benchmarks.ours import NAME
 from tests.benchmarks.race import Result, origins, race, workers
+from tests.benchmarks.stages import stages
 from tests.benchmarks.starts import first_chunks, imports
 from tests.benchmarks.tables import Goal, Table, chart
 
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.contenders import Origin
 
-__all__ = ["bursts", "main", "many", "paced"]
+__all__ = ["Report", "bursts", "main", "many", "measure", "paced", "starts"]
 
 STYLES = ("sync", "asyncio", "trio")
 TITLES = {
@@ -38,6 +43,18 @@ TITLES = {
 # By wire: how much of the floor, and how many times less than the best peer.
 BURST_GOALS = {"sse": (1.25, 2.5), "ndjson": (1.5, 5.0), "published": (1.5, 1.0), "plain": (2.0, 1.0)}
 LESS_THAN = {"httpx2": 10.0, "openai": 60.0}  # for the SSE burst
+PEERS = (
+    "aiohttp",
+    "aiohttp-sse-client",
+    "anthropic",
+    "httpx2",
+    "openai",
+    "picows",
+    "requests",
+    "trio-websocket",
+    "urllib3",
+)
+_BEGIN, _END = "<!-- measured -->", "<!-- end of what was measured -->"
 _SDKS = ("openai", "anthropic")  # their events differ, and cost so much that fewer of them will do
 
 
@@ -183,6 +200,66 @@ def _counterpart(name: str) -> str:
     return "httpx2 websocket" if "websocket" in name else "httpx2 sse"
 
 
+def about() -> str:
+    """Tell on what was measured."""
+    packages = (NAME, "httptools", "msgspec", "websockets", "trio", "orjson", *PEERS)
+    versions = [f"{name} {version}" for name in packages if (version := _version(name))]
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{os.cpu_count()} cores, {platform.system()}, {python}; {', '.join(versions)}.\n"
+
+
+def _version(package: str) -> str | None:
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return metadata.version(package)
+    return None
+
+
+class Report:
+    """What has been measured, shown as it comes."""
+
+    def __init__(self) -> None:
+        self.tables: list[Table] = []
+        self.goals: list[Goal] = []
+        self.bars: list[tuple[str, float]] = []
+
+    def add(self, table: Table, goals: Sequence[Goal] = ()) -> None:
+        """Take a table, and the goals that it decides."""
+        self.tables.append(table)
+        self.goals += goals
+        sys.stdout.write(f"{table}\n")
+        sys.stdout.flush()
+
+    def write(self, docs: Path) -> None:
+        """Put everything into the page that shows it, and the chart beside it."""
+        page = docs / "performance.md"
+        before, begin, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
+        _, end, behind = rest.partition(_END)
+        if not begin or not end:
+            raise ValueError(f"{page} does not say where the tables go")
+        tables = "\n".join(map(str, [Table.of_goals(self.goals), *self.tables]))
+        page.write_text(f"{before}{_BEGIN}\n\n{about()}\n{tables}\n{_END}{behind}", encoding="utf-8")
+        if self.bars:
+            title = "CPU for one event of an SSE burst, in microseconds (logarithmic scale)"
+            (docs / "sse-burst.svg").write_text(chart(title, self.bars, NAME, FLOOR), encoding="utf-8")
+
+
+def measure(report: Report, wanted: Sequence[str], rounds: int, *, peers: bool) -> None:
+    """Measure what is wanted."""
+    with origins() as (plain, tls):
+        for wire in TITLES if "burst" in wanted else ():
+            table, goals, results = bursts(plain, wire, rounds, peers=peers)
+            report.add(table, goals)
+            if wire == "sse":
+                report.bars = [(f"{r.name} ({r.style})", r.median("cpu")) for r in results.values()]
+                report.add(stages(results[f"{NAME}/sync/sse"].median("cpu")))
+        for origin in (plain, tls)[: 2 if peers else 1] if "paced" in wanted else ():
+            report.add(*paced(origin, max(3, rounds // 2), events=500 if peers else 250, peers=peers))
+        if "many" in wanted:
+            report.add(*many(plain, 3, streams=(100, 1000, 3000)))
+        if "start" in wanted:
+            report.add(*starts(plain, rounds, peers=peers))
+
+
 def main() -> int:
     """Measure what is asked for and print the tables; 1 where a goal is not reached."""
     parser = argparse.ArgumentParser(
@@ -191,47 +268,16 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="ourselves against the floor only")
     parser.add_argument("--only", choices=("burst", "paced", "many", "start"), action="append")
     parser.add_argument("--rounds", type=int, default=0, help="turns of each contender")
-    parser.add_argument("--write", type=Path, help="a folder for the tables and the chart")
+    parser.add_argument("--write", type=Path, metavar="DOCS", help="write into DOCS/performance.md")
     options = parser.parse_args()
     peers, rounds = not options.quick, options.rounds or (7 if options.quick else 21)
+    report = Report()
     wanted = options.only or ["burst", "paced", "start", *(["many"] if peers else [])]
-    tables: list[Table] = []
-    goals: list[Goal] = []
-    bars: list[tuple[str, float]] = []
-
-    def show(table: Table, reached: list[Goal]) -> None:
-        tables.append(table)
-        goals.extend(reached)
-        sys.stdout.write(f"{table}\n")
-        sys.stdout.flush()
-
-    with origins() as (plain, tls):
-        if "burst" in wanted:
-            for wire in TITLES:
-                table, reached, results = bursts(plain, wire, rounds, peers=peers)
-                if wire == "sse":
-                    bars = [(f"{r.name} ({r.style})", r.median("cpu")) for r in results.values()]
-                show(table, reached)
-        if "paced" in wanted:
-            for origin in (plain, tls) if peers else (plain,):
-                show(*paced(origin, max(3, rounds // 2), events=500 if peers else 250, peers=peers))
-        if "many" in wanted:
-            show(*many(plain, 3, streams=(100, 1000, 3000)))
-        if "start" in wanted:
-            show(*starts(plain, rounds, peers=peers))
-    summary = Table.of_goals(goals)
-    sys.stdout.write(f"{summary}\n")
+    measure(report, wanted, rounds, peers=peers)
+    sys.stdout.write(f"{Table.of_goals(report.goals)}\n{about()}")
     if options.write:
-        _write(options.write, [*tables, summary], bars)
-    return 0 if all(goal.reached for goal in goals) else 1
-
-
-def _write(folder: Path, tables: list[Table], bars: list[tuple[str, float]]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "tables.md").write_text("\n".join(map(str, tables)), encoding="utf-8")
-    if bars:
-        title = "CPU for one event of an SSE burst, in microseconds (logarithmic scale)"
-        (folder / "sse-burst.svg").write_text(chart(title, bars, NAME, FLOOR), encoding="utf-8")
+        report.write(options.write)
+    return 0 if all(goal.reached for goal in report.goals) else 1
 
 
 if __name__ == "__main__":
