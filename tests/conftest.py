@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import httptools  # noqa: F401  # an extension that cannot be imported twice: pytester forgets what it imports
 import pytest
 
 from runagent_testing import FakeAgentServer

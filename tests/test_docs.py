@@ -97,6 +97,7 @@ def test_pages_show_examples() -> None:
     assert {page.name for page in PAGES} - shown == {
         "docs/architecture.md",
         "docs/conformance.md",
+        "docs/performance.md",
         "docs/reliability.md",
         "docs/wire.md",
     }
