@@ -198,8 +198,9 @@ class Run:
 
     def read_deadline(self, now: float) -> float:
         """Return the deadline of a read that begins now."""
-        if not self._send_late:
-            return self.deadlines.read(now)
+        deadlines = self._deadlines
+        if not self._send_late and deadlines is not None:
+            return deadlines.read(now)
         self._late_at = min(self._late_at, now)
         return now
 
@@ -211,8 +212,10 @@ class Run:
         """Take what is to be sent on the connection at hand: nothing behind what did not get through."""
         if self.step is Step.CONNECT:
             return b""
-        data = self.session.data_to_send()
-        return data if self._sends else b""
+        session = self._session
+        assert session is not None
+        data = session.data_to_send()
+        return data if data and self._sends else b""
 
     def farewell(self) -> bytes:
         """Return what the protocol says to a peer that is left early."""

@@ -162,6 +162,9 @@ class TrioConnection:
 class TrioNetwork:
     """Connections and time of one ``trio.run``."""
 
+    def __init__(self) -> None:
+        self.now = trio.lowlevel.current_clock().current_time
+
     async def connect(self, address: Address, deadline: float, dialing: Dialing) -> AsyncConnection:
         """See `Network.connect`."""
         try:
@@ -175,10 +178,6 @@ class TrioNetwork:
             dialing.wake = None
         assert scope.cancelled_caught
         raise DeadlineExceededError
-
-    def now(self) -> float:
-        """See `Network.now`."""
-        return trio.current_time()
 
     async def sleep(self, seconds: float) -> None:
         """See `Network.sleep`."""

@@ -176,6 +176,8 @@ class HttpSession(BaseSession):
         except RunAgentError as exc:
             self.fail(exc)
             return []
+        if self._reading and not answer.complete and answer.error is None:
+            return events
         return self._settle(events)
 
     def receive_eof(self) -> list[Event]:
@@ -267,9 +269,7 @@ class HttpSession(BaseSession):
 
     def _settle(self, events: list[Event]) -> list[Event]:
         """See whether the answer, or the beginning of a refusal, is all there."""
-        answer = self._answer
-        under_way = self._reading and not answer.complete and answer.error is None
-        if under_way or self.wants is not Wants.READ:
+        if self.wants is not Wants.READ:
             return events
         if self._answer.error:
             self._fail_at_eof(self._answer.error)

@@ -105,6 +105,8 @@ class MessageReader:
         row = decode_row(kind, lines, count)
         if row is None:
             return False
+        if count == 1 and kind is not DATA:
+            return self._add_one(row[0].content, row[0].index, events)
         contents = [message.content for message in row]
         unwrapped = unwrap_row(contents) if kind is DATA else contents
         return unwrapped is not None and self._add_row(unwrapped, [message.index for message in row], events)
@@ -198,18 +200,21 @@ class MessageReader:
             self.error = self.count.take(index)
             if self.error:
                 return
-        if type(content) is str:
+        if type(content) is str and (self._surrogates.half or not content.isascii()):
             content = self._surrogates.join(content)
         events.append(Chunk(content, index, self.last_event_id or None))
+
+    def _add_one(self, content: Any, index: Any, events: list[Event]) -> bool:
+        if index is not None and type(index) is not int:
+            return False
+        self._add_chunk(content, index, events)
+        return True
 
     def _add_row(self, contents: list[Any], indices: list[Any], events: list[Event]) -> bool:
         """Add chunks whose contents msgspec has decoded, which lets no half of a character through."""
         if len(indices) == 1:
-            if indices[0] is not None and type(indices[0]) is not int:
-                return False
-            self._add_chunk(contents[0], indices[0], events)
-            return True
-        if self._surrogates.waits or not self.count.take_row(indices):
+            return self._add_one(contents[0], indices[0], events)
+        if self._surrogates.half or not self.count.take_row(indices):
             return False
         events += map(Chunk, contents, indices, repeat(self.last_event_id or None))
         return True
@@ -294,30 +299,28 @@ class SurrogateJoiner:
 
     The first half waits for the next text; a half that stays alone becomes U+FFFD, because a lone
     surrogate can be neither printed nor encoded.
+
+    Attributes:
+        half: What waits for its other half; "" for nothing.
     """
 
     def __init__(self) -> None:
-        self._half = ""
+        self.half = ""
 
     def join(self, text: str) -> str:
         """Return the text with whole characters only."""
-        if text.isascii() and not self._half:
+        if text.isascii() and not self.half:
             return text
-        text, self._half = self._half + text, ""
+        text, self.half = self.half + text, ""
         if text and _HIGH[0] <= text[-1] <= _HIGH[1]:
-            text, self._half = text[:-1], text[-1]
+            text, self.half = text[:-1], text[-1]
         try:
             text.encode()
         except UnicodeEncodeError:
             return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         return text
 
-    @property
-    def waits(self) -> bool:
-        """Whether there is a half."""
-        return bool(self._half)
-
     def flush(self) -> str:
         """Return what the half that never found its other stands for, if there is one."""
-        half, self._half = self._half, ""
+        half, self.half = self.half, ""
         return "\ufffd" if half else ""

@@ -51,7 +51,7 @@ class SSESession(StreamSession):
             elif part.event != b"chunk" or not messages.take_row(CHUNKS, part.lines, part.count, events):
                 for event in part.apart():
                     self._take_event(event, events)
-            if messages.over:
+            if messages.done or messages.error is not None:
                 break
         self.retry_delay = self._decoder.retry and self._decoder.retry / 1000
         self.settle_messages(self._decoder.error)
