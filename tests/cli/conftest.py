@@ -1,0 +1,18 @@
+"""The settings of commands that talk to an agent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from runagent_testing import FakeAgentServer
+
+
+@pytest.fixture
+def settings(monkeypatch, server: FakeAgentServer) -> None:
+    """Failures are reported at once, and the server needs no option."""
+    monkeypatch.setenv("RUNAGENT_API_URL", server.url)
+    monkeypatch.setenv("RUNAGENT_MAX_RETRIES", "0")
+    monkeypatch.setenv("TERM", "xterm")
