@@ -1,0 +1,28 @@
+"""The observers of the process, for each test anew."""
+
+from __future__ import annotations
+
+import pytest
+
+import runagent
+from runagent.installed import Installed
+from runagent.observers import Observers
+from tests.observers.watcher import Watcher
+
+NOTHING_INSTALLED = {"RUNAGENT_DISABLE_PLUGINS": "all"}
+
+
+@pytest.fixture
+def observers(monkeypatch: pytest.MonkeyPatch) -> Observers:
+    """The observers of the process, none at first."""
+    made = Observers(Installed(NOTHING_INSTALLED))
+    monkeypatch.setattr("runagent.observers._default", made)
+    return made
+
+
+@pytest.fixture
+def watcher(observers: Observers) -> Watcher:
+    watcher = Watcher()
+    runagent.register_observer(watcher)
+    runagent.register_observer(watcher)  # again is no fault, and tells nothing twice
+    return watcher

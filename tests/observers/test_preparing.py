@@ -1,0 +1,107 @@
+"""What observers may change of a call before it begins."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import runagent
+from runagent import hookimpl
+from runagent.observers import CHANGEABLE
+from tests.docs.pages import DOCS
+from tests.observers.watcher import Watcher, read_to_the_end
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runagent.transports import AgentCall
+    from runagent_testing import FakeAgentServer
+    from tests.support.styles import Style
+
+
+class Preparer:
+    """Changes a call as a test says."""
+
+    def __init__(self, change: Callable[[AgentCall], Any]) -> None:
+        self.change = change
+
+    @hookimpl
+    def runagent_prepare_call(self, call: AgentCall) -> Any:
+        return self.change(call)
+
+
+def with_header(name: str, value: str) -> Preparer:
+    return Preparer(lambda call: replace(call, headers=(*call.headers, (name, value))))
+
+
+def run_prepared(style: Style, server: FakeAgentServer, *preparers: Any) -> Any:
+    """Run once and return the request that the agent saw."""
+    server.agent("a").always("x")
+    for preparer in preparers:
+        runagent.register_observer(preparer)
+
+    async def scenario() -> None:
+        await read_to_the_end(style.client("a", base_url=server.url, headers={"X-Own": "1"}), style)
+
+    style.run(scenario)
+    return server.requests[0]
+
+
+@pytest.mark.usefixtures("observers")
+def test_a_call_is_prepared_by_one_after_the_other(style: Style, server: FakeAgentServer) -> None:
+    seen = []
+
+    def look(call: AgentCall) -> None:
+        seen.append(dict(call.headers))
+
+    request = run_prepared(
+        style,
+        server,
+        Preparer(look),
+        with_header("Traceparent", "00-1"),
+        Preparer(lambda call: replace(call, input={**call.input, "added": True})),
+    )
+    assert ("00-1", "1") == (request.headers["traceparent"], request.headers["x-own"])
+    assert {"query": "x", "added": True} == request.body
+    assert [{"X-Own": "1", "Traceparent": "00-1"}] == seen  # the last to come is the first to be asked
+
+
+def test_the_prepared_call_is_what_observers_see(
+    style: Style, server: FakeAgentServer, watcher: Watcher
+) -> None:
+    run_prepared(style, server, with_header("Traceparent", "00-1"))
+    (call,) = watcher.calls
+    assert ("Traceparent", "00-1") in call.headers
+    assert call.api_key is None
+
+
+@pytest.mark.usefixtures("observers")
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda _call: "text", "returned 'text' instead of an AgentCall"),
+        (lambda call: replace(call, agent_id="another"), "changed agent_id; it may change args"),
+        (lambda call: replace(call, api_key="stolen"), "changed api_key"),
+        (lambda call: replace(call, headers=(("X", "a\r\nY: b"),)), "X"),
+        (lambda call: replace(call, headers=(("Host", "elsewhere"),)), "Host"),
+        (lambda call: replace(call, input={"query": object()}), "input"),
+        (lambda _call: 1 / 0, "ZeroDivisionError"),
+    ],
+)
+def test_what_must_not_be_changed_is_not(
+    style: Style, server: FakeAgentServer, caplog: pytest.LogCaptureFixture, change: Any, complaint: str
+) -> None:
+    request = run_prepared(style, server, Preparer(change))
+    assert ({"query": "x"}, "1", "a") == (request.body, request.headers["x-own"], request.agent_id)
+    (record,) = (record for record in caplog.records if record.levelno == logging.WARNING)
+    assert "Preparer" in record.getMessage()
+    assert "is switched off" in record.getMessage()
+    assert complaint in str(caplog.text)
+
+
+@pytest.mark.parametrize("name", sorted(CHANGEABLE))
+def test_what_may_be_changed_is_documented(name: str) -> None:
+    assert name in DOCS["plugins"].spans()
