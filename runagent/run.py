@@ -161,7 +161,7 @@ class Run:
         self._heard = self._connected = self._progressed = False
         self._send_error = None
         self._send_late = self._write_closed = False
-        self._late_at = _NEVER  # when the first read behind a send that took too long began
+        self._late_at = _NEVER
         self.address = address
         return address
 

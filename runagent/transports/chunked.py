@@ -7,19 +7,16 @@ from typing import TYPE_CHECKING
 from runagent.errors import ProtocolError, StreamTruncatedError
 from runagent.events import Chunk, Completed, Event, Started
 from runagent.hookspecs import RegisterTransport, hookimpl
-from runagent.seam import Capability
 from runagent.transports.http import HttpRequest
 from runagent.transports.messages import name_of
 from runagent.transports.rows import TYPED_CHUNKS
-from runagent.transports.stream import StreamSession, stream_body
+from runagent.transports.stream import StreamSession, StreamTransport, stream_body
 from runagent.wire.jsontext import quote_value
 from runagent.wire.ndjson import LineRow, NDJSONDecoder, text_decoder
 
 if TYPE_CHECKING:
     import codecs
 
-    from runagent.call import AgentCall, ResumePoint, Route
-    from runagent.transports.base import Session
 
 __all__ = ["ChunkedSession", "ChunkedTransport"]
 
@@ -100,21 +97,11 @@ class ChunkedSession(StreamSession):
         return events
 
 
-class ChunkedTransport:
+class ChunkedTransport(StreamTransport):
     """Chooses between a stream over chunked HTTP and a plain run."""
 
     name = "chunked"
-    seam = 1
-    capabilities = frozenset(Capability)
-    tunnels = False
-
-    def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:
-        """Begin a session."""
-        if call.mode == "invoke":
-            from runagent.transports.invoke import InvokeSession  # a stream does without
-
-            return InvokeSession(call, route, None)
-        return ChunkedSession(call, route, resume)
+    session = ChunkedSession
 
 
 @hookimpl

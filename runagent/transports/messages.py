@@ -291,7 +291,6 @@ def _odd_number(value: Any) -> Any:
 
 
 _HIGH = ("\ud800", "\udbff")
-_LOW = ("\udc00", "\udfff")
 
 
 class SurrogateJoiner:

@@ -6,6 +6,7 @@ proxy, nothing at all); the status alone decides the class. See docs/wire.md, "E
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from runagent.errors import (
@@ -21,7 +22,6 @@ from runagent.wire.jsontext import InvalidJSONError, decode_json, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-from datetime import UTC
 
 __all__ = [
     "UNSUPPORTED_STATUSES",

@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING
 
 from runagent.errors import StreamTruncatedError
 from runagent.hookspecs import RegisterTransport, hookimpl
-from runagent.seam import Capability
 from runagent.transports.http import HttpRequest
 from runagent.transports.rows import CHUNKS
-from runagent.transports.stream import StreamSession, stream_body
+from runagent.transports.stream import StreamSession, StreamTransport, stream_body
 from runagent.wire.sse import EventRow, ServerSentEvent, SSEDecoder
 
 if TYPE_CHECKING:
-    from runagent.call import AgentCall, ResumePoint, Route
     from runagent.events import Event
-    from runagent.transports.base import Session
 
 __all__ = ["SSESession", "SSETransport"]
 
@@ -71,21 +68,11 @@ class SSESession(StreamSession):
         raise StreamTruncatedError("the event stream ended without a done event")
 
 
-class SSETransport:
+class SSETransport(StreamTransport):
     """Chooses between a stream over SSE and a plain run."""
 
     name = "sse"
-    seam = 1
-    capabilities = frozenset(Capability)
-    tunnels = False
-
-    def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:
-        """Begin a session."""
-        if call.mode == "invoke":
-            from runagent.transports.invoke import InvokeSession  # a stream does without
-
-            return InvokeSession(call, route, None)
-        return SSESession(call, route, resume)
+    session = SSESession
 
 
 @hookimpl

@@ -1,9 +1,10 @@
-"""What the HTTP streams have in common: the request's body, and where the messages lead."""
+"""What the HTTP streams have in common: the request's body, where the messages lead, the transport."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runagent.seam import Capability
 from runagent.transports.http import HttpSession
 from runagent.transports.messages import MessageReader
 from runagent.wire.jsontext import encode_json
@@ -11,8 +12,9 @@ from runagent.wire.jsontext import encode_json
 if TYPE_CHECKING:
     from runagent.call import AgentCall, ResumePoint, Route
     from runagent.errors import RunAgentError
+    from runagent.transports.base import Session
 
-__all__ = ["StreamSession", "stream_body"]
+__all__ = ["StreamSession", "StreamTransport", "stream_body"]
 
 
 def stream_body(call: AgentCall, resume: ResumePoint | None) -> bytes:
@@ -47,3 +49,21 @@ class StreamSession(HttpSession):
             self.finish()
         elif decoder_error is not None:
             self.fail(decoder_error)
+
+
+class StreamTransport:
+    """Chooses between a stream and a plain run; a subclass says its name and the streams' session."""
+
+    name: str
+    session: type[StreamSession]
+    seam = 1
+    capabilities = frozenset(Capability)
+    tunnels = False
+
+    def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:
+        """Begin a session."""
+        if call.mode == "invoke":
+            from runagent.transports.invoke import InvokeSession  # a stream does without
+
+            return InvokeSession(call, route, None)
+        return self.session(call, route, resume)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -20,12 +19,10 @@ from runagent import AsyncRunAgentClient, RunAgentClient
 from runagent_testing.conformance.styles import SyncClient, drive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
 STYLES = ("sync", "asyncio", "uvloop", "trio")
 TRANSPORTS = ("sse", "chunked", "websocket")
-
-Scenario = Callable[[Any], Awaitable[Any]]
 
 
 class Style:

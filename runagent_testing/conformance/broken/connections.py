@@ -117,10 +117,6 @@ class _WebSocket(WebSocketSession):
     """Declares that it resumes, and cannot."""
 
 
-class _Begins(SSESession):
-    """Resumes where nobody has declared it, from the beginning."""
-
-
 class _FollowsAnyRedirect(SSESession):
     """Goes wherever it is sent, with the key."""
 
