@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import httptools  # noqa: F401  # an extension that cannot be imported twice: pytester forgets what it imports
@@ -34,18 +36,22 @@ def server() -> Iterator[Any]:
         yield server
 
 
+@pytest.fixture(scope="session", autouse=True)
+def working_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C work in the tests and in what they start, also where a shell runs them in the background."""
+    inherited = signal.getsignal(signal.SIGINT)
+    if inherited is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, inherited)
+
+
 @pytest.fixture(autouse=True)
 def own_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     """Keep the settings and proxies of the person who runs the tests out of them."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in (
-        "RUNAGENT_API_KEY",
-        "RUNAGENT_API_URL",
-        "RUNAGENT_CONFIG",
-        "RUNAGENT_TIMEOUT",
-        "RUNAGENT_TRANSPORT",
-    ):
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith("RUNAGENT_")]:
+        monkeypatch.delenv(name)
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)

@@ -6,7 +6,6 @@ import contextlib
 import os
 import pty
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -41,15 +40,11 @@ def error_of(capfd, *arguments: str) -> tuple[int, str]:
 
 
 def start(*arguments: str, **streams: Any) -> subprocess.Popen[bytes]:
-    """Start the command as a shell would: with a Ctrl-C that works, whatever started the tests."""
+    """Start the command as a shell would."""
     command = [sys.executable, "-m", "runagent", *arguments]
     # As most people run it: unbuffered output leaves nothing for the interpreter's last flush to fail at.
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        return subprocess.Popen(command, cwd=ROOT, env=buffered, **streams)
-    finally:
-        signal.signal(signal.SIGINT, handler)
+    return subprocess.Popen(command, cwd=ROOT, env=buffered, **streams)
 
 
 @contextlib.contextmanager

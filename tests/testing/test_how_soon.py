@@ -133,13 +133,16 @@ def test_an_agent_sees_soon_that_a_process_has_ended(name, sent, server, pytestc
         stderr=subprocess.PIPE,
         cwd=pytestconfig.rootpath,
     ) as process:
-        assert process.stdout is not None
-        assert b"reading\n" == process.stdout.readline()
-        began = time.monotonic()
-        process.send_signal(sent)
-        assert all(exchange.wait_client_gone(PATIENCE) for exchange in server.requests)
-        seconds = time.monotonic() - began
-        _, said = process.communicate()
+        try:
+            assert process.stdout is not None
+            assert b"reading\n" == process.stdout.readline()
+            began = time.monotonic()
+            process.send_signal(sent)
+            assert all(exchange.wait_client_gone(PATIENCE) for exchange in server.requests)
+            seconds = time.monotonic() - began
+            _, said = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
 
     assert len(TRANSPORTS) == len(server.requests)
     assert {"client gone"} == {exchange.outcome for exchange in server.requests}
