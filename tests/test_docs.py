@@ -309,6 +309,20 @@ def test_every_relative_link_leads_somewhere(page: Page) -> None:
         assert not fragment or fragment in map(anchor, Page(linked).headings())
 
 
+@pytest.mark.parametrize("package", ["runagent", "runagent_testing"])
+def test_the_architecture_names_every_module(package: str) -> None:
+    modules = {path.name for path in (ROOT / package).glob("[!_]*.py")}
+    folders = {f"{path.parent.name}/" for path in (ROOT / package).glob("*/__init__.py")}
+    assert modules
+    assert set() == (modules | folders) - DOCS["architecture"].spans()
+
+
+def test_the_architecture_names_every_folder_of_tests() -> None:
+    folders = {f"{path.parent.relative_to(ROOT / 'tests')}/" for path in (ROOT / "tests").glob("*/*.py")}
+    assert "support/" in folders
+    assert set() == folders - DOCS["architecture"].spans()
+
+
 def test_the_readme_links_every_page() -> None:
     linked = {(ROOT / target).name for target in README.links()}
     assert {page.path.name for page in DOCS.values()} <= linked
