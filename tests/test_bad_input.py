@@ -23,27 +23,11 @@ from runagent import (
     ValidationError,
 )
 from runagent_testing import FakeAgentServer
+from tests.support.failing import failure
 from tests.support.peer import Peer, PeerConnection, answers, http, says, sse, upgrade, websocket_frame
 
 if TYPE_CHECKING:
     from tests.support.styles import Style
-
-
-def failure(style: Style, *args: Any, input_data: Any = "x", mode: str = "stream", **options: Any) -> Any:
-    """Run an agent and return the error."""
-
-    async def scenario() -> RunAgentError:
-        client = style.client(*args, **{"max_retries": 0} | options)
-        try:
-            if mode == "stream":
-                await client.run_generic_stream(input_data).text()
-            else:
-                await client.run_generic(input_data)
-        except RunAgentError as exc:
-            return exc
-        raise AssertionError("the run did not fail")
-
-    return style.run(scenario)
 
 
 @pytest.fixture(params=["stream", "invoke"])

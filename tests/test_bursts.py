@@ -7,22 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
-import uvloop
 
 from runagent import AsyncRunAgentClient
+from tests.support.loops import asyncio_loops, run_asyncio
 
 if TYPE_CHECKING:
     from runagent_testing import FakeAgentServer
 
 BURST = 10_000
 EVENTS_BEFORE_A_CANCELLATION_TELLS = 32
-
-asyncio_loops = pytest.mark.parametrize("loop", [None, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-
-
-def run_asyncio(loop: Any, scenario: Any) -> Any:
-    with asyncio.Runner(debug=loop is None, loop_factory=loop) as runner:
-        return runner.run(scenario())
 
 
 def stream_of(server: FakeAgentServer, transport: str, **options: Any) -> Any:

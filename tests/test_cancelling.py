@@ -9,21 +9,14 @@ from typing import Any
 
 import pytest
 import trio
-import uvloop
 
 from runagent import AsyncRunAgentClient
 from runagent_testing import FakeAgentServer, ending, gate, status
+from tests.support.loops import asyncio_loops, run_asyncio
 
 CANCELLATIONS = 100  # before each of ten chunks
 CHUNKS = [f"chunk {i} \N{ROCKET}" for i in range(10)]
 PATIENCE = (0.0, 0.0, 0.0, 0.0002)
-
-asyncio_loops = pytest.mark.parametrize("loop", [None, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-
-
-def run_asyncio(loop: Any, scenario: Any) -> Any:
-    with asyncio.Runner(debug=loop is None, loop_factory=loop) as runner:
-        return runner.run(scenario())
 
 
 def stream_of(server: FakeAgentServer, transport: str, **options: Any) -> Any:

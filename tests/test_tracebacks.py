@@ -15,6 +15,7 @@ import trio
 import trustme
 
 from runagent import RunAgentClient, RunAgentError, Timeouts
+from tests.support.failing import failure
 from tests.support.peer import Peer, PeerConnection, answers, chunked, http, says, sse
 from tests.support.proxy import Proxy
 from tests.support.secrets import places_of
@@ -34,21 +35,9 @@ def style(request: pytest.FixtureRequest) -> Style:
     return Style(request.param)
 
 
-def error_of(style: Style, *, input_data: Any = "x", mode: str = "stream", **options: Any) -> BaseException:
-    """Run an agent and return the error that reaches the user."""
-
-    async def scenario() -> BaseException:
-        try:
-            client = style.client("a", **{"api_key": KEY, "max_retries": 0, "timeout": 2} | options)
-            if mode == "stream":
-                await client.run_generic_stream(input_data).text()
-            else:
-                await client.run_generic(input_data)
-        except RunAgentError as exc:
-            return exc
-        raise AssertionError("the run did not fail")
-
-    return style.run(scenario)  # type: ignore[no-any-return]
+def error_of(style: Style, **options: Any) -> Any:
+    given: dict[str, Any] = {"api_key": KEY, "timeout": 2}
+    return failure(style, "a", **given | options)
 
 
 @pytest.mark.parametrize("mode", ["stream", "invoke"])

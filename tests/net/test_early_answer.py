@@ -1,4 +1,4 @@
-"""A peer that answers before it has read the whole request is heard: WIRE.md §1, RFC 9112 §9.5."""
+"""A peer that answers before it has read the whole request is heard: RFC 9112 §9.5."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chunked transport without sockets: NDJSON and plain text, WIRE.md sections 3 and 5."""
+"""The chunked transport without sockets: NDJSON and plain text, docs/wire.md sections 3 and 5."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refusals, redirects and proxies, which all transports share: WIRE.md section 1, whole and byte by byte."""
+"""Refusals, redirects and proxies, which all transports share, whole and byte by byte."""
 
 from __future__ import annotations
 

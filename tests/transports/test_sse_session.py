@@ -1,4 +1,4 @@
-"""The SSE transport without sockets: WIRE.md sections 1 and 5, whole and byte by byte."""
+"""The SSE transport without sockets: docs/wire.md sections 1 and 5, whole and byte by byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The WebSocket transport without sockets: WIRE.md sections 2 and 5."""
+"""The WebSocket transport without sockets: docs/wire.md sections 2 and 5."""
 
 from __future__ import annotations
 
