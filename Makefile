@@ -34,22 +34,22 @@ PYTHON ?= $(call first_usable,python3.13 python3.12 python3.11 python3 python)
 
 .PHONY: help
 help:
-	@echo "make demo       stream a story over every transport, in every style"
-	@echo "make test       run the tests (ARGS=... goes to pytest)"
-	@echo "make test-all   run the tests on each Python of: $(SUPPORTED)"
-	@echo "make fuzz       fuzz the codecs under coverage (FUZZ_SECONDS=... for each of: $(FUZZ_TARGETS))"
-	@echo "make lint       ruff: rules and format"
-	@echo "make types      mypy --strict"
-	@echo "make bench      compare with peers and with the floor (ARGS=... goes to tests.benchmarks.bench)"
-	@echo "make bench-quick ourselves against the floor, in less than a minute"
+	@echo "make demo         stream a story over every transport, in every style"
+	@echo "make test         run the tests (ARGS=... goes to pytest)"
+	@echo "make test-all     run the tests on each Python of: $(SUPPORTED)"
+	@echo "make fuzz         fuzz the codecs under coverage (FUZZ_SECONDS=... for each of: $(FUZZ_TARGETS))"
+	@echo "make lint         ruff: rules and format"
+	@echo "make types        mypy --strict"
+	@echo "make bench        compare with peers and with the floor (ARGS=... goes to tests.benchmarks.bench)"
+	@echo "make bench-quick  ourselves against the floor, in less than a minute"
 	@echo "make bench-bridge measure what a library costs as a transport"
-	@echo "make bench-fake measure the fake agent: events a second, streams at once, start, cost of a test"
-	@echo "make soak       chaos, load and floods at full size (ARGS=\"--only chaos --seed 7\")"
-	@echo "make interop    real peers: nginx, a proxy, TLS, Chromium, curl, other servers, the published package"
-	@echo "make kit        the conformance kit, also in a clean environment as a plugin's author has it"
-	@echo "make lock       write constraints.txt anew"
-	@echo "make venv       set up $(VENV) only (PYTHON=... chooses the interpreter)"
-	@echo "make clean      remove environments and caches"
+	@echo "make bench-fake   measure the fake agent: events a second, streams at once, start, cost of a test"
+	@echo "make soak         chaos, load and floods at full size (ARGS=\"--only chaos --seed 7\")"
+	@echo "make interop      what others wrote: nginx, a proxy, TLS, Chromium, curl, other servers, the published package"
+	@echo "make kit          the conformance kit, also in a clean environment as a plugin's author has it"
+	@echo "make lock         write constraints.txt anew"
+	@echo "make venv         set up $(VENV) only (PYTHON=... chooses the interpreter)"
+	@echo "make clean        remove environments and caches"
 
 .PHONY: venv
 venv: $(STAMP)

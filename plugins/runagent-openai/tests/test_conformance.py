@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import pytest
 
-from runagent_testing.conformance import check_transport
+from runagent_testing.conformance import TransportConformance
 
 
-@pytest.mark.parametrize("api", ["chat", "responses"])
-def test_the_kit_passes(api: str) -> None:
-    options = {"transport_options": {"openai_api": api}}
-    check_transport("openai", options=options, requirements=1).check()
+class TestChat(TransportConformance):
+    requirements = 1
+    options = MappingProxyType({"transport_options": {"openai_api": "chat"}})
+
+    @pytest.fixture
+    def transport(self) -> str:
+        return "openai"
+
+
+class TestResponses(TestChat):
+    options = MappingProxyType({"transport_options": {"openai_api": "responses"}})
