@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import BinaryIO
 
-__all__ = ["Console", "OutputError", "make_harmless", "one_line"]
+__all__ = ["Console", "OutputError", "in_columns", "make_harmless", "one_line"]
 
 _FRAMES = "|/-\\"
 _FRAME_SECONDS = 0.1
@@ -45,6 +45,14 @@ def make_harmless(text: str) -> str:
 def one_line(text: str) -> str:
     """Put a message into one line that does nothing to a terminal."""
     return make_harmless(" ".join(text.splitlines())).replace("\t", " ")
+
+
+def in_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Write rows of as many cells each as lines, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
 
 
 def _escape(character: str) -> str:

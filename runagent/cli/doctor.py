@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from runagent._version import __version__
+from runagent.cli.console import in_columns
 from runagent.config import load_settings
 from runagent.errors import ConfigurationError, PluginError
 from runagent.installed import OBSERVERS, Installed, Plugin
@@ -233,8 +234,8 @@ def _lines(facts: Facts) -> list[str]:
     ]
     if proxy is not None:
         lines.append(f"proxy      {proxy['through'] or 'none'} for {proxy['for']}")
-    lines += ["", "settings", *_table([_setting_row(setting) for setting in facts["settings"]])]
-    lines += ["", "plugins", *_table([_plugin_row(plugin) for plugin in facts["plugins"]])]
+    for title, row in (("settings", _setting_row), ("plugins", _plugin_row)):
+        lines += ["", title, *(f"  {line}" for line in in_columns([row(fact) for fact in facts[title]]))]
     if facts["problems"]:
         return [*lines, "", "problems", *(f"  {problem}" for problem in facts["problems"])]
     return [*lines, "", "nothing is wrong"]
@@ -260,11 +261,3 @@ def _text(value: Any) -> str:
     if value is None or value in ("", []):
         return "-"
     return ", ".join(value) if isinstance(value, list) else str(value)
-
-
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
-    return [
-        "  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from runagent.cli.console import in_columns
 from runagent.installed import Installed
 from runagent.plugins import TransportRegistry
 
@@ -38,10 +39,8 @@ def list_transports(arguments: argparse.Namespace, console: Console) -> None:
     if arguments.json:
         console.line(json.dumps(rows, ensure_ascii=False))
         return
-    table = [_COLUMNS, *(_cells(row) for row in rows)]
-    widths = [max(len(line[column]) for line in table) for column in range(len(_COLUMNS))]
-    for line in table:
-        console.line("  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
+    for line in in_columns([_COLUMNS, *(_cells(row) for row in rows)]):
+        console.line(line)
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
