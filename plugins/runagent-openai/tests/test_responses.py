@@ -40,8 +40,8 @@ def refusal(delta: str) -> Said:
     return "response.refusal.delta", {"item_id": "msg_0", "output_index": 0, "delta": delta}
 
 
-def message(*parts: dict[str, Any], at: int = 0) -> dict[str, Any]:
-    return {"type": "message", "id": f"msg_{at}", "role": "assistant", "content": list(parts)}
+def message(*parts: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "message", "id": "msg_0", "role": "assistant", "content": list(parts)}
 
 
 def words(said: str) -> dict[str, Any]:
