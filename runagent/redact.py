@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,10 +12,10 @@ __all__ = ["describe", "escape_controls", "hide_secrets", "parse_json", "redact_
 
 # What could forge a line of a log, act on a terminal, show text in another order than it is, or not be
 # encoded at all: C0, DEL, C1, line separators, the bidirectional controls (UAX #9) and lone surrogates.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL = "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 _HIDDEN = "***"
 _SHORTEST_SECRET = 8  # what is shorter stands in many texts by chance
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
 
 
 def redact_url(text: str, limit: int = 100) -> str:
@@ -25,7 +24,7 @@ def redact_url(text: str, limit: int = 100) -> str:
     It is made for malformed URLs too, so it hides more than a correct parser would: everything before the
     last ``@``, and whatever stands where a port should be but is no number (``http://user:password``).
     """
-    match = _SCHEME.match(text)
+    match = re.match(_SCHEME, text)
     scheme = match.group() if match else ""
     _, at, rest = text[len(scheme) :].rpartition("@")
     shown = re.split(r"[?#]", rest, maxsplit=1)[0]
@@ -39,7 +38,9 @@ def redact_url(text: str, limit: int = 100) -> str:
 
 def escape_controls(text: str) -> str:
     """Put a text into one line that does nothing to a terminal: control characters become escapes."""
-    return _CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
+    if text.isprintable():
+        return text
+    return re.sub(_CONTROL, lambda match: match.group().encode("unicode_escape").decode(), text)
 
 
 def hide_secrets(error: BaseException, secrets: Iterable[str]) -> None:
@@ -113,6 +114,8 @@ def parse_json(text: str | bytes) -> Any:
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
+        from collections import Counter
+
         raise ValueError(f"duplicate key {Counter(name for name, _ in pairs).most_common(1)[0][0]!r}")
     return result
 

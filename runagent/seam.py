@@ -26,7 +26,7 @@ __all__ = [
 SEAM_VERSION = 1
 OLDEST_SEAM_VERSION = 1
 
-_REFERENCE = re.compile(r"\s*runagent\.seam\s*:\s*v(\d{1,9})((?:\.\w+)*)\s*(?:\[.*)?", re.ASCII)
+_REFERENCE = r"\s*runagent\.seam\s*:\s*v(\d{1,9})((?:\.\w+)*)\s*(?:\[.*)?"
 
 
 class Capability(enum.StrEnum):
@@ -79,7 +79,7 @@ v1 = Declaration(1)
 
 def parse_declaration(reference: str) -> Declaration | None:
     """Read an entry point's value; None where it declares nothing."""
-    match = _REFERENCE.fullmatch(reference)
+    match = re.fullmatch(_REFERENCE, reference, re.ASCII)
     if match is None:
         return None
     return Declaration(int(match[1]), frozenset(match[2].split(".")[1:]))

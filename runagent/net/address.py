@@ -21,6 +21,7 @@ __all__ = [
     "BaseURL",
     "Origin",
     "agent_path",
+    "holds_blank",
     "numeric_address",
     "parse_base_url",
     "split_host_port",
@@ -35,21 +36,18 @@ _SCHEMES: dict[str, Scheme] = {"http": "http", "https": "https", "ws": "http", "
 _DEFAULT_PORTS: dict[Scheme, int] = {"http": 80, "https": 443}
 _PATH_SAFE = "/%!$&'()*+,;=:@"
 
-_URL = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<rest>[?#].*)?"
-)
-_AUTHORITY = re.compile(r"(?:\[(?P<ipv6>[^\[\]]*)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[^:]*))?")
-_HOST_NAME = re.compile(r"(?=.{1,254}\Z)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
-_ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")
-_BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_NOT_IN_PATH = re.compile(rf"{_BLANK.pattern}|{_BAD_ESCAPE.pattern}|[{{}}#\\]")
+# Patterns are texts: `re` compiles one when it is first needed, and most processes need few of them.
+_URL = r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<rest>[?#].*)?"
+_AUTHORITY = r"(?:\[(?P<ipv6>[^\[\]]*)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[^:]*))?"
+_HOST_NAME = r"(?=.{1,254}\Z)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?"
+_ENDS_IN_NUMBER = r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)"
+_CONTROL = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
+_BAD_ESCAPE = r"%(?![0-9A-Fa-f]{2})"
 # Sharp s, final sigma, the joiners: IDNA 2003, which the standard library has, and 2008 give different names.
-_IDNA_DEVIATIONS = re.compile("[\u00df\u1e9e\u03c2\u200c\u200d]")
+_IDNA_DEVIATIONS = "[\u00df\u1e9e\u03c2\u200c\u200d]"
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_VALUE_CONTROL = r"[\x00-\x08\x0a-\x1f\x7f]"
 _FRAMING = "the transport frames the request itself"
 _OWNED = {
     "host": "it follows from base_url",
@@ -135,9 +133,9 @@ def parse_base_url(text: str, source: str = "base_url") -> BaseURL:
     def fail(problem: str) -> ConfigurationError:
         return _refuse_url(source, f"{problem} in {redact_url(text)}")
 
-    if _BLANK.search(text):
+    if holds_blank(text):
         raise fail("whitespace or control characters are not allowed")
-    match = _URL.fullmatch(text)
+    match = re.fullmatch(_URL, text)
     if match is None:
         raise fail("did you forget https://? There is no scheme")
     if "@" in match["authority"]:
@@ -155,7 +153,7 @@ def split_host_port(authority: str, default_port: int, fail: Fail) -> tuple[str,
     Raises:
         ConfigurationError: What ``fail`` makes of the problem.
     """
-    match = _AUTHORITY.fullmatch(authority)
+    match = re.fullmatch(_AUTHORITY, authority)
     if match is None:
         raise fail("the host is not valid (an IPv6 address needs [brackets])")
     host = _host_name(match["name"], fail) if match["ipv6"] is None else _ipv6(match["ipv6"], fail)
@@ -165,6 +163,15 @@ def split_host_port(authority: str, default_port: int, fail: Fail) -> tuple[str,
     if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
         raise fail("the port must be a number from 1 to 65535")
     return host, int(port)
+
+
+def holds_blank(text: str) -> bool:
+    """Whether there is whitespace, a control character or a lone surrogate in a text."""
+    return " " in text or _holds_control(text, r"\s|" + _CONTROL)
+
+
+def _holds_control(text: str, pattern: str = _CONTROL) -> bool:
+    return not text.isprintable() and re.search(pattern, text) is not None
 
 
 @lru_cache(maxsize=64)
@@ -188,7 +195,7 @@ def validate_agent_id(agent_id: str) -> str:
         raise _refuse_agent_id(f"expected text, found {describe(agent_id)}")
     if agent_id in ("", ".", ".."):
         raise _refuse_agent_id(f"{agent_id!r} names no agent")
-    if _CONTROL.search(agent_id):
+    if _holds_control(agent_id):
         raise _refuse_agent_id(f"{agent_id[:80]!r} holds control characters or lone surrogates")
     return agent_id
 
@@ -254,7 +261,7 @@ def _template_parts(template: object) -> list[str]:
     if not isinstance(template, str) or not template.startswith("/"):
         raise _refuse_path(f"expected a path that begins with /, found {describe(template)}")
     parts = template.split("{agent_id}")
-    if any(_NOT_IN_PATH.search(part) for part in parts):
+    if any(holds_blank(part) or re.search(rf"{_BAD_ESCAPE}|[{{}}#\\]", part) for part in parts):
         raise _refuse_path(
             f"{template[:80]!r} holds whitespace, a control character, #, \\, a % without two hexadecimal "
             "digits, or braces other than {agent_id}"
@@ -277,14 +284,14 @@ def _parse_origin(scheme: str, authority: str, fail: Fail) -> Origin:
 
 
 def _unix_path(authority: str, fail: Fail) -> str:
-    path = "" if _BAD_ESCAPE.search(authority) else unquote(authority, errors="surrogateescape")
+    path = "" if re.search(_BAD_ESCAPE, authority) else unquote(authority, errors="surrogateescape")
     if not path.startswith("/") or "\0" in path:
         raise fail("expected a percent-encoded absolute path as host, as in http+unix://%2Frun%2Fagent.sock,")
     return path
 
 
 def _prefix(path: str, fail: Fail) -> str:
-    if _BAD_ESCAPE.search(path):
+    if re.search(_BAD_ESCAPE, path):
         raise fail("a % in the path needs two hexadecimal digits")
     kept = path.rstrip("/")
     version = next((ending for ending in ("/api/v1", "/v1") if kept.endswith(ending)), "")
@@ -302,10 +309,10 @@ def _host_name(text: str, fail: Fail) -> str:
     if not text:
         raise fail("the host is missing")
     name = (text if text.isascii() else _idna(text, fail)).lower()
-    if not _HOST_NAME.fullmatch(name):
+    if not re.fullmatch(_HOST_NAME, name):
         raise fail("the host name is not valid")
     bare = name.rstrip(".")
-    if not _ENDS_IN_NUMBER.fullmatch(bare):
+    if not re.fullmatch(_ENDS_IN_NUMBER, bare):
         return name
     # Resolvers read 127.1 and 0x7f000001 as addresses; we would judge them as names (loopback, NO_PROXY).
     if not isinstance(numeric_address(bare), ipaddress.IPv4Address):
@@ -314,7 +321,7 @@ def _host_name(text: str, fail: Fail) -> str:
 
 
 def _idna(text: str, fail: Fail) -> str:
-    if _IDNA_DEVIATIONS.search(text):
+    if re.search(_IDNA_DEVIATIONS, text):
         raise fail("the host name is ambiguous (write it in its xn-- form)")
     try:
         return text.encode("idna").decode("ascii")
@@ -323,7 +330,7 @@ def _idna(text: str, fail: Fail) -> str:
 
 
 def _header_name(name: object, source: str) -> str:
-    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+    if not isinstance(name, str) or not re.fullmatch(_TOKEN, name):
         # "Authorization: Bearer KEY" given as a name must not put the key into the message.
         shown = (
             repr(re.split(r"[:\s]", name, maxsplit=1)[0][:60]) if isinstance(name, str) else describe(name)
@@ -342,7 +349,7 @@ def _header_value(value: object, field: str) -> str:
     if not isinstance(value, str):
         raise _refuse_header(f"{field}: the value must be text, found one of type {type(value).__name__}")
     stripped = value.strip(" \t")
-    if _VALUE_CONTROL.search(stripped):
+    if re.search(_VALUE_CONTROL, stripped):
         raise _refuse_header(f"{field}: the value holds a line break or another control character")
     if any(ord(character) > 0xFF for character in stripped):
         raise _refuse_header(f"{field}: the value holds characters outside Latin-1; percent-encode it")

@@ -10,22 +10,20 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from runagent.errors import ConfigurationError
-from runagent.net.address import Fail, Origin, numeric_address, split_host_port
+from runagent.net.address import Fail, Origin, holds_blank, numeric_address, split_host_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["Proxy", "parse_proxy", "proxy_for"]
 
-_URL = re.compile(r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://)?(?P<authority>[^/?#]*)(?P<rest>.*)")
-_BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_URL = r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://)?(?P<authority>[^/?#]*)(?P<rest>.*)"
+_CONTROL = rb"[\x00-\x1f\x7f]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ def parse_proxy(text: str, source: str = "proxy") -> Proxy:
 
     if not isinstance(text, str):
         raise fail(f"the proxy must be text, not {type(text).__name__}")
-    match = None if _BLANK.search(text) else _URL.fullmatch(text)
+    match = None if holds_blank(text) else re.fullmatch(_URL, text)
     if match is None:
         raise fail("the proxy's URL holds whitespace or control characters")
     scheme = (match["scheme"] or "http").lower()
@@ -101,8 +99,10 @@ def proxy_for(origin: Origin, explicit: str | None, environ: Mapping[str, str] =
 
 
 def _basic(userinfo: str, fail: Fail) -> str:
+    from base64 import b64encode  # few proxies ask for a password
+
     user, _, password = (unquote_to_bytes(part) for part in userinfo.partition(":"))
-    if b":" in user or _CONTROL.search(user + password):  # RFC 7617 section 2
+    if b":" in user or re.search(_CONTROL, user + password):  # RFC 7617 section 2
         raise fail("a user name must not hold a colon, nor user name or password control characters")
     return "Basic " + b64encode(user + b":" + password).decode("ascii")
 

@@ -14,7 +14,7 @@ __all__ = ["AnyTransport", "as_transport", "validate_transport"]
 
 AnyTransport = Transport | AsyncTransport
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
+_NAME = r"[A-Za-z][A-Za-z0-9._-]*"
 _LOOPS = frozenset({"asyncio", "trio"})
 
 
@@ -29,7 +29,7 @@ def validate_transport(transport: object) -> str:
     fault = None
     if isinstance(transport, type):
         fault = "it is a class; make an object of it"
-    elif not isinstance(name, str) or not _NAME.fullmatch(name):
+    elif not isinstance(name, str) or not re.fullmatch(_NAME, name):
         fault = "its name has to be a word of letters, digits and . _ - that begins with a letter"
     elif not isinstance(seam, int):
         fault = f"it says no version of the seam; if it is written for this one, add seam = {SEAM_VERSION}"

@@ -27,7 +27,7 @@ __all__ = ["HttpRequest", "HttpSession"]
 _CODED_BYTES = 2048
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # A parameter (RFC 9110 §5.6.6); a quoted value may hold a semicolon.
-_PARAMETER = re.compile(r'\s*([^\s;="]+)\s*=\s*(?:([^\s;"]+)|"((?:[^"\\]|\\.)*)")[^;]*(?:;|$)')
+_PARAMETER = r'\s*([^\s;="]+)\s*=\s*(?:([^\s;"]+)|"((?:[^"\\]|\\.)*)")[^;]*(?:;|$)'
 _PARAMETER_CHARACTERS = 500  # the search takes the square of it in the worst case
 _NO_BODY = frozenset({204, 205, 304})
 _NO_ANSWER = (
@@ -396,7 +396,7 @@ def _parse_content_type(field: str) -> tuple[str, str]:
     """Split a Content-Type into the media type and its charset (RFC 9110 §8.3); the first charset counts."""
     media_type, _, rest = field.partition(";")
     charset = ""
-    for name, token, quoted in _PARAMETER.findall(rest[:_PARAMETER_CHARACTERS]):
+    for name, token, quoted in re.findall(_PARAMETER, rest[:_PARAMETER_CHARACTERS]):
         if name.lower() == "charset" and not charset:
             charset = token or re.sub(r"\\(.)", r"\1", quoted)
     return media_type.strip().lower(), charset
