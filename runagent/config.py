@@ -13,7 +13,6 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -323,7 +322,7 @@ def _load_file(named: str) -> tuple[str, dict[str, Any]]:
 
 
 def _read_bytes(path: str) -> tuple[bytes, int]:
-    with Path(path).open("rb") as file:
+    with open(path, "rb") as file:  # noqa: PTH123  # pathlib is slow to import
         data = file.read(MAX_CONFIG_BYTES + 1)
         mode = os.fstat(file.fileno()).st_mode
     if len(data) > MAX_CONFIG_BYTES:

@@ -12,7 +12,6 @@ import os
 import re
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runagent.locks import ForkSafeLock
@@ -138,7 +137,7 @@ def in_working_directory(file: str) -> bool:
 
 def _is_working_directory(entry: str) -> bool:
     try:
-        return entry in ("", ".") or Path(entry).samefile(os.curdir)
+        return entry in ("", ".") or os.path.samefile(entry, os.curdir)  # noqa: PTH121  # pathlib is slow to import
     except OSError:
         return False
 

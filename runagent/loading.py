@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from runagent.errors import PluginError
 from runagent.installed import Plugin, imports_from_working_directory, in_working_directory
@@ -39,24 +35,30 @@ def load(plugin: Plugin) -> Any:
     return entry.load()
 
 
-def _shadow(module: str) -> Path | None:
+def _shadow(module: str) -> str | None:
     """Return what would be imported from the working directory only because Python puts that first."""
     if module in sys.modules or not imports_from_working_directory():
         return None
-    spec = importlib.util.find_spec(module)
+    from importlib.util import find_spec
+
+    spec = find_spec(module)
     places = [] if spec is None else [*(spec.submodule_search_locations or [spec.origin or ""])]
-    return next((Path(place) for place in places if in_working_directory(place)), None)
+    return next((place for place in places if in_working_directory(place)), None)
 
 
-def _is_at_home(plugin: Plugin, place: Path) -> bool:
+def _is_at_home(plugin: Plugin, place: str) -> bool:
     """Whether the working directory is where the distribution has been installed from, as editable."""
+    import json
+    from pathlib import Path
+    from urllib.parse import unquote, urlsplit
+
     distribution = plugin.entry.dist if plugin.entry is not None else None
     text = distribution.read_text("direct_url.json") if distribution is not None else None
     origin = json.loads(text) if text else {}
     if not origin.get("dir_info", {}).get("editable"):
         return False
     home = Path(unquote(urlsplit(origin["url"]).path))
-    return place.resolve().is_relative_to(home.resolve())
+    return Path(place).resolve().is_relative_to(home.resolve())
 
 
 class Loader:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
-import sniffio
-
 from runagent.errors import ConfigurationError
 from runagent.net.pool import Pool
 
@@ -63,6 +61,8 @@ async def current_loop() -> EventLoop:
     Raises:
         ConfigurationError: It is neither asyncio's nor trio's.
     """
+    import sniffio  # synchronous code does without
+
     library = sniffio.current_async_library()
     key, network_type = _asyncio() if library == "asyncio" else _trio(library)
     loop = _loops.get(key)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
-from concurrent.futures import Future
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from runagent.net.address import numeric_address
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from runagent.net.base import Address
 
 __all__ = ["Candidate", "candidates_from", "candidates_now", "look_up", "new_socket", "share_of"]
@@ -37,7 +38,8 @@ def candidates_now(address: Address) -> list[Candidate] | None:
 @lru_cache(maxsize=64)
 def _numeric_candidates(host: str, port: int) -> list[Candidate]:
     """Spell an address that is a number, which no file and no network can change."""
-    return candidates_from(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    # As bytes: a text would go through the codec for international names, which is slow to import.
+    return candidates_from(socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM))
 
 
 def candidates_from(found: list[Any]) -> list[Candidate]:
@@ -51,6 +53,8 @@ def look_up(address: Address) -> Future[list[Candidate]]:
     ``getaddrinfo`` keeps to no deadline, and nothing interrupts it. So it has a thread of its own,
     which whoever has waited long enough can leave behind: it ends when the resolver gives up.
     """
+    from concurrent.futures import Future  # slow to import, and numbers need none
+
     future: Future[list[Candidate]] = Future()
     thread = threading.Thread(
         target=_look_up, args=(*address.endpoint, future), name="runagent-look-up", daemon=True
