@@ -364,10 +364,10 @@ def test_directory_is_no_file(home):
 def test_unreadable_file_is_refused(config_file, monkeypatch):
     path = config_file({})
 
-    def refuse(self, mode):
-        raise PermissionError(13, "Permission denied", str(self))
+    def refuse(path, mode):
+        raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr("pathlib.Path.open", refuse)  # modes do not stop a superuser
+    monkeypatch.setattr("runagent.config.open", refuse, raising=False)  # modes do not stop a superuser
     assert f"{path}: cannot read the file: Permission denied; RUNAGENT_CONFIG can name another" == refusal()
 
 
