@@ -21,8 +21,7 @@ __all__ = ["AgentCall", "ResumePoint", "Route"]
 _SECRET_FIELDS = frozenset({"api-key", "authorization", "x-api-key"})
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """How the request travels.
 
     Attributes:

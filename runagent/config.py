@@ -12,9 +12,11 @@ import math
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, Literal
+
+import msgspec
 
 from runagent.errors import ConfigurationError
 from runagent.net.address import BaseURL, parse_base_url
@@ -176,8 +178,7 @@ def _read_json(text: str | bytes, source: str) -> Any:
         raise _invalid(source, str(error)) from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Option:
+class _Option(msgspec.Struct, frozen=True):
     """One setting, and how each place calls it; None where it cannot be given.
 
     ``read`` takes environment text; what it cannot read it hands on as text, so that ``parse`` complains.
@@ -214,11 +215,11 @@ _FILE_KEYS = tuple(option.file_key for option in _OPTIONS if option.file_key)
 _SECTIONS = {section: section for key in _FILE_KEYS if (section := key.rpartition(".")[0])}
 _MEANT = {name: o.file_key for o in _OPTIONS if o.file_key for name in (o.name, o.argument)} | _SECTIONS
 _OTHER_VARIABLES = ("RUNAGENT_CONFIG", "RUNAGENT_DISABLE_PLUGINS", "RUNAGENT_STRICT_PLUGINS")
+_SECRETIVE = ("api_key", "proxy", "transport_options")  # what may hold a secret
 _VARIABLES = (*_OTHER_VARIABLES, *(option.environment for option in _OPTIONS if option.environment))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What a client was told to do; what may hold a secret is left out of its repr.
 
     Attributes:
@@ -230,20 +231,24 @@ class Settings:
         sources: Where each setting came from, by its name in the configuration file.
     """
 
-    api_key: ApiKey | None = field(default=None, repr=False)
-    base_url: BaseURL = field(default_factory=lambda: parse_base_url(DEFAULT_BASE_URL))
+    api_key: ApiKey | None = None
+    base_url: BaseURL = msgspec.field(default_factory=lambda: parse_base_url(DEFAULT_BASE_URL))
     timeout: float | Timeouts | None = None
     transport: tuple[str, ...] = ("sse",)
-    transport_options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    transport_options: Mapping[str, Any] = msgspec.field(default_factory=lambda: MappingProxyType({}))
     max_retries: int = 3
     retry_delay: float = 1.0
     retry_backoff: float = 2.0
     max_retry_wait: float = 60.0
     retry_unsafe: bool = False
     resume: Resume = True
-    proxy: str | None = field(default=None, repr=False)
+    proxy: str | None = None
     log_level: str | None = None
-    sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    sources: Mapping[str, str] = msgspec.field(default_factory=lambda: MappingProxyType({}))
+
+    def __repr__(self) -> str:
+        shown = (name for name in self.__struct_fields__ if name not in _SECRETIVE)
+        return f"Settings({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
 
 @conceal

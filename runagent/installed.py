@@ -11,8 +11,9 @@ import contextlib
 import os
 import re
 import sys
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from runagent.locks import ForkSafeLock
 from runagent.seam import parse_declaration
@@ -42,8 +43,7 @@ _GROUPS = (TRANSPORTS, OBSERVERS, _DECLARATIONS)
 _SECTIONS = {group: f"[{group}]".encode() for group in _GROUPS}  # how entry_points.txt heads them
 
 
-@dataclass(frozen=True, slots=True)
-class Plugin:
+class Plugin(msgspec.Struct, frozen=True):
     """An entry point of ours in an installed distribution.
 
     Attributes:
@@ -62,7 +62,7 @@ class Plugin:
     version: str
     target: str
     declaration: Declaration | None = None
-    entry: EntryPoint | None = field(default=None, repr=False, compare=False)
+    entry: EntryPoint | None = None
 
     @property
     def qualified_name(self) -> str:

@@ -9,8 +9,10 @@ import contextlib
 import inspect
 import logging
 import traceback
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from runagent.call import AgentCall
 from runagent.errors import PluginError
@@ -35,8 +37,7 @@ CHANGEABLE = frozenset({"args", "entrypoint_tag", "headers", "input"})
 HOOKS = ("runagent_prepare_call", "runagent_call_started", "runagent_call_finished")
 
 
-@dataclass(frozen=True, slots=True)
-class _Hook:
+class _Hook(msgspec.Struct, frozen=True):
     """What one observer does at one hook."""
 
     observer: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from runagent.call import ResumePoint
 from runagent.errors import (
@@ -28,8 +29,7 @@ _PASSING = frozenset({"DNS_TEMPORARY", "NETWORK", "PROXY_502", "PROXY_503", "PRO
 _GATEWAY_ERRORS = frozenset({500, 502, 504})
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(msgspec.Struct, frozen=True):
     """What is tried again, and after how long.
 
     Attributes:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 __all__ = ["Attempt", "RunReport"]
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(msgspec.Struct):
     """One try to reach the agent.
 
     Attributes:
@@ -27,8 +27,7 @@ class Attempt:
     waited_seconds: float = 0.0
 
 
-@dataclass(slots=True)
-class RunReport:
+class RunReport(msgspec.Struct):
     """What a run has come to; it is filled while the run goes on.
 
     Attributes:
@@ -55,8 +54,8 @@ class RunReport:
     connect_seconds: float | None = None
     first_chunk_seconds: float | None = None
     total_seconds: float | None = None
-    attempts: list[Attempt] = field(default_factory=list)
-    ignored: dict[str, int] = field(default_factory=dict)
+    attempts: list[Attempt] = msgspec.field(default_factory=list)
+    ignored: dict[str, int] = msgspec.field(default_factory=dict)
 
     @property
     def retries(self) -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from runagent._version import __version__
 
@@ -55,8 +56,7 @@ class Capability(enum.StrEnum):
 _NAMES = frozenset(capability.value for capability in Capability)
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
+class Declaration(msgspec.Struct, frozen=True):
     """What a package says of a transport in its metadata.
 
     Attributes:

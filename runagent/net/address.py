@@ -9,10 +9,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote, unquote
+
+import msgspec
 
 from runagent.errors import ConfigurationError
 from runagent.redact import describe, redact_url
@@ -63,8 +64,7 @@ _OWNED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """Where to connect: scheme, host and port, or a Unix socket.
 
     Attributes:
@@ -106,8 +106,7 @@ class Origin:
         return f"{self.scheme}://{self.netloc}"
 
 
-@dataclass(frozen=True, slots=True)
-class BaseURL:
+class BaseURL(msgspec.Struct, frozen=True):
     """An origin and the path before ``/v1`` or ``/api/v1``: percent-encoded, no slash at its end."""
 
     origin: Origin

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import weakref
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from runagent.call import Route
 
@@ -32,8 +33,7 @@ class DeadlineExceededError(Exception):
     """A deadline passed. Not the builtin TimeoutError: a socket raises that one for reasons of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(msgspec.Struct, frozen=True):
     """All that tells one kind of connection from another; connections are kept and reused by it.
 
     Attributes:
@@ -46,7 +46,7 @@ class Address:
     origin: Origin
     proxy: Proxy | None = None
     tunnel: bool = False
-    ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
+    ssl_context: ssl.SSLContext | None = None
 
     @property
     def endpoint(self) -> tuple[str, int]:
