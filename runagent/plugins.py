@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runagent._version import __version__
 from runagent.config import TRANSPORT_GROUPS
@@ -30,15 +30,15 @@ _logger = logging.getLogger("runagent.plugins")
 _ALL = frozenset(capability.value for capability in Capability)
 
 
-def _built_in(name: str, capabilities: frozenset[str]) -> Plugin:
-    target = f"runagent.transports.{name}"
+def _built_in(name: str, kind: str, capabilities: frozenset[str]) -> Plugin:
+    target = f"runagent.transports.{name}:{kind}"
     return Plugin(TRANSPORTS, name, "runagent", __version__, target, Declaration(1, capabilities))
 
 
 BUILT_IN: Mapping[str, Plugin] = {
-    "chunked": _built_in("chunked", _ALL),
-    "sse": _built_in("sse", _ALL),
-    "websocket": _built_in("websocket", _ALL - {"resume", "reuse"}),
+    "chunked": _built_in("chunked", "ChunkedTransport", _ALL),
+    "sse": _built_in("sse", "SSETransport", _ALL),
+    "websocket": _built_in("websocket", "WebSocketTransport", _ALL - {"resume", "reuse"}),
 }
 
 
@@ -193,6 +193,8 @@ class TransportRegistry:
 
     def _offered_by(self, plugin: Plugin) -> AnyTransport:
         """Import the plugin and have its hook register what it offers."""
+        if plugin.entry is None:
+            return _import_built_in(plugin)
         offers: dict[str, AnyTransport] = {}
 
         def register(transport: AnyTransport) -> None:
@@ -201,7 +203,7 @@ class TransportRegistry:
                 raise ConfigurationError(f"it registers two transports named {name!r}")
 
         manager = create_plugin_manager(register)
-        manager.register(_import(plugin), plugin.qualified_name)
+        manager.register(load(plugin), plugin.qualified_name)
         manager.check_pending()
         if plugin.name not in offers:
             raise ConfigurationError(f"{plugin.target} offers no transport {plugin.name!r}")
@@ -227,12 +229,13 @@ def declaration_fault(plugin: Plugin, transport: Transport) -> str | None:
     )
 
 
-def _import(plugin: Plugin) -> Any:
-    if plugin.entry is None:
-        from importlib import import_module
+def _import_built_in(plugin: Plugin) -> Transport:
+    """Import one of ours, which no hook has to offer: most processes do without pluggy."""
+    from importlib import import_module
 
-        return import_module(plugin.target)
-    return load(plugin)
+    module, _, kind = plugin.target.partition(":")
+    transport: Transport = getattr(import_module(module), kind)()
+    return transport
 
 
 def _broken(plugin: Plugin, fault: str) -> PluginError:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from runagent.errors import ProtocolError, StreamTruncatedError
 from runagent.events import Chunk, Completed, Event, Started
-from runagent.hookspecs import RegisterTransport, hookimpl
 from runagent.transports.http import HttpRequest
 from runagent.transports.messages import name_of
 from runagent.transports.rows import TYPED_CHUNKS
@@ -102,9 +101,3 @@ class ChunkedTransport(StreamTransport):
 
     name = "chunked"
     session = ChunkedSession
-
-
-@hookimpl
-def runagent_register_transports(register: RegisterTransport) -> None:
-    """Offer ``chunked``."""
-    register(ChunkedTransport())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runagent.errors import StreamTruncatedError
-from runagent.hookspecs import RegisterTransport, hookimpl
 from runagent.transports.http import HttpRequest
 from runagent.transports.rows import CHUNKS
 from runagent.transports.stream import StreamSession, StreamTransport, stream_body
@@ -73,9 +72,3 @@ class SSETransport(StreamTransport):
 
     name = "sse"
     session = SSESession
-
-
-@hookimpl
-def runagent_register_transports(register: RegisterTransport) -> None:
-    """Offer ``sse``."""
-    register(SSETransport())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, AnyStr
 
 from runagent.errors import AgentNotFoundError, ProtocolError, RunAgentError
-from runagent.hookspecs import RegisterTransport, hookimpl
 from runagent.seam import Capability
 from runagent.transports.http import HttpRequest
 from runagent.transports.invoke import InvokeSession
@@ -130,9 +129,3 @@ class WebSocketTransport:
         if call.mode == "invoke":
             return RunEndpointSession(call, route, None)
         return WebSocketSession(call, route, None)
-
-
-@hookimpl
-def runagent_register_transports(register: RegisterTransport) -> None:
-    """Offer ``websocket``."""
-    register(WebSocketTransport())
