@@ -1,4 +1,4 @@
-"""The network of trio: non-blocking sockets, and one watchdog task a connection instead of a scope a read."""
+"""The network of trio: non-blocking sockets, and one watchdog task in place of a scope for each read."""
 
 from __future__ import annotations
 
@@ -29,17 +29,19 @@ _READS_PER_CHECKPOINT = 16
 class TrioConnection:
     """A non-blocking socket.
 
-    A watchdog sleeps until the deadline of the read that began it. When it wakes it looks at the
-    deadline of the read that waits by then: it sleeps on, or wakes that read, or ends if nobody waits.
+    Attributes:
+        deadline: That of the read that waits, for the watchdog to see; infinite where none waits.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, watchdog: Watchdog) -> None:
+        self.deadline = _INFINITE
         self._sock = sock
-        self._deadline = _INFINITE
-        self._waiting = self._late = False
-        self._watchdog: trio.CancelScope | None = None
+        self._watchdog = watchdog
+        self._late = False
+        self._emptied = False  # the last read took all there was; to try before waiting would be in vain
         self._quick_reads = 0
         self._token = trio.lowlevel.current_trio_token()
+        watchdog.connections.add(self)
         track_descriptor(self)
         hold(self)
 
@@ -58,18 +60,31 @@ class TrioConnection:
 
     async def receive(self, max_bytes: int, deadline: float) -> bytes:
         """See `Connection.receive`."""
-        self._quick_reads += 1
-        if self._quick_reads > _READS_PER_CHECKPOINT:
-            self._quick_reads = 0
-            await trio.lowlevel.checkpoint()
         self._late = False
+        if not self._emptied:
+            await self._let_others_run()
         while True:
+            if not self._emptied:
+                try:
+                    data = self._sock.recv(max_bytes)
+                except BlockingIOError:
+                    if self._late or deadline <= trio.current_time():
+                        raise DeadlineExceededError from None
+                else:
+                    self._emptied = len(data) < max_bytes
+                    return data
+            self.deadline = deadline
+            if deadline < self._watchdog.wakes:
+                self._watchdog.wake_by(deadline)
             try:
-                return self._sock.recv(max_bytes)
-            except BlockingIOError:
-                if self._late or deadline <= trio.current_time():
-                    raise DeadlineExceededError from None
-                await self._wait_readable(deadline)
+                await trio.lowlevel.wait_readable(self._sock)
+            except trio.ClosedResourceError:
+                if not self._late:
+                    raise OSError("the connection was closed while it was being read") from None
+            finally:
+                self.deadline = _INFINITE
+                self._emptied = False  # also when cancelled: who reads without patience gets what is there
+                self._quick_reads = 0
 
     def poll(self, max_bytes: int) -> bytes | None:
         """See `Connection.poll`."""
@@ -94,10 +109,11 @@ class TrioConnection:
                 self._sock.send(farewell)
         if trio.lowlevel.in_trio_run() and trio.lowlevel.current_trio_token() is self._token:
             trio.lowlevel.notify_closing(self._sock)
-            self._stop_watchdog()
+            self._watchdog.leave(self)
         else:
             with contextlib.suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(self._stop_watchdog)
+                self._token.run_sync_soon(self._watchdog.leave, self)
+        self._emptied = False
         self._sock.close()
         let_go(self)
 
@@ -106,19 +122,17 @@ class TrioConnection:
         with contextlib.suppress(OSError):
             socket.close(self._sock.detach())
 
-    async def _wait_readable(self, deadline: float) -> None:
-        self._quick_reads = 0
-        self._deadline = deadline
-        if self._watchdog is None or self._watchdog.deadline > deadline:
-            self._start_watchdog(deadline)
-        self._waiting = True
-        try:
-            await trio.lowlevel.wait_readable(self._sock)
-        except trio.ClosedResourceError:
-            if not self._late:
-                raise OSError("the connection was closed while it was being read") from None
-        finally:
-            self._waiting = False
+    def time_out(self) -> None:
+        """Wake the read that waits; it takes what has come meanwhile, and fails where that is nothing."""
+        self._late = True
+        self.deadline = _INFINITE
+        trio.lowlevel.notify_closing(self._sock)
+
+    async def _let_others_run(self) -> None:
+        self._quick_reads += 1
+        if self._quick_reads > _READS_PER_CHECKPOINT:
+            self._quick_reads = 0
+            await trio.lowlevel.checkpoint()
 
     async def _wait_writable(self) -> None:
         # The watchdog's notification wakes a waiting writer as well, who then tries again.
@@ -128,35 +142,49 @@ class TrioConnection:
             if self._sock.fileno() < 0:
                 raise OSError("the connection was closed while it was being written") from None
 
-    def _start_watchdog(self, deadline: float) -> None:
-        if deadline == _INFINITE:
-            return
-        if self._watchdog is None:
-            self._watchdog = trio.CancelScope(deadline=deadline)
-            trio.lowlevel.spawn_system_task(self._watch, self._watchdog)
+
+class Watchdog:
+    """A task that wakes the reads of one ``trio.run`` whose deadlines are over.
+
+    It sleeps until the earliest deadline there was when it fell asleep, or came since. A read with a later
+    one has nothing to do but to note it: whoever waits by the time that the task wakes is looked at then.
+    Without connections there is no task.
+
+    Attributes:
+        connections: Those that are open.
+        wakes: When the task wakes; infinite where there is none.
+    """
+
+    def __init__(self) -> None:
+        self.connections: set[TrioConnection] = set()
+        self.wakes = _INFINITE
+        self._scope = trio.CancelScope()
+
+    def wake_by(self, deadline: float) -> None:
+        """Wake at a deadline that is earlier than ``wakes``."""
+        if self.wakes == _INFINITE:
+            self._scope = trio.CancelScope(deadline=deadline)
+            trio.lowlevel.spawn_system_task(self._watch)
         else:
-            self._watchdog.deadline = deadline
+            self._scope.deadline = deadline
+        self.wakes = deadline
 
-    async def _watch(self, scope: trio.CancelScope) -> None:
-        while True:
-            with scope:
+    def leave(self, connection: TrioConnection) -> None:
+        """Forget a connection; the last one ends the task."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self._scope.cancel()
+
+    async def _watch(self) -> None:
+        while self.wakes < _INFINITE:
+            with self._scope:
                 await trio.sleep_forever()
-            if self._watchdog is not scope:
-                return
-            if not self._waiting:
-                self._watchdog = None
-                return
-            if trio.current_time() >= self._deadline:
-                self._late = True
-                trio.lowlevel.notify_closing(self._sock)
-                self._watchdog = None
-                return
-            self._watchdog = scope = trio.CancelScope(deadline=self._deadline)
-
-    def _stop_watchdog(self) -> None:
-        if self._watchdog is not None:
-            scope, self._watchdog = self._watchdog, None
-            scope.cancel()
+            now = trio.current_time()
+            for connection in list(self.connections):
+                if connection.deadline <= now:
+                    connection.time_out()
+            self.wakes = min((connection.deadline for connection in self.connections), default=_INFINITE)
+            self._scope = trio.CancelScope(deadline=self.wakes)
 
 
 class TrioNetwork:
@@ -164,13 +192,14 @@ class TrioNetwork:
 
     def __init__(self) -> None:
         self.now = trio.lowlevel.current_clock().current_time
+        self._watchdog = Watchdog()
 
     async def connect(self, address: Address, deadline: float, dialing: Dialing) -> AsyncConnection:
         """See `Network.connect`."""
         try:
             with trio.move_on_at(deadline) as scope:
                 dialing.wake = scope.cancel
-                connection = TrioConnection(await self._dial(address, deadline))
+                connection = TrioConnection(await self._dial(address, deadline), self._watchdog)
                 return await secure(connection, address, deadline)
         except OSError as exc:
             raise connect_error(exc, address) from exc.with_traceback(None)
