@@ -159,7 +159,7 @@ def test_a_sync_client_needs_no_event_loop_library() -> None:
 )
 def test_a_first_run_loads_only_what_its_transport_needs(transport: str, others: set[str]) -> None:
     heavy = {"asyncio", "trio", "websockets", "ssl", "zlib", "email", "importlib.metadata"}
-    heavy |= {"concurrent.futures", "encodings.idna", "pathlib", "pluggy", "sniffio"}
+    heavy |= {"concurrent.futures", "encodings.idna", "json", "pathlib", "pluggy", "sniffio"}
     heavy |= {"runagent.readahead", "runagent.net.tls", *(f"runagent.transports.{name}" for name in others)}
     with FakeAgentServer() as server:
         server.agent("a").always("hello")

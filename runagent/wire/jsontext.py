@@ -2,11 +2,11 @@
 
 msgspec refuses a lone surrogate escape such as ``"\\ud83d"``, which the grammar allows and which
 a token stream sends when an emoji is cut between two tokens; the standard library reads those.
+It is imported where that happens, because most runs do without.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any, NoReturn
 
 import msgspec
@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 _decoder = msgspec.json.Decoder()
+_encoder = msgspec.json.Encoder()
 
 QUOTE_BYTES = 200
 
@@ -43,6 +44,8 @@ def decode_json(text: bytes | str) -> Any:
 
 
 def _decode_slowly(text: bytes | str) -> Any:
+    import json
+
     try:
         if not isinstance(text, str):
             text = text.decode()
@@ -54,8 +57,13 @@ def _decode_slowly(text: bytes | str) -> Any:
 
 
 def encode_json(value: Any) -> bytes:
-    """Encode a value that is known to be JSON, as UTF-8."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    """Encode a value that is known to be JSON, as UTF-8; NaN and infinity, which are none, become null."""
+    try:
+        return _encoder.encode(value)
+    except TypeError:  # msgspec knows no subclasses of str, int and float
+        import json
+
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def write_json(value: Any) -> str:
@@ -64,6 +72,8 @@ def write_json(value: Any) -> str:
     Numbers that JSON does not know are ``NaN``, ``Infinity`` and ``-Infinity``. Half of a surrogate pair
     becomes an escape, and so does then all that is not ASCII.
     """
+    import json
+
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     try:
         text.encode()
@@ -74,6 +84,8 @@ def write_json(value: Any) -> str:
 
 def starts_with_json(text: bytes) -> bool:
     """Tell a whole JSON text with something behind it from one that is cut short."""
+    import json
+
     try:
         json.JSONDecoder().raw_decode(text.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
