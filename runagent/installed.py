@@ -19,7 +19,7 @@ from runagent.locks import ForkSafeLock
 from runagent.seam import parse_declaration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from importlib.metadata import Distribution, EntryPoint
 
     from runagent.seam import Declaration
@@ -91,19 +91,21 @@ class Installed:
         self.strict = environ.get("RUNAGENT_STRICT_PLUGINS", "").strip() not in ("", "0")
         self._path = path
         self._lock = ForkSafeLock()
-        self._sections: frozenset[str] | None = None
+        self._places: Mapping[str, frozenset[str]] | None = None
+        self._looked = False
         self._found: list[Plugin] | None = None
 
     def all_of(self, group: str) -> list[Plugin]:
         """Return all plugins of a group, those that are switched off included; one installed twice, once."""
         with self._lock:
-            if self._sections is None:
+            if not self._looked:
                 self._path = search_path() if self._path is None else self._path
-                self._sections = _look(self._path)
-            if group not in self._sections:
+                self._places = _look(self._path)
+                self._looked = True
+            if self._places is not None and group not in frozenset().union(*self._places.values()):
                 return []
             if self._found is None:
-                self._found = list(_scan(self._path or []))
+                self._found = list(_scan(self._path or [], self._places))
             return [plugin for plugin in self._found if plugin.group == group]
 
     def enabled(self, group: str) -> list[Plugin]:
@@ -142,22 +144,23 @@ def _is_working_directory(entry: str) -> bool:
         return False
 
 
-def _scan(path: list[str]) -> Iterator[Plugin]:
-    from importlib.metadata import distributions  # slow to import
+def _scan(path: list[str], places: Iterable[str] | None) -> Iterator[Plugin]:
+    from importlib.metadata import Distribution, distributions  # slow to import
 
+    found = distributions(path=path) if places is None else map(Distribution.at, places)
     seen: set[str] = set()
-    for distribution in distributions(path=path):
-        text = (distribution.read_text("entry_points.txt") or "").encode()
-        if not any(section in text for section in _SECTIONS.values()):
+    for distribution in found:
+        if not _groups_in((distribution.read_text("entry_points.txt") or "").encode()):
             continue
+        about = distribution.metadata  # each look at it parses the whole of it
         # The first one on the path is the one that an import finds.
-        name = normal_name(distribution.name or "unknown")
+        name = normal_name(about["Name"] or "unknown")
         if name not in seen:
             seen.add(name)
-            yield from _plugins_of(distribution, name)
+            yield from _plugins_of(distribution, name, about["Version"] or "unknown")
 
 
-def _plugins_of(distribution: Distribution, name: str) -> Iterator[Plugin]:
+def _plugins_of(distribution: Distribution, name: str, version: str) -> Iterator[Plugin]:
     entries = {
         (entry.group, entry.name): entry for entry in distribution.entry_points if entry.group in _GROUPS
     }
@@ -166,23 +169,31 @@ def _plugins_of(distribution: Distribution, name: str) -> Iterator[Plugin]:
             continue
         declared = entries.get((_DECLARATIONS, entry_name)) if group == TRANSPORTS else None
         declaration = None if declared is None else parse_declaration(declared.value)
-        yield Plugin(group, entry_name, name, distribution.version, entry.value, declaration, entry)
+        yield Plugin(group, entry_name, name, version, entry.value, declaration, entry)
 
 
-def _look(path: list[str]) -> frozenset[str]:
-    """Look quickly which of our groups any metadata may have: mostly none, and nothing more is imported."""
+def _look(path: list[str]) -> dict[str, frozenset[str]] | None:
+    """Look quickly which metadata may have which of our groups: mostly none, and nothing more is imported.
+
+    Returns:
+        The groups by the metadata's folder; None where not all metadata lies in folders.
+    """
     finders = (finder for finder in sys.meta_path if getattr(finder, "__name__", "") != "PathFinder")
     if any(hasattr(finder, "find_distributions") for finder in finders) or any(map(_is_archive, path)):
-        return frozenset(_GROUPS)
-    texts = [text for folder in path for text in _entry_points_in(folder or os.curdir)]
-    return frozenset(g for g, section in _SECTIONS.items() if any(section in text for text in texts))
+        return None
+    found = (found for folder in path for found in _entry_points_in(folder or os.curdir))
+    return {place: groups for place, text in found if (groups := _groups_in(text))}
+
+
+def _groups_in(text: bytes) -> frozenset[str]:
+    return frozenset(group for group, section in _SECTIONS.items() if section in text)
 
 
 def _is_archive(entry: str) -> bool:
     return os.path.isfile(entry)  # noqa: PTH113  # a path has many entries, and Path objects cost more
 
 
-def _entry_points_in(folder: str) -> Iterator[bytes]:
+def _entry_points_in(folder: str) -> Iterator[tuple[str, bytes]]:
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith((".dist-info", ".egg-info", "EGG-INFO")):
@@ -190,7 +201,7 @@ def _entry_points_in(folder: str) -> Iterator[bytes]:
                     contextlib.suppress(OSError),
                     open(f"{entry.path}/entry_points.txt", "rb") as file,  # noqa: PTH123  # as above
                 ):
-                    yield file.read()
+                    yield entry.path, file.read()
 
 
 def normal_name(name: str) -> str:

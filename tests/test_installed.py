@@ -321,9 +321,9 @@ def test_the_metadata_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     scans: list[Any] = []
     scan = module_under_test._scan
 
-    def counting(path: list[str]) -> Any:
+    def counting(path: list[str], places: Any) -> Any:
         scans.append(path)
-        return scan(path)
+        return scan(path, places)
 
     monkeypatch.setattr(module_under_test, "_scan", counting)
     plugins = Installed({}, [str(tmp_path)])
