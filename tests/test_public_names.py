@@ -170,3 +170,18 @@ def test_a_first_run_loads_only_what_its_transport_needs(transport: str, others:
         )
         shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "hello []"
+
+
+def test_a_start_compiles_nothing_that_it_may_not_need() -> None:
+    code = """
+import dataclasses, re, sys
+import runagent.client, runagent.transports.sse, runagent.transports.chunked, runagent.transports.websocket
+ours = [module for name, module in sys.modules.items() if name.partition(".")[0] == "runagent"]
+values = [value for module in ours for value in vars(module).values()]
+classes = {value for value in values if isinstance(value, type) and value.__module__[:8] == "runagent"}
+print([value for value in values if isinstance(value, re.Pattern)])
+print(*sorted(kind.__name__ for kind in classes if dataclasses.is_dataclass(kind)))
+"""
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # A dataclass compiles its methods. Those three are public, and dataclasses.replace makes others of them.
+    assert ["[]", "AgentCall Limits Timeouts"] == shown.stdout.splitlines()
