@@ -4,7 +4,8 @@ The first ``WIRE-MODE-COUNT`` in a request's path says what to answer:
 
 * ``burst``: the whole answer at once;
 * ``paced``: one event in each write, a thousand a second, each with the moment of its writing;
-* ``many``: waits until COUNT streams are open, then writes an event to each of them twenty times a second.
+* ``many``: waits until COUNT streams are open, then writes an event to each of them twenty times a second;
+  its answers end their connections, so that each round opens new ones, however many a client would keep.
 
     python -m tests.benchmarks.origin          prints its two ports, plain and TLS, and ends with its input
 """
@@ -36,6 +37,7 @@ _RATE_OF_MANY = 20  # events a second of each of many streams
 _ASKED = re.compile(rb"(%b)-(burst|paced|many)-(\d+)" % b"|".join(name.encode() for name in WIRES))
 _KEY = re.compile(rb"sec-websocket-key: *(\S+)", re.IGNORECASE)
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+_HEAD_END, _CLOSE = b"\r\n\r\n", b"\r\nConnection: close"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 _gathered: dict[bytes, list[tuple[socket.socket, threading.Event]]] = {}
@@ -139,7 +141,7 @@ def _write_paced(connection: socket.socket, wire: str, count: int) -> None:
 
 
 def _join_the_many(connection: socket.socket, name: bytes, wire: str, count: int) -> None:
-    connection.sendall(answer(wire, 0).head)
+    connection.sendall(answer(wire, 0).head.replace(_HEAD_END, _CLOSE + _HEAD_END, 1))
     served = threading.Event()
     with _gathering:
         group = _gathered.setdefault(name, [])
