@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from runagent import StreamError
-from runagent.net import aio, trio
+from runagent.net import aio, resolve, trio
 from runagent.net.resolve import new_socket
 from runagent_testing import FakeAgentServer, delay, ending, fixed, status
 from tests.support.cancelling import Moment, cancelled_at
@@ -77,8 +77,8 @@ def with_a_large_input() -> Iterator[Route]:
         return sock
 
     with FakeAgentServer() as server, pytest.MonkeyPatch.context() as patch:
-        for network in (aio, trio):
-            patch.setattr(network, "new_socket", small)
+        for module in (aio, resolve, trio):
+            patch.setattr(module, "new_socket", small)
         route = Route(server)
         route.input = LARGE
         yield route

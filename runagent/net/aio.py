@@ -20,7 +20,7 @@ from runagent.net.base import (
     track_descriptor,
 )
 from runagent.net.faults import connect_error
-from runagent.net.resolve import Candidate, candidates_now, look_up, new_socket, share_of
+from runagent.net.resolve import Candidate, candidates_now, connect_at_once, look_up, new_socket, share_of
 from runagent.net.secure import secure
 
 __all__ = ["AioConnection", "AioNetwork"]
@@ -251,17 +251,23 @@ class AioNetwork:
     async def connect(self, address: Address, deadline: float, dialing: Dialing) -> AsyncConnection:
         """See `Network.connect`."""
         try:
+            if (at_once := connect_at_once(address)) is not None:
+                return await self._open(at_once)
+            return await self._connect_in_time(address, deadline, dialing)
+        except OSError as exc:
+            raise connect_error(exc, address) from exc.with_traceback(None)
+
+    async def _connect_in_time(self, address: Address, deadline: float, dialing: Dialing) -> AsyncConnection:
+        try:
             async with asyncio.timeout_at(None if deadline == _INFINITE else deadline) as timeout:
                 dialing.wake = lambda: None if timeout.expired() else timeout.reschedule(self._loop.time())
                 sock = await self._dial(address, deadline)
                 connection = await self._open(sock)
                 return await secure(connection, address, deadline)
-        except TimeoutError as exc:
+        except TimeoutError:
             if timeout.expired():
                 raise DeadlineExceededError from None
-            raise connect_error(exc, address) from exc.with_traceback(None)
-        except OSError as exc:
-            raise connect_error(exc, address) from exc.with_traceback(None)
+            raise
         finally:
             dialing.wake = None
 

@@ -17,7 +17,14 @@ from runagent.net.base import (
     track_descriptor,
 )
 from runagent.net.faults import connect_error
-from runagent.net.resolve import Candidate, candidates_from, candidates_now, new_socket, share_of
+from runagent.net.resolve import (
+    Candidate,
+    candidates_from,
+    candidates_now,
+    connect_at_once,
+    new_socket,
+    share_of,
+)
 from runagent.net.secure import secure
 
 __all__ = ["TrioConnection", "TrioNetwork"]
@@ -197,6 +204,8 @@ class TrioNetwork:
     async def connect(self, address: Address, deadline: float, dialing: Dialing) -> AsyncConnection:
         """See `Network.connect`."""
         try:
+            if (at_once := connect_at_once(address)) is not None:
+                return TrioConnection(at_once, self._watchdog)
             with trio.move_on_at(deadline) as scope:
                 dialing.wake = scope.cancel
                 connection = TrioConnection(await self._dial(address, deadline), self._watchdog)
