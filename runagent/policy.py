@@ -116,6 +116,11 @@ class Deadlines:
     ``total`` is a moment. The others are budgets that run down only while the client waits for
     the network: ``first_event`` until the first event of an attempt, then ``idle`` between bytes
     and ``progress`` between events.
+
+    Attributes:
+        total: The moment when the run has to be over.
+        patience: How long the next read may take, in seconds, as far as the budgets go.
+        steady: The last read brought an event: another one that does changes nothing here.
     """
 
     def __init__(self, timeouts: Timeouts, now: float) -> None:
@@ -123,8 +128,8 @@ class Deadlines:
         self.total = _NEVER if timeouts.total is None else now + timeouts.total
         self._idle_limit = _NEVER if timeouts.idle is None else timeouts.idle
         self._progress_limit = _NEVER if timeouts.progress is None else timeouts.progress
-        self._begun = False
-        self._first = self._idle = self._progress = _NEVER
+        self._begun = self._hurried = self.steady = False
+        self._first = self._idle = self._progress = self.patience = _NEVER
 
     def connect(self, now: float) -> float:
         """Return the deadline of an attempt's connection."""
@@ -134,14 +139,17 @@ class Deadlines:
     def begin_attempt(self) -> None:
         """Begin to wait for an answer."""
         limit = self._timeouts.first_event
-        self._first = _NEVER if limit is None else limit
-        self._begun = False
+        self._first = self.patience = _NEVER if limit is None else limit
+        self._begun = self._hurried = self.steady = False
+
+    def hurry(self) -> None:
+        """Have this attempt's reads take what is there, and wait for nothing."""
+        self._hurried, self.steady = True, False
+        self._measure()
 
     def read(self, now: float) -> float:
         """Return the deadline of a read that begins now."""
-        if not self._begun:
-            return min(self.total, now + self._first)
-        return min(self.total, now + self._idle, now + self._progress)
+        return min(self.total, now + self.patience)
 
     def received(self, waited: float, *, events: bool) -> None:
         """Note that bytes came, and whether an event was in them."""
@@ -153,12 +161,22 @@ class Deadlines:
         else:
             self._first -= waited
         self._idle = self._idle_limit
+        self.steady = events
+        self._measure()
 
     def waited(self, seconds: float) -> None:
         """Note a wait that its caller gave up before anything came."""
         self._first -= seconds
         self._idle -= seconds
         self._progress -= seconds
+        self.steady = False
+        self._measure()
+
+    def _measure(self) -> None:
+        if self._hurried:
+            self.patience = 0.0
+        else:
+            self.patience = min(self._idle, self._progress) if self._begun else self._first
 
     def phase(self, now: float) -> Phase:
         """Tell which limit a read has run into."""

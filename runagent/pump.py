@@ -18,7 +18,6 @@ from runagent.net.base import (
     DeadlineExceededError,
     Dialing,
     Network,
-    fork_generation,
 )
 from runagent.net.loops import EventLoop, current_loop
 from runagent.runspec import Step
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncPump", "Pump"]
 
 READ_BYTES = 64 * 1024
+_READ = Step.READ
 _CLOSED_NOTICED_SECONDS = 0.1  # a wait before another attempt goes by such steps
 _END_OF_ANSWER_SECONDS = 0.02  # the formal end of an answer comes right behind its last event
 _CLOSED_WHILE_READ = "the stream was closed while it was being read"
@@ -58,7 +58,7 @@ class _PumpCore:
         Raises:
             RuntimeError: There was a fork since the run began.
         """
-        if self.run.generation != fork_generation():
+        if self.run.forked:
             raise RuntimeError(
                 "this stream was begun before a fork; only the parent process can go on with it"
             )
@@ -81,6 +81,7 @@ class Pump(_PumpCore):
     def __init__(self, run: Run, network: Network, pool: Pool[Connection]) -> None:
         super().__init__(run)
         self._network = network
+        self._now = network.now
         self._pool = pool
         self._connection: Connection | None = None
         self._reading = threading.Lock()
@@ -89,9 +90,9 @@ class Pump(_PumpCore):
         """Leave the run; a `next_batch` that waits in another thread raises a StreamError."""
         self._closed = True
         self._dialing.give_up()
-        if self._reading.acquire(blocking=False):
+        if self._reading.acquire(False):
             try:
-                self.run.finished(self._network.now())
+                self.run.finished(self._now())
                 self._leave()
             finally:
                 self._reading.release()
@@ -111,39 +112,45 @@ class Pump(_PumpCore):
         Raises:
             RunAgentError: The run has failed; told once, afterwards it is at its end.
         """
-        if self.run.generation != fork_generation():
+        run = self.run
+        if run.forked:
             self.check_process()
-        if not self._reading.acquire(blocking=False):
+        if not self._reading.acquire(False):
             raise RuntimeError(TWO_READERS)
         try:
-            run = self.run
-            while not self._closed and not run.events:
-                if run.step is Step.READ:
-                    if until_connected:
-                        return []
-                    self._read()
-                elif run.step is Step.CONNECT:
-                    self._connect()
-                elif run.step is Step.CLOSE_WRITE:
-                    self._close_write()
-                elif run.step is Step.BACK_OFF:
-                    self._back_off()
-                else:
-                    self._end(self._network.now())
-                    return None
-                if self._closed:
-                    self._check_closed()
             if self._closed:
                 self._leave()
                 return None
+            while not run.events:
+                if run.step is not _READ:
+                    if not self._move_on(run.step):
+                        return None
+                elif until_connected:
+                    return []
+                else:
+                    self._read(run)
             return run.take_events()
         except BaseException as exc:
             failed = isinstance(exc, Exception) and not self._closed
-            self.run.finished(self._network.now(), failed=failed)
+            run.finished(self._now(), failed=failed)
             self._leave()
             raise
         finally:
             self._reading.release()
+
+    def _move_on(self, step: Step) -> bool:
+        """Do what is to be done before the next read; False at the end."""
+        if step is Step.CONNECT:
+            self._connect()
+        elif step is Step.CLOSE_WRITE:
+            self._close_write()
+        elif step is Step.BACK_OFF:
+            self._back_off()
+        else:
+            self._end(self._now())
+            return False
+        self._check_closed()
+        return True
 
     def _check_closed(self) -> None:
         if self._closed:
@@ -151,14 +158,14 @@ class Pump(_PumpCore):
 
     def _back_off(self) -> None:
         """Wait before the next attempt; by small steps, because closing the stream wakes no sleeper."""
-        now = self._network.now
+        now = self._now
         until = now() + self.run.delay
         while not self._closed and (left := until - now()) > 0:
             self._network.sleep(min(left, _CLOSED_NOTICED_SECONDS))
         self.run.step = Step.CONNECT
 
     def _connect(self) -> None:
-        run, now = self.run, self._network.now
+        run, now = self.run, self._now
         address = run.begin_attempt(now())
         try:
             self._connection, reused = self._acquire(address, run.deadlines.connect(now()))
@@ -170,6 +177,7 @@ class Pump(_PumpCore):
             run.connect_failed(exc)
         else:
             self._check_closed()
+            self._deadlines = run.deadlines
             run.connected(now(), reused=reused)
             self._flush(run.data_to_send())
 
@@ -179,36 +187,32 @@ class Pump(_PumpCore):
         while idle := self._pool.take(address):
             if not idle.refresh() and idle.waits_for_end:
                 with contextlib.suppress(DeadlineExceededError, OSError):
-                    idle.feed(
-                        idle.connection.receive(READ_BYTES, self._network.now() + _END_OF_ANSWER_SECONDS)
-                    )
+                    idle.feed(idle.connection.receive(READ_BYTES, self._now() + _END_OF_ANSWER_SECONDS))
             if idle.reusable:
                 return idle.connection, True
             idle.connection.abort()
         return self._network.connect(address, deadline, self._dialing), False
 
-    def _read(self) -> None:
-        run, connection, now = self.run, self._connection, self._network.now
+    def _read(self, run: Run) -> None:
+        """Wait for bytes, and do what follows from them."""
+        connection, start = self._connection, self._now()
         assert connection is not None
-        start = now()
         try:
-            data = connection.receive(READ_BYTES, run.read_deadline(start))
-        except DeadlineExceededError:
+            data = connection.receive(READ_BYTES, self._deadlines.read(start))
+        except (DeadlineExceededError, OSError) as exc:
             self._check_closed()
-            run.timed_out(end := now(), end - start)
-        except OSError as exc:
-            self._check_closed()
-            run.lost(exc)
+            outgoing = run.read_failed(exc, start, self._now())
         else:
             if self._closed:
                 self._check_closed()
-            run.received(data, start, now())
-        if (data := run.data_to_send()) or run.step is not Step.READ:
-            self._flush(data)
+            outgoing = run.received(data, start, self._now())
+        if outgoing or run.step is not _READ:
+            self._flush(outgoing)
+            self._check_closed()
 
     def _flush(self, data: bytes) -> None:
         """Send what the session has to say; then let go of a connection that has served."""
-        run, connection, now = self.run, cast("Connection", self._connection), self._network.now
+        run, connection, now = self.run, cast("Connection", self._connection), self._now
         while data:
             start = now()
             try:
@@ -241,7 +245,7 @@ class Pump(_PumpCore):
         """Drop everything at once, with a word of farewell where the protocol has one."""
         run, connection = self.run, self._connection
         self._connection = None
-        if connection is not None and run.generation == fork_generation():
+        if connection is not None and not run.forked:
             connection.abort(run.farewell())
         run.abandon()
 
@@ -288,32 +292,24 @@ class AsyncPump(_PumpCore):
         Raises:
             RunAgentError: The run has failed; told once, afterwards it is at its end.
         """
-        if self.run.generation != fork_generation():
+        run = self.run
+        if run.forked:
             self.check_process()
         if self._reading:
             raise RuntimeError(TWO_READERS)
         self._reading = True
         try:
-            run = self.run
-            while not self._closed and not run.events:
-                if run.step is Step.READ:
-                    if until_connected:
-                        return []
-                    await self._read()
-                elif run.step is Step.CONNECT:
-                    await self._connect()
-                elif run.step is Step.CLOSE_WRITE:
-                    self._close_write()
-                elif run.step is Step.BACK_OFF:
-                    await self._back_off()
-                else:
-                    self._end(self._network.now())
-                    return None
-                if self._closed:
-                    self._check_closed()
             if self._closed:
                 self._leave()
                 return None
+            while not run.events:
+                if run.step is not _READ:
+                    if not await self._move_on(run.step):
+                        return None
+                elif until_connected:
+                    return []
+                else:
+                    await self._read(run)
             return run.take_events()
         except Exception:  # also a bug in a session: what it would make of further bytes is anybody's guess
             self._finish(failed=not self._closed)
@@ -321,6 +317,20 @@ class AsyncPump(_PumpCore):
             raise
         finally:
             self._reading = False
+
+    async def _move_on(self, step: Step) -> bool:
+        """Do what is to be done before the next read; False at the end."""
+        if step is Step.CONNECT:
+            await self._connect()
+        elif step is Step.CLOSE_WRITE:
+            self._close_write()
+        elif step is Step.BACK_OFF:
+            await self._back_off()
+        else:
+            self._end(self._network.now())
+            return False
+        self._check_closed()
+        return True
 
     def _finish(self, *, failed: bool = False) -> None:
         if self._loop is not None:
@@ -362,6 +372,7 @@ class AsyncPump(_PumpCore):
         else:
             self._check_closed()
             pool.in_use(self._connection)
+            self._deadlines = run.deadlines
             run.connected(now(), reused=reused)
             await self._flush(run.data_to_send())
 
@@ -387,27 +398,25 @@ class AsyncPump(_PumpCore):
             idle.connection.abort()
         return await self._network.connect(address, deadline, self._dialing), False
 
-    async def _read(self) -> None:
-        run, connection, now = self.run, self._connection, self._now
+    async def _read(self, run: Run) -> None:
+        """Wait for bytes, and do what follows from them."""
+        connection, start = self._connection, self._now()
         assert connection is not None
-        start = now()
         try:
-            data = await connection.receive(READ_BYTES, run.read_deadline(start))
-        except DeadlineExceededError:
+            data = await connection.receive(READ_BYTES, self._deadlines.read(start))
+        except (DeadlineExceededError, OSError) as exc:
             self._check_closed()
-            run.timed_out(end := now(), end - start)
-        except OSError as exc:
-            self._check_closed()
-            run.lost(exc)
+            outgoing = run.read_failed(exc, start, self._now())
         except BaseException:
-            run.deadlines.waited(now() - start)
+            self._deadlines.waited(self._now() - start)
             raise
         else:
             if self._closed:
                 self._check_closed()
-            run.received(data, start, now())
-        if (data := run.data_to_send()) or run.step is not Step.READ:
-            await self._flush(data)
+            outgoing = run.received(data, start, self._now())
+        if outgoing or run.step is not _READ:
+            await self._flush(outgoing)
+            self._check_closed()
 
     async def _flush(self, data: bytes) -> None:
         """Send what the session has to say; then let go of a connection that has served."""
@@ -446,6 +455,6 @@ class AsyncPump(_PumpCore):
         """Drop everything at once, with a word of farewell where the protocol has one."""
         run, connection = self.run, self._connection
         self._connection = None
-        if connection is not None and run.generation == fork_generation():
+        if connection is not None and not run.forked:
             connection.abort(run.farewell())
         run.abandon()

@@ -23,7 +23,7 @@ from runagent.errors import (
     StreamTruncatedError,
 )
 from runagent.events import Chunk, Completed, Event, RunResult
-from runagent.net.base import Address, fork_generation, track_descriptor
+from runagent.net.base import Address, DeadlineExceededError, track_descriptor
 from runagent.policy import Deadlines
 from runagent.redact import hide_secrets
 from runagent.report import Attempt, RunReport
@@ -43,6 +43,7 @@ __all__ = ["Run"]
 _logger = logging.getLogger("runagent.run")
 
 _NEVER = float("inf")
+_READ = Wants.READ
 _FAREWELL_SECONDS = 1.0
 _INCOMPLETE = "the transport {!r} ended the run without the event that says so ({})"
 _LONG_PAUSE_SECONDS = 5.0  # servers that ping begin to give a client up after about that long
@@ -60,6 +61,7 @@ class Run:
         report: What the run has come to so far.
         address: Where the current attempt goes.
         delay: Seconds to wait, while ``step`` is BACK_OFF.
+        forked: It belongs to the parent of this process.
     """
 
     def __init__(self, spec: RunSpec) -> None:
@@ -67,7 +69,7 @@ class Run:
         self.error: RunAgentError | None = None
         self.report = RunReport()
         self.delay = 0.0
-        self.generation = fork_generation()
+        self.forked = False
         self._spec = spec
         self._call = spec.call
         self._untold = [self.report]  # until it is told that the run is over
@@ -90,6 +92,7 @@ class Run:
         self._last_error: RunAgentError | None = None
         self._attempt = Attempt("")
         self._heard = False  # a byte has come in this attempt
+        self._steady = False  # a chunk has come in it, and what was to be sent has been
         self._connected = False
         self._send_error: OSError | None = None
         self._send_late = self._write_closed = False
@@ -97,6 +100,7 @@ class Run:
         self._read_at = 0.0  # when the last read ended
         self._longest_pause = 0.0  # how long nobody read at a stretch
         self.address = Address(spec.call.base.origin)
+        track_descriptor(self)
 
     # For the pump
 
@@ -107,6 +111,7 @@ class Run:
 
     def forget(self) -> None:
         """Drop what the parent process will hand out; see `track_descriptor`."""
+        self.forked = True
         self._taken.clear()
         self.events.clear()
 
@@ -140,7 +145,6 @@ class Run:
 
     def _begin_attempt(self, now: float) -> Address:
         if self._deadlines is None:
-            track_descriptor(self)
             self._started_at = now
             self._deadlines = Deadlines(self._spec.timeouts, now)
             origin = str(self._spec.call.base.origin)
@@ -158,7 +162,7 @@ class Run:
             self.report.attempts.append(self._attempt)
         self.report.transport = self._names[0]
         self._attempt_at = now
-        self._heard = self._connected = self._progressed = False
+        self._heard = self._connected = self._progressed = self._steady = False
         self._send_error = None
         self._send_late = self._write_closed = False
         self._late_at = _NEVER
@@ -196,14 +200,6 @@ class Run:
         self._read_at, self._longest_pause = now, 0.0
         self.step = Step.READ
 
-    def read_deadline(self, now: float) -> float:
-        """Return the deadline of a read that begins now."""
-        deadlines = self._deadlines
-        if not self._send_late and deadlines is not None:
-            return deadlines.read(now)
-        self._late_at = min(self._late_at, now)
-        return now
-
     def send_deadline(self, now: float) -> float:
         """Return the deadline of a send that begins now; a farewell gets little time."""
         return self.deadlines.read(now) if self.step is Step.READ else now + _FAREWELL_SECONDS
@@ -233,36 +229,73 @@ class Run:
         over = self.step is Step.END and self.error is None
         return over and self._sends and self.session.error is None and self.session.keeps_connection
 
-    def received(self, data: bytes, start: float, end: float) -> None:
-        """Take bytes from the connection, b"" for its end; they were waited for from ``start`` to ``end``."""
+    def received(self, data: bytes, start: float, end: float) -> bytes:
+        """Take bytes from the connection, b"" for its end, and return what is to be sent now.
+
+        Args:
+            data: The bytes.
+            start: When they began to be waited for.
+            end: When they came.
+        """
         session, deadlines = self._session, self._deadlines
         assert session is not None
         assert deadlines is not None
-        if start - self._read_at > self._longest_pause:
-            self._longest_pause = start - self._read_at
-        self._read_at = end
-        if not data and self._send_error is not None:  # the peer left in the middle of the request
-            self.lost(self._send_error)
-            return
+        pause, self._read_at = start - self._read_at, end
+        if pause > self._longest_pause:
+            self._longest_pause = pause
         if data:
-            self._heard = True
             if self.library is None:
                 self.report.bytes_received += len(data)
             events = session.receive_data(data)
+            if (
+                self._steady
+                and deadlines.steady
+                and len(events) == 1
+                and type(events[0]) is Chunk
+                and session.wants is _READ
+                and session.error is None
+            ):
+                self.report.chunks += 1
+                self.events.append(events[0])
+                return session.data_to_send()
+            self._heard = True
+        elif self._send_error is not None:  # the peer left in the middle of the request
+            self._lost(self._send_error)
+            return self.data_to_send()
         else:
             events = session.receive_eof()
         deadlines.received(end - start, events=bool(events))
+        self._take(session, events, start, end)
+        return self.data_to_send()
+
+    def _take(self, session: Session, events: list[Event], start: float, end: float) -> None:
         if events:
             self._note(events)
             if self.report.first_chunk_seconds is None and self.report.chunks:
                 self.report.first_chunk_seconds = end - self._started_at
-        if session.wants is not Wants.READ or session.error is not None:
+        if session.wants is not _READ or session.error is not None:
             self._follow(session)
-        elif self._send_late and end - self._late_at > _FAREWELL_SECONDS:
-            self.timed_out(end, 0.0)  # a peer that takes nothing and goes on talking
+        elif self._send_late:
+            self._late_at = min(self._late_at, start)
+            if end - self._late_at > _FAREWELL_SECONDS:
+                self.timed_out(end, 0.0)  # a peer that takes nothing and goes on talking
+        self._steady = self._progressed and self._sends
 
-    def lost(self, exc: OSError) -> None:
-        """Note that the connection broke: all that had arrived has been received."""
+    def read_failed(self, exc: DeadlineExceededError | OSError, start: float, end: float) -> bytes:
+        """Note that nothing was received, and return what is to be sent now.
+
+        Args:
+            exc: Why: a deadline has passed, or the connection broke and all that had arrived was received.
+            start: When the read began.
+            end: When it failed.
+        """
+        if isinstance(exc, OSError):
+            self._lost(exc)
+        else:
+            self.timed_out(end, end - start)
+        return self.data_to_send()
+
+    def _lost(self, exc: OSError) -> None:
         session = self.session
         events = session.receive_eof()
         # An end that only the connection's end could tell is none where the connection broke.
@@ -284,7 +317,10 @@ class Run:
         """
         # The frames that it has passed through hold what was being sent, the key with it.
         self._send_error = exc.with_traceback(None) if exc is not None else self._send_error
-        self._send_late = self._send_late or exc is None
+        if exc is None:
+            self._send_late = True
+            self.deadlines.hurry()
+        self._steady = False
 
     def write_closed(self) -> None:
         """Note that our side has said that it sends nothing more."""
@@ -302,7 +338,7 @@ class Run:
             self._failed(self.deadlines.error(phase, begun=self._begun))
             return
         if self._send_error is not None:
-            self.lost(self._send_error)
+            self._lost(self._send_error)
             return
         self.deadlines.waited(waited)
         error: RunAgentError = self.deadlines.error(self.deadlines.phase(now), begun=self._begun)
@@ -316,7 +352,7 @@ class Run:
             now: The time; None where there is no clock any more.
             failed: It ends by an exception that is not the run's own.
         """
-        if not self._untold or self._deadlines is None or self.generation != fork_generation():
+        if not self._untold or self._deadlines is None or self.forked:
             return
         try:
             report = self._untold.pop()

@@ -105,8 +105,11 @@ class Stream:
             for event in self._batch:
                 if type(event) is Chunk:
                     return event.content
-            if not self._advance():
+            self._begun = True
+            batch = self._source.next_batch()
+            if batch is None:
                 raise StopIteration
+            self._batch = iter(batch)
 
     def __enter__(self) -> Self:
         if not self._begun:

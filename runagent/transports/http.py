@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpRequest", "HttpSession"]
 
+_READ = Wants.READ
 _CODED_BYTES = 2048
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # A parameter (RFC 9110 §5.6.6); a quoted value may hold a semicolon.
@@ -160,19 +161,19 @@ class HttpSession(BaseSession):
         if answer.error:
             return []
         body = answer.feed(data)
-        if self.wants is not Wants.READ:
+        if self.wants is not _READ:
             return []
         try:
-            if not self._opened and answer.head_complete:
-                self._open()
-                if self._answer is not answer:
-                    return []  # a redirect: what came was the old answer's
-                if answer.upgraded:
-                    return self.switch_protocols(answer)
-            if body:
-                events = self.read_body(body) if self._reading and self._coding is None else self._take(body)
+            if self._reading and self._coding is None:
+                events = self.read_body(body) if body else []
             else:
-                events = []
+                if not self._opened and answer.head_complete:
+                    self._open()
+                    if self._answer is not answer:
+                        return []  # a redirect: what came was the old answer's
+                    if answer.upgraded:
+                        return self.switch_protocols(answer)
+                events = self._take(body) if body else []
         except RunAgentError as exc:
             self.fail(exc)
             return []

@@ -13,7 +13,7 @@ from runagent.errors import ProtocolError, RunAgentError, StreamError, Validatio
 from runagent.events import Chunk, Completed, Event, Started
 from runagent.transports.counting import ChunkCount
 from runagent.transports.refusals import is_seconds
-from runagent.transports.rows import DATA, decode_row, unwrap_row
+from runagent.transports.rows import DATA, NOT_OF_THE_KIND, decode_row, unwrap_row
 from runagent.wire.jsontext import InvalidJSONError, decode_json, quote_value
 
 if TYPE_CHECKING:
@@ -90,6 +90,26 @@ class MessageReader:
             message = None
         kind = "chunk" if isinstance(message, dict) and "content" in message else "message"
         self.take(kind, message, events)
+
+    def take_one(self, kind: Decoder[ChunkMessage], line: bytes) -> Chunk | None:
+        """Take a chunk that is the next one; None, and nothing is taken, where it needs a closer look.
+
+        Args:
+            kind: What it has to be, see ``rows``.
+            line: The message, as `decode_row` wants it.
+        """
+        try:
+            message = kind.decode(line)
+        except NOT_OF_THE_KIND:
+            return None
+        index, count = message.index, self.count
+        if index != count.next_index or (index is not None and type(index) is not int):
+            return None
+        if self._surrogates.half or (index is None and count.active):
+            return None
+        if index is not None:
+            count.next_index = index + 1
+        return Chunk(message.content, index, self.last_event_id or None)
 
     def take_row(
         self, kind: Decoder[ChunkMessage], lines: bytes | str, count: int, events: list[Event]

@@ -15,7 +15,16 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["CHUNKS", "DATA", "TYPED_CHUNKS", "ChunkMessage", "decode_row", "join_row", "unwrap_row"]
+__all__ = [
+    "CHUNKS",
+    "DATA",
+    "NOT_OF_THE_KIND",
+    "TYPED_CHUNKS",
+    "ChunkMessage",
+    "decode_row",
+    "join_row",
+    "unwrap_row",
+]
 
 
 # Unknown fields are refused, because msgspec skips them without looking whether they are JSON. An index may
@@ -48,6 +57,8 @@ DATA: msgspec.json.Decoder[ChunkMessage] = msgspec.json.Decoder(_DataMessage)
 _WRAPPED = msgspec.json.Decoder(_WrappedText)
 _TEXTS = msgspec.json.Decoder(str)
 
+NOT_OF_THE_KIND = (msgspec.DecodeError, UnicodeError, RecursionError)
+
 _T = TypeVar("_T")
 
 
@@ -65,7 +76,7 @@ def decode_row(kind: msgspec.json.Decoder[_T], lines: bytes | str, count: int) -
     """
     try:
         row = kind.decode_lines(lines) if count > 1 else [kind.decode(lines)]
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except NOT_OF_THE_KIND:
         return None
     return row if len(row) == count else None
 

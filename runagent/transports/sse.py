@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SSESession", "SSETransport"]
 
+_CHUNK = b"event: chunk"
+
 
 class SSESession(StreamSession):
     """One streamed run over SSE."""
@@ -38,8 +40,11 @@ class SSESession(StreamSession):
 
     def read_body(self, data: bytes) -> list[Event]:
         """Decode the events, and the messages in them."""
-        events: list[Event] = []
         messages = self.messages
+        line = self._decoder.peek_event(_CHUNK, data)
+        if line is not None and (chunk := messages.take_one(CHUNKS, line)) is not None:
+            return [chunk]
+        events: list[Event] = []
         for part in self._decoder.feed_rows(data):
             messages.last_event_id = part.id
             if not isinstance(part, EventRow):

@@ -82,22 +82,21 @@ class ResponseDecoder:
         if self.complete:
             self.excess = self.excess or _means_something(data)
             return b""
-        if not self.head_complete:
-            self._beginning += data[: QUOTE_BYTES - len(self._beginning)]
-        while data and not self.error and not self.complete:
-            if self.head_complete and not self._head_size:
-                piece, data = data, b""
-            else:
-                # Nothing tells how long a head or a trailer is before it ends: never give more than allowed.
-                room = self._limits.max_head_bytes - self._head_size
-                if room <= 0:
-                    self.error = self._head_too_large()
-                    break
-                piece, data = data[:room], data[room:]
-            self._feed_piece(piece, data)
-            if self.upgraded:
-                break
         pieces = self._body
+        parser = self._parser
+        assert parser is not None
+        if self.head_complete and not self._head_size:
+            try:
+                parser.feed_data(data)
+            except httptools.HttpParserError as exc:
+                self._broken(exc)
+            else:
+                if len(pieces) == 1 and self._parser is parser:
+                    return pieces.pop()  # most reads are amid the body
+            self._measure(data, found=bool(pieces))
+            data = b""
+        else:
+            data = self._feed_parts(data)
         if self.complete:
             del pieces[self._body_pieces :]  # the body of another answer behind this one
             self.excess = self.excess or (not self.upgraded and _means_something(data))
@@ -119,25 +118,49 @@ class ResponseDecoder:
         assert self._parser is not None
         return self._parser
 
-    def _feed_piece(self, piece: bytes, behind: bytes) -> None:
+    def _feed_parts(self, data: bytes) -> bytes:
+        """Feed where a head or trailers may be; return what has not been fed.
+
+        Nothing tells how long they are before they end: the parser never gets more than is allowed.
+        """
+        if not self.head_complete:
+            self._beginning += data[: QUOTE_BYTES - len(self._beginning)]
+        while data and not self.error and not self.complete and not self.upgraded:
+            room = len(data)
+            if self._head_size or not self.head_complete:
+                room = self._limits.max_head_bytes - self._head_size
+                if room <= 0:
+                    self.error = self._head_too_large()
+                    break
+            piece, data = data[:room], data[room:]
+            self._feed_parser(piece)
+            if self.upgraded:
+                self.rest += data
+        return data
+
+    def _feed_parser(self, data: bytes) -> None:
         parser, before = self._parser, len(self._body) + self._heads
         assert parser is not None
         try:
-            parser.feed_data(piece)
+            parser.feed_data(data)
         except httptools.HttpParserUpgrade as exc:
             self.upgraded = True
-            self.rest = piece[exc.args[0] :] + behind
+            self.rest = data[exc.args[0] :]
         except httptools.HttpParserError as exc:
-            if self.complete:
-                self.excess = True
-            elif self.error is None:
-                self.error = self._malformed(exc)
-        if before == len(self._body) + self._heads:
-            self._head_size += len(piece)
-            if self._head_size > self._limits.max_head_bytes and not self.error and not self.complete:
-                self.error = self._head_too_large()
-        else:
-            self._head_size = 0
+            self._broken(exc)
+        self._measure(data, found=before != len(self._body) + self._heads)
+
+    def _broken(self, exc: httptools.HttpParserError) -> None:
+        if self.complete:
+            self.excess = True
+        elif self.error is None:
+            self.error = self._malformed(exc)
+
+    def _measure(self, data: bytes, *, found: bool) -> None:
+        """Count what may be a head or trailers, unless some body, or the end of a head, was found in it."""
+        self._head_size = 0 if found else self._head_size + len(data)
+        if self._head_size > self._limits.max_head_bytes and not self.error and not self.complete:
+            self.error = self._head_too_large()
 
     def close(self) -> None:
         """Say that the connection has ended; sets ``complete`` where that ends the body.

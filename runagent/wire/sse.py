@@ -14,6 +14,8 @@ from runagent.limits import Limits
 __all__ = ["EventRow", "SSEDecoder", "ServerSentEvent"]
 
 _EVENT, _DATA, _BLANK = b"event: ", b"\ndata: {", b"\n\n"
+_DATA_LINE, _LF = b"data: ", 10
+_SHORT_BYTES = 4096  # a longer read is not looked at as one event
 _ROWS = 2  # looked for in one read: a stream's start, and its chunks
 _BOM = b"\xef\xbb\xbf"
 _MAX_RETRY_DIGITS = 15
@@ -81,6 +83,8 @@ class SSEDecoder:
         self._opening = b""  # how the events of the last row begin
         self._skip_lf = False  # the last line ended in CR: an LF that follows belongs to it
         self._tail = bytearray()  # the line that has no end yet
+        self._between = True  # the next byte begins an event
+        self._short = min(max_event_bytes, _SHORT_BYTES)
         self._clear_event()
 
     def _clear_event(self) -> None:
@@ -115,7 +119,33 @@ class SSEDecoder:
         complete, newline, tail = data.rpartition(b"\n")
         events = self._take_lines(complete) if newline else []
         self._keep_tail(tail)
+        self._between = not (self._dirty or self._tail or self._skip_lf or self.error)
         return events
+
+    def peek_event(self, event: bytes, data: bytes) -> bytes | None:
+        """Return the data of the one event that the next bytes are, for whoever decodes it by himself.
+
+        Events that are written one by one mostly come so: whole, and with nothing beside them. Nothing is
+        taken: the bytes go to ``feed_rows`` if they are not what was hoped for, and nowhere otherwise.
+
+        Args:
+            event: The line that says its type, for example ``b"event: chunk"``.
+            data: The next bytes.
+
+        Returns:
+            Its only data line; None where the bytes are anything else.
+        """
+        if not self._between or len(data) > self._short:
+            return None
+        lines = data.splitlines()
+        # Behind a CR at the end there may come an LF that belongs to it.
+        if len(lines) != 3 or lines[0] != event or lines[2] or data[-1] != _LF:
+            return None
+        name, value = lines[1][:6], lines[1][6:]
+        if name != _DATA_LINE:
+            return None
+        self._at_start = False
+        return value
 
     def feed_rows(self, data: bytes) -> list[EventRow | ServerSentEvent]:
         """Do what ``feed`` does, but leave events together that are alike.
@@ -136,7 +166,7 @@ class SSEDecoder:
         if (self._dirty or self._tail) and _BLANK in data:
             end, blank, data = data.partition(_BLANK)  # of what is under way, or of what comes behind it
             found += self.feed(end + blank)
-        if not (self._dirty or self._tail or self._skip_lf) and len(data) <= self._max:
+        if self._between and len(data) <= self._max:
             for _ in range(_ROWS):
                 row, data = self._split_row(data)
                 if row is not None:

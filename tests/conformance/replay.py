@@ -146,10 +146,10 @@ class _Replay:
 
     def _receive(self, data: bytes) -> None:
         run = self._run
-        run.received(data, self._waits_since, self._now)
+        said = run.received(data, self._waits_since, self._now)
         self._waits_since = self._now
         self._take_events()
-        self._sent.feed(run.data_to_send())
+        self._sent.feed(said + run.data_to_send())
         assert run.data_to_send() == b""
 
     def _take_events(self) -> None:
@@ -171,7 +171,7 @@ class _Replay:
 
     def _pause(self, milliseconds: int) -> None:
         end = self._now + milliseconds / 1000
-        deadline = self._run.read_deadline(self._waits_since)
+        deadline = self._run.deadlines.read(self._waits_since)
         self._now = min(end, deadline)
         if deadline <= end:
             self._run.timed_out(self._now, self._now - self._waits_since)
@@ -184,5 +184,5 @@ class _Replay:
         self._receive(b"")
 
     def _reset(self, _: Any) -> None:
-        self._run.lost(_RESET)
+        self._run.read_failed(_RESET, self._waits_since, self._now)
         self._take_events()

@@ -311,8 +311,13 @@ def chunked(content_type: str, *pieces: bytes, end: bool = True, **headers: str)
     fields = {"content-type": content_type, "transfer-encoding": "chunked"}
     fields |= {name.replace("_", "-"): value for name, value in headers.items()}
     head = "HTTP/1.1 200 x\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    body = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+    body = b"".join(map(http_chunk, pieces))
     return head.encode() + b"\r\n" + body + (b"0\r\n\r\n" if end else b"")
+
+
+def http_chunk(piece: bytes) -> bytes:
+    """Write one chunk of a body (RFC 9112 §7.1)."""
+    return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
 def sse(*events: tuple[str, Any] | bytes, end: bool = True, **headers: str) -> bytes:

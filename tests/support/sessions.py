@@ -67,17 +67,22 @@ def open_session(
 
 
 def feed(
-    session: Session, answer: bytes | Callable[[bytes], bytes], *, step: int = WHOLE, eof: bool = False
+    session: Session,
+    answer: bytes | list[bytes] | Callable[[bytes], bytes],
+    *,
+    step: int = WHOLE,
+    eof: bool = False,
 ) -> Seen:
-    """Feed an answer, or what a function makes of the request, until the session wants nothing more."""
+    """Feed an answer, also one in pieces, or what a function makes of the request, until the end."""
     request = session.data_to_send()
-    data = answer if isinstance(answer, bytes) else answer(request)
+    data = answer(request) if callable(answer) else answer
     seen = Seen(session, request, [])
-    for at in range(0, len(data), min(step, len(data) or 1)):
+    pieces = data if isinstance(data, list) else [data[at : at + step] for at in range(0, len(data), step)]
+    for number, piece in enumerate(pieces):
         if session.wants is not Wants.READ or session.error is not None:
-            seen.rest = data[at:]
+            seen.rest = b"".join(pieces[number:])
             break
-        seen.events += session.receive_data(data[at : at + step])
+        seen.events += session.receive_data(piece)
         if not _reconnects(session):
             seen.sent += session.data_to_send()
     if eof and session.wants is Wants.READ and session.error is None:

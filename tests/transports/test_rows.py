@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from runagent.call import ResumePoint
 from runagent.transports import messages
-from tests.support.peer import chunked, message, websocket_frame
+from tests.support.peer import chunked, http_chunk, message, websocket_frame
 from tests.support.sessions import Seen, feed, handshake_answer, open_session
 
 if TYPE_CHECKING:
@@ -72,8 +72,11 @@ def outcome(seen: Seen) -> Any:
 
 
 def both_ways(run: Callable[[], Seen]) -> None:
-    with patch.object(messages, "decode_row", lambda *_: None):
+    in_rows = patch.object(messages.MessageReader, "take_one", lambda *_: None)
+    with in_rows, patch.object(messages, "decode_row", lambda *_: None):
         expected = outcome(run())
+    with in_rows:
+        assert expected == outcome(run())
     assert expected == outcome(run())
 
 
@@ -88,6 +91,27 @@ def test_over_sse(texts: list[str], step: int, resume: ResumePoint | None) -> No
     body = "".join(f"event: chunk\ndata: {text}\n\n" for text in texts) + "event: done\ndata: {}\n\n"
     answer = chunked("text/event-stream", body.encode())
     both_ways(lambda: feed(open_session("sse", resume=resume), answer, step=step, eof=True))
+
+
+between_events = st.sampled_from([b""] * 6 + [b"id: 7\n", b": hb\n\n", b"retry: 5\n", b"event: x\n\n", b"\n"])
+
+
+@many
+@given(st.data(), message_texts(None, contents), resumes)
+def test_over_sse_one_event_in_each_read(
+    data: st.DataObject, texts: list[str], resume: ResumePoint | None
+) -> None:
+    events = [data.draw(between_events) + f"event: chunk\ndata: {text}\n\n".encode() for text in texts]
+    events.append(b"event: done\ndata: {}\n\n")
+    pieces = [chunked("text/event-stream", end=False), *map(http_chunk, events)]
+    both_ways(lambda: feed(open_session("sse", resume=resume), pieces, eof=True))
+
+
+@pytest.mark.parametrize("index", ["1.0", "true", "null", '"1"', "2", "0"])
+def test_over_sse_an_index_that_is_not_the_next(index: str) -> None:
+    texts = [f'{{"content": "a", "index": {each}}}' for each in ("0", index, "1")]
+    pieces = [http_chunk(f"event: chunk\ndata: {text}\n\n".encode()) for text in texts]
+    both_ways(lambda: feed(open_session("sse"), [chunked("text/event-stream", end=False), *pieces], eof=True))
 
 
 @many

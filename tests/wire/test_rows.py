@@ -7,22 +7,19 @@ are. Streams here are as they mostly are, too, but with something else now and t
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+import re
+from typing import Any
 from unittest.mock import patch
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runagent.wire import websocket
 from runagent.wire.ndjson import LineRow, NDJSONDecoder
-from runagent.wire.sse import EventRow, SSEDecoder
+from runagent.wire.sse import EventRow, ServerSentEvent, SSEDecoder
 from runagent.wire.websocket import WebSocketConnection
 from tests.support.peer import websocket_frame as frame
-
-if TYPE_CHECKING:
-    import pytest
-
-    from runagent.wire.sse import ServerSentEvent
 
 many = settings(deadline=None, derandomize=True, max_examples=200, database=None)
 
@@ -34,8 +31,11 @@ def mostly(usual: bytes, *others: bytes) -> st.SearchStrategy[bytes]:
 @st.composite
 def cuts(draw: st.DrawFn, stream: bytes) -> list[bytes]:
     places = draw(st.lists(st.integers(0, len(stream)), max_size=5))
-    if draw(st.integers(0, 5)) == 0:
+    way = draw(st.integers(0, 5))
+    if way == 0:
         places = list(range(len(stream)))
+    elif way <= 2:  # one by one, as they are written
+        places = [found.start() for found in re.finditer(rb"event: chunk|\{\"type", stream)]
     return [stream[a:b] for a, b in itertools.pairwise([0, *sorted(places), len(stream)])]
 
 
@@ -68,10 +68,39 @@ def test_rows_of_events_are_those_events(data: st.DataObject | None, stream: byt
             break
         expected = slow.feed(piece)
         found: list[ServerSentEvent] = []
-        for part in fast.feed_rows(piece):
+        line = fast.peek_event(b"event: chunk", piece)
+        if line is not None:
+            found.append(ServerSentEvent("chunk", line.decode("utf-8", "replace"), fast.last_event_id))
+        for part in fast.feed_rows(piece) if line is None else ():
             found += part.apart() if isinstance(part, EventRow) else [part]
         assert expected == found
         assert state_of(slow) == state_of(fast)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_an_event_written_by_itself_is_one_line(end: str) -> None:
+    event = end.join(["event: chunk", 'data: {"a": 1}', "", ""]).encode()
+    assert b'{"a": 1}' == SSEDecoder().peek_event(b"event: chunk", event)
+    others = [event[:-1], event + b"\n", event * 2, b"\n" + event, event.replace(b"data", b"dato")]
+    for other in [*others, event.removesuffix(end.encode()) + b"id: 1\n"]:
+        assert SSEDecoder().peek_event(b"event: chunk", other) is None
+
+
+@pytest.mark.parametrize("before", [b"id: 7\n", b"data: x", b"event: chunk\ndata: {}\r\r", b"\xef\xbb"])
+def test_an_event_with_a_beginning_before_it_is_not_by_itself(before: bytes) -> None:
+    decoder = SSEDecoder()
+    decoder.feed(before)
+    assert decoder.peek_event(b"event: chunk", b"event: chunk\ndata: {}\n\n") is None
+
+
+def test_an_event_over_the_limit_is_left_to_the_long_way() -> None:
+    assert SSEDecoder(max_event_bytes=10).peek_event(b"event: chunk", b"event: chunk\ndata: {}\n\n") is None
+
+
+def test_a_mark_behind_an_event_is_no_byte_order_mark() -> None:
+    decoder = SSEDecoder()
+    assert decoder.peek_event(b"event: chunk", b"event: chunk\ndata: {}\n\n") == b"{}"
+    assert [] == decoder.feed(b"\xef\xbb\xbfdata: x\n\n")
 
 
 def test_a_burst_of_events_is_a_row() -> None:
