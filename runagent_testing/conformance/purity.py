@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +35,15 @@ class Watcher:
 
     def call(self, function: Any, *arguments: Any) -> Any:
         """Call a function under watch."""
-        before = sys.getprofile()
+        before, collecting = sys.getprofile(), gc.isenabled()
+        gc.disable()  # what it would call, finalizers and callbacks of others, is none of the session's
         sys.setprofile(self._see)
         try:
             return function(*arguments)
         finally:
             sys.setprofile(before)
+            if collecting:
+                gc.enable()
 
     def _see(self, frame: FrameType, event: str, argument: Any) -> None:
         if event != "c_call" or (what := _forbidden(argument)) is None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gc
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,20 @@ def test_a_report_says_what_is_required_and_what_came():
     assert "the key is in the request line: POST /v1/agents/kit/stream?token=<the key> HTTP/1.1" in told
     with pytest.raises(AssertionError, match=r"failed: session\.key"):
         report.check()
+
+
+def test_what_the_collector_calls_meanwhile_is_not_the_sessions():
+    def tell_the_time(phase, info):
+        time.perf_counter()
+
+    before = gc.get_threshold()
+    gc.callbacks.append(tell_the_time)
+    gc.set_threshold(1)
+    try:
+        check_transport("sse", only=["session.pure"], **QUICK).check()
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(tell_the_time)
 
 
 def test_a_report_that_is_good():
