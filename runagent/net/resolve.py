@@ -25,7 +25,7 @@ __all__ = [
     "share_of",
 ]
 
-_CONNECTED = (0, errno.EISCONN)
+_CONNECTED = (0, errno.EISCONN, errno.ECONNRESET)  # and perhaps cut off again already
 
 Candidate = tuple[int, int, int, Any]  # family, type, protocol, socket address
 
