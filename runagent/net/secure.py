@@ -69,15 +69,17 @@ class TLSConnection:
 
     async def receive(self, max_bytes: int, deadline: float) -> bytes:
         """See `Connection.receive`."""
-        while (data := self._layer.read(max_bytes)) is None:
-            await self._flush(deadline)
-            self._layer.feed(await self._inner.receive(_READ_BYTES, deadline))
+        layer = self._layer
+        while layer.drained or (data := layer.read(max_bytes)) is None:
+            if layer.outgoing.pending:
+                await self._flush(deadline)
+            layer.feed(await self._inner.receive(_READ_BYTES, deadline))
         return data
 
     def poll(self, max_bytes: int) -> bytes | None:
         """See `Connection.poll`."""
         try:
-            while (data := self._layer.read(max_bytes)) is None:
+            while self._layer.drained or (data := self._layer.read(max_bytes)) is None:
                 ciphertext = self._inner.poll(_READ_BYTES)
                 if ciphertext is None:
                     return None
@@ -93,8 +95,8 @@ class TLSConnection:
         """See `Connection.abort`."""
         if farewell:
             self._layer.encrypt(farewell)
-        self._inner.abort(self._layer.data_to_send() if farewell else b"")
+        self._inner.abort(self._layer.outgoing.read() if farewell else b"")
 
     async def _flush(self, deadline: float) -> None:
-        if ciphertext := self._layer.data_to_send():
+        if ciphertext := self._layer.outgoing.read():
             await self._inner.send(ciphertext, deadline)

@@ -68,12 +68,18 @@ def server_name(origin: Origin) -> str:
 
 
 class TLSLayer:
-    """One TLS connection: ciphertext in, plaintext out, and the reverse."""
+    """One TLS connection: ciphertext in, plaintext out, and the reverse.
+
+    Attributes:
+        outgoing: The ciphertext that is to be sent now; a read makes some, too, where the peer changes keys.
+        drained: There is nothing to decrypt; `read` would find that out by an exception.
+    """
 
     def __init__(self, context: ssl.SSLContext, server_hostname: str) -> None:
+        self.outgoing = ssl.MemoryBIO()
         self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
+        self._object = context.wrap_bio(self._incoming, self.outgoing, server_hostname=server_hostname)
+        self.drained = False
 
     def handshake(self) -> bool:
         """Take the handshake as far as it goes; True once it is done.
@@ -89,6 +95,7 @@ class TLSLayer:
 
     def feed(self, ciphertext: bytes) -> None:
         """Take what the peer sent; b"" is the end of the connection."""
+        self.drained = False
         if ciphertext:
             self._incoming.write(ciphertext)
         else:
@@ -103,18 +110,17 @@ class TLSLayer:
             ssl.SSLError: What came is not intact.
         """
         try:
-            return self._object.read(max_bytes)
+            data = self._object.read(max_bytes)
         except ssl.SSLWantReadError:
+            self.drained = True
             return None
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return b""
+        self.drained = 0 < len(data) < max_bytes and not self._incoming.pending  # an end stays an end
+        return data
 
     def encrypt(self, plaintext: bytes) -> None:
-        """Turn plaintext into ciphertext for ``data_to_send``."""
+        """Turn plaintext into ciphertext that is ``outgoing``."""
         view = memoryview(plaintext)
         while view:
             view = view[self._object.write(view[:_RECORD_BYTES]) :]
-
-    def data_to_send(self) -> bytes:
-        """Take the ciphertext that is to be sent now."""
-        return self._outgoing.read()
