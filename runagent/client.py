@@ -113,7 +113,7 @@ class RunAgentClient(ClientCore):
 
     def _stream(self, run: Run) -> Stream:
         pump = Pump(run, self._network, self._pool)
-        ahead = self._limits.read_ahead_bytes
+        ahead = run.limits.read_ahead_bytes
         source: Pump | ReadAhead = pump
         if ahead:
             from runagent.readahead import ReadAhead
@@ -218,7 +218,7 @@ class AsyncRunAgentClient(ClientCore):
 
     def _stream(self, run: Run) -> AsyncStream:
         pump = AsyncPump(run, self._pool_of, self._given_network)
-        ahead = self._limits.read_ahead_bytes
+        ahead = run.limits.read_ahead_bytes
         source: AsyncPump | AsyncReadAhead = pump
         if ahead:
             from runagent.readahead import AsyncReadAhead

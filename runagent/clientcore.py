@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from runagent.call import AgentCall
-from runagent.config import ApiKey, Resume, Settings, load_settings, parse_timeout, validate_api_key
+from runagent.config import ApiKey, Resume, Settings, load_settings, parse_timeout
 from runagent.errors import ConfigurationError
 from runagent.jsoninput import copy_input, copy_input_object
-from runagent.limits import Limits
 from runagent.locks import ForkSafeLock
 from runagent.net.address import validate_agent_id, validate_headers
-from runagent.net.base import Address
-from runagent.net.proxy import proxy_for
 from runagent.observers import default_observers
 from runagent.options import (
     Timeout,
@@ -24,12 +19,12 @@ from runagent.options import (
     merge_headers,
     read_client_cert,
     read_options,
-    retry_policy,
     warn_of_plain_key,
 )
 from runagent.plugins import default_registry
 from runagent.run import Run
-from runagent.runspec import RunSpec, Verdicts
+from runagent.runspec import RunSpec
+from runagent.terms import ClientTerms
 from runagent.tracebacks import conceal
 from runagent.transports.checks import AnyTransport, as_transport
 
@@ -142,10 +137,8 @@ class ClientCore:
             "resume": resume,
             "proxy": proxy,
         }
-        self._settings: Settings | None = None
-        self._limits = Limits()
+        self._terms: ClientTerms | None = None
         self._lock = ForkSafeLock()
-        self._verdicts = Verdicts()
         self._closed = False
         self._given_network = network
         self._prepare()
@@ -163,9 +156,6 @@ class ClientCore:
         self._own_transports[transport.name] = transport
         return transport.name
 
-    def _find_transport(self, name: str) -> Transport:
-        return self._own_transports.get(name) or default_registry().get(name)
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} agent_id={self.agent_id!r}>"
 
@@ -176,16 +166,21 @@ class ClientCore:
         Raises:
             ConfigurationError: One of them is not usable; the message says where it came from.
         """
-        with self._lock:
-            if self._settings is None:
-                settings = load_settings(self._arguments)
-                default_registry().check(
-                    name for name in settings.transport if name not in self._own_transports
-                )
-                self._limits = read_options(settings, self.agent_id, others=bool(self._own_transports))
-                configure_logging(settings.log_level)
-                self._settings = settings
-            return self._settings
+        return self._terms_in_force().settings
+
+    def _terms_in_force(self) -> ClientTerms:
+        if self._terms is None:
+            with self._lock:
+                if self._terms is None:
+                    self._terms = self._make_terms()
+        return self._terms
+
+    def _make_terms(self) -> ClientTerms:
+        settings, own, registry = load_settings(self._arguments), self._own_transports, default_registry()
+        registry.check(name for name in settings.transport if name not in own)
+        limits = read_options(settings, self.agent_id, others=bool(own))
+        configure_logging(settings.log_level)
+        return ClientTerms(settings, limits, own, registry, self._ssl_context, self._client_cert)
 
     @conceal
     def _new_run(
@@ -201,7 +196,8 @@ class ClientCore:
         """Check everything that can be checked without the network, and make a run of it."""
         if self._closed:
             raise RuntimeError("the client is closed; make a new one")
-        settings = self.settings
+        terms = self._terms_in_force()
+        settings = terms.settings
         timeouts = call_timeouts(
             mode, settings.timeout if timeout is None else parse_timeout(timeout, "argument timeout")
         )
@@ -210,11 +206,11 @@ class ClientCore:
             base=settings.base_url,
             mode=mode,
             input=copy_input_object(input_data, "input_data"),
-            args=tuple(copy_input(args, "args")),
+            args=tuple(copy_input(args, "args")) if args else (),
             entrypoint_tag=self._entrypoint_tag,
             headers=merge_headers(self._headers, validate_headers(headers)),
             options=settings.transport_options,
-            limits=self._limits,
+            limits=terms.limits,
             timeout_seconds=timeouts.total,
         )
         warn_of_plain_key(settings, call)
@@ -222,31 +218,8 @@ class ClientCore:
             RunSpec(
                 call=call,
                 transports=transports or settings.transport,
-                find=self._find_transport,
-                address=self._address,
-                api_key=self._current_key,
-                clock=time.time,
-                policy=retry_policy(settings),
                 timeouts=timeouts,
-                verdicts=self._verdicts,
+                terms=terms,
                 observers=default_observers().loaded(),
             )
         )
-
-    @conceal
-    def _current_key(self) -> str | None:
-        key = self.settings.api_key
-        return validate_api_key(key(), "what api_key() returned") if callable(key) else key
-
-    @conceal
-    def _address(self, tunnels: bool) -> Address:
-        settings = self.settings
-        origin = settings.base_url.origin
-        proxy = proxy_for(origin, settings.proxy, os.environ)
-        context = self._ssl_context
-        if origin.secure and context is None:
-            from runagent.net.tls import default_context  # plain http does without ssl
-
-            context = default_context(self._client_cert)
-        tunnel = proxy is not None and (tunnels or origin.secure)
-        return Address(origin, proxy, tunnel, context if origin.secure else None)

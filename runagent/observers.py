@@ -231,10 +231,11 @@ _default_lock = ForkSafeLock()
 def default_observers() -> Observers:
     """Return the observers that all clients of the process share."""
     global _default
-    with _default_lock:
-        if _default is None:
-            _default = Observers()
-        return _default
+    if _default is None:
+        with _default_lock:
+            if _default is None:
+                _default = Observers()
+    return _default
 
 
 def register_observer(observer: object) -> None:

@@ -81,6 +81,8 @@ def merge_headers(
     ours: tuple[tuple[str, str], ...], calls: tuple[tuple[str, str], ...]
 ) -> tuple[tuple[str, str], ...]:
     """Put a call's header fields in place of the client's of the same name."""
+    if not calls:
+        return ours
     replaced = {name.lower() for name, _ in calls}
     return (*(field for field in ours if field[0].lower() not in replaced), *calls)
 
@@ -110,8 +112,9 @@ def read_options(settings: Settings, agent_id: str, *, others: bool) -> Limits:
 def warn_of_plain_key(settings: Settings, call: AgentCall) -> None:
     """Warn, once per process and origin, of a key that anyone on the way can read."""
     origin = call.base.origin
-    has_key = settings.api_key is not None or any(call.secrets)
-    if origin.secure or not has_key or origin.is_loopback or origin in _warned_origins:
+    if origin.secure or origin in _warned_origins or (settings.api_key is None and not any(call.secrets)):
+        return
+    if origin.is_loopback:
         return
     _warned_origins.add(origin)
     _logger.warning("the API key goes to %s unencrypted; use an https:// base_url", origin)

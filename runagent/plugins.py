@@ -256,10 +256,11 @@ _default_lock = ForkSafeLock()
 def default_registry() -> TransportRegistry:
     """Return the registry that all clients of the process share."""
     global _default
-    with _default_lock:
-        if _default is None:
-            _default = TransportRegistry()
-        return _default
+    if _default is None:
+        with _default_lock:
+            if _default is None:
+                _default = TransportRegistry()
+    return _default
 
 
 def register_transport(transport: AnyTransport) -> None:

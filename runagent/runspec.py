@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from runagent.call import AgentCall
     from runagent.config import Timeouts
+    from runagent.net.address import Origin
     from runagent.net.base import Address
     from runagent.observers import Observers
     from runagent.policy import RetryPolicy
     from runagent.transports.base import Transport
 
-__all__ = ["RunSpec", "Step", "Verdicts"]
+__all__ = ["RunSpec", "Step", "Terms", "Verdicts"]
 
 _VERDICT_SECONDS = 300.0
 
@@ -36,15 +37,41 @@ class Verdicts:
     """Which origins have proven not to speak a transport; kept for five minutes."""
 
     def __init__(self) -> None:
-        self._until: dict[tuple[str, str], float] = {}
+        self._until: dict[tuple[Origin, str], float] = {}
 
-    def add(self, origin: str, transport: str, now: float) -> None:
+    def add(self, origin: Origin, transport: str, now: float) -> None:
         """Note a proof."""
         self._until[origin, transport] = now + _VERDICT_SECONDS
 
-    def choose(self, origin: str, transports: Sequence[str], now: float) -> list[str]:
+    def choose(self, origin: Origin, transports: Sequence[str], now: float) -> Sequence[str]:
         """Return the transports to try, in order: those without a verdict, or all where none is left."""
-        return [t for t in transports if self._until.get((origin, t), 0.0) <= now] or list(transports)
+        if not self._until:
+            return transports
+        return [t for t in transports if self._until.get((origin, t), 0.0) <= now] or transports
+
+
+class Terms(Protocol):
+    """What all runs of a client have in common.
+
+    Attributes:
+        policy: What is tried again.
+        verdicts: What earlier runs have learnt.
+    """
+
+    policy: RetryPolicy
+    verdicts: Verdicts
+
+    def find(self, name: str) -> Transport:
+        """Return the transport of a name; raises where there is none."""
+
+    def address(self, tunnels: bool) -> Address:
+        """Return where to connect, through a tunnel if the transport wants one."""
+
+    def api_key(self) -> str | None:
+        """Return the key; asked again for each attempt."""
+
+    def clock(self) -> float:
+        """Return seconds since the epoch."""
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,23 +80,13 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         call: What is asked; key, idempotency key and time are filled in for each attempt.
         transports: Names, in order of preference.
-        find: Gives the transport of a name; raises where there is none.
-        address: Gives the address, through a tunnel if the transport wants one.
-        api_key: Gives the key, asked again for each attempt.
-        clock: Seconds since the epoch.
-        policy: What is tried again.
         timeouts: The limits.
-        verdicts: What earlier runs have learnt.
+        terms: What all runs of the client have in common.
         observers: Who is told of the call, if anyone is.
     """
 
     call: AgentCall
     transports: Sequence[str]
-    find: Callable[[str], Transport]
-    address: Callable[[bool], Address]
-    api_key: Callable[[], str | None]
-    clock: Callable[[], float]
-    policy: RetryPolicy
     timeouts: Timeouts
-    verdicts: Verdicts
+    terms: Terms
     observers: Observers | None = None

@@ -79,6 +79,29 @@ def replay_websocket(case: Case, cut: Cut) -> Outcome:
     return outcome
 
 
+class _Terms:
+    """Everything goes over one transport to one place, once."""
+
+    policy = RetryPolicy(max_retries=0)
+
+    def __init__(self, transport: RawTransport, address: Address) -> None:
+        self.verdicts = Verdicts()
+        self._transport = transport
+        self._address = address
+
+    def find(self, name: str) -> RawTransport:
+        return self._transport
+
+    def address(self, tunnels: bool) -> Address:
+        return self._address
+
+    def api_key(self) -> None:
+        return None
+
+    def clock(self) -> float:
+        return 0.0
+
+
 class _Replay:
     """One run and its peer."""
 
@@ -98,13 +121,8 @@ class _Replay:
                     agent_id="agent", base=base, options=options_of(case), limits=Limits(**limits_of(case))
                 ),
                 transports=(transport.name,),
-                find=lambda _: transport,
-                address=lambda _: Address(base.origin),
-                api_key=lambda: None,
-                clock=lambda: 0.0,
-                policy=RetryPolicy(max_retries=0),
                 timeouts=timeouts_of(case),
-                verdicts=Verdicts(),
+                terms=_Terms(transport, Address(base.origin)),
             )
         )
 

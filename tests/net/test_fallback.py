@@ -16,6 +16,7 @@ from runagent import (
     RunAgentError,
     RunTimeoutError,
 )
+from runagent.net.address import Origin
 from runagent.runspec import Verdicts
 from tests.support.peer import Peer, PeerConnection, http, message, ndjson, sse, upgrade
 
@@ -219,9 +220,11 @@ def test_plain_runs_move_on_as_well(style: Style) -> None:
 
 def test_a_verdict_is_kept_for_five_minutes_and_for_its_origin_only() -> None:
     verdicts, order = Verdicts(), ["sse", "chunked", "websocket"]
-    verdicts.add("http://a", "sse", 1000.0)
-    assert ["chunked", "websocket"] == verdicts.choose("http://a", order, 1000.0)
-    assert ["chunked", "websocket"] == verdicts.choose("http://a", order, 1299.9)
-    assert order == verdicts.choose("http://a", order, 1300.0)
-    assert order == verdicts.choose("http://b", order, 1000.0)
-    assert ["sse"] == verdicts.choose("http://a", ["sse"], 1000.0)
+    here, there = Origin("http", "a", 80), Origin("http", "b", 80)
+    assert order == verdicts.choose(here, order, 1000.0)
+    verdicts.add(here, "sse", 1000.0)
+    assert ["chunked", "websocket"] == verdicts.choose(here, order, 1000.0)
+    assert ["chunked", "websocket"] == verdicts.choose(here, order, 1299.9)
+    assert order == verdicts.choose(here, order, 1300.0)
+    assert order == verdicts.choose(there, order, 1000.0)
+    assert ["sse"] == verdicts.choose(here, ["sse"], 1000.0)

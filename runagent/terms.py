@@ -1,0 +1,101 @@
+"""What all runs of a client have in common, made once of its settings."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from runagent.config import validate_api_key
+from runagent.net.base import Address
+from runagent.net.proxy import proxy_for
+from runagent.options import retry_policy
+from runagent.runspec import Verdicts
+from runagent.tracebacks import conceal
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
+
+    from runagent.config import Settings
+    from runagent.limits import Limits
+    from runagent.plugins import TransportRegistry
+    from runagent.transports.base import Transport
+
+__all__ = ["ClientTerms"]
+
+
+class ClientTerms:
+    """The `Terms` of a client.
+
+    Args:
+        settings: What is in force.
+        limits: What was found among them.
+        transports: Those that were given as objects, by name.
+        registry: Where the others are.
+        ssl_context: What checks certificates, if one was given.
+        client_cert: See `default_context`.
+
+    Attributes:
+        settings: What is in force.
+        limits: The bounds of what a peer may make us hold.
+        policy: What is tried again.
+        verdicts: What the runs have learnt.
+    """
+
+    clock = staticmethod(time.time)
+
+    def __init__(
+        self,
+        settings: Settings,
+        limits: Limits,
+        transports: Mapping[str, Transport],
+        registry: TransportRegistry,
+        ssl_context: ssl.SSLContext | None,
+        client_cert: tuple[str, ...],
+    ) -> None:
+        self.settings = settings
+        self.limits = limits
+        self.policy = retry_policy(settings)
+        self.verdicts = Verdicts()
+        self._transports = transports
+        self._registry = registry
+        self._ssl_context = ssl_context
+        self._client_cert = client_cert
+        self._addresses: dict[bool, Address] = {}
+        origin = settings.base_url.origin
+        # Only then the environment has a word in it, which may change.
+        self._asks_environment = settings.proxy is None and not origin.is_loopback
+
+    def find(self, name: str) -> Transport:
+        """Return the transport of a name."""
+        return self._transports.get(name) or self._registry.get(name)
+
+    def api_key(self) -> str | None:
+        """Return the key; a function that gives it is asked for each attempt."""
+        key = self.settings.api_key
+        return _ask(key) if callable(key) else key
+
+    def address(self, tunnels: bool) -> Address:
+        """Return where to connect, through a tunnel if the transport wants one."""
+        address = self._addresses.get(tunnels)
+        if address is None or self._asks_environment:
+            address = self._addresses[tunnels] = self._find_address(tunnels)
+        return address
+
+    @conceal
+    def _find_address(self, tunnels: bool) -> Address:
+        origin = self.settings.base_url.origin
+        proxy = proxy_for(origin, self.settings.proxy, os.environ)
+        context = self._ssl_context
+        if origin.secure and context is None:
+            from runagent.net.tls import default_context  # plain http does without ssl
+
+            context = default_context(self._client_cert)
+        tunnel = proxy is not None and (tunnels or origin.secure)
+        return Address(origin, proxy, tunnel, context if origin.secure else None)
+
+
+@conceal
+def _ask(key: Callable[[], str]) -> str:
+    return validate_api_key(key(), "what api_key() returned")
