@@ -149,7 +149,9 @@ class Deadlines:
 
     def read(self, now: float) -> float:
         """Return the deadline of a read that begins now."""
-        return min(self.total, now + self.patience)
+        if now + self.patience < self.total:
+            return now + self.patience
+        return self.total
 
     def received(self, waited: float, *, events: bool) -> None:
         """Note that bytes came, and whether an event was in them."""

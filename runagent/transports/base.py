@@ -159,7 +159,6 @@ class BaseSession:
     It queues what is to be sent in ``send``, and ends with ``fail`` or by ``wants = Wants.DONE``.
     """
 
-    error: RunAgentError | None = None
     unsupported: bool = False
     answered: bool = False
     resume_point: ResumePoint | None = None
@@ -169,6 +168,7 @@ class BaseSession:
 
     def __init__(self) -> None:
         self.wants = Wants.READ
+        self.error: RunAgentError | None = None
         self.ignored: dict[str, int] = {}
         self._outgoing: list[bytes] = []
 

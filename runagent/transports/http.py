@@ -177,7 +177,7 @@ class HttpSession(BaseSession):
         except RunAgentError as exc:
             self.fail(exc)
             return []
-        if self._reading and not answer.complete and answer.error is None:
+        if self._reading and answer.flowing:
             return events
         return self._settle(events)
 

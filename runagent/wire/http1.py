@@ -44,6 +44,7 @@ class ResponseDecoder:
         version: Its HTTP version, ``1.0`` or ``1.1``.
         headers: Its fields: lower-case names, repeated ones joined by ", ".
         head_complete: The final response's head is there.
+        flowing: The next bytes are the body's: no part of a chunk's head or of trailers was the last to come.
         complete: Its end is there, by framing or, without one, by the connection's end.
         proven: False where only the connection's end told the end.
         keep_alive: The connection may carry another request.
@@ -57,6 +58,7 @@ class ResponseDecoder:
         self.version = ""
         self.headers: dict[str, str] = {}
         self.head_complete = self.complete = self.keep_alive = self.excess = self.upgraded = False
+        self.flowing = False
         self.proven = True
         self.rest = b""
         self.error: RunAgentError | None = None
@@ -77,26 +79,25 @@ class ResponseDecoder:
             ProtocolError: An earlier call has met bytes that are not HTTP/1.1.
             StreamLimitError: An earlier call has met a head or trailers over ``max_head_bytes``.
         """
-        if self.error:
-            raise self.error
-        if self.complete:
-            self.excess = self.excess or _means_something(data)
-            return b""
         pieces = self._body
-        parser = self._parser
-        assert parser is not None
-        if self.head_complete and not self._head_size:
+        if self.flowing:
             try:
-                parser.feed_data(data)
+                self._parser.feed_data(data)  # type: ignore[union-attr]  # there is one while the body flows
             except httptools.HttpParserError as exc:
                 self._broken(exc)
             else:
-                if len(pieces) == 1 and self._parser is parser:
-                    return pieces.pop()  # most reads are amid the body
+                if len(pieces) == 1 and self.flowing:
+                    return pieces.pop()  # as it mostly is
             self._measure(data, found=bool(pieces))
             data = b""
+        elif self.error:
+            raise self.error
+        elif self.complete:
+            self.excess = self.excess or _means_something(data)
+            return b""
         else:
             data = self._feed_parts(data)
+        self.flowing = self.head_complete and not (self._head_size or self.complete or self.error)
         if self.complete:
             del pieces[self._body_pieces :]  # the body of another answer behind this one
             self.excess = self.excess or (not self.upgraded and _means_something(data))
@@ -174,7 +175,7 @@ class ResponseDecoder:
             raise self.error
         if self.complete:
             return
-        self._parser = None
+        self._parser, self.flowing = None, False
         if not self.head_complete:
             self.error = StreamTruncatedError("the connection ended before the answer's head was complete")
         elif "transfer-encoding" in self.headers or "content-length" in self.headers:
@@ -219,7 +220,7 @@ class ResponseDecoder:
 
     def end_message(self) -> None:
         if self.head_complete and not self.complete and not self.error:
-            self.complete = True
+            self.complete, self.flowing = True, False
             self._body_pieces = len(self._body)
             # Framing that HTTP/1.0 does not have is trusted for this one answer (RFC 9112 §6.1).
             trusted = self.version != "1.0" or "transfer-encoding" not in self.headers
