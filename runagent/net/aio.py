@@ -1,4 +1,4 @@
-"""The network of asyncio: a protocol with a bounded buffer, and one watchdog timer a connection."""
+"""The network of asyncio: a protocol with a bounded buffer, and one watchdog timer a loop."""
 
 from __future__ import annotations
 
@@ -32,20 +32,27 @@ _HIGH_WATER = _READ_BYTES = 64 * 1024
 class AioConnection(asyncio.BufferedProtocol):
     """A transport's protocol that keeps what arrives until somebody reads it.
 
-    Back-pressure: past 64 KiB the transport stops reading. The watchdog is a timer that is not
-    moved at each read: when it fires it looks who waits by then, and until when.
+    Back-pressure: past 64 KiB the transport stops reading.
 
     Args:
         sock: The connected socket.
         loop: The loop that it belongs to.
+        watchdog: The loop's.
         buffer: Where the loop reads into; one will do for all its connections, because what was read is
             copied at once. Without it asyncio allocates 256 KiB for every read, which may cost as much as
             all the rest.
+
+    Attributes:
+        deadline: That of what waits, for the watchdog to see; infinite where nothing waits.
     """
 
-    def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop, buffer: memoryview) -> None:
+    def __init__(
+        self, sock: socket.socket, loop: asyncio.AbstractEventLoop, watchdog: Watchdog, buffer: memoryview
+    ) -> None:
+        self.deadline = _INFINITE
         self._sock = sock
         self._loop = loop
+        self._watchdog = watchdog
         self._buffer = buffer
         self._thread = threading.get_ident()
         self._transport: asyncio.Transport | None = None
@@ -56,8 +63,6 @@ class AioConnection(asyncio.BufferedProtocol):
         self._rest: socket.socket | None = None  # what the kernel still holds of a connection that broke
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
-        self._deadline = _INFINITE
-        self._watchdog: asyncio.TimerHandle | None = None
         track_descriptor(self)
 
     # What the loop calls
@@ -65,7 +70,9 @@ class AioConnection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
-        hold(self)
+        if not self._aborted:
+            self._watchdog.connections.add(self)
+            hold(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Say where to read into."""
@@ -124,9 +131,12 @@ class AioConnection(asyncio.BufferedProtocol):
             raise BrokenPipeError("the connection is closed")
         transport.write(data)
         while self._write_paused and self._lost is None:
-            self._writer = self._loop.create_future()
+            self._writer = writer = self._loop.create_future()
             self._watch_over(deadline)
-            await self._writer
+            try:
+                await writer
+            finally:
+                self.deadline = _INFINITE
         if self._lost is not None:
             raise self._lost
 
@@ -142,6 +152,7 @@ class AioConnection(asyncio.BufferedProtocol):
                 await reader
             finally:
                 self._reader = None
+                self.deadline = _INFINITE
 
     def poll(self, max_bytes: int) -> bytes | None:
         """See `Connection.poll`."""
@@ -173,10 +184,8 @@ class AioConnection(asyncio.BufferedProtocol):
 
     def _abort(self, farewell: bytes) -> None:
         self._aborted = True
+        self._watchdog.leave(self)
         let_go(self)
-        if self._watchdog is not None:
-            self._watchdog.cancel()
-            self._watchdog = None
         if self._rest is not None:
             self._rest.close()
             self._rest = None
@@ -214,28 +223,58 @@ class AioConnection(asyncio.BufferedProtocol):
 
     def _watch_over(self, deadline: float) -> None:
         """Have what is waited for from now on fail at the deadline."""
-        self._deadline = deadline
-        watchdog = self._watchdog
-        if deadline != _INFINITE and (watchdog is None or watchdog.when() > deadline):
-            if watchdog is not None:
-                watchdog.cancel()
-            self._watchdog = self._loop.call_at(deadline, self._watch)
+        self.deadline = deadline
+        if deadline < self._watchdog.wakes:
+            self._watchdog.wake_at(deadline)
 
-    def _watch(self) -> None:
-        self._watchdog = None
-        waiting = [w for w in (self._reader, self._writer) if w is not None and not w.done()]
-        if not waiting:
-            return
-        if self._loop.time() < self._deadline:
-            if self._deadline != _INFINITE:
-                self._watchdog = self._loop.call_at(self._deadline, self._watch)
-            return
-        for waiter in waiting:
-            waiter.set_exception(DeadlineExceededError())
+    def time_out(self) -> None:
+        """Have what waits fail: its deadline is over."""
+        self.deadline = _INFINITE
+        for waiter in (self._reader, self._writer):
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(DeadlineExceededError())
 
     def _wake(self, waiter: asyncio.Future[None] | None) -> None:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+
+class Watchdog:
+    """A timer that ends the waits of one loop whose deadlines are over.
+
+    It fires at the earliest deadline there was when it was set, or came since. A wait with a later one has
+    nothing to do but to note it: whoever waits by the time that the timer fires is looked at then.
+
+    Attributes:
+        connections: Those that are open.
+        wakes: When it fires; infinite where it is not set.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.connections: set[AioConnection] = set()
+        self.wakes = _INFINITE
+        self._loop = loop
+        self._timer: asyncio.TimerHandle | None = None
+
+    def leave(self, connection: AioConnection) -> None:
+        """Forget a connection; without any there is no timer."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self.wake_at(_INFINITE)
+
+    def wake_at(self, when: float) -> None:
+        """Fire then instead; infinite means not at all."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.wakes = when
+        self._timer = None if when == _INFINITE else self._loop.call_at(when, self._watch)
+
+    def _watch(self) -> None:
+        now = self._loop.time()
+        for connection in list(self.connections):
+            if connection.deadline <= now:
+                connection.time_out()
+        self.wake_at(min((connection.deadline for connection in self.connections), default=_INFINITE))
 
 
 class AioNetwork:
@@ -243,6 +282,7 @@ class AioNetwork:
 
     def __init__(self) -> None:
         self._loop = loop = asyncio.get_running_loop()
+        self._watchdog = Watchdog(loop)
         # uvloop's time stands still while a task runs, and a deadline counted from it would come too soon.
         self._buffer = memoryview(bytearray(_READ_BYTES))
         plain = type(loop).time is asyncio.BaseEventLoop.time  # which is the clock itself, wrapped
@@ -280,10 +320,11 @@ class AioNetwork:
         await asyncio.sleep(0)
 
     async def _open(self, sock: socket.socket) -> AioConnection:
+        connection = AioConnection(sock, self._loop, self._watchdog, self._buffer)
         try:
-            connection = AioConnection(sock, self._loop, self._buffer)
             await self._loop.create_connection(lambda: connection, sock=sock)
         except BaseException:
+            connection.abort()
             sock.close()
             raise
         return connection
