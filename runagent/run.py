@@ -255,9 +255,10 @@ class Run:
         if pause > self._longest_pause:
             self._longest_pause = pause
         if data:
-            if self.library is None:
-                self.report.bytes_received += len(data)
             events = session.receive_data(data)
+            report = self.report
+            if self.library is None:
+                report.bytes_received += len(data)
             if (
                 self._steady
                 and deadlines.steady
@@ -266,7 +267,7 @@ class Run:
                 and session.wants is _READ
                 and session.error is None
             ):
-                self.report.chunks += 1
+                report.chunks += 1
                 self.events.append(events[0])
                 return session.data_to_send()
             self._heard = True
