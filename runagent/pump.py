@@ -140,6 +140,7 @@ class Pump(_PumpCore):
                     if self._closed:
                         self._check_closed()
                     outgoing = run.received(data, start, self._now())
+                    data = b""  # it may quote the key, and errors keep the variables of their frames
                 if outgoing or run.step is not _READ:
                     self._flush(outgoing)
                     self._check_closed()
@@ -323,6 +324,7 @@ class AsyncPump(_PumpCore):
                     if self._closed:
                         self._check_closed()
                     outgoing = run.received(data, start, self._now())
+                    data = b""  # it may quote the key, and errors keep the variables of their frames
                 if outgoing or run.step is not _READ:
                     await self._flush(outgoing)
                     self._check_closed()
