@@ -11,6 +11,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+from runagent.endings import complete, connection_lost, not_resumed, refusal
 from runagent.errors import (
     AgentError,
     ConfigurationError,
@@ -19,8 +20,6 @@ from runagent.errors import (
     ProtocolError,
     RunAgentError,
     RunTimeoutError,
-    StreamError,
-    StreamTruncatedError,
 )
 from runagent.events import Chunk, Completed, Event, RunResult
 from runagent.net.base import Address, DeadlineExceededError, track_descriptor
@@ -48,7 +47,6 @@ _NEVER = float("inf")
 _READ = Wants.READ
 _FAREWELL_SECONDS = 1.0
 _INCOMPLETE = "the transport {!r} ended the run without the event that says so ({})"
-_LONG_PAUSE_SECONDS = 5.0  # servers that ping begin to give a client up after about that long
 
 
 class Run:
@@ -316,7 +314,7 @@ class Run:
         if session.error is None and len(proven) == len(events):
             self._follow(session)
         else:
-            self._failed(_refusal(session) or self._broken(exc))
+            self._failed(refusal(session) or connection_lost(exc, heard=self._heard))
 
     def sent(self, waited: float) -> None:
         """Note that something was sent, and how long that took: it is the network that was waited for."""
@@ -355,7 +353,7 @@ class Run:
         self.deadlines.waited(waited)
         error: RunAgentError = self.deadlines.error(self.deadlines.phase(now), begun=self._begun)
         self.session.receive_eof()
-        self._failed(_refusal(self.session) or error)
+        self._failed(refusal(self.session) or error)
 
     def finished(self, now: float | None, *, failed: bool = False) -> None:
         """Note the end, once, and tell those who observe.
@@ -444,19 +442,6 @@ class Run:
         for kind, count in session.ignored.items():
             report.ignored[kind] = report.ignored.get(kind, 0) + count
 
-    def _broken(self, exc: OSError) -> RunAgentError:
-        from runagent.net.faults import explain_loss  # imports ssl, and only a run that fails needs it
-
-        code, why = explain_loss(exc)
-        if self._heard:
-            error: RunAgentError = StreamTruncatedError(
-                f"the connection broke in the middle of the answer: {why}"
-            )
-        else:
-            error = NetworkError(f"the connection broke before an answer came: {why}", code=code)
-        error.__cause__ = exc
-        return error
-
     def _failed(self, error: RunAgentError) -> None:
         """Decide whether there is another attempt: elsewhere, again, or from where the stream broke."""
         error.__cause__ = error.__cause__ or self._send_error or self._last_error
@@ -519,29 +504,10 @@ class Run:
         self.step = Step.BACK_OFF
         return True
 
-    def _not_resumed(self, error: RunAgentError) -> RunAgentError:
-        """Tell of a stream whose chunks are with its reader, and for which there was no way to go on."""
-        cut = StreamTruncatedError(
-            f"the stream was cut short, and could not be resumed: {error}",
-            code=error.code,
-            details=error.details,
-            request_id=error.request_id,
-        )
-        cut.retry_after = getattr(error, "retry_after", None)
-        cut.__cause__ = error
-        return cut
-
     def _final(self, error: RunAgentError) -> RunAgentError:
-        """Tell the error what the run knows."""
         if self._begun and isinstance(error, NetworkError | AgentError):
-            error = self._not_resumed(error)
-        error.request_id = error.request_id or self.report.request_id
-        if isinstance(error, StreamError):
-            error.chunks_received = self.report.chunks
-            point = getattr(self._session, "resume_point", None)
-            error.last_event_id = (point.last_event_id or None) if point is not None else None
-        if isinstance(error, StreamTruncatedError) and self._longest_pause > _LONG_PAUSE_SECONDS:
-            error.add(f"before, nobody had read the stream for {self._longest_pause:.0f} s")
+            error = not_resumed(error)
+        complete(error, self.report, self._session, self._longest_pause)
         hide_secrets(error, self._secrets)
         return error
 
@@ -550,10 +516,3 @@ def _new_key() -> str:
     """Make a random UUID (RFC 9562 §5.4), in a third of the time that the standard library takes."""
     digits = os.urandom(16).hex()
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
-
-
-def _refusal(session: Session) -> RunAgentError | None:
-    """Return the refusal whose head has come: it stands, also where the rest of its body has not."""
-    error = session.error
-    by_proxy = isinstance(error, NetworkError) and session.answered
-    return error if by_proxy or isinstance(error, AgentError) else None
