@@ -21,7 +21,7 @@ __all__ = ["AgentCall", "ResumePoint", "Route"]
 _SECRET_FIELDS = frozenset({"api-key", "authorization", "x-api-key"})
 
 
-class Route(msgspec.Struct, frozen=True):
+class Route(msgspec.Struct, frozen=True, gc=False):
     """How the request travels.
 
     Attributes:
@@ -34,7 +34,7 @@ class Route(msgspec.Struct, frozen=True):
     proxy: Proxy | None = None
 
 
-class ResumePoint(msgspec.Struct, frozen=True):
+class ResumePoint(msgspec.Struct, frozen=True, gc=False):
     """Where a broken stream is to go on.
 
     Attributes:

@@ -213,7 +213,8 @@ class ClientCore:
             limits=terms.limits,
             timeout_seconds=timeouts.total,
         )
-        warn_of_plain_key(settings, call)
+        if terms.shows_key:
+            warn_of_plain_key(settings, call)
         return Run(
             RunSpec(
                 call=call,

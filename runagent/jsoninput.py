@@ -39,7 +39,12 @@ def copy_input_object(value: Any, where: str) -> dict[str, Any]:
     return copied
 
 
-def _copy(value: Any, path: str, parents: tuple[int, ...]) -> Any:
+# Where a value is: what the whole is called, or a place in a container (None for a key itself). It is spelled
+# out where there is something to refuse.
+_Path = str | tuple["_Path", str | int | None]
+
+
+def _copy(value: Any, path: _Path, parents: tuple[int, ...]) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -61,7 +66,7 @@ def _copy(value: Any, path: str, parents: tuple[int, ...]) -> Any:
     raise _refuse(path, f"JSON has no {kind}; {hint}")
 
 
-def _copy_text(value: str, path: str) -> str:
+def _copy_text(value: str, path: _Path) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as exc:
@@ -69,21 +74,29 @@ def _copy_text(value: str, path: str) -> str:
     return str.__str__(value)
 
 
-def _copy_container(value: Any, path: str, parents: tuple[int, ...]) -> Any:
+def _copy_container(value: Any, path: _Path, parents: tuple[int, ...]) -> Any:
     if id(value) in parents:
         raise _refuse(path, "it contains itself")
     if len(parents) >= _MAX_DEPTH:
-        raise _refuse(path[:200], f"it is nested more than {_MAX_DEPTH} levels deep")
+        raise _refuse(_spelled(path)[:200], f"it is nested more than {_MAX_DEPTH} levels deep")
     parents = (*parents, id(value))
     if not isinstance(value, Mapping):
-        return [_copy(item, f"{path}[{i}]", parents) for i, item in enumerate(value)]
+        return [_copy(item, (path, i), parents) for i, item in enumerate(value)]
     copied = {}
     for key, item in value.items():
         if not isinstance(key, str):
             raise _refuse(path, f"its key {key!r} is not text")
-        copied[_copy_text(key, f"{path} (a key)")] = _copy(item, f"{path}[{key!r}]", parents)
+        copied[_copy_text(key, (path, None))] = _copy(item, (path, key), parents)
     return copied
 
 
-def _refuse(path: str, why: str) -> ValidationError:
-    return ValidationError(f"{path}: {why}", code="INVALID_INPUT", details={"path": path})
+def _spelled(path: _Path) -> str:
+    if isinstance(path, str):
+        return path
+    container, place = path
+    return _spelled(container) + (" (a key)" if place is None else f"[{place!r}]")
+
+
+def _refuse(path: _Path, why: str) -> ValidationError:
+    spelled = _spelled(path)
+    return ValidationError(f"{spelled}: {why}", code="INVALID_INPUT", details={"path": spelled})

@@ -112,9 +112,7 @@ def read_options(settings: Settings, agent_id: str, *, others: bool) -> Limits:
 def warn_of_plain_key(settings: Settings, call: AgentCall) -> None:
     """Warn, once per process and origin, of a key that anyone on the way can read."""
     origin = call.base.origin
-    if origin.secure or origin in _warned_origins or (settings.api_key is None and not any(call.secrets)):
-        return
-    if origin.is_loopback:
+    if origin in _warned_origins or (settings.api_key is None and not any(call.secrets)):
         return
     _warned_origins.add(origin)
     _logger.warning("the API key goes to %s unencrypted; use an https:// base_url", origin)

@@ -265,6 +265,7 @@ class AsyncPump(_PumpCore):
         self._pool_of = pool_of
         self._given_network = network
         self._loop: EventLoop | None = None
+        self._pool: Pool[AsyncConnection] | None = None  # that knows of the connection
         self._connection: AsyncConnection | None = None
         self._reading = False
 
@@ -394,6 +395,7 @@ class AsyncPump(_PumpCore):
         else:
             self._check_closed()
             pool.in_use(self._connection)
+            self._pool = pool
             self._deadlines = run.deadlines
             run.connected(now(), reused=reused)
             await self._flush(run.data_to_send())
@@ -446,11 +448,12 @@ class AsyncPump(_PumpCore):
         self.run.write_closed()
 
     def _release(self, connection: AsyncConnection) -> None:
+        pool = cast("Pool[AsyncConnection]", self._pool)
         self._connection = None
         if self.run.keeps_connection:
-            pool = self._pool_of(cast("EventLoop", self._loop))
             pool.put(self.run.address, connection, self.run.session, self.run.limits)
         else:
+            pool.left(connection)
             connection.abort()
 
     def _leave(self) -> None:
@@ -458,5 +461,7 @@ class AsyncPump(_PumpCore):
         run, connection = self.run, self._connection
         self._connection = None
         if connection is not None and not run.forked:
+            if self._pool is not None:
+                self._pool.left(connection)
             connection.abort(run.farewell())
         run.abandon()

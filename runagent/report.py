@@ -9,7 +9,8 @@ import msgspec
 __all__ = ["Attempt", "RunReport"]
 
 
-class Attempt(msgspec.Struct):
+# No cycle leads through a report: the garbage collector need not look at those of all open streams.
+class Attempt(msgspec.Struct, gc=False):
     """One try to reach the agent.
 
     Attributes:
@@ -27,7 +28,7 @@ class Attempt(msgspec.Struct):
     waited_seconds: float = 0.0
 
 
-class RunReport(msgspec.Struct):
+class RunReport(msgspec.Struct, gc=False):
     """What a run has come to; it is filled while the run goes on.
 
     Attributes:

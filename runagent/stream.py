@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncEvents", "AsyncStream", "Events", "Stream"]
 
+_NOTHING: Iterator[Event] = iter(())  # which has ended already: all streams share it
 TEXT_LIMIT_BYTES = 16 * 1024 * 1024
 _EVENTS_PER_CHECKPOINT = 32
 
@@ -89,7 +90,7 @@ class Stream:
     def __init__(self, source: Source, report: RunReport) -> None:
         self._source = source
         self._report = report
-        self._batch: Iterator[Event] = iter(())
+        self._batch: Iterator[Event] = _NOTHING
         self._begun = False
 
     @property
@@ -153,7 +154,7 @@ class Stream:
 
         A ``next`` that waits in another thread raises a StreamError.
         """
-        self._batch = iter(())
+        self._batch = _NOTHING
         self._source.close()
 
     def _advance(self, *, until_connected: bool = False) -> bool:
@@ -195,8 +196,8 @@ class AsyncStream:
     def __init__(self, source: AsyncSource, report: RunReport) -> None:
         self._source = source
         self._report = report
-        self._at_hand: Iterator[Event] = iter(())
-        self._batch: Iterator[Event] = iter(())  # of them, what may be handed out before others have to run
+        self._at_hand: Iterator[Event] = _NOTHING
+        self._batch: Iterator[Event] = _NOTHING  # of them, what may be handed out before others have to run
         self._begun = False
         self._handed_out = 0
 
@@ -258,7 +259,7 @@ class AsyncStream:
 
         A read that waits in another task raises a StreamError.
         """
-        self._at_hand = self._batch = iter(())
+        self._at_hand = self._batch = _NOTHING
         self._source.close()
 
     async def _advance(self, *, until_connected: bool = False) -> bool:

@@ -41,6 +41,7 @@ class ClientTerms:
         limits: The bounds of what a peer may make us hold.
         policy: What is tried again.
         verdicts: What the runs have learnt.
+        shows_key: Anyone on the way can read the key, if there is one.
     """
 
     clock = staticmethod(time.time)
@@ -65,6 +66,7 @@ class ClientTerms:
         self._addresses: dict[bool, Address] = {}
         origin = settings.base_url.origin
         # Only then the environment has a word in it, which may change.
+        self.shows_key = not (origin.secure or origin.is_loopback)
         self._asks_environment = settings.proxy is None and not origin.is_loopback
 
     def find(self, name: str) -> Transport:

@@ -64,31 +64,32 @@ async def current_loop() -> EventLoop:
     import sniffio  # synchronous code does without
 
     library = sniffio.current_async_library()
-    key, network_type = _asyncio() if library == "asyncio" else _trio(library)
+    if library == "asyncio":
+        import asyncio
+
+        key: Any = asyncio.get_running_loop()
+    elif library == "trio":
+        import trio
+
+        key = trio.lowlevel.current_trio_token()
+    else:
+        raise ConfigurationError(f"the asynchronous client runs on asyncio and trio, not on {library}")
     loop = _loops.get(key)
     if loop is None:
         _forget_closed_loops()
-        loop = _loops[key] = EventLoop(network_type())
+        loop = _loops[key] = EventLoop(_new_network(library))
         await loop.guard(key)
     return loop
 
 
-def _asyncio() -> tuple[Any, Any]:
-    import asyncio
+def _new_network(library: str) -> AsyncNetwork:
+    if library == "asyncio":
+        from runagent.net.aio import AioNetwork
 
-    from runagent.net.aio import AioNetwork
-
-    return asyncio.get_running_loop(), AioNetwork
-
-
-def _trio(library: str) -> tuple[Any, Any]:
-    if library != "trio":
-        raise ConfigurationError(f"the asynchronous client runs on asyncio and trio, not on {library}")
-    import trio
-
+        return AioNetwork()
     from runagent.net.trio import TrioNetwork
 
-    return trio.lowlevel.current_trio_token(), TrioNetwork
+    return TrioNetwork()
 
 
 def _forget_closed_loops() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from runagent.locks import ForkSafeLock
@@ -92,7 +91,7 @@ class Pool(Generic[C]):
         self._now = now
         self._lock = ForkSafeLock()
         self._idle: dict[Address, list[IdleConnection[C]]] = {}
-        self._active: weakref.WeakSet[C] = weakref.WeakSet()
+        self._active: set[C] = set()
         self._generation = fork_generation()
         self._closed = False
 
@@ -126,8 +125,12 @@ class Pool(Generic[C]):
         _abort(dropped)
 
     def in_use(self, connection: C) -> None:
-        """Note a connection that the pool has to abort when its event loop ends."""
+        """Note a connection that the pool has to abort when its event loop ends, unless it is put or left."""
         self._active.add(connection)
+
+    def left(self, connection: C) -> None:
+        """Forget a connection in use that its run has aborted."""
+        self._active.discard(connection)
 
     def close(self, *, active: bool = False) -> None:
         """Abort what is idle and keep nothing from now on.

@@ -37,7 +37,7 @@ _NO_ANSWER = (
 )
 
 
-class HttpRequest(msgspec.Struct, frozen=True):
+class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     """What to ask for.
 
     Attributes:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from runagent.errors import ProtocolError, RunAgentError, StreamError, ValidationError
 from runagent.events import Chunk, Completed, Event, Started
 from runagent.transports.counting import ChunkCount
@@ -313,7 +315,7 @@ def _odd_number(value: Any) -> Any:
 _HIGH = ("\ud800", "\udbff")
 
 
-class SurrogateJoiner:
+class SurrogateJoiner(msgspec.Struct, gc=False):
     """Join an emoji that was cut between two chunks, where each half came as a ``\\ud83d`` escape.
 
     The first half waits for the next text; a half that stays alone becomes U+FFFD, because a lone
@@ -323,8 +325,7 @@ class SurrogateJoiner:
         half: What waits for its other half; "" for nothing.
     """
 
-    def __init__(self) -> None:
-        self.half = ""
+    half: str = ""
 
     def join(self, text: str) -> str:
         """Return the text with whole characters only."""
