@@ -65,6 +65,11 @@ class RetryPolicy(msgspec.Struct, frozen=True):
             return error.code in _PASSING
         return self.unsafe and isinstance(error, StreamTruncatedError | NetworkError)
 
+    def holds_back(self, error: RunAgentError, *, connected: bool) -> bool:
+        """Whether a broken run that nobody has answered would be tried again, were it not for ``unsafe``."""
+        broke = connected and isinstance(error, StreamTruncatedError | NetworkError)
+        return broke and not self.unsafe and self.max_retries > 0
+
     def resume_from(
         self, error: RunAgentError, point: ResumePoint | None, *, may_retry: bool
     ) -> ResumePoint | None:

@@ -46,6 +46,7 @@ _logger = logging.getLogger("runagent.run")
 _NEVER = float("inf")
 _READ = Wants.READ
 _FAREWELL_SECONDS = 1.0
+_NOT_TRIED_AGAIN = "not tried again, because the agent may have begun the run; retry_unsafe=True would"
 _INCOMPLETE = "the transport {!r} ended the run without the event that says so ({})"
 
 
@@ -455,6 +456,8 @@ class Run:
             _logger.info("attempt %s; trying again in %.3g s", self._told(), self._attempt.waited_seconds)
         else:
             self.step = Step.END
+            if not self._begun and self._spec.terms.policy.holds_back(error, connected=self._connected):
+                error.add(_NOT_TRIED_AGAIN)
             self.error = self._final(error)
             _logger.info("attempt %s; giving up", self._told())
 

@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from runagent import StreamTruncatedError, run
+from runagent import StreamTruncatedError, endings
 from runagent.readahead import ReadAhead
 from runagent_testing import ending
 
@@ -79,7 +79,7 @@ async def collect(stream: Any, chunks: list[Any]) -> None:
 def test_all_that_arrived_is_delivered_and_the_end_tells_of_the_pause(
     style: Style, monkeypatch: pytest.MonkeyPatch, options: dict[str, int]
 ) -> None:
-    monkeypatch.setattr(run, "_LONG_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(endings, "_LONG_PAUSE_SECONDS", 0.05)
 
     async def scenario(server: PingingServer) -> list[Any]:
         url = f"ws://127.0.0.1:{server.port}"

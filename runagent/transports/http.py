@@ -33,7 +33,7 @@ _PARAMETER_CHARACTERS = 500  # the search takes the square of it in the worst ca
 _NO_BODY = frozenset({204, 205, 304})
 _NO_ANSWER = (
     "the peer closed the connection without an answer; check the scheme, the port and the path of base_url,"
-    " and the server's log (the run is not tried again, because it may have begun; retry_unsafe=True would)"
+    " and the server's log"
 )
 
 

@@ -129,6 +129,8 @@ def test_what_the_agent_may_have_begun_is_not_tried_again(style: Style, answer: 
         outcome = run(style, peer)
         assert (1, 0) == (peer.connections, outcome.report.retries)
     assert outcome.error is not None
+    broke = answer in (b"", sse(), sse(end=False))  # of a refusal the message is the service's
+    assert broke == ("retry_unsafe=True would" in str(outcome.error))
 
 
 @pytest.mark.parametrize(
@@ -141,6 +143,7 @@ def test_unless_the_caller_says_that_it_is_safe(style: Style, answer: bytes) -> 
         outcome = run(style, peer, retry_unsafe=True)
         assert 1 == len({request.headers["idempotency-key"] for request in peer.requests})
     assert (["0 "], None, 1) == (outcome.chunks, outcome.error, outcome.report.retries)
+    assert "not tried again" not in outcome.report.attempts[0].error
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 501, 505])
