@@ -1,280 +1,24 @@
-"""The network of asyncio: a protocol with a bounded buffer, and one watchdog timer a loop."""
+"""The network of asyncio."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-import threading
 import time
-from collections import deque
-from typing import cast
+from typing import TYPE_CHECKING
 
-from runagent.net.base import (
-    Address,
-    AsyncConnection,
-    DeadlineExceededError,
-    Dialing,
-    hold,
-    let_go,
-    track_descriptor,
-)
+from runagent.net.aio_sockets import SocketConnection
+from runagent.net.aio_watchdog import Watchdog
+from runagent.net.base import Address, AsyncConnection, DeadlineExceededError, Dialing
 from runagent.net.faults import connect_error
 from runagent.net.resolve import Candidate, candidates_now, connect_at_once, look_up, new_socket, share_of
 from runagent.net.secure import secure
 
-__all__ = ["AioConnection", "AioNetwork"]
+if TYPE_CHECKING:
+    import socket
+
+__all__ = ["AioNetwork"]
 
 _INFINITE = float("inf")
-_HIGH_WATER = _READ_BYTES = 64 * 1024
-
-
-class AioConnection(asyncio.BufferedProtocol):
-    """A transport's protocol that keeps what arrives until somebody reads it.
-
-    Back-pressure: past 64 KiB the transport stops reading.
-
-    Args:
-        sock: The connected socket.
-        loop: The loop that it belongs to.
-        watchdog: The loop's.
-        buffer: Where the loop reads into; one will do for all its connections, because what was read is
-            copied at once. Without it asyncio allocates 256 KiB for every read, which may cost as much as
-            all the rest.
-
-    Attributes:
-        deadline: That of what waits, for the watchdog to see; infinite where nothing waits.
-    """
-
-    def __init__(
-        self, sock: socket.socket, loop: asyncio.AbstractEventLoop, watchdog: Watchdog, buffer: memoryview
-    ) -> None:
-        self.deadline = _INFINITE
-        self._sock = sock
-        self._loop = loop
-        self._watchdog = watchdog
-        self._buffer = buffer
-        self._thread = threading.get_ident()
-        self._transport: asyncio.Transport | None = None
-        self._chunks: deque[bytes] = deque()
-        self._size = 0
-        self._eof = self._paused = self._write_paused = self._aborted = False
-        self._lost: OSError | None = None
-        self._rest: socket.socket | None = None  # what the kernel still holds of a connection that broke
-        self._reader: asyncio.Future[None] | None = None
-        self._writer: asyncio.Future[None] | None = None
-        track_descriptor(self)
-
-    # What the loop calls
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        self._transport = cast("asyncio.Transport", transport)
-        if not self._aborted:
-            self._watchdog.connections.add(self)
-            hold(self)
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Say where to read into."""
-        return self._buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Keep what arrived and wake the reader."""
-        self._chunks.append(bytes(self._buffer[:nbytes]))
-        self._size += nbytes
-        if self._size > _HIGH_WATER and not self._paused and self._transport is not None:
-            self._paused = True
-            self._transport.pause_reading()
-        reader = self._reader
-        if reader is not None and not reader.done():
-            reader.set_result(None)
-
-    def eof_received(self) -> bool:
-        """Note the end; writing stays possible."""
-        self._eof = True
-        self._wake(self._reader)
-        return True
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Note that it broke, and keep hold of what the kernel still has for us.
-
-        A failed write ends an asyncio transport at once, also where the peer's last words,
-        for example its reason for not reading on, have arrived and not been read yet.
-        """
-        self._eof = True
-        if isinstance(exc, OSError):
-            self._lost = exc
-        if isinstance(exc, OSError) and not self._aborted:
-            with contextlib.suppress(OSError):
-                self._rest = self._sock.dup()
-                self._rest.setblocking(False)
-        self._wake(self._reader)
-        self._wake(self._writer)
-
-    def pause_writing(self) -> None:
-        """Have senders wait."""
-        self._write_paused = True
-
-    def resume_writing(self) -> None:
-        """Let senders go on."""
-        self._write_paused = False
-        self._wake(self._writer)
-
-    # What the pump calls
-
-    async def send(self, data: bytes, deadline: float) -> None:
-        """See `Connection.send`."""
-        transport = self._transport
-        if self._lost is not None:
-            raise self._lost
-        if transport is None or transport.is_closing():
-            raise BrokenPipeError("the connection is closed")
-        transport.write(data)
-        while self._write_paused and self._lost is None:
-            self._writer = writer = self._loop.create_future()
-            self._watch_over(deadline)
-            try:
-                await writer
-            finally:
-                self.deadline = _INFINITE
-        if self._lost is not None:
-            raise self._lost
-
-    async def receive(self, max_bytes: int, deadline: float) -> bytes:
-        """See `Connection.receive`."""
-        while True:
-            data = self._take(max_bytes)
-            if data is not None:
-                return data
-            self._reader = reader = self._loop.create_future()
-            self._watch_over(deadline)
-            try:
-                await reader
-            finally:
-                self._reader = None
-                self.deadline = _INFINITE
-
-    def poll(self, max_bytes: int) -> bytes | None:
-        """See `Connection.poll`."""
-        try:
-            return self._take(max_bytes)
-        except OSError:
-            return b""
-
-    def close_write(self) -> None:
-        """See `Connection.close_write`."""
-        if self._transport is not None and self._transport.can_write_eof():
-            self._transport.write_eof()
-
-    def abort(self, farewell: bytes = b"") -> None:
-        """See `Connection.abort`."""
-        if threading.get_ident() == self._thread or self._loop.is_closed():
-            self._abort(farewell)
-        else:
-            # Where the loop ends in between, it has aborted its connections itself.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._abort, farewell)
-
-    def forget(self) -> None:
-        """Drop a descriptor that belongs to the parent process; see `track_descriptor`."""
-        with contextlib.suppress(OSError):
-            socket.close(self._sock.detach())
-
-    # Inside
-
-    def _abort(self, farewell: bytes) -> None:
-        self._aborted = True
-        self._watchdog.leave(self)
-        let_go(self)
-        if self._rest is not None:
-            self._rest.close()
-            self._rest = None
-        transport = self._transport
-        if transport is None or self._loop.is_closed():
-            self._sock.close()
-        elif not transport.is_closing():
-            if farewell:
-                transport.write(farewell)
-            transport.abort()
-
-    def _take(self, max_bytes: int) -> bytes | None:
-        """Return what is buffered, then what the kernel still holds, then the end."""
-        if self._chunks:
-            data = self._chunks.popleft()
-            if len(data) > max_bytes:
-                self._chunks.appendleft(data[max_bytes:])
-                data = data[:max_bytes]
-            self._size -= len(data)
-            if self._paused and self._size <= _HIGH_WATER // 2 and not self._eof:
-                self._paused = False
-                assert self._transport is not None
-                if not self._transport.is_closing():
-                    self._transport.resume_reading()
-            return data
-        if self._rest is not None:
-            with contextlib.suppress(OSError):
-                if data := self._rest.recv(max_bytes):
-                    return data
-            self._rest.close()
-            self._rest = None
-        if self._lost is not None:
-            raise self._lost
-        return b"" if self._eof else None
-
-    def _watch_over(self, deadline: float) -> None:
-        """Have what is waited for from now on fail at the deadline."""
-        self.deadline = deadline
-        if deadline < self._watchdog.wakes:
-            self._watchdog.wake_at(deadline)
-
-    def time_out(self) -> None:
-        """Have what waits fail: its deadline is over."""
-        self.deadline = _INFINITE
-        for waiter in (self._reader, self._writer):
-            if waiter is not None and not waiter.done():
-                waiter.set_exception(DeadlineExceededError())
-
-    def _wake(self, waiter: asyncio.Future[None] | None) -> None:
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
-
-
-class Watchdog:
-    """A timer that ends the waits of one loop whose deadlines are over.
-
-    It fires at the earliest deadline there was when it was set, or came since. A wait with a later one has
-    nothing to do but to note it: whoever waits by the time that the timer fires is looked at then.
-
-    Attributes:
-        connections: Those that are open.
-        wakes: When it fires; infinite where it is not set.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.connections: set[AioConnection] = set()
-        self.wakes = _INFINITE
-        self._loop = loop
-        self._timer: asyncio.TimerHandle | None = None
-
-    def leave(self, connection: AioConnection) -> None:
-        """Forget a connection; without any there is no timer."""
-        self.connections.discard(connection)
-        if not self.connections:
-            self.wake_at(_INFINITE)
-
-    def wake_at(self, when: float) -> None:
-        """Fire then instead; infinite means not at all."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self.wakes = when
-        self._timer = None if when == _INFINITE else self._loop.call_at(when, self._watch)
-
-    def _watch(self) -> None:
-        now = self._loop.time()
-        for connection in list(self.connections):
-            if connection.deadline <= now:
-                connection.time_out()
-        self.wake_at(min((connection.deadline for connection in self.connections), default=_INFINITE))
 
 
 class AioNetwork:
@@ -284,9 +28,9 @@ class AioNetwork:
         self._loop = loop = asyncio.get_running_loop()
         self._watchdog = Watchdog(loop)
         # uvloop's time stands still while a task runs, and a deadline counted from it would come too soon.
-        self._buffer = memoryview(bytearray(_READ_BYTES))
         plain = type(loop).time is asyncio.BaseEventLoop.time  # which is the clock itself, wrapped
         self.now = time.monotonic if plain or type(loop).__module__.startswith("uvloop") else loop.time
+        self._buffer: memoryview | None = None
 
     async def connect(self, address: Address, deadline: float, dialing: Dialing) -> AsyncConnection:
         """See `Network.connect`."""
@@ -319,8 +63,13 @@ class AioNetwork:
         """See `AsyncNetwork.checkpoint`."""
         await asyncio.sleep(0)
 
-    async def _open(self, sock: socket.socket) -> AioConnection:
-        connection = AioConnection(sock, self._loop, self._watchdog, self._buffer)
+    async def _open(self, sock: socket.socket) -> AsyncConnection:
+        if type(self._loop).add_reader is not asyncio.AbstractEventLoop.add_reader:
+            return SocketConnection(sock, self._loop, self._watchdog)
+        from runagent.net.aio_transports import READ_BYTES, TransportConnection  # the loop of Windows
+
+        self._buffer = self._buffer or memoryview(bytearray(READ_BYTES))
+        connection = TransportConnection(sock, self._loop, self._watchdog, self._buffer)
         try:
             await self._loop.create_connection(lambda: connection, sock=sock)
         except BaseException:

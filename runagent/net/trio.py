@@ -109,25 +109,28 @@ class TrioConnection:
 
     def abort(self, farewell: bytes = b"") -> None:
         """See `Connection.abort`."""
-        if self._sock.fileno() < 0:
-            return
-        if farewell:
-            with contextlib.suppress(OSError):
-                self._sock.send(farewell)
-        if trio.lowlevel.in_trio_run() and trio.lowlevel.current_trio_token() is self._token:
+        if not (trio.lowlevel.in_trio_run() and trio.lowlevel.current_trio_token() is self._token):
+            try:
+                self._token.run_sync_soon(self.abort, farewell)
+            except trio.RunFinishedError:
+                self._close(farewell)
+        elif self._sock.fileno() >= 0:
             trio.lowlevel.notify_closing(self._sock)
             self._watchdog.leave(self)
-        else:
-            with contextlib.suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(self._watchdog.leave, self)
-        self._emptied = False
-        self._sock.close()
-        let_go(self)
+            self._close(farewell)
 
     def forget(self) -> None:
         """Drop a descriptor that belongs to the parent process; see `track_descriptor`."""
         with contextlib.suppress(OSError):
             socket.close(self._sock.detach())
+
+    def _close(self, farewell: bytes) -> None:
+        if farewell:
+            with contextlib.suppress(OSError):
+                self._sock.send(farewell)
+        self._emptied = False
+        self._sock.close()
+        let_go(self)
 
     def time_out(self) -> None:
         """Wake the read that waits; it takes what has come meanwhile, and fails where that is nothing."""

@@ -1,4 +1,4 @@
-"""Scenarios that are asyncio's alone, on its own loop and on uvloop's."""
+"""Scenarios that are asyncio's alone, on its own loop, on uvloop's and on one that does not watch sockets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,21 @@ import uvloop
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-__all__ = ["asyncio_loops", "run_asyncio"]
+__all__ = ["BlindLoop", "asyncio_loops", "run_asyncio"]
 
-asyncio_loops = pytest.mark.parametrize("loop", [None, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+
+class BlindLoop(asyncio.SelectorEventLoop):
+    """Has transports only, as the loop of Windows."""
+
+    add_reader = asyncio.AbstractEventLoop.add_reader
+    remove_reader = asyncio.AbstractEventLoop.remove_reader
+    add_writer = asyncio.AbstractEventLoop.add_writer
+    remove_writer = asyncio.AbstractEventLoop.remove_writer
+
+
+asyncio_loops = pytest.mark.parametrize(
+    "loop", [None, uvloop.new_event_loop, BlindLoop], ids=["asyncio", "uvloop", "transports"]
+)
 
 
 def run_asyncio(loop: Any, scenario: Callable[[], Coroutine[Any, Any, Any]]) -> Any:

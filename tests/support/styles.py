@@ -17,6 +17,7 @@ import uvloop
 
 from runagent import AsyncRunAgentClient, RunAgentClient
 from runagent_testing.conformance.styles import SyncClient, drive
+from tests.support.loops import BlindLoop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -29,7 +30,7 @@ class Style:
     """How a test's scenario is run.
 
     Attributes:
-        name: One of ``STYLES``.
+        name: One of ``STYLES``, or "transports" for asyncio on a `BlindLoop`.
         debug: asyncio looks for bad habits, which takes its time.
     """
 
@@ -91,9 +92,12 @@ class Style:
             return drive(scenario())
         if self.name == "trio":
             return trio.run(without_trio_tasks_left, scenario)
-        factory = uvloop.new_event_loop if self.name == "uvloop" else None
+        factory = _LOOPS.get(self.name)
         with asyncio.Runner(debug=self.debug and self.name == "asyncio", loop_factory=factory) as runner:
             return runner.run(without_asyncio_tasks_left(scenario))
+
+
+_LOOPS: dict[str, Any] = {"uvloop": uvloop.new_event_loop, "transports": BlindLoop}
 
 
 @contextlib.contextmanager

@@ -1,0 +1,188 @@
+"""A connection over a socket that an asyncio loop watches."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+from runagent.net.base import DeadlineExceededError, hold, let_go, track_descriptor
+
+if TYPE_CHECKING:
+    from runagent.net.aio_watchdog import Watchdog
+
+__all__ = ["SocketConnection"]
+
+_INFINITE = float("inf")
+_READ_BYTES = 64 * 1024
+
+
+class SocketConnection:
+    """A non-blocking socket, read by the loop as soon as something comes.
+
+    What nobody waits for is read once and held; then the loop stops watching, and the kernel keeps the rest:
+    that is the back-pressure.
+
+    Args:
+        sock: A connected socket, non-blocking.
+        loop: The loop that it belongs to.
+        watchdog: The loop's.
+
+    Attributes:
+        deadline: That of the read that waits, for the watchdog to see; infinite where none waits.
+    """
+
+    def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop, watchdog: Watchdog) -> None:
+        self.deadline = _INFINITE
+        self._sock = sock
+        self._watchdog = watchdog
+        self._descriptor = sock.fileno()  # by it the loop watches; a socket object uvloop would not let close
+        self._loop = loop
+        self._thread = threading.get_ident()
+        self._watched = False  # by the loop
+        self._ready = False  # something is held, or the socket may have something, or it is broken
+        self._held: bytes | None = None
+        self._lost: OSError | None = None
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        watchdog.connections.add(self)
+        track_descriptor(self)
+        hold(self)
+
+    async def send(self, data: bytes, deadline: float) -> None:
+        """See `Connection.send`."""
+        view = memoryview(data)
+        while view:
+            # No wait inside a handler: the traceback of what it raises would lead to this frame and `data`.
+            with contextlib.suppress(BlockingIOError):
+                view = view[self._sock.send(view) :]
+                continue
+            await self._wait_writable(deadline)
+
+    async def receive(self, max_bytes: int, deadline: float) -> bytes:
+        """See `Connection.receive`."""
+        while True:
+            if self._ready and (data := self._take(max_bytes)) is not None:
+                return data
+            if not self._watched:
+                self._loop.add_reader(self._descriptor, self._readable)
+                self._watched = True
+            self.deadline = deadline
+            if deadline < self._watchdog.wakes:
+                self._watchdog.wake_at(deadline)
+            self._reader = reader = self._loop.create_future()
+            try:
+                await reader
+            finally:
+                self._reader = None
+                self.deadline = _INFINITE
+
+    def poll(self, max_bytes: int) -> bytes | None:
+        """See `Connection.poll`."""
+        try:
+            return self._take(max_bytes)
+        except OSError:
+            return b""
+
+    def close_write(self) -> None:
+        """See `Connection.close_write`."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+
+    def abort(self, farewell: bytes = b"") -> None:
+        """See `Connection.abort`."""
+        if threading.get_ident() == self._thread or self._loop.is_closed():
+            self._abort(farewell)
+        else:
+            # Where the loop ends in between, it has aborted its connections itself.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._abort, farewell)
+
+    def forget(self) -> None:
+        """Drop a descriptor that belongs to the parent process; see `track_descriptor`."""
+        with contextlib.suppress(OSError):
+            socket.close(self._sock.detach())
+
+    def time_out(self) -> None:
+        """Have the read that waits fail, unless something has come meanwhile."""
+        self.deadline = _INFINITE
+        if (reader := self._reader) is not None and not reader.done():
+            self._readable()
+            if not reader.done():
+                reader.set_exception(DeadlineExceededError())
+
+    def _abort(self, farewell: bytes) -> None:
+        if self._sock.fileno() < 0:
+            return
+        if farewell:
+            with contextlib.suppress(OSError):
+                self._sock.send(farewell)
+        if not self._loop.is_closed():
+            self._part()
+        self._watchdog.leave(self)
+        self._sock.close()
+        let_go(self)
+
+    def _part(self) -> None:
+        """Have the loop forget the socket, and wake who waits for it."""
+        self._lost = OSError("the connection was closed while it was in use")
+        self._ready = True
+        if self._watched:
+            self._loop.remove_reader(self._descriptor)
+        if self._writer is not None:
+            self._loop.remove_writer(self._descriptor)
+        _wake(self._reader)
+        _wake(self._writer)
+
+    def _readable(self) -> None:
+        if self._held is not None or self._lost is not None:
+            self._loop.remove_reader(self._descriptor)
+            self._watched = False
+            return
+        try:
+            self._held = self._sock.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as exc:
+            self._lost = exc
+        self._ready = True
+        _wake(self._reader)
+
+    def _take(self, max_bytes: int) -> bytes | None:
+        """Return what is held, or else what the socket has; None for nothing yet."""
+        data = self._held
+        if data is None:
+            if self._lost is not None:
+                raise self._lost
+            try:
+                data = self._sock.recv(max_bytes)
+            except BlockingIOError:
+                data = None
+        elif len(data) > max_bytes:
+            self._held = data[max_bytes:]
+            return data[:max_bytes]
+        self._held = None
+        self._ready = False
+        return data
+
+    async def _wait_writable(self, deadline: float) -> None:
+        self._writer = writer = self._loop.create_future()
+        self._loop.add_writer(self._descriptor, _wake, writer)
+        try:
+            async with asyncio.timeout_at(None if deadline == _INFINITE else deadline) as timeout:
+                await writer
+        except TimeoutError:
+            if timeout.expired():
+                raise DeadlineExceededError from None
+            raise
+        finally:
+            self._writer = None
+            if self._sock.fileno() >= 0:
+                self._loop.remove_writer(self._descriptor)
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,282 @@
+"""What pumps may rely on in a connection of any style, below all protocols; see `Connection`."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runagent.net.address import parse_base_url
+from runagent.net.base import Address, DeadlineExceededError, Dialing
+from runagent.net.blocking import BlockingNetwork
+from runagent.net.loops import current_loop
+from tests.support.cancelling import cancelled_at
+from tests.support.styles import STYLES, Style
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+FOREVER = float("inf")
+ALL = 1 << 16
+LARGE = bytes(range(256)) * 4 * 1024 * 16  # more than the kernel and we keep for anybody
+
+
+@pytest.fixture(params=[*STYLES, "transports"])
+def style(request: pytest.FixtureRequest) -> Style:
+    """Each style, and asyncio once more on a loop that does not watch sockets."""
+    return Style(request.param)
+
+
+@pytest.fixture(params=[*STYLES[1:], "transports"])
+def async_style(request: pytest.FixtureRequest) -> Style:
+    """Each of them that can be cancelled."""
+    return Style(request.param)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """Where connections lead."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+class Awaitable:
+    """A synchronous connection whose waits can be awaited like those of the others."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.poll, self.abort = connection.poll, connection.abort
+        self.close_write = connection.close_write
+
+    async def send(self, data: bytes, deadline: float) -> None:
+        self._connection.send(data, deadline)
+
+    async def receive(self, max_bytes: int, deadline: float) -> bytes:
+        data: bytes = self._connection.receive(max_bytes, deadline)
+        return data
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    style: Style, listener: socket.socket
+) -> AsyncIterator[tuple[Any, socket.socket, Callable[[], float]]]:
+    """Give a connection, its peer, and the time of its deadlines."""
+    address = Address(parse_base_url(f"http://127.0.0.1:{listener.getsockname()[1]}").origin)
+    if style.name == "sync":
+        network: Any = BlockingNetwork()
+        connection: Any = Awaitable(network.connect(address, FOREVER, Dialing()))
+    else:
+        network = (await current_loop()).network
+        connection = await network.connect(address, FOREVER, Dialing())
+    peer, _ = listener.accept()
+    with peer:
+        try:
+            yield connection, peer, network.now
+        finally:
+            connection.abort()
+
+
+async def read_all(connection: Any) -> bytes:
+    """Read to the end."""
+    pieces = []
+    while piece := await connection.receive(ALL, FOREVER):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def test_bytes_come_in_order_and_no_more_than_wanted(style: Style, listener: socket.socket) -> None:
+    async def scenario() -> None:
+        async with connected(style, listener) as (connection, peer, _):
+            peer.sendall(b"12345")
+            assert [b"12", b"34", b"5"] == [await connection.receive(2, FOREVER) for _ in range(3)]
+            for number in range(50):
+                peer.sendall(b"%d" % number)
+                assert b"%d" % number == await connection.receive(ALL, FOREVER)
+            peer.sendall(b"end")
+            peer.close()
+            assert b"end" == await read_all(connection)
+            assert [b"", b""] == [await connection.receive(ALL, FOREVER) for _ in range(2)]
+
+    style.run(scenario)
+
+
+def test_a_look_without_a_wait(style: Style, listener: socket.socket) -> None:
+    async def scenario() -> None:
+        async with connected(style, listener) as (connection, peer, now):
+            assert connection.poll(ALL) is None
+            for text in (b"a", b"b"):
+                peer.sendall(text)
+                assert text == await connection.receive(ALL, FOREVER)
+                assert connection.poll(ALL) is None
+            peer.sendall(b"12345")
+            assert b"1" == await connection.receive(1, FOREVER)
+            assert [b"23", b"45", None] == [connection.poll(2) for _ in range(3)]
+            peer.close()
+            with contextlib.suppress(DeadlineExceededError):
+                assert b"" == await connection.receive(ALL, now() + 5)
+            assert b"" == connection.poll(ALL)
+
+    style.run(scenario)
+
+
+def test_a_deadline_loses_nothing(style: Style, listener: socket.socket) -> None:
+    async def scenario() -> None:
+        async with connected(style, listener) as (connection, peer, now):
+            for _ in range(3):
+                for seconds in (100, 0.02, 0.05, -1):
+                    peer.sendall(b"x")
+                    assert b"x" == await connection.receive(ALL, now() + seconds)
+                    deadline = now() + min(seconds, 0.01)
+                    with pytest.raises(DeadlineExceededError):
+                        await connection.receive(ALL, deadline)
+                    assert now() >= deadline
+
+    style.run(scenario)
+
+
+def test_a_cancelled_read_loses_nothing(async_style: Style, listener: socket.socket) -> None:
+    async def scenario() -> None:
+        async with connected(async_style, listener) as (connection, peer, _):
+            received = []
+
+            async def read() -> None:
+                received.append(await connection.receive(ALL, FOREVER))
+
+            for number in range(10):
+                assert await cancelled_at(1, read, async_style.name)
+                peer.sendall(b"%d" % number)
+                if async_style.name != "trio":  # which does not cancel what has been woken
+                    assert await cancelled_at(1, read, async_style.name, "woken")
+                await read()
+            assert [b"%d" % number for number in range(10)] == received
+
+    async_style.run(scenario)
+
+
+def test_what_nobody_reads_is_the_peers_to_keep(async_style: Style, listener: socket.socket) -> None:
+    """And costs nothing while nobody reads it."""
+
+    async def scenario() -> None:
+        async with connected(async_style, listener) as (connection, peer, _):
+            peer.sendall(b"x")
+            assert b"x" == await connection.receive(ALL, FOREVER)
+            peer.setblocking(False)
+            sent = 0
+            for _ in range(20):
+                with contextlib.suppress(BlockingIOError):
+                    while sent < len(LARGE):
+                        sent += peer.send(LARGE[sent:])
+                await async_style.in_thread(time.sleep, 0.01)
+            assert sent < len(LARGE)
+            begun = time.process_time()
+            await async_style.in_thread(time.sleep, 0.3)
+            assert time.process_time() - begun < 0.15
+            received = b""
+            while len(received) < sent:
+                received += await connection.receive(ALL, FOREVER)
+            assert LARGE[:sent] == received
+
+    async_style.run(scenario)
+
+
+def test_an_end_that_nobody_reads_costs_nothing(async_style: Style, listener: socket.socket) -> None:
+    async def scenario() -> None:
+        async with connected(async_style, listener) as (connection, peer, _):
+            peer.sendall(b"x")
+            assert b"x" == await connection.receive(ALL, FOREVER)
+            peer.close()
+            begun = time.process_time()
+            await async_style.in_thread(time.sleep, 0.3)
+            assert time.process_time() - begun < 0.15
+            assert b"" == await connection.receive(ALL, FOREVER)
+
+    async_style.run(scenario)
+
+
+def test_all_is_sent_to_a_slow_peer(async_style: Style, listener: socket.socket) -> None:
+    async def scenario() -> bytes:
+        async with connected(async_style, listener) as (connection, peer, now):
+
+            def read() -> bytes:
+                pieces = []
+                while piece := peer.recv(ALL):
+                    pieces.append(piece)
+                    time.sleep(0.0005)
+                return b"".join(pieces)
+
+            async def send() -> None:
+                await connection.send(LARGE, now() + 30)
+                connection.close_write()
+
+            received: list[bytes] = []
+
+            async def collect() -> None:
+                received.append(await async_style.in_thread(read))
+
+            await async_style.beside(collect, send)
+            return received[0]
+
+    assert LARGE == async_style.run(scenario)
+
+
+def test_a_peer_that_takes_nothing(style: Style, listener: socket.socket) -> None:
+    async def scenario() -> None:
+        async with connected(style, listener) as (connection, peer, now):
+            with pytest.raises(DeadlineExceededError):
+                await connection.send(LARGE, now() + 0.05)
+            peer.sendall(b"why not")
+            assert b"why not" == await connection.receive(ALL, now() + 5)
+
+    style.run(scenario)
+
+
+def test_a_peer_that_has_left_had_the_last_word(style: Style, listener: socket.socket) -> None:
+    async def scenario() -> None:
+        async with connected(style, listener) as (connection, peer, now):
+            peer.sendall(b"I am leaving")
+            peer.close()
+            with pytest.raises((BrokenPipeError, ConnectionResetError)):
+                await connection.send(LARGE, now() + 5)
+            assert b"I am leaving" == await connection.receive(ALL, now() + 5)
+            with contextlib.suppress(OSError):
+                assert b"" == await connection.receive(ALL, now() + 5)
+
+    style.run(scenario)
+
+
+def test_a_word_of_farewell(style: Style, listener: socket.socket) -> None:
+    async def scenario() -> bytes:
+        async with connected(style, listener) as (connection, peer, _):
+            connection.abort(b"bye")
+            connection.abort(b"bye")
+            await style.settle()
+            return b"".join(iter(lambda: peer.recv(ALL), b""))
+
+    assert b"bye" == style.run(scenario)
+
+
+def test_who_waits_learns_that_it_was_closed(async_style: Style, listener: socket.socket) -> None:
+    async def scenario() -> None:
+        async with connected(async_style, listener) as (connection, peer, now):
+            peer.sendall(b"x")
+            assert b"x" == await connection.receive(ALL, FOREVER)
+
+            async def read() -> None:
+                with contextlib.suppress(OSError):
+                    assert b"" == await connection.receive(ALL, now() + 20)
+
+            async def close() -> None:
+                await async_style.in_thread(time.sleep, 0.02)
+                await async_style.in_thread(connection.abort)
+
+            await async_style.beside(read, close)
+            await async_style.settle()
+            with contextlib.suppress(OSError):
+                assert b"" == await connection.receive(ALL, now() + 20)
+            with pytest.raises(OSError, match=r"closed|Bad file"):
+                await connection.send(b"x", now() + 20)
+
+    async_style.run(scenario)
