@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING, Any, Self
 
 from runagent.clientcore import ClientCore, Input
 from runagent.errors import ProtocolError, RunAgentError
 from runagent.events import RunResult
 from runagent.net.blocking import BlockingNetwork
+from runagent.net.loops import Pools
 from runagent.net.pool import Pool
 from runagent.pump import AsyncPump, Pump
 from runagent.stream import AsyncStream, Stream
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-    from runagent.net.base import AsyncConnection, Connection, Network
-    from runagent.net.loops import EventLoop
+    from runagent.net.base import Connection, Network
     from runagent.options import Timeout
     from runagent.readahead import AsyncReadAhead, ReadAhead
     from runagent.run import Run
@@ -136,7 +135,7 @@ class AsyncRunAgentClient(ClientCore):
     """
 
     def _prepare(self) -> None:
-        self._pools: weakref.WeakKeyDictionary[EventLoop, Pool[AsyncConnection]] = weakref.WeakKeyDictionary()
+        self._pools = Pools(self._given_network)
 
     def run_generic_stream(
         self, input_data: Input, *, timeout: Timeout = None, headers: Mapping[str, str] | None = None
@@ -205,8 +204,7 @@ class AsyncRunAgentClient(ClientCore):
     async def aclose(self) -> None:
         """Close the idle connections, of every event loop; streams that are being read go on to their end."""
         self._closed = True
-        for pool in list(self._pools.values()):
-            pool.close()
+        self._pools.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -217,7 +215,7 @@ class AsyncRunAgentClient(ClientCore):
         await self.aclose()
 
     def _stream(self, run: Run) -> AsyncStream:
-        pump = AsyncPump(run, self._pool_of, self._given_network)
+        pump = AsyncPump(run, self._pools, self._given_network)
         ahead = run.limits.read_ahead_bytes
         source: AsyncPump | AsyncReadAhead = pump
         if ahead:
@@ -232,12 +230,6 @@ class AsyncRunAgentClient(ClientCore):
                 if isinstance(event, RunResult):
                     return event
         raise _no_result()
-
-    def _pool_of(self, loop: EventLoop) -> Pool[AsyncConnection]:
-        pool = self._pools.get(loop)
-        if pool is None:
-            pool = self._pools[loop] = loop.new_pool(self._given_network)
-        return pool
 
 
 def _no_result() -> RunAgentError:

@@ -23,9 +23,8 @@ from runagent.net.loops import EventLoop, current_loop
 from runagent.runspec import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from runagent.events import Event
+    from runagent.net.loops import Pools
     from runagent.net.pool import Pool
     from runagent.run import Run
 
@@ -258,11 +257,11 @@ class AsyncPump(_PumpCore):
     def __init__(
         self,
         run: Run,
-        pool_of: Callable[[EventLoop], Pool[AsyncConnection]],
+        pools: Pools,
         network: AsyncNetwork | None = None,
     ) -> None:
         super().__init__(run)
-        self._pool_of = pool_of
+        self._pools = pools
         self._given_network = network
         self._loop: EventLoop | None = None
         self._pool: Pool[AsyncConnection] | None = None  # that knows of the connection
@@ -382,7 +381,7 @@ class AsyncPump(_PumpCore):
     async def _connect(self) -> None:
         self._loop = loop = await current_loop()
         self._now = now = self._network.now
-        run, pool = self.run, self._pool_of(loop)
+        run, pool = self.run, self._pools.of(loop)
         address = run.begin_attempt(now())
         try:
             self._connection, reused = await self._acquire(pool, address, run.deadlines.connect(now()))

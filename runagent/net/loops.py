@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from runagent.net.base import AsyncConnection, AsyncNetwork
 
-__all__ = ["EventLoop", "current_loop"]
+__all__ = ["EventLoop", "Pools", "current_loop"]
 
 _loops: dict[Any, EventLoop] = {}
 
@@ -53,6 +53,30 @@ class EventLoop:
             _loops.pop(key, None)
             for pool in list(self._pools):
                 pool.close(active=True)
+
+
+class Pools:
+    """The pools of one client, one for each event loop.
+
+    Args:
+        network: Whose time they go by, instead of the loop's.
+    """
+
+    def __init__(self, network: AsyncNetwork | None = None) -> None:
+        self._network = network
+        self._pools: weakref.WeakKeyDictionary[EventLoop, Pool[AsyncConnection]] = weakref.WeakKeyDictionary()
+
+    def of(self, loop: EventLoop) -> Pool[AsyncConnection]:
+        """Return the pool of a loop."""
+        pool = self._pools.get(loop)
+        if pool is None:
+            pool = self._pools[loop] = loop.new_pool(self._network)
+        return pool
+
+    def close(self) -> None:
+        """Close all of them."""
+        for pool in list(self._pools.values()):
+            pool.close()
 
 
 async def current_loop() -> EventLoop:

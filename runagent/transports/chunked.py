@@ -16,6 +16,8 @@ from runagent.wire.ndjson import LineRow, NDJSONDecoder, text_decoder
 if TYPE_CHECKING:
     import codecs
 
+    from runagent.call import AgentCall, ResumePoint, Route
+
 
 __all__ = ["ChunkedSession", "ChunkedTransport"]
 
@@ -32,6 +34,10 @@ class ChunkedSession(StreamSession):
     _text: codecs.IncrementalDecoder | None = None
     _started = False
 
+    def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
+        super().__init__(call, route, resume)
+        self._lines = NDJSONDecoder(max_line_bytes=call.limits.max_event_bytes)
+
     def make_request(self) -> HttpRequest:
         """Ask for NDJSON, or for plain text where the agent has nothing better."""
         headers = self.call.request_headers(accept="application/x-ndjson, text/plain;q=0.5")
@@ -41,7 +47,6 @@ class ChunkedSession(StreamSession):
 
     def open_body(self, content_type: str, charset: str) -> bool:
         """Take NDJSON or plain text."""
-        self._lines = NDJSONDecoder(max_line_bytes=self.call.limits.max_event_bytes)
         if content_type == "text/plain":
             if self.resume is not None:
                 raise ProtocolError("the agent answered the rest of an NDJSON stream in plain text")

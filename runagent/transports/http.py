@@ -76,6 +76,10 @@ class HttpSession(BaseSession):
         self.call = call
         self.route = route
         self.resume = resume
+        # What the answer's head brings is set here already: an attribute that comes late, when many streams
+        # are open, costs each of them a dictionary of its own.
+        self.answered = False
+        self.status = self.request_id = self.retry_delay = None
         self._redirects = 0
         self._request = self.make_request()
         self._ask()

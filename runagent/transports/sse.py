@@ -11,6 +11,7 @@ from runagent.transports.stream import StreamSession, StreamTransport, stream_bo
 from runagent.wire.sse import EventRow, ServerSentEvent, SSEDecoder
 
 if TYPE_CHECKING:
+    from runagent.call import AgentCall, ResumePoint, Route
     from runagent.events import Event
 
 __all__ = ["SSESession", "SSETransport"]
@@ -22,6 +23,10 @@ class SSESession(StreamSession):
     """One streamed run over SSE."""
 
     reads = "text/event-stream"
+
+    def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
+        super().__init__(call, route, resume)
+        self._decoder = SSEDecoder(max_event_bytes=call.limits.max_event_bytes)
 
     def make_request(self) -> HttpRequest:
         """Ask for the stream, from ``Last-Event-ID`` on where the last attempt had one."""
@@ -35,7 +40,6 @@ class SSESession(StreamSession):
 
     def open_body(self, content_type: str, charset: str) -> bool:
         """Take an event stream, which is UTF-8 whatever its charset parameter says."""
-        self._decoder = SSEDecoder(max_event_bytes=self.call.limits.max_event_bytes)
         return content_type == "text/event-stream"
 
     def read_body(self, data: bytes) -> list[Event]:
