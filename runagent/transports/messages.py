@@ -105,12 +105,12 @@ class MessageReader:
         except NOT_OF_THE_KIND:
             return None
         index, count = message.index, self.count
-        if index != count.next_index or (index is not None and type(index) is not int):
+        if index != count.next_index or self._surrogates.half:
             return None
-        if self._surrogates.half or (index is None and count.active):
-            return None
-        if index is not None:
+        if type(index) is int:
             count.next_index = index + 1
+        elif count.active:
+            return None
         return Chunk(message.content, index, self.last_event_id or None)
 
     def take_row(

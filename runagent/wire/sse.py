@@ -138,14 +138,13 @@ class SSEDecoder:
         if not self._between or len(data) > self._short:
             return None
         lines = data.splitlines()
-        # Behind a CR at the end there may come an LF that belongs to it.
-        if len(lines) != 3 or lines[0] != event or lines[2] or data[-1] != _LF:
-            return None
-        name, value = lines[1][:6], lines[1][6:]
-        if name != _DATA_LINE:
-            return None
-        self._at_start = False
-        return value
+        if len(lines) == 3:
+            first, line, blank = lines
+            # Behind a CR at the end there may come an LF that belongs to it.
+            if first == event and not blank and line[:6] == _DATA_LINE and data[-1] == _LF:
+                self._at_start = False
+                return line[6:]
+        return None
 
     def feed_rows(self, data: bytes) -> list[EventRow | ServerSentEvent]:
         """Do what ``feed`` does, but leave events together that are alike.
