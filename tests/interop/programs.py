@@ -18,7 +18,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Port", "Program", "environment", "find", "needs", "needs_environment"]
+__all__ = ["PATIENCE", "Port", "Program", "environment", "find", "needs", "needs_environment", "wait_until"]
 
 PATIENCE = 20.0  # seconds that a program may take to start or to end
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,7 +159,7 @@ class Program:
         self._process.wait(PATIENCE)
         self._process = None
         Program.running.discard(self)
-        _wait_until(lambda: not self.port.is_served(), self.log.name)
+        wait_until(lambda: not self.port.is_served(), self.log.name)
 
     def restart(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Stop it, if it still runs, and start it again."""
@@ -168,7 +168,7 @@ class Program:
 
     def wait_until(self, condition: Callable[[], Any]) -> None:
         """Wait for something that the running program brings about."""
-        _wait_until(lambda: self._has_ended() or condition(), " ".join(self.command), self._patience)
+        wait_until(lambda: self._has_ended() or condition(), " ".join(self.command), self._patience)
         if self._has_ended():
             pytest.fail(f"{self.command[0]} has ended:\n{self.log.read_text(errors='replace')}")
 
@@ -176,7 +176,7 @@ class Program:
         return self._process is not None and self._process.poll() is not None
 
 
-def _wait_until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> None:
+def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> None:
     deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, f"nothing came of it within {patience:g} s: {what}"
