@@ -10,6 +10,9 @@ from runagent.errors import ValidationError
 
 __all__ = ["copy_input", "copy_input_object"]
 
+# The common types first: to be a Mapping is asked of an abstract class, which takes its time.
+_OBJECTS = (str, dict, Mapping)
+_CONTAINERS = (dict, list, tuple, Mapping)
 _MAX_DEPTH = 200
 _MAX_INTEGER_BITS = 14_000  # some 4 200 digits; Python refuses to write more than 4 300
 
@@ -33,7 +36,7 @@ def copy_input_object(value: Any, where: str) -> dict[str, Any]:
     Raises:
         ValidationError: It is neither, or JSON cannot carry it.
     """
-    if not isinstance(value, str | Mapping):
+    if not isinstance(value, _OBJECTS):
         raise _refuse(where, f"expected a mapping of names to values, or a text, not {type(value).__name__}")
     copied: dict[str, Any] = copy_input({"query": value} if isinstance(value, str) else value, where)
     return copied
@@ -57,7 +60,7 @@ def _copy(value: Any, path: _Path, parents: tuple[int, ...]) -> Any:
         if math.isfinite(value):
             return float(value)
         raise _refuse(path, f"{value!r} is no JSON number; send null or a text instead")
-    if isinstance(value, Mapping | list | tuple):
+    if isinstance(value, _CONTAINERS):
         return _copy_container(value, path, parents)
     kind = type(value).__name__
     hint = {"set": "make it a list", "bytes": "decode it, or send it as base64 text"}.get(
@@ -80,7 +83,7 @@ def _copy_container(value: Any, path: _Path, parents: tuple[int, ...]) -> Any:
     if len(parents) >= _MAX_DEPTH:
         raise _refuse(_spelled(path)[:200], f"it is nested more than {_MAX_DEPTH} levels deep")
     parents = (*parents, id(value))
-    if not isinstance(value, Mapping):
+    if isinstance(value, list | tuple):
         return [_copy(item, (path, i), parents) for i, item in enumerate(value)]
     copied = {}
     for key, item in value.items():

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from runagent.endings import complete, connection_lost, not_resumed, refusal
@@ -33,8 +32,6 @@ from runagent.transports.library import LibraryTransport
 from runagent.wire.jsontext import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from runagent.bridge import LibrarySession
     from runagent.call import AgentCall, ResumePoint
     from runagent.limits import Limits
@@ -69,6 +66,7 @@ class Run:
     error: RunAgentError | None = None
     delay = 0.0
     library: LibrarySession | None = None
+    _asked: AgentCall | None = None  # the call without the key, for observers
     _resume: ResumePoint | None = None
     _failures = 0
     _last_error: RunAgentError | None = None
@@ -78,7 +76,6 @@ class Run:
 
     # What is there once an attempt has begun.
     address: Address
-    _prepared: AgentCall
     _transport: Transport
     _attempt: Attempt
 
@@ -86,15 +83,17 @@ class Run:
         self.step = Step.CONNECT
         self.report = RunReport()
         self.forked = False
-        self._spec = spec
-        self._call = spec.call
+        self._terms = spec.terms
+        self._timeouts = spec.timeouts
+        self._observers = spec.observers
+        self._call = spec.call  # of the current attempt, once there is one
         self._untold = [self.report]  # until it is told that the run is over
         self.events: list[Event] = []
         self._taken: list[Event] = []
         self._session: Session | None = None
         self._deadlines: Deadlines | None = None
         self._started_at = self._attempt_at = 0.0
-        self._names: Sequence[str] = ()  # of the transports that are left to try, the current one first
+        self._names = spec.transports  # of the transports that are left to try, the current one first
         self._key = _new_key()
         self._last_event = RunResult if spec.call.mode == "invoke" else Completed
         self._complete = False  # it has come
@@ -124,7 +123,7 @@ class Run:
     @property
     def limits(self) -> Limits:
         """The bounds of what the peer may make us hold."""
-        return self._spec.call.limits
+        return self._call.limits
 
     @property
     def session(self) -> Session:
@@ -152,14 +151,14 @@ class Run:
     def _begin_attempt(self, now: float) -> Address:
         if self._deadlines is None:
             self._started_at = now
-            self._deadlines = Deadlines(self._spec.timeouts, now)
-            origin = self._spec.call.base.origin
-            self._names = self._spec.terms.verdicts.choose(origin, self._spec.transports, now)
-            if (observers := self._spec.observers) is not None:
-                self._call = observers.prepare(self._call)
-                observers.started(self._call)
+            self._deadlines = Deadlines(self._timeouts, now)
+            self._names = self._terms.verdicts.choose(self._call.base.origin, self._names, now)
+            if self._observers is not None:
+                self._asked = self._call
+                self._asked = self._call = self._observers.prepare(self._call)
+                self._observers.started(self._call)
         transport = self._find_capable()
-        address = self._spec.terms.address(transport.tunnels)
+        address = self._terms.address(transport.tunnels)
         if self._session is not None:
             self._forget_attempt()
         if self._session is None or self._session.wants is not Wants.RECONNECT:
@@ -187,8 +186,8 @@ class Run:
         """
         asked = self._names
         while self._names:
-            self._transport = self._spec.terms.find(self._names[0])
-            if self._spec.call.mode == "stream" or Capability.INVOKE in self._transport.capabilities:
+            self._transport = self._terms.find(self._names[0])
+            if self._call.mode == "stream" or Capability.INVOKE in self._transport.capabilities:
                 return self._transport
             self._names = self._names[1:]
         raise ConfigurationError(
@@ -374,8 +373,8 @@ class Run:
         report.outcome = ("completed" if good else "failed") if over else "left"
         report.total_seconds = None if now is None else now - self._started_at
         _logger.debug("run %s after %d chunks", report.outcome, report.chunks)
-        if self._spec.observers is not None:
-            self._spec.observers.finished(self._call, report)
+        if self._observers is not None and self._asked is not None:
+            self._observers.finished(self._asked, report)
 
     def let_go(self) -> None:
         """Drop what is of no use any more.
@@ -394,16 +393,14 @@ class Run:
     # What follows from what
 
     def _prepared_call(self) -> AgentCall:
-        terms = self._spec.terms
-        self._prepared = replace(
-            self._call, api_key=terms.api_key(), idempotency_key=self._key, opened_at=terms.clock()
-        )
-        return self._prepared
+        terms = self._terms
+        self._call = self._call.attempt(terms.api_key(), self._key, terms.clock())
+        return self._call
 
     @property
     def _secrets(self) -> tuple[str, ...]:
         """What an error must not show, whoever says it."""
-        return *self._prepared.secrets, *self.address.secrets
+        return *self._call.secrets, *self.address.secrets
 
     def _note(self, events: list[Event]) -> None:
         chunks = list(map(type, events)).count(Chunk)
@@ -456,7 +453,7 @@ class Run:
             _logger.info("attempt %s; trying again in %.3g s", self._told(), self._attempt.waited_seconds)
         else:
             self.step = Step.END
-            if not self._begun and self._spec.terms.policy.holds_back(error, connected=self._connected):
+            if not self._begun and self._terms.policy.holds_back(error, connected=self._connected):
                 error.add(_NOT_TRIED_AGAIN)
             self.error = self._final(error)
             _logger.info("attempt %s; giving up", self._told())
@@ -473,8 +470,8 @@ class Run:
         session = self._session
         if session is None or self._begun or not session.unsupported or len(self._names) < 2:
             return False
-        origin = self._spec.call.base.origin
-        self._spec.terms.verdicts.add(origin, self._names[0], self._attempt_at)
+        origin = self._call.base.origin
+        self._terms.verdicts.add(origin, self._names[0], self._attempt_at)
         self._names = self._names[1:]
         self.step = Step.CONNECT
         return True
@@ -487,7 +484,7 @@ class Run:
         return True
 
     def _try_again(self, error: RunAgentError) -> bool:
-        policy, session = self._spec.terms.policy, self._session
+        policy, session = self._terms.policy, self._session
         may_retry = policy.may_retry(error, connected=self._connected)
         if self._begun:
             if Capability.RESUME not in self._transport.capabilities:

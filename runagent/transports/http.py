@@ -399,8 +399,10 @@ def _shown_location(location: str) -> str:
 
 def _parse_content_type(field: str) -> tuple[str, str]:
     """Split a Content-Type into the media type and its charset (RFC 9110 §8.3); the first charset counts."""
-    media_type, _, rest = field.partition(";")
+    media_type, parameters, rest = field.partition(";")
     charset = ""
+    if not parameters:
+        return media_type.strip().lower(), charset
     for name, token, quoted in re.findall(_PARAMETER, rest[:_PARAMETER_CHARACTERS]):
         if name.lower() == "charset" and not charset:
             charset = token or re.sub(r"\\(.)", r"\1", quoted)
