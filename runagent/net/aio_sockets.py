@@ -38,7 +38,7 @@ class SocketConnection:
         self.deadline = _INFINITE
         self._sock = sock
         self._watchdog = watchdog
-        self._descriptor = sock.fileno()  # by it the loop watches; a socket object uvloop would not let close
+        self._descriptor = sock.fileno()  # by it the loop watches
         self._loop = loop
         self._thread = threading.get_ident()
         self._watched = False  # by the loop

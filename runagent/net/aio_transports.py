@@ -1,4 +1,4 @@
-"""A connection over a transport of asyncio's, for loops that do not watch sockets, as that of Windows."""
+"""A connection over a transport of asyncio's, for loops that do not watch sockets, or not well enough."""
 
 from __future__ import annotations
 

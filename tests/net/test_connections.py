@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -243,6 +244,25 @@ def test_a_peer_that_has_left_had_the_last_word(style: Style, listener: socket.s
             assert b"I am leaving" == await connection.receive(ALL, now() + 5)
             with contextlib.suppress(OSError):
                 assert b"" == await connection.receive(ALL, now() + 5)
+
+    style.run(scenario)
+
+
+def test_a_word_that_comes_with_a_reset(style: Style, listener: socket.socket) -> None:
+    """libuv tells of both at once, and watches the socket no longer."""
+
+    async def scenario() -> None:
+        async with connected(style, listener) as (connection, peer, now):
+            with pytest.raises(DeadlineExceededError):  # from now on it is watched
+                await connection.receive(ALL, now() + 0.01)
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.sendall(b"last")
+            peer.close()
+            assert b"last" == await connection.receive(ALL, now() + 10)
+            begin = now()
+            with pytest.raises(OSError, match="reset"):
+                await connection.receive(ALL, begin + 10)
+            assert now() - begin < 5
 
     style.run(scenario)
 
