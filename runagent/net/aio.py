@@ -27,13 +27,12 @@ class AioNetwork:
     def __init__(self) -> None:
         self._loop = loop = asyncio.get_running_loop()
         self._watchdog = Watchdog(loop)
-        uvloop = type(loop).__module__.startswith("uvloop")
         # uvloop's time stands still while a task runs, and a deadline counted from it would come too soon.
         plain = type(loop).time is asyncio.BaseEventLoop.time  # which is the clock itself, wrapped
-        self.now = time.monotonic if plain or uvloop else loop.time
-        # libuv stops watching a socket at its first error. A reader who has then read what had come before it
-        # would wait for ever. The loop of Windows watches no socket at all.
-        self._watches = type(loop).add_reader is not asyncio.AbstractEventLoop.add_reader and not uvloop
+        self.now = time.monotonic if plain or type(loop).__module__.startswith("uvloop") else loop.time
+        # Other loops may stop watching a socket at its first error, as libuv does; a reader who has then read
+        # what had come before it would wait for ever. The loop of Windows watches no socket at all.
+        self._watches = type(loop).add_reader is asyncio.SelectorEventLoop.add_reader
         self._buffer: memoryview | None = None
 
     async def connect(self, address: Address, deadline: float, dialing: Dialing) -> AsyncConnection:
