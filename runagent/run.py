@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from runagent.bridge import LibrarySession
     from runagent.call import AgentCall, ResumePoint
     from runagent.limits import Limits
+    from runagent.observers import Observers
 
 __all__ = ["Run"]
 
@@ -62,7 +63,7 @@ class Run:
         forked: It belongs to the parent of this process.
     """
 
-    # What few runs ever change.
+    # What few runs ever change; with thirty attributes of its own, each would have a dictionary for itself.
     error: RunAgentError | None = None
     delay = 0.0
     library: LibrarySession | None = None
@@ -71,7 +72,8 @@ class Run:
     _failures = 0
     _last_error: RunAgentError | None = None
     _send_error: OSError | None = None
-    _write_closed = False
+    _send_late = _write_closed = False
+    _observers: Observers | None = None
     _late_at = _NEVER  # when the first read behind a send that took too long began
 
     # What is there once an attempt has begun.
@@ -85,7 +87,8 @@ class Run:
         self.forked = False
         self._terms = spec.terms
         self._timeouts = spec.timeouts
-        self._observers = spec.observers
+        if spec.observers is not None:
+            self._observers = spec.observers
         self._call = spec.call  # of the current attempt, once there is one
         self._untold = [self.report]  # until it is told that the run is over
         self.events: list[Event] = []
@@ -102,7 +105,6 @@ class Run:
         self._heard = False  # a byte has come in this attempt
         self._steady = False  # a chunk has come in it, and what was to be sent has been
         self._connected = False
-        self._send_late = False
         self._read_at = 0.0  # when the last read ended
         self._longest_pause = 0.0  # how long nobody read at a stretch
         track_descriptor(self)
@@ -164,7 +166,8 @@ class Run:
         if self._session is None or self._session.wants is not Wants.RECONNECT:
             self._session = transport.open(self._prepared_call(), address.route, self._resume)
             own = isinstance(transport, LibraryTransport)
-            self.library = cast("LibrarySession", self._session) if own else None
+            if own or self.library is not None:
+                self.library = cast("LibrarySession", self._session) if own else None
             self._attempt = Attempt(self._names[0])
             self.report.attempts.append(self._attempt)
         self.report.transport = self._names[0]
