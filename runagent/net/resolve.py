@@ -37,6 +37,8 @@ def candidates_now(address: Address) -> list[Candidate] | None:
     """
     unix_path = address.origin.unix_path
     if unix_path is not None:
+        if not hasattr(socket, "AF_UNIX"):
+            raise OSError(errno.EAFNOSUPPORT, "this system has no Unix sockets")
         return [(socket.AF_UNIX, socket.SOCK_STREAM, 0, unix_path)]
     host, port = address.endpoint
     if numeric_address(host) is not None:
@@ -88,7 +90,7 @@ def new_socket(candidate: Candidate) -> socket.socket:
     """Make a socket that sends small writes at once."""
     family, kind, protocol, _ = candidate
     sock = socket.socket(family, kind, protocol)
-    if family != socket.AF_UNIX:
+    if family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 

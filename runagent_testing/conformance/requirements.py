@@ -66,7 +66,7 @@ class Requirement:
     guarded: bool = False
 
 
-_found: list[Requirement] = []
+_found: dict[str, Requirement] = {}
 
 
 def required(id: str, sentence: str, source: str, **fields: Any) -> Callable[[Any], Any]:
@@ -74,9 +74,11 @@ def required(id: str, sentence: str, source: str, **fields: Any) -> Callable[[An
 
     def add(check: Any) -> Any:
         scope = "session" if id.partition(".")[0] in ("session", "declared") else "run"
-        _found.append(
-            Requirement(id=id, sentence=sentence, source=source, scope=scope, check=check, **fields)
-        )
+        made = Requirement(id=id, sentence=sentence, source=source, scope=scope, check=check, **fields)
+        known = _found.setdefault(id, made)
+        # A module that is imported anew, as in a pytest run inside of another, brings its own once more.
+        if known.check.__qualname__ != check.__qualname__:
+            raise ValueError(f"there are two requirements {id!r}")
         return check
 
     return add
@@ -86,7 +88,7 @@ def all_requirements() -> tuple[Requirement, ...]:
     """Give the requirements of all sets, in order."""
     for name in _MODULES:
         import_module(f"runagent_testing.conformance.checks.{name}")
-    return tuple(_found)
+    return tuple(_found.values())
 
 
 def variants(requirement: Requirement) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from runagent_testing.conformance import (
     check_transport,
 )
 from runagent_testing.conformance.broken import BROKEN, Broken
+from runagent_testing.conformance.requirements import required
 
 SET_1 = Path(__file__).with_name("requirements-1.txt").read_text(encoding="utf-8").split()
 DEAF: Any = next(broken for broken in BROKEN if broken.name == "key-in-the-address")
@@ -34,6 +35,11 @@ def words(report):
 def test_the_first_set_is_frozen():
     assert SET_1 == sorted(r.id for r in all_requirements() if r.since == 1)
     assert {1} == {r.since for r in all_requirements()}
+
+
+def test_an_id_is_not_given_twice():
+    with pytest.raises(ValueError, match=r"two requirements 'session\.key'"):
+        required("session.key", "Another one.", "nowhere")(print)
 
 
 def test_ids_are_unique_and_sentences_are_sentences():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from runagent import NetworkError
+from runagent.net import resolve
 from runagent_testing import FakeAgentServer
 from tests.support.peer import Peer, answers, sse
 
@@ -64,3 +67,21 @@ def test_a_socket_that_nobody_serves(style: Style, tmp_path: Path, stale: bool) 
         stream(style, f"http+unix://{str(path).replace('/', '%2F')}", max_retries=0)
     assert "REFUSED" == caught.value.code
     assert os.path.basename(path) in str(caught.value)  # noqa: PTH119
+
+
+@pytest.fixture
+def without_unix_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = {name: getattr(socket, name) for name in dir(socket) if name != "AF_UNIX"}
+    monkeypatch.setattr(resolve, "socket", SimpleNamespace(**others))
+
+
+@pytest.mark.usefixtures("without_unix_sockets")
+def test_a_system_without_unix_sockets_says_so(style: Style) -> None:
+    with pytest.raises(NetworkError, match="this system has no Unix sockets"):
+        stream(style, "http+unix://%2Frun%2Fagent.sock", max_retries=0)
+
+
+@pytest.mark.usefixtures("without_unix_sockets")
+def test_a_system_without_unix_sockets_has_others(style: Style) -> None:
+    with Peer(answers(sse(("chunk", {"content": "x"}), ("done", {})))) as peer:
+        assert "x" == stream(style, peer.url)
