@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.benchmarks.contenders import load_all
-from tests.benchmarks.floors import FLOOR, TASK
+from tests.benchmarks.floors import FLOOR, FLOORS, TASK
 from tests.benchmarks.origin import EVENTS_OF_MANY, PACE
 from tests.benchmarks.ours import NAME
 from tests.benchmarks.race import Result, origins, race, workers
@@ -85,7 +85,7 @@ def bursts(
         here = sorted((r for r in results.values() if r.style == style), key=lambda r: r.median("cpu"))
         table.rows += [(r.name, style, r.median("cpu"), r.ratio(floor, "cpu")) for r in here]
         goals.append(Goal(f"{TITLES[wire]}, {style}: of the floor", ours.ratio(floor, "cpu"), most))
-        theirs = [r for r in here if r.name not in (FLOOR, TASK, NAME)]
+        theirs = [r for r in here if r.name not in (*FLOORS, NAME)]
         if theirs:
             best = theirs[0]
             what = f"{TITLES[wire]}, {style}: less than the best peer ({best.name})"
@@ -100,7 +100,9 @@ def bursts(
 def paced(origin: Origin, rounds: int, *, events: int, peers: bool) -> tuple[Table, list[Goal]]:
     """Race over SSE with one event in each write, a thousand a second."""
     over = "TLS" if origin.authority else "TCP"
-    names = (FLOOR, TASK, NAME, *(("httpx2", "aiohttp") if peers and not origin.authority else ()))
+    names = (*FLOORS, NAME, *(() if origin.authority else ("httpx2", "aiohttp")))
+    if not peers:
+        names = (FLOOR, TASK, NAME)
     with workers(_keys(("sse",), names), origin) as racers:
         results = race(racers, lambda wire: f"{wire}-paced-{events}", rounds, times=lambda _: 1)
     columns = ("contender", "style", "CPU us", "x floor", "latency p50 us", "x floor")
@@ -134,7 +136,7 @@ def many(origin: Origin, rounds: int, *, streams: Sequence[int]) -> tuple[Table,
     table = Table(f"Many SSE streams at once, {EVENTS_OF_MANY} events each, 20 a second", columns)
     goals = []
     for style in ("asyncio", "trio"):
-        keys = [key for key in _keys(("sse",), (FLOOR, NAME, "aiohttp")) if f"/{style}/" in key]
+        keys = [key for key in _keys(("sse",), (*FLOORS, NAME, "aiohttp")) if f"/{style}/" in key]
         with workers(keys, origin) as racers:
             by_count = {
                 count: race(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -59,12 +59,14 @@ class Contender:
         style: ``sync``, ``asyncio`` or ``trio``.
         wire: The wire, see ``wires``.
         open: Makes the context manager.
+        environment: What its process has in its environment beside the usual.
     """
 
     name: str
     style: str
     wire: str
     open: Callable[[Origin], AbstractContextManager[Ask] | AbstractAsyncContextManager[AsyncAsk]]
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -76,7 +78,9 @@ CONTENDERS: dict[str, Contender] = {}
 _HOMES = ("floors", "ours", "peers", "peers_websocket")
 
 
-def contender(name: str, style: str, *wires: str) -> Callable[[Any], Any]:
+def contender(
+    name: str, style: str, *wires: str, environment: dict[str, str] | None = None
+) -> Callable[[Any], Any]:
     """Enter a context manager into the list; with several wires it gets the wire as its second argument."""
 
     def enter(manager: Any) -> Any:
@@ -85,7 +89,7 @@ def contender(name: str, style: str, *wires: str) -> Callable[[Any], Any]:
             def opener(origin: Origin, wire: str = wire) -> Any:
                 return manager(origin) if len(wires) == 1 else manager(origin, wire)
 
-            entry = Contender(name, style, wire, opener)
+            entry = Contender(name, style, wire, opener, environment or {})
             CONTENDERS[entry.key] = entry
         return manager
 

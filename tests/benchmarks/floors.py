@@ -2,13 +2,15 @@
 
 A raw socket (asyncio: a Protocol, trio: a SocketStream), ``httptools``, a minimal parser that knows LF only,
 ``orjson``. A WebSocket's frames are read by a minimal reader of unfragmented frames. Nobody can use this; it
-is what a client is measured by. In "task" the Protocol wakes a task that waits, as ``async for`` needs it.
+is what a client is measured by. In "task" the Protocol wakes a task that waits, as ``async for`` needs it; in
+"timeout" the socket has one, as a read with a deadline needs it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -21,9 +23,9 @@ from tests.benchmarks.contenders import Origin, Take, contender
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-__all__ = ["FLOOR", "TASK"]
+__all__ = ["FLOOR", "FLOORS", "TASK"]
 
-FLOOR, TASK = "floor", "floor (task)"
+FLOOR, TASK, TIMED, HEAP = FLOORS = "floor", "floor (task)", "floor (timeout)", "floor (kept heap)"
 _READ_BYTES = 65536
 _REQUEST = (
     "POST /{} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n"
@@ -136,9 +138,8 @@ _READERS: dict[str, Callable[[Take], Any]] = {
 }
 
 
-@contender(FLOOR, "sync", *_READERS)
 @contextlib.contextmanager
-def blocking_socket(origin: Origin, wire: str) -> Iterator[Any]:
+def blocking_socket(origin: Origin, wire: str, timeout: float | None = None) -> Iterator[Any]:
     def ask(name: str, take: Take) -> None:
         reader = _READERS[wire](take)
         connection = socket.create_connection(("127.0.0.1", origin.port))
@@ -146,6 +147,7 @@ def blocking_socket(origin: Origin, wire: str) -> Iterator[Any]:
             connection = context.wrap_socket(connection, server_hostname="127.0.0.1")
         with connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.settimeout(timeout)
             connection.sendall(reader.ask.format(name).encode())
             receive = connection.recv
             while not reader.over:
@@ -155,6 +157,10 @@ def blocking_socket(origin: Origin, wire: str) -> Iterator[Any]:
                     reader.outgoing = b""
 
     yield ask
+
+
+contender(FLOOR, "sync", *_READERS)(blocking_socket)
+contender(TIMED, "sync", *_READERS)(functools.partial(blocking_socket, timeout=30))
 
 
 class _Protocol(asyncio.Protocol):
@@ -209,7 +215,12 @@ async def _open(origin: Origin, protocol: _Protocol) -> asyncio.Transport:
     return transport
 
 
-@contender(FLOOR, "asyncio", *_READERS)
+# asyncio allocates 256 KiB for each read. glibc maps that anew each time in a process that has never freed as
+# much, which costs some 10 us, and in any other it costs next to nothing. Neither is left to chance.
+_FRESH = {"MALLOC_MMAP_THRESHOLD_": str(128 * 1024)}
+_KEPT = {"MALLOC_MMAP_THRESHOLD_": str(4 * 1024 * 1024), "MALLOC_TRIM_THRESHOLD_": str(8 * 1024 * 1024)}
+
+
 @contextlib.asynccontextmanager
 async def protocol(origin: Origin, wire: str) -> AsyncIterator[Any]:
     async def ask(name: str, take: Take) -> None:
@@ -221,7 +232,11 @@ async def protocol(origin: Origin, wire: str) -> AsyncIterator[Any]:
     yield ask
 
 
-@contender(TASK, "asyncio", *_READERS)
+contender(FLOOR, "asyncio", *_READERS, environment=_FRESH)(protocol)
+contender(HEAP, "asyncio", *_READERS, environment=_KEPT)(protocol)
+
+
+@contender(TASK, "asyncio", *_READERS, environment=_FRESH)
 @contextlib.asynccontextmanager
 async def protocol_and_task(origin: Origin, wire: str) -> AsyncIterator[Any]:
     async def ask(name: str, take: Take) -> None:
