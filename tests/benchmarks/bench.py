@@ -255,7 +255,7 @@ def measure(report: Report, wanted: Sequence[str], rounds: int, *, peers: bool) 
                 report.bars = [(f"{r.name} ({r.style})", r.median("cpu")) for r in results.values()]
                 report.add(stages(results[f"{NAME}/sync/sse"].median("cpu")))
         for origin in (plain, tls)[: 2 if peers else 1] if "paced" in wanted else ():
-            report.add(*paced(origin, max(3, rounds // 2), events=500 if peers else 250, peers=peers))
+            report.add(*paced(origin, rounds if peers else 3, events=500 if peers else 250, peers=peers))
         if "many" in wanted:
             report.add(*many(plain, 3, streams=(100, 1000, 3000)))
         if "start" in wanted:
