@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import threading
 from typing import TYPE_CHECKING
 
-from runagent.net.base import DeadlineExceededError, hold, let_go, track_descriptor
+from runagent.net.aio_connection import LoopConnection, wake
+from runagent.net.base import DeadlineExceededError, hold, let_go
 
 if TYPE_CHECKING:
     from runagent.net.aio_watchdog import Watchdog
@@ -19,7 +19,7 @@ _INFINITE = float("inf")
 _READ_BYTES = 64 * 1024
 
 
-class SocketConnection:
+class SocketConnection(LoopConnection):
     """A non-blocking socket, read by the loop as soon as something comes.
 
     What nobody waits for is read once and held; then the loop stops watching, and the kernel keeps the rest:
@@ -35,20 +35,12 @@ class SocketConnection:
     """
 
     def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop, watchdog: Watchdog) -> None:
-        self.deadline = _INFINITE
-        self._sock = sock
-        self._watchdog = watchdog
+        super().__init__(sock, loop, watchdog)
         self._descriptor = sock.fileno()  # by it the loop watches
-        self._loop = loop
-        self._thread = threading.get_ident()
         self._watched = False  # by the loop
         self._ready = False  # something is held, or the socket may have something, or it is broken
         self._held: bytes | None = None
-        self._lost: OSError | None = None
-        self._reader: asyncio.Future[None] | None = None
-        self._writer: asyncio.Future[None] | None = None
         watchdog.connections.add(self)
-        track_descriptor(self)
         hold(self)
 
     async def send(self, data: bytes, deadline: float) -> None:
@@ -79,31 +71,10 @@ class SocketConnection:
                 self._reader = None
                 self.deadline = _INFINITE
 
-    def poll(self, max_bytes: int) -> bytes | None:
-        """See `Connection.poll`."""
-        try:
-            return self._take(max_bytes)
-        except OSError:
-            return b""
-
     def close_write(self) -> None:
         """See `Connection.close_write`."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
-
-    def abort(self, farewell: bytes = b"") -> None:
-        """See `Connection.abort`."""
-        if threading.get_ident() == self._thread or self._loop.is_closed():
-            self._abort(farewell)
-        else:
-            # Where the loop ends in between, it has aborted its connections itself.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._abort, farewell)
-
-    def forget(self) -> None:
-        """Drop a descriptor that belongs to the parent process; see `track_descriptor`."""
-        with contextlib.suppress(OSError):
-            socket.close(self._sock.detach())
 
     def time_out(self) -> None:
         """Have the read that waits fail, unless something has come meanwhile."""
@@ -133,8 +104,8 @@ class SocketConnection:
             self._loop.remove_reader(self._descriptor)
         if self._writer is not None:
             self._loop.remove_writer(self._descriptor)
-        _wake(self._reader)
-        _wake(self._writer)
+        wake(self._reader)
+        wake(self._writer)
 
     def _readable(self) -> None:
         if self._held is not None or self._lost is not None:
@@ -148,7 +119,7 @@ class SocketConnection:
         except OSError as exc:
             self._lost = exc
         self._ready = True
-        _wake(self._reader)
+        wake(self._reader)
 
     def _take(self, max_bytes: int) -> bytes | None:
         """Return what is held, or else what the socket has; None for nothing yet."""
@@ -169,7 +140,7 @@ class SocketConnection:
 
     async def _wait_writable(self, deadline: float) -> None:
         self._writer = writer = self._loop.create_future()
-        self._loop.add_writer(self._descriptor, _wake, writer)
+        self._loop.add_writer(self._descriptor, wake, writer)
         try:
             async with asyncio.timeout_at(None if deadline == _INFINITE else deadline) as timeout:
                 await writer
@@ -181,8 +152,3 @@ class SocketConnection:
             self._writer = None
             if self._sock.fileno() >= 0:
                 self._loop.remove_writer(self._descriptor)
-
-
-def _wake(waiter: asyncio.Future[None] | None) -> None:
-    if waiter is not None and not waiter.done():
-        waiter.set_result(None)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
-from runagent.net.base import DeadlineExceededError, hold, let_go, track_descriptor
+from runagent.net.aio_connection import LoopConnection, wake
+from runagent.net.base import DeadlineExceededError, hold, let_go
 
 if TYPE_CHECKING:
+    import socket
+
     from runagent.net.aio_watchdog import Watchdog
 
 __all__ = ["TransportConnection"]
@@ -20,7 +21,7 @@ _INFINITE = float("inf")
 _HIGH_WATER = READ_BYTES = 64 * 1024
 
 
-class TransportConnection(asyncio.BufferedProtocol):
+class TransportConnection(LoopConnection, asyncio.BufferedProtocol):
     """A transport's protocol that keeps what arrives until somebody reads it.
 
     Back-pressure: past 64 KiB the transport stops reading.
@@ -32,29 +33,18 @@ class TransportConnection(asyncio.BufferedProtocol):
         buffer: Where the loop reads into; one will do for all its connections, because what was read is
             copied at once. Without it asyncio allocates 256 KiB for every read, which may cost as much as
             all the rest.
-
-    Attributes:
-        deadline: That of what waits, for the watchdog to see; infinite where nothing waits.
     """
 
     def __init__(
         self, sock: socket.socket, loop: asyncio.AbstractEventLoop, watchdog: Watchdog, buffer: memoryview
     ) -> None:
-        self.deadline = _INFINITE
-        self._sock = sock
-        self._loop = loop
-        self._watchdog = watchdog
+        super().__init__(sock, loop, watchdog)
         self._buffer = buffer
-        self._thread = threading.get_ident()
         self._transport: asyncio.Transport | None = None
         self._chunks: deque[bytes] = deque()
         self._size = 0
         self._eof = self._paused = self._write_paused = self._aborted = False
-        self._lost: OSError | None = None
         self._rest: socket.socket | None = None  # what the kernel still holds of a connection that broke
-        self._reader: asyncio.Future[None] | None = None
-        self._writer: asyncio.Future[None] | None = None
-        track_descriptor(self)
 
     # What the loop calls
 
@@ -83,7 +73,7 @@ class TransportConnection(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         """Note the end; writing stays possible."""
         self._eof = True
-        self._wake(self._reader)
+        wake(self._reader)
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -99,8 +89,8 @@ class TransportConnection(asyncio.BufferedProtocol):
             with contextlib.suppress(OSError):
                 self._rest = self._sock.dup()
                 self._rest.setblocking(False)
-        self._wake(self._reader)
-        self._wake(self._writer)
+        wake(self._reader)
+        wake(self._writer)
 
     def pause_writing(self) -> None:
         """Have senders wait."""
@@ -109,7 +99,7 @@ class TransportConnection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """Let senders go on."""
         self._write_paused = False
-        self._wake(self._writer)
+        wake(self._writer)
 
     # What the pump calls
 
@@ -145,31 +135,10 @@ class TransportConnection(asyncio.BufferedProtocol):
                 self._reader = None
                 self.deadline = _INFINITE
 
-    def poll(self, max_bytes: int) -> bytes | None:
-        """See `Connection.poll`."""
-        try:
-            return self._take(max_bytes)
-        except OSError:
-            return b""
-
     def close_write(self) -> None:
         """See `Connection.close_write`."""
         if self._transport is not None and self._transport.can_write_eof():
             self._transport.write_eof()
-
-    def abort(self, farewell: bytes = b"") -> None:
-        """See `Connection.abort`."""
-        if threading.get_ident() == self._thread or self._loop.is_closed():
-            self._abort(farewell)
-        else:
-            # Where the loop ends in between, it has aborted its connections itself.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._abort, farewell)
-
-    def forget(self) -> None:
-        """Drop a descriptor that belongs to the parent process; see `track_descriptor`."""
-        with contextlib.suppress(OSError):
-            socket.close(self._sock.detach())
 
     # Inside
 
@@ -224,7 +193,3 @@ class TransportConnection(asyncio.BufferedProtocol):
         for waiter in (self._reader, self._writer):
             if waiter is not None and not waiter.done():
                 waiter.set_exception(DeadlineExceededError())
-
-    def _wake(self, waiter: asyncio.Future[None] | None) -> None:
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)

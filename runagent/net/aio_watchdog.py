@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
 
+    from runagent.net.aio_connection import LoopConnection
+
 __all__ = ["Watchdog"]
 
 _INFINITE = float("inf")
-
-
-class Watched(Protocol):
-    """A connection.
-
-    Attributes:
-        deadline: That of what waits; infinite where nothing waits.
-    """
-
-    deadline: float
-
-    def time_out(self) -> None:
-        """Have what waits fail: its deadline is over."""
 
 
 class Watchdog:
@@ -37,12 +26,12 @@ class Watchdog:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.connections: set[Watched] = set()
+        self.connections: set[LoopConnection] = set()
         self.wakes = _INFINITE
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
 
-    def leave(self, connection: Watched) -> None:
+    def leave(self, connection: LoopConnection) -> None:
         """Forget a connection; without any there is no timer."""
         self.connections.discard(connection)
         if not self.connections:
