@@ -82,24 +82,6 @@ class AgentCall:
     timeout_seconds: float | None = None
     opened_at: float = 0.0
 
-    def attempt(self, api_key: str | None, idempotency_key: str, opened_at: float) -> AgentCall:
-        """Return the call with what is each attempt's own; `dataclasses.replace` takes twice the time."""
-        return AgentCall(
-            agent_id=self.agent_id,
-            base=self.base,
-            mode=self.mode,
-            input=self.input,
-            args=self.args,
-            entrypoint_tag=self.entrypoint_tag,
-            headers=self.headers,
-            api_key=api_key,
-            options=self.options,
-            limits=self.limits,
-            idempotency_key=idempotency_key,
-            timeout_seconds=self.timeout_seconds,
-            opened_at=opened_at,
-        )
-
     @property
     def secrets(self) -> tuple[str, ...]:
         """The key, and what else authorizes the caller: of what a peer says they are taken out."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from runagent.endings import complete, connection_lost, not_resumed, refusal
@@ -397,7 +398,9 @@ class Run:
 
     def _prepared_call(self) -> AgentCall:
         terms = self._terms
-        self._call = self._call.attempt(terms.api_key(), self._key, terms.clock())
+        self._call = replace(
+            self._call, api_key=terms.api_key(), idempotency_key=self._key, opened_at=terms.clock()
+        )
         return self._call
 
     @property
