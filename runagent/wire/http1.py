@@ -1,8 +1,9 @@
 """HTTP/1.1 requests and responses (RFC 9112), on llhttp through httptools.
 
 llhttp parses; what it leaves to its caller is here: the verdict at the end of the connection,
-the bounds, interim responses, and what may follow the end. Deviation: a version other than
-1.0 and 1.1 is refused, as is a transfer coding other than a single ``chunked``.
+the bounds, interim responses, and what may follow the end. A read that is just one short chunk
+does without it. Deviation: a version other than 1.0 and 1.1 is refused, as is a transfer coding
+other than a single ``chunked``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["ResponseDecoder", "encode_request"]
+
+# A stream that is written event by event mostly comes chunk by chunk. These are the heads of short chunks
+# without extensions, by the bytes of the whole chunk: no other chunk is as long.
+_SHORT_BYTES = 1024
+_CHUNK_HEADS = {len(head) + size + 2: head for size in range(1, _SHORT_BYTES) if (head := b"%x\r\n" % size)}
 
 
 def encode_request(method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes = b"") -> bytes:
@@ -65,6 +71,7 @@ class ResponseDecoder:
         self._limits = limits or Limits()
         self._head_size = 0  # bytes since the last piece of body: head, chunk heads, trailers
         self._heads = 0  # that have ended: of interim responses, and of the final one
+        self._between_chunks = False  # the next byte begins a chunk's head
         self._body: list[bytes] = []
         self._body_pieces = 0  # how many of them were there at the answer's end
         self._fields: list[tuple[bytes, bytes]] = []
@@ -79,6 +86,11 @@ class ResponseDecoder:
             ProtocolError: An earlier call has met bytes that are not HTTP/1.1.
             StreamLimitError: An earlier call has met a head or trailers over ``max_head_bytes``.
         """
+        if self._between_chunks:
+            head = _CHUNK_HEADS.get(len(data))
+            if head is not None and data.startswith(head) and data.endswith(b"\r\n"):
+                return data[len(head) : -2]  # the parser would say so too, and stand where it stands now
+            self._between_chunks = False
         pieces = self._body
         if self.flowing:
             try:
@@ -86,8 +98,10 @@ class ResponseDecoder:
             except httptools.HttpParserError as exc:
                 self._broken(exc)
             else:
-                if len(pieces) == 1 and self.flowing:
-                    return pieces.pop()  # as it mostly is
+                if len(pieces) == 1 and self.flowing:  # as it mostly is
+                    body = pieces.pop()
+                    self._between_chunks = _is_chunk(data, body)
+                    return body
             self._measure(data, found=bool(pieces))
             data = b""
         elif self.error:
@@ -257,6 +271,17 @@ class _Callbacks:
         self.on_headers_complete = decoder.end_head
         self.on_body = decoder._body.append
         self.on_message_complete = decoder.end_message
+
+
+def _is_chunk(data: bytes, body: bytes) -> bool:
+    """Whether bytes in which the parser has found this body, in one piece, are the chunk that brought it.
+
+    The parser does not say where it has found it: it counts only where it can be nowhere else.
+    """
+    head = _CHUNK_HEADS.get(len(data))
+    if head is None or data != b"%b%b\r\n" % (head, body):
+        return False
+    return data.find(body) == data.rfind(body)
 
 
 def _means_something(data: bytes) -> bool:

@@ -179,6 +179,39 @@ def test_a_chunked_answer_cut_short_anywhere_is_an_error(data: st.DataObject) ->
         decoder.close()
 
 
+# Reads that are one chunk, that nearly are, and that look like one where it is none.
+chunk_like = st.text("1235ab\r\n", max_size=12).map(str.encode)
+chunk_reads = st.one_of(
+    st.one_of(chunk_like, st.binary(max_size=2000)).map(lambda body: b"%x\r\n%b\r\n" % (len(body), body)),
+    st.builds(lambda size, body: b"%x\r\n%b\r\n" % (size, body), st.integers(0, 12), chunk_like),
+    chunk_like,
+    st.sampled_from(
+        [b"5;a\r\nhello\r\n", b"A\r\n0123456789\r\n", b"01\r\n.\r\n", b"0\r\n\r\n", b"5\nhello\r\n"]
+    ),
+)
+TE_CHUNKED, BY_LENGTH = b"Transfer-Encoding: chunked\r\n\r\n", b"Content-Length: 60\r\n\r\n"
+
+
+def decoded(reads: list[bytes]) -> tuple[bytes, bool, bool, str]:
+    decoder, body = ResponseDecoder(), b""
+    for data in reads:
+        if not decoder.error and data:
+            body += decoder.feed(data)
+    return body, decoder.complete, decoder.excess, repr(decoder.error)
+
+
+@settings(modest, max_examples=1000)
+@example(
+    TE_CHUNKED, [b"2\r\n1", b"1\r\n1\r\n", b"1\r\n2\r\n"]
+)  # where the first 1 is the body's, and no size
+@example(TE_CHUNKED, [b"2\r\nab\r\n", b"2\r\nab\n\n"])
+@given(st.sampled_from([TE_CHUNKED, TE_CHUNKED, BY_LENGTH, b"\r\n"]), st.lists(chunk_reads, max_size=6))
+def test_a_read_that_is_one_chunk_is_read_as_the_parser_reads_it(framing: bytes, reads: list[bytes]) -> None:
+    answer = [b"HTTP/1.1 200 OK\r\n" + framing, *reads]
+    by_bytes = [bytes([byte]) for byte in b"".join(answer)]
+    assert decoded(answer) == decoded(by_bytes)
+
+
 @modest
 @given(st.data())
 def test_any_splitting_of_gzip_members_gives_their_contents(data: st.DataObject) -> None:
