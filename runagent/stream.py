@@ -193,6 +193,9 @@ class AsyncStream:
     One task reads at a time.
     """
 
+    # Frameworks keep the cancellation of a task, and its traceback keeps our frames: none of them may hold
+    # the stream, or nothing would release the connection of a loop that was cancelled.
+
     def __init__(self, source: AsyncSource, report: RunReport) -> None:
         self._source = source
         self._report = report
@@ -214,7 +217,12 @@ class AsyncStream:
             for event in self._batch:
                 if type(event) is Chunk:
                     return event.content
-            if not await self._advance():
+            try:
+                more = await self._advance()
+            except BaseException:
+                del self  # see AsyncStream
+                raise
+            if not more:
                 raise StopAsyncIteration
 
     async def __aenter__(self) -> Self:
@@ -252,6 +260,9 @@ class AsyncStream:
             text.keep_on(exc)
             await self.aclose()
             raise
+        except BaseException:
+            del self  # see AsyncStream
+            raise
         return text.value()
 
     async def aclose(self) -> None:
@@ -269,14 +280,18 @@ class AsyncStream:
         """
         self._begun = True
         left = length_hint(self._at_hand)
-        if not left:
-            batch = await self._source.next_batch(until_connected=until_connected)
-            if batch is None:
-                return False
-            self._at_hand, left = iter(batch), len(batch)
-        if self._handed_out >= _EVENTS_PER_CHECKPOINT:
-            self._handed_out = 0
-            await self._source.checkpoint()
+        try:
+            if not left:
+                batch = await self._source.next_batch(until_connected=until_connected)
+                if batch is None:
+                    return False
+                self._at_hand, left = iter(batch), len(batch)
+            if self._handed_out >= _EVENTS_PER_CHECKPOINT:
+                self._handed_out = 0
+                await self._source.checkpoint()
+        except BaseException:
+            del self  # see AsyncStream
+            raise
         allowed = min(left, _EVENTS_PER_CHECKPOINT - self._handed_out)
         self._handed_out += allowed
         self._batch = islice(self._at_hand, allowed)
@@ -297,5 +312,10 @@ class AsyncEvents:
         while True:
             for event in stream._batch:
                 return event
-            if not await stream._advance():
+            try:
+                more = await stream._advance()
+            except BaseException:
+                del self, stream  # see AsyncStream
+                raise
+            if not more:
                 raise StopAsyncIteration

@@ -275,6 +275,72 @@ def test_a_cancelled_asyncio_task_group_takes_its_streams_along(
     assert run_asyncio(loop, scenario)
 
 
+# A cancellation that somebody keeps, with the frames of its traceback, as frameworks do
+
+
+async def iterate(make: Any) -> None:
+    async for _ in make():
+        pass
+
+
+async def iterate_events(make: Any) -> None:
+    async for _ in make().events():
+        pass
+
+
+async def collect(make: Any) -> None:
+    await make().text()
+
+
+async def read_until_cancelled(way: Any, server: FakeAgentServer, transport: str, kept: list[Any]) -> None:
+    try:
+        await way(lambda: stream_of(server, transport))
+    except BaseException as exc:
+        kept.append(exc)
+        raise
+
+
+ways = pytest.mark.parametrize("way", [iterate, iterate_events, collect])
+
+
+@ways
+@asyncio_loops
+def test_a_kept_asyncio_cancellation_keeps_no_stream(
+    server: FakeAgentServer, transport: str, loop: Any, way: Any
+) -> None:
+    server.agent("a").always("a", ending("stall"))
+    kept: list[Any] = []
+
+    async def scenario() -> bool:
+        task = asyncio.create_task(read_until_cancelled(way, server, transport, kept))
+        run = await asyncio.to_thread(server.wait_request)
+        assert await asyncio.to_thread(run.wait_sent, 1)
+        task.cancel()
+        await asyncio.wait([task])
+        return await asyncio.to_thread(run.wait_client_gone, 5)
+
+    assert run_asyncio(loop, scenario)
+    assert isinstance(kept[0], asyncio.CancelledError)
+
+
+@ways
+@pytest.mark.trio
+async def test_a_kept_trio_cancellation_keeps_no_stream(
+    server: FakeAgentServer, transport: str, way: Any
+) -> None:
+    server.agent("a").always("a", ending("stall"))
+    kept: list[Any] = []
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read_until_cancelled, way, server, transport, kept)
+        run = await trio.to_thread.run_sync(server.wait_request)
+        assert await trio.to_thread.run_sync(run.wait_sent, 1)
+        nursery.cancel_scope.cancel()
+
+    assert await trio.to_thread.run_sync(run.wait_client_gone, 5)
+    assert isinstance(kept[0], trio.Cancelled)
+
+
 # Waiting for another attempt
 
 
