@@ -51,12 +51,12 @@ class Agent:
     def __init__(self, agent_id: str, host: AgentHost | None = None) -> None:
         self.id = agent_id
         self._host = host
-        self._script: Script | Computed = Script(steps=(_nothing_to_say(agent_id, "stream", "always"),))
-        self._result: Result | Computed = Result(steps=(_nothing_to_say(agent_id, "plain", "returns"),))
-        self._unwritten = self._script, self._result
+        self._script: Script | Computed | None = None
+        self._result: Result | Computed | None = None
         self._failures: deque[tuple[Script, Result]] = deque()
         self._replies: deque[Script] = deque()
         self._results: deque[Result] = deque()
+        self._queued: set[str] = set()
         self._entrypoints: tuple[str, ...] = ()
 
     def always(self, *steps: Any, **options: Unpack[Options]) -> Self:
@@ -76,6 +76,7 @@ class Agent:
     def reply(self, *steps: Any, **options: Unpack[Options]) -> Self:
         """Stream this once; several replies are used up in order. Arguments as for `always`."""
         self._replies.append(Script.of(steps, **options))
+        self._queued.add("reply")
         return self
 
     def computes(self, function: Callable[[Exchange], Iterable[Any]], **options: Unpack[Options]) -> Self:
@@ -153,6 +154,7 @@ class Agent:
                 steps, usage=usage, execution_time=execution_time, agent_version=agent_version, **written
             )
         )
+        self._queued.add("returns_once")
         return self
 
     def entrypoints(self, *tags: str) -> Self:
@@ -188,9 +190,12 @@ class Agent:
             raise RuntimeError(f"agent {self.id!r} lives nowhere: make it with agent({self.id!r}) of a host")
         return self._host
 
-    def lacks(self, taken: Script | Result | Computed) -> bool:
-        """Whether that came from `take_script` or `take_result` because nobody has said what to answer."""
-        return any(taken is unwritten for unwritten in self._unwritten)
+    def lack(self, *, plain: bool) -> str:
+        """Say what is missing where `take_script` or `take_result` has given nothing."""
+        once, every = ("returns_once", "returns") if plain else ("reply", "always")
+        if once in self._queued:
+            return f"agent {self.id!r} has used up its {once}(...): call one for each run, or {every}(...)"
+        return f"agent {self.id!r} has no answer to a {'plain' if plain else 'stream'} run: call {every}(...)"
 
     def left_over(self) -> Iterator[tuple[str, tuple[Step, ...]]]:
         """Give what is queued and was not used: by which method, and its steps."""
@@ -210,8 +215,8 @@ class Agent:
         """Whether runs of this entry point are accepted."""
         return not self._entrypoints or tag in self._entrypoints
 
-    def take_script(self) -> Script | Computed:
-        """Take the next failure or reply, or what the agent always says."""
+    def take_script(self) -> Script | Computed | None:
+        """Take the next failure or reply, or what the agent always says; None if nobody has said it."""
         if self._failures:
             return self._failures.popleft()[0]
         return self._replies.popleft() if self._replies else self._script
@@ -221,8 +226,8 @@ class Agent:
         if isinstance(script, Script) and script is not self._script:
             self._replies.appendleft(script)
 
-    def take_result(self) -> Result | Computed:
-        """Take the next failure or plain result, or the usual one."""
+    def take_result(self) -> Result | Computed | None:
+        """Take the next failure or plain result, or the usual one; None if nobody has said it."""
         if self._failures:
             return self._failures.popleft()[1]
         return self._results.popleft() if self._results else self._result
@@ -231,8 +236,3 @@ class Agent:
 def _as_result(steps: tuple[Any, ...], options: Options) -> Result:
     """Make a plain result of a script, most of whose properties have no meaning there."""
     return Result.of(steps, writes=options.get("writes", MERGED), apart=options.get("apart", 0.0))
-
-
-def _nothing_to_say(agent_id: str, kind: str, method: str) -> Status:
-    call = f"server.agent({agent_id!r}).{method}(...)"
-    return Status(500, code="NO_SCRIPT", message=f"this agent has no answer to a {kind} run: call {call}")

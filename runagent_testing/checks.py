@@ -21,6 +21,7 @@ from runagent_testing.steps import (
     Status,
     Step,
 )
+from runagent_testing.words import described
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,13 +64,16 @@ def _step(item: Any, number: int) -> Step:
         try:
             json.dumps(step.content)
         except (TypeError, ValueError, RecursionError) as exc:
-            raise StepError(number, f" is {_unfit(item, exc)}") from exc
+            # Without the inside of the encoder in the traceback: its words are in ours.
+            raise StepError(number, f" is {_unfit(item, exc)}") from None
     return step
 
 
 def _unfit(item: object, why: Exception) -> str:
     if inspect.isroutine(item):
         return f"the function {item.__name__}, and not what it makes: write {item.__name__}(...)"
+    if isinstance(item, bytes):
+        return "bytes, and not text or a JSON value: raw(...) writes bytes as they are"
     return f"neither a step nor text nor a JSON value ({why})"
 
 
@@ -78,12 +82,12 @@ def _check_order(steps: tuple[Step, ...]) -> None:
     manual = False
     for number, step in enumerate(steps, 1):
         if isinstance(step, Ending | Status) and number < last:
-            raise StepError(number, f", {step!r}, must be the last one")
+            raise StepError(number, f", {described(step)}, must be the last one")
         if isinstance(step, Status | RawAnswer | Head) and not _only_pauses(steps[: number - 1]):
             raise StepError(number, _TOO_LATE[type(step)])
         if manual and not isinstance(step, _MANUAL_STEPS):
             raise StepError(
-                number, f", {step!r}, cannot follow a raw_answer: only pauses, raw and an ending can"
+                number, f", {described(step)}, cannot follow a raw_answer: only pauses, raw and an ending can"
             )
         manual |= isinstance(step, RawAnswer)
 

@@ -7,7 +7,7 @@ import re
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import unquote
 
 from runagent_testing.agent import Agent, Computed
@@ -19,7 +19,7 @@ from runagent_testing.formats import Run
 from runagent_testing.nearest import unknown_agent, unknown_endpoint
 from runagent_testing.render import handshake_plan, refusal_plan, result_plan, words_plan
 from runagent_testing.request import MAX_BODY, Request
-from runagent_testing.script import Result, Script
+from runagent_testing.script import Script
 from runagent_testing.steps import Status, Step
 from runagent_testing.templates import shared_plan
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Endpoints", "WebSocketAnswer", "random_id"]
 
 logger = logging.getLogger("runagent_testing")
-
-S = TypeVar("S", bound=Script | Result | Computed)
 
 _ARCHITECTURE = re.compile(r"/api/v1/agents/([^/]+)/architecture")
 _HEALTH = ("GET", "/api/v1/health")
@@ -169,7 +167,7 @@ class Endpoints:
             if status := asked.dialect.fault(question, asked.run, agent):
                 raise _Refused(status)
             # Taken now, as a refusal has to come before the handshake's answer.
-            script = self._scripted(agent, agent.take_script(), asked)
+            script = agent.take_script() or self._refuse_unscripted(agent, asked)
             if isinstance(script, Script) and script.refuses:
                 raise _Refused(*script.steps)
         except _Refused as refused:
@@ -186,24 +184,21 @@ class Endpoints:
         if status := asked.dialect.fault(question, run, agent):
             raise _Refused(status)
         if question.kind == "plain":
-            result = self._scripted(agent, agent.take_result(), asked)
+            result = agent.take_result() or self._refuse_unscripted(agent, asked)
             if isinstance(result, Computed):
                 result = result.result(exchange)
             exchange.steps = result.steps
             return result_plan(result, run)
-        script = self._scripted(agent, agent.take_script(), asked)
+        script = agent.take_script() or self._refuse_unscripted(agent, asked)
         if isinstance(script, Computed):
             script = script.script(exchange)
         exchange.steps = script.steps
         return refusal_plan(script.steps, run) if script.refuses else shared_plan(script, run)
 
-    def _scripted(self, agent: Agent, taken: S, asked: _Asked) -> S:
-        """Note a run for which nobody has written anything."""
-        if agent.lacks(taken):
-            kind, method = ("plain", "returns") if asked.is_plain else ("stream", "always")
-            why = f"agent {agent.id!r} has no answer to a {kind} run: call {method}(...)"
-            self._journal.note_unmatched(asked.exchange, why)
-        return taken
+    def _refuse_unscripted(self, agent: Agent, asked: _Asked) -> NoReturn:
+        why = agent.lack(plain=asked.is_plain)
+        self._journal.note_unmatched(asked.exchange, why)
+        raise _Refused(Status(500, code="NO_SCRIPT", message=why))
 
     def _agent(self, asked: _Asked, question: Question) -> Agent:
         self._check_key(asked)

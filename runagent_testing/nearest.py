@@ -29,7 +29,8 @@ def unknown_agent(agent_id: str, known: Collection[str]) -> str:
     if near:
         return f"agent {agent_id!r}: did you mean {near[0]!r}?"
     if known:
-        return f"agent {agent_id!r}: there are only {', '.join(map(repr, known))}"
+        there_are = "there is" if len(known) == 1 else "there are"
+        return f"agent {agent_id!r}: {there_are} only {', '.join(map(repr, known))}"
     return f"agent {agent_id!r}: there are no agents yet, make one with agent({agent_id!r})"
 
 

@@ -224,7 +224,7 @@ def gate(name: str) -> Gate:
     return Gate(name)
 
 
-def error(code: str | None, message: str | None, retry_after: float | None = None) -> Error:
+def error(code: str | None, message: str | None = None, retry_after: float | None = None) -> Error:
     """Fail the run; plain text, which has no word for it, is cut off instead.
 
     Args:

@@ -151,7 +151,7 @@ def test_an_agent_without_an_answer_says_which_call_to_make(server, kind, method
     server.agent("a")
     answer = ask(server, kind)
     assert (500, "NO_SCRIPT") == (answer.status_code, answer.json()["error"]["code"])
-    assert f"server.agent('a').{method}(...)" in answer.json()["error"]["message"]
+    assert f": call {method}(...)" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])

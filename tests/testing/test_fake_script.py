@@ -68,8 +68,9 @@ def test_steps_are_frozen(step):
     [
         (("x", {1, 2}), "step 2 is neither a step nor text nor a JSON value"),
         ((chunk(object()),), "step 1 is neither"),
-        ((ending("cut"), "x"), "step 1, .* must be the last one"),
-        ((status(503), "x"), "step 1, .* must be the last one"),
+        (("x", b"y"), r"step 2 is bytes, .*: raw\(...\) writes bytes as they are"),
+        ((ending("cut"), "x"), "step 1, ending 'cut', must be the last one"),
+        ((status(503), "x"), "step 1, status 503, must be the last one"),
         (("x", status(503)), "refuses a run before it starts"),
     ],
 )

@@ -247,7 +247,7 @@ def test_an_agent_without_script_says_which_call_to_make(server):
         pass
     body = json.loads(refusal.value.response.body)
     assert (500, "NO_SCRIPT") == (refusal.value.response.status_code, body["error"]["code"])
-    assert "server.agent('a').always(...)" in body["error"]["message"]
+    assert "agent 'a' has no answer to a stream run: call always(...)" == body["error"]["message"]
 
 
 def test_what_was_asked_is_on_record(server):

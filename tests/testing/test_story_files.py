@@ -75,6 +75,7 @@ def faults(text, name="s.yaml"):
         ("{delay: 0.5}", delay(0.5)),
         ("{heartbeat: }", heartbeat()),
         ("{error: FULL, message: come again, retry_after: 3}", error("FULL", "come again", 3)),
+        ("{error: FULL, retry_after: 3}", error("FULL", retry_after=3)),
         ("{done: }", done()),
         (
             "{done: bye, usage: {total_tokens: 4}, execution_time: 1.5, metadata: {a: 1}}",
@@ -272,8 +273,8 @@ agents:
         's.yaml:7:17: writer.always: delay is a number, not "soon"',
         "s.yaml:8:9: writer.always: a delay is a number of seconds, 0 or more, not -1",
         "s.yaml:9:20: writer.always: 'indx' is no property of chunk: did you mean 'index'?",
-        "s.yaml:10:9: writer.always: step 5, Ending(",
-        "s.yaml:11:9: writer.always: step 6, Status(",
+        "s.yaml:10:9: writer.always: step 5, ending ",
+        "s.yaml:11:9: writer.always: step 6, status ",
         "s.yaml:12:18: writer.always: ending cannot be 'cutt': did you mean 'cut'?",
         "s.yaml:13:9: writer.always: this is both delay and chunk: write one after the other",
         "s.yaml:14:14: writer.replies: replies is a list of answers, each with its own steps",

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from runagent import AgentNotFoundError, RunAgentClient, RunAgentError, StreamTruncatedError
+from runagent import AgentNotFoundError, AgentServerError, RunAgentClient, RunAgentError, StreamTruncatedError
 from runagent_testing import FakeAgentServer, MemoryNetwork, delay, ending, gate
 from runagent_testing.nearest import unknown_agent, unknown_endpoint
 from tests.testing.raw_client import PATIENCE, TEXT, connected, handshake, post, stream
@@ -86,6 +86,26 @@ def test_an_agent_without_a_script_is_unmatched(server, request_bytes, words):
     assert [words] == [exchange.unmatched for exchange in server.unmatched]
 
 
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        ("run_generic_stream", "agent 'a' has used up its reply(...): call one for each run, or always(...)"),
+        (
+            "run_generic",
+            "agent 'a' has used up its returns_once(...): call one for each run, or returns(...)",
+        ),
+    ],
+)
+def test_one_run_more_than_was_queued_is_unmatched_and_told_so(server, ask, words):
+    server.agent("a").reply("x").returns_once("x")
+    client = RunAgentClient("a", base_url=server.url, max_retries=0)
+    assert ["x"] == list(getattr(client, ask)("q"))
+    with pytest.raises(AgentServerError) as refused:
+        list(getattr(client, ask)("q"))
+    assert (words, "NO_SCRIPT") == (refused.value.message, refused.value.code)
+    assert [words] == [exchange.unmatched for exchange in server.unmatched]
+
+
 @pytest.mark.parametrize("path", ["/api/v1/health", "/api/v1/agents/a/architecture"])
 def test_questions_about_the_server_are_expected(server, path):
     server.agent("a")
@@ -100,6 +120,7 @@ def test_questions_about_the_server_are_expected(server, path):
     [
         ("wrter", ["writer", "reader"], "agent 'wrter': did you mean 'writer'?"),
         ("x", ["writer", "reader"], "agent 'x': there are only 'writer', 'reader'"),
+        ("x", ["writer"], "agent 'x': there is only 'writer'"),
         ("x", [], "agent 'x': there are no agents yet, make one with agent('x')"),
     ],
 )
