@@ -15,6 +15,7 @@ from runagent.observers import default_observers
 from runagent.options import (
     Timeout,
     call_timeouts,
+    check_ssl_context,
     configure_logging,
     merge_headers,
     read_client_cert,
@@ -111,9 +112,14 @@ class ClientCore:
             raise ConfigurationError("host and port go with local=True; otherwise use base_url")
         if local and base_url is not None:
             raise ConfigurationError("local=True has host and port; base_url goes without it")
+        if host is not None and "://" in host:
+            raise ConfigurationError(
+                "host is a name or an address; put a URL into base_url, without local=True"
+            )
         if local:
             base_url = f"http://{host or _LOCAL_HOST}:{port or _LOCAL_PORT}"
             transport = transport or "websocket"
+        check_ssl_context(ssl_context)
         if ssl_context is not None and client_cert is not None:
             raise ConfigurationError(
                 "load the client certificate into your ssl_context, or give only client_cert"

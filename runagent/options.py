@@ -12,6 +12,7 @@ from runagent.limits import Limits, read_limits
 from runagent.net.address import agent_path
 from runagent.plugins import BUILT_IN
 from runagent.policy import RetryPolicy
+from runagent.redact import describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "OPTIONS",
     "call_timeouts",
+    "check_ssl_context",
     "configure_logging",
     "merge_headers",
     "read_client_cert",
@@ -54,6 +56,23 @@ def read_client_cert(client_cert: str | Sequence[str] | None) -> tuple[str, ...]
         expected = "a certificate's file, or also the key's file and its password, as text"
         raise ConfigurationError(f"client_cert: expected {expected}")
     return tuple(given)
+
+
+def check_ssl_context(context: object) -> None:
+    """Refuse what other libraries take for a context: a file's name, or False to check nothing."""
+    if context is None:
+        return
+    import ssl  # whoever has a context has imported it
+
+    found = describe(context)
+    if isinstance(context, ssl.SSLContext):
+        if context.protocol != ssl.PROTOCOL_TLS_SERVER:
+            return
+        found = "one for servers"
+    raise ConfigurationError(
+        f"ssl_context: expected an ssl.SSLContext for clients, found {found}; for an authority of your own,"
+        " make one by ssl.create_default_context(cafile=...)"
+    )
 
 
 def call_timeouts(mode: str, timeout: Timeout) -> Timeouts:

@@ -89,13 +89,12 @@ class ClientTerms:
     def _find_address(self, tunnels: bool) -> Address:
         origin = self.settings.base_url.origin
         proxy = proxy_for(origin, self.settings.proxy, os.environ)
-        context = self._ssl_context
-        if origin.secure and context is None:
+        if origin.secure and self._ssl_context is None:
             from runagent.net.tls import default_context  # plain http does without ssl
 
-            context = default_context(self._client_cert)
+            self._ssl_context = default_context(self._client_cert)
         tunnel = proxy is not None and (tunnels or origin.secure)
-        return Address(origin, proxy, tunnel, context if origin.secure else None)
+        return Address(origin, proxy, tunnel, self._ssl_context if origin.secure else None)
 
 
 @conceal

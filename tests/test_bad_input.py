@@ -81,6 +81,11 @@ def test_an_agent_id_that_is_none(style: Style, agent_id: Any) -> None:
     assert "deployed" in str(caught.value)
 
 
+def test_a_local_host_that_is_a_url(style: Style) -> None:
+    with pytest.raises(ConfigurationError, match="a URL into base_url, without local=True"):
+        style.client("a", local=True, host="http://127.0.0.1", port=8450)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

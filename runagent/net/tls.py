@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import ssl
 import sys
 from typing import TYPE_CHECKING
@@ -17,9 +18,8 @@ __all__ = ["TLSLayer", "default_context", "server_name"]
 _RECORD_BYTES = 16 * 1024
 
 
-@functools.lru_cache(maxsize=8)
 def default_context(client_cert: tuple[str, ...] = ()) -> ssl.SSLContext:
-    """Return a context with the system's trust store, shared by the process.
+    """Return a context with the system's trust store; without a certificate, the process shares it.
 
     Args:
         client_cert: Certificate file, key file, password; what comes last may be left out.
@@ -27,10 +27,17 @@ def default_context(client_cert: tuple[str, ...] = ()) -> ssl.SSLContext:
     Raises:
         ConfigurationError: The certificate cannot be loaded.
     """
+    if not client_cert:
+        return shared_trust(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
     context = _system_trust()
-    if client_cert:
-        _load_client_cert(context, client_cert)
+    _load_client_cert(context, client_cert)  # anew each time: certificates are replaced before they expire
     return context
+
+
+@functools.lru_cache(maxsize=8)
+def shared_trust(_file: str | None, _directory: str | None) -> ssl.SSLContext:
+    """Return the context for these values of ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``, which OpenSSL reads."""
+    return _system_trust()
 
 
 def _system_trust() -> ssl.SSLContext:

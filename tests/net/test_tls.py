@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,13 +12,12 @@ import trustme
 import truststore
 
 from runagent import ConfigurationError, NetworkError, RunAgentError, RunTimeoutError, StreamTruncatedError
-from runagent.net.tls import default_context
+from runagent.net.tls import default_context, shared_trust
 from runagent_testing import FakeAgentServer, ending
 from tests.support.peer import Peer, PeerConnection, answers, says, sse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.styles import Style
 
@@ -50,9 +50,9 @@ def system_trust(ca: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     """Have the system trust our authority, as `SSL_CERT_FILE` does for OpenSSL."""
     ca.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    default_context.cache_clear()
+    shared_trust.cache_clear()
     yield
-    default_context.cache_clear()
+    shared_trust.cache_clear()
 
 
 def stream(style: Style, url: str, *, times: Any = 1, **options: Any) -> str:
@@ -111,14 +111,27 @@ def test_the_systems_trust_is_read_once(
         assert (3, 1) == (peer.connections, len(reads))
 
 
+def test_a_new_client_trusts_what_ssl_cert_file_names_now(
+    style: Style, ca: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In a notebook, the first attempt fails, and its error says what to set."""
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    with Peer(answers(STREAM), ssl_context=server_context(ca)) as peer:
+        assert "SSL_CERT_FILE" in str(failure(style, peer.url))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        assert "x" == stream(style, peer.url)
+        monkeypatch.delenv("SSL_CERT_FILE")
+        assert "CERTIFICATE" == failure(style, peer.url).code
+
+
 def test_a_bundle_that_openssl_does_not_know_is_looked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     paths = ssl.get_default_verify_paths()._replace(cafile=None)  # type: ignore[arg-type]  # None: no such file
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
-    default_context.cache_clear()
+    shared_trust.cache_clear()
     assert isinstance(default_context(), truststore.SSLContext)
-    default_context.cache_clear()
+    shared_trust.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -154,7 +167,7 @@ def test_an_expired_certificate_is_refused(style: Style, ca: trustme.CA) -> None
 
 
 def test_an_unknown_authority_is_refused(style: Style, transport: str, ca: trustme.CA) -> None:
-    default_context.cache_clear()
+    shared_trust.cache_clear()
     with Peer(answers(STREAM), ssl_context=server_context(ca)) as peer:
         for options in ({}, {"ssl_context": client_context(trustme.CA())}):
             error = failure(style, peer.url, transport=transport, **{"max_retries": 3} | options)
@@ -221,6 +234,20 @@ def test_a_client_certificate(
             assert "x" == stream(style, server.url, transport=transport, client_cert=given)
 
 
+def test_a_client_certificate_is_read_once_by_each_client(
+    style: Style, ca: trustme.CA, system_trust: None, tmp_path: Path
+) -> None:
+    certificate_files(ca, tmp_path)
+    given = str(tmp_path / "both.pem")
+    with FakeAgentServer(ssl_context=server_context(ca, client_ca=ca)) as server:
+        server.agent("a").always("x")
+        assert "xxx" == stream(style, server.url, times=3, client_cert=given)
+        assert 1 == server.connections
+        Path(given).write_text("replaced, by nothing good")
+        error = failure(style, server.url, client_cert=given)
+    assert (ConfigurationError, "INVALID_CLIENT_CERT") == (type(error), error.code)
+
+
 def test_a_protected_key(style: Style, ca: trustme.CA, system_trust: None, tmp_path: Path) -> None:
     certificate, key = certificate_files(ca, tmp_path, b"secret")
     with FakeAgentServer(ssl_context=server_context(ca, client_ca=ca)) as server:
@@ -242,6 +269,14 @@ def test_a_server_that_wants_a_certificate_and_gets_none(
         error = failure(style, peer.url, ssl_context=client_context(ca))
     assert (NetworkError, "CLIENT_CERTIFICATE") == (type(error), error.code)
     assert "client_cert=" in str(error)
+
+
+@pytest.mark.parametrize(
+    "given", [False, True, "ca.pem", ssl.SSLContext, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)]
+)
+def test_a_context_that_is_none(style: Style, given: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"ssl_context: expected an ssl\.SSLContext for clients"):
+        style.client("a", base_url="https://127.0.0.1:1", ssl_context=given)
 
 
 @pytest.mark.parametrize("given", [(), ("a", "b", "c", "d"), (1,), ("no-such-file.pem",)])
