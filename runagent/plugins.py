@@ -35,6 +35,7 @@ def _built_in(name: str, kind: str, capabilities: frozenset[str]) -> Plugin:
     return Plugin(TRANSPORTS, name, "runagent", __version__, target, Declaration(1, capabilities))
 
 
+_ALIASES = {"ws": "websocket", "wss": "websocket", "ndjson": "chunked"}  # for the hint only
 BUILT_IN: Mapping[str, Plugin] = {
     "chunked": _built_in("chunked", "ChunkedTransport", _ALL),
     "sse": _built_in("sse", "SSETransport", _ALL),
@@ -170,8 +171,9 @@ class TransportRegistry:
             known = sorted({*BUILT_IN, *self._own, *(plugin.name for plugin in plugins)})
             import difflib
 
-            near = difflib.get_close_matches(name, [*known, *TRANSPORT_GROUPS], n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+            lower = name.lower()
+            near = difflib.get_close_matches(_ALIASES.get(lower, lower), [*known, *TRANSPORT_GROUPS], n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}; or install one"
         return ConfigurationError(f"unknown transport {name!r}; {hint}", code="UNKNOWN_TRANSPORT")
 
     # Loading

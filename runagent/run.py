@@ -349,7 +349,9 @@ class Run:
         """Note that a deadline has passed."""
         if not self._connected:
             phase: Phase = "total" if now >= self.deadlines.total else "connect"
-            self._failed(self.deadlines.error(phase, begun=self._begun))
+            late = self.deadlines.error(phase, begun=self._begun)
+            late.add(f"on the way to {self.address}")
+            self._failed(late)
             return
         if self._send_error is not None:
             self._lost(self._send_error)

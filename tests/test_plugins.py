@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 import sys
 import threading
@@ -163,9 +164,20 @@ def test_plugins_can_be_switched_off(install: Install, switch: str) -> None:
         registry.get("loud")
 
 
-def test_an_unknown_transport_is_a_configuration_error_with_the_nearest_name() -> None:
-    client = RunAgentClient("a", base_url="http://127.0.0.1:1", transport="webscoket")
-    with pytest.raises(ConfigurationError, match="did you mean 'websocket'"):
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("webscoket", "did you mean 'websocket'?"),
+        ("WebSocket", "did you mean 'websocket'?"),
+        ("ws", "did you mean 'websocket'?"),
+        ("SSE", "did you mean 'sse'?"),
+        ("ndjson", "did you mean 'chunked'?"),
+        ("grpc", "there are: "),
+    ],
+)
+def test_an_unknown_transport_is_a_configuration_error_with_the_nearest_name(name: str, hint: str) -> None:
+    client = RunAgentClient("a", base_url="http://127.0.0.1:1", transport=name)
+    with pytest.raises(ConfigurationError, match=re.escape(f"unknown transport {name!r}; {hint}")):
         client.run_generic_stream("x")
 
 

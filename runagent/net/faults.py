@@ -50,9 +50,9 @@ def explain_loss(exc: OSError) -> tuple[str, str]:
 
 def connect_error(exc: OSError, address: Address) -> NetworkError:
     """Make the error for a connection that could not be opened."""
-    where = (
-        address.proxy if address.proxy is not None and not isinstance(exc, ssl.SSLError) else address.origin
-    )
+    where = str(address.origin)
+    if address.proxy is not None and not isinstance(exc, ssl.SSLError):
+        where = f"the proxy {address.proxy} (from proxy= or the environment)"
     code, why = _explain(exc)
     return NetworkError(f"could not connect to {where}: {why}", code=code)
 

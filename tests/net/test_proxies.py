@@ -178,6 +178,7 @@ def test_a_proxy_that_is_silent_costs_the_connect_timeout(style: Style, tls: TLS
     with Peer(says()) as peer:
         error = failure(style, "https://agent.test", proxy=peer.url, ssl_context=tls[1], timeout=0.2)
     assert (RunTimeoutError, "connect") == (type(error), getattr(error, "phase", None))
+    assert f"on the way to https://agent.test through the proxy {peer.url}" in str(error)
 
 
 def test_a_proxy_that_is_not_there_is_named(style: Style) -> None:
@@ -185,7 +186,7 @@ def test_a_proxy_that_is_not_there_is_named(style: Style) -> None:
         gone = peer.url
     error = failure(style, "http://agent.test", proxy=gone.replace("http://", "http://user:secret@"))
     assert (NetworkError, "REFUSED") == (type(error), error.code)
-    assert gone in str(error)
+    assert f"could not connect to the proxy {gone} (from proxy= or the environment)" in str(error)
     assert "secret" not in str(error)
 
 
