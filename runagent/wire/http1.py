@@ -78,6 +78,8 @@ class ResponseDecoder:
         self._beginning = b""
         # Dropped at the end: it holds our methods, and in a cycle an error would keep its frames alive.
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(_Callbacks(self))
+        # An interim answer ends no connection, whatever its head says; what follows the final one is excess.
+        self._parser.set_dangerous_leniencies(lenient_keep_alive=True)
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes of the connection and return the body's bytes in them.

@@ -67,6 +67,9 @@ def decode_http(pieces: list[bytes]) -> tuple[int, bytes, Kind, bool]:
         ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\nLink: x\r\n\r\n" + OK + LENGTH, b"abc", True),
         ("HTTP/1.1 100 x\r\nContent-Length: 9\r\n\r\n" + OK + LENGTH, b"abc", True),
         ("HTTP/1.1 100 x\r\nTransfer-Encoding: chunked\r\n\r\n" + OK + LENGTH, b"abc", True),
+        ("HTTP/1.1 103 x\r\nConnection: close\r\n\r\n" + OK + LENGTH, b"abc", True),
+        ("HTTP/1.0 100 x\r\n\r\n" + OK + LENGTH, b"abc", True),
+        (OK + "Connection: close\r\n" + LENGTH + OK + LENGTH, b"abc", False),
         ("HTTP/1.0 200 OK\r\n" + LENGTH, b"abc", False),
         ("HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\n" + LENGTH, b"abc", True),
         # HTTP/1.0 has no transfer codings: RFC 9112 §6.1 has the connection closed after such an answer.
