@@ -7,6 +7,8 @@ It is imported where that happens, because most runs do without.
 
 from __future__ import annotations
 
+import codecs
+import re
 from typing import Any, NoReturn
 
 import msgspec
@@ -15,9 +17,9 @@ __all__ = [
     "InvalidJSONError",
     "decode_json",
     "encode_json",
+    "is_cut_short",
     "quote",
     "quote_value",
-    "starts_with_json",
     "write_json",
 ]
 
@@ -25,6 +27,8 @@ _decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
 
 QUOTE_BYTES = 200
+# What may stand at the end of a text that is cut inside a string, an escape, a word or a number.
+_HALF_TOKEN = r'"(?:[^"\\]|\\.)*+\\?|(?<=\\)u[0-9a-fA-F]{0,3}|tr?u?|fa?l?s?|nu?l?|-|(?<=\d)(?:\.|[eE][+-]?)'
 
 
 class InvalidJSONError(ValueError):
@@ -82,15 +86,20 @@ def write_json(value: Any) -> str:
     return text
 
 
-def starts_with_json(text: bytes) -> bool:
-    """Tell a whole JSON text with something behind it from one that is cut short."""
+def is_cut_short(text: bytes) -> bool:
+    """Tell whether a text that is not JSON may be the beginning of one that is."""
     import json
 
     try:
-        json.JSONDecoder().raw_decode(text.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
+        start = codecs.getincrementaldecoder("utf-8")().decode(text)  # without half a character at the end
+        json.loads(start)
+    except json.JSONDecodeError as exc:
+        return exc.pos >= len(start) or re.compile(_HALF_TOKEN).fullmatch(start, exc.pos) is not None
+    except RecursionError:
+        return True
+    except ValueError:
         return False
-    return True
+    return False
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -13,7 +13,7 @@ import msgspec
 
 from runagent.errors import ProtocolError, RunAgentError, StreamLimitError, StreamTruncatedError
 from runagent.limits import Limits
-from runagent.wire.jsontext import InvalidJSONError, decode_json, starts_with_json
+from runagent.wire.jsontext import InvalidJSONError, decode_json, is_cut_short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,7 +112,7 @@ class NDJSONDecoder:
 
         Raises:
             StreamTruncatedError: The last line is cut short.
-            ProtocolError: An earlier ``feed`` has met a line that is not JSON.
+            ProtocolError: The last line is not JSON, or an earlier ``feed`` has met one.
             StreamLimitError: An earlier ``feed`` has met a line over ``max_line_bytes``.
         """
         if self.error:
@@ -124,9 +124,9 @@ class NDJSONDecoder:
         try:
             return [decode_json(line)]
         except InvalidJSONError as exc:
-            if starts_with_json(line):
-                raise ProtocolError(f"line {self.lines + 1} of the stream is {exc}") from None
-            raise StreamTruncatedError(f"the stream ended inside line {self.lines + 1}: {exc}") from None
+            if is_cut_short(line):
+                raise StreamTruncatedError(f"the stream ended inside line {self.lines + 1}: {exc}") from None
+            raise ProtocolError(f"line {self.lines + 1} of the stream is {exc}") from None
 
     def _check_size(self, size: int) -> bool:
         if size > self._max:

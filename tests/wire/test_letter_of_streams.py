@@ -178,6 +178,14 @@ def test_what_is_not_json_gives_the_lines_before_it(text: bytes) -> None:
         (b"\n\r\n \n1\r\n\n2\r", [1, 2], None),
         (b'1\n{"a":', [1], StreamTruncatedError),
         (b'1\n"\xf0\x9f', [1], StreamTruncatedError),
+        *(
+            (b"1\n" + cut, [1], StreamTruncatedError)
+            for cut in b'tru|[1, nul|-|[-|2.|[2.5e+|["x\\|{"a": "\\u12|{|[1,|{"a"'.split(b"|")
+        ),
+        *(
+            (b"1\n" + bad, [1], ProtocolError)
+            for bad in b'{oops}|xyz|[1,]|{"a" 1|01|+1|"\\x|"a\x01|["\xff"|2.x'.split(b"|")
+        ),
         (b'1\n{"a":1} x', [1], ProtocolError),
         (b"1\n2 3", [1], ProtocolError),
         (b"1\r2\n", [], ProtocolError),
