@@ -10,11 +10,10 @@ import msgspec
 from runagent._version import __version__
 from runagent.limits import Limits
 from runagent.net.address import BaseURL, Origin, agent_path
+from runagent.net.proxy import Proxy  # noqa: TC001 - help(Route) looks its annotations up
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from runagent.net.proxy import Proxy
 
 __all__ = ["AgentCall", "ResumePoint", "Route"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import pydoc
 import re
 import subprocess
 import sys
@@ -126,6 +127,12 @@ def test_the_error_tree_is_as_drawn() -> None:
     assert issubclass(runagent.StreamTimeoutError, runagent.RunTimeoutError)
     assert issubclass(runagent.StreamTimeoutError, runagent.StreamError)
     assert all(issubclass(getattr(errors, name), runagent.RunAgentError) for name in errors.__all__)
+
+
+@pytest.mark.parametrize("module", [runagent, transports], ids=lambda module: module.__name__)
+def test_help_knows_every_public_name(module: Any) -> None:
+    for name in set(module.__all__) - {"__version__"}:
+        assert pydoc.render_doc(getattr(module, name))
 
 
 def test_an_unknown_error_field_is_refused() -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from runagent.call import Route
 
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable
+# help(Address) looks its annotations up.
+from runagent.net.address import Origin  # noqa: TC001
+from runagent.net.proxy import Proxy  # noqa: TC001
 
-    from runagent.net.address import Origin
-    from runagent.net.proxy import Proxy
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from ssl import SSLContext
+else:
+    SSLContext = Any  # ssl takes long to import, and not every client needs it
 
 __all__ = [
     "Address",
@@ -46,7 +49,7 @@ class Address(msgspec.Struct, frozen=True):
     origin: Origin
     proxy: Proxy | None = None
     tunnel: bool = False
-    ssl_context: ssl.SSLContext | None = None
+    ssl_context: SSLContext | None = None
 
     @property
     def endpoint(self) -> tuple[str, int]:
