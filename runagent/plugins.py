@@ -205,10 +205,11 @@ class TransportRegistry:
                 raise ConfigurationError(f"it registers two transports named {name!r}")
 
         manager = create_plugin_manager(register)
-        manager.register(load(plugin), plugin.qualified_name)
+        offered = load(plugin)
+        manager.register(offered, plugin.qualified_name)
         manager.check_pending()
         if plugin.name not in offers:
-            raise ConfigurationError(f"{plugin.target} offers no transport {plugin.name!r}")
+            raise ConfigurationError(_lacks(plugin, offers, manager.get_hookcallers(offered)))
         return offers[plugin.name]
 
     def _compare(self, plugin: Plugin, transport: Transport) -> None:
@@ -245,6 +246,18 @@ def _broken(plugin: Plugin, fault: str) -> PluginError:
         f"the transport {plugin.name!r} of {plugin.source} cannot be loaded: {fault}",
         plugin=plugin.qualified_name,
     )
+
+
+def _lacks(plugin: Plugin, offers: Mapping[str, AnyTransport], hooks: object) -> str:
+    """Say why what a plugin refers to offers no transport of its name."""
+    if offers:
+        names = " and ".join(map(repr, offers))
+        why = f"it offers {names}: the entry point's name has to be the transport's"
+    elif hooks:
+        why = "its hook registers none"
+    else:
+        why = "it has no function runagent_register_transports that is marked with runagent.hookimpl"
+    return f"{plugin.target} offers no transport {plugin.name!r}; {why}"
 
 
 def _is_reserved(name: str) -> bool:

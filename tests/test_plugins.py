@@ -100,8 +100,10 @@ def test_a_broken_plugin_is_an_error_that_names_it(install: Install) -> None:
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
-        ("", "offers no transport 'loud'"),
-        (transport_module("quiet"), "offers no transport 'loud'"),
+        ("", "offers no transport 'loud'; it has no function runagent_register_transports"),
+        (GOOD.replace("@hookimpl", ""), "it has no function .* marked with runagent.hookimpl"),
+        (GOOD.replace("register(Plugged())", "pass"), "offers no transport 'loud'; its hook registers none"),
+        (transport_module("quiet"), "offers 'quiet': the entry point's name has to be the transport's"),
         (GOOD.replace("register_transports", "register_transprots"), "cannot be loaded"),
         (GOOD.replace("register(Plugged())", "register(Plugged)"), "is not a transport"),
         (GOOD.replace("register(Plugged())", "register(42)"), "is not a transport"),

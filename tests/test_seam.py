@@ -91,7 +91,7 @@ def test_names_that_mean_something_cannot_be_registered(name: str) -> None:
         (OwnTransport(seam=0), "version 0 of the seam.*upgrade the package that brings it"),
         (OwnTransport(seam=SEAM_VERSION + 1), "upgrade runagent"),
         (OwnTransport(capabilities={Capability.INVOKE}), "a frozenset"),
-        (OwnTransport(capabilities=frozenset({"invoke"})), "a frozenset"),
+        (OwnTransport(capabilities=frozenset({"invoke"})), "a frozenset of Capability.INVOKE, .*'invoke'"),
         (OwnTransport(tunnels=None), "tunnels"),
         (object(), "its name"),
     ],
@@ -108,6 +108,16 @@ def test_a_library_says_in_which_loops_it_runs(runs_on: Any) -> None:
     library.run, library.runs_on = OwnTransport.open, runs_on
     with pytest.raises(ConfigurationError, match="runs_on has to be a frozenset of asyncio, trio or both"):
         TransportRegistry().register(library)
+
+
+def test_a_transport_does_not_wait_to_open_sessions() -> None:
+    async def wait(*_: Any) -> Any:
+        raise AssertionError("never called")
+
+    transport = OwnTransport()
+    transport.open = wait  # type: ignore[assignment,method-assign]
+    with pytest.raises(ConfigurationError, match="without async, or write an AsyncTransport"):
+        TransportRegistry().register(transport)
 
 
 def test_a_transport_needs_to_open_sessions() -> None:

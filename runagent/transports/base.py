@@ -29,9 +29,10 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from runagent.errors import RunAgentError
+
 if TYPE_CHECKING:
     from runagent.call import AgentCall, ResumePoint, Route
-    from runagent.errors import RunAgentError
     from runagent.events import Event
     from runagent.seam import Capability
 
@@ -198,7 +199,15 @@ class BaseSession:
         return False
 
     def fail(self, error: RunAgentError) -> None:
-        """End the session with an error; does nothing where it has ended already, well or badly."""
+        """End the session with an error; does nothing where it has ended already, well or badly.
+
+        Raises:
+            TypeError: It is no `RunAgentError`.
+        """
+        if not isinstance(error, RunAgentError):
+            raise TypeError(
+                f"fail takes a RunAgentError, such as StreamError or ProtocolError, not {error!r}"
+            )
         if self.wants is not Wants.DONE:
             # A traceback would keep the pump's frames, and all they hold, for as long as the session lives.
             self.error = error.with_traceback(None)

@@ -15,6 +15,7 @@ __all__ = ["AnyTransport", "as_transport", "validate_transport"]
 AnyTransport = Transport | AsyncTransport
 
 _NAME = r"[A-Za-z][A-Za-z0-9._-]*"
+_CO_COROUTINE = 0x80
 _LOOPS = frozenset({"asyncio", "trio"})
 
 
@@ -36,7 +37,8 @@ def validate_transport(transport: object) -> str:
     elif seam_fault(seam):
         fault = seam_fault(seam)
     elif not isinstance(capabilities, frozenset) or not all(isinstance(c, Capability) for c in capabilities):
-        fault = "its capabilities have to be a frozenset of Capability"
+        known = ", ".join(f"Capability.{capability.name}" for capability in Capability)
+        fault = f"its capabilities have to be a frozenset of {known}, not {capabilities!r}"
     elif callable(getattr(transport, "run", None)):
         runs_on = getattr(transport, "runs_on", None)
         if not isinstance(runs_on, frozenset) or not runs_on or not runs_on <= _LOOPS:
@@ -45,9 +47,16 @@ def validate_transport(transport: object) -> str:
         fault = "tunnels has to be True or False"
     elif not callable(getattr(transport, "open", None)):
         fault = "it has no method open"
+    elif _is_coroutine_function(getattr(transport, "open", None)):
+        fault = "its open must not wait: write it without async, or write an AsyncTransport"
     if fault is not None:
         raise ConfigurationError(f"{transport!r} is not a transport for this runagent: {fault}")
     return str(name)
+
+
+def _is_coroutine_function(function: object) -> bool:
+    # As inspect says, which takes long to import.
+    return bool(getattr(getattr(function, "__code__", None), "co_flags", 0) & _CO_COROUTINE)
 
 
 def as_transport(given: object) -> Transport:

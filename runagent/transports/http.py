@@ -243,6 +243,8 @@ class HttpSession(BaseSession):
         self._coding = self._content_decoder()
         content_type, charset = _parse_content_type(self._answer.headers.get("content-type", ""))
         self._reading = self.open_body(content_type, charset)
+        if self._reading is None:  # a forgotten return would else look like a wrong answer
+            raise TypeError(f"{type(self).__qualname__}.open_body returned None: return True or False")
 
     def _take(self, body: bytes) -> list[Event]:
         """Take a piece of the body; a coded one by small parts, each of which may become a thousandfold."""

@@ -145,11 +145,18 @@ class Lab:
         self.subject = subject
 
     def open(self, memory: MemoryNetwork, **fields: Any) -> Session:
-        """Open a session; ``resume`` and ``route`` go to the transport, the rest into the call."""
+        """Open a session; ``resume`` and ``route`` go to the transport, the rest into the call.
+
+        Raises:
+            Violation: The transport gave none.
+        """
         resume: ResumePoint | None = fields.pop("resume", None)
         route: Route | None = fields.pop("route", None)
         call = self.subject.call(memory.url, **fields)
-        return self.subject.transport.open(call, route or self.subject.route(call), resume)
+        session = self.subject.transport.open(call, route or self.subject.route(call), resume)
+        if not callable(getattr(session, "data_to_send", None)):
+            raise Violation(f"open returned {session!r}, which is no session: it has to return a new one")
+        return session
 
     def feed(
         self,

@@ -46,7 +46,7 @@ class Watcher:
                 gc.enable()
 
     def _see(self, frame: FrameType, event: str, argument: Any) -> None:
-        if event != "c_call" or (what := _forbidden(argument)) is None:
+        if event != "c_call" or (what := _forbidden(argument, frame.f_code.co_qualname)) is None:
             return
         code = frame.f_code
         if not code.co_filename.startswith(_IMPORTING):
@@ -66,7 +66,7 @@ class Watched:
         return getattr(self._session, name)
 
 
-def _forbidden(function: Any) -> str | None:
+def _forbidden(function: Any, caller: str) -> str | None:
     module, name = getattr(function, "__module__", None), getattr(function, "__name__", "")
     owner = getattr(function, "__self__", None)
     kind = type(owner).__module__ if not isinstance(owner, type) else owner.__module__
@@ -76,6 +76,8 @@ def _forbidden(function: Any) -> str | None:
         return f"datetime {name}()"
     if module == "_thread" and name.startswith("start_"):
         return "starting a thread"
+    if kind == "_thread" and name == "acquire" and caller == "Condition.wait":
+        return "waiting for another thread"
     if kind in ("_socket", "socket", "select", "_ssl", "ssl") or module in ("_socket", "select"):
         return f"socket {name}()"
     if (module in ("io", "_io") and name in ("open", "open_code")) or (

@@ -162,6 +162,15 @@ def test_a_request_that_the_fake_agent_does_not_understand_is_told():
     assert "pass the dialect that the transport speaks (dialects=[...])" in str(report)
 
 
+def test_a_transport_that_opens_no_session_is_told():
+    transport = Broken("forgetful", "session.request-waits", lambda *_: None)  # type: ignore[arg-type]
+    report = check_transport(transport, only=["session.request-waits", "session.done"])
+    assert {"session.request-waits": "failed", "session.done": "failed"} == words(report)
+    assert {"open returned None, which is no session: it has to return a new one"} == {
+        outcome.reason for outcome in report.failed
+    }
+
+
 def test_the_kit_needs_no_pytest_for_the_function():
     import subprocess
     import sys

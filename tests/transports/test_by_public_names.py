@@ -105,6 +105,37 @@ def read(style: Style, *replies: bytes) -> tuple[str, list[str]]:
         return style.run(lambda: scenario(peer.url)), [request.target for request in peer.requests]
 
 
+class ForgetfulSession(TicksSession):
+    def open_body(self, content_type: str, charset: str) -> bool:  # type: ignore[return]
+        super().open_body(content_type, charset)
+
+
+class LaxSession(TicksSession):
+    def read_body(self, data: bytes) -> list[Event]:
+        self.fail("no" + " error")  # type: ignore[arg-type]
+        return []
+
+
+@pytest.mark.parametrize(
+    ("session", "complaint"),
+    [
+        (ForgetfulSession, r"ForgetfulSession\.open_body returned None: return True or False"),
+        (LaxSession, r"fail takes a RunAgentError, .*not 'no error'"),
+    ],
+)
+def test_what_an_author_forgets_is_told(style: Style, session: Any, complaint: str) -> None:
+    class Forgetful(Ticks):
+        def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> HttpSession:
+            return session(call, route, resume)  # type: ignore[no-any-return]
+
+    async def scenario(url: str) -> None:
+        async with style.client("a", base_url=url, transport=Forgetful()) as client:
+            await client.run_generic_stream("x").text()
+
+    with Peer(answers(ticks(LAST))) as peer, pytest.raises(TypeError, match=complaint):
+        style.run(lambda: scenario(peer.url))
+
+
 def test_a_stream(style: Style) -> None:
     assert ("abc", ["/ticks/a?from=0"]) == read(style, ticks(FIRST, SECOND, LAST))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +125,14 @@ class _Sleeps(SSESession):
         return super().receive_data(data)
 
 
+class _WaitsForAThread(SSESession):
+    """Waits until another thread is done, while everybody's event loop waits."""
+
+    def receive_data(self, data: bytes) -> list[Event]:
+        threading.Event().wait(0.000_001)
+        return super().receive_data(data)
+
+
 CONTENTS: tuple[Broken, ...] = (
     Broken("loses-what-is-cut", "session.any-split", _LosesWhatIsCut),
     Broken("loses-what-is-cut-in-writes", "run.any-writes", _LosesWhatIsCut),
@@ -140,4 +149,5 @@ CONTENTS: tuple[Broken, ...] = (
     Broken("knows-one-framing", "session.any-framing", _KnowsOneFraming),
     Broken("shares-its-decoder", "session.independent", _SharesItsDecoder),
     Broken("sleeps", "session.pure", _Sleeps),
+    Broken("waits-for-a-thread", "session.pure", _WaitsForAThread),
 )

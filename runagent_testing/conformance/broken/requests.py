@@ -10,6 +10,7 @@ from runagent_testing.conformance.broken.base import Broken
 
 if TYPE_CHECKING:
     from runagent.call import AgentCall, ResumePoint, Route
+    from runagent.events import Event
 
 __all__ = ["REQUESTS"]
 
@@ -116,6 +117,14 @@ class _TakesANameOfOurs(SSESession):
         return super()._via_proxy()
 
 
+class _TakesAnAttributeOfOurs(SSESession):
+    """Keeps something where the base class keeps something else."""
+
+    def end_body(self, proven: bool) -> list[Event]:
+        self._redirects = 7
+        return super().end_body(proven)
+
+
 REQUESTS: tuple[Broken, ...] = (
     Broken("says-it-twice", "session.request-waits", _SaysItTwice),
     Broken("key-in-the-address", "session.key", _KeyInTheAddress),
@@ -127,5 +136,6 @@ REQUESTS: tuple[Broken, ...] = (
     Broken("ascii-only", "session.input", _AsciiOnly),
     Broken("new-key-each-time", "session.idempotency-key", _NewKeyEachTime),
     Broken("takes-a-name-of-ours", "session.own-names", _TakesANameOfOurs),
+    Broken("takes-an-attribute-of-ours", "session.own-names", _TakesAnAttributeOfOurs),
     Broken("ignores-the-proxy", "session.through-proxy", _IgnoresTheProxy),
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dis
 from random import Random
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -216,7 +218,14 @@ def check_redirects(lab: Lab) -> None:
 def check_own_names(lab: Lab) -> None:
     kinds = type(lab.open(lab.subject.memory())).__mro__
     ours = [kind for kind in kinds if kind.__module__.startswith("runagent.transports.")]
-    private = {name for kind in ours for name in vars(kind) if name.startswith("_") and name[:2] != "__"}
+    private = {name for kind in ours for name in _names(kind) if name.startswith("_") and name[:2] != "__"}
     for kind in kinds:
-        taken = set() if kind in ours else private & set(vars(kind))
+        taken = set() if kind in ours else private & _names(kind)
         demand(not taken, f"{kind.__qualname__} replaces {', '.join(sorted(taken))}: choose other names")
+
+
+def _names(kind: type) -> set[str]:
+    """Name what a class has, and what its methods set."""
+    codes = [member.__code__ for member in vars(kind).values() if isinstance(member, FunctionType)]
+    steps = [step for code in codes for step in dis.get_instructions(code)]
+    return {*vars(kind), *(step.argval for step in steps if step.opname == "STORE_ATTR")}
