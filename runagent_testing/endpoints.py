@@ -61,25 +61,40 @@ class WebSocketAnswer:
         self._script: Script | Computed | None = script
         self._asked = asked
 
+        if isinstance(script, Script) and script.keeps_waiting:
+            self.exchange.steps = script.steps
+            endpoints.note(self.exchange)
+
     @property
     def exchange(self) -> Exchange:
-        """What the handshake belongs to; noted when the request has come."""
+        """What the handshake belongs to."""
         return self._asked.exchange
+
+    @property
+    def is_noted(self) -> bool:
+        """Whether the run counts as asked for: the request has come, or the script lets it wait to come."""
+        return self.exchange.number > 0
 
     def answer(self, message: str) -> Answer:
         """Decide on the answer to the request, which has come."""
         exchange, dialect = self._asked.exchange, self._asked.dialect
         exchange.body, exchange.input, fault = dialect.read_message(message, self._agent)
-        self._endpoints.note(exchange)
+        if not self.is_noted:
+            self._endpoints.note(exchange)
         if fault:
-            self.give_up()
+            self._give_back()
+            exchange.steps = ()
             exchange.plan = words_plan(dialect.objection(fault))
         else:
             exchange.plan = _guarded(self._plan, exchange, lambda failure: self._object(str(failure.message)))
         return Answer(exchange, exchange.plan)
 
     def give_up(self) -> None:
-        """Keep the script for another run, as none has come to use it."""
+        """Keep the script for another run if none has come to use it."""
+        if not self.is_noted:
+            self._give_back()
+
+    def _give_back(self) -> None:
         script, self._script = self._script, None
         if script is not None:
             self._agent.give_back(script)

@@ -163,7 +163,9 @@ class Exchange:
     @property
     def unplayed(self) -> list[int]:
         """Numbers of the steps, from 0, that the plan holds and of which nothing has happened."""
-        moves = () if self.plan is None else self.plan.moves
+        if self.plan is None:  # the client of a WebSocket has not waited for the handshake's answer
+            return list(range(len(self.steps)))
+        moves = self.plan.moves
         planned = {number for move in moves for number in _numbers(move)}
         written = {number for move in moves if isinstance(move, Write) for number in move.steps}
         # The wait that a pace puts before a chunk is not the chunk.

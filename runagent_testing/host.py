@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["AgentHost", "ConnectionFault"]
 
 _SETTLING = 1.0  # seconds that an agent may take to write what is due
+_LEAVING = 0.1  # seconds until it has noticed that its client has left
 
 ConnectionFault = Literal["refuse", "close", "reset", "silent"]
 
@@ -26,7 +27,7 @@ class AgentHost:
 
     Attributes:
         requests: Every run that was asked for, also those refused, in order of arrival; a WebSocket's
-            counts when its request message has come, or its handshake was refused.
+            counts when its request message has come, its handshake was refused or is to be answered late.
         unmatched: What no script answers: unknown agents and endpoints, agents that nobody told what
             to say. ``exchange.unmatched`` says what comes nearest.
     """
@@ -90,6 +91,8 @@ class AgentHost:
         if not allow_unused:
             for exchange in list(self.requests):
                 exchange.settle(_SETTLING)
+                if exchange.unplayed:
+                    exchange.wait_client_gone(_LEAVING)
             found += unused(self.journal, list(self._agents.values()), len(self._faults))
         return found
 

@@ -40,7 +40,9 @@ def unused(journal: Journal, agents: Iterable[Agent], faults: int) -> Iterator[s
             yield f"agent {agent.id!r}: never used: {kind} with {steps}{times}"
     for exchange in journal.requests:
         if unplayed := exchange.unplayed:
-            yield f"request {exchange.title}: never played: {_listed(exchange, unplayed)}"
+            left = exchange.left_at
+            why = "" if left is None else f" (the client left after {left:.3f} s)"
+            yield f"request {exchange.title}: never played: {_listed(exchange, unplayed)}{why}"
     if faults:
         yield f"on_connect: {faults} more connection(s) were to go wrong, and did not come"
 

@@ -136,6 +136,11 @@ class Script:
         return next((step for step in self.steps if isinstance(step, Head)), None)
 
     @property
+    def keeps_waiting(self) -> bool:
+        """Whether pauses come before the answer's head, on a WebSocket before that of the handshake."""
+        return self.head is not None and self.steps[0] is not self.head
+
+    @property
     def ending(self) -> EndingKind:
         """How the stream ends."""
         last = self.steps[-1] if self.steps else None

@@ -121,8 +121,29 @@ class Handler:
         return Sent(keep_alive=answer.plan.end == "open")
 
     async def _converse(self, opened: WebSocketAnswer, request: web.BaseRequest) -> None:
+        line = Line(request, opened.exchange, opened.talk)
+        with contextlib.ExitStack() as stack:
+            if opened.is_noted:
+                stack.enter_context(self._watching(opened.exchange, line))
+            ear, message = await self._shake_hands(opened, request, line)
+            if not opened.is_noted:
+                stack.enter_context(self._watching(opened.exchange, line))
+            answer = opened.answer(message)
+            try:
+                await self._answer(answer, ear, line, opened.talk)
+            finally:
+                if opened.talk.closed:
+                    answer.exchange.leave("closed")
+
+    async def _shake_hands(
+        self, opened: WebSocketAnswer, request: web.BaseRequest, line: Line
+    ) -> tuple[_Ear, str]:
+        """Answer the handshake, and wait for the request.
+
+        Raises:
+            ConnectionResetError: The client is gone.
+        """
         talk = opened.talk
-        line = Line(request, opened.exchange, talk)
         try:
             # Not on the line of what follows, which lets pongs and the like come in between.
             shaking = Line(request, opened.exchange)
@@ -131,18 +152,12 @@ class Handler:
             opened.exchange.aside(opened.handshake.data)
             ear = _Ear(request, talk, line, self._ping_interval)
             await ear.listen(lambda: talk.message is not None)
-        finally:
             if talk.message is None:
-                opened.give_up()
-        if talk.message is None:
-            return
-        answer = opened.answer(talk.message)
-        with self._watching(answer.exchange, line):
-            try:
-                await self._answer(answer, ear, line, talk)
-            finally:
-                if talk.closed:
-                    answer.exchange.leave("closed")
+                raise ConnectionResetError("the client has left without a request")
+        except BaseException:
+            opened.give_up()
+            raise
+        return ear, talk.message
 
     async def _answer(self, answer: Answer, ear: _Ear, line: Line, talk: Conversation) -> None:
         """Play the plan, then wait for the client to close, as the published server does."""

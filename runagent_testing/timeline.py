@@ -56,6 +56,10 @@ def timeline(exchange: Exchange) -> str:
 
 def _rows(exchange: Exchange) -> Iterator[tuple[str, str]]:
     plan = exchange.plan
+    if plan is None:
+        yield from (
+            (f"{number:>4}  {described(step)}", "   never") for number, step in enumerate(exchange.steps, 1)
+        )
     asides, times = exchange.asides, exchange.times
     seen: set[int] = set()
     shown = -1

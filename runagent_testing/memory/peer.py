@@ -102,9 +102,9 @@ class Peer:
             self._playing.stop()
         if self._opened is not None:
             self._opened.give_up()
-        if self._exchange is not None:
-            self._exchange.leave(how, self._wire.unread)
-            self._exchange.end("client gone")
+        if (exchange := self._noted) is not None:
+            exchange.leave(how, self._wire.unread)
+            exchange.end("client gone")
         self._close()
 
     def drop(self) -> None:
@@ -122,8 +122,8 @@ class Peer:
             self.ping_timer = None
         self._playing = None
         self._wire.end(reset=reset)
-        if self._exchange is not None:
-            self._exchange.finish()
+        if (exchange := self._noted) is not None:
+            exchange.finish()
 
     def _next(self) -> None:
         """Answer the next request, unless one is being answered."""
@@ -175,6 +175,13 @@ class Peer:
             self._next()
 
     # The WebSocket
+
+    @property
+    def _noted(self) -> Exchange | None:
+        """The run that is being answered, or whose handshake is."""
+        if self._exchange is None and self._opened is not None and self._opened.is_noted:
+            return self._opened.exchange
+        return self._exchange
 
     @property
     def _talk(self) -> Conversation | None:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from runagent import AgentNotFoundError, AgentServerError, RunAgentClient, RunAgentError, StreamTruncatedError
-from runagent_testing import FakeAgentServer, MemoryNetwork, delay, ending, gate
+from runagent import (
+    AgentNotFoundError,
+    AgentServerError,
+    RunAgentClient,
+    RunAgentError,
+    RunTimeoutError,
+    StreamTruncatedError,
+)
+from runagent_testing import FakeAgentServer, MemoryNetwork, delay, ending, gate, head, raw_answer
 from runagent_testing.nearest import unknown_agent, unknown_endpoint
 from tests.testing.raw_client import PATIENCE, TEXT, connected, handshake, post, stream
 
@@ -179,6 +187,42 @@ def test_steps_that_a_client_did_not_wait_for(host, transport):
     assert "never played: step 2, gate 'shut' (never opened); step 3, chunk 'y'; step 4, chunk 'z'" in said
     assert "scripted" in said  # the timeline
     host.check(allow_unused=True)
+
+
+@pytest.mark.parametrize("transport", ["sse", "chunked", "websocket"])
+def test_an_answer_that_a_client_did_not_wait_for(host, transport):
+    host.agent("a").reply(delay(60), head(), "x")
+    with pytest.raises(RunTimeoutError):
+        asked(host, transport=transport, timeout=0.1)
+    said = complaint(host)
+    assert 1 == len(host.requests)
+    assert (
+        "never played: step 1, delay 60 s; step 2, head; step 3, chunk 'x' (the client left after 0." in said
+    )
+    assert "never used" not in said
+    assert "3  chunk 'x'" in said  # the timeline
+    host.check(allow_unused=True)
+
+
+@pytest.mark.parametrize("transport", ["sse", "chunked", "websocket"])
+def test_an_answer_that_never_begins_leaves_nothing_unused(host, transport):
+    host.agent("a").reply(raw_answer(b""), ending("stall"))
+    with pytest.raises(RunTimeoutError):
+        asked(host, transport=transport, timeout=0.1)
+    host.check()
+
+
+@pytest.mark.parametrize("transport", ["sse", "chunked", "websocket"])
+def test_a_client_that_waits_for_the_head_has_asked(server, transport):
+    door = gate("door")
+    server.agent("a").reply(door, head(), "x")
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(asked, server, transport=transport)
+        assert "a" == server.wait_request(timeout=PATIENCE).agent_id
+        door.open()
+        assert "x" == answer.result(PATIENCE)
+    assert [{"query": "q"}] == [exchange.input for exchange in server.requests]
+    server.check()
 
 
 def test_steps_that_a_resumed_run_skips_are_not_missed(server):
