@@ -83,7 +83,7 @@ class WebSocketAnswer:
             self._endpoints.note(exchange)
         if fault:
             self._give_back()
-            exchange.steps = ()
+            exchange.refused, exchange.steps = fault, ()
             exchange.plan = words_plan(dialect.objection(fault))
         else:
             exchange.plan = _guarded(self._plan, exchange, lambda failure: self._object(str(failure.message)))
@@ -178,9 +178,9 @@ class Endpoints:
         try:
             agent = self._agent(asked, question)
             if fault := asked.request.handshake_fault:
-                raise _Refused(_handshake_refusal(*fault))
+                raise asked.objection(_handshake_refusal(*fault))
             if status := asked.dialect.fault(question, asked.run, agent):
-                raise _Refused(status)
+                raise asked.objection(status)
             # Taken now, as a refusal has to come before the handshake's answer.
             script = agent.take_script() or self._refuse_unscripted(agent, asked)
             if isinstance(script, Script) and script.refuses:
@@ -195,9 +195,9 @@ class Endpoints:
         agent = self._agent(asked, question)
         if asked.request.body is None:
             limit = f"a request has {MAX_BODY} bytes at most"
-            raise _Refused(Status(413, code="REQUEST_TOO_LARGE", message=limit))
+            raise asked.objection(Status(413, code="REQUEST_TOO_LARGE", message=limit))
         if status := asked.dialect.fault(question, run, agent):
-            raise _Refused(status)
+            raise asked.objection(status)
         if question.kind == "plain":
             result = agent.take_result() or self._refuse_unscripted(agent, asked)
             if isinstance(result, Computed):
@@ -226,7 +226,7 @@ class Endpoints:
 
     def _check_key(self, asked: _Asked) -> None:
         if self._api_key is not None and asked.dialect.key(asked.request) != self._api_key:
-            raise _Refused(Status(401, message="the API key is missing or wrong"))
+            raise asked.objection(Status(401, message="the API key is missing or wrong"))
 
     def _information(self, asked: _Asked) -> Plan:
         """Answer what is not a run."""
@@ -297,6 +297,11 @@ class _Asked:
         return _run(
             self.request, self.dialect, self.question, self.exchange, self.run.run_id, keep_alive=keep_alive
         )
+
+    def objection(self, status: Status) -> _Refused:
+        """Note what is wrong with the request."""
+        self.exchange.refused = status.message or f"status {status.status}"
+        return _Refused(status)
 
     def refused(self, steps: tuple[Step, ...]) -> Plan:
         self.exchange.steps = steps

@@ -79,6 +79,8 @@ class Exchange:
         unread_bytes: How much of what was written the client had not taken when it left; None where
             that is not known. On sockets its kernel counts (Linux, not over TLS or a Unix socket).
         unmatched: Why no script answers it, and what comes nearest; None if one does.
+        refused: What was wrong with the request, so that no script was asked: a key, the body; None if
+            nothing was.
         failure: What went wrong in the test's own function; None if nothing did.
     """
 
@@ -100,6 +102,7 @@ class Exchange:
     left_at: float | None = None
     unread_bytes: int | None = None
     unmatched: str | None = None
+    refused: str | None = None
     failure: str | None = None
     input: Any = None
     surface: str = "documented"

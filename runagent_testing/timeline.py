@@ -46,9 +46,8 @@ def timeline(exchange: Exchange) -> str:
     lines[0] += " (used before)" if exchange.reused else " (new)"
     if exchange.body is not None:
         lines.append(f"  input: {_brief(exchange.input)}")
-    for label, text in (("unmatched", exchange.unmatched), ("failed", exchange.failure)):
-        if text is not None:
-            lines.append(f"  {label}: {text}")
+    wrong = {name: getattr(exchange, name) for name in ("unmatched", "refused", "failure")}
+    lines += [f"  {name}: {text}" for name, text in wrong.items() if text is not None]
     rows = [("scripted", "seconds  sent"), ("-" * _LEFT, "-" * 40), *_rows(exchange)]
     lines += [f"  {_fitting(left):{_LEFT}} | {right}".rstrip() for left, right in rows]
     return "\n".join([*lines, f"  {_conclusion(exchange)}"])

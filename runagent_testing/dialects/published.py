@@ -46,14 +46,15 @@ class Published(Dialect):
         if question.kind != "plain":
             return None
         if faults := run_request_faults(question.body):
-            return Status(422, body={"detail": faults})
+            text = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
+            return Status(422, message=text, body={"detail": faults})
         tag = question.body["entrypoint_tag"]
         if not agent.knows(tag):
-            failure = Error("NOT_FOUND", f"Entrypoint {tag} not found")
-            return Status(404, body=_envelope(failure, run))
+            text = f"Entrypoint {tag} not found"
+            return Status(404, message=text, body=_envelope(Error("NOT_FOUND", text), run))
         if tag.endswith("_stream"):
             text = f"Entrypoint `{tag}` streams: ask the run-stream endpoint for it."
-            return Status(400, body=_envelope(Error("VALIDATION_ERROR", text), run))
+            return Status(400, message=text, body=_envelope(Error("VALIDATION_ERROR", text), run))
         return None
 
     def unknown_agent(self, question: Question) -> Status:

@@ -77,7 +77,7 @@ class ExchangeLog(logging.Handler):
         if (status := _status(exchange)) is not None:
             words.append(f"status {status}")
         words.append(f"{exchange.ended_at or 0:.3f} s")
-        words += filter(None, [exchange.unmatched, exchange.failure])
+        words += filter(None, [exchange.unmatched, exchange.refused, exchange.failure])
         self._write(f"{_name(exchange, number)} ends: {', '.join(words)}", exchange.outcome, exchange)
 
     def _write(self, text: str, kind: str, exchange: Exchange | None = None) -> None:

@@ -10,10 +10,10 @@ import time
 import pytest
 
 from runagent import AsyncRunAgentClient, RunAgentClient
-from runagent_testing import MemoryNetwork, delay, done, ending, gate, heartbeat
+from runagent_testing import FakeAgentServer, MemoryNetwork, delay, done, ending, gate, heartbeat
 from runagent_testing.exchange import Exchange
 from runagent_testing.plan import Plan, Wait, Write
-from tests.testing.raw_client import PATIENCE, connected, post, stream
+from tests.testing.raw_client import PATIENCE, connected, handshake, masked, post, stream
 
 KNOWN = sys.platform == "linux"  # only Linux tells what was acknowledged
 
@@ -246,6 +246,35 @@ def test_the_timeline_shows_script_and_writes_side_by_side(server):
     assert shown.splitlines()[-1].startswith(
         "  client gone after # s; the client closed the connection (FIN)"
     )
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "why"),
+    [
+        (post("/v1/agents/a/stream", b"[]"), "the body is not a JSON object"),
+        (stream("a", accept="image/png"), "this agent streams text/event-stream, "),
+        (
+            post("/api/v1/agents/a/run", {"input_args": 1}),
+            "body.entrypoint_tag: Field required; body.input_args: ",
+        ),
+        (handshake("a").replace(b"Version: 13", b"Version: 8"), "Sec-WebSocket-Version is not 13"),
+        (handshake("a") + masked(1, b"{}"), "Missing required field: entrypoint_tag"),
+    ],
+)
+def test_the_timeline_tells_what_was_wrong_with_a_request(server, request_bytes, why):
+    server.agent("a").always("x").returns("x")
+    with connected(server.url) as client:
+        client.send(request_bytes)
+        exchange = finished(server)
+    assert exchange.refused.startswith(why)
+    assert f"  refused: {why}" in exchange.timeline()
+
+
+def test_the_timeline_tells_of_a_wrong_key():
+    with FakeAgentServer(api_key="right") as server, connected(server.url) as client:
+        server.agent("a").always("x")
+        client.send(stream("a", authorization="Bearer wrong"))
+        assert "  refused: the API key is missing or wrong\n" in finished(server).timeline()
 
 
 def test_the_timeline_names_cuts_and_the_ending(server):
