@@ -219,6 +219,8 @@ class HttpSession(BaseSession):
         self._opened = self.answered = True
         self.status = answer.status
         self.request_id = answer.headers.get("x-request-id", self.request_id)
+        if answer.status in _NO_BODY:
+            raise ProtocolError(f"the agent answered with HTTP status {answer.status}, which has no body")
         if 300 <= answer.status < 400:
             self._redirect(answer.headers.get("location", ""))
         elif 200 <= answer.status < 300:
@@ -236,10 +238,6 @@ class HttpSession(BaseSession):
         return content_decoder(field, max_ratio=self.call.limits.max_decompression_ratio)
 
     def _open_good(self) -> None:
-        if self._answer.status in _NO_BODY:
-            raise ProtocolError(
-                f"the agent answered with HTTP status {self._answer.status}, which has no body"
-            )
         self._coding = self._content_decoder()
         content_type, charset = _parse_content_type(self._answer.headers.get("content-type", ""))
         self._reading = self.open_body(content_type, charset)
@@ -373,15 +371,18 @@ class HttpSession(BaseSession):
 
 def _same_origin_target(base: str, location: str) -> tuple[str, str]:
     """Resolve ``location``; return path and query, or what is wrong with it."""
-    if not location or not location.isascii() or not location.isprintable():
+    if not location or not location.isascii() or not location.isprintable() or "\\" in location:
         return "", "which is no usable address"
     try:
+        given = urlsplit(location)
         here, there = urlsplit(base), urlsplit(urljoin(base, location))
         same = _origin_of(here) == _origin_of(there)
     except ValueError:
         return "", "which is no usable address"
     if not same or there.username is not None:
         return "", "which is another origin"
+    if (given.scheme or location.startswith("//")) and not given.hostname:
+        return "", "which is no usable address"  # `urljoin` has put the old host in
     target = there.path or "/"
     if there.query:
         target += f"?{there.query}"
@@ -404,8 +405,8 @@ def _parse_content_type(field: str) -> tuple[str, str]:
     media_type, parameters, rest = field.partition(";")
     charset = ""
     if not parameters:
-        return media_type.strip().lower(), charset
+        return media_type.strip(" \t").lower(), charset
     for name, token, quoted in re.findall(_PARAMETER, rest[:_PARAMETER_CHARACTERS]):
         if name.lower() == "charset" and not charset:
             charset = token or re.sub(r"\\(.)", r"\1", quoted)
-    return media_type.strip().lower(), charset
+    return media_type.strip(" \t").lower(), charset

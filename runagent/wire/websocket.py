@@ -53,7 +53,7 @@ def check_handshake(
 ) -> ProtocolError | None:
     """Tell what is wrong with a 101 answer to a key and an offer, if anything is (RFC 6455 §4.1)."""
     headers = answer.headers
-    tokens = [t.strip().lower() for t in headers.get("connection", "").split(",")]
+    tokens = [t.strip(" \t").lower() for t in headers.get("connection", "").split(",")]
     if answer.version != "1.1":
         fault = f"HTTP/{answer.version} has no upgrades"
     elif headers.get("upgrade", "").lower() != "websocket" or "upgrade" not in tokens:

@@ -201,6 +201,7 @@ KEY = "dGhlIHNhbXBsZSBub25jZQ=="
         ({"upgrade": "h2c"}, "does not switch"),
         ({"connection": "close"}, "does not switch"),
         ({"connection": "upgraded"}, "does not switch"),
+        ({"connection": "upgrade\xa0"}, "does not switch"),
         ({"accept": accept_value(KEY).swapcase()}, "does not belong"),
         ({"accept": ""}, "does not belong"),
         ({"accept": f"{accept_value(KEY)}, {accept_value(KEY)}"}, "does not belong"),
@@ -214,7 +215,7 @@ def test_handshakes(change: dict[str, str], fault: str | None) -> None:
     decoder = ResponseDecoder()
     decoder.feed(
         "HTTP/{version} 101 Switching Protocols\r\nUpgrade: {upgrade}\r\nConnection: {connection}\r\n"
-        "Sec-WebSocket-Accept: {accept}\r\n{more}\r\n".format(**answer).encode()
+        "Sec-WebSocket-Accept: {accept}\r\n{more}\r\n".format(**answer).encode("latin-1")
     )
     assert decoder.status == 101
     found = check_handshake(decoder, KEY)
