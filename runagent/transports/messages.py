@@ -297,7 +297,7 @@ def unwrap_payload(content: Any) -> Any:
     if not isinstance(wrapped, dict) or wrapped.keys() != {"type", "payload"}:
         return content
     kind, payload = wrapped["type"], wrapped["payload"]
-    if kind not in _PAYLOAD_TYPES:
+    if not isinstance(kind, str) or kind not in _PAYLOAD_TYPES:
         return content
     value = decode_json(payload) if isinstance(payload, str) else payload
     if kind == "number" and not isinstance(value, int | float):

@@ -47,7 +47,7 @@ def data(content: Any) -> dict[str, Any]:
     return {"type": "data", "content": content}
 
 
-def wrapped(kind: str, payload: Any) -> dict[str, Any]:
+def wrapped(kind: Any, payload: Any) -> dict[str, Any]:
     return data(json.dumps({"type": kind, "payload": payload}))
 
 
@@ -114,6 +114,8 @@ def test_the_documented_stream(step: int) -> None:
         (wrapped("null", "null"), None),
         (wrapped("object", {"already": "decoded"}), {"already": "decoded"}),
         (wrapped("unknown", "5"), '{"type": "unknown", "payload": "5"}'),
+        (wrapped(["string"], "5"), '{"type": ["string"], "payload": "5"}'),
+        (wrapped({}, "5"), '{"type": {}, "payload": "5"}'),
         (data("plain"), "plain"),
         (data("{not JSON"), "{not JSON"),
         (data('{"a": 1}'), '{"a": 1}'),
