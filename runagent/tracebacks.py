@@ -28,9 +28,12 @@ def conceal(function: Callable[P, T]) -> Callable[P, T]:
             return function(*args, **kwargs)
         except RunAgentError as exc:
             error = exc
-        del args, kwargs
+        args, kwargs = (), {}  # type: ignore[assignment]  # not deleted: what prints tracebacks stumbles over it
         _drop_tracebacks(error)
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # or the traceback would keep this frame, and the frame the error
 
     return concealed
 

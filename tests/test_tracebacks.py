@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gc
 import socket
 import ssl
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +17,7 @@ import trio
 import trustme
 
 from runagent import RunAgentClient, RunAgentError, Timeouts
+from runagent_testing import FakeAgentServer, ending
 from tests.support.failing import failure
 from tests.support.peer import Peer, PeerConnection, answers, chunked, http, says, sse
 from tests.support.proxy import Proxy
@@ -275,3 +278,43 @@ def test_a_proxy_that_repeats_what_authorizes_us(style: Style, said: str) -> Non
         error = error_of(style, base_url="https://agent.test", proxy=url)
     assert "opens no tunnel" in str(error)
     assert places_of(basic, error) == []
+
+
+# What an error leaves behind
+
+
+@pytest.mark.parametrize(
+    ("options", "mode", "given"),
+    [
+        ({"max_retries": -1}, "stream", "x"),
+        ({}, "stream", {"x": {1}}),
+        ({"agent_id": "nobody"}, "stream", "x"),
+        ({"agent_id": "nobody"}, "invoke", "x"),
+        ({"agent_id": "cut"}, "stream", "x"),
+        ({"agent_id": "cut", "transport": "websocket"}, "stream", "x"),
+        ({"base_url": "http://127.0.0.1:1"}, "stream", "x"),
+        ({"base_url": "http://127.0.0.1:1"}, "invoke", "x"),
+        ({"agent_id": "silent", "timeout": 0.05}, "stream", "x"),
+    ],
+)
+def test_an_error_that_is_dealt_with_is_gone(
+    style: Style, server: FakeAgentServer, options: dict[str, Any], mode: str, given: Any
+) -> None:
+    """It would keep the frames that it came through, and all that is in their variables."""
+    server.agent("cut").always("x", ending("cut"))
+    server.agent("silent").always(ending("stall"))
+    alive: list[weakref.ref[RunAgentError]] = []
+
+    async def scenario() -> bool:
+        client = style.client(**{"agent_id": "a", "base_url": server.url, "max_retries": 0} | options)
+        try:
+            await (client.run_generic(given) if mode == "invoke" else client.run_generic_stream(given).text())
+        except RunAgentError as exc:
+            alive.append(weakref.ref(exc))
+        return alive[0]() is None
+
+    gc.disable()
+    try:
+        assert style.run(scenario)
+    finally:
+        gc.enable()
