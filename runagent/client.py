@@ -43,7 +43,7 @@ class RunAgentClient(ClientCore):
         Args:
             input_data: The input object; a text stands for ``{"query": text}``.
             timeout: Instead of the client's.
-            headers: Beside the client's, before which they go.
+            headers: Sent beside the client's; where both have a name, in its place.
 
         Returns:
             A stream to iterate once; nothing is sent before its first ``next`` or ``with``.
@@ -59,7 +59,7 @@ class RunAgentClient(ClientCore):
     ) -> Any:
         """Run the agent and return its result; see `run_generic_with_metadata`."""
         run = self._new_run("invoke", input_data, timeout=timeout, headers=headers)
-        del headers  # a key may be in them, and a traceback shows the variables of its frames
+        headers = None  # a key may be in them, and a traceback shows the variables of its frames
         return self._result(run).result
 
     def run_generic_with_metadata(
@@ -70,7 +70,7 @@ class RunAgentClient(ClientCore):
         Args:
             input_data: The input object; a text stands for ``{"query": text}``.
             timeout: Instead of the client's; as a number, seconds for the whole run.
-            headers: Beside the client's, before which they go.
+            headers: Sent beside the client's; where both have a name, in its place.
 
         Raises:
             ConfigurationError: A setting is not usable.
@@ -80,18 +80,24 @@ class RunAgentClient(ClientCore):
             RunTimeoutError: The answer did not come in time.
         """
         run = self._new_run("invoke", input_data, timeout=timeout, headers=headers)
-        del headers  # see run_generic
+        headers = None  # see run_generic
         return self._result(run)
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the entry point of a published server with these arguments and return its result."""
+        """Run the entry point of a published server with these arguments and return its result.
+
+        Always over its WebSocket surface, whatever the client's transport is; raises as `run_generic` does.
+        """
         run = self._new_run(
             "invoke", kwargs, args=args, timeout=None, headers=None, transports=("websocket",)
         )
         return self._result(run).result
 
     def run_stream(self, *args: Any, **kwargs: Any) -> Stream:
-        """Run the streaming entry point of a published server with these arguments."""
+        """Run the streaming entry point of a published server with these arguments.
+
+        Always over its WebSocket surface, whatever the client's transport is.
+        """
         run = self._new_run(
             "stream", kwargs, args=args, timeout=None, headers=None, transports=("websocket",)
         )
@@ -145,7 +151,7 @@ class AsyncRunAgentClient(ClientCore):
         Args:
             input_data: The input object; a text stands for ``{"query": text}``.
             timeout: Instead of the client's.
-            headers: Beside the client's, before which they go.
+            headers: Sent beside the client's; where both have a name, in its place.
 
         Returns:
             A stream to iterate once; nothing is sent before its first ``anext`` or ``async with``.
@@ -161,7 +167,7 @@ class AsyncRunAgentClient(ClientCore):
     ) -> Any:
         """Run the agent and return its result; see `run_generic_with_metadata`."""
         run = self._new_run("invoke", input_data, timeout=timeout, headers=headers)
-        del headers  # a key may be in them, and a traceback shows the variables of its frames
+        headers = None  # a key may be in them, and a traceback shows the variables of its frames
         return (await self._result(run)).result
 
     async def run_generic_with_metadata(
@@ -174,7 +180,7 @@ class AsyncRunAgentClient(ClientCore):
         Args:
             input_data: The input object; a text stands for ``{"query": text}``.
             timeout: Instead of the client's; as a number, seconds for the whole run.
-            headers: Beside the client's, before which they go.
+            headers: Sent beside the client's; where both have a name, in its place.
 
         Raises:
             ConfigurationError: A setting is not usable.
@@ -184,18 +190,24 @@ class AsyncRunAgentClient(ClientCore):
             RunTimeoutError: The answer did not come in time.
         """
         run = self._new_run("invoke", input_data, timeout=timeout, headers=headers)
-        del headers  # see run_generic
+        headers = None  # see run_generic
         return await self._result(run)
 
     async def run(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the entry point of a published server with these arguments and return its result."""
+        """Run the entry point of a published server with these arguments and return its result.
+
+        Always over its WebSocket surface, whatever the client's transport is; raises as `run_generic` does.
+        """
         run = self._new_run(
             "invoke", kwargs, args=args, timeout=None, headers=None, transports=("websocket",)
         )
         return (await self._result(run)).result
 
     def run_stream(self, *args: Any, **kwargs: Any) -> AsyncStream:
-        """Run the streaming entry point of a published server with these arguments."""
+        """Run the streaming entry point of a published server with these arguments.
+
+        Always over its WebSocket surface, whatever the client's transport is.
+        """
         run = self._new_run(
             "stream", kwargs, args=args, timeout=None, headers=None, transports=("websocket",)
         )

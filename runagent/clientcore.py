@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from runagent.call import AgentCall
 from runagent.config import ApiKey, Resume, Settings, load_settings, parse_timeout
@@ -164,6 +164,11 @@ class ClientCore:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} agent_id={self.agent_id!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a client has connections and locks and cannot be pickled or copied; make one in each process"
+        )
 
     @property
     def settings(self) -> Settings:

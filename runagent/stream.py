@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from itertools import islice
 from operator import length_hint
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
 from runagent.errors import RunAgentError, StreamError, StreamLimitError
 from runagent.events import Chunk, Event
@@ -77,6 +77,16 @@ class _Text:
             error.partial_text = self.value()
 
 
+def _told(stream: Stream | AsyncStream) -> str:
+    report = stream.report
+    where = (
+        f"{report.outcome} over {report.transport}, {report.chunks} chunks"
+        if report.transport
+        else "not begun"
+    )
+    return f"<{type(stream).__name__} {where}>"
+
+
 class Stream:
     """The answer of a run, as it comes: iterate it, or use it in a ``with`` block.
 
@@ -121,6 +131,14 @@ class Stream:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        return _told(self)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a stream has a connection and cannot be pickled or copied; collect its chunks instead"
+        )
 
     def __del__(self) -> None:
         if "_source" in self.__dict__:
@@ -194,7 +212,8 @@ class AsyncStream:
     """
 
     # Frameworks keep the cancellation of a task, and its traceback keeps our frames: none of them may hold
-    # the stream, or nothing would release the connection of a loop that was cancelled.
+    # the stream, or nothing would release the connection of a loop that was cancelled. (A deleted argument
+    # would do, but what prints tracebacks stumbles over it.)
 
     def __init__(self, source: AsyncSource, report: RunReport) -> None:
         self._source = source
@@ -220,7 +239,7 @@ class AsyncStream:
             try:
                 more = await self._advance()
             except BaseException:
-                del self  # see AsyncStream
+                self = None  # type: ignore[assignment]  # see AsyncStream
                 raise
             if not more:
                 raise StopAsyncIteration
@@ -234,6 +253,14 @@ class AsyncStream:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def __repr__(self) -> str:
+        return _told(self)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a stream has a connection and cannot be pickled or copied; collect its chunks instead"
+        )
 
     def __del__(self) -> None:
         if "_source" in self.__dict__:
@@ -261,7 +288,7 @@ class AsyncStream:
             await self.aclose()
             raise
         except BaseException:
-            del self  # see AsyncStream
+            self = None  # type: ignore[assignment]  # see AsyncStream
             raise
         return text.value()
 
@@ -290,7 +317,7 @@ class AsyncStream:
                 self._handed_out = 0
                 await self._source.checkpoint()
         except BaseException:
-            del self  # see AsyncStream
+            self = None  # type: ignore[assignment]  # see AsyncStream
             raise
         allowed = min(left, _EVENTS_PER_CHECKPOINT - self._handed_out)
         self._handed_out += allowed
@@ -315,7 +342,7 @@ class AsyncEvents:
             try:
                 more = await stream._advance()
             except BaseException:
-                del self, stream  # see AsyncStream
+                self = stream = None  # type: ignore[assignment]  # see AsyncStream
                 raise
             if not more:
                 raise StopAsyncIteration

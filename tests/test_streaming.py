@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runagent import Chunk, Completed, Started, StreamLimitError
+from runagent import AsyncRunAgentClient, Chunk, Completed, RunAgentClient, Started, StreamLimitError
 from tests.support.peer import Peer, answers, ndjson
 
 if TYPE_CHECKING:
@@ -144,6 +144,15 @@ def test_the_report_tells_of_the_run(style: Style, transport: str, server: FakeA
     assert report.status == (101 if transport == "websocket" else 200)
     assert report.bytes_received > 0
     assert 0 <= report.connect_seconds <= report.first_chunk_seconds <= report.total_seconds
+
+
+def test_a_stream_shows_how_it_stands(transport: str, server: FakeAgentServer) -> None:
+    server.agent("a").always("x", "y")
+    stream = RunAgentClient("a", base_url=server.url, transport=transport).run_generic_stream("q")
+    assert "<Stream not begun>" == repr(stream)
+    stream.text()
+    assert f"<Stream completed over {transport}, 2 chunks>" == repr(stream)
+    assert "<AsyncStream not begun>" == repr(AsyncRunAgentClient("a").run_generic_stream("q"))
 
 
 def test_text_is_collected_up_to_a_limit(style: Style, server: FakeAgentServer) -> None:
