@@ -10,6 +10,7 @@ from runagent.events import RunResult
 from runagent.net.blocking import BlockingNetwork
 from runagent.net.loops import Pools
 from runagent.net.pool import Pool
+from runagent.options import check_network
 from runagent.pump import AsyncPump, Pump
 from runagent.stream import AsyncStream, Stream
 
@@ -32,6 +33,7 @@ class RunAgentClient(ClientCore):
     """
 
     def _prepare(self) -> None:
+        check_network(self._given_network, asynchronous=False)
         self._network: Network = self._given_network or BlockingNetwork()
         self._pool: Pool[Connection] = Pool(self._network.now)
 
@@ -141,6 +143,7 @@ class AsyncRunAgentClient(ClientCore):
     """
 
     def _prepare(self) -> None:
+        check_network(self._given_network, asynchronous=True)
         self._pools = Pools(self._given_network)
 
     def run_generic_stream(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "OPTIONS",
     "call_timeouts",
+    "check_network",
     "check_ssl_context",
     "configure_logging",
     "merge_headers",
@@ -56,6 +57,23 @@ def read_client_cert(client_cert: str | Sequence[str] | None) -> tuple[str, ...]
         expected = "a certificate's file, or also the key's file and its password, as text"
         raise ConfigurationError(f"client_cert: expected {expected}")
     return tuple(given)
+
+
+def check_network(network: object, *, asynchronous: bool) -> None:
+    """Refuse a network of the other client's: it would fail at its first use, in words of nobody's."""
+    if network is None:
+        return
+    import inspect  # only tests have one
+
+    if inspect.iscoroutinefunction(getattr(network, "connect", None)) is not asynchronous:
+        client, wanted, known = (
+            ("AsyncRunAgentClient", "an AsyncNetwork", "memory.aio and memory.trio are")
+            if asynchronous
+            else ("RunAgentClient", "a Network", "memory.blocking is one")
+        )
+        raise ConfigurationError(
+            f"network: {client} takes {wanted}, not {describe(network)}; of a MemoryNetwork, {known}"
+        )
 
 
 def check_ssl_context(context: object) -> None:

@@ -187,8 +187,15 @@ class AioMemory:
         return AioMemoryConnection(*self._open(address, loop), loop)
 
     def now(self) -> float:
-        """See `runagent.net.base.Network.now`."""
-        return asyncio.get_running_loop().time()
+        """See `runagent.net.base.Network.now`.
+
+        Raises:
+            RuntimeError: No asyncio loop is running.
+        """
+        try:
+            return asyncio.get_running_loop().time()
+        except RuntimeError:
+            raise RuntimeError("memory.aio is for asyncio; in trio it is memory.trio") from None
 
     async def sleep(self, seconds: float) -> None:
         """See `runagent.net.base.Network.sleep`."""

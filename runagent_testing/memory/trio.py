@@ -194,8 +194,15 @@ class TrioMemory:
         return connection
 
     def now(self) -> float:
-        """See `runagent.net.base.Network.now`."""
-        return trio.current_time()
+        """See `runagent.net.base.Network.now`.
+
+        Raises:
+            RuntimeError: Trio is not running.
+        """
+        try:
+            return trio.current_time()
+        except RuntimeError:
+            raise RuntimeError("memory.trio is for trio; in asyncio it is memory.aio") from None
 
     async def sleep(self, seconds: float) -> None:
         """See `runagent.net.base.Network.sleep`."""

@@ -6,8 +6,11 @@ import pytest
 
 from runagent import (
     AgentServerError,
+    AsyncRunAgentClient,
+    ConfigurationError,
     NetworkError,
     ProtocolError,
+    RunAgentClient,
     RunTimeoutError,
     StreamError,
     StreamTimeoutError,
@@ -15,6 +18,7 @@ from runagent import (
     Timeouts,
 )
 from runagent_testing import (
+    MemoryNetwork,
     chunk,
     delay,
     done,
@@ -339,3 +343,35 @@ def test_done_carries_usage_and_metadata(virtual):
 
     completed = virtual.run(scenario)
     assert ({"total_tokens": 3}, 1.5) == (completed.usage, completed.execution_time)
+
+
+@pytest.mark.parametrize(
+    ("kind", "network", "wanted"),
+    [
+        (RunAgentClient, "aio", "RunAgentClient takes a Network, .* memory.blocking is one"),
+        (RunAgentClient, "trio", "RunAgentClient takes a Network, .* memory.blocking is one"),
+        (
+            AsyncRunAgentClient,
+            "blocking",
+            "AsyncRunAgentClient takes an AsyncNetwork, .* memory.aio and memory.trio",
+        ),
+    ],
+)
+def test_the_network_of_the_other_client_is_refused(kind, network, wanted):
+    with pytest.raises(ConfigurationError, match=wanted):
+        kind("a", network=getattr(MemoryNetwork(), network))
+
+
+@pytest.mark.parametrize(
+    ("network", "run", "meant"), [("aio", "run_trio", "memory.trio"), ("trio", "run_asyncio", "memory.aio")]
+)
+def test_the_network_of_the_other_library_says_which_is_meant(network, run, meant):
+    memory = MemoryNetwork()
+    memory.agent("a").always("x")
+
+    async def scenario():
+        client = AsyncRunAgentClient("a", base_url=memory.url, network=getattr(memory, network))
+        await client.run_generic_stream("q").text()
+
+    with pytest.raises(RuntimeError, match=f"{meant}$"):
+        getattr(memory, run)(scenario() if run == "run_asyncio" else scenario)
