@@ -1,4 +1,4 @@
-"""Fixtures for pytest: `fake_agent`, `fake_agent_server`, `fake_agent_server_factory`, `memory_network`.
+"""Fixtures for pytest: `fake_agent` and what is around it, and `memory_network`.
 
 pytest imports this module in every test run of everybody who has the package installed: so it
 imports nothing but pytest, and the rest where a fixture is used.
@@ -124,11 +124,22 @@ def _fake_agent_session_server(
         yield server
 
 
+@pytest.fixture(scope="session")
+def fake_agent_url(_fake_agent_session_server: FakeAgentServer) -> str:
+    """Return the base URL of `fake_agent_server`, for what lives longer than a test, such as an application.
+
+    What is asked for outside of a test that uses `fake_agent_server` has no answer, and fails none.
+    """
+    return _fake_agent_session_server.url
+
+
 @pytest.fixture
 def fake_agent_server(
     request: pytest.FixtureRequest, _fake_agent_session_server: FakeAgentServer, fake_agent_strict: bool
 ) -> Iterator[FakeAgentServer]:
     """Return the session's fake agent server, empty; what the test does with it is forgotten at the end."""
+    if _fake_agent_session_server.requests or _fake_agent_session_server.unmatched:
+        _fake_agent_session_server.clear()  # asked between two tests
     try:
         with _watched(request, fake_agent_strict) as hosts:
             hosts.append(_fake_agent_session_server)

@@ -54,6 +54,30 @@ def test_it(fake_agent, run):
     result.assert_outcomes(passed=2)
 
 
+def test_what_lives_as_long_as_the_session_finds_the_server(project):
+    result = run(
+        project,
+        """
+from runagent import AgentNotFoundError
+
+@pytest.fixture(scope="session")
+def application(fake_agent_url):
+    with RunAgentClient("writer", base_url=fake_agent_url) as client:
+        ask = lambda: client.run_generic_stream("q").text()
+        with pytest.raises(AgentNotFoundError):
+            ask()
+        yield ask
+
+@pytest.mark.parametrize("number", range(3))
+def test_it(application, fake_agent_server, number):
+    assert [] == fake_agent_server.requests == fake_agent_server.unmatched
+    fake_agent_server.agent("writer").reply(str(number))
+    assert str(number) == application()
+""",
+    )
+    result.assert_outcomes(passed=3)
+
+
 def test_a_test_that_leaves_runs_behind_does_not_disturb_the_next(project):
     result = run(
         project,
