@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from runagent_testing.faults import answers, cuts, harmless, streams, websocket
 from runagent_testing.faults.scene import (
@@ -153,7 +153,12 @@ class Fault:
 
         Raises:
             AssertionError: It is not sound; the message says what it should have shown.
+            ValueError: There is no such family.
         """
+        if error not in get_args(Family):
+            raise ValueError(
+                f"a client's error is told as one of {', '.join(get_args(Family))}, not {error!r}"
+            )
         outcome, sent = self.outcome, self.contents(chunks)
         right = (outcome.error, *outcome.accepted)
         least = len(sent) if outcome.at_least is None else outcome.at_least

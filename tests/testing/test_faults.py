@@ -238,6 +238,12 @@ def test_a_client_that_shows_anything_else_is_not(transport):
                 fault.check(family, contents, CHUNKS)
 
 
+def test_an_error_that_is_told_in_other_words_is_refused():
+    wrong: Any = ConnectionError("gone")
+    with pytest.raises(ValueError, match=r"one of ok, unproven, truncated, .*, not ConnectionError"):
+        find("sse", "fin-after-event-1").check(wrong, ["alpha"], CHUNKS)
+
+
 def test_plain_text_may_come_in_any_pieces():
     fault = find("text", "fin-in-event-2")
     for contents in (["al", "pha"], ["alphab"], ["alpha", "br"]):
