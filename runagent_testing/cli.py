@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="serve a story to anything that speaks HTTP or WebSocket")
     serve.set_defaults(run=_serve)
-    check = commands.add_parser("check", help="say what is wrong with a story, or what its agents say")
+    check = commands.add_parser("check", help="say what is wrong with stories, or what their agents say")
     check.set_defaults(run=_check)
     new = commands.add_parser("new-transport", help="write a starter package for a transport")
     new.set_defaults(run=_new_transport)
@@ -83,8 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     prove.add_argument(
         "--cannot-show", metavar="CAPABILITY", action="append", default=[], help="what the peer cannot show"
     )
-    for command in (serve, check):
-        command.add_argument("story", metavar="FILE", help="a story file, YAML or JSON")
+    check.add_argument("stories", metavar="FILE", nargs="+", help="story files, YAML or JSON")
+    serve.add_argument("story", metavar="FILE", help="a story file, YAML or JSON")
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (%(default)s)")
     serve.add_argument("--port", type=port, default=8450, help="0 for a free one (%(default)s)")
     serve.add_argument("--api-key", metavar="KEY", help="answer 401 to everyone who does not send it")
@@ -113,9 +113,18 @@ def port(text: str) -> int:
 def _check(options: argparse.Namespace) -> int:
     from runagent_testing.standalone.tell import told
 
-    for line in told(_story(options.story)):
-        sys.stdout.write(f"{line}\n")
-    return GOOD
+    code = GOOD
+    for path in options.stories:
+        try:
+            story = _story(path)
+        except _StopError as exc:
+            _say(str(exc))
+            code = BAD_STORY
+            continue
+        names = [] if len(options.stories) == 1 else [f"# {path}"]
+        for line in [*names, *told(story)]:
+            sys.stdout.write(f"{line}\n")
+    return code
 
 
 def _new_transport(options: argparse.Namespace) -> int:
@@ -234,8 +243,13 @@ def _logging(server: FakeAgentServer, options: argparse.Namespace) -> Iterator[N
     from runagent_testing.standalone.log import ExchangeLog
 
     color = sys.stderr.isatty() and not options.no_color and not os.environ.get("NO_COLOR")
-    # Nobody asks this server what it was asked: forgetting keeps its memory small.
-    handler = ExchangeLog(sys.stderr, color=color, api_key=options.api_key, forget=server.requests.clear)
+
+    def forget() -> None:
+        # Nobody asks this server what it was asked: forgetting keeps its memory small.
+        server.requests.clear()
+        server.unmatched.clear()
+
+    handler = ExchangeLog(sys.stderr, color=color, api_key=options.api_key, forget=forget)
     logger = logging.getLogger("runagent_testing")
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)

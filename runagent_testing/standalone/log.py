@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 from runagent_testing.plan import Write
-from runagent_testing.steps import Chunk
+from runagent_testing.steps import Chunk, Ending
+from runagent_testing.words import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +70,9 @@ class ExchangeLog(logging.Handler):
 
     def _ended(self, exchange: Exchange, number: int | None) -> None:
         words: list[str] = [exchange.outcome]
+        last = exchange.steps[-1] if exchange.steps else None
+        if exchange.outcome == "done" and isinstance(last, Ending):
+            words.append(described(last))
         if exchange.client != "still reading":
             words.append(f"client {exchange.client}")
         sent, scripted = sent_chunks(exchange)

@@ -118,7 +118,7 @@ def test_it_serves_logs_and_ends_cleanly(serve, number):
         "gate door is open",
         "#3 doorman sse ends: done, 2 of 2 chunks, status 200, ",
         "#4 writer chunked begins: {}",
-        "#4 writer chunked ends: done, 1 of 1 chunks, status 200, ",
+        "#4 writer chunked ends: done, ending 'fin-in-chunk', 1 of 1 chunks, status 200, ",
     ]
 
 
@@ -196,6 +196,19 @@ def test_a_bad_story_is_told_with_its_places(command, tmp_path, capsys):
     assert err.endswith("\n2 problems\n")
 
 
+def test_many_stories_are_checked_at_once(tmp_path, capsys):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("agents: {a: {alway: x}}", encoding="utf-8")
+    good = tmp_path / "good.yaml"
+    good.write_text("agents: {a: {always: x}}", encoding="utf-8")
+    assert 2 == main(["check", str(bad), "missing.yaml", str(good)])
+    out, err = capsys.readouterr()
+    assert out.startswith(f"# {good}\na\n")
+    starts = [f"{bad}:1:14: a: ", "1 problem", "cannot read missing.yaml: "]
+    assert starts == [line[: len(start)] for line, start in zip(err.splitlines(), starts, strict=True)]
+    assert 0 == main(["check", str(good), str(good)])
+
+
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
@@ -262,7 +275,7 @@ def log():
     ("last", "ends"),
     [
         ("b", "done, 2 of 2 chunks, status 200, "),
-        (ending("cut"), "done, 1 of 1 chunks, status 200, "),
+        (ending("cut"), "done, ending 'cut', 1 of 1 chunks, status 200, "),
         (ending("stall"), "client gone, client closed, 1 of 1 chunks, status 200, "),
         (gate("shut"), "client gone, client closed, 1 of 1 chunks, status 200, "),
     ],
