@@ -35,6 +35,7 @@ _CLOSED_NOTICED_SECONDS = 0.1  # a wait before another attempt goes by such step
 _END_OF_ANSWER_SECONDS = 0.02  # the formal end of an answer comes right behind its last event
 _CLOSED_WHILE_READ = "the stream was closed while it was being read"
 _CANCELLED_WHILE_SENT = "the run was cancelled while something was being sent to the agent; begin it anew"
+_OTHER_LOOP = "this stream was begun in another event loop; read it there, or begin a new one here"
 TWO_READERS = "the stream is being read by somebody else; one stream has one reader"
 
 
@@ -338,7 +339,9 @@ class AsyncPump(_PumpCore):
                     await self._flush(outgoing)
                     self._check_closed()
             return run.take_events()
-        except Exception:  # also a bug in a session: what it would make of further bytes is anybody's guess
+        except Exception as exc:  # also a bug in a session: what it would make of further bytes is a guess
+            if isinstance(exc, RuntimeError | TypeError) and self._loop not in (None, await current_loop()):
+                raise RuntimeError(_OTHER_LOOP) from exc
             self._finish(failed=not self._closed)
             self._leave()
             raise

@@ -132,6 +132,41 @@ def test_event_loops_side_by_side(server: FakeAgentServer, transport: str) -> No
         assert ["xy" * 5] * 18 == list(pool.map(run, range(18)))
 
 
+@pytest.mark.parametrize(
+    ("home", "elsewhere"),
+    [
+        (asyncio.run, asyncio.run),
+        (asyncio.run, trio.run),
+        (uvloop.run, uvloop.run),
+        (uvloop.run, trio.run),
+        (trio.run, asyncio.run),
+    ],
+)
+def test_a_stream_stays_in_its_event_loop(
+    server: FakeAgentServer, transport: str, home: Any, elsewhere: Any
+) -> None:
+    rest = gate("rest")
+    server.agent("a").always("x", rest, "y")
+
+    def run(runner: Any, scenario: Callable[[], Awaitable[Any]]) -> Any:
+        return runner(scenario if runner is trio.run else scenario())
+
+    async def scenario() -> list[str]:
+        stream = AsyncRunAgentClient("a", base_url=server.url, transport=transport).run_generic_stream("q")
+        received = [await anext(stream)]
+
+        async def read() -> None:
+            with pytest.raises(RuntimeError, match="begun in another event loop"):
+                await anext(stream)
+
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(run, elsewhere, read).result(10)
+        rest.open()
+        return received + [chunk async for chunk in stream]
+
+    assert ["x", "y"] == run(home, scenario)
+
+
 def in_child(style: Style, scenario: Callable[[], Awaitable[Any]]) -> Any:
     """Fork in the middle of everything, run a scenario in the child, return what it returned."""
     read_end, write_end = os.pipe()

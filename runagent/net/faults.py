@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from typing import TYPE_CHECKING
@@ -45,6 +46,8 @@ def explain_loss(exc: OSError) -> tuple[str, str]:
         return "CLIENT_CERTIFICATE", _GIVE_CERTIFICATE
     if isinstance(exc, ssl.SSLEOFError | BrokenPipeError):
         return "RESET", _RESET
+    if exc.errno == errno.EBADF:
+        return "RESET", "the connection was closed while it was in use"
     return "RESET", exc.strerror or str(exc) or type(exc).__name__
 
 
