@@ -21,6 +21,7 @@ from runagent_testing.conformance.requirements import (
 )
 from runagent_testing.conformance.stage import Stage
 from runagent_testing.conformance.subject import API_KEY, CAPABILITIES, Subject, Violation
+from runagent_testing.conformance.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -75,8 +76,9 @@ def check_transport(
     _need_words("player", players, PLAYERS)
     _need_words("capability", subject.cannot_show, CAPABILITIES)
     _need_words("requirement", only, [requirement.id for requirement in all_requirements()])
+    watchdog = Watchdog()
     outcomes = [
-        examine(subject, requirement, variant, requirements=requirements, baseline=known)
+        examine(subject, requirement, variant, requirements=requirements, baseline=known, watchdog=watchdog)
         for requirement in all_requirements()
         if not only or requirement.id in only
         for variant in variants(requirement)
@@ -86,12 +88,18 @@ def check_transport(
 
 
 def examine(
-    subject: Subject, requirement: Requirement, variant: str, *, requirements: int, baseline: Baseline
+    subject: Subject,
+    requirement: Requirement,
+    variant: str,
+    *,
+    requirements: int,
+    baseline: Baseline,
+    watchdog: Watchdog,
 ) -> Outcome:
     """Check one requirement in one variant."""
     known = baseline.reason(requirement.id, variant)
     try:
-        _perform(subject, requirement, variant)
+        watchdog.perform(lambda: _perform(subject, requirement, variant))
     except NotApplicable as exc:
         return Outcome(requirement, variant, "not applicable", str(exc))
     except Violation as exc:

@@ -10,6 +10,7 @@ from runagent_testing.conformance.baseline import Baseline
 from runagent_testing.conformance.check import examine, need_set
 from runagent_testing.conformance.requirements import LATEST, PLAYERS, STYLES, all_requirements, variants
 from runagent_testing.conformance.subject import Subject
+from runagent_testing.conformance.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -41,6 +42,11 @@ class TransportConformance:
     baseline: ClassVar[Baseline | str | Path | None] = None
     styles: ClassVar[Collection[str]] = STYLES
     players: ClassVar[Collection[str]] = PLAYERS
+    _watchdog: ClassVar[Watchdog]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._watchdog = Watchdog()  # of all its tests
 
     @pytest.fixture
     def transport(self) -> AnyTransport | str:
@@ -83,6 +89,7 @@ class TransportConformance:
             variant,
             requirements=self.requirements,
             baseline=Baseline.of(self.baseline),
+            watchdog=self._watchdog,
         )
         told = f"{requirement.sentence} ({requirement.source})\n{outcome.reason}"
         if outcome.bad:

@@ -1,0 +1,102 @@
+"""What does not come to an end is stopped, told, and fails; sound transports notice nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+import pytest
+
+from runagent.transports.sse import SSESession
+from runagent_testing.conformance import check_transport
+from runagent_testing.conformance.broken import Broken
+
+STOPPED = "it did not come to an end, and was stopped here:"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr("runagent_testing.conformance.watchdog.PROCESSOR_SECONDS", 0.3)
+
+
+def broken(read_body):
+    """Make a transport whose sessions read like this."""
+    kind = type("Endless", (SSESession,), {"read_body": read_body})
+    return Broken("endless", "session.done", kind)
+
+
+def loops(session, data):
+    while data:
+        pass
+
+
+def loops_whatever_is_raised(session, data):
+    with contextlib.suppress(BaseException):
+        while data:
+            pass
+    while data:
+        pass
+
+
+def reads_itself(session, data):
+    while data:
+        with contextlib.suppress(Exception):
+            session.read_body(data)
+
+
+def check(read_body, *only, **options):
+    report = check_transport(broken(read_body), only=only, **options)
+    assert all(outcome.word == "failed" for outcome in report.outcomes)
+    return [outcome.reason for outcome in report.outcomes]
+
+
+@pytest.mark.parametrize("read_body", [loops, loops_whatever_is_raised, reads_itself])
+def test_a_session_in_an_endless_loop_fails_and_is_told_where(read_body):
+    (reason,) = check(read_body, "session.done")
+    assert reason.startswith(STOPPED)
+    assert f"in {read_body.__name__}" in reason
+
+
+@pytest.mark.parametrize("style", ["sync", "asyncio", "trio"])
+@pytest.mark.parametrize("player", ["memory", "socket"])
+def test_so_does_one_in_a_run(style, player):
+    (reason,) = check(loops, "run.order", styles=[style], players=[player])
+    assert reason.startswith(STOPPED)
+    assert "in loops" in reason
+
+
+def test_one_that_waits_is_stopped_by_the_clock(monkeypatch):
+    def waits(session, data):
+        while data:
+            time.sleep(0.01)
+
+    monkeypatch.setattr("runagent_testing.conformance.watchdog.SECONDS", 0.3)
+    (reason,) = check(waits, "session.done")
+    assert reason.startswith(STOPPED)
+    assert "time.sleep" in reason
+
+
+def test_a_session_that_has_something_to_say_for_ever_is_stopped():
+    class Talks(SSESession):
+        def data_to_send(self):
+            return b"more"
+
+    report = check_transport(
+        Broken("talks", "run.order", Talks), only=["run.order"], styles=["sync"], players=["memory"]
+    )
+    assert not report.ok
+
+
+def test_the_rest_is_not_checked_when_three_did_not_come_to_an_end():
+    only = ("session.done", "session.events", "session.prompt", "session.truncated", "session.refused")
+    reasons = check(loops, *only)
+    assert 3 == sum(reason.startswith(STOPPED) for reason in reasons)
+    assert ["not checked, as 3 others did not come to an end"] * 2 == reasons[3:]
+
+
+def test_a_reader_may_interrupt_the_kit(monkeypatch):
+    def interrupts(session, data):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check(interrupts, "session.done")
