@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from runagent.events import Chunk, Completed, RunResult, Started
 from runagent.net.address import parse_base_url
 from runagent.net.base import Address
-from runagent.transports.base import Wants
+from runagent.transports.base import Session, Wants
 from runagent_testing.conformance.subject import AGENT, NOT_UNDERSTOOD, Subject, Violation
 from runagent_testing.memory.blocking import VirtualClock
 from runagent_testing.plan import Write
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from runagent.call import ResumePoint, Route
     from runagent.errors import RunAgentError
     from runagent.events import Event
-    from runagent.transports.base import Session
     from runagent_testing.exchange import Exchange
     from runagent_testing.memory import MemoryNetwork
     from runagent_testing.memory.peer import Peer
@@ -32,6 +31,7 @@ __all__ = ["Cut", "Lab", "Seen", "byte_by_byte", "in_two", "rechunked", "whole"]
 
 _ALL = 1 << 40
 _CONNECTIONS = 20  # a session that asks for more is not going to end
+_PROMISED = sorted({*Session.__annotations__, *(name for name in vars(Session) if name[0] != "_")})
 _SENDS = 100  # likewise, of one that has that much to say at once
 
 Cut = Callable[[bytes, int], Iterable[bytes]]
@@ -154,8 +154,13 @@ class Lab:
         route: Route | None = fields.pop("route", None)
         call = self.subject.call(memory.url, **fields)
         session = self.subject.transport.open(call, route or self.subject.route(call), resume)
-        if not callable(getattr(session, "data_to_send", None)):
-            raise Violation(f"open returned {session!r}, which is no session: it has to return a new one")
+        if lacks := [name for name in _PROMISED if not hasattr(session, name)]:
+            raise Violation(
+                f"open returned {session!r}, which has no {', '.join(lacks)}: return a new session whose"
+                " __init__, if it has one of its own, calls super().__init__"
+            )
+        if session.error is not None or session.wants is Wants.DONE:
+            raise Violation("open returned a session that is over: each attempt needs one of its own")
         return session
 
     def feed(

@@ -18,6 +18,7 @@ STYLES = ("sync", "asyncio", "trio")
 PLAYERS = ("memory", "socket")
 
 _MODULES = (
+    "names",
     "requests",
     "sessions",
     "ends",

@@ -1,4 +1,4 @@
-"""Stops a check that does not come to an end: a session in an endless loop fails, and does not hang the kit."""
+"""Stops a check that does not come to an end: an endless loop fails its requirement, and hangs nothing."""
 
 from __future__ import annotations
 

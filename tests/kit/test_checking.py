@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from runagent.errors import ProtocolError
+from runagent.transports.base import Wants
 from runagent.transports.sse import SSESession
 from runagent_testing.cli import BAD_STORY, FAILED, GOOD, main
 from runagent_testing.conformance import (
@@ -142,7 +144,7 @@ def test_newer_requirements_advise_and_never_fail(monkeypatch):
         ({"cannot_show": ["speed"]}, "there is no capability 'speed'; there are: invoke"),
         (
             {"only": ["session.kye"]},
-            "there is no requirement 'session.kye'; there are: session.request-waits",
+            "there is no requirement 'session.kye'; there are: session.own-names",
         ),
     ],
 )
@@ -162,13 +164,35 @@ def test_a_request_that_the_fake_agent_does_not_understand_is_told():
     assert "pass the dialect that the transport speaks (dialects=[...])" in str(report)
 
 
-def test_a_transport_that_opens_no_session_is_told():
-    transport = Broken("forgetful", "session.request-waits", lambda *_: None)  # type: ignore[arg-type]
+class Uninitialized(SSESession):
+    def __init__(self, *_):
+        self.wants = Wants.READ
+
+
+class Over(SSESession):
+    """Stands for one that is kept, and returned again."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.fail(ProtocolError("earlier"))
+
+
+@pytest.mark.parametrize(
+    ("opens", "fault"),
+    [
+        (lambda *_: None, "open returned None, which has no answered, close, data_to_send, error,"),
+        (
+            Uninitialized,
+            ": return a new session whose __init__, if it has one of its own, calls super().__init__",
+        ),
+        (Over, "open returned a session that is over: each attempt needs one of its own"),
+    ],
+)
+def test_a_transport_that_opens_no_new_session_is_told(opens, fault):
+    transport = Broken("forgetful", "session.request-waits", opens)
     report = check_transport(transport, only=["session.request-waits", "session.done"])
     assert {"session.request-waits": "failed", "session.done": "failed"} == words(report)
-    assert {"open returned None, which is no session: it has to return a new one"} == {
-        outcome.reason for outcome in report.failed
-    }
+    assert all(fault in outcome.reason for outcome in report.failed)
 
 
 def test_the_kit_needs_no_pytest_for_the_function():

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dis
 from random import Random
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -208,24 +206,3 @@ def check_redirects(lab: Lab) -> None:
         demand(isinstance(seen.error, RunAgentError), f"{what}: {seen.told()}")
         demand(seen.session.wants.value == "done", f"{what}: the session wants {seen.session.wants.value!r}")
         demand(len(seen.sent) <= 1, f"{what}: {seen.sent[1:]!r} was sent")
-
-
-@required(
-    "session.own-names",
-    "A session replaces none of the private names of the class of ours that it extends.",
-    'docs/plugins.md, "The hooks of HttpSession"',
-)
-def check_own_names(lab: Lab) -> None:
-    kinds = type(lab.open(lab.subject.memory())).__mro__
-    ours = [kind for kind in kinds if kind.__module__.startswith("runagent.transports.")]
-    private = {name for kind in ours for name in _names(kind) if name.startswith("_") and name[:2] != "__"}
-    for kind in kinds:
-        taken = set() if kind in ours else private & _names(kind)
-        demand(not taken, f"{kind.__qualname__} replaces {', '.join(sorted(taken))}: choose other names")
-
-
-def _names(kind: type) -> set[str]:
-    """Name what a class has, and what its methods set."""
-    codes = [member.__code__ for member in vars(kind).values() if isinstance(member, FunctionType)]
-    steps = [step for code in codes for step in dis.get_instructions(code)]
-    return {*vars(kind), *(step.argval for step in steps if step.opname == "STORE_ATTR")}
