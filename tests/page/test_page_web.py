@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import threading
 import urllib.request
@@ -13,6 +14,9 @@ from urllib.parse import quote
 
 import pytest
 from flask import Flask, Response, request
+from starlette.applications import Starlette
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -22,7 +26,9 @@ from runagent_testing import Agent, FakeAgentServer, delay, ending, gate
 from tests.support.styles import Style
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
+
+    from starlette.requests import Request
 
 
 def flask_app() -> Flask:
@@ -109,6 +115,46 @@ def test_a_reader_who_leaves_flask_frees_the_agent(agent: Agent, server: FakeAge
         with open_url(f"{url}/stream") as answer:
             assert b"data: tick\n" == answer.readline()
         assert server.requests[0].wait_client_gone(5)
+
+
+def starlette_app() -> Starlette:
+    """The same view for asyncio."""
+    client = AsyncRunAgentClient(agent_id="your-agent-id")
+
+    async def stream(request: Request) -> StreamingResponse:
+        async def generate() -> AsyncIterator[str]:
+            async for chunk in client.run_generic_stream({"query": "Hello"}):
+                yield f"data: {chunk}\n\n"
+
+        return StreamingResponse(generate(), media_type="text/event-stream")
+
+    return Starlette(routes=[Route("/stream", stream)])
+
+
+def test_a_reader_who_leaves_starlette_frees_the_agent(agent: Agent, server: FakeAgentServer) -> None:
+    """Starlette cancels the generator, and keeps the cancellation with all its frames."""
+    agent.always("tick", ending("stall"))
+    scope = {"type": "http", "method": "GET", "path": "/stream", "query_string": b"", "headers": []}
+
+    async def scenario() -> bool:
+        gone = asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            if message.get("body"):
+                gone.set()
+
+        await starlette_app()(scope, receive, send)
+        return await asyncio.to_thread(server.requests[0].wait_client_gone, 5)
+
+    gc.disable()
+    try:
+        assert asyncio.run(scenario())
+    finally:
+        gc.enable()
 
 
 async def handle_websocket(websocket: ServerConnection) -> None:
