@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from runagent_testing.journal import without_secrets, without_secrets_in_query
 from runagent_testing.plan import Pass, Wait, Write
-from runagent_testing.steps import Chunk
+from runagent_testing.steps import Chunk, Done
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -165,7 +165,10 @@ class Exchange:
 
     @property
     def unplayed(self) -> list[int]:
-        """Numbers of the steps, from 0, that the plan holds and of which nothing has happened."""
+        """Numbers of the steps, from 0, that the plan holds and of which nothing has happened.
+
+        Those behind a ``done(...)`` that was sent are left out: a client need not wait for them.
+        """
         if self.plan is None:  # the client of a WebSocket has not waited for the handshake's answer
             return list(range(len(self.steps)))
         moves = self.plan.moves
@@ -178,7 +181,9 @@ class Exchange:
             for number in _numbers(move)
             if isinstance(move, Write) or number not in written
         }
-        return sorted(planned - played)
+        done = (number for number, step in enumerate(self.steps) if isinstance(step, Done))
+        over = next((number for number in done if number in played), math.inf)
+        return sorted(number for number in planned - played if number < over)
 
     def timeline(self) -> str:
         """Show what was scripted and what was sent side by side, and how it ended."""

@@ -15,7 +15,17 @@ from runagent import (
     RunTimeoutError,
     StreamTruncatedError,
 )
-from runagent_testing import FakeAgentServer, MemoryNetwork, delay, ending, gate, head, raw_answer
+from runagent_testing import (
+    FakeAgentServer,
+    MemoryNetwork,
+    delay,
+    done,
+    ending,
+    gate,
+    head,
+    heartbeat,
+    raw_answer,
+)
 from runagent_testing.nearest import unknown_agent, unknown_endpoint
 from tests.testing.raw_client import PATIENCE, TEXT, connected, handshake, post, stream
 
@@ -223,6 +233,18 @@ def test_a_client_that_waits_for_the_head_has_asked(server, transport):
         assert "x" == answer.result(PATIENCE)
     assert [{"query": "q"}] == [exchange.input for exchange in server.requests]
     server.check()
+
+
+@pytest.mark.parametrize(
+    "after",
+    [(ending("stall-reset", seconds=60),), (delay(60), heartbeat())],
+    ids=["a late reset", "a late heartbeat"],
+)
+@pytest.mark.parametrize("transport", ["sse", "chunked", "websocket"])
+def test_nobody_has_to_wait_for_what_comes_after_done(host, transport, after):
+    host.agent("a").reply("x", done(), *after)
+    assert "x" == asked(host, transport=transport)
+    host.check()
 
 
 def test_steps_that_a_resumed_run_skips_are_not_missed(server):
