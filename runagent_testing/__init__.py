@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from runagent_testing.memory import DeadlockError, MemoryNetwork, VirtualTimeLoop
     from runagent_testing.pacing import fixed, log_normal, tokens_per_second, uniform
     from runagent_testing.server import FakeAgentServer
+    from runagent_testing.standalone.story import load_story
     from runagent_testing.steps import (
         Gate,
         chunk,
@@ -64,6 +65,7 @@ __all__ = [
     "head",
     "heartbeat",
     "inside",
+    "load_story",
     "log_normal",
     "raw",
     "raw_answer",
@@ -84,6 +86,7 @@ _HOME = dict.fromkeys(__all__, "steps") | {
     "tokens_per_second": "pacing",
     "uniform": "pacing",
     "FakeAgentServer": "server",
+    "load_story": "standalone.story",
     "at": "writes",
     "every": "writes",
     "inside": "writes",

@@ -1,0 +1,78 @@
+"""docs/testing.md and docs/fake.md are true: what tables promise happens, stories are ones, options exist."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+import runagent
+import runagent_testing
+from runagent import RunAgentClient, RunAgentError
+from runagent_testing import MemoryNetwork, faults
+from runagent_testing.cli import main
+from runagent_testing.exchange import Exchange
+from runagent_testing.standalone.story import read_story
+from tests.docs.pages import DOCS, code_in
+
+PAGE, PROGRAM = DOCS["testing"], DOCS["fake"]
+TRANSPORTS = ("sse", "chunked", "websocket")
+NAMES = {name: getattr(runagent_testing, name) for name in runagent_testing.__all__}
+
+
+def table(page, beginning):
+    """Read the rows of the table whose head begins so, without the head."""
+    lines = page.prose.splitlines()
+    begin = next(at for at, line in enumerate(lines) if line.startswith(beginning)) + 2
+    end = next(at for at in range(begin, len(lines)) if not lines[at].startswith("|"))
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[begin:end]]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("row", table(PAGE, "| it happens that |"), ids=lambda row: row[0])
+def test_what_goes_wrong_shows_as_the_page_says(row, transport):
+    memory = MemoryNetwork()
+    (script,) = code_in(row[1])
+    exec(script, NAMES | {"agent": memory.agent("a"), "server": memory})  # the page is ours
+    client = RunAgentClient(
+        "a",
+        base_url=memory.url,
+        network=memory.blocking,
+        transport=transport,
+        max_retries=0,
+        resume=False,
+    )
+    shown = []
+    for _ in range(2 if "twice" in row[2] else 1):
+        try:
+            client.run_generic_stream("q").text()
+        except RunAgentError as error:
+            shown.append(type(error))
+    assert [getattr(runagent, name) for name in code_in(row[2])] == sorted(set(shown), key=str)
+    assert ("twice" in row[2]) == (len(shown) == 2)
+
+
+def test_the_fields_of_an_exchange_are_there():
+    names = {name for row in table(PAGE, "| field | meaning |") for name in code_in(row[0])}
+    assert {"input", "unread_bytes"} <= names
+    assert set() == {name for name in names if not hasattr(Exchange, name)}
+
+
+def test_the_families_of_errors_are_those_of_the_catalogue():
+    families = PAGE.text.partition("one of those that `outcome.error` can be (")[2].partition(";")[0]
+    assert {*families.replace("\n", " ").split(", ")} == {*get_args(faults.Family)} - {"ok", "unproven"}
+
+
+def test_the_story_on_the_page_is_one():
+    story = read_story(PROGRAM.block("agents:"), "story.yaml")
+    assert {"writer", "doorman"} == {call.agent_id for call in story.calls}
+    assert ["door"] == list(story.gates)
+
+
+def test_the_options_of_the_program_are_those_of_the_page(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["serve", "--help"])
+    shown = {word.strip("[],") for word in capsys.readouterr().out.split() if word.startswith(("--", "[--"))}
+    rows = table(PROGRAM, "| option of `serve` |")
+    told = {code.partition(" ")[0] for row in rows for code in code_in(row[0])}
+    assert told == shown - {"--help"}
