@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from runagent import ProtocolError, StreamLimitError
@@ -79,7 +80,7 @@ class _Call:
     def _add_object(self, name: str, value: dict[str, Any]) -> int:
         part = value.pop(_IN_PIECES[name], None)
         if part is not None and not isinstance(part, str):
-            part = encode_json(part).decode()  # a server that decodes what the model wrote
+            part = _written(part)  # a server that decodes what the model wrote
         if part:
             self._parts.append(part)
         known = self.fields.setdefault(name, {})
@@ -98,7 +99,14 @@ def _update(fields: dict[str, Any], name: str, value: Any) -> int:
     if value in (None, "") or fields.get(name) == value:
         return 0
     fields[name] = value
-    return len(name) + len(encode_json(value))
+    return len(name) + len(_written(value))
+
+
+def _written(value: Any) -> str:
+    try:
+        return encode_json(value).decode()
+    except UnicodeEncodeError:  # half a character, which only an escape can write
+        return json.dumps(value)
 
 
 def is_whole(call: dict[str, Any]) -> bool:

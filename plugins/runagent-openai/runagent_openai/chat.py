@@ -14,7 +14,7 @@ import msgspec
 from runagent import Chunk, ProtocolError, RunAgentError, RunResult, StreamTruncatedError
 from runagent.transports import Event, quote
 from runagent_openai.calls import ToolCalls
-from runagent_openai.decoding import Reader
+from runagent_openai.decoding import Reader, objects_in
 from runagent_openai.faults import stream_error
 from runagent_openai.requests import chat_body, post
 from runagent_openai.session import EventStream, PlainAnswer
@@ -147,7 +147,7 @@ class ChatPlain(PlainAnswer):
         if choice is None or choice.message is None:
             raise ProtocolError(f"the chat completion has no message: {quote(body)}")
         message = choice.message
-        calls = [call for call in message.get("tool_calls") or () if isinstance(call, dict)]
+        calls = objects_in(message.get("tool_calls"))
         refusal = message.get("refusal")
         only_text = isinstance(message.get("content"), str) and not calls and not message.get("function_call")
         return self.result(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from runagent import ProtocolError
 from runagent.transports import InvalidJSONError, SurrogateJoiner, decode_json, quote
 
-__all__ = ["Reader", "joined"]
+__all__ = ["Reader", "joined", "objects_in"]
 
 T = TypeVar("T")
 
@@ -18,6 +18,11 @@ def joined(parts: list[str]) -> str:
     """Join a text that came in pieces; an emoji may have been cut between two of them."""
     joiner = SurrogateJoiner()
     return joiner.join("".join(parts)) + joiner.flush()
+
+
+def objects_in(value: Any) -> list[dict[str, Any]]:
+    """Return the objects of a list; none where the value is no list."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 class Reader(Generic[T]):
@@ -50,5 +55,5 @@ class Reader(Generic[T]):
             return msgspec.convert(decode_json(text), self._kind)
         except InvalidJSONError as exc:
             raise ProtocolError(f"{self._what} is {exc}") from None
-        except msgspec.ValidationError as exc:
+        except (msgspec.ValidationError, UnicodeEncodeError) as exc:  # the latter: half a character in a name
             raise ProtocolError(f"{self._what} is of another form ({exc}): {quote(text)}") from None

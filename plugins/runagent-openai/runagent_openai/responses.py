@@ -12,7 +12,7 @@ import msgspec
 
 from runagent import Chunk, ProtocolError, RunResult, StreamTruncatedError
 from runagent.transports import Event, quote
-from runagent_openai.decoding import Reader
+from runagent_openai.decoding import Reader, objects_in
 from runagent_openai.faults import plain_error, stream_error
 from runagent_openai.requests import post, responses_body
 from runagent_openai.session import EventStream, PlainAnswer
@@ -195,6 +195,6 @@ class ResponsesPlain(PlainAnswer):
 
 def _said_in(message: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Return the texts and the refusals of a message."""
-    parts = [part for part in message.get("content") or () if isinstance(part, dict)]
+    parts = objects_in(message.get("content"))
     texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
     return texts, [part["refusal"] for part in parts if isinstance(part.get("refusal"), str)]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runagent import Chunk, Completed, RunAgentError, Started
+from runagent import Chunk, Completed, ProtocolError, RunAgentError, Started
 from tests.support.peer import http, sse
 from tests.support.sessions import feed, open_session
 
@@ -60,6 +60,35 @@ def test_any_stream(api: str, data: st.DataObject) -> None:
     assert {Started, Chunk, Completed} >= set(kinds)
     assert (Completed in kinds[-1:]) != isinstance(seen.error, RunAgentError)
     assert Completed not in kinds[:-1]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *('{"choices": "\\ud83d"}', '{"choices": [{"index": "\\ud83d"}]}', '{"\\ud83d": 1}'),
+        '{"choices": [{"delta": {"tool_calls": [{"index": 0, "id": "\\ud83d"}]}}]}',
+        '{"choices": [{"delta": {"tool_calls": [{"function": {"name": "\\ud83d"}}]}}]}',
+        '{"choices": [{"delta": {"tool_calls": [{"function": {"arguments": ["\\ud83d"]}}]}}]}',
+    ],
+)
+def test_half_a_character_where_none_belongs(said: str) -> None:
+    answer = sse(
+        f"data: {said}\n\n".encode(),
+        b'data: {"choices": [{"finish_reason": "stop"}]}\n\n',
+        b"data: [DONE]\n\n",
+    )
+    seen = feed(open_session("openai"), answer)
+    assert isinstance(seen.events[-1] if seen.error is None else seen.error, Completed | ProtocolError)
+
+
+@pytest.mark.parametrize("odd", [1.5, True, "x", {"a": 1}, [1], None])
+def test_lists_that_are_none(odd: Any) -> None:
+    chat = {"choices": [{"message": {"content": "here", "tool_calls": odd}}]}
+    response = {"status": "completed", "output": [{"type": "message", "content": odd}]}
+    for api, answer in (("chat", chat), ("responses", response)):
+        session = open_session("openai", options={"openai_api": api}, mode="invoke")
+        seen = feed(session, http(200, answer))
+        assert (api, len(seen.events)) == (api, 1)
 
 
 @pytest.mark.parametrize("api", STREAMS)
