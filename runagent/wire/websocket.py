@@ -77,12 +77,14 @@ class _Core(Protocol):
     Attributes:
         messages: The whole messages that nobody has taken yet.
         pings: Pings answered so far.
+        reply: Our answer to the peer's Close; what is said of the messages before that comes first.
     """
 
     def __init__(self, max_message_bytes: int) -> None:
         super().__init__(CLIENT, state=OPEN, max_size=max_message_bytes)
         self.messages: list[str | bytes] = []
         self.pings = 0
+        self.reply: list[bytes] = []
         self._fragments: bytearray | None = None
         self._utf8: codecs.IncrementalDecoder | None = None  # of a text in fragments
 
@@ -96,6 +98,12 @@ class _Core(Protocol):
         if frame.opcode is Opcode.CLOSE:
             # A control frame like any other: it may come between two fragments (RFC 6455 §5.4).
             self.current_size = None
+            said = len(self.writes)
+            super().recv_frame(frame)
+            self.reply = self.writes[said:]
+            del self.writes[said:]
+            self.events.clear()
+            return
         super().recv_frame(frame)
         self.events.clear()
         if frame.opcode is Opcode.PING:
@@ -157,14 +165,17 @@ class WebSocketConnection:
         return self.close_code == _ABNORMAL
 
     def send_text(self, message: bytes) -> None:
-        """Queue one text message, given as UTF-8; does nothing once our Close frame has been sent."""
-        if self._core.state is OPEN:
-            self._core.send_text(message)
+        """Queue one text message, given as UTF-8; does nothing once our Close frame is queued."""
+        self._send(Opcode.TEXT, message)
 
     def send_binary(self, message: bytes) -> None:
-        """Queue one binary message; does nothing once our Close frame has been sent."""
-        if self._core.state is OPEN:
-            self._core.send_binary(message)
+        """Queue one binary message; does nothing once our Close frame is queued."""
+        self._send(Opcode.BINARY, message)
+
+    def _send(self, opcode: Opcode, message: bytes) -> None:
+        # A Close that came together with messages does not keep us from answering these (RFC 6455 §5.5.1).
+        if self._core.state is OPEN or self._core.reply:
+            self._core.send_frame(Frame(opcode, message))
 
     def send_close(self, code: int = CloseCode.NORMAL_CLOSURE) -> None:
         """Queue a Close frame; does nothing where one has been sent already."""
@@ -173,7 +184,11 @@ class WebSocketConnection:
 
     def data_to_send(self) -> bytes:
         """Take the bytes that are to be sent now; empty where there are none."""
-        return b"".join(self._core.data_to_send())
+        core = self._core
+        if core.reply:
+            core.writes += core.reply
+            core.reply = []
+        return b"".join(core.data_to_send())
 
     def peek_texts(self, data: bytes) -> tuple[list[bytes], bytes, bytes]:
         """Look at the next bytes for whoever reads plain texts by himself, in one go.

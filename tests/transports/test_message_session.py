@@ -97,6 +97,12 @@ def test_a_conversation(step: int) -> None:
     assert [(1, b"hello echo.v1"), (2, b"thanks"), (2, b"thanks"), normal_close] == sent_frames(seen.sent)
 
 
+def test_messages_that_come_together_with_a_close_are_answered_first(step: int) -> None:
+    seen = run(websocket_frame(b"one"), websocket_frame(b"bye"), close(1000), step=step)
+    assert [Chunk("one"), Completed()] == seen.events
+    assert [(1, b"hello echo.v1"), (2, b"thanks"), (8, struct.pack("!H", 1000))] == sent_frames(seen.sent)
+
+
 def test_nothing_behind_the_end_is_read(step: int) -> None:
     seen = run(websocket_frame(b"bye"), websocket_frame(b"more"), step=step)
     assert [Completed()] == seen.events
