@@ -28,7 +28,7 @@ class Conversation:
     Attributes:
         left: The client is through with us: it has closed, gone, or broken the protocol.
         closed: The client has said a Close.
-        message: The client's first message.
+        messages: What the client has said, in order: texts as ``str``, binary ones as ``bytes``.
         silent: Nothing more is said, whatever the client says.
     """
 
@@ -37,11 +37,17 @@ class Conversation:
         # The size is checked here, because it would read nothing any more after a message that is too large.
         self._core = Protocol(SERVER, state=OPEN, max_size=None)
         self.left = self.closed = False
-        self.message: str | None = None
+        self.messages: list[str | bytes] = []
+        self._is_text = True
         self._parts: list[bytes] = []
         self._out: list[bytes] = []
         self._whole = True
         self.silent = self._close_sent = self._pings = self._awaits_pong = False
+
+    @property
+    def message(self) -> str | bytes | None:
+        """The client's first message, once it has come."""
+        return self.messages[0] if self.messages else None
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes of the client."""
@@ -110,11 +116,14 @@ class Conversation:
                 self._take_part(item)
 
     def _take_part(self, item: Frame) -> None:
+        if item.opcode is not Opcode.CONT:
+            self._is_text = item.opcode is Opcode.TEXT
         self._parts.append(bytes(item.data))
         if sum(map(len, self._parts)) > MAX_MESSAGE:
             self._parts.clear()
             self.close(1009)
         elif item.fin:
-            whole = b"".join(self._parts).decode("utf-8", "replace")
-            self.message = whole if self.message is None and not self._close_sent else self.message
+            whole = b"".join(self._parts)
             self._parts.clear()
+            if not self._close_sent or self.messages:
+                self.messages.append(whole.decode("utf-8", "replace") if self._is_text else whole)

@@ -56,6 +56,7 @@ class WebSocketAnswer:
     def __init__(self, endpoints: Endpoints, agent: Agent, script: Script | Computed, asked: _Asked) -> None:
         self.handshake = handshake_plan(script if isinstance(script, Script) else None, asked.run)
         self.talk = Conversation()
+        asked.exchange.messages = self.talk.messages
         self._endpoints = endpoints
         self._agent = agent
         self._script: Script | Computed | None = script
@@ -75,7 +76,7 @@ class WebSocketAnswer:
         """Whether the run counts as asked for: the request has come, or the script lets it wait to come."""
         return self.exchange.number > 0
 
-    def answer(self, message: str) -> Answer:
+    def answer(self, message: str | bytes) -> Answer:
         """Decide on the answer to the request, which has come."""
         exchange, dialect = self._asked.exchange, self._asked.dialect
         exchange.body, exchange.input, fault = dialect.read_message(message, self._agent)

@@ -14,7 +14,7 @@ from runagent_testing.plan import Pass, Wait, Write
 from runagent_testing.steps import Chunk, Done
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from runagent_testing.plan import Move, Plan
     from runagent_testing.steps import Step
@@ -61,6 +61,8 @@ class Exchange:
         reused: Whether the connection had carried a request before.
         body: The decoded JSON of the request (on a WebSocket: its message), None if there is none.
         input: The agent's input, whichever way it came.
+        messages: On a WebSocket, what the client has said since, in order: texts as ``str``, binary ones
+            as ``bytes``. The first asks for the run.
         surface: The dialect it came in: "documented", "published" (docs/wire.md sections 1 and 2), or
             the name of one that was brought along.
         number: Its place in the host's ``requests``, counted from 1; 0 if it is not there.
@@ -105,6 +107,7 @@ class Exchange:
     refused: str | None = None
     failure: str | None = None
     input: Any = None
+    messages: Sequence[str | bytes] = ()
     surface: str = "documented"
     _began: float = field(init=False)
     _times: list[float] = field(default_factory=list, init=False)

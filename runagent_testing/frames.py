@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from runagent_testing.writes import Piece
 
-__all__ = ["BAD_FRAMES", "CLOSE", "PING", "PONG", "TEXT", "close_frame", "frame", "frame_pieces"]
+__all__ = ["BAD_FRAMES", "BINARY", "CLOSE", "PING", "PONG", "TEXT", "close_frame", "frame", "frame_pieces"]
 
-TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
+TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 
 
 def frame(opcode: int, payload: bytes) -> bytes:

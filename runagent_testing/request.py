@@ -97,7 +97,7 @@ def _fault(kind: str, location: list[str | int], text: str, value: Any) -> dict[
     return {"type": kind, "loc": location, "msg": text, "input": value}
 
 
-def run_message_fault(message: str) -> tuple[Any, str | None]:
+def run_message_fault(message: str | bytes) -> tuple[Any, str | None]:
     """Decode a WebSocket's request, and say in the published server's words what is wrong with it."""
     try:
         body = json.loads(message)

@@ -137,7 +137,7 @@ class Handler:
 
     async def _shake_hands(
         self, opened: WebSocketAnswer, request: web.BaseRequest, line: Line
-    ) -> tuple[_Ear, str]:
+    ) -> tuple[_Ear, str | bytes]:
         """Answer the handshake, and wait for the request.
 
         Raises:

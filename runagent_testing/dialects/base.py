@@ -103,8 +103,8 @@ class Dialect:
         """Refuse a question to an agent that is not there."""
         return Status(404, message=f"there is no agent {question.agent_id!r}")
 
-    def read_message(self, message: str, agent: Agent) -> tuple[Any, Any, str | None]:
-        """Understand the first message of a WebSocket.
+    def read_message(self, message: str | bytes, agent: Agent) -> tuple[Any, Any, str | None]:
+        """Understand the first message of a WebSocket, text or binary; what comes later is only noted.
 
         Returns:
             The body, the agent's input, and what is wrong with them; None for nothing.

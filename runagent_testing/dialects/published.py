@@ -69,7 +69,7 @@ class Published(Dialect):
         """See `Dialect.result`."""
         return Status(200, body=_envelope(step, run))
 
-    def read_message(self, message: str, agent: Agent) -> tuple[Any, Any, str | None]:
+    def read_message(self, message: str | bytes, agent: Agent) -> tuple[Any, Any, str | None]:
         """See `Dialect.read_message`."""
         body, fault = run_message_fault(message)
         return body, _input(body), fault or _stream_tag_fault(agent, body["entrypoint_tag"])
