@@ -87,6 +87,8 @@ def error_from_answer(status: int, headers: Mapping[str, str], body: bytes, open
         error.retry_after = error.retry_after if after is None else after
     if isinstance(error, RateLimitError):
         _read_rate_limits(error, headers)
+    if isinstance(error, RateLimitError | AgentServerError) and error.retry_after:
+        error.add(f"it asks for a wait of {error.retry_after:g} s")
     return error
 
 

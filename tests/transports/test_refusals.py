@@ -164,6 +164,7 @@ def test_retry_after(
 ) -> None:
     seen = refused(("sse", "stream"), http(status, body or b"", **headers), step, opened_at=1445412480.0)
     assert seconds == seen.error.retry_after
+    assert (f"asks for a wait of {seconds:g} s" if seconds else "") in str(seen.error)
 
 
 @pytest.mark.parametrize(
