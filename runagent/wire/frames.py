@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["can_wait", "frame_size", "read_texts", "split_texts"]
+__all__ = ["can_wait", "frame_parts", "head_fault", "is_control", "read_texts", "split_texts"]
 
 _TEXT = 0x81  # the last fragment, no extension's bit, opcode 1
 _SHORT, _MEDIUM, _LONG = 125, 126, 127  # a length as it stands; two bytes of length follow; eight
+_FIN, _RESERVED, _CONTROL = 0x80, 0x70, 0x08
+_OPCODES = frozenset({0, 1, 2, 8, 9, 10})
 _KEPT = 16 * 1024
 
 
@@ -47,31 +49,44 @@ def read_texts(data: bytes, at: int, max_bytes: int) -> tuple[list[str], int]:
     except UnicodeDecodeError as exc:
         good = texts.index(bytes(exc.object))
         for _ in range(good):
-            at += frame_size(data, at) or 0
+            at += sum(frame_parts(data, at) or ())
         return [text.decode() for text in texts[:good]], at
 
 
-def frame_size(data: bytes, at: int) -> int | None:
-    """Tell how many bytes the frame has that begins at ``at``; None where its head is not whole."""
+def head_fault(data: bytes, at: int) -> str:
+    """Tell what is wrong with the two bytes that begin a frame, whatever follows them; "" for nothing."""
+    first, second = data[at], data[at + 1]
+    if first & _RESERVED:
+        return "reserved bits must be 0"
+    if first & 0x0F not in _OPCODES:
+        return "invalid opcode"
+    if second > _LONG:
+        return "incorrect masking"
+    if first & _CONTROL and second > _SHORT:
+        return "control frame too long"
+    if first & _CONTROL and not first & _FIN:
+        return "fragmented control frame"
+    return ""
+
+
+def is_control(data: bytes, at: int) -> bool:
+    """Whether the frame that begins at ``at`` belongs to no message."""
+    return bool(data[at] & _CONTROL)
+
+
+def frame_parts(data: bytes, at: int) -> tuple[int, int] | None:
+    """Tell how long head and payload of a frame are that is not masked; None where its head is not whole."""
     if len(data) - at < 2:
         return None
-    length, masked = data[at + 1] & 0x7F, data[at + 1] > _LONG
+    length = data[at + 1]
     begin = at + 2 + {_MEDIUM: 2, _LONG: 8}.get(length, 0)
     if begin > len(data):
         return None
     if length >= _MEDIUM:
         length = int.from_bytes(data[at + 2 : begin])
-    return begin - at + 4 * masked + length
+    return begin - at, length
 
 
-def can_wait(data: bytes, at: int, max_bytes: int) -> bool:
-    """Tell whether a frame is not whole, and nothing can be wrong with what is there of it.
-
-    So it is of a plain text of modest length: a fault in another frame's head has to be told at once.
-    """
-    there = len(data) - at
-    if there < 2:
-        return True
-    size = frame_size(data, at)
-    plain = data[at] == _TEXT and data[at + 1] <= _MEDIUM
-    return plain and (size is None or there < size <= min(max_bytes, _KEPT))
+def can_wait(data: bytes, at: int, size: int) -> bool:
+    """Tell whether a frame of this size is not whole, and a plain text of modest length."""
+    return data[at] == _TEXT and len(data) - at < size <= _KEPT

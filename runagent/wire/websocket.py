@@ -10,16 +10,16 @@ from __future__ import annotations
 import base64
 import codecs
 import hashlib
-import math
 import os
 from typing import TYPE_CHECKING
 
+from websockets.exceptions import ProtocolError as BrokenProtocol
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import CLIENT, OPEN, Protocol
 
 from runagent.errors import ProtocolError, RunAgentError, StreamLimitError
 from runagent.limits import Limits
-from runagent.wire.frames import can_wait, frame_size, read_texts, split_texts
+from runagent.wire.frames import can_wait, frame_parts, head_fault, is_control, read_texts, split_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,9 +70,9 @@ def check_handshake(
 
 
 class _Core(Protocol):
-    """The core, and what it leaves out, done as it reads a frame.
+    """The core, and what it leaves out, done before and as it reads a frame.
 
-    A fault that is raised there stops it at once, so that it answers nothing that comes behind.
+    A fault stops it at once, so that it answers nothing that comes behind.
 
     Attributes:
         messages: The whole messages that nobody has taken yet.
@@ -81,7 +81,8 @@ class _Core(Protocol):
     """
 
     def __init__(self, max_message_bytes: int) -> None:
-        super().__init__(CLIENT, state=OPEN, max_size=max_message_bytes)
+        super().__init__(CLIENT, state=OPEN, max_size=None)  # it would count control frames between fragments
+        self._max = max_message_bytes
         self.messages: list[str | bytes] = []
         self.pings = 0
         self.reply: list[bytes] = []
@@ -92,6 +93,24 @@ class _Core(Protocol):
     def between_messages(self) -> bool:
         """Whether a whole text may come next, if the last frame has ended."""
         return self.state is OPEN and self._fragments is None and self.parser_exc is None
+
+    def refuses(self, data: bytes, at: int, payload_bytes: int | None) -> bool:
+        """Fail the connection where a frame may not be, before any of it is read; tell whether it is so.
+
+        Args:
+            data: Received bytes.
+            at: Where the frame begins in them; two bytes of it are there.
+            payload_bytes: What it announces; None where that is not there yet.
+        """
+        fault, code = head_fault(data, at), CloseCode.PROTOCOL_ERROR
+        if not fault and payload_bytes is not None and not is_control(data, at):
+            size = payload_bytes + len(self._fragments or b"")
+            if size > self._max:
+                fault, code = f"{size} bytes, over the limit of {self._max}", CloseCode.MESSAGE_TOO_BIG
+        if fault:
+            self.fail(code, fault)
+            self.parser_exc = BrokenProtocol(fault)
+        return bool(fault)
 
     def recv_frame(self, frame: Frame) -> None:
         """Take a frame; a UnicodeDecodeError makes the core fail the connection with 1007."""
@@ -147,7 +166,7 @@ class WebSocketConnection:
         self._max = max_message_bytes
         self._core = _Core(max_message_bytes)
         self._kept = b""  # the beginning of a plain text frame
-        self._owed: float = 0  # bytes that the core lacks of the frame it reads; infinite where nobody knows
+        self._owed = 0  # bytes that the core lacks of the frame it reads
 
     @property
     def pings(self) -> int:
@@ -226,21 +245,40 @@ class WebSocketConnection:
         messages: list[str | bytes] = []
         self._kept = b""
         at = 0
-        while at < len(data) and core.parser_exc is None:
-            if not self._owed and core.between_messages:
-                texts, at = read_texts(data, at, self._max)
-                messages += texts
-                if can_wait(data, at, self._max):
-                    self._kept = data[at:]
+        while at < len(data) and core.parser_exc is None and core.close_rcvd is None:
+            if not self._owed:
+                plain = core.between_messages
+                if plain:
+                    texts, at = read_texts(data, at, self._max)
+                    messages += texts
+                size = self._next_frame(core, data, at, plain)
+                if size is None:
                     break
-            size = self._owed or frame_size(data, at) or math.inf
-            end = int(min(at + size, len(data)))
+                self._owed = size
+            end = min(at + self._owed, len(data))
             core.receive_data(data[at:end])
-            self._owed = size - (end - at)
+            self._owed -= end - at
             at = end
             messages += core.messages
             core.messages.clear()
         return messages
+
+    def _next_frame(self, core: _Core, data: bytes, at: int, plain: bool) -> int | None:
+        """Tell how long the next frame is; None where it is refused, or kept until more of it is there.
+
+        Args:
+            core: What is to read it.
+            data: Received bytes.
+            at: Where the frame begins in them.
+            plain: Whether it is read here, once it is whole, if it is a plain text.
+        """
+        parts = frame_parts(data, at)
+        if len(data) - at >= 2 and core.refuses(data, at, parts and parts[1]):
+            return None
+        if parts is None or (plain and can_wait(data, at, sum(parts))):
+            self._kept = data[at:]
+            return None
+        return sum(parts)
 
     def receive_eof(self) -> None:
         """Say that the connection has ended."""

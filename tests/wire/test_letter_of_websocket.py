@@ -93,6 +93,19 @@ def test_control_frames_are_short_and_whole(opcode: int) -> None:
 
 
 @pytest.mark.parametrize(
+    "head",
+    [
+        *(b"\xc1\x01", b"\x91\x01", b"\x83\x01", b"\x8f\x01", b"\x81\x81", b"\x8a\x80"),
+        *(b"\x89\x7e", b"\x88\x7f", b"\x8a\x7e", b"\x09\x01", b"\x08\x02"),
+    ],
+)
+@pytest.mark.parametrize("before", [GOOD, frame(b"half", fin=False)], ids=["between", "inside"])
+def test_a_head_is_refused_before_what_it_announces_comes(head: bytes, before: bytes) -> None:
+    account = talk(before + head)
+    assert (account["fault"], account["closes"]) == (ProtocolError, [1002])
+
+
+@pytest.mark.parametrize(
     "data",
     [
         frame(b"x", CONT),
@@ -171,6 +184,19 @@ def test_close_payloads() -> None:
 @pytest.mark.parametrize("size", [0, 125, 126, 127, 128, 999, 1000])
 def test_lengths_up_to_the_limit(size: int) -> None:
     assert talk(frame(b"x" * size, BINARY))["messages"] == [b"x" * size]
+
+
+@pytest.mark.parametrize("size", [900, 1000])
+def test_control_frames_do_not_count_as_parts_of_a_message(size: int) -> None:
+    halves = frame(b"x" * size, fin=False), frame(b"", CONT)
+    assert talk(frame(b"p" * 125, PING).join(halves))["messages"] == ["x" * size]
+    assert talk(halves[0] + close(1001, b"r" * 123))["code"] == 1001
+
+
+def test_a_control_frame_may_be_larger_than_the_largest_message() -> None:
+    connection = WebSocketConnection(max_message_bytes=10)
+    assert connection.receive_data(frame(b"p" * 125, PING) + frame(b"x" * 10)) == ["x" * 10]
+    assert connection.pings == 1
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
