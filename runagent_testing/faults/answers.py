@@ -94,6 +94,7 @@ def _handshake(name: str, about: str, **headers: str | None) -> Kind:
     return _kind(name, about, _with_head(head(headers=named)), "protocol", absent=WEBSOCKET_ONLY)
 
 
+_OTHER_TYPE = "application/octet-stream"
 _OWN_TYPE = {"websocket": "the answer to a handshake has no content"}
 _TEXT_ONLY = dict.fromkeys(("sse", "chunked"), "its charset is UTF-8, whatever the head says")
 
@@ -150,8 +151,8 @@ _WRONG_KIND = (
     _no_stream(
         "wrong-content-type",
         "the stream calls itself something else",
-        head(headers={"Content-Type": "application/octet-stream"}),
-        _OWN_TYPE,
+        head(headers={"Content-Type": _OTHER_TYPE}),
+        _OWN_TYPE | {_OTHER_TYPE: "that is what the dialect calls its streams"},
     ),
     _no_stream(
         "no-content-type",

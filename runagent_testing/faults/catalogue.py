@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
+from runagent_testing.dialects.installed import installed_dialects
 from runagent_testing.faults import answers, cuts, harmless, streams, websocket
 from runagent_testing.faults.scene import (
     TRANSPORTS,
@@ -14,13 +15,14 @@ from runagent_testing.faults.scene import (
     Position,
     Scene,
     Story,
-    StreamTransport,
 )
+from runagent_testing.steps import Done
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from runagent_testing.agent import Agent
+    from runagent_testing.dialects import Dialect
     from runagent_testing.host import AgentHost
 
 __all__ = ["CHUNKS", "Fault", "Outcome", "Player", "Unavailable", "for_transport", "unavailable"]
@@ -71,14 +73,16 @@ class Fault:
         transport: To whom.
         about: What happens, in a line.
         outcome: What a sound client shows.
+        dialect: What the agent speaks; None for a built-in protocol.
     """
 
     id: str
     kind: str
     position: Position
-    transport: StreamTransport
+    transport: str
     about: str
     outcome: Outcome
+    dialect: Dialect | None = None
 
     def __str__(self) -> str:
         return self.id
@@ -105,7 +109,7 @@ class Fault:
         if len(chunks) < max(2, self.position.event):
             raise ValueError(f"{self.id} needs {max(2, self.position.event)} chunks, and got {len(chunks)}")
         kind = _KINDS[self.kind, self.position.name]
-        return kind.tell(Scene(self.transport, self.position, tuple(chunks), beat, oversize))
+        return kind.tell(Scene(self.transport, self.position, tuple(chunks), beat, oversize, self.dialect))
 
     def install(
         self,
@@ -187,49 +191,78 @@ class Unavailable(NamedTuple):
     reason: str
 
 
-def for_transport(transport: StreamTransport, player: Player = "socket", *, tls: bool = False) -> list[Fault]:
+def for_transport(
+    transport: str, player: Player = "socket", *, tls: bool = False, dialect: Dialect | None = None
+) -> list[Fault]:
     """List the faults that a transport's client can meet.
 
     Args:
-        transport: Who is to meet them; "text" is what "chunked" HTTP carries to those who ask for it.
+        transport: Who is to meet them; "text" is what "chunked" HTTP carries to those who ask for it. Any
+            other word is one of the `transports` of a dialect.
         player: "socket" for a `FakeAgentServer`, "memory" for a `MemoryNetwork`.
         tls: The server speaks TLS.
+        dialect: The dialect that has the word, if it is none that an installed distribution brings.
 
     Raises:
-        ValueError: There is no such transport or player, or no TLS.
+        ValueError: There is no such transport or player, or no TLS; or the dialect has no end marker, or no
+            bounds between chunks, so that nothing can be said of what a sound client shows.
     """
+    dialect = _dialect_of(transport, dialect)
     return [
-        _fault(kind, position, transport, player)
-        for kind, position, reason in _everything(transport, player, tls)
+        _fault(kind, position, transport, player, dialect)
+        for kind, position, reason in _everything(transport, player, tls, dialect)
         if not reason
     ]
 
 
 def unavailable(
-    transport: StreamTransport, player: Player = "socket", *, tls: bool = False
+    transport: str, player: Player = "socket", *, tls: bool = False, dialect: Dialect | None = None
 ) -> list[Unavailable]:
     """List the faults that a transport's client cannot meet, and why; arguments as for `for_transport`."""
     return [
         Unavailable(_id(kind, position), reason)
-        for kind, position, reason in _everything(transport, player, tls)
+        for kind, position, reason in _everything(transport, player, tls, _dialect_of(transport, dialect))
         if reason
     ]
 
 
+def _dialect_of(transport: str, given: Dialect | None) -> Dialect | None:
+    """Find the dialect of a word; None for a built-in protocol."""
+    if transport in TRANSPORTS:
+        return None
+    known = installed_dialects() if given is None else (given,)
+    if found := next((dialect for dialect in known if transport in dialect.transports), None):
+        return found
+    words = ", ".join((*TRANSPORTS, *(word for dialect in known for word in dialect.transports)))
+    raise ValueError(f"the catalogue knows {words}, not {transport!r}; for another one pass its dialect=")
+
+
+def _names(transport: str, dialect: Dialect | None) -> tuple[str, ...]:
+    """Say what a transport is and lacks, in the words of `Kind.absent`; first of all its wire."""
+    if dialect is None:
+        return (transport,)
+    scene = Scene(transport, Position("throughout"), (), 0, 0, dialect)
+    form = scene.format
+    if not form.delimited or not form.done(Done(), scene.run, 0):
+        raise ValueError(f"the chunks of {transport!r} have no bounds, or its runs have no end marker")
+    wire = "websocket" if form.frames else "http"
+    lacks = [name for name, has in (("no-heartbeat", form.heartbeat), ("no-error", form.can_fail)) if not has]
+    return (wire, "dialect", form.content_type, *lacks)
+
+
 def _everything(
-    transport: StreamTransport, player: Player, tls: bool
+    transport: str, player: Player, tls: bool, dialect: Dialect | None
 ) -> Iterator[tuple[Kind, Position, str | None]]:
-    if transport not in TRANSPORTS:
-        raise ValueError(f"the catalogue knows {', '.join(TRANSPORTS)}, not {transport!r}")
+    peer = _names(transport, dialect)
     if player not in ("socket", "memory"):
         raise ValueError(f"a player is 'socket' or 'memory', not {player!r}")
     if tls and player == "memory":
         raise ValueError(_MEMORY_TLS)
     for kind in (*cuts.KINDS, *answers.KINDS, *streams.KINDS, *websocket.KINDS, *harmless.KINDS):
         for position in kind.positions:
-            names = (transport, player, *(("tls",) if tls else ()))
+            names = (*peer, player, *(("tls",) if tls else ()))
             reasons = [kind.absent[name] for name in names if name in kind.absent]
-            reasons += filter(None, (_POSITIONS_ABSENT.get((transport, position.name)),))
+            reasons += filter(None, (_POSITIONS_ABSENT.get((peer[0], position.name)),))
             yield kind, position, reasons[0] if reasons else None
 
 
@@ -237,19 +270,20 @@ def _id(kind: Kind, position: Position) -> str:
     return kind.name if kind.alone else f"{kind.name}-{position}"
 
 
-def _fault(kind: Kind, position: Position, transport: StreamTransport, player: Player) -> Fault:
-    family = kind.family_at(transport, position)
-    accepted = kind.accepted_at(transport, position)
-    least, most = _counts(transport, position, whole=family == "ok")
+def _fault(kind: Kind, position: Position, transport: str, player: Player, dialect: Dialect | None) -> Fault:
+    wire = _names(transport, dialect)[0]
+    family = kind.family_at(wire, position)
+    accepted = kind.accepted_at(wire, position)
+    least, most = _counts(wire, position, whole=family == "ok")
     if kind.loses and player == "socket":
         least = 0
         accepted += ("truncated", "network") if family == "ok" else ()
-    hidden = _hidden_by(kind, transport, family, most)
+    hidden = _hidden_by(kind, family, most, resumes=dialect is not None or wire in ("sse", "chunked"))
     outcome = Outcome(family, accepted, least, most, hidden)
-    return Fault(_id(kind, position), kind.name, position, transport, kind.about, outcome)
+    return Fault(_id(kind, position), kind.name, position, transport, kind.about, outcome, dialect)
 
 
-def _counts(transport: StreamTransport, position: Position, *, whole: bool) -> tuple[int | None, int | None]:
+def _counts(wire: str, position: Position, *, whole: bool) -> tuple[int | None, int | None]:
     """Tell how many chunks a client has to show at least, and at most; None for all."""
     match position.name:
         case "before-end-marker" | "after-done" | "throughout":
@@ -259,18 +293,18 @@ def _counts(transport: StreamTransport, position: Position, *, whole: bool) -> t
         case "after-event":
             return position.event, position.event
         case "in-event":
-            return position.event - 1, position.event - (transport != "text")
+            return position.event - 1, position.event - (wire != "text")
     return 0, 0
 
 
-def _hidden_by(kind: Kind, transport: StreamTransport, family: Family, most: int | None) -> Hidden:
+def _hidden_by(kind: Kind, family: Family, most: int | None, *, resumes: bool) -> Hidden:
     if kind.hidden != "cut":
         return kind.hidden
     if family in ("ok", "unproven"):
         return "nothing"
     if most == 0:
         return "retry"
-    return "resume" if transport in ("sse", "chunked") else "nothing"
+    return "resume" if resumes else "nothing"
 
 
 _KINDS = {

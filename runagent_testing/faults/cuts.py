@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from runagent_testing.faults.scene import (
     HTTP_ONLY,
+    NO_HEARTBEATS,
     Family,
     Kind,
     Position,
@@ -205,6 +206,6 @@ KINDS = (
         _only_heartbeats,
         "timeout",
         hidden="cut",
-        absent={"text": "plain text has no heartbeats"},
+        absent=NO_HEARTBEATS,
     ),
 )

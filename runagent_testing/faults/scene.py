@@ -20,13 +20,17 @@ from runagent_testing.steps import Chunk, Head, Step
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from runagent_testing.dialects import Dialect
     from runagent_testing.host import ConnectionFault
 
 __all__ = [
     "HTTP_ONLY",
+    "NO_ERRORS",
     "NO_EVENTS",
+    "NO_HEARTBEATS",
     "TRANSPORTS",
     "WEBSOCKET_ONLY",
+    "WORDS",
     "Family",
     "Hidden",
     "Kind",
@@ -59,8 +63,13 @@ TRANSPORTS: tuple[StreamTransport, ...] = ("sse", "chunked", "text", "websocket"
 
 # Why a kind does not exist somewhere, as `Kind.absent` has it.
 NO_EVENTS = {"text": "plain text has no events that could be wrong"}
+NO_ERRORS = NO_EVENTS | {"no-error": "the dialect has no word for an error"}
+NO_HEARTBEATS = {"text": "plain text has no heartbeats", "no-heartbeat": "the dialect has no heartbeats"}
+WORDS = NO_EVENTS | {"dialect": "it is written in the words of the built-in protocols"}
 HTTP_ONLY = {"websocket": "a WebSocket's stream has no HTTP framing, headers or body"}
-WEBSOCKET_ONLY = dict.fromkeys(("sse", "chunked", "text"), "only a WebSocket has frames and a handshake")
+WEBSOCKET_ONLY = dict.fromkeys(
+    ("sse", "chunked", "text", "http"), "only a WebSocket has frames and a handshake"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +125,15 @@ class Scene:
         chunks: Contents of the whole answer's chunks.
         beat: Seconds between two signs of life.
         oversize: Bytes of what is to be too large.
+        dialect: What the agent speaks; None for a built-in protocol.
     """
 
-    transport: StreamTransport
+    transport: str
     position: Position
     chunks: tuple[Any, ...]
     beat: float
     oversize: int
+    dialect: Dialect | None = None
 
     @property
     def count(self) -> int:
@@ -139,7 +150,7 @@ class Scene:
     @property
     def websocket(self) -> bool:
         """Whether this is one."""
-        return self.transport == "websocket"
+        return self.format.frames
 
     @property
     def contents(self) -> tuple[Any, ...]:
@@ -176,12 +187,13 @@ class Scene:
     @property
     def run(self) -> Run:
         """A request to render an answer for, as nobody has sent one yet."""
-        return Run(self.transport, "00000000-0000-0000-0000-000000000000", "", {}, {}, keep_alive=False)
+        run_id = "00000000-0000-0000-0000-000000000000"
+        return Run(self.transport, run_id, "", {}, {}, keep_alive=False, dialect=self.dialect)
 
     @property
     def format(self) -> Format:
         """Write the events."""
-        return stream_format(self.transport)
+        return stream_format(self.transport) if self.dialect is None else self.dialect.stream(self.run)
 
     def head(self, **headers: str) -> bytes:
         """Write the head of an answer in chunked coding."""
@@ -245,7 +257,8 @@ class Kind:
         accepted: What else is right, by the name of a position or transport, or "" for everywhere.
         hidden: Whether another attempt may hide it; "cut" for resuming where chunks came and are
             counted, and trying again where none did.
-        absent: Where it does not exist, and why, by the name of a transport, position or player, or "tls".
+        absent: Where it does not exist, and why, by the name of a transport, position or player, or "tls"; of
+            a dialect, which is "dialect" and "http" or "websocket", by what it lacks.
         alone: There is but one place for it, which the id need not name.
         loses: On sockets, the system may throw away what the client has not read yet.
     """
@@ -262,11 +275,11 @@ class Kind:
     alone: bool = False
     loses: bool = False
 
-    def family_at(self, transport: StreamTransport, position: Position) -> Family:
+    def family_at(self, transport: str, position: Position) -> Family:
         """Tell what a sound client shows."""
         return self.unlike.get(position.name) or self.unlike.get(transport) or self.family
 
-    def accepted_at(self, transport: StreamTransport, position: Position) -> tuple[Family, ...]:
+    def accepted_at(self, transport: str, position: Position) -> tuple[Family, ...]:
         """Tell what else is right."""
         names = (position.name, transport, "")
         return next((self.accepted[name] for name in names if name in self.accepted), ())

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from runagent_testing.answers import LAST_CHUNK
 from runagent_testing.faults.scene import (
     HTTP_ONLY,
+    NO_ERRORS,
     NO_EVENTS,
+    WORDS,
     Family,
     Kind,
     Position,
@@ -101,8 +103,9 @@ def _event(
     tell: Callable[[Scene], Story],
     family: Family = "protocol",
     positions: tuple[Position, ...] = _BETWEEN,
+    absent: Mapping[str, str] = WORDS,
 ) -> Kind:
-    return Kind(name, about, positions, tell, family, absent=NO_EVENTS)
+    return Kind(name, about, positions, tell, family, absent=absent)
 
 
 def _http(
@@ -117,10 +120,11 @@ def _http(
     return Kind(name, about, positions, tell, family, absent=absent)
 
 
+_COUNTED = NO_EVENTS | {"dialect": "not every protocol numbers its chunks; the conformance kit asks"}
 _FRAMED = (Position("after-head"), *after_events())
 _ENDS = (*_BETWEEN, Position("before-end-marker"))
-_LINES = HTTP_ONLY | {"text": "plain text has no lines that have to end"}
-_SSE_ONLY = HTTP_ONLY | dict.fromkeys(("chunked", "text"), "only SSE has events of many lines")
+_LINES = HTTP_ONLY | WORDS | {"text": "plain text has no lines that have to end"}
+_SSE_ONLY = HTTP_ONLY | WORDS | dict.fromkeys(("chunked", "text"), "only SSE has events of many lines")
 
 KINDS = (
     _http("bad-chunk-size", "a chunk's size is no number", _bad_chunk_size(b"no size"), "protocol", _FRAMED),
@@ -134,10 +138,12 @@ KINDS = (
     _event("bad-json", "an event whose data is not JSON", _bad_event(b'{"content": ')),
     _event("no-object", "an event whose data is JSON, but no object", _bad_event(b'["chunk"]')),
     _event("no-content-field", "a chunk without content", _no_content),
-    _event("repeated-index", "a chunk comes twice", _index(-1), positions=after_events()),
-    _event("missing-index", "a chunk is missing", _index(1), positions=after_events()),
-    _event("error", "the agent reports an error", _fails("CAPACITY_ERROR", "full"), "agent", _ENDS),
-    _event("error-without-text", "the same, without a word", _fails(None, None), "agent", _ENDS),
+    _event("repeated-index", "a chunk comes twice", _index(-1), positions=after_events(), absent=_COUNTED),
+    _event("missing-index", "a chunk is missing", _index(1), positions=after_events(), absent=_COUNTED),
+    _event(
+        "error", "the agent reports an error", _fails("CAPACITY_ERROR", "full"), "agent", _ENDS, NO_ERRORS
+    ),
+    _event("error-without-text", "the same, without a word", _fails(None, None), "agent", _ENDS, NO_ERRORS),
     Kind(
         "invalid-utf8",
         "a byte that is no UTF-8: in SSE and plain text it becomes U+FFFD, JSON it is not",
@@ -145,6 +151,7 @@ KINDS = (
         _invalid_utf8,
         "protocol",
         unlike={"sse": "ok", "text": "ok"},
+        absent={"dialect": WORDS["dialect"]},
     ),
     _http(
         "endless-line", "a line longer than the client's limit", _endless, "limit", _BETWEEN, absent=_LINES

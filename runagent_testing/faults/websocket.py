@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runagent_testing.faults.scene import (
+    NO_HEARTBEATS,
     WEBSOCKET_ONLY,
     Family,
     Kind,
@@ -17,7 +18,7 @@ from runagent_testing.frames import BAD_FRAMES, TEXT, frame
 from runagent_testing.steps import ending, heartbeat, raw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 __all__ = ["KINDS"]
 
@@ -79,6 +80,7 @@ def _kind(
     tell: Callable[[Scene], Story],
     family: Family,
     positions: tuple[Position, ...] = _BETWEEN,
+    absent: Mapping[str, str] = WEBSOCKET_ONLY,
 ) -> Kind:
     return Kind(
         name,
@@ -87,7 +89,7 @@ def _kind(
         tell,
         family,
         hidden="cut" if family in ("truncated", "timeout") else "nothing",
-        absent=WEBSOCKET_ONLY,
+        absent=absent,
     )
 
 
@@ -101,5 +103,11 @@ KINDS = (
     _kind("close-1005", "a Close code that must not be sent", _close(1005), "protocol"),
     _kind("oversized-message", "a message larger than the client's limit", _oversized, "limit"),
     _kind("oversized-in-fragments", "the same, in fragments", _oversized_in_fragments, "limit"),
-    _kind("silence-after-ping", "a ping, then no word and no answer", _silence_after_ping, "timeout"),
+    _kind(
+        "silence-after-ping",
+        "a ping, then no word and no answer",
+        _silence_after_ping,
+        "timeout",
+        absent=WEBSOCKET_ONLY | NO_HEARTBEATS,
+    ),
 )
