@@ -67,6 +67,8 @@ class RunAgentError(Exception):
     # Exceptions are rebuilt by pickle and copy from `args` and `__dict__`: everything but
     # the message is therefore a keyword with a default, kept as a plain attribute.
     def __init__(self, message: str = "", **fields: Any) -> None:
+        if not isinstance(message, str):  # of a peer, perhaps, that has put something else there
+            raise TypeError(f"the message of a {type(self).__name__} has to be text, not {message!r}")
         self.message = escape_controls(message)
         super().__init__(self.message)
         for name, value in fields.items():

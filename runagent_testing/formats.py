@@ -151,7 +151,7 @@ class Format(Protocol):
         """
 
     def error(self, step: Error) -> bytes:
-        """Write how the run fails."""
+        """Write how the run fails; its message and code may be None."""
 
     def done(self, step: Done, run: Run, total_chunks: int) -> bytes:
         """Write the good end."""

@@ -150,6 +150,11 @@ def test_an_unknown_error_field_is_refused() -> None:
         runagent.AgentError("x", statsu=400)
 
 
+def test_an_error_whose_message_is_no_text_is_refused() -> None:
+    with pytest.raises(TypeError, match="the message of a StreamError has to be text, not None"):
+        runagent.StreamError(None)  # type: ignore[arg-type]
+
+
 def test_importing_runagent_imports_nothing_heavy() -> None:
     code = (
         "import sys; import runagent;"

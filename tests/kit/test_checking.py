@@ -24,6 +24,7 @@ from runagent_testing.conformance import (
 )
 from runagent_testing.conformance.broken import BROKEN, Broken
 from runagent_testing.conformance.requirements import required
+from tests.kit.test_foreign import LineDialect, LineSession
 
 SET_1 = Path(__file__).with_name("requirements-1.txt").read_text(encoding="utf-8").split()
 DEAF: Any = next(broken for broken in BROKEN if broken.name == "key-in-the-address")
@@ -193,6 +194,18 @@ def test_a_transport_that_opens_no_new_session_is_told(opens, fault):
     report = check_transport(transport, only=["session.request-waits", "session.done"])
     assert {"session.request-waits": "failed", "session.done": "failed"} == words(report)
     assert all(fault in outcome.reason for outcome in report.failed)
+
+
+def test_an_error_without_a_word_is_among_what_a_session_has_to_bear():
+    class Trusting(LineSession):
+        def fail(self, error):
+            if str(error) == "None":
+                raise TypeError("no text")
+            super().fail(error)
+
+    transport = Broken("lines", "session.never-raises", Trusting)
+    report = check_transport(transport, dialects=[LineDialect()], only=["session.never-raises"])
+    assert "an error without a word: the session raised TypeError('no text')" in str(report)
 
 
 def test_the_kit_needs_no_pytest_for_the_function():

@@ -77,6 +77,7 @@ def _hostile_answers(lab: Lab) -> Iterator[tuple[str, Seen]]:
     for seed, said in runs:
         cut = (whole, rechunked(seed), byte_by_byte)[seed % 3]
         yield f"spoilt answer {seed}", lab.feed(*said, cut=cut, tamper=_hostile(seed))
+    yield "an error without a word", lab.feed("a", error(None, None))
     for body in _BODIES:
         yield f"{body!r} behind the answer", lab.feed("a", tamper=_append(body))
         yield f"{body!r} instead of an answer", lab.feed("a", tamper=_replace(body))
