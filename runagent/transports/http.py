@@ -11,7 +11,7 @@ import msgspec
 
 from runagent.errors import NetworkError, ProtocolError, RunAgentError, StreamTruncatedError
 from runagent.transports.base import BaseSession, Wants
-from runagent.transports.refusals import UNSUPPORTED_STATUSES, error_from_answer, is_agent_error
+from runagent.transports.refusals import error_from_answer, proves_unsupported
 from runagent.wire.http1 import ResponseDecoder, encode_request
 from runagent.wire.jsontext import quote
 
@@ -131,7 +131,7 @@ class HttpSession(BaseSession):
 
     def proves_unsupported(self, status: int, body: bytes) -> bool:
         """Whether a refusal proves that the peer does not speak this transport; an outage never does."""
-        return status in UNSUPPORTED_STATUSES or (status == 404 and not is_agent_error(body))
+        return proves_unsupported(status, body)
 
     def make_refusal(self, status: int, body: bytes) -> RunAgentError:
         """Make the error that an answer stands for whose status is not 2xx.

@@ -30,6 +30,7 @@ __all__ = [
     "is_agent_error",
     "is_seconds",
     "parse_retry_after",
+    "proves_unsupported",
 ]
 
 _BY_STATUS: dict[int, type[AgentError]] = {
@@ -59,7 +60,8 @@ _ADVICE: dict[int, str] = {
     413: "the input is larger than the service takes",
 }
 _ADVICE_SERVER = "try again later, or look into the server's log"
-_ADVICE_OTHER_TRANSPORT = "check base_url, or choose another transport"
+_ADVICE_UNSUPPORTED = "check base_url"
+_ADVICE_OTHER_TRANSPORT = 'or choose another transport: "auto" tries them all'
 UNSUPPORTED_STATUSES = frozenset({405, 406, 415, 426, 501})
 
 
@@ -73,7 +75,9 @@ def error_from_answer(status: int, headers: Mapping[str, str], body: bytes, open
         opened_at: Seconds since the epoch, for a ``Retry-After`` date without a ``Date`` beside it.
     """
     parsed = _parse_body(body)
-    advice = _ADVICE.get(status) or (_ADVICE_OTHER_TRANSPORT if status in UNSUPPORTED_STATUSES else "")
+    advice = _ADVICE.get(status, "")
+    if proves_unsupported(status, body):
+        advice = f"{advice or _ADVICE_UNSUPPORTED}, {_ADVICE_OTHER_TRANSPORT}"
     if "message" not in parsed:
         parsed["message"] = f"the agent answered with HTTP status {status}"
         advice = advice or (_ADVICE_SERVER if status >= 500 else "")
@@ -112,6 +116,11 @@ def _build(kind: type[AgentError], parsed: dict[str, Any], advice: str, status: 
     if isinstance(error, RateLimitError | AgentServerError):
         error.retry_after = parsed.get("retry_after")
     return error
+
+
+def proves_unsupported(status: int, body: bytes) -> bool:
+    """Whether a refusal proves that its server does not speak the transport."""
+    return status in UNSUPPORTED_STATUSES or (status == 404 and not is_agent_error(body))
 
 
 def is_agent_error(body: bytes) -> bool:

@@ -138,6 +138,12 @@ def test_a_refusal_says_what_to_do(status: int, advice: str, step: int) -> None:
     assert advice in str(refused(("sse", "stream"), http(status), step).error)
 
 
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_a_refusal_by_who_knows_no_agents_may_be_the_transports(status: int, step: int) -> None:
+    told = str(refused(("sse", "stream"), http(status, {"detail": "Not Found"}), step).error)
+    assert told.endswith(', or choose another transport: "auto" tries them all)')
+
+
 @pytest.mark.parametrize(
     ("headers", "body", "seconds"),
     [
