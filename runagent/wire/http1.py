@@ -8,6 +8,7 @@ other than a single ``chunked``.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import httptools
@@ -25,6 +26,9 @@ __all__ = ["ResponseDecoder", "encode_request"]
 # without extensions, by the bytes of the whole chunk: no other chunk is as long.
 _SHORT_BYTES = 1024
 _CHUNK_HEADS = {len(head) + size + 2: head for size in range(1, _SHORT_BYTES) if (head := b"%x\r\n" % size)}
+
+_FOLD = re.compile(rb"\r\n[ \t]+")
+_MAX_UNFOLDED = 100  # each time the whole head is read again
 
 
 def encode_request(method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes = b"") -> bytes:
@@ -76,10 +80,10 @@ class ResponseDecoder:
         self._body_pieces = 0  # how many of them were there at the answer's end
         self._fields: list[tuple[bytes, bytes]] = []
         self._beginning = b""
+        self._head = bytearray()  # all that has come of heads, until the final one is complete
+        self._unfolded = 0  # times that folds had to be taken out of it
         # Dropped at the end: it holds our methods, and in a cycle an error would keep its frames alive.
-        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(_Callbacks(self))
-        # An interim answer ends no connection, whatever its head says; what follows the final one is excess.
-        self._parser.set_dangerous_leniencies(lenient_keep_alive=True)
+        self._parser: httptools.HttpResponseParser | None = self._new_parser()
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes of the connection and return the body's bytes in them.
@@ -155,17 +159,49 @@ class ResponseDecoder:
                 self.rest += data
         return data
 
+    def _new_parser(self) -> httptools.HttpResponseParser:
+        parser = httptools.HttpResponseParser(_Callbacks(self))
+        # An interim answer ends no connection, whatever its head says; what follows the final one is excess.
+        parser.set_dangerous_leniencies(lenient_keep_alive=True)
+        return parser
+
     def _feed_parser(self, data: bytes) -> None:
-        parser, before = self._parser, len(self._body) + self._heads
-        assert parser is not None
+        before = len(self._body) + self._heads
+        if not self.head_complete:
+            self._head += data
+        self._parse(data)
+        if self.head_complete:
+            self._head.clear()
+        self._measure(data, found=before != len(self._body) + self._heads)
+
+    def _parse(self, data: bytes) -> None:
+        parser = self._live_parser
         try:
             parser.feed_data(data)
         except httptools.HttpParserUpgrade as exc:
             self.upgraded = True
             self.rest = data[exc.args[0] :]
         except httptools.HttpParserError as exc:
-            self._broken(exc)
-        self._measure(data, found=before != len(self._body) + self._heads)
+            if self.head_complete or self.error or not self._unfold():
+                self._broken(exc)
+            else:  # once more, from the beginning
+                self._parser, self._heads = self._new_parser(), 0
+                self._parse(bytes(self._head))
+
+    def _unfold(self) -> bool:
+        """Put a space for each line break inside a field: RFC 9112 §5.2 has us read what llhttp refuses."""
+        head = bytes(self._head)
+        fold = _FOLD.search(head)
+        if fold is None or self._unfolded >= _MAX_UNFOLDED:
+            return False
+        line = head[: fold.start()].rpartition(b"\r\n")[2]
+        if b":" not in line or line.startswith(b"HTTP/"):  # no field that could go on
+            return False
+        end = head.find(b"\r\n\r\n", fold.start())
+        end = len(head) if end < 0 else end  # what lies behind is no part of this head
+        self._head[:end] = _FOLD.sub(b" ", head[:end])
+        self._unfolded += 1
+        return True
 
     def _broken(self, exc: httptools.HttpParserError) -> None:
         if self.complete:

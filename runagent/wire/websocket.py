@@ -165,7 +165,7 @@ class WebSocketConnection:
         self.error: RunAgentError | None = None
         self._max = max_message_bytes
         self._core = _Core(max_message_bytes)
-        self._kept = b""  # the beginning of a plain text frame
+        self._kept = b""  # the beginning of a frame, of which too little is there
         self._owed = 0  # bytes that the core lacks of the frame it reads
 
     @property

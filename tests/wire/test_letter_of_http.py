@@ -54,6 +54,11 @@ def decode_http(pieces: list[bytes]) -> tuple[int, bytes, Kind, bool]:
         (OK + "Connection: keep-alive\r\nConnection: close\r\n" + LENGTH, b"abc", False),
         (OK + "Connection: keep-alive, close\r\n" + LENGTH, b"abc", False),
         (OK + "X: \xe9\xa0\x85\r\n" + LENGTH, b"abc", True),
+        # RFC 9112 §5.2: a user agent reads a fold as spaces; what looks like one in the body is the body's.
+        (OK + "X: a\r\n b\r\n\t \t c\r\nY: d\r\n e\r\n" + LENGTH, b"abc", True),
+        (OK + "Content-Length:\r\n 3\r\n\r\nabc", b"abc", True),
+        (OK + "Connection: a,\r\n close\r\nContent-Length: 5\r\n\r\n\r\n \r\n", b"\r\n \r\n", False),
+        ("HTTP/1.1 103 x\r\nX: a\r\n b\r\n\r\n" + OK + "X: a\r\n b\r\n" + LENGTH, b"abc", True),
         (OK + LENGTH + "HTTP/1.1 200 OK\r\n", b"abc", False),
         (OK + LENGTH + "\r\n\r\n", b"abc", True),
         (OK + "\r\nabc", b"abc", False),
@@ -100,7 +105,8 @@ def test_a_good_answer(answer: str, body: bytes, reusable: bool) -> None:
         *(f"Transfer-Encoding: {v}\r\n" for v in ("", "identity", "gzip, chunked", ", chunked", "xchunked",
         "\x0bchunked", "chunked;a=b", "chunked\xa0", "\x85chunked", "chunked, identity")),
         "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
-        "X: a\r\n b\r\n",
+        "X\r\n : b\r\n",
+        "X: a\r\n b\0\r\n",
         " X: a\r\n",
         "X : a\r\n",
         "X\r\n",
@@ -151,6 +157,24 @@ def test_status_lines_that_are_refused(line: str) -> None:
 )
 def test_chunks_that_are_refused_give_what_came_before(chunks: str, before: bytes) -> None:
     assert same(decode_http, (CHUNKED + chunks).encode()) == (200, before, ProtocolError, False)
+
+
+def test_a_folded_field_is_one_field() -> None:
+    data = (OK + "X: a\r\n b\r\n\t c\r\nY:\r\n d\r\n" + LENGTH).encode()
+    for pieces in every_cut(data):
+        decoder = ResponseDecoder()
+        for piece in pieces:
+            decoder.feed(piece)
+        assert (decoder.headers["x"].split(), decoder.headers["y"]) == (["a", "b", "c"], "d")
+
+
+def test_folds_without_end_are_refused() -> None:
+    decoder = ResponseDecoder()
+    decoder.feed((OK + "X: a").encode())
+    for _ in range(1000):
+        if decoder.error is None:
+            decoder.feed(b"\r\n b")
+    assert isinstance(decoder.error, ProtocolError)
 
 
 @pytest.mark.parametrize("answer", [OK + LENGTH, CHUNKED + "3\r\nabc\r\n0\r\nX: y\r\n\r\n"])
