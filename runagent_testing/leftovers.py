@@ -41,7 +41,11 @@ def unused(journal: Journal, agents: Iterable[Agent], faults: int) -> Iterator[s
     for exchange in journal.requests:
         if unplayed := exchange.unplayed:
             left = exchange.left_at
-            why = "" if left is None else f" (the client left after {left:.3f} s)"
+            why = (
+                ""
+                if left is None
+                else f" (the client left after {left:.3f} s; if it should: allow_unused=True)"
+            )
             yield f"request {exchange.title}: never played: {_listed(exchange, unplayed)}{why}"
     if faults:
         yield f"on_connect: {faults} more connection(s) were to go wrong, and did not come"
@@ -67,6 +71,12 @@ def _worded(left: tuple[str, tuple[Step, ...]]) -> tuple[str, str]:
     kind, steps = left
     more = [] if len(steps) <= _STEPS_SHOWN else ["..."]
     return kind, ", ".join([*map(described, steps[:_STEPS_SHOWN]), *more]) or "no steps"
+
+
+def _left(exchange: Exchange) -> str:
+    if exchange.left_at is None:
+        return ""
+    return f" (the client left after {exchange.left_at:.3f} s; if it should: allow_unused=True)"
 
 
 def _listed(exchange: Exchange, numbers: list[int]) -> str:
