@@ -215,16 +215,19 @@ class Agent:
         """Whether runs of this entry point are accepted."""
         return not self._entrypoints or tag in self._entrypoints
 
-    def take_script(self) -> Script | Computed | None:
-        """Take the next failure or reply, or what the agent always says; None if nobody has said it."""
-        if self._failures:
-            return self._failures.popleft()[0]
-        return self._replies.popleft() if self._replies else self._script
+    def take_script(self) -> tuple[Script | Computed | None, Callable[[], None]]:
+        """Take the next failure or reply, or what the agent always says; None if nobody has said it.
 
-    def give_back(self, script: Script | Computed) -> None:
-        """Return a script from `take_script` that no run came to use."""
-        if isinstance(script, Script) and script is not self._script:
-            self._replies.appendleft(script)
+        Returns:
+            The script, and what puts it back to where it was for another run, should none come to use it.
+        """
+        if self._failures:
+            failure = self._failures.popleft()
+            return failure[0], lambda: self._failures.appendleft(failure)
+        if self._replies:
+            reply = self._replies.popleft()
+            return reply, lambda: self._replies.appendleft(reply)
+        return self._script, lambda: None
 
     def take_result(self) -> Result | Computed | None:
         """Take the next failure or plain result, or the usual one; None if nobody has said it."""

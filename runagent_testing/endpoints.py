@@ -53,15 +53,22 @@ class WebSocketAnswer:
         talk: What both sides say besides.
     """
 
-    def __init__(self, endpoints: Endpoints, agent: Agent, script: Script | Computed, asked: _Asked) -> None:
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        agent: Agent,
+        script: Script | Computed,
+        put_back: Callable[[], None],
+        asked: _Asked,
+    ) -> None:
         self.handshake = handshake_plan(script if isinstance(script, Script) else None, asked.run)
         self.talk = Conversation()
         asked.exchange.messages = self.talk.messages
         self._endpoints = endpoints
         self._agent = agent
         self._script: Script | Computed | None = script
+        self._put_back = put_back
         self._asked = asked
-
         if isinstance(script, Script) and script.keeps_waiting:
             self.exchange.steps = script.steps
             endpoints.note(self.exchange)
@@ -96,9 +103,9 @@ class WebSocketAnswer:
             self._give_back()
 
     def _give_back(self) -> None:
-        script, self._script = self._script, None
-        if script is not None:
-            self._agent.give_back(script)
+        if self._script is not None:
+            self._script = None
+            self._put_back()
 
     def _plan(self) -> Plan:
         script, self._script = self._script, None
@@ -183,13 +190,14 @@ class Endpoints:
             if status := asked.dialect.fault(question, asked.run, agent):
                 raise asked.objection(status)
             # Taken now, as a refusal has to come before the handshake's answer.
-            script = agent.take_script() or self._refuse_unscripted(agent, asked)
+            taken, put_back = agent.take_script()
+            script = taken or self._refuse_unscripted(agent, asked)
             if isinstance(script, Script) and script.refuses:
                 raise _Refused(*script.steps)
         except _Refused as refused:
             self.note(asked.exchange)
             return asked.answer(asked.refused(refused.steps))
-        return WebSocketAnswer(self, agent, script, asked)
+        return WebSocketAnswer(self, agent, script, put_back, asked)
 
     def _plan(self, asked: _Asked, question: Question) -> Plan:
         run, exchange = asked.run, asked.exchange
@@ -205,7 +213,7 @@ class Endpoints:
                 result = result.result(exchange)
             exchange.steps = result.steps
             return result_plan(result, run)
-        script = agent.take_script() or self._refuse_unscripted(agent, asked)
+        script = agent.take_script()[0] or self._refuse_unscripted(agent, asked)
         if isinstance(script, Computed):
             script = script.script(exchange)
         exchange.steps = script.steps

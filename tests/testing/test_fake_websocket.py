@@ -12,7 +12,7 @@ from websockets.sync.client import connect
 
 from runagent_testing import FakeAgentServer, chunk, delay, done, ending, error, gate, heartbeat, raw, status
 from runagent_testing.conversation import MAX_MESSAGE
-from tests.testing.raw_client import PATIENCE, STREAM_REQUEST, connected, handshake, masked
+from tests.testing.raw_client import PATIENCE, STREAM_REQUEST, connected, handshake, masked, post
 
 CLOSE_1000 = b"\x88\x02\x03\xe8"
 
@@ -196,6 +196,28 @@ def test_a_bad_request_is_refused_in_words_and_with_1003(server, message, detail
         assert (1003, "") == (socket.close_code, socket.close_reason)
     good = STREAM_REQUEST | {"entrypoint_tag": "words_stream", "user_id": "unknown keys do not matter"}
     assert ["kept for the next run"] == contents(asked(server, good))
+
+
+def test_a_failure_that_a_bad_request_did_not_meet_stays_a_failure(server):
+    agent = server.agent("a").fails(1, ending("cut")).always("x").returns("y")
+    with opened(server) as socket:
+        socket.send("{}")
+        socket.recv(timeout=PATIENCE)
+        with pytest.raises(ConnectionClosedError):
+            socket.recv(timeout=PATIENCE)
+    assert ["fails"] == [kind for kind, _ in agent.left_over()]
+    with connected(server.url) as client:
+        client.send(post("/v1/agents/a/invoke"))
+        assert b"}" != client.rest()[0][-1:]  # cut
+
+
+def test_what_an_agent_said_before_is_not_queued_when_it_changes(server):
+    agent = server.agent("a").always("before")
+    with connected(server.url) as client:
+        client.send(handshake())
+        client.until(b"\r\n\r\n")
+        agent.always("after")
+    assert ["after"] == contents(asked(server, STREAM_REQUEST))
 
 
 def test_any_stream_tag_is_known_unless_restricted(server):
