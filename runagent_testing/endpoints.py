@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from runagent_testing.agent import Agent, Computed
 from runagent_testing.conversation import Conversation
 from runagent_testing.dialects import BUILT_IN, Dialect, Question
+from runagent_testing.dialects.base import need_dialect
 from runagent_testing.dialects.installed import installed_dialects
 from runagent_testing.exchange import Exchange
 from runagent_testing.formats import Run
@@ -150,7 +151,7 @@ class Endpoints:
         self._journal = journal
         self._api_key = api_key
         self._run_ids = run_ids
-        self._dialects = (*dialects, *BUILT_IN)
+        self._dialects = (*map(need_dialect, dialects), *BUILT_IN)
 
     def note(self, exchange: Exchange) -> None:
         """Note a run that was asked for."""

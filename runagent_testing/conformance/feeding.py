@@ -181,6 +181,9 @@ class Lab:
             tamper: Changes the bytes of each write.
             script: Options of the script.
             fields: As for `open`.
+
+        Raises:
+            Violation: The dialect has no answer, or the transport no session.
         """
         memory = self.subject.memory()
         agent = memory.agent(AGENT)
@@ -188,7 +191,10 @@ class Lab:
             agent.returns(*steps)
         else:
             agent.always(*steps, **(script or {}))
-        return Feeding(memory, self.open(memory, **fields), cut, until, tamper).run()
+        seen = Feeding(memory, self.open(memory, **fields), cut, until, tamper).run()
+        if seen.exchange is not None and seen.exchange.failure is not None:
+            raise Violation(f"the dialect could not say it: {seen.exchange.failure}")
+        return seen
 
     def offsets(self, *steps: Any) -> tuple[list[tuple[int, int]], int]:
         """Say where in the bytes of an answer each step begins and ends, and how long it is in all.

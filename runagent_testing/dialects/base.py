@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from runagent_testing.request import Request
     from runagent_testing.script import Result
 
-__all__ = ["Dialect", "Question", "error_body", "phrase"]
+__all__ = ["Dialect", "Question", "error_body", "need_dialect", "phrase"]
 
 _CODES = {
     400: "VALIDATION_ERROR",
@@ -114,6 +114,21 @@ class Dialect:
     def objection(self, fault: str) -> bytes:
         """Write the frames that refuse a message, and close."""
         return frame(TEXT, to_json({"error": fault}, compact=True).encode()) + close_frame(1003)
+
+
+def need_dialect(given: object) -> Dialect:
+    """Refuse what is no dialect.
+
+    Raises:
+        TypeError: It is none; the message says why.
+    """
+    if not isinstance(given, Dialect):
+        raise TypeError(
+            f"{given!r} is no Dialect: pass an object of a subclass of runagent_testing.dialects.Dialect"
+        )
+    if not isinstance(getattr(given, "name", None), str):
+        raise TypeError(f"{type(given).__qualname__} has no name: give it one, as text")
+    return given
 
 
 def error_body(step: Status, run: Run) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import functools
 import logging
 from typing import TYPE_CHECKING
 
-from runagent_testing.dialects.base import Dialect
+from runagent_testing.dialects.base import Dialect, need_dialect
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -49,9 +49,7 @@ def _plugin_manager(found: list[Dialect]) -> pluggy.PluginManager:
     from runagent_testing import hookspecs
 
     def register(dialect: Dialect) -> None:
-        if not isinstance(dialect, Dialect):
-            raise TypeError(f"{dialect!r} is no Dialect")
-        found.append(dialect)
+        found.append(need_dialect(dialect))
 
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)

@@ -24,7 +24,7 @@ from runagent_testing.conformance import (
 )
 from runagent_testing.conformance.broken import BROKEN, Broken
 from runagent_testing.conformance.requirements import required
-from tests.kit.test_foreign import LineDialect, LineSession
+from tests.kit.test_foreign import LineDialect, LineSession, LineTransport
 
 SET_1 = Path(__file__).with_name("requirements-1.txt").read_text(encoding="utf-8").split()
 DEAF: Any = next(broken for broken in BROKEN if broken.name == "key-in-the-address")
@@ -194,6 +194,17 @@ def test_a_transport_that_opens_no_new_session_is_told(opens, fault):
     report = check_transport(transport, only=["session.request-waits", "session.done"])
     assert {"session.request-waits": "failed", "session.done": "failed"} == words(report)
     assert all(fault in outcome.reason for outcome in report.failed)
+
+
+def test_a_dialect_that_fails_is_not_taken_for_the_transport():
+    class Speechless(LineDialect):
+        def stream(self, run):
+            form = super().stream(run)
+            form.chunk = lambda *_: "text"
+            return form
+
+    report = check_transport(LineTransport(), dialects=[Speechless()], only=["session.done"])
+    assert "the dialect could not say it: TypeError: " in str(report)
 
 
 def test_an_error_without_a_word_is_among_what_a_session_has_to_bear():

@@ -222,3 +222,17 @@ def test_installed_ones_that_do_not_work_are_logged_and_left_out(entry_points, c
         (f"the dialect {name} ({name}_module) cannot be used", kind)
         for name, kind in [("broken", ImportError), ("none", TypeError), ("strange", TypeError)]
     ] == [(record.getMessage(), record.exc_info and record.exc_info[0]) for record in caplog.records]
+
+
+class Nameless(Dialect):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [(LineDialect, "is no Dialect: pass an object"), (Nameless(), "Nameless has no name: give it one")],
+)
+def test_what_is_no_dialect_is_refused_at_once(given, complaint):
+    for host in (FakeAgentServer, MemoryNetwork):
+        with pytest.raises(TypeError, match=complaint):
+            host(dialects=[given])
