@@ -65,6 +65,7 @@ class Journal:
             raise TimeoutError(
                 f"{count} request(s){whose} were to come within {timeout:g} s, and {len(came)} did"
                 + "".join(f"; unmatched: {exchange.title}" for exchange in self.unmatched)
+                + _blocked()
             )
         return came[count - 1]
 
@@ -74,6 +75,18 @@ class Journal:
             self.requests.clear()
             self.unmatched.clear()
             self._count = 0
+
+
+def _blocked() -> str:
+    """Say what could not go on meanwhile in this thread."""
+    import sniffio  # only tests that fail come here
+
+    try:
+        library = sniffio.current_async_library()
+    except sniffio.AsyncLibraryNotFoundError:
+        return ""
+    call = "trio.to_thread.run_sync" if library == "trio" else "asyncio.to_thread"
+    return f"; this has blocked the event loop of {library}: call it through {call}"
 
 
 def without_secrets(headers: Mapping[str, str]) -> dict[str, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 import threading
 import time
 
 import pytest
+import trio
 
 from runagent import AsyncRunAgentClient, RunAgentClient
 from runagent_testing import FakeAgentServer, MemoryNetwork, delay, done, ending, gate, heartbeat
@@ -217,6 +219,17 @@ def test_waiting_for_requests(server):
         server.wait_request(4, timeout=0.01)
     with pytest.raises(TimeoutError, match="of agent 'c'"):
         server.agent("c").wait_request(timeout=0)
+
+
+@pytest.mark.parametrize(
+    ("run", "words"), [(asyncio.run, "asyncio.to_thread"), (trio.run, "trio.to_thread.run_sync")]
+)
+def test_waiting_for_a_request_in_a_loop_says_what_it_has_blocked(server, run, words):
+    async def scenario():
+        server.wait_request(timeout=0.01)
+
+    with pytest.raises(TimeoutError, match=f"0 did; .* blocked .*: call it through {words}"):
+        run(scenario() if run is asyncio.run else scenario)
 
 
 def test_the_timeline_shows_script_and_writes_side_by_side(server):
