@@ -31,7 +31,7 @@ class Player:
     def __init__(self, case: Case, outcome: Outcome) -> None:
         self._outcome = outcome
         self._scripts: list[list[Step]] = case["connections"]
-        self._prompt: list[list[int]] = case["expect"].get("prompt", [])
+        self._prompt: list[list[int]] = list(case["expect"].get("prompt", []))
         self._delivered = 0
         self._delivery = threading.Condition()
 
@@ -58,14 +58,14 @@ class Player:
         return act
 
     def wait_delivered(self) -> None:
-        """Wait until the caller has what it must have been given before more is sent."""
+        """Wait until the caller has what it must have been given before more is sent, by this pause."""
         with self._delivery:
-            wanted = [size for size, _ in self._prompt]
-            assert self._delivery.wait_for(lambda: self._delivered >= max(wanted), PATIENCE)
+            wanted, _ = self._prompt.pop(0)
+            assert self._delivery.wait_for(lambda: self._delivered >= wanted, PATIENCE)
 
     @property
     def is_prompt(self) -> bool:
-        """Whether the case wants something delivered during its pause."""
+        """Whether the case wants something delivered during the next pause."""
         return bool(self._prompt)
 
     def take_frames(self, frames: list[tuple[int, bytes]]) -> None:
