@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
-from runagent_testing.conformance import Baseline, all_requirements
+from runagent_testing.conformance import Baseline, all_requirements, check_transport
 from tests.docs.pages import DOCS, code_in
 
 PAGE = DOCS["kit"]
@@ -34,6 +35,14 @@ def test_the_baseline_on_the_page_makes_sense():
     baseline = Baseline.parse(PAGE.block("# protocol 1.x"))
     baseline.need_known(all_requirements())
     assert "see our issue 12" == baseline.reason("run.reuse", "trio-socket")
+
+
+def test_the_transport_that_resumes_passes_as_its_page_says():
+    namespace: dict[str, Any] = {}
+    for example in DOCS["plugins"].examples():
+        if "class StorySession" in example.text or "class CountedSession" in example.text:
+            exec(example.text, namespace)  # the examples are ours
+    check_transport(namespace["CountedTransport"](), styles=("sync",)).check()
 
 
 def test_the_class_on_the_page_is_a_test(pytester):
