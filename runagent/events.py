@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Chunk", "Completed", "Event", "RunResult", "Started"]
+__all__ = ["Chunk", "Completed", "Event", "RunResult", "Started", "StreamEvent"]
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -85,4 +85,5 @@ class RunResult(msgspec.Struct, frozen=True):
         return total if isinstance(total, int) else None
 
 
-Event = Started | Chunk | Completed | RunResult
+StreamEvent = Started | Chunk | Completed
+Event = StreamEvent | RunResult

@@ -12,7 +12,7 @@ from operator import length_hint
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
 from runagent.errors import RunAgentError, StreamError, StreamLimitError
-from runagent.events import Chunk, Event
+from runagent.events import Chunk, Event, StreamEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -192,11 +192,11 @@ class Events:
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> Event:
+    def __next__(self) -> StreamEvent:
         stream = self._stream
         while True:
             for event in stream._batch:
-                return event
+                return event  # type: ignore[return-value]  # a plain run's alone is a RunResult
             if not stream._advance():
                 raise StopIteration
 
@@ -334,11 +334,11 @@ class AsyncEvents:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Event:
+    async def __anext__(self) -> StreamEvent:
         stream = self._stream
         while True:
             for event in stream._batch:
-                return event
+                return event  # type: ignore[return-value]  # a plain run's alone is a RunResult
             try:
                 more = await stream._advance()
             except BaseException:

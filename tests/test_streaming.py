@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 import pytest
 
@@ -46,6 +46,22 @@ def test_events_are_typed(style: Style, transport: str, server: FakeAgentServer)
         return [type(e) async for e in client.run_generic_stream("x").events()]
 
     assert style.run(scenario) == [Started, Chunk, Completed]
+
+
+def test_type_checkers_know_which_events_there_are(server: FakeAgentServer) -> None:
+    server.agent("a").always("x")
+    seen = []
+    for event in RunAgentClient("a", base_url=server.url).run_generic_stream("q").events():
+        match event:
+            case Started():
+                seen.append("started")
+            case Chunk(content=content):
+                seen.append(content)
+            case Completed():
+                seen.append("completed")
+            case other:
+                assert_never(other)
+    assert ["started", "x", "completed"] == seen
 
 
 def test_runs_one_after_another_share_a_connection(style: Style, server: FakeAgentServer) -> None:
