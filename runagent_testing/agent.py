@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -93,6 +94,8 @@ class Agent:
         """
         if not callable(function):
             raise TypeError(f"computes() takes a function of the request, not {function!r}")
+        if inspect.iscoroutinefunction(function):
+            raise TypeError(f"computes() takes a function without async, as it has no loop: {function!r}")
         Script.of((), **options)
         self._script = self._result = Computed(function, options)
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,8 @@ def _step(item: Any, number: int) -> Step:
 def _unfit(item: object, why: Exception) -> str:
     if inspect.isroutine(item):
         return f"the function {item.__name__}, and not what it makes: write {item.__name__}(...)"
+    if isinstance(item, Iterator):
+        return "an iterator, and not the steps in it: write a * before it"
     if isinstance(item, bytes):
         return "bytes, and not text or a JSON value: raw(...) writes bytes as they are"
     return f"neither a step nor text nor a JSON value ({why})"

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from runagent_testing.journal import without_secrets, without_secrets_in_query
 from runagent_testing.plan import Pass, Wait, Write
-from runagent_testing.steps import Chunk, Done
+from runagent_testing.steps import Chunk, Done, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from runagent_testing.plan import Move, Plan
-    from runagent_testing.steps import Step
 
 __all__ = ["ClientState", "Exchange", "Outcome", "Sent"]
 
@@ -204,7 +203,12 @@ class Exchange:
 
         Returns:
             False if it has not come to that within the time, or never will.
+
+        Raises:
+            TypeError: It is neither.
         """
+        if not isinstance(what, int | Step):
+            raise TypeError(f"wait_sent() takes a number of chunks, or a step itself, not {what!r}")
         needed: float | None = None
 
         def reached() -> bool:

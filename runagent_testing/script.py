@@ -28,6 +28,7 @@ from runagent_testing.steps import (
     Status,
     Step,
 )
+from runagent_testing.words import described
 from runagent_testing.writes import MERGED, Writes, named_writes
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ class Result:
         for number, step in enumerate(checked, 1):
             known = isinstance(step, _PLAIN_STEPS) or (manual and isinstance(step, Raw))
             if not known or (isinstance(step, Ending) and step.kind not in _PLAIN_ENDINGS):
-                raise StepError(number, f" makes no sense in a plain run: {step!r}")
+                raise StepError(number, f" makes no sense in a plain run: {described(step)}")
         if sum(isinstance(step, Chunk | Error | Status | RawAnswer) for step in checked) > 1:
             raise TypeError("a plain run has one answer: a value, an error or a status")
         if not checked or isinstance(checked[-1], Pause):

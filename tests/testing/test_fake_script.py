@@ -56,6 +56,10 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = runagent_testing.nope
 
 
+async def asynchronous(_request):
+    return ["x"]
+
+
 @pytest.mark.parametrize("step", [*STEPS, gate("g")], ids=lambda step: type(step).__name__)
 def test_steps_are_frozen(step):
     field = dataclasses.fields(step)[0].name if dataclasses.fields(step) else "x"
@@ -68,6 +72,7 @@ def test_steps_are_frozen(step):
     [
         (("x", {1, 2}), "step 2 is neither a step nor text nor a JSON value"),
         ((chunk(object()),), "step 1 is neither"),
+        ((iter("xy"),), r"step 1 is an iterator, .*: write a \* before it"),
         (("x", b"y"), r"step 2 is bytes, .*: raw\(...\) writes bytes as they are"),
         ((ending("cut"), "x"), "step 1, ending 'cut', must be the last one"),
         ((status(503), "x"), "step 1, status 503, must be the last one"),
@@ -86,7 +91,7 @@ def test_a_bad_stream_script_says_which_step_and_why(steps, complaint):
         ((1, delay(1)), "needs an answer or an ending as its last step"),
         ((1, 2), "one answer"),
         ((heartbeat(), 1), "step 1 makes no sense in a plain run"),
-        ((ending("no-done"),), "step 1 makes no sense in a plain run"),
+        ((ending("no-done"),), "step 1 makes no sense in a plain run: ending 'no-done'"),
     ],
 )
 def test_a_bad_plain_result_says_which_step_and_why(steps, complaint):
@@ -113,6 +118,7 @@ def test_a_step_checks_its_numbers(make):
         (lambda agent: agent.always(heartbeat), r"step 1 is the function heartbeat, .*: write heartbeat\("),
         (lambda agent: agent.fails(-1), r"fails\(\) takes how many times, a whole number, not -1"),
         (lambda agent: agent.fails("x"), r"fails\(\) takes how many times"),
+        (lambda agent: agent.computes(asynchronous), r"computes\(\) takes a function without async, "),
         (lambda agent: agent.computes("x"), r"computes\(\) takes a function of the request, not 'x'"),
         (lambda _: tokens_per_second(ANY_TEXT), "a rate is a number of tokens a second above 0, not 'text'"),
         (lambda _: fixed(1, jitter=ANY_TEXT), "jitter is a share from 0 to 1, not 'text'"),

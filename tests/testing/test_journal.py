@@ -120,6 +120,8 @@ def test_waiting_for_chunks_and_for_steps(server):
         assert exchange.wait_sent(0)
         assert not exchange.wait_sent(4)
         assert not exchange.wait_sent(heartbeat())
+        with pytest.raises(TypeError, match=r"takes a number of chunks, or a step itself, not 'x'"):
+            exchange.wait_sent("x")
         client.until(b"0\r\n\r\n")
 
 
