@@ -87,6 +87,6 @@ def frame_parts(data: bytes, at: int) -> tuple[int, int] | None:
     return begin - at, length
 
 
-def can_wait(data: bytes, at: int, size: int) -> bool:
+def can_wait(data: bytes, at: int, size: int, max_bytes: int) -> bool:
     """Tell whether a frame of this size is not whole, and a plain text of modest length."""
-    return data[at] == _TEXT and len(data) - at < size <= _KEPT
+    return data[at] == _TEXT and data[at + 1] <= _MEDIUM and len(data) - at < size <= min(max_bytes, _KEPT)

@@ -251,6 +251,8 @@ class WebSocketConnection:
                 if plain:
                     texts, at = read_texts(data, at, self._max)
                     messages += texts
+                    if at == len(data):
+                        break
                 size = self._next_frame(core, data, at, plain)
                 if size is None:
                     break
@@ -273,12 +275,13 @@ class WebSocketConnection:
             plain: Whether it is read here, once it is whole, if it is a plain text.
         """
         parts = frame_parts(data, at)
-        if len(data) - at >= 2 and core.refuses(data, at, parts and parts[1]):
-            return None
-        if parts is None or (plain and can_wait(data, at, sum(parts))):
-            self._kept = data[at:]
-            return None
-        return sum(parts)
+        if parts is None or not (plain and can_wait(data, at, sum(parts), self._max)):
+            if len(data) - at >= 2 and core.refuses(data, at, parts and parts[1]):
+                return None
+            if parts is not None:
+                return sum(parts)
+        self._kept = data[at:]
+        return None
 
     def receive_eof(self) -> None:
         """Say that the connection has ended."""
