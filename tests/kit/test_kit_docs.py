@@ -37,12 +37,14 @@ def test_the_baseline_on_the_page_makes_sense():
     assert "see our issue 12" == baseline.reason("run.reuse", "trio-socket")
 
 
-def test_the_transport_that_resumes_passes_as_its_page_says():
+def test_the_transports_of_the_page_about_plugins_pass_as_it_says():
     namespace: dict[str, Any] = {}
     for example in DOCS["plugins"].examples():
         if "class StorySession" in example.text or "class CountedSession" in example.text:
             exec(example.text, namespace)  # the examples are ours
     check_transport(namespace["CountedTransport"](), styles=("sync",)).check()
+    failed = check_transport(namespace["StoryTransport"](), styles=("sync",)).failed
+    assert ["session.whole-characters"] == [outcome.id for outcome in failed]
 
 
 def test_the_class_on_the_page_is_a_test(pytester):
