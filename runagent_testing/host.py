@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["AgentHost", "ConnectionFault"]
 
 _SETTLING = 1.0  # seconds that an agent may take to write what is due
-_LEAVING = 0.1  # seconds until it has noticed that its client has left
+_LEAVING = 0.1  # seconds until agents have noticed that their clients have left
 
 ConnectionFault = Literal["refuse", "close", "reset", "silent"]
 
@@ -91,8 +92,10 @@ class AgentHost:
         if not allow_unused:
             for exchange in list(self.requests):
                 exchange.settle(_SETTLING)
+            until = time.monotonic() + _LEAVING
+            for exchange in list(self.requests):
                 if exchange.unplayed:
-                    exchange.wait_client_gone(_LEAVING)
+                    exchange.wait_client_gone(max(until - time.monotonic(), 0.0))
             found += unused(self.journal, list(self._agents.values()), len(self._faults))
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -212,6 +213,18 @@ def test_an_answer_that_a_client_did_not_wait_for(host, transport):
     assert "never used" not in said
     assert "3  chunk 'x'" in said  # the timeline
     host.check(allow_unused=True)
+
+
+def test_many_clients_that_stay_do_not_hold_up_the_complaint(server):
+    server.agent("a").always("x", gate("shut"))
+    with contextlib.ExitStack() as stack:
+        for _ in range(60):
+            client = stack.enter_context(connected(server.url))
+            client.send(stream("a"))
+            client.until(b"x")
+        begin = time.monotonic()
+        assert 60 == complaint(server).count("never played: ")
+        assert time.monotonic() - begin < PATIENCE
 
 
 @pytest.mark.parametrize("transport", ["sse", "chunked", "websocket"])
