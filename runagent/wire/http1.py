@@ -27,7 +27,7 @@ __all__ = ["ResponseDecoder", "encode_request"]
 _SHORT_BYTES = 1024
 _CHUNK_HEADS = {len(head) + size + 2: head for size in range(1, _SHORT_BYTES) if (head := b"%x\r\n" % size)}
 
-_FOLD = re.compile(rb"\r\n[ \t]+")
+_FOLD = rb"\r\n[ \t]+"
 _MAX_UNFOLDED = 100  # each time the whole head is read again
 
 
@@ -191,7 +191,7 @@ class ResponseDecoder:
     def _unfold(self) -> bool:
         """Put a space for each line break inside a field: RFC 9112 §5.2 has us read what llhttp refuses."""
         head = bytes(self._head)
-        fold = _FOLD.search(head)
+        fold = re.search(_FOLD, head)
         if fold is None or self._unfolded >= _MAX_UNFOLDED:
             return False
         line = head[: fold.start()].rpartition(b"\r\n")[2]
@@ -199,7 +199,7 @@ class ResponseDecoder:
             return False
         end = head.find(b"\r\n\r\n", fold.start())
         end = len(head) if end < 0 else end  # what lies behind is no part of this head
-        self._head[:end] = _FOLD.sub(b" ", head[:end])
+        self._head[:end] = re.sub(_FOLD, b" ", head[:end])
         self._unfolded += 1
         return True
 
