@@ -196,6 +196,17 @@ def test_a_transport_that_opens_no_new_session_is_told(opens, fault):
     assert all(fault in outcome.reason for outcome in report.failed)
 
 
+def test_a_session_that_is_given_twice_is_told():
+    kept: list[SSESession] = []
+
+    def keeps(*arguments):
+        kept.append(SSESession(*arguments))
+        return kept[0]
+
+    report = check_transport(Broken("keeps", "session.request-waits", keeps), only=["session.request-waits"])
+    assert "open gives one session twice; make a new one each time" in str(report)
+
+
 def test_a_dialect_that_fails_is_not_taken_for_the_transport():
     class Speechless(LineDialect):
         def stream(self, run):

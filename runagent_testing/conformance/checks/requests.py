@@ -20,10 +20,12 @@ from runagent_testing.steps import status
 )
 def check_request(lab: Lab) -> None:
     session = lab.open(lab.subject.memory())
+    again = lab.open(lab.subject.memory())
+    demand(session is not again, "open gives one session twice; make a new one each time")
     request = session.data_to_send()
     demand(bool(request), "data_to_send is empty after open")
-    again = session.data_to_send()
-    demand(not again, f"data_to_send gives {again[:80]!r} a second time")
+    repeated = session.data_to_send()
+    demand(not repeated, f"data_to_send gives {repeated[:80]!r} a second time")
     demand(
         lab.feed("x").exchange is not None,
         f"the fake agent does not take this for a request: {request[:200]!r}",
