@@ -28,6 +28,7 @@ def test_a_failed_connect_is_tried_again_with_full_jitter(
     assert (NetworkError, "REFUSED") == (type(outcome.error), outcome.error.code)
     assert [(0, 0.5), (0, 1.5), (0, 2.0)] == waits
     assert (4, 3) == (len(outcome.report.attempts), outcome.report.retries)
+    assert str(outcome.error).endswith("(after 4 attempts)")
     assert all("refused" in attempt.error for attempt in outcome.report.attempts)
 
 
@@ -53,6 +54,7 @@ def test_without_retries_the_first_failure_counts(style: Style) -> None:
     with Peer(answers(BUSY)) as peer:
         outcome = run(style, peer, max_retries=0)
         assert (AgentServerError, 1) == (type(outcome.error), peer.connections)
+        assert "attempts" not in str(outcome.error)
 
 
 @pytest.mark.parametrize("status", [429, 503])
