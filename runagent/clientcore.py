@@ -107,7 +107,7 @@ class ClientCore:
         Raises:
             ConfigurationError: An argument that needs no looking up is not usable.
         """
-        self.agent_id = validate_agent_id(agent_id)
+        self.agent_id: str = validate_agent_id(agent_id)
         if not local and (host is not None or port is not None):
             raise ConfigurationError("host and port go with local=True; otherwise use base_url")
         if local and base_url is not None:

@@ -79,7 +79,7 @@ class RunAgentError(Exception):
     def add(self, text: str) -> None:
         """Add what turned out later to the message."""
         self.message = f"{self.message} ({text})"
-        self.args = (self.message,)
+        self.args: tuple[Any, ...] = (self.message,)
 
 
 class ConfigurationError(RunAgentError):

@@ -16,8 +16,8 @@ __all__ = ["RegisterTransport", "hookimpl", "hookspec"]
 
 PROJECT = "runagent"
 
-hookspec = pluggy.HookspecMarker(PROJECT)
-hookimpl = pluggy.HookimplMarker(PROJECT)
+hookspec: pluggy.HookspecMarker = pluggy.HookspecMarker(PROJECT)
+hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker(PROJECT)
 
 RegisterTransport = Callable[["AnyTransport"], None]
 

@@ -168,7 +168,7 @@ class BaseSession:
     request_id: str | None = None
 
     def __init__(self) -> None:
-        self.wants = Wants.READ
+        self.wants: Wants = Wants.READ
         self.error: RunAgentError | None = None
         self.ignored: dict[str, int] = {}
         self._outgoing: list[bytes] = []
