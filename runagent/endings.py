@@ -66,3 +66,5 @@ def complete(error: RunAgentError, report: RunReport, session: Session | None, p
         error.last_event_id = (point.last_event_id or None) if point is not None else None
     if isinstance(error, StreamTruncatedError) and pause > _LONG_PAUSE_SECONDS:
         error.add(f"before, nobody had read the stream for {pause:.0f} s")
+    if report.retries:
+        error.add(f"after {len(report.attempts)} attempts")

@@ -464,8 +464,6 @@ class Run:
             if not self._begun and self._terms.policy.holds_back(error, connected=self._connected):
                 error.add(_NOT_TRIED_AGAIN)
             self.error = self._final(error)
-            if self.report.retries:
-                self.error.add(f"after {len(self.report.attempts)} attempts")
             _logger.info("attempt %s; giving up", self._told())
 
     def _told(self) -> str:
