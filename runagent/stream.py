@@ -25,6 +25,7 @@ __all__ = ["AsyncEvents", "AsyncStream", "Events", "Stream"]
 _NOTHING: Iterator[Event] = iter(())  # which has ended already: all streams share it
 TEXT_LIMIT_BYTES = 16 * 1024 * 1024
 _EVENTS_PER_CHECKPOINT = 32
+_NO_COPIES = "a stream has a connection and cannot be pickled or copied; collect its chunks instead"
 
 
 class Source(Protocol):
@@ -136,9 +137,7 @@ class Stream:
         return _told(self)
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "a stream has a connection and cannot be pickled or copied; collect its chunks instead"
-        )
+        raise TypeError(_NO_COPIES)
 
     def __del__(self) -> None:
         if "_source" in self.__dict__:
@@ -258,9 +257,7 @@ class AsyncStream:
         return _told(self)
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "a stream has a connection and cannot be pickled or copied; collect its chunks instead"
-        )
+        raise TypeError(_NO_COPIES)
 
     def __del__(self) -> None:
         if "_source" in self.__dict__:
