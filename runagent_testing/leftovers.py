@@ -40,13 +40,8 @@ def unused(journal: Journal, agents: Iterable[Agent], faults: int) -> Iterator[s
             yield f"agent {agent.id!r}: never used: {kind} with {steps}{times}"
     for exchange in journal.requests:
         if unplayed := exchange.unplayed:
-            left = exchange.left_at
-            why = (
-                ""
-                if left is None
-                else f" (the client left after {left:.3f} s; if it should: allow_unused=True)"
-            )
-            yield f"request {exchange.title}: never played: {_listed(exchange, unplayed)}{why}"
+            told = f"{_listed(exchange, unplayed)}{_left(exchange)}"
+            yield f"request {exchange.title}: never played: {told}"
     if faults:
         yield f"on_connect: {faults} more connection(s) were to go wrong, and did not come"
 
