@@ -36,9 +36,23 @@ _ALLOWANCES = ("allow_unused", "allow_unmatched")
 
 _SECTION = "fake agents: what was scripted and what was sent"
 
-_hosts = pytest.StashKey["list[list[AgentHost]]"]()
-_shown = pytest.StashKey["list[str]"]()
-_raised = pytest.StashKey[bool]()
+
+class _Attempt:
+    """One attempt at a test; plugins that repeat tests make several, with the same item.
+
+    Attributes:
+        hosts: A list for each fixture that has some.
+        shown: Timelines of those that were checked, as they are gone when the report is made.
+        raised: Setup, test or teardown has failed, or was skipped.
+    """
+
+    def __init__(self) -> None:
+        self.hosts: list[list[AgentHost]] = []
+        self.shown: list[str] = []
+        self.raised = False
+
+
+_attempt = pytest.StashKey[_Attempt]()
 
 
 class _Placeholder:
@@ -77,15 +91,22 @@ def pytest_plugin_registered(plugin: object, manager: pytest.PytestPluginManager
         )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begin an attempt, which nothing of an earlier one excuses."""
+    item.stash[_attempt] = _Attempt()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show the exchanges of a test that fails."""
     report = yield
-    if call.excinfo is not None and _hosts in item.stash:
-        item.stash[_raised] = True
-        shown = item.stash.get(_shown, []) if call.when == "teardown" else _timelines(item)
+    attempt = item.stash.get(_attempt, None)
+    if call.excinfo is not None and attempt is not None:
+        attempt.raised = True
+        shown = attempt.shown if call.when == "teardown" else _timelines(attempt)
         if report.failed and shown:
             report.sections.append((_SECTION, "\n\n".join(shown)))
     return report
@@ -198,20 +219,20 @@ def _watched(request: pytest.FixtureRequest, strict: bool) -> Iterator[list[Agen
     """Check hosts when a test is over, unless it has failed or was skipped."""
     item: pytest.Item = request.node
     allowed = _allowances(item)
+    attempt = item.stash[_attempt]
     hosts: list[AgentHost] = []
-    item.stash.setdefault(_hosts, []).append(hosts)
+    attempt.hosts.append(hosts)
     yield hosts
-    if not strict or item.stash.get(_raised, False):
+    if not strict or attempt.raised:
         return
     if problems := [problem for host in hosts for problem in host.problems(**allowed)]:
-        shown = item.stash.get(_shown, [])
-        item.stash[_shown] = [*shown, *filter(None, (host.timelines() for host in hosts))]
+        attempt.shown += filter(None, (host.timelines() for host in hosts))
         listed = "\n".join(f"  - {problem}" for problem in problems)
         pytest.fail(f"the test and its fake agents disagree:\n{listed}", pytrace=False)
 
 
-def _timelines(item: pytest.Item) -> list[str]:
-    every = (host.timelines() for hosts in item.stash[_hosts] for host in hosts)
+def _timelines(attempt: _Attempt) -> list[str]:
+    every = (host.timelines() for hosts in attempt.hosts for host in hosts)
     return [shown for shown in every if shown]
 
 

@@ -99,7 +99,7 @@ def examine(
     """Check one requirement in one variant."""
     known = baseline.reason(requirement.id, variant)
     try:
-        watchdog.perform(lambda: _perform(subject, requirement, variant))
+        watchdog.perform(lambda: _perform(subject, requirement, variant), f"{requirement.id}[{variant}]")
     except NotApplicable as exc:
         return Outcome(requirement, variant, "not applicable", str(exc))
     except Violation as exc:

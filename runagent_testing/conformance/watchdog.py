@@ -32,10 +32,10 @@ class Watchdog:
     """Performs checks of one transport, and no other once too many had to be stopped."""
 
     def __init__(self) -> None:
-        self._stopped = 0
+        self._stopped: set[str] = set()
 
-    def perform(self, check: Callable[[], None]) -> None:
-        """Perform a check in this thread.
+    def perform(self, check: Callable[[], None], name: str) -> None:
+        """Perform a check in this thread; one of the same name is another attempt at it.
 
         An exception is raised in it from another thread, as the interpreter allows on every system. So it
         comes between two steps of Python; what waits in C is not stopped before it returns.
@@ -43,7 +43,8 @@ class Watchdog:
         Raises:
             Violation: It did not come to an end.
         """
-        if self._stopped >= _PATIENCE:
+        self._stopped.discard(name)
+        if len(self._stopped) >= _PATIENCE:
             raise Violation(f"not checked, as {_PATIENCE} others did not come to an end")
         watch = _Watch()
         try:
@@ -54,7 +55,7 @@ class Watchdog:
             if not watch.place or isinstance(exc, KeyboardInterrupt):
                 raise
         if watch.place:
-            self._stopped += 1
+            self._stopped.add(name)
             raise Violation(f"it did not come to an end, and was stopped here:\n{watch.place}")
 
 

@@ -20,16 +20,32 @@ GROUP = "runagent_testing.dialects"
 logger = logging.getLogger("runagent_testing")
 
 
-@functools.cache
+_PASSING = (OSError, MemoryError)  # what may be over at the next attempt
+
+
+class _IncompleteError(Exception):
+    """Keeps what has been found from being remembered, as a passing fault has hidden something."""
+
+
 def installed_dialects() -> tuple[Dialect, ...]:
     """Load the plugins of the entry-point group ``runagent_testing.dialects``, by name; once per process.
 
-    One that does not work is logged and left out.
+    One that does not work is logged and left out; it is tried again if files or memory were short.
     """
+    try:
+        return _loaded()
+    except _IncompleteError as exc:
+        found: tuple[Dialect, ...] = exc.args
+        return found
+
+
+@functools.cache
+def _loaded() -> tuple[Dialect, ...]:
     from importlib.metadata import entry_points  # slow to import, and built-in dialects need no scan
 
     found: list[Dialect] = []
     manager = _plugin_manager(found)
+    complete = True
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
         if manager.has_plugin(entry.value):  # installed twice
             continue
@@ -38,8 +54,11 @@ def installed_dialects() -> tuple[Dialect, ...]:
             _load(manager, entry)
             if len(found) == before:
                 raise TypeError("it offers no dialect")
-        except Exception:  # whatever a third party's import may raise
+        except Exception as exc:  # whatever a third party's import may raise
+            complete = complete and not isinstance(exc, _PASSING)
             logger.exception("the dialect %s (%s) cannot be used", entry.name, entry.value)
+    if not complete:
+        raise _IncompleteError(*found)
     return tuple(found)
 
 

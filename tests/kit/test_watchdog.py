@@ -8,8 +8,9 @@ import time
 import pytest
 
 from runagent.transports.sse import SSESession
-from runagent_testing.conformance import check_transport
+from runagent_testing.conformance import Violation, check_transport
 from runagent_testing.conformance.broken import Broken
+from runagent_testing.conformance.watchdog import Watchdog
 
 STOPPED = "it did not come to an end, and was stopped here:"
 
@@ -92,6 +93,21 @@ def test_the_rest_is_not_checked_when_three_did_not_come_to_an_end():
     reasons = check(loops, *only)
     assert 3 == sum(reason.startswith(STOPPED) for reason in reasons)
     assert ["not checked, as 3 others did not come to an end"] * 2 == reasons[3:]
+
+
+def test_attempts_at_one_check_count_once():
+    watchdog = Watchdog()
+
+    def loops():
+        while True:
+            pass
+
+    for _ in range(4):
+        with pytest.raises(Violation, match="was stopped here"):
+            watchdog.perform(loops, "session.done[]")
+    done = []
+    watchdog.perform(lambda: done.append(1), "session.done[]")
+    assert [1] == done
 
 
 def test_a_reader_may_interrupt_the_kit(monkeypatch):

@@ -203,9 +203,9 @@ def entry_points(monkeypatch):
     editable = EntryPoint("lines", "lines_module", installed.GROUP)
     monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: [*entries, editable])
     monkeypatch.setattr(EntryPoint, "load", _load)
-    installed.installed_dialects.cache_clear()
+    installed._loaded.cache_clear()
     yield
-    installed.installed_dialects.cache_clear()
+    installed._loaded.cache_clear()
 
 
 def test_an_installed_one_is_found_where_nothing_else_answers(entry_points, caplog):
@@ -222,6 +222,17 @@ def test_installed_ones_that_do_not_work_are_logged_and_left_out(entry_points, c
         (f"the dialect {name} ({name}_module) cannot be used", kind)
         for name, kind in [("broken", ImportError), ("none", TypeError), ("strange", TypeError)]
     ] == [(record.getMessage(), record.exc_info and record.exc_info[0]) for record in caplog.records]
+
+
+@pytest.mark.parametrize("fault", [OSError(24, "Too many open files"), MemoryError()])
+def test_a_passing_fault_is_not_remembered(fault, entry_points, monkeypatch):
+    def fails(entry):
+        raise fault
+
+    with monkeypatch.context() as short:
+        short.setattr(EntryPoint, "load", fails)
+        assert () == installed.installed_dialects()
+    assert ["lines"] == [dialect.name for dialect in installed.installed_dialects()]
 
 
 class Nameless(Dialect):
