@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
+from runagent import clock
 from runagent.errors import PluginError
 from runagent.installed import Plugin, imports_from_working_directory, in_working_directory
 from runagent.locks import ForkSafeLock
@@ -84,12 +84,12 @@ class Loader:
             lock = self._locks.setdefault(key, ForkSafeLock())
         with lock:
             if key not in self._results:
-                begin = time.perf_counter()
+                begin = clock.now()
                 try:
                     self._results[key] = work()
                 except PluginError as exc:
                     self._results[key] = exc
-                self.seconds[key] = time.perf_counter() - begin
+                self.seconds[key] = clock.now() - begin
             result = self._results[key]
         if isinstance(result, PluginError):
             error = PluginError(result.message, code=result.code, plugin=result.plugin)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING
 
+from runagent.clock import time_of_day
 from runagent.config import validate_api_key
 from runagent.net.base import Address
 from runagent.net.proxy import proxy_for
@@ -44,7 +44,7 @@ class ClientTerms:
         shows_key: Anyone on the way can read the key, if there is one.
     """
 
-    clock = staticmethod(time.time)
+    clock = staticmethod(time_of_day)
 
     def __init__(
         self,

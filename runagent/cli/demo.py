@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from runagent import clock
 from runagent.cli.arguments import UsageError
 from runagent.client import AsyncRunAgentClient, RunAgentClient
 from runagent.errors import NetworkError, ProtocolError
@@ -100,12 +100,12 @@ def _fake_agent(pause: float) -> Iterator[FakeAgentServer]:
 def _tell(transport: str, style: str, url: str, console: Console) -> RunReport:
     """Stream the story in one way, each line with the time at which its first chunk came."""
     console.line(f"\n{transport}, {style}")
-    begun = time.perf_counter()
+    begun = clock.now()
     told: list[str] = []
 
     def show(text: str) -> None:
         line_begins = not told or told[-1].endswith("\n")
-        console.write(f"{time.perf_counter() - begun:7.3f} s  {text}" if line_begins else text)
+        console.write(f"{clock.now() - begun:7.3f} s  {text}" if line_begins else text)
         told.append(text)
 
     report = STYLES[style](_options(transport, url), show)

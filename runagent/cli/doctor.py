@@ -11,9 +11,9 @@ import json
 import os
 import platform
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
+from runagent import clock
 from runagent._version import __version__
 from runagent.cli.console import in_columns
 from runagent.config import load_settings
@@ -188,14 +188,14 @@ def _observers(plugins: Installed) -> list[Facts]:
     for plugin in plugins.all_of(OBSERVERS):
         status, error, seconds = "disabled", None, None
         if not plugins.is_disabled(plugin):
-            begin = time.perf_counter()
+            begin = clock.now()
             try:
                 observers.load(plugin)
             except PluginError as exc:
                 status, error = "broken", str(exc)
             else:
                 status = "ok"
-            seconds = time.perf_counter() - begin
+            seconds = clock.now() - begin
         rows.append(_row("observer", plugin, status, error, seconds))
     return rows
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 from runagent.net.aio_sockets import SocketConnection
@@ -27,9 +26,7 @@ class AioNetwork:
     def __init__(self) -> None:
         self._loop = loop = asyncio.get_running_loop()
         self._watchdog = Watchdog(loop)
-        # uvloop's time stands still while a task runs, and a deadline counted from it would come too soon.
-        plain = type(loop).time is asyncio.BaseEventLoop.time  # which is the clock itself, wrapped
-        self.now = time.monotonic if plain or type(loop).__module__.startswith("uvloop") else loop.time
+        self.now = self._watchdog.now
         # Other loops may stop watching a socket at its first error, as libuv does; a reader who has then read
         # what had come before it would wait for ever. The loop of Windows watches no socket at all.
         self._watches = type(loop).add_reader is asyncio.SelectorEventLoop.add_reader
@@ -46,7 +43,7 @@ class AioNetwork:
 
     async def _connect_in_time(self, address: Address, deadline: float, dialing: Dialing) -> AsyncConnection:
         try:
-            async with asyncio.timeout_at(None if deadline == _INFINITE else deadline) as timeout:
+            async with asyncio.timeout(self._watchdog.left(deadline)) as timeout:
                 dialing.wake = lambda: None if timeout.expired() else timeout.reschedule(self._loop.time())
                 sock = await self._dial(address, deadline)
                 connection = await self._open(sock)

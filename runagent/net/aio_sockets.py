@@ -142,12 +142,13 @@ class SocketConnection(LoopConnection):
         self._writer = writer = self._loop.create_future()
         self._loop.add_writer(self._descriptor, wake, writer)
         try:
-            async with asyncio.timeout_at(None if deadline == _INFINITE else deadline) as timeout:
+            async with asyncio.timeout(self._watchdog.left(deadline)) as timeout:
                 await writer
         except TimeoutError:
-            if timeout.expired():
+            if not timeout.expired():
+                raise
+            if not self._watchdog.left(deadline):  # else the loop's time has jumped, and the caller waits on
                 raise DeadlineExceededError from None
-            raise
         finally:
             self._writer = None
             if self._sock.fileno() >= 0:

@@ -9,6 +9,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+from runagent import clock
 from runagent.net.base import Address, DeadlineExceededError, Dialing, hold, let_go, track_descriptor
 from runagent.net.resolve import Candidate, candidates_now, look_up, new_socket, share_of
 
@@ -50,7 +51,7 @@ class BlockingConnection:
             OSError: The connection broke, or TLS failed.
         """
         assert self._tls is not None
-        self._tls.settimeout(max(deadline - time.monotonic(), 0.001))
+        self._tls.settimeout(max(deadline - clock.now(), 0.001))
         self._armed = None
         try:
             self._tls.do_handshake()
@@ -63,9 +64,9 @@ class BlockingConnection:
         """See `Connection.send`."""
         view = memoryview(data)
         while view:
-            left = deadline - time.monotonic()
+            left = deadline - clock.now()
             if self._armed is None or self._armed > left * (1 + _SLACK):
-                self._arm(left, deadline)
+                self._arm(left)
             try:
                 view = view[self._sock.send(view) :]
             except TimeoutError as exc:
@@ -74,14 +75,14 @@ class BlockingConnection:
     def receive(self, max_bytes: int, deadline: float) -> bytes:
         """See `Connection.receive`."""
         while True:
-            left = deadline - time.monotonic()
+            left = deadline - clock.now()
             if left <= 0:
                 data = self.poll(max_bytes)
                 if data is None:
                     raise DeadlineExceededError
                 return data
             if self._armed is None or self._armed > left * (1 + _SLACK):
-                self._arm(left, deadline)
+                self._arm(left)
             try:
                 return self._sock.recv(max_bytes)
             except TimeoutError as exc:
@@ -123,8 +124,8 @@ class BlockingConnection:
         with contextlib.suppress(OSError):
             socket.close(self._sock.detach())
 
-    def _arm(self, left: float, deadline: float) -> None:
-        wait = None if deadline == float("inf") else max(left, 0.0001)
+    def _arm(self, left: float) -> None:
+        wait = None if left == float("inf") else min(max(left, 0.0001), clock.LONGEST_WAIT)
         self._sock.settimeout(wait)
         self._armed = float("inf") if wait is None else wait
 
@@ -132,7 +133,7 @@ class BlockingConnection:
         """Tell our own timeout, perhaps armed for a nearer deadline, from one of the network's."""
         if exc.errno is not None:
             raise exc
-        if time.monotonic() >= deadline:
+        if clock.now() >= deadline:
             raise DeadlineExceededError from None
         self._armed = None
 
@@ -162,7 +163,7 @@ class BlockingNetwork:
             raise connect_error(exc, address) from exc.with_traceback(None)
         return connection
 
-    now = staticmethod(time.monotonic)
+    now = staticmethod(clock.now)
 
     def sleep(self, seconds: float) -> None:
         """See `Network.sleep`."""
@@ -175,7 +176,7 @@ class BlockingNetwork:
             candidates = _by_steps(lambda until: _result(found, until), deadline, dialing)
         failure: OSError | None = None
         for number, candidate in enumerate(candidates):
-            now = time.monotonic()
+            now = clock.now()
             try:
                 return self._dial_one(
                     candidate, now + share_of(deadline - now, len(candidates) - number), dialing
@@ -190,7 +191,7 @@ class BlockingNetwork:
     def _dial_one(self, candidate: Candidate, deadline: float, dialing: Dialing) -> socket.socket:
         sock = new_socket(candidate)
         try:
-            sock.settimeout(max(min(deadline - time.monotonic(), _STEP_SECONDS), 0.001))
+            sock.settimeout(max(min(deadline - clock.now(), _STEP_SECONDS), 0.001))
             try:
                 sock.connect(candidate[3])
             except TimeoutError as exc:
@@ -230,7 +231,7 @@ def _by_steps(wait: Callable[[float], T], deadline: float, dialing: Dialing) -> 
         DeadlineExceededError: Not in time, or not wanted any more.
     """
     while True:
-        until = min(deadline, time.monotonic() + _STEP_SECONDS)
+        until = min(deadline, clock.now() + _STEP_SECONDS)
         try:
             return wait(until)
         except DeadlineExceededError:
@@ -240,7 +241,7 @@ def _by_steps(wait: Callable[[float], T], deadline: float, dialing: Dialing) -> 
 
 def _result(future: Future[T], until: float) -> T:
     try:
-        return future.result(max(until - time.monotonic(), 0.0))
+        return future.result(max(until - clock.now(), 0.0))
     except TimeoutError:
         raise DeadlineExceededError from None
 
@@ -248,7 +249,7 @@ def _result(future: Future[T], until: float) -> T:
 def _wait_connected(sock: socket.socket, until: float) -> None:
     with selectors.DefaultSelector() as selector:
         selector.register(sock, selectors.EVENT_WRITE)
-        if not selector.select(max(until - time.monotonic(), 0.0)):
+        if not selector.select(max(until - clock.now(), 0.0)):
             raise DeadlineExceededError
     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from typing import TYPE_CHECKING
 
 import trio
 
+from runagent import clock
 from runagent.net.base import (
     Address,
     AsyncConnection,
@@ -26,6 +28,9 @@ from runagent.net.resolve import (
     share_of,
 )
 from runagent.net.secure import secure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["TrioConnection", "TrioNetwork"]
 
@@ -60,9 +65,9 @@ class TrioConnection:
             with contextlib.suppress(BlockingIOError):
                 view = view[self._sock.send(view) :]
                 continue
-            with trio.move_on_at(deadline) as scope:
+            with trio.CancelScope(deadline=self._watchdog.own_time(deadline)) as scope:
                 await self._wait_writable()
-            if scope.cancelled_caught:
+            if scope.cancelled_caught and self._watchdog.now() >= deadline:
                 raise DeadlineExceededError
 
     async def receive(self, max_bytes: int, deadline: float) -> bytes:
@@ -75,7 +80,7 @@ class TrioConnection:
                 try:
                     data = self._sock.recv(max_bytes)
                 except BlockingIOError:
-                    if self._late or deadline <= trio.current_time():
+                    if self._late or deadline <= self._watchdog.now():
                         raise DeadlineExceededError from None
                 else:
                     self._emptied = len(data) < max_bytes
@@ -163,21 +168,27 @@ class Watchdog:
     Attributes:
         connections: Those that are open.
         wakes: When the task wakes; infinite where there is none.
+        now: The time in which deadlines are given.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = trio.current_time) -> None:
         self.connections: set[TrioConnection] = set()
         self.wakes = _INFINITE
+        self.now = now
         self._scope = trio.CancelScope()
 
     def wake_by(self, deadline: float) -> None:
         """Wake at a deadline that is earlier than ``wakes``."""
         if self.wakes == _INFINITE:
-            self._scope = trio.CancelScope(deadline=deadline)
+            self._scope = trio.CancelScope(deadline=self.own_time(deadline))
             trio.lowlevel.spawn_system_task(self._watch)
         else:
-            self._scope.deadline = deadline
+            self._scope.deadline = self.own_time(deadline)
         self.wakes = deadline
+
+    def own_time(self, deadline: float) -> float:
+        """Return when trio's clock will show a deadline, unless it is replaced until then."""
+        return trio.current_time() + (deadline - self.now())
 
     def leave(self, connection: TrioConnection) -> None:
         """Forget a connection; the last one ends the task."""
@@ -189,27 +200,27 @@ class Watchdog:
         while self.wakes < _INFINITE:
             with self._scope:
                 await trio.sleep_forever()
-            now = trio.current_time()
+            now = self.now()
             for connection in list(self.connections):
                 if connection.deadline <= now:
                     connection.time_out()
             self.wakes = min((connection.deadline for connection in self.connections), default=_INFINITE)
-            self._scope = trio.CancelScope(deadline=self.wakes)
+            self._scope = trio.CancelScope(deadline=self.own_time(self.wakes))
 
 
 class TrioNetwork:
     """Connections and time of one ``trio.run``."""
 
     def __init__(self) -> None:
-        self.now = trio.lowlevel.current_clock().current_time
-        self._watchdog = Watchdog()
+        self.now = _clock_of(trio.lowlevel.current_clock())
+        self._watchdog = Watchdog(self.now)
 
     async def connect(self, address: Address, deadline: float, dialing: Dialing) -> AsyncConnection:
         """See `Network.connect`."""
         try:
             if (at_once := connect_at_once(address)) is not None:
                 return TrioConnection(at_once, self._watchdog)
-            with trio.move_on_at(deadline) as scope:
+            with trio.CancelScope(deadline=self._watchdog.own_time(deadline)) as scope:
                 dialing.wake = scope.cancel
                 connection = TrioConnection(await self._dial(address, deadline), self._watchdog)
                 return await secure(connection, address, deadline)
@@ -235,7 +246,7 @@ class TrioNetwork:
             candidates = candidates_from(await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         failure: OSError | None = None
         for number, candidate in enumerate(candidates):
-            share = share_of(deadline - trio.current_time(), len(candidates) - number)
+            share = share_of(deadline - self.now(), len(candidates) - number)
             with trio.move_on_after(share):
                 try:
                     return await self._dial_one(candidate)
@@ -260,3 +271,8 @@ class TrioNetwork:
             sock.close()
             raise
         return sock
+
+
+def _clock_of(trios: trio.abc.Clock) -> Callable[[], float]:
+    """Return what deadlines are counted by: trio's own time where that is not the system's."""
+    return clock.now if type(trios).__name__ == "SystemClock" else trios.current_time
