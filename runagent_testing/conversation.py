@@ -14,7 +14,7 @@ from websockets.protocol import OPEN, SERVER, Protocol
 from runagent_testing.frames import PING, PONG, close_frame, frame
 
 if TYPE_CHECKING:
-    from runagent_testing.plan import Plan, Write
+    from runagent_testing.plan import GrowingPlan, Plan, Write
 
 __all__ = ["MAX_MESSAGE", "Conversation"]
 
@@ -40,6 +40,7 @@ class Conversation:
         self.messages: list[str | bytes] = []
         self._is_text = True
         self._parts: list[bytes] = []
+        self._size = 0
         self._out: list[bytes] = []
         self._whole = True
         self.silent = self._close_sent = self._pings = self._awaits_pong = False
@@ -77,11 +78,11 @@ class Conversation:
         """Note what has been written past this."""
         self._whole = write.whole
 
-    def begin(self, plan: Plan) -> None:
+    def begin(self, plan: Plan | GrowingPlan) -> None:
         """Note which plan is being played: one that ends in a stall says nothing of its own accord."""
         self._pings = plan.end not in ("stall", "silent")
 
-    def played(self, plan: Plan) -> None:
+    def played(self, plan: Plan | GrowingPlan) -> None:
         """Note that a plan is over."""
         self._close_sent |= plan.end == "close"
         self.silent = plan.end == "silent"
@@ -119,11 +120,16 @@ class Conversation:
         if item.opcode is not Opcode.CONT:
             self._is_text = item.opcode is Opcode.TEXT
         self._parts.append(bytes(item.data))
-        if sum(map(len, self._parts)) > MAX_MESSAGE:
-            self._parts.clear()
+        self._size += len(item.data)
+        if self._size > MAX_MESSAGE:
+            self._forget_parts()
             self.close(1009)
         elif item.fin:
             whole = b"".join(self._parts)
-            self._parts.clear()
+            self._forget_parts()
             if not self._close_sent or self.messages:
                 self.messages.append(whole.decode("utf-8", "replace") if self._is_text else whole)
+
+    def _forget_parts(self) -> None:
+        self._parts.clear()
+        self._size = 0

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from runagent_testing.journal import Journal
-    from runagent_testing.plan import Plan
+    from runagent_testing.plan import GrowingPlan, Plan
 
 __all__ = ["Answer", "Endpoints", "WebSocketAnswer", "random_id"]
 
@@ -43,7 +43,7 @@ class Answer:
     """A plan, and the exchange that it is for."""
 
     exchange: Exchange
-    plan: Plan
+    plan: Plan | GrowingPlan
 
 
 class WebSocketAnswer:
@@ -108,7 +108,7 @@ class WebSocketAnswer:
             self._script = None
             self._put_back()
 
-    def _plan(self) -> Plan:
+    def _plan(self) -> Plan | GrowingPlan:
         script, self._script = self._script, None
         if isinstance(script, Computed):
             script = script.script(self._asked.exchange)
@@ -177,7 +177,7 @@ class Endpoints:
                 return _Asked.of(request, dialect, question, self._run_ids())
         return _Asked.of(request, BUILT_IN[0], None, self._run_ids())
 
-    def _refusable(self, decide: Callable[[], Plan], asked: _Asked) -> Plan:
+    def _refusable(self, decide: Callable[[], Plan | GrowingPlan], asked: _Asked) -> Plan | GrowingPlan:
         try:
             return _guarded(decide, asked.exchange, lambda failure: asked.refused((failure,)))
         except _Refused as refused:
@@ -200,7 +200,7 @@ class Endpoints:
             return asked.answer(asked.refused(refused.steps))
         return WebSocketAnswer(self, agent, script, put_back, asked)
 
-    def _plan(self, asked: _Asked, question: Question) -> Plan:
+    def _plan(self, asked: _Asked, question: Question) -> Plan | GrowingPlan:
         run, exchange = asked.run, asked.exchange
         agent = self._agent(asked, question)
         if asked.request.body is None:
@@ -238,7 +238,7 @@ class Endpoints:
         if self._api_key is not None and asked.dialect.key(asked.request) != self._api_key:
             raise asked.objection(Status(401, message="the API key is missing or wrong"))
 
-    def _information(self, asked: _Asked) -> Plan:
+    def _information(self, asked: _Asked) -> Plan | GrowingPlan:
         """Answer what is not a run."""
         raise _Refused(self._inform(asked.request, asked))
 
@@ -317,12 +317,14 @@ class _Asked:
         self.exchange.steps = steps
         return refusal_plan(steps, self.run)
 
-    def answer(self, plan: Plan) -> Answer:
+    def answer(self, plan: Plan | GrowingPlan) -> Answer:
         self.exchange.plan = plan
         return Answer(self.exchange, plan)
 
 
-def _guarded(decide: Callable[[], Plan], exchange: Exchange, failed: Callable[[Status], Plan]) -> Plan:
+def _guarded(
+    decide: Callable[[], Plan | GrowingPlan], exchange: Exchange, failed: Callable[[Status], Plan]
+) -> Plan | GrowingPlan:
     """Answer what a test's own function raises, and scripts that cannot be rendered, with a 500."""
     try:
         return decide()

@@ -16,7 +16,7 @@ from runagent_testing.steps import Chunk, Done, Step
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from runagent_testing.plan import Move, Plan
+    from runagent_testing.plan import GrowingPlan, Move, Plan
 
 __all__ = ["ClientState", "Exchange", "Outcome", "Sent"]
 
@@ -95,7 +95,7 @@ class Exchange:
     body: Any = None
     now: Callable[[], float] = time.monotonic
     number: int = 0
-    plan: Plan | None = None
+    plan: Plan | GrowingPlan | None = None
     steps: tuple[Step, ...] = ()
     outcome: Outcome = "running"
     ended_at: float | None = None
@@ -294,8 +294,7 @@ class Exchange:
                 self._waiting -= 1
 
     def _is_busy(self) -> bool:
-        moves = () if self.plan is None else self.plan.moves
-        move = next(iter(moves[self.moves_done :]), None)
+        move = None if self.plan is None else self.plan.after(self.moves_done)
         return isinstance(move, Write) or (isinstance(move, Pass) and move.gate.is_open)
 
 
@@ -306,7 +305,7 @@ def _numbers(move: Move) -> Iterator[int]:
         yield move.step
 
 
-def _moves_until(what: int | Step, plan: Plan, steps: tuple[Step, ...]) -> float:
+def _moves_until(what: int | Step, plan: Plan | GrowingPlan, steps: tuple[Step, ...]) -> float:
     """Count the moves that have to be made first; infinite if the plan does not hold it."""
     last = {}  # number of a step to the number of moves after which it is all over
     for count, move in enumerate(plan.moves, 1):

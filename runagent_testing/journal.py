@@ -57,8 +57,17 @@ class Journal:
         Raises:
             TimeoutError: They were not within ``timeout`` seconds.
         """
+        seen = matching = 0
+
+        def has_come() -> bool:
+            nonlocal seen, matching
+            new = self.requests[seen:]
+            seen += len(new)
+            matching += sum(agent_id in (None, exchange.agent_id) for exchange in new)
+            return matching >= count
+
         with self._arrived:
-            self._arrived.wait_for(lambda: len(self.of(agent_id)) >= count, timeout)
+            self._arrived.wait_for(has_come, timeout)
         came = self.of(agent_id)
         if len(came) < count:
             whose = "" if agent_id is None else f" of agent {agent_id!r}"

@@ -8,11 +8,15 @@ at the same places. Explicit delays come on top.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from math import exp
 from random import Random
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from runagent_testing.quantities import is_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["Pace", "fixed", "log_normal", "tokens_per_second", "uniform"]
 
@@ -38,8 +42,14 @@ class Pace:
 
     def waits(self, count: int) -> list[float]:
         """Return the seconds before each of ``count`` chunks."""
+        return list(islice(self.drawn(), count))
+
+    def drawn(self) -> Iterator[float]:
+        """Draw the seconds before each chunk, without end."""
         random = Random(self.seed)
-        return [self.first, *(self._draw(random) for _ in range(count - 1))][:count]
+        yield self.first
+        while True:
+            yield self._draw(random)
 
     def _draw(self, random: Random) -> float:
         if self.kind == "uniform":

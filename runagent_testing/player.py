@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from runagent_testing.kernel import bytes_taken
-from runagent_testing.plan import Pass, Plan, Wait, Write
+from runagent_testing.plan import GrowingPlan, Pass, Plan, Wait, Write
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["LINGER_NOT", "Line", "Sent", "play"]
 
 LINGER_NOT = struct.pack("ii", 1, 0)  # closing a socket with this (SO_LINGER) sends a RST
+_TURN = 64  # moves after which others have their turn
 
 
 class Sent(web.StreamResponse):
@@ -118,7 +119,7 @@ class Line:
             self._exchange.aside(data)
 
 
-async def play(plan: Plan, line: Line, exchange: Exchange | None = None) -> None:
+async def play(plan: Plan | GrowingPlan, line: Line, exchange: Exchange | None = None) -> None:
     """Give the answer; cancelled, it leaves a connection that can only be closed.
 
     Args:
@@ -129,7 +130,7 @@ async def play(plan: Plan, line: Line, exchange: Exchange | None = None) -> None
     Raises:
         ConnectionResetError: The client is gone.
     """
-    for move in plan.moves:
+    for count, move in enumerate(plan, 1):
         match move:
             case Write():
                 await line.write(move)
@@ -139,6 +140,8 @@ async def play(plan: Plan, line: Line, exchange: Exchange | None = None) -> None
                 await _pass(move.gate)
         if exchange is not None:
             exchange.made(move)
+        if not count % _TURN:  # a socket that takes everything at once never waits
+            await asyncio.sleep(0)
     if exchange is not None:
         await _end(plan, line, exchange)
 
@@ -153,7 +156,7 @@ async def _pass(gate: Gate) -> None:
         gate.forget(wake)
 
 
-async def _end(plan: Plan, line: Line, exchange: Exchange) -> None:
+async def _end(plan: Plan | GrowingPlan, line: Line, exchange: Exchange) -> None:
     end = plan.end
     # Over TLS there is no half-close.
     if end == "half-close" and not line.transport.can_write_eof():

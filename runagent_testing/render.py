@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing.answers import (
@@ -14,7 +15,7 @@ from runagent_testing.answers import (
 )
 from runagent_testing.dialects import dialect_of
 from runagent_testing.frames import BAD_FRAMES, close_frame, frame_pieces
-from runagent_testing.plan import Composer, End, Pass, Plan, Wait
+from runagent_testing.plan import Composer, End, GrowingPlan, Move, Pass, Plan, Wait
 from runagent_testing.script import Framing, Result, Script
 from runagent_testing.steps import (
     Chunk,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from runagent_testing.formats import Format, Run
 
-__all__ = ["handshake_plan", "refusal_plan", "result_plan", "stream_plan", "words_plan"]
+__all__ = ["growing_plan", "handshake_plan", "refusal_plan", "result_plan", "stream_plan", "words_plan"]
 
 _EXTENSION = b";part=1"
 _ENDS: dict[EndingKind, End] = {
@@ -53,15 +54,21 @@ _PROPER: tuple[EndingKind, ...] = ("clean", "no-done", "close")
 
 def stream_plan(script: Script, run: Run) -> Plan:
     """Render a stream, on a WebSocket what comes after the handshake; the script must not be a refusal."""
-    return _Stream(script, run).plan()
+    stream = _Stream(script, run)
+    return Plan(tuple(itertools.chain.from_iterable(stream.parts())), stream.end)
+
+
+def growing_plan(script: Script, run: Run) -> GrowingPlan:
+    """Render what `stream_plan` does, move by move as far as it is asked for."""
+    stream = _Stream(script, run)
+    return GrowingPlan(stream.parts(), stream.end)
 
 
 def handshake_plan(script: Script | None, run: Run) -> Plan:
     """Render the answer that opens a WebSocket; None for a script that is not known yet."""
     script = script or Script(steps=())
     out = Composer(script.writes, script.apart)
-    pauses = [] if script.head is None else script.steps[: script.steps.index(script.head)]
-    for number, step in enumerate(pauses):
+    for number, step in enumerate(script.steps[: _before_head(script)]):
         _pause(out, step, number)
     out.say(None, ("head", handshake_head(script.head, run)))
     return out.plan("open")
@@ -121,7 +128,11 @@ def _stall(out: Composer, step: Ending, number: int) -> None:
 
 
 class _Stream:
-    """One stream being rendered."""
+    """One stream being rendered.
+
+    Attributes:
+        end: How it ends, known before anything is rendered.
+    """
 
     def __init__(self, script: Script, run: Run) -> None:
         self._script = script
@@ -129,64 +140,75 @@ class _Stream:
         self._out = Composer(script.writes, script.apart)
         self._format: Format = dialect_of(run).stream(run)
         self._framing = "frames" if self._format.frames else _framing(script, run)
-        self._waits = [0.0] if script.pace is None else script.pace.waits(len(script.chunks))
+        self._head = script.head
+        self._before_head = _before_head(script)
+        self._waits = None if script.pace is None else script.pace.drawn()
+        self._drawn = 0
         self._chunks = 0
         self._claimed = 0
+        self.end = self._how_it_ends()
 
-    def plan(self) -> Plan:
-        """Render it."""
+    def parts(self) -> Iterator[list[Move]]:
+        """Render it, and give its moves as soon as they are certain."""
         first = _resume_place(self._script, self._run)
         if self._script.resume == "fake":
             first, self._claimed = 0, first
-        if self._script.head is None or self._framing == "frames":
+        if self._head is None or self._framing == "frames":
             self._begin()
-        end: End | None = None
-        for number, place, step in _steps_to_play(self._script, first):
-            end = self._play(number, place, step)
-            if end is not None:
+        for number, place, step in _steps_to_play(self._script, first, self._before_head):
+            if self._play(number, place, step):
                 break
-        if end is None:
-            end = self._finish()
-        if self._framing != "frames":
-            self._out.put_head(
-                self._head_step, stream_head(self._format, self._run, self._script.head, self._length(end))
-            )
-        return self._out.plan(end)
+            if self._out.is_ripe and self._framing != "length":
+                yield self._out.take()
+        else:
+            self._finish()
+        if self._framing == "length":
+            self._out.put_head(self._head_step, self._stream_head(self._length()))
+        yield self._out.take(last=True)
 
     def _begin(self, step: int | None = None) -> None:
         self._head_step = step
-        self._out.leave_room_for_head()
+        if self._framing == "length":
+            self._out.leave_room_for_head()
+        elif self._framing != "frames":
+            head = self._stream_head("close" if self._framing == "close" else "chunked")
+            self._out.say(step, ("head", head))
         self._say(None, self._format.start(self._run))
 
-    def _play(self, number: int | None, place: int, step: Step) -> End | None:
-        """Render one step; the end of the plan if it is that."""
+    def _stream_head(self, length: int | str) -> bytes:
+        return stream_head(self._format, self._run, self._head, length)
+
+    def _play(self, number: int | None, place: int, step: Step) -> bool:
+        """Render one step; whether nothing follows, not even HTTP's own end."""
         match step:
             case Chunk():  # first, as most are
-                if self._script.pace is not None:
+                if self._waits is not None:
                     self._pace(number, place)
                 labels = _labels(step, place + self._claimed, self._script)
                 self._say(number, self._format.chunk(step, *labels))
                 self._chunks += 1
             case Delay() | Gate():
-                if number is not None and not self._waited_before_handshake(number):
+                # Over a WebSocket, pauses before the head came before the handshake's answer.
+                if number is not None and not (self._framing == "frames" and number < self._before_head):
                     _pause(self._out, step, number)
             case Head():
                 if self._framing != "frames":
                     self._begin(number)
             case Error() if not self._format.can_fail:
-                return "cut"
+                return True
             case Ending():
-                return self._end(number or 0, step)
+                self._say_end(number or 0, step)
+                return self._end_of(step) is not None
             case _:
                 self._other(number, step)
-        return None
-
-    def _waited_before_handshake(self, number: int) -> bool:
-        head = self._script.head
-        return self._framing == "frames" and head is not None and number < self._script.steps.index(head)
+        return False
 
     def _pace(self, number: int | None, place: int) -> None:
-        seconds = self._waits[place] if self._chunks else self._waits[0]
+        assert self._waits is not None
+        # The first chunk that is played waits as the first of all does.
+        count = place + 1 - self._drawn if self._chunks else 1
+        *_, seconds = itertools.islice(self._waits, count)
+        self._drawn += count
         if seconds:
             self._out.pause(Wait(seconds, number))
 
@@ -203,34 +225,45 @@ class _Stream:
             case Raw():
                 self._say(number, step.data)
 
-    def _end(self, number: int, step: Ending) -> End | None:
-        """Render an ending; None for one that leaves HTTP's own end to come."""
+    def _say_end(self, number: int, step: Ending) -> None:
+        websocket = self._framing == "frames"
+        match step.kind:
+            case "no-done" | "close" if websocket:
+                self._say(number, close_frame(step.code, step.reason))
+            case "bad-utf8" | "bad-opcode" | "masked-frame" as kind if websocket:
+                self._out.say(number, ("payload", BAD_FRAMES[kind]))
+            case "fin-in-chunk":
+                self._out.say(number, *self._half_an_event())
+            case _:
+                _stall(self._out, step, number)
+
+    def _end_of(self, step: Ending) -> End | None:
+        """Look up how the connection ends; None for an ending that leaves HTTP's own end to come."""
         websocket = self._framing == "frames"
         match step.kind:
             case "clean":
                 return None
-            case "no-done" | "close" if websocket:
-                self._say(number, close_frame(step.code, step.reason))
-                return "close"
             case "no-done" | "close":
-                return None
-            case "bad-utf8" | "bad-opcode" | "masked-frame" as kind if websocket:
-                self._out.say(number, ("payload", BAD_FRAMES[kind]))
+                return "close" if websocket else None
+            case "bad-utf8" | "bad-opcode" | "masked-frame" if websocket:
                 return "open"
-            case "fin-in-chunk":
-                self._out.say(number, *self._half_an_event())
-                return "cut"
             case "silent" if not websocket:
                 return "stall"
-        _stall(self._out, step, number)
         return _ENDS.get(step.kind, "cut")
 
-    def _finish(self) -> End:
-        if self._framing == "frames":
-            return "open"
+    def _how_it_ends(self) -> End:
+        steps = self._script.steps
+        if not self._format.can_fail and any(isinstance(step, Error) for step in steps):
+            return "cut"
+        last = steps[-1] if steps else None
+        end = self._end_of(last) if isinstance(last, Ending) else None
+        if end is not None or self._framing == "frames":
+            return end or "open"
+        return "open" if self._run.keep_alive and self._framing != "close" else "close"
+
+    def _finish(self) -> None:
         if self._framing in ("chunked", "extensions"):
             self._out.say(None, ("chunk-header", LAST_CHUNK))
-        return "open" if self._run.keep_alive and self._framing != "close" else "close"
 
     def _say(self, number: int | None, payload: bytes) -> None:
         if payload:
@@ -253,11 +286,9 @@ class _Stream:
             kept.append((kind, data))
         return kept
 
-    def _length(self, end: End) -> int | str:
-        """Say how long the body is, or how it is framed; what was to come after a bad ending counts."""
-        if self._framing != "length":
-            return "close" if self._framing == "close" else "chunked"
-        if self._script.ending in _PROPER and end in ("open", "close"):
+    def _length(self) -> int:
+        """Count the body's bytes; what was to come after a bad ending counts."""
+        if self._script.ending in _PROPER and self.end in ("open", "close"):
             return self._out.size
         return self._out.size + (len(self._format.done(Done(), self._run, self._chunks)) or 1)
 
@@ -270,13 +301,13 @@ def _framing(script: Script, run: Run) -> Framing:
     return script.framing
 
 
-def _steps_to_play(script: Script, first: int) -> Iterator[tuple[int | None, int, Step]]:
+def _steps_to_play(script: Script, first: int, before_head: int) -> Iterator[tuple[int | None, int, Step]]:
     """Give the steps with their numbers and the place of the next chunk, from chunk ``first`` on."""
     place, ends = 0, False
     for number, step in enumerate(script.steps):
         if isinstance(step, Done | Error) or (isinstance(step, Ending) and step.kind != "clean"):
             ends = True
-        elif place < first and not isinstance(step, Head) and not _before_head(script, number):
+        elif place < first and not isinstance(step, Head) and number >= before_head:
             place += isinstance(step, Chunk)
             continue
         yield number, place, step
@@ -285,8 +316,9 @@ def _steps_to_play(script: Script, first: int) -> Iterator[tuple[int | None, int
         yield None, place, Done()
 
 
-def _before_head(script: Script, number: int) -> bool:
-    return script.head is not None and number < script.steps.index(script.head)
+def _before_head(script: Script) -> int:
+    """Count the steps that come before the answer's head."""
+    return next((number for number, step in enumerate(script.steps) if isinstance(step, Head)), 0)
 
 
 def _resume_place(script: Script, run: Run) -> int:

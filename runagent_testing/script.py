@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runagent_testing.pacing import Pace
-    from runagent_testing.templates import Template
+    from runagent_testing.templates import GrowingTemplate, Template
 
 __all__ = ["Framing", "Options", "Result", "Resume", "Script"]
 
@@ -100,7 +100,9 @@ class Script:
     writes: Writes = MERGED
     apart: float = 0.0
     framing: Framing = "chunked"
-    templates: dict[object, Template | None] = field(default_factory=dict, compare=False, repr=False)
+    templates: dict[object, Template | GrowingTemplate | None] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @classmethod
     def of(

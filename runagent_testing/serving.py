@@ -196,6 +196,10 @@ class Handler:
                 _note_departure(exchange, line)
             exchange.end("server closed" if self.closing else "client gone")
             raise
+        except Exception as exc:  # a dialect's, whose plan grows while it is played
+            exchange.failure = f"{type(exc).__name__}: {exc}"
+            exchange.end("server closed")
+            raise
         finally:
             exchange.finish()
 

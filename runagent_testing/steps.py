@@ -92,7 +92,7 @@ class Gate:
     name: str
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _opened: threading.Event = field(default_factory=threading.Event, repr=False)
-    _waiting: list[Callable[[], object]] = field(default_factory=list, repr=False)
+    _waiting: dict[Callable[[], object], None] = field(default_factory=dict, repr=False)
 
     @property
     def is_open(self) -> bool:
@@ -105,13 +105,13 @@ class Gate:
         with self._lock:
             self._opened.set()
             while self._waiting:
-                self._waiting.pop()()
+                self._waiting.popitem()[0]()
 
     def on_open(self, wake: Callable[[], object]) -> None:
         """Call ``wake`` once, from the thread that opens the gate, or at once if it is open."""
         with self._lock:
             if not self._opened.is_set():
-                self._waiting.append(wake)
+                self._waiting[wake] = None
                 return
         wake()
 
@@ -124,8 +124,7 @@ class Gate:
     def forget(self, wake: Callable[[], object]) -> None:
         """Withdraw a callback given to `on_open`."""
         with self._lock:
-            if wake in self._waiting:
-                self._waiting.remove(wake)
+            self._waiting.pop(wake, None)
 
 
 @dataclass(frozen=True, slots=True)

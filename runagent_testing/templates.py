@@ -9,16 +9,21 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from runagent_testing.plan import Plan, Write
-from runagent_testing.render import stream_plan
+from runagent_testing.plan import GrowingPlan, Plan, Write
+from runagent_testing.render import growing_plan, stream_plan
+from runagent_testing.writes import splits_events
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from runagent_testing.formats import Run
+    from runagent_testing.plan import Move
     from runagent_testing.script import Script
 
-__all__ = ["Template", "shared_plan"]
+__all__ = ["GrowingTemplate", "Template", "shared_plan"]
 
 _LIMIT = 8  # templates of one script
+_LONG = 256  # steps of a script that is not rendered as a whole before its first byte leaves
 _HEADERS = ("last-event-id", "origin")  # all of a request that a stream depends on
 _INPUT = ("parameters", "session_id")  # likewise
 
@@ -57,10 +62,33 @@ class Template:
         return Plan(tuple(moves), self.plan.end)
 
 
-def shared_plan(script: Script, run: Run) -> Plan:
+@dataclass(frozen=True, slots=True)
+class GrowingTemplate:
+    """The same for a long script, of a plan that is rendered while it is played; no event is cut."""
+
+    plan: GrowingPlan
+    run_id: str
+
+    def plan_for(self, run: Run) -> GrowingPlan:
+        """Put the run's id in its places as they come."""
+        return GrowingPlan(self._renamed(run.run_id.encode()), self.plan.end)
+
+    def _renamed(self, name: bytes) -> Iterator[list[Move]]:
+        common, at = self.run_id.encode(), 0
+        while (move := self.plan.after(at)) is not None:
+            if isinstance(move, Write) and common in move.data:
+                move = replace(move, data=move.data.replace(common, name))
+            yield [move]
+            at += 1
+
+
+def shared_plan(script: Script, run: Run) -> Plan | GrowingPlan:
     """Render a stream as `stream_plan` does, or use again what was rendered for an equal request."""
-    if run.dialect is not None:  # it may say anything of a request
-        return stream_plan(script, run)
+    is_long = len(script.steps) > _LONG and script.framing != "length"
+    if run.dialect is not None or (is_long and splits_events(script.writes)):  # it may say anything of a run
+        plan = growing_plan(script, run) if is_long else stream_plan(script, run)
+        plan.after(0)  # what fails now can still be refused
+        return plan
     # The template is rendered for a run that knows nothing but what is in the key.
     headers = {name: run.headers[name] for name in _HEADERS if name in run.headers}
     if "origin" in headers:
@@ -72,6 +100,10 @@ def shared_plan(script: Script, run: Run) -> Plan:
             script.templates.clear()
         run_id = str(uuid.uuid4())
         common = replace(run, run_id=run_id, timestamp="", headers=headers, input=given)
-        script.templates[key] = Template.of(stream_plan(script, common), run_id)
+        script.templates[key] = (
+            GrowingTemplate(growing_plan(script, common), run_id)
+            if is_long
+            else Template.of(stream_plan(script, common), run_id)
+        )
     template = script.templates[key]
     return stream_plan(script, run) if template is None else template.plan_for(run)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runagent_testing.exchange import Exchange, Sent
-    from runagent_testing.plan import Move, Plan
+    from runagent_testing.plan import GrowingPlan, Move, Plan
 
 __all__ = ["timeline"]
 
@@ -125,7 +125,7 @@ def _size(data: bytes) -> str:
     return "1 byte" if len(data) == 1 else f"{len(data)} bytes"
 
 
-def _ending(exchange: Exchange, plan: Plan) -> tuple[str, str]:
+def _ending(exchange: Exchange, plan: Plan | GrowingPlan) -> tuple[str, str]:
     last = exchange.steps[-1] if exchange.steps else None
     left = f"{len(exchange.steps):>4}  {described(last)}" if isinstance(last, Ending) else "      (the end)"
     if exchange.moves_done < len(plan.moves):

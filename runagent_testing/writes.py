@@ -91,6 +91,14 @@ class _Merged:
             offset += event.size
             size += event.size
 
+    def settled(self, events: Sequence[Event]) -> int:
+        count = size = 0
+        for number, event in enumerate(events):
+            if size and size + event.size > self.limit:
+                count, size = number, 0
+            size += event.size
+        return count
+
 
 @dataclass(frozen=True, slots=True)
 class _PerStep:
@@ -156,6 +164,18 @@ class _Rechunked:
             # Of every size: single bytes, a few, and whole events at once.
             offset += random.randint(1, random.choice((1, 4, 40, 400)))
             yield offset
+
+
+def settled(writes: Writes, events: Sequence[Event]) -> int:
+    """Count the first of some events, those whose writes are the same whatever follows."""
+    if isinstance(writes, _PerStep):
+        return len(events)
+    return writes.settled(events) if isinstance(writes, _Merged) else 0
+
+
+def splits_events(writes: Writes) -> bool:
+    """Whether a policy may cut inside an event."""
+    return not isinstance(writes, _Merged | _PerStep)
 
 
 def _listed(values: tuple[object, ...]) -> str:

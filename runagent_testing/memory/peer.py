@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from runagent_testing.endpoints import Answer, Endpoints, WebSocketAnswer
 from runagent_testing.memory.requests import BadRequestError, RequestReader
-from runagent_testing.plan import Pass, Plan, Wait, Write
+from runagent_testing.plan import GrowingPlan, Pass, Plan, Wait, Write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,7 +136,7 @@ class Peer:
             self._opened = answer
             self._play(answer.handshake, None, self._shaken)
 
-    def _play(self, plan: Plan, exchange: Exchange | None, then: Callable[[], None]) -> None:
+    def _play(self, plan: Plan | GrowingPlan, exchange: Exchange | None, then: Callable[[], None]) -> None:
         self._exchange = exchange
         self._playing = _Playing(plan, self._wire, self._write, self._clock, exchange, then)
         self._playing.go()
@@ -238,20 +238,20 @@ class _Playing:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: Plan | GrowingPlan,
         wire: Wire,
         write: Callable[[Write], None],
         clock: Clock,
         exchange: Exchange | None,
         then: Callable[[], None],
     ) -> None:
-        self._plan = plan
+        self._moves = iter(plan)
+        self._move = next(self._moves, None)
         self._wire = wire
         self._write = write
         self._clock = clock
         self._exchange = exchange
         self._then = then
-        self._at = 0
         self._gate: Pass | None = None
         self._timer: Timer | None = None
         self._stopped = False
@@ -270,8 +270,8 @@ class _Playing:
 
     def go(self) -> None:
         """Make moves until one has to be waited for."""
-        while not self._stopped and self._at < len(self._plan.moves):
-            match self._plan.moves[self._at]:
+        while not self._stopped and (move := self._move) is not None:
+            match move:
                 case Write() if self._wire.is_full:
                     self.wants_room = True
                     return
@@ -289,8 +289,8 @@ class _Playing:
                     return
             self._timer = self._gate = None
             if self._exchange is not None:
-                self._exchange.made(self._plan.moves[self._at])
-            self._at += 1
+                self._exchange.made(move)
+            self._move = next(self._moves, None)
         if not self._stopped:
             self._stopped = True
             self._then()

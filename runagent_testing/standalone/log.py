@@ -98,7 +98,9 @@ class ExchangeLog(logging.Handler):
 
 def sent_chunks(exchange: Exchange) -> tuple[int, int]:
     """Count the chunks that have left as a whole, and those that the answer has."""
-    moves = () if exchange.plan is None else exchange.plan.moves
+    if exchange.plan is None:
+        return 0, 0
+    known = exchange.plan.known
     every, left = (
         {
             number
@@ -107,9 +109,11 @@ def sent_chunks(exchange: Exchange) -> tuple[int, int]:
             for number in move.steps
             if isinstance(exchange.steps[number], Chunk)
         }
-        for some in (moves, moves[exchange.moves_done :])
+        for some in (known, known[exchange.moves_done :])
     )
-    return len(every - left), len(every)
+    more = itertools.islice(exchange.steps, max(every, default=-1) + 1, None)
+    to_come = 0 if exchange.plan.is_whole else sum(isinstance(step, Chunk) for step in more)
+    return len(every - left), len(every) + to_come
 
 
 def redacted(value: Any) -> Any:
@@ -127,7 +131,7 @@ def _name(exchange: Exchange, number: int | None) -> str:
 
 def _status(exchange: Exchange) -> str | None:
     """Read the status off an HTTP answer."""
-    moves = () if exchange.plan is None else exchange.plan.moves
+    moves = () if exchange.plan is None else exchange.plan.known
     # The first write may be a byte of it.
     writes = (move.data for move in moves if isinstance(move, Write))
     beginning = b"".join(itertools.islice(writes, len(b"HTTP/1.1 200")))

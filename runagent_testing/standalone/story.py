@@ -50,6 +50,7 @@ _MANY: dict[str, tuple[str, dict[str, Kind | Family]]] = {
     "returns_once": ("returns_once", _RESULT_OPTIONS),
 }
 _KEYS = (*_ONE, *_MANY, "entrypoints", *OPTIONS)
+_FAULTS = 100  # of the steps of one answer that are listed
 
 
 class StoryFileError(ValueError):
@@ -249,7 +250,10 @@ class _Reader:
         quiet: bool,
     ) -> None:
         """Have an agent look at it; a bad step is noted and made harmless, to find the next one."""
-        for problem in _faults(method, args, list(steps), options):
+        for count, problem in enumerate(_faults(method, args, list(steps), options)):
+            if count == _FAULTS:  # each takes another look at all steps
+                self._problems.add(places[0], f"there may be more faults than these {_FAULTS}")
+                return
             if isinstance(problem, StepError):
                 self._problems.add(places[problem.number], str(problem))
                 quiet = True
