@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["BAD_STORY", "FAILED", "GOOD", "INTERRUPTED", "main"]
 
 GOOD, FAILED, BAD_STORY, INTERRUPTED = 0, 1, 2, 130
-_NEEDS = "runagent-fake needs more than is installed ({}): pip install 'runagent[testing]'"
+_NEEDS = "runagent-fake needs more than is installed ({}): {}"
 
 
 class _StopError(Exception):
@@ -44,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(str(exc))
         return BAD_STORY
     except ImportError as exc:
-        _say(_NEEDS.format(exc.name))
+        from runagent._version import install_command
+
+        _say(_NEEDS.format(exc.name, install_command("testing")))
         return BAD_STORY
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 AGENT_ID = "fake-agent"
 _ENTRY_POINT, _MODULE = "runagent_testing", "runagent_testing.pytest_plugin"
-_INSTALL = "the fake agent server needs {}: pip install 'runagent[testing]'"
 _MARKER = (
     "fake_agent(allow_unused=False, allow_unmatched=False): let the test leave replies and steps of its "
     "fake agents unused, or ask for what nobody has scripted"
@@ -253,5 +252,7 @@ def _server_class() -> type[FakeAgentServer]:
     except ImportError as exc:
         if exc.name is None or exc.name.startswith("runagent"):
             raise
-        pytest.fail(_INSTALL.format(exc.name), pytrace=False)
+        from runagent._version import install_command
+
+        pytest.fail(f"the fake agent server needs {exc.name}: {install_command('testing')}", pytrace=False)
     return FakeAgentServer

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from runagent import clock
+from runagent._version import install_command
 from runagent.cli.arguments import UsageError
 from runagent.client import AsyncRunAgentClient, RunAgentClient
 from runagent.errors import NetworkError, ProtocolError
@@ -77,7 +78,7 @@ def _import_libraries() -> None:
         except ModuleNotFoundError:
             missing.append(name)
     if missing:
-        install = 'python -m pip install "runagent[testing,trio]"'
+        install = install_command("testing", "trio")
         raise UsageError(f"the demo needs {' and '.join(missing)}; install with: {install}")
 
 

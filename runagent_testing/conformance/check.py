@@ -7,6 +7,7 @@ import inspect
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from runagent._version import install_command
 from runagent_testing.conformance.baseline import Baseline
 from runagent_testing.conformance.checks.common import NotApplicable
 from runagent_testing.conformance.feeding import Lab
@@ -138,7 +139,7 @@ def _perform(subject: Subject, requirement: Requirement, variant: str) -> None:
         return
     style, _, player = variant.partition("-")
     if style == "trio" and importlib.util.find_spec("trio") is None:
-        raise NotApplicable("trio is not installed: pip install 'runagent[trio]'")
+        raise NotApplicable(f"trio is not installed: {install_command('trio')}")
     api_key = API_KEY if requirement.guarded else None
     with Stage(subject, style, player, api_key=api_key) as stage:
         if inspect.iscoroutinefunction(requirement.check):

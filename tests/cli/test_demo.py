@@ -10,6 +10,7 @@ import sys
 import pytest
 
 import runagent_testing
+from runagent._version import install_command
 from runagent.cli import demo as demo_module
 from runagent.cli import main
 from runagent_testing import FakeAgentServer
@@ -84,7 +85,7 @@ def test_a_missing_library_is_named_with_the_line_that_installs_it(
     for name in missing:
         monkeypatch.setitem(sys.modules, name, None)
     assert 2 == main(["demo"])
-    install = 'python -m pip install "runagent[testing,trio]"'
+    install = install_command("testing", "trio")
     assert ("", f"runagent: error: the demo needs {named}; install with: {install}\n") == capfd.readouterr()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from runagent._version import __version__
 from runagent.cli import main
 from tests.support.distributions import install, transport_module
 
@@ -55,7 +56,7 @@ def test_it_can_be_read(capfd: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["doctor"])
     lines = capfd.readouterr().out.splitlines()
     assert "nothing is wrong" == lines[-1]
-    assert any(line.split()[:4] == ["transport", "sse", "runagent", "0.1.0"] for line in lines)
+    assert any(line.split()[:4] == ["transport", "sse", "runagent", __version__] for line in lines)
     assert any(line.split() == ["max_retries", "3", "(default)"] for line in lines)
 
 

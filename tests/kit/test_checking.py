@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from runagent._version import install_command
 from runagent.errors import ProtocolError
 from runagent.transports.base import Wants
 from runagent.transports.sse import SSESession
@@ -282,7 +283,7 @@ def test_the_command_with_words_that_nobody_knows(capsys, arguments, fault):
 def test_a_missing_trio_is_told(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     report = check_transport("sse", only=["run.order"], styles=["trio"], players=["memory"])
-    assert ["trio is not installed: pip install 'runagent[trio]'"] == [o.reason for o in report.outcomes]
+    assert [f"trio is not installed: {install_command('trio')}"] == [o.reason for o in report.outcomes]
 
 
 def test_transport_options_are_an_object(capsys):

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from runagent._version import install_command
 from runagent_testing import FakeAgentServer, chunk, ending, every, gate
 from runagent_testing.cli import main
 from runagent_testing.standalone.log import ExchangeLog
@@ -244,7 +245,7 @@ def test_without_the_extra_it_says_what_to_install(module, monkeypatch, capsys):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
     assert 2 == main(["serve", str(STORY)])
-    expected = f"runagent-fake needs more than is installed ({module}): pip install 'runagent[testing]'\n"
+    expected = f"runagent-fake needs more than is installed ({module}): {install_command('testing')}\n"
     assert expected == capsys.readouterr().err
 
 
