@@ -142,6 +142,8 @@ class AsyncRunAgentClient(ClientCore):
     May be a module global: tasks share it, and one event loop after another.
     """
 
+    _asynchronous = True
+
     def _prepare(self) -> None:
         check_network(self._given_network, asynchronous=True)
         self._pools = Pools(self._given_network)

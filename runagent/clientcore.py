@@ -45,6 +45,8 @@ TransportChoice = str | AnyTransport
 class ClientCore:
     """A client without a concurrency style."""
 
+    _asynchronous = False
+
     @conceal
     def __init__(
         self,
@@ -78,7 +80,8 @@ class ClientCore:
 
         Args:
             agent_id: The agent.
-            api_key: The key, or a function that gives it, asked for each attempt.
+            api_key: The key, or a function that gives it, asked for each attempt; the asynchronous
+                client also takes an async function, which it awaits within the limit of ``connect``.
             base_url: Where the service is; default ``https://api.run-agent.ai``.
             transport: ``sse`` (default), ``chunked``, ``websocket``, a plugin's name, an object that
                 is a transport, an ordered choice of them, or ``auto``.
@@ -191,7 +194,15 @@ class ClientCore:
         registry.check(name for name in settings.transport if name not in own)
         limits = read_options(settings, self.agent_id, others=bool(own))
         configure_logging(settings.log_level)
-        return ClientTerms(settings, limits, own, registry, self._ssl_context, self._client_cert)
+        return ClientTerms(
+            settings,
+            limits,
+            own,
+            registry,
+            self._ssl_context,
+            self._client_cert,
+            asynchronous=self._asynchronous,
+        )
 
     @conceal
     def _new_run(

@@ -11,7 +11,7 @@ import logging
 import math
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, Literal
@@ -31,7 +31,7 @@ DEFAULT_CONFIG_FILE = "~/.runagent/config.json"
 TRANSPORT_GROUPS = {"auto": ("sse", "chunked", "websocket")}
 MAX_CONFIG_BYTES = 1024 * 1024
 
-ApiKey = str | Callable[[], str]
+ApiKey = str | Callable[[], str | Awaitable[str]]
 Resume = Literal[True, False, "trust"]
 Parser = Callable[[Any, str], Any]
 _Places = tuple[Mapping[str, Any], Mapping[str, str], str, Mapping[str, Any]]

@@ -22,6 +22,8 @@ from runagent.net.loops import EventLoop, current_loop
 from runagent.runspec import Step
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from runagent.events import Event
     from runagent.net.loops import Pools
     from runagent.net.pool import Pool
@@ -31,6 +33,7 @@ __all__ = ["AsyncPump", "Pump"]
 
 READ_BYTES = 64 * 1024
 _READ = Step.READ
+_NEVER = float("inf")
 _CLOSED_NOTICED_SECONDS = 0.1  # a wait before another attempt goes by such steps
 _END_OF_ANSWER_SECONDS = 0.02  # the formal end of an answer comes right behind its last event
 _CLOSED_WHILE_READ = "the stream was closed while it was being read"
@@ -395,8 +398,11 @@ class AsyncPump(_PumpCore):
         self._now = now = self._network.now
         run, pool = self.run, self._pools.of(loop)
         address = run.begin_attempt(now())
+        deadline = run.deadlines.connect(now())
+        if run.key_to_come is not None and not await self._take_key(run.key_to_come, deadline):
+            return
         try:
-            self._connection, reused = await self._acquire(pool, address, run.deadlines.connect(now()))
+            self._connection, reused = await self._acquire(pool, address, deadline)
         except DeadlineExceededError:
             self._check_closed()
             run.timed_out(now(), 0.0)
@@ -410,6 +416,26 @@ class AsyncPump(_PumpCore):
             self._deadlines = run.deadlines
             run.connected(now(), reused=reused)
             await self._flush(run.data_to_send())
+
+    async def _take_key(self, coming: Awaitable[str], deadline: float) -> bool:
+        """Open the session once its key is there; False if the key came too late."""
+        from runagent.tasks import new_scope  # most keys are fixed
+
+        run, scope, keys = self.run, new_scope(), list[str]()
+
+        async def wait() -> None:
+            if deadline < _NEVER:
+                scope.limit(max(0.0, deadline - self._now()))
+            keys.append(await coming)
+
+        run.key_to_come, self._dialing.wake = None, scope.cancel
+        await scope.run(wait)
+        self._check_closed()
+        if keys:
+            run.open_session(keys.pop())
+            return True
+        run.timed_out(max(self._now(), deadline), 0.0)  # the loop's own clock may be a little fast
+        return False
 
     async def _acquire(
         self, pool: Pool[AsyncConnection], address: Address, deadline: float

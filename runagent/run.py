@@ -17,6 +17,7 @@ from runagent.errors import (
     ConfigurationError,
     NetworkError,
     Phase,
+    PluginError,
     ProtocolError,
     RunAgentError,
     RunTimeoutError,
@@ -30,9 +31,12 @@ from runagent.runspec import RunSpec, Step
 from runagent.seam import Capability
 from runagent.transports.base import Session, Transport, Wants
 from runagent.transports.library import LibraryTransport
+from runagent.transports.request import check_bytes, name_transport
 from runagent.wire.jsontext import quote
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from runagent.bridge import LibrarySession
     from runagent.call import AgentCall, ResumePoint
     from runagent.limits import Limits
@@ -62,12 +66,14 @@ class Run:
         address: Where the current attempt goes.
         delay: Seconds to wait, while ``step`` is BACK_OFF.
         forked: It belongs to the parent of this process.
+        key_to_come: Gives the key, for `open_session`; None if the session of the attempt is open.
     """
 
     # What few runs ever change; with thirty attributes of its own, each would have a dictionary for itself.
     error: RunAgentError | None = None
     delay = 0.0
     library: LibrarySession | None = None
+    key_to_come: Awaitable[str] | None = None
     _asked: AgentCall | None = None  # the call without the key, for observers
     _resume: ResumePoint | None = None
     _failures = 0
@@ -161,20 +167,43 @@ class Run:
                 self._asked = self._call = self._observers.prepare(self._call)
                 self._observers.started(self._call)
         transport = self._find_capable()
-        address = self._terms.address(transport.tunnels)
+        self.address = address = self._terms.address(transport.tunnels)
         if self._session is not None:
             self._forget_attempt()
         if self._session is None or self._session.wants is not Wants.RECONNECT:
-            self._session = transport.open(self._prepared_call(), address.route, self._resume)
-            own = isinstance(transport, LibraryTransport)
-            if own or self.library is not None:
-                self.library = cast("LibrarySession", self._session) if own else None
+            self._session = None
+            key = self._terms.api_key()
+            if key is None or isinstance(key, str):
+                self.open_session(key)
+            else:
+                self.key_to_come = key
             self._attempt = Attempt(self._names[0])
             self.report.attempts.append(self._attempt)
         self.report.transport = self._names[0]
         self._attempt_at = now
-        self.address = address
         return address
+
+    def open_session(self, key: str | None) -> None:
+        """Open the session of an attempt.
+
+        Args:
+            key: The API key of this attempt.
+
+        Raises:
+            RunAgentError: The call cannot be made; the run is over.
+        """
+        transport = self._transport
+        self._call = replace(
+            self._call, api_key=key, idempotency_key=self._key, opened_at=self._terms.clock()
+        )
+        try:
+            self._session = transport.open(self._call, self.address.route, self._resume)
+        except PluginError as exc:
+            name_transport(exc, self._names[0])
+            raise
+        own = isinstance(transport, LibraryTransport)
+        if own or self.library is not None:
+            self.library = cast("LibrarySession", self._session) if own else None
 
     def _forget_attempt(self) -> None:
         self._heard = self._connected = self._progressed = self._steady = False
@@ -224,7 +253,16 @@ class Run:
         session = self._session
         assert session is not None
         data = session.data_to_send()
+        if not isinstance(data, bytes):
+            self._refuse_bytes(data)
+            return b""
         return data if data and self._sends else b""
+
+    def _refuse_bytes(self, data: object) -> None:
+        try:
+            check_bytes(data, "data_to_send")
+        except PluginError as exc:
+            self._failed(exc.with_traceback(None))
 
     def farewell(self) -> bytes:
         """Return what the protocol says to a peer that is left early."""
@@ -350,7 +388,7 @@ class Run:
         if not self._connected:
             phase: Phase = "total" if now >= self.deadlines.total else "connect"
             late = self.deadlines.error(phase, begun=self._begun)
-            late.add(f"on the way to {self.address}")
+            late.add("waiting for api_key()" if self._session is None else f"on the way to {self.address}")
             self._failed(late)
             return
         if self._send_error is not None:
@@ -398,13 +436,6 @@ class Run:
 
     # What follows from what
 
-    def _prepared_call(self) -> AgentCall:
-        terms = self._terms
-        self._call = replace(
-            self._call, api_key=terms.api_key(), idempotency_key=self._key, opened_at=terms.clock()
-        )
-        return self._call
-
     @property
     def _secrets(self) -> tuple[str, ...]:
         """What an error must not show, whoever says it."""
@@ -450,6 +481,7 @@ class Run:
 
     def _failed(self, error: RunAgentError) -> None:
         """Decide whether there is another attempt: elsewhere, again, or from where the stream broke."""
+        name_transport(error, self._names[0])
         error.__cause__ = error.__cause__ or self._send_error or self._last_error
         hide_secrets(error, self._secrets)
         session = self._session

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from runagent.call import AgentCall
     from runagent.config import Timeouts
@@ -67,8 +67,8 @@ class Terms(Protocol):
     def address(self, tunnels: bool) -> Address:
         """Return where to connect, through a tunnel if the transport wants one."""
 
-    def api_key(self) -> str | None:
-        """Return the key; asked again for each attempt."""
+    def api_key(self) -> str | Awaitable[str] | None:
+        """Return the key, or what gives it; asked again for each attempt."""
 
     def clock(self) -> float:
         """Return seconds since the epoch."""

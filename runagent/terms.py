@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
 
-from runagent.clock import time_of_day
+from runagent.clock import now, time_of_day
 from runagent.config import validate_api_key
+from runagent.errors import ConfigurationError
 from runagent.net.base import Address
 from runagent.net.proxy import proxy_for
 from runagent.options import retry_policy
@@ -15,7 +17,7 @@ from runagent.tracebacks import conceal
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from runagent.config import Settings
     from runagent.limits import Limits
@@ -23,6 +25,14 @@ if TYPE_CHECKING:
     from runagent.transports.base import Transport
 
 __all__ = ["ClientTerms"]
+
+_logger = logging.getLogger("runagent.client")
+
+_SLOW_SECONDS = 1.0
+_SLOW = (
+    "api_key (%s) took %.1f s, in which its thread, or the whole event loop, does nothing else: keep the key"
+    " until it expires, or give AsyncRunAgentClient an async function"
+)
 
 
 class ClientTerms:
@@ -35,6 +45,7 @@ class ClientTerms:
         registry: Where the others are.
         ssl_context: What checks certificates, if one was given.
         client_cert: See `default_context`.
+        asynchronous: The client awaits the key, if it is awaitable.
 
     Attributes:
         settings: What is in force.
@@ -54,6 +65,8 @@ class ClientTerms:
         registry: TransportRegistry,
         ssl_context: ssl.SSLContext | None,
         client_cert: tuple[str, ...],
+        *,
+        asynchronous: bool,
     ) -> None:
         self.settings = settings
         self.limits = limits
@@ -63,6 +76,8 @@ class ClientTerms:
         self._registry = registry
         self._ssl_context = ssl_context
         self._client_cert = client_cert
+        self._asynchronous = asynchronous
+        self._warned_of_slow_key = False
         self._addresses: dict[bool, Address] = {}
         origin = settings.base_url.origin
         # Only then the environment has a word in it, which may change.
@@ -73,10 +88,18 @@ class ClientTerms:
         """Return the transport of a name."""
         return self._transports.get(name) or self._registry.get(name)
 
-    def api_key(self) -> str | None:
+    def api_key(self) -> str | Awaitable[str] | None:
         """Return the key; a function that gives it is asked for each attempt."""
         key = self.settings.api_key
-        return _ask(key) if callable(key) else key
+        if not callable(key):
+            return key
+        begin = now()
+        asked = _ask(key, asynchronous=self._asynchronous)
+        seconds = now() - begin
+        if seconds > _SLOW_SECONDS and not self._warned_of_slow_key:
+            self._warned_of_slow_key = True
+            _logger.warning(_SLOW, getattr(key, "__qualname__", type(key).__name__), seconds)
+        return asked
 
     def address(self, tunnels: bool) -> Address:
         """Return where to connect, through a tunnel if the transport wants one."""
@@ -98,5 +121,23 @@ class ClientTerms:
 
 
 @conceal
-def _ask(key: Callable[[], str]) -> str:
-    return validate_api_key(key(), "what api_key() returned")
+def _ask(key: Callable[[], str | Awaitable[str]], *, asynchronous: bool) -> str | Awaitable[str]:
+    given = key()
+    if not hasattr(given, "__await__"):
+        return _checked(given)
+    if asynchronous:
+        return _await_key(given)
+    if hasattr(given, "close"):
+        given.close()  # a coroutine that is never awaited complains
+    raise ConfigurationError(
+        "api_key: an async function goes with AsyncRunAgentClient, which awaits it; give a plain one here"
+    )
+
+
+async def _await_key(given: Awaitable[str]) -> str:
+    return _checked(await given)
+
+
+@conceal
+def _checked(key: object) -> str:
+    return validate_api_key(key, "what api_key() returned")

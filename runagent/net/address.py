@@ -22,10 +22,13 @@ __all__ = [
     "BaseURL",
     "Origin",
     "agent_path",
+    "header_name",
+    "header_value",
     "holds_blank",
     "numeric_address",
     "parse_base_url",
     "split_host_port",
+    "target_fault",
     "validate_agent_id",
     "validate_headers",
 ]
@@ -44,6 +47,7 @@ _HOST_NAME = r"(?=.{1,254}\Z)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?"
 _ENDS_IN_NUMBER = r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)"
 _CONTROL = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 _BAD_ESCAPE = r"%(?![0-9A-Fa-f]{2})"
+_BAD_TARGET = rf'[^!-~]|{_BAD_ESCAPE}|[#\\{{}}<>"^`]'
 # Sharp s, final sigma, the joiners: IDNA 2003, which the standard library has, and 2008 give different names.
 _IDNA_DEVIATIONS = "[\u00df\u1e9e\u03c2\u200c\u200d]"
 
@@ -235,12 +239,68 @@ def validate_headers(
     seen: set[str] = set()
     checked = []
     for name, value in headers.items():
-        folded = _header_name(name, source)
+        folded = header_name(name, source)
         if folded in seen:
             raise _refuse_header(f"{source}: {name} is given twice (case makes no difference)")
         seen.add(folded)
-        checked.append((name, _header_value(value, f"{source}: {name}")))
+        checked.append((name, header_value(value, f"{source}: {name}")))
     return tuple(checked)
+
+
+def header_name(name: object, source: str, *, upgrade: bool = False) -> str:
+    """Return the name of a header field in lower case.
+
+    Args:
+        name: The name.
+        source: Where it came from, for the error's message.
+        upgrade: It belongs to the handshake of another protocol, whose fields nothing else may set.
+
+    Raises:
+        ConfigurationError: It is no token, or not the caller's to set.
+    """
+    if not isinstance(name, str) or not re.fullmatch(_TOKEN, name):
+        # "Authorization: Bearer KEY" given as a name must not put the key into the message.
+        shown = (
+            repr(re.split(r"[:\s]", name, maxsplit=1)[0][:60]) if isinstance(name, str) else describe(name)
+        )
+        raise _refuse_header(f"{source}: a header name must be an RFC 9110 token, found one like {shown}")
+    folded = name.lower()
+    handshake = folded.startswith("sec-websocket-") or (upgrade and folded in ("connection", "upgrade"))
+    if upgrade and not handshake:
+        raise _refuse_header(f"{source}: {name} is no field of an upgrade")
+    reason = "the transport makes the handshake" if handshake else _OWNED.get(folded)
+    if reason and not upgrade:
+        raise _refuse_header(f"{source}: {name} cannot be set: {reason}")
+    return folded
+
+
+def header_value(value: object, field: str) -> str:
+    """Return the value of a header field without blanks at its ends.
+
+    Raises:
+        ConfigurationError: It cannot be sent; it is not shown.
+    """
+    if not isinstance(value, str):
+        raise _refuse_header(f"{field}: the value must be text, found one of type {type(value).__name__}")
+    stripped = value.strip(" \t")
+    if stripped.isascii() and stripped.isprintable():
+        return stripped
+    if re.search(_VALUE_CONTROL, stripped):
+        raise _refuse_header(f"{field}: the value holds a line break or another control character")
+    if any(ord(character) > 0xFF for character in stripped):
+        raise _refuse_header(f"{field}: the value holds characters outside Latin-1; percent-encode it")
+    return stripped
+
+
+def target_fault(target: object) -> str | None:
+    """Tell what is wrong with a request's target, which is a path and perhaps a query, if anything is."""
+    if not isinstance(target, str):
+        return f"expected a path that begins with /, found {describe(target)}"
+    if not target.startswith("/"):
+        return f"expected a path that begins with /, found {redact_url(target)}"
+    if re.search(_BAD_TARGET, target):
+        return f"{redact_url(target)} holds what has to be percent-encoded, or a % without two hex digits"
+    return None
 
 
 def _refuse_url(source: str, problem: str) -> ConfigurationError:
@@ -326,30 +386,3 @@ def _idna(text: str, fail: Fail) -> str:
         return text.encode("idna").decode("ascii")
     except UnicodeError:
         raise fail("the host name has no IDNA form") from None
-
-
-def _header_name(name: object, source: str) -> str:
-    if not isinstance(name, str) or not re.fullmatch(_TOKEN, name):
-        # "Authorization: Bearer KEY" given as a name must not put the key into the message.
-        shown = (
-            repr(re.split(r"[:\s]", name, maxsplit=1)[0][:60]) if isinstance(name, str) else describe(name)
-        )
-        raise _refuse_header(f"{source}: a header name must be an RFC 9110 token, found one like {shown}")
-    folded = name.lower()
-    reason = (
-        "the transport makes the handshake" if folded.startswith("sec-websocket-") else _OWNED.get(folded)
-    )
-    if reason:
-        raise _refuse_header(f"{source}: {name} cannot be set: {reason}")
-    return folded
-
-
-def _header_value(value: object, field: str) -> str:
-    if not isinstance(value, str):
-        raise _refuse_header(f"{field}: the value must be text, found one of type {type(value).__name__}")
-    stripped = value.strip(" \t")
-    if re.search(_VALUE_CONTROL, stripped):
-        raise _refuse_header(f"{field}: the value holds a line break or another control character")
-    if any(ord(character) > 0xFF for character in stripped):
-        raise _refuse_header(f"{field}: the value holds characters outside Latin-1; percent-encode it")
-    return stripped

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from runagent.seam import OLDEST_SEAM_VERSION, SEAM_VERSION, Capability
     from runagent.transports.base import BaseSession, Session, Transport, Wants
     from runagent.transports.counting import ChunkCount
-    from runagent.transports.http import HttpRequest, HttpSession
+    from runagent.transports.http import HttpSession
     from runagent.transports.invoke import InvokeSession
     from runagent.transports.library import AsyncTransport, Emit
     from runagent.transports.message_session import MessageSession
     from runagent.transports.messages import SurrogateJoiner
+    from runagent.transports.request import HttpRequest
     from runagent.wire.jsontext import InvalidJSONError, decode_json, encode_json, quote
     from runagent.wire.ndjson import NDJSONDecoder
     from runagent.wire.sse import ServerSentEvent, SSEDecoder
@@ -38,11 +39,12 @@ _HOMES = {
     "runagent.seam": ("OLDEST_SEAM_VERSION", "SEAM_VERSION", "Capability"),
     "runagent.transports.base": ("BaseSession", "Session", "Transport", "Wants"),
     "runagent.transports.counting": ("ChunkCount",),
-    "runagent.transports.http": ("HttpRequest", "HttpSession"),
+    "runagent.transports.http": ("HttpSession",),
     "runagent.transports.invoke": ("InvokeSession",),
     "runagent.transports.library": ("AsyncTransport", "Emit"),
     "runagent.transports.message_session": ("MessageSession",),
     "runagent.transports.messages": ("SurrogateJoiner",),
+    "runagent.transports.request": ("HttpRequest",),
     "runagent.wire.jsontext": ("InvalidJSONError", "decode_json", "encode_json", "quote"),
     "runagent.wire.ndjson": ("NDJSONDecoder",),
     "runagent.wire.sse": ("SSEDecoder", "ServerSentEvent"),

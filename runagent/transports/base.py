@@ -30,6 +30,7 @@ import enum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from runagent.errors import RunAgentError
+from runagent.transports.request import check_bytes
 
 if TYPE_CHECKING:
     from runagent.call import AgentCall, ResumePoint, Route
@@ -175,6 +176,7 @@ class BaseSession:
 
     def send(self, data: bytes) -> None:
         """Queue bytes for the peer."""
+        check_bytes(data, "send")
         self._outgoing.append(data)
 
     def data_to_send(self) -> bytes:

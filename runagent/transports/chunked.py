@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from runagent.errors import ProtocolError, StreamTruncatedError
 from runagent.events import Chunk, Completed, Event, Started
-from runagent.transports.http import HttpRequest
 from runagent.transports.messages import name_of
+from runagent.transports.request import HttpRequest
 from runagent.transports.rows import TYPED_CHUNKS
 from runagent.transports.stream import StreamSession, StreamTransport, stream_body
 from runagent.wire.jsontext import quote_value

@@ -12,6 +12,7 @@ import msgspec
 from runagent.errors import NetworkError, ProtocolError, RunAgentError, StreamTruncatedError
 from runagent.transports.base import BaseSession, Wants
 from runagent.transports.refusals import error_from_answer, proves_unsupported
+from runagent.transports.request import HttpRequest, check_request
 from runagent.wire.http1 import ResponseDecoder, encode_request
 from runagent.wire.jsontext import quote
 
@@ -35,23 +36,6 @@ _NO_ANSWER = (
     "the peer closed the connection without an answer; check the scheme, the port and the path of base_url,"
     " and the server's log"
 )
-
-
-class HttpRequest(msgspec.Struct, frozen=True, gc=False):
-    """What to ask for.
-
-    Attributes:
-        method: The HTTP method.
-        target: Path and query, percent-encoded; ``AgentCall.path`` makes one that minds prefix and options.
-        headers: Fields beyond those of framing and route; ``AgentCall.request_headers`` gives the usual
-            ones, with the key and the caller's own.
-        body: The whole body; empty for none.
-    """
-
-    method: str
-    target: str
-    headers: list[tuple[str, str]]
-    body: bytes = b""
 
 
 class HttpSession(BaseSession):
@@ -81,7 +65,7 @@ class HttpSession(BaseSession):
         self.answered = False
         self.status = self.request_id = self.retry_delay = None
         self._redirects = 0
-        self._request = self.make_request()
+        self._request = check_request(self.make_request(), call.headers)
         self._ask()
 
     # For subclasses
@@ -202,7 +186,7 @@ class HttpSession(BaseSession):
         """Queue the request and be ready for a fresh answer to it."""
         request, origin = self._request, self.route.origin
         proxy = self.route.proxy
-        headers = [("Host", origin.netloc), *request.headers]
+        headers = [("Host", origin.netloc), *request.headers, *request.upgrade]
         if proxy is not None and proxy.authorization:
             headers.append(("Proxy-Authorization", proxy.authorization))
         target = request.target if proxy is None else f"{origin}{request.target}"

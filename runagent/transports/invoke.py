@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from runagent.errors import ProtocolError, StreamLimitError
 from runagent.events import Event, RunResult
-from runagent.transports.http import HttpRequest, HttpSession
+from runagent.transports.http import HttpSession
 from runagent.transports.messages import unwrap_payload
 from runagent.transports.refusals import error_from_body
+from runagent.transports.request import HttpRequest
 from runagent.wire.jsontext import InvalidJSONError, decode_json, encode_json, quote
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from runagent.errors import RunAgentError, StreamTruncatedError
 from runagent.transports.base import Wants
-from runagent.transports.http import HttpRequest, HttpSession
+from runagent.transports.http import HttpSession
 from runagent.transports.refusals import is_agent_error
+from runagent.transports.request import HttpRequest, check_bytes, check_subprotocols
 from runagent.wire.jsontext import quote
 from runagent.wire.websocket import WebSocketConnection, check_handshake, handshake_headers
 
@@ -99,10 +100,12 @@ class MessageSession(HttpSession):
 
     def send_text(self, message: bytes) -> None:
         """Queue a text message, given as UTF-8. Not before ``opened``."""
+        check_bytes(message, "send_text")
         self._open_socket.send_text(message)
 
     def send_binary(self, message: bytes) -> None:
         """Queue a binary message. Not before ``opened``."""
+        check_bytes(message, "send_binary")
         self._open_socket.send_binary(message)
 
     def finish(self) -> None:
@@ -116,8 +119,9 @@ class MessageSession(HttpSession):
         """Ask for the upgrade."""
         self._key, upgrade = handshake_headers()
         if self.subprotocols:
+            check_subprotocols(self.subprotocols)
             upgrade.append(("Sec-WebSocket-Protocol", ", ".join(self.subprotocols)))
-        return HttpRequest("GET", self.make_target(), [*self.make_headers(), *upgrade])
+        return HttpRequest("GET", self.make_target(), self.make_headers(), upgrade=upgrade)
 
     def open_body(self, content_type: str, charset: str) -> bool:
         """No 2xx answer opens a WebSocket."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runagent.errors import StreamTruncatedError
-from runagent.transports.http import HttpRequest
+from runagent.errors import ConfigurationError, ProtocolError, StreamTruncatedError
+from runagent.net.address import header_value
+from runagent.transports.request import HttpRequest
 from runagent.transports.rows import CHUNKS
 from runagent.transports.stream import StreamSession, StreamTransport, stream_body
+from runagent.wire.jsontext import quote
 from runagent.wire.sse import EventRow, ServerSentEvent, SSEDecoder
 
 if TYPE_CHECKING:
@@ -33,8 +35,7 @@ class SSESession(StreamSession):
         headers = self.call.request_headers(accept="text/event-stream")
         headers += [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
         if self.resume and self.resume.last_event_id:
-            # UTF-8, as the WHATWG text has it; `encode_request` writes characters of Latin-1 as bytes.
-            headers.append(("Last-Event-ID", self.resume.last_event_id.encode().decode("latin-1")))
+            headers += _last_event_id(self.resume)
         path = self.call.path("/v1/agents/{agent_id}/stream", "stream_path")
         return HttpRequest("POST", path, headers, stream_body(self.call, self.resume))
 
@@ -74,6 +75,22 @@ class SSESession(StreamSession):
     def end_body(self, proven: bool) -> list[Event]:
         """Refuse the end: only ``done`` ends a run."""
         raise StreamTruncatedError("the event stream ended without a done event")
+
+
+def _last_event_id(resume: ResumePoint) -> list[tuple[str, str]]:
+    """Write the id as UTF-8, as the WHATWG text has it: `encode_request` writes Latin-1 as bytes.
+
+    Raises:
+        ProtocolError: No header field can carry the id, and nothing else names the place.
+    """
+    try:
+        return [("Last-Event-ID", header_value(resume.last_event_id.encode().decode("latin-1"), "id"))]
+    except ConfigurationError:
+        if resume.next_index is not None:
+            return []  # the body names it
+        raise ProtocolError(
+            f"the stream cannot be resumed: no header field can carry its id {quote(resume.last_event_id)}"
+        ) from None
 
 
 class SSETransport(StreamTransport):

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, AnyStr
 
 from runagent.errors import AgentNotFoundError, ProtocolError, RunAgentError
 from runagent.seam import Capability
-from runagent.transports.http import HttpRequest
 from runagent.transports.invoke import InvokeSession
 from runagent.transports.message_session import MessageSession
 from runagent.transports.messages import name_of
+from runagent.transports.request import HttpRequest
 from runagent.transports.rows import DATA, join_row
 from runagent.transports.stream import StreamSession
 from runagent.wire.jsontext import InvalidJSONError, decode_json, encode_json, quote_value

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from runagent.events import Chunk, Completed, Event
 from runagent.plugins import TransportRegistry
 from runagent.seam import SEAM_VERSION, Capability
-from runagent.transports.http import HttpRequest, HttpSession
+from runagent.transports.http import HttpSession
 from runagent.transports.message_session import MessageSession
+from runagent.transports.request import HttpRequest
 
 if TYPE_CHECKING:
     from runagent.call import AgentCall, ResumePoint, Route

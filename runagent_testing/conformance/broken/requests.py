@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runagent.transports.http import HttpRequest
+from runagent.transports.request import HttpRequest
 from runagent.transports.sse import SSESession
 from runagent_testing.conformance.broken.base import Broken
 
