@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runagent.errors import AgentError, NetworkError, RunAgentError, StreamError, StreamTruncatedError
+from runagent.errors import (
+    AgentError,
+    NetworkError,
+    RunAgentError,
+    RunTimeoutError,
+    StreamError,
+    StreamTruncatedError,
+)
 
 if TYPE_CHECKING:
     from runagent.report import RunReport
@@ -16,10 +23,10 @@ _LONG_PAUSE_SECONDS = 5.0  # servers that ping begin to give a client up after a
 
 
 def refusal(session: Session) -> RunAgentError | None:
-    """Return the refusal whose head has come: it stands, also where the rest of its body has not."""
+    """Return the agent's own error, or the refusal whose head has come, even if its body has not."""
     error = session.error
     by_proxy = isinstance(error, NetworkError) and session.answered
-    return error if by_proxy or isinstance(error, AgentError) else None
+    return error if by_proxy or isinstance(error, AgentError) or type(error) is StreamError else None
 
 
 def connection_lost(exc: OSError, *, heard: bool) -> RunAgentError:
@@ -66,5 +73,9 @@ def complete(error: RunAgentError, report: RunReport, session: Session | None, p
         error.last_event_id = (point.last_event_id or None) if point is not None else None
     if isinstance(error, StreamTruncatedError) and pause > _LONG_PAUSE_SECONDS:
         error.add(f"before, nobody had read the stream for {pause:.0f} s")
+    if isinstance(error, StreamTruncatedError | RunTimeoutError):
+        last = getattr(session, "last_ignored", "")
+        if last:
+            error.add(f"the last message that was ignored: {last}")
     if report.retries:
         error.add(f"after {len(report.attempts)} attempts")

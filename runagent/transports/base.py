@@ -37,7 +37,16 @@ if TYPE_CHECKING:
     from runagent.events import Event
     from runagent.seam import Capability
 
-__all__ = ["BaseSession", "Session", "Transport", "Wants"]
+__all__ = ["BaseSession", "Session", "Transport", "Wants", "count_ignored"]
+
+_MAX_IGNORED_KINDS = 50  # a peer may invent a new kind for every message
+
+
+def count_ignored(ignored: dict[str, int], kind: str) -> None:
+    """Count what is harmless and left out, under "others" once there are too many kinds."""
+    if kind not in ignored and len(ignored) >= _MAX_IGNORED_KINDS:
+        kind = "others"
+    ignored[kind] = ignored.get(kind, 0) + 1
 
 
 class Wants(enum.Enum):
@@ -72,6 +81,8 @@ class Session(Protocol):
         status: The HTTP status of the answer, if there is one.
         request_id: The id by which the service knows the request.
         ignored: What was understood to be harmless and left out, by kind; it ends up in the report.
+        last_ignored: The last message that was left out, quoted; a run that ends badly shows it, because it
+            may be the only word about the failure. "" if there is none.
     """
 
     wants: Wants
@@ -82,6 +93,10 @@ class Session(Protocol):
     status: int | None
     request_id: str | None
     ignored: dict[str, int]
+
+    @property
+    def last_ignored(self) -> str:
+        """The last message that was left out, quoted; "" if there is none."""
 
     @property
     def resume_point(self) -> ResumePoint | None:
@@ -173,6 +188,15 @@ class BaseSession:
         self.error: RunAgentError | None = None
         self.ignored: dict[str, int] = {}
         self._outgoing: list[bytes] = []
+
+    @property
+    def last_ignored(self) -> str:
+        """The last message that was left out, quoted; "" if there is none."""
+        return ""
+
+    def ignore(self, kind: str) -> None:
+        """Count what is harmless and left out; it ends up in the report."""
+        count_ignored(self.ignored, kind)
 
     def send(self, data: bytes) -> None:
         """Queue bytes for the peer."""

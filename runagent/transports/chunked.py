@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from runagent.errors import ProtocolError, StreamTruncatedError
 from runagent.events import Chunk, Completed, Event, Started
-from runagent.transports.messages import name_of
+from runagent.transports.media import is_lines
+from runagent.transports.messages import is_error
+from runagent.transports.refusals import decode_object
 from runagent.transports.request import HttpRequest
 from runagent.transports.rows import TYPED_CHUNKS
 from runagent.transports.stream import StreamSession, StreamTransport, stream_body
@@ -17,13 +19,9 @@ if TYPE_CHECKING:
     import codecs
 
     from runagent.call import AgentCall, ResumePoint, Route
-
+    from runagent.errors import RunAgentError
 
 __all__ = ["ChunkedSession", "ChunkedTransport"]
-
-_NDJSON = frozenset(
-    {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-lines"}
-)
 
 
 class ChunkedSession(StreamSession):
@@ -52,7 +50,7 @@ class ChunkedSession(StreamSession):
                 raise ProtocolError("the agent answered the rest of an NDJSON stream in plain text")
             self._text = text_decoder(charset or "utf-8")
             return True
-        return content_type in _NDJSON
+        return is_lines(content_type)
 
     def read_body(self, data: bytes) -> list[Event]:
         """Decode the lines, or the text."""
@@ -83,13 +81,18 @@ class ChunkedSession(StreamSession):
         self.settle_messages(None)
         return events
 
+    def hidden_error(self) -> RunAgentError | None:
+        """Return the agent's error in what was left out, or in a line without its end."""
+        message = decode_object(self._lines.unfinished)
+        return self.messages.error_of(message) if is_error(message) else super().hidden_error()
+
     def _take_lines(self, values: list[object], events: list[Event]) -> None:
         messages = self.messages
         for value in values:
             if not isinstance(value, dict):
                 messages.error = ProtocolError(f"a line of the stream is not an object: {quote_value(value)}")
             else:
-                messages.take(name_of(value.get("type")), value, events)
+                messages.take_untyped(value, events)
             if messages.over:
                 break
 

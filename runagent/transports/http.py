@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -11,7 +10,15 @@ import msgspec
 
 from runagent.errors import NetworkError, ProtocolError, RunAgentError, StreamTruncatedError
 from runagent.transports.base import BaseSession, Wants
-from runagent.transports.refusals import error_from_answer, proves_unsupported
+from runagent.transports.media import is_json, parse_content_type
+from runagent.transports.refusals import (
+    decode_object,
+    error_from_answer,
+    error_from_body,
+    error_object,
+    has_error,
+    proves_unsupported,
+)
 from runagent.transports.request import HttpRequest, check_request
 from runagent.wire.http1 import ResponseDecoder, encode_request
 from runagent.wire.jsontext import quote
@@ -28,9 +35,6 @@ __all__ = ["HttpRequest", "HttpSession"]
 _READ = Wants.READ
 _CODED_BYTES = 2048
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-# A parameter (RFC 9110 §5.6.6); a quoted value may hold a semicolon.
-_PARAMETER = r'\s*([^\s;="]+)\s*=\s*(?:([^\s;"]+)|"((?:[^"\\]|\\.)*)")[^;]*(?:;|$)'
-_PARAMETER_CHARACTERS = 500  # the search takes the square of it in the worst case
 _NO_BODY = frozenset({204, 205, 304})
 _NO_ANSWER = (
     "the peer closed the connection without an answer; check the scheme, the port and the path of base_url,"
@@ -223,7 +227,7 @@ class HttpSession(BaseSession):
 
     def _open_good(self) -> None:
         self._coding = self._content_decoder()
-        content_type, charset = _parse_content_type(self._answer.headers.get("content-type", ""))
+        content_type, charset = parse_content_type(self._answer.headers.get("content-type", ""))
         self._reading = self.open_body(content_type, charset)
         if self._reading is None:  # a forgotten return would else look like a wrong answer
             raise TypeError(f"{type(self).__qualname__}.open_body returned None: return True or False")
@@ -263,7 +267,8 @@ class HttpSession(BaseSession):
         if self._answer.error:
             self._fail_at_eof(self._answer.error)
         elif self._opened and not self._reading:
-            enough = 1 if self._answer.status < 300 else self.call.limits.max_error_bytes
+            whole = self._answer.status >= 300 or self._is_json
+            enough = self.call.limits.max_error_bytes if whole else 1
             if self._answer.complete or len(self._error_body) >= enough:
                 self._refuse()
         elif self._answer.complete:
@@ -291,19 +296,17 @@ class HttpSession(BaseSession):
         else:
             self.fail(error)
 
+    @property
+    def _is_json(self) -> bool:
+        return is_json(parse_content_type(self._answer.headers.get("content-type", ""))[0])
+
     def _refuse(self) -> None:
         answer = self._answer
         whole = answer.complete or len(self._error_body) >= self.call.limits.max_error_bytes
         if whole or answer.status != 404:  # what is missing may be the agent's own word
             self.unsupported = self.proves_unsupported(answer.status, self._error_body)
         if answer.status < 300:
-            found = answer.headers.get("content-type") or "of no stated type"
-            self.fail(
-                ProtocolError(
-                    f"expected {self.reads}, but the answer is {quote(found)}: {quote(self._error_body)}."
-                    " Check base_url and the transport"
-                )
-            )
+            self.fail(self._unreadable())
             return
         if answer.status == 407:  # the word of the proxy, not of the service
             error = error_from_answer(407, answer.headers, self._error_body, self.call.opened_at)
@@ -315,6 +318,20 @@ class HttpSession(BaseSession):
                 f"{self._via_proxy()}if it was the proxy that answered: check the password in its URL"
             )
         self.fail(refusal)
+
+    def _unreadable(self) -> ProtocolError:
+        """Make the error for an answer of status 2xx that is not what is read; the agent's may be in it."""
+        found = self._answer.headers.get("content-type") or "of no stated type"
+        error = ProtocolError(
+            f"expected {self.reads}, but the answer is {quote(found)}: {quote(self._error_body)}."
+            " Check base_url and the transport"
+        )
+        message = decode_object(self._error_body)
+        if has_error(message):
+            said = error_from_body(error_object(message))
+            error.code, error.details, error.request_id = said.code, said.details, said.request_id
+            error.add(f"the agent reports: {said.message}")
+        return error
 
     def _via_proxy(self) -> str:
         return "" if self.route.proxy is None else f"through the proxy {self.route.proxy}: "
@@ -382,15 +399,3 @@ def _shown_location(location: str) -> str:
     scheme, separator, rest = location.partition("://")
     authority, slash, path = rest.partition("/")
     return quote(f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}")
-
-
-def _parse_content_type(field: str) -> tuple[str, str]:
-    """Split a Content-Type into the media type and its charset (RFC 9110 §8.3); the first charset counts."""
-    media_type, parameters, rest = field.partition(";")
-    charset = ""
-    if not parameters:
-        return media_type.strip(" \t").lower(), charset
-    for name, token, quoted in re.findall(_PARAMETER, rest[:_PARAMETER_CHARACTERS]):
-        if name.lower() == "charset" and not charset:
-            charset = token or re.sub(r"\\(.)", r"\1", quoted)
-    return media_type.strip(" \t").lower(), charset

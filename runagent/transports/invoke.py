@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from runagent.errors import ProtocolError, StreamLimitError
 from runagent.events import Event, RunResult
 from runagent.transports.http import HttpSession
+from runagent.transports.media import is_json
 from runagent.transports.messages import unwrap_payload
-from runagent.transports.refusals import error_from_body
+from runagent.transports.refusals import error_from_body, error_object, has_error
 from runagent.transports.request import HttpRequest
 from runagent.wire.jsontext import InvalidJSONError, decode_json, encode_json, quote
 
@@ -39,7 +40,7 @@ class InvokeSession(HttpSession):
     def open_body(self, content_type: str, charset: str) -> bool:
         """Take JSON of any kind."""
         self._body = bytearray()
-        return content_type == "application/json" or content_type.endswith("+json")
+        return is_json(content_type)
 
     def read_body(self, data: bytes) -> list[Event]:
         """Collect the body, up to ``max_result_bytes``."""
@@ -71,15 +72,14 @@ class InvokeSession(HttpSession):
             AgentError: The answer is the agent's error.
             ProtocolError: There is neither a result nor an error in it.
         """
-        error = answer.get("error")
-        if isinstance(error, str) and "result" not in answer:
-            error = {"message": error}
-        if isinstance(error, dict) or answer.get("success") is False:
-            raise error_from_body(_as_object(error), self.status)
+        if isinstance(answer.get("error"), dict) or answer.get("success") is False or _reports_error(answer):
+            raise error_from_body(error_object(answer), self.status)
         if answer.get("success") is True and "data" in answer:
             return self._published_result(answer)
         if "result" not in answer and isinstance(answer.get("data"), dict):
             answer = answer["data"]
+            if _reports_error(answer):
+                raise error_from_body(error_object(answer), self.status)
         if "result" not in answer:
             raise ProtocolError(f"the agent's answer has no result: {quote(body)}")
         return self._documented_result(answer)
@@ -108,6 +108,11 @@ class InvokeSession(HttpSession):
             request_id=self.request_id,
             metadata=dict(metadata),
         )
+
+
+def _reports_error(answer: Mapping[str, Any]) -> bool:
+    """Whether an answer is the agent's error: ``error`` is there and no result is."""
+    return answer.get("result") is None and has_error(answer)
 
 
 def _as_object(value: Any) -> Mapping[str, Any]:

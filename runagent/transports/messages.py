@@ -13,10 +13,11 @@ import msgspec
 
 from runagent.errors import ProtocolError, RunAgentError, StreamError, ValidationError
 from runagent.events import Chunk, Completed, Event, Started
+from runagent.transports.base import count_ignored
 from runagent.transports.counting import ChunkCount
-from runagent.transports.refusals import is_seconds
+from runagent.transports.refusals import decode_object, has_error, is_seconds
 from runagent.transports.rows import DATA, NOT_OF_THE_KIND, decode_row, unwrap_row
-from runagent.wire.jsontext import InvalidJSONError, decode_json, quote_value
+from runagent.wire.jsontext import QUOTE_BYTES, InvalidJSONError, decode_json, quote_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,9 +27,16 @@ if TYPE_CHECKING:
     from runagent.call import ResumePoint
     from runagent.transports.rows import ChunkMessage
 
-__all__ = ["MessageReader", "SurrogateJoiner", "name_of", "unwrap_payload"]
+__all__ = [
+    "MessageReader",
+    "SurrogateJoiner",
+    "is_error",
+    "name_of",
+    "reports_error",
+    "unwrap_payload",
+]
 
-_MAX_IGNORED_KINDS = 50  # a peer may invent a new kind for every message
+_KEPT_CHARACTERS = 64 * 1024  # of a message that is left out
 _NO_MESSAGE = "the agent reported an error without a message"
 
 
@@ -45,6 +53,7 @@ class MessageReader:
         request_id: The id by which the server knows the run.
         count: The count of the chunks, where the agent numbers them.
         last_event_id: The last event id seen.
+        last_ignored: The last message of an unknown kind, as text or decoded; None if there is none.
     """
 
     def __init__(self, ignored: dict[str, int], resume: ResumePoint | None = None) -> None:
@@ -53,8 +62,10 @@ class MessageReader:
         self.request_id: str | None = None
         self.count = ChunkCount(resume)
         self.last_event_id = resume.last_event_id if resume else ""
+        self.last_ignored: Any = None
         self._ignored = ignored
-        self._started = resume is not None
+        self._started = False
+        self._resumed = resume is not None  # its start is expected, and no news
         self._surrogates = SurrogateJoiner()
 
     @property
@@ -66,16 +77,25 @@ class MessageReader:
         """Add to ``events`` what a message means; a fault sets ``error``."""
         handler = _HANDLERS.get(kind)
         if handler is None:
-            self._ignore(f"unknown message {kind[:40]!r}")
+            self._leave_out(f"unknown message {kind[:40]!r}", message)
         elif not isinstance(message, dict):
             self.error = ProtocolError(f"the {kind} message is not an object: {quote_value(message)}")
+        elif reports_error(message):
+            self.error = self.error_of(message)
         else:
             handler(self, message, events)
+
+    def take_untyped(self, message: dict[str, Any], events: list[Event]) -> None:
+        """Take an object that carries its kind itself, under ``type``; one without may be an error."""
+        kind = message.get("type")
+        if kind is None and reports_error(message):
+            kind = "error"
+        self.take(name_of(kind), message, events)
 
     def take_json(self, kind: str, text: str | bytes, events: list[Event]) -> None:
         """Decode a message and take it; text that is not JSON sets ``error``."""
         if kind not in _HANDLERS:
-            self._ignore(f"unknown message {kind[:40]!r}")
+            self._leave_out(f"unknown message {kind[:40]!r}", text)
             return
         try:
             message = decode_json(text)
@@ -85,13 +105,25 @@ class MessageReader:
             self.take(kind, message, events)
 
     def take_unnamed(self, text: str, events: list[Event]) -> None:
-        """Take an event without a name: a chunk if it has content, noise otherwise."""
-        try:
-            message = decode_json(text)
-        except InvalidJSONError:
-            message = None
-        kind = "chunk" if isinstance(message, dict) and "content" in message else "message"
-        self.take(kind, message, events)
+        """Take an event without a name: an error if it is one, a chunk if it has content, noise otherwise."""
+        message = decode_object(text)
+        if is_error(message):
+            self.error = self.error_of(message)
+        elif "content" in message:
+            self.take("chunk", message, events)
+        else:
+            self._leave_out("unknown message 'message'", text)
+
+    def hidden_error(self) -> RunAgentError | None:
+        """Return the error in the last message that was left out, if it is one, for a run that ends badly.
+
+        A message of an unknown kind may have an ``error`` that is none of the run's, of a tool for example.
+        If the run then goes on, it was harmless; if the run breaks off, it is the agent's last word.
+        """
+        message = self.last_ignored
+        if isinstance(message, str | bytes):
+            message = decode_object(message)
+        return self.error_of(message) if isinstance(message, dict) and is_error(message) else None
 
     def take_one(self, kind: Decoder[ChunkMessage], line: bytes) -> Chunk | None:
         """Take a chunk that is the next one; None, and nothing is taken, where it needs a closer look.
@@ -144,6 +176,8 @@ class MessageReader:
             self._ignore("another start")
             return
         self._started = True
+        if self._resumed:
+            return
         self.request_id = self.request_id or self._optional(message, "request_id", str)
         events.append(
             Started(
@@ -176,15 +210,18 @@ class MessageReader:
         )
 
     def _error(self, message: dict[str, Any], events: list[Event]) -> None:
+        self.error = self.error_of(message)
+
+    def error_of(self, message: dict[str, Any]) -> RunAgentError:
+        """Make the error that an agent's message reports."""
         error = message.get("error")
         fields = {**message, **error} if isinstance(error, dict) else message
         texts = [t for t in (error, fields.get("message"), fields.get("detail")) if isinstance(t, str) and t]
         code = self._optional(fields, "code", str)
         text = texts[0] if texts else code or _NO_MESSAGE
-        if "detail" in message and error is None and not self._started:
-            self.error = ValidationError(text, code=code)  # the published server's word for a refusal
-            return
-        self.error = StreamError(
+        if "detail" in message and error is None and not (self._started or self._resumed):
+            return ValidationError(text, code=code)  # the published server's word for a refusal
+        return StreamError(
             text,
             code=code,
             details=fields.get("details"),
@@ -202,7 +239,7 @@ class MessageReader:
         elif status == "stream_completed":
             self._done(message, events)
         else:
-            self._ignore(f"unknown status {name_of(status)[:40]!r}")
+            self._leave_out(f"unknown status {name_of(status)[:40]!r}", message)
 
     def _data(self, message: dict[str, Any], events: list[Event]) -> None:
         if "content" not in message:
@@ -242,9 +279,20 @@ class MessageReader:
         return True
 
     def _ignore(self, kind: str) -> None:
-        if kind not in self._ignored and len(self._ignored) >= _MAX_IGNORED_KINDS:
-            kind = "others"
-        self._ignored[kind] = self._ignored.get(kind, 0) + 1
+        count_ignored(self._ignored, kind)
+
+    def _leave_out(self, kind: str, message: Any) -> None:
+        self._ignore(kind)
+        long = isinstance(message, str | bytes) and len(message) > _KEPT_CHARACTERS
+        self.last_ignored = message[:QUOTE_BYTES] if long else message
+
+    def leave_out_line(self, line: bytes) -> None:
+        """Take a line that is no part of the format: an error if it is one, noise otherwise."""
+        message = decode_object(line)
+        if is_error(message):
+            self.error = self.error_of(message)
+        else:
+            self._leave_out("a line that is no field", line)
 
     def _optional(self, message: dict[str, Any], name: str, kind: type) -> Any:
         """Return an optional field; one of the wrong type is as if absent, and counted."""
@@ -270,6 +318,16 @@ _HANDLERS: dict[str, Callable[[MessageReader, dict[str, Any], list[Event]], None
     "status": MessageReader._status,
     "data": MessageReader._data,
 }
+
+
+def reports_error(message: dict[str, Any]) -> bool:
+    """Whether a message, of whatever kind, is the agent's error: ``error`` is there and no content is."""
+    return message.get("content") is None and has_error(message)
+
+
+def is_error(message: dict[str, Any]) -> bool:
+    """Whether a message is the agent's error, by its type or by what it reports."""
+    return message.get("type") == "error" or reports_error(message)
 
 
 def name_of(value: Any) -> str:

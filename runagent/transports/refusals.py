@@ -18,15 +18,18 @@ from runagent.errors import (
     RateLimitError,
     ValidationError,
 )
-from runagent.wire.jsontext import InvalidJSONError, decode_json, quote
+from runagent.wire.jsontext import InvalidJSONError, decode_json, quote, quote_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
     "UNSUPPORTED_STATUSES",
+    "decode_object",
     "error_from_answer",
     "error_from_body",
+    "error_object",
+    "has_error",
     "is_agent_error",
     "is_seconds",
     "parse_retry_after",
@@ -62,6 +65,7 @@ _ADVICE: dict[int, str] = {
 _ADVICE_SERVER = "try again later, or look into the server's log"
 _ADVICE_UNSUPPORTED = "check base_url"
 _ADVICE_OTHER_TRANSPORT = 'or choose another transport: "auto" tries them all'
+_NO_ERROR: tuple[Any, ...] = (None, False, "", [])
 UNSUPPORTED_STATUSES = frozenset({405, 406, 415, 426, 501})
 
 
@@ -125,10 +129,11 @@ def proves_unsupported(status: int, body: bytes) -> bool:
 
 def is_agent_error(body: bytes) -> bool:
     """Tell an agent's own refusal from one by a server that knows nothing of agents."""
-    return isinstance(_decode_object(body).get("error"), dict)
+    return isinstance(decode_object(body).get("error"), dict)
 
 
-def _decode_object(body: bytes) -> dict[str, Any]:
+def decode_object(body: bytes | str) -> dict[str, Any]:
+    """Decode an object; anything else is as if it were empty."""
     try:
         answer = decode_json(body)
     except InvalidJSONError:
@@ -136,12 +141,25 @@ def _decode_object(body: bytes) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
+def has_error(message: Mapping[str, Any]) -> bool:
+    """Whether the ``error`` of a message is one; many good answers have an empty one."""
+    return message.get("error") not in _NO_ERROR
+
+
+def error_object(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the error in a message as an object; it may be a text, or lie flat in the message itself."""
+    error = message.get("error")
+    if isinstance(error, dict):
+        return error
+    if isinstance(error, str) and error:
+        return {**message, "message": error}
+    if error not in (*_NO_ERROR, True) and not isinstance(message.get("message"), str):
+        return {**message, "message": quote_value(error)}
+    return message
+
+
 def _parse_body(body: bytes) -> dict[str, Any]:
-    answer = _decode_object(body)
-    error = answer.get("error", answer)
-    if isinstance(error, str):
-        return {"message": error} if error else {}
-    return _read_error_object(error) if isinstance(error, dict) else {}
+    return _read_error_object(error_object(decode_object(body)))
 
 
 def _read_error_object(error: Mapping[str, Any]) -> dict[str, Any]:

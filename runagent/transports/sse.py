@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 from runagent.errors import ConfigurationError, ProtocolError, StreamTruncatedError
 from runagent.net.address import header_value
+from runagent.transports.media import is_event_stream
+from runagent.transports.messages import is_error
+from runagent.transports.refusals import decode_object
 from runagent.transports.request import HttpRequest
 from runagent.transports.rows import CHUNKS
 from runagent.transports.stream import StreamSession, StreamTransport, stream_body
@@ -14,6 +17,7 @@ from runagent.wire.sse import EventRow, ServerSentEvent, SSEDecoder
 
 if TYPE_CHECKING:
     from runagent.call import AgentCall, ResumePoint, Route
+    from runagent.errors import RunAgentError
     from runagent.events import Event
 
 __all__ = ["SSESession", "SSETransport"]
@@ -29,6 +33,7 @@ class SSESession(StreamSession):
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
         super().__init__(call, route, resume)
         self._decoder = SSEDecoder(max_event_bytes=call.limits.max_event_bytes)
+        self._stray = b""
 
     def make_request(self) -> HttpRequest:
         """Ask for the stream, from ``Last-Event-ID`` on where the last attempt had one."""
@@ -41,7 +46,7 @@ class SSESession(StreamSession):
 
     def open_body(self, content_type: str, charset: str) -> bool:
         """Take an event stream, which is UTF-8 whatever its charset parameter says."""
-        return content_type == "text/event-stream"
+        return is_event_stream(content_type)
 
     def read_body(self, data: bytes) -> list[Event]:
         """Decode the events, and the messages in them."""
@@ -59,6 +64,8 @@ class SSESession(StreamSession):
                     self._take_event(event, events)
             if messages.done or messages.error is not None:
                 break
+        if self._decoder.stray:
+            self._take_stray()
         self.retry_delay = self._decoder.retry and self._decoder.retry / 1000
         self.settle_messages(self._decoder.error)
         return events
@@ -71,6 +78,22 @@ class SSESession(StreamSession):
             messages.take_unnamed(event.data, events)
         else:
             messages.take_json(event.event, event.data, events)
+
+    def _take_stray(self) -> None:
+        """Take lines that are no fields: some agents write their error so, in one line or over several."""
+        text = bytes(self._decoder.stray).strip()
+        if text != self._stray and not self.messages.over:
+            self._stray = text
+            self.messages.leave_out_line(text)
+
+    def hidden_error(self) -> RunAgentError | None:
+        """Return the agent's error in what was left out, or in an event without its blank line."""
+        for event in self._decoder.leftovers():
+            message = decode_object(event.data)  # empty if it is not the whole of an object
+            if (event.event == "error" and message) or is_error(message):
+                return self.messages.error_of(message)
+        self._take_stray()
+        return self.messages.error or super().hidden_error()
 
     def end_body(self, proven: bool) -> list[Event]:
         """Refuse the end: only ``done`` ends a run."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runagent.errors import StreamTruncatedError
 from runagent.seam import Capability
+from runagent.transports.base import Wants
 from runagent.transports.http import HttpSession
 from runagent.transports.messages import MessageReader
-from runagent.wire.jsontext import encode_json
+from runagent.wire.jsontext import encode_json, quote, quote_value
 
 if TYPE_CHECKING:
     from runagent.call import AgentCall, ResumePoint, Route
@@ -38,6 +40,24 @@ class StreamSession(HttpSession):
     def resume_point(self) -> ResumePoint | None:  # type: ignore[override]  # made when it is asked for
         """Where another attempt could go on."""
         return self.messages.resume_point()
+
+    @property
+    def last_ignored(self) -> str:
+        """The last message that was left out, quoted; "" if there is none."""
+        message = self.messages.last_ignored
+        if message is None:
+            return ""
+        return quote(message) if isinstance(message, str | bytes) else quote_value(message)
+
+    def hidden_error(self) -> RunAgentError | None:
+        """Return the agent's error in what was left out, for a stream that breaks off."""
+        return self.messages.hidden_error()
+
+    def fail(self, error: RunAgentError) -> None:
+        """End the session with an error; if the stream broke off, the agent's own word goes first."""
+        if isinstance(error, StreamTruncatedError) and not (self.messages.over or self.wants is Wants.DONE):
+            error = self.hidden_error() or error
+        super().fail(error)
 
     def settle_messages(self, decoder_error: RunAgentError | None) -> None:
         """Draw the consequence of what the messages, and the bytes they came in, have said."""

@@ -8,7 +8,6 @@ from runagent.errors import AgentNotFoundError, ProtocolError, RunAgentError
 from runagent.seam import Capability
 from runagent.transports.invoke import InvokeSession
 from runagent.transports.message_session import MessageSession
-from runagent.transports.messages import name_of
 from runagent.transports.request import HttpRequest
 from runagent.transports.rows import DATA, join_row
 from runagent.transports.stream import StreamSession
@@ -96,7 +95,7 @@ class WebSocketSession(StreamSession, MessageSession):
             self.messages.error = ProtocolError(f"a message of the stream is {exc}")
             return
         if isinstance(message, dict):
-            self.messages.take(name_of(message.get("type")), message, events)
+            self.messages.take_untyped(message, events)
         else:
             self.messages.error = ProtocolError(
                 f"a message of the stream is not an object: {quote_value(message)}"

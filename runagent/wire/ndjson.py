@@ -107,6 +107,11 @@ class NDJSONDecoder:
         """Count lines that somebody else has decoded."""
         self.lines += lines
 
+    @property
+    def unfinished(self) -> bytes:
+        """The line that has no end yet."""
+        return bytes(self._tail)
+
     def close(self) -> list[Any]:
         """Say that no more bytes will come and return the value of a last line without LF.
 

@@ -19,6 +19,7 @@ _SHORT_BYTES = 4096  # a longer read is not looked at as one event
 _ROWS = 2  # looked for in one read: a stream's start, and its chunks
 _BOM = b"\xef\xbb\xbf"
 _MAX_RETRY_DIGITS = 15
+_STRAY_BYTES = 8 * 1024
 
 
 class ServerSentEvent(msgspec.Struct, frozen=True, gc=False):
@@ -70,6 +71,8 @@ class SSEDecoder:
         last_event_id: What a reconnect sends as ``Last-Event-ID``: the id at the last blank line.
         retry: The reconnection time that the stream asked for last, in milliseconds.
         comments: Comment lines seen; servers send them as heartbeats.
+        stray: Lines that are no fields, joined by LF, as far as they are short; an error that was written
+            past the format is among them.
         error: Why no more events will come, or None.
     """
 
@@ -77,6 +80,7 @@ class SSEDecoder:
         self.last_event_id = ""
         self.retry: int | None = None
         self.comments = 0
+        self.stray = bytearray()
         self.error: StreamLimitError | None = None
         self._max = max_event_bytes
         self._at_start = True
@@ -200,6 +204,10 @@ class SSEDecoder:
         self._at_start = False
         return EventRow(opening[len(_EVENT) : -len(_DATA)], lines, count, self.last_event_id), data[end + 2 :]
 
+    def leftovers(self) -> list[ServerSentEvent]:
+        """End the event under way as if its blank line had come; only an error is to be looked for in it."""
+        return [] if self.error else self.feed(b"\n\n\n")
+
     def close(self) -> None:
         """Say that no more bytes will come; an event without its blank line is dropped.
 
@@ -265,6 +273,14 @@ class SSEDecoder:
                 self._id = value.decode("utf-8", "replace")
         elif name == b"retry" and value.isdigit():
             self._event_retry = self.retry = int(value.lstrip(b"0")[:_MAX_RETRY_DIGITS] or b"0")
+        elif name != b"retry":
+            self._keep_stray(line)
+
+    def _keep_stray(self, line: bytes) -> None:
+        """Keep the last lines that are no fields."""
+        if len(self.stray) + len(line) >= _STRAY_BYTES:
+            self.stray.clear()
+        self.stray += line[:_STRAY_BYTES] + b"\n"
 
     def _dispatch(self, events: list[ServerSentEvent]) -> None:
         if self._id is not None:

@@ -15,7 +15,7 @@ from runagent import Chunk, ProtocolError, RunAgentError, RunResult, StreamTrunc
 from runagent.transports import Event, quote
 from runagent_openai.calls import ToolCalls
 from runagent_openai.decoding import Reader, objects_in
-from runagent_openai.faults import stream_error
+from runagent_openai.faults import is_error, plain_error, stream_error
 from runagent_openai.requests import chat_body, post
 from runagent_openai.session import EventStream, PlainAnswer
 
@@ -26,26 +26,34 @@ __all__ = ["ChatPlain", "ChatStream"]
 
 _PATH = "/v1/chat/completions"
 _DONE = "[DONE]"
+_ERROR_REASON = "the server ended the answer with an error that it does not describe"
 
 
 class _Choice(msgspec.Struct):
-    index: int = 0
-    delta: dict[str, Any] | None = None
-    message: dict[str, Any] | None = None
-    finish_reason: str | None = None
+    index: Any = 0
+    delta: Any = None
+    message: Any = None
+    finish_reason: Any = None
+    error: Any = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why the model stopped, if it has."""
+        return self.finish_reason if isinstance(self.finish_reason, str) else None
 
 
 class _Completion(msgspec.Struct):
     """A whole completion, or a chunk of one."""
 
-    id: str | None = None
+    id: Any = None
     object: Any = None
+    type: Any = None
     model: Any = None
     created: Any = None
     service_tier: Any = None
     system_fingerprint: Any = None
     choices: list[_Choice] | None = None
-    usage: dict[str, Any] | None = None
+    usage: Any = None
     error: Any = None
 
 
@@ -74,20 +82,24 @@ class ChatStream(EventStream):
             self._complete(events, proven=self._reason is not None)
             return
         chunk = _chunks.read(event.data)
-        if chunk.error is not None or chunk.object == "error":
+        if is_error(chunk.error) or "error" in (chunk.object, chunk.type):
             raise stream_error(event.data)
+        if chunk.choices is None and not chunk.usage and '"choices"' not in event.data:
+            self.leave_out("a chunk without choices", event.data)
         self.begin(chunk.id, events)
         if chunk.choices:
             self._about = chunk
-        self._usage = chunk.usage or self._usage
+        self._usage = chunk.usage if isinstance(chunk.usage, dict) and chunk.usage else self._usage
         for choice in chunk.choices or ():
-            if choice.index == 0:
+            if is_error(choice.error) or choice.reason == "error":
+                raise stream_error(choice.error or {"message": _ERROR_REASON, "code": "error"})
+            if not choice.index:
                 self._take_choice(choice, events)
             else:
                 self.ignore("a second choice")
 
     def _take_choice(self, choice: _Choice, events: list[Event]) -> None:
-        for name, value in (choice.delta or {}).items():
+        for name, value in (choice.delta if isinstance(choice.delta, dict) else {}).items():
             if value in (None, "", []) or name == "role":
                 continue
             if name == "content":
@@ -100,7 +112,7 @@ class ChatStream(EventStream):
                 self._take_calls([{"type": "function", "function": value}])
             else:
                 self.ignore(f"delta.{name[:40]}")
-        self._reason = choice.finish_reason or self._reason
+        self._reason = choice.reason or self._reason
 
     def _take_content(self, content: Any, events: list[Event]) -> None:
         if isinstance(content, str):
@@ -143,8 +155,10 @@ class ChatPlain(PlainAnswer):
     def read_result(self, body: bytes) -> RunResult:
         """Give the text, or the whole message where there is more to it."""
         completion = _completions.read(body)
-        choice = next((c for c in completion.choices or () if c.index == 0), None)
-        if choice is None or choice.message is None:
+        choice = next((c for c in completion.choices or () if not c.index), None)
+        if choice is not None and (is_error(choice.error) or choice.reason == "error"):
+            raise plain_error(choice.error or {"message": _ERROR_REASON, "code": "error"}, self.status)
+        if choice is None or not isinstance(choice.message, dict):
             raise ProtocolError(f"the chat completion has no message: {quote(body)}")
         message = choice.message
         calls = objects_in(message.get("tool_calls"))
@@ -155,6 +169,6 @@ class ChatPlain(PlainAnswer):
             calls,
             [refusal] if isinstance(refusal, str) else [],
             msgspec.structs.asdict(completion),
-            reason=choice.finish_reason,
-            usage=completion.usage,
+            reason=choice.reason,
+            usage=completion.usage if isinstance(completion.usage, dict) else None,
         )

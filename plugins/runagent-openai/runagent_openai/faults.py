@@ -26,8 +26,9 @@ from runagent.transports import InvalidJSONError, decode_json, quote
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["complete_refusal", "find_error", "plain_error", "stream_error"]
+__all__ = ["complete_refusal", "decode", "find_error", "is_error", "plain_error", "stream_error"]
 
+_NO_ERROR: tuple[Any, ...] = (None, False, "", [])
 _NO_MESSAGE = "the server reported an error without a message"
 _DURATION = re.compile(
     r"(?:(?P<h>\d{1,6})h)?(?:(?P<m>\d{1,6})m(?!s))?(?:(?P<s>\d{1,6}(?:\.\d{1,9})?)s)?(?:(?P<ms>\d{1,9}(?:\.\d{1,9})?)ms)?"
@@ -45,14 +46,21 @@ _KNOWN = frozenset({"code", "message", "object", "retry_after", "sequence_number
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
+def is_error(value: Any) -> bool:
+    """Whether the ``error`` of an answer is one; some servers write an empty one into good answers."""
+    return value not in _NO_ERROR
+
+
 def find_error(answer: Any) -> dict[str, Any] | None:
     """Return the error object in what a server sent, or None where there is no error in it."""
     if not isinstance(answer, dict):
         return None
     error = answer.get("error")
-    if error is None:
-        return answer if answer.get("object") == "error" or answer.get("type") == "error" else None
-    return error if isinstance(error, dict) else {"message": error}
+    if not is_error(error):
+        return answer if "error" in (answer.get("object"), answer.get("type")) else None
+    if isinstance(error, dict):
+        return error
+    return {"message": answer.get("message") if error is True else error, "code": answer.get("code")}
 
 
 def stream_error(said: Any) -> StreamError:
@@ -61,7 +69,7 @@ def stream_error(said: Any) -> StreamError:
     Args:
         said: The event's text, or the error object itself.
     """
-    answer = _decode(said.encode("utf-8", "replace")) if isinstance(said, str) else said
+    answer = decode(said) if isinstance(said, str) else said
     error = find_error(answer)
     if error is None:
         error = answer if isinstance(answer, dict) else {"message": said}
@@ -78,7 +86,7 @@ def plain_error(error: Mapping[str, Any], status: int | None) -> AgentError:
 
 def complete_refusal(error: RunAgentError, headers: Mapping[str, str], body: bytes) -> RunAgentError:
     """Add to an HTTP refusal what only these servers say: type and parameter, a code, their rate limits."""
-    found = find_error(_decode(body))
+    found = find_error(decode(body))
     if found is not None:
         text, said = _describe(found)
         fields = vars(error) | said
@@ -91,9 +99,9 @@ def complete_refusal(error: RunAgentError, headers: Mapping[str, str], body: byt
     return error
 
 
-def _decode(body: bytes) -> Any:
-    """Decode a refusal's body, also one that came as the event of a stream that never began."""
-    text = body.strip()
+def decode(said: bytes | str) -> Any:
+    """Decode what may be an error, also one that came as the event of a stream that never began."""
+    text = (said.encode("utf-8", "replace") if isinstance(said, str) else said).strip()
     if text.startswith(b"data:"):
         text = text.removeprefix(b"data:").partition(b"\n")[0]
     try:

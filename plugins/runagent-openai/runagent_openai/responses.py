@@ -13,7 +13,7 @@ import msgspec
 from runagent import Chunk, ProtocolError, RunResult, StreamTruncatedError
 from runagent.transports import Event, quote
 from runagent_openai.decoding import Reader, objects_in
-from runagent_openai.faults import plain_error, stream_error
+from runagent_openai.faults import is_error, plain_error, stream_error
 from runagent_openai.requests import post, responses_body
 from runagent_openai.session import EventStream, PlainAnswer
 
@@ -43,27 +43,34 @@ _SAID_AGAIN = frozenset(
 
 
 class _Response(msgspec.Struct):
-    id: str | None = None
+    id: Any = None
     model: Any = None
     created_at: Any = None
     service_tier: Any = None
-    status: str | None = None
+    status: Any = None
     error: Any = None
-    incomplete_details: dict[str, Any] | None = None
+    incomplete_details: Any = None
     output: list[dict[str, Any]] | None = None
-    usage: dict[str, Any] | None = None
+    usage: Any = None
 
     @property
     def reason(self) -> str | None:
         """Why the model stopped: "completed", or why the response is incomplete."""
-        reason = (self.incomplete_details or {}).get("reason")
-        return reason if isinstance(reason, str) else self.status
+        details = self.incomplete_details
+        reason = details.get("reason") if isinstance(details, dict) else None
+        return next((word for word in (reason, self.status) if isinstance(word, str)), None)
+
+    @property
+    def tokens(self) -> dict[str, Any] | None:
+        """The token counts, if they are an object."""
+        return self.usage if isinstance(self.usage, dict) else None
 
 
 class _Event(msgspec.Struct):
     type: str = ""
+    object: Any = None
     delta: Any = None
-    item: dict[str, Any] | None = None
+    item: Any = None
     response: _Response | None = None
     error: Any = None
 
@@ -90,13 +97,13 @@ class ResponsesStream(EventStream):
         if event.data.strip() == "[DONE]":
             return  # the other endpoint's word, which gateways say here too; it proves nothing
         read = _events.read(event.data)
-        if read.error is not None or read.type == "error":
+        if is_error(read.error) or "error" in (read.type, read.object):
             raise stream_error(event.data)
         handler = _HANDLERS.get(read.type)
         if handler is not None:
             handler(self, read, events)
         elif read.type not in _SAID_AGAIN:
-            self.ignore(f"event {read.type[:60]!r}")
+            self.leave_out(f"event {read.type[:60]!r}", event.data)
 
     def _on_begin(self, read: _Event, events: list[Event]) -> None:
         self.begin(read.response.id if read.response else None, events)
@@ -112,7 +119,7 @@ class ResponsesStream(EventStream):
             self.add_refusal(read.delta)
 
     def _on_item(self, read: _Event, events: list[Event]) -> None:
-        if read.item is not None:
+        if isinstance(read.item, dict):
             self._take_item(read.item, events)
 
     def _take_item(self, item: dict[str, Any], events: list[Event]) -> None:
@@ -141,7 +148,7 @@ class ResponsesStream(EventStream):
                 self._take_item(item, events)
         self.add_calls(self._unfinished, response.reason, events)
         about = msgspec.structs.asdict(response)
-        self.complete(events, about, reason=response.reason, usage=response.usage)
+        self.complete(events, about, reason=response.reason, usage=response.tokens)
 
     def _on_failure(self, read: _Event, events: list[Event]) -> None:
         raise stream_error(read.response.error if read.response else None)
@@ -189,7 +196,7 @@ class ResponsesPlain(PlainAnswer):
             [refusal for _, refusals in said for refusal in refusals],
             msgspec.structs.asdict(response),
             reason=response.reason,
-            usage=response.usage,
+            usage=response.tokens,
         )
 
 

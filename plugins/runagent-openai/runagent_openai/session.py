@@ -13,6 +13,7 @@ from runagent import (
     Started,
     StreamError,
     StreamLimitError,
+    StreamTruncatedError,
 )
 from runagent.transports import (
     Event,
@@ -22,10 +23,11 @@ from runagent.transports import (
     SSEDecoder,
     SurrogateJoiner,
     Wants,
+    quote,
 )
 from runagent_openai.calls import is_whole
 from runagent_openai.decoding import joined
-from runagent_openai.faults import complete_refusal, find_error, plain_error, stream_error
+from runagent_openai.faults import complete_refusal, decode, find_error, plain_error, stream_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["EventStream", "PlainAnswer"]
 
 _METADATA = ("id", "model", "created", "created_at", "service_tier", "status", "system_fingerprint")
+_QUOTED = 1000
 # Why an answer stops before the model has said all: a limit on tokens, or a filter.
 _CUT = frozenset({"content_filter", "length", "max_output_tokens"})
 
@@ -53,13 +56,15 @@ class EventStream(_Session):
     def __init__(self, call: AgentCall, route: Route) -> None:
         super().__init__(call, route, None)
         self._begun = False
+        self._left_out = ""
+        self._stray = b""
+        self._decoder = SSEDecoder(max_event_bytes=call.limits.max_event_bytes)
         self._surrogates = SurrogateJoiner()
         self._refusal: list[str] = []
         self._refusal_room = call.limits.max_event_bytes
 
     def open_body(self, content_type: str, charset: str) -> bool:
         """Take an event stream, which is UTF-8 whatever its charset parameter says."""
-        self._decoder = SSEDecoder(max_event_bytes=self.call.limits.max_event_bytes)
         return content_type == "text/event-stream"
 
     def read_body(self, data: bytes) -> list[Event]:
@@ -74,9 +79,32 @@ class EventStream(_Session):
                 self.fail(exc)
             if self.wants is not Wants.READ:
                 return events
+        if self._decoder.stray:
+            self._take_stray()
         if self._decoder.error is not None:
             self.fail(self._decoder.error)
         return events
+
+    def fail(self, error: RunAgentError) -> None:
+        """End the session with an error; if the stream broke off, the server's own word goes first."""
+        if isinstance(error, StreamTruncatedError) and self.wants is Wants.READ:
+            for event in self._decoder.leftovers():
+                found = decode(event.data)
+                if isinstance(found, dict) and (event.event == "error" or find_error(found)):
+                    error = stream_error(event.data)
+            self._take_stray()
+        super().fail(error)
+
+    def _take_stray(self) -> None:
+        """Take lines that are no fields: some gateways write their error so."""
+        text = bytes(self._decoder.stray).strip()
+        if text != self._stray:
+            self._stray = text
+            said = text.decode("utf-8", "replace")
+            if find_error(decode(text)):
+                super().fail(stream_error(said))
+            else:
+                self.leave_out("a line that is no field", said)
 
     def take(self, event: ServerSentEvent, events: list[Event]) -> None:
         """Add to ``events`` what an event means; call `complete` at the one that ends the run.
@@ -88,11 +116,11 @@ class EventStream(_Session):
 
     # What an event may mean
 
-    def begin(self, run_id: str | None, events: list[Event]) -> None:
+    def begin(self, run_id: Any, events: list[Event]) -> None:
         """Say, once, that the model has begun."""
         if not self._begun:
             self._begun = True
-            events.append(Started(invocation_id=run_id))
+            events.append(Started(invocation_id=run_id if isinstance(run_id, str) else None))
 
     def add_text(self, text: str, events: list[Event]) -> None:
         """Hand out a piece of the answer's text."""
@@ -154,9 +182,15 @@ class EventStream(_Session):
         events.append(Completed(usage=usage, proven=proven, metadata=_metadata(about, reason)))
         self.finish()
 
-    def ignore(self, kind: str) -> None:
-        """Count what is harmless and left out."""
-        self.ignored[kind] = self.ignored.get(kind, 0) + 1
+    def leave_out(self, kind: str, text: str) -> None:
+        """Count what is left out, and keep its text: it may be the only word about a failure."""
+        self.ignore(kind)
+        self._left_out = text[:_QUOTED]
+
+    @property
+    def last_ignored(self) -> str:
+        """The last event that was left out, quoted; "" if there is none."""
+        return quote(self._left_out) if self._left_out else ""
 
 
 class PlainAnswer(_Session, InvokeSession):

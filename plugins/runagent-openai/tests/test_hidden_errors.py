@@ -1,0 +1,112 @@
+"""A server's error past the format of errors: it reaches the user and ends the run."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from runagent import AgentError, Completed, ProtocolError, StreamError, StreamTruncatedError
+from tests.support.peer import http, sse
+from tests.support.sessions import Seen, feed, open_session
+
+WORDS = "the budget is used up"
+ERROR: dict[str, Any] = {"error": {"code": "BUDGET", "message": WORDS}}
+LINE = json.dumps(ERROR).encode()
+APIS = ["chat", "responses"]
+
+
+def run(api: str, *parts: bytes, end: bool = True) -> Seen:
+    return feed(open_session("openai", options={"openai_api": api}), sse(*parts, end=end), eof=True)
+
+
+def invoke(api: str, answer: dict[str, Any]) -> Seen:
+    session = open_session("openai", mode="invoke", options={"openai_api": api})
+    return feed(session, http(200, answer), eof=True)
+
+
+def data(value: Any) -> bytes:
+    return f"data: {json.dumps(value)}\n\n".encode()
+
+
+CHUNK = data({"choices": [{"index": 0, "delta": {"content": "x"}}]})
+
+
+@pytest.mark.parametrize("end", [True, False], ids=["ends", "is cut"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        data(ERROR),
+        data({"type": "error", "message": WORDS, "code": "BUDGET"}),
+        data({"object": "error", "message": WORDS, "code": "BUDGET"}),
+        data({"error": WORDS, "code": "BUDGET"}),
+        data({"error": True, "message": WORDS, "code": "BUDGET"}),
+        b"event: failure\n" + data(ERROR),
+        LINE + b"\n",
+        LINE,
+        json.dumps(ERROR, indent=1).encode(),
+        b"data: " + LINE,
+        b"event: error\ndata: " + json.dumps(ERROR["error"]).encode() + b"\n",
+    ],
+)
+@pytest.mark.parametrize("api", APIS)
+def test_an_error_in_a_stream(api: str, said: bytes, end: bool) -> None:
+    seen = run(api, said, end=end)
+    assert (StreamError, "BUDGET", WORDS) == (type(seen.error), seen.error.code, seen.error.message)
+
+
+@pytest.mark.parametrize("where", ["error", "choices"])
+def test_an_error_in_a_choice(where: str) -> None:
+    answer = {"choices": [{"index": 0, "message": {"content": ""}, "finish_reason": "error", **ERROR}]}
+    for seen in (run("chat", CHUNK, data(answer)), invoke("chat", answer)):
+        assert isinstance(seen.error, StreamError | AgentError)
+        assert ("BUDGET", WORDS) == (seen.error.code, seen.error.message)
+
+
+def test_an_answer_that_ends_with_an_error_is_no_good_end() -> None:
+    seen = run(
+        "chat", CHUNK, data({"choices": [{"delta": {}, "finish_reason": "error"}]}), b"data: [DONE]\n\n"
+    )
+    assert (StreamError, "error") == (type(seen.error), seen.error.code)
+
+
+@pytest.mark.parametrize("said", [data({"message": WORDS}), WORDS.encode() + b"\n", WORDS.encode()])
+@pytest.mark.parametrize("api", APIS)
+def test_what_was_left_out_before_a_bad_end_is_kept(api: str, said: bytes) -> None:
+    seen = run(api, said)
+    assert type(seen.error) is StreamTruncatedError
+    assert WORDS in seen.session.last_ignored
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_an_error_in_place_of_a_stream(api: str) -> None:
+    seen = feed(open_session("openai", options={"openai_api": api}), http(200, ERROR), eof=True)
+    assert isinstance(seen.error, ProtocolError)
+    assert WORDS in str(seen.error)
+
+
+@pytest.mark.parametrize("empty", [None, False, "", []])
+def test_an_empty_error_is_none(empty: Any) -> None:
+    chunk = {"error": empty, "choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]}
+    assert isinstance(run("chat", data(chunk), b"data: [DONE]\n\n").events[-1], Completed)
+    plain = {"error": empty, "choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]}
+    assert invoke("chat", plain).error is None
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"id": 5},
+        {"usage": []},
+        {"usage": "none"},
+        {"choices": [{"index": None, "delta": {"content": "x"}, "finish_reason": "stop"}]},
+        {"choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": 1}]},
+        {"choices": [{"index": 0, "delta": [], "finish_reason": None}]},
+    ],
+)
+def test_fields_of_the_wrong_type_that_do_no_harm(odd: dict[str, Any]) -> None:
+    stop = {"choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "stop"}]}
+    seen = run("chat", CHUNK, data({"choices": [], **odd}), data(stop), b"data: [DONE]\n\n")
+    assert seen.error is None
+    assert isinstance(seen.events[-1], Completed)
