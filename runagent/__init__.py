@@ -118,8 +118,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    return _import("RunTimeoutError" if name == "TimeoutError" else name)
+if not TYPE_CHECKING:  # a checker that saw it would take every misspelt name for one that is there
+
+    def __getattr__(name: str) -> Any:
+        return _import("RunTimeoutError" if name == "TimeoutError" else name)
 
 
 def __dir__() -> list[str]:

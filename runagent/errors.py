@@ -20,7 +20,7 @@ Each class says who has to act; fields, not texts, are the contract. All of them
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from runagent.redact import escape_controls
 
@@ -48,6 +48,51 @@ __all__ = [
 Phase = Literal["connect", "first_event", "idle", "progress", "total"]
 
 
+# The keywords that each class takes, for type checkers.
+class _Fields(TypedDict, total=False):
+    code: str | None
+    details: Any
+    request_id: str | None
+
+
+class _TimeoutFields(_Fields, total=False):
+    phase: Phase | None
+
+
+class _AgentFields(_Fields, total=False):
+    status: int | None
+
+
+class _ServerFields(_AgentFields, total=False):
+    retry_after: float | None
+
+
+class _RateLimitFields(_ServerFields, total=False):
+    limit: int | None
+    remaining: int | None
+    reset: float | None
+
+
+class _StreamFields(_Fields, total=False):
+    chunks_received: int
+    last_event_id: str | None
+    retry_after: float | None
+    partial_text: str | None
+
+
+class _StreamTimeoutFields(_StreamFields, _TimeoutFields, total=False):
+    pass
+
+
+class _StreamLimitFields(_StreamFields, total=False):
+    limit_name: str | None
+    limit: int | None
+
+
+class _PluginFields(_Fields, total=False):
+    plugin: str | None
+
+
 class RunAgentError(Exception):
     """Base of everything that runagent raises on purpose.
 
@@ -66,7 +111,7 @@ class RunAgentError(Exception):
 
     # Exceptions are rebuilt by pickle and copy from `args` and `__dict__`: everything but
     # the message is therefore a keyword with a default, kept as a plain attribute.
-    def __init__(self, message: str = "", **fields: Any) -> None:
+    def __init__(self, message: str = "", **fields: Unpack[_Fields]) -> None:
         if not isinstance(message, str):  # of a peer, perhaps, that has put something else there
             raise TypeError(f"the message of a {type(self).__name__} has to be text, not {message!r}")
         self.message = escape_controls(message)
@@ -107,6 +152,10 @@ class RunTimeoutError(RunAgentError, TimeoutError):
 
     phase: Phase | None = None
 
+    if TYPE_CHECKING:
+
+        def __init__(self, message: str = "", **fields: Unpack[_TimeoutFields]) -> None: ...
+
 
 class AgentError(RunAgentError):
     """The service refused the run before it gave any chunk.
@@ -116,6 +165,10 @@ class AgentError(RunAgentError):
     """
 
     status: int | None = None
+
+    if TYPE_CHECKING:
+
+        def __init__(self, message: str = "", **fields: Unpack[_AgentFields]) -> None: ...
 
 
 class AuthenticationError(AgentError):
@@ -149,6 +202,10 @@ class RateLimitError(AgentError):
     remaining: int | None = None
     reset: float | None = None
 
+    if TYPE_CHECKING:
+
+        def __init__(self, message: str = "", **fields: Unpack[_RateLimitFields]) -> None: ...
+
 
 class AgentServerError(AgentError):
     """The service failed (500 to 599).
@@ -158,6 +215,10 @@ class AgentServerError(AgentError):
     """
 
     retry_after: float | None = None
+
+    if TYPE_CHECKING:
+
+        def __init__(self, message: str = "", **fields: Unpack[_ServerFields]) -> None: ...
 
 
 class StreamError(RunAgentError):
@@ -175,6 +236,10 @@ class StreamError(RunAgentError):
     retry_after: float | None = None
     partial_text: str | None = None
 
+    if TYPE_CHECKING:
+
+        def __init__(self, message: str = "", **fields: Unpack[_StreamFields]) -> None: ...
+
 
 class StreamTruncatedError(StreamError):
     """The stream ended without the agent saying that it was done."""
@@ -182,6 +247,10 @@ class StreamTruncatedError(StreamError):
 
 class StreamTimeoutError(StreamError, RunTimeoutError):
     """The stream had begun, then nothing came in time."""
+
+    if TYPE_CHECKING:
+
+        def __init__(self, message: str = "", **fields: Unpack[_StreamTimeoutFields]) -> None: ...
 
 
 class StreamLimitError(StreamError):
@@ -195,6 +264,10 @@ class StreamLimitError(StreamError):
     limit_name: str | None = None
     limit: int | None = None
 
+    if TYPE_CHECKING:
+
+        def __init__(self, message: str = "", **fields: Unpack[_StreamLimitFields]) -> None: ...
+
 
 class PluginError(RunAgentError):
     """A plugin could not be found, loaded or used.
@@ -204,3 +277,7 @@ class PluginError(RunAgentError):
     """
 
     plugin: str | None = None
+
+    if TYPE_CHECKING:
+
+        def __init__(self, message: str = "", **fields: Unpack[_PluginFields]) -> None: ...

@@ -81,7 +81,8 @@ __all__ = [
     "quote",
 ]
 
-__getattr__ = importer(__name__, _HOMES)
+if not TYPE_CHECKING:  # a checker that saw it would take every misspelt name for one that is there
+    __getattr__ = importer(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -249,7 +249,7 @@ def test_the_names_are_those_that_exist():
     assert set(conformance.__all__) <= set(dir(conformance))
     assert all(getattr(conformance, name) is not None for name in conformance.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'check_transprot'"):
-        conformance.check_transprot  # noqa: B018 - the look-up is the test
+        conformance.check_transprot  # type: ignore[attr-defined]  # noqa: B018  # the look-up is the test
 
 
 def test_the_command_that_checks_an_installed_transport(capsys, monkeypatch):

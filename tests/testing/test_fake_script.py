@@ -53,7 +53,7 @@ def test_every_public_name_is_there_and_documented(name):
 
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'nope'"):
-        _ = runagent_testing.nope
+        _ = runagent_testing.nope  # type: ignore[attr-defined]
 
 
 async def asynchronous(_request):

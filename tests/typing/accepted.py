@@ -1,0 +1,90 @@
+"""Code of users that has to type-check, with mypy --strict and with pyright; they read it, nobody runs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, assert_type
+
+import runagent
+import runagent.transports
+import runagent_testing
+import runagent_testing.conformance
+from runagent import (
+    AsyncRunAgentClient,
+    Chunk,
+    Completed,
+    RateLimitError,
+    RunAgentClient,
+    RunReport,
+    RunTimeoutError,
+    StreamTruncatedError,
+    Timeouts,
+    hookimpl,
+)
+from runagent.transports import HttpRequest, MessageSession, RegisterTransport, Transport
+from runagent_testing import Agent, FakeAgentServer, MemoryNetwork, delay, every
+from runagent_testing.conformance import TransportConformance, check_transport
+
+if TYPE_CHECKING:
+    from runagent.transports import Session
+
+
+def reads(client: RunAgentClient) -> str:
+    stream = client.run_generic_stream({"query": "x"}, timeout=Timeouts(connect=1, total=None))
+    for chunk in stream:
+        print(chunk)
+    for event in stream.events():
+        if isinstance(event, Chunk):
+            print(event.content)
+        elif isinstance(event, Completed):
+            print(event.metadata)
+    assert_type(stream.report, RunReport)
+    return stream.text()
+
+
+async def reads_asynchronously(client: AsyncRunAgentClient) -> str:
+    async for chunk in client.run_generic_stream("x", timeout=3):
+        print(chunk)
+    return await client.run_generic_stream("x").text()
+
+
+def handles(client: RunAgentClient) -> float | None:
+    try:
+        client.run_generic("x")
+    except RateLimitError as error:
+        assert_type(error.status, int | None)
+        return error.retry_after
+    except runagent.TimeoutError as error:
+        assert_type(error, RunTimeoutError)
+        print(error.phase, error.code)
+    except TimeoutError as error:
+        print(error)
+    except StreamTruncatedError as error:
+        return error.chunks_received
+    return None
+
+
+def scripts(server: FakeAgentServer, memory: MemoryNetwork) -> Agent:
+    server.agent("a").always("Once", delay(1), " upon", writes=every(7))
+    return memory.agent("b").reply({"value": 1}, ids=True)
+
+
+@hookimpl
+def runagent_register_transports(register: RegisterTransport) -> None:
+    print(register)
+
+
+def uses(transport: Transport, session: Session, request: HttpRequest) -> tuple[Any, ...]:
+    return transport.name, session.wants, request.method, MessageSession
+
+
+class Mine(TransportConformance):
+    pass
+
+
+def raises() -> None:
+    raise RateLimitError("slow down", status=429, retry_after=1.5, code="RATE", details={"a": 1})
+
+
+def checks() -> None:
+    print(check_transport("sse").outcomes, runagent.__version__, runagent.transports.Limits)
+    print(runagent_testing.status(429), runagent_testing.conformance.LATEST)

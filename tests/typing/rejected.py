@@ -1,0 +1,41 @@
+"""Mistakes of users that a type checker has to find: exactly the lines that end in an "error"."""
+
+from __future__ import annotations
+
+import runagent
+import runagent.transports
+import runagent_testing
+import runagent_testing.conformance
+from runagent import AsyncRunAgentClient, RunAgentClient, Timeouts
+from runagent import RateLimitErorr  # error
+from runagent.transports import HttpSesion  # error
+from runagent_openai import OpenAITransprot  # error
+from runagent_testing import FakeAgentSever  # error
+from runagent_testing.conformance import check_transprot  # error
+from runagent_testing.dialects import Dialekt  # error
+from runagent_testing.faults import for_transports  # error
+from runagent_testing.memory import MemoryNetwrok  # error
+
+print(runagent.Timeout)  # error
+print(runagent.transports.Sesion)  # error
+print(runagent_testing.dealy)  # error
+print(runagent_testing.conformance.LATESTS)  # error
+
+client = RunAgentClient(agent_idd="a")  # error
+other = AsyncRunAgentClient("a", time_out=3)  # error
+client.run_generic_stream("x", timeot=3)  # error
+client.run_generic("x", max_retrys=1)  # error
+client.run_generic_strem("x")  # error
+other.run_generic_stream("x", transports="sse")  # error
+Timeouts(first=3)  # error
+for number in client.run_generic_stream("x").txt():  # error
+    print(number)
+for chunk in other.run_generic_stream("x"):  # error
+    print(chunk)
+print(client.run_generic_stream("x").report.atempts)  # error
+runagent_testing.FakeAgentServer().agent("a").always("x", indexd=True)  # error
+
+runagent.RateLimitError("x", retry_aftr=3)  # error
+runagent.AgentError("x", status="a")  # error
+runagent.StreamError("x", phase="idle")  # error
+runagent.RunAgentError("x", status=3)  # error
