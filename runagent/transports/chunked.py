@@ -13,7 +13,8 @@ from runagent.transports.request import HttpRequest
 from runagent.transports.rows import TYPED_CHUNKS
 from runagent.transports.stream import StreamSession, StreamTransport, stream_body
 from runagent.wire.jsontext import quote_value
-from runagent.wire.ndjson import LineRow, NDJSONDecoder, text_decoder
+from runagent.wire.ndjson import LineRow, NDJSONDecoder
+from runagent.wire.plaintext import text_decoder
 
 if TYPE_CHECKING:
     import codecs

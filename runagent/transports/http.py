@@ -221,8 +221,10 @@ class HttpSession(BaseSession):
         field = self._answer.headers.get("content-encoding", "")
         if not field:
             return None
-        from runagent.wire.content_coding import content_decoder  # nobody is asked for one
+        from runagent.wire.content_coding import content_decoder, unknown_codings  # nobody is asked for one
 
+        for value in unknown_codings(field):
+            self.ignore(f"content coding {value[:40]!r}")
         return content_decoder(field, max_ratio=self.call.limits.max_decompression_ratio)
 
     def _open_good(self) -> None:

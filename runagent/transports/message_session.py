@@ -132,7 +132,7 @@ class MessageSession(HttpSession):
         fault = check_handshake(answer, self._key, self.subprotocols)
         if fault is not None:
             raise fault
-        self.subprotocol = answer.headers.get("sec-websocket-protocol")
+        self.subprotocol = answer.headers.get("sec-websocket-protocol") or None
         self._socket = WebSocketConnection(max_message_bytes=self.call.limits.max_event_bytes)
         self.opened()
         return self._receive(self._socket, answer.rest)

@@ -7,13 +7,14 @@ without a byte is an empty body, whatever its coding.
 from __future__ import annotations
 
 import contextlib
+import re
 import zlib
 from typing import Protocol
 
 from runagent.errors import ProtocolError, RunAgentError, StreamLimitError, StreamTruncatedError
 from runagent.limits import Limits
 
-__all__ = ["ContentDecoder", "content_decoder"]
+__all__ = ["ContentDecoder", "content_decoder", "unknown_codings"]
 
 _FREE_OUTPUT = 1024 * 1024  # small answers may be as repetitive as they like
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -157,6 +158,35 @@ class _Chain:
 
 _MAX_CODINGS = 3
 _ALIASES = {"x-gzip": "gzip"}  # RFC 9110 §8.4.1.3
+_NOTHING = frozenset({"", "identity"})
+# A value with one of these words in it stands for coded data: the registered codings, and others in use.
+# What is none of them (none, utf-8, the name of a file type) is a server's mistake, and the data is plain.
+_CODINGS = frozenset(
+    (
+        "aes128gcm",
+        "br",
+        "brotli",
+        "bzip2",
+        "compress",
+        "dcb",
+        "dcz",
+        "deflate",
+        "exi",
+        "gzip",
+        "lz4",
+        "lzma",
+        "pack200",
+        "snappy",
+        "xz",
+        "zstandard",
+        "zstd",
+    )
+)
+
+
+def unknown_codings(field: str) -> list[str]:
+    """Return the values of a ``Content-Encoding`` field that stand for no coding at all."""
+    return [value for value in _values(field) if not (value in _NOTHING or _is_coding(value))]
 
 
 def content_decoder(field: str, *, max_ratio: int = Limits.max_decompression_ratio) -> ContentDecoder | None:
@@ -165,11 +195,18 @@ def content_decoder(field: str, *, max_ratio: int = Limits.max_decompression_rat
     Raises:
         ProtocolError: A coding that we did not ask for and cannot undo.
     """
-    codings = [c.strip(" \t").lower() for c in field.split(",")]
-    codings = [_ALIASES.get(c, c) for c in codings if c not in ("", "identity")]
+    codings = [_ALIASES.get(value, value) for value in _values(field) if _is_coding(value)]
     if not codings:
         return None
     if len(codings) > _MAX_CODINGS or not {"gzip", "deflate"}.issuperset(codings):
         raise ProtocolError(f"the answer's content coding is not one that we asked for: {field[:80]!r}")
     decoders = [_ZlibDecoder(c, max_ratio) for c in reversed(codings)]
     return decoders[0] if len(decoders) == 1 else _Chain(decoders)
+
+
+def _values(field: str) -> list[str]:
+    return [value.strip(" \t").lower() for value in field.split(",")]
+
+
+def _is_coding(value: str) -> bool:
+    return not _CODINGS.isdisjoint(re.findall("[a-z0-9]+", value))

@@ -1,4 +1,4 @@
-"""Newline-delimited JSON (ndjson-spec 1.0), and plain text in any charset.
+"""Newline-delimited JSON (ndjson-spec 1.0).
 
 An empty line is a heartbeat and gives nothing. A line is UTF-8 and ends in LF or CRLF; the last
 one may lack its end, which ``close`` accepts where the line is a whole JSON text.
@@ -18,19 +18,11 @@ from runagent.wire.jsontext import InvalidJSONError, decode_json, is_cut_short
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["LineRow", "NDJSONDecoder", "text_decoder"]
+__all__ = ["LineRow", "NDJSONDecoder"]
 
 _ROWS = 2  # looked for in one read: a stream's start, and its chunks
 _decoder = msgspec.json.Decoder()
 _WHITE_SPACE = b" \t\r"  # RFC 8259 §2, without the LF that ends a line
-_BYTE_ORDER_MARKS: dict[str, tuple[bytes, ...]] = {
-    "utf-8": (codecs.BOM_UTF8,),
-    "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
-    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
-}
-_NO_CHARSETS = frozenset(
-    {"idna", "punycode", "raw-unicode-escape", "raw_unicode_escape", "unicode-escape", "unicode_escape"}
-)
 
 
 class LineRow(msgspec.Struct, frozen=True):
@@ -191,52 +183,3 @@ def _split_row(data: bytes) -> tuple[LineRow | None, bytes]:
     if not (lines.startswith(b"{") and lines.endswith(b"}") and lines.count(b"\n") == count - 1):
         return None, data
     return LineRow(lines, count), data[end + 1 :]
-
-
-class _TextDecoder(codecs.IncrementalDecoder):
-    """Python's decoder of a charset, which has ways to fail although it is told to replace."""
-
-    def __init__(self, charset: str) -> None:
-        super().__init__("replace")
-        self._charset = charset
-        self._marks = _BYTE_ORDER_MARKS.get(charset, ())
-        self._start = b""
-        self._decoder = None if self._marks else codecs.getincrementaldecoder(charset)("replace")
-
-    def decode(self, data: bytes, final: bool = False) -> str:  # type: ignore[override]  # bytes are all we have
-        if self._decoder is None:
-            self._start += data
-            if not final and any(m.startswith(self._start) and m != self._start for m in self._marks):
-                return ""
-            self._decoder, data = self._in_byte_order(self._start), self._start
-        try:
-            return self._decoder.decode(data, final)
-        except UnicodeError as exc:
-            raise ProtocolError(f"the agent's text is not in the charset {self._charset!r}: {exc}") from None
-
-    def _in_byte_order(self, start: bytes) -> codecs.IncrementalDecoder:
-        """Without a mark wide characters are little-endian, as the WHATWG Encoding Standard has it."""
-        marked = start.startswith(self._marks)
-        if self._charset == "utf-8":  # Python's own utf-8-sig loses half a mark at the end
-            name = "utf-8-sig" if marked else "utf-8"
-        else:
-            name = self._charset if marked else f"{self._charset}-le"
-        return codecs.getincrementaldecoder(name)("replace")
-
-
-def text_decoder(charset: str) -> codecs.IncrementalDecoder:
-    """Make a decoder that holds back half a character until its other half is there.
-
-    Bytes that the charset does not know become U+FFFD; a byte order mark at the start of UTF-8 is dropped.
-
-    Raises:
-        ProtocolError: No text encoding has this name. Decoding raises it where Python gives up.
-    """
-    try:
-        b"\xff\xff".decode(charset, "replace")  # refuses codecs that are no text, or cannot replace
-        name = codecs.lookup(charset).name
-    except (LookupError, ValueError):
-        name = ""
-    if not name or name in _NO_CHARSETS:
-        raise ProtocolError(f"the agent answered in the charset {charset[:40]!r}, which nobody knows")
-    return _TextDecoder("utf-8" if name == "utf-8-sig" else name)

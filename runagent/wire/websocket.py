@@ -53,20 +53,24 @@ def check_handshake(
 ) -> ProtocolError | None:
     """Tell what is wrong with a 101 answer to a key and an offer, if anything is (RFC 6455 §4.1)."""
     headers = answer.headers
-    tokens = [t.strip(" \t").lower() for t in headers.get("connection", "").split(",")]
+    tokens = _tokens(headers.get("connection", ""))
     if answer.version != "1.1":
         fault = f"HTTP/{answer.version} has no upgrades"
-    elif headers.get("upgrade", "").lower() != "websocket" or "upgrade" not in tokens:
+    elif _tokens(headers.get("upgrade", "")) != {"websocket"} or "upgrade" not in tokens:
         fault = "it does not switch to websocket"
     elif headers.get("sec-websocket-accept", "") != accept_value(key):
         fault = "its Sec-WebSocket-Accept does not belong to our key"
-    elif "sec-websocket-extensions" in headers:
+    elif headers.get("sec-websocket-extensions"):
         fault = "it chose an extension, and none was offered"
-    elif headers.get("sec-websocket-protocol") not in (None, *subprotocols):
+    elif headers.get("sec-websocket-protocol") not in (None, "", *subprotocols):
         fault = "it chose a subprotocol that was not offered"
     else:
         return None
     return ProtocolError(f"the answer to the WebSocket handshake is not valid: {fault}")
+
+
+def _tokens(field: str) -> set[str]:
+    return {token.strip(" \t").lower() for token in field.split(",")}
 
 
 class _Core(Protocol):

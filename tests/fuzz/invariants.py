@@ -22,7 +22,8 @@ from runagent.transports.sse import SSESession
 from runagent.transports.websocket import WebSocketSession
 from runagent.wire.content_coding import content_decoder
 from runagent.wire.http1 import ResponseDecoder
-from runagent.wire.ndjson import NDJSONDecoder, text_decoder
+from runagent.wire.ndjson import NDJSONDecoder
+from runagent.wire.plaintext import text_decoder
 from runagent.wire.sse import SSEDecoder
 from runagent.wire.websocket import WebSocketConnection, accept_value
 

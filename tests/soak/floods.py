@@ -99,7 +99,15 @@ def _split(data: bytes) -> bytes:
 
 _CHUNKED = ("transfer-encoding: chunked",)
 _GZIP = ("content-encoding: gzip",)
+_PLAIN_7 = ("content-type: text/plain; charset=utf-7",)
 _ZEROS = b"\0" * MIB
+
+
+def _text(charset: str) -> Flood:
+    """Plain text without end, of halves of characters and of escapes."""
+    block = b"\x1b$B\x81\xf0\x9f\x98\xd8\x3d+AGE" * 10
+    field = f"content-type: text/plain; charset={charset}"
+    return Flood(f"plain text in {charset}", "chunked", block, headers=(field,))
 
 
 @functools.cache
@@ -150,6 +158,8 @@ FLOODS = [
     Flood("unknown messages", "websocket", message({"type": "news"}), end=_WEBSOCKET_END),
     Flood("tiny events", "sse", b'event: chunk\ndata: {"content":"x"}\n\n', end=_SSE_END),
     Flood("tiny events", "chunked", _line(), end=_NDJSON_END),
+    *(_text(charset) for charset in ("utf-8", "utf-16", "gb18030", "iso-2022-jp", "windows-1252")),
+    Flood("base64 of utf-7", "chunked", b"AGEAYgBj", b"+", headers=_PLAIN_7, outcome="ProtocolError"),
     Flood("tiny events", "websocket", _DATA, end=_WEBSOCKET_END),
     Flood("tiny gzip members", "sse", _gzip(b": ping\n\n"), end=_gzip(_event(0) + _SSE_END), headers=_GZIP),
 ]
@@ -188,7 +198,8 @@ class _Server:
             flood = find_flood(wanted["flood"], wanted["transport"])
             if flood.transport != "websocket":
                 kind = "text/event-stream" if flood.transport == "sse" else "application/x-ndjson"
-                fields = "".join(f"{field}\r\n" for field in (f"content-type: {kind}", *flood.headers))
+                given = (f"content-type: {kind}", *flood.headers)  # of two types the last counts
+                fields = "".join(f"{field}\r\n" for field in given)
                 sock.sendall(b"HTTP/1.1 200 OK\r\nconnection: close\r\n" + fields.encode() + b"\r\n")
             if flood.drained:
                 threading.Thread(target=_drain, args=(sock,), daemon=True).start()

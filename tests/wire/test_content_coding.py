@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from runagent.errors import ProtocolError, StreamLimitError, StreamTruncatedError
-from runagent.wire.content_coding import ContentDecoder, content_decoder
+from runagent.wire.content_coding import ContentDecoder, content_decoder, unknown_codings
 
 gzipped = partial(gzip.compress, mtime=0)  # the same bytes, and so names of tests, in every process
 TEXT = "Once upon a time, Straße \N{GRINNING FACE}\n".encode() * 20
@@ -59,9 +59,19 @@ def test_it_decodes(field: str, data: bytes, text: bytes, step: int) -> None:
 @pytest.mark.parametrize("field", ["", "identity", " , ", "identity, identity"])
 def test_nothing_is_coded(field: str) -> None:
     assert content_decoder(field) is None
+    assert [] == unknown_codings(field)
 
 
-@pytest.mark.parametrize("field", ["br", "zstd", "gzip, br", "gzip, gzip, gzip, gzip", "text/plain"])
+@pytest.mark.parametrize(
+    "field", ["none", "UTF-8", "utf8", "binary", "text/plain", "chunked", "*", "null", "7bit"]
+)
+def test_what_is_no_coding_means_plain(field: str) -> None:
+    assert content_decoder(field) is None
+    assert [field.lower()] == unknown_codings(field)
+    assert TEXT == decode(f"{field}, gzip", gzipped(TEXT), 1 << 20)
+
+
+@pytest.mark.parametrize("field", ["br", "zstd", "gzip, br", "gzip, gzip, gzip, gzip", "compress", "snappy"])
 def test_a_coding_that_nobody_asked_for_is_refused_by_name(field: str) -> None:
     with pytest.raises(ProtocolError, match=field):
         content_decoder(field)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from runagent.errors import ProtocolError, RunAgentError, StreamLimitError, StreamTruncatedError
-from runagent.wire.ndjson import NDJSONDecoder, text_decoder
+from runagent.wire.ndjson import NDJSONDecoder
+from runagent.wire.plaintext import text_decoder
 from runagent.wire.sse import ServerSentEvent, SSEDecoder
 from tests.support.cutting import every_cut
 

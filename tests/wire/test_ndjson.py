@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from runagent.errors import ProtocolError, StreamLimitError, StreamTruncatedError
-from runagent.wire.ndjson import NDJSONDecoder, text_decoder
+from runagent.wire.ndjson import NDJSONDecoder
+from runagent.wire.plaintext import text_decoder
 
 
 def decode(stream: bytes, step: int, **options: int) -> tuple[list[Any], NDJSONDecoder]:

@@ -22,7 +22,8 @@ from runagent.errors import ProtocolError, RunAgentError, StreamLimitError
 from runagent.limits import Limits
 from runagent.wire.content_coding import content_decoder
 from runagent.wire.http1 import ResponseDecoder
-from runagent.wire.ndjson import NDJSONDecoder, text_decoder
+from runagent.wire.ndjson import NDJSONDecoder
+from runagent.wire.plaintext import text_decoder
 from runagent.wire.sse import ServerSentEvent, SSEDecoder
 from runagent.wire.websocket import WebSocketConnection
 from tests.fuzz.invariants import TARGETS

@@ -154,6 +154,16 @@ def answer(*fields: str) -> ResponseDecoder:
     [
         (["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Accept: {accept}"], None),
         (["Upgrade: WebSocket", "Connection: keep-alive, upgrade", "Sec-WebSocket-Accept: {accept}"], None),
+        (
+            [
+                "Upgrade: websocket, websocket",
+                "Connection: Upgrade",
+                "Sec-WebSocket-Accept: {accept}",
+                "Sec-WebSocket-Extensions:",
+                "Sec-WebSocket-Protocol:",
+            ],
+            None,
+        ),
         (["Upgrade: h2c", "Connection: Upgrade", "Sec-WebSocket-Accept: {accept}"], "switch"),
         (["Upgrade: websocket", "Connection: close", "Sec-WebSocket-Accept: {accept}"], "switch"),
         (["Upgrade: websocket", "Connection: Upgrade"], "Accept"),
