@@ -19,6 +19,7 @@ from runagent.options import (
     configure_logging,
     merge_headers,
     read_client_cert,
+    read_entrypoint_tag,
     read_options,
     warn_of_plain_key,
 )
@@ -129,7 +130,7 @@ class ClientCore:
             )
         self._own_transports: dict[str, Transport] = {}
         self._headers = validate_headers(headers)
-        self._entrypoint_tag = entrypoint_tag
+        self._entrypoint_tag = read_entrypoint_tag(entrypoint_tag)
         self._ssl_context = ssl_context
         self._client_cert = read_client_cert(client_cert)
         self._arguments: dict[str, Any] = {

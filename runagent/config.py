@@ -10,7 +10,6 @@ import contextlib
 import logging
 import math
 import os
-import stat
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
@@ -18,26 +17,27 @@ from typing import Any, Literal
 
 import msgspec
 
+from runagent.configfile import ConfigFile, find_config_file, read_config_file
 from runagent.errors import ConfigurationError
 from runagent.net.address import BaseURL, parse_base_url
 from runagent.net.proxy import parse_proxy
-from runagent.redact import describe, parse_json
+from runagent.redact import describe, lone_surrogate, parse_json
 from runagent.tracebacks import conceal
 
-__all__ = ["Settings", "Timeouts", "load_settings", "parse_timeout", "validate_api_key"]
+__all__ = ["Settings", "Timeouts", "file_exposures", "load_settings", "parse_timeout", "validate_api_key"]
 
 DEFAULT_BASE_URL = "https://api.run-agent.ai"
-DEFAULT_CONFIG_FILE = "~/.runagent/config.json"
 TRANSPORT_GROUPS = {"auto": ("sse", "chunked", "websocket")}
-MAX_CONFIG_BYTES = 1024 * 1024
 
 ApiKey = str | Callable[[], str | Awaitable[str]]
 Resume = Literal[True, False, "trust"]
 Parser = Callable[[Any, str], Any]
 _Places = tuple[Mapping[str, Any], Mapping[str, str], str, Mapping[str, Any]]
 
+_QUOTES = ('"', "'", "`")
+
 _logger = logging.getLogger("runagent.config")
-_warned_paths: set[str] = set()
+_warned: set[tuple[str, str]] = set()
 
 
 def _invalid(source: str, problem: str) -> ConfigurationError:
@@ -114,13 +114,16 @@ def _one_of(expected: str, *choices: bool | str) -> Parser:
 
 
 def validate_api_key(value: object, source: str) -> str:
-    """Return an API key that fits into a header, whether it was given or a callable made it.
+    """Return an API key that fits into a header, wherever it came from; blanks around it are left out.
 
     Raises:
-        ConfigurationError: It is no text, empty, or holds anything but visible ASCII; the key is not shown.
+        ConfigurationError: It is no text, empty, in quotes, or not visible ASCII; the key is not shown.
     """
     if not isinstance(value, str):
         raise _invalid(source, f"expected the API key as text, found a value of type {type(value).__name__}")
+    value = value.strip()
+    if value[:1] in _QUOTES or value[-1:] in _QUOTES:
+        raise _invalid(source, "the API key is in quotes, which would be sent with it; leave them out")
     if not value:
         raise _invalid(source, "the API key is empty; leave it out to send none")
     if not all("!" <= character <= "~" for character in value):
@@ -147,7 +150,24 @@ def _transport(value: Any, source: str) -> tuple[str, ...]:
 def _options(value: Any, source: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise _invalid(source, f"expected an object with text as keys, found a {type(value).__name__}")
+    try:
+        _check_texts(value, source)
+    except RecursionError:
+        raise _invalid(source, "nested too deeply") from None
     return MappingProxyType(dict(value))
+
+
+def _check_texts(value: Any, path: str) -> None:
+    """Refuse half characters, which nothing can send; all but text is left to the transport."""
+    if isinstance(value, str) and (at := lone_surrogate(value)) is not None:
+        raise _invalid(path, f"the text holds a lone surrogate at position {at}")
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            _check_texts(name, f"{path} (a key)")
+            _check_texts(item, f"{path}[{name!r}]")
+    elif isinstance(value, list | tuple):
+        for place, item in enumerate(value):
+            _check_texts(item, f"{path}[{place}]")
 
 
 def _proxy(value: Any, source: str) -> str:
@@ -307,32 +327,59 @@ def _nearest(name: str, known: Mapping[str, str], otherwise: str | None = None) 
 
 def _load_file(named: str) -> tuple[str, dict[str, Any]]:
     """Return the file's path and its values by dotted key: none if no file was named and there is none."""
-    path = os.path.expanduser(named or DEFAULT_CONFIG_FILE)  # noqa: PTH111 - Path raises where there is no home
+    file = _read_file(named)
+    if file is None:
+        return "", {}
+    content = _content(file)
+    for problem in _exposures(file, content):
+        _warn_once(file.path, problem)
+    return file.path, content
+
+
+def _read_file(named: str) -> ConfigFile | None:
+    path = _find_file(named)
     try:
-        data, mode = _read_bytes(path)
+        return read_config_file(path) if path else None
     except (FileNotFoundError, NotADirectoryError):
         if named:
             raise _invalid(path, "the file that RUNAGENT_CONFIG names does not exist") from None
-        return path, {}
+        return None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise _invalid(path, f"cannot read the file: {reason}; RUNAGENT_CONFIG can name another") from error
-    document = _read_json(data, path)
+
+
+def _find_file(named: str) -> str:
+    try:
+        return find_config_file(named)
+    except ValueError as error:
+        source = "environment variable RUNAGENT_CONFIG"
+        raise _invalid(source, f"{error}, found {describe(named)}") from None
+
+
+def _content(file: ConfigFile) -> dict[str, Any]:
+    document = _read_json(file.data, file.path)
     if not isinstance(document, dict):
-        raise _invalid(path, f"expected a JSON object, found a value of type {type(document).__name__}")
-    content = dict(_flatten(document, path))
-    if content.get("api_key") is not None:
-        _warn_if_exposed(path, mode)
-    return path, content
+        raise _invalid(file.path, f"expected a JSON object, found a value of type {type(document).__name__}")
+    return dict(_flatten(document, file.path))
 
 
-def _read_bytes(path: str) -> tuple[bytes, int]:
-    with open(path, "rb") as file:  # noqa: PTH123  # pathlib is slow to import
-        data = file.read(MAX_CONFIG_BYTES + 1)
-        mode = os.fstat(file.fileno()).st_mode
-    if len(data) > MAX_CONFIG_BYTES:
-        raise ValueError(f"larger than {MAX_CONFIG_BYTES} bytes")
-    return data, mode
+def _exposures(file: ConfigFile, content: Mapping[str, Any]) -> list[str]:
+    path = file.path
+    found = [f"{path} {file.writable}"] if file.writable else []
+    if file.readable and content.get("api_key") is not None:
+        found.append(f"{path} holds an API key and can be read by other users; run: chmod 600 {path}")
+    return found
+
+
+def file_exposures(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Return what other users can do with the configuration file in force and should not.
+
+    Raises:
+        ConfigurationError: The file is not usable.
+    """
+    file = _read_file(environ.get("RUNAGENT_CONFIG", "").strip())
+    return [] if file is None else _exposures(file, _content(file))
 
 
 def _flatten(document: dict[str, Any], path: str, section: str = "") -> Iterator[tuple[str, Any]]:
@@ -355,7 +402,7 @@ def _flatten(document: dict[str, Any], path: str, section: str = "") -> Iterator
             raise _expected(f"{path}: {key}", "an object", value)
 
 
-def _warn_if_exposed(path: str, mode: int) -> None:
-    if os.name == "posix" and mode & (stat.S_IRGRP | stat.S_IROTH) and path not in _warned_paths:
-        _warned_paths.add(path)
-        _logger.warning("%s holds an API key and can be read by other users; run: chmod 600 %s", path, path)
+def _warn_once(path: str, problem: str) -> None:
+    if (path, problem) not in _warned:
+        _warned.add((path, problem))
+        _logger.warning("%s", problem)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runagent.errors import ValidationError
+from runagent.redact import lone_surrogate
 
 __all__ = ["copy_input", "copy_input_object"]
 
@@ -70,10 +71,8 @@ def _copy(value: Any, path: _Path, parents: tuple[int, ...]) -> Any:
 
 
 def _copy_text(value: str, path: _Path) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError as exc:
-        raise _refuse(path, f"the text holds a lone surrogate at position {exc.start}") from None
+    if (at := lone_surrogate(value)) is not None:
+        raise _refuse(path, f"the text holds a lone surrogate at position {at}")
     return str.__str__(value)
 
 

@@ -21,6 +21,7 @@ from runagent.jsoninput import copy_input, copy_input_object
 from runagent.loading import load
 from runagent.locks import ForkSafeLock
 from runagent.net.address import validate_headers
+from runagent.options import read_entrypoint_tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -219,6 +220,7 @@ def _checked(call: AgentCall, changed: object) -> AgentCall:
     return replace(
         changed,
         headers=validate_headers(dict(changed.headers)),
+        entrypoint_tag=read_entrypoint_tag(changed.entrypoint_tag),
         input=copy_input_object(changed.input, "input"),
         args=tuple(copy_input(changed.args, "args")),
     )

@@ -7,12 +7,13 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from runagent.config import Timeouts
-from runagent.errors import ConfigurationError
+from runagent.errors import ConfigurationError, ValidationError
+from runagent.jsoninput import copy_input
 from runagent.limits import Limits, read_limits
 from runagent.net.address import agent_path
 from runagent.plugins import BUILT_IN
 from runagent.policy import RetryPolicy
-from runagent.redact import describe
+from runagent.redact import describe, lone_surrogate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,17 +30,18 @@ __all__ = [
     "configure_logging",
     "merge_headers",
     "read_client_cert",
+    "read_entrypoint_tag",
     "read_options",
     "retry_policy",
     "warn_of_plain_key",
 ]
 
 _INVOKE_SECONDS = 600.0
+_SENT = ("persistent_memory", "user_id")  # as they are
 OPTIONS = (
     "invoke_path",
-    "persistent_memory",
     "stream_path",
-    "user_id",
+    *_SENT,
     *(limit.name for limit in fields(Limits)),
 )
 
@@ -47,6 +49,23 @@ _logger = logging.getLogger("runagent.client")
 _warned_origins: set[Origin] = set()
 
 Timeout = float | Timeouts | None
+
+
+def read_entrypoint_tag(tag: object) -> str | None:
+    """Return an entry point's name that can be sent, or None for the default.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    if tag is None:
+        return None
+    if not isinstance(tag, str) or not tag:
+        raise ConfigurationError(
+            f"entrypoint_tag: expected the name of an entry point, found {describe(tag)}"
+        )
+    if (at := lone_surrogate(tag)) is not None:
+        raise ConfigurationError(f"entrypoint_tag: the text holds a lone surrogate at position {at}")
+    return str.__str__(tag)
 
 
 def read_client_cert(client_cert: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -65,7 +84,8 @@ def check_network(network: object, *, asynchronous: bool) -> None:
         return
     import inspect  # only tests have one
 
-    if inspect.iscoroutinefunction(getattr(network, "connect", None)) is not asynchronous:
+    connect = getattr(network, "connect", None)
+    if not callable(connect) or inspect.iscoroutinefunction(connect) is not asynchronous:
         client, wanted, known = (
             ("AsyncRunAgentClient", "an AsyncNetwork", "memory.aio and memory.trio are")
             if asynchronous
@@ -143,6 +163,11 @@ def read_options(settings: Settings, agent_id: str, *, others: bool) -> Limits:
     for name in ("stream_path", "invoke_path"):
         if name in options:
             agent_path(options[name], agent_id)
+    for name in _SENT:
+        try:
+            copy_input(options.get(name), f"transport_options[{name!r}]")
+        except ValidationError as exc:
+            raise ConfigurationError(exc.message, details=exc.details) from None
     return read_limits(options)
 
 

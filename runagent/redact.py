@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["describe", "escape_controls", "hide_secrets", "parse_json", "redact_url"]
+__all__ = ["describe", "escape_controls", "hide_secrets", "lone_surrogate", "parse_json", "redact_url"]
 
 # What could forge a line of a log, act on a terminal, show text in another order than it is, or not be
 # encoded at all: C0, DEL, C1, line separators, the bidirectional controls (UAX #9) and lone surrogates.
@@ -41,6 +41,15 @@ def escape_controls(text: str) -> str:
     if text.isprintable():
         return text
     return re.sub(_CONTROL, lambda match: match.group().encode("unicode_escape").decode(), text)
+
+
+def lone_surrogate(text: str) -> int | None:
+    """Return where a text holds half of a character, which no encoding can carry; None if it holds none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        return exc.start
+    return None
 
 
 def hide_secrets(error: BaseException, secrets: Iterable[str]) -> None:

@@ -6,12 +6,13 @@ import json
 import logging
 import os
 import pickle
+import socket
 import subprocess
 import sys
 
 import pytest
 
-from runagent.config import Settings, Timeouts, load_settings, validate_api_key
+from runagent.config import Settings, Timeouts, file_exposures, load_settings, validate_api_key
 from runagent.errors import ConfigurationError
 
 SECRET = "s3cret-key"
@@ -186,7 +187,7 @@ def test_transport_is_an_ordered_choice(value, expected):
         ("base_url", "agents.example", "did you forget https://?"),
         ("base_url", 5, "found 5"),
         ("api_key", "", "the API key is empty"),
-        ("api_key", f" {SECRET}", "visible ASCII"),
+        ("api_key", " \n", "the API key is empty"),
         ("api_key", f"{SECRET}\r\nX: y", "visible ASCII"),
         ("api_key", f"{SECRET}\n{SECRET}", "visible ASCII"),
         ("api_key", f"Bearer {SECRET}", "such as Bearer"),
@@ -228,10 +229,33 @@ def test_bad_variable_is_refused_by_name(variable, text, problem):
     assert problem in message
 
 
-def test_key_from_environment_or_file_loses_its_outer_whitespace(config_file):
-    assert SECRET == load(environ={"RUNAGENT_API_KEY": f" {SECRET}\n"}).api_key
-    config_file({"api_key": f"{SECRET}\n"})
-    assert SECRET == load().api_key
+@pytest.fixture(params=["argument", "environment", "file", "function"])
+def load_key(request, config_file):
+    """Take a key from each of its places in turn."""
+
+    def take(key):
+        if request.param == "argument":
+            return load({"api_key": key}).api_key
+        if request.param == "environment":
+            return load(environ={"RUNAGENT_API_KEY": key}).api_key
+        if request.param == "function":
+            return validate_api_key(key, "what api_key() returned")
+        config_file({"api_key": key})
+        return load().api_key
+
+    return take
+
+
+@pytest.mark.parametrize("key", [SECRET, f"{SECRET}\n", f" {SECRET}\r\n", f"\t{SECRET} "])
+def test_key_loses_its_outer_whitespace_wherever_it_is_from(load_key, key):
+    assert SECRET == load_key(key)
+
+
+@pytest.mark.parametrize("form", ['"{}"', "'{}'", '"{}', "{}'", ' "{}"\n', "`{}`"])
+def test_key_in_quotes_is_refused_wherever_it_is_from(load_key, form):
+    with pytest.raises(ConfigurationError, match="the API key is in quotes") as caught:
+        load_key(form.format(SECRET))
+    assert SECRET not in repr(caught.value)
 
 
 def test_key_may_be_a_callable_that_is_not_called():
@@ -364,11 +388,121 @@ def test_directory_is_no_file(home):
 def test_unreadable_file_is_refused(config_file, monkeypatch):
     path = config_file({})
 
-    def refuse(path, mode):
+    def refuse(path, mode, **options):
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr("runagent.config.open", refuse, raising=False)  # modes do not stop a superuser
+    monkeypatch.setattr("runagent.configfile.open", refuse, raising=False)  # modes do not stop a superuser
     assert f"{path}: cannot read the file: Permission denied; RUNAGENT_CONFIG can name another" == refusal()
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A working directory whose owner would like to have the key."""
+    for folder in ("~", ".", "sub"):
+        place = tmp_path / "elsewhere" / folder / ".runagent"
+        place.mkdir(parents=True)
+        (place / "config.json").write_text('{"api_url": "http://evil.example"}')
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("value", [None, ".", "", "sub", "~"])
+@pytest.mark.usefixtures("elsewhere")
+def test_file_of_the_working_directory_is_never_read(monkeypatch, value):
+    if value is None:
+        monkeypatch.delenv("HOME")
+        monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])  # no entry
+    else:
+        monkeypatch.setenv("HOME", value)
+    assert {"default"} == set(load().sources.values())
+
+
+@pytest.mark.parametrize(
+    "named", [".runagent/config.json", "./sub/.runagent/config.json", "~nobody-here/x.json"]
+)
+@pytest.mark.usefixtures("elsewhere")
+def test_named_file_must_be_absolute(named):
+    message = refusal(environ={"RUNAGENT_CONFIG": named})
+    assert message.startswith("environment variable RUNAGENT_CONFIG: ")
+    assert f"found the text {named!r}" in message
+
+
+def make_fifo(path):
+    os.mkfifo(path)
+
+
+def make_socket(path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+
+
+def make_link_to_device(path):
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("make", [make_fifo, make_socket, make_link_to_device])
+@pytest.mark.parametrize("named", [False, True])
+def test_only_a_regular_file_is_read(home, make, named):
+    path = home / ".runagent" / "config.json"
+    path.parent.mkdir()
+    make(path)
+    message = refusal(environ={"RUNAGENT_CONFIG": str(path)} if named else {})
+    assert message.startswith(f"{path}: cannot read the file: it is not a regular file")
+
+
+def test_fifo_that_takes_the_files_place_just_then_is_not_waited_for(config_file, monkeypatch):
+    path = config_file({})
+    look = os.stat
+
+    def replaced(name, **options):
+        about = look(name, **options)
+        if str(name) == str(path):
+            path.unlink()
+            os.mkfifo(path)
+        return about
+
+    monkeypatch.setattr("runagent.configfile.os.stat", replaced)
+    assert "it is not a regular file" in refusal()
+
+
+@pytest.mark.parametrize(
+    ("mode", "folder_mode", "problem"),
+    [
+        (0o602, 0o700, "can be changed by other users; run: chmod go-w {path}"),
+        (0o620, 0o700, "can be changed by other users; run: chmod go-w {path}"),
+        (0o666, 0o777, "can be changed by other users; run: chmod go-w {path}"),
+        (0o600, 0o702, "can be replaced by other users; run: chmod go-w {path.parent}"),
+        (0o600, 0o720, "can be replaced by other users; run: chmod go-w {path.parent}"),
+        (0o600, 0o1777, None),
+        (0o644, 0o755, None),
+    ],
+)
+def test_file_that_others_can_write_is_warned_of_once(config_file, caplog, mode, folder_mode, problem):
+    path = config_file({"api_url": "https://agents.example"})
+    path.chmod(mode)
+    path.parent.chmod(folder_mode)
+    load()
+    load()
+    expected = [] if problem is None else [f"{path} {problem.format(path=path)}"]
+    assert expected == caplog.messages
+    assert expected == file_exposures({})
+    assert {logging.WARNING} >= {record.levelno for record in caplog.records}
+
+
+@pytest.mark.parametrize("of", ["file", "folder"])
+def test_file_of_another_user_is_warned_of(config_file, caplog, monkeypatch, of):
+    path = config_file({})
+    name = "fstat" if of == "file" else "stat"
+    look = getattr(os, name)
+
+    def look_again(*args, **options):
+        about = look(*args, **options)
+        uid = 4711 if of == "file" or args[0] == str(path.parent) else about.st_uid
+        return os.stat_result([*about[:4], uid, *about[5:]])
+
+    monkeypatch.setattr(f"runagent.configfile.os.{name}", look_again)
+    load()
+    (message,) = caplog.messages
+    assert "belongs to another user" in message
 
 
 def test_default_file_may_be_missing_in_every_way(home, monkeypatch):

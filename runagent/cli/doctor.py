@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from runagent import clock
 from runagent._version import __version__
 from runagent.cli.console import in_columns
-from runagent.config import load_settings
+from runagent.config import file_exposures, load_settings
 from runagent.errors import ConfigurationError, PluginError
 from runagent.installed import OBSERVERS, Installed, Plugin
 from runagent.net.proxy import proxy_for
@@ -87,6 +87,7 @@ def examine() -> Facts:
 
 def _settings(problems: list[str]) -> Settings | None:
     try:
+        problems += [f"configuration: {problem}" for problem in file_exposures()]
         return load_settings({})
     except ConfigurationError as exc:
         problems.append(f"configuration: {exc}")

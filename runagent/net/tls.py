@@ -58,15 +58,25 @@ def _system_trust() -> ssl.SSLContext:
 def _load_client_cert(context: ssl.SSLContext, client_cert: tuple[str, ...]) -> None:
     certificate, key, password = (*client_cert, None, None)[:3]
     try:
+        for file in filter(os.path.exists, filter(None, (certificate, key))):
+            if not os.path.isfile(file):  # noqa: PTH113  # pathlib is slow to import
+                raise OSError(
+                    0, f"{file!r} is not a regular file"
+                )  # OpenSSL would wait for a pipe's other end
         # Without a password OpenSSL would ask for one on the terminal.
         context.load_cert_chain(certificate or "", key, password or "")
     except OSError as exc:
-        why = exc.strerror or str(exc)
-        raise ConfigurationError(
-            f"client_cert: {certificate!r} cannot be used: {why}; expected a PEM certificate file, and where"
-            " they are apart or protected a key file and its password",
-            code="INVALID_CLIENT_CERT",
-        ) from exc
+        raise _unusable(certificate, exc.strerror or str(exc)) from exc
+    except ValueError as exc:  # a lone surrogate, a NUL: the error itself may hold the password
+        raise _unusable(certificate, str(exc)) from None
+
+
+def _unusable(certificate: str | None, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"client_cert: {certificate!r} cannot be used: {why}; expected a PEM certificate file, and where"
+        " they are apart or protected a key file and its password",
+        code="INVALID_CLIENT_CERT",
+    )
 
 
 def server_name(origin: Origin) -> str:

@@ -81,6 +81,21 @@ def test_settings_have_sources_and_hide_secrets(
 
 
 @pytest.mark.parametrize(
+    ("mode", "problem"), [(0o666, "can be changed by other users"), (0o644, "can be read by other users")]
+)
+def test_a_configuration_file_that_others_can_write_or_read(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, mode: int, problem: str
+) -> None:
+    file = tmp_path / ".runagent" / "config.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps({"api_key": SECRET}))
+    file.chmod(mode)
+    facts = examine(capfd, 1)
+    assert any(problem in told and str(file) in told for told in facts["problems"])
+    assert SECRET not in json.dumps(facts)
+
+
+@pytest.mark.parametrize(
     ("variable", "value", "problem"),
     [
         ("RUNAGENT_TIMEOUT", "soon", "RUNAGENT_TIMEOUT"),

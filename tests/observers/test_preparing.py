@@ -105,3 +105,28 @@ def test_what_must_not_be_changed_is_not(
 @pytest.mark.parametrize("name", sorted(CHANGEABLE))
 def test_what_may_be_changed_is_documented(name: str) -> None:
     assert name in DOCS["plugins"].spans()
+
+
+@pytest.mark.usefixtures("observers")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"entrypoint_tag": "\ud83d"},
+        {"entrypoint_tag": 5},
+        {"headers": (("X-A", "\ud83d"),)},
+        {"headers": (("X-A", "a"), ("x-a", "b"))},
+        {"input": {"query": "\ud83d"}},
+        {"args": ("\ud83d",)},
+    ],
+    ids=ascii,
+)
+def test_what_cannot_be_sent_is_not_taken(
+    style: Style, server: FakeAgentServer, caplog: pytest.LogCaptureFixture, change: dict[str, Any]
+) -> None:
+    async def scenario() -> str:
+        return str(await style.client("a", base_url=server.url, transport="websocket").run_stream("x").text())
+
+    runagent.register_observer(Preparer(lambda call: replace(call, **change)))
+    server.agent("a").always("good")
+    assert "good" == style.run(scenario)
+    assert "is switched off" in caplog.text
