@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from runagent.call import AgentCall
@@ -21,6 +21,7 @@ from runagent.options import (
     read_client_cert,
     read_entrypoint_tag,
     read_options,
+    read_socket_options,
     warn_of_plain_key,
 )
 from runagent.plugins import default_registry
@@ -33,6 +34,7 @@ from runagent.transports.checks import AnyTransport, as_transport
 if TYPE_CHECKING:
     import ssl
 
+    from runagent.net.sockets import SocketOption
     from runagent.transports.base import Transport
 
 __all__ = ["ClientCore", "Input"]
@@ -69,6 +71,7 @@ class ClientCore:
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
         client_cert: str | Sequence[str] | None = None,
+        socket_options: Iterable[SocketOption] | None = None,
         local: bool = False,
         host: str | None = None,
         port: int | None = None,
@@ -102,6 +105,8 @@ class ClientCore:
             proxy: URL of an HTTP proxy; "" for none, whatever the environment says.
             ssl_context: What checks certificates; default the system's trust store.
             client_cert: Certificate file, or certificate file, key file and password.
+            socket_options: Level, option and value of each option that sockets have set, instead of
+                all the defaults (no delay of small writes, keepalive).
             local: Talk to a local server: ``http://127.0.0.1:8450`` over its WebSocket surface.
             host: Host of the local server.
             port: Port of the local server.
@@ -133,6 +138,7 @@ class ClientCore:
         self._entrypoint_tag = read_entrypoint_tag(entrypoint_tag)
         self._ssl_context = ssl_context
         self._client_cert = read_client_cert(client_cert)
+        self._socket_options = read_socket_options(socket_options)
         self._arguments: dict[str, Any] = {
             "api_key": api_key,
             "base_url": base_url,
@@ -202,6 +208,7 @@ class ClientCore:
             registry,
             self._ssl_context,
             self._client_cert,
+            socket_options=self._socket_options,
             asynchronous=self._asynchronous,
         )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runagent.config import Timeouts
 from runagent.errors import ConfigurationError, ValidationError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from runagent.call import AgentCall
     from runagent.config import Settings
     from runagent.net.address import Origin
+    from runagent.net.sockets import SocketOption
 
 __all__ = [
     "OPTIONS",
@@ -32,6 +34,7 @@ __all__ = [
     "read_client_cert",
     "read_entrypoint_tag",
     "read_options",
+    "read_socket_options",
     "retry_policy",
     "warn_of_plain_key",
 ]
@@ -76,6 +79,25 @@ def read_client_cert(client_cert: str | Sequence[str] | None) -> tuple[str, ...]
         expected = "a certificate's file, or also the key's file and its password, as text"
         raise ConfigurationError(f"client_cert: expected {expected}")
     return tuple(given)
+
+
+def read_socket_options(options: Any) -> tuple[SocketOption, ...] | None:
+    """Return the options as they are kept; whether the system takes them shows when a socket is made."""
+    if options is None:
+        return None
+    given: list[Any] = list(options) if isinstance(options, Iterable) else [options]
+    if not all(map(_is_socket_option, given)):
+        raise ConfigurationError(
+            "socket_options: expected (level, option, value) of each, as setsockopt takes them, such as"
+            f" (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1); found {describe(options)}"
+        )
+    return tuple((level, option, value) for level, option, value in given)
+
+
+def _is_socket_option(option: object) -> bool:
+    if not isinstance(option, tuple | list) or len(option) != 3:
+        return False
+    return all(isinstance(part, int) for part in option[:2]) and isinstance(option[2], int | bytes)
 
 
 def check_network(network: object, *, asynchronous: bool) -> None:

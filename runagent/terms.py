@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from runagent.config import Settings
     from runagent.limits import Limits
+    from runagent.net.sockets import SocketOption
     from runagent.plugins import TransportRegistry
     from runagent.transports.base import Transport
 
@@ -45,6 +46,7 @@ class ClientTerms:
         registry: Where the others are.
         ssl_context: What checks certificates, if one was given.
         client_cert: See `default_context`.
+        socket_options: What sockets have set instead of the defaults.
         asynchronous: The client awaits the key, if it is awaitable.
 
     Attributes:
@@ -66,6 +68,7 @@ class ClientTerms:
         ssl_context: ssl.SSLContext | None,
         client_cert: tuple[str, ...],
         *,
+        socket_options: tuple[SocketOption, ...] | None,
         asynchronous: bool,
     ) -> None:
         self.settings = settings
@@ -76,6 +79,7 @@ class ClientTerms:
         self._registry = registry
         self._ssl_context = ssl_context
         self._client_cert = client_cert
+        self._socket_options = socket_options
         self._asynchronous = asynchronous
         self._warned_of_slow_key = False
         self._addresses: dict[bool, Address] = {}
@@ -117,7 +121,8 @@ class ClientTerms:
 
             self._ssl_context = default_context(self._client_cert)
         tunnel = proxy is not None and (tunnels or origin.secure)
-        return Address(origin, proxy, tunnel, self._ssl_context if origin.secure else None)
+        context = self._ssl_context if origin.secure else None
+        return Address(origin, proxy, tunnel, context, self._socket_options)
 
 
 @conceal

@@ -12,8 +12,8 @@ import pytest
 import trustme
 
 from runagent import StreamError
-from runagent.net import aio, resolve, trio
-from runagent.net.resolve import new_socket
+from runagent.net import aio_dial, resolve, trio_dial
+from runagent.net.sockets import new_socket
 from runagent_testing import FakeAgentServer, delay, ending, fixed, status
 from tests.support.cancelling import Moment, cancelled_at
 from tests.support.proxy import Proxy
@@ -71,13 +71,13 @@ def with_read_ahead() -> Iterator[Route]:
 def with_a_large_input() -> Iterator[Route]:
     """Larger than what the kernel takes at once, of which we have it take little."""
 
-    def small(candidate: Any) -> socket.socket:
-        sock = new_socket(candidate)
+    def small(candidate: Any, options: Any) -> socket.socket:
+        sock = new_socket(candidate, options)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
         return sock
 
     with FakeAgentServer() as server, pytest.MonkeyPatch.context() as patch:
-        for module in (aio, resolve, trio):
+        for module in (aio_dial, resolve, trio_dial):
             patch.setattr(module, "new_socket", small)
         route = Route(server)
         route.input = LARGE

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from runagent.net.aio_dial import dial_first
 from runagent.net.aio_sockets import SocketConnection
 from runagent.net.aio_watchdog import Watchdog
 from runagent.net.base import Address, AsyncConnection, DeadlineExceededError, Dialing
 from runagent.net.faults import connect_error
-from runagent.net.resolve import Candidate, candidates_now, connect_at_once, look_up, new_socket, share_of
+from runagent.net.resolve import candidates_now, connect_at_once, look_up
 from runagent.net.secure import secure
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class AioNetwork:
         try:
             async with asyncio.timeout(self._watchdog.left(deadline)) as timeout:
                 dialing.wake = lambda: None if timeout.expired() else timeout.reschedule(self._loop.time())
-                sock = await self._dial(address, deadline)
+                sock = await self._dial(address)
                 connection = await self._open(sock)
                 return await secure(connection, address, deadline)
         except TimeoutError:
@@ -78,33 +79,9 @@ class AioNetwork:
             raise
         return connection
 
-    async def _dial(self, address: Address, deadline: float) -> socket.socket:
+    async def _dial(self, address: Address) -> socket.socket:
         candidates = candidates_now(address)
         if candidates is None:
             # Not the loop's own look-up: its executor is waited for when the loop ends.
             candidates = await asyncio.wrap_future(look_up(address))
-        if len(candidates) == 1:
-            return await self._dial_one(candidates[0])  # it has all the time there is
-        failure: OSError | None = None
-        for number, candidate in enumerate(candidates):
-            share = share_of(deadline - self.now(), len(candidates) - number)
-            try:
-                async with asyncio.timeout(None if share == _INFINITE else share):
-                    return await self._dial_one(candidate)
-            except TimeoutError as exc:
-                failure = failure or exc
-            except OSError as exc:
-                failure = exc
-        if failure is None or (isinstance(failure, TimeoutError) and failure.errno is None):
-            raise DeadlineExceededError
-        raise failure
-
-    async def _dial_one(self, candidate: Candidate) -> socket.socket:
-        sock = new_socket(candidate)
-        try:
-            sock.setblocking(False)
-            await self._loop.sock_connect(sock, candidate[3])
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+        return await dial_first(candidates, address.socket_options)

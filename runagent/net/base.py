@@ -13,6 +13,7 @@ from runagent.call import Route
 # help(Address) looks its annotations up.
 from runagent.net.address import Origin  # noqa: TC001
 from runagent.net.proxy import Proxy  # noqa: TC001
+from runagent.net.sockets import SocketOption  # noqa: TC001
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,12 +45,14 @@ class Address(msgspec.Struct, frozen=True):
         proxy: The proxy on the way, if any.
         tunnel: The proxy passes the bytes through untouched (CONNECT); always so for TLS.
         ssl_context: What checks certificates, for an ``https`` origin.
+        socket_options: What its sockets have set instead of the defaults.
     """
 
     origin: Origin
     proxy: Proxy | None = None
     tunnel: bool = False
     ssl_context: SSLContext | None = None
+    socket_options: tuple[SocketOption, ...] | None = None
 
     @property
     def endpoint(self) -> tuple[str, int]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import selectors
 import socket
 import time
 from typing import TYPE_CHECKING, TypeVar
 
 from runagent import clock
 from runagent.net.base import Address, DeadlineExceededError, Dialing, hold, let_go, track_descriptor
-from runagent.net.resolve import Candidate, candidates_now, look_up, new_socket, share_of
+from runagent.net.blocking_dial import STEP_SECONDS, dial_first
+from runagent.net.resolve import candidates_now, look_up
 
 if TYPE_CHECKING:
     import ssl
@@ -24,7 +23,6 @@ T = TypeVar("T")
 
 _READ_BYTES = 64 * 1024
 _SLACK = 0.05  # a timeout may fire this share late: re-arming it for every read would cost a system call each
-_STEP_SECONDS = 0.1  # so long a connection is opened until somebody looks whether it is wanted still
 
 
 class BlockingConnection:
@@ -174,34 +172,7 @@ class BlockingNetwork:
         if candidates is None:
             found = look_up(address)
             candidates = _by_steps(lambda until: _result(found, until), deadline, dialing)
-        failure: OSError | None = None
-        for number, candidate in enumerate(candidates):
-            now = clock.now()
-            try:
-                return self._dial_one(
-                    candidate, now + share_of(deadline - now, len(candidates) - number), dialing
-                )
-            except DeadlineExceededError:
-                if dialing.given_up:
-                    raise
-            except OSError as exc:
-                failure = exc
-        raise failure or DeadlineExceededError
-
-    def _dial_one(self, candidate: Candidate, deadline: float, dialing: Dialing) -> socket.socket:
-        sock = new_socket(candidate)
-        try:
-            sock.settimeout(max(min(deadline - clock.now(), _STEP_SECONDS), 0.001))
-            try:
-                sock.connect(candidate[3])
-            except TimeoutError as exc:
-                if exc.errno is not None:
-                    raise
-                _by_steps(lambda until: _wait_connected(sock, until), deadline, dialing)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+        return dial_first(candidates, address.socket_options, deadline, dialing)
 
     def _secure(
         self, connection: BlockingConnection, address: Address, deadline: float, dialing: Dialing
@@ -231,7 +202,7 @@ def _by_steps(wait: Callable[[float], T], deadline: float, dialing: Dialing) -> 
         DeadlineExceededError: Not in time, or not wanted any more.
     """
     while True:
-        until = min(deadline, clock.now() + _STEP_SECONDS)
+        until = min(deadline, clock.now() + STEP_SECONDS)
         try:
             return wait(until)
         except DeadlineExceededError:
@@ -244,13 +215,3 @@ def _result(future: Future[T], until: float) -> T:
         return future.result(max(until - clock.now(), 0.0))
     except TimeoutError:
         raise DeadlineExceededError from None
-
-
-def _wait_connected(sock: socket.socket, until: float) -> None:
-    with selectors.DefaultSelector() as selector:
-        selector.register(sock, selectors.EVENT_WRITE)
-        if not selector.select(max(until - clock.now(), 0.0)):
-            raise DeadlineExceededError
-    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if code:
-        raise OSError(code, os.strerror(code))

@@ -1,4 +1,4 @@
-"""Which socket addresses a host name stands for, and what a socket of ours looks like."""
+"""Which socket addresses a host name stands for, in which order they are tried, and the quick way to some."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import errno
 import socket
 import threading
 from functools import lru_cache
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from runagent.net.address import numeric_address
+from runagent.net.sockets import Candidate, new_socket, reaches_itself
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -16,18 +18,16 @@ if TYPE_CHECKING:
     from runagent.net.base import Address
 
 __all__ = [
-    "Candidate",
+    "ATTEMPT_SECONDS",
     "candidates_from",
     "candidates_now",
     "connect_at_once",
     "look_up",
-    "new_socket",
-    "share_of",
 ]
 
-_CONNECTED = (0, errno.EISCONN, errno.ECONNRESET)  # and perhaps cut off again already
+ATTEMPT_SECONDS = 0.25  # until the next address is tried beside the last one (RFC 8305, section 8)
 
-Candidate = tuple[int, int, int, Any]  # family, type, protocol, socket address
+_CONNECTED = (0, errno.EISCONN, errno.ECONNRESET)  # and perhaps cut off again already
 
 
 def candidates_now(address: Address) -> list[Candidate] | None:
@@ -56,8 +56,12 @@ def _numeric_candidates(host: str, port: int) -> list[Candidate]:
 
 
 def candidates_from(found: list[Any]) -> list[Candidate]:
-    """Drop the canonical names from an answer of ``getaddrinfo``."""
-    return [(family, kind, protocol, sockaddr) for family, kind, protocol, _, sockaddr in found]
+    """Return the addresses of an answer of ``getaddrinfo``, families in turn (RFC 8305, section 4)."""
+    families: dict[int, dict[Candidate, None]] = {}
+    for family, kind, protocol, _, sockaddr in found:
+        families.setdefault(family, {})[family, kind, protocol, sockaddr] = None
+    turns = zip_longest(*families.values())
+    return [candidate for turn in turns for candidate in turn if candidate is not None]
 
 
 def look_up(address: Address) -> Future[list[Candidate]]:
@@ -86,15 +90,6 @@ def _look_up(host: str, port: int, future: Future[list[Candidate]]) -> None:
         future.set_result(candidates_from(found))
 
 
-def new_socket(candidate: Candidate) -> socket.socket:
-    """Make a socket that sends small writes at once."""
-    family, kind, protocol, _ = candidate
-    sock = socket.socket(family, kind, protocol)
-    if family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
-
-
 def connect_at_once(address: Address) -> socket.socket | None:
     """Connect to a server on this machine, for which nobody has to wait: the kernel is at both ends.
 
@@ -104,16 +99,11 @@ def connect_at_once(address: Address) -> socket.socket | None:
     if address.proxy is not None or address.origin.secure or not address.origin.is_loopback:
         return None
     for candidate in candidates_now(address) or ():
-        sock = new_socket(candidate)
+        sock = new_socket(candidate, address.socket_options)
         sock.setblocking(False)
         # The first call says that it has begun, the second one what has come of it meanwhile.
-        for _ in range(2):
-            if sock.connect_ex(candidate[3]) in _CONNECTED:
-                return sock
+        connected = any(sock.connect_ex(candidate[3]) in _CONNECTED for _ in range(2))
+        if connected and not reaches_itself(sock):
+            return sock
         sock.close()
     return None
-
-
-def share_of(left: float, candidates: int) -> float:
-    """Return the seconds that the next address gets, so that a dead one leaves time for the others."""
-    return max(left / candidates, 0.0)

@@ -19,15 +19,9 @@ from runagent.net.base import (
     track_descriptor,
 )
 from runagent.net.faults import connect_error
-from runagent.net.resolve import (
-    Candidate,
-    candidates_from,
-    candidates_now,
-    connect_at_once,
-    new_socket,
-    share_of,
-)
+from runagent.net.resolve import candidates_from, candidates_now, connect_at_once
 from runagent.net.secure import secure
+from runagent.net.trio_dial import dial_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,7 +216,7 @@ class TrioNetwork:
                 return TrioConnection(at_once, self._watchdog)
             with trio.CancelScope(deadline=self._watchdog.own_time(deadline)) as scope:
                 dialing.wake = scope.cancel
-                connection = TrioConnection(await self._dial(address, deadline), self._watchdog)
+                connection = TrioConnection(await self._dial(address), self._watchdog)
                 return await secure(connection, address, deadline)
         except OSError as exc:
             raise connect_error(exc, address) from exc.with_traceback(None)
@@ -239,38 +233,12 @@ class TrioNetwork:
         """See `AsyncNetwork.checkpoint`."""
         await trio.lowlevel.checkpoint()
 
-    async def _dial(self, address: Address, deadline: float) -> socket.socket:
+    async def _dial(self, address: Address) -> socket.socket:
         candidates = candidates_now(address)
         if candidates is None:
             host, port = address.endpoint
             candidates = candidates_from(await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        failure: OSError | None = None
-        for number, candidate in enumerate(candidates):
-            share = share_of(deadline - self.now(), len(candidates) - number)
-            with trio.move_on_after(share):
-                try:
-                    return await self._dial_one(candidate)
-                except OSError as exc:
-                    failure = exc
-        if failure is None:
-            raise DeadlineExceededError
-        raise failure
-
-    async def _dial_one(self, candidate: Candidate) -> socket.socket:
-        sock = new_socket(candidate)
-        try:
-            sock.setblocking(False)
-            try:
-                sock.connect(candidate[3])
-            except BlockingIOError:
-                await trio.lowlevel.wait_writable(sock)
-                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                if code:
-                    raise OSError(code, "connect failed") from None
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+        return await dial_first(candidates, address.socket_options)
 
 
 def _clock_of(trios: trio.abc.Clock) -> Callable[[], float]:

@@ -22,6 +22,11 @@ class BlindLoop(asyncio.SelectorEventLoop):
     add_writer = asyncio.AbstractEventLoop.add_writer
     remove_writer = asyncio.AbstractEventLoop.remove_writer
 
+    def _sock_write_done(self, fd: int, fut: Any, handle: Any = None) -> None:
+        """Keep `sock_connect` working, which asyncio's own loop builds on what is missing here."""
+        if handle is None or not handle.cancelled():
+            self._remove_writer(fd)  # type: ignore[attr-defined]
+
 
 asyncio_loops = pytest.mark.parametrize(
     "loop", [None, uvloop.new_event_loop, BlindLoop], ids=["asyncio", "uvloop", "transports"]
