@@ -255,6 +255,10 @@ class _CoreConnection:
         """See `Connection.poll`."""
         return _NEWS if self._mailbox.has_news else None
 
+    def was_reset(self) -> bool:
+        """See `Connection.was_reset`."""
+        return False
+
     def close_write(self) -> None:
         """See `Connection.close_write`."""
 

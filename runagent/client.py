@@ -38,14 +38,22 @@ class RunAgentClient(ClientCore):
         self._pool: Pool[Connection] = Pool(self._network.now)
 
     def run_generic_stream(
-        self, input_data: Input, *, timeout: Timeout = None, headers: Mapping[str, str] | None = None
+        self,
+        input_data: Input,
+        *,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        max_resumes: int | None = None,
     ) -> Stream:
         """Run the agent and stream its answer.
 
         Args:
             input_data: The input object; a text stands for ``{"query": text}``.
             timeout: Instead of the client's.
-            headers: Sent beside the client's; where both have a name, in its place.
+            headers: Sent with the client's; a field of the same name replaces it.
+            max_retries: Instead of the client's.
+            max_resumes: Instead of the client's.
 
         Returns:
             A stream to iterate once; nothing is sent before its first ``next`` or ``with``.
@@ -54,25 +62,45 @@ class RunAgentClient(ClientCore):
             ConfigurationError: A setting is not usable.
             ValidationError: JSON cannot carry the input.
         """
-        return self._stream(self._new_run("stream", input_data, timeout=timeout, headers=headers))
+        run = self._new_run(
+            "stream",
+            input_data,
+            timeout=timeout,
+            headers=headers,
+            max_retries=max_retries,
+            max_resumes=max_resumes,
+        )
+        headers = None  # a key may be in them, and a traceback shows the variables of its frames
+        return self._stream(run)
 
     def run_generic(
-        self, input_data: Input, *, timeout: Timeout = None, headers: Mapping[str, str] | None = None
+        self,
+        input_data: Input,
+        *,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
     ) -> Any:
         """Run the agent and return its result; see `run_generic_with_metadata`."""
-        run = self._new_run("invoke", input_data, timeout=timeout, headers=headers)
+        run = self._new_run("invoke", input_data, timeout=timeout, headers=headers, max_retries=max_retries)
         headers = None  # a key may be in them, and a traceback shows the variables of its frames
         return self._result(run).result
 
     def run_generic_with_metadata(
-        self, input_data: Input, *, timeout: Timeout = None, headers: Mapping[str, str] | None = None
+        self,
+        input_data: Input,
+        *,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
     ) -> RunResult:
         """Run the agent and return its result with what the service tells of the run.
 
         Args:
             input_data: The input object; a text stands for ``{"query": text}``.
             timeout: Instead of the client's; as a number, seconds for the whole run.
-            headers: Sent beside the client's; where both have a name, in its place.
+            headers: Sent with the client's; a field of the same name replaces it.
+            max_retries: Instead of the client's.
 
         Raises:
             ConfigurationError: A setting is not usable.
@@ -81,7 +109,7 @@ class RunAgentClient(ClientCore):
             TransportError: The agent could not be reached or understood.
             RunTimeoutError: The answer did not come in time.
         """
-        run = self._new_run("invoke", input_data, timeout=timeout, headers=headers)
+        run = self._new_run("invoke", input_data, timeout=timeout, headers=headers, max_retries=max_retries)
         headers = None  # see run_generic
         return self._result(run)
 
@@ -90,9 +118,7 @@ class RunAgentClient(ClientCore):
 
         Always over its WebSocket surface, whatever the client's transport is; raises as `run_generic` does.
         """
-        run = self._new_run(
-            "invoke", kwargs, args=args, timeout=None, headers=None, transports=("websocket",)
-        )
+        run = self._new_run("invoke", kwargs, args=args, transports=("websocket",))
         return self._result(run).result
 
     def run_stream(self, *args: Any, **kwargs: Any) -> Stream:
@@ -100,9 +126,7 @@ class RunAgentClient(ClientCore):
 
         Always over its WebSocket surface, whatever the client's transport is.
         """
-        run = self._new_run(
-            "stream", kwargs, args=args, timeout=None, headers=None, transports=("websocket",)
-        )
+        run = self._new_run("stream", kwargs, args=args, transports=("websocket",))
         return self._stream(run)
 
     def close(self) -> None:
@@ -149,14 +173,22 @@ class AsyncRunAgentClient(ClientCore):
         self._pools = Pools(self._given_network)
 
     def run_generic_stream(
-        self, input_data: Input, *, timeout: Timeout = None, headers: Mapping[str, str] | None = None
+        self,
+        input_data: Input,
+        *,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        max_resumes: int | None = None,
     ) -> AsyncStream:
         """Run the agent and stream its answer.
 
         Args:
             input_data: The input object; a text stands for ``{"query": text}``.
             timeout: Instead of the client's.
-            headers: Sent beside the client's; where both have a name, in its place.
+            headers: Sent with the client's; a field of the same name replaces it.
+            max_retries: Instead of the client's.
+            max_resumes: Instead of the client's.
 
         Returns:
             A stream to iterate once; nothing is sent before its first ``anext`` or ``async with``.
@@ -165,18 +197,37 @@ class AsyncRunAgentClient(ClientCore):
             ConfigurationError: A setting is not usable.
             ValidationError: JSON cannot carry the input.
         """
-        return self._stream(self._new_run("stream", input_data, timeout=timeout, headers=headers))
+        run = self._new_run(
+            "stream",
+            input_data,
+            timeout=timeout,
+            headers=headers,
+            max_retries=max_retries,
+            max_resumes=max_resumes,
+        )
+        headers = None  # a key may be in them, and a traceback shows the variables of its frames
+        return self._stream(run)
 
     async def run_generic(
-        self, input_data: Input, *, timeout: Timeout = None, headers: Mapping[str, str] | None = None
+        self,
+        input_data: Input,
+        *,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
     ) -> Any:
         """Run the agent and return its result; see `run_generic_with_metadata`."""
-        run = self._new_run("invoke", input_data, timeout=timeout, headers=headers)
+        run = self._new_run("invoke", input_data, timeout=timeout, headers=headers, max_retries=max_retries)
         headers = None  # a key may be in them, and a traceback shows the variables of its frames
         return (await self._result(run)).result
 
     async def run_generic_with_metadata(
-        self, input_data: Input, *, timeout: Timeout = None, headers: Mapping[str, str] | None = None
+        self,
+        input_data: Input,
+        *,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
     ) -> RunResult:
         """Run the agent and return its result with what the service tells of the run.
 
@@ -185,7 +236,8 @@ class AsyncRunAgentClient(ClientCore):
         Args:
             input_data: The input object; a text stands for ``{"query": text}``.
             timeout: Instead of the client's; as a number, seconds for the whole run.
-            headers: Sent beside the client's; where both have a name, in its place.
+            headers: Sent with the client's; a field of the same name replaces it.
+            max_retries: Instead of the client's.
 
         Raises:
             ConfigurationError: A setting is not usable.
@@ -194,7 +246,7 @@ class AsyncRunAgentClient(ClientCore):
             TransportError: The agent could not be reached or understood.
             RunTimeoutError: The answer did not come in time.
         """
-        run = self._new_run("invoke", input_data, timeout=timeout, headers=headers)
+        run = self._new_run("invoke", input_data, timeout=timeout, headers=headers, max_retries=max_retries)
         headers = None  # see run_generic
         return await self._result(run)
 
@@ -203,9 +255,7 @@ class AsyncRunAgentClient(ClientCore):
 
         Always over its WebSocket surface, whatever the client's transport is; raises as `run_generic` does.
         """
-        run = self._new_run(
-            "invoke", kwargs, args=args, timeout=None, headers=None, transports=("websocket",)
-        )
+        run = self._new_run("invoke", kwargs, args=args, transports=("websocket",))
         return (await self._result(run)).result
 
     def run_stream(self, *args: Any, **kwargs: Any) -> AsyncStream:
@@ -213,9 +263,7 @@ class AsyncRunAgentClient(ClientCore):
 
         Always over its WebSocket surface, whatever the client's transport is.
         """
-        run = self._new_run(
-            "stream", kwargs, args=args, timeout=None, headers=None, transports=("websocket",)
-        )
+        run = self._new_run("stream", kwargs, args=args, transports=("websocket",))
         return self._stream(run)
 
     async def aclose(self) -> None:

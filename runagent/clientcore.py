@@ -14,6 +14,7 @@ from runagent.net.address import validate_agent_id, validate_headers
 from runagent.observers import default_observers
 from runagent.options import (
     Timeout,
+    call_policy,
     call_timeouts,
     check_ssl_context,
     configure_logging,
@@ -62,6 +63,7 @@ class ClientCore:
         entrypoint_tag: str | None = None,
         timeout: Timeout = None,
         max_retries: int | None = None,
+        max_resumes: int | None = None,
         retry_delay: float | None = None,
         retry_backoff: float | None = None,
         max_retry_wait: float | None = None,
@@ -94,7 +96,9 @@ class ClientCore:
                 for plain runs and ``generic_stream`` for streams.
             timeout: Seconds, or one limit for each phase. As a number it is the limit of each of
                 connect, first_event and idle for a stream, and of the whole for a plain run.
-            max_retries: How often a failed attempt is tried again; default 3.
+            max_retries: How many failed attempts in a row are repeated, without a new chunk between
+                them; default 3, and 0 for none.
+            max_resumes: How often one run is resumed after its first chunk, at most; default 10.
             retry_delay: Upper bound of the first wait in seconds; default 1.
             retry_backoff: Factor from one wait's bound to the next; default 2.
             max_retry_wait: The longest wait in seconds; default 60.
@@ -146,6 +150,7 @@ class ClientCore:
             "transport_options": transport_options,
             "timeout": timeout,
             "max_retries": max_retries,
+            "max_resumes": max_resumes,
             "retry_delay": retry_delay,
             "retry_backoff": retry_backoff,
             "max_retry_wait": max_retry_wait,
@@ -218,8 +223,10 @@ class ClientCore:
         mode: Literal["stream", "invoke"],
         input_data: Any,
         *,
-        timeout: Timeout,
-        headers: Mapping[str, str] | None,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        max_resumes: int | None = None,
         args: tuple[Any, ...] = (),
         transports: Sequence[str] = (),
     ) -> Run:
@@ -250,6 +257,7 @@ class ClientCore:
                 call=call,
                 transports=transports or settings.transport,
                 timeouts=timeouts,
+                policy=call_policy(terms.policy, max_retries=max_retries, max_resumes=max_resumes),
                 terms=terms,
                 observers=default_observers().loaded(),
             )

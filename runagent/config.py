@@ -24,7 +24,15 @@ from runagent.net.proxy import parse_proxy
 from runagent.redact import describe, lone_surrogate, parse_json
 from runagent.tracebacks import conceal
 
-__all__ = ["Settings", "Timeouts", "file_exposures", "load_settings", "parse_timeout", "validate_api_key"]
+__all__ = [
+    "Settings",
+    "Timeouts",
+    "file_exposures",
+    "load_settings",
+    "parse_count",
+    "parse_timeout",
+    "validate_api_key",
+]
 
 DEFAULT_BASE_URL = "https://api.run-agent.ai"
 TRANSPORT_GROUPS = {"auto": ("sse", "chunked", "websocket")}
@@ -62,7 +70,7 @@ def _number(expected: str, accepts: Callable[[float], bool], kind: type[int | fl
 _positive_seconds = _number("a finite number of seconds above 0", lambda number: number > 0)
 _seconds = _number("a finite number of seconds, 0 or more", lambda number: number >= 0)
 _factor = _number("a finite number, 1 or more", lambda number: number >= 1)
-_count = _number("a whole number, 0 or more", lambda number: number >= 0, kind=int)
+parse_count = _number("a whole number, 0 or more", lambda number: number >= 0, kind=int)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +230,8 @@ _OPTIONS = (
     _Option("timeout", "RUNAGENT_TIMEOUT", "timeout", parse_timeout, _read_number),
     _Option("transport", "RUNAGENT_TRANSPORT", "transport", _transport),
     _Option("transport_options", "RUNAGENT_TRANSPORT_OPTIONS", "transport_options", _options, _read_json),
-    _Option("max_retries", "RUNAGENT_MAX_RETRIES", "retry_config.max_retries", _count, _read_number),
+    _Option("max_retries", "RUNAGENT_MAX_RETRIES", "retry_config.max_retries", parse_count, _read_number),
+    _Option("max_resumes", None, None, parse_count),
     _Option("retry_delay", "RUNAGENT_RETRY_DELAY", "retry_config.retry_delay", _seconds, _read_number),
     _Option("retry_backoff", "RUNAGENT_RETRY_BACKOFF", "retry_config.retry_backoff", _factor, _read_number),
     _Option("max_retry_wait", None, None, _seconds),
@@ -257,6 +266,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     transport: tuple[str, ...] = ("sse",)
     transport_options: Mapping[str, Any] = msgspec.field(default_factory=lambda: MappingProxyType({}))
     max_retries: int = 3
+    max_resumes: int = 10
     retry_delay: float = 1.0
     retry_backoff: float = 2.0
     max_retry_wait: float = 60.0

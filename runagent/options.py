@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from runagent.config import Timeouts
+import msgspec
+
+from runagent.config import Timeouts, parse_count
 from runagent.errors import ConfigurationError, ValidationError
 from runagent.jsoninput import copy_input
 from runagent.limits import Limits, read_limits
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OPTIONS",
+    "call_policy",
     "call_timeouts",
     "check_network",
     "check_ssl_context",
@@ -148,12 +151,19 @@ def call_timeouts(mode: str, timeout: Timeout) -> Timeouts:
 def retry_policy(settings: Settings) -> RetryPolicy:
     return RetryPolicy(
         max_retries=settings.max_retries,
+        max_resumes=settings.max_resumes,
         delay=settings.retry_delay,
         backoff=settings.retry_backoff,
         max_wait=settings.max_retry_wait,
         unsafe=settings.retry_unsafe,
         resume=settings.resume,
     )
+
+
+def call_policy(policy: RetryPolicy, **counts: int | None) -> RetryPolicy:
+    """Put a call's numbers of repeats in place of the client's."""
+    given = {name: parse_count(n, f"argument {name}") for name, n in counts.items() if n is not None}
+    return msgspec.structs.replace(policy, **given) if given else policy
 
 
 def merge_headers(

@@ -22,7 +22,7 @@ from runagent.net.loops import EventLoop, current_loop
 from runagent.runspec import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from runagent.events import Event
     from runagent.net.loops import Pools
@@ -34,7 +34,9 @@ __all__ = ["AsyncPump", "Pump"]
 READ_BYTES = 64 * 1024
 _READ = Step.READ
 _NEVER = float("inf")
+_SAME_CONNECTION = frozenset({Step.READ, Step.CLOSE_WRITE, Step.PROBE})
 _CLOSED_NOTICED_SECONDS = 0.1  # a wait before another attempt goes by such steps
+_RESET_SECONDS, _RESET_LOOKS = 0.05, 10  # so long a reset is looked for behind the end of a connection
 _END_OF_ANSWER_SECONDS = 0.02  # the formal end of an answer comes right behind its last event
 _CLOSED_WHILE_READ = "the stream was closed while it was being read"
 _CANCELLED_WHILE_SENT = "the run was cancelled while something was being sent to the agent; begin it anew"
@@ -135,14 +137,16 @@ class Pump(_PumpCore):
             if self._closed:
                 self._leave()
                 return None
+            start = self._now()
             while not run.events:
                 if run.step is not _READ:
                     if not self._move_on(run.step):
                         return None
+                    start = self._now()
                     continue
                 if until_connected:
                     return []
-                connection, start = self._connection, self._now()
+                connection = self._connection
                 assert connection is not None
                 try:
                     data = connection.receive(READ_BYTES, self._deadlines.read(start))
@@ -151,8 +155,10 @@ class Pump(_PumpCore):
                 else:
                     if self._closed:
                         self._check_closed()
-                    outgoing = run.received(data, start, self._now())
+                    end = self._now()
+                    outgoing = run.received(data, start, end)
                     data = b""  # it may quote the key, and errors keep the variables of their frames
+                    start = end  # what follows without an event goes on counting as a wait
                 if outgoing or run.step is not _READ:
                     self._flush(outgoing)
                     self._check_closed()
@@ -177,6 +183,8 @@ class Pump(_PumpCore):
             self._close_write()
         elif step is Step.BACK_OFF:
             self._back_off()
+        elif step is Step.PROBE:
+            self._probe()
         else:
             self._end(self._now())
             return False
@@ -195,6 +203,14 @@ class Pump(_PumpCore):
             self._network.sleep(min(left, _CLOSED_NOTICED_SECONDS))
         self.run.step = Step.CONNECT
 
+    def _probe(self) -> None:
+        """See whether a reset follows the end of the connection, as it does if the peer has not read all."""
+        connection, until = cast("Connection", self._connection), self._now() + _RESET_SECONDS
+        while not (reset := connection.was_reset()) and not self._closed and self._now() < until:
+            self._network.sleep(_RESET_SECONDS / _RESET_LOOKS)
+        self._check_closed()
+        self._flush(self.run.probed(reset=reset))
+
     def _connect(self) -> None:
         run, now = self.run, self._now
         address = run.begin_attempt(now())
@@ -205,17 +221,19 @@ class Pump(_PumpCore):
             run.timed_out(now(), 0.0)
         except NetworkError as exc:
             self._check_closed()
-            run.connect_failed(exc)
+            run.connect_failed(exc, now())
         else:
             self._check_closed()
             self._deadlines = run.deadlines
-            run.connected(now(), reused=reused)
+            begun = now()
+            run.connected(begun, reused=reused)
             self._flush(run.data_to_send())
+            run.sent(now() - begun)
 
     def _acquire(self, address: Address, deadline: float) -> tuple[Connection, bool]:
         if (library := self.run.library) is not None:
             return library.connect(address, self._network), False
-        while idle := self._pool.take(address):
+        while not self.run.fresh and (idle := self._pool.take(address)):
             if not idle.refresh() and idle.waits_for_end:
                 with contextlib.suppress(DeadlineExceededError, OSError):
                     idle.feed(idle.connection.receive(READ_BYTES, self._now() + _END_OF_ANSWER_SECONDS))
@@ -228,10 +246,8 @@ class Pump(_PumpCore):
         """Send what the session has to say; then let go of a connection that has served."""
         run, connection, now = self.run, cast("Connection", self._connection), self._now
         while data:
-            start = now()
             try:
-                connection.send(data, run.send_deadline(start))
-                run.sent(now() - start)
+                connection.send(data, run.send_deadline(now()))
             except DeadlineExceededError:
                 run.send_failed(None)
             except OSError as exc:
@@ -241,7 +257,7 @@ class Pump(_PumpCore):
                 data, exc.__traceback__ = b"", None
                 raise
             data = run.data_to_send()
-        if run.step not in (Step.READ, Step.CLOSE_WRITE):
+        if run.step not in _SAME_CONNECTION:
             self._release(connection)
 
     def _close_write(self) -> None:
@@ -279,6 +295,7 @@ class AsyncPump(_PumpCore):
         self._loop: EventLoop | None = None
         self._pool: Pool[AsyncConnection] | None = None  # that knows of the connection
         self._connection: AsyncConnection | None = None
+        self._now: Callable[[], float] = float  # there is no clock before the first connection
         self._reading = False
 
     def close(self) -> None:
@@ -317,14 +334,16 @@ class AsyncPump(_PumpCore):
             if self._closed:
                 self._leave()
                 return None
+            start = self._now()
             while not run.events:
                 if run.step is not _READ:
                     if not await self._move_on(run.step):
                         return None
+                    start = self._now()
                     continue
                 if until_connected:
                     return []
-                connection, start = self._connection, self._now()
+                connection = self._connection
                 assert connection is not None
                 try:
                     data = await connection.receive(READ_BYTES, self._deadlines.read(start))
@@ -336,8 +355,10 @@ class AsyncPump(_PumpCore):
                 else:
                     if self._closed:
                         self._check_closed()
-                    outgoing = run.received(data, start, self._now())
+                    end = self._now()
+                    outgoing = run.received(data, start, end)
                     data = b""  # it may quote the key, and errors keep the variables of their frames
+                    start = end  # what follows without an event goes on counting as a wait
                 if outgoing or run.step is not _READ:
                     await self._flush(outgoing)
                     self._check_closed()
@@ -363,6 +384,8 @@ class AsyncPump(_PumpCore):
             self._close_write()
         elif step is Step.BACK_OFF:
             await self._back_off()
+        elif step is Step.PROBE:
+            await self._probe()
         else:
             self._end(self._network.now())
             return False
@@ -393,6 +416,15 @@ class AsyncPump(_PumpCore):
             run.delay = until - now()  # a read that is cancelled while it waits has waited all the same
         run.step = Step.CONNECT
 
+    async def _probe(self) -> None:
+        """See whether a reset follows the end of the connection, as it does if the peer has not read all."""
+        now, network = self._network.now, self._network
+        connection, until = cast("AsyncConnection", self._connection), now() + _RESET_SECONDS
+        while not (reset := connection.was_reset()) and not self._closed and now() < until:
+            await network.sleep(_RESET_SECONDS / _RESET_LOOKS)
+        self._check_closed()
+        await self._flush(self.run.probed(reset=reset))
+
     async def _connect(self) -> None:
         self._loop = loop = await current_loop()
         self._now = now = self._network.now
@@ -408,14 +440,16 @@ class AsyncPump(_PumpCore):
             run.timed_out(now(), 0.0)
         except NetworkError as exc:
             self._check_closed()
-            run.connect_failed(exc)
+            run.connect_failed(exc, now())
         else:
             self._check_closed()
             pool.in_use(self._connection)
             self._pool = pool
             self._deadlines = run.deadlines
-            run.connected(now(), reused=reused)
+            begun = now()
+            run.connected(begun, reused=reused)
             await self._flush(run.data_to_send())
+            run.sent(now() - begun)
 
     async def _take_key(self, coming: Awaitable[str], deadline: float) -> bool:
         """Open the session once its key is there; False if the key came too late."""
@@ -442,7 +476,7 @@ class AsyncPump(_PumpCore):
     ) -> tuple[AsyncConnection, bool]:
         if (library := self.run.library) is not None:
             return await library.connect_async(address, self._network), False
-        while idle := pool.take(address):
+        while not self.run.fresh and (idle := pool.take(address)):
             try:
                 if not idle.refresh() and idle.waits_for_end:
                     with contextlib.suppress(DeadlineExceededError, OSError):
@@ -463,10 +497,8 @@ class AsyncPump(_PumpCore):
         """Send what the session has to say; then let go of a connection that has served."""
         run, connection, now = self.run, cast("AsyncConnection", self._connection), self._network.now
         while data:
-            start = now()
             try:
-                await connection.send(data, run.send_deadline(start))
-                run.sent(now() - start)
+                await connection.send(data, run.send_deadline(now()))
             except DeadlineExceededError:
                 run.send_failed(None)
             except OSError as exc:
@@ -477,7 +509,7 @@ class AsyncPump(_PumpCore):
                 data, exc.__traceback__ = b"", None  # see Pump._flush
                 raise
             data = run.data_to_send()
-        if run.step not in (Step.READ, Step.CLOSE_WRITE):
+        if run.step not in _SAME_CONNECTION:
             self._release(connection)
 
     def _close_write(self) -> None:

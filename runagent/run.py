@@ -16,11 +16,11 @@ from runagent.errors import (
     AgentError,
     ConfigurationError,
     NetworkError,
-    Phase,
     PluginError,
     ProtocolError,
     RunAgentError,
     RunTimeoutError,
+    StreamError,
 )
 from runagent.events import Chunk, Completed, Event, RunResult
 from runagent.net.base import Address, DeadlineExceededError, track_descriptor
@@ -65,6 +65,7 @@ class Run:
         report: What the run has come to so far.
         address: Where the current attempt goes.
         delay: Seconds to wait, while ``step`` is BACK_OFF.
+        fresh: The attempt needs a new connection: a kept one has not carried it.
         forked: It belongs to the parent of this process.
         key_to_come: Gives the key, for `open_session`; None if the session of the attempt is open.
     """
@@ -72,11 +73,15 @@ class Run:
     # What few runs ever change; with thirty attributes of its own, each would have a dictionary for itself.
     error: RunAgentError | None = None
     delay = 0.0
+    fresh = False
     library: LibrarySession | None = None
     key_to_come: Awaitable[str] | None = None
     _asked: AgentCall | None = None  # the call without the key, for observers
     _resume: ResumePoint | None = None
-    _failures = 0
+    _failures = 0  # attempts in a row without a new chunk
+    _resumes = 0
+    _replaced = False  # a kept connection that died, by a fresh one
+    _unread = False  # the peer has provably not read the request of this attempt
     _last_error: RunAgentError | None = None
     _send_error: OSError | None = None
     _send_late = _write_closed = False
@@ -93,6 +98,7 @@ class Run:
         self.report = RunReport()
         self.forked = False
         self._terms = spec.terms
+        self._policy = spec.policy
         self._timeouts = spec.timeouts
         if spec.observers is not None:
             self._observers = spec.observers
@@ -112,6 +118,7 @@ class Run:
         self._heard = False  # a byte has come in this attempt
         self._steady = False  # a chunk has come in it, and what was to be sent has been
         self._connected = False
+        self._accounted = False  # for what the session knows
         self._read_at = 0.0  # when the last read ended
         self._longest_pause = 0.0  # how long nobody read at a stretch
         track_descriptor(self)
@@ -179,6 +186,8 @@ class Run:
                 self.key_to_come = key
             self._attempt = Attempt(self._names[0])
             self.report.attempts.append(self._attempt)
+            self._deadlines.begin_attempt()
+            self._accounted = False
         self.report.transport = self._names[0]
         self._attempt_at = now
         return address
@@ -208,7 +217,7 @@ class Run:
     def _forget_attempt(self) -> None:
         self._heard = self._connected = self._progressed = self._steady = False
         self._send_error = None
-        self._send_late = self._write_closed = False
+        self._send_late = self._write_closed = self._unread = False
         self._late_at = _NEVER
 
     def _find_capable(self) -> Transport:
@@ -232,13 +241,14 @@ class Run:
     def connected(self, now: float, *, reused: bool) -> None:
         """Note that the connection stands."""
         self._connected = True
+        self.fresh = False
         self._attempt.reused = reused
         self._attempt.connect_seconds = None if reused else now - self._attempt_at
         _logger.debug(
             "%s connection to %s over %s", "kept" if reused else "new", self.address, self._attempt.transport
         )
         self.report.connect_seconds = self._attempt.connect_seconds
-        self.deadlines.begin_attempt()
+        self.deadlines.connected(now - self._attempt_at)
         self._read_at, self._longest_pause = now, 0.0
         self.step = Step.READ
 
@@ -314,10 +324,22 @@ class Run:
         elif self._send_error is not None:  # the peer left in the middle of the request
             self._lost(self._send_error)
             return self.data_to_send()
+        elif self._attempt.reused and not self._heard and not self._replaced:
+            self.step = Step.PROBE
+            return b""
         else:
             events = session.receive_eof()
         deadlines.received(end - start, events=bool(events))
         self._take(session, events, start, end)
+        return self.data_to_send()
+
+    def probed(self, *, reset: bool) -> bytes:
+        """Note whether a reset followed the end of a kept connection, and return what is to be sent now.
+
+        It proves that the peer had closed the connection before it read all that we sent.
+        """
+        self.step, self._unread = Step.READ, reset
+        self._take(self.session, self.session.receive_eof(), self._read_at, self._read_at)
         return self.data_to_send()
 
     def _take(self, session: Session, events: list[Event], start: float, end: float) -> None:
@@ -325,8 +347,12 @@ class Run:
             self._note(events)
             if self.report.first_chunk_seconds is None and self.report.chunks:
                 self.report.first_chunk_seconds = end - self._started_at
+        self._note_answer(session)
+        deadlines = self.deadlines
         if session.wants is not _READ or session.error is not None:
             self._follow(session)
+        elif deadlines.overdue or (not events and deadlines.spent):
+            self.timed_out(end, 0.0)  # a peer that never pauses
         elif self._send_late:
             self._late_at = min(self._late_at, start)
             if end - self._late_at > _FAREWELL_SECONDS:
@@ -379,14 +405,15 @@ class Run:
         self._write_closed = True
         self.step = Step.READ
 
-    def connect_failed(self, exc: NetworkError) -> None:
+    def connect_failed(self, exc: NetworkError, now: float) -> None:
         """Note that no connection could be opened."""
+        self.deadlines.waited(now - self._attempt_at)
         self._failed(exc.with_traceback(None))  # what a proxy has said is in its frames, our password perhaps
 
     def timed_out(self, now: float, waited: float) -> None:
         """Note that a deadline has passed."""
         if not self._connected:
-            phase: Phase = "total" if now >= self.deadlines.total else "connect"
+            phase = self.deadlines.phase(now, connected=False)
             late = self.deadlines.error(phase, begun=self._begun)
             late.add("waiting for api_key()" if self._session is None else f"on the way to {self.address}")
             self._failed(late)
@@ -396,6 +423,9 @@ class Run:
             return
         self.deadlines.waited(waited)
         error: RunAgentError = self.deadlines.error(self.deadlines.phase(now), begun=self._begun)
+        self._send_late = (
+            True  # what is still to be sent, to a peer that takes nothing perhaps, comes too late
+        )
         self.session.receive_eof()
         self._failed(refusal(self.session) or error)
 
@@ -412,6 +442,8 @@ class Run:
             report = self._untold.pop()
         except IndexError:  # told already, perhaps by another thread
             return
+        if self._session is not None:
+            self._account(self._session)
         over = failed or self.step is Step.END
         good = self._complete and self.error is None and not failed
         report.outcome = ("completed" if good else "failed") if over else "left"
@@ -446,7 +478,9 @@ class Run:
         if chunks:
             self.report.chunks += chunks
             self._begun = self._progressed = True
-            self._failures = 0
+            if self._failures:
+                self._failures = 0
+                self.deadlines.renew()
         if events and isinstance(events[-1], self._last_event):
             self._complete = True
         self.events += events
@@ -472,10 +506,18 @@ class Run:
         self.step = Step.END
         self._account(session)
 
-    def _account(self, session: Session) -> None:
+    def _note_answer(self, session: Session) -> None:
         report = self.report
         report.status = session.status if session.status is not None else report.status
         report.request_id = session.request_id or report.request_id
+
+    def _account(self, session: Session) -> None:
+        """Put what the session knows into the report, once."""
+        if self._accounted:
+            return
+        self._accounted = True
+        self._note_answer(session)
+        report = self.report
         for kind, count in session.ignored.items():
             report.ignored[kind] = report.ignored.get(kind, 0) + count
 
@@ -493,7 +535,7 @@ class Run:
             _logger.info("attempt %s; trying again in %.3g s", self._told(), self._attempt.waited_seconds)
         else:
             self.step = Step.END
-            if not self._begun and self._terms.policy.holds_back(error, connected=self._connected):
+            if not self._begun and self._policy.holds_back(error, connected=self._connected):
                 error.add(_NOT_TRIED_AGAIN)
             self.error = self._final(error)
             _logger.info("attempt %s; giving up", self._told())
@@ -517,29 +559,53 @@ class Run:
         return True
 
     def _try_fresh(self, error: RunAgentError) -> bool:
-        """A kept connection that died without a byte: the peer had closed it before it saw the request."""
-        if not self._attempt.reused or self._heard or isinstance(error, RunTimeoutError):
+        """Once a run, repeat on a new connection what a kept one provably did not carry to the agent.
+
+        Proof is a write that failed while part of the request was unsent, a reset behind the end of the
+        connection, or the peer's own word that it no longer waited for a request (RFC 9110 §15.5.9).
+        A connection that ends after it has taken the whole request proves nothing, however soon it ends.
+        """
+        if not self._attempt.reused or self._replaced:
             return False
+        if self._was_too_late(error):
+            if self._failures >= self._policy.max_retries:
+                return False
+            self._failures += 1
+        elif self._heard or not (self._unread or self._send_error is not None):
+            return False
+        self._replaced = self.fresh = True
         self.step = Step.CONNECT
         return True
 
+    def _was_too_late(self, error: RunAgentError) -> bool:
+        closes = self._session is not None and not self._session.keeps_connection
+        return isinstance(error, AgentError) and error.status == 408 and closes
+
     def _try_again(self, error: RunAgentError) -> bool:
-        policy, session = self._terms.policy, self._session
+        policy, session = self._policy, self._session
         may_retry = policy.may_retry(error, connected=self._connected)
+        point = None
         if self._begun:
             if Capability.RESUME not in self._transport.capabilities:
                 return False
             last = session.resume_point if session is not None and self._progressed else self._resume
             point = policy.resume_from(error, last, may_retry=may_retry)
-            if point is None:
+            if point is None or (
+                isinstance(error, RunTimeoutError) and not self.deadlines.may_follow_silence
+            ):
                 return False
-            self._resume, self._key = point, _new_key()
         elif not may_retry:
             return False
-        self._failures += 1
-        wait = policy.wait(self._failures, error, session.retry_delay if session is not None else None)
+        resumes = self._resumes + 1 if point is not None else 0
+        suggested = session.retry_delay if session is not None else None
+        wait = policy.wait(self._failures + 1, error, suggested, resumes=resumes)
         if wait is None or max(self._attempt_at, self._read_at) + wait >= self.deadlines.total:
             return False
+        self._failures += 1
+        if point is not None:
+            self._resume, self._resumes, self._key = point, resumes, _new_key()
+        if isinstance(error, RunTimeoutError) and error.phase is not None:
+            self.deadlines.follow_silence(error.phase)
         self._attempt.waited_seconds = self.delay = wait
         self.step = Step.BACK_OFF
         return True
@@ -548,6 +614,8 @@ class Run:
         if self._begun and isinstance(error, NetworkError | AgentError):
             error = not_resumed(error)
         complete(error, self.report, self._session, self._longest_pause)
+        if self._resumes >= max(self._policy.max_resumes, 1) and isinstance(error, StreamError):
+            error.add(f"resumed {self._resumes} times, which is all that max_resumes= allows")
         hide_secrets(error, self._secrets)
         return error
 

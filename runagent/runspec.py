@@ -24,12 +24,17 @@ _VERDICT_SECONDS = 300.0
 
 
 class Step(enum.Enum):
-    """What the pump has to do next."""
+    """What the pump has to do next.
+
+    Attributes:
+        PROBE: To see whether a reset follows the end of a kept connection.
+    """
 
     CONNECT = "connect"
     READ = "read"
     CLOSE_WRITE = "close_write"
     BACK_OFF = "back_off"
+    PROBE = "probe"
     END = "end"
 
 
@@ -54,11 +59,9 @@ class Terms(Protocol):
     """What all runs of a client have in common.
 
     Attributes:
-        policy: What is tried again.
         verdicts: What earlier runs have learnt.
     """
 
-    policy: RetryPolicy
     verdicts: Verdicts
 
     def find(self, name: str) -> Transport:
@@ -81,6 +84,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
         call: What is asked; key, idempotency key and time are filled in for each attempt.
         transports: Names, in order of preference.
         timeouts: The limits.
+        policy: What is tried again.
         terms: What all runs of the client have in common.
         observers: Who is told of the call, if anyone is.
     """
@@ -88,5 +92,6 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     call: AgentCall
     transports: Sequence[str]
     timeouts: Timeouts
+    policy: RetryPolicy
     terms: Terms
     observers: Observers | None = None

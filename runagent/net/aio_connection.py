@@ -7,7 +7,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
-from runagent.net.base import track_descriptor
+from runagent.net.base import socket_was_reset, track_descriptor
 
 if TYPE_CHECKING:
     import asyncio
@@ -48,6 +48,10 @@ class LoopConnection:
             return self._take(max_bytes)
         except OSError:
             return b""
+
+    def was_reset(self) -> bool:
+        """See `Connection.was_reset`."""
+        return socket_was_reset(self._sock)
 
     def abort(self, farewell: bytes = b"") -> None:
         """See `Connection.abort`."""

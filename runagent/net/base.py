@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import weakref
+from socket import SO_ERROR, SOL_SOCKET, socket
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -30,7 +32,19 @@ __all__ = [
     "Dialing",
     "Network",
     "fork_generation",
+    "socket_was_reset",
 ]
+
+# EPIPE is what Linux notes if the end of the stream had come before.
+_RESETS = frozenset({errno.ECONNRESET, errno.EPIPE, getattr(errno, "WSAECONNRESET", errno.ECONNRESET)})
+
+
+def socket_was_reset(sock: socket) -> bool:
+    """Whether a reset has come over a TCP socket since its error was last asked for."""
+    try:
+        return sock.getsockopt(SOL_SOCKET, SO_ERROR) in _RESETS
+    except OSError:
+        return False
 
 
 class DeadlineExceededError(Exception):
@@ -118,6 +132,12 @@ class Connection(Protocol):
     def poll(self, max_bytes: int) -> bytes | None:
         """Return what is there without waiting: b"" at the end or when broken, None for nothing yet."""
 
+    def was_reset(self) -> bool:
+        """Whether a reset has followed the end that ``receive`` has returned: the peer has not read all.
+
+        Never so over TLS, whose records the peer may have read before the connection broke.
+        """
+
     def close_write(self) -> None:
         """Say that nothing more will be sent (FIN); receiving goes on."""
 
@@ -160,6 +180,9 @@ class AsyncConnection(Protocol):
 
     def poll(self, max_bytes: int) -> bytes | None:
         """See `Connection.poll`."""
+
+    def was_reset(self) -> bool:
+        """See `Connection.was_reset`."""
 
     def close_write(self) -> None:
         """See `Connection.close_write`."""

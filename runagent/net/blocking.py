@@ -8,7 +8,15 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from runagent import clock
-from runagent.net.base import Address, DeadlineExceededError, Dialing, hold, let_go, track_descriptor
+from runagent.net.base import (
+    Address,
+    DeadlineExceededError,
+    Dialing,
+    hold,
+    let_go,
+    socket_was_reset,
+    track_descriptor,
+)
 from runagent.net.blocking_dial import STEP_SECONDS, dial_first
 from runagent.net.resolve import candidates_now, look_up
 
@@ -96,6 +104,10 @@ class BlockingConnection:
             return None
         except OSError as exc:
             return None if self._tls is not None and _wants_more(exc) else b""
+
+    def was_reset(self) -> bool:
+        """See `Connection.was_reset`."""
+        return self._tls is None and socket_was_reset(self._sock)
 
     def close_write(self) -> None:
         """See `Connection.close_write`; TLS has no half-close."""

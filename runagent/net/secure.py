@@ -88,6 +88,10 @@ class TLSConnection:
             return b""
         return data
 
+    def was_reset(self) -> bool:
+        """See `Connection.was_reset`."""
+        return False
+
     def close_write(self) -> None:
         """See `Connection.close_write`; TLS has no half-close."""
 

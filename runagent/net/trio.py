@@ -16,6 +16,7 @@ from runagent.net.base import (
     Dialing,
     hold,
     let_go,
+    socket_was_reset,
     track_descriptor,
 )
 from runagent.net.faults import connect_error
@@ -100,6 +101,10 @@ class TrioConnection:
             return None
         except OSError:
             return b""
+
+    def was_reset(self) -> bool:
+        """See `Connection.was_reset`."""
+        return socket_was_reset(self._sock)
 
     def close_write(self) -> None:
         """See `Connection.close_write`."""

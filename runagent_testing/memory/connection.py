@@ -28,6 +28,10 @@ class MemoryConnection:
         """See `runagent.net.base.Connection.poll`."""
         return b"" if self._broken else self._wire.poll(max_bytes)
 
+    def was_reset(self) -> bool:
+        """See `runagent.net.base.Connection.was_reset`; no agent here closes without having read."""
+        return False
+
     def close_write(self) -> None:
         """See `runagent.net.base.Connection.close_write`."""
         self._peer.client_left("half-closed")

@@ -82,7 +82,6 @@ def replay_websocket(case: Case, cut: Cut) -> Outcome:
 class _Terms:
     """Everything goes over one transport to one place, once."""
 
-    policy = RetryPolicy(max_retries=0)
 
     def __init__(self, transport: RawTransport, address: Address) -> None:
         self.verdicts = Verdicts()
@@ -122,6 +121,7 @@ class _Replay:
                 ),
                 transports=(transport.name,),
                 timeouts=timeouts_of(case),
+                policy=RetryPolicy(max_retries=0),
                 terms=_Terms(transport, Address(base.origin)),
             )
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runagent import AgentServerError, NetworkError, RateLimitError, StreamTruncatedError
+from runagent import AgentServerError, NetworkError, RateLimitError
 from runagent.config import Timeouts
 from runagent.policy import RetryPolicy
 from tests.retries.attempts import BUSY, DONE, chunk, run
@@ -160,49 +160,3 @@ def test_a_certificate_is_not_tried_again() -> None:
     for code in ("CERTIFICATE", "TLS", "DNS", "PROXY_407"):
         assert not RetryPolicy().may_retry(NetworkError("no", code=code), connected=False)
     assert policy.may_retry(NetworkError("no", code="DNS_TEMPORARY"), connected=False)
-
-
-# A connection that was kept and has died
-
-
-def dies_after_one_answer(how: str) -> Any:
-    def act(connection: PeerConnection) -> None:
-        connection.read_request()
-        connection.send(sse(chunk(0), DONE))
-        connection.read_request()  # the next run's, which is not answered
-        if how == "reset":
-            connection.reset()
-
-    return act
-
-
-@pytest.mark.parametrize("how", ["close", "reset"])
-def test_a_kept_connection_that_dies_with_the_request_is_replaced_at_once(
-    style: Style, how: str, waits: list[Any]
-) -> None:
-    with Peer(dies_after_one_answer(how), answers(sse(chunk(0), DONE))) as peer:
-        outcome = run(style, peer, times=2, max_retries=0)
-        assert 2 == peer.connections
-        keys = [request.headers["idempotency-key"] for request in peer.requests]
-    assert (["0 "], None, []) == (outcome.chunks, outcome.error, waits)
-    assert [True, False] == [attempt.reused for attempt in outcome.report.attempts]
-    assert keys[1] == keys[2] != keys[0]
-
-
-def test_a_kept_connection_that_died_meanwhile_is_not_used(style: Style) -> None:
-    with Peer(answers(sse(chunk(0), DONE))) as peer:
-        outcome = run(style, peer, times=3)
-        assert 3 == peer.connections
-    assert (["0 "], None) == (outcome.chunks, outcome.error)
-
-
-def test_a_kept_connection_that_answers_something_is_not_replaced(style: Style) -> None:
-    def act(connection: PeerConnection) -> None:
-        answers(sse(chunk(0), DONE))(connection)
-        connection.read_request()
-        connection.send(b"HTTP/1.1 2")
-
-    with Peer(act) as peer:
-        outcome = run(style, peer, times=2)
-        assert 1 == peer.connections
-    assert type(outcome.error) is StreamTruncatedError
