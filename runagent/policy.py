@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -248,7 +249,7 @@ class Deadlines:
             limits.append((self._first, "first_event"))
         if not connected:
             limits.append((self._connect_limit, "connect"))
-        return min(limits)[1]
+        return min(limits, key=itemgetter(0))[1]
 
     def limit(self, phase: Phase) -> float | None:
         """Return the seconds that a phase may take."""

@@ -82,7 +82,6 @@ def replay_websocket(case: Case, cut: Cut) -> Outcome:
 class _Terms:
     """Everything goes over one transport to one place, once."""
 
-
     def __init__(self, transport: RawTransport, address: Address) -> None:
         self.verdicts = Verdicts()
         self._transport = transport

@@ -64,6 +64,8 @@ def chaos(style: str, transport: str, streams: int, seed: int, *, idle: float = 
             timeout=Timeouts(idle=idle),
             retry_unsafe=True,
             max_retries=RETRIES,
+            max_resumes=CHUNKS,
+            max_retry_wait=0.02,
             retry_delay=0.005,
             retry_backoff=1.0,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import multiprocessing
 import random
 import sys
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.soak.chaos import chaos
 from tests.soak.floods import BOMBS, FLOODS, find_flood, flood_server
+from tests.soak.insistence import PEERS, insist
 from tests.soak.load import many_at_once, one_after_another
 from tests.soak.measure import MIB
 from tests.soak.memory import flood, pause
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 STYLES = ("sync", "asyncio", "trio")
 STREAMS = 2000
 RUNS = 50_000
+BROKEN = 200
 AT_ONCE = {"sync": 250, "asyncio": 1000, "trio": 1000}
 FLOOD = 32 * MIB
 FRAMES = 4 * MIB  # of a WebSocket's flood, whose frames have a few bytes each
@@ -40,10 +43,9 @@ def rows(seed: int, scale: float) -> Iterator[tuple[str, Callable[[], str]]]:
     def scaled(count: int) -> int:
         return max(int(count * scale), 1)
 
-    for style in STYLES:
-        for transport in ("sse", "chunked"):
-            name = f"chaos {style} {transport}: {scaled(STREAMS)} streams"
-            yield name, functools.partial(_chaos, style, transport, scaled(STREAMS), seed)
+    for style, transport in itertools.product(STYLES, ("sse", "chunked")):
+        name = f"chaos {style} {transport}: {scaled(STREAMS)} streams"
+        yield name, functools.partial(_chaos, style, transport, scaled(STREAMS), seed)
     for style in STYLES:
         name = f"load {style}: {scaled(RUNS)} runs one after another"
         yield name, functools.partial(_one_after_another, style, scaled(RUNS))
@@ -51,6 +53,9 @@ def rows(seed: int, scale: float) -> Iterator[tuple[str, Callable[[], str]]]:
         for transport in ("sse", "websocket"):
             name = f"load {style} {transport}: {scaled(AT_ONCE[style])} streams at once"
             yield name, functools.partial(_many_at_once, style, transport, scaled(AT_ONCE[style]))
+    for style, kind in itertools.product(STYLES, PEERS):
+        name = f"insist {style}: a peer that {kind}, {scaled(BROKEN)} runs"
+        yield name, functools.partial(_insist, style, kind, scaled(BROKEN))
     floods = [*FLOODS, *(find_flood("a gzip bomb", transport) for transport in BOMBS)]
     for wanted in floods:
         size = scaled(FRAMES if wanted.transport == "websocket" else FLOOD)
@@ -72,6 +77,10 @@ def _one_after_another(style: str, runs: int) -> str:
     seen = one_after_another(style, runs)
     seen.check()
     return str(seen)
+
+
+def _insist(style: str, kind: str, runs: int) -> str:
+    return str(insist(style, kind, runs))
 
 
 def _many_at_once(style: str, transport: str, streams: int) -> str:

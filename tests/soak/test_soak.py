@@ -9,6 +9,7 @@ import pytest
 
 from tests.soak.chaos import chaos
 from tests.soak.floods import BOMBS, FLOODS, Flood, find_flood, flood_server
+from tests.soak.insistence import PEERS, insist
 from tests.soak.load import many_at_once, one_after_another
 from tests.soak.measure import MIB
 from tests.soak.memory import TooMuch, flood, pause
@@ -42,6 +43,11 @@ def test_nothing_grows_with_the_number_of_runs(style: str) -> None:
 )
 def test_many_streams_at_once_leave_nothing(style: str, transport: str) -> None:
     many_at_once(style, transport, 120, waves=2).check()
+
+
+@pytest.mark.parametrize(("kind", "style"), [(kind, STYLES[n % 3]) for n, kind in enumerate(PEERS)])
+def test_a_peer_that_breaks_every_run_is_not_asked_without_end(kind: str, style: str) -> None:
+    insist(style, kind, 10)
 
 
 @pytest.fixture(scope="module")
