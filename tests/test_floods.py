@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -61,7 +61,7 @@ class Flood:
     def __call__(self, connection: PeerConnection) -> None:
         with contextlib.suppress(OSError):
             if self._transport == "websocket":
-                upgrade(self._begin)(_Lasting(connection))
+                upgrade(self._begin)(cast("PeerConnection", _Lasting(connection)))
             else:
                 connection.read_request()
                 kind = _SSE if self._transport == "sse" else _NDJSON

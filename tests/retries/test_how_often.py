@@ -38,7 +38,7 @@ def cuts_behind_each_chunk(kind: str, before: bytes = b": hello\n\n") -> Any:
 def test_a_stream_that_breaks_behind_each_chunk_is_resumed_max_resumes_times(
     style: Style, kind: str, max_retries: int, max_resumes: int
 ) -> None:
-    options = {"max_retries": max_retries, "max_resumes": max_resumes, "transport": kind}
+    options: dict[str, Any] = {"max_retries": max_retries, "max_resumes": max_resumes, "transport": kind}
     with Peer(cuts_behind_each_chunk(kind)) as peer:
         outcome = run(style, peer, **options, **NO_WAIT)
         asked = len(peer.requests)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -94,7 +94,7 @@ class Deeds:
             connection.read_request()
             self.unasked += 1
         else:
-            upgrade()(_Noting(connection, self))
+            upgrade()(cast("PeerConnection", _Noting(connection, self)))
             chunks = [message({"type": "chunk", "content": "x"})] if deed != "take and close" else []
             ends = [message({"type": "status", "status": "stream_completed"})] if deed == "good" else []
             connection.send(b"".join(chunks + ends))
