@@ -69,7 +69,7 @@ def play(case: Case, transport: str, style: Style) -> Outcome:
                 base_url=peer.url,
                 transport=transport,
                 transport_options=options_of(case) | limits_of(case),
-                timeout=Timeouts(connect=5, first_event=IDLE_SECONDS, idle=IDLE_SECONDS),
+                timeout=Timeouts(connect=5, first_event=5, idle=IDLE_SECONDS),
                 max_retries=0,
             ) as client:
                 await _read(client.run_generic_stream("?"), case, player, outcome, _SLEEP[style.name])
