@@ -107,7 +107,6 @@ __all__ = [
     "StreamLimitError",
     "StreamTimeoutError",
     "StreamTruncatedError",
-    "TimeoutError",
     "Timeouts",
     "TransportError",
     "ValidationError",

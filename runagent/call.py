@@ -11,13 +11,12 @@ from runagent._version import __version__
 from runagent.limits import Limits
 from runagent.net.address import BaseURL, Origin, agent_path
 from runagent.net.proxy import Proxy  # noqa: TC001 - help(Route) looks its annotations up
+from runagent.redact import credential_parts, is_credential
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["AgentCall", "ResumePoint", "Route"]
-
-_SECRET_FIELDS = frozenset({"api-key", "authorization", "x-api-key"})
 
 
 class Route(msgspec.Struct, frozen=True, gc=False):
@@ -84,8 +83,9 @@ class AgentCall:
     @property
     def secrets(self) -> tuple[str, ...]:
         """The key, and what else authorizes the caller: of what a peer says they are taken out."""
-        fields = (value for name, value in self.headers if name.lower() in _SECRET_FIELDS)
-        return tuple(value.rpartition(" ")[2] for value in (self.api_key or "", *fields))
+        given = (*self.headers, *self.options.items())
+        credentials = [value for name, value in given if isinstance(value, str) and is_credential(name)]
+        return (self.api_key or "", *(part for value in credentials for part in credential_parts(value)))
 
     def path(self, template: str, option: str) -> str:
         """Return the path to ask for: ``template`` behind the base's prefix, or what the option says.

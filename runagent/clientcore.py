@@ -23,9 +23,9 @@ from runagent.options import (
     read_entrypoint_tag,
     read_options,
     read_socket_options,
-    warn_of_plain_key,
+    warn_of_key_risk,
 )
-from runagent.plugins import default_registry
+from runagent.plugins import default_registry, has_other_meaning
 from runagent.run import Run
 from runagent.runspec import RunSpec
 from runagent.terms import ClientTerms
@@ -174,6 +174,8 @@ class ClientCore:
         if isinstance(choice, list | tuple):
             return [self._names_of(one) for one in choice]
         transport = as_transport(choice)
+        if has_other_meaning(transport.name):
+            raise ConfigurationError(f"the name {transport.name!r} has a meaning already; take another")
         self._own_transports[transport.name] = transport
         return transport.name
 
@@ -250,8 +252,8 @@ class ClientCore:
             limits=terms.limits,
             timeout_seconds=timeouts.total,
         )
-        if terms.shows_key:
-            warn_of_plain_key(settings, call)
+        if terms.key_risk:
+            warn_of_key_risk(settings, call, terms.key_risk)
         return Run(
             RunSpec(
                 call=call,

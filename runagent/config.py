@@ -21,7 +21,7 @@ from runagent.configfile import ConfigFile, find_config_file, read_config_file
 from runagent.errors import ConfigurationError
 from runagent.net.address import BaseURL, parse_base_url
 from runagent.net.proxy import parse_proxy
-from runagent.redact import describe, lone_surrogate, parse_json
+from runagent.redact import describe, lone_surrogate, parse_json, redact_url
 from runagent.tracebacks import conceal
 
 __all__ = [
@@ -151,6 +151,10 @@ def _transport(value: Any, source: str) -> tuple[str, ...]:
     for name in names:
         if not isinstance(name, str) or not name.strip():
             raise _expected(source, "a transport's name that is not empty", name)
+        if "://" in name:
+            raise _invalid(
+                source, f"expected a transport's name, found {redact_url(name)}; put a URL into base_url"
+            )
     stripped = [name.strip() for name in names]
     return tuple(dict.fromkeys(one for name in stripped for one in TRANSPORT_GROUPS.get(name, (name,))))
 

@@ -19,6 +19,7 @@ from runagent.policy import RetryPolicy
 from runagent.redact import describe, lone_surrogate
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Sequence
 
     from runagent.call import AgentCall
@@ -33,13 +34,14 @@ __all__ = [
     "check_network",
     "check_ssl_context",
     "configure_logging",
+    "key_risk",
     "merge_headers",
     "read_client_cert",
     "read_entrypoint_tag",
     "read_options",
     "read_socket_options",
     "retry_policy",
-    "warn_of_plain_key",
+    "warn_of_key_risk",
 ]
 
 _INVOKE_SECONDS = 600.0
@@ -52,7 +54,7 @@ OPTIONS = (
 )
 
 _logger = logging.getLogger("runagent.client")
-_warned_origins: set[Origin] = set()
+_warned_origins: set[tuple[Origin, str]] = set()
 
 Timeout = float | Timeouts | None
 
@@ -203,13 +205,30 @@ def read_options(settings: Settings, agent_id: str, *, others: bool) -> Limits:
     return read_limits(options)
 
 
-def warn_of_plain_key(settings: Settings, call: AgentCall) -> None:
-    """Warn, once per process and origin, of a key that anyone on the way can read."""
+def key_risk(origin: Origin, context: ssl.SSLContext | None) -> str:
+    """Say who can read a key on its way to an origin; "" if only the service can."""
+    if origin.is_loopback:
+        return ""
+    if not origin.secure:
+        return "unencrypted; use an https:// base_url"
+    if context is None:
+        return ""
+    import ssl  # whoever has a context has imported it
+
+    if context.verify_mode == ssl.CERT_NONE:
+        return "and ssl_context checks no certificate: it goes to whoever answers; trust the right authority"
+    if not context.check_hostname:
+        return "and ssl_context checks no host name: any certificate that it trusts will do"
+    return ""
+
+
+def warn_of_key_risk(settings: Settings, call: AgentCall, risk: str) -> None:
+    """Warn, once per process and origin, of a key that others than the service can read."""
     origin = call.base.origin
-    if origin in _warned_origins or (settings.api_key is None and not any(call.secrets)):
+    if (origin, risk) in _warned_origins or (settings.api_key is None and not any(call.secrets)):
         return
-    _warned_origins.add(origin)
-    _logger.warning("the API key goes to %s unencrypted; use an https:// base_url", origin)
+    _warned_origins.add((origin, risk))
+    _logger.warning("the API key goes to %s %s", origin, risk)
 
 
 def configure_logging(level: str | None) -> None:

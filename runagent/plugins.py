@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from runagent.transports.base import Transport
     from runagent.transports.checks import AnyTransport
 
-__all__ = ["BUILT_IN", "TransportRegistry", "create_plugin_manager", "default_registry", "register_transport"]
+__all__ = [
+    "BUILT_IN",
+    "TransportRegistry",
+    "create_plugin_manager",
+    "default_registry",
+    "has_other_meaning",
+    "register_transport",
+]
 
 _logger = logging.getLogger("runagent.plugins")
 
@@ -35,7 +42,14 @@ def _built_in(name: str, kind: str, capabilities: frozenset[str]) -> Plugin:
     return Plugin(TRANSPORTS, name, "runagent", __version__, target, Declaration(1, capabilities))
 
 
-_ALIASES = {"ws": "websocket", "wss": "websocket", "ndjson": "chunked"}  # for the hint only
+# What people say for a transport; no transport may take such a name, or a program would get another one.
+_MEANT = {
+    "http": "'sse' or 'chunked'",
+    "https": "'sse' or 'chunked'",
+    "ndjson": "'chunked'",
+    "ws": "'websocket'",
+    "wss": "'websocket'",
+}
 BUILT_IN: Mapping[str, Plugin] = {
     "chunked": _built_in("chunked", "ChunkedTransport", _ALL),
     "sse": _built_in("sse", "SSETransport", _ALL),
@@ -149,6 +163,9 @@ class TransportRegistry:
     def _find(self, name: str) -> Plugin:
         if name in BUILT_IN:
             return BUILT_IN[name]
+        if meant := _MEANT.get(name.lower()):
+            hint = f"did you mean {meant}? The scheme belongs to base_url"
+            raise ConfigurationError(f"unknown transport {name!r}; {hint}", code="UNKNOWN_TRANSPORT")
         distribution, _, plain = name.rpartition(":")
         found = [plugin for plugin in self._installed.enabled(TRANSPORTS) if plugin.name == plain]
         if distribution:
@@ -172,7 +189,7 @@ class TransportRegistry:
             import difflib
 
             lower = name.lower()
-            near = difflib.get_close_matches(_ALIASES.get(lower, lower), [*known, *TRANSPORT_GROUPS], n=1)
+            near = difflib.get_close_matches(lower, [*known, *TRANSPORT_GROUPS], n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}; or install one"
         return ConfigurationError(f"unknown transport {name!r}; {hint}", code="UNKNOWN_TRANSPORT")
 
@@ -261,7 +278,12 @@ def _lacks(plugin: Plugin, offers: Mapping[str, AnyTransport], hooks: object) ->
 
 
 def _is_reserved(name: str) -> bool:
-    return name in BUILT_IN or name in TRANSPORT_GROUPS
+    return name in BUILT_IN or has_other_meaning(name)
+
+
+def has_other_meaning(name: str) -> bool:
+    """Whether a name stands for something else than a transport of that name, built in or not."""
+    return name.lower() in TRANSPORT_GROUPS or name.lower() in _MEANT
 
 
 _default: TransportRegistry | None = None

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["describe", "escape_controls", "hide_secrets", "lone_surrogate", "parse_json", "redact_url"]
+__all__ = [
+    "credential_parts",
+    "describe",
+    "escape_controls",
+    "hide_secrets",
+    "is_credential",
+    "lone_surrogate",
+    "parse_json",
+    "redact_url",
+]
 
 # What could forge a line of a log, act on a terminal, show text in another order than it is, or not be
 # encoded at all: C0, DEL, C1, line separators, the bidirectional controls (UAX #9) and lone surrogates.
@@ -16,6 +26,37 @@ _CONTROL = "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udf
 _HIDDEN = "***"
 _SHORTEST_SECRET = 8  # what is shorter stands in many texts by chance
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
+# The one list of names whose values authorize somebody: of header fields, options and parameters.
+_CREDENTIAL = (
+    r"(?:.*[-_])?(?:api-?key|auth|authorization|bearer|cookie|credentials?|jwt|key|passw(?:or)?d|secret"
+    r"|signature|token)"
+)
+_NO_CREDENTIAL = frozenset({"idempotency-key", "sec-websocket-key"})
+
+
+def is_credential(name: str) -> bool:
+    """Whether the value of a header field, an option or a parameter of this name has to be kept secret."""
+    folded = name.lower()
+    return folded not in _NO_CREDENTIAL and re.fullmatch(_CREDENTIAL, folded) is not None
+
+
+def credential_parts(value: str) -> Iterator[str]:
+    """Yield a credential and what somebody who repeats it may repeat alone.
+
+    That is the word behind ``Bearer``, the value of each cookie or parameter, the user name and password of
+    ``Basic``.
+    """
+    yield value
+    scheme, _, token = value.rpartition(" ")
+    yield token
+    for pair in re.split(r"[;,]", value):
+        yield pair.partition("=")[2].strip(' "')
+    if scheme.lower() == "basic":
+        from base64 import b64decode  # few credentials are of this form
+
+        with contextlib.suppress(ValueError):
+            decoded = b64decode(token).decode("utf-8", "replace")
+            yield from (decoded, decoded.partition(":")[2])
 
 
 def redact_url(text: str, limit: int = 100) -> str:

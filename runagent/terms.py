@@ -11,7 +11,7 @@ from runagent.config import validate_api_key
 from runagent.errors import ConfigurationError
 from runagent.net.base import Address
 from runagent.net.proxy import proxy_for
-from runagent.options import retry_policy
+from runagent.options import key_risk, retry_policy
 from runagent.runspec import Verdicts
 from runagent.tracebacks import conceal
 
@@ -54,7 +54,7 @@ class ClientTerms:
         limits: The bounds of what a peer may make us hold.
         policy: What is tried again.
         verdicts: What the runs have learnt.
-        shows_key: Anyone on the way can read the key, if there is one.
+        key_risk: Who can read the key on its way, if there is one; "" if only the service can.
     """
 
     clock = staticmethod(time_of_day)
@@ -84,8 +84,8 @@ class ClientTerms:
         self._warned_of_slow_key = False
         self._addresses: dict[bool, Address] = {}
         origin = settings.base_url.origin
+        self.key_risk = key_risk(origin, ssl_context)
         # Only then the environment has a word in it, which may change.
-        self.shows_key = not (origin.secure or origin.is_loopback)
         self._asks_environment = settings.proxy is None and not origin.is_loopback
 
     def find(self, name: str) -> Transport:

@@ -153,6 +153,39 @@ def test_what_the_program_registers_goes_before_what_is_installed(install: Insta
     assert registry.get("runagent-loud:loud") not in (None, own)
 
 
+ALIASES = ("ws", "wss", "http", "https", "ndjson", "auto", "WS", "Auto")
+
+
+@pytest.mark.parametrize("name", ALIASES)
+def test_what_people_say_for_a_transport_is_nobodys_name(install: Install, name: str) -> None:
+    install("runagent-cuckoo", name, "raise RuntimeError('imported')")
+    registry = TransportRegistry(Installed())
+    with pytest.raises(ConfigurationError, match="has a meaning already"):
+        registry.register(OwnTransport(name))
+    with pytest.raises(ConfigurationError, match="has a meaning already"):
+        RunAgentClient("a", transport=OwnTransport(name))
+    (cuckoo,) = (plugin for plugin in registry.installed() if plugin.name == name)
+    assert "reserved" == registry.status(cuckoo)
+    if name.lower() != "auto":
+        with pytest.raises(ConfigurationError, match=rf"unknown transport '{name}'; did you mean '"):
+            registry.get(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [("ws", "'websocket'"), ("WSS", "'websocket'"), ("http", "'sse' or 'chunked'"), ("https", "'sse' or")],
+)
+def test_a_scheme_as_a_transport_is_answered_with_the_right_word(name: str, word: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"did you mean {word}"):
+        RunAgentClient("a", base_url="http://127.0.0.1:1", transport=name).run_generic_stream("x")
+
+
+def test_a_url_as_a_transport_is_not_shown_with_its_password() -> None:
+    with pytest.raises(ConfigurationError, match="put a URL into base_url") as caught:
+        RunAgentClient("a", transport="https://user:s3cret@agents.example").run_generic_stream("x")
+    assert "s3cret" not in repr(caught.value)
+
+
 def test_built_in_names_are_reserved(install: Install) -> None:
     install("runagent-cuckoo", "sse", "raise RuntimeError('imported')")
     assert type(TransportRegistry(Installed()).get("sse")).__module__ == "runagent.transports.sse"

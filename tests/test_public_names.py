@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import copy
+import importlib
 import inspect
 import pickle
 import pydoc
@@ -45,7 +48,6 @@ PUBLIC_NAMES = [
     "StreamLimitError",
     "StreamTimeoutError",
     "StreamTruncatedError",
-    "TimeoutError",
     "Timeouts",
     "TransportError",
     "ValidationError",
@@ -71,6 +73,41 @@ def test_public_names_are_pinned() -> None:
 @pytest.mark.parametrize("name", sorted({*runagent.__all__, *transports.__all__}))
 def test_each_public_name_is_used_in_a_test(name: str) -> None:
     assert name in NAMES_IN_TESTS or name in globals()
+
+
+PACKAGES = ("runagent", "runagent_testing", "runagent_openai")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_an_import_of_everything_hides_no_builtin(package: str) -> None:
+    builtin = set(dir(builtins))
+    root = Path(importlib.import_module(package).__file__ or "").parent
+    hidden = {
+        f"{path.relative_to(root)}: {name}"
+        for path in root.rglob("*.py")
+        for name in exported_by(ast.parse(path.read_text(encoding="utf-8")))
+        if name in builtin
+    }
+    assert set() == hidden
+
+
+def exported_by(module: ast.Module) -> set[str]:
+    """Return the texts in what is assigned to ``__all__``, and the public names where nothing is."""
+    lists = [
+        node.value
+        for node in module.body
+        if isinstance(node, ast.Assign) and any(getattr(t, "id", "") == "__all__" for t in node.targets)
+    ]
+    texts = {node.value for each in lists for node in ast.walk(each) if isinstance(node, ast.Constant)}
+    defined = {getattr(node, "name", "_") for node in module.body}
+    return {str(text) for text in texts} if lists else {name for name in defined if not name.startswith("_")}
+
+
+def test_an_import_of_everything_brings_all_public_names() -> None:
+    names: dict[str, object] = {}
+    exec("from runagent import *", names)  # the very statement
+    assert set(PUBLIC_NAMES) <= set(names)
+    assert "TimeoutError" not in names
 
 
 def test_the_timeout_error_has_the_builtin_name_too() -> None:

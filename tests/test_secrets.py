@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import logging
 import pickle
-from typing import TYPE_CHECKING
+import ssl
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runagent import AuthenticationError, RunAgentClient, RunAgentError
-from runagent.redact import escape_controls
+from runagent import AuthenticationError, ConfigurationError, RunAgentClient, RunAgentError
+from runagent.redact import escape_controls, is_credential
 from runagent_testing import FakeAgentServer, error, status
 from tests.support.peer import Peer, answers, http, ndjson, sse, upgrade, websocket_frame
+from tests.support.transports import OwnTransport
 
 if TYPE_CHECKING:
     from tests.support.styles import Style
@@ -40,7 +43,120 @@ def test_a_key_in_the_clear_warns_once(
     assert [record.message.partition(";")[0] for record in caplog.records] == warnings
 
 
-@pytest.mark.parametrize("name", ["Authorization", "x-api-key"])
+def context(verify: ssl.VerifyMode, *, names: bool) -> ssl.SSLContext:
+    made = ssl.create_default_context()
+    made.check_hostname = names
+    made.verify_mode = verify
+    return made
+
+
+@pytest.mark.parametrize(
+    ("made", "url", "warning"),
+    [
+        (context(ssl.CERT_NONE, names=False), "https://agents.example", "checks no certificate"),
+        (context(ssl.CERT_REQUIRED, names=False), "https://agents.example", "checks no host name"),
+        (context(ssl.CERT_REQUIRED, names=True), "https://agents.example", None),
+        (context(ssl.CERT_NONE, names=False), "https://localhost", None),
+        (context(ssl.CERT_NONE, names=False), "http://agents.example", "unencrypted"),
+    ],
+)
+@pytest.mark.parametrize("key", [KEY, lambda: KEY, None], ids=["text", "function", "header"])
+def test_a_key_over_tls_that_checks_nothing_warns_once(
+    made: ssl.SSLContext,
+    url: str,
+    warning: str | None,
+    key: Any,
+    style: Style,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("runagent.options._warned_origins", set())
+    headers = {} if key else {"Authorization": f"Bearer {KEY}"}
+    for _ in range(2):
+        client = style.client("a", base_url=url, api_key=key, headers=headers, ssl_context=made)
+        client.run_generic_stream("x")
+        client.run_generic_stream("x")
+    assert (0 if warning is None else 1) == len(caplog.messages)
+    assert all(str(warning) in message for message in caplog.messages)
+
+
+def test_tls_that_checks_nothing_is_nobodys_business_without_a_key(caplog: pytest.LogCaptureFixture) -> None:
+    made = context(ssl.CERT_NONE, names=False)
+    RunAgentClient("a", base_url="https://agents.example", ssl_context=made).run_generic_stream("x")
+    assert [] == caplog.messages
+
+
+CREDENTIALS = [
+    ("Authorization", f"Bearer {KEY}"),
+    ("authorization", KEY),
+    ("Authorization", f'Digest username="u", response="{KEY}"'),
+    ("Cookie", f"theme=dark; session={KEY}"),
+    ("Set-Cookie", f"session={KEY}; Path=/"),
+    *((name, KEY) for name in ("X-Api-Key", "Api-Key", "apikey", "X-Goog-Api-Key", "X-Auth-Token")),
+    *((name, KEY) for name in ("X-Access-Token", "Private-Token", "X-Amz-Security-Token", "X-Client-Secret")),
+    *(
+        (name, KEY)
+        for name in ("Ocp-Apim-Subscription-Key", "X-Vault-Token", "X-Auth", "X_API_KEY", "X-Password")
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), CREDENTIALS)
+def test_no_error_repeats_a_credential(style: Style, transport: str, name: str, value: str) -> None:
+    async def scenario() -> RunAgentError:
+        client = style.client("a", base_url=peer.url, transport=transport, headers={name: value})
+        with pytest.raises(RunAgentError) as caught:
+            await client.run_generic_stream("x").text()
+        return caught.value
+
+    said = {
+        "error": {"code": KEY, "message": f"{KEY} is not known", "details": {"given": value, "is": [KEY]}}
+    }
+    with Peer(answers(http(403, said))) as peer:
+        error = style.run(scenario)
+    assert KEY not in f"{error!r} {vars(error)}"
+    assert "***" in str(error)
+
+
+def test_no_error_repeats_the_password_of_basic_authorization(style: Style) -> None:
+    basic = "Basic " + base64.b64encode(f"user:{KEY}".encode()).decode()
+
+    async def scenario() -> RunAgentError:
+        with pytest.raises(RunAgentError) as caught:
+            await style.client("a", base_url=peer.url, headers={"Authorization": basic}).run_generic("x")
+        return caught.value
+
+    with Peer(answers(http(403, f"user:{KEY} may not, {KEY} neither"))) as peer:
+        assert KEY not in repr(style.run(scenario))
+
+
+def test_no_error_repeats_a_credential_among_the_options(style: Style) -> None:
+    async def scenario() -> RunAgentError:
+        options = {"mine_api_key": KEY}
+        client = style.client("a", base_url=peer.url, transport=OwnTransport(), transport_options=options)
+        with pytest.raises(RunAgentError) as caught:
+            await client.run_generic_stream("x").text()
+        return caught.value
+
+    with Peer(answers(http(403, f"{KEY} is not known"))) as peer:
+        assert KEY not in repr(style.run(scenario))
+
+
+@pytest.mark.parametrize("name", ["X-Request-Id", "Idempotency-Key", "User-Agent", "X-Tokenizer", "Keyboard"])
+def test_what_authorizes_nobody_is_shown(name: str) -> None:
+    assert not is_credential(name)
+
+
+@pytest.mark.parametrize("path", ["/x?key={} y", "x?key={}", "http://user:{}@agents.example/x", "/a#key={}"])
+@pytest.mark.parametrize("option", ["stream_path", "invoke_path"])
+def test_a_path_that_is_refused_is_not_shown_with_its_query(option: str, path: str) -> None:
+    client = RunAgentClient("a", transport_options={option: path.format(KEY)})
+    with pytest.raises(ConfigurationError, match="agent path") as caught:
+        client.run_generic_stream("x")
+    assert KEY not in repr(caught.value)
+
+
+@pytest.mark.parametrize("name", ["Authorization", "x-api-key", "Cookie", "X-Auth-Token", "X-Goog-Api-Key"])
 def test_a_key_in_a_header_of_ones_own_warns_as_well(
     name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

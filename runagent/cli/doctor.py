@@ -37,7 +37,7 @@ _LIBRARIES = ("httptools", "msgspec", "pluggy", "sniffio", "truststore", "websoc
 _USABLE = frozenset({"built-in", "ok", "disabled"})
 _REASONS = {
     "clash": "another distribution brings this name too; choose it by its distribution, or switch one off",
-    "reserved": "its name is that of a built-in transport, which wins",
+    "reserved": "its name is that of a built-in transport, or has another meaning, which wins",
 }
 
 Facts = dict[str, Any]

@@ -316,14 +316,14 @@ def _refuse_path(problem: str) -> ConfigurationError:
     return ConfigurationError(f"agent path: {problem}", code="INVALID_PATH")
 
 
-def _template_parts(template: object) -> list[str]:
-    if not isinstance(template, str) or not template.startswith("/"):
-        raise _refuse_path(f"expected a path that begins with /, found {describe(template)}")
+def _template_parts(template: str) -> list[str]:
+    if not template.startswith("/"):
+        raise _refuse_path(f"expected a path that begins with /, found {redact_url(template)}")
     parts = template.split("{agent_id}")
     if any(holds_blank(part) or re.search(rf"{_BAD_ESCAPE}|[{{}}#\\]", part) for part in parts):
         raise _refuse_path(
-            f"{template[:80]!r} holds whitespace, a control character, #, \\, a % without two hexadecimal "
-            "digits, or braces other than {agent_id}"
+            f"{redact_url(template)} holds whitespace, a control character, #, \\, a % without two "
+            "hexadecimal digits, or braces other than {agent_id}"
         )
     return parts
 

@@ -16,6 +16,7 @@ from runagent.call import Route
 from runagent.net.address import Origin  # noqa: TC001
 from runagent.net.proxy import Proxy  # noqa: TC001
 from runagent.net.sockets import SocketOption  # noqa: TC001
+from runagent.redact import credential_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +84,7 @@ class Address(msgspec.Struct, frozen=True):
     def secrets(self) -> tuple[str, ...]:
         """What authorizes us to the proxy, as it goes on the wire."""
         given = self.proxy.authorization if self.proxy is not None else None
-        return () if given is None else (given.rpartition(" ")[2],)
+        return () if given is None else tuple(credential_parts(given))
 
     def __str__(self) -> str:
         return f"{self.origin}" if self.proxy is None else f"{self.origin} through the proxy {self.proxy}"

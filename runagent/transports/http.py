@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -397,7 +398,10 @@ def _origin_of(url: SplitResult) -> tuple[str, str | None, int | None]:
 
 
 def _shown_location(location: str) -> str:
-    """Quote a Location without user name and password."""
-    scheme, separator, rest = location.partition("://")
-    authority, slash, path = rest.partition("/")
-    return quote(f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}")
+    """Quote a Location without user name, password, query and fragment; a malformed one may lose more."""
+    place = re.split(r"[?#]", location, maxsplit=1)[0]
+    begin = re.match(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]*", place)
+    assert begin is not None
+    rest = place[begin.end() :]
+    shown = rest if begin[0] in ("", "/") else rest.rpartition("@")[2]
+    return quote(begin[0] + shown + ("" if place == location else "?…"))

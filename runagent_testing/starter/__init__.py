@@ -8,7 +8,7 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from runagent._version import __version__
-from runagent.plugins import BUILT_IN
+from runagent.plugins import BUILT_IN, has_other_meaning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ __all__ = ["StarterError", "write_starter"]
 
 _TEMPLATE = Path(__file__).with_name("template")
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_RESERVED = frozenset(("auto", "testing", *BUILT_IN))
+_RESERVED = frozenset(("testing", *BUILT_IN))
 
 
 class StarterError(ValueError):
@@ -40,7 +40,7 @@ def write_starter(name: str, parent: Path) -> Path:
     """
     if not _NAME.fullmatch(name):
         raise StarterError(f"{name!r} is no name: it has lower-case letters, digits and single hyphens")
-    if name in _RESERVED:
+    if name in _RESERVED or has_other_meaning(name):
         raise StarterError(f"the name {name!r} is taken")
     words = {
         "name": name,

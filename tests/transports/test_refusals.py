@@ -349,6 +349,34 @@ def test_any_other_redirect_is_an_error_that_names_the_place(
     assert "u:p" not in str(error)
 
 
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://user:{}@elsewhere/x",
+        "//user:{}@elsewhere/x",
+        "http://{}@elsewhere",
+        "http:\\\\user:{}@elsewhere/x",
+        "http:/user:{}@elsewhere/x",
+        "HTTP://a@b:{}@elsewhere/x",
+        "http://user:pa/{}@elsewhere/x",
+        "ftp+x://user:{}@elsewhere/x",
+        "///user:{}@elsewhere/x",
+        "http://elsewhere/x?key={}",
+        "/x?api_key={}",
+        "/x#access_token={}",
+        "?{}",
+        "http://elsewhere?{}",
+    ],
+)
+@pytest.mark.parametrize("way", WAYS[1:3])
+def test_a_shown_place_has_no_secret_in_it(way: tuple[str, str], location: str, step: int) -> None:
+    place = location.format("s3cret-key-0123456789")
+    answer = f"HTTP/1.1 302 x\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n".encode("latin-1")
+    error = refused(way, answer, step).error
+    assert "s3cret" not in repr(error)
+    assert "elsewhere" in str(error) or "elsewhere" not in location
+
+
 def test_redirects_are_counted() -> None:
     session = open_session("sse")
     for number in range(5):
