@@ -2,48 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from runagent_testing.computed import Computed
 from runagent_testing.quantities import check_count
 from runagent_testing.script import Options, Result, Script
 from runagent_testing.steps import Status
 from runagent_testing.writes import MERGED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from runagent_testing.exchange import Exchange
     from runagent_testing.host import AgentHost
     from runagent_testing.steps import Step
 
-__all__ = ["Agent", "Computed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Computed:
-    """A reply that depends on the request."""
-
-    function: Callable[[Exchange], Iterable[Any]]
-    options: Options
-    refuses = False
-
-    def script(self, exchange: Exchange) -> Script:
-        """Ask for the answer to a stream."""
-        return Script.of(self._steps(exchange), **self.options)
-
-    def result(self, exchange: Exchange) -> Result:
-        """Ask for the answer to a plain run."""
-        return _as_result(self._steps(exchange), self.options)
-
-    def _steps(self, exchange: Exchange) -> tuple[Any, ...]:
-        steps = self.function(exchange)
-        if isinstance(steps, str | Mapping) or not isinstance(steps, Iterable):
-            raise TypeError(f"what computes the agent's reply returns a list of steps, not {steps!r}")
-        return tuple(steps)
+__all__ = ["Agent"]
 
 
 class Agent:
@@ -80,24 +55,29 @@ class Agent:
         self._queued.add("reply")
         return self
 
-    def computes(self, function: Callable[[Exchange], Iterable[Any]], **options: Unpack[Options]) -> Self:
+    def computes(
+        self, function: Callable[[Exchange], Any], *, timeout: float = 30.0, **options: Unpack[Options]
+    ) -> Self:
         """Ask a function for the steps of every answer, streams and plain runs alike.
 
         It replaces what `always` and `returns` said before, and they replace it. What it raises, or
-        steps that make no sense, are answered with a 500 whose text says so.
+        steps that make no sense, are answered with a 500 whose text says so, and fail the test; in the middle
+        of a stream it is an error event.
+
+        A server calls a plain function in a thread, an async one in a task of its own loop, so neither keeps
+        other agents waiting, and a plain one may ask this server. A `MemoryNetwork` calls it in the reader's
+        thread, without a limit, and an async one may not wait there.
 
         Args:
             function: Gets the request (``transport``, ``surface``, ``agent_id``, ``input``, ``headers``)
-                and returns the steps; called in the server's thread. Over a WebSocket it is asked after
-                the handshake, which a status of its can therefore not refuse any more.
+                and returns the steps as a list, or gives them one by one as a generator, plain or async: each
+                is asked for when the one before it has left, so there may be no end to them. Over a WebSocket
+                it is asked after the handshake, which a status of it can therefore not refuse any more.
+            timeout: Seconds that it has, and a generator for each step. After them the answer is a 500, and
+                the test fails.
             options: As for `always`.
         """
-        if not callable(function):
-            raise TypeError(f"computes() takes a function of the request, not {function!r}")
-        if inspect.iscoroutinefunction(function):
-            raise TypeError(f"computes() takes a function without async, as it has no loop: {function!r}")
-        Script.of((), **options)
-        self._script = self._result = Computed(function, options)
+        self._script = self._result = Computed.of(function, timeout, options)
         return self
 
     def fails(self, times: int, *steps: Any, **options: Unpack[Options]) -> Self:
@@ -113,7 +93,7 @@ class Agent:
         """
         check_count(times, "fails()")
         steps = steps or (Status(503, retry_after=0),)
-        failure = Script.of(steps, **options), _as_result(steps, options)
+        failure = Script.of(steps, **options), as_result(steps, options)
         self._failures.extend([failure] * times)
         return self
 
@@ -239,6 +219,6 @@ class Agent:
         return self._results.popleft() if self._results else self._result
 
 
-def _as_result(steps: tuple[Any, ...], options: Options) -> Result:
+def as_result(steps: tuple[Any, ...], options: Options) -> Result:
     """Make a plain result of a script, most of whose properties have no meaning there."""
     return Result.of(steps, writes=options.get("writes", MERGED), apart=options.get("apart", 0.0))

@@ -47,6 +47,10 @@ class StepError(TypeError):
     def __str__(self) -> str:
         return f"step {self.number}{self._fault}"
 
+    def at(self, number: int) -> StepError:
+        """Return the same of another step."""
+        return StepError(number, self._fault)
+
 
 def checked_steps(items: tuple[Any, ...]) -> tuple[Step, ...]:
     """Make steps of what a script is written with.

@@ -14,7 +14,8 @@ from websockets.protocol import OPEN, SERVER, Protocol
 from runagent_testing.frames import PING, PONG, close_frame, frame
 
 if TYPE_CHECKING:
-    from runagent_testing.plan import GrowingPlan, Plan, Write
+    from runagent_testing.endpoints import AnyPlan
+    from runagent_testing.plan import Write
 
 __all__ = ["MAX_MESSAGE", "Conversation"]
 
@@ -78,11 +79,11 @@ class Conversation:
         """Note what has been written past this."""
         self._whole = write.whole
 
-    def begin(self, plan: Plan | GrowingPlan) -> None:
+    def begin(self, plan: AnyPlan) -> None:
         """Note which plan is being played: one that ends in a stall says nothing of its own accord."""
         self._pings = plan.end not in ("stall", "silent")
 
-    def played(self, plan: Plan | GrowingPlan) -> None:
+    def played(self, plan: AnyPlan) -> None:
         """Note that a plan is over."""
         self._close_sent |= plan.end == "close"
         self.silent = plan.end == "silent"

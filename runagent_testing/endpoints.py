@@ -7,35 +7,42 @@ import re
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 from urllib.parse import unquote
 
-from runagent_testing.agent import Agent, Computed
+from runagent_testing.agent import Agent, as_result
+from runagent_testing.computed import Computed
 from runagent_testing.conversation import Conversation
 from runagent_testing.dialects import BUILT_IN, Dialect, Question
 from runagent_testing.dialects.base import need_dialect
 from runagent_testing.dialects.installed import installed_dialects
 from runagent_testing.exchange import Exchange
 from runagent_testing.formats import Run
+from runagent_testing.lazy import LazyPlan
 from runagent_testing.nearest import unknown_agent, unknown_endpoint
+from runagent_testing.plan import Plan
 from runagent_testing.render import handshake_plan, refusal_plan, result_plan, words_plan
 from runagent_testing.request import MAX_BODY, Request
-from runagent_testing.script import Script
+from runagent_testing.script import Result, Script
 from runagent_testing.steps import Status, Step
 from runagent_testing.templates import shared_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from runagent_testing.computed import Source
     from runagent_testing.journal import Journal
-    from runagent_testing.plan import GrowingPlan, Plan
+    from runagent_testing.plan import GrowingPlan
 
-__all__ = ["Answer", "Endpoints", "WebSocketAnswer", "random_id"]
+__all__ = ["Answer", "AnyPlan", "Endpoints", "Pending", "WebSocketAnswer", "random_id"]
+
+AnyPlan: TypeAlias = "Plan | GrowingPlan | LazyPlan"
 
 logger = logging.getLogger("runagent_testing")
 
 _ARCHITECTURE = re.compile(r"/api/v1/agents/([^/]+)/architecture")
 _HEALTH = ("GET", "/api/v1/health")
+_NOTHING_YET = Plan((), "close")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,53 @@ class Answer:
     """A plan, and the exchange that it is for."""
 
     exchange: Exchange
-    plan: Plan | GrowingPlan
+    plan: AnyPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An answer that a function of the test's has to be asked for first, by whoever can run it.
+
+    Attributes:
+        is_plain: Whether it is no stream, so that its steps are needed at once.
+    """
+
+    computed: Computed
+    exchange: Exchange
+    is_plain: bool
+    _run: Run
+    _decide: Callable[[Callable[[], AnyPlan]], AnyPlan]
+    _render: Callable[[Script | Result], AnyPlan]
+
+    def answer(self, steps: tuple[Any, ...]) -> Answer:
+        """Answer with all its steps."""
+        options = self.computed.options
+        if self.is_plain:
+            return self._answer(lambda: self._render(as_result(steps, options)))
+        return self._answer(lambda: self._render(Script.of(steps, **options)))
+
+    def stream(self, first: Any, source: Source) -> Answer:
+        """Answer with steps that come one by one."""
+
+        def plan() -> LazyPlan:
+            made = LazyPlan(self.computed, first, source, self._run, self.exchange)
+            self.exchange.steps = made.steps
+            self.exchange.forget_times()
+            return made
+
+        return self._answer(plan)
+
+    def failed(self, exc: Exception) -> Answer:
+        """Answer that the function has failed."""
+
+        def fail() -> NoReturn:
+            raise exc
+
+        return self._answer(fail)
+
+    def _answer(self, plan: Callable[[], AnyPlan]) -> Answer:
+        self.exchange.plan = self._decide(plan)
+        return Answer(self.exchange, self.exchange.plan)
 
 
 class WebSocketAnswer:
@@ -84,7 +137,7 @@ class WebSocketAnswer:
         """Whether the run counts as asked for: the request has come, or the script lets it wait to come."""
         return self.exchange.number > 0
 
-    def answer(self, message: str | bytes) -> Answer:
+    def answer(self, message: str | bytes) -> Answer | Pending:
         """Decide on the answer to the request, which has come."""
         exchange, dialect = self._asked.exchange, self._asked.dialect
         exchange.body, exchange.input, fault = dialect.read_message(message, self._agent)
@@ -94,8 +147,13 @@ class WebSocketAnswer:
             self._give_back()
             exchange.refused, exchange.steps = fault, ()
             exchange.plan = words_plan(dialect.objection(fault))
-        else:
-            exchange.plan = _guarded(self._plan, exchange, lambda failure: self._object(str(failure.message)))
+            return Answer(exchange, exchange.plan)
+        script, self._script = self._script, None
+        assert script is not None
+        if isinstance(script, Computed):
+            run = self._asked.new_run(keep_alive=True)
+            return Pending(script, exchange, False, run, self._decide, self._render)
+        exchange.plan = self._decide(lambda: self._render(script))
         return Answer(exchange, exchange.plan)
 
     def give_up(self) -> None:
@@ -108,11 +166,11 @@ class WebSocketAnswer:
             self._script = None
             self._put_back()
 
-    def _plan(self) -> Plan | GrowingPlan:
-        script, self._script = self._script, None
-        if isinstance(script, Computed):
-            script = script.script(self._asked.exchange)
-        assert script is not None
+    def _decide(self, plan: Callable[[], AnyPlan]) -> AnyPlan:
+        return _guarded(plan, self.exchange, lambda failure: self._object(str(failure.message)))
+
+    def _render(self, script: Script | Result) -> AnyPlan:
+        assert isinstance(script, Script)
         self._asked.exchange.steps = script.steps
         if script.refuses:
             last = script.steps[-1]
@@ -157,7 +215,7 @@ class Endpoints:
         """Note a run that was asked for."""
         self._journal.note(exchange)
 
-    def answer(self, request: Request) -> Answer | WebSocketAnswer:
+    def answer(self, request: Request) -> Answer | Pending | WebSocketAnswer:
         """Decide on the answer to a request."""
         asked = self._understand(request)
         if asked.question is None:
@@ -165,8 +223,26 @@ class Endpoints:
         if asked.question.kind == "websocket":
             return self._answer_websocket(asked, asked.question)
         self.note(asked.exchange)
-        question = asked.question
-        return asked.answer(self._refusable(lambda: self._plan(asked, question), asked))
+        return self._answer_run(asked, asked.question)
+
+    def _answer_run(self, asked: _Asked, question: Question) -> Answer | Pending:
+        computed: list[Computed] = []
+
+        def plan() -> AnyPlan:
+            taken = self._take(asked, question)
+            if not isinstance(taken, Computed):
+                return asked.render(taken)
+            computed.append(taken)
+            return _NOTHING_YET
+
+        decided = self._refusable(plan, asked)
+        if not computed:
+            return asked.answer(decided)
+
+        def decide(plan: Callable[[], AnyPlan]) -> AnyPlan:
+            return self._refusable(plan, asked)
+
+        return Pending(computed[0], asked.exchange, asked.is_plain, asked.run, decide, asked.render)
 
     def _understand(self, request: Request) -> _Asked:
         for dialect in self._dialects:
@@ -177,7 +253,7 @@ class Endpoints:
                 return _Asked.of(request, dialect, question, self._run_ids())
         return _Asked.of(request, BUILT_IN[0], None, self._run_ids())
 
-    def _refusable(self, decide: Callable[[], Plan | GrowingPlan], asked: _Asked) -> Plan | GrowingPlan:
+    def _refusable(self, decide: Callable[[], AnyPlan], asked: _Asked) -> AnyPlan:
         try:
             return _guarded(decide, asked.exchange, lambda failure: asked.refused((failure,)))
         except _Refused as refused:
@@ -200,25 +276,16 @@ class Endpoints:
             return asked.answer(asked.refused(refused.steps))
         return WebSocketAnswer(self, agent, script, put_back, asked)
 
-    def _plan(self, asked: _Asked, question: Question) -> Plan | GrowingPlan:
-        run, exchange = asked.run, asked.exchange
+    def _take(self, asked: _Asked, question: Question) -> Script | Result | Computed:
+        """Take what answers a run that may be asked for."""
         agent = self._agent(asked, question)
         if asked.request.body is None:
             limit = f"a request has {MAX_BODY} bytes at most"
             raise asked.objection(Status(413, code="REQUEST_TOO_LARGE", message=limit))
-        if status := asked.dialect.fault(question, run, agent):
+        if status := asked.dialect.fault(question, asked.run, agent):
             raise asked.objection(status)
-        if question.kind == "plain":
-            result = agent.take_result() or self._refuse_unscripted(agent, asked)
-            if isinstance(result, Computed):
-                result = result.result(exchange)
-            exchange.steps = result.steps
-            return result_plan(result, run)
-        script = agent.take_script()[0] or self._refuse_unscripted(agent, asked)
-        if isinstance(script, Computed):
-            script = script.script(exchange)
-        exchange.steps = script.steps
-        return refusal_plan(script.steps, run) if script.refuses else shared_plan(script, run)
+        taken = agent.take_result() if asked.is_plain else agent.take_script()[0]
+        return taken or self._refuse_unscripted(agent, asked)
 
     def _refuse_unscripted(self, agent: Agent, asked: _Asked) -> NoReturn:
         why = agent.lack(plain=asked.is_plain)
@@ -238,7 +305,7 @@ class Endpoints:
         if self._api_key is not None and asked.dialect.key(asked.request) != self._api_key:
             raise asked.objection(Status(401, message="the API key is missing or wrong"))
 
-    def _information(self, asked: _Asked) -> Plan | GrowingPlan:
+    def _information(self, asked: _Asked) -> AnyPlan:
         """Answer what is not a run."""
         raise _Refused(self._inform(asked.request, asked))
 
@@ -313,18 +380,22 @@ class _Asked:
         self.exchange.refused = status.message or f"status {status.status}"
         return _Refused(status)
 
+    def render(self, script: Script | Result) -> AnyPlan:
+        self.exchange.steps = script.steps
+        if isinstance(script, Result):
+            return result_plan(script, self.run)
+        return refusal_plan(script.steps, self.run) if script.refuses else shared_plan(script, self.run)
+
     def refused(self, steps: tuple[Step, ...]) -> Plan:
         self.exchange.steps = steps
         return refusal_plan(steps, self.run)
 
-    def answer(self, plan: Plan | GrowingPlan) -> Answer:
+    def answer(self, plan: AnyPlan) -> Answer:
         self.exchange.plan = plan
         return Answer(self.exchange, plan)
 
 
-def _guarded(
-    decide: Callable[[], Plan | GrowingPlan], exchange: Exchange, failed: Callable[[Status], Plan]
-) -> Plan | GrowingPlan:
+def _guarded(decide: Callable[[], AnyPlan], exchange: Exchange, failed: Callable[[Status], Plan]) -> AnyPlan:
     """Answer what a test's own function raises, and scripts that cannot be rendered, with a 500."""
     try:
         return decide()

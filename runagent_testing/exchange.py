@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from runagent_testing.journal import without_secrets, without_secrets_in_query
+from runagent_testing.lazy import Kept, LazyPlan
 from runagent_testing.plan import Pass, Wait, Write
 from runagent_testing.steps import Chunk, Done, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from runagent_testing.plan import GrowingPlan, Move, Plan
+    from runagent_testing.endpoints import AnyPlan
+    from runagent_testing.plan import Move
 
 __all__ = ["ClientState", "Exchange", "Outcome", "Sent"]
 
@@ -95,8 +97,8 @@ class Exchange:
     body: Any = None
     now: Callable[[], float] = time.monotonic
     number: int = 0
-    plan: Plan | GrowingPlan | None = None
-    steps: tuple[Step, ...] = ()
+    plan: AnyPlan | None = None
+    steps: Sequence[Step] = ()
     outcome: Outcome = "running"
     ended_at: float | None = None
     client: ClientState = "still reading"
@@ -109,7 +111,7 @@ class Exchange:
     messages: Sequence[str | bytes] = ()
     surface: str = "documented"
     _began: float = field(init=False)
-    _times: list[float] = field(default_factory=list, init=False)
+    _times: list[float] | Kept[float] = field(default_factory=list, init=False)
     _asides: list[Sent] = field(default_factory=list, init=False)
     _changed: threading.Condition = field(default_factory=threading.Condition, init=False)
     _waiting: int = field(default=0, init=False)
@@ -213,6 +215,8 @@ class Exchange:
 
         def reached() -> bool:
             nonlocal needed
+            if isinstance(self.plan, LazyPlan):
+                return self.plan.has_sent(what, self.moves_done)
             if needed is None and self.plan is not None:
                 needed = _moves_until(what, self.plan, self.steps)
             return needed is not None and self.moves_done >= needed
@@ -244,6 +248,15 @@ class Exchange:
     def begin(self) -> None:
         """Log that it has begun; the record carries it as ``exchange``, as that of its end does."""
         logger.info("%s begins", self.title, extra={"exchange": self})
+
+    def came_on(self) -> None:
+        """Note that the agent has come to another step of a `LazyPlan`."""
+        if self._waiting:
+            self._tell()
+
+    def forget_times(self) -> None:
+        """Keep no more times of moves than there are moves of a `LazyPlan`."""
+        self._times = Kept(self._began)
 
     def made(self, move: Move) -> None:
         """Note that a move of the plan has been made."""
@@ -305,7 +318,7 @@ def _numbers(move: Move) -> Iterator[int]:
         yield move.step
 
 
-def _moves_until(what: int | Step, plan: Plan | GrowingPlan, steps: tuple[Step, ...]) -> float:
+def _moves_until(what: int | Step, plan: AnyPlan, steps: Sequence[Step]) -> float:
     """Count the moves that have to be made first; infinite if the plan does not hold it."""
     last = {}  # number of a step to the number of moves after which it is all over
     for count, move in enumerate(plan.moves, 1):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AgentHost", "ConnectionFault"]
 
-_SETTLING = 1.0  # seconds that an agent may take to write what is due
+_SETTLING = 1.0  # seconds that all agents may take to write what is due, and functions to come back
 _LEAVING = 0.1  # seconds until agents have noticed that their clients have left
 
 ConnectionFault = Literal["refuse", "close", "reset", "silent"]
@@ -88,10 +88,11 @@ class AgentHost:
                 and steps that were not played (because the client left early, or a gate stayed shut).
             allow_unmatched: Without requests that no script answers.
         """
-        found = list(unexpected(self.journal, allow_unmatched=allow_unmatched))
+        found = [*unexpected(self.journal, allow_unmatched=allow_unmatched), *self._hung(_SETTLING)]
         if not allow_unused:
+            until = time.monotonic() + _SETTLING
             for exchange in list(self.requests):
-                exchange.settle(_SETTLING)
+                exchange.settle(max(until - time.monotonic(), 0.0))
             until = time.monotonic() + _LEAVING
             for exchange in list(self.requests):
                 if exchange.unplayed:
@@ -129,6 +130,10 @@ class AgentHost:
             self._faults.clear()
             self._connections = 0
         self.journal.clear()
+
+    def _hung(self, patience: float) -> list[str]:
+        """Name the test's own functions that do not come back within some seconds."""
+        return []
 
     def _drop_connections(self) -> None:
         """Leave nobody connected."""

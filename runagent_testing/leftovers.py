@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from runagent_testing.lazy import LazyPlan
 from runagent_testing.steps import Gate
 from runagent_testing.words import described
 
@@ -42,6 +43,9 @@ def unused(journal: Journal, agents: Iterable[Agent], faults: int) -> Iterator[s
         if unplayed := exchange.unplayed:
             told = f"{_listed(exchange, unplayed)}{_left(exchange)}"
             yield f"request {exchange.title}: never played: {told}"
+        elif isinstance(exchange.plan, LazyPlan) and exchange.plan.has_more:
+            more = f"what comes after step {len(exchange.steps)} of {exchange.plan.computed.name}"
+            yield f"request {exchange.title}: never played: {more}{_left(exchange)}"
     if faults:
         yield f"on_connect: {faults} more connection(s) were to go wrong, and did not come"
 

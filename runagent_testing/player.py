@@ -15,13 +15,18 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from runagent_testing.kernel import bytes_taken
-from runagent_testing.plan import GrowingPlan, Pass, Plan, Wait, Write
+from runagent_testing.lazy import LazyPlan
+from runagent_testing.plan import Pass, Wait, Write
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from aiohttp.abc import AbstractStreamWriter
 
     from runagent_testing.conversation import Conversation
+    from runagent_testing.endpoints import AnyPlan
     from runagent_testing.exchange import Exchange
+    from runagent_testing.plan import Move
     from runagent_testing.steps import Gate
 
 __all__ = ["LINGER_NOT", "Line", "Sent", "play"]
@@ -119,7 +124,7 @@ class Line:
             self._exchange.aside(data)
 
 
-async def play(plan: Plan | GrowingPlan, line: Line, exchange: Exchange | None = None) -> None:
+async def play(plan: AnyPlan, line: Line, exchange: Exchange | None = None) -> None:
     """Give the answer; cancelled, it leaves a connection that can only be closed.
 
     Args:
@@ -130,7 +135,17 @@ async def play(plan: Plan | GrowingPlan, line: Line, exchange: Exchange | None =
     Raises:
         ConnectionResetError: The client is gone.
     """
-    for count, move in enumerate(plan, 1):
+    if isinstance(plan, LazyPlan):
+        while moves := await plan.more():
+            await _make(moves, line, exchange)
+    else:
+        await _make(plan, line, exchange)
+    if exchange is not None:
+        await _end(plan, line, exchange)
+
+
+async def _make(moves: Iterable[Move], line: Line, exchange: Exchange | None) -> None:
+    for count, move in enumerate(moves, 1):
         match move:
             case Write():
                 await line.write(move)
@@ -142,8 +157,6 @@ async def play(plan: Plan | GrowingPlan, line: Line, exchange: Exchange | None =
             exchange.made(move)
         if not count % _TURN:  # a socket that takes everything at once never waits
             await asyncio.sleep(0)
-    if exchange is not None:
-        await _end(plan, line, exchange)
 
 
 async def _pass(gate: Gate) -> None:
@@ -156,7 +169,7 @@ async def _pass(gate: Gate) -> None:
         gate.forget(wake)
 
 
-async def _end(plan: Plan | GrowingPlan, line: Line, exchange: Exchange) -> None:
+async def _end(plan: AnyPlan, line: Line, exchange: Exchange) -> None:
     end = plan.end
     # Over TLS there is no half-close.
     if end == "half-close" and not line.transport.can_write_eof():

@@ -39,7 +39,15 @@ if TYPE_CHECKING:
 
     from runagent_testing.formats import Format, Run
 
-__all__ = ["growing_plan", "handshake_plan", "refusal_plan", "result_plan", "stream_plan", "words_plan"]
+__all__ = [
+    "Unrolling",
+    "growing_plan",
+    "handshake_plan",
+    "refusal_plan",
+    "result_plan",
+    "stream_plan",
+    "words_plan",
+]
 
 _EXTENSION = b";part=1"
 _ENDS: dict[EndingKind, End] = {
@@ -293,6 +301,64 @@ class _Stream:
         return self._out.size + (len(self._format.done(Done(), self._run, self._chunks)) or 1)
 
 
+class Unrolling(_Stream):
+    """A stream whose steps come one by one.
+
+    Attributes:
+        is_over: Whether nothing may follow.
+        has_end: Whether a client need not wait for what follows.
+    """
+
+    def __init__(self, script: Script, run: Run) -> None:
+        super().__init__(script, run)
+        first = _resume_place(script, run, known=False)
+        self._first, self._claimed = (0, first) if script.resume == "fake" else (first, 0)
+        self._number = self._place = 0
+        self.has_end = self._has_begun = self.is_over = False
+
+    def feed(self, step: Step) -> list[Move]:
+        """Render a step."""
+        number, place = self._number, self._place
+        self._number += 1
+        self._place += isinstance(step, Chunk)
+        self._begin_with(step)
+        ends = _is_end(step)
+        self.has_end |= ends
+        if ends or isinstance(step, Head) or place >= self._first:
+            self.is_over = self._play(number, place, step)
+        if isinstance(step, Ending):
+            self.end = self._end_of(step) or self.end
+            if not self.is_over:
+                self._finish_well()
+        elif self.is_over:
+            self.end = "cut"
+        return self._out.take(last=True)
+
+    def finish(self) -> list[Move]:
+        """Render the good end, unless there was another."""
+        self._begin_with(None)
+        self._finish_well()
+        return self._out.take(last=True)
+
+    def _finish_well(self) -> None:
+        if not self.has_end:
+            self._play(None, self._place, Done())
+        self._finish()
+
+    def _begin_with(self, step: Step | None) -> None:
+        if self._has_begun:
+            return
+        self._has_begun = True
+        if isinstance(step, Head) and self._framing != "frames":
+            self._head = step  # and begins by itself
+        else:
+            self._begin()
+
+
+def _is_end(step: Step) -> bool:
+    return isinstance(step, Done | Error) or (isinstance(step, Ending) and step.kind != "clean")
+
+
 def _framing(script: Script, run: Run) -> Framing:
     if script.ending == "close-delimited-cut":
         return "close"
@@ -305,7 +371,7 @@ def _steps_to_play(script: Script, first: int, before_head: int) -> Iterator[tup
     """Give the steps with their numbers and the place of the next chunk, from chunk ``first`` on."""
     place, ends = 0, False
     for number, step in enumerate(script.steps):
-        if isinstance(step, Done | Error) or (isinstance(step, Ending) and step.kind != "clean"):
+        if _is_end(step):
             ends = True
         elif place < first and not isinstance(step, Head) and number >= before_head:
             place += isinstance(step, Chunk)
@@ -321,8 +387,14 @@ def _before_head(script: Script) -> int:
     return next((number for number, step in enumerate(script.steps) if isinstance(step, Head)), 0)
 
 
-def _resume_place(script: Script, run: Run) -> int:
-    """Tell which chunk the client asks for next; 0 where it does not, or is not heard."""
+def _resume_place(script: Script, run: Run, *, known: bool = True) -> int:
+    """Tell which chunk the client asks for next; 0 where it does not, or is not heard.
+
+    Args:
+        script: What is resumed.
+        run: The request.
+        known: Whether the script has its chunks, and with them ids of their own.
+    """
     if script.resume == "refuse":
         return 0
     if run.resume_from is not None:
@@ -331,8 +403,10 @@ def _resume_place(script: Script, run: Run) -> int:
     asked = parameters.get("resume_from_index") if isinstance(parameters, dict) else None
     if isinstance(asked, int):
         return max(asked, 0)
-    ids = [_labels(step, place, script)[1] for place, step in enumerate(script.chunks)]
     seen = run.headers.get("last-event-id")
+    if not known:
+        return int(seen) + 1 if script.ids and seen is not None and seen.isdecimal() else 0
+    ids = [_labels(step, place, script)[1] for place, step in enumerate(script.chunks)]
     return ids.index(seen) + 1 if script.ids and seen in ids else 0
 
 

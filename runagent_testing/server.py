@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import threading
+import time
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -12,6 +14,8 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from runagent_testing.apart import AbandonedError, Apart, DaemonThreads, raise_in
+from runagent_testing.computed import place_of_thread
 from runagent_testing.endpoints import Endpoints
 from runagent_testing.host import AgentHost
 from runagent_testing.listener import Listener, listen_tcp, listen_unix
@@ -26,6 +30,9 @@ if TYPE_CHECKING:
     from runagent_testing.dialects import Dialect
 
 __all__ = ["FakeAgentServer"]
+
+_PATIENCE = 5.0  # seconds that the server's thread has for what takes milliseconds
+_LEAVING = 1.0  # seconds in which functions of a test have to come back when their clients have left
 
 
 class FakeAgentServer(AgentHost):
@@ -60,7 +67,9 @@ class FakeAgentServer(AgentHost):
         self._ssl_context = ssl_context
         self._address = (host, port)
         self._unix_path = None if unix_path is None else str(unix_path)
-        self._handler = Handler(Endpoints(self._agents, self.journal, api_key, dialects), ping_interval)
+        self._apart = Apart()
+        endpoints = Endpoints(self._agents, self.journal, api_key, dialects)
+        self._handler = Handler(endpoints, ping_interval, self._apart)
         self._thread: threading.Thread | None = None
         self._url = ""
 
@@ -89,22 +98,34 @@ class FakeAgentServer(AgentHost):
         )
         self._thread.start()
         try:
-            started.result()
+            started.result(_PATIENCE)
         except BaseException:
-            self._thread.join()
+            self._thread.join(_PATIENCE)
             self._thread = None
             raise
         return self
 
     def close(self) -> None:
-        """Stop at once: connections are dropped, the thread ends; closing twice does nothing."""
+        """Stop at once: connections are dropped, the thread ends; closing twice does nothing.
+
+        Raises:
+            RuntimeError: Somebody's code does not come back, and the text says where it is; or it was called
+                from what computes a reply.
+        """
         if self._thread is None:
             return
+        self._check_caller("close")
+        thread, self._thread = self._thread, None
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-        self._thread = None
+        thread.join(_PATIENCE)
+        hung = self._apart.hung(_LEAVING)
+        if thread.is_alive():
+            hung = [self._where(thread), *hung]
+        self._apart.abandon()
         if self._unix_path is not None:
             Path(self._unix_path).unlink(missing_ok=True)
+        if hung:
+            raise RuntimeError("; ".join(hung))
 
     def __enter__(self) -> Self:
         return self.start()
@@ -118,15 +139,42 @@ class FakeAgentServer(AgentHost):
         """See `AgentHost.clear`; the server goes on listening, at the same address.
 
         Raises:
-            RuntimeError: It was called by the server's own thread, from what computes a reply.
+            RuntimeError: It was called from what computes a reply; or somebody's code does not come back,
+                and the text says where it is.
         """
-        if threading.current_thread() is self._thread:
-            raise RuntimeError("clear() waits for the server's thread, and was called by it")
+        self._check_caller("clear")
         super().clear()
+        if hung := self._apart.hung(_LEAVING):
+            self._apart.abandon()
+            raise RuntimeError("; ".join(hung))
+
+    def _check_caller(self, method: str) -> None:
+        own = threading.current_thread()
+        if own is self._thread or self._apart.runs_in(own.ident):
+            why = (
+                "waits for the server's thread and for functions that compute replies, and was called by one"
+            )
+            raise RuntimeError(f"{method}() {why}")
+
+    def _hung(self, patience: float) -> list[str]:
+        return self._apart.hung(patience)
 
     def _drop_connections(self) -> None:
-        if self._thread is not None:
-            asyncio.run_coroutine_threadsafe(self._hang_up(), self._loop).result()
+        if self._thread is None:
+            return
+        dropping = asyncio.run_coroutine_threadsafe(self._hang_up(), self._loop)
+        try:
+            dropping.result(_PATIENCE)
+        except TimeoutError:
+            raise RuntimeError(self._where(self._thread)) from None
+
+    def _where(self, thread: threading.Thread) -> str:
+        """Say what keeps the server's thread, and stop it if it is Python."""
+        place = place_of_thread(thread.ident)
+        if thread.ident is not None:
+            raise_in(thread.ident, AbandonedError)
+            self._loop.call_soon_threadsafe(lambda: None)  # it may wait for something to do
+        return f"the fake agent server's thread does not come back within {_PATIENCE:g} s: it is at {place}"
 
     def _listen(self) -> socket.socket:
         if self._unix_path is not None:
@@ -140,16 +188,20 @@ class FakeAgentServer(AgentHost):
 
     def _work(self, listener: socket.socket, started: Future[None]) -> None:
         # A loop of our own choice: the policy's may be one without sockets that can be reset.
-        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner, listener:
+        # No asyncio.Runner: it would wait in the end for tasks that refuse to be cancelled.
+        with contextlib.closing(asyncio.SelectorEventLoop()) as loop, listener:
             try:
-                runner.run(self._serve(listener, started))
+                loop.run_until_complete(self._serve(listener, started))
             except (OSError, TypeError, ValueError) as exc:  # the socket or the TLS context is of no use
                 started.set_exception(exc)
+            except AbandonedError:
+                return
 
     async def _serve(self, listener: socket.socket, started: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self._handler.closing = False
+        self._loop.set_default_executor(DaemonThreads())
         server = web.Server(self._handler.handle, handler_cancellation=True)
         if self._ssl_context is not None:
             _check_tls(self._ssl_context)
@@ -178,7 +230,8 @@ def _check_tls(context: ssl.SSLContext) -> None:
 async def _hang_up(server: web.Server, accepting: Listener) -> None:
     """End every connection, and wait until those who answered have noticed."""
     await accepting.drop()
-    while connections := server.connections:
+    until = time.monotonic() + _PATIENCE
+    while (connections := server.connections) and time.monotonic() < until:
         for connection in connections:
             if connection.transport is not None:
                 connection.transport.abort()
@@ -193,6 +246,7 @@ async def _drop(server: web.Server) -> None:
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    if tasks:  # a function of the test's may refuse
+        await asyncio.wait(tasks, timeout=_LEAVING)
     # Sockets are closed by callbacks that the aborts have scheduled.
     await asyncio.sleep(0)

@@ -5,24 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from aiohttp import HttpVersion11, web
 
-from runagent_testing.endpoints import Answer, Endpoints, WebSocketAnswer
+from runagent_testing.endpoints import Answer, Endpoints, Pending, WebSocketAnswer
 from runagent_testing.kernel import bytes_taken, is_half_closed
+from runagent_testing.lazy import LazyPlan
 from runagent_testing.player import Line, Sent, play
 from runagent_testing.request import MAX_BODY, Request, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
+    from runagent_testing.apart import Apart
     from runagent_testing.conversation import Conversation
     from runagent_testing.exchange import ClientState, Exchange
 
 __all__ = ["Connection", "Handler"]
 
 logger = logging.getLogger("runagent_testing")
+
+T = TypeVar("T")
 
 _SECOND_LOOK = 0.02  # seconds
 
@@ -94,10 +98,12 @@ class Handler:
         endpoints: Decides on the answers.
         ping_interval: Seconds without a word of a WebSocket's client until it is pinged, and from
             a ping until it is given up.
+        apart: Runs the functions that compute replies.
     """
 
-    def __init__(self, endpoints: Endpoints, ping_interval: float) -> None:
+    def __init__(self, endpoints: Endpoints, ping_interval: float, apart: Apart) -> None:
         self._endpoints = endpoints
+        self._apart = apart
         self._ping_interval = ping_interval
         self.closing = False
 
@@ -105,20 +111,25 @@ class Handler:
         """Answer one request; a failure in here is logged and ends the connection."""
         try:
             answer = self._endpoints.answer(await _read(request))
-            if isinstance(answer, Answer):
+            if isinstance(answer, WebSocketAnswer):
+                await self._converse(answer, request)
+            else:
                 return await self._play(answer, request)
-            await self._converse(answer, request)
         except ConnectionError:
             pass
         except Exception:
             logger.exception("the fake agent server could not answer %s", request.raw_path)
         return Sent(keep_alive=False)
 
-    async def _play(self, answer: Answer, request: web.BaseRequest) -> web.StreamResponse:
-        line = Line(request, answer.exchange)
-        with self._watching(answer.exchange, line):
+    async def _play(self, asked: Answer | Pending, request: web.BaseRequest) -> web.StreamResponse:
+        line = Line(request, asked.exchange)
+        with self._watching(asked.exchange, line):
+            answer = await self._decided(asked)
             await play(answer.plan, line, answer.exchange)
         return Sent(keep_alive=answer.plan.end == "open")
+
+    async def _decided(self, asked: Answer | Pending) -> Answer:
+        return await self._apart.answer(asked) if isinstance(asked, Pending) else asked
 
     async def _converse(self, opened: WebSocketAnswer, request: web.BaseRequest) -> None:
         line = Line(request, opened.exchange, opened.talk)
@@ -128,12 +139,13 @@ class Handler:
             ear, message = await self._shake_hands(opened, request, line)
             if not opened.is_noted:
                 stack.enter_context(self._watching(opened.exchange, line))
-            answer = opened.answer(message)
+            asked = opened.answer(message)
             try:
+                answer = asked if isinstance(asked, Answer) else await ear.unless_left(self._decided(asked))
                 await self._answer(answer, ear, line, opened.talk)
             finally:
                 if opened.talk.closed:
-                    answer.exchange.leave("closed")
+                    asked.exchange.leave("closed")
 
     async def _shake_hands(
         self, opened: WebSocketAnswer, request: web.BaseRequest, line: Line
@@ -162,21 +174,9 @@ class Handler:
     async def _answer(self, answer: Answer, ear: _Ear, line: Line, talk: Conversation) -> None:
         """Play the plan, then wait for the client to close, as the published server does."""
         talk.begin(answer.plan)
-        tasks = (
-            asyncio.create_task(ear.listen()),
-            asyncio.create_task(self._speak(answer, line, talk)),
-        )
-        listening, playing = tasks
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if not playing.done() and answer.plan.end != "silent":
-                raise ConnectionResetError("the client has closed the WebSocket")
-            await playing
-            await listening
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        playing = self._speak(answer, line, talk)
+        await ear.unless_left(playing, whatever=lambda: answer.plan.end == "silent")
+        await ear.listen()
 
     async def _speak(self, answer: Answer, line: Line, talk: Conversation) -> None:
         if answer.plan.end != "silent":
@@ -194,6 +194,8 @@ class Handler:
         except (ConnectionError, asyncio.CancelledError):
             if not self.closing and exchange.outcome != "server closed":
                 _note_departure(exchange, line)
+            if isinstance(exchange.plan, LazyPlan) and exchange.plan.is_answered:
+                exchange.end("done")
             exchange.end("server closed" if self.closing else "client gone")
             raise
         except Exception as exc:  # a dialect's, whose plan grows while it is played
@@ -201,6 +203,8 @@ class Handler:
             exchange.end("server closed")
             raise
         finally:
+            if isinstance(exchange.plan, LazyPlan):
+                exchange.plan.close()
             exchange.finish()
 
 
@@ -238,6 +242,30 @@ class _Ear:
             except TimeoutError:
                 self._talk.idle()
                 self._line.flush()
+
+    async def unless_left(
+        self, work: Coroutine[Any, Any, T], whatever: Callable[[], bool] = lambda: False
+    ) -> T:
+        """Work, and listen meanwhile; the client's leaving ends the work.
+
+        Args:
+            work: What is to be done.
+            whatever: Whether it goes on all the same.
+
+        Raises:
+            ConnectionResetError: The client has closed.
+        """
+        tasks = asyncio.create_task(self.listen()), asyncio.create_task(work)
+        working = tasks[1]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done() and not whatever():
+                raise ConnectionResetError("the client has closed the WebSocket")
+            return await working
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _note_departure(exchange: Exchange, line: Line) -> None:

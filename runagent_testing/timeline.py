@@ -6,6 +6,7 @@ from itertools import zip_longest
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
+from runagent_testing.lazy import LazyPlan
 from runagent_testing.plan import Pass, Wait, Write
 from runagent_testing.steps import Chunk, Ending
 from runagent_testing.words import described
@@ -13,8 +14,9 @@ from runagent_testing.words import described
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runagent_testing.endpoints import AnyPlan
     from runagent_testing.exchange import Exchange, Sent
-    from runagent_testing.plan import GrowingPlan, Move, Plan
+    from runagent_testing.plan import Move
 
 __all__ = ["timeline"]
 
@@ -125,10 +127,12 @@ def _size(data: bytes) -> str:
     return "1 byte" if len(data) == 1 else f"{len(data)} bytes"
 
 
-def _ending(exchange: Exchange, plan: Plan | GrowingPlan) -> tuple[str, str]:
+def _ending(exchange: Exchange, plan: AnyPlan) -> tuple[str, str]:
     last = exchange.steps[-1] if exchange.steps else None
     left = f"{len(exchange.steps):>4}  {described(last)}" if isinstance(last, Ending) else "      (the end)"
-    if exchange.moves_done < len(plan.moves):
+    if isinstance(plan, LazyPlan) and plan.has_more:
+        return "      (more to come)", f"   never  from {plan.computed.name}"
+    if exchange.moves_done < len(plan.moves) or plan.end is None:
         return left, "   never"
     at = exchange.ended_at if exchange.outcome == "done" else max(exchange.times, default=0.0)
     when = "        " if at is None else f"{at:8.3f}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from runagent_testing.endpoints import Answer, Endpoints, WebSocketAnswer
+from runagent_testing.endpoints import Answer, AnyPlan, Endpoints, Pending, WebSocketAnswer
+from runagent_testing.lazy import LazyPlan
 from runagent_testing.memory.requests import BadRequestError, RequestReader
-from runagent_testing.plan import GrowingPlan, Pass, Plan, Wait, Write
+from runagent_testing.plan import Pass, Wait, Write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Peer"]
 
 _NOBODY = "which nobody can open any more (for a client's timeout, script a delay or ending('stall'))"
+_ROOM = 64 * 1024  # bytes that a generator may be ahead of its reader
 
 
 class Peer:
@@ -98,22 +100,24 @@ class Peer:
 
     def client_left(self, how: ClientState = "closed") -> None:
         """Note that the client is gone, or will at least send nothing more."""
-        if self._playing is not None:
-            self._playing.stop()
-        if self._opened is not None:
-            self._opened.give_up()
+        self._stop()
         if (exchange := self._noted) is not None:
             exchange.leave(how, self._wire.unread)
+            if isinstance(exchange.plan, LazyPlan) and exchange.plan.is_answered:
+                exchange.end("done")
             exchange.end("client gone")
         self._close()
 
     def drop(self) -> None:
         """Hang up on the client, whatever was still to be said."""
+        self._stop()
+        self._close()
+
+    def _stop(self) -> None:
         if self._playing is not None:
             self._playing.stop()
         if self._opened is not None:
             self._opened.give_up()
-        self._close()
 
     def _close(self, *, reset: bool = False) -> None:
         self._closed = True
@@ -130,13 +134,27 @@ class Peer:
         if self._playing is not None or self._exchange is not None or self._closed or not self._requests:
             return
         answer = self._endpoints.answer(self._requests.popleft())
-        if isinstance(answer, Answer):
-            self._play(answer.plan, answer.exchange, lambda: self._ended(answer))
-        else:
+        if isinstance(answer, WebSocketAnswer):
             self._opened = answer
             self._play(answer.handshake, None, self._shaken)
+        else:
+            self._answer(answer)
 
-    def _play(self, plan: Plan | GrowingPlan, exchange: Exchange | None, then: Callable[[], None]) -> None:
+    def _answer(self, asked: Answer | Pending) -> None:
+        answer = self._decided(asked)
+        self._play(answer.plan, answer.exchange, lambda: self._ended(answer))
+
+    def _decided(self, asked: Answer | Pending) -> Answer:
+        if not isinstance(asked, Pending):
+            return asked
+        from runagent_testing.memory.computing import answered
+
+        answer = answered(asked)
+        if isinstance(answer.plan, LazyPlan):
+            self._wire.limit_room(_ROOM)  # there may be no end to it
+        return answer
+
+    def _play(self, plan: AnyPlan, exchange: Exchange | None, then: Callable[[], None]) -> None:
         self._exchange = exchange
         self._playing = _Playing(plan, self._wire, self._write, self._clock, exchange, then)
         self._playing.go()
@@ -200,7 +218,7 @@ class Peer:
         talk.receive_data(data)
         self._flush()
         if self._exchange is None and talk.message is not None:
-            answer = self._opened.answer(talk.message)
+            answer = self._decided(self._opened.answer(talk.message))
             talk.begin(answer.plan)
             if answer.plan.end == "silent":
                 talk.played(answer.plan)
@@ -238,13 +256,14 @@ class _Playing:
 
     def __init__(
         self,
-        plan: Plan | GrowingPlan,
+        plan: AnyPlan,
         wire: Wire,
         write: Callable[[Write], None],
         clock: Clock,
         exchange: Exchange | None,
         then: Callable[[], None],
     ) -> None:
+        self._plan = plan
         self._moves = iter(plan)
         self._move = next(self._moves, None)
         self._wire = wire
@@ -302,6 +321,8 @@ class _Playing:
             self._timer.cancel()
         if self._gate is not None:
             self._gate.gate.forget(self._opened)
+        if isinstance(self._plan, LazyPlan):
+            self._plan.close()
 
     def _opened(self) -> None:
         self._clock.call_soon_threadsafe(self.go)

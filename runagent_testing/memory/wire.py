@@ -39,6 +39,10 @@ class Wire:
 
     # What the agent does
 
+    def limit_room(self, room: int) -> None:
+        """Have the agent wait if so many bytes are unread, unless there is less room already."""
+        self._room = room if self._room is None else min(self._room, room)
+
     def write(self, data: bytes) -> None:
         """Send."""
         if data and not self._ended:
