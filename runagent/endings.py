@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runagent.cutting import cut_text
 from runagent.errors import (
     AgentError,
     NetworkError,
@@ -66,11 +67,11 @@ def complete(error: RunAgentError, report: RunReport, session: Session | None, p
         session: The session of the last attempt.
         pause: For how long, at the most, nobody had read the stream; seconds.
     """
-    error.request_id = error.request_id or report.request_id
+    error.request_id = cut_text(error.request_id or report.request_id or "") or None
     if isinstance(error, StreamError):
         error.chunks_received = report.chunks
         point = getattr(session, "resume_point", None)
-        error.last_event_id = (point.last_event_id or None) if point is not None else None
+        error.last_event_id = (cut_text(point.last_event_id) or None) if point is not None else None
     if isinstance(error, StreamTruncatedError) and pause > _LONG_PAUSE_SECONDS:
         error.add(f"before, nobody had read the stream for {pause:.0f} s")
     if isinstance(error, StreamTruncatedError | RunTimeoutError):

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
+from runagent.cutting import cut_text, cut_value
 from runagent.redact import escape_controls
 
 __all__ = [
@@ -44,6 +45,9 @@ __all__ = [
     "TransportError",
     "ValidationError",
 ]
+
+_EXACT = frozenset({"last_event_id", "partial_text"})  # of no use if they are cut
+_MAX_ADDED = 1024
 
 Phase = Literal["connect", "first_event", "idle", "progress", "total"]
 
@@ -93,14 +97,19 @@ class _PluginFields(_Fields, total=False):
     plugin: str | None
 
 
+def _shown(text: str) -> str:
+    """Cut a text before it is gone through, and once more if escaping has made it long."""
+    return cut_text(escape_controls(cut_text(text)))
+
+
 class RunAgentError(Exception):
     """Base of everything that runagent raises on purpose.
 
     Attributes:
         message: What happened and what to do about it, in one line; control characters in what a peer
-            said are escaped.
+            sent are escaped, and what is longer than 8 KiB is cut.
         code: The agent's or our own machine-readable code, if there is one.
-        details: Whatever the agent sent beside its message; JSON values.
+        details: Whatever the agent sent with its message; JSON values, cut after 64 KiB.
         request_id: The id by which the service knows the request.
     """
 
@@ -114,16 +123,18 @@ class RunAgentError(Exception):
     def __init__(self, message: str = "", **fields: Unpack[_Fields]) -> None:
         if not isinstance(message, str):  # of a peer, perhaps, that has put something else there
             raise TypeError(f"the message of a {type(self).__name__} has to be text, not {message!r}")
-        self.message = escape_controls(message)
+        self.message = _shown(message)
         super().__init__(self.message)
         for name, value in fields.items():
             if not hasattr(type(self), name):
                 raise TypeError(f"{type(self).__name__} has no field {name!r}")
-            setattr(self, name, escape_controls(value) if isinstance(value, str) else value)
+            if isinstance(value, str):
+                value = escape_controls(value) if name in _EXACT else _shown(value)
+            setattr(self, name, cut_value(value) if name == "details" else value)
 
     def add(self, text: str) -> None:
         """Add what turned out later to the message."""
-        self.message = f"{self.message} ({text})"
+        self.message = f"{self.message} ({cut_text(text, _MAX_ADDED)})"
         self.args: tuple[Any, ...] = (self.message,)
 
 

@@ -23,6 +23,7 @@ __all__ = [
 # What could forge a line of a log, act on a terminal, show text in another order than it is, or not be
 # encoded at all: C0, DEL, C1, line separators, the bidirectional controls (UAX #9) and lone surrogates.
 _CONTROL = "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+_CUT = "…"
 _HIDDEN = "***"
 _SHORTEST_SECRET = 8  # what is shorter stands in many texts by chance
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
@@ -96,36 +97,66 @@ def lone_surrogate(text: str) -> int | None:
 def hide_secrets(error: BaseException, secrets: Iterable[str]) -> None:
     """Take secrets out of an error and what caused it: some services repeat the key that they refuse."""
     hidden = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
+    if not hidden:
+        return
+    hider = _Hider(hidden)
     cause: BaseException | None = error
     seen: set[int] = set()
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
-        for secret in hidden:
-            cause.args = tuple(_without(secret, arg) for arg in cause.args)
-            for name, value in vars(cause).items():
-                setattr(cause, name, _without(secret, value))
+        cause.args = tuple(map(hider.without, cause.args))
+        for name, value in vars(cause).items():
+            setattr(cause, name, hider.without(value))
         cause = cause.__cause__
 
 
-def _without(secret: str, value: Any) -> Any:
-    try:
-        if isinstance(value, str):
-            return _text_without(secret, value)
-        if isinstance(value, dict):
-            return {_without(secret, key): _without(secret, item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return type(value)(_without(secret, item) for item in value)
-    except RecursionError:
-        return None
-    return value
+class _Hider:
+    """Finds secrets by how they begin, all in one search, so that a text is gone through once.
 
+    Args:
+        secrets: None is shorter than `_SHORTEST_SECRET`.
+    """
 
-def _text_without(secret: str, text: str) -> str:
-    text = text.replace(secret, _HIDDEN)
-    if secret[:_SHORTEST_SECRET] in text:  # a quotation may end in the middle of the secret
-        for size in range(len(secret) - 1, _SHORTEST_SECRET - 1, -1):
-            text = text.replace(f'{secret[:size]}"', f'{_HIDDEN}"')
-    return text
+    def __init__(self, secrets: list[str]) -> None:
+        self._secrets = sorted(set(secrets), key=len, reverse=True)
+        heads = {re.escape(secret[:_SHORTEST_SECRET]) for secret in secrets}
+        self._heads = re.compile("|".join(heads))
+
+    def without(self, value: Any) -> Any:
+        """Return a value with *** in place of secrets."""
+        try:
+            if isinstance(value, str):
+                return self._text_without(value)
+            if isinstance(value, dict):
+                return {self.without(key): self.without(item) for key, item in value.items()}
+            if isinstance(value, list | tuple):
+                return type(value)(map(self.without, value))
+        except RecursionError:
+            return None
+        return value
+
+    def _text_without(self, text: str) -> str:
+        pieces: list[str] = []
+        done = at = 0
+        while (found := self._heads.search(text, at)) is not None:
+            at = found.start()
+            end = self._end_of_secret(text, at)
+            if end > at:
+                pieces += text[done:at], _HIDDEN
+                done = at = end
+            else:
+                at += 1
+        return "".join([*pieces, text[done:]]) if pieces else text
+
+    def _end_of_secret(self, text: str, at: int) -> int:
+        """Return where a secret ends that begins here, or the part of one that a quotation cuts; else 0."""
+        ends = [at + len(secret) for secret in self._secrets if text.startswith(secret, at)]
+        for secret in self._secrets:
+            for mark in ('"', _CUT):
+                end = text.find(mark, at + _SHORTEST_SECRET, at + len(secret))
+                if end > 0 and secret.startswith(text[at:end]):
+                    ends.append(end)
+        return max(ends, default=0)
 
 
 def describe(value: object, limit: int = 60) -> str:
@@ -178,4 +209,4 @@ def _scalar(value: float | None) -> str:
 
 
 def _shorten(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[:limit] + "…"
+    return text if len(text) <= limit else text[:limit] + _CUT

@@ -6,7 +6,12 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["Attempt", "RunReport"]
+__all__ = ["Attempt", "RunReport", "counted"]
+
+
+def counted(count: int, thing: str) -> str:
+    """Write a number of things: "1 chunk", "2 chunks"."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 # No cycle leads through a report: the garbage collector need not look at those of all open streams.

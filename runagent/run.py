@@ -26,7 +26,7 @@ from runagent.events import Chunk, Completed, Event, RunResult
 from runagent.net.base import Address, DeadlineExceededError, track_descriptor
 from runagent.policy import Deadlines
 from runagent.redact import hide_secrets
-from runagent.report import Attempt, RunReport
+from runagent.report import Attempt, RunReport, counted
 from runagent.runspec import RunSpec, Step
 from runagent.seam import Capability
 from runagent.transports.base import Session, Transport, Wants
@@ -448,7 +448,7 @@ class Run:
         good = self._complete and self.error is None and not failed
         report.outcome = ("completed" if good else "failed") if over else "left"
         report.total_seconds = None if now is None else now - self._started_at
-        _logger.debug("run %s after %d chunks", report.outcome, report.chunks)
+        _logger.debug("run %s after %s", report.outcome, counted(report.chunks, "chunk"))
         if self._observers is not None and self._asked is not None:
             self._observers.finished(self._asked, report)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
 from runagent.errors import RunAgentError, StreamError, StreamLimitError
 from runagent.events import Chunk, Event, StreamEvent
+from runagent.report import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +82,7 @@ class _Text:
 def _told(stream: Stream | AsyncStream) -> str:
     report = stream.report
     where = (
-        f"{report.outcome} over {report.transport}, {report.chunks} chunks"
+        f"{report.outcome} over {report.transport}, {counted(report.chunks, 'chunk')}"
         if report.transport
         else "not begun"
     )

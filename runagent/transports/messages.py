@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from runagent.cutting import cut_text
 from runagent.errors import ProtocolError, RunAgentError, StreamError, ValidationError
 from runagent.events import Chunk, Completed, Event, Started
 from runagent.transports.base import count_ignored
@@ -178,7 +179,7 @@ class MessageReader:
         self._started = True
         if self._resumed:
             return
-        self.request_id = self.request_id or self._optional(message, "request_id", str)
+        self._identify(message, "request_id")
         events.append(
             Started(
                 self._optional(message, "message", str),
@@ -233,7 +234,7 @@ class MessageReader:
 
     def _status(self, message: dict[str, Any], events: list[Event]) -> None:
         status = message.get("status")
-        self.request_id = self.request_id or self._optional(message, "invocation_id", str)
+        self._identify(message, "invocation_id")
         if status == "stream_started":
             self._start(message, events)
         elif status == "stream_completed":
@@ -253,6 +254,10 @@ class MessageReader:
             self._add_chunk(content, self._optional(message, "index", int), events)
 
     # What both need
+
+    def _identify(self, message: dict[str, Any], name: str) -> None:
+        found: str | None = self._optional(message, name, str)
+        self.request_id = self.request_id or (found and cut_text(found))
 
     def _add_chunk(self, content: Any, index: int | None, events: list[Event]) -> None:
         if index is not None or self.count.active:

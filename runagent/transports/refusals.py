@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from runagent.cutting import cut_text
 from runagent.errors import (
     AgentError,
     AgentNotFoundError,
@@ -66,6 +67,9 @@ _ADVICE_SERVER = "try again later, or look into the server's log"
 _ADVICE_UNSUPPORTED = "check base_url"
 _ADVICE_OTHER_TRANSPORT = 'or choose another transport: "auto" tries them all'
 _NO_ERROR: tuple[Any, ...] = (None, False, "", [])
+_MAX_SECONDS = 999_999_999.0
+_MAX_FAULTS = 20
+_MAX_PART = 500  # characters
 UNSUPPORTED_STATUSES = frozenset({405, 406, 415, 426, 501})
 
 
@@ -91,7 +95,9 @@ def error_from_answer(status: int, headers: Mapping[str, str], body: bytes, open
     error = _build(kind, parsed, advice, status)
     error.request_id = error.request_id or headers.get("x-request-id")
     if isinstance(error, RateLimitError | AgentServerError):
-        after = parse_retry_after(headers.get("retry-after", ""), headers.get("date", ""), opened_at)
+        after = _parse_milliseconds(headers.get("retry-after-ms", ""))
+        if after is None:
+            after = parse_retry_after(headers.get("retry-after", ""), headers.get("date", ""), opened_at)
         error.retry_after = error.retry_after if after is None else after
     if isinstance(error, RateLimitError):
         _read_rate_limits(error, headers)
@@ -109,14 +115,15 @@ def error_from_body(error: Mapping[str, Any], status: int | None = None) -> Agen
 
 
 def _build(kind: type[AgentError], parsed: dict[str, Any], advice: str, status: int | None) -> AgentError:
-    message = f"{parsed['message']} ({advice})" if advice else parsed["message"]
     error = kind(
-        message,
+        parsed["message"],
         code=parsed.get("code"),
         details=parsed.get("details"),
         request_id=parsed.get("request_id"),
         status=status,
     )
+    if advice:
+        error.add(advice)
     if isinstance(error, RateLimitError | AgentServerError):
         error.retry_after = parsed.get("retry_after")
     return error
@@ -181,14 +188,15 @@ def _read_error_object(error: Mapping[str, Any]) -> dict[str, Any]:
 
 def _describe_detail(detail: Any) -> str:
     """Write FastAPI's list of faults as one line: where it is, and what is wrong with it."""
-    faults = [f for f in detail if isinstance(f, dict)] if isinstance(detail, list) else []
+    faults = [f for f in detail[:_MAX_FAULTS] if isinstance(f, dict)] if isinstance(detail, list) else []
     return "; ".join(map(_describe_fault, faults)) or "the agent did not accept the request"
 
 
 def _describe_fault(fault: Mapping[str, Any]) -> str:
     where, what = fault.get("loc"), fault.get("msg")
-    steps = [str(step) for step in where if isinstance(step, str | int)] if isinstance(where, list) else []
-    return f"{'.'.join(steps)}: {what if isinstance(what, str) else 'not valid'}"
+    where = where[:_MAX_FAULTS] if isinstance(where, list) else []
+    steps = [cut_text(str(step), _MAX_PART) for step in where if isinstance(step, str | int)]
+    return f"{'.'.join(steps)}: {cut_text(what, _MAX_PART) if isinstance(what, str) else 'not valid'}"
 
 
 def is_seconds(value: Any) -> TypeGuard[float]:
@@ -205,12 +213,27 @@ def parse_retry_after(value: str, date: str, now: float) -> float | None:
         now: Seconds since the epoch, where there is no ``Date``.
     """
     value = value.strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
+    seconds = _parse_number(value)
+    if seconds is not None:
+        return min(seconds, _MAX_SECONDS)
     until = _parse_date(value)
     if until is None:
         return None
     return max(0.0, until - (_parse_date(date) or now))
+
+
+def _parse_milliseconds(value: str) -> float | None:
+    """Read ``retry-after-ms``, which some services send in place of ``Retry-After`` or with it."""
+    number = _parse_number(value.strip())
+    return None if number is None else number / 1000
+
+
+def _parse_number(value: str) -> float | None:
+    """Read a number without sign and exponent; the standard wants whole ones, and many send others."""
+    whole, dot, part = value.partition(".")
+    if not (value.isascii() and whole.isdigit() and (part.isdigit() or not dot)):
+        return None
+    return float(f"{whole[:15]}.{part[:9]}")
 
 
 def _parse_date(value: str) -> float | None:
@@ -229,9 +252,9 @@ def _parse_date(value: str) -> float | None:
 def _read_rate_limits(error: RateLimitError, headers: Mapping[str, str]) -> None:
     def number(*names: str) -> float | None:
         for name in names:
-            text = headers.get(f"x-ratelimit-{name}", "")
-            if text.isascii() and text.replace(".", "", 1).isdigit():
-                return float(text[:15])
+            value = _parse_number(headers.get(f"x-ratelimit-{name}", ""))
+            if value is not None:
+                return value
         return None
 
     limit, remaining = number("limit"), number("remaining")

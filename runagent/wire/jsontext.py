@@ -13,6 +13,8 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from runagent.cutting import cut_value
+
 __all__ = [
     "InvalidJSONError",
     "decode_json",
@@ -27,6 +29,7 @@ _decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
 
 QUOTE_BYTES = 200
+_LONG_TEXT = 4096  # a longer one is not gone through to be quoted
 # What may stand at the end of a text that is cut inside a string, an escape, a word or a number.
 _HALF_TOKEN = r'"(?:[^"\\]|\\.)*+\\?|(?<=\\)u[0-9a-fA-F]{0,3}|tr?u?|fa?l?s?|nu?l?|-|(?<=\d)(?:\.|[eE][+-]?)'
 
@@ -108,15 +111,23 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def quote(text: bytes | str) -> str:
     """Quote what a peer sent for a message: at most 200 bytes, nothing in it that acts on a terminal."""
-    data = text.encode("utf-8", "backslashreplace") if isinstance(text, str) else bytes(text)
+    left_out = ""
+    if isinstance(text, str):
+        if len(text) > _LONG_TEXT:
+            left_out = f" and {len(text) - QUOTE_BYTES} characters more"
+            text = text[:QUOTE_BYTES]
+        text = text.encode("utf-8", "backslashreplace")
+    data = bytes(text[: QUOTE_BYTES + 1])
     shown = data[:QUOTE_BYTES].decode("utf-8", "backslashreplace")
     escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
-    return f'"{escaped}"' + (f" and {len(data) - QUOTE_BYTES} bytes more" if len(data) > QUOTE_BYTES else "")
+    if len(text) > QUOTE_BYTES and not left_out:
+        left_out = f" and {len(text) - QUOTE_BYTES} bytes more"
+    return f'"{escaped}"{left_out}'
 
 
 def quote_value(value: Any) -> str:
     """Quote a decoded value; one at the very limit of what can be decoded may be too deep to be written."""
     try:
-        return quote(repr(value))
+        return quote(repr(cut_value(value, _LONG_TEXT)))
     except RecursionError:
         return "a value that is nested too deeply"

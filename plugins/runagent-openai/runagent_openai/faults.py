@@ -8,6 +8,7 @@ around them.
 from __future__ import annotations
 
 import re
+import reprlib
 from typing import TYPE_CHECKING, Any
 
 from runagent import (
@@ -43,6 +44,8 @@ _BY_CODE: dict[str, type[AgentError]] = {
     "429": RateLimitError,
 }
 _KNOWN = frozenset({"code", "message", "object", "retry_after", "sequence_number"})
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 200
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
@@ -114,7 +117,7 @@ def _describe(error: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return the message, and the fields of the error to raise; what names no code is named by its type."""
     message = error.get("message")
     if not isinstance(message, str) or not message:
-        message = _NO_MESSAGE if not message else quote(repr(message))
+        message = _NO_MESSAGE if not message else quote(_short.repr(message))
     kind, code = error.get("type"), error.get("code")
     kind = kind if isinstance(kind, str) and kind != "error" else None
     code = str(code) if isinstance(code, int | str) and code else kind
@@ -135,9 +138,6 @@ def _read_rate_limits(error: RateLimitError, headers: Mapping[str, str]) -> None
     error.limit = int(limit[:15]) if limit.isascii() and limit.isdigit() else error.limit
     error.remaining = int(remaining[:15]) if remaining.isascii() and remaining.isdigit() else error.remaining
     error.reset = _seconds(headers.get("x-ratelimit-reset-requests", "")) or error.reset
-    wait = headers.get("retry-after-ms", "")
-    if wait.isascii() and wait.isdigit():
-        error.retry_after = int(wait[:12]) / 1000
 
 
 def _seconds(duration: str) -> float | None:

@@ -83,7 +83,7 @@ async def check_truncation(stage: Stage) -> None:
 
 
 def _expect_truncated(stage: Stage, shown: Shown, kind: str, said: tuple[str, ...]) -> None:
-    what = f"ending {kind!r} after {len(said)} chunks"
+    what = f"ending {kind!r} after {len(said)} chunk{'s' if len(said) != 1 else ''}"
     demand(isinstance(shown.error, StreamTruncatedError), f"{what}: {shown.told()}")
     if kind.startswith("reset") and not stage.virtual:
         # A kernel that gets a RST may throw away what was not read.
@@ -185,7 +185,7 @@ async def check_resume(stage: Stage) -> None:
     for count in (1, 3, 6):
         stage.agent.reply(*texts[:count], ending("cut")).always(*texts)
         shown = await stage.run(max_retries=3, resume=True)
-        what = f"broken after {count} chunks"
+        what = f"broken after {count} chunk{'s' if count != 1 else ''}"
         demand(shown.error is None and shown.completed, f"{what}: {shown.told()}")
         expect_contents(stage.subject, shown.contents, texts, what)
         attempts = len(shown.report.attempts)
