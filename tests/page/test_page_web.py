@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import logging
 import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +22,9 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from runagent import AsyncRunAgentClient, RunAgentClient
-from runagent_testing import Agent, FakeAgentServer, delay, ending, gate
+from runagent import AsyncRunAgentClient, RunAgentClient, RunAgentError, Timeouts
+from runagent_testing import Agent, FakeAgentServer, delay, ending, error, gate
+from tests.docs.pages import DOCS
 from tests.support.styles import Style
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 
-def flask_app() -> Flask:
+def flask_app(timeout: Timeouts | None = None) -> Flask:
     """The page's application; its client is a global of the application, shared by the server's threads."""
     app = Flask(__name__)
     client = RunAgentClient(agent_id="your-agent-id")
@@ -41,7 +43,7 @@ def flask_app() -> Flask:
         query = request.args.get("query", "Hello")
 
         def generate() -> Iterator[str]:
-            for chunk in client.run_generic_stream({"query": query}):
+            for chunk in client.run_generic_stream({"query": query}, timeout=timeout):
                 yield f"data: {chunk}\n\n"
 
         return Response(
@@ -155,6 +157,107 @@ def test_a_reader_who_leaves_starlette_frees_the_agent(agent: Agent, server: Fak
         assert asyncio.run(scenario())
     finally:
         gc.enable()
+
+
+def test_a_reader_who_leaves_flask_in_silence_is_noticed_when_a_limit_ends_the_run(
+    agent: Agent, server: FakeAgentServer
+) -> None:
+    agent.always("tick", ending("stall"))
+
+    with served(flask_app(Timeouts(total=0.3))) as url:
+        with open_url(f"{url}/stream") as answer:
+            assert b"data: tick\n" == answer.readline()
+        assert not server.requests[0].wait_client_gone(0.05)
+        assert server.requests[0].wait_client_gone(5)
+
+
+@pytest.mark.parametrize(("version", "noticed"), [("2.3", True), ("2.4", False)])
+def test_starlette_notices_a_reader_who_leaves_in_silence_on_some_servers(
+    agent: Agent, server: FakeAgentServer, version: str, noticed: bool
+) -> None:
+    agent.always("tick", ending("stall"))
+    scope = {"type": "http", "method": "GET", "path": "/stream", "query_string": b"", "headers": []}
+    scope["asgi"] = {"spec_version": version}
+
+    async def scenario() -> None:
+        gone = asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            if message.get("body"):
+                gone.set()
+
+        view = asyncio.ensure_future(starlette_app()(scope, receive, send))
+        await gone.wait()
+        exchange = server.requests[0]
+        assert noticed == await asyncio.to_thread(exchange.wait_client_gone, 5 if noticed else 0.1)
+        view.cancel()
+        await asyncio.wait([view])
+
+    asyncio.run(scenario())
+
+
+@pytest.fixture
+def page_relay() -> Any:
+    """The page's WebSocket relay, taken from the page."""
+    (code,) = (block.text for block in DOCS["streaming"].examples() if "async def relay_run" in block.text)
+    names: dict[str, Any] = {"asyncio": asyncio, "json": json, "logging": logging}
+    names |= {"RunAgentError": RunAgentError, "agent": AsyncRunAgentClient(agent_id="your-agent-id")}
+    exec(code, names)  # the page's own code
+    return names["relay"]
+
+
+@pytest.mark.parametrize(
+    ("said", "steps", "last"),
+    [
+        ('{"query": "x"}', ("a", "b"), {"type": "done"}),
+        ('{"query": "x"}', ("a", error("E", "internal words")), "error"),
+        ('{"query": "x"}', ("a", ending("cut")), "error"),
+        ("no JSON", (), "error"),
+        ('"\ud83d', (), "error"),
+        ("5", (), "error"),
+    ],
+)
+def test_the_pages_websocket_relay_says_how_each_run_ends(
+    agent: Agent, page_relay: Any, said: str, steps: tuple[Any, ...], last: Any
+) -> None:
+    if steps:
+        agent.always(*steps)
+
+    async def scenario() -> list[Any]:
+        async with (
+            serve(page_relay, "127.0.0.1", 0) as relay,
+            connect(f"ws://127.0.0.1:{port_of(relay)}", proxy=None) as websocket,
+        ):
+            await websocket.send(said.encode("utf-8", "replace"))
+            received = [json.loads(await websocket.recv())]
+            while received[-1]["type"] == "chunk":
+                received.append(json.loads(await websocket.recv()))
+            return received
+
+    *chunks, end = asyncio.run(scenario())
+    assert [step for step in steps if isinstance(step, str)] == [chunk["content"] for chunk in chunks]
+    assert "internal words" not in str(end)
+    assert end == last if isinstance(last, dict) else end["type"] == last
+
+
+def test_a_listener_who_leaves_the_pages_relay_in_silence_frees_the_agent(
+    agent: Agent, server: FakeAgentServer, page_relay: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent.always("tick", ending("stall"))
+
+    async def scenario() -> bool:
+        async with serve(page_relay, "127.0.0.1", 0) as relay:
+            async with connect(f"ws://127.0.0.1:{port_of(relay)}", proxy=None) as websocket:
+                await websocket.send(json.dumps({"query": "x"}))
+                assert "tick" == json.loads(await websocket.recv())["content"]
+            return await asyncio.to_thread(server.requests[0].wait_client_gone, 5)
+
+    assert asyncio.run(scenario())
+    assert "connection handler failed" not in caplog.text
 
 
 async def handle_websocket(websocket: ServerConnection) -> None:
