@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import ctypes
 import inspect
-import logging
 import queue
 import threading
 import time
@@ -14,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing.computed import END, Gathering, called, place_of, place_of_thread
+from runagent_testing.log import log_failure
 from runagent_testing.steps import Ending
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from runagent_testing.endpoints import Answer, Pending
 
 __all__ = ["AbandonedError", "Apart", "DaemonThreads", "raise_in"]
-
-logger = logging.getLogger("runagent_testing")
 
 _NAME = "fake-agent-computes"
 
@@ -292,8 +290,8 @@ class _Worker:
             try:
                 if last is not None:
                     last()
-            except Exception:
-                logger.exception("a generator of computes() could not be closed")
+            except Exception as exc:  # noqa: BLE001 - whatever the test's generator raises
+                log_failure("a generator of computes() could not be closed", exc)
             finally:
                 then()
 

@@ -14,6 +14,8 @@ from websockets.protocol import OPEN, SERVER, Protocol
 from runagent_testing.frames import PING, PONG, close_frame, frame
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runagent_testing.endpoints import AnyPlan
     from runagent_testing.plan import Write
 
@@ -26,6 +28,9 @@ _PROTOCOL_ERROR = 1002
 class Conversation:
     """One WebSocket.
 
+    Args:
+        veiled: Makes texts whose repr shows no credential of what the client says.
+
     Attributes:
         left: The client is through with us: it has closed, gone, or broken the protocol.
         closed: The client has said a Close.
@@ -33,10 +38,11 @@ class Conversation:
         silent: Nothing more is said, whatever the client says.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, veiled: Callable[[str], str] = str) -> None:
         # A parser only: what it would answer is thrown away, as the published server answers otherwise.
         # The size is checked here, because it would read nothing any more after a message that is too large.
         self._core = Protocol(SERVER, state=OPEN, max_size=None)
+        self._veiled = veiled
         self.left = self.closed = False
         self.messages: list[str | bytes] = []
         self._is_text = True
@@ -129,7 +135,8 @@ class Conversation:
             whole = b"".join(self._parts)
             self._forget_parts()
             if not self._close_sent or self.messages:
-                self.messages.append(whole.decode("utf-8", "replace") if self._is_text else whole)
+                text = self._veiled(whole.decode("utf-8", "replace")) if self._is_text else whole
+                self.messages.append(text)
 
     def _forget_parts(self) -> None:
         self._parts.clear()

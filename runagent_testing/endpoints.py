@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import uuid
 from dataclasses import dataclass
@@ -13,14 +12,17 @@ from urllib.parse import unquote
 from runagent_testing.agent import Agent, as_result
 from runagent_testing.computed import Computed
 from runagent_testing.conversation import Conversation
+from runagent_testing.credentials import Names
 from runagent_testing.dialects import BUILT_IN, Dialect, Question
 from runagent_testing.dialects.base import need_dialect
 from runagent_testing.dialects.installed import installed_dialects
 from runagent_testing.exchange import Exchange
 from runagent_testing.formats import Run
 from runagent_testing.lazy import LazyPlan
+from runagent_testing.log import log_failure
 from runagent_testing.nearest import unknown_agent, unknown_endpoint
 from runagent_testing.plan import Plan
+from runagent_testing.redact import Secrets
 from runagent_testing.render import handshake_plan, refusal_plan, result_plan, words_plan
 from runagent_testing.request import MAX_BODY, Request
 from runagent_testing.script import Result, Script
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "AnyPlan", "Endpoints", "Pending", "WebSocketAnswer", "random_id"]
 
 AnyPlan: TypeAlias = "Plan | GrowingPlan | LazyPlan"
-
-logger = logging.getLogger("runagent_testing")
 
 _ARCHITECTURE = re.compile(r"/api/v1/agents/([^/]+)/architecture")
 _HEALTH = ("GET", "/api/v1/health")
@@ -116,7 +116,7 @@ class WebSocketAnswer:
         asked: _Asked,
     ) -> None:
         self.handshake = handshake_plan(script if isinstance(script, Script) else None, asked.run)
-        self.talk = Conversation()
+        self.talk = Conversation(asked.exchange.secrets.veiled)
         asked.exchange.messages = self.talk.messages
         self._endpoints = endpoints
         self._agent = agent
@@ -141,6 +141,8 @@ class WebSocketAnswer:
         """Decide on the answer to the request, which has come."""
         exchange, dialect = self._asked.exchange, self._asked.dialect
         exchange.body, exchange.input, fault = dialect.read_message(message, self._agent)
+        exchange.secrets.veil(exchange.body)
+        exchange.secrets.veil(exchange.input)
         if not self.is_noted:
             self._endpoints.note(exchange)
         if fault:
@@ -210,6 +212,7 @@ class Endpoints:
         self._api_key = api_key
         self._run_ids = run_ids
         self._dialects = (*map(need_dialect, dialects), *BUILT_IN)
+        self._secrets: dict[Sequence[Dialect], Secrets] = {}
 
     def note(self, exchange: Exchange) -> None:
         """Note a run that was asked for."""
@@ -245,6 +248,13 @@ class Endpoints:
         return Pending(computed[0], asked.exchange, asked.is_plain, asked.run, decide, asked.render)
 
     def _understand(self, request: Request) -> _Asked:
+        asked = self._recognised(request)
+        # What is not recognised may be meant for any of them.
+        spoken = installed_dialects() if asked.question is None else (asked.dialect,)
+        asked.exchange.hide(self._hidden(spoken), _key(asked.dialect, request))
+        return asked
+
+    def _recognised(self, request: Request) -> _Asked:
         for dialect in self._dialects:
             if question := dialect.recognise(request):
                 return _Asked.of(request, dialect, question, self._run_ids())
@@ -252,6 +262,14 @@ class Endpoints:
             if not _is_information(request) and (question := dialect.recognise(request)):
                 return _Asked.of(request, dialect, question, self._run_ids())
         return _Asked.of(request, BUILT_IN[0], None, self._run_ids())
+
+    def _hidden(self, spoken: Sequence[Dialect]) -> Secrets:
+        """Return what is hidden of requests in a dialect; those given here may share a client's headers."""
+        if spoken not in self._secrets:
+            named = [name for dialect in (*self._dialects, *spoken) for name in dialect.credential_fields]
+            keys = [] if self._api_key is None else [self._api_key]
+            self._secrets[spoken] = Secrets(Names(named), keys)
+        return self._secrets[spoken]
 
     def _refusable(self, decide: Callable[[], AnyPlan], asked: _Asked) -> AnyPlan:
         try:
@@ -323,9 +341,10 @@ class Endpoints:
             tags = self._agent(asked, whose).tags
             entrypoints = [{"file": "agent.py", "module": tag, "tag": tag, "extractor": {}} for tag in tags]
             return Status(200, body={"data": {"entrypoints": entrypoints}})
-        nearest = unknown_endpoint(request.method, request.path, list(self._agents))
+        path = asked.exchange.secrets.text(request.path)
+        nearest = unknown_endpoint(request.method, path, list(self._agents))
         self._journal.note_unmatched(asked.exchange, nearest)
-        return Status(404, code="NOT_FOUND", message=f"nothing answers {request.method} {request.path}")
+        return Status(404, code="NOT_FOUND", message=f"nothing answers {request.method} {path}")
 
 
 class _Refused(Exception):
@@ -401,11 +420,19 @@ def _guarded(decide: Callable[[], AnyPlan], exchange: Exchange, failed: Callable
         return decide()
     except _Refused:
         raise
-    except Exception as exc:
-        logger.exception("the fake agent could not answer")
-        exchange.failure = f"{type(exc).__name__}: {exc}"
+    except Exception as exc:  # noqa: BLE001 - whatever a test's function or a dialect may raise
+        secrets = exchange.secrets
+        log_failure("the fake agent could not answer", exc, secrets)
+        exchange.failure = secrets.text(f"{type(exc).__name__}: {exc}")
         exchange.steps = ()
         return failed(Status(500, code="SCRIPT_FAILED", message=exchange.failure))
+
+
+def _key(dialect: Dialect, request: Request) -> str | None:
+    try:
+        return dialect.key(request)
+    except Exception:  # noqa: BLE001 - whatever a dialect may raise: shown where the key is checked
+        return None
 
 
 def _handshake_refusal(code: int, fault: str) -> Status:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from runagent_testing.journal import without_secrets, without_secrets_in_query
 from runagent_testing.lazy import Kept, LazyPlan
+from runagent_testing.log import log_exchange
 from runagent_testing.plan import Pass, Wait, Write
+from runagent_testing.redact import Headers, Secrets
 from runagent_testing.steps import Chunk, Done, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from runagent_testing.endpoints import AnyPlan
     from runagent_testing.plan import Move
 
 __all__ = ["ClientState", "Exchange", "Outcome", "Sent"]
-
-logger = logging.getLogger("runagent_testing")
 
 Outcome = Literal["running", "done", "client gone", "server closed"]
 ClientState = Literal["still reading", "closed", "reset", "half-closed"]
@@ -57,7 +55,7 @@ class Exchange:
         agent_id: As decoded from the path.
         path: As received, percent-encoded, with the query.
         raw_headers: Names in lower case; a repeated header's values joined with a comma. They may
-            hold the key, which nothing prints; `headers` does not.
+            hold the key, which their repr does not show; `headers` does not hold it.
         connection: Number of the connection, counted from 1.
         reused: Whether the connection had carried a request before.
         body: The decoded JSON of the request (on a WebSocket: its message), None if there is none.
@@ -91,7 +89,7 @@ class Exchange:
     transport: str
     agent_id: str
     path: str
-    raw_headers: dict[str, str]
+    raw_headers: Mapping[str, str]
     connection: int
     reused: bool = False
     body: Any = None
@@ -116,8 +114,11 @@ class Exchange:
     _changed: threading.Condition = field(default_factory=threading.Condition, init=False)
     _waiting: int = field(default=0, init=False)
     _over: bool = field(default=False, init=False)
+    _known: Secrets = field(default_factory=Secrets, init=False)
+    _key: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
+        self.hide(self._known)
         self._began = self.now()
 
     def __repr__(self) -> str:
@@ -128,12 +129,17 @@ class Exchange:
     def title(self) -> str:
         """What was asked, in one line without secrets."""
         number = f"{self.number}: " if self.number else ""
-        return f"{number}{self.method} {without_secrets_in_query(self.path)} ({self.transport})"
+        return f"{number}{self.method} {self.secrets.line(self.path)} ({self.transport})"
 
     @property
     def headers(self) -> dict[str, str]:
         """The headers with "<redacted>" in place of keys and cookies."""
-        return without_secrets(self.raw_headers)
+        return self.secrets.headers(self.raw_headers)
+
+    @property
+    def secrets(self) -> Secrets:
+        """What must not be shown of it: the credentials that it came with, wherever they may turn up."""
+        return self._known.seen_in(self.raw_headers, self.path, (self.body, *self.messages), self._key)
 
     @property
     def input_args(self) -> list[Any]:
@@ -193,7 +199,7 @@ class Exchange:
         """Show what was scripted and what was sent side by side, and how it ended."""
         from runagent_testing.timeline import timeline
 
-        return timeline(self)
+        return timeline(self, self.secrets)
 
     def wait_sent(self, what: int | Step, timeout: float = _PATIENCE) -> bool:
         """Wait until so many chunks have been sent, or until the agent has come to a step.
@@ -245,9 +251,18 @@ class Exchange:
 
     # What the players tell
 
+    def hide(self, secrets: Secrets, key: str | None = None) -> None:
+        """Note what must not be shown of it, and the key that came with it."""
+        self._known, self._key = secrets, key
+        self.raw_headers = Headers(self.raw_headers, secrets)
+        if "=" in self.path or "@" in self.path:
+            self.path = secrets.veiled(self.path)
+        secrets.veil(self.body)
+        secrets.veil(self.input)
+
     def begin(self) -> None:
-        """Log that it has begun; the record carries it as ``exchange``, as that of its end does."""
-        logger.info("%s begins", self.title, extra={"exchange": self})
+        """Log that it has begun."""
+        log_exchange("begins", self)
 
     def came_on(self) -> None:
         """Note that the agent has come to another step of a `LazyPlan`."""
@@ -290,8 +305,7 @@ class Exchange:
         """Note that nothing more will be noted."""
         self._over = True
         self._tell()
-        ended = "%s ends: %s, client %s"
-        logger.info(ended, self.title, self.outcome, self.client, extra={"exchange": self})
+        log_exchange(f"ends: {self.outcome}, client {self.client}", self)
 
     def _tell(self) -> None:
         with self._changed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from runagent_testing.frames import PING, TEXT, frame
@@ -48,8 +48,8 @@ class Run:
     transport: str
     run_id: str
     timestamp: str
-    input: Mapping[str, Any]
-    headers: Mapping[str, str]
+    input: Mapping[str, Any] = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
     http_1_1: bool = True
     keep_alive: bool = True
     dialect: Dialect | None = None

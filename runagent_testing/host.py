@@ -11,6 +11,7 @@ from runagent_testing.agent import Agent
 from runagent_testing.journal import Journal
 from runagent_testing.leftovers import report, timelines, unexpected, unused
 from runagent_testing.quantities import check_count
+from runagent_testing.redact import escaped
 
 if TYPE_CHECKING:
     from runagent_testing.exchange import Exchange
@@ -98,7 +99,7 @@ class AgentHost:
                 if exchange.unplayed:
                     exchange.wait_client_gone(max(until - time.monotonic(), 0.0))
             found += unused(self.journal, list(self._agents.values()), len(self._faults))
-        return found
+        return [escaped(problem) for problem in found]
 
     def check(self, *, allow_unused: bool = False, allow_unmatched: bool = False) -> None:
         """Make sure that the test and its agents agree: all that was written was said, and no more asked.

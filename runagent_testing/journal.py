@@ -1,21 +1,16 @@
-"""What a host of fake agents was asked, in order, and how secrets are kept out of what is printed."""
+"""What a host of fake agents was asked, in order."""
 
 from __future__ import annotations
 
-import re
 import threading
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from runagent_testing.redact import Secrets
 
+if TYPE_CHECKING:
     from runagent_testing.exchange import Exchange
 
-__all__ = ["REDACTED", "Journal", "without_secrets", "without_secrets_in_query"]
-
-REDACTED = "<redacted>"
-_SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "cookie", "x-api-key"))
-_SECRET_PARAMETERS = re.compile(r"(?i)(?<=[?&])((?:access_|api_?)?(?:token|key))=[^&#]*")
+__all__ = ["Journal"]
 
 
 class Journal:
@@ -46,6 +41,12 @@ class Journal:
         exchange.unmatched = why
         with self._arrived:
             self.unmatched.append(exchange)
+
+    @property
+    def secrets(self) -> Secrets:
+        """What must not be shown: the credentials of all requests."""
+        exchanges = [*list(self.requests), *list(self.unmatched)]
+        return Secrets().joined(exchange.secrets for exchange in exchanges)
 
     def of(self, agent_id: str | None) -> list[Exchange]:
         """Return the runs that one agent was asked for; None for all agents."""
@@ -96,13 +97,3 @@ def _blocked() -> str:
         return ""
     call = "trio.to_thread.run_sync" if library == "trio" else "asyncio.to_thread"
     return f"; this has blocked the event loop of {library}: call it through {call}"
-
-
-def without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
-    """Replace the values of headers that carry keys; names are in lower case."""
-    return {name: REDACTED if name in _SECRET_HEADERS else value for name, value in headers.items()}
-
-
-def without_secrets_in_query(path: str) -> str:
-    """Replace the values of query parameters that look like keys."""
-    return _SECRET_PARAMETERS.sub(rf"\1={REDACTED}", path)

@@ -194,7 +194,7 @@ class LazyPlan:
 
     def _fail(self, exc: Exception) -> list[Move]:
         """Say what went wrong in the test's own function, as far as the answer's format has a word for it."""
-        fault = f"{type(exc).__name__}: {exc}"
+        fault = self._exchange.secrets.text(f"{type(exc).__name__}: {exc}")
         self._exchange.failure = (
             fault if isinstance(exc, TimeoutError) else f"{fault} (in {self.computed.name})"
         )

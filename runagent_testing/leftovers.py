@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from runagent_testing.lazy import LazyPlan
 from runagent_testing.steps import Gate
+from runagent_testing.timeline import timeline
 from runagent_testing.words import described
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from runagent_testing.agent import Agent
     from runagent_testing.exchange import Exchange
     from runagent_testing.journal import Journal
+    from runagent_testing.redact import Secrets
     from runagent_testing.steps import Step
 
 __all__ = ["report", "timelines", "unexpected", "unused"]
@@ -27,21 +29,23 @@ def unexpected(journal: Journal, *, allow_unmatched: bool) -> Iterator[str]:
     """List the requests that no script answers, and failures of the test's own functions."""
     if not allow_unmatched:
         for exchange in journal.unmatched:
-            yield f"unmatched request {exchange.title}: {exchange.unmatched}"
+            yield f"unmatched request {exchange.title}: {exchange.secrets.line(exchange.unmatched or '')}"
     for exchange in journal.requests:
         if exchange.failure is not None:
-            yield f"request {exchange.title}: {exchange.failure}"
+            yield f"request {exchange.title}: {exchange.secrets.line(exchange.failure)}"
 
 
 def unused(journal: Journal, agents: Iterable[Agent], faults: int) -> Iterator[str]:
     """List replies that nobody asked for, steps that were not played and connections that never came."""
+    secrets = journal.secrets
     for agent in agents:
-        for (kind, steps), count in Counter(map(_worded, agent.left_over())).items():
+        left = ((kind, tuple(map(secrets.step, steps))) for kind, steps in agent.left_over())
+        for (kind, steps), count in Counter(map(_worded, left)).items():
             times = "" if count == 1 else f", {count} times"
             yield f"agent {agent.id!r}: never used: {kind} with {steps}{times}"
     for exchange in journal.requests:
         if unplayed := exchange.unplayed:
-            told = f"{_listed(exchange, unplayed)}{_left(exchange)}"
+            told = f"{_listed(exchange, unplayed, secrets)}{_left(exchange)}"
             yield f"request {exchange.title}: never played: {told}"
         elif isinstance(exchange.plan, LazyPlan) and exchange.plan.has_more:
             more = f"what comes after step {len(exchange.steps)} of {exchange.plan.computed.name}"
@@ -61,9 +65,10 @@ def timelines(journal: Journal) -> str:
     """Show the last exchanges, those included that nobody expected."""
     others = [exchange for exchange in list(journal.unmatched) if not exchange.number]
     exchanges = [*list(journal.requests), *others]
+    secrets = journal.secrets
     left_out = len(exchanges) - _EXCHANGES_SHOWN
     first = [f"... {left_out} earlier exchanges ..."] if left_out > 0 else []
-    return "\n\n".join([*first, *(exchange.timeline() for exchange in exchanges[-_EXCHANGES_SHOWN:])])
+    return "\n\n".join([*first, *(timeline(exchange, secrets) for exchange in exchanges[-_EXCHANGES_SHOWN:])])
 
 
 def _worded(left: tuple[str, tuple[Step, ...]]) -> tuple[str, str]:
@@ -78,10 +83,10 @@ def _left(exchange: Exchange) -> str:
     return f" (the client left after {exchange.left_at:.3f} s; if it should: allow_unused=True)"
 
 
-def _listed(exchange: Exchange, numbers: list[int]) -> str:
+def _listed(exchange: Exchange, numbers: list[int], secrets: Secrets) -> str:
     words = []
     for number in numbers[:_STEPS_SHOWN]:
-        step = exchange.steps[number]
+        step = secrets.step(exchange.steps[number])
         shut = " (never opened)" if isinstance(step, Gate) and not step.is_open else ""
         words.append(f"step {number + 1}, {described(step)}{shut}")
     if len(numbers) > _STEPS_SHOWN:

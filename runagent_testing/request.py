@@ -10,8 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from runagent_testing.redact import Secrets
+
 __all__ = ["MAX_BODY", "Request", "as_json", "joined", "run_message_fault", "run_request_faults"]
 
+_SECRETS = Secrets()
 MAX_BODY = 16 * 1024 * 1024  # bytes
 _FIELDS = {
     "entrypoint_tag": (str, "string_type", "Input should be a valid string"),
@@ -45,6 +48,9 @@ class Request:
     keep_alive: bool = True
     reused: bool = False
     now: Callable[[], float] = time.monotonic
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {_SECRETS.line(self.path)}>"
 
     @property
     def handshake_fault(self) -> tuple[int, str] | None:

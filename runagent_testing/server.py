@@ -9,7 +9,7 @@ import threading
 import time
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from aiohttp import web
@@ -19,6 +19,7 @@ from runagent_testing.computed import place_of_thread
 from runagent_testing.endpoints import Endpoints
 from runagent_testing.host import AgentHost
 from runagent_testing.listener import Listener, listen_tcp, listen_unix
+from runagent_testing.log import log_failure
 from runagent_testing.serving import Connection, Handler
 
 if TYPE_CHECKING:
@@ -199,6 +200,7 @@ class FakeAgentServer(AgentHost):
 
     async def _serve(self, listener: socket.socket, started: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(_log_error)
         self._stop = asyncio.Event()
         self._handler.closing = False
         self._loop.set_default_executor(DaemonThreads())
@@ -216,6 +218,11 @@ class FakeAgentServer(AgentHost):
         # What was accepted this very moment needs a turn of the loop to have something to close it by.
         await asyncio.sleep(0)
         await _drop(server)
+
+
+def _log_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what asyncio reports of a callback or task; its own handler would quote what they hold."""
+    log_failure(f"the fake agent server: {context['message']}", context.get("exception"))
 
 
 def _check_tls(context: ssl.SSLContext) -> None:

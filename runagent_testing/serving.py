@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from aiohttp import HttpVersion11, web
@@ -12,7 +12,9 @@ from aiohttp import HttpVersion11, web
 from runagent_testing.endpoints import Answer, Endpoints, Pending, WebSocketAnswer
 from runagent_testing.kernel import bytes_taken, is_half_closed
 from runagent_testing.lazy import LazyPlan
+from runagent_testing.log import log_failure
 from runagent_testing.player import Line, Sent, play
+from runagent_testing.redact import Secrets
 from runagent_testing.request import MAX_BODY, Request, joined
 
 if TYPE_CHECKING:
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from runagent_testing.exchange import ClientState, Exchange
 
 __all__ = ["Connection", "Handler"]
-
-logger = logging.getLogger("runagent_testing")
 
 T = TypeVar("T")
 
@@ -50,6 +50,27 @@ class Connection(web.RequestHandler):
         self.served = 0
         self.departure: tuple[ClientState, int | None] | None = None
         self._secure = False
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no request, and log it; neither quotes it, as it may hold a key."""
+        self.log_exception(exc_info=exc)
+        return super().handle_error(
+            request, status, None, None if message is None else HTTPStatus(status).phrase
+        )
+
+    def log_exception(self, *args: Any, **options: Any) -> None:
+        """Log what aiohttp cannot read, without its traceback, which quotes it."""
+        if (failure := options.get("exc_info")) is not None:
+            log_failure(f"connection {self.number}: invalid request ({type(failure).__name__})", None)
+
+    def log_debug(self, *args: Any, **options: Any) -> None:
+        """Log nothing; see `log_exception`."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; asyncio's TLS transport cannot be asked any more once it was closed twice."""
@@ -117,8 +138,9 @@ class Handler:
                 return await self._play(answer, request)
         except ConnectionError:
             pass
-        except Exception:
-            logger.exception("the fake agent server could not answer %s", request.raw_path)
+        except Exception as exc:  # noqa: BLE001 - whatever a dialect may raise
+            path = request.raw_path
+            log_failure(f"the fake agent server could not answer {path}", exc, _secrets(request))
         return Sent(keep_alive=False)
 
     async def _play(self, asked: Answer | Pending, request: web.BaseRequest) -> web.StreamResponse:
@@ -199,7 +221,7 @@ class Handler:
             exchange.end("server closed" if self.closing else "client gone")
             raise
         except Exception as exc:  # a dialect's, whose plan grows while it is played
-            exchange.failure = f"{type(exc).__name__}: {exc}"
+            exchange.failure = exchange.secrets.text(f"{type(exc).__name__}: {exc}")
             exchange.end("server closed")
             raise
         finally:
@@ -266,6 +288,10 @@ class _Ear:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _secrets(request: web.BaseRequest) -> Secrets:
+    return Secrets().seen_in(request.headers, request.raw_path)
 
 
 def _note_departure(exchange: Exchange, line: Line) -> None:

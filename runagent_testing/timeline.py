@@ -8,21 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 from runagent_testing.lazy import LazyPlan
 from runagent_testing.plan import Pass, Wait, Write
+from runagent_testing.redact import escaped
 from runagent_testing.steps import Chunk, Ending
 from runagent_testing.words import described
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from runagent_testing.endpoints import AnyPlan
     from runagent_testing.exchange import Exchange, Sent
     from runagent_testing.plan import Move
+    from runagent_testing.redact import Secrets
 
 __all__ = ["timeline"]
 
 _LEFT = 40  # characters
 _STEPS_SHOWN = 5  # of one write
 _MOVES_SHOWN = 8, 5, 2  # at the beginning, around the place where it stands, at the end
+_AROUND = 300  # bytes around a write that tell whether a field's name comes before a part of its value
 _ENDS = {
     "open": "the connection stays open",
     "close": "the connection is closed",
@@ -42,24 +45,30 @@ _excerpt = Repr()
 _excerpt.maxother = 64
 
 
-def timeline(exchange: Exchange) -> str:
-    """Show one exchange; long ones are shortened in the middle."""
+def timeline(exchange: Exchange, secrets: Secrets) -> str:
+    """Show one exchange; long ones are shortened in the middle.
+
+    Args:
+        exchange: The exchange.
+        secrets: What is hidden.
+    """
     lines = [f"request {exchange.title}, connection {exchange.connection}"]
     lines[0] += " (used before)" if exchange.reused else " (new)"
     if exchange.body is not None:
-        lines.append(f"  input: {_brief(exchange.input)}")
+        lines.append(f"  input: {_brief(secrets.value(exchange.input))}")
     wrong = {name: getattr(exchange, name) for name in ("unmatched", "refused", "failure")}
-    lines += [f"  {name}: {text}" for name, text in wrong.items() if text is not None]
-    rows = [("scripted", "seconds  sent"), ("-" * _LEFT, "-" * 40), *_rows(exchange)]
+    lines += [f"  {name}: {secrets.text(text)}" for name, text in wrong.items() if text is not None]
+    rows = [("scripted", "seconds  sent"), ("-" * _LEFT, "-" * 40), *_rows(exchange, secrets)]
     lines += [f"  {_fitting(left):{_LEFT}} | {right}".rstrip() for left, right in rows]
-    return "\n".join([*lines, f"  {_conclusion(exchange)}"])
+    return "\n".join(map(escaped, [*lines, f"  {_conclusion(exchange)}"]))
 
 
-def _rows(exchange: Exchange) -> Iterator[tuple[str, str]]:
+def _rows(exchange: Exchange, secrets: Secrets) -> Iterator[tuple[str, str]]:
     plan = exchange.plan
     if plan is None:
         yield from (
-            (f"{number:>4}  {described(step)}", "   never") for number, step in enumerate(exchange.steps, 1)
+            (f"{number:>4}  {described(secrets.step(step))}", "   never")
+            for number, step in enumerate(exchange.steps, 1)
         )
     asides, times = exchange.asides, exchange.times
     seen: set[int] = set()
@@ -72,11 +81,13 @@ def _rows(exchange: Exchange) -> Iterator[tuple[str, str]]:
         move = plan.moves[at]
         seconds = times[at] if at < len(times) else None
         while asides and (seconds is None or asides[0].seconds <= seconds):
-            yield _aside(asides.pop(0))
-        yield from zip_longest(_scripted(move, exchange, seen), _played(move, seconds), fillvalue="")
-    yield from map(_aside, asides)
+            yield _aside(asides.pop(0), secrets)
+        data = _shown_data(plan.moves, at, secrets)
+        scripted = _scripted(move, exchange, seen, secrets)
+        yield from zip_longest(scripted, _played(move, data, seconds), fillvalue="")
+    yield from (_aside(sent, secrets) for sent in asides)
     if plan is not None:
-        yield _ending(exchange, plan)
+        yield _ending(exchange, plan, secrets)
 
 
 def _moves_to_show(exchange: Exchange) -> list[int]:
@@ -87,7 +98,22 @@ def _moves_to_show(exchange: Exchange) -> list[int]:
     return [at for at in sorted(shown) if 0 <= at < count]
 
 
-def _scripted(move: Move, exchange: Exchange, seen: set[int]) -> list[str]:
+def _shown_data(moves: Sequence[Move], at: int, secrets: Secrets) -> bytes:
+    """Hide credentials in a write, those included of which it holds a part only."""
+    room = secrets.longest + _AROUND
+    before, after = b"", b""
+    for move in reversed(moves[max(at - room, 0) : at]):
+        if len(before) < room and isinstance(move, Write):
+            before = move.data[-room:] + before
+    for move in moves[at + 1 : at + 1 + room]:
+        if len(after) < room and isinstance(move, Write):
+            after += move.data[:room]
+    move = moves[at]
+    data = move.data if isinstance(move, Write) else b""
+    return secrets.data(before + data + after)[len(before) : len(before) + len(data)]
+
+
+def _scripted(move: Move, exchange: Exchange, seen: set[int], secrets: Secrets) -> list[str]:
     """List the steps of a move."""
     if isinstance(move, Write):
         numbers = list(move.steps)
@@ -100,15 +126,15 @@ def _scripted(move: Move, exchange: Exchange, seen: set[int]) -> list[str]:
             more = " (its pace)"
         else:
             seen.add(number)
-        lines.append(f"{number + 1:>4}  {described(exchange.steps[number])}{more}")
+        lines.append(f"{number + 1:>4}  {described(secrets.step(exchange.steps[number]))}{more}")
     if len(lines) > _STEPS_SHOWN:
         lines[3:-1] = [f"      ... {len(lines) - 4} more steps ..."]
     return lines
 
 
-def _played(move: Move, seconds: float | None) -> list[str]:
+def _played(move: Move, data: bytes, seconds: float | None) -> list[str]:
     match move:
-        case Write(data=data, whole=whole):
+        case Write(whole=whole):
             cut = "" if whole else ", cut inside an event"
             said = f"write of {_size(data)}{cut}", f"         {_excerpt.repr(data)}"
         case Wait(seconds=length):
@@ -119,17 +145,22 @@ def _played(move: Move, seconds: float | None) -> list[str]:
     return [f"{when}  {said[0]}", *filter(None, said[1:])]
 
 
-def _aside(sent: Sent) -> tuple[str, str]:
-    return "      (the protocol)", f"{sent.seconds:8.3f}  {_size(sent.data)} {_excerpt.repr(sent.data)}"
+def _aside(sent: Sent, secrets: Secrets) -> tuple[str, str]:
+    shown = _excerpt.repr(secrets.data(sent.data))
+    return "      (the protocol)", f"{sent.seconds:8.3f}  {_size(sent.data)} {shown}"
 
 
 def _size(data: bytes) -> str:
     return "1 byte" if len(data) == 1 else f"{len(data)} bytes"
 
 
-def _ending(exchange: Exchange, plan: AnyPlan) -> tuple[str, str]:
+def _ending(exchange: Exchange, plan: AnyPlan, secrets: Secrets) -> tuple[str, str]:
     last = exchange.steps[-1] if exchange.steps else None
-    left = f"{len(exchange.steps):>4}  {described(last)}" if isinstance(last, Ending) else "      (the end)"
+    left = (
+        f"{len(exchange.steps):>4}  {described(secrets.step(last))}"
+        if isinstance(last, Ending)
+        else "      (the end)"
+    )
     if isinstance(plan, LazyPlan) and plan.has_more:
         return "      (more to come)", f"   never  from {plan.computed.name}"
     if exchange.moves_done < len(plan.moves) or plan.end is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from runagent._version import install_command
@@ -98,6 +99,18 @@ def examine(
     watchdog: Watchdog,
 ) -> Outcome:
     """Check one requirement in one variant."""
+    outcome = _outcome(subject, requirement, variant, requirements, baseline, watchdog)
+    return replace(outcome, reason=subject.secrets.prose(outcome.reason))
+
+
+def _outcome(
+    subject: Subject,
+    requirement: Requirement,
+    variant: str,
+    requirements: int,
+    baseline: Baseline,
+    watchdog: Watchdog,
+) -> Outcome:
     known = baseline.reason(requirement.id, variant)
     try:
         watchdog.perform(lambda: _perform(subject, requirement, variant), f"{requirement.id}[{variant}]")

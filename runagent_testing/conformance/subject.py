@@ -15,9 +15,11 @@ from runagent.plugins import default_registry
 from runagent.seam import Capability
 from runagent.transports.checks import AnyTransport, as_transport
 from runagent.transports.library import LibraryTransport
+from runagent_testing.credentials import Names
 from runagent_testing.dialects import BUILT_IN, Dialect, Format, Run
 from runagent_testing.dialects.installed import installed_dialects
 from runagent_testing.memory import MemoryNetwork
+from runagent_testing.redact import Secrets
 from runagent_testing.steps import Chunk, Done
 
 if TYPE_CHECKING:
@@ -97,6 +99,14 @@ class Subject:
     def capabilities(self) -> frozenset[str]:
         """What the transport declares, and the peer can show."""
         return frozenset(map(str, self.transport.capabilities)) - self.cannot_show
+
+    @property
+    def secrets(self) -> Secrets:
+        """What no report may show: the credentials among the options."""
+        headers, given = (dict(self.options.get(name, {})) for name in ("headers", "transport_options"))
+        named = [name for dialect in self.dialects for name in dialect.credential_fields]
+        folded = {str(name).lower(): str(value) for name, value in headers.items()}
+        return Secrets(Names(named)).seen_in(folded, bodies=[given])
 
     @property
     def is_library(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -46,8 +46,8 @@ class Question:
     agent_id: str
     transport: str
     kind: Literal["stream", "plain", "websocket"] = "stream"
-    body: Any = None
-    input: Any = None
+    body: Any = field(default=None, repr=False)
+    input: Any = field(default=None, repr=False)
     resume_from: int | None = None
     subprotocol: str | None = None
 
@@ -61,10 +61,13 @@ class Dialect:
     Attributes:
         name: Of the dialect, as ``exchange.surface`` shows it.
         transports: All words that its questions have for ``transport``.
+        credential_fields: Names of the header fields, query parameters and members of the body in which the
+            protocol carries credentials, besides the usual ones; nothing shows what is in them.
     """
 
     name: ClassVar[str]
     transports: ClassVar[tuple[str, ...]] = ()
+    credential_fields: ClassVar[tuple[str, ...]] = ()
 
     def recognise(self, request: Request) -> Question | None:
         """Understand a request; None for one that is not of this dialect, or asks for no run."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import logging
 import threading
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing.computed import END, Gathering, place_of_thread
+from runagent_testing.log import log_warning
 from runagent_testing.memory.aio import VirtualTimeLoop
 from runagent_testing.steps import Delay
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from runagent_testing.exchange import Exchange
 
 __all__ = ["answered"]
-
-logger = logging.getLogger("runagent_testing")
 
 _SLOW = 1.0  # seconds that a function may keep the reader's thread without being named
 
@@ -112,11 +110,10 @@ class _Source:
         finally:
             if time.monotonic() - began > _SLOW and not self._is_named:
                 self._is_named = True
-                logger.warning(
-                    "computes() with %s keeps the reader's thread for %.1f s; on a memory network, have it "
-                    "give delay(...) instead of waiting",
-                    self._computed.name,
-                    time.monotonic() - began,
+                log_warning(
+                    f"computes() with {self._computed.name} keeps the reader's thread for "
+                    f"{time.monotonic() - began:.1f} s; on a memory network, have it "
+                    "give delay(...) instead of waiting"
                 )
 
     def _waited(self, awaitable: Awaitable[Any]) -> tuple[Any, float]:

@@ -6,9 +6,11 @@ import itertools
 import json
 import logging
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Protocol
 
+from runagent_testing.log import logger
 from runagent_testing.plan import Write
+from runagent_testing.redact import Secrets
 from runagent_testing.steps import Chunk, Ending
 from runagent_testing.words import described
 
@@ -17,15 +19,24 @@ if TYPE_CHECKING:
 
     from runagent_testing.exchange import Exchange
 
-__all__ = ["ExchangeLog", "redacted", "sent_chunks"]
+__all__ = ["ExchangeLog", "sent_chunks"]
 
-_SECRET = ("api_key", "apikey", "api-key", "authorization", "key", "password", "secret", "token")
 _COLORS = {"begins": "36", "done": "32", "client gone": "33", "server closed": "33", "ERROR": "31"}
 _WIDTH = 100  # characters of an input
 
 
+class Writer(Protocol):
+    """What takes lines: a text file, or an `Output`."""
+
+    def write(self, line: str, /) -> object:
+        """Write."""
+
+    def flush(self) -> None:
+        """Write at once."""
+
+
 class ExchangeLog(logging.Handler):
-    """Writes the records of ``runagent_testing`` for people.
+    """Writes the records of ``runagent_testing``, and of other libraries, for people.
 
     Args:
         stream: Where to.
@@ -36,7 +47,7 @@ class ExchangeLog(logging.Handler):
 
     def __init__(
         self,
-        stream: TextIO,
+        stream: Writer,
         *,
         color: bool = False,
         api_key: str | None = None,
@@ -45,16 +56,22 @@ class ExchangeLog(logging.Handler):
         super().__init__(logging.INFO)
         self._stream = stream
         self._color = color
-        self._secrets = [] if api_key is None else [api_key]
+        self._secrets = Secrets(values=[] if api_key is None else [api_key])
         self._forget = forget
         self._running: dict[Exchange, int] = {}
         self._count = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record."""
+        """Write one record; what cannot be shown stops nobody."""
+        try:
+            self._emit(record)
+        except Exception as exc:  # noqa: BLE001 - whatever a dialect has made of a request
+            self._write(f"a line is missing here: {type(exc).__name__}", "ERROR")
+
+    def _emit(self, record: logging.LogRecord) -> None:
         exchange: Exchange | None = getattr(record, "exchange", None)
         if exchange is None:
-            self._write(_failure(record), record.levelname)
+            self._write(_told(record), record.levelname)
         elif exchange.outcome == "running":
             self._begun(exchange)
         elif exchange in self._running or exchange.unmatched is not None:
@@ -64,7 +81,7 @@ class ExchangeLog(logging.Handler):
     def _begun(self, exchange: Exchange) -> None:
         self._count += 1
         self._running[exchange] = self._count
-        shown = json.dumps(redacted(exchange.input), ensure_ascii=False)
+        shown = json.dumps(exchange.secrets.value(exchange.input), ensure_ascii=False, default=repr)
         shown = shown if len(shown) <= _WIDTH else f"{shown[:_WIDTH]}..."
         self._write(f"{_name(exchange, self._count)} begins: {shown}", "begins", exchange)
 
@@ -85,11 +102,7 @@ class ExchangeLog(logging.Handler):
         self._write(f"{_name(exchange, number)} ends: {', '.join(words)}", exchange.outcome, exchange)
 
     def _write(self, text: str, kind: str, exchange: Exchange | None = None) -> None:
-        authorization = "" if exchange is None else exchange.raw_headers.get("authorization", "")
-        for secret in filter(None, [*self._secrets, authorization.rpartition(" ")[2]]):
-            text = text.replace(secret, "***")
-        # What clients send shall not move the cursor.
-        text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+        text = (self._secrets if exchange is None else exchange.secrets).line(text)
         if self._color and kind in _COLORS:
             text = f"\x1b[{_COLORS[kind]}m{text}\x1b[0m"
         self._stream.write(f"{datetime.now().astimezone():%H:%M:%S.%f}"[:12] + f" {text}\n")
@@ -116,15 +129,6 @@ def sent_chunks(exchange: Exchange) -> tuple[int, int]:
     return len(every - left), len(every) + to_come
 
 
-def redacted(value: Any) -> Any:
-    """Put stars in the place of what is called a key or a secret."""
-    if isinstance(value, dict):
-        return {
-            name: "***" if str(name).lower() in _SECRET else redacted(item) for name, item in value.items()
-        }
-    return [redacted(item) for item in value] if isinstance(value, list) else value
-
-
 def _name(exchange: Exchange, number: int | None) -> str:
     return exchange.title if number is None else f"#{number} {exchange.agent_id} {exchange.transport}"
 
@@ -138,6 +142,9 @@ def _status(exchange: Exchange) -> str | None:
     return beginning[9:12].decode("latin-1") if beginning.startswith(b"HTTP/1.1 ") else None
 
 
-def _failure(record: logging.LogRecord) -> str:
+def _told(record: logging.LogRecord) -> str:
+    if record.name == logger.name:
+        return record.getMessage()
+    # Of what other libraries log, nothing is known: a traceback may quote anything.
     failure = record.exc_info[1] if record.exc_info else None
-    return record.getMessage() + (f": {type(failure).__name__}: {failure}" if failure is not None else "")
+    return f"{record.name}: {record.getMessage()}" + (f": {type(failure).__name__}" if failure else "")
