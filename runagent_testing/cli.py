@@ -12,19 +12,23 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+from runagent_testing.redact import Secrets, escaped
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import FrameType
 
     from runagent_testing.server import FakeAgentServer
+    from runagent_testing.standalone.output import Output
     from runagent_testing.standalone.story import StoryFile
 
 __all__ = ["BAD_STORY", "FAILED", "GOOD", "INTERRUPTED", "main"]
 
 GOOD, FAILED, BAD_STORY, INTERRUPTED = 0, 1, 2, 130
+_LONGEST_LINE = 1000  # characters that are typed
 _NEEDS = "runagent-fake needs more than is installed ({}): {}"
 
 
@@ -54,12 +58,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError, ValueError):  # nobody can be told
+        _write(sys.stderr, text.split("\n"))
+
+
+def _print(lines: Iterable[str]) -> None:
+    """Write the command's result; a reader that wants no more of it ends that quietly."""
+    try:
+        _write(sys.stdout, lines)
+    except OSError as exc:
+        with contextlib.suppress(OSError, ValueError):  # the interpreter flushes once more when it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(exc, BrokenPipeError):
+            raise _StopError(f"cannot write the result: {exc.strerror or exc}") from exc
+
+
+def _write(stream: TextIO, lines: Iterable[str]) -> None:
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    text = "".join(f"{escaped(line)}\n" for line in lines)
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(Secrets().line(message))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="runagent-fake",
         description="A fake agent that says what a story tells it to.",
     )
@@ -97,10 +124,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def json_object(text: str) -> dict[str, Any]:
-    # argparse shows this function's name.
-    value = json.loads(text)
+    # The text is not repeated, as argparse would: it may hold a key.
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
     if not isinstance(value, dict):
-        raise TypeError
+        raise argparse.ArgumentTypeError("this is no JSON object")
     return value
 
 
@@ -124,8 +154,7 @@ def _check(options: argparse.Namespace) -> int:
             code = BAD_STORY
             continue
         names = [] if len(options.stories) == 1 else [f"# {path}"]
-        for line in [*names, *told(story)]:
-            sys.stdout.write(f"{line}\n")
+        _print([*names, *told(story)])
     return code
 
 
@@ -138,9 +167,7 @@ def _new_transport(options: argparse.Namespace) -> int:
         raise _StopError(str(exc)) from exc
     except OSError as exc:
         raise _StopError(f"cannot write into {options.directory}: {exc.strerror or exc}") from exc
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            sys.stdout.write(f"{path}\n")
+    _print(str(path) for path in sorted(folder.rglob("*")) if path.is_file())
     _say(f"next: python -m pip install -e '{folder}[dev]' && python -m pytest {folder}")
     return GOOD
 
@@ -160,12 +187,13 @@ def _check_transport(options: argparse.Namespace) -> int:
         )
     except (RunAgentError, ValueError, OSError) as exc:
         raise _StopError(str(exc)) from exc
-    sys.stdout.write(f"{report}\n")
+    _print(str(report).split("\n"))
     return GOOD if report.ok else FAILED
 
 
 def _serve(options: argparse.Namespace) -> int:
     from runagent_testing.server import FakeAgentServer
+    from runagent_testing.standalone.output import Output
 
     story = _story(options.story)
     server = FakeAgentServer(
@@ -175,24 +203,29 @@ def _serve(options: argparse.Namespace) -> int:
         ssl_context=_tls_context(options.tls_cert, options.tls_key),
     )
     story.tell(server)
-    with _logging(server, options), _interruptible(), _started(server, options):
+    with (
+        contextlib.closing(Output(sys.stderr)) as screen,
+        _logging(server, options, screen),
+        _interruptible(),
+        _started(server, options),
+    ):
         if story.gates:
-            _say(f"type a gate's name to open it: {', '.join(story.gates)}")
+            screen.write(escaped(f"type a gate's name to open it: {', '.join(story.gates)}") + "\n")
         agents = ", ".join(dict.fromkeys(call.agent_id for call in story.calls))
-        _say(f"{agents} at {server.url} (Ctrl-C ends it)")
-        _wait(story)
+        screen.write(escaped(f"{agents} at {server.url} (Ctrl-C ends it)") + "\n")
+        _wait(story, screen)
 
 
-def _wait(story: StoryFile) -> NoReturn:
+def _wait(story: StoryFile, screen: Output) -> NoReturn:
     """Open the gates that are typed, until the command is interrupted."""
     if story.gates:
-        for line in sys.stdin:
+        for line in iter(lambda: sys.stdin.readline(_LONGEST_LINE), ""):
             name = line.strip()
             if name in story.gates:
-                _say(f"gate {name} is open")
+                screen.write(escaped(f"gate {name} is open") + "\n")
                 story.gates[name].open()
             elif name:
-                _say(f"there is no gate {name!r}")
+                screen.write(escaped(f"there is no gate {name!r}") + "\n")
     while True:
         time.sleep(3600)
 
@@ -216,8 +249,12 @@ def _tls_context(cert: str | None, key: str | None) -> ssl.SSLContext | None:
         return None
     import ssl
 
+    from runagent_testing.files import read_file
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
+        for path in filter(None, (cert, key)):
+            read_file(path)  # OpenSSL would read for ever what has no end
         context.load_cert_chain(cert, key)
     except OSError as exc:  # ssl.SSLError is one
         raise _StopError(f"cannot use the certificate {cert}: {exc}") from exc
@@ -241,7 +278,7 @@ def _started(server: FakeAgentServer, options: argparse.Namespace) -> Iterator[N
 
 
 @contextlib.contextmanager
-def _logging(server: FakeAgentServer, options: argparse.Namespace) -> Iterator[None]:
+def _logging(server: FakeAgentServer, options: argparse.Namespace, screen: Output) -> Iterator[None]:
     from runagent_testing.standalone.log import ExchangeLog
 
     color = sys.stderr.isatty() and not options.no_color and not os.environ.get("NO_COLOR")
@@ -251,14 +288,15 @@ def _logging(server: FakeAgentServer, options: argparse.Namespace) -> Iterator[N
         server.requests.clear()
         server.unmatched.clear()
 
-    handler = ExchangeLog(sys.stderr, color=color, api_key=options.api_key, forget=forget)
+    handler = ExchangeLog(screen, color=color, api_key=options.api_key, forget=forget)
     logger = logging.getLogger("runagent_testing")
     logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
+    # For all loggers: what other libraries have to say shall not be written past it.
+    logging.root.addHandler(handler)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
+        logging.root.removeHandler(handler)
         logger.setLevel(logging.NOTSET)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = ["check_count", "check_seconds", "is_number"]
 
+_MAX_COUNT = 1_000_000
+
 
 def is_number(value: object) -> bool:
     """Whether it can be compared with numbers."""
@@ -27,7 +29,9 @@ def check_count(times: object, method: str) -> None:
     """Refuse what does not say how many times.
 
     Raises:
-        ValueError: It is no whole number, or below 0.
+        ValueError: It is no whole number, below 0, or more than can be kept.
     """
     if not isinstance(times, int) or times < 0:
         raise ValueError(f"{method} takes how many times, a whole number, not {times!r}")
+    if times > _MAX_COUNT:
+        raise ValueError(f"{method} takes how many times, at most {_MAX_COUNT}")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from runagent_testing.files import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from runagent_testing.conformance.requirements import Requirement
 
@@ -44,7 +46,14 @@ class Baseline:
         """
         if isinstance(source, Baseline):
             return source
-        return cls() if source is None else cls.parse(Path(source).read_text(encoding="utf-8"), str(source))
+        return cls() if source is None else cls._read(source)
+
+    @classmethod
+    def _read(cls, path: str | Path) -> Baseline:
+        try:
+            return cls.parse(read_text(path), str(path))
+        except UnicodeDecodeError as exc:
+            raise BaselineError(f"{path} is not UTF-8: {exc.reason} at byte {exc.start}") from exc
 
     @classmethod
     def parse(cls, text: str, name: str = "baseline") -> Baseline:
@@ -59,7 +68,7 @@ class Baseline:
                 continue
             match = _ENTRY.fullmatch(line)
             if match is None:
-                raise BaselineError(f"{name}:{number}: expected 'id[variant]: reason', found {line!r}")
+                raise BaselineError(f"{name}:{number}: expected 'id[variant]: reason', found {line[:100]!r}")
             entries[match["id"], match["variant"]] = match["reason"]
         return cls(entries)
 

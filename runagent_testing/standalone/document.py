@@ -6,6 +6,7 @@ The scalars are those of YAML 1.2's core schema, which JSON's are too: ``no``, `
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Item", "Place", "Problem", "Problems", "read_document"]
+__all__ = ["MAX_VALUES", "Item", "Place", "Problem", "Problems", "TooManyProblemsError", "read_document"]
 
 _TAG = "tag:yaml.org,2002:"
 _SCALARS: dict[str, tuple[str, Callable[[str], Any]]] = {
@@ -29,6 +30,17 @@ _SCALARS: dict[str, tuple[str, Callable[[str], Any]]] = {
     ),
     "str": ("", lambda text: _joined_surrogates(text)),
 }
+
+
+MAX_VALUES = (
+    100_000  # those of aliases counted wherever they are used; a text counts once for each 64 characters
+)
+_MAX_PROBLEMS = 500
+_MAX_DIGITS = 400
+
+
+class TooManyProblemsError(Exception):
+    """Nobody needs to know of more."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,9 +69,15 @@ class Problems(list[Problem]):
     where = ""
 
     def add(self, item: Item | Place, text: str) -> None:
-        """Note one more."""
+        """Note one more.
+
+        Raises:
+            TooManyProblemsError: This was the last that is noted.
+        """
         where = f"{self.where}: " if self.where else ""
         self.append(Problem(item if isinstance(item, Place) else item.place, where + text))
+        if len(self) >= _MAX_PROBLEMS:
+            raise TooManyProblemsError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,8 +102,22 @@ class Item:
         return [item.plain for item in self.value] if isinstance(self.value, list) else self.value
 
 
+class _TooManyValuesError(Exception):
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.place = place
+
+
 class _Loader(yaml.BaseLoader):
-    """Composes nodes and resolves their tags by the core schema."""
+    """Composes nodes, up to a number, and resolves their tags by the core schema."""
+
+    composed = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self.composed += 1
+        if self.composed > MAX_VALUES:
+            raise _TooManyValuesError(_place(self.get_mark()))
+        return super().compose_node(parent, index)
 
 
 # In this order: an int would be a float, too.
@@ -120,6 +152,8 @@ def read_document(text: str, problems: Problems, *, is_json: bool = False) -> It
         problems.add(place, f"the character {chr(exc.character)!a} may not stand in YAML")
     except RecursionError:
         problems.add(Place(1, 1), "this is nested too deeply")
+    except _TooManyValuesError as exc:
+        problems.add(exc.place, f"these are more than {MAX_VALUES} values, those of aliases included")
     return None
 
 
@@ -129,6 +163,7 @@ class _Builder:
     def __init__(self, problems: Problems) -> None:
         self._problems = problems
         self._built: dict[yaml.Node, Item] = {}
+        self._sizes: dict[yaml.Node, int] = {}
         self._open: set[yaml.Node] = set()
 
     def build(self, node: yaml.Node) -> Item:
@@ -138,8 +173,19 @@ class _Builder:
         if node not in self._built:
             self._open.add(node)
             self._built[node] = self._item(node)
+            self._sizes[node] = self._size(node)
             self._open.discard(node)
+            if self._sizes[node] > MAX_VALUES:
+                raise _TooManyValuesError(_place(node.start_mark))
         return self._built[node]
+
+    def _size(self, node: yaml.Node) -> int:
+        """Count the values as if no alias were shared."""
+        if isinstance(node, yaml.ScalarNode):
+            return 1 + len(node.value) // 64
+        pairs = isinstance(node, yaml.MappingNode)
+        children = itertools.chain.from_iterable(node.value) if pairs else node.value
+        return 1 + sum(self._sizes.get(child, 1) for child in children)
 
     def _item(self, node: yaml.Node) -> Item:
         place, keys = _place(node.start_mark), dict[str, Place]()
@@ -175,10 +221,9 @@ class _Builder:
         elif pattern and not re.fullmatch(pattern, node.value):
             self._problems.add(_place(node.start_mark), f"{node.value!r} is no {name}")
         else:
-            try:
+            if name in ("str", "null", "bool") or len(node.value) <= _MAX_DIGITS:
                 return convert(node.value)
-            except ValueError:  # thousands of digits
-                self._problems.add(_place(node.start_mark), "this number is too long")
+            self._problems.add(_place(node.start_mark), "this number is too long")
         return node.value
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing.agent import Agent
 from runagent_testing.checks import StepError
-from runagent_testing.standalone.document import Item, Place, Problem, Problems, read_document
+from runagent_testing.files import read_file
+from runagent_testing.standalone.document import (
+    Item,
+    Place,
+    Problem,
+    Problems,
+    TooManyProblemsError,
+    read_document,
+)
 from runagent_testing.standalone.forms import (
     INTEGER,
     NUMBER,
@@ -27,6 +35,7 @@ from runagent_testing.steps import Delay, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from runagent_testing.host import AgentHost
 
@@ -105,10 +114,10 @@ def load_story(path: str | Path) -> StoryFile:
     """Read a story file, YAML or, if its name ends in ``.json``, JSON.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: It cannot be read, or is too large (`MAX_FILE`).
         StoryFileError: It makes no sense; the error lists every place.
     """
-    data = Path(path).read_bytes()
+    data = read_file(path)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
@@ -122,11 +131,12 @@ def read_story(text: str, path: str) -> StoryFile:
     """Read the text of a story file; arguments and errors as for `load_story`."""
     problems = Problems()
     reader = _Reader(problems)
-    document = read_document(text, problems, is_json=path.lower().endswith(".json"))
-    if document is not None:
-        reader.read(document)
-    elif not problems:
-        problems.add(Place(1, 1), "the file is empty: it needs agents")
+    with contextlib.suppress(TooManyProblemsError):
+        document = read_document(text, problems, is_json=path.lower().endswith(".json"))
+        if document is not None:
+            reader.read(document)
+        elif not problems:
+            problems.add(Place(1, 1), "the file is empty: it needs agents")
     if problems:
         raise StoryFileError(path, sorted(set(problems)))
     return reader.story

@@ -1,0 +1,36 @@
+"""Files that other people wrote: read up to a limit, as not every file ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["MAX_FILE", "FileTooLargeError", "read_file", "read_text"]
+
+MAX_FILE = 1024 * 1024  # bytes
+
+
+class FileTooLargeError(OSError):
+    """A file is larger than what is read of one."""
+
+
+def read_file(path: str | Path) -> bytes:
+    """Read a file.
+
+    Raises:
+        FileTooLargeError: It has more than `MAX_FILE` bytes.
+        OSError: It cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        data = file.read(MAX_FILE + 1)
+    if len(data) > MAX_FILE:
+        raise FileTooLargeError(None, f"it has more than {MAX_FILE} bytes", str(path))
+    return data
+
+
+def read_text(path: str | Path) -> str:
+    """Read a file as UTF-8; the errors are those of `read_file`.
+
+    Raises:
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    return read_file(path).decode("utf-8")
