@@ -21,7 +21,7 @@ from runagent.configfile import ConfigFile, find_config_file, read_config_file
 from runagent.errors import ConfigurationError
 from runagent.net.address import BaseURL, parse_base_url
 from runagent.net.proxy import parse_proxy
-from runagent.redact import describe, lone_surrogate, parse_json, redact_url
+from runagent.redact import describe, escape_controls, lone_surrogate, parse_json, redact_url
 from runagent.tracebacks import conceal
 
 __all__ = [
@@ -327,7 +327,9 @@ def _note_strange_variables(environ: Mapping[str, str]) -> None:
     known = {name.removeprefix("RUNAGENT_"): name for name in _VARIABLES}
     for name in sorted(strange if _logger.isEnabledFor(logging.DEBUG) else ()):
         if hint := _nearest(name.removeprefix("RUNAGENT_"), known, otherwise=""):
-            _logger.debug("environment variable %s is not one of runagent's own%s", name, hint)
+            _logger.debug(
+                "environment variable %s is not one of runagent's own%s", escape_controls(name), hint
+            )
 
 
 def _nearest(name: str, known: Mapping[str, str], otherwise: str | None = None) -> str:
@@ -419,4 +421,4 @@ def _flatten(document: dict[str, Any], path: str, section: str = "") -> Iterator
 def _warn_once(path: str, problem: str) -> None:
     if (path, problem) not in _warned:
         _warned.add((path, problem))
-        _logger.warning("%s", problem)
+        _logger.warning("%s", escape_controls(problem))

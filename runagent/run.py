@@ -31,7 +31,7 @@ from runagent.runspec import RunSpec, Step
 from runagent.seam import Capability
 from runagent.transports.base import Session, Transport, Wants
 from runagent.transports.library import LibraryTransport
-from runagent.transports.request import check_bytes, name_transport
+from runagent.transports.request import check_bytes, check_session, name_transport
 from runagent.wire.jsontext import quote
 
 if TYPE_CHECKING:
@@ -206,13 +206,15 @@ class Run:
             self._call, api_key=key, idempotency_key=self._key, opened_at=self._terms.clock()
         )
         try:
-            self._session = transport.open(self._call, self.address.route, self._resume)
+            session = transport.open(self._call, self.address.route, self._resume)
+            check_session(session)
         except PluginError as exc:
             name_transport(exc, self._names[0])
             raise
+        self._session = session
         own = isinstance(transport, LibraryTransport)
         if own or self.library is not None:
-            self.library = cast("LibrarySession", self._session) if own else None
+            self.library = cast("LibrarySession", session) if own else None
 
     def _forget_attempt(self) -> None:
         self._heard = self._connected = self._progressed = self._steady = False

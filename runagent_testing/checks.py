@@ -71,7 +71,24 @@ def _step(item: Any, number: int) -> Step:
         except (TypeError, ValueError, RecursionError) as exc:
             # Without the inside of the encoder in the traceback: its words are in ours.
             raise StepError(number, f" is {_unfit(item, exc)}") from None
+    _check_writable(step, number)
     return step
+
+
+def _check_writable(step: Step, number: int) -> None:
+    """Refuse texts that the answer's encoding does not have: Latin-1 in header fields, elsewhere UTF-8."""
+    texts: list[tuple[str, Any, str]] = []
+    if isinstance(step, Head | Status):
+        for name, value in step.headers.items():
+            texts += [("a header's name", name, "latin-1"), (f"the header {name!r}", value, "latin-1")]
+    if isinstance(step, Chunk):
+        texts += [("the id", step.id, "utf-8"), ("the event", step.event, "utf-8")]
+    for what, text, encoding in texts:
+        try:
+            _ = text.encode(encoding) if isinstance(text, str) else b""
+        except UnicodeEncodeError as exc:
+            why = f": {what} cannot be written in {encoding}: position {exc.start}"
+            raise StepError(number, why) from None
 
 
 def _unfit(item: object, why: Exception) -> str:

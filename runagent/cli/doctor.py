@@ -137,6 +137,9 @@ def _tls(problems: list[str]) -> Facts:
         from runagent.net.tls import default_context
 
         default_context(())
+    except ConfigurationError as exc:
+        problems.append(f"TLS: {exc}")
+        return {"library": None, "trust": None}
     except (ImportError, OSError) as exc:  # a Python without OpenSSL, or a trust store that cannot be read
         problems.append(f"TLS does not work: {exc!r}")
         return {"library": None, "trust": None}

@@ -138,6 +138,8 @@ def parse_base_url(text: str, source: str = "base_url") -> BaseURL:
 
     if holds_blank(text):
         raise fail("whitespace or control characters are not allowed")
+    if text[:1] in ('"', "'"):
+        raise fail("the URL is in quotes; leave them out")
     match = re.fullmatch(_URL, text)
     if match is None:
         raise fail("did you forget https://? There is no scheme")

@@ -65,6 +65,8 @@ def parse_proxy(text: str, source: str = "proxy") -> Proxy:
     match = None if holds_blank(text) else re.fullmatch(_URL, text)
     if match is None:
         raise fail("the proxy's URL holds whitespace or control characters")
+    if text[:1] in ('"', "'"):
+        raise fail("the proxy's URL is in quotes; leave them out")
     scheme = (match["scheme"] or "http").lower()
     if scheme != "http":
         raise fail(f"only plain http:// proxies are supported, not {scheme}://")

@@ -25,10 +25,13 @@ def default_context(client_cert: tuple[str, ...] = ()) -> ssl.SSLContext:
         client_cert: Certificate file, key file, password; what comes last may be left out.
 
     Raises:
-        ConfigurationError: The certificate cannot be loaded.
+        ConfigurationError: The certificate cannot be loaded, or ``SSL_CERT_FILE`` is a pipe or a device.
     """
+    trusted = os.environ.get("SSL_CERT_FILE")
+    if trusted and _may_block(trusted):
+        raise ConfigurationError(f"environment variable SSL_CERT_FILE: {trusted!r} is not a regular file")
     if not client_cert:
-        return shared_trust(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+        return shared_trust(trusted, os.environ.get("SSL_CERT_DIR"))
     context = _system_trust()
     _load_client_cert(context, client_cert)  # anew each time: certificates are replaced before they expire
     return context
@@ -69,6 +72,11 @@ def _load_client_cert(context: ssl.SSLContext, client_cert: tuple[str, ...]) -> 
         raise _unusable(certificate, exc.strerror or str(exc)) from exc
     except ValueError as exc:  # a lone surrogate, a NUL: the error itself may hold the password
         raise _unusable(certificate, str(exc)) from None
+
+
+def _may_block(file: str) -> bool:
+    """Whether a file is a pipe or a device: OpenSSL would wait for its other end, for ever."""
+    return os.path.exists(file) and not (os.path.isfile(file) or os.path.isdir(file))  # noqa: PTH110, PTH112, PTH113
 
 
 def _unusable(certificate: str | None, why: str) -> ConfigurationError:

@@ -16,7 +16,14 @@ from runagent.tracebacks import conceal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["HttpRequest", "check_bytes", "check_request", "check_subprotocols", "name_transport"]
+__all__ = [
+    "HttpRequest",
+    "check_bytes",
+    "check_request",
+    "check_session",
+    "check_subprotocols",
+    "name_transport",
+]
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _CODE = "INVALID_REQUEST"
@@ -81,6 +88,16 @@ def check_bytes(data: object, field: str) -> None:
     """
     if not isinstance(data, bytes):
         raise _refuse(field, f"expected bytes, found one of type {type(data).__name__}")
+
+
+def check_session(session: object) -> None:
+    """Refuse what a transport's ``open`` has given if it is no session at all.
+
+    Raises:
+        PluginError: It has nothing to send.
+    """
+    if isinstance(session, type) or not callable(getattr(session, "data_to_send", None)):
+        raise _refuse("open", f"expected a session, found {describe(session)}")
 
 
 def check_subprotocols(names: Iterable[object]) -> None:

@@ -320,3 +320,9 @@ def test_header_given_twice_is_refused():
 def test_headers_must_be_a_mapping(headers):
     with pytest.raises(ConfigurationError, match="expected a mapping"):
         validate_headers(headers)
+
+
+@pytest.mark.parametrize("text", ['"https://agents.example"', "'http://agents.example'", '"agents.example"'])
+def test_a_url_in_quotes_is_refused_for_them(text):
+    with pytest.raises(ConfigurationError, match="the URL is in quotes"):
+        parse_base_url(text)

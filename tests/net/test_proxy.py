@@ -211,3 +211,9 @@ def test_module_imports_nothing_that_is_slow():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
     )
     assert "set()" == done.stdout.strip()
+
+
+@pytest.mark.parametrize("text", ['"http://proxy.example:3128"', "'proxy.example:3128'"])
+def test_a_proxy_in_quotes_is_refused_for_them(text):
+    with pytest.raises(ConfigurationError, match="the proxy's URL is in quotes"):
+        parse_proxy(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -290,6 +291,17 @@ def test_a_file_without_a_certificate(style: Style, tmp_path: Path) -> None:
     error = failure(style, "https://127.0.0.1:1", client_cert=str(tmp_path / "empty.pem"))
     assert type(error) is ConfigurationError
     assert "empty.pem" in str(error)
+
+
+def test_a_pipe_in_place_of_the_trusted_certificates_is_not_waited_for(
+    style: Style, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "pipe"))
+    error = failure(style, "https://127.0.0.1:1")
+    assert type(error) is ConfigurationError
+    assert "SSL_CERT_FILE" in str(error)
+    assert "not a regular file" in str(error)
 
 
 # Streams

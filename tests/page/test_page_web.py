@@ -176,8 +176,8 @@ def test_starlette_notices_a_reader_who_leaves_in_silence_on_some_servers(
     agent: Agent, server: FakeAgentServer, version: str, noticed: bool
 ) -> None:
     agent.always("tick", ending("stall"))
-    scope = {"type": "http", "method": "GET", "path": "/stream", "query_string": b"", "headers": []}
-    scope["asgi"] = {"spec_version": version}
+    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/stream", "query_string": b""}
+    scope |= {"headers": [], "asgi": {"spec_version": version}}
 
     async def scenario() -> None:
         gone = asyncio.Event()

@@ -19,6 +19,7 @@ from runagent_testing import (
     every,
     fixed,
     gate,
+    head,
     heartbeat,
     inside,
     log_normal,
@@ -173,3 +174,22 @@ def test_a_gate_forgets_who_does_not_wait_any_more():
 )
 def test_properties_show_themselves_as_they_are_written(value, shown):
     assert shown == repr(value)
+
+
+HALF = "half \ud83d"
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        head(headers={"X-A": HALF}),
+        head(headers={HALF: "x"}),
+        head(headers={"X-A": "日本"}),
+        status(400, headers={"X-A": HALF}),
+        chunk("x", id=HALF),
+        chunk("x", event=HALF),
+    ],
+)
+def test_a_text_that_the_answer_cannot_hold_is_refused_when_it_is_written(step):
+    with pytest.raises(TypeError, match=r"step 2: .* cannot be written in (latin-1|utf-8): position "):
+        Agent("a").always(delay(0), step)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from runagent import PluginError, RunAgentError
 from runagent.call import AgentCall
-from runagent.net.address import parse_base_url
+from runagent.net.address import parse_base_url, validate_headers
 from runagent.plugins import default_registry
 from runagent.transports import BaseSession, HttpRequest, HttpSession, InvokeSession, MessageSession, Route
 from tests.support.peer import Peer, answers, http, sse, upgrade
@@ -183,6 +183,17 @@ def test_a_message_has_to_be_bytes(style: Style, how: str, what: Any) -> None:
     assert how == caught.value.details["field"]
 
 
+@pytest.mark.parametrize("given", [None, "session", HttpSession, 5])
+def test_what_open_gives_has_to_be_a_session(style: Style, given: Any) -> None:
+    error, peer = run_it(style, lambda *_: given)  # type: ignore[arg-type]
+    assert (PluginError, "mine", "open", 0) == (
+        type(error),
+        error.plugin,
+        error.details["field"],
+        peer.connections,
+    )
+
+
 class RawSession(BaseSession):
     """Writes its bytes itself."""
 
@@ -284,6 +295,39 @@ def test_a_request_shows_no_value_of_a_header_and_no_query() -> None:
     )
     assert SECRET not in repr(request)
     assert "Authorization" in repr(request)
+
+
+CALLS = [
+    ("sse", "stream"),
+    ("sse", "invoke"),
+    ("chunked", "stream"),
+    ("websocket", "stream"),
+    ("websocket", "invoke"),
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(CALLS), st.dictionaries(ANY_TEXT, ANY_TEXT, max_size=2), ANY_TEXT, ANY_TEXT, ANY_TEXT)
+def test_no_word_of_a_caller_adds_a_line_to_a_request_of_ours(
+    way: tuple[str, Any], headers: dict[str, str], path: str, key: str, agent_id: str
+) -> None:
+    transport, mode = way
+    options = {f"{mode}_path": f"/{path}"}
+    try:
+        validate_headers(headers)
+        call = replace(CALL, mode=mode, agent_id=agent_id, api_key=key, headers=(), options=options)
+        plain = default_registry().get(transport).open(call, Route(call.base.origin), None).data_to_send()
+        call = replace(call, headers=tuple(headers.items()))
+        session = default_registry().get(transport).open(call, Route(call.base.origin), None)
+    except RunAgentError:
+        return
+    head = session.data_to_send().partition(b"\r\n\r\n")[0]
+    lines = head.split(b"\r\n")
+    assert not any(control in line for line in lines for control in b"\r\n\0")
+    names = [line.partition(b":")[0].lower() for line in lines[1:]]
+    usual = {line.partition(b":")[0].lower() for line in plain.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]}
+    assert len(names) == len(set(names))
+    assert usual | {name.lower().encode() for name in headers} == set(names)
 
 
 def test_nothing_writes_a_request_beside_the_check() -> None:
