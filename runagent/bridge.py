@@ -20,6 +20,7 @@ from runagent.events import Chunk, Completed, Event, RunResult, Started
 from runagent.net.base import DeadlineExceededError
 from runagent.net.faults import connect_error, explain_loss
 from runagent.tasks import Bell, Scope, current_library, new_scope, run_loop, spawn
+from runagent.threads import needs_thread
 from runagent.transports.base import BaseSession, Wants
 from runagent.transports.counting import ChunkCount
 
@@ -184,7 +185,8 @@ class LibrarySession(BaseSession):
         library = "asyncio" if "asyncio" in self.library.runs_on else "trio"
         name = f"runagent-{self.library.name}"
         run = partial(contextvars.copy_context().run, run_loop, library, worker.work)
-        threading.Thread(target=run, name=name, daemon=True).start()
+        with needs_thread(f"run the transport {self.library.name!r}"):
+            threading.Thread(target=run, name=name, daemon=True).start()
         return worker
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -50,11 +51,11 @@ def read_limits(options: Mapping[str, Any]) -> Limits:
     """Take the limits out of ``transport_options``.
 
     Raises:
-        ConfigurationError: One of them is not a whole number above zero.
+        ConfigurationError: One of them is not a whole number above zero, or larger than any memory.
     """
     given = {limit.name: options[limit.name] for limit in fields(Limits) if limit.name in options}
     for name, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= sys.maxsize:
             raise ConfigurationError(
                 f"transport_options: {name}: expected a whole number above 0, found {value!r}"
             )

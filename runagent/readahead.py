@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 from runagent.net.base import track_descriptor
 from runagent.pump import TWO_READERS
 from runagent.tasks import Bell, Scope, new_scope, spawn
+from runagent.threads import needs_thread
 
 if TYPE_CHECKING:
     from runagent.events import Event
@@ -82,8 +83,10 @@ class ReadAhead:
         """Return the next events, waiting for them if need be; see `Pump.next_batch`."""
         self._pump.check_process()
         if self._thread is None and not self._closed:
-            self._thread = threading.Thread(target=self._work, name="runagent-read-ahead", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._work, name="runagent-read-ahead", daemon=True)
+            with needs_thread("read ahead"):
+                thread.start()
+            self._thread = thread
         if until_connected:
             return []
         if not self._reading.acquire(blocking=False):

@@ -9,15 +9,26 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import sniffio
 
+from runagent.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
 __all__ = ["Bell", "Scope", "current_library", "new_scope", "run_loop", "spawn"]
 
+_NO_TASK = "the asynchronous client is awaited in a task of asyncio or trio, and none is running here"
+
 
 def current_library() -> str:
-    """Return ``asyncio`` or ``trio``, whichever runs the calling task."""
-    return sniffio.current_async_library()
+    """Return ``asyncio`` or ``trio``, whichever runs the calling task.
+
+    Raises:
+        ConfigurationError: No task is running.
+    """
+    try:
+        return sniffio.current_async_library()
+    except sniffio.AsyncLibraryNotFoundError:
+        raise ConfigurationError(_NO_TASK) from None
 
 
 def _on_trio() -> bool:

@@ -165,3 +165,16 @@ def test_a_time_limit_is_a_builtin_timeout_error(style: Style, server: FakeAgent
             await client.run_generic_stream("q").text()
 
     style.run(scenario)
+
+
+@pytest.mark.parametrize("seconds", [3e6, 1e10, 1e300])  # each over a limit of some system call
+def test_a_limit_may_be_longer_than_any_system_can_wait(
+    style: Style, transport: str, server: FakeAgentServer, seconds: float
+) -> None:
+    server.agent("a").always("x", delay(0.01), "y")
+
+    async def scenario() -> Any:
+        client = style.client("a", base_url=server.url, transport=transport, timeout=seconds)
+        return await client.run_generic_stream("x").text()
+
+    assert "xy" == style.run(scenario)

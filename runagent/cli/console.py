@@ -175,11 +175,13 @@ class _Spinner:
         self._text = text
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._draw, name="runagent-spinner", daemon=True)
-        self._thread.start()
+        with contextlib.suppress(RuntimeError):  # no thread to be had: the run does without
+            self._thread.start()
 
     def stop(self) -> None:
         self._stopped.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def _draw(self) -> None:
         frame = 0

@@ -83,11 +83,11 @@ async def current_loop() -> EventLoop:
     """Return what belongs to the running event loop.
 
     Raises:
-        ConfigurationError: It is neither asyncio's nor trio's.
+        ConfigurationError: It is neither asyncio's nor trio's, or none is running.
     """
-    import sniffio  # synchronous code does without
+    from runagent.tasks import current_library  # synchronous code does without
 
-    library = sniffio.current_async_library()
+    library = current_library()
     if library == "asyncio":
         import asyncio
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from runagent.net.address import numeric_address
 from runagent.net.sockets import Candidate, new_socket, reaches_itself
+from runagent.threads import needs_thread
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -69,6 +70,9 @@ def look_up(address: Address) -> Future[list[Candidate]]:
 
     ``getaddrinfo`` keeps to no deadline, and nothing interrupts it. So it has a thread of its own,
     which whoever has waited long enough can leave behind: it ends when the resolver gives up.
+
+    Raises:
+        NetworkError: There is no thread to be had.
     """
     from concurrent.futures import Future  # slow to import, and numbers need none
 
@@ -76,7 +80,8 @@ def look_up(address: Address) -> Future[list[Candidate]]:
     thread = threading.Thread(
         target=_look_up, args=(*address.endpoint, future), name="runagent-look-up", daemon=True
     )
-    thread.start()
+    with needs_thread("resolve a host name"):
+        thread.start()
     return future
 
 
@@ -84,7 +89,7 @@ def _look_up(host: str, port: int, future: Future[list[Candidate]]) -> None:
     future.set_running_or_notify_cancel()
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as exc:
+    except Exception as exc:  # noqa: BLE001  # raised again for who waits
         future.set_exception(exc)
     else:
         future.set_result(candidates_from(found))

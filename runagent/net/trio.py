@@ -23,6 +23,7 @@ from runagent.net.faults import connect_error
 from runagent.net.resolve import candidates_from, candidates_now, connect_at_once
 from runagent.net.secure import secure
 from runagent.net.trio_dial import dial_first
+from runagent.threads import needs_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -242,7 +243,9 @@ class TrioNetwork:
         candidates = candidates_now(address)
         if candidates is None:
             host, port = address.endpoint
-            candidates = candidates_from(await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            with needs_thread("resolve a host name"):
+                found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            candidates = candidates_from(found)
         return await dial_first(candidates, address.socket_options)
 
 

@@ -140,6 +140,6 @@ def test_an_end_inside_a_record(server: Server) -> None:
 def test_a_record_that_was_tampered_with(server: Server) -> None:
     ciphertext = server.says(b"one")
     server.layer.feed(ciphertext[:-1] + bytes([ciphertext[-1] ^ 1]))
-    with pytest.raises(ssl.SSLError, match="bad record mac"):
+    with pytest.raises(ssl.SSLError, match=r"bad record mac|record layer failure"):
         server.layer.read(ALL)
     assert server.layer.outgoing.pending  # says why
