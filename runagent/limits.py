@@ -21,11 +21,13 @@ class Limits:
     Each is set by the key of the same name in ``transport_options``.
 
     Attributes:
-        max_head_bytes: Status line and headers of one answer, and its trailers; bytes.
+        max_head_bytes: Status line and headers of one answer, its trailers, and what of its chunk extensions
+            is longer than 1 KiB; bytes.
         max_event_bytes: One SSE event, one NDJSON line or one WebSocket message; bytes.
         max_error_bytes: How much of an error answer's body is read; bytes, the rest is left.
         max_result_bytes: The body of a plain run's answer; bytes.
-        max_decompression_ratio: Decompressed bytes per compressed byte, after the first MiB.
+        max_decompression_ratio: Decompressed bytes per compressed byte, after the first MiB; of codings
+            inside one another, the outer ones may give ten at the most.
         max_interim_responses: 1xx answers before the real one; a count.
         max_redirects: Redirects followed in a row; a count.
         max_idle_connections: Connections that a client keeps for later calls, for each event loop; a count.

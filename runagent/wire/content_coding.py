@@ -17,6 +17,8 @@ from runagent.limits import Limits
 __all__ = ["ContentDecoder", "content_decoder", "unknown_codings"]
 
 _FREE_OUTPUT = 1024 * 1024  # small answers may be as repetitive as they like
+_MEMBER_BYTES = 20  # of the shortest member: each counts as what so many bytes may become, for it costs time
+_MOST_INSIDE = 10  # of decompressed bytes per byte of the connection that still are coded: they cost time too
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -83,14 +85,14 @@ class _ZlibDecoder:
         allowed = max(_FREE_OUTPUT, self._taken * self._max_ratio) - self._given
         untouched = self._inflate.copy()
         try:
-            output = self._inflate.decompress(data, allowed + 1)
+            output = self._inflate.decompress(data, max(allowed, 0) + 1)
         except zlib.error as exc:
             self.error = ProtocolError(f"the answer is not the {self._coding} data it claims to be: {exc}")
-            pieces.append(_decode_good_part(untouched, data, allowed))
+            pieces.append(_decode_good_part(untouched, data, max(allowed, 0)))
             return b""
-        pieces.append(output[:allowed])
+        pieces.append(output[: max(allowed, 0)])
         self._given += len(output)
-        if len(output) > allowed:
+        if len(output) > allowed or allowed < 0:
             self.error = StreamLimitError(
                 f"the {self._coding} data of the answer grows more than {self._max_ratio}-fold",
                 limit_name="max_decompression_ratio",
@@ -99,6 +101,7 @@ class _ZlibDecoder:
         rest = b""
         if self._inflate.eof:
             rest, self._inflate = self._inflate.unused_data, None
+            self._given += _MEMBER_BYTES * self._max_ratio
         return rest
 
     def _open_member(self, data: bytes) -> zlib._Decompress | None:
@@ -200,7 +203,8 @@ def content_decoder(field: str, *, max_ratio: int = Limits.max_decompression_rat
         return None
     if len(codings) > _MAX_CODINGS or not {"gzip", "deflate"}.issuperset(codings):
         raise ProtocolError(f"the answer's content coding is not one that we asked for: {field[:80]!r}")
-    decoders = [_ZlibDecoder(c, max_ratio) for c in reversed(codings)]
+    inside = min(max_ratio, _MOST_INSIDE)
+    decoders = [_ZlibDecoder(coding, inside if n else max_ratio) for n, coding in enumerate(codings)][::-1]
     return decoders[0] if len(decoders) == 1 else _Chain(decoders)
 
 

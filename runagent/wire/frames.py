@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["can_wait", "frame_parts", "head_fault", "is_control", "read_texts", "split_texts"]
+__all__ = ["SHORT", "can_wait", "frame_parts", "head_fault", "is_control", "read_texts", "split_texts"]
 
 _TEXT = 0x81  # the last fragment, no extension's bit, opcode 1
-_SHORT, _MEDIUM, _LONG = 125, 126, 127  # a length as it stands; two bytes of length follow; eight
+SHORT, _MEDIUM, _LONG = 125, 126, 127  # a length as it stands; two bytes of length follow; eight
 _FIN, _RESERVED, _CONTROL = 0x80, 0x70, 0x08
 _OPCODES = frozenset({0, 1, 2, 8, 9, 10})
 _KEPT = 16 * 1024
@@ -29,7 +29,7 @@ def split_texts(data: bytes, at: int, max_bytes: int) -> tuple[list[bytes], int]
             length, begin = data[at + 1], at + 2
             if length == _MEDIUM:
                 length, begin = data[at + 2] << 8 | data[at + 3], at + 4
-            elif length > _SHORT:  # a very long one, or masked, which no server may do
+            elif length > SHORT:  # a very long one, or masked, which no server may do
                 break
             end = begin + length
             if end > size or length > max_bytes:
@@ -62,7 +62,7 @@ def head_fault(data: bytes, at: int) -> str:
         return "invalid opcode"
     if second > _LONG:
         return "incorrect masking"
-    if first & _CONTROL and second > _SHORT:
+    if first & _CONTROL and second > SHORT:
         return "control frame too long"
     if first & _CONTROL and not first & _FIN:
         return "fragmented control frame"

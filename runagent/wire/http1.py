@@ -27,6 +27,8 @@ __all__ = ["ResponseDecoder", "encode_request"]
 _SHORT_BYTES = 1024
 _CHUNK_HEADS = {len(head) + size + 2: head for size in range(1, _SHORT_BYTES) if (head := b"%x\r\n" % size)}
 
+_FREE_FRAMING = 1024  # bytes of a chunk's head that do not count
+
 _FOLD = rb"\r\n[ \t]+"
 _MAX_UNFOLDED = 100  # each time the whole head is read again
 
@@ -74,6 +76,7 @@ class ResponseDecoder:
         self.error: RunAgentError | None = None
         self._limits = limits or Limits()
         self._head_size = 0  # bytes since the last piece of body: head, chunk heads, trailers
+        self._framing = 0  # bytes of long chunk heads
         self._heads = 0  # that have ended: of interim responses, and of the final one
         self._between_chunks = False  # the next byte begins a chunk's head
         self._body: list[bytes] = []
@@ -85,7 +88,7 @@ class ResponseDecoder:
         # Dropped at the end: it holds our methods, and in a cycle an error would keep its frames alive.
         self._parser: httptools.HttpResponseParser | None = self._new_parser()
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes) -> bytes:  # noqa: C901  # in one piece: a call costs more than a branch
         """Take the next bytes of the connection and return the body's bytes in them.
 
         Raises:
@@ -105,9 +108,11 @@ class ResponseDecoder:
                 self._broken(exc)
             else:
                 if len(pieces) == 1 and self.flowing:  # as it mostly is
-                    body = pieces.pop()
+                    body = pieces[0]
                     self._between_chunks = _is_chunk(data, body)
-                    return body
+                    if self._between_chunks or len(data) - len(body) <= _FREE_FRAMING:
+                        pieces.clear()
+                        return body
             self._measure(data, found=bool(pieces))
             data = b""
         elif self.error:
@@ -167,12 +172,13 @@ class ResponseDecoder:
 
     def _feed_parser(self, data: bytes) -> None:
         before = len(self._body) + self._heads
-        if not self.head_complete:
+        in_body = self.head_complete
+        if not in_body:
             self._head += data
         self._parse(data)
         if self.head_complete:
             self._head.clear()
-        self._measure(data, found=before != len(self._body) + self._heads)
+        self._measure(data, found=before != len(self._body) + self._heads, in_body=in_body)
 
     def _parse(self, data: bytes) -> None:
         parser = self._live_parser
@@ -209,10 +215,19 @@ class ResponseDecoder:
         elif self.error is None:
             self.error = self._malformed(exc)
 
-    def _measure(self, data: bytes, *, found: bool) -> None:
+    def _measure(self, data: bytes, *, found: bool, in_body: bool = True) -> None:
         """Count what may be a head or trailers, unless some body, or the end of a head, was found in it."""
+        if found and in_body:
+            self._count_framing(len(data))
         self._head_size = 0 if found else self._head_size + len(data)
         if self._head_size > self._limits.max_head_bytes and not self.error and not self.complete:
+            self.error = self._head_too_large()
+
+    def _count_framing(self, size: int) -> None:
+        """Count long chunk extensions (RFC 9112 §7.1.1): a byte of body behind each does not excuse them."""
+        framing = self._head_size + size - sum(map(len, self._body)) - _FREE_FRAMING * len(self._body)
+        self._framing += max(0, framing)
+        if self._framing > self._limits.max_head_bytes and not (self.error or self.complete):
             self.error = self._head_too_large()
 
     def close(self) -> None:

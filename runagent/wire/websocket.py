@@ -19,7 +19,7 @@ from websockets.protocol import CLIENT, OPEN, Protocol
 
 from runagent.errors import ProtocolError, RunAgentError, StreamLimitError
 from runagent.limits import Limits
-from runagent.wire.frames import can_wait, frame_parts, head_fault, is_control, read_texts, split_texts
+from runagent.wire.frames import SHORT, can_wait, frame_parts, head_fault, is_control, read_texts, split_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +30,10 @@ __all__ = ["WebSocketConnection", "accept_value", "check_handshake", "handshake_
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _ABNORMAL = 1006
+_PING, _PONG = 0x89, 0x8A
+_DATA_FRAMES = frozenset({0x00, 0x80, 0x01, 0x02, 0x82})  # but whole texts, which are read elsewhere
+_FIN, _OPCODE = 0x80, 0x0F
+_MOST_PONGS = 16  # in a read
 
 
 def handshake_headers() -> tuple[str, list[tuple[str, str]]]:
@@ -80,7 +84,8 @@ class _Core(Protocol):
 
     Attributes:
         messages: The whole messages that nobody has taken yet.
-        pings: Pings answered so far.
+        pings: Pings so far.
+        answered: Those of this read that were answered one by one.
         reply: Our answer to the peer's Close; what is said of the messages before that comes first.
     """
 
@@ -88,8 +93,9 @@ class _Core(Protocol):
         super().__init__(CLIENT, state=OPEN, max_size=None)  # it would count control frames between fragments
         self._max = max_message_bytes
         self.messages: list[str | bytes] = []
-        self.pings = 0
+        self.pings = self.answered = 0
         self.reply: list[bytes] = []
+        self._last_ping: bytes | None = None  # that is still to be answered
         self._fragments: bytearray | None = None
         self._utf8: codecs.IncrementalDecoder | None = None  # of a text in fragments
 
@@ -116,6 +122,55 @@ class _Core(Protocol):
             self.parser_exc = BrokenProtocol(fault)
         return bool(fault)
 
+    def take_short(self, data: bytes, at: int) -> int:
+        """Take whole short frames up to one that is something else; return where that begins.
+
+        The general machinery takes ten times as long for each, and a peer may send thousands in a read.
+        """
+        size = len(data)
+        while at + 1 < size:
+            begin = at + 2
+            end = begin + data[at + 1]
+            if end > size or data[at + 1] > SHORT or not self._take_one(data[at], data[begin:end]):
+                break
+            at = end
+        return at
+
+    def _take_one(self, first: int, payload: bytes) -> bool:
+        """Take a frame by its first byte; False, and nothing is taken, if it needs a closer look."""
+        if first == _PING:
+            self.pings += 1
+            self._answer(payload)
+        elif first in _DATA_FRAMES:
+            begins = self._fragments is None
+            if begins != bool(first & _OPCODE) or len(payload) + len(self._fragments or b"") > self._max:
+                return False
+            opcode = Opcode(first & _OPCODE)
+            try:
+                self._take_fragment(Frame(opcode, payload, fin=first >= _FIN))
+            except UnicodeDecodeError:
+                if begins:
+                    self._fragments = None
+                return False
+            self.current_size = None if first >= _FIN else 0
+        else:
+            return first == _PONG
+        return True
+
+    def _answer(self, payload: bytes) -> None:
+        """Answer a ping; of many in one read the last answers all (RFC 6455 §5.5.3)."""
+        if self.answered < _MOST_PONGS:
+            self.answered += 1
+            self.send_frame(Frame(Opcode.PONG, payload))
+        else:
+            self._last_ping = payload
+
+    def answer_last(self) -> None:
+        """Answer the last ping, if nobody has."""
+        if self._last_ping is not None and self.state is OPEN:
+            self.send_frame(Frame(Opcode.PONG, self._last_ping))
+        self._last_ping = None
+
     def recv_frame(self, frame: Frame) -> None:
         """Take a frame; a UnicodeDecodeError makes the core fail the connection with 1007."""
         if frame.opcode is Opcode.CLOSE:
@@ -131,6 +186,7 @@ class _Core(Protocol):
         self.events.clear()
         if frame.opcode is Opcode.PING:
             self.pings += 1
+            self.answered += 1
         elif frame.opcode is Opcode.CONT or not frame.fin:
             self._take_fragment(frame)
         elif frame.opcode is Opcode.TEXT:
@@ -174,7 +230,7 @@ class WebSocketConnection:
 
     @property
     def pings(self) -> int:
-        """Pings answered so far."""
+        """Pings so far."""
         return self._core.pings
 
     @property
@@ -248,7 +304,7 @@ class WebSocketConnection:
         """
         messages: list[str | bytes] = []
         self._kept = b""
-        at = 0
+        at = core.answered = 0
         while at < len(data) and core.parser_exc is None and core.close_rcvd is None:
             if not self._owed:
                 plain = core.between_messages
@@ -257,6 +313,13 @@ class WebSocketConnection:
                     messages += texts
                     if at == len(data):
                         break
+                if core.state is OPEN:
+                    short, at = at, core.take_short(data, at)
+                    if at > short:
+                        messages += core.messages
+                        core.messages.clear()
+                        continue
+                core.answer_last()
                 size = self._next_frame(core, data, at, plain)
                 if size is None:
                     break
@@ -267,6 +330,7 @@ class WebSocketConnection:
             at = end
             messages += core.messages
             core.messages.clear()
+        core.answer_last()
         return messages
 
     def _next_frame(self, core: _Core, data: bytes, at: int, plain: bool) -> int | None:

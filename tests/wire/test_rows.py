@@ -211,6 +211,7 @@ def test_plain_frames_do_not_reach_the_core(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(websocket._Core, "receive_data", spy)
     connection = WebSocketConnection()
     stream = frame(b"a") + frame(b"b" * 200) + frame(b"", 9) + frame(b"c")
+    stream += frame(b"\x03\xe8", 8)
     for start in range(0, len(stream), 50):
         connection.receive_data(stream[start : start + 50])
-    assert [frame(b"", 9)] == seen
+    assert [frame(b"\x03\xe8", 8)] == seen
