@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from runagent_testing.checks import StepError
 from runagent_testing.computed import Computed
-from runagent_testing.quantities import check_count
+from runagent_testing.quantities import check_count, check_texts
 from runagent_testing.script import Options, Result, Script
 from runagent_testing.steps import Status
 from runagent_testing.writes import MERGED
@@ -46,12 +47,12 @@ class Agent:
             TypeError: A step is no step, or stands where it cannot; the message says which.
             ValueError: An option has no such value.
         """
-        self._script = Script.of(steps, **options)
+        self._script = Script.of(_unpacked("always", steps), **options)
         return self
 
     def reply(self, *steps: Any, **options: Unpack[Options]) -> Self:
         """Stream this once; several replies are used up in order. Arguments as for `always`."""
-        self._replies.append(Script.of(steps, **options))
+        self._replies.append(Script.of(_unpacked("reply", steps), **options))
         self._queued.add("reply")
         return self
 
@@ -92,7 +93,7 @@ class Agent:
             TypeError: As for `always` and `returns`.
         """
         check_count(times, "fails()")
-        steps = steps or (Status(503, retry_after=0),)
+        steps = _unpacked("fails", steps) or (Status(503, retry_after=0),)
         failure = Script.of(steps, **options), as_result(steps, options)
         self._failures.extend([failure] * times)
         return self
@@ -142,6 +143,7 @@ class Agent:
 
     def entrypoints(self, *tags: str) -> Self:
         """Know only these entry-point tags (published server's surface); none given: any tag."""
+        check_texts(tags, "an entry-point tag")
         self._entrypoints = tags
         return self
 
@@ -217,6 +219,14 @@ class Agent:
         if self._failures:
             return self._failures.popleft()[1]
         return self._results.popleft() if self._results else self._result
+
+
+def _unpacked(method: str, steps: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse a list of steps that was to be several arguments: it would silently be one chunk."""
+    if len(steps) == 1 and isinstance(steps[0], list | tuple):
+        hint = f"write {method}(*steps) for the steps in it, chunk([...]) for one chunk that is a list"
+        raise StepError(1, f" is a list, and the only one: {hint}")
+    return steps
 
 
 def as_result(steps: tuple[Any, ...], options: Options) -> Result:

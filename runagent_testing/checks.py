@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from runagent_testing.steps import (
     Status,
     Step,
 )
+from runagent_testing.values import fault_of, json_fault
 from runagent_testing.words import described
 
 if TYPE_CHECKING:
@@ -65,13 +65,11 @@ def checked_steps(items: tuple[Any, ...]) -> tuple[Step, ...]:
 
 def _step(item: Any, number: int) -> Step:
     step = item if isinstance(item, Step) else Chunk(item)
-    if isinstance(step, Chunk):
-        try:
-            json.dumps(step.content)
-        except (TypeError, ValueError, RecursionError) as exc:
-            # Without the inside of the encoder in the traceback: its words are in ours.
-            raise StepError(number, f" is {_unfit(item, exc)}") from None
+    if isinstance(step, Chunk) and (fault := json_fault(step.content)):
+        raise StepError(number, f" is {_unfit(item, fault)}")
     _check_writable(step, number)
+    if fault := fault_of(step):
+        raise StepError(number, fault)
     return step
 
 
@@ -81,6 +79,8 @@ def _check_writable(step: Step, number: int) -> None:
     if isinstance(step, Head | Status):
         for name, value in step.headers.items():
             texts += [("a header's name", name, "latin-1"), (f"the header {name!r}", value, "latin-1")]
+    if isinstance(step, Status):
+        texts.append(("retry_after", step.retry_after, "latin-1"))
     if isinstance(step, Chunk):
         texts += [("the id", step.id, "utf-8"), ("the event", step.event, "utf-8")]
     for what, text, encoding in texts:
@@ -91,11 +91,13 @@ def _check_writable(step: Step, number: int) -> None:
             raise StepError(number, why) from None
 
 
-def _unfit(item: object, why: Exception) -> str:
+def _unfit(item: object, why: str) -> str:
     if inspect.isroutine(item):
         return f"the function {item.__name__}, and not what it makes: write {item.__name__}(...)"
     if isinstance(item, Iterator):
         return "an iterator, and not the steps in it: write a * before it"
+    if isinstance(item, list | tuple) and any(isinstance(one, Step) for one in item):
+        return "a list with steps in it: write a * before it"
     if isinstance(item, bytes):
         return "bytes, and not text or a JSON value: raw(...) writes bytes as they are"
     return f"neither a step nor text nor a JSON value ({why})"
@@ -145,3 +147,6 @@ def check_properties(given: Mapping[str, Any], known: tuple[str, ...]) -> None:
         makers = "fixed(), uniform(), log_normal() or tokens_per_second()"
         raise TypeError(f"pace= is made by {makers}, not {pace!r}")
     check_seconds(given.get("apart", 0.0), "apart=")
+    for name in ("indexed", "ids"):
+        if not isinstance(given.get(name, True), bool):
+            raise TypeError(f"{name}= is True or False, not {given[name]!r}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from runagent_testing.agent import Agent
 from runagent_testing.journal import Journal
 from runagent_testing.leftovers import report, timelines, unexpected, unused
-from runagent_testing.quantities import check_count
+from runagent_testing.quantities import check_count, check_texts
 from runagent_testing.redact import escaped
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class AgentHost:
 
     def agent(self, agent_id: str) -> Agent:
         """Get the agent of this id; the first call creates it, before that there is no such agent."""
+        check_texts((agent_id,), "an agent's id")
         return self._agents.setdefault(agent_id, Agent(agent_id, self))
 
     def on_connect(self, fault: ConnectionFault, *, times: int = 1) -> None:

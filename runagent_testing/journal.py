@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from runagent_testing.quantities import is_whole
 from runagent_testing.redact import Secrets
 
 if TYPE_CHECKING:
@@ -57,7 +58,10 @@ class Journal:
 
         Raises:
             TimeoutError: They were not within ``timeout`` seconds.
+            ValueError: It is no number of requests.
         """
+        if not is_whole(count, 1):
+            raise ValueError(f"wait_request() takes how many requests, 1 or more, not {count!r}")
         seen = matching = 0
 
         def has_come() -> bool:

@@ -13,12 +13,15 @@ from math import exp
 from random import Random
 from typing import TYPE_CHECKING, Literal
 
-from runagent_testing.quantities import is_number
+from runagent_testing.quantities import check_seconds, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["Pace", "fixed", "log_normal", "tokens_per_second", "uniform"]
+
+
+_MOST_SIGMA = 10  # the waits would be longer than any number
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +71,13 @@ def fixed(seconds: float, *, first: float = 0.0, jitter: float = 0.0, seed: int 
     """
     if not is_number(jitter) or not 0 <= jitter <= 1:
         raise ValueError(f"jitter is a share from 0 to 1, not {jitter!r}")
+    check_seconds(seconds, "a pace")
     return _pace("uniform", seconds * (1 - jitter), seconds * (1 + jitter), first, seed)
 
 
 def uniform(low: float, high: float, *, first: float = 0.0, seed: int = 0) -> Pace:
     """Wait between ``low`` and ``high`` seconds, every length as likely as any other."""
-    if not low <= high:
+    if is_number(low) and is_number(high) and not low <= high:
         raise ValueError(f"low may not be above high: {low!r}, {high!r}")
     return _pace("uniform", low, high, first, seed)
 
@@ -87,6 +91,8 @@ def log_normal(median: float, sigma: float, *, first: float = 0.0, seed: int = 0
         first: Seconds before the first chunk.
         seed: Which of the possible sequences.
     """
+    if is_number(sigma) and sigma > _MOST_SIGMA:
+        raise ValueError(f"sigma is at most {_MOST_SIGMA}, not {sigma!r}")
     return _pace("log-normal", median, sigma, first, seed)
 
 
@@ -105,6 +111,8 @@ def tokens_per_second(rate: float, *, first: float = 0.0, jitter: float = 0.0, s
 
 
 def _pace(kind: Literal["uniform", "log-normal"], low: float, high: float, first: float, seed: int) -> Pace:
+    if not isinstance(seed, int):
+        raise TypeError(f"a seed is a whole number, not {seed!r}")
     for number in (low, high, first):
         if not is_number(number) or not 0 <= number < float("inf"):
             raise ValueError(f"a pace is made of numbers of 0 or more, not {number!r}")

@@ -28,6 +28,7 @@ from runagent_testing.steps import (
     Status,
     Step,
 )
+from runagent_testing.values import check_usage
 from runagent_testing.words import described
 from runagent_testing.writes import MERGED, Writes, named_writes
 
@@ -175,6 +176,7 @@ class Result:
         """
         checked = checked_steps(steps)
         check_properties(options, _PLAIN_PROPERTIES)
+        check_usage(options)
         manual = any(isinstance(step, RawAnswer) for step in checked)
         for number, step in enumerate(checked, 1):
             known = isinstance(step, _PLAIN_STEPS) or (manual and isinstance(step, Raw))

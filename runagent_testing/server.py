@@ -20,6 +20,7 @@ from runagent_testing.endpoints import Endpoints
 from runagent_testing.host import AgentHost
 from runagent_testing.listener import Listener, listen_tcp, listen_unix
 from runagent_testing.log import log_failure
+from runagent_testing.quantities import check_seconds, check_texts
 from runagent_testing.serving import Connection, Handler
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ class FakeAgentServer(AgentHost):
         dialects: Sequence[Dialect] = (),
     ) -> None:
         super().__init__()
+        check_seconds(ping_interval, "ping_interval=")
+        if api_key is not None:
+            check_texts((api_key,), "api_key=")
         self._ssl_context = ssl_context
         self._address = (host, port)
         self._unix_path = None if unix_path is None else str(unix_path)

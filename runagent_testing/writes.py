@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self, get_args
 
+from runagent_testing.quantities import is_whole
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -214,7 +216,7 @@ _NAMED: dict[str, Writes] = {"merged": MERGED, "per-step": _PerStep()}
 
 def every(size: int) -> Writes:
     """Cut after every ``size`` bytes, counted from the first byte of the answer."""
-    if size < 1:
+    if not is_whole(size, 1):
         raise ValueError(f"a write has at least one byte, not {size!r}")
     return _Every(size)
 
@@ -224,6 +226,9 @@ def at(*offsets: int) -> Writes:
 
     A WebSocket's handshake is an answer of its own, and counted for itself.
     """
+    for offset in offsets:
+        if not isinstance(offset, int):
+            raise TypeError(f"an offset is a whole number, not {offset!r}")
     return _At(offsets)
 
 

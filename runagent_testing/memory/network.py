@@ -12,6 +12,7 @@ from runagent_testing.host import AgentHost
 from runagent_testing.memory.blocking import BlockingMemory
 from runagent_testing.memory.peer import Peer
 from runagent_testing.memory.wire import Wire
+from runagent_testing.quantities import check_seconds, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -63,6 +64,9 @@ class MemoryNetwork(AgentHost):
         run_ids: Callable[[], str] = random_id,
     ) -> None:
         super().__init__()
+        check_seconds(ping_interval, "ping_interval=")
+        if room is not None and not is_whole(room, 1):
+            raise ValueError(f"room= is a number of bytes, 1 or more, not {room!r}")
         self._ping_interval = ping_interval
         self._room = room
         self._endpoints = Endpoints(self._agents, self.journal, api_key, dialects, run_ids)

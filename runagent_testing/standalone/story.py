@@ -31,10 +31,10 @@ from runagent_testing.standalone.forms import (
     read_form,
     shown,
 )
-from runagent_testing.steps import Delay, Gate
+from runagent_testing.steps import Chunk, Delay, Gate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from runagent_testing.host import AgentHost
@@ -107,7 +107,7 @@ class StoryFile:
     def tell(self, host: AgentHost) -> None:
         """Tell the agents of a server or network what to say."""
         for call in self.calls:
-            getattr(host.agent(call.agent_id), call.method)(*call.args, **call.options)
+            getattr(host.agent(call.agent_id), call.method)(*_as_chunks(call.args), **call.options)
 
 
 def load_story(path: str | Path) -> StoryFile:
@@ -271,12 +271,17 @@ class _Reader:
                 self._problems.add(places[0], str(problem))
 
 
+def _as_chunks(steps: Sequence[Any]) -> list[Any]:
+    """Make chunks of lists: in a file, one is not taken for steps that somebody forgot to unpack."""
+    return [Chunk(step) if isinstance(step, list) else step for step in steps]
+
+
 def _faults(
     method: str, args: list[Any], steps: list[Any], options: dict[str, Any]
 ) -> Iterator[TypeError | ValueError]:
     while True:
         try:
-            getattr(Agent("?"), method)(*args, *steps, **options)
+            getattr(Agent("?"), method)(*args, *_as_chunks(steps), **options)
         except StepError as exc:
             yield exc
             steps[exc.number - 1] = Delay(0.0)

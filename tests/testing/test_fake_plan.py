@@ -7,7 +7,7 @@ import json
 import pytest
 
 from runagent_testing import chunk, delay, done, ending, error, gate, heartbeat, raw, status
-from runagent_testing.formats import Run, to_json
+from runagent_testing.formats import Run, structured, to_json
 from runagent_testing.frames import frame
 from runagent_testing.plan import Pass, Wait, Write
 from runagent_testing.render import refusal_plan, stream_plan
@@ -244,14 +244,23 @@ def test_a_half_emoji_that_is_never_completed_is_replaced_in_text():
         (True, "boolean", "true"),
         (3, "integer", "3"),
         (0.5, "number", "0.5"),
-        (float("nan"), "number", "null"),
-        (float("inf"), "number", '"inf"'),
-        ([1, [float("-inf")]], "array", '[1, ["-inf"]]'),
         ({"type": "error"}, "object", '{"type": "error"}'),
     ],
 )
 def test_the_published_structure_names_the_type(value, type_name, payload):
     assert data(type_name, payload) == body("websocket", value, ending("cut"))
+
+
+@pytest.mark.parametrize(
+    ("value", "type_name", "payload"),
+    [
+        (float("nan"), "number", "null"),
+        (float("inf"), "number", '"inf"'),
+        ([1, [float("-inf")]], "array", '[1, ["-inf"]]'),
+    ],
+)
+def test_the_published_structure_has_words_for_numbers_that_json_does_not_have(value, type_name, payload):
+    assert {"type": type_name, "payload": payload} == json.loads(structured(value))
 
 
 def test_json_never_holds_a_number_that_json_does_not_know():

@@ -9,6 +9,7 @@ import pytest
 
 import runagent_testing
 from runagent_testing import (
+    FakeAgentServer,
     MemoryNetwork,
     at,
     chunk,
@@ -130,6 +131,120 @@ def test_a_step_checks_its_numbers(make):
     ],
 )
 def test_what_a_script_cannot_use_is_refused_when_it_is_written(write, complaint):
+    with pytest.raises((TypeError, ValueError), match=complaint):
+        write(Agent("a"))
+
+
+def odd(value: Any) -> Any:
+    """Give a value where types would not have it."""
+    return value
+
+
+NAN, INFINITY = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("number", [NAN, INFINITY, -INFINITY])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda agent, number: agent.always(number),
+        lambda agent, number: agent.always("x", chunk({"a": [number]})),
+        lambda agent, number: agent.always(chunk("x", index=number)),
+        lambda agent, number: agent.reply([[number]], "x"),
+        lambda agent, number: agent.fails(1, error("C", "m", retry_after=number)),
+        lambda agent, number: agent.always(error("C", "m", retry_after=number)),
+        lambda agent, number: agent.always(done(usage={"total": number})),
+        lambda agent, number: agent.always(done(execution_time=number)),
+        lambda agent, number: agent.always(done(metadata={"a": (number,)})),
+        lambda agent, number: agent.always(status(503, retry_after=number)),
+        lambda agent, number: agent.always(status(503, body={"a": number})),
+        lambda agent, number: agent.always(delay(number)),
+        lambda agent, number: agent.always(ending("stall-reset", seconds=number)),
+        lambda agent, number: agent.always("x", apart=number),
+        lambda agent, number: agent.computes(str, timeout=number),
+        lambda agent, number: agent.returns(number),
+        lambda agent, number: agent.returns({"a": number}),
+        lambda agent, number: agent.returns_once("x", execution_time=number),
+        lambda agent, number: agent.returns("x", usage={"a": number}),
+        lambda _, number: fixed(number),
+        lambda _, number: fixed(1, first=number),
+        lambda _, number: fixed(1, jitter=number),
+        lambda _, number: uniform(0, number) if number > 0 else uniform(number, number),
+        lambda _, number: log_normal(1, number),
+        lambda _, number: log_normal(number, 1),
+        lambda _, number: tokens_per_second(number),
+        lambda _, number: every(number),
+        lambda _, number: at(number),
+        lambda _, number: MemoryNetwork(ping_interval=number),
+        lambda _, number: MemoryNetwork(room=number),
+        lambda _, number: FakeAgentServer(ping_interval=number),
+        lambda _, number: fixed(1, seed=number),
+    ],
+)
+def test_what_is_no_number_of_json_is_refused_when_it_is_written(write, number):
+    with pytest.raises((TypeError, ValueError), match=r"NaN|not|finite"):
+        write(Agent("a"), number)
+
+
+@pytest.mark.parametrize("method", ["always", "reply"])
+@pytest.mark.parametrize("steps", [["a", "b"], ("a", "b"), [], [["a"]]])
+def test_a_list_that_was_to_be_steps_is_refused(method, steps):
+    with pytest.raises(TypeError, match=rf"step 1 is a list, .*: write {method}\(\*steps\)"):
+        getattr(Agent("a"), method)(steps)
+    with pytest.raises(TypeError, match=r"step 1 is a list, .*: write fails\(\*steps\)"):
+        Agent("a").fails(1, steps)
+    getattr(Agent("a"), method)(chunk(steps))
+    getattr(Agent("a"), method)("one of several", steps)
+
+
+def test_a_list_with_steps_in_it_is_refused():
+    with pytest.raises(TypeError, match=r"step 2 is a list with steps in it: write a \* before it"):
+        Agent("a").always("x", ["y", delay(1)])
+
+
+@pytest.mark.parametrize(
+    ("write", "complaint"),
+    [
+        (lambda agent: agent.always({1: "x"}), "the names of an object are text"),
+        (lambda agent: agent.always([{"a": {None: 1}}], "x"), "the names of an object are text"),
+        (lambda agent: agent.returns({True: 1}), "the names of an object are text"),
+        (lambda agent: agent.always(chunk("x", index=object())), "step 1 has index="),
+        (lambda agent: agent.always(chunk("x", id="a\nb")), "step 1 has id='a.nb': it is one line"),
+        (lambda agent: agent.always(chunk("x", event="a\r")), "step 1 has event='a.r': it is one line"),
+        (lambda agent: agent.always("x", error(odd(5), "m")), "step 2 has code=5: it is text"),
+        (lambda agent: agent.always(error("C", odd(b"m"))), "step 1 has message=b'm': it is text"),
+        (lambda agent: agent.always(done(usage=odd([1]))), r"step 1 has usage=\[1\]: it is an object"),
+        (lambda agent: agent.always(done(metadata={"a": object()})), "step 1 has metadata="),
+        (lambda agent: agent.always(status(503, headers={"a": odd(5)})), "a header's value is text, not 5"),
+        (lambda agent: agent.always(status(503, headers={"a b": "c"})), "a header cannot be called 'a b'"),
+        (lambda agent: agent.always(status(503, headers={"a": "b\r\nc: d"})), "a header's value is one line"),
+        (lambda agent: agent.always(status(503, retry_after="soon\n")), "step 1 has retry_after="),
+        (lambda agent: agent.always(status(503, body=object())), "step 1 has body="),
+        (lambda agent: agent.always(status(odd(503.5))), "step 1 has status=503.5: it is a whole number"),
+        (lambda agent: agent.always(head(headers={"a": "\u20ac"})), "cannot be written in latin-1"),
+        (lambda agent: agent.always(ending("close", code=odd(1000.5))), "step 1 has code=1000.5"),
+        (lambda agent: agent.always(ending("close", reason="x" * 124)), "at most 123 bytes"),
+        (lambda agent: agent.always(ending("close", reason="\ud800")), "at most 123 bytes"),
+        (lambda agent: agent.always(gate(odd(5))), "step 1 has name=5: it is text"),
+        (lambda agent: agent.always("x", ids="no"), "ids= is True or False, not 'no'"),
+        (lambda agent: agent.always("x", indexed=0), "indexed= is True or False, not 0"),
+        (lambda agent: agent.returns("x", usage=5), "usage= is 5: it is an object"),
+        (lambda agent: agent.returns("x", agent_version=5), "agent_version= is 5: it is text"),
+        (lambda agent: agent.entrypoints(["a"]), r"an entry-point tag is text, not \['a'\]"),
+        (lambda _: every(odd(2.5)), "a write has at least one byte, not 2.5"),
+        (lambda _: at(odd("x")), "an offset is a whole number, not 'x'"),
+        (lambda _: fixed(1, seed=odd([])), r"a seed is a whole number, not \[\]"),
+        (lambda _: log_normal(1, 1e6), "sigma is at most 10, not 1000000.0"),
+        (lambda _: uniform(odd("a"), 2), "made of numbers"),
+        (lambda _: MemoryNetwork().agent(odd(5)), "an agent's id is text, not 5"),
+        (lambda _: MemoryNetwork().agent(""), "an agent's id is text, not ''"),
+        (lambda _: MemoryNetwork(room=0), "room= is a number of bytes, 1 or more, not 0"),
+        (lambda _: MemoryNetwork().wait_request(0), "takes how many requests, 1 or more, not 0"),
+        (lambda _: FakeAgentServer(ping_interval=odd("x")), "ping_interval= is a number of seconds, not 'x'"),
+        (lambda _: FakeAgentServer(api_key=odd(5)), "api_key= is text, not 5"),
+    ],
+)
+def test_a_value_that_cannot_be_written_is_refused_when_it_is_written(write, complaint):
     with pytest.raises((TypeError, ValueError), match=complaint):
         write(Agent("a"))
 

@@ -118,7 +118,6 @@ def test_a_step_is_the_function_of_its_name(line, step):
         ("0o17", 15),
         ("1e3", 1000.0),
         ("-.5", -0.5),
-        (".inf", float("inf")),
         ("true", True),
         ("~", None),
         ('"42"', "42"),
@@ -131,6 +130,12 @@ def test_a_step_is_the_function_of_its_name(line, step):
 def test_scalars_are_those_of_the_core_schema(written, value):
     (step,) = steps_of(written)
     assert (type(value), value) == (type(step), step)
+
+
+@pytest.mark.parametrize("written", [".inf", "-.inf", ".nan", "{chunk: {a: [.nan]}}", "[1, .inf]"])
+def test_numbers_that_json_does_not_have_are_refused_with_their_place(written):
+    with pytest.raises(StoryFileError, match=r"4:9: a.always: step 1 .*JSON has no NaN and no infinity"):
+        steps_of(written)
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import get_args
+import ast
+import inspect
+import re
+from typing import Any, get_args
 
 import pytest
 
 import runagent
 import runagent_testing
 from runagent import RunAgentClient, RunAgentError
-from runagent_testing import MemoryNetwork, faults
+from runagent_testing import FakeAgentServer, MemoryNetwork, faults
+from runagent_testing.agent import Agent
 from runagent_testing.cli import main
 from runagent_testing.exchange import Exchange
 from runagent_testing.standalone.story import read_story
@@ -76,3 +80,53 @@ def test_the_options_of_the_program_are_those_of_the_page(capsys):
     rows = table(PROGRAM, "| option of `serve` |")
     told = {code.partition(" ")[0] for row in rows for code in code_in(row[0])}
     assert told == shown - {"--help"}
+
+
+CALLS = NAMES | {
+    name: getattr(kind, name)
+    for kind in (RunAgentClient, FakeAgentServer, MemoryNetwork, Exchange, Agent)
+    for name in dir(kind)
+    if not name.startswith("_") and callable(getattr(kind, name))
+}
+WRITTEN = [
+    (page, call)
+    for page, content in DOCS.items()
+    for call in dict.fromkeys(re.findall(r"`((?:\w+\.)*\w+\([^`]*\))`", content.prose))
+]
+
+
+def misuse(written):
+    """Say what is wrong with a call that a page shows; None if it can be written so."""
+    try:
+        call: Any = ast.parse(written.replace("…", "..."), mode="eval").body
+    except SyntaxError:
+        return None  # a pattern, and no call
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id
+    function = CALLS.get(name)
+    if not inspect.isroutine(function):
+        return None
+    parameters = inspect.signature(function).parameters
+    words = {word.arg for word in call.keywords if word.arg}
+    if not any(one.kind is one.VAR_KEYWORD for one in parameters.values()) and words - parameters.keys():
+        return f"has no {words - parameters.keys()}"
+    named = {word.id for word in call.args if isinstance(word, ast.Name)}
+    late = {one.name for one in parameters.values() if one.kind is one.KEYWORD_ONLY}
+    return f"takes {named & late} as keywords only" if named & late else None
+
+
+@pytest.mark.parametrize(("page", "written"), WRITTEN, ids=lambda value: value)
+def test_a_call_on_a_page_can_be_written_so(page, written):
+    assert page
+    assert misuse(written) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "fault"),
+    [
+        ("head(status, headers)", "takes {'headers'} as keywords only"),
+        ("agent.wait_request(n, time=1)", "has no {'time'}"),
+        ("head(status, headers=…)", None),
+    ],
+)
+def test_calls_that_cannot_be_written_are_found(written, fault):
+    assert fault == misuse(written)
