@@ -8,10 +8,10 @@ import ctypes
 import inspect
 import queue
 import threading
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from runagent_testing.clock import now
 from runagent_testing.computed import END, Gathering, called, place_of, place_of_thread
 from runagent_testing.log import log_failure
 from runagent_testing.steps import Ending
@@ -65,10 +65,10 @@ class Apart:
 
     def hung(self, patience: float) -> list[str]:
         """Name the functions that do not come back within some seconds, and where they are."""
-        until = time.monotonic() + patience
+        until = now() + patience
         at_work = [(source, source.calls) for source in self._at_work()]
         for source, _ in at_work:
-            source.idle.wait(max(until - time.monotonic(), 0.0))
+            source.idle.wait(max(until - now(), 0.0))
         return [source.place for source, calls in at_work if source.is_in(calls)]
 
     def abandon(self) -> None:

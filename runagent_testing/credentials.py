@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote_plus
 
+from runagent.redact import is_credential
+
 __all__ = ["CREDENTIAL_FIELDS", "USUAL_NAMES", "Names", "values_in"]
 
 # Header fields, query parameters and members of JSON; dialects add theirs (`Dialect.credential_fields`).
@@ -33,12 +35,14 @@ CREDENTIAL_FIELDS = (
     "pwd",
     "sig",
 )
-# Other names are told by their words: OPENAI_API_KEY, refreshToken, x-amz-credential.
-_ANYWHERE = frozenset(("secret", "password", "passwd", "passphrase", "credential", "credentials", "apikey"))
-_LAST = _ANYWHERE | {
-    *("key", "keys", "token", "secrets", "passwords", "authorization", "cookie", "cookies", "signature"),
-    *("accesskey", "secretkey", "privatekey", "authtoken", "accesstoken", "clientsecret", "jwt", "bearer"),
-}
+# Other names are known by their last word, as to the client (OPENAI_API_KEY), or by any of these.
+_ANYWHERE = frozenset(
+    (
+        *("secret", "secrets", "password", "passwords", "passwd", "passphrase", "credential", "credentials"),
+        *("apikey", "cookies", "accesskey", "secretkey", "privatekey", "authtoken", "accesstoken"),
+        *("clientsecret", "signature"),
+    )
+)
 _HARMLESS = re.compile(r".*(?:idempotency|websocket|public|cache|primary|foreign|sort|partition)key")
 # Often something else in answers and in prose: {"token": "Once"}, "with another key: expected…".
 _AMBIGUOUS = frozenset(("key", "keys", "token", "auth", "pass", "sig", "signature"))
@@ -104,15 +108,13 @@ class Names:
 
     def _decide(self, name: str, *, certain: bool) -> bool:
         folded = _folded(name)
-        if certain and folded in _AMBIGUOUS:
-            return False
         if folded in self._exact:
-            return True
-        words = [word.lower() for word in _WORD.findall(name)]
-        if not words or _HARMLESS.fullmatch(folded):
+            return not (certain and folded in _AMBIGUOUS)
+        if _HARMLESS.fullmatch(folded):
             return False
+        words = [word.lower() for word in _WORD.findall(name)]
         pairs = itertools.pairwise(words)
-        return words[-1] in _LAST or not _ANYWHERE.isdisjoint(words) or ("api", "key") in pairs
+        return is_credential("-".join(words)) or not _ANYWHERE.isdisjoint(words) or ("api", "key") in pairs
 
 
 USUAL_NAMES = Names()

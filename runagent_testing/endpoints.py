@@ -147,7 +147,7 @@ class WebSocketAnswer:
             self._endpoints.note(exchange)
         if fault:
             self._give_back()
-            exchange.refused, exchange.steps = fault, ()
+            exchange.refused, exchange.steps = exchange.secrets.text(fault), ()
             exchange.plan = words_plan(dialect.objection(fault))
             return Answer(exchange, exchange.plan)
         script, self._script = self._script, None
@@ -396,7 +396,7 @@ class _Asked:
 
     def objection(self, status: Status) -> _Refused:
         """Note what is wrong with the request."""
-        self.exchange.refused = status.message or f"status {status.status}"
+        self.exchange.refused = self.exchange.secrets.text(status.message or f"status {status.status}")
         return _Refused(status)
 
     def render(self, script: Script | Result) -> AnyPlan:

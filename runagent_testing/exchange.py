@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from runagent_testing.clock import now, wait_for
 from runagent_testing.lazy import Kept, LazyPlan
 from runagent_testing.log import log_exchange
 from runagent_testing.plan import Pass, Wait, Write
@@ -93,7 +93,7 @@ class Exchange:
     connection: int
     reused: bool = False
     body: Any = None
-    now: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = now
     number: int = 0
     plan: AnyPlan | None = None
     steps: Sequence[Step] = ()
@@ -316,7 +316,7 @@ class Exchange:
             # Raised before the condition is looked at, so that no move between the two goes unheard.
             self._waiting += 1
             try:
-                self._changed.wait_for(condition, timeout)
+                wait_for(self._changed, condition, timeout)
             finally:
                 self._waiting -= 1
 

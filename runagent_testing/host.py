@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Literal, get_args
 
 from runagent_testing.agent import Agent
+from runagent_testing.clock import now
 from runagent_testing.journal import Journal
 from runagent_testing.leftovers import report, timelines, unexpected, unused
 from runagent_testing.quantities import check_count, check_texts
@@ -92,13 +92,13 @@ class AgentHost:
         """
         found = [*unexpected(self.journal, allow_unmatched=allow_unmatched), *self._hung(_SETTLING)]
         if not allow_unused:
-            until = time.monotonic() + _SETTLING
+            until = now() + _SETTLING
             for exchange in list(self.requests):
-                exchange.settle(max(until - time.monotonic(), 0.0))
-            until = time.monotonic() + _LEAVING
+                exchange.settle(max(until - now(), 0.0))
+            until = now() + _LEAVING
             for exchange in list(self.requests):
                 if exchange.unplayed:
-                    exchange.wait_client_gone(max(until - time.monotonic(), 0.0))
+                    exchange.wait_client_gone(max(until - now(), 0.0))
             found += unused(self.journal, list(self._agents.values()), len(self._faults))
         return [escaped(problem) for problem in found]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from runagent_testing.clock import wait_for
 from runagent_testing.quantities import is_whole
 from runagent_testing.redact import Secrets
 
@@ -72,7 +73,7 @@ class Journal:
             return matching >= count
 
         with self._arrived:
-            self._arrived.wait_for(has_come, timeout)
+            wait_for(self._arrived, has_come, timeout)
         came = self.of(agent_id)
         if len(came) < count:
             whose = "" if agent_id is None else f" of agent {agent_id!r}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from runagent_testing.clock import now
 from runagent_testing.redact import Secrets
 
 __all__ = ["MAX_BODY", "Request", "as_json", "joined", "run_message_fault", "run_request_faults"]
@@ -47,7 +47,7 @@ class Request:
     http_1_1: bool = True
     keep_alive: bool = True
     reused: bool = False
-    now: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = now
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {_SECRETS.line(self.path)}>"

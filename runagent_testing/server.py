@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import functools
 import threading
-import time
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -15,6 +14,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from runagent_testing.apart import AbandonedError, Apart, DaemonThreads, raise_in
+from runagent_testing.clock import now
 from runagent_testing.computed import place_of_thread
 from runagent_testing.endpoints import Endpoints
 from runagent_testing.host import AgentHost
@@ -194,7 +194,7 @@ class FakeAgentServer(AgentHost):
     def _work(self, listener: socket.socket, started: Future[None]) -> None:
         # A loop of our own choice: the policy's may be one without sockets that can be reset.
         # No asyncio.Runner: it would wait in the end for tasks that refuse to be cancelled.
-        with contextlib.closing(asyncio.SelectorEventLoop()) as loop, listener:
+        with contextlib.closing(_RealTimeLoop()) as loop, listener:
             try:
                 loop.run_until_complete(self._serve(listener, started))
             except (OSError, TypeError, ValueError) as exc:  # the socket or the TLS context is of no use
@@ -224,6 +224,14 @@ class FakeAgentServer(AgentHost):
         await _drop(server)
 
 
+class _RealTimeLoop(asyncio.SelectorEventLoop):
+    """A loop whose timers go on while a test has frozen its dates."""
+
+    def time(self) -> float:
+        """Return the real time."""
+        return now()
+
+
 def _log_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Log what asyncio reports of a callback or task; its own handler would quote what they hold."""
     log_failure(f"the fake agent server: {context['message']}", context.get("exception"))
@@ -241,8 +249,8 @@ def _check_tls(context: ssl.SSLContext) -> None:
 async def _hang_up(server: web.Server, accepting: Listener) -> None:
     """End every connection, and wait until those who answered have noticed."""
     await accepting.drop()
-    until = time.monotonic() + _PATIENCE
-    while (connections := server.connections) and time.monotonic() < until:
+    until = now() + _PATIENCE
+    while (connections := server.connections) and now() < until:
         for connection in connections:
             if connection.transport is not None:
                 connection.transport.abort()

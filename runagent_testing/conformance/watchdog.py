@@ -10,6 +10,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING
 
+from runagent_testing.clock import now
 from runagent_testing.conformance.subject import Violation
 
 if TYPE_CHECKING:
@@ -88,8 +89,8 @@ class _Watch:
     def _look(self) -> None:
         while not self._over.is_set():
             # Counted anew each time: what has caught one gets another.
-            busy, late = time.process_time() + PROCESSOR_SECONDS, time.monotonic() + SECONDS
-            while time.process_time() < busy and time.monotonic() < late:
+            busy, late = time.process_time() + PROCESSOR_SECONDS, now() + SECONDS
+            while time.process_time() < busy and now() < late:
                 if self._over.wait(_LOOKS):
                     return
             stack = traceback.extract_stack(sys._current_frames()[self._watched])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runagent.net.base import Address, DeadlineExceededError, Dialing
 from runagent_testing.memory.connection import MemoryConnection
+from runagent_testing.memory.real_time import RealTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,9 +123,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 class AioMemoryConnection(MemoryConnection):
     """A `runagent.net.base.AsyncConnection`."""
 
-    def __init__(self, wire: Wire, peer: Peer, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, wire: Wire, peer: Peer, loop: asyncio.AbstractEventLoop, real_time: RealTime) -> None:
         super().__init__(wire, peer)
         self._loop = loop
+        self._real_time = None if isinstance(loop, VirtualTimeLoop) else real_time
         self._waiter: asyncio.Future[None] | None = None
         self._reading: set[AioMemoryConnection] = set()
         if isinstance(loop, VirtualTimeLoop):
@@ -150,6 +152,8 @@ class AioMemoryConnection(MemoryConnection):
                     raise DeadlineExceededError
                 if self._deadline is None and deadline != math.inf:
                     self._deadline = self._loop.call_at(deadline, self._wake)
+                if self._real_time is not None and not self._peer.is_at_gate:
+                    self._real_time.warn()
                 self._waiter = self._loop.create_future()
                 await self._waiter
         finally:
@@ -180,11 +184,12 @@ class AioMemory:
 
     def __init__(self, opener: Callable[[Address, Clock], tuple[Wire, Peer]]) -> None:
         self._open = opener
+        self._real_time = RealTime("run_asyncio", "VirtualTimeLoops")
 
     async def connect(self, address: Address, deadline: float, dialing: Dialing) -> AioMemoryConnection:
         """See `runagent.net.base.Network.connect`; takes no time."""
         loop = asyncio.get_running_loop()
-        return AioMemoryConnection(*self._open(address, loop), loop)
+        return AioMemoryConnection(*self._open(address, loop), loop, self._real_time)
 
     def now(self) -> float:
         """See `runagent.net.base.Network.now`.
@@ -199,6 +204,8 @@ class AioMemory:
 
     async def sleep(self, seconds: float) -> None:
         """See `runagent.net.base.Network.sleep`."""
+        if seconds > 0 and not isinstance(asyncio.get_running_loop(), VirtualTimeLoop):
+            self._real_time.warn()
         await asyncio.sleep(seconds)
 
     async def checkpoint(self) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import inspect
 import threading
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from runagent_testing.clock import now
 from runagent_testing.computed import END, Gathering, place_of_thread
 from runagent_testing.log import log_warning
 from runagent_testing.memory.aio import VirtualTimeLoop
@@ -104,15 +104,15 @@ class _Source:
             self._loop = None
 
     def _timed(self, work: Callable[[], Any]) -> Any:
-        began = time.monotonic()
+        began = now()
         try:
             return work()
         finally:
-            if time.monotonic() - began > _SLOW and not self._is_named:
+            if now() - began > _SLOW and not self._is_named:
                 self._is_named = True
                 log_warning(
                     f"computes() with {self._computed.name} keeps the reader's thread for "
-                    f"{time.monotonic() - began:.1f} s; on a memory network, have it "
+                    f"{now() - began:.1f} s; on a memory network, have it "
                     "give delay(...) instead of waiting"
                 )
 

@@ -12,6 +12,7 @@ import trio.testing
 from runagent.net.base import Address, DeadlineExceededError, Dialing
 from runagent_testing.memory.calls import Call, Calls, Clock
 from runagent_testing.memory.connection import MemoryConnection
+from runagent_testing.memory.real_time import RealTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -76,8 +77,9 @@ class TrioClock:
 class TrioMemoryConnection(MemoryConnection):
     """A `runagent.net.base.AsyncConnection`."""
 
-    def __init__(self, wire: Wire, peer: Peer, run: _Run) -> None:
+    def __init__(self, wire: Wire, peer: Peer, run: _Run, real_time: RealTime) -> None:
         super().__init__(wire, peer)
+        self._real_time = None if run.is_virtual else real_time
         self._run = run
         self._reader: trio.lowlevel.Task | None = None
         self._deadlock: DeadlockError | None = None
@@ -104,6 +106,8 @@ class TrioMemoryConnection(MemoryConnection):
                     self._run.watch()
                 if deadline != math.inf and self._deadline is None:
                     self._deadline = self._run.clock.call_at(deadline, self._wake)
+                if self._real_time is not None and not self._peer.is_at_gate:
+                    self._real_time.warn()
                 await self._wait()
         finally:
             if self._deadline is not None:
@@ -136,19 +140,23 @@ class TrioMemoryConnection(MemoryConnection):
             trio.lowlevel.reschedule(reader)
 
 
+def _has_virtual_time() -> bool:
+    clock = trio.lowlevel.current_clock()
+    return isinstance(clock, trio.testing.MockClock) and clock.autojump_threshold < math.inf
+
+
 class _Run:
     """What belongs to one ``trio.run``: its timers, and the watch for a deadlock."""
 
     def __init__(self) -> None:
         self.clock = TrioClock()
         self.connections: weakref.WeakSet[TrioMemoryConnection] = weakref.WeakSet()
-        clock = trio.lowlevel.current_clock()
-        self._virtual = isinstance(clock, trio.testing.MockClock) and clock.autojump_threshold < math.inf
+        self.is_virtual = _has_virtual_time()
         self._watching = False
 
     def watch(self) -> None:
         """Look for a deadlock as long as somebody reads; real time has none that could be proven."""
-        if self._virtual and not self._watching:
+        if self.is_virtual and not self._watching:
             self._watching = True
             trio.lowlevel.spawn_system_task(self._look)
 
@@ -181,6 +189,7 @@ class TrioMemory:
 
     def __init__(self, opener: Callable[[Address, Clock], tuple[Wire, Peer]]) -> None:
         self._open = opener
+        self._real_time = RealTime("run_trio", "trio's with an autojumping MockClock")
         self._run: trio.lowlevel.RunVar[_Run] = trio.lowlevel.RunVar("memory network")
 
     async def connect(self, address: Address, deadline: float, dialing: Dialing) -> TrioMemoryConnection:
@@ -189,7 +198,7 @@ class TrioMemory:
             run = self._run.get()
         except LookupError:
             self._run.set(run := _Run())
-        connection = TrioMemoryConnection(*self._open(address, run.clock), run)
+        connection = TrioMemoryConnection(*self._open(address, run.clock), run, self._real_time)
         run.connections.add(connection)
         return connection
 
@@ -206,6 +215,8 @@ class TrioMemory:
 
     async def sleep(self, seconds: float) -> None:
         """See `runagent.net.base.Network.sleep`."""
+        if seconds > 0 and not _has_virtual_time():
+            self._real_time.warn()
         await trio.sleep(seconds)
 
     async def checkpoint(self) -> None:

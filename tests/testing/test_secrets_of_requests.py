@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from runagent import RunAgentClient
+from runagent.redact import is_credential
 from runagent.transports.sse import SSESession
 from runagent_testing import FakeAgentServer, MemoryNetwork, chunk, every, head
 from runagent_testing.conformance import check_transport
 from runagent_testing.conformance.broken import Broken
+from runagent_testing.credentials import Names
 from runagent_testing.dialects import Dialect, Question
 from runagent_testing.endpoints import Endpoints
 from runagent_testing.formats import Format
@@ -332,6 +334,7 @@ WRITERS = {
     "cli.py": "the command",
     "standalone/log.py": "the log of the command",
     "standalone/output.py": "the log of the command",
+    "memory/real_time.py": "a warning that never changes",
     "dialects/installed.py": "what cannot be imported, before any request",
 }
 NAMES = ("print", "logging", "warnings", "pprint", "breakpoint", "syslog")
@@ -357,6 +360,22 @@ def test_a_second_writer_would_be_found():
     assert {"stderr"} == set(writers("import sys\nsys.stderr.write('x')"))
     assert {"exception"} == set(writers("logger.exception('x')"))
     assert {"print"} == set(writers("print('x')"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X-Tenant-Key",
+        "service_token",
+        "my-secret",
+        "DB_PASSWORD",
+        "x-auth",
+        "set-cookie",
+        "webhook-signature",
+    ],
+)
+def test_what_is_a_credential_to_the_client_is_one_here(name):
+    assert (True, True) == (is_credential(name), Names().mean_a_credential(name))
 
 
 def test_the_exchange_of_every_request_knows_what_to_hide():

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from runagent.errors import RunAgentError
+from runagent_testing.clock import now
 from runagent_testing.conformance.checks.common import demand
 from runagent_testing.conformance.checks.streams import expect_good
 from runagent_testing.conformance.requirements import required
@@ -170,8 +171,8 @@ async def _end_in_every_way(stage: Stage) -> None:
 
 def _threads_left(before: frozenset[threading.Thread]) -> list[threading.Thread]:
     """Give a thread five seconds to end; those of event loops' pools stay on purpose."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
+    deadline = now() + 5
+    while now() < deadline:
         left = [t for t in threading.enumerate() if t not in before and not t.name.startswith(_POOLS)]
         if not left:
             return []
