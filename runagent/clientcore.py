@@ -125,12 +125,8 @@ class ClientCore:
             raise ConfigurationError("host and port go with local=True; otherwise use base_url")
         if local and base_url is not None:
             raise ConfigurationError("local=True has host and port; base_url goes without it")
-        if host is not None and "://" in host:
-            raise ConfigurationError(
-                "host is a name or an address; put a URL into base_url, without local=True"
-            )
         if local:
-            base_url = f"http://{host or _LOCAL_HOST}:{port or _LOCAL_PORT}"
+            base_url = _local_url(host, port)
             transport = transport or "websocket"
         check_ssl_context(ssl_context)
         if ssl_context is not None and client_cert is not None:
@@ -264,3 +260,9 @@ class ClientCore:
                 observers=default_observers().loaded(),
             )
         )
+
+
+def _local_url(host: object, port: object) -> str:
+    if not isinstance(host, str | None) or "://" in (host or ""):
+        raise ConfigurationError("host is a name or an address; put a URL into base_url, without local=True")
+    return f"http://{host or _LOCAL_HOST}:{port or _LOCAL_PORT}"

@@ -7,7 +7,7 @@ import stat
 
 import msgspec
 
-__all__ = ["ConfigFile", "find_config_file", "read_config_file"]
+__all__ = ["ConfigFile", "find_config_file", "read_config_file", "writers"]
 
 DEFAULT_CONFIG_FILE = "~/.runagent/config.json"
 MAX_CONFIG_BYTES = 1024 * 1024
@@ -66,7 +66,7 @@ def read_config_file(path: str) -> ConfigFile:
         raise ValueError(f"larger than {MAX_CONFIG_BYTES} bytes")
     if os.name != "posix":
         return ConfigFile(path, data)
-    return ConfigFile(path, data, _writers(path, about), bool(about.st_mode & _OTHERS_READ))
+    return ConfigFile(path, data, writers(path, about), bool(about.st_mode & _OTHERS_READ))
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -80,8 +80,8 @@ def _need_regular(about: os.stat_result) -> None:
         raise ValueError("it is not a regular file")
 
 
-def _writers(path: str, about: os.stat_result) -> str:
-    """Say why other users can change a file, or put another one in its place."""
+def writers(path: str, about: os.stat_result) -> str:
+    """Say why other users can change a file, or put another one in its place; "" if they cannot."""
     folder = os.path.dirname(os.path.realpath(path))  # noqa: PTH120  # as above
     around = os.stat(folder)  # noqa: PTH116  # as above
     if about.st_mode & _OTHERS_WRITE:

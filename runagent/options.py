@@ -80,7 +80,8 @@ def read_client_cert(client_cert: str | Sequence[str] | None) -> tuple[str, ...]
     given = (client_cert,) if isinstance(client_cert, str) else client_cert
     if given is None:
         return ()
-    if not 1 <= len(given) <= 3 or not all(isinstance(part, str) for part in given):
+    whole = isinstance(given, list | tuple) and 1 <= len(given) <= 3
+    if not whole or not all(isinstance(part, str) for part in given):
         expected = "a certificate's file, or also the key's file and its password, as text"
         raise ConfigurationError(f"client_cert: expected {expected}")
     return tuple(given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import socket
 import ssl
@@ -18,6 +19,7 @@ from runagent import (
     ConfigurationError,
     NetworkError,
     ProtocolError,
+    RunAgentClient,
     RunAgentError,
     StreamTruncatedError,
     ValidationError,
@@ -122,6 +124,29 @@ def test_headers_arrive_and_a_calls_own_go_before_the_clients(
     (request,) = server.requests
     assert "2" == request.headers["x-a"]
     assert "X-B".lower() in request.headers
+
+
+ARGUMENTS = [name for name in inspect.signature(RunAgentClient.__init__).parameters if name != "self"]
+WRONG_KINDS = [5, -1, 10**400, 3.5, True, b"x", object(), ["x"], [5], {"x": 1}, {5: 5}, "", "\0"]
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+@pytest.mark.parametrize("value", WRONG_KINDS, ids=[f"{value!r:.12}" for value in WRONG_KINDS])
+def test_no_argument_of_the_wrong_kind_ends_in_an_error_of_the_interpreter(
+    style: Style, name: str, value: Any
+) -> None:
+    given = {"base_url": "https://127.0.0.1:1", "max_retries": 0, "retry_delay": 0} | {name: value}
+    if name in ("host", "port"):
+        given |= {"local": True, "base_url": None, "port": given.get("port", 1)}
+    if name == "local":
+        given |= {"base_url": None, "port": 1}
+
+    async def scenario() -> None:
+        client = style.client(given.pop("agent_id", "a"), **given)
+        await client.run_generic_stream("x").text()
+
+    with pytest.raises(RunAgentError):
+        style.run(scenario)
 
 
 @pytest.mark.parametrize("key", ["a b", "a\r\nb", "ü", "", 5])

@@ -17,6 +17,7 @@ from runagent import clock
 from runagent._version import __version__
 from runagent.cli.console import in_columns
 from runagent.config import file_exposures, load_settings
+from runagent.configfile import writers
 from runagent.errors import ConfigurationError, PluginError
 from runagent.installed import OBSERVERS, Installed, Plugin
 from runagent.net.proxy import proxy_for
@@ -147,6 +148,8 @@ def _tls(problems: list[str]) -> Facts:
     for name, path in own.items():
         if not os.path.exists(path):  # noqa: PTH110  # the text may be no path at all
             problems.append(f"TLS: {name} names {path}, which does not exist")
+        elif os.name == "posix" and (why := writers(path, os.stat(path))):  # noqa: PTH116  # as above
+            problems.append(f"TLS: {name} names {path}, which {why}")
     return {"library": ssl.OPENSSL_VERSION, "trust": "the system's trust store", **own}
 
 

@@ -95,6 +95,17 @@ def test_a_configuration_file_that_others_can_write_or_read(
     assert SECRET not in json.dumps(facts)
 
 
+def test_certificates_to_trust_that_others_can_write(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "ca.pem"
+    file.touch()
+    file.chmod(0o666)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    told = f"TLS: SSL_CERT_FILE names {file}, which can be changed by other users; run: chmod go-w {file}"
+    assert [told] == examine(capfd, 1)["problems"]
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "problem"),
     [
