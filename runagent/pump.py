@@ -34,7 +34,7 @@ __all__ = ["AsyncPump", "Pump"]
 READ_BYTES = 64 * 1024
 _READ = Step.READ
 _NEVER = float("inf")
-_SAME_CONNECTION = frozenset({Step.READ, Step.CLOSE_WRITE, Step.PROBE})
+_SAME_CONNECTION = frozenset({Step.READ, Step.SEND, Step.CLOSE_WRITE, Step.PROBE})
 _CLOSED_NOTICED_SECONDS = 0.1  # a wait before another attempt goes by such steps
 _RESET_SECONDS, _RESET_LOOKS = 0.05, 10  # so long a reset is looked for behind the end of a connection
 _END_OF_ANSWER_SECONDS = 0.02  # the formal end of an answer comes right behind its last event
@@ -51,10 +51,15 @@ class _PumpCore:
         run: The run whose bytes are moved.
     """
 
+    _now: Callable[[], float]
+
     def __init__(self, run: Run) -> None:
         self.run = run
         self._closed = False
         self._dialing = Dialing()
+        # While the peer takes nothing: what goes behind the rest, and how long it has to take that.
+        self._outgoing = b""
+        self._send_seconds = 0.0
 
     def check_process(self) -> None:
         """Refuse to go on with what belongs to the parent process.
@@ -66,6 +71,21 @@ class _PumpCore:
             raise RuntimeError(
                 "this stream was begun before a fork; only the parent process can go on with it"
             )
+
+    def _overhear(self, connection: Connection | AsyncConnection) -> bytes:
+        """Take what the peer says while it takes nothing; return what is to be sent behind the rest."""
+        data, now = connection.poll(READ_BYTES), self._now()
+        return self.run.received(data, now, now) if data else b""
+
+    def _stops_sending(self, outgoing: bytes, deadline: float) -> bool:
+        """Whether the rest is not sent now: never, or once the events that have come are handed out."""
+        if self.run.wants_no_more:
+            self.run.send_stopped()
+            return True
+        if self.run.events:
+            self._outgoing, self._send_seconds = outgoing, deadline - self._now()
+            self.run.step = Step.SEND
+        return bool(self.run.events)
 
     def _refuse(self) -> NoReturn:
         self.check_process()
@@ -179,6 +199,9 @@ class Pump(_PumpCore):
         """Do what is to be done before the next read; False at the end."""
         if step is Step.CONNECT:
             self._connect()
+        elif step is Step.SEND:
+            self.run.step = Step.READ
+            self._flush(self._outgoing, more=True)
         elif step is Step.CLOSE_WRITE:
             self._close_write()
         elif step is Step.BACK_OFF:
@@ -242,12 +265,20 @@ class Pump(_PumpCore):
             idle.connection.abort()
         return self._network.connect(address, deadline, self._dialing), False
 
-    def _flush(self, data: bytes) -> None:
-        """Send what the session has to say; then let go of a connection that has served."""
+    def _flush(self, data: bytes, *, more: bool = False) -> None:
+        """Send what the session has to say; then let go of a connection that has served.
+
+        Args:
+            data: What it has to say.
+            more: The connection holds the rest of something, which goes first.
+        """
         run, connection, now = self.run, cast("Connection", self._connection), self._now
-        while data:
+        deadline = now() + self._send_seconds
+        while data or more:
+            deadline = deadline if more else run.send_deadline(now())
+            more = False
             try:
-                connection.send(data, run.send_deadline(now()))
+                more = bool(connection.send(data, deadline))
             except DeadlineExceededError:
                 run.send_failed(None)
             except OSError as exc:
@@ -256,7 +287,9 @@ class Pump(_PumpCore):
                 # The key is in what is sent, and so in the variables of this frame and those below.
                 data, exc.__traceback__ = b"", None
                 raise
-            data = run.data_to_send()
+            data = self._overhear(connection) if more else run.data_to_send()
+            if more and self._stops_sending(data, deadline):
+                break
         if run.step not in _SAME_CONNECTION:
             self._release(connection)
 
@@ -380,6 +413,9 @@ class AsyncPump(_PumpCore):
         """Do what is to be done before the next read; False at the end."""
         if step is Step.CONNECT:
             await self._connect()
+        elif step is Step.SEND:
+            self.run.step = Step.READ
+            await self._flush(self._outgoing, more=True)
         elif step is Step.CLOSE_WRITE:
             self._close_write()
         elif step is Step.BACK_OFF:
@@ -493,12 +529,20 @@ class AsyncPump(_PumpCore):
             idle.connection.abort()
         return await self._network.connect(address, deadline, self._dialing), False
 
-    async def _flush(self, data: bytes) -> None:
-        """Send what the session has to say; then let go of a connection that has served."""
+    async def _flush(self, data: bytes, *, more: bool = False) -> None:
+        """Send what the session has to say; then let go of a connection that has served.
+
+        Args:
+            data: What it has to say.
+            more: The connection holds the rest of something, which goes first.
+        """
         run, connection, now = self.run, cast("AsyncConnection", self._connection), self._network.now
-        while data:
+        deadline = now() + self._send_seconds
+        while data or more:
+            deadline = deadline if more else run.send_deadline(now())
+            more = False
             try:
-                await connection.send(data, run.send_deadline(now()))
+                more = bool(await connection.send(data, deadline))
             except DeadlineExceededError:
                 run.send_failed(None)
             except OSError as exc:
@@ -508,7 +552,9 @@ class AsyncPump(_PumpCore):
                 run.error = StreamError(_CANCELLED_WHILE_SENT, chunks_received=run.report.chunks)
                 data, exc.__traceback__ = b"", None  # see Pump._flush
                 raise
-            data = run.data_to_send()
+            data = self._overhear(connection) if more else run.data_to_send()
+            if more and self._stops_sending(data, deadline):
+                break
         if run.step not in _SAME_CONNECTION:
             self._release(connection)
 

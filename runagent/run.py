@@ -84,7 +84,7 @@ class Run:
     _unread = False  # the peer has provably not read the request of this attempt
     _last_error: RunAgentError | None = None
     _send_error: OSError | None = None
-    _send_late = _write_closed = False
+    _send_late = _send_stopped = _write_closed = False
     _observers: Observers | None = None
     _late_at = _NEVER  # when the first read behind a send that took too long began
 
@@ -219,7 +219,7 @@ class Run:
     def _forget_attempt(self) -> None:
         self._heard = self._connected = self._progressed = self._steady = False
         self._send_error = None
-        self._send_late = self._write_closed = self._unread = False
+        self._send_late = self._send_stopped = self._write_closed = self._unread = False
         self._late_at = _NEVER
 
     def _find_capable(self) -> Transport:
@@ -284,7 +284,7 @@ class Run:
     @property
     def _sends(self) -> bool:
         """Whether all that was to be sent on this connection has been."""
-        return self._send_error is None and not self._send_late
+        return self._send_error is None and not (self._send_late or self._send_stopped)
 
     @property
     def keeps_connection(self) -> bool:
@@ -401,6 +401,18 @@ class Run:
             self._send_late = True
             self.deadlines.hurry()
         self._steady = False
+
+    @property
+    def wants_no_more(self) -> bool:
+        """Whether what the peer has said makes it pointless to send it the rest: the end, or a refusal."""
+        session = self._session
+        if self.step is not Step.READ or session is None:
+            return True
+        return session.answered and session.status is not None and session.status >= 300
+
+    def send_stopped(self) -> None:
+        """Note that something stays unsent, because the peer wants no more."""
+        self._send_stopped, self._steady = True, False
 
     def write_closed(self) -> None:
         """Note that our side has said that it sends nothing more."""

@@ -27,11 +27,13 @@ class Step(enum.Enum):
     """What the pump has to do next.
 
     Attributes:
+        SEND: To send the rest of what the peer did not take at once.
         PROBE: To see whether a reset follows the end of a kept connection.
     """
 
     CONNECT = "connect"
     READ = "read"
+    SEND = "send"
     CLOSE_WRITE = "close_write"
     BACK_OFF = "back_off"
     PROBE = "probe"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from runagent.net.aio_connection import LoopConnection, wake
 from runagent.net.base import DeadlineExceededError, hold, let_go
+from runagent.net.sockets import Outbox
 
 if TYPE_CHECKING:
     from runagent.net.aio_watchdog import Watchdog
@@ -40,27 +41,34 @@ class SocketConnection(LoopConnection):
         self._watched = False  # by the loop
         self._ready = False  # something is held, or the socket may have something, or it is broken
         self._held: bytes | None = None
+        self._outbox = Outbox()
         watchdog.connections.add(self)
         hold(self)
 
-    async def send(self, data: bytes, deadline: float) -> None:
+    async def send(self, data: bytes, deadline: float) -> bool:
         """See `Connection.send`."""
-        view = memoryview(data)
-        while view:
-            # No wait inside a handler: the traceback of what it raises would lead to this frame and `data`.
-            with contextlib.suppress(BlockingIOError):
-                view = view[self._sock.send(view) :]
-                continue
-            await self._wait_writable(deadline)
+        outbox = self._outbox
+        outbox.add(data)
+        try:
+            while outbox:
+                # No wait inside a handler: the traceback of what it raises would lead to here and `data`.
+                with contextlib.suppress(BlockingIOError):
+                    outbox.send(self._sock)
+                    continue
+                if self._held:
+                    return True
+                await self._wait_to_send(deadline)
+        except BaseException:
+            outbox.clear()
+            raise
+        return False
 
     async def receive(self, max_bytes: int, deadline: float) -> bytes:
         """See `Connection.receive`."""
         while True:
             if self._ready and (data := self._take(max_bytes)) is not None:
                 return data
-            if not self._watched:
-                self._loop.add_reader(self._descriptor, self._readable)
-                self._watched = True
+            self._watch()
             self.deadline = deadline
             if deadline < self._watchdog.wakes:
                 self._watchdog.wake_at(deadline)
@@ -87,9 +95,10 @@ class SocketConnection(LoopConnection):
     def _abort(self, farewell: bytes) -> None:
         if self._sock.fileno() < 0:
             return
-        if farewell:
+        if farewell and not self._outbox:
             with contextlib.suppress(OSError):
                 self._sock.send(farewell)
+        self._outbox.clear()
         if not self._loop.is_closed():
             self._part()
         self._watchdog.leave(self)
@@ -106,6 +115,12 @@ class SocketConnection(LoopConnection):
             self._loop.remove_writer(self._descriptor)
         wake(self._reader)
         wake(self._writer)
+
+    def _watch(self) -> None:
+        """Have the loop read what comes."""
+        if not self._watched:
+            self._loop.add_reader(self._descriptor, self._readable)
+            self._watched = True
 
     def _readable(self) -> None:
         if self._held is not None or self._lost is not None:
@@ -138,8 +153,11 @@ class SocketConnection(LoopConnection):
         self._ready = False
         return data
 
-    async def _wait_writable(self, deadline: float) -> None:
-        self._writer = writer = self._loop.create_future()
+    async def _wait_to_send(self, deadline: float) -> None:
+        """Wait until the socket takes something again, or the peer says something."""
+        if self._held is None and self._lost is None:  # else it has said its last word
+            self._watch()
+        self._reader = self._writer = writer = self._loop.create_future()
         self._loop.add_writer(self._descriptor, wake, writer)
         try:
             async with asyncio.timeout(self._watchdog.left(deadline)) as timeout:
@@ -150,6 +168,6 @@ class SocketConnection(LoopConnection):
             if not self._watchdog.left(deadline):  # else the loop's time has jumped, and the caller waits on
                 raise DeadlineExceededError from None
         finally:
-            self._writer = None
+            self._reader = self._writer = None
             if self._sock.fileno() >= 0:
                 self._loop.remove_writer(self._descriptor)

@@ -103,23 +103,28 @@ class TransportConnection(LoopConnection, asyncio.BufferedProtocol):
 
     # What the pump calls
 
-    async def send(self, data: bytes, deadline: float) -> None:
+    async def send(self, data: bytes, deadline: float) -> bool:
         """See `Connection.send`."""
         transport = self._transport
         if self._lost is not None:
             raise self._lost
         if transport is None or transport.is_closing():
             raise BrokenPipeError("the connection is closed")
-        transport.write(data)
+        if data:
+            transport.write(data)
         while self._write_paused and self._lost is None:
-            self._writer = writer = self._loop.create_future()
+            if self._chunks:
+                return True
+            self._reader = self._writer = writer = self._loop.create_future()
             self._watch_over(deadline)
             try:
                 await writer
             finally:
+                self._reader = self._writer = None
                 self.deadline = _INFINITE
         if self._lost is not None:
             raise self._lost
+        return False
 
     async def receive(self, max_bytes: int, deadline: float) -> bytes:
         """See `Connection.receive`."""

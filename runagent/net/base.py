@@ -114,8 +114,11 @@ class Dialing:
 class Connection(Protocol):
     """A byte stream. All deadlines are in the seconds of ``Network.now``."""
 
-    def send(self, data: bytes, deadline: float) -> None:
-        """Send all of ``data``.
+    def send(self, data: bytes, deadline: float) -> bool | None:
+        """Send all of ``data``, unless the peer says something while it takes nothing.
+
+        Returns:
+            True if the peer did. The rest is kept; the next call sends it first, and may bring b"" only.
 
         Raises:
             DeadlineExceededError: It could not be sent in time; how much left is unknown.
@@ -173,7 +176,7 @@ class AsyncConnection(Protocol):
     A cancelled ``receive`` loses nothing. After a cancelled ``send`` only ``abort`` makes sense.
     """
 
-    async def send(self, data: bytes, deadline: float) -> None:
+    async def send(self, data: bytes, deadline: float) -> bool | None:
         """See `Connection.send`."""
 
     async def receive(self, max_bytes: int, deadline: float) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import selectors
 import socket
 import time
 from typing import TYPE_CHECKING, TypeVar
@@ -19,6 +20,7 @@ from runagent.net.base import (
 )
 from runagent.net.blocking_dial import STEP_SECONDS, dial_first
 from runagent.net.resolve import candidates_now, look_up
+from runagent.net.sockets import Outbox, hears
 
 if TYPE_CHECKING:
     import ssl
@@ -39,6 +41,7 @@ class BlockingConnection:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._tls: ssl.SSLSocket | None = None  # the same socket, once it speaks TLS
+        self._outbox = Outbox()
         self._armed: float | None = None  # what settimeout holds; None before the first wait
         track_descriptor(self)
         hold(self)
@@ -66,17 +69,24 @@ class BlockingConnection:
                 raise
             raise DeadlineExceededError from None
 
-    def send(self, data: bytes, deadline: float) -> None:
+    def send(self, data: bytes, deadline: float) -> bool:
         """See `Connection.send`."""
-        view = memoryview(data)
-        while view:
-            left = deadline - clock.now()
-            if self._armed is None or self._armed > left * (1 + _SLACK):
-                self._arm(left)
-            try:
-                view = view[self._sock.send(view) :]
-            except TimeoutError as exc:
-                self._check(exc, deadline)
+        outbox = self._outbox
+        outbox.add(data)
+        self._sock.settimeout(0)
+        self._armed = None
+        try:
+            while outbox:
+                if self._takes_some(outbox):
+                    continue
+                heard = hears(self._sock)
+                if heard:
+                    return True
+                self._wait_to_send(deadline, listening=heard is not None)
+        except BaseException:
+            outbox.clear()
+            raise
+        return False
 
     def receive(self, max_bytes: int, deadline: float) -> bytes:
         """See `Connection.receive`."""
@@ -122,10 +132,11 @@ class BlockingConnection:
 
     def abort(self, farewell: bytes = b"") -> None:
         """See `Connection.abort`."""
-        if farewell and self._sock.fileno() >= 0:
+        if farewell and not self._outbox and self._sock.fileno() >= 0:
             self._sock.settimeout(0)
             with contextlib.suppress(OSError):
                 self._sock.send(farewell)
+        self._outbox.clear()
         self._sock.close()
         let_go(self)
 
@@ -133,6 +144,27 @@ class BlockingConnection:
         """Drop a descriptor that belongs to the parent process; see `track_descriptor`."""
         with contextlib.suppress(OSError):
             socket.close(self._sock.detach())
+
+    def _takes_some(self, outbox: Outbox) -> bool:
+        """Send what the socket takes without a wait; False if that is nothing."""
+        try:
+            outbox.send(self._sock)
+        except BlockingIOError:
+            return False
+        except OSError as exc:
+            if self._tls is None or not _wants_more(exc):
+                raise
+            return False
+        return True
+
+    def _wait_to_send(self, deadline: float, *, listening: bool) -> None:
+        left = deadline - clock.now()
+        if left <= 0:
+            raise DeadlineExceededError
+        with selectors.DefaultSelector() as selector:
+            wanted = selectors.EVENT_WRITE | (selectors.EVENT_READ if listening else 0)
+            selector.register(self._sock, wanted)
+            selector.select(min(left, clock.LONGEST_WAIT))
 
     def _arm(self, left: float) -> None:
         wait = None if left == float("inf") else min(max(left, 0.0001), clock.LONGEST_WAIT)
@@ -149,10 +181,10 @@ class BlockingConnection:
 
 
 def _wants_more(exc: OSError) -> bool:
-    """Whether TLS has part of a record and waits for the rest."""
+    """Whether TLS has part of a record and waits until the rest has come, or can be sent."""
     import ssl  # plain connections do without
 
-    return isinstance(exc, ssl.SSLWantReadError)
+    return isinstance(exc, ssl.SSLWantReadError | ssl.SSLWantWriteError)
 
 
 class BlockingNetwork:

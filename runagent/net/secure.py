@@ -62,10 +62,10 @@ class TLSConnection:
             raise
         await self._flush(deadline)
 
-    async def send(self, data: bytes, deadline: float) -> None:
+    async def send(self, data: bytes, deadline: float) -> bool | None:
         """See `Connection.send`."""
         self._layer.encrypt(data)
-        await self._flush(deadline)
+        return await self._inner.send(self._layer.outgoing.read(), deadline)
 
     async def receive(self, max_bytes: int, deadline: float) -> bytes:
         """See `Connection.receive`."""

@@ -9,7 +9,15 @@ from typing import Any
 
 from runagent.errors import ConfigurationError
 
-__all__ = ["Candidate", "SocketOption", "check_attempt", "new_socket", "reaches_itself", "refuse_itself"]
+__all__ = [
+    "Candidate",
+    "SocketOption",
+    "check_attempt",
+    "hears",
+    "new_socket",
+    "reaches_itself",
+    "refuse_itself",
+]
 
 Candidate = tuple[int, int, int, Any]  # family, type, protocol, socket address
 SocketOption = tuple[int, int, int | bytes]  # level, option, value: the arguments of `setsockopt`
@@ -107,3 +115,47 @@ def reaches_itself(sock: socket.socket) -> bool:
         return bool(sock.getsockname() == sock.getpeername())
     except OSError:  # it has been cut off again already
         return False
+
+
+def hears(sock: socket.socket) -> bool | None:
+    """Whether the peer has said something that is unread; None if it has said its last word."""
+    try:
+        return bool(socket.socket.recv(sock, 1, socket.MSG_PEEK)) or None  # also below TLS
+    except BlockingIOError:
+        return False
+    except OSError:  # broken, as the next write will report
+        return None
+
+
+class Outbox:
+    """What a connection has yet to send: pieces, the first one perhaps in part."""
+
+    __slots__ = ("_pieces",)
+
+    def __init__(self) -> None:
+        self._pieces: list[memoryview] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._pieces)
+
+    def add(self, data: bytes) -> None:
+        """Put something behind what is there."""
+        if data:
+            self._pieces.append(memoryview(data))
+
+    def send(self, sock: socket.socket) -> None:
+        """Have a non-blocking socket take as much as it can of the first piece.
+
+        Raises:
+            OSError: It takes nothing now, or is broken.
+        """
+        piece = self._pieces[0]
+        rest = piece[sock.send(piece) :]
+        if rest:
+            self._pieces[0] = rest
+        else:
+            del self._pieces[0]
+
+    def clear(self) -> None:
+        """Forget what is there: a key may be in it."""
+        self._pieces.clear()

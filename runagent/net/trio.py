@@ -22,7 +22,8 @@ from runagent.net.base import (
 from runagent.net.faults import connect_error
 from runagent.net.resolve import candidates_from, candidates_now, connect_at_once
 from runagent.net.secure import secure
-from runagent.net.trio_dial import dial_first
+from runagent.net.sockets import Outbox, hears
+from runagent.net.trio_dial import alone, dial_first
 from runagent.threads import needs_thread
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class TrioConnection:
         self._sock = sock
         self._watchdog = watchdog
         self._late = False
+        self._outbox = Outbox()
         self._emptied = False  # the last read took all there was; to try before waiting would be in vain
         self._quick_reads = 0
         self._token = trio.lowlevel.current_trio_token()
@@ -53,18 +55,27 @@ class TrioConnection:
         track_descriptor(self)
         hold(self)
 
-    async def send(self, data: bytes, deadline: float) -> None:
+    async def send(self, data: bytes, deadline: float) -> bool:
         """See `Connection.send`."""
-        view = memoryview(data)
-        while view:
-            # No wait inside a handler: the traceback of what it raises would lead to this frame and `data`.
-            with contextlib.suppress(BlockingIOError):
-                view = view[self._sock.send(view) :]
-                continue
-            with trio.CancelScope(deadline=self._watchdog.own_time(deadline)) as scope:
-                await self._wait_writable()
-            if scope.cancelled_caught and self._watchdog.now() >= deadline:
-                raise DeadlineExceededError
+        outbox = self._outbox
+        outbox.add(data)
+        try:
+            while outbox:
+                # No wait inside a handler: the traceback of what it raises would lead to here and `data`.
+                with contextlib.suppress(BlockingIOError):
+                    outbox.send(self._sock)
+                    continue
+                heard = hears(self._sock)
+                if heard:
+                    return True
+                with trio.CancelScope(deadline=self._watchdog.own_time(deadline)) as scope:
+                    await self._wait_to_send(listening=heard is not None)
+                if scope.cancelled_caught and self._watchdog.now() >= deadline:
+                    raise DeadlineExceededError
+        except BaseException:
+            outbox.clear()
+            raise
+        return False
 
     async def receive(self, max_bytes: int, deadline: float) -> bytes:
         """See `Connection.receive`."""
@@ -130,9 +141,10 @@ class TrioConnection:
             socket.close(self._sock.detach())
 
     def _close(self, farewell: bytes) -> None:
-        if farewell:
+        if farewell and not self._outbox:
             with contextlib.suppress(OSError):
                 self._sock.send(farewell)
+        self._outbox.clear()
         self._emptied = False
         self._sock.close()
         let_go(self)
@@ -148,6 +160,24 @@ class TrioConnection:
         if self._quick_reads > _READS_PER_CHECKPOINT:
             self._quick_reads = 0
             await trio.lowlevel.checkpoint()
+
+    async def _wait_to_send(self, *, listening: bool) -> None:
+        """Wait until the socket takes something again or, listening, until the peer says something."""
+        if not listening:
+            await self._wait_writable()
+            return
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._wait_readable, nursery.cancel_scope)
+                await self._wait_writable()
+                nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise alone(group) from None
+
+    async def _wait_readable(self, other: trio.CancelScope) -> None:
+        with contextlib.suppress(trio.ClosedResourceError):
+            await trio.lowlevel.wait_readable(self._sock)
+            other.cancel()
 
     async def _wait_writable(self) -> None:
         # The watchdog's notification wakes a waiting writer as well, who then tries again.

@@ -52,8 +52,9 @@ class Awaitable:
         self.poll, self.abort = connection.poll, connection.abort
         self.close_write = connection.close_write
 
-    async def send(self, data: bytes, deadline: float) -> None:
-        self._connection.send(data, deadline)
+    async def send(self, data: bytes, deadline: float) -> bool | None:
+        stuck: bool | None = self._connection.send(data, deadline)
+        return stuck
 
     async def receive(self, max_bytes: int, deadline: float) -> bytes:
         data: bytes = self._connection.receive(max_bytes, deadline)
@@ -234,14 +235,47 @@ def test_a_peer_that_takes_nothing(style: Style, listener: socket.socket) -> Non
     style.run(scenario)
 
 
+def test_a_peer_that_speaks_while_it_takes_nothing_is_heard(style: Style, listener: socket.socket) -> None:
+    async def scenario() -> bytes:
+        async with connected(style, listener) as (connection, peer, now):
+            peer.sendall(b"wait")
+            assert await connection.send(LARGE, now() + 20)
+            assert b"wait" == await connection.receive(ALL, now() + 20)
+            peer.sendall(b"a moment")
+            assert await connection.send(b"behind it", now() + 20)
+            assert b"a moment" == connection.poll(ALL)
+            peer.shutdown(socket.SHUT_WR)  # the last word is no word
+            received: list[bytes] = []
+
+            async def read() -> None:
+                received.append(await style.in_thread(lambda: b"".join(iter(lambda: peer.recv(ALL), b""))))
+
+            async def send() -> None:
+                assert not await connection.send(b"", now() + 20)
+                connection.close_write()
+
+            await style.beside(send, read)
+            return received[0]
+
+    assert LARGE + b"behind it" == style.run(scenario)
+
+
 def test_a_peer_that_has_left_had_the_last_word(style: Style, listener: socket.socket) -> None:
     async def scenario() -> None:
         async with connected(style, listener) as (connection, peer, now):
             peer.sendall(b"I am leaving")
             peer.close()
+            heard = []
+
+            async def send() -> None:
+                stuck = await connection.send(LARGE, now() + 5)
+                while stuck:
+                    heard.append(await connection.receive(ALL, now() + 5))
+                    stuck = await connection.send(b"", now() + 5)
+
             with pytest.raises((BrokenPipeError, ConnectionResetError)):
-                await connection.send(LARGE, now() + 5)
-            assert b"I am leaving" == await connection.receive(ALL, now() + 5)
+                await send()
+            assert b"I am leaving" == (heard[0] if heard else await connection.receive(ALL, now() + 5))
             with contextlib.suppress(OSError):
                 assert b"" == await connection.receive(ALL, now() + 5)
 

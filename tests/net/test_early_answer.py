@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,20 @@ import trustme
 
 from runagent import AgentError, AuthenticationError, NetworkError, RunAgentError, Timeouts
 from runagent_testing import FakeAgentServer
-from tests.support.peer import PATIENCE, Peer, PeerConnection, answers, http, reads_some_then, sse
+from tests.support.peer import (
+    PATIENCE,
+    Peer,
+    PeerConnection,
+    answers,
+    chunked,
+    http,
+    http_chunk,
+    message,
+    opens_websocket,
+    reads_some_then,
+    sse,
+    websocket_frame,
+)
 
 if TYPE_CHECKING:
     from tests.support.styles import Style
@@ -85,6 +99,111 @@ def test_an_answer_of_a_peer_that_neither_reads_nor_closes_is_heard_in_time(
         (error,) = failures(style, peer, times=1, ssl_context=client, timeout=SOON)
         gate.set()
     assert (AgentError, 413) == (type(error), getattr(error, "status", None))
+
+
+@pytest.mark.parametrize("run", ["run_generic_stream", "run_generic"])
+def test_such_an_answer_is_heard_at_once(style: Style, run: str, transport: str, contexts: Contexts) -> None:
+    """Not only when the time to send is over."""
+    server, client = contexts
+    over_websocket = (transport, run) == ("websocket", "run_generic_stream")
+    gate = threading.Event()
+
+    async def scenario() -> None:
+        options = {"base_url": peer.url, "transport": transport, "ssl_context": client, "max_retries": 0}
+        result = getattr(style.client("a", **options), run)(HUGE)
+        with pytest.raises(RunAgentError) as caught:
+            await (result.text() if run == "run_generic_stream" else result)
+        gate.set()
+        assert ("CLOSE_1009" if over_websocket else "TOO_LARGE") == caught.value.code
+
+    def refuse(connection: PeerConnection) -> None:
+        if over_websocket:
+            opens_websocket(connection)
+            connection.socket.recv(1000)
+            connection.send(websocket_frame((1009).to_bytes(2) + b"too large", 8))
+        else:
+            reads_some_then(TOO_LARGE, lambda _: None)(connection)
+        gate.wait(PATIENCE)
+
+    with Peer(refuse, ssl_context=server) as peer:
+        begin = time.monotonic()
+        style.run(scenario)
+    assert time.monotonic() - begin < PATIENCE
+
+
+def test_a_refusal_is_read_to_its_end(style: Style, contexts: Contexts) -> None:
+    """Its head is enough to send no more; what it says may come a moment later."""
+    server, client = contexts
+    gate = threading.Event()
+    head, end, body = TOO_LARGE.partition(b"\r\n\r\n")
+
+    def refuse(connection: PeerConnection) -> None:
+        connection.socket.recv(1000)
+        connection.send(head + end)
+        for byte in body:
+            connection.send(bytes([byte]))
+        gate.wait(PATIENCE)
+
+    with Peer(refuse, ssl_context=server) as peer:
+        (error,) = failures(style, peer, times=1, ssl_context=client)
+        gate.set()
+    assert "TOO_LARGE" == error.code
+
+
+def begins(transport: str, connection: PeerConnection) -> int:
+    """Say something that refuses nothing, and the first chunk; return what is known of the request's size."""
+    if transport == "websocket":
+        opens_websocket(connection)
+        size = int.from_bytes(connection.read_exactly(10)[2:])  # of the one frame that is to come
+        connection.send(websocket_frame(b"there?", 9) + message({"type": "data", "content": "early"}))
+        return size
+    first = b'event: chunk\ndata: {"content": "early"}\n\n'
+    if transport == "chunked":
+        first = b'{"type": "chunk", "content": "early"}\n'
+    kind = {"sse": "text/event-stream", "chunked": "application/x-ndjson"}[transport]
+    connection.send(b"HTTP/1.1 100 Continue\r\n\r\n" + chunked(kind, first, end=False))
+    return 0
+
+
+def reads_and_ends(transport: str, connection: PeerConnection, size: int) -> int:
+    """Read the request and end the answer; return the size of the request."""
+    if transport == "websocket":
+        assert size == len(connection.read_exactly(4 + size)) - 4
+        assert b"there?" == connection.read_message()
+        connection.send(message({"type": "status", "status": "stream_completed"}))
+        connection.wait_gone()
+        return size
+    request = connection.read_request()
+    assert request is not None
+    last = b"event: done\ndata: {}\n\n" if transport == "sse" else b'{"type": "done"}\n'
+    connection.send(http_chunk(last) + b"0\r\n\r\n")
+    return len(request.body)
+
+
+def test_what_does_not_refuse_a_request_does_not_end_it(
+    style: Style, transport: str, contexts: Contexts
+) -> None:
+    """After an interim answer, a ping, the first chunk the rest of the request goes out."""
+    server, client = contexts
+    heard = threading.Event()
+    sizes: list[int] = []
+
+    def act(connection: PeerConnection) -> None:
+        size = begins(transport, connection)
+        assert heard.wait(PATIENCE)
+        sizes.append(reads_and_ends(transport, connection, size))
+
+    async def scenario() -> list[Any]:
+        options = {"base_url": peer.url, "transport": transport, "ssl_context": client}
+        found = []
+        async for chunk in style.client("a", **options).run_generic_stream(HUGE):
+            found.append(chunk)
+            heard.set()
+        return found
+
+    with Peer(act, ssl_context=server) as peer:
+        assert ["early"] == style.run(scenario)
+    assert sizes[0] > len(HUGE["query"])
 
 
 def test_the_beginning_of_such_an_answer_will_do(style: Style) -> None:

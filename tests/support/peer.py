@@ -33,8 +33,10 @@ __all__ = [
     "answers",
     "chunked",
     "http",
+    "http_chunk",
     "message",
     "ndjson",
+    "opens_websocket",
     "reads_some_then",
     "says",
     "sse",
@@ -275,19 +277,22 @@ def reads_some_then(data: bytes, leave: Callable[[PeerConnection], Any]) -> Act:
     return act
 
 
+def opens_websocket(connection: PeerConnection) -> None:
+    """Read the handshake and agree to it."""
+    request = connection.read_request()
+    assert request is not None
+    accept = base64.b64encode(hashlib.sha1(request.headers["sec-websocket-key"].encode() + _GUID).digest())
+    connection.send(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+    )
+
+
 def upgrade(*frames: bytes) -> Act:
     """Open a WebSocket, note the run's request in `Peer.requests`, send these frames, wait for the client."""
 
     def act(connection: PeerConnection) -> None:
-        request = connection.read_request()
-        assert request is not None
-        accept = base64.b64encode(
-            hashlib.sha1(request.headers["sec-websocket-key"].encode() + _GUID).digest()
-        )
-        connection.send(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-        )
+        opens_websocket(connection)
         connection.peer.requests.append(Request("", {}, connection.read_message()))
         connection.send(b"".join(frames))
         connection.wait_gone()
