@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.support.styles import Style
 
-STREAM = sse(("chunk", {"content": "x"}), ("done", {}))
+STREAM = sse(("chunk", {"content": "x"}), ("done", {}), connection="close")
 
 
 @pytest.fixture(scope="module")
