@@ -49,6 +49,7 @@ __all__ = [
     "words_plan",
 ]
 
+_MOST_DIGITS = 15  # of an event id that is an index
 _EXTENSION = b";part=1"
 _ENDS: dict[EndingKind, End] = {
     "reset": "reset",
@@ -405,7 +406,8 @@ def _resume_place(script: Script, run: Run, *, known: bool = True) -> int:
         return max(asked, 0)
     seen = run.headers.get("last-event-id")
     if not known:
-        return int(seen) + 1 if script.ids and seen is not None and seen.isdecimal() else 0
+        numbered = script.ids and seen is not None and seen.isdecimal() and len(seen) <= _MOST_DIGITS
+        return int(seen) + 1 if numbered and seen is not None else 0
     ids = [_labels(step, place, script)[1] for place, step in enumerate(script.chunks)]
     return ids.index(seen) + 1 if script.ids and seen in ids else 0
 

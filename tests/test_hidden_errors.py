@@ -127,6 +127,23 @@ def test_the_error_of_an_unknown_message_is_final_if_the_run_breaks_off(
     assert (StreamError, "BUDGET", WORDS) == (type(error), error.code, error.message)
 
 
+@pytest.mark.parametrize("word", ["error", "failed"])
+def test_a_status_of_failure_is_final_if_the_run_breaks_off(style: Style, transport: str, word: str) -> None:
+    said = {"status": word, "message": WORDS, "code": "BUDGET"}
+    part = ("status", said) if transport == "sse" else typed("status", said)
+    error = check(style, transport, stream(transport, numbered(transport), part))
+    assert (StreamError, "BUDGET", WORDS) == (type(error), error.code, error.message)
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [{"message": WORDS}, {"error": WORDS, "code": 5}, {"reason": WORDS}, [{"loc": ["x"], "msg": WORDS}]],
+)
+def test_the_detail_of_a_refusal_is_shown(style: Style, transport: str, detail: Any) -> None:
+    error = check(style, transport, answers(http(400, {"detail": detail})))
+    assert WORDS in error.message
+
+
 LINE = json.dumps(ERROR).encode()
 PAST_THE_FORMAT = {
     "a line": LINE + b"\n",

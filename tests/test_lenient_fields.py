@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import ProtocolError, RateLimitError
+from runagent_testing import FakeAgentServer
 from tests.support.failing import failure
 from tests.support.peer import Peer, answers, chunked, http
 
@@ -131,3 +132,18 @@ def test_another_content_type_is_still_refused(style: Style, content_type: str) 
     with Peer(answers(http(200, '{"result": 4}', content_type=content_type))) as peer:
         error = failure(style, "a", base_url=peer.url, mode="invoke")
     assert type(error) is ProtocolError
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER "])
+def test_the_fake_agent_reads_the_scheme_of_a_key_in_any_case(
+    style: Style, transport: str, scheme: str
+) -> None:
+    with FakeAgentServer(api_key="right-key") as server:
+        server.agent("a").always("x")
+
+        async def scenario() -> str:
+            headers = {"Authorization": f"{scheme} right-key"}
+            client = style.client("a", base_url=server.url, transport=transport, headers=headers)
+            return str(await client.run_generic_stream("x").text())
+
+        assert "x" == style.run(scenario)

@@ -37,6 +37,7 @@ __all__ = [
     "unwrap_payload",
 ]
 
+_FAILED = ("error", "failed")
 _KEPT_CHARACTERS = 64 * 1024  # of a message that is left out
 _NO_MESSAGE = "the agent reported an error without a message"
 
@@ -124,7 +125,10 @@ class MessageReader:
         message = self.last_ignored
         if isinstance(message, str | bytes):
             message = decode_object(message)
-        return self.error_of(message) if isinstance(message, dict) and is_error(message) else None
+        if not isinstance(message, dict):
+            return None
+        failed = is_error(message) or message.get("status") in _FAILED
+        return self.error_of(message) if failed else None
 
     def take_one(self, kind: Decoder[ChunkMessage], line: bytes) -> Chunk | None:
         """Take a chunk that is the next one; None, and nothing is taken, where it needs a closer look.

@@ -67,6 +67,7 @@ _ADVICE_SERVER = "try again later, or look into the server's log"
 _ADVICE_UNSUPPORTED = "check base_url"
 _ADVICE_OTHER_TRANSPORT = 'or choose another transport: "auto" tries them all'
 _NO_ERROR: tuple[Any, ...] = (None, False, "", [])
+_NOT_ACCEPTED = "the agent did not accept the request"
 _MAX_SECONDS = 999_999_999.0
 _MAX_FAULTS = 20
 _MAX_PART = 500  # characters
@@ -188,8 +189,12 @@ def _read_error_object(error: Mapping[str, Any]) -> dict[str, Any]:
 
 def _describe_detail(detail: Any) -> str:
     """Write FastAPI's list of faults as one line: where it is, and what is wrong with it."""
+    if isinstance(detail, dict):
+        said = (detail.get(name) for name in ("message", "error", "msg", "detail"))
+        otherwise = f"{_NOT_ACCEPTED}: {quote_value(detail)}"
+        return next((each for each in said if isinstance(each, str) and each), otherwise)
     faults = [f for f in detail[:_MAX_FAULTS] if isinstance(f, dict)] if isinstance(detail, list) else []
-    return "; ".join(map(_describe_fault, faults)) or "the agent did not accept the request"
+    return "; ".join(map(_describe_fault, faults)) or _NOT_ACCEPTED
 
 
 def _describe_fault(fault: Mapping[str, Any]) -> str:

@@ -100,7 +100,7 @@ class Dialect:
     def key(self, request: Request) -> str | None:
         """Find the API key of a request; by default it is a bearer token."""
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        return key if scheme == "Bearer" else None
+        return key.strip() if scheme.lower() == "bearer" else None  # any case, RFC 9110 section 11.1
 
     def unknown_agent(self, question: Question) -> Status:
         """Refuse a question to an agent that is not there."""

@@ -12,6 +12,7 @@ from runagent_openai.decoding import joined
 __all__ = ["ToolCalls", "is_whole"]
 
 # The one field of a call that comes in pieces, by the object that it is in.
+_CALL_BYTES = 64  # a call takes room, also if nothing is in it
 _IN_PIECES = {"function": "arguments", "custom": "input"}
 
 
@@ -44,6 +45,7 @@ class ToolCalls:
         if call is None or (id_ and call.fields.get("id", id_) != id_):
             call = _Call()
             self._calls.append(call)
+            self._size += _CALL_BYTES
         if isinstance(index, int):
             self._by_index[index] = call
         self._size += call.add(piece)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from runagent import Chunk, ProtocolError, RunResult, StreamTruncatedError
+from runagent import Chunk, ProtocolError, RunResult, StreamLimitError, StreamTruncatedError
 from runagent.transports import Event, quote
 from runagent_openai.decoding import Reader, objects_in
 from runagent_openai.faults import is_error, plain_error, stream_error
@@ -87,6 +87,7 @@ class ResponsesStream(EventStream):
         self._speaking = False  # the message at hand comes in pieces
         self._silent = True  # nothing has been handed out
         self._unfinished: list[dict[str, Any]] = []
+        self._room = call.limits.max_event_bytes
 
     def make_request(self) -> HttpRequest:
         """Ask for the stream."""
@@ -136,10 +137,26 @@ class ResponsesStream(EventStream):
             self.ignore("reasoning")
             return
         elif item.get("status") == "incomplete":
-            self._unfinished.append(item)
+            self._keep(item)
         else:
             events.append(Chunk(item))
         self._silent = False
+
+    def _keep(self, item: dict[str, Any]) -> None:
+        """Keep an item that the model has not finished, until the reason is there.
+
+        Raises:
+            StreamLimitError: All of them are larger than an event may be.
+        """
+        self._unfinished.append(item)
+        self._room -= len(repr(item))
+        if self._room < 0:
+            limit = self.call.limits.max_event_bytes
+            raise StreamLimitError(
+                f"the unfinished items are larger than {limit} bytes; raise max_event_bytes to accept them",
+                limit_name="max_event_bytes",
+                limit=limit,
+            )
 
     def _on_end(self, read: _Event, events: list[Event]) -> None:
         response = read.response or _Response()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runagent import AgentError, Completed, ProtocolError, StreamError, StreamTruncatedError
+from runagent import AgentError, Completed, ProtocolError, StreamError, StreamLimitError, StreamTruncatedError
 from tests.support.peer import http, sse
 from tests.support.sessions import Seen, feed, open_session
 
@@ -110,3 +110,28 @@ def test_fields_of_the_wrong_type_that_do_no_harm(odd: dict[str, Any]) -> None:
     seen = run("chat", CHUNK, data({"choices": [], **odd}), data(stop), b"data: [DONE]\n\n")
     assert seen.error is None
     assert isinstance(seen.events[-1], Completed)
+
+
+UNFINISHED = data({"type": "response.output_item.done", "item": {"status": "incomplete"}})
+
+
+@pytest.mark.parametrize(
+    ("api", "said"),
+    [
+        ("chat", [data({"choices": [{"delta": {"tool_calls": [{"index": n}]}}]}) for n in range(200)]),
+        ("chat", [data({"choices": [{"delta": {"tool_calls": [{"id": str(n)}]}}]}) for n in range(200)]),
+        ("responses", [UNFINISHED] * 200),
+    ],
+)
+def test_what_is_gathered_over_many_events_has_a_limit(api: str, said: list[bytes]) -> None:
+    session = open_session("openai", options={"openai_api": api}, limits={"max_event_bytes": 2000})
+    seen = feed(session, sse(*said), eof=True)
+    assert isinstance(seen.error, StreamLimitError)
+    assert "max_event_bytes" == seen.error.limit_name
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_kinds_that_are_left_out_are_counted_up_to_a_limit(api: str) -> None:
+    seen = run(api, *(data({"type": f"odd.{n}", "message": "x"}) for n in range(200)))
+    assert 52 > len(seen.session.ignored)
+    assert 200 == sum(seen.session.ignored.values())
