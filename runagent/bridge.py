@@ -8,19 +8,17 @@ in a loop that the library knows, the task has a loop of its own, in a thread th
 
 from __future__ import annotations
 
-import contextvars
 import logging
-import threading
 from collections import deque
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from runagent.errors import PluginError, RunAgentError, StreamTruncatedError
 from runagent.events import Chunk, Completed, Event, RunResult, Started
+from runagent.foreign import is_cancellation, let_signals_through
+from runagent.locks import ThreadBell
 from runagent.net.base import DeadlineExceededError
 from runagent.net.faults import connect_error, explain_loss
-from runagent.tasks import Bell, Scope, current_library, new_scope, run_loop, spawn
-from runagent.threads import needs_thread
+from runagent.tasks import Bell, Scope, current_library, new_scope, spawn, start_loop
 from runagent.transports.base import BaseSession, Wants
 from runagent.transports.counting import ChunkCount
 
@@ -58,7 +56,7 @@ class _Mailbox:
 
     def __init__(self) -> None:
         self.over = self.complete = False
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.reader: _Ringer | None = None
         self.writer: _Ringer | None = None
         self._events: deque[Event] = deque()
@@ -80,7 +78,9 @@ class _Mailbox:
             if self.reader is not None:
                 self.reader.ring()
 
-    def end(self, error: Exception | None = None) -> None:
+    def end(self, error: BaseException | None = None) -> None:
+        if self.over:
+            return
         self.error = error
         self.over = True
         if self.reader is not None:
@@ -142,13 +142,17 @@ class LibrarySession(BaseSession):
             self.request_id = getattr(event, "request_id", None) or self.request_id
         return True
 
-    def _verdict(self, error: Exception | None) -> RunAgentError:
-        """Say as one of our errors how the library has ended."""
+    def _verdict(self, error: BaseException | None) -> RunAgentError:
+        """Say as one of our errors how the library has ended; what says nothing about that is raised."""
         name = self.library.name
+        if error is not None:
+            let_signals_through(error)
         while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
             error = error.exceptions[0]
         if isinstance(error, RunAgentError):
             return error
+        if error is not None and not isinstance(error, Exception):
+            raise error
         verdict: RunAgentError
         if error is None:
             return StreamTruncatedError(f"the transport {name!r} ended before the agent was done")
@@ -175,7 +179,7 @@ class LibrarySession(BaseSession):
         bell = self.mailbox.reader = Bell()
         if current_library() in self.library.runs_on:
             worker = _Worker(self, address)
-            spawn(worker.work, f"runagent-{self.library.name}")
+            spawn(worker.work, f"runagent-{self.library.name}", worker.failed)
         else:
             worker = self._start_thread(address)
         return AsyncLibraryConnection(self.mailbox, worker, network, bell)
@@ -183,10 +187,7 @@ class LibrarySession(BaseSession):
     def _start_thread(self, address: Address) -> _Worker:
         worker = _Worker(self, address)
         library = "asyncio" if "asyncio" in self.library.runs_on else "trio"
-        name = f"runagent-{self.library.name}"
-        run = partial(contextvars.copy_context().run, run_loop, library, worker.work)
-        with needs_thread(f"run the transport {self.library.name!r}"):
-            threading.Thread(target=run, name=name, daemon=True).start()
+        start_loop(library, worker.work, worker.failed, self.library.name)
         return worker
 
 
@@ -202,19 +203,21 @@ class _Worker:
         self._cancelled = False
 
     async def work(self) -> None:
-        """Run it to its end, and note how it ended."""
+        """Run it to its end."""
         self._room = self._mailbox.writer = Bell()
         scope = self._scope = new_scope()
-        error: Exception | None = None
-        try:
-            if not self._cancelled:
-                await scope.run(self._run)
-        except Exception as exc:  # noqa: BLE001  # told to the reader, whose task is another one
-            error = exc
-            if self._mailbox.complete:
-                _logger.warning("the transport %r failed after its last event: %r", self._name, exc)
-        finally:
-            self._mailbox.end(error)
+        if not self._cancelled:
+            await scope.run(self._run)
+        self._mailbox.end()
+
+    def failed(self, error: BaseException) -> None:
+        """Note that it ended by an exception, perhaps before it began."""
+        if is_cancellation(error):  # of the whole loop, or somebody has cancelled a task that is not his
+            self._mailbox.end()
+            return
+        if self._mailbox.complete:
+            _logger.warning("the transport %r failed after its last event: %r", self._name, error)
+        self._mailbox.end(error)
 
     def cancel(self) -> None:
         """End it, from any thread. A run that is complete is left alone for the second that it has."""
@@ -275,13 +278,13 @@ class LibraryConnection(_CoreConnection):
     def __init__(self, mailbox: _Mailbox, worker: _Worker, network: Network) -> None:
         super().__init__(mailbox, worker)
         self._now = network.now
-        self._bell = threading.Event()
+        self._bell = ThreadBell()
         self._broken = False
         mailbox.reader = self
 
     def ring(self) -> None:
         """Wake who waits in ``receive``."""
-        self._bell.set()
+        self._bell.ring()
 
     def send(self, data: bytes, deadline: float) -> None:
         """See `Connection.send`."""
@@ -289,19 +292,18 @@ class LibraryConnection(_CoreConnection):
     def receive(self, max_bytes: int, deadline: float) -> bytes:
         """Wait until there is something in the mailbox; see `Connection.receive`."""
         while not self._broken:
-            self._bell.clear()
             if self._mailbox.has_news:
                 return _NEWS
             left = deadline - self._now()
             if left <= 0:
                 raise DeadlineExceededError
-            self._bell.wait(min(left, threading.TIMEOUT_MAX))
+            self._bell.wait(left)
         raise OSError("the connection was closed")
 
     def interrupt(self) -> None:
         """See `Connection.interrupt`."""
         self._broken = True
-        self._bell.set()
+        self._bell.ring()
 
 
 class AsyncLibraryConnection(_CoreConnection):

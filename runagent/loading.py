@@ -78,7 +78,7 @@ class Loader:
         """Return what ``work`` returned for this key, at its first call.
 
         Raises:
-            PluginError: It raised this, now or before.
+            PluginError: It raised this, now or before. Nothing else that it raises is kept.
         """
         with self._lock:
             lock = self._locks.setdefault(key, ForkSafeLock())

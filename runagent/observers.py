@@ -16,6 +16,7 @@ import msgspec
 
 from runagent.call import AgentCall
 from runagent.errors import PluginError
+from runagent.foreign import is_passing, let_signals_through
 from runagent.installed import OBSERVERS, Installed, Plugin, installed
 from runagent.jsoninput import copy_input, copy_input_object
 from runagent.loading import load
@@ -61,6 +62,9 @@ class Observers:
         self._lock = ForkSafeLock()
         self._manager: pluggy.PluginManager | None = None
         self._loaded = False
+        self._judged: set[str] = (
+            set()
+        )  # those that were loaded, or do not work: a first call may be cut short
         self._hooks: Mapping[str, Sequence[_Hook]] = {}
 
     def register(self, observer: object) -> None:
@@ -79,33 +83,44 @@ class Observers:
         with self._lock:
             if self._manager is not None and self._manager.is_registered(observer):
                 self._manager.unregister(observer)
-                self._collect()
+                self._collect(self._manager)
 
     def loaded(self) -> Observers | None:
         """Load what is installed, at the first call; return self where anyone observes, or else None.
 
         Raises:
             PluginError: An observer does not work, and ``RUNAGENT_STRICT_PLUGINS`` wants to know.
+            OSError: See `load`.
         """
         if not self._loaded:
             with self._lock:
                 if not self._loaded:
                     for plugin in self._installed.enabled(OBSERVERS):
-                        self._load(plugin)
+                        if not self._is_judged(plugin.qualified_name):
+                            self._load(plugin)
+                            self._judged.add(plugin.qualified_name)
                     self._loaded = True
         return self if self._hooks else None
+
+    def _is_judged(self, name: str) -> bool:
+        return name in self._judged or (self._manager is not None and self._manager.has_plugin(name))
 
     def load(self, plugin: Plugin) -> None:
         """Import an observer and see whether it could be asked.
 
         Raises:
             PluginError: It could not.
+            OSError: The machine lacks something at the moment, as with a MemoryError: this is no verdict.
         """
         try:
             self._add(load(plugin), plugin.qualified_name)
         except PluginError:
             raise
-        except (Exception, SystemExit) as exc:  # whatever a third party's import may raise
+        except Exception as exc:  # whatever a third party's import may raise
+            let_signals_through(exc)
+            if is_passing(exc):
+                exc.add_note(f"while the observer {plugin.name!r} of {plugin.source} was loaded")
+                raise
             raise PluginError(
                 f"the observer {plugin.name!r} of {plugin.source} cannot be loaded: {exc!r}",
                 plugin=plugin.qualified_name,
@@ -145,7 +160,8 @@ class Observers:
     def _guard(self, observer: str) -> Iterator[None]:
         try:
             yield
-        except Exception as exc:  # noqa: BLE001  # an observer is a guest: whatever it raises, the run goes on
+        except Exception as exc:  # noqa: BLE001  # a guest: whatever it raises, the run goes on
+            let_signals_through(exc)
             # As text: a traceback, also one in a log record, would hold the stream and all it holds.
             told = "".join(traceback.format_exception(exc)).rstrip()
             exc.__traceback__ = None
@@ -153,7 +169,7 @@ class Observers:
                 if self._manager is None or not self._manager.has_plugin(observer):
                     return  # another thread has met the same fault
                 self._manager.unregister(name=observer)
-                self._collect()
+                self._collect(self._manager)
             _logger.warning("the observer %s failed and is switched off\n%s", observer, told)
 
     # Registering
@@ -163,28 +179,28 @@ class Observers:
 
         from runagent import hookspecs
 
-        if self._manager is None:
-            self._manager = pluggy.PluginManager(hookspecs.PROJECT)
-            self._manager.add_hookspecs(hookspecs)
+        if (manager := self._manager) is None:
+            manager = pluggy.PluginManager(hookspecs.PROJECT)
+            manager.add_hookspecs(hookspecs)
+            self._manager = manager
         try:
-            self._manager.register(observer, name)
-            self._manager.check_pending()
-            if fault := _fault(self._manager, observer):
+            manager.register(observer, name)
+            manager.check_pending()
+            if fault := _fault(manager, observer):
                 raise PluginError(f"the observer {name} cannot be used: {fault}", plugin=name)
-        except (pluggy.PluginValidationError, PluginError) as exc:
-            if self._manager.is_registered(observer):
-                self._manager.unregister(observer)
-            if isinstance(exc, PluginError):
-                raise
-            raise PluginError(f"the observer {name} cannot be used: {exc}", plugin=name) from exc
-        self._collect()
+            self._collect(manager)
+        except BaseException as exc:
+            if manager.is_registered(observer):
+                manager.unregister(observer)
+            if isinstance(exc, pluggy.PluginValidationError):
+                raise PluginError(f"the observer {name} cannot be used: {exc}", plugin=name) from exc
+            raise
 
-    def _collect(self) -> None:
+    def _collect(self, manager: pluggy.PluginManager) -> None:
         """Note who does what, in the order in which pluggy would ask."""
-        assert self._manager is not None
         hooks = {}
         for name in HOOKS:
-            found = reversed(getattr(self._manager.hook, name).get_hookimpls())
+            found = reversed(getattr(manager.hook, name).get_hookimpls())
             if mine := tuple(_Hook(impl.plugin_name, impl.function, impl.argnames) for impl in found):
                 hooks[name] = mine
         self._hooks = hooks

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from runagent._version import __version__
 from runagent.config import TRANSPORT_GROUPS
 from runagent.errors import ConfigurationError, PluginError, RunAgentError
+from runagent.foreign import is_passing, let_signals_through
 from runagent.installed import TRANSPORTS, Installed, Plugin, installed, normal_name
 from runagent.loading import Loader, load
 from runagent.locks import ForkSafeLock
@@ -128,6 +129,7 @@ class TransportRegistry:
 
         Raises:
             PluginError: It does not work; the same again at every further call.
+            OSError: Its import could not read something; the next call tries again, as after a MemoryError.
         """
         transport: Transport = self._loader.once(plugin.qualified_name, lambda: self._load(plugin))
         return transport
@@ -205,7 +207,11 @@ class TransportRegistry:
             raise
         except RunAgentError as exc:
             raise _broken(plugin, exc.message) from exc
-        except (Exception, SystemExit) as exc:  # whatever a third party's import may raise
+        except Exception as exc:  # whatever a third party's import may raise
+            let_signals_through(exc)
+            if isinstance(exc, OSError) or is_passing(exc):
+                exc.add_note(f"while the transport {plugin.name!r} of {plugin.source} was loaded")
+                raise
             raise _broken(plugin, repr(exc)) from exc
         self._compare(plugin, transport)
         return transport

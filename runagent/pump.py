@@ -9,6 +9,7 @@ import contextlib
 from typing import TYPE_CHECKING, NoReturn, cast
 
 from runagent.errors import NetworkError, StreamError
+from runagent.foreign import is_cancellation, let_signals_through
 from runagent.net.base import (
     Address,
     AsyncConnection,
@@ -35,10 +36,11 @@ READ_BYTES = 64 * 1024
 _READ = Step.READ
 _NEVER = float("inf")
 _SAME_CONNECTION = frozenset({Step.READ, Step.SEND, Step.CLOSE_WRITE, Step.PROBE})
+TOKEN = (None,)
 _CLOSED_NOTICED_SECONDS = 0.1  # a wait before another attempt goes by such steps
 _RESET_SECONDS, _RESET_LOOKS = 0.05, 10  # so long a reset is looked for behind the end of a connection
 _END_OF_ANSWER_SECONDS = 0.02  # the formal end of an answer comes right behind its last event
-_CLOSED_WHILE_READ = "the stream was closed while it was being read"
+CLOSED_WHILE_READ = "the stream was closed while it was being read"
 _CANCELLED_WHILE_SENT = "the run was cancelled while something was being sent to the agent; begin it anew"
 _OTHER_LOOP = "this stream was begun in another event loop; read it there, or begin a new one here"
 TWO_READERS = "the stream is being read by somebody else; one stream has one reader"
@@ -113,6 +115,7 @@ class Pump(_PumpCore):
         self._pool = pool
         self._connection: Connection | None = None
         # Who takes the token reads. A lock would do the same; it costs four times as much with cold caches.
+        # It is taken and given back without a call, behind which a signal handler could run and raise.
         self._token: list[None] = [None]
 
     def close(self) -> None:
@@ -120,7 +123,7 @@ class Pump(_PumpCore):
         self._closed = True
         self._dialing.give_up()
         try:
-            self._token.pop()
+            del self._token[0]
         except IndexError:
             if (connection := self._connection) is not None:
                 connection.interrupt()
@@ -129,7 +132,7 @@ class Pump(_PumpCore):
             self.run.finished(self._now())
             self._leave()
         finally:
-            self._token.append(None)
+            self._token += TOKEN
 
     def drop(self) -> None:
         """Leave the run for a stream that nobody holds any more."""
@@ -150,7 +153,7 @@ class Pump(_PumpCore):
         if run.forked:
             self._refuse()
         try:
-            self._token.pop()
+            del self._token[0]
         except IndexError:
             self._refuse()
         try:
@@ -189,10 +192,11 @@ class Pump(_PumpCore):
             self._leave()
             raise
         finally:
-            self._token.append(None)
+            self._token += TOKEN
 
     def _read_failed(self, exc: DeadlineExceededError | OSError, start: float) -> bytes:
         self._check_closed()
+        let_signals_through(exc)
         return self.run.read_failed(exc, start, self._now())
 
     def _move_on(self, step: Step) -> bool:
@@ -216,7 +220,7 @@ class Pump(_PumpCore):
 
     def _check_closed(self) -> None:
         if self._closed:
-            raise StreamError(_CLOSED_WHILE_READ, chunks_received=self.run.report.chunks)
+            raise StreamError(CLOSED_WHILE_READ, chunks_received=self.run.report.chunks)
 
     def _back_off(self) -> None:
         """Wait before the next attempt; by small steps, because closing the stream wakes no sleeper."""
@@ -282,6 +286,7 @@ class Pump(_PumpCore):
             except DeadlineExceededError:
                 run.send_failed(None)
             except OSError as exc:
+                let_signals_through(exc)
                 run.send_failed(exc)
             except BaseException as exc:
                 # The key is in what is sent, and so in the variables of this frame and those below.
@@ -389,24 +394,32 @@ class AsyncPump(_PumpCore):
                     if self._closed:
                         self._check_closed()
                     end = self._now()
-                    outgoing = run.received(data, start, end)
+                    try:
+                        outgoing = run.received(data, start, end)
+                    except BaseException as exc:  # what a session would make of further bytes is a guess
+                        self._give_up(exc)
+                        raise
                     data = b""  # it may quote the key, and errors keep the variables of their frames
                     start = end  # what follows without an event goes on counting as a wait
                 if outgoing or run.step is not _READ:
                     await self._flush(outgoing)
                     self._check_closed()
             return run.take_events()
-        except Exception as exc:  # also a bug in a session: what it would make of further bytes is a guess
+        except Exception as exc:
             if isinstance(exc, RuntimeError | TypeError) and self._loop not in (None, await current_loop()):
                 raise RuntimeError(_OTHER_LOOP) from exc
-            self._finish(failed=not self._closed)
-            self._leave()
+            self._give_up(exc)
+            raise
+        except BaseException as exc:
+            if not is_cancellation(exc):  # which has ended a wait; Ctrl-C may have come between any two steps
+                self._give_up(exc)
             raise
         finally:
             self._reading = False
 
     def _read_failed(self, exc: DeadlineExceededError | OSError, start: float) -> bytes:
         self._check_closed()
+        let_signals_through(exc)
         return self.run.read_failed(exc, start, self._now())
 
     async def _move_on(self, step: Step) -> bool:
@@ -432,10 +445,14 @@ class AsyncPump(_PumpCore):
         if self._loop is not None:
             self.run.finished(self._network.now(), failed=failed)
 
+    def _give_up(self, exc: BaseException) -> None:
+        self._finish(failed=isinstance(exc, Exception) and not self._closed)
+        self._leave()
+
     def _check_closed(self) -> None:
         if self._closed:
             self._leave()
-            raise StreamError(_CLOSED_WHILE_READ, chunks_received=self.run.report.chunks)
+            raise StreamError(CLOSED_WHILE_READ, chunks_received=self.run.report.chunks)
 
     @property
     def _network(self) -> AsyncNetwork:
@@ -546,6 +563,7 @@ class AsyncPump(_PumpCore):
             except DeadlineExceededError:
                 run.send_failed(None)
             except OSError as exc:
+                let_signals_through(exc)
                 run.send_failed(exc)
             except BaseException as exc:
                 self._leave()

@@ -10,8 +10,11 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
+from runagent.errors import NetworkError, StreamError
+from runagent.foreign import is_cancellation
+from runagent.locks import ThreadBell
 from runagent.net.base import track_descriptor
-from runagent.pump import TWO_READERS
+from runagent.pump import CLOSED_WHILE_READ, TOKEN, TWO_READERS
 from runagent.tasks import Bell, Scope, new_scope, spawn
 from runagent.threads import needs_thread
 
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from runagent.pump import AsyncPump, Pump
 
 __all__ = ["AsyncReadAhead", "ReadAhead"]
+
+_CANCELLED = "the task that reads ahead was cancelled by somebody else; begin the run anew"
 
 
 class _Store:
@@ -74,44 +79,63 @@ class ReadAhead:
     def __init__(self, pump: Pump, max_bytes: int) -> None:
         self._pump = pump
         self._store = _Store(pump, max_bytes)
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()  # of the store; a finalizer may close in the middle of anything
+        self._news, self._room = ThreadBell(), ThreadBell()
         self._thread: threading.Thread | None = None
-        self._reading = threading.Lock()
+        self._token: list[None] = [None]  # who takes it reads; see `Pump`
         self._closed = False
 
     def next_batch(self, *, until_connected: bool = False) -> list[Event] | None:
         """Return the next events, waiting for them if need be; see `Pump.next_batch`."""
         self._pump.check_process()
-        if self._thread is None and not self._closed:
-            thread = threading.Thread(target=self._work, name="runagent-read-ahead", daemon=True)
-            with needs_thread("read ahead"):
-                thread.start()
-            self._thread = thread
-        if until_connected:
-            return []
-        if not self._reading.acquire(blocking=False):
-            raise RuntimeError(TWO_READERS)
         try:
-            batch = self._wait_for_batch()
+            del self._token[0]
+        except IndexError:
+            raise RuntimeError(TWO_READERS) from None
+        try:
+            if self._closed:
+                return None
+            if self._thread is None:
+                self._start()
+            batch = [] if until_connected else self._wait_for_batch()
+        except NetworkError:  # no thread is to be had yet
+            raise
+        except BaseException:  # a signal handler's, which may have lost a batch
+            self.close()
+            raise
         finally:
-            self._reading.release()
+            self._token += TOKEN
         if batch is None:
+            if self._closed:
+                raise StreamError(CLOSED_WHILE_READ, chunks_received=self._pump.run.report.chunks)
             self._store.end()
         return batch
 
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._work, name="runagent-read-ahead", daemon=True)
+        with needs_thread("read ahead"):
+            thread.start()
+        self._thread = thread
+
     def _wait_for_batch(self) -> list[Event] | None:
-        with self._changed:
-            while (batch := self._store.take()) is None and not self._store.over and not self._closed:
-                self._changed.wait()
-            self._changed.notify_all()
+        while (batch := self._take()) is None and not self._closed:
+            if self._store.over:
+                return self._take()  # put there before it was over
+            self._news.wait()
+        self._room.ring()
         return batch
+
+    def _take(self) -> list[Event] | None:
+        with self._lock:
+            return self._store.take()
 
     def close(self) -> None:
         """See `Pump.close`."""
-        with self._changed:
-            self._closed = True
+        self._closed = True
+        with self._lock:
             self._store.forget()
-            self._changed.notify_all()
+        self._news.ring()
+        self._room.ring()
         self._pump.close()
 
     def drop(self) -> None:
@@ -122,16 +146,16 @@ class ReadAhead:
     def _work(self) -> None:
         try:
             while (batch := self._pump.next_batch()) is not None:
-                with self._changed:
+                with self._lock:
                     self._store.put(batch)
-                    self._changed.notify_all()
-                    while self._store.full and not self._closed:
-                        self._changed.wait()
+                self._news.ring()
+                while self._store.full and not self._closed:
+                    self._room.wait()
         except BaseException as exc:  # noqa: BLE001  # handed to the reader, whose thread is another one
             self._store.error = exc.with_traceback(None)
-        with self._changed:
+        finally:
             self._store.over = True
-            self._changed.notify_all()
+            self._news.ring()
 
 
 class AsyncReadAhead:
@@ -149,7 +173,7 @@ class AsyncReadAhead:
         self._pump.check_process()
         if self._changed is None and not self._closed:
             self._changed = Bell()
-            spawn(self._work, "runagent-read-ahead")
+            spawn(self._work, "runagent-read-ahead", self._failed)
         if until_connected:
             return []
         if self._reading:
@@ -187,14 +211,21 @@ class AsyncReadAhead:
 
     async def _work(self) -> None:
         self._scope = new_scope()
-        try:
-            if not self._closed:
-                await self._scope.run(self._read_on)
-        except Exception as exc:  # noqa: BLE001  # handed to the reader, whose task is another one
-            self._store.error = exc.with_traceback(None)
-        finally:
-            self._store.over = True
-            self._ring()
+        if not self._closed:
+            await self._scope.run(self._read_on)
+        self._end()
+
+    def _failed(self, error: BaseException) -> None:
+        """Hand over what ended the task, perhaps before it began."""
+        if not is_cancellation(error):
+            self._store.error = error.with_traceback(None)
+        elif not self._closed:
+            self._store.error = StreamError(_CANCELLED, chunks_received=self._pump.run.report.chunks)
+        self._end()
+
+    def _end(self) -> None:
+        self._store.over = True
+        self._ring()
 
     async def _read_on(self) -> None:
         while (batch := await self._pump.next_batch()) is not None:

@@ -122,7 +122,11 @@ class Stream:
             batch = self._source.next_batch()
             if batch is None:
                 raise StopIteration
-            self._batch = iter(batch)
+            try:
+                self._batch = iter(batch)
+            except BaseException:  # a signal handler's, which would lose the batch
+                self.close()
+                raise
 
     def __enter__(self) -> Self:
         if not self._begun:
@@ -179,7 +183,11 @@ class Stream:
         """Get the next events; False at the end."""
         self._begun = True
         batch = self._source.next_batch(until_connected=until_connected)
-        self._batch = iter(batch or ())
+        try:
+            self._batch = iter(batch or ())
+        except BaseException:  # see __next__
+            self.close()
+            raise
         return batch is not None
 
 

@@ -1,20 +1,30 @@
-"""Background work in the running event loop, asyncio's or trio's, and how other threads reach it."""
+"""Background work in the running event loop or in a thread with its own, and how other threads reach it.
+
+Whatever ends it badly is reported to the one who waits for it, also before the first line of its own code.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 import sniffio
 
 from runagent.errors import ConfigurationError
+from runagent.foreign import is_cancellation
+from runagent.threads import needs_thread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-__all__ = ["Bell", "Scope", "current_library", "new_scope", "run_loop", "spawn"]
+    Work = Callable[[], Coroutine[Any, Any, None]]
+    Failed = Callable[[BaseException], None]
+
+__all__ = ["Bell", "Scope", "current_library", "new_scope", "spawn", "start_loop"]
 
 _NO_TASK = "the asynchronous client is awaited in a task of asyncio or trio, and none is running here"
 
@@ -169,16 +179,23 @@ class _TrioScope:
         self._scope.deadline = self._now() + seconds
 
 
-def spawn(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
-    """Run ``work`` in the background, with the caller's context; it raises nothing but a cancellation."""
+def spawn(work: Work, name: str, failed: Failed) -> None:
+    """Run ``work`` in the background, with the caller's context.
+
+    Args:
+        work: Runs as a task.
+        name: The task's.
+        failed: Is given whatever ``work`` raises.
+    """
     if _on_trio():
         import trio
 
-        trio.lowlevel.spawn_system_task(work, name=name, context=contextvars.copy_context())
+        context = contextvars.copy_context()
+        trio.lowlevel.spawn_system_task(_run_reported, work, failed, name=name, context=context)
         return
     import asyncio
 
-    task = asyncio.get_running_loop().create_task(work(), name=name)
+    task = asyncio.get_running_loop().create_task(_run_reported(work, failed), name=name)
     _tasks.add(task)  # the loop itself keeps only a weak reference
     task.add_done_callback(_tasks.discard)
 
@@ -186,8 +203,59 @@ def spawn(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
 _tasks: set[Any] = set()
 
 
-def run_loop(library: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run ``work`` in an event loop of its own."""
+async def _run_reported(work: Work, failed: Failed) -> None:
+    try:
+        await work()
+    except BaseException as exc:
+        failed(exc)
+        # These two end a loop of asyncio at once; out of a task of trio they would be an internal error.
+        ends_loop = isinstance(exc, KeyboardInterrupt | SystemExit) and not _on_trio()
+        if ends_loop or is_cancellation(exc):
+            raise
+
+
+def start_loop(library: str, work: Work, failed: Failed, transport: str) -> None:
+    """Run ``work`` in an event loop of its own, in a thread that ends with it, with the caller's context.
+
+    Args:
+        library: ``asyncio`` or ``trio``.
+        work: Runs as the loop's main task.
+        failed: Is given whatever ``work`` raises, and what keeps the loop from running it.
+        transport: The name of the transport that it is for.
+
+    Raises:
+        NetworkError: There is no thread to be had.
+    """
+    context = contextvars.copy_context()
+    target = functools.partial(_run_in_thread, context, library, work, failed)
+    with needs_thread(f"run the transport {transport!r}"):
+        if (start := _thread_starter()) is not None:
+            start(target, ())
+        else:
+            threading.Thread(target=target, name=f"runagent-{transport}", daemon=True).start()
+
+
+def _run_in_thread(context: contextvars.Context, library: str, work: Work, failed: Failed) -> None:
+    try:
+        context.run(_run_loop, library, work)
+    except BaseException as exc:  # noqa: BLE001  # reported to the reader, whose thread is another one
+        failed(exc)
+
+
+def _thread_starter() -> Callable[[Callable[[], None], tuple[()]], object] | None:
+    """Return what starts a thread of the operating system where gevent makes greenlets of all others.
+
+    Greenlets share one thread, in which only one event loop can run.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None or not monkey.is_module_patched("threading"):
+        return None
+    start: Callable[[Callable[[], None], tuple[()]], object]
+    start = monkey.get_original("_thread", "start_new_thread")
+    return start
+
+
+def _run_loop(library: str, work: Work) -> None:
     if library == "trio":
         import trio
 

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from runagent.errors import NetworkError
+from runagent.foreign import let_signals_through
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,4 +24,8 @@ def needs_thread(purpose: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as exc:
+        let_signals_through(exc)
+        # The interpreter's locks may be in disorder behind what a signal handler has raised in them.
+        if exc.__context__ is not None:
+            let_signals_through(exc.__context__)
         raise NetworkError(f"no thread can be started to {purpose}: {exc}", code="NO_THREAD") from exc

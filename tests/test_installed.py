@@ -290,7 +290,6 @@ def test_observers_are_loaded_at_the_first_call(computer: Computer) -> None:
     ("source", "complaint"),
     [
         ("import no_such_module", "ModuleNotFoundError"),
-        ("raise SystemExit(3)", "SystemExit"),
         ("", "implements none of"),
     ],
 )
@@ -305,6 +304,11 @@ def test_an_observer_that_does_not_work_is_logged_or_an_error_where_strict(
     ran = computer.run("-c", RUN, RUNAGENT_STRICT_PLUGINS="1")
     assert (1, "") == (ran.returncode, ran.stdout)
     assert "PluginError" in ran.stderr
+
+
+def test_an_observer_that_exits_ends_the_program(computer: Computer) -> None:
+    install(computer.site, "runagent-watch", "raise SystemExit(3)", observers=("watch",))
+    assert (3, "") == ((ran := computer.run("-c", RUN)).returncode, ran.stdout)
 
 
 def test_an_observer_can_be_switched_off(computer: Computer) -> None:

@@ -19,6 +19,7 @@ from runagent.cli.console import in_columns
 from runagent.config import file_exposures, load_settings
 from runagent.configfile import writers
 from runagent.errors import ConfigurationError, PluginError
+from runagent.foreign import let_signals_through
 from runagent.installed import OBSERVERS, Installed, Plugin
 from runagent.net.proxy import proxy_for
 from runagent.observers import Observers
@@ -178,8 +179,9 @@ def _transport(registry: TransportRegistry, plugin: Plugin) -> Facts:
     elif status != "disabled":
         try:
             transport = registry.load(plugin)
-        except PluginError as exc:
-            status, error = "broken", str(exc)
+        except (PluginError, OSError, MemoryError, SystemExit) as exc:
+            let_signals_through(exc)
+            status, error = "broken", _why(exc)
         else:
             seam, capabilities = transport.seam, sorted(transport.capabilities)
             error = declaration_fault(plugin, transport)
@@ -187,6 +189,10 @@ def _transport(registry: TransportRegistry, plugin: Plugin) -> Facts:
                 status = "ok" if error is None else "misdeclared"
     row = _row("transport", plugin, status, error, registry.seconds(plugin))
     return row | {"seam": seam, "capabilities": capabilities}
+
+
+def _why(error: BaseException) -> str:
+    return str(error) if isinstance(error, PluginError) else f"its import raises {error!r}"
 
 
 def _observers(plugins: Installed) -> list[Facts]:
@@ -198,8 +204,9 @@ def _observers(plugins: Installed) -> list[Facts]:
             begin = clock.now()
             try:
                 observers.load(plugin)
-            except PluginError as exc:
-                status, error = "broken", str(exc)
+            except (PluginError, OSError, MemoryError, SystemExit) as exc:
+                let_signals_through(exc)
+                status, error = "broken", _why(exc)
             else:
                 status = "ok"
             seconds = clock.now() - begin

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from runagent.foreign import let_signals_through
 from runagent.net.resolve import ATTEMPT_SECONDS
 from runagent.net.sockets import new_socket, refuse_itself
 
@@ -55,6 +56,7 @@ async def _race(
             try:
                 return attempt.result()
             except OSError as exc:
+                let_signals_through(exc)
                 failure = exc
     assert failure is not None
     raise failure

@@ -102,8 +102,10 @@ class SocketConnection(LoopConnection):
         if not self._loop.is_closed():
             self._part()
         self._watchdog.leave(self)
-        self._sock.close()
-        let_go(self)
+        try:
+            self._sock.close()
+        finally:
+            let_go(self)
 
     def _part(self) -> None:
         """Have the loop forget the socket, and wake who waits for it."""

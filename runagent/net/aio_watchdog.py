@@ -58,10 +58,12 @@ class Watchdog:
 
     def _watch(self) -> None:
         now = self.now()
-        for connection in list(self.connections):
-            if connection.deadline <= now:
-                connection.time_out()
-        self.wake_at(min((connection.deadline for connection in self.connections), default=_INFINITE))
+        try:
+            for connection in list(self.connections):
+                if connection.deadline <= now:
+                    connection.time_out()
+        finally:  # what a signal handler raises here is logged by asyncio, and the loop goes on
+            self.wake_at(min((connection.deadline for connection in self.connections), default=_INFINITE))
 
 
 def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:

@@ -218,14 +218,15 @@ class Forgettable(Protocol):
         """Close the descriptor and nothing else: the connection goes on in the parent."""
 
 
-_descriptors: weakref.WeakSet[Forgettable] = weakref.WeakSet()
+# No WeakSet: it runs Python whenever one of its members dies, and what a signal handler raises there is lost.
+_descriptors: set[weakref.ref[Forgettable]] = set()
 _open: set[object] = set()
 _generation = 0
 
 
 def track_descriptor(holder: Forgettable) -> None:
     """Have ``holder`` forget its descriptor in every child that is forked from now on."""
-    _descriptors.add(holder)
+    _descriptors.add(weakref.ref(holder, _descriptors.discard))
 
 
 def hold(connection: object) -> None:
@@ -249,8 +250,9 @@ def fork_generation() -> int:
 def _after_fork_in_child() -> None:
     global _generation
     _generation += 1
-    for holder in list(_descriptors):
-        holder.forget()
+    for ref in list(_descriptors):
+        if (holder := ref()) is not None:
+            holder.forget()
     _descriptors.clear()
     _open.clear()
 

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from runagent import clock
+from runagent.foreign import let_signals_through
 from runagent.net.base import (
     Address,
     DeadlineExceededError,
@@ -65,6 +66,7 @@ class BlockingConnection:
         try:
             self._tls.do_handshake()
         except TimeoutError as exc:
+            let_signals_through(exc)
             if exc.errno is not None:
                 raise
             raise DeadlineExceededError from None
@@ -113,6 +115,7 @@ class BlockingConnection:
         except BlockingIOError:
             return None
         except OSError as exc:
+            let_signals_through(exc)
             return None if self._tls is not None and _wants_more(exc) else b""
 
     def was_reset(self) -> bool:
@@ -137,8 +140,10 @@ class BlockingConnection:
             with contextlib.suppress(OSError):
                 self._sock.send(farewell)
         self._outbox.clear()
-        self._sock.close()
-        let_go(self)
+        try:
+            self._sock.close()
+        finally:
+            let_go(self)
 
     def forget(self) -> None:
         """Drop a descriptor that belongs to the parent process; see `track_descriptor`."""
@@ -173,6 +178,7 @@ class BlockingConnection:
 
     def _check(self, exc: TimeoutError, deadline: float) -> None:
         """Tell our own timeout, perhaps armed for a nearer deadline, from one of the network's."""
+        let_signals_through(exc)
         if exc.errno is not None:
             raise exc
         if clock.now() >= deadline:
@@ -257,5 +263,6 @@ def _by_steps(wait: Callable[[float], T], deadline: float, dialing: Dialing) -> 
 def _result(future: Future[T], until: float) -> T:
     try:
         return future.result(max(until - clock.now(), 0.0))
-    except TimeoutError:
+    except TimeoutError as exc:
+        let_signals_through(exc)
         raise DeadlineExceededError from None

@@ -7,6 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from runagent import clock
+from runagent.foreign import let_signals_through
 from runagent.net.base import DeadlineExceededError
 from runagent.net.resolve import ATTEMPT_SECONDS
 from runagent.net.sockets import check_attempt, new_socket, refuse_itself
@@ -126,5 +127,6 @@ class _Race:
         self._failed(exc)
 
     def _failed(self, exc: OSError) -> None:
+        let_signals_through(exc)
         self._failure = exc
         self._next_at = clock.now()

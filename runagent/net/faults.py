@@ -8,6 +8,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from runagent.errors import NetworkError
+from runagent.foreign import let_signals_through
 
 if TYPE_CHECKING:
     from runagent.net.base import Address
@@ -53,6 +54,7 @@ def explain_loss(exc: OSError) -> tuple[str, str]:
 
 def connect_error(exc: OSError, address: Address) -> NetworkError:
     """Make the error for a connection that could not be opened."""
+    let_signals_through(exc)
     where = str(address.origin)
     if address.proxy is not None and not isinstance(exc, ssl.SSLError):
         where = f"the proxy {address.proxy} (from proxy= or the environment)"

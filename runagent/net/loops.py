@@ -101,8 +101,9 @@ async def current_loop() -> EventLoop:
     loop = _loops.get(key)
     if loop is None:
         _forget_closed_loops()
-        loop = _loops[key] = EventLoop(_new_network(library))
-        await loop.guard(key)
+        loop = EventLoop(_new_network(library))
+        await loop.guard(key)  # first: without it nothing would close the connections
+        _loops[key] = loop
     return loop
 
 

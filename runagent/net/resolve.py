@@ -86,13 +86,11 @@ def look_up(address: Address) -> Future[list[Candidate]]:
 
 
 def _look_up(host: str, port: int, future: Future[list[Candidate]]) -> None:
-    future.set_running_or_notify_cancel()
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except Exception as exc:  # noqa: BLE001  # raised again for who waits
+        if future.set_running_or_notify_cancel():
+            future.set_result(candidates_from(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+    except BaseException as exc:  # noqa: BLE001  # handed to the one who waits, whose thread is another one
         future.set_exception(exc)
-    else:
-        future.set_result(candidates_from(found))
 
 
 def connect_at_once(address: Address) -> socket.socket | None:
@@ -105,10 +103,14 @@ def connect_at_once(address: Address) -> socket.socket | None:
         return None
     for candidate in candidates_now(address) or ():
         sock = new_socket(candidate, address.socket_options)
-        sock.setblocking(False)
-        # The first call says that it has begun, the second one what has come of it meanwhile.
-        connected = any(sock.connect_ex(candidate[3]) in _CONNECTED for _ in range(2))
-        if connected and not reaches_itself(sock):
-            return sock
+        try:
+            sock.setblocking(False)
+            # The first call says that it has begun, the second one what has come of it meanwhile.
+            connected = any(sock.connect_ex(candidate[3]) in _CONNECTED for _ in range(2))
+            if connected and not reaches_itself(sock):
+                return sock
+        except BaseException:
+            sock.close()
+            raise
         sock.close()
     return None

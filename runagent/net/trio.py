@@ -146,8 +146,10 @@ class TrioConnection:
                 self._sock.send(farewell)
         self._outbox.clear()
         self._emptied = False
-        self._sock.close()
-        let_go(self)
+        try:
+            self._sock.close()
+        finally:
+            let_go(self)
 
     def time_out(self) -> None:
         """Wake the read that waits; it takes what has come meanwhile, and fails where that is nothing."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from runagent.foreign import let_signals_through
 from runagent.net.resolve import ATTEMPT_SECONDS
 from runagent.net.sockets import check_attempt, new_socket, refuse_itself
 
@@ -58,6 +59,7 @@ class _Race:
         try:
             sock = await _dial(candidate, self._options)
         except OSError as exc:
+            let_signals_through(exc)
             self._failure = exc
             failed.set()
             return

@@ -20,7 +20,7 @@ from runagent.wire.jsontext import QUOTE_BYTES, quote
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["ResponseDecoder", "encode_request"]
+__all__ = ["ResponseDecoder", "encode_request", "let_interrupts_through"]
 
 # A stream that is written event by event mostly comes chunk by chunk. These are the heads of short chunks
 # without extensions, by the bytes of the whole chunk: no other chunk is as long.
@@ -105,6 +105,7 @@ class ResponseDecoder:
             try:
                 self._parser.feed_data(data)  # type: ignore[union-attr]  # there is one while the body flows
             except httptools.HttpParserError as exc:
+                let_interrupts_through(exc)
                 self._broken(exc)
             else:
                 if len(pieces) == 1 and self.flowing:  # as it mostly is
@@ -181,18 +182,20 @@ class ResponseDecoder:
         self._measure(data, found=before != len(self._body) + self._heads, in_body=in_body)
 
     def _parse(self, data: bytes) -> None:
-        parser = self._live_parser
+        parser, again = self._live_parser, False
         try:
             parser.feed_data(data)
         except httptools.HttpParserUpgrade as exc:
             self.upgraded = True
             self.rest = data[exc.args[0] :]
         except httptools.HttpParserError as exc:
-            if self.head_complete or self.error or not self._unfold():
+            let_interrupts_through(exc)
+            again = not (self.head_complete or self.error) and self._unfold()
+            if not again:
                 self._broken(exc)
-            else:  # once more, from the beginning
-                self._parser, self._heads = self._new_parser(), 0
-                self._parse(bytes(self._head))
+        if again:  # from the beginning, and outside of the handler: see `let_interrupts_through`
+            self._parser, self._heads = self._new_parser(), 0
+            self._parse(bytes(self._head))
 
     def _unfold(self) -> bool:
         """Put a space for each line break inside a field: RFC 9112 §5.2 has us read what llhttp refuses."""
@@ -324,6 +327,27 @@ class _Callbacks:
         self.on_headers_complete = decoder.end_head
         self.on_body = decoder._body.append
         self.on_message_complete = decoder.end_message
+
+
+def let_interrupts_through(exc: httptools.HttpParserError) -> None:
+    """Raise what a callback was interrupted by.
+
+    Our callbacks raise nothing, so that a signal handler has raised it, whatever it is. httptools keeps it as
+    the context of its own error, unless the caller is handling another exception, which then takes its place:
+    all that is known then is that it must not be lost.
+    """
+    if isinstance(exc, httptools.HttpParserCallbackError):
+        raise _interrupt_in(exc) or KeyboardInterrupt from None
+
+
+def _interrupt_in(exc: httptools.HttpParserError) -> BaseException | None:
+    inner, caught = exc.__context__, exc.__traceback__
+    trace = inner.__traceback__ if inner is not None else None
+    while trace is not None and caught is not None:
+        if trace.tb_frame.f_back is caught.tb_frame:  # a callback that was called by this very parser
+            return inner
+        trace = trace.tb_next
+    return None
 
 
 def _is_chunk(data: bytes, body: bytes) -> bool:

@@ -18,6 +18,7 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import CLIENT, OPEN, Protocol
 
 from runagent.errors import ProtocolError, RunAgentError, StreamLimitError
+from runagent.foreign import let_signals_through
 from runagent.limits import Limits
 from runagent.wire.frames import SHORT, can_wait, frame_parts, head_fault, is_control, read_texts, split_texts
 
@@ -292,6 +293,7 @@ class WebSocketConnection:
         core = self._core
         messages = self._read_frames(core, self._kept + data if self._kept else data)
         if core.parser_exc is not None:
+            let_signals_through(core.parser_exc)
             self.error = self._core_fault(core.parser_exc)
         elif core.close_rcvd is not None:
             self.close_code, self.close_reason = int(core.close_rcvd.code), core.close_rcvd.reason

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import httptools
 
+from runagent.wire.http1 import let_interrupts_through
 from runagent_testing.request import MAX_BODY, Request, joined
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class RequestReader:
         except httptools.HttpParserUpgrade as upgrade:
             self.rest = data[upgrade.args[0] :]
         except httptools.HttpParserError as exc:
+            let_interrupts_through(exc)
             raise BadRequestError(str(exc)) from exc
         done, self._done = self._done, []
         return done

@@ -1,0 +1,97 @@
+"""Signals at a place that a test chooses, and what their handlers raise."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = [
+    "HANDLERS_RAISE",
+    "TWO_HANDLERS_RAISE",
+    "GreenletExit",
+    "SoftTimeLimit",
+    "handling",
+    "strike",
+    "striking",
+]
+
+
+class GreenletExit(BaseException):
+    """As gevent's: what ends a greenlet."""
+
+
+class SoftTimeLimit(Exception):
+    """As a task queue's: a limit of time that its handler of a signal raises."""
+
+
+def raise_it(error: BaseException, *_: Any) -> None:
+    raise error
+
+
+def leave(status: int, _number: int, _frame: Any) -> None:
+    sys.exit(status)
+
+
+# What a handler does, and the type and text of what comes of it.
+HANDLERS_RAISE = pytest.mark.parametrize(
+    ("handler", "raised"),
+    [
+        pytest.param(functools.partial(raise_it, error), error, id=type(error).__name__)
+        for error in (
+            KeyboardInterrupt("struck"),
+            GreenletExit("struck"),
+            asyncio.CancelledError("struck"),
+            SoftTimeLimit("struck"),
+            TimeoutError("struck"),
+            ValueError("struck"),
+        )
+    ]
+    + [pytest.param(functools.partial(leave, 3), SystemExit(3), id="sys.exit")],
+)
+
+TWO_HANDLERS_RAISE = pytest.mark.parametrize(
+    ("handler", "raised"),
+    [
+        pytest.param(functools.partial(raise_it, error), error, id=type(error).__name__)
+        for error in (KeyboardInterrupt("struck"), SoftTimeLimit("struck"))
+    ],
+)
+
+
+@contextlib.contextmanager
+def handling(handler: Callable[..., object]) -> Iterator[None]:
+    """Have a handler for what `strike` sends."""
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def strike() -> None:
+    """Have the handler run here and now."""
+    signal.raise_signal(signal.SIGUSR1)
+
+
+def striking(function: Callable[..., Any], *, after: int = 0) -> Callable[..., Any]:
+    """Have a signal come once when a function is called, after so many calls without one."""
+    left = [None] * after
+
+    @functools.wraps(function)
+    def struck(*args: Any, **options: Any) -> Any:
+        if len(left) == 0:
+            left.extend([None] * 1_000_000)
+            strike()
+        left.pop()
+        return function(*args, **options)
+
+    return struck

@@ -1,0 +1,496 @@
+"""What a signal handler raises passes through unchanged, wherever it strikes, and nothing is made of it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runagent import Chunk, Completed, PluginError, ProtocolError, RunAgentClient
+from runagent.installed import Installed
+from runagent.locks import ForkSafeLock
+from runagent.observers import Observers
+from runagent.plugins import TransportRegistry
+from runagent.run import Run
+from runagent.wire.http1 import ResponseDecoder
+from runagent.wire.websocket import WebSocketConnection
+from runagent_testing import FakeAgentServer, ending
+from runagent_testing.memory.requests import RequestReader
+from tests.docs.pages import ROOT
+from tests.support.distributions import install, transport_module
+from tests.support.peer import Peer
+from tests.support.signals import (
+    HANDLERS_RAISE,
+    TWO_HANDLERS_RAISE,
+    SoftTimeLimit,
+    handling,
+    strike,
+    striking,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.support.styles import Style
+
+SECONDS = 10.0
+CALLBACKS = ("begin", "add_field", "end_head", "end_message")
+numbers = itertools.count()
+
+
+def assert_same(raised: BaseException, caught: BaseException) -> None:
+    assert (type(raised), raised.args) == (type(caught), caught.args)
+
+
+# While bytes are parsed
+
+
+@HANDLERS_RAISE
+@pytest.mark.parametrize("callback", CALLBACKS)
+def test_a_callback_of_the_parser(
+    callback: str, handler: Any, raised: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ResponseDecoder, callback, striking(getattr(ResponseDecoder, callback)))
+    with handling(handler), pytest.raises(type(raised)) as caught:
+        ResponseDecoder().feed(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
+    assert_same(raised, caught.value)
+
+
+@TWO_HANDLERS_RAISE
+@pytest.mark.parametrize("callback", CALLBACKS)
+def test_a_run_whose_answer_is_being_parsed(
+    callback: str,
+    handler: Any,
+    raised: BaseException,
+    style: Style,
+    transport: str,
+    server: FakeAgentServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if transport == "websocket" and callback == "end_message":
+        pytest.skip("an upgrade has no end")
+    server.agent("a").always("x", ending("stall") if callback != "end_message" else "y")
+    monkeypatch.setattr(ResponseDecoder, callback, striking(getattr(ResponseDecoder, callback)))
+    streams = []
+
+    async def scenario() -> None:
+        client = style.client("a", base_url=server.url, transport=transport, timeout=SECONDS)
+        stream = client.run_generic_stream("q")
+        streams.append(stream)
+        await stream.text()
+
+    with handling(handler), pytest.raises(type(raised)) as caught:
+        style.run(scenario)
+    assert_same(raised, caught.value)
+    report = (streams[0].stream if style.name == "sync" else streams[0]).report
+    assert ("failed" if isinstance(raised, Exception) else "left") == report.outcome
+    assert 1 == len(report.attempts)
+
+
+@pytest.mark.parametrize("callback", CALLBACKS)
+def test_ctrl_c_in_a_callback_while_the_caller_handles_an_exception(
+    callback: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parser's own error then has no room for what the callback was interrupted by."""
+    monkeypatch.setattr(ResponseDecoder, callback, striking(getattr(ResponseDecoder, callback)))
+    decoder = ResponseDecoder()
+    try:
+        raise ProtocolError("the one that is being handled")
+    except ProtocolError:
+        with handling(signal.default_int_handler), pytest.raises(KeyboardInterrupt):
+            decoder.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
+
+
+def test_a_callback_when_a_folded_head_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ResponseDecoder, "end_head", striking(ResponseDecoder.end_head))
+    with handling(lambda *_: sys.exit(3)), pytest.raises(SystemExit):
+        ResponseDecoder().feed(b"HTTP/1.1 200 OK\r\nA: b\r\n  c\r\nContent-Length: 0\r\n\r\n")
+
+
+@HANDLERS_RAISE
+def test_the_core_that_reads_frames(
+    handler: Any, raised: BaseException, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = WebSocketConnection()
+    monkeypatch.setattr(connection._core, "recv_frame", striking(connection._core.recv_frame))
+    with handling(handler), pytest.raises(type(raised)) as caught:
+        connection.receive_data(b"\x88\x02\x03\xe8")  # a Close
+    assert_same(raised, caught.value)
+
+
+@HANDLERS_RAISE
+def test_the_requests_of_the_memory_network(
+    handler: Any, raised: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RequestReader, "on_header", striking(RequestReader.on_header))
+    with handling(handler), pytest.raises(type(raised)) as caught:
+        RequestReader(1, lambda: 0.0).feed(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert_same(raised, caught.value)
+
+
+@HANDLERS_RAISE
+def test_a_run_whose_bytes_were_taken_half_is_over(
+    handler: Any,
+    raised: BaseException,
+    style: Style,
+    transport: str,
+    server: FakeAgentServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server.agent("a").always("x", ending("stall"))
+    before_the_run = 1 if transport == "websocket" else 0  # the answer to the handshake
+    monkeypatch.setattr(Run, "received", striking(Run.received, after=before_the_run))
+
+    async def scenario() -> None:
+        client = style.client("a", base_url=server.url, transport=transport, timeout=SECONDS)
+        stream = client.run_generic_stream("q")
+        with pytest.raises(type(raised)) as caught:
+            await anext(stream)
+        assert_same(raised, caught.value)
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
+        gone = await style.in_thread(server.requests[0].wait_client_gone, SECONDS)
+        assert gone
+
+    with handling(handler):
+        style.run(scenario)
+
+
+# While something is imported
+
+
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, **names: Any) -> None:
+    """Install a module that is interrupted at its first import, and works at the second."""
+    module = f"interrupted_{next(numbers)}"
+    once = "import sys\nfrom tests.support.signals import strike\n"
+    once += f"if not hasattr(sys, {module!r}):\n    sys.{module} = True\n    strike()\n"
+    monkeypatch.setattr(sys, module, None, raising=False)
+    monkeypatch.delattr(sys, module)
+    install(tmp_path, "runagent-struck", once + source, module=module, **names)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+@HANDLERS_RAISE
+def test_the_import_of_a_transport_is_tried_again(
+    handler: Any, raised: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, monkeypatch, transport_module("struck"), transports=("struck",))
+    registry = TransportRegistry(Installed())
+    with handling(handler):
+        with pytest.raises(type(raised)) as caught:
+            registry.get("struck")
+        assert_same(raised, caught.value)
+        assert "struck" == registry.get("struck").name
+
+
+OBSERVER = """
+from runagent import hookimpl
+seen = []
+
+@hookimpl
+def runagent_call_started(call):
+    seen.append(call.agent_id)
+"""
+
+
+@HANDLERS_RAISE
+def test_the_import_of_an_observer_is_tried_again(
+    handler: Any, raised: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, "runagent-before", OBSERVER, observers=("before",), module=f"before_{next(numbers)}")
+    write(tmp_path, monkeypatch, OBSERVER, observers=("struck",))
+    observers = Observers(Installed())
+    with handling(handler):
+        with pytest.raises(type(raised)) as caught:
+            observers.loaded()
+        assert_same(raised, caught.value)
+        assert observers.loaded() is observers
+    assert 2 == len(observers._hooks["runagent_call_started"])
+
+
+@pytest.mark.parametrize("moment", ["register", "check_pending", "add_hookspecs"])
+def test_registering_an_observer_that_is_interrupted_is_done_again(
+    moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pluggy
+
+    observers = Observers(Installed({"RUNAGENT_DISABLE_PLUGINS": "all"}))
+
+    class Watcher:
+        from runagent import hookimpl
+
+        @hookimpl
+        def runagent_call_started(self, call: object) -> None: ...
+
+    watcher = Watcher()
+    with monkeypatch.context() as patch, handling(signal.default_int_handler):
+        original = getattr(pluggy.PluginManager, moment)
+
+        def interrupted(*args: Any) -> Any:
+            original(*args)
+            strike()
+
+        patch.setattr(pluggy.PluginManager, moment, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            observers.register(watcher)
+    observers.register(watcher)
+    assert 1 == len(observers._hooks["runagent_call_started"])
+
+
+def test_ctrl_c_while_a_plugin_makes_a_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before Python 3.12 it becomes a RuntimeError where an attribute is told its name."""
+    source = (
+        "import signal\nclass Named:\n    def __set_name__(self, owner, name):\n"
+        "        signal.raise_signal(signal.SIGUSR1)\nclass Owner:\n    named = Named()\n"
+    )
+    module = f"naming_{next(numbers)}"
+    install(tmp_path, "runagent-naming", source, transports=("naming",), module=module)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with handling(signal.default_int_handler), pytest.raises(KeyboardInterrupt):
+        TransportRegistry(Installed()).get("naming")
+
+
+def test_a_plugin_that_handles_ctrl_c_by_itself_is_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = (
+        "try:\n    raise KeyboardInterrupt\nexcept KeyboardInterrupt:\n    raise ImportError('no tool')\n"
+    )
+    module = f"handles_{next(numbers)}"
+    install(tmp_path, "runagent-handles", source, transports=("handles",), module=module)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(PluginError, match="no tool"):
+        TransportRegistry(Installed()).get("handles")
+
+
+# While somebody else's code runs
+
+
+@HANDLERS_RAISE
+@pytest.mark.parametrize("hook", ["runagent_prepare_call", "runagent_call_started", "runagent_call_finished"])
+def test_a_hook_of_an_observer(
+    hook: str,
+    handler: Any,
+    raised: BaseException,
+    server: FakeAgentServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from runagent import hookimpl
+
+    server.agent("a").always("x")
+    calls = []
+
+    def watch(call: Any) -> None:
+        calls.append(hook)
+        if len(calls) == 1:
+            strike()
+
+    observers = Observers(Installed({"RUNAGENT_DISABLE_PLUGINS": "all"}))
+    monkeypatch.setattr("runagent.observers._default", observers)
+    observers.register(type("Watcher", (), {hook: staticmethod(hookimpl(watch, specname=hook))})())
+    client = RunAgentClient("a", base_url=server.url)
+    with handling(handler), pytest.raises(type(raised)) as caught:
+        client.run_generic_stream("q").text()
+    assert_same(raised, caught.value)
+    assert "x" == client.run_generic_stream("q").text()
+    assert 2 == len(calls)  # it was not switched off
+    client.close()
+
+
+class StruckLibrary:
+    """An `AsyncTransport` that is interrupted after its first event."""
+
+    name = "library"
+    seam = 1
+    capabilities: frozenset[Any] = frozenset()
+
+    def __init__(self, runs_on: str) -> None:
+        self.runs_on = frozenset({runs_on})
+
+    async def run(self, call: Any, address: Any, resume: Any, emit: Any) -> None:
+        await emit(Chunk("x"))
+        strike()
+        await emit(Completed())
+
+
+@HANDLERS_RAISE
+def test_somebodys_library_in_the_readers_own_loop(handler: Any, raised: BaseException, style: Style) -> None:
+    if style.name == "sync" or isinstance(raised, asyncio.CancelledError):
+        pytest.skip("signals come in no other thread, and a cancelled task is nobody's failure")
+
+    async def scenario() -> None:
+        runs_on = "trio" if style.name == "trio" else "asyncio"
+        client = style.client("a", base_url="http://127.0.0.1:1", transport=StruckLibrary(runs_on))
+        await client.run_generic_stream("q", timeout=SECONDS).text()
+
+    with handling(handler), pytest.raises(type(raised)) as caught:
+        style.run(scenario)
+    assert_same(raised, caught.value)
+
+
+# While the network is waited for
+
+
+def stalled(transport: str, server: FakeAgentServer) -> None:
+    server.agent("a").always("x", ending("stall"))
+    stream = RunAgentClient("a", base_url=server.url, transport=transport).run_generic_stream("q")
+    next(stream)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    next(stream)
+
+
+def unanswered(transport: str, server: FakeAgentServer) -> None:
+    with Peer(lambda connection: connection.wait_gone()) as peer:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        RunAgentClient("a", base_url=peer.url, transport=transport).run_generic_stream("q").text()
+
+
+def handshaking(transport: str, server: FakeAgentServer) -> None:
+    with Peer(lambda connection: connection.wait_gone()) as peer:
+        url = peer.url.replace("http:", "https:")
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        RunAgentClient("a", base_url=url, transport=transport).run_generic_stream("q").text()
+
+
+def sending(transport: str, server: FakeAgentServer) -> None:
+    over = threading.Event()
+    with Peer(lambda _: over.wait(SECONDS)) as peer:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        try:
+            RunAgentClient("a", base_url=peer.url, transport=transport).run_generic_stream("q" * 10**7).text()
+        finally:
+            over.set()
+
+
+@pytest.mark.parametrize(
+    "raised", [TimeoutError("alarm"), ConnectionAbortedError("alarm"), SoftTimeLimit("alarm")]
+)
+@pytest.mark.parametrize("wait", [stalled, unanswered, handshaking, sending])
+def test_an_alarm_that_raises_what_the_network_raises_too(
+    wait: Callable[..., None], raised: Exception, transport: str, server: FakeAgentServer
+) -> None:
+    """``signal.alarm`` with a handler that raises TimeoutError is how many programs limit a call."""
+
+    def ring(_number: int, _frame: object) -> None:
+        raise raised
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        with pytest.raises(type(raised)) as caught:
+            wait(transport, server)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert raised is caught.value
+
+
+def test_an_alarm_while_a_name_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = threading.Event()
+    original = socket.getaddrinfo
+
+    def slow(*args: Any, **options: Any) -> Any:
+        found.wait(SECONDS)
+        return original("127.0.0.1", 1, type=socket.SOCK_STREAM)
+
+    def ring(_number: int, _frame: object) -> None:
+        raise TimeoutError("alarm")
+
+    monkeypatch.setattr("runagent.net.resolve.socket.getaddrinfo", slow)
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(TimeoutError, match=r"^alarm$"):
+            RunAgentClient("a", base_url="http://agents.example").run_generic_stream("q").text()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        found.set()
+
+
+# What is left behind
+
+
+def test_no_lock_stays_locked() -> None:
+    lock, taken = ForkSafeLock(), 0
+
+    def ring(_number: int, _frame: object) -> None:
+        raise SoftTimeLimit
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            for number in range(200):
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, 0.0001 + number % 7 * 0.00003)
+                    while True:
+                        with lock:
+                            taken += 1
+                except SoftTimeLimit:
+                    pass
+                assert pool.submit(lock._lock.acquire, timeout=SECONDS).result()
+                pool.submit(lock._lock.release).result()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert taken > 0
+
+
+@pytest.mark.parametrize("ahead", [0, 1000])
+def test_no_stream_stays_taken(ahead: int, server: FakeAgentServer) -> None:
+    """After any interrupt the next read is neither refused nor does it wait for ever."""
+    server.agent("a").always("x", ending("stall"))
+
+    def ring(_number: int, _frame: object) -> None:
+        raise SoftTimeLimit
+
+    options = {"read_ahead_bytes": ahead} if ahead else {}
+    client = RunAgentClient("a", base_url=server.url, transport_options=options)
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        for number in range(100):
+            stream = client.run_generic_stream("q")
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0003 + number * 0.00005)
+                next(stream)
+                next(stream)
+            except SoftTimeLimit:
+                pass
+            # At its end where the interrupt came in the middle of something, and else at its next chunk.
+            stream.close()
+            assert [] == list(stream)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        client.close()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sync", "KeyboardInterrupt"),
+        ("sync", "SoftTimeLimit"),
+        ("ahead", "KeyboardInterrupt"),
+        ("trio", "SIGINT"),
+    ],
+    ids=" ".join,
+)
+def test_a_storm_of_signals_on_short_runs(arguments: tuple[str, str]) -> None:
+    """Each signal comes out of the run that it has struck, as itself.
+
+    Those that strike a finalizer are dropped by the interpreter, and counted apart.
+    """
+    command = [sys.executable, "-W", "ignore", "-m", "tests.support.storm", *arguments, "2.5"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
+    assert 0 == ran.returncode, ran.stderr
+    counts = json.loads(ran.stdout.splitlines()[-1])
+    assert ({}, {}) == (counts["swallowed"], counts["others"])
+    assert counts["seen"] > 20
+    assert counts["finalizers"] <= 2 + counts["seen"] // 20
+    assert counts["held"] <= 2 + counts["seen"] // 50  # struck between two steps of opening or keeping one
