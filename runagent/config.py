@@ -19,6 +19,7 @@ import msgspec
 
 from runagent.configfile import ConfigFile, find_config_file, read_config_file
 from runagent.errors import ConfigurationError
+from runagent.foreign import is_passing
 from runagent.net.address import BaseURL, parse_base_url
 from runagent.net.proxy import parse_proxy
 from runagent.redact import describe, escape_controls, lone_surrogate, parse_json, redact_url
@@ -361,6 +362,8 @@ def _read_file(named: str) -> ConfigFile | None:
             raise _invalid(path, "the file that RUNAGENT_CONFIG names does not exist") from None
         return None
     except (OSError, ValueError) as error:
+        if is_passing(error):
+            raise
         reason = getattr(error, "strerror", None) or str(error)
         raise _invalid(path, f"cannot read the file: {reason}; RUNAGENT_CONFIG can name another") from error
 

@@ -15,6 +15,7 @@ __all__ = ["is_cancellation", "is_passing", "let_signals_through"]
 # A file that is missing, or that may not be read, is a fact. What the machine lacks at the moment is none.
 _FACTS = frozenset(
     {
+        0,
         errno.EACCES,
         errno.EINVAL,
         errno.EISDIR,

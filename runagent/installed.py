@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from runagent.foreign import is_passing
 from runagent.locks import ForkSafeLock
 from runagent.seam import parse_declaration
 
@@ -194,14 +195,24 @@ def _is_archive(entry: str) -> bool:
 
 
 def _entry_points_in(folder: str) -> Iterator[tuple[str, bytes]]:
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+    with _what_is_there(), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith((".dist-info", ".egg-info", "EGG-INFO")):
                 with (
-                    contextlib.suppress(OSError),
+                    _what_is_there(),
                     open(f"{entry.path}/entry_points.txt", "rb") as file,  # noqa: PTH123  # as above
                 ):
                     yield entry.path, file.read()
+
+
+@contextlib.contextmanager
+def _what_is_there() -> Iterator[None]:
+    """Skip what cannot be read; without a free descriptor, for example, nothing is known about it."""
+    try:
+        yield
+    except OSError as exc:
+        if is_passing(exc):
+            raise
 
 
 def normal_name(name: str) -> str:

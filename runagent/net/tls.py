@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from runagent.errors import ConfigurationError
+from runagent.foreign import is_passing
 
 if TYPE_CHECKING:
     from runagent.net.address import Origin
@@ -49,13 +50,25 @@ def _system_trust() -> ssl.SSLContext:
     Where the system judges certificates itself, and where OpenSSL does not know of its bundle, truststore
     does it. It reads the bundle anew for each connection, though: some 20 ms, in which an event loop stands.
     """
-    if sys.platform not in ("darwin", "win32") and ssl.get_default_verify_paths().cafile is not None:
+    cafile = ssl.get_default_verify_paths().cafile
+    if sys.platform not in ("darwin", "win32") and cafile is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.set_default_verify_paths()
+        if not context.cert_store_stats()["x509"]:
+            _load_bundle(context, cafile)
         return context
     import truststore  # takes its time to import
 
     return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _load_bundle(context: ssl.SSLContext, cafile: str) -> None:
+    """Load a bundle that OpenSSL has failed to read without a word: the context is kept for good."""
+    try:
+        context.load_verify_locations(cafile)
+    except OSError as exc:
+        if is_passing(exc):
+            raise
 
 
 def _load_client_cert(context: ssl.SSLContext, client_cert: tuple[str, ...]) -> None:
@@ -69,6 +82,8 @@ def _load_client_cert(context: ssl.SSLContext, client_cert: tuple[str, ...]) -> 
         # Without a password OpenSSL would ask for one on the terminal.
         context.load_cert_chain(certificate or "", key, password or "")
     except OSError as exc:
+        if is_passing(exc):
+            raise
         raise _unusable(certificate, exc.strerror or str(exc)) from exc
     except ValueError as exc:  # a lone surrogate, a NUL: the error itself may hold the password
         raise _unusable(certificate, str(exc)) from None
