@@ -32,6 +32,13 @@ _LONGEST_LINE = 1000  # characters that are typed
 _NEEDS = "runagent-fake needs more than is installed ({}): {}"
 
 
+_GRACE = 5.0  # seconds that runs may take to end once the command was asked to
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM has come."""
+
+
 class _StopError(Exception):
     """The command cannot go on; its text is all that is said."""
 
@@ -52,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         _say(_NEEDS.format(exc.name, install_command("testing")))
         return BAD_STORY
+    except _TerminatedError:  # before it served, or a second one
+        return GOOD
     except KeyboardInterrupt:
         return INTERRUPTED
     return code
@@ -213,7 +222,11 @@ def _serve(options: argparse.Namespace) -> int:
             screen.write(escaped(f"type a gate's name to open it: {', '.join(story.gates)}") + "\n")
         agents = ", ".join(dict.fromkeys(call.agent_id for call in story.calls))
         screen.write(escaped(f"{agents} at {server.url} (Ctrl-C ends it)") + "\n")
-        _wait(story, screen)
+        try:
+            _wait(story, screen)
+        except _TerminatedError:
+            server.drain(_GRACE)
+    return GOOD
 
 
 def _wait(story: StoryFile, screen: Output) -> NoReturn:
@@ -302,12 +315,12 @@ def _logging(server: FakeAgentServer, options: argparse.Namespace, screen: Outpu
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let SIGTERM end the command as Ctrl-C does."""
+    """Let SIGTERM end the command in peace, and Ctrl-C at once."""
 
-    def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
+    def terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise _TerminatedError
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, terminate)
     # A shell starts background jobs with Ctrl-C ignored; SIGINT sent on purpose is meant all the same.
     interrupted = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

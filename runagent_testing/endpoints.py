@@ -23,7 +23,7 @@ from runagent_testing.log import log_failure
 from runagent_testing.nearest import unknown_agent, unknown_endpoint
 from runagent_testing.plan import Plan
 from runagent_testing.redact import Secrets
-from runagent_testing.render import handshake_plan, refusal_plan, result_plan, words_plan
+from runagent_testing.render import handshake_plan, refusal_plan, result_plan, without_body, words_plan
 from runagent_testing.request import MAX_BODY, Request
 from runagent_testing.script import Result, Script
 from runagent_testing.steps import Status, Step
@@ -41,7 +41,8 @@ __all__ = ["Answer", "AnyPlan", "Endpoints", "Pending", "WebSocketAnswer", "rand
 AnyPlan: TypeAlias = "Plan | GrowingPlan | LazyPlan"
 
 _ARCHITECTURE = re.compile(r"/api/v1/agents/([^/]+)/architecture")
-_HEALTH = ("GET", "/api/v1/health")
+_HEALTH = "/api/v1/health"
+_READS = ("GET", "HEAD")
 _NOTHING_YET = Plan((), "close")
 
 
@@ -222,7 +223,8 @@ class Endpoints:
         """Decide on the answer to a request."""
         asked = self._understand(request)
         if asked.question is None:
-            return asked.answer(self._refusable(lambda: self._information(asked), asked))
+            plan = self._refusable(lambda: self._information(asked), asked)
+            return asked.answer(without_body(plan) if request.method == "HEAD" else plan)
         if asked.question.kind == "websocket":
             return self._answer_websocket(asked, asked.question)
         self.note(asked.exchange)
@@ -332,11 +334,11 @@ class Endpoints:
             return _preflight(request)
         self._check_key(asked)
         path = request.path.partition("?")[0]
-        if (request.method, path) == _HEALTH:
+        if request.method in _READS and path == _HEALTH:
             first = next(iter(self._agents), None)
             health = {"status": "healthy", "agent_id": first, "agent_name": first, "framework": "fake"}
             return Status(200, body=health)
-        if request.method == "GET" and (match := _ARCHITECTURE.fullmatch(path)):
+        if request.method in _READS and (match := _ARCHITECTURE.fullmatch(path)):
             whose = Question(agent_id=unquote(match[1]), transport=asked.exchange.transport)
             tags = self._agent(asked, whose).tags
             entrypoints = [{"file": "agent.py", "module": tag, "tag": tag, "extractor": {}} for tag in tags]
@@ -445,7 +447,7 @@ def _preflight(request: Request) -> Status:
     """Allow what a browser asks for before it lets a page send it; the question carries no key."""
     wanted = request.headers.get("access-control-request-headers", "*")
     allowed = {
-        "Allow": "GET, POST, OPTIONS",
+        "Allow": "GET, HEAD, POST, OPTIONS",
         "Access-Control-Allow-Methods": "GET, POST",
         "Access-Control-Allow-Headers": wanted,
         "Access-Control-Max-Age": "600",
@@ -480,6 +482,6 @@ def _is_information(request: Request) -> bool:
     path = request.path.partition("?")[0]
     return (
         request.method == "OPTIONS"
-        or (request.method, path) == _HEALTH
+        or (request.method in _READS and path == _HEALTH)
         or bool(_ARCHITECTURE.fullmatch(path))
     )

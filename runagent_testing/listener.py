@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import logging
 import socket
+import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runagent_testing.player import LINGER_NOT
@@ -17,7 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Listener", "listen_tcp", "listen_unix"]
 
+logger = logging.getLogger("runagent_testing")
+
 BACKLOG = 1024
+_PAUSE = 1.0  # seconds until it is tried again
+_PROBE = 1.0  # seconds in which somebody who listens on a Unix socket has to answer
+_SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class Listener:
@@ -44,12 +53,22 @@ class Listener:
         self._ssl_context = ssl_context
         self._silent: set[socket.socket] = set()
         self._opening: set[asyncio.Task[None]] = set()
+        self._pause: asyncio.TimerHandle | None = None
+        self._is_short = False
         listener.setblocking(False)
         self._loop.add_reader(listener, self._on_connections)
 
+    def stop(self) -> None:
+        """Accept nothing more: whoever comes now is refused."""
+        if self._pause is not None:
+            self._pause.cancel()
+        if self._listener.fileno() >= 0:
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
+
     def close(self) -> None:
         """Accept nothing more, and drop those that were accepted and not handed on."""
-        self._loop.remove_reader(self._listener)
+        self.stop()
         self._drop_silent()
 
     async def drop(self) -> None:
@@ -70,8 +89,13 @@ class Listener:
         for _ in range(BACKLOG):
             try:
                 connection, _ = self._listener.accept()
-            except OSError:  # nobody is waiting any more, or the one who was has left
+            except BlockingIOError:  # nobody is waiting any more
+                self._is_short = False
                 return
+            except OSError as exc:
+                if exc.errno in _SHORT:
+                    self._wait_for_room(exc)
+                return  # or the one who was waiting has left
             connection.setblocking(False)
             number, fault = self._accept()
             if fault is None:
@@ -80,6 +104,18 @@ class Listener:
                 task.add_done_callback(self._opening.discard)
             else:
                 self._spoil(connection, fault)
+
+    def _wait_for_room(self, why: OSError) -> None:
+        """Pause, as asyncio does: those who wait keep the socket readable, and the loop would only spin."""
+        self._loop.remove_reader(self._listener)
+        self._pause = self._loop.call_later(_PAUSE, self._go_on)
+        if not self._is_short:
+            self._is_short = True
+            logger.error("the fake agent server accepts no connections for now: %s", why)
+
+    def _go_on(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._listener, self._on_connections)
 
     async def _hand_on(self, connection: socket.socket, number: int) -> None:
         # Whoever does not manage the TLS handshake is none of the test's business.
@@ -116,18 +152,39 @@ class Listener:
 
 
 def listen_tcp(host: str, port: int) -> socket.socket:
-    """Listen on a TCP port."""
+    """Listen on a TCP port; the address of all interfaces of IPv6 takes IPv4, too."""
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    return socket.create_server((str(address[0]), port), family=family, backlog=BACKLOG)
+    both = family == socket.AF_INET6 and address[0] == "::" and socket.has_dualstack_ipv6()
+    return socket.create_server((str(address[0]), port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
 
 
 def listen_unix(path: str) -> socket.socket:
-    """Listen on a Unix socket."""
+    """Listen on a Unix socket; one on which nobody listens any more is replaced.
+
+    Raises:
+        OSError: It cannot be used; its text has the path.
+    """
     listener = socket.socket(socket.AF_UNIX)
     try:
+        if _is_stale(path):
+            Path(path).unlink()
         listener.bind(path)
         listener.listen(BACKLOG)
-    except OSError:
+    except OSError as exc:
         listener.close()
-        raise
+        raise OSError(exc.errno, exc.strerror or str(exc), path) from exc
     return listener
+
+
+def _is_stale(path: str) -> bool:
+    try:
+        if not stat.S_ISSOCK(Path(path).stat().st_mode):
+            return False
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(_PROBE)
+            client.connect(path)
+    except ConnectionRefusedError:
+        return True
+    except OSError:  # there is none, or its queue is full
+        return False
+    return False

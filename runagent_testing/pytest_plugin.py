@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 AGENT_ID = "fake-agent"
 _ENTRY_POINT, _MODULE = "runagent_testing", "runagent_testing.pytest_plugin"
+_ONE_PORT = (
+    "fake_agent_address is {}:{}, on which only one of the {} processes of pytest-xdist can listen: return "
+    "port 0, for a free one in each"
+)
 _MARKER = (
     "fake_agent(allow_unused=False, allow_unmatched=False): let the test leave replies and steps of its "
     "fake agents unused, or ask for what nobody has scripted"
@@ -137,9 +141,14 @@ def fake_agent_strict(pytestconfig: pytest.Config) -> bool:
 
 @pytest.fixture(scope="session")
 def _fake_agent_session_server(
-    fake_agent_address: tuple[str, int], fake_agent_ssl_context: ssl.SSLContext | None
+    pytestconfig: pytest.Config,
+    fake_agent_address: tuple[str, int],
+    fake_agent_ssl_context: ssl.SSLContext | None,
 ) -> Iterator[FakeAgentServer]:
     host, port = fake_agent_address
+    workers = getattr(pytestconfig, "workerinput", {}).get("workercount", 1)  # of pytest-xdist
+    if port and workers > 1:
+        pytest.fail(_ONE_PORT.format(host, port, workers), pytrace=False)
     with _server_class()(host=host, port=port, ssl_context=fake_agent_ssl_context) as server:
         yield server
 

@@ -15,7 +15,7 @@ from runagent_testing.answers import (
 )
 from runagent_testing.dialects import dialect_of
 from runagent_testing.frames import BAD_FRAMES, close_frame, frame_pieces
-from runagent_testing.plan import Composer, End, GrowingPlan, Move, Pass, Plan, Wait
+from runagent_testing.plan import Composer, End, GrowingPlan, Move, Pass, Plan, Wait, Write
 from runagent_testing.script import Framing, Result, Script
 from runagent_testing.steps import (
     Chunk,
@@ -37,6 +37,7 @@ from runagent_testing.writes import MERGED, Piece
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runagent_testing.endpoints import AnyPlan
     from runagent_testing.formats import Format, Run
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "refusal_plan",
     "result_plan",
     "stream_plan",
+    "without_body",
     "words_plan",
 ]
 
@@ -117,6 +119,12 @@ def result_plan(result: Result, run: Run) -> Plan:
 def refusal_plan(steps: tuple[Step, ...], run: Run) -> Plan:
     """Render a refusal: pauses and one status, or bytes from the status line on."""
     return result_plan(Result(steps=steps), run)
+
+
+def without_body(plan: AnyPlan) -> Plan:
+    """Keep the head of an answer only, for a HEAD request (RFC 9110 section 9.3.2)."""
+    head, blank, _ = plan.data.partition(b"\r\n\r\n")
+    return Plan((Write(head + blank),), plan.end or "close")
 
 
 def _say_answer(out: Composer, number: int | None, answer: bytes) -> None:

@@ -20,7 +20,7 @@ from runagent_testing.endpoints import Endpoints
 from runagent_testing.host import AgentHost
 from runagent_testing.listener import Listener, listen_tcp, listen_unix
 from runagent_testing.log import log_failure
-from runagent_testing.quantities import check_seconds, check_texts
+from runagent_testing.quantities import check_seconds, check_texts, is_whole
 from runagent_testing.serving import Connection, Handler
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FakeAgentServer"]
 
+_LOOK = 0.02  # seconds from one look at what is still to be sent to the next
+_LAST_PORT = 65_535
 _PATIENCE = 5.0  # seconds that the server's thread has for what takes milliseconds
 _LEAVING = 1.0  # seconds in which functions of a test have to come back when their clients have left
 
@@ -69,6 +71,8 @@ class FakeAgentServer(AgentHost):
         check_seconds(ping_interval, "ping_interval=")
         if api_key is not None:
             check_texts((api_key,), "api_key=")
+        if not is_whole(port) or port > _LAST_PORT:
+            raise ValueError(f"port= is a number from 0 to {_LAST_PORT}, not {port!r}")
         self._ssl_context = ssl_context
         self._address = (host, port)
         self._unix_path = None if unix_path is None else str(unix_path)
@@ -131,6 +135,20 @@ class FakeAgentServer(AgentHost):
             Path(self._unix_path).unlink(missing_ok=True)
         if hung:
             raise RuntimeError("; ".join(hung))
+
+    def drain(self, seconds: float) -> bool:
+        """Accept no more connections, and wait until what was asked for is answered.
+
+        Args:
+            seconds: How long at most.
+
+        Returns:
+            Whether everything was answered.
+        """
+        if self._thread is None:
+            return True
+        draining = asyncio.run_coroutine_threadsafe(self._drain(seconds), self._loop)
+        return draining.result(seconds + _PATIENCE)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -198,6 +216,8 @@ class FakeAgentServer(AgentHost):
             try:
                 loop.run_until_complete(self._serve(listener, started))
             except (OSError, TypeError, ValueError) as exc:  # the socket or the TLS context is of no use
+                if started.done():
+                    raise
                 started.set_exception(exc)
             except AbandonedError:
                 return
@@ -214,6 +234,7 @@ class FakeAgentServer(AgentHost):
         accepting = Listener(
             listener, self._accept, lambda number: Connection(server, number), self._ssl_context
         )
+        self._drain = functools.partial(_drain, self._handler, server, accepting)
         self._hang_up = functools.partial(_hang_up, server, accepting)
         started.set_result(None)
         await self._stop.wait()
@@ -244,6 +265,20 @@ def _check_tls(context: ssl.SSLContext) -> None:
     if not isinstance(context, SSLContext):
         raise TypeError(f"ssl_context is an ssl.SSLContext, not {type(context).__name__}")
     context.wrap_bio(MemoryBIO(), MemoryBIO(), server_side=True)
+
+
+async def _drain(handler: Handler, server: web.Server, accepting: Listener, seconds: float) -> bool:
+    accepting.stop()
+    until = now() + seconds
+    # Nobody tells when the last byte has left.
+    while (is_busy := handler.answering or _unsent(server)) and now() < until:  # noqa: ASYNC110
+        await asyncio.sleep(_LOOK)
+    return not is_busy
+
+
+def _unsent(server: web.Server) -> int:
+    transports = [connection.transport for connection in server.connections]
+    return sum(transport.get_write_buffer_size() for transport in transports if transport is not None)
 
 
 async def _hang_up(server: web.Server, accepting: Listener) -> None:

@@ -120,16 +120,21 @@ class Handler:
         ping_interval: Seconds without a word of a WebSocket's client until it is pinged, and from
             a ping until it is given up.
         apart: Runs the functions that compute replies.
+
+    Attributes:
+        answering: How many requests are being answered.
     """
 
     def __init__(self, endpoints: Endpoints, ping_interval: float, apart: Apart) -> None:
         self._endpoints = endpoints
         self._apart = apart
         self._ping_interval = ping_interval
+        self.answering = 0
         self.closing = False
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; a failure in here is logged and ends the connection."""
+        self.answering += 1
         try:
             answer = self._endpoints.answer(await _read(request))
             if isinstance(answer, WebSocketAnswer):
@@ -141,6 +146,8 @@ class Handler:
         except Exception as exc:  # noqa: BLE001 - whatever a dialect may raise
             path = request.raw_path
             log_failure(f"the fake agent server could not answer {path}", exc, _secrets(request))
+        finally:
+            self.answering -= 1
         return Sent(keep_alive=False)
 
     async def _play(self, asked: Answer | Pending, request: web.BaseRequest) -> web.StreamResponse:

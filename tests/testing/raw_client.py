@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import struct
+import time
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -94,6 +95,17 @@ class RawClient:
 def connected(url: str) -> Iterator[RawClient]:
     with _socket(url) as connection:
         yield RawClient(connection)
+
+
+def until_refused(url: str) -> None:
+    """Connect until nobody listens any more."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            _socket(url).close()
+        except ConnectionError:
+            return
+    raise AssertionError(f"{url} still accepts connections")
 
 
 def _socket(url: str) -> socket.socket:

@@ -25,7 +25,7 @@ from runagent._version import install_command
 from runagent_testing import FakeAgentServer, chunk, ending, every, gate
 from runagent_testing.cli import main
 from runagent_testing.standalone.log import ExchangeLog
-from tests.testing.raw_client import NDJSON, PATIENCE, connected, post, stream
+from tests.testing.raw_client import NDJSON, PATIENCE, connected, post, stream, until_refused
 
 ROOT = Path(__file__).resolve().parents[2]
 STORY = ROOT / "tests/testing/stories/story.yaml"
@@ -89,8 +89,8 @@ def serve():
         yield start
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_logs_and_ends_cleanly(serve, number):
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_it_serves_logs_and_ends_cleanly(serve, number, expected):
     program = serve(STORY, "--port", 0)
     with connected(program.url) as client:
         client.send(stream("writer", {"query": "hi", "api_key": "hidden"}, authorization="Bearer hidden"))
@@ -107,7 +107,7 @@ def test_it_serves_logs_and_ends_cleanly(serve, number):
     program.line("#4 writer chunked ends")
     code, log = program.end(number)
     assert log.startswith("type a gate's name to open it: door\nwriter, doorman at http://127.0.0.1:")
-    assert (130, False, False) == (code, "hidden" in log, "Traceback" in log)
+    assert (expected, False, False) == (code, "hidden" in log, "Traceback" in log)
     shape = re.sub(r"(?m)^[\d:.]{12} |[\d.]+ s\b", "", log.partition("(Ctrl-C ends it)\n")[2])
     assert shape.splitlines() == [
         '#1 writer sse begins: {"query": "hi", "api_key": "<redacted>"}',
@@ -121,6 +121,34 @@ def test_it_serves_logs_and_ends_cleanly(serve, number):
         "#4 writer chunked begins: {}",
         "#4 writer chunked ends: done, ending 'fin-in-chunk', 1 of 1 chunks, status 200, ",
     ]
+
+
+def test_sigterm_lets_streams_end(serve, tmp_path):
+    story = tmp_path / "s.yaml"
+    story.write_text("agents: {a: {always: [word, {delay: 0.5}, last]}}", encoding="utf-8")
+    program = serve(story, "--port", 0)
+    with connected(program.url) as client:
+        client.send(stream())
+        client.until(b"word")
+        program.process.send_signal(signal.SIGTERM)
+        assert b"last" in client.until(b"0\r\n\r\n")
+        code, log = program.end(0)
+    assert 0 == code
+    assert "#1 a sse ends: done, 2 of 2 chunks, status 200, " in log
+
+
+def test_a_second_sigterm_waits_for_no_stream(serve, tmp_path):
+    story = tmp_path / "s.yaml"
+    story.write_text("agents: {a: {always: [word, {ending: stall}]}}", encoding="utf-8")
+    program = serve(story, "--port", 0)
+    with connected(program.url) as client:
+        client.send(stream())
+        client.until(b"word")
+        program.process.send_signal(signal.SIGTERM)
+        until_refused(program.url)
+        code, log = program.end(signal.SIGTERM)
+    assert 0 == code
+    assert "#1 a sse ends: server closed" in log
 
 
 def test_ctrl_c_ends_streams_that_are_open(serve, tmp_path):
