@@ -14,6 +14,8 @@ STAMP := $(VENV)/.installed
 # Seconds of fuzzing for each target: make fuzz FUZZ_SECONDS=900
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= sse ndjson http websocket
+# Per cent of the branches of both packages that the tests have to run.
+COVERAGE_FLOOR := 90
 # Arguments for pytest: make test ARGS="-k sse -x"
 ARGS ?=
 # Processes that share the tests: make test JOBS=0 runs them in pytest's own, for a debugger.
@@ -38,6 +40,10 @@ help:
 	@echo "make test         run the tests (ARGS=... goes to pytest)"
 	@echo "make test-all     run the tests on each Python of: $(SUPPORTED)"
 	@echo "make fuzz         fuzz the codecs under coverage (FUZZ_SECONDS=... for each of: $(FUZZ_TARGETS))"
+	@echo "make check        lint, types and tests: what CI runs"
+	@echo "make fix          have ruff mend what it can, and format"
+	@echo "make coverage     the tests with branch coverage; fails below $(COVERAGE_FLOOR) %"
+	@echo "make programs     install the programs that some tests want, by apt-get as root"
 	@echo "make lint         ruff: rules and format"
 	@echo "make types        mypy --strict"
 	@echo "make bench        compare with peers and with the floor (ARGS=... goes to tests.benchmarks.bench)"
@@ -76,7 +82,7 @@ demo: $(STAMP)
 	@$(BIN)/runagent demo
 
 .PHONY: test
-test: $(STAMP) programs
+test: $(STAMP)
 	@$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist worksteal $(ARGS)
 
 .PHONY: test-all
@@ -114,6 +120,22 @@ fuzz: $(FUZZ_STAMP)
 		$(FUZZ_VENV)/bin/python -m tests.fuzz.run $$target --seconds $(FUZZ_SECONDS) || failed="$$failed $$target"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "Invariants broken:$$failed; see tests/fuzz/corpus" >&2; exit 1; fi
+
+.PHONY: check
+check: lint types test
+
+.PHONY: fix
+fix: $(STAMP)
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format .
+
+# The processes of the tests, and those that they start, each write a file; they are put together at the end.
+.PHONY: coverage
+coverage: $(STAMP)
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run -m pytest -q -n $(JOBS) --maxprocesses 8 --dist worksteal $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --skip-covered --skip-empty --sort=cover --fail-under=$(COVERAGE_FLOOR)
 
 .PHONY: lint
 lint: $(STAMP)
@@ -166,7 +188,7 @@ INTEROP_STAMPS := $(patsubst $(REQUIREMENTS)/%.txt,.venv-interop-%/.installed,$(
 	@.venv-interop-$*/bin/python $(PIP) install -qq --requirement $< </dev/null
 	@touch $@
 
-# Never fails: where a program cannot be installed, the tests that want it are skipped, with the reason.
+# Never fails: if a program cannot be installed, the tests that want it are skipped, with the reason.
 .PHONY: programs
 programs:
 	@tests/interop/install_programs.sh nginx tinyproxy curl

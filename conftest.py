@@ -25,6 +25,7 @@ import threading
 import time
 import traceback
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,14 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+_NEEDED = ("aiohttp", "hypothesis", "pytest_trio", "trio", "trustme", "xdist", "yaml")
+_missing = [name for name in _NEEDED if find_spec(name) is None]
+if _missing:
+    raise SystemExit(
+        f"The tests need more than is installed ({', '.join(_missing)}): run `make test`, which sets everything"
+        " up, or python -m pip install --editable '.[dev]'"
+    )
 
 pytest_plugins = ["pytester"]
 

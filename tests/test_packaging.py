@@ -26,6 +26,7 @@ TOP_LEVEL = {
     "README.md",
     "LICENSE",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "Makefile",
     "constraints.txt",
 }

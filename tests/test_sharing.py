@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
-import uvloop
 
 from runagent import AsyncRunAgentClient, RunAgentClient
 from runagent.locks import ForkSafeLock
 from runagent_testing import FakeAgentServer, ending, gate
+from tests.support.loops import new_uvloop, run_uvloop
 from tests.support.styles import STYLES, Style
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def test_a_hundred_asyncio_tasks(server: FakeAgentServer, transport: str, name: 
         received = await asyncio.gather(*(two_runs(client) for _ in range(100)))
         return [answer for own in received for answer in own]
 
-    factory = uvloop.new_event_loop if name == "uvloop" else None
+    factory = new_uvloop if name == "uvloop" else None
     with asyncio.Runner(debug=True, loop_factory=factory) as runner:
         assert answers == by_run(runner.run(scenario()))
     assert server.connections <= (200 if transport == "websocket" else 100)
@@ -104,7 +104,7 @@ def test_one_event_loop_after_another(server: FakeAgentServer, transport: str) -
         asyncio.run(scenario()),
         trio.run(scenario),
         asyncio.run(scenario(), debug=True),
-        uvloop.run(scenario()),
+        run_uvloop(scenario()),
         trio.run(scenario),
     ]
 
@@ -122,7 +122,7 @@ def test_event_loops_side_by_side(server: FakeAgentServer, transport: str) -> No
     def run(number: int) -> str:
         loops: list[Callable[[], Any]] = [
             lambda: asyncio.run(scenario()),
-            lambda: uvloop.run(scenario()),
+            lambda: run_uvloop(scenario()),
             lambda: trio.run(scenario),
         ]
         text: str = loops[number % 3]()
@@ -137,8 +137,8 @@ def test_event_loops_side_by_side(server: FakeAgentServer, transport: str) -> No
     [
         (asyncio.run, asyncio.run),
         (asyncio.run, trio.run),
-        (uvloop.run, uvloop.run),
-        (uvloop.run, trio.run),
+        (run_uvloop, run_uvloop),
+        (run_uvloop, trio.run),
         (trio.run, asyncio.run),
     ],
 )
@@ -331,6 +331,8 @@ def test_a_client_that_nobody_closes_warns_of_nothing(server: FakeAgentServer, n
         server.agent("a").reply("x", "y", "z")
         for _ in range(3):
             server.agent("a").reply("x", ending("stall"))
+    if name == "uvloop":
+        pytest.importorskip("uvloop")
     program = UNCLOSED + (UNCLOSED_SYNC if name == "sync" else UNCLOSED_ASYNC)
 
     ended = subprocess.run(

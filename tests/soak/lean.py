@@ -6,8 +6,6 @@ import asyncio
 import functools
 from typing import TYPE_CHECKING, Any
 
-import uvloop
-
 from runagent.wire.websocket import accept_value
 from tests.soak.process import answer
 from tests.support.peer import http, message, ndjson, sse, websocket_frame
@@ -152,7 +150,12 @@ def serve_lean(pipe: Connection[Any, Any]) -> None:
         }
         await asyncio.to_thread(answer, pipe, answers)
 
-    uvloop.run(serve())
+    try:
+        import uvloop
+    except ImportError:  # on Windows
+        asyncio.run(serve())
+    else:
+        uvloop.run(serve())
 
 
 async def _call(function: Callable[[], int]) -> int:

@@ -6,12 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import uvloop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-__all__ = ["BlindLoop", "asyncio_loops", "run_asyncio"]
+__all__ = ["BlindLoop", "asyncio_loops", "new_uvloop", "run_asyncio", "run_uvloop"]
 
 
 class BlindLoop(asyncio.SelectorEventLoop):
@@ -28,8 +27,20 @@ class BlindLoop(asyncio.SelectorEventLoop):
             self._remove_writer(fd)  # type: ignore[attr-defined]
 
 
+def new_uvloop() -> asyncio.AbstractEventLoop:
+    """Make a loop of uvloop's; without it, which Windows does not have, the test is skipped."""
+    loop: asyncio.AbstractEventLoop = pytest.importorskip("uvloop").new_event_loop()
+    return loop
+
+
+def run_uvloop(main: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine on a loop of uvloop's."""
+    with asyncio.Runner(loop_factory=new_uvloop) as runner:
+        return runner.run(main)
+
+
 asyncio_loops = pytest.mark.parametrize(
-    "loop", [None, uvloop.new_event_loop, BlindLoop], ids=["asyncio", "uvloop", "transports"]
+    "loop", [None, new_uvloop, BlindLoop], ids=["asyncio", "uvloop", "transports"]
 )
 
 

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 import trio.testing
-import uvloop
 
 from runagent import AsyncRunAgentClient, RunAgentClient
 from runagent_testing.conformance.styles import SyncClient, drive
-from tests.support.loops import BlindLoop
+from tests.support.loops import BlindLoop, new_uvloop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -97,7 +96,7 @@ class Style:
             return runner.run(without_asyncio_tasks_left(scenario))
 
 
-_LOOPS: dict[str, Any] = {"uvloop": uvloop.new_event_loop, "transports": BlindLoop}
+_LOOPS: dict[str, Any] = {"uvloop": new_uvloop, "transports": BlindLoop}
 
 
 @contextlib.contextmanager
