@@ -53,7 +53,9 @@ def asynchronous(request: pytest.FixtureRequest) -> Style:
 
 
 @pytest.mark.parametrize(
-    "give", [give_key, Giver(), lambda: give_key(), functools.partial(give_key)], ids=str
+    "give",
+    [give_key, Giver(), lambda: give_key(), functools.partial(give_key)],
+    ids=["function", "object", "lambda", "partial"],
 )
 @pytest.mark.parametrize("mode", ["stream", "invoke"])
 def test_an_async_function_is_awaited(
