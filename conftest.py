@@ -38,8 +38,8 @@ _NEEDED = ("aiohttp", "hypothesis", "pytest_trio", "trio", "trustme", "xdist", "
 _missing = [name for name in _NEEDED if find_spec(name) is None]
 if _missing:
     raise SystemExit(
-        f"The tests need more than is installed ({', '.join(_missing)}): run `make test`, which sets everything"
-        " up, or python -m pip install --editable '.[dev]'"
+        f"The tests need more than is installed ({', '.join(_missing)}): run `make test`, which sets up"
+        " everything, or python -m pip install --editable '.[dev]'"
     )
 
 pytest_plugins = ["pytester"]
