@@ -119,7 +119,7 @@ def _outcome(
     except Violation as exc:
         fault = str(exc)
     except Exception as exc:  # noqa: BLE001 - whatever a third party's transport may raise
-        fault = f"it raised {exc!r}\n" + "".join(traceback.format_exception(exc)[-4:])
+        fault = _fault(exc)
     else:
         if known is None:
             return Outcome(requirement, variant, "passed")
@@ -127,6 +127,14 @@ def _outcome(
     if known is not None:
         return Outcome(requirement, variant, "known", f"{known}\n{fault}")
     return Outcome(requirement, variant, "failed" if requirement.since <= requirements else "advice", fault)
+
+
+def _fault(raised: BaseException) -> str:
+    while isinstance(raised, BaseExceptionGroup) and len(raised.exceptions) == 1:  # trio's nurseries wrap
+        raised = raised.exceptions[0]
+    if isinstance(raised, Violation):
+        return str(raised)
+    return f"it raised {raised!r}\n" + "".join(traceback.format_exception(raised)[-4:])
 
 
 def need_set(number: int) -> None:

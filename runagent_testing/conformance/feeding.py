@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from runagent.call import ResumePoint, Route
     from runagent.errors import RunAgentError
     from runagent.events import Event
+    from runagent_testing.conformance.tape import Tape
     from runagent_testing.exchange import Exchange
     from runagent_testing.memory import MemoryNetwork
     from runagent_testing.memory.peer import Peer
@@ -170,6 +171,7 @@ class Lab:
         until: float = math.inf,
         tamper: Callable[[bytes], bytes] | None = None,
         script: Mapping[str, Any] | None = None,
+        tape: Tape | None = None,
         **fields: Any,
     ) -> Seen:
         """Have an agent say some steps to a fresh session, and see what comes of it.
@@ -180,12 +182,15 @@ class Lab:
             until: After how many bytes the connection ends.
             tamper: Changes the bytes of each write.
             script: Options of the script.
+            tape: Gives what it has given before.
             fields: As for `open`.
 
         Raises:
             Violation: The dialect has no answer, or the transport no session.
         """
         memory = self.subject.memory()
+        if tape is not None:
+            tape.play_on(memory)
         agent = memory.agent(AGENT)
         if fields.get("mode") == "invoke":
             agent.returns(*steps)
@@ -196,13 +201,13 @@ class Lab:
             raise Violation(f"the dialect could not say it: {seen.exchange.failure}")
         return seen
 
-    def offsets(self, *steps: Any) -> tuple[list[tuple[int, int]], int]:
+    def offsets(self, *steps: Any, tape: Tape | None = None) -> tuple[list[tuple[int, int]], int]:
         """Say where in the bytes of an answer each step begins and ends, and how long it is in all.
 
         Raises:
             Violation: There is no answer.
         """
-        exchange = self.feed(*steps, script={"writes": "per-step"}).exchange
+        exchange = self.feed(*steps, script={"writes": "per-step"}, tape=tape).exchange
         if exchange is None or exchange.plan is None:
             raise Violation(NOT_UNDERSTOOD)
         at, places = sum(len(sent.data) for sent in exchange.asides[:1]), {}
@@ -210,6 +215,8 @@ class Lab:
             assert isinstance(move, Write)
             places.update(dict.fromkeys(move.steps, (at, at + len(move.data))))
             at += len(move.data)
+        if not places:
+            raise Violation("the dialect writes nothing for its steps")
         return [places[number] for number in sorted(places)], at
 
 

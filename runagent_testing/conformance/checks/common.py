@@ -19,7 +19,16 @@ from runagent_testing.steps import heartbeat
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["STATUSES", "TEXTS", "NotApplicable", "demand", "expect_contents", "only_where", "story"]
+__all__ = [
+    "STATUSES",
+    "TEXTS",
+    "NotApplicable",
+    "demand",
+    "expect_contents",
+    "first_chunk",
+    "only_where",
+    "story",
+]
 
 STATUSES: dict[int, type[AgentError]] = {
     400: ValidationError,
@@ -65,6 +74,17 @@ def expect_contents(subject: Subject, got: Sequence[Any], expected: Sequence[Any
     if not subject.traits.delimited:
         same = "".join(map(str, got)) == "".join(map(str, expected))
     demand(same, f"{what}: expected {list(expected)!r}, got {list(got)!r}")
+
+
+async def first_chunk(stream: Any) -> Any:
+    """Read the first chunk.
+
+    Raises:
+        Violation: There is none.
+    """
+    async for content in stream:
+        return content
+    raise Violation("the stream ended before its first chunk, without an error")
 
 
 def story(subject: Subject, texts: Iterable[Any] = TEXTS) -> list[Any]:

@@ -11,6 +11,7 @@ from runagent_testing.conformance.checks.common import demand, only_where
 from runagent_testing.conformance.feeding import Feeding, Lab
 from runagent_testing.conformance.requirements import required
 from runagent_testing.conformance.subject import AGENT
+from runagent_testing.conformance.tape import Tape
 from runagent_testing.steps import heartbeat
 
 SOURCE = 'docs/plugins.md, "Capabilities"'
@@ -35,8 +36,9 @@ def check_invoke(lab: Lab) -> None:
 @required("declared.resume", "Resuming that works is declared.", SOURCE, capability="resume", undeclared=True)
 def check_resume(lab: Lab) -> None:
     texts = ("one", "two", "three")
-    places, _ = lab.offsets(*texts)
-    point = lab.feed(*texts, until=places[1][1]).session.resume_point
+    tape = Tape()
+    places, _ = lab.offsets(*texts, tape=tape)
+    point = lab.feed(*texts, until=places[1][1], tape=tape).session.resume_point
     if point is None or point.next_index is None:
         return
     seen = lab.feed(*texts, resume=point)

@@ -18,6 +18,7 @@ from runagent_testing.conformance.checks.common import demand, expect_contents, 
 from runagent_testing.conformance.feeding import Feeding, Lab, Seen, byte_by_byte, in_two, whole
 from runagent_testing.conformance.requirements import required
 from runagent_testing.conformance.subject import AGENT
+from runagent_testing.conformance.tape import Tape
 from runagent_testing.frames import BAD_FRAMES
 from runagent_testing.steps import done, ending, error, status
 
@@ -54,13 +55,14 @@ def _expect_truncated(lab: Lab, seen: Seen, delivered: int, most: int, what: str
 def check_truncation(lab: Lab) -> None:
     marked = lab.subject.traits.marked
     steps: tuple[Any, ...] = (*CHUNKS, done()) if marked else CHUNKS
-    places, length = lab.offsets(*steps)
+    tape = Tape()
+    places, length = lab.offsets(*steps, tape=tape)
     chunks = places[: len(CHUNKS)]
     marker = places[-1][0] if marked else length
     for until in range(length):
         complete = sum(end <= until for _, end in chunks)
         begun = sum(start < until for start, _ in chunks)
-        seen = lab.feed(*steps, until=until)
+        seen = lab.feed(*steps, until=until, tape=tape)
         if until > marker and seen.completed and seen.raised is None:
             continue  # the marker itself may be whole already
         _expect_truncated(lab, seen, complete, begun, f"cut after byte {until} of {length}")

@@ -170,8 +170,9 @@ def check_proxy(lab: Lab) -> None:
     call = lab.subject.call(memory.url)
     route = Route(call.base.origin, Proxy("proxy.localhost", 3128, "Basic a2l0"))
     request = lab.open(memory, route=route).data_to_send().decode("latin-1")
-    target = request.partition("\r\n")[0].split(" ")[1]
-    demand(target.startswith(f"{memory.url}/"), f"the request's target is {quote(target)}")
+    line = request.partition("\r\n")[0]
+    target = line.partition(" ")[2].partition(" ")[0]
+    demand(target.startswith(f"{memory.url}/"), f"the request's target is {quote(target)}, in {line[:200]!r}")
     demand("\r\nproxy-authorization: basic a2l0\r\n" in request.lower(), "no Proxy-Authorization is sent")
 
 

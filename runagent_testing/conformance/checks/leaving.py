@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from runagent_testing.conformance.checks.common import demand, expect_contents
+from runagent_testing.conformance.checks.common import demand, expect_contents, first_chunk
 from runagent_testing.conformance.checks.streams import expect_good
 from runagent_testing.conformance.requirements import required
 from runagent_testing.steps import delay, ending, gate
@@ -22,19 +22,18 @@ ASYNC = ("asyncio", "trio")
 async def _by_break(stream: Any) -> None:
     async for _ in stream:
         break
-    del _
     await stream.aclose()
 
 
 async def _by_close(stream: Any) -> None:
-    await anext(stream)
+    await first_chunk(stream)
     await stream.aclose()
 
 
 async def _by_an_error_in_the_block(stream: Any) -> None:
     try:
         async with stream:
-            raise KeyError(await anext(stream))
+            raise KeyError(await first_chunk(stream))
     except KeyError:
         return
 
@@ -133,13 +132,14 @@ async def check_cancelled_task(stage: Stage) -> None:
         async def reader(begun: Callable[[], object]) -> None:
             try:
                 async with client.run_generic_stream("x") as stream:
-                    read.append(await anext(stream))
+                    read.append(await first_chunk(stream))
                     begun()
-                    read.append(await anext(stream))
+                    read.append(await first_chunk(stream))
             finally:
                 begun()  # also where nothing came: nobody shall wait for it
 
         await _cancel_once_begun(stage, reader)
+        demand(bool(stage.host.requests), "the agent was not asked")
         exchange = stage.host.requests[0]
         demand(await stage.has_left(exchange), f"the task was cancelled, and the agent sees {exchange!r}")
     demand("b" not in read, "the gate was opened by nobody")

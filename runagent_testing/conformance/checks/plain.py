@@ -9,6 +9,7 @@ from runagent.events import RunResult
 from runagent_testing.conformance.checks.common import STATUSES, demand
 from runagent_testing.conformance.feeding import Lab, Seen, byte_by_byte, in_two, rechunked, whole
 from runagent_testing.conformance.requirements import required
+from runagent_testing.conformance.tape import Tape
 from runagent_testing.steps import status
 
 if TYPE_CHECKING:
@@ -30,10 +31,11 @@ def _result(seen: Seen) -> Any:
     capability="invoke",
 )
 def check_plain_splits(lab: Lab) -> None:
-    length = lab.feed(ANSWER, mode="invoke").received
+    tape = Tape()
+    length = lab.feed(ANSWER, mode="invoke", tape=tape).received
     cuts = [whole, byte_by_byte, rechunked(1), *map(in_two, range(1, length, 7))]
     for cut in cuts:
-        seen = lab.feed(ANSWER, mode="invoke", cut=cut)
+        seen = lab.feed(ANSWER, mode="invoke", cut=cut, tape=tape)
         demand(_result(seen) == ANSWER, f"expected the result {ANSWER!r}, got {seen.events!r}, {seen.told()}")
 
 
@@ -44,9 +46,10 @@ def check_plain_splits(lab: Lab) -> None:
     capability="invoke",
 )
 def check_plain_truncation(lab: Lab) -> None:
-    length = lab.feed(ANSWER, mode="invoke").received
+    tape = Tape()
+    length = lab.feed(ANSWER, mode="invoke", tape=tape).received
     for until in range(length):
-        seen = lab.feed(ANSWER, mode="invoke", until=until)
+        seen = lab.feed(ANSWER, mode="invoke", until=until, tape=tape)
         demand(_result(seen) is None, f"cut after byte {until} of {length}: the result {_result(seen)!r}")
         right = isinstance(seen.error, RunAgentError)
         demand(right, f"cut after byte {until} of {length}: no error was set")

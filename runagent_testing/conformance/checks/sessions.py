@@ -16,6 +16,7 @@ from runagent_testing.conformance.feeding import (
 )
 from runagent_testing.conformance.requirements import required
 from runagent_testing.conformance.subject import AGENT
+from runagent_testing.conformance.tape import Tape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,12 +69,12 @@ def _cuts(length: int) -> Iterator[tuple[str, Cut]]:
 def check_splits(lab: Lab) -> None:
     delimited = lab.subject.traits.delimited
     steps = story(lab.subject)
-    reference = lab.feed(*steps).need_sound()
+    tape = Tape()
+    reference = lab.feed(*steps, tape=tape).need_sound()
     expect_contents(lab.subject, reference.contents, TEXTS, "uncut")
     expected = reference.outcome(delimited=delimited)
-    _, length = lab.offsets(*steps)
-    for name, cut in _cuts(length):
-        seen = lab.feed(*steps, cut=cut).need_sound()
+    for name, cut in _cuts(reference.received):
+        seen = lab.feed(*steps, cut=cut, tape=tape).need_sound()
         outcome = seen.outcome(delimited=delimited)
         fault = f"{name}: expected {reference.told()}; got {seen.told()}"
         if reference.told() == seen.told():  # what differs is something else than the contents
@@ -88,17 +89,19 @@ def check_splits(lab: Lab) -> None:
 )
 def check_promptness(lab: Lab) -> None:
     steps = TEXTS[:3]
-    places, _ = lab.offsets(*steps)
+    tape = Tape()
+    places, _ = lab.offsets(*steps, tape=tape)
     for number, (_, end) in enumerate(places, 1):
         # What comes by then is all that is looked at: the end of the connection is not told.
         given: list[Any] = []
-        for piece in _fed_until(lab, steps, end):
+        for piece in _fed_until(lab, steps, end, tape):
             given = piece
         expect_contents(lab.subject, given, steps[:number], f"after the last byte of chunk {number}")
 
 
-def _fed_until(lab: Lab, steps: tuple[str, ...], end: int) -> Iterator[list[Any]]:
+def _fed_until(lab: Lab, steps: tuple[str, ...], end: int, tape: Tape) -> Iterator[list[Any]]:
     memory = lab.subject.memory()
+    tape.play_on(memory)
     memory.agent(AGENT).always(*steps, writes="per-step")
     feeding = Feeding(memory, lab.open(memory), in_two(end))
     for _ in feeding.steps():

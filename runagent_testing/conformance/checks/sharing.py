@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from runagent.errors import RunAgentError
 from runagent_testing.clock import now
-from runagent_testing.conformance.checks.common import demand
+from runagent_testing.conformance.checks.common import demand, first_chunk
 from runagent_testing.conformance.checks.streams import expect_good
 from runagent_testing.conformance.requirements import required
 from runagent_testing.steps import ending, status
@@ -166,7 +166,7 @@ async def _end_in_every_way(stage: Stage) -> None:
             demand(shown.error is not None, f"a bad run: {shown.told()}")
         stage.agent.always("a", ending("stall"))
         async with client.run_generic_stream("x") as stream:
-            await anext(stream)
+            await first_chunk(stream)
 
 
 def _threads_left(before: frozenset[threading.Thread]) -> list[threading.Thread]:

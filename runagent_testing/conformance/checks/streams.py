@@ -154,6 +154,7 @@ async def check_lets_go(stage: Stage) -> None:
     async with stage.client() as client:
         for number in range(2):
             expect_good(stage, await stage.show(client.run_generic_stream("x")), ["a", "b"], f"run {number}")
+            demand(bool(stage.host.requests), "the agent was not asked")
             gone = await stage.has_left(stage.host.requests[-1])
             demand(gone, f"after run {number} the agent still sees the client on its connection")
 
