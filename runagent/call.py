@@ -11,7 +11,7 @@ from runagent._version import __version__
 from runagent.limits import Limits
 from runagent.net.address import BaseURL, Origin, agent_path
 from runagent.net.proxy import Proxy  # noqa: TC001 - help(Route) looks its annotations up
-from runagent.redact import credential_parts, is_credential
+from runagent.redact import credential_parts, is_credential, query_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,9 +83,10 @@ class AgentCall:
     @property
     def secrets(self) -> tuple[str, ...]:
         """The key, and what else authorizes the caller: of what a peer says they are taken out."""
-        given = (*self.headers, *self.options.items())
-        credentials = [value for name, value in given if isinstance(value, str) and is_credential(name)]
-        return (self.api_key or "", *(part for value in credentials for part in credential_parts(value)))
+        given = [pair for pair in (*self.headers, *self.options.items()) if isinstance(pair[1], str)]
+        parts = (part for name, value in given if is_credential(name) for part in credential_parts(value))
+        queries = (part for _, value in given if value[:1] == "/" for part in query_credentials(value))
+        return self.api_key or "", *parts, *queries
 
     def path(self, template: str, option: str) -> str:
         """Return the path to ask for: ``template`` behind the base's prefix, or what the option says.

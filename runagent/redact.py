@@ -17,6 +17,7 @@ __all__ = [
     "is_credential",
     "lone_surrogate",
     "parse_json",
+    "query_credentials",
     "redact_url",
 ]
 
@@ -58,6 +59,16 @@ def credential_parts(value: str) -> Iterator[str]:
         with contextlib.suppress(ValueError):
             decoded = b64decode(token).decode("utf-8", "replace")
             yield from (decoded, decoded.partition(":")[2])
+
+
+def query_credentials(path: str) -> Iterator[str]:
+    """Yield what authorizes somebody in the query of a path, as it is written and as it is meant."""
+    for parameter in path.partition("?")[2].split("&"):
+        name, _, value = parameter.partition("=")
+        if is_credential(name):
+            from urllib.parse import unquote_plus  # keys belong in header fields, and mostly are there
+
+            yield from (value, unquote_plus(value))
 
 
 def redact_url(text: str, limit: int = 100) -> str:
@@ -164,7 +175,7 @@ def describe(value: object, limit: int = 60) -> str:
     if value is None or isinstance(value, bool | int | float):
         return _shorten(_scalar(value), limit)
     if isinstance(value, str):
-        return f"the text {_shorten(value, limit)!r}"
+        return f"the text {redact_url(value, limit) if '://' in value else repr(_shorten(value, limit))}"
     return f"a value of type {type(value).__name__}"
 
 

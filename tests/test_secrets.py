@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import inspect
 import json
 import logging
 import pickle
@@ -140,6 +141,59 @@ def test_no_error_repeats_a_credential_among_the_options(style: Style) -> None:
 
     with Peer(answers(http(403, f"{KEY} is not known"))) as peer:
         assert KEY not in repr(style.run(scenario))
+
+
+def test_no_error_repeats_a_key_that_an_option_has_put_into_the_path(style: Style, transport: str) -> None:
+    async def scenario() -> RunAgentError:
+        options = {"stream_path": "/x?api_key=" + KEY.replace("-", "%2D")}
+        client = style.client("a", base_url=peer.url, transport=transport, transport_options=options)
+        with pytest.raises(RunAgentError) as caught:
+            await client.run_generic_stream("x").text()
+        return caught.value
+
+    with Peer(answers(http(403, f"{KEY} is not known"))) as peer:
+        assert KEY not in repr(style.run(scenario))
+
+
+PLACES = [name for name in inspect.signature(RunAgentClient.__init__).parameters if name != "self"]
+VARIABLES = [f"RUNAGENT_{name}" for name in ("API_KEY", "API_URL", "TIMEOUT", "TRANSPORT", "MAX_RETRIES")]
+VARIABLES += [f"RUNAGENT_{name}" for name in ("PROXY", "LOG_LEVEL", "CONFIG", "TRANSPORT_OPTIONS")]
+VARIABLES += ["HTTP_PROXY", "all_proxy"]
+
+
+@pytest.mark.parametrize("place", [*PLACES, *VARIABLES])
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://user:{KEY}@agents.example/x",
+        f"ftp://{KEY}@agents.example",
+        f"https://agents.example/?api_key={KEY}",
+        f"WS://{KEY}:x@agents.example/ #{KEY}",
+    ],
+)
+def test_no_url_is_shown_with_its_secrets(
+    place: str, url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a URL is given for: people mix things up."""
+    caplog.set_level(logging.DEBUG, "runagent")
+    given: dict[str, Any] = {"agent_id": "a", "base_url": "http://nowhere.invalid", "max_retries": 0}
+    if place in VARIABLES:
+        monkeypatch.setenv(place, url)
+        given.pop(
+            {"RUNAGENT_API_URL": "base_url", "RUNAGENT_MAX_RETRIES": "max_retries"}.get(place, ""), None
+        )
+    else:
+        given |= {place: url}
+    if place in ("host", "port"):
+        given |= {"local": True, "base_url": None}
+    shown = ""
+    try:
+        client = RunAgentClient(**given)
+        shown = repr(client)
+        client.run_generic_stream("x")
+    except RunAgentError as exc:
+        shown = f"{exc!r} {vars(exc)} {exc.__cause__!r} {exc.__context__!r}"
+    assert KEY not in (shown.replace(url, "") if place == "agent_id" else shown) + caplog.text
 
 
 @pytest.mark.parametrize("name", ["X-Request-Id", "Idempotency-Key", "User-Agent", "X-Tokenizer", "Keyboard"])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from runagent.errors import ConfigurationError
 from runagent.foreign import is_passing
+from runagent.redact import describe
 
 if TYPE_CHECKING:
     from runagent.net.address import Origin
@@ -96,8 +97,8 @@ def _may_block(file: str) -> bool:
 
 def _unusable(certificate: str | None, why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"client_cert: {certificate!r} cannot be used: {why}; expected a PEM certificate file, and where"
-        " they are apart or protected a key file and its password",
+        f"client_cert: {describe(certificate, 500)} cannot be used: {why}; expected a PEM certificate file,"
+        " and where they are apart or protected a key file and its password",
         code="INVALID_CLIENT_CERT",
     )
 
