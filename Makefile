@@ -16,6 +16,8 @@ FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= sse ndjson http websocket
 # Per cent of the branches of both packages that the tests have to run.
 COVERAGE_FLOOR := 90
+# The versions that are installed.
+CONSTRAINTS ?= constraints.txt
 # Arguments for pytest: make test ARGS="-k sse -x"
 ARGS ?=
 # Processes that share the tests: make test JOBS=0 runs them in pytest's own, for a debugger.
@@ -39,6 +41,7 @@ help:
 	@echo "make demo         stream a story over every transport, in every style"
 	@echo "make test         run the tests (ARGS=... goes to pytest)"
 	@echo "make test-all     run the tests on each Python of: $(SUPPORTED)"
+	@echo "make test-lowest  run the tests with the oldest versions that pyproject.toml allows, on Python $(firstword $(SUPPORTED))"
 	@echo "make fuzz         fuzz the codecs under coverage (FUZZ_SECONDS=... for each of: $(FUZZ_TARGETS))"
 	@echo "make check        lint, types and tests: what CI runs"
 	@echo "make fix          have ruff mend what it can, and format"
@@ -61,7 +64,7 @@ help:
 venv: $(STAMP)
 
 # The build backend goes in first, from the constraints: build isolation would fetch an unpinned one.
-$(STAMP): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
+$(STAMP): pyproject.toml $(CONSTRAINTS) $(wildcard plugins/*/pyproject.toml)
 	@python="$(PYTHON)"; \
 	if ! "$${python:-false}" -c "$(USABLE)" </dev/null >/dev/null 2>&1; then \
 		echo "No usable Python 3.11+ with its venv module$${python:+ at $$python}:" \
@@ -72,9 +75,9 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 		echo "Making $(VENV) with $$("$$python" --version)"; \
 		"$$python" -m venv --clear $(VENV); \
 	fi
-	@echo "Installing the versions of constraints.txt into $(VENV)"
-	@$(BIN)/python $(PIP) install -qq --constraint constraints.txt hatchling editables </dev/null
-	@$(BIN)/python $(PIP) install -qq --constraint constraints.txt --no-build-isolation --editable '.[dev]' $(PLUGINS) </dev/null
+	@echo "Installing the versions of $(CONSTRAINTS) into $(VENV)"
+	@$(BIN)/python $(PIP) install -qq --constraint $(CONSTRAINTS) hatchling editables </dev/null
+	@$(BIN)/python $(PIP) install -qq --constraint $(CONSTRAINTS) --no-build-isolation --editable '.[dev]' $(PLUGINS) </dev/null
 	@touch $@
 
 .PHONY: demo
@@ -98,6 +101,13 @@ test-all:
 		fi;) \
 	if [ -z "$$found" ]; then echo "None of Python $(SUPPORTED) found" >&2; exit 1; fi; \
 	if [ -n "$$failed" ]; then echo "Failed on Python$$failed" >&2; exit 1; fi
+
+# constraints-lowest.txt has each requirement of ours at its lower bound; a test holds it to pyproject.toml.
+.PHONY: test-lowest
+test-lowest:
+	@python="$(call first_usable,$(call places,$(firstword $(SUPPORTED))))"; \
+	if [ -z "$$python" ]; then echo "make test-lowest needs Python $(firstword $(SUPPORTED))" >&2; exit 1; fi; \
+	$(MAKE) --no-print-directory test VENV=.venv-lowest PYTHON="$$python" CONSTRAINTS=constraints-lowest.txt
 
 # The fuzzer has wheels for some systems only and is no part of `dev`: it has an environment of its own.
 FUZZ_VENV := .venv-fuzz

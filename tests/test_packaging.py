@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from runagent._version import __version__
 from tests.support.wheels import build_wheel
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("runagent", "runagent_testing")
+PROJECTS = [ROOT / "pyproject.toml", *sorted((ROOT / "plugins").glob("*/pyproject.toml"))]
 
 TOP_LEVEL = {
     *PACKAGES,
@@ -29,6 +35,7 @@ TOP_LEVEL = {
     "CONTRIBUTING.md",
     "Makefile",
     "constraints.txt",
+    "constraints-lowest.txt",
 }
 
 # The sans-IO layers: bytes and events in, bytes and events out, no clock and no loop.
@@ -175,3 +182,25 @@ def test_the_top_level_holds_only_what_belongs_there() -> None:
     names = {name.partition("/")[0] for name in listed.split("\0") if name}
     assert "pyproject.toml" in names
     assert set() == {name for name in names - TOP_LEVEL if not name.startswith(".")}
+
+
+def requirements(project: Path) -> list[str]:
+    """Everything that a pyproject.toml has installed, but this project itself."""
+    table = tomllib.loads(project.read_text(encoding="utf-8"))
+    extras = table["project"].get("optional-dependencies", {}).values()
+    named = [*table["build-system"]["requires"], *table["project"]["dependencies"], *itertools.chain(*extras)]
+    return [requirement for requirement in named if Requirement(requirement).name != "runagent"]
+
+
+@pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.parent.name)
+def test_every_lower_bound_is_what_make_installs_for_its_test(project: Path) -> None:
+    lines = (ROOT / "constraints-lowest.txt").read_text(encoding="utf-8").splitlines()
+    pins = {
+        canonicalize_name(name): Version(version)
+        for name, equals, version in (line.partition("==") for line in lines)
+        if equals
+    }
+    for requirement in map(Requirement, requirements(project)):
+        (bound,) = requirement.specifier
+        assert ">=" == bound.operator, requirement
+        assert pins[canonicalize_name(requirement.name)] == Version(bound.version), requirement
