@@ -75,11 +75,9 @@ def _load_bundle(context: ssl.SSLContext, cafile: str) -> None:
 def _load_client_cert(context: ssl.SSLContext, client_cert: tuple[str, ...]) -> None:
     certificate, key, password = (*client_cert, None, None)[:3]
     try:
-        for file in filter(os.path.exists, filter(None, (certificate, key))):
-            if not os.path.isfile(file):  # noqa: PTH113  # pathlib is slow to import
-                raise OSError(
-                    0, f"{file!r} is not a regular file"
-                )  # OpenSSL would wait for a pipe's other end
+        for file in filter(None, (certificate, key)):
+            if _may_block(file):
+                raise OSError(0, f"{file!r} is not a regular file")
         # Without a password OpenSSL would ask for one on the terminal.
         context.load_cert_chain(certificate or "", key, password or "")
     except OSError as exc:

@@ -47,6 +47,16 @@ async def reads_asynchronously(client: AsyncRunAgentClient) -> str:
     return await client.run_generic_stream("x").text()
 
 
+async def fetch_key() -> str:
+    return "key"
+
+
+def gives_keys() -> None:
+    AsyncRunAgentClient("a", api_key=fetch_key)
+    AsyncRunAgentClient("a", api_key=lambda: "key")
+    RunAgentClient("a", api_key=lambda: "key")
+
+
 def handles(client: RunAgentClient) -> float | None:
     try:
         client.run_generic("x")
