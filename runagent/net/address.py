@@ -7,7 +7,9 @@ Deviations: ``ws`` and ``wss`` mean ``http`` and ``https``; an empty port is ref
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Literal
@@ -38,6 +40,7 @@ Fail = Callable[[str], ConfigurationError]
 
 _SCHEMES: dict[str, Scheme] = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _DEFAULT_PORTS: dict[Scheme, int] = {"http": 80, "https": 443}
+_UNIX_PATH_BYTES = 107 if sys.platform == "linux" else 103  # of `sockaddr_un`, without the NUL at its end
 _PATH_SAFE = "/%!$&'()*+,;=:@"
 
 # Patterns are texts: `re` compiles one when it is first needed, and most processes need few of them.
@@ -107,6 +110,8 @@ class Origin(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         if self.unix_path is not None:
             return f"http+unix://{quote(self.unix_path, safe='', errors='surrogateescape')}"
+        if "%" in self.host:  # a zone, which only this machine can tell from the same address in another
+            return f"{self.scheme}://" + self.netloc.replace("]", "%25" + self.host.partition("%")[2] + "]")
         return f"{self.scheme}://{self.netloc}"
 
 
@@ -348,6 +353,8 @@ def _unix_path(authority: str, fail: Fail) -> str:
     path = "" if re.search(_BAD_ESCAPE, authority) else unquote(authority, errors="surrogateescape")
     if not path.startswith("/") or "\0" in path:
         raise fail("expected a percent-encoded absolute path as host, as in http+unix://%2Frun%2Fagent.sock,")
+    if len(os.fsencode(path)) > _UNIX_PATH_BYTES:
+        raise fail(f"a Unix socket's path must not be longer than {_UNIX_PATH_BYTES} bytes; the one")
     return path
 
 

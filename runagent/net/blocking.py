@@ -49,9 +49,12 @@ class BlockingConnection:
 
     def start_tls(self, context: ssl.SSLContext, hostname: str) -> None:
         """Wrap the socket; a handshake has to follow."""
-        self._sock = self._tls = context.wrap_socket(
-            self._sock, server_hostname=hostname, do_handshake_on_connect=False
-        )
+        from runagent.net.alpn import offering
+
+        with offering(context):
+            self._sock = self._tls = context.wrap_socket(
+                self._sock, server_hostname=hostname, do_handshake_on_connect=False
+            )
 
     def handshake(self, deadline: float) -> None:
         """Agree on keys with a peer whose certificate is trusted; goes on where it ran into a deadline.
@@ -59,7 +62,10 @@ class BlockingConnection:
         Raises:
             DeadlineExceededError: Not in time.
             OSError: The connection broke, or TLS failed.
+            NetworkError: The peer has chosen another protocol.
         """
+        from runagent.net.alpn import check_negotiated
+
         assert self._tls is not None
         self._tls.settimeout(max(deadline - clock.now(), 0.001))
         self._armed = None
@@ -70,6 +76,7 @@ class BlockingConnection:
             if exc.errno is not None:
                 raise
             raise DeadlineExceededError from None
+        check_negotiated(self._tls.selected_alpn_protocol())
 
     def send(self, data: bytes, deadline: float) -> bool:
         """See `Connection.send`."""

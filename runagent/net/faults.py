@@ -23,10 +23,23 @@ _NO_TLS_ANSWER = (
 )
 
 
-_TRUST = (
-    "check the host name in base_url; an own certificate authority is trusted through ssl_context= or"
-    " SSL_CERT_FILE"
-)
+_CLOCK = "or this machine's clock is wrong"
+_TRUST = "a private authority is trusted through ssl_context= or SSL_CERT_FILE"
+_ISSUER = f"{_TRUST}, and a server has to send its intermediate certificates, too"
+_OTHER_NAME = "check the host name in base_url"
+_ADVICE = {  # by OpenSSL's numbers, X509_V_ERR_...
+    2: _ISSUER,  # UNABLE_TO_GET_ISSUER_CERT
+    9: f"the server uses it too early, {_CLOCK}",  # CERT_NOT_YET_VALID
+    10: f"the server needs a new one, {_CLOCK}",  # CERT_HAS_EXPIRED
+    18: "a self-signed one is trusted through ssl_context= or SSL_CERT_FILE",  # DEPTH_ZERO_SELF_SIGNED_CERT
+    19: _TRUST,  # SELF_SIGNED_CERT_IN_CHAIN
+    20: _ISSUER,  # UNABLE_TO_GET_ISSUER_CERT_LOCALLY
+    21: _ISSUER,  # UNABLE_TO_VERIFY_LEAF_SIGNATURE
+    23: "its authority has revoked it: the server needs a new one",  # CERT_REVOKED
+    62: _OTHER_NAME,  # HOSTNAME_MISMATCH
+    64: _OTHER_NAME,  # IP_ADDRESS_MISMATCH
+}
+_NO_PROTOCOL = "the server speaks none of the protocols that were offered to it (ALPN: http/1.1)"
 _CERTIFICATE_WANTED = frozenset(
     {
         "SSLV3_ALERT_BAD_CERTIFICATE",
@@ -64,11 +77,14 @@ def connect_error(exc: OSError, address: Address) -> NetworkError:
 
 def _explain(exc: OSError) -> tuple[str, str]:
     if isinstance(exc, ssl.SSLCertVerificationError):
-        return "CERTIFICATE", f"its certificate is not accepted ({exc.verify_message}); {_TRUST}"
+        advice = _ADVICE.get(getattr(exc, "verify_code", 0), "ssl_context= decides what is accepted")
+        return "CERTIFICATE", f"its certificate is not accepted ({_verdict(exc)}); {advice}"
     if isinstance(exc, ssl.SSLEOFError):
         return "TLS", _NO_TLS_ANSWER
     if isinstance(exc, ssl.SSLError) and exc.reason in _CERTIFICATE_WANTED:
         return "CLIENT_CERTIFICATE", _GIVE_CERTIFICATE
+    if isinstance(exc, ssl.SSLError) and exc.reason == "TLSV1_ALERT_NO_APPLICATION_PROTOCOL":
+        return "ALPN", _NO_PROTOCOL
     if isinstance(exc, ssl.SSLError):
         plain = exc.reason in (
             "WRONG_VERSION_NUMBER",
@@ -87,3 +103,8 @@ def _explain(exc: OSError) -> tuple[str, str]:
     if isinstance(exc, FileNotFoundError):
         return "REFUSED", "there is no such Unix socket"
     return "NETWORK", exc.strerror or str(exc) or type(exc).__name__
+
+
+def _verdict(exc: ssl.SSLCertVerificationError) -> str:
+    """Return why a certificate is refused; the verifiers of macOS and Windows set no message of OpenSSL's."""
+    return getattr(exc, "verify_message", "") or str(exc)

@@ -42,7 +42,8 @@ class Proxy(msgspec.Struct, frozen=True):
         return f"Proxy(host={self.host!r}, port={self.port})"
 
     def __str__(self) -> str:
-        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+        host = self.host.replace("%", "%25")  # a zone, as URLs have it (RFC 6874)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
 def parse_proxy(text: str, source: str = "proxy") -> Proxy:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from runagent.errors import ConfigurationError
 from runagent.foreign import is_passing
+from runagent.net.alpn import check_negotiated, offer_always, offering
+from runagent.net.trust import load_named_trust, log_keys, named
 from runagent.redact import describe
 
 if TYPE_CHECKING:
@@ -27,25 +29,34 @@ def default_context(client_cert: tuple[str, ...] = ()) -> ssl.SSLContext:
         client_cert: Certificate file, key file, password; what comes last may be left out.
 
     Raises:
-        ConfigurationError: The certificate cannot be loaded, or ``SSL_CERT_FILE`` is a pipe or a device.
+        ConfigurationError: The certificate, or what the environment names, cannot be loaded.
     """
     trusted = os.environ.get("SSL_CERT_FILE")
     if trusted and _may_block(trusted):
         raise ConfigurationError(f"environment variable SSL_CERT_FILE: {trusted!r} is not a regular file")
     if not client_cert:
-        return shared_trust(trusted, os.environ.get("SSL_CERT_DIR"))
+        return shared_trust(*named())
     context = _system_trust()
     _load_client_cert(context, client_cert)  # anew each time: certificates are replaced before they expire
     return context
 
 
 @functools.lru_cache(maxsize=8)
-def shared_trust(_file: str | None, _directory: str | None) -> ssl.SSLContext:
-    """Return the context for these values of ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``, which OpenSSL reads."""
+def shared_trust(*_named: str | None) -> ssl.SSLContext:
+    """Return the context for what the environment names."""
     return _system_trust()
 
 
 def _system_trust() -> ssl.SSLContext:
+    """Make a context that trusts what the system trusts, or what the environment names."""
+    context = _new_context()
+    load_named_trust(context)
+    log_keys(context)
+    offer_always(context)
+    return context
+
+
+def _new_context() -> ssl.SSLContext:
     """Make a context that trusts what the system trusts.
 
     Where the system judges certificates itself, and where OpenSSL does not know of its bundle, truststore
@@ -117,7 +128,8 @@ class TLSLayer:
     def __init__(self, context: ssl.SSLContext, server_hostname: str) -> None:
         self.outgoing = ssl.MemoryBIO()
         self._incoming = ssl.MemoryBIO()
-        self._object = context.wrap_bio(self._incoming, self.outgoing, server_hostname=server_hostname)
+        with offering(context):
+            self._object = context.wrap_bio(self._incoming, self.outgoing, server_hostname=server_hostname)
         self.drained = False
 
     def handshake(self) -> bool:
@@ -125,11 +137,13 @@ class TLSLayer:
 
         Raises:
             ssl.SSLError: The peer is not whom we asked for, or does not speak TLS.
+            NetworkError: It has chosen another protocol.
         """
         try:
             self._object.do_handshake()
         except ssl.SSLWantReadError:
             return False
+        check_negotiated(self._object.selected_alpn_protocol())
         return True
 
     def feed(self, ciphertext: bytes) -> None:

@@ -23,7 +23,7 @@ class Tunnel:
     def __init__(self, address: Address) -> None:
         assert address.proxy is not None
         origin, self._proxy = address.origin, address.proxy
-        host = f"[{origin.host}]" if ":" in origin.host else origin.host
+        host = f"[{origin.host.partition('%')[0]}]" if ":" in origin.host else origin.host
         headers = [("Host", f"{host}:{origin.port}")]
         if self._proxy.authorization:
             headers.append(("Proxy-Authorization", self._proxy.authorization))

@@ -194,7 +194,7 @@ class HttpSession(BaseSession):
         headers = [("Host", origin.netloc), *request.headers, *request.upgrade]
         if proxy is not None and proxy.authorization:
             headers.append(("Proxy-Authorization", proxy.authorization))
-        target = request.target if proxy is None else f"{origin}{request.target}"
+        target = request.target if proxy is None else f"{origin.scheme}://{origin.netloc}{request.target}"
         self.send(encode_request(request.method, target, headers, request.body))
         self._answer = ResponseDecoder(self.call.limits)
         self._coding: ContentDecoder | None = None

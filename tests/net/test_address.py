@@ -11,6 +11,10 @@ from runagent.net.address import (
     validate_agent_id,
     validate_headers,
 )
+from runagent.net.base import Address
+from runagent.net.faults import connect_error
+from runagent.net.proxy import parse_proxy
+from runagent.net.tunnel import Tunnel
 
 
 @pytest.mark.parametrize(
@@ -168,6 +172,19 @@ def test_unix_socket_path_survives_bytes_that_are_not_utf8():
 def test_zone_of_an_ipv6_address_is_for_connecting_only(zone):
     origin = parse_base_url(f"http://[fe80::1{zone}]:8080").origin
     assert ("fe80::1%eth0", "[fe80::1]:8080") == (origin.host, origin.netloc)
+
+
+def test_zone_of_an_ipv6_address_is_in_messages_and_in_nothing_that_is_sent():
+    origin = parse_base_url("https://[fe80::1%25eth0]:8080").origin
+    assert "https://[fe80::1%25eth0]:8080" == str(origin)
+    assert origin == parse_base_url(str(origin)).origin
+    proxy = parse_proxy("http://[fe80::2%25eth1]:3128")
+    assert "http://[fe80::2%25eth1]:3128" == str(proxy)
+    tunnel = Tunnel(Address(origin, proxy, tunnel=True))
+    assert b"CONNECT [fe80::1]:8080 HTTP/1.1" in tunnel.request
+    assert b"%" not in tunnel.request
+    refused = connect_error(ConnectionRefusedError(), Address(origin))
+    assert "could not connect to https://[fe80::1%25eth0]:8080: " in str(refused)
 
 
 @pytest.mark.parametrize(

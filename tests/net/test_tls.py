@@ -18,7 +18,7 @@ from runagent_testing import FakeAgentServer, ending
 from tests.support.peer import Peer, PeerConnection, answers, says, sse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.support.styles import Style
 
@@ -165,6 +165,118 @@ def test_an_expired_certificate_is_refused(style: Style, ca: trustme.CA) -> None
     with Peer(answers(STREAM), ssl_context=context) as peer:
         error = failure(style, peer.url, ssl_context=client_context(ca))
     assert ("CERTIFICATE", True) == (error.code, "expired" in str(error))
+
+
+def self_signed() -> ssl.SSLContext:
+    """Return the context of a server whose certificate nobody else has signed."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with trustme.Blob(private + certificate.public_bytes(pem)).tempfile() as path:
+        context.load_cert_chain(path)
+    return context
+
+
+def issued(ca: trustme.CA, *names: str, **dates: Any) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert(*(names or ["localhost"]), **dates).configure_cert(context)
+    return context
+
+
+DAY = dt.timedelta(days=1)
+NOW = dt.datetime.now(dt.UTC)
+REFUSED: dict[str, tuple[Callable[[trustme.CA], ssl.SSLContext], str, str]] = {
+    "expired": (lambda ca: issued(ca, not_after=NOW - DAY), "needs a new one", "host name"),
+    "early": (lambda ca: issued(ca, not_before=NOW + DAY, not_after=NOW + 2 * DAY), "too early", "host name"),
+    "self-signed": (lambda _: self_signed(), "a self-signed one is trusted through", "host name"),
+    "issuer": (lambda _: issued(trustme.CA()), "intermediate certificates", "host name"),
+    "name": (lambda ca: issued(ca, "elsewhere.test"), "check the host name", "SSL_CERT_FILE"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_the_advice_fits_what_is_wrong_with_a_certificate(style: Style, ca: trustme.CA, case: str) -> None:
+    make, advice, other = REFUSED[case]
+    with Peer(answers(STREAM), ssl_context=make(ca)) as peer:
+        error = failure(style, f"https://localhost:{peer.port}", ssl_context=client_context(ca))
+    assert "CERTIFICATE" == error.code
+    assert (True, False) == (advice in str(error), other in str(error)), str(error)
+
+
+# What the environment names
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SSL_CERT_FILE", "{}/no/such"),
+        ("SSL_CERT_FILE", "{}"),
+        ("SSL_CERT_FILE", "{}/empty"),
+        ("SSL_CERT_DIR", "{}/no/such"),
+        ("SSL_CERT_DIR", "{}/empty:{}/no/such"),
+        ("SSLKEYLOGFILE", "{}/no/such/file"),
+    ],
+)
+def test_what_is_named_and_cannot_be_used_is_reported(
+    style: Style, variable: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").touch()
+    monkeypatch.setenv(variable, value.format(tmp_path, tmp_path))
+    error = failure(style, "https://127.0.0.1:1")
+    assert (ConfigurationError, "INVALID_TLS_VARIABLE") == (type(error), error.code)
+    assert f"environment variable {variable}: {value.format(tmp_path, tmp_path)!r}" in str(error)
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"])
+def test_an_empty_variable_names_nothing(
+    style: Style, ca: trustme.CA, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "")
+    with Peer(answers(STREAM), ssl_context=server_context(ca)) as peer:
+        assert "CERTIFICATE" == failure(style, peer.url).code
+
+
+def test_a_directory_of_a_list_will_do(
+    style: Style, ca: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_DIR", f"{tmp_path}/no/such:{tmp_path}")
+    with Peer(answers(STREAM), ssl_context=server_context(ca)) as peer:
+        assert "CERTIFICATE" == failure(style, peer.url).code
+
+
+@pytest.mark.parametrize("with_certificate", [False, True])
+def test_keys_are_written_for_a_debugger(
+    style: Style,
+    ca: trustme.CA,
+    with_certificate: bool,
+    system_trust: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = tmp_path / "keys"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(log))
+    certificate_files(ca, tmp_path)
+    options = {"client_cert": str(tmp_path / "both.pem")} if with_certificate else {}
+    with Peer(answers(STREAM), ssl_context=server_context(ca)) as peer:
+        assert "x" == stream(style, peer.url, **options)
+        assert "CLIENT_TRAFFIC_SECRET_0" in log.read_text()
+        size = log.stat().st_size
+        monkeypatch.delenv("SSLKEYLOGFILE")
+        assert "x" == stream(style, peer.url, **options)
+        assert size == log.stat().st_size
 
 
 def test_an_unknown_authority_is_refused(style: Style, transport: str, ca: trustme.CA) -> None:

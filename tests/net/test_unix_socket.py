@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runagent import NetworkError
+from runagent import ConfigurationError, NetworkError
 from runagent.net import resolve
 from runagent_testing import FakeAgentServer
 from tests.support.peer import Peer, answers, sse
@@ -67,6 +67,17 @@ def test_a_socket_that_nobody_serves(style: Style, tmp_path: Path, stale: bool) 
         stream(style, f"http+unix://{str(path).replace('/', '%2F')}", max_retries=0)
     assert "REFUSED" == caught.value.code
     assert os.path.basename(path) in str(caught.value)  # noqa: PTH119
+
+
+def test_a_path_that_no_unix_socket_can_have(style: Style, tmp_path: Path) -> None:
+    """Linux takes 107 bytes; nothing else about the path is wrong."""
+    folder = f"{tmp_path}/"
+    longest = folder + "x" * (107 - len(folder))
+    with Peer(answers(sse(("chunk", {"content": "x"}), ("done", {}))), unix_path=longest) as peer:
+        assert "x" == stream(style, peer.url)
+    with pytest.raises(ConfigurationError, match="must not be longer than 107 bytes") as caught:
+        stream(style, peer.url + "x")
+    assert "INVALID_BASE_URL" == caught.value.code
 
 
 @pytest.fixture
