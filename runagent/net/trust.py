@@ -48,7 +48,7 @@ def log_keys(context: ssl.SSLContext) -> None:
         return
     try:
         context.keylog_filename = file
-    except _FAULTS as exc:
+    except OSError as exc:
         raise _unusable("SSLKEYLOGFILE", file, exc, "a file that can be written") from exc
 
 
