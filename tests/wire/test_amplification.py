@@ -39,6 +39,10 @@ CODED = {
         "gzip, gzip",
         b"".join(gzipped(EMPTY * 40 + bytes([n % 256])) for n in range(MIB // 60)),
     ),
+    "members that differ": (
+        "gzip, gzip",
+        gzipped(b"".join(gzip.compress(b"", mtime=n * 2654435761 % 2**32) for n in range(60_000)), 9),
+    ),
     "blocks in a coding": ("gzip, gzip", gzipped(empty_blocks(20 * MIB), 9)),
 }
 
