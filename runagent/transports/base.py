@@ -81,8 +81,6 @@ class Session(Protocol):
         status: The HTTP status of the answer, if there is one.
         request_id: The id by which the service knows the request.
         ignored: What was understood to be harmless and left out, by kind; it ends up in the report.
-        last_ignored: The last message that was left out, quoted; a run that ends badly shows it, because it
-            may be the only word about the failure. "" if there is none.
     """
 
     wants: Wants
@@ -93,10 +91,6 @@ class Session(Protocol):
     status: int | None
     request_id: str | None
     ignored: dict[str, int]
-
-    @property
-    def last_ignored(self) -> str:
-        """The last message that was left out, quoted; "" if there is none."""
 
     @property
     def resume_point(self) -> ResumePoint | None:
@@ -191,7 +185,10 @@ class BaseSession:
 
     @property
     def last_ignored(self) -> str:
-        """The last message that was left out, quoted; "" if there is none."""
+        """The last message that was left out, quoted; "" if there is none.
+
+        A run that ends badly shows it, because it may be the only word about the failure.
+        """
         return ""
 
     def ignore(self, kind: str) -> None:

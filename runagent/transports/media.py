@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["is_event_stream", "is_json", "is_lines", "parse_content_type"]
+__all__ = ["is_json", "is_lines", "parse_content_type"]
 
 # A parameter (RFC 9110 §5.6.6); a quoted value may hold a semicolon or a comma.
 _PARAMETER = r'(?a);\s*([^\s;,="]+)\s*=\s*(?:([^\s;,"]+)|"((?:[^"\\]|\\.)*)")'
 _TYPE = r"(?a)[^\s;,/]+/[^\s;,/]+"
 _FIELD_CHARACTERS = 500  # the search takes the square of it in the worst case
-_EVENT_STREAM = frozenset({"event-stream"})
+_EVENT_STREAM = "text/event-stream"
 # The names under which JSON texts go, one a line.
 _LINES = frozenset(
     {
@@ -34,7 +34,8 @@ def parse_content_type(field: str) -> tuple[str, str]:
     """Split a Content-Type into the media type, in lower case, and its charset; each "" if there is none.
 
     A field that came twice has two types: the last counts, as the WHATWG Fetch standard has it. The first
-    charset counts, if it belongs to the same type.
+    charset counts, if it belongs to the same type. However server-sent events are named, they are
+    ``text/event-stream``.
     """
     media_type = charset = ""
     for part in _split(field[:_FIELD_CHARACTERS]):
@@ -46,12 +47,7 @@ def parse_content_type(field: str) -> tuple[str, str]:
         for name, token, quoted in re.findall(_PARAMETER, part):
             if name.lower() == "charset" and not charset:
                 charset = token or re.sub(r"\\(.)", r"\1", quoted)
-    return media_type, charset
-
-
-def is_event_stream(media_type: str) -> bool:
-    """Whether a body of this type is server-sent events."""
-    return _name_of(media_type) in _EVENT_STREAM
+    return _EVENT_STREAM if _name_of(media_type) == "event-stream" else media_type, charset
 
 
 def is_lines(media_type: str) -> bool:

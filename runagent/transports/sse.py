@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from runagent.errors import ConfigurationError, ProtocolError, StreamTruncatedError
 from runagent.net.address import header_value
-from runagent.transports.media import is_event_stream
 from runagent.transports.messages import is_error
 from runagent.transports.refusals import decode_object
 from runagent.transports.request import HttpRequest
@@ -46,7 +45,7 @@ class SSESession(StreamSession):
 
     def open_body(self, content_type: str, charset: str) -> bool:
         """Take an event stream, which is UTF-8 whatever its charset parameter says."""
-        return is_event_stream(content_type)
+        return content_type == "text/event-stream"
 
     def read_body(self, data: bytes) -> list[Event]:
         """Decode the events, and the messages in them."""

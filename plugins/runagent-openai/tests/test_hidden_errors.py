@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runagent import AgentError, Completed, ProtocolError, StreamError, StreamLimitError, StreamTruncatedError
-from tests.support.peer import http, sse
+from tests.support.peer import chunked, http, sse
 from tests.support.sessions import Seen, feed, open_session
 
 WORDS = "the budget is used up"
@@ -76,7 +76,8 @@ def test_an_answer_that_ends_with_an_error_is_no_good_end() -> None:
 def test_what_was_left_out_before_a_bad_end_is_kept(api: str, said: bytes) -> None:
     seen = run(api, said)
     assert type(seen.error) is StreamTruncatedError
-    assert WORDS in seen.session.last_ignored
+    session: Any = seen.session
+    assert WORDS in session.last_ignored
 
 
 @pytest.mark.parametrize("api", APIS)
@@ -135,3 +136,14 @@ def test_kinds_that_are_left_out_are_counted_up_to_a_limit(api: str) -> None:
     seen = run(api, *(data({"type": f"odd.{n}", "message": "x"}) for n in range(200)))
     assert 52 > len(seen.session.ignored)
     assert 200 == sum(seen.session.ignored.values())
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/event-stream, text/event-stream; charset=utf-8", "application/x-event-stream"]
+)
+@pytest.mark.parametrize("coding", ["none", "UTF-8"])
+def test_odd_fields_of_an_answer_do_no_harm(content_type: str, coding: str) -> None:
+    stop = data({"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]})
+    answer = chunked(content_type, stop, b"data: [DONE]\n\n", content_encoding=coding)
+    seen = feed(open_session("openai"), answer, eof=True)
+    assert ([1], Completed) == (list(seen.session.ignored.values()), type(seen.events[-1]))
