@@ -194,21 +194,16 @@ def fake_agent_server_factory(
     request: pytest.FixtureRequest, fake_agent_strict: bool
 ) -> Iterator[Callable[..., FakeAgentServer]]:
     """Return what starts more servers, with the options of `FakeAgentServer`; they end with the test."""
-    servers: list[FakeAgentServer] = []
     make = _server_class()
-    try:
-        with _watched(request, fake_agent_strict) as hosts:
+    # All are closed, also if one of them has to complain.
+    with contextlib.ExitStack() as servers, _watched(request, fake_agent_strict) as hosts:
 
-            def start(**options: Any) -> FakeAgentServer:
-                server = make(**options).start()
-                servers.append(server)
-                hosts.append(server)
-                return server
+        def start(**options: Any) -> FakeAgentServer:
+            server = servers.enter_context(make(**options))
+            hosts.append(server)
+            return server
 
-            yield start
-    finally:
-        for server in servers:
-            server.close()
+        yield start
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import itertools
 import threading
@@ -23,6 +24,7 @@ from runagent_testing import (
     heartbeat,
     status,
 )
+from runagent_testing.dialects.documented import Documented
 from runagent_testing.lazy import Kept
 from runagent_testing.memory import computing
 from tests.testing.raw_client import PATIENCE, connected, stream
@@ -563,6 +565,96 @@ def test_an_async_function_may_use_threads_that_never_end(door):
     door.set()
 
 
+class _Hanging(Documented):
+    """A dialect that never comes back from one of its methods."""
+
+    name = "hanging"
+
+    def __init__(self, method, door):
+        self._method, self._door = method, door
+        self.hangs = threading.Event()
+
+    def _wait(self, method):
+        if method == self._method:
+            self.hangs.set()
+        while method == self._method and not self._door.is_set():
+            pass
+
+    def recognise(self, request):
+        self._wait("recognise")
+        return super().recognise(request)
+
+    def fault(self, question, run, agent):
+        self._wait("fault")
+        return super().fault(question, run, agent)
+
+    def stream(self, run):
+        self._wait("stream")
+        return super().stream(run)
+
+
+@pytest.mark.parametrize("method", ["recognise", "fault", "stream"])
+@pytest.mark.parametrize("ends", ["clear", "close"])
+def test_ending_names_a_dialect_that_does_not_come_back(door, method, ends, monkeypatch):
+    monkeypatch.setattr("runagent_testing.server._PATIENCE", 0.3)
+    dialect = _Hanging(method, door)
+    server = FakeAgentServer(dialects=[dialect]).start()
+    server.agent("a").always("x")
+    with connected(server.url) as client:
+        client.send(stream())
+        assert dialect.hangs.wait(PATIENCE)
+        wanted = rf"thread does not come back .* it is at {__file__}:\d+, in _wait"
+        with pytest.raises(RuntimeError, match=wanted):
+            getattr(server, ends)()
+    door.set()
+    server.close()
+
+
+class _Endless:
+    """A policy of writes whose cuts have no end."""
+
+    def cuts(self, events, start):
+        return itertools.count()
+
+
+def test_a_policy_of_writes_without_an_end_is_a_500(host):
+    host.agent("a").always("x", writes=_Endless())
+    with pytest.raises(AgentServerError, match=r"writes=.*_Endless.* cuts \d+ bytes in more than \d+ places"):
+        client_of(host).run_generic_stream("x").text()
+
+
+def test_a_generator_that_does_not_end_when_it_is_closed_is_named(door):
+    def steps(request):
+        try:
+            yield "a"
+            yield ending("stall")
+        finally:
+            door.wait(60)
+
+    server = FakeAgentServer().start()
+    server.agent("a").computes(steps)
+    with client_of(server).run_generic_stream("x") as stream:
+        next(stream)
+    assert server.requests[0].wait_client_gone()
+    with pytest.raises(
+        RuntimeError, match=r"steps .* has not come back: it is at .*test_computed.py:\d+, in steps"
+    ):
+        server.close()
+    door.set()
+
+
+def test_all_agents_together_have_one_second_to_write(server):
+    server.agent("a").always(*["x" * 100_000] * 100)
+    with contextlib.ExitStack() as clients:
+        for _ in range(5):
+            client = clients.enter_context(connected(server.url))
+            client.send(stream())
+            client.until(b"xxx")
+        began = time.monotonic()
+        assert server.problems()
+        assert time.monotonic() - began < 3
+
+
 # In a memory network
 
 
@@ -665,6 +757,14 @@ PROJECT = """
         for _ in client.run_generic_stream("x"):
             assert time.monotonic() < began + 0.2, "too long"
 
+    def test_all_servers_end(fake_agent_server_factory):
+        for _ in range(2):
+            server = fake_agent_server_factory()
+            server.agent("a").computes(wait)
+            client = RunAgentClient("a", base_url=server.url, timeout=0.2, max_retries=0)
+            with pytest.raises(RunAgentError):
+                client.run_generic_stream("x").text()
+
     def test_after_it(fake_agent):
         fake_agent.always("x")
         client = RunAgentClient(fake_agent.id, base_url=fake_agent.url)
@@ -676,7 +776,8 @@ def test_a_function_that_hangs_hangs_no_test_run(project):
     project.makepyfile(PROJECT)
     result = project.runpytest_subprocess("-p", "runagent_testing.pytest_plugin", "-q", timeout=90)
     outcomes = result.parseoutcomes()
-    assert (18, 1) == (outcomes["failed"], outcomes["passed"])
+    assert (18, 2) == (outcomes["failed"], outcomes["passed"])
+    assert "ERROR at teardown of test_all_servers_end" in result.stdout.str()
     text = result.stdout.str()
     for name in ("wait", "spin", "never_gives", "awaits"):
         for transport in ("sse", "websocket", "plain"):
