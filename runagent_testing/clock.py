@@ -20,5 +20,5 @@ def wait_for(changed: Condition, reached: Callable[[], bool], timeout: float) ->
     """Wait as `threading.Condition.wait_for` does, which would wait for ever while its clock stands still."""
     until = now() + timeout
     while not (is_reached := reached()) and (left := until - now()) > 0:
-        changed.wait(left)
+        changed.wait(min(left, clock.LONGEST_WAIT))
     return is_reached

@@ -117,7 +117,7 @@ class Gate:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait in this thread until it is open; False if it was not within ``timeout`` seconds."""
-        self._opened.wait(timeout)
+        self._opened.wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
         with self._lock:  # after those whom `open` wakes
             return self._opened.is_set()
 

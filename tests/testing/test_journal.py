@@ -329,3 +329,18 @@ def _seconds(exchange, write):
     for _ in range(10_000):
         exchange.made(write)
     return time.perf_counter() - began
+
+
+@pytest.mark.parametrize("seconds", [1e10, float("inf")])
+def test_a_wait_may_be_longer_than_any_system_can_wait(server: FakeAgentServer, seconds: float) -> None:
+    opened = gate("door")
+    agent = server.agent("a")
+    agent.always("x", opened, "y")
+    with RunAgentClient("a", base_url=server.url).run_generic_stream("x") as stream:
+        assert "x" == next(stream)
+        exchange = agent.wait_request(timeout=seconds)
+        assert exchange.wait_sent(1, timeout=seconds)
+        opened.open()
+        assert opened.wait(seconds)
+        assert ["y"] == list(stream)
+        assert exchange.wait_done(timeout=seconds)
