@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import logging
 import socket
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runagent_testing.log import log_failure
 from runagent_testing.player import LINGER_NOT
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from runagent_testing.host import ConnectionFault
 
 __all__ = ["Listener", "listen_tcp", "listen_unix"]
-
-logger = logging.getLogger("runagent_testing")
 
 BACKLOG = 1024
 _PAUSE = 1.0  # seconds until it is tried again
@@ -111,7 +109,7 @@ class Listener:
         self._pause = self._loop.call_later(_PAUSE, self._go_on)
         if not self._is_short:
             self._is_short = True
-            logger.error("the fake agent server accepts no connections for now: %s", why)
+            log_failure(f"the fake agent server accepts no connections for now: {why}", None)
 
     def _go_on(self) -> None:
         self._pause = None

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
+from runagent_testing.redact import escaped
+
 if TYPE_CHECKING:
     from runagent_testing.conformance.requirements import Requirement
 
@@ -93,7 +95,7 @@ class Report:
             for outcome in self.outcomes:
                 if outcome.word == word:
                     lines += self._told(outcome)
-        return "\n".join(lines)
+        return "\n".join(map(escaped, lines))
 
     def _told(self, outcome: Outcome) -> list[str]:
         requirement = outcome.requirement

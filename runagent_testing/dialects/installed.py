@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import logging
 from typing import TYPE_CHECKING
 
 from runagent_testing.dialects.base import Dialect, need_dialect
+from runagent_testing.log import log_failure
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["GROUP", "installed_dialects"]
 
 GROUP = "runagent_testing.dialects"
-
-logger = logging.getLogger("runagent_testing")
 
 
 _PASSING = (OSError, MemoryError)  # what may be over at the next attempt
@@ -54,9 +52,9 @@ def _loaded() -> tuple[Dialect, ...]:
             _load(manager, entry)
             if len(found) == before:
                 raise TypeError("it offers no dialect")
-        except Exception as exc:  # whatever a third party's import may raise
+        except Exception as exc:  # noqa: BLE001 - whatever a third party's import may raise
             complete = complete and not isinstance(exc, _PASSING)
-            logger.exception("the dialect %s (%s) cannot be used", entry.name, entry.value)
+            log_failure(f"the dialect {entry.name} ({entry.value}) cannot be used", exc)
     if not complete:
         raise _IncompleteError(*found)
     return tuple(found)

@@ -9,6 +9,7 @@ from runagent_testing.endpoints import Answer, AnyPlan, Endpoints, Pending, WebS
 from runagent_testing.lazy import LazyPlan
 from runagent_testing.memory.requests import BadRequestError, RequestReader
 from runagent_testing.plan import Pass, Wait, Write
+from runagent_testing.redact import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -278,7 +279,7 @@ class _Playing:
 
     @property
     def waits_for(self) -> str:
-        return "a time" if self._gate is None else f"gate {self._gate.gate.name}, {_NOBODY}"
+        return "a time" if self._gate is None else f"gate {escaped(self._gate.gate.name)}, {_NOBODY}"
 
     @property
     def is_at_gate(self) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from runagent_testing.agent import Agent
 from runagent_testing.checks import StepError
 from runagent_testing.files import read_file
+from runagent_testing.redact import escaped
 from runagent_testing.standalone.document import (
     Item,
     Place,
@@ -77,7 +78,7 @@ class StoryFileError(ValueError):
 
     def __str__(self) -> str:
         return "\n".join(
-            f"{self.path}:{problem.place.line}:{problem.place.column}: {problem.text}"
+            escaped(f"{self.path}:{problem.place.line}:{problem.place.column}: {problem.text}")
             for problem in self.problems
         )
 

@@ -219,9 +219,9 @@ def test_an_installed_one_is_found_where_nothing_else_answers(entry_points, capl
 def test_installed_ones_that_do_not_work_are_logged_and_left_out(entry_points, caplog):
     assert ["lines"] == [dialect.name for dialect in installed.installed_dialects()]
     assert [
-        (f"the dialect {name} ({name}_module) cannot be used", kind)
+        f"the dialect {name} ({name}_module) cannot be used: {kind.__name__}"
         for name, kind in [("broken", ImportError), ("none", TypeError), ("strange", TypeError)]
-    ] == [(record.getMessage(), record.exc_info and record.exc_info[0]) for record in caplog.records]
+    ] == [": ".join(record.getMessage().split(": ")[:2]) for record in caplog.records]
 
 
 @pytest.mark.parametrize("fault", [OSError(24, "Too many open files"), MemoryError()])

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from runagent import RunAgentClient
+from runagent_testing import DeadlockError, MemoryNetwork, gate
 from runagent_testing.cli import main
 from runagent_testing.conformance import check_transport
 from runagent_testing.files import MAX_FILE, read_file
@@ -188,6 +190,21 @@ def test_raises(fake_agent_server):
     result.assert_outcomes(passed=2, errors=2)
     shown = "".join(result.outlines + result.errlines)
     assert [] == [char for char in shown if not char.isprintable()]
+
+
+@pytest.mark.parametrize("text", [STORIES["a bad key"], STORIES["a bad top"], STORIES["a bad tag"]])
+def test_nor_does_one_in_the_error_of_a_story(text):
+    with pytest.raises(StoryFileError) as raised:
+        read_story(text, ESCAPE)
+    assert [] == [char for char in str(raised.value) if not char.isprintable() and char != "\n"]
+
+
+def test_nor_does_one_in_the_name_of_a_gate():
+    memory = MemoryNetwork()
+    memory.agent("a").always(gate(ESCAPE))
+    with pytest.raises(DeadlockError) as raised:
+        RunAgentClient("a", base_url=memory.url, network=memory.blocking).run_generic_stream("q").text()
+    assert str(raised.value).isprintable()
 
 
 def test_the_kit_shows_none_of_what_a_transport_says(tmp_path):
