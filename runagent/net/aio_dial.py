@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from runagent.foreign import let_signals_through
 from runagent.net.resolve import ATTEMPT_SECONDS
-from runagent.net.sockets import new_socket, refuse_itself
+from runagent.net.sockets import QUEUE_SECONDS, new_socket, refuse_itself, wants_another_try
 
 if TYPE_CHECKING:
     import socket
@@ -82,9 +83,20 @@ async def _dial(candidate: Candidate, options: tuple[SocketOption, ...] | None) 
     sock = new_socket(candidate, options)
     try:
         sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, candidate[3])
+        if wants_another_try(candidate):
+            await _connect_by_tries(sock, candidate)
+        else:
+            await asyncio.get_running_loop().sock_connect(sock, candidate[3])
         refuse_itself(sock)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+async def _connect_by_tries(sock: socket.socket, candidate: Candidate) -> None:
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            sock.connect(candidate[3])
+            return
+        await asyncio.sleep(QUEUE_SECONDS)

@@ -10,7 +10,7 @@ from runagent import clock
 from runagent.foreign import let_signals_through
 from runagent.net.base import DeadlineExceededError
 from runagent.net.resolve import ATTEMPT_SECONDS
-from runagent.net.sockets import check_attempt, new_socket, refuse_itself
+from runagent.net.sockets import QUEUE_SECONDS, check_attempt, new_socket, refuse_itself, wants_another_try
 
 if TYPE_CHECKING:
     import socket
@@ -93,7 +93,13 @@ class _Race:
         try:
             sock.connect(candidate[3])
         except BlockingIOError:
-            self._selector.register(sock, selectors.EVENT_WRITE)
+            if wants_another_try(candidate):
+                self._waiting.discard(sock)
+                sock.close()
+                self._untried.append(candidate)
+                self._next_at = clock.now() + QUEUE_SECONDS
+            else:
+                self._selector.register(sock, selectors.EVENT_WRITE)
             return None
         except OSError as exc:
             self._drop(sock, exc)

@@ -10,18 +10,22 @@ from typing import Any
 from runagent.errors import ConfigurationError
 
 __all__ = [
+    "QUEUE_SECONDS",
     "Candidate",
+    "Outbox",
     "SocketOption",
     "check_attempt",
     "hears",
     "new_socket",
     "reaches_itself",
     "refuse_itself",
+    "wants_another_try",
 ]
 
 Candidate = tuple[int, int, int, Any]  # family, type, protocol, socket address
 SocketOption = tuple[int, int, int | bytes]  # level, option, value: the arguments of `setsockopt`
 
+QUEUE_SECONDS = 0.02  # until a Unix socket whose queue is full is tried again
 _KEEP_IDLE_SECONDS = 45
 _KEEP_INTERVAL_SECONDS = 10
 _KEEP_COUNT = 3
@@ -80,6 +84,14 @@ def _set_given(sock: socket.socket, options: tuple[SocketOption, ...], *, over_t
                 f"socket_options: the system refuses ({level}, {option}, {value!r}): {exc}",
                 code="INVALID_SOCKET_OPTION",
             ) from exc
+
+
+def wants_another_try(candidate: Candidate) -> bool:
+    """Whether a socket that could not connect at once has to try again: a Unix socket whose queue is full.
+
+    The kernel does not note such an attempt, and reports the socket as writable.
+    """
+    return candidate[0] == getattr(socket, "AF_UNIX", None)
 
 
 def check_attempt(sock: socket.socket) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import trio
 
 from runagent.foreign import let_signals_through
 from runagent.net.resolve import ATTEMPT_SECONDS
-from runagent.net.sockets import check_attempt, new_socket, refuse_itself
+from runagent.net.sockets import QUEUE_SECONDS, check_attempt, new_socket, refuse_itself, wants_another_try
 
 if TYPE_CHECKING:
     import socket
@@ -90,13 +91,21 @@ async def _dial(candidate: Candidate, options: tuple[SocketOption, ...] | None) 
     sock = new_socket(candidate, options)
     try:
         sock.setblocking(False)
-        try:
-            sock.connect(candidate[3])
-        except BlockingIOError:
-            await trio.lowlevel.wait_writable(sock)
-            check_attempt(sock)
+        await _connect(sock, candidate)
         refuse_itself(sock)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+async def _connect(sock: socket.socket, candidate: Candidate) -> None:
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            sock.connect(candidate[3])
+            return
+        if not wants_another_try(candidate):
+            await trio.lowlevel.wait_writable(sock)
+            check_attempt(sock)
+            return
+        await trio.sleep(QUEUE_SECONDS)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runagent import ConfigurationError, NetworkError
+from runagent import ConfigurationError, NetworkError, RunTimeoutError
 from runagent.net import resolve
 from runagent_testing import FakeAgentServer
 from tests.support.peer import Peer, answers, sse
@@ -67,6 +68,32 @@ def test_a_socket_that_nobody_serves(style: Style, tmp_path: Path, stale: bool) 
         stream(style, f"http+unix://{str(path).replace('/', '%2F')}", max_retries=0)
     assert "REFUSED" == caught.value.code
     assert os.path.basename(path) in str(caught.value)  # noqa: PTH119
+
+
+def test_a_full_queue_is_waited_for(style: Style, tmp_path: Path) -> None:
+    """The kernel refuses to note the attempt, and reports the socket as writable all the same."""
+    path = str(tmp_path / "s")
+
+    def make_room() -> None:
+        listener.accept()[0].close()
+        with listener.accept()[0] as sock:
+            sock.recv(10_000)
+            sock.sendall(sse(("chunk", {"content": "x"}), ("done", {})))
+
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+        listener.bind(path)
+        listener.listen(0)
+        listener.settimeout(10)
+        first.connect(path)
+        url = f"http+unix://{path.replace('/', '%2F')}"
+        with pytest.raises(RunTimeoutError, match="no connection within"):
+            stream(style, url, max_retries=0, timeout=0.1)
+        thread = threading.Thread(target=make_room)
+        thread.start()
+        try:
+            assert "x" == stream(style, url, max_retries=0)
+        finally:
+            thread.join()
 
 
 def test_a_path_that_no_unix_socket_can_have(style: Style, tmp_path: Path) -> None:
