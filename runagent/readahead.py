@@ -173,7 +173,7 @@ class AsyncReadAhead:
         self._pump.check_process()
         if self._changed is None and not self._closed:
             self._changed = Bell()
-            spawn(self._work, "runagent-read-ahead", self._failed)
+            spawn(self._read_ahead, "runagent-read-ahead", self._failed)
         if until_connected:
             return []
         if self._reading:
@@ -209,7 +209,7 @@ class AsyncReadAhead:
             self._scope.cancel()
         self._pump.drop()
 
-    async def _work(self) -> None:
+    async def _read_ahead(self) -> None:
         self._scope = new_scope()
         if not self._closed:
             await self._scope.run(self._read_on)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import socket
 import stat
@@ -116,11 +115,15 @@ class Listener:
         self._loop.add_reader(self._listener, self._on_connections)
 
     async def _hand_on(self, connection: socket.socket, number: int) -> None:
-        # Whoever does not manage the TLS handshake is none of the test's business.
-        with contextlib.suppress(OSError):
+        try:
             await self._loop.connect_accepted_socket(
                 lambda: self._protocol(number), connection, ssl=self._ssl_context
             )
+        except OSError:  # whoever does not manage the TLS handshake is none of the test's business
+            return
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the client is not to wait
+            connection.close()  # the client hears at once
+            log_failure(f"the fake agent server could not take connection {number}", exc)
 
     def _spoil(self, connection: socket.socket, fault: ConnectionFault) -> None:
         if fault == "silent":

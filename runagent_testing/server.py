@@ -212,15 +212,15 @@ class FakeAgentServer(AgentHost):
     def _work(self, listener: socket.socket, started: Future[None]) -> None:
         # A loop of our own choice: the policy's may be one without sockets that can be reset.
         # No asyncio.Runner: it would wait in the end for tasks that refuse to be cancelled.
-        with contextlib.closing(_RealTimeLoop()) as loop, listener:
-            try:
+        try:
+            with listener, contextlib.closing(_RealTimeLoop()) as loop:
                 loop.run_until_complete(self._serve(listener, started))
-            except (OSError, TypeError, ValueError) as exc:  # the socket or the TLS context is of no use
-                if started.done():
-                    raise
-                started.set_exception(exc)
-            except AbandonedError:
-                return
+        except AbandonedError:
+            return
+        except BaseException as exc:
+            if started.done():
+                raise
+            started.set_exception(exc)  # the socket or the TLS context is of no use, for example
 
     async def _serve(self, listener: socket.socket, started: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()

@@ -288,6 +288,8 @@ class _Ear:
         working = tasks[1]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                tasks[0].result()  # what has ended it, if not the client
             if not working.done() and not whatever():
                 raise ConnectionResetError("the client has closed the WebSocket")
             return await working

@@ -55,6 +55,8 @@ class Watchdog:
             watch.end()  # once more, as the exception may have come while it ended
             if not watch.place or isinstance(exc, KeyboardInterrupt):
                 raise
+        if watch.error is not None:
+            raise watch.error
         if watch.place:
             self._stopped.add(name)
             raise Violation(f"it did not come to an end, and was stopped here:\n{watch.place}")
@@ -65,13 +67,15 @@ class _Watch:
 
     Attributes:
         place: Where it was when it was stopped; "" where it was not.
+        error: What has kept the watch from being held.
     """
 
     def __init__(self) -> None:
         self.place = ""
+        self.error: BaseException | None = None
         self._watched = threading.get_ident()
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="runagent watchdog", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="runagent watchdog", daemon=True)
 
     def __enter__(self) -> None:
         self._thread.start()
@@ -85,6 +89,12 @@ class _Watch:
         self._thread.join()
         if self.place:
             _raise_in(self._watched, None)
+
+    def _work(self) -> None:
+        try:
+            self._look()
+        except BaseException as exc:  # noqa: BLE001 - raised again by the thread that is watched
+            self.error = exc
 
     def _look(self) -> None:
         while not self._over.is_set():
