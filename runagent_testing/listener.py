@@ -156,7 +156,11 @@ def listen_tcp(host: str, port: int) -> socket.socket:
     """Listen on a TCP port; the address of all interfaces of IPv6 takes IPv4, too."""
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     both = family == socket.AF_INET6 and address[0] == "::" and socket.has_dualstack_ipv6()
-    return socket.create_server((str(address[0]), port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
+    listener = socket.create_server(
+        (str(address[0]), port), family=family, backlog=BACKLOG, dualstack_ipv6=both
+    )
+    _notice_who_vanishes(listener)
+    return listener
 
 
 def listen_unix(path: str) -> socket.socket:
@@ -189,3 +193,11 @@ def _is_stale(path: str) -> bool:
     except OSError:  # there is none, or its queue is full
         return False
     return False
+
+
+def _notice_who_vanishes(listener: socket.socket) -> None:
+    """Have the connections that it accepts, which inherit its options, end if their client vanishes."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 45), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
