@@ -68,7 +68,8 @@ class SocketConnection(LoopConnection):
         while True:
             if self._ready and (data := self._take(max_bytes)) is not None:
                 return data
-            self._watch()
+            if not self._watched:  # here, too: a call costs more than a branch, at every read
+                self._watch()
             self.deadline = deadline
             if deadline < self._watchdog.wakes:
                 self._watchdog.wake_at(deadline)
