@@ -44,6 +44,8 @@ def test_it_pauses_when_descriptors_run_out_and_says_so_once():
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
+        watchdog = threading.Timer(20, process.kill)  # whose lines would be waited for in vain
+        watchdog.start()
         address = urlsplit(process.stdout.readline().strip())
         with contextlib.ExitStack() as many:
             for _ in range(80):
@@ -63,6 +65,8 @@ def test_it_pauses_when_descriptors_run_out_and_says_so_once():
         process.stdin.write("\n")
         process.stdin.flush()
         rest = process.communicate(timeout=PATIENCE)[0]
+        watchdog.cancel()
+        watchdog.join()
     assert "accepts no connections" not in rest
 
 
