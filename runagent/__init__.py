@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runagent._internal.lazy import importer
 from runagent._version import __version__
-from runagent.lazy import importer
 
 if TYPE_CHECKING:
-    from runagent.client import AsyncRunAgentClient, RunAgentClient
-    from runagent.config import Timeouts
-    from runagent.errors import (
+    from runagent._client.clients import AsyncRunAgentClient, RunAgentClient
+    from runagent._config.settings import Timeouts
+    from runagent._errors import (
         AgentError,
         AgentNotFoundError,
         AgentServerError,
@@ -39,19 +39,19 @@ if TYPE_CHECKING:
         TransportError,
         ValidationError,
     )
-    from runagent.events import Chunk, Completed, RunResult, Started
-    from runagent.hookspecs import hookimpl
-    from runagent.observers import register_observer
-    from runagent.plugins import register_transport
-    from runagent.report import Attempt, RunReport
-    from runagent.stream import AsyncStream, Stream
+    from runagent._events import Chunk, Completed, RunResult, Started
+    from runagent._plugins.hookspecs import hookimpl
+    from runagent._plugins.observers import register_observer
+    from runagent._plugins.registry import register_transport
+    from runagent._report import Attempt, RunReport
+    from runagent._run.stream import AsyncStream, Stream
 
     TimeoutError = RunTimeoutError  # noqa: A001  # the name is meant to be the builtin's: it is one, too
 
 _HOMES = {
-    "runagent.client": ("AsyncRunAgentClient", "RunAgentClient"),
-    "runagent.config": ("Timeouts",),
-    "runagent.errors": (
+    "runagent._client.clients": ("AsyncRunAgentClient", "RunAgentClient"),
+    "runagent._config.settings": ("Timeouts",),
+    "runagent._errors": (
         "AgentError",
         "AgentNotFoundError",
         "AgentServerError",
@@ -71,12 +71,12 @@ _HOMES = {
         "TransportError",
         "ValidationError",
     ),
-    "runagent.events": ("Chunk", "Completed", "RunResult", "Started"),
-    "runagent.hookspecs": ("hookimpl",),
-    "runagent.observers": ("register_observer",),
-    "runagent.plugins": ("register_transport",),
-    "runagent.report": ("Attempt", "RunReport"),
-    "runagent.stream": ("AsyncStream", "Stream"),
+    "runagent._events": ("Chunk", "Completed", "RunResult", "Started"),
+    "runagent._plugins.hookspecs": ("hookimpl",),
+    "runagent._plugins.observers": ("register_observer",),
+    "runagent._plugins.registry": ("register_transport",),
+    "runagent._report": ("Attempt", "RunReport"),
+    "runagent._run.stream": ("AsyncStream", "Stream"),
 }
 _import = importer(__name__, _HOMES)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from runagent.cli import main
+from runagent._cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -23,13 +23,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runagent_testing.agent import Agent
-    from runagent_testing.exchange import Exchange
-    from runagent_testing.memory import DeadlockError, MemoryNetwork, VirtualTimeLoop
-    from runagent_testing.pacing import fixed, log_normal, tokens_per_second, uniform
-    from runagent_testing.server import FakeAgentServer
-    from runagent_testing.standalone.story import load_story
-    from runagent_testing.steps import (
+    from runagent_testing._host.agent import Agent
+    from runagent_testing._journal.exchange import Exchange
+    from runagent_testing._memory import DeadlockError, MemoryNetwork, VirtualTimeLoop
+    from runagent_testing._script.pacing import fixed, log_normal, tokens_per_second, uniform
+    from runagent_testing._script.steps import (
         Gate,
         chunk,
         delay,
@@ -43,7 +41,9 @@ if TYPE_CHECKING:
         raw_answer,
         status,
     )
-    from runagent_testing.writes import at, every, inside, rechunked
+    from runagent_testing._script.writes import at, every, inside, rechunked
+    from runagent_testing._server.server import FakeAgentServer
+    from runagent_testing._standalone.script_file import load_story
 
 __all__ = [
     "Agent",
@@ -75,22 +75,22 @@ __all__ = [
     "uniform",
 ]
 
-_HOME = dict.fromkeys(__all__, "steps") | {
-    "Agent": "agent",
-    "Exchange": "exchange",
-    "DeadlockError": "memory",
-    "MemoryNetwork": "memory",
-    "VirtualTimeLoop": "memory",
-    "fixed": "pacing",
-    "log_normal": "pacing",
-    "tokens_per_second": "pacing",
-    "uniform": "pacing",
-    "FakeAgentServer": "server",
-    "load_story": "standalone.story",
-    "at": "writes",
-    "every": "writes",
-    "inside": "writes",
-    "rechunked": "writes",
+_HOME = dict.fromkeys(__all__, "_script.steps") | {
+    "Agent": "_host.agent",
+    "Exchange": "_journal.exchange",
+    "DeadlockError": "_memory",
+    "MemoryNetwork": "_memory",
+    "VirtualTimeLoop": "_memory",
+    "fixed": "_script.pacing",
+    "log_normal": "_script.pacing",
+    "tokens_per_second": "_script.pacing",
+    "uniform": "_script.pacing",
+    "FakeAgentServer": "_server.server",
+    "load_story": "_standalone.script_file",
+    "at": "_script.writes",
+    "every": "_script.writes",
+    "inside": "_script.writes",
+    "rechunked": "_script.writes",
 }
 
 

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Generator, Iterator
 
-    from runagent_testing.agent import Agent
-    from runagent_testing.host import AgentHost
-    from runagent_testing.memory import MemoryNetwork
-    from runagent_testing.server import FakeAgentServer
+    from runagent_testing._host.agent import Agent
+    from runagent_testing._host.host import AgentHost
+    from runagent_testing._memory import MemoryNetwork
+    from runagent_testing._server.server import FakeAgentServer
 
 AGENT_ID = "fake-agent"
 _ENTRY_POINT, _MODULE = "runagent_testing", "runagent_testing.pytest_plugin"
@@ -209,7 +209,7 @@ def fake_agent_server_factory(
 @pytest.fixture
 def memory_network(request: pytest.FixtureRequest, fake_agent_strict: bool) -> Iterator[MemoryNetwork]:
     """Return fake agents without sockets, on virtual time."""
-    from runagent_testing.memory import MemoryNetwork
+    from runagent_testing._memory import MemoryNetwork
 
     with _watched(request, fake_agent_strict) as hosts:
         memory = MemoryNetwork()
@@ -252,7 +252,7 @@ def _allowances(item: pytest.Item) -> dict[str, bool]:
 
 def _server_class() -> type[FakeAgentServer]:
     try:
-        from runagent_testing.server import FakeAgentServer
+        from runagent_testing._server.server import FakeAgentServer
     except ImportError as exc:
         if exc.name is None or exc.name.startswith("runagent"):
             raise

@@ -13,7 +13,7 @@ import pytest
 
 from runagent import Chunk, Completed, PluginError, RunAgentClient, StreamError
 from runagent_testing import FakeAgentServer
-from runagent_testing.conformance.watchdog import Watchdog
+from runagent_testing.conformance._watchdog import Watchdog
 from tests.docs.pages import ROOT
 
 if TYPE_CHECKING:
@@ -26,21 +26,21 @@ SOON = 5.0  # seconds; all limits of the tests are far longer
 
 # Targets that need no `try` of their own, and who hears of their errors instead.
 HEARD = {
-    ("runagent/cli/console.py", "_draw"): "nobody waits for it; what it raises is printed",
-    ("runagent/net/aio_dial.py", "_dial"): "its task is awaited by the one who connects",
-    ("runagent_testing/apart.py", "_work"): "the call that waits has a limit",
-    ("runagent_testing/apart.py", "_aclose"): "its task is looked at when it is done",
-    ("runagent_testing/apart.py", "coroutine"): "its task is looked at when it is done",
+    ("runagent/_cli/console.py", "_draw"): "nobody waits for it; what it raises is printed",
+    ("runagent/_net/aio_dial.py", "_dial"): "its task is awaited by the one who connects",
+    ("runagent_testing/_server/apart.py", "_work"): "the call that waits has a limit",
+    ("runagent_testing/_server/apart.py", "_aclose"): "its task is looked at when it is done",
+    ("runagent_testing/_server/apart.py", "coroutine"): "its task is looked at when it is done",
     (
-        "runagent_testing/apart.py",
+        "runagent_testing/_server/apart.py",
         "work",
     ): "sets a future, which has refused before it runs if it is cancelled",
-    ("runagent_testing/memory/computing.py", "work"): "its task is asked for its result",
-    ("runagent_testing/memory/computing.py", "_awaited"): "its task is asked for its result",
-    ("runagent_testing/serving.py", "listen"): "its task is asked for its result",
-    ("runagent_testing/serving.py", "work"): "its task is awaited",
-    ("runagent_testing/standalone/output.py", "_work"): "nobody waits for it; what it raises is printed",
-    ("runagent_testing/conformance/checks/leaving.py", "reader"): "its task is awaited",
+    ("runagent_testing/_memory/computing.py", "work"): "its task is asked for its result",
+    ("runagent_testing/_memory/computing.py", "_awaited"): "its task is asked for its result",
+    ("runagent_testing/_server/handler.py", "listen"): "its task is asked for its result",
+    ("runagent_testing/_server/handler.py", "work"): "its task is awaited",
+    ("runagent_testing/_standalone/output.py", "_work"): "nobody waits for it; what it raises is printed",
+    ("runagent_testing/conformance/_checks/leaving.py", "reader"): "its task is awaited",
 }
 
 
@@ -163,7 +163,8 @@ async def fails_soon(client: Any, kind: type[BaseException]) -> BaseException:
 
 
 @pytest.mark.parametrize(
-    "broken", ["runagent.tasks._run_loop", "runagent.bridge.Bell", "runagent.bridge.new_scope"]
+    "broken",
+    ["runagent._net.tasks._run_loop", "runagent._bridge.session.Bell", "runagent._bridge.session.new_scope"],
 )
 def test_a_library_whose_thread_or_task_fails_before_it_begins(
     broken: str, style: Style, monkeypatch: pytest.MonkeyPatch
@@ -205,9 +206,9 @@ def test_reading_ahead_that_fails_before_it_begins(
     style: Style, transport: str, server: FakeAgentServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if style.name == "sync":
-        monkeypatch.setattr("runagent.pump.Pump.next_batch", Broken)
+        monkeypatch.setattr("runagent._run.pump.Pump.next_batch", Broken)
     else:
-        monkeypatch.setattr("runagent.readahead.new_scope", Broken)
+        monkeypatch.setattr("runagent._run.readahead.new_scope", Broken)
 
     async def scenario() -> None:
         client = style.client(
@@ -251,7 +252,7 @@ def test_a_look_up_that_fails_by_more_than_an_os_error(
     def fail(*_: Any, **__: Any) -> None:
         raise raised
 
-    monkeypatch.setattr("runagent.net.resolve.socket.getaddrinfo", fail)
+    monkeypatch.setattr("runagent._net.resolve.socket.getaddrinfo", fail)
 
     async def scenario() -> None:
         client = style.client("a", base_url="http://agents.example", timeout=60)
@@ -261,7 +262,7 @@ def test_a_look_up_that_fails_by_more_than_an_os_error(
 
 
 @pytest.mark.parametrize(
-    "broken", ["runagent_testing.server._RealTimeLoop", "runagent_testing.server.Listener"]
+    "broken", ["runagent_testing._server.server._RealTimeLoop", "runagent_testing._server.server.Listener"]
 )
 def test_a_fake_agent_server_whose_thread_fails(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     begin = time.monotonic()
@@ -272,7 +273,7 @@ def test_a_fake_agent_server_whose_thread_fails(broken: str, monkeypatch: pytest
 
 
 def test_a_watchdog_that_cannot_watch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runagent_testing.conformance.watchdog.time.process_time", Broken)
+    monkeypatch.setattr("runagent_testing.conformance._watchdog.time.process_time", Broken)
     with pytest.raises(RuntimeError, match="broken before it began"):
         Watchdog().perform(lambda: None, "x")
 

@@ -25,8 +25,8 @@ from runagent import (
     StreamTruncatedError,
     Timeouts,
 )
-from runagent.bridge import WINDOW, LibraryConnection
-from runagent.tasks import current_library
+from runagent._bridge.session import WINDOW, LibraryConnection
+from runagent._net.tasks import current_library
 from runagent.transports import Capability
 from tests.support.threads import wait_for_reader
 
@@ -311,7 +311,7 @@ def test_what_is_left_to_do_after_the_end_may_be_done(style: Style) -> None:
 
 
 def test_tidying_up_has_an_end(style: Style, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runagent.bridge._TIDY_SECONDS", 0.01)
+    monkeypatch.setattr("runagent._bridge.session._TIDY_SECONDS", 0.01)
 
     async def script(library: Library, call: AgentCall, emit: Emit) -> None:
         await emit(Completed())

@@ -12,8 +12,8 @@ import pytest
 import trustme
 
 from runagent import StreamError
-from runagent.net import aio_dial, resolve, trio_dial
-from runagent.net.sockets import new_socket
+from runagent._net import aio_dial, resolve, trio_dial
+from runagent._net.sockets import new_socket
 from runagent_testing import FakeAgentServer, delay, ending, fixed, status
 from tests.support.cancelling import Moment, cancelled_at
 from tests.support.proxy import Proxy

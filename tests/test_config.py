@@ -12,8 +12,8 @@ import sys
 
 import pytest
 
-from runagent.config import Settings, Timeouts, file_exposures, load_settings, validate_api_key
-from runagent.errors import ConfigurationError
+from runagent._config.settings import Settings, Timeouts, file_exposures, load_settings, validate_api_key
+from runagent._errors import ConfigurationError
 
 SECRET = "s3cret-key"
 
@@ -391,7 +391,7 @@ def test_unreadable_file_is_refused(config_file, monkeypatch):
     def refuse(path, mode, **options):
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr("runagent.configfile.open", refuse, raising=False)  # modes do not stop a superuser
+    monkeypatch.setattr("runagent._config.file.open", refuse, raising=False)  # modes do not stop a superuser
     assert f"{path}: cannot read the file: Permission denied; RUNAGENT_CONFIG can name another" == refusal()
 
 
@@ -460,7 +460,7 @@ def test_fifo_that_takes_the_files_place_just_then_is_not_waited_for(config_file
             os.mkfifo(path)
         return about
 
-    monkeypatch.setattr("runagent.configfile.os.stat", replaced)
+    monkeypatch.setattr("runagent._config.file.os.stat", replaced)
     assert "it is not a regular file" in refusal()
 
 
@@ -499,7 +499,7 @@ def test_file_of_another_user_is_warned_of(config_file, caplog, monkeypatch, of)
         uid = 4711 if of == "file" or args[0] == str(path.parent) else about.st_uid
         return os.stat_result([*about[:4], uid, *about[5:]])
 
-    monkeypatch.setattr(f"runagent.configfile.os.{name}", look_again)
+    monkeypatch.setattr(f"runagent._config.file.os.{name}", look_again)
     load()
     (message,) = caplog.messages
     assert "belongs to another user" in message
@@ -519,7 +519,7 @@ def test_exposed_key_is_warned_of_once(config_file, caplog, mode):
     load()
     load()
     records = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert ["runagent.config"] == [record.name for record in records]
+    assert ["runagent._config.settings"] == [record.name for record in records]
     assert str(path) in caplog.text
     assert SECRET not in caplog.text
 
@@ -579,7 +579,7 @@ def test_timeouts_are_values():
 
 def test_module_imports_nothing_that_is_slow():
     slow = "{'urllib.request', 'asyncio', 'ssl', 'socket', 'difflib', 'pydantic'}"
-    code = f"import sys, runagent.config; print({slow} & set(sys.modules))"
+    code = f"import sys, runagent._config.settings; print({slow} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
     )

@@ -17,13 +17,15 @@ import pytest
 
 import runagent
 import runagent_testing
-from runagent import cli, config, errors
-from runagent.client import AsyncRunAgentClient, RunAgentClient
-from runagent.limits import Limits
-from runagent.options import OPTIONS
-from runagent.report import Attempt, RunReport
-from runagent.transports import refusals
-from runagent.transports.messages import MessageReader
+from runagent import _cli as cli
+from runagent import _errors as errors
+from runagent._client.clients import AsyncRunAgentClient, RunAgentClient
+from runagent._client.options import OPTIONS
+from runagent._config import settings as config
+from runagent._limits import Limits
+from runagent._report import Attempt, RunReport
+from runagent.transports import _refusals as refusals
+from runagent.transports._messages import MessageReader
 from runagent_testing import FakeAgentServer, done, status
 from tests.docs.pages import DOCS, PAGES, README, ROOT, Example, Page, anchor, code_in
 
@@ -42,8 +44,8 @@ by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 @pytest.fixture
 def your_agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Be the agent of the examples, and forget the transports and observers that they register."""
-    monkeypatch.setattr("runagent.plugins._default", None)
-    monkeypatch.setattr("runagent.observers._default", None)
+    monkeypatch.setattr("runagent._plugins.registry._default", None)
+    monkeypatch.setattr("runagent._plugins.observers._default", None)
     with FakeAgentServer() as server:
         story = (*STORY, done(usage={"total_tokens": 4}, execution_time=0.2))
         server.agent("your-agent-id").always(*story).returns(
@@ -215,7 +217,7 @@ def test_every_error_is_in_the_tree_and_says_who_acts(error: type) -> None:
 
 
 def test_every_code_of_ours_is_documented() -> None:
-    faults = (ROOT / "runagent/net/faults.py").read_text(encoding="utf-8")
+    faults = (ROOT / "runagent/_net/faults.py").read_text(encoding="utf-8")
     codes = set(re.findall(r'return "([A-Z_]+)",', faults))
     for path in (ROOT / "runagent").rglob("*.py"):
         codes |= set(re.findall(r'code=f?"([A-Z_]+)', path.read_text(encoding="utf-8")))

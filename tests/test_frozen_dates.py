@@ -15,22 +15,22 @@ from tests.support.styles import STYLES
 ROOT = Path(__file__).resolve().parent.parent
 
 READ_THE_TIME = {
-    "runagent/clock.py",  # the only one that reads the system's
-    "runagent/net/blocking.py",  # sleeps
-    "runagent/net/aio_watchdog.py",  # asks whether a loop has its own
-    "runagent/net/aio.py",
-    "runagent/net/trio.py",
-    "runagent/tasks.py",  # a limit is relative to trio's time
+    "runagent/_internal/clock.py",  # the only one that reads the system's
+    "runagent/_net/blocking.py",  # sleeps
+    "runagent/_net/aio_watchdog.py",  # asks whether a loop has its own
+    "runagent/_net/aio.py",
+    "runagent/_net/trio.py",
+    "runagent/_net/tasks.py",  # a limit is relative to trio's time
     # The fake agent's networks, whose time is virtual.
     *(f"runagent_testing/memory/{name}.py" for name in ("aio", "blocking", "computing", "peer", "trio")),
     # Dates that people read.
-    "runagent_testing/endpoints.py",
-    "runagent_testing/standalone/log.py",
+    "runagent_testing/_host/endpoints.py",
+    "runagent_testing/_standalone/log.py",
     # Sleep, or count the processor's seconds.
-    "runagent_testing/cli.py",
-    "runagent_testing/conformance/broken/contents.py",
-    "runagent_testing/conformance/checks/sharing.py",
-    "runagent_testing/conformance/watchdog.py",
+    "runagent_testing/_standalone/cli.py",
+    "runagent_testing/conformance/_broken/contents.py",
+    "runagent_testing/conformance/_checks/sharing.py",
+    "runagent_testing/conformance/_watchdog.py",
 }
 
 CLOCKS = {"monotonic", "perf_counter", "process_time", "thread_time", "clock_gettime", "time"}

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent._version import __version__, install_command
-from runagent_testing.starter import write_starter
+from runagent_testing._starter import write_starter
 from tests.support.wheels import build_wheel
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runagent import installed as module_under_test
-from runagent.installed import OBSERVERS, TRANSPORTS, Installed, search_path
+from runagent._plugins import installed as module_under_test
+from runagent._plugins.installed import OBSERVERS, TRANSPORTS, Installed, search_path
 from tests.support.distributions import install, transport_module
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def test_switching_one_off_ends_a_clash(computer: Computer) -> None:
 
 def test_threads_import_once(computer: Computer) -> None:
     code = (
-        "import threading; from runagent.plugins import default_registry as registry\n"
+        "import threading; from runagent._plugins.registry import default_registry as registry\n"
         "asked = [threading.Thread(target=registry().get, args=('slow',)) for _ in range(8)]\n"
         "for thread in asked: thread.start()\n"
         "for thread in asked: thread.join()\n"
@@ -214,7 +214,7 @@ def test_a_false_declaration_is_told_and_an_error_where_strict(computer: Compute
     install(computer.site, "runagent-boaster", source, transports=("boaster",), declares="v1.invoke")
     ran = computer.run("-c", RUN, RUNAGENT_TRANSPORT="boaster")
     assert "hello" == ran.stdout.strip()
-    assert "runagent.seam:v1.heartbeats.invoke.resume.reuse.structured" in ran.stderr
+    assert "runagent.capabilities:v1.heartbeats.invoke.resume.reuse.structured" in ran.stderr
     ran = computer.run("-c", RUN, RUNAGENT_TRANSPORT="boaster", RUNAGENT_STRICT_PLUGINS="1")
     assert "PluginError" in ran.stderr
 
@@ -342,7 +342,7 @@ def test_where_nothing_is_installed_nothing_more_is_imported(tmp_path: Path) -> 
     other.mkdir()
     (other / "entry_points.txt").write_text("[console_scripts]\nother = other:main\n")
     code = (
-        "import sys; from runagent.installed import Installed;"
+        "import sys; from runagent._plugins.installed import Installed;"
         f"print(Installed({{}}, [{str(tmp_path)!r}, '/nowhere']).all_of('runagent'),"
         " 'importlib.metadata' in sys.modules, 'email' in sys.modules)"
     )
@@ -353,7 +353,7 @@ def test_where_nothing_is_installed_nothing_more_is_imported(tmp_path: Path) -> 
 def test_a_transport_alone_gives_no_reason_to_look_for_observers(tmp_path: Path) -> None:
     install(tmp_path, "runagent-x", "", transports=("x",))
     code = (
-        "import sys; from runagent.installed import Installed;"
+        "import sys; from runagent._plugins.installed import Installed;"
         f"plugins = Installed({{}}, [{str(tmp_path)!r}]);"
         "print(plugins.enabled('runagent'), 'importlib.metadata' in sys.modules,"
         " [plugin.name for plugin in plugins.enabled('runagent.transports')])"
@@ -391,7 +391,7 @@ version = "{version}"
 [project.entry-points."runagent.transports"]
 real = "runagent_real"
 [project.entry-points."runagent.capabilities"]
-real = "runagent.seam:v1.invoke.resume.heartbeats.structured.reuse"
+real = "runagent.capabilities:v1.invoke.resume.heartbeats.structured.reuse"
 [tool.hatch.build.targets.wheel]
 only-include = ["runagent_real.py"]
 """
@@ -421,7 +421,7 @@ def test_a_real_wheel_and_a_real_editable_installation_count_once(
     build_and_install(tmp_path / "project", "1.0", "wheel", computer.site)
     code = (
         f"import site, sys; site.addsitedir({str(editable)!r}); sys.path.append({str(computer.site)!r});"
-        "from runagent.cli import main; main(sys.argv[1:])"
+        "from runagent._cli import main; main(sys.argv[1:])"
     )
     computer.path = []
     listed = json.loads(computer.run("-c", code, "transports", "--json").stdout)

@@ -19,7 +19,7 @@ from runagent import (
     StreamError,
     Timeouts,
 )
-from runagent.tasks import current_library
+from runagent._net.tasks import current_library
 from runagent_testing import FakeAgentServer, status
 from tests.support.peer import Peer, answers, http
 from tests.support.styles import STYLES, Style
@@ -192,7 +192,7 @@ def test_a_slow_function_is_named_once(
     style: Style, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticks = iter(range(0, 1000, 2))
-    monkeypatch.setattr("runagent.terms.now", lambda: next(ticks))
+    monkeypatch.setattr("runagent._client.shared.now", lambda: next(ticks))
     caplog.set_level(logging.WARNING, "runagent")
 
     def fetch_key() -> str:

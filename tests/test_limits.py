@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import ConfigurationError, ProtocolError, StreamLimitError
-from runagent.limits import Limits, read_limits
-from runagent.net.address import parse_base_url
-from runagent.net.base import Address
-from runagent.net.pool import Pool
+from runagent._address.url import parse_base_url
+from runagent._limits import Limits, read_limits
+from runagent._net.base import Address
+from runagent._net.pool import Pool
 from tests.support.peer import Peer, PeerConnection, http, ndjson, sse, websocket_frame
 from tests.support.sessions import Seen, feed, handshake_answer, open_session
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import ConfigurationError, RunAgentClient, RunAgentError, ValidationError
-from runagent.cli import main
-from runagent.config import load_settings
-from runagent.options import OPTIONS
+from runagent._cli import main
+from runagent._client.options import OPTIONS
+from runagent._config.settings import load_settings
 from tests.support.failing import failure
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import AgentServerError, ProtocolError, RunAgentError, StreamError
-from runagent.cutting import MAX_TEXT, MAX_VALUE, cut_value
-from runagent.redact import hide_secrets
-from runagent.wire.jsontext import quote, quote_value
+from runagent._cutting import MAX_TEXT, MAX_VALUE, cut_value
+from runagent._redact import hide_secrets
+from runagent._wire.jsontext import quote, quote_value
 from tests.support.failing import failure
 from tests.support.peer import Peer, answers, http, message, ndjson, sse, upgrade
 

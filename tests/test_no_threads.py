@@ -18,8 +18,8 @@ from tests.support.styles import Style
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runagent.net.base import Address
-    from runagent.seam import Capability
+    from runagent._net.base import Address
+    from runagent.capabilities import Capability
     from runagent.transports import AgentCall, Emit, ResumePoint
 
 ROOT = Path(__file__).resolve().parent.parent

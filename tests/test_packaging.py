@@ -43,9 +43,9 @@ IO = {"socket", "ssl", "asyncio", "trio", "anyio", "threading", "time"}
 ABOVE_SESSIONS = {
     f"runagent.{name}" for name in ("client", "clientcore", "options", "stream", "policy", "cli", "__main__")
 }
-NETWORKS = {f"runagent.net.{name}" for name in ("blocking", "aio", "trio", "pool", "tls")}
+NETWORKS = {f"runagent._net.{name}" for name in ("blocking", "aio", "trio", "pool", "tls")}
 MUST_NOT_IMPORT = {
-    "runagent/wire": IO | ABOVE_SESSIONS | {"runagent.net", "runagent.transports", "runagent_testing"},
+    "runagent/wire": IO | ABOVE_SESSIONS | {"runagent._net", "runagent.transports", "runagent_testing"},
     "runagent/transports": IO | ABOVE_SESSIONS | NETWORKS | {"runagent_testing"},
     "runagent/net": ABOVE_SESSIONS | {"runagent.transports", "runagent_testing"},
     "runagent": {"tests"},
@@ -128,7 +128,7 @@ def test_the_wheel_installs_the_command(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
         entry_points = archive.read(name).decode()
-    assert "[console_scripts]\nrunagent = runagent.cli:main\n" in entry_points
+    assert "[console_scripts]\nrunagent = runagent._cli:main\n" in entry_points
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -160,20 +160,20 @@ def test_imports_only_point_down(folder: str) -> None:
     ],
 )
 def test_no_form_of_an_import_goes_unseen(source: str) -> None:
-    assert any(name.partition(".")[0] == "time" for name in imported_names(source, "runagent.wire.x"))
+    assert any(name.partition(".")[0] == "time" for name in imported_names(source, "runagent._wire.x"))
 
 
 @pytest.mark.parametrize(
     ("source", "is_package", "expected"),
     [
-        ("from . import client", False, "runagent.wire.client"),
-        ("from .. import client", False, "runagent.client"),
-        ("from ..net.tls import context", False, "runagent.net.tls"),
-        ("from . import sse", True, "runagent.wire.x.sse"),
+        ("from . import client", False, "runagent._wire.client"),
+        ("from .. import client", False, "runagent._client.clients"),
+        ("from ..net.tls import context", False, "runagent._net.tls"),
+        ("from . import sse", True, "runagent._wire.x.sse"),
     ],
 )
 def test_relative_imports_are_resolved(source: str, is_package: bool, expected: str) -> None:
-    assert expected in imported_names(source, "runagent.wire.x", is_package=is_package)
+    assert expected in imported_names(source, "runagent._wire.x", is_package=is_package)
 
 
 def test_the_top_level_holds_only_what_belongs_there() -> None:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import ConfigurationError, PluginError, RunAgentClient
-from runagent.foreign import is_passing
-from runagent.installed import Installed
-from runagent.net import tls
-from runagent.observers import Observers
-from runagent.plugins import TransportRegistry
+from runagent._internal.foreign import is_passing
+from runagent._net import tls
+from runagent._plugins.installed import Installed
+from runagent._plugins.observers import Observers
+from runagent._plugins.registry import TransportRegistry
 from tests.docs.pages import ROOT
 from tests.support.distributions import install, transport_module
 

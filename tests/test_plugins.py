@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import ConfigurationError, PluginError, RunAgentClient
-from runagent.installed import Installed
-from runagent.plugins import BUILT_IN, TransportRegistry
-from runagent.transports.base import Transport
+from runagent._plugins.installed import Installed
+from runagent._plugins.registry import BUILT_IN, TransportRegistry
+from runagent.transports._base import Transport
 from tests.support.distributions import install as write
 from tests.support.distributions import transport_module
 from tests.support.transports import OwnTransport
@@ -77,7 +77,7 @@ def runagent_register_transports(register):
 
 def test_a_plugin_may_be_somebodys_library(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     install("runagent-library", "library", LIBRARY, declares="v1")
-    monkeypatch.setattr("runagent.plugins._default", TransportRegistry(Installed()))
+    monkeypatch.setattr("runagent._plugins.registry._default", TransportRegistry(Installed()))
     client = RunAgentClient("a", base_url="http://127.0.0.1:1", transport="library")
     assert "from a package" == client.run_generic_stream("x").text()
 
@@ -188,7 +188,7 @@ def test_a_url_as_a_transport_is_not_shown_with_its_password() -> None:
 
 def test_built_in_names_are_reserved(install: Install) -> None:
     install("runagent-cuckoo", "sse", "raise RuntimeError('imported')")
-    assert type(TransportRegistry(Installed()).get("sse")).__module__ == "runagent.transports.sse"
+    assert type(TransportRegistry(Installed()).get("sse")).__module__ == "runagent.transports._sse"
 
 
 @pytest.mark.parametrize("switch", ["all", "loud", "runagent_loud"])
@@ -218,8 +218,8 @@ def test_an_unknown_transport_is_a_configuration_error_with_the_nearest_name(nam
 
 def test_a_run_imports_only_its_own_transport() -> None:
     code = (
-        "import sys; from runagent.plugins import default_registry; default_registry().get('sse');"
-        " print([t for t in ('chunked', 'sse', 'websocket') if f'runagent.transports.{t}' in sys.modules])"
+        "import sys; from runagent._plugins.registry import default_registry; default_registry().get('sse');"
+        " print([t for t in ('chunked', 'sse', 'websocket') if f'runagent.transports._{t}' in sys.modules])"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "['sse']"

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 import runagent
-from runagent import AsyncRunAgentClient, AsyncStream, RunAgentClient, Stream, errors, transports
+from runagent import AsyncRunAgentClient, AsyncStream, RunAgentClient, Stream, transports
+from runagent import _errors as errors
 from runagent_testing import FakeAgentServer
 
 PUBLIC_NAMES = [
@@ -219,7 +220,11 @@ def test_a_sync_client_needs_no_event_loop_library() -> None:
 def test_a_first_run_loads_only_what_its_transport_needs(transport: str, others: set[str]) -> None:
     heavy = {"asyncio", "trio", "websockets", "ssl", "zlib", "email", "importlib.metadata"}
     heavy |= {"concurrent.futures", "encodings.idna", "json", "pathlib", "pluggy", "sniffio"}
-    heavy |= {"runagent.readahead", "runagent.net.tls", *(f"runagent.transports.{name}" for name in others)}
+    heavy |= {
+        "runagent._run.readahead",
+        "runagent._net.tls",
+        *(f"runagent.transports._{name}" for name in others),
+    }
     with FakeAgentServer() as server:
         server.agent("a").always("hello")
         code = (
@@ -234,7 +239,7 @@ def test_a_first_run_loads_only_what_its_transport_needs(transport: str, others:
 def test_a_start_compiles_nothing_that_it_may_not_need() -> None:
     code = """
 import dataclasses, re, sys
-import runagent.client, runagent.transports.sse, runagent.transports.chunked, runagent.transports.websocket
+import runagent._client.clients, runagent.transports._sse, runagent.transports._chunked, runagent.transports._websocket
 ours = [module for name, module in sys.modules.items() if name.partition(".")[0] == "runagent"]
 values = [value for module in ours for value in vars(module).values()]
 classes = {value for value in values if isinstance(value, type) and value.__module__[:8] == "runagent"}

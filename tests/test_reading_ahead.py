@@ -13,8 +13,9 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from runagent import StreamTruncatedError, endings
-from runagent.readahead import ReadAhead
+from runagent import StreamTruncatedError
+from runagent._run import endings
+from runagent._run.readahead import ReadAhead
 from runagent_testing import ending
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import pytest
 import runagent
 from runagent import Completed, ConfigurationError, ProtocolError, RunAgentClient, StreamTruncatedError
 from runagent import transports as public
-from runagent.plugins import TransportRegistry, default_registry
-from runagent.seam import (
+from runagent._plugins.registry import TransportRegistry, default_registry
+from runagent.capabilities import (
     OLDEST_SEAM_VERSION,
     SEAM_VERSION,
     Capability,
@@ -63,7 +63,7 @@ def test_a_given_transport_may_take_the_place_of_a_built_in_one() -> None:
 
 
 def test_a_registered_transport_is_chosen_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runagent.plugins._default", None)  # forgotten after the test
+    monkeypatch.setattr("runagent._plugins.registry._default", None)  # forgotten after the test
     transport = OwnTransport("spelled")
     for _ in range(2):  # again is no fault
         runagent.register_transport(transport)
@@ -135,8 +135,8 @@ def test_seams_that_are_known_have_no_fault() -> None:
 
 
 def test_a_range_of_seams_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runagent.seam.SEAM_VERSION", 4)
-    monkeypatch.setattr("runagent.seam.OLDEST_SEAM_VERSION", 2)
+    monkeypatch.setattr("runagent.capabilities.SEAM_VERSION", 4)
+    monkeypatch.setattr("runagent.capabilities.OLDEST_SEAM_VERSION", 2)
     assert [None] * 3 == [seam_fault(version) for version in (2, 3, 4)]
     assert "knows 2 to 4; upgrade runagent" in str(seam_fault(5))
     assert "knows 2 to 4; upgrade the package" in str(seam_fault(1))
@@ -148,13 +148,13 @@ def test_a_range_of_seams_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("reference", "expected"),
     [
-        ("runagent.seam:v1", Declaration(1)),
-        (" runagent.seam : v1.invoke.resume ", Declaration(1, frozenset({"invoke", "resume"}))),
-        ("runagent.seam:v12.telepathy", Declaration(12, frozenset({"telepathy"}))),
-        ("runagent.seam:v1.invoke [extra]", Declaration(1, frozenset({"invoke"}))),
-        ("runagent.seam", None),
+        ("runagent.capabilities:v1", Declaration(1)),
+        (" runagent.capabilities : v1.invoke.resume ", Declaration(1, frozenset({"invoke", "resume"}))),
+        ("runagent.capabilities:v12.telepathy", Declaration(12, frozenset({"telepathy"}))),
+        ("runagent.capabilities:v1.invoke [extra]", Declaration(1, frozenset({"invoke"}))),
+        ("runagent.capabilities", None),
         ("another.seam:v1", None),
-        ("runagent.seam:SEAM_VERSION", None),
+        ("runagent.capabilities:SEAM_VERSION", None),
     ],
 )
 def test_a_declaration_is_read_without_an_import(reference: str, expected: Declaration | None) -> None:
@@ -162,7 +162,9 @@ def test_a_declaration_is_read_without_an_import(reference: str, expected: Decla
 
 
 def test_a_declaration_is_a_reference_that_leads_somewhere() -> None:
-    entry = importlib.metadata.EntryPoint("x", "runagent.seam:v1.invoke.structured", "runagent.capabilities")
+    entry = importlib.metadata.EntryPoint(
+        "x", "runagent.capabilities:v1.invoke.structured", "runagent.capabilities"
+    )
     assert entry.load() == parse_declaration(entry.value)
 
 
@@ -284,7 +286,10 @@ def test_capabilities_are_documented(capability: Capability) -> None:
 def test_the_public_place_is_light() -> None:
     code = "import sys, runagent.transports; print(sorted(m for m in sys.modules if m[:8] == 'runagent'))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "['runagent', 'runagent._version', 'runagent.lazy', 'runagent.transports']" == shown.stdout.strip()
+    assert (
+        "['runagent', 'runagent._version', 'runagent._internal.lazy', 'runagent.transports']"
+        == shown.stdout.strip()
+    )
 
 
 def test_the_version_on_the_page_is_that_of_the_code() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import AuthenticationError, ConfigurationError, RunAgentClient, RunAgentError
-from runagent.redact import escape_controls, is_credential
+from runagent._redact import escape_controls, is_credential
 from runagent_testing import FakeAgentServer, error, status
 from tests.support.peer import Peer, answers, http, ndjson, sse, upgrade, websocket_frame
 from tests.support.transports import OwnTransport
@@ -38,7 +38,7 @@ KEY = "sk-very-secret-0123456789"
 def test_a_key_in_the_clear_warns_once(
     url: str, warnings: list[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runagent.options._warned_origins", set())
+    monkeypatch.setattr("runagent._client.options._warned_origins", set())
     for _ in range(2):
         RunAgentClient("a", base_url=url, api_key=KEY).run_generic_stream("x")
     assert [record.message.partition(";")[0] for record in caplog.records] == warnings
@@ -71,7 +71,7 @@ def test_a_key_over_tls_that_checks_nothing_warns_once(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("runagent.options._warned_origins", set())
+    monkeypatch.setattr("runagent._client.options._warned_origins", set())
     headers = {} if key else {"Authorization": f"Bearer {KEY}"}
     for _ in range(2):
         client = style.client("a", base_url=url, api_key=key, headers=headers, ssl_context=made)
@@ -214,7 +214,7 @@ def test_a_path_that_is_refused_is_not_shown_with_its_query(option: str, path: s
 def test_a_key_in_a_header_of_ones_own_warns_as_well(
     name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runagent.options._warned_origins", set())
+    monkeypatch.setattr("runagent._client.options._warned_origins", set())
     client = RunAgentClient("a", base_url="http://agents.example", headers={"X-Other": "y"})
     client.run_generic_stream("x")
     assert caplog.records == []

@@ -17,7 +17,7 @@ import pytest
 import trio
 
 from runagent import AsyncRunAgentClient, RunAgentClient
-from runagent.locks import ForkSafeLock
+from runagent._internal.locks import ForkSafeLock
 from runagent_testing import FakeAgentServer, ending, gate
 from tests.support.loops import new_uvloop, run_uvloop
 from tests.support.styles import STYLES, Style

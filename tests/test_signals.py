@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import Chunk, Completed, PluginError, ProtocolError, RunAgentClient
-from runagent.installed import Installed
-from runagent.locks import ForkSafeLock
-from runagent.observers import Observers
-from runagent.plugins import TransportRegistry
-from runagent.run import Run
-from runagent.wire.http1 import ResponseDecoder
-from runagent.wire.websocket import WebSocketConnection
+from runagent._internal.locks import ForkSafeLock
+from runagent._plugins.installed import Installed
+from runagent._plugins.observers import Observers
+from runagent._plugins.registry import TransportRegistry
+from runagent._run.run import Run
+from runagent._wire.http1 import ResponseDecoder
+from runagent._wire.websocket import WebSocketConnection
 from runagent_testing import FakeAgentServer, ending
-from runagent_testing.memory.requests import RequestReader
+from runagent_testing._memory.requests import RequestReader
 from tests.docs.pages import ROOT
 from tests.support.distributions import install, transport_module
 from tests.support.peer import Peer
@@ -296,7 +296,7 @@ def test_a_hook_of_an_observer(
             strike()
 
     observers = Observers(Installed({"RUNAGENT_DISABLE_PLUGINS": "all"}))
-    monkeypatch.setattr("runagent.observers._default", observers)
+    monkeypatch.setattr("runagent._plugins.observers._default", observers)
     observers.register(type("Watcher", (), {hook: staticmethod(hookimpl(watch, specname=hook))})())
     client = RunAgentClient("a", base_url=server.url)
     with handling(handler), pytest.raises(type(raised)) as caught:
@@ -405,7 +405,7 @@ def test_an_alarm_while_a_name_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> 
     def ring(_number: int, _frame: object) -> None:
         raise TimeoutError("alarm")
 
-    monkeypatch.setattr("runagent.net.resolve.socket.getaddrinfo", slow)
+    monkeypatch.setattr("runagent._net.resolve.socket.getaddrinfo", slow)
     before = signal.signal(signal.SIGALRM, ring)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.05)

@@ -218,7 +218,7 @@ def test_a_run_that_is_left_while_it_sends() -> None:
             raise Interrupted
 
     with Peer(says()) as peer, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("runagent.net.resolve.socket.socket", Sock)
+        patch.setattr("runagent._net.resolve.socket.socket", Sock)
         with pytest.raises(Interrupted) as caught:
             RunAgentClient("a", base_url=peer.url, api_key=KEY).run_generic_stream("x").text()
     assert places_of(KEY, caught.value) == []

@@ -9,45 +9,45 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runagent.lazy import importer
+from runagent._internal.lazy import importer
 
 if TYPE_CHECKING:
-    from runagent.call import AgentCall, ResumePoint, Route
-    from runagent.events import Event
-    from runagent.hookspecs import RegisterTransport
-    from runagent.limits import Limits
-    from runagent.net.base import Address
-    from runagent.seam import OLDEST_SEAM_VERSION, SEAM_VERSION, Capability
-    from runagent.transports.base import BaseSession, Session, Transport, Wants
-    from runagent.transports.counting import ChunkCount
-    from runagent.transports.http import HttpSession
-    from runagent.transports.invoke import InvokeSession
-    from runagent.transports.library import AsyncTransport, Emit
-    from runagent.transports.message_session import MessageSession
-    from runagent.transports.messages import SurrogateJoiner
-    from runagent.transports.request import HttpRequest
-    from runagent.wire.jsontext import InvalidJSONError, decode_json, encode_json, quote
-    from runagent.wire.ndjson import NDJSONDecoder
-    from runagent.wire.sse import ServerSentEvent, SSEDecoder
+    from runagent._call import AgentCall, ResumePoint, Route
+    from runagent._events import Event
+    from runagent._limits import Limits
+    from runagent._net.base import Address
+    from runagent._plugins.hookspecs import RegisterTransport
+    from runagent._wire.jsontext import InvalidJSONError, decode_json, encode_json, quote
+    from runagent._wire.ndjson import NDJSONDecoder
+    from runagent._wire.sse import ServerSentEvent, SSEDecoder
+    from runagent.capabilities import OLDEST_SEAM_VERSION, SEAM_VERSION, Capability
+    from runagent.transports._base import BaseSession, Session, Transport, Wants
+    from runagent.transports._counting import ChunkCount
+    from runagent.transports._http import HttpSession
+    from runagent.transports._invoke import InvokeSession
+    from runagent.transports._library import AsyncTransport, Emit
+    from runagent.transports._message_session import MessageSession
+    from runagent.transports._messages import SurrogateJoiner
+    from runagent.transports._request import HttpRequest
 
 _HOMES = {
-    "runagent.call": ("AgentCall", "ResumePoint", "Route"),
-    "runagent.events": ("Event",),
-    "runagent.hookspecs": ("RegisterTransport",),
-    "runagent.limits": ("Limits",),
-    "runagent.net.base": ("Address",),
-    "runagent.seam": ("OLDEST_SEAM_VERSION", "SEAM_VERSION", "Capability"),
-    "runagent.transports.base": ("BaseSession", "Session", "Transport", "Wants"),
-    "runagent.transports.counting": ("ChunkCount",),
-    "runagent.transports.http": ("HttpSession",),
-    "runagent.transports.invoke": ("InvokeSession",),
-    "runagent.transports.library": ("AsyncTransport", "Emit"),
-    "runagent.transports.message_session": ("MessageSession",),
-    "runagent.transports.messages": ("SurrogateJoiner",),
-    "runagent.transports.request": ("HttpRequest",),
-    "runagent.wire.jsontext": ("InvalidJSONError", "decode_json", "encode_json", "quote"),
-    "runagent.wire.ndjson": ("NDJSONDecoder",),
-    "runagent.wire.sse": ("SSEDecoder", "ServerSentEvent"),
+    "runagent._call": ("AgentCall", "ResumePoint", "Route"),
+    "runagent._events": ("Event",),
+    "runagent._plugins.hookspecs": ("RegisterTransport",),
+    "runagent._limits": ("Limits",),
+    "runagent._net.base": ("Address",),
+    "runagent.capabilities": ("OLDEST_SEAM_VERSION", "SEAM_VERSION", "Capability"),
+    "runagent.transports._base": ("BaseSession", "Session", "Transport", "Wants"),
+    "runagent.transports._counting": ("ChunkCount",),
+    "runagent.transports._http": ("HttpSession",),
+    "runagent.transports._invoke": ("InvokeSession",),
+    "runagent.transports._library": ("AsyncTransport", "Emit"),
+    "runagent.transports._message_session": ("MessageSession",),
+    "runagent.transports._messages": ("SurrogateJoiner",),
+    "runagent.transports._request": ("HttpRequest",),
+    "runagent._wire.jsontext": ("InvalidJSONError", "decode_json", "encode_json", "quote"),
+    "runagent._wire.ndjson": ("NDJSONDecoder",),
+    "runagent._wire.sse": ("SSEDecoder", "ServerSentEvent"),
 }
 __all__ = [
     "OLDEST_SEAM_VERSION",

@@ -20,15 +20,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runagent.lazy import importer
+from runagent._internal.lazy import importer
 
 if TYPE_CHECKING:
-    from runagent_testing.conformance.baseline import Baseline, BaselineError
-    from runagent_testing.conformance.check import check_transport
-    from runagent_testing.conformance.report import Outcome, Report
-    from runagent_testing.conformance.requirements import LATEST, Requirement, all_requirements
-    from runagent_testing.conformance.subject import Violation
-    from runagent_testing.conformance.suite import TransportConformance
+    from runagent_testing.conformance._baseline import Baseline, BaselineError
+    from runagent_testing.conformance._check import check_transport
+    from runagent_testing.conformance._report import Outcome, Report
+    from runagent_testing.conformance._requirements import LATEST, Requirement, all_requirements
+    from runagent_testing.conformance._subject import Violation
+    from runagent_testing.conformance._suite import TransportConformance
 
 __all__ = [
     "LATEST",
@@ -44,12 +44,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "runagent_testing.conformance.baseline": ("Baseline", "BaselineError"),
-    "runagent_testing.conformance.check": ("check_transport",),
-    "runagent_testing.conformance.report": ("Outcome", "Report"),
-    "runagent_testing.conformance.requirements": ("LATEST", "Requirement", "all_requirements"),
-    "runagent_testing.conformance.subject": ("Violation",),
-    "runagent_testing.conformance.suite": ("TransportConformance",),
+    "runagent_testing.conformance._baseline": ("Baseline", "BaselineError"),
+    "runagent_testing.conformance._check": ("check_transport",),
+    "runagent_testing.conformance._report": ("Outcome", "Report"),
+    "runagent_testing.conformance._requirements": ("LATEST", "Requirement", "all_requirements"),
+    "runagent_testing.conformance._subject": ("Violation",),
+    "runagent_testing.conformance._suite": ("TransportConformance",),
 }
 
 if not TYPE_CHECKING:  # a checker that saw it would take every misspelt name for one that is there

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runagent_testing.dialects.base import Dialect, Question
-from runagent_testing.dialects.documented import Documented
-from runagent_testing.dialects.published import Published
-from runagent_testing.formats import Format, Run
+from runagent_testing.dialects._base import Dialect, Question
+from runagent_testing.dialects._documented import Documented
+from runagent_testing.dialects._formats import Format, Run
+from runagent_testing.dialects._published import Published
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,7 +21,7 @@ event is there, HTTP's own end or the Close is not), "throughout".
 
 from __future__ import annotations
 
-from runagent_testing.faults.catalogue import (
+from runagent_testing.faults._catalogue import (
     CHUNKS,
     Fault,
     Outcome,
@@ -30,7 +30,7 @@ from runagent_testing.faults.catalogue import (
     for_transport,
     unavailable,
 )
-from runagent_testing.faults.scene import TRANSPORTS, Family, Position, Story, StreamTransport
+from runagent_testing.faults._scene import TRANSPORTS, Family, Position, Story, StreamTransport
 
 __all__ = [
     "CHUNKS",

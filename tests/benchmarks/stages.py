@@ -6,11 +6,11 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
-from runagent.report import RunReport
-from runagent.stream import Stream
-from runagent.transports.rows import CHUNKS, decode_row
-from runagent.wire.http1 import ResponseDecoder
-from runagent.wire.sse import EventRow, SSEDecoder
+from runagent._report import RunReport
+from runagent._run.stream import Stream
+from runagent._wire.http1 import ResponseDecoder
+from runagent._wire.sse import EventRow, SSEDecoder
+from runagent.transports._rows import CHUNKS, decode_row
 from tests.benchmarks.tables import Table
 from tests.benchmarks.wires import answer
 from tests.support.sessions import open_session
@@ -18,7 +18,7 @@ from tests.support.sessions import open_session
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from runagent.events import Event
+    from runagent._events import Event
 
 __all__ = ["stages"]
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runagent.cli import main
+from runagent._cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -125,10 +125,10 @@ def test_help_says_where_the_key_belongs(capfd) -> None:
 
 
 def test_help_imports_little() -> None:
-    code = "import sys; from runagent.cli import main; main(['--help']); print(*sorted(sys.modules))"
+    code = "import sys; from runagent._cli import main; main(['--help']); print(*sorted(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(ran.stdout.splitlines()[-1].split())
-    assert "runagent.cli" in loaded
+    assert "runagent._cli" in loaded
     heavy = {
         "aiohttp",
         "asyncio",
@@ -136,7 +136,7 @@ def test_help_imports_little() -> None:
         "logging",
         "msgspec",
         "pluggy",
-        "runagent.client",
+        "runagent._client.clients",
         "socket",
         "ssl",
         "trio",

@@ -10,9 +10,9 @@ import sys
 import pytest
 
 import runagent_testing
+from runagent._cli import demo as demo_module
+from runagent._cli import main
 from runagent._version import install_command
-from runagent.cli import demo as demo_module
-from runagent.cli import main
 from runagent_testing import FakeAgentServer
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from runagent._cli import main
 from runagent._version import __version__
-from runagent.cli import main
 from tests.support.distributions import install, transport_module
 
 if TYPE_CHECKING:
@@ -172,7 +172,12 @@ def test_each_plugin_is_looked_at_for_itself(
         "doctored-watch": "broken",
     }.items() <= status.items()
     problems = "\n".join(facts["problems"])
-    for told in ("ModuleNotFoundError", "SystemExit(7)", "runagent.seam:v1.", "version 0 of the seam"):
+    for told in (
+        "ModuleNotFoundError",
+        "SystemExit(7)",
+        "runagent.capabilities:v1.",
+        "version 0 of the seam",
+    ):
         assert told in problems
     for quiet in ("doctored-sound", "doctored-off"):
         assert quiet not in problems

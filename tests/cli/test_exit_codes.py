@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from runagent.cli import main
+from runagent._cli import main
 from runagent_testing import ending, error, status
 from tests.cli.command import PATIENCE, error_of, piped
 

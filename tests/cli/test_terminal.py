@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from runagent.cli.console import make_harmless, one_line
+from runagent._cli.console import make_harmless, one_line
 from runagent_testing import delay, error, gate
 from tests.cli.command import PATIENCE, Terminal
 

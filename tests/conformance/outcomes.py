@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from runagent.errors import (
+from runagent._errors import (
     AgentError,
     NetworkError,
     ProtocolError,

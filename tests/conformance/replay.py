@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from runagent.call import AgentCall
-from runagent.config import Timeouts
-from runagent.events import Chunk, Completed
-from runagent.limits import Limits
-from runagent.net.address import parse_base_url
-from runagent.net.base import Address
-from runagent.policy import RetryPolicy
-from runagent.run import Run
-from runagent.runspec import RunSpec, Step, Verdicts
-from runagent.wire.websocket import accept_value
+from runagent._address.url import parse_base_url
+from runagent._call import AgentCall
+from runagent._config.settings import Timeouts
+from runagent._events import Chunk, Completed
+from runagent._limits import Limits
+from runagent._net.base import Address
+from runagent._run.policy import RetryPolicy
+from runagent._run.run import Run
+from runagent._run.spec import RunSpec, Step, Verdicts
+from runagent._wire.websocket import accept_value
 from tests.conformance.outcomes import ClientFrames, Outcome, http_outcome, websocket_outcome
 from tests.conformance.sessions import RAW_BODY, RAW_WEBSOCKET
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runagent.events import Chunk, Completed, Event
-from runagent.plugins import TransportRegistry
-from runagent.seam import SEAM_VERSION, Capability
-from runagent.transports.http import HttpSession
-from runagent.transports.message_session import MessageSession
-from runagent.transports.request import HttpRequest
+from runagent._events import Chunk, Completed, Event
+from runagent._plugins.registry import TransportRegistry
+from runagent.capabilities import SEAM_VERSION, Capability
+from runagent.transports._http import HttpSession
+from runagent.transports._message_session import MessageSession
+from runagent.transports._request import HttpRequest
 
 if TYPE_CHECKING:
-    from runagent.call import AgentCall, ResumePoint, Route
-    from runagent.transports.base import Session
+    from runagent._call import AgentCall, ResumePoint, Route
+    from runagent.transports._base import Session
 
 __all__ = ["RAW_BODY", "RAW_WEBSOCKET", "registry"]
 

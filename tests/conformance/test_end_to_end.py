@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from runagent import Timeouts
-from runagent.errors import RunAgentError
+from runagent._errors import RunAgentError
 from tests.conformance.checks import check_http, check_websocket
 from tests.conformance.loader import Case, http_cases, websocket_cases
 from tests.conformance.outcomes import Outcome, http_outcome, websocket_outcome
@@ -54,7 +54,7 @@ def style(request: pytest.FixtureRequest) -> Style:
 @pytest.fixture(autouse=True)
 def transports_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     made = registry()
-    monkeypatch.setattr("runagent.clientcore.default_registry", lambda: made)
+    monkeypatch.setattr("runagent._client.core.default_registry", lambda: made)
 
 
 def play(case: Case, transport: str, style: Style) -> Outcome:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from runagent.errors import ProtocolError, RunAgentError, StreamLimitError, StreamTruncatedError
-from runagent.wire.ndjson import NDJSONDecoder
-from runagent.wire.plaintext import text_decoder
+from runagent._errors import ProtocolError, RunAgentError, StreamLimitError, StreamTruncatedError
+from runagent._wire.ndjson import NDJSONDecoder
+from runagent._wire.plaintext import text_decoder
 from tests.conformance.decisions import DECISIONS
 from tests.conformance.loader import Case, cuts, ndjson_cases
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runagent.wire.sse import ServerSentEvent, SSEDecoder
+from runagent._wire.sse import ServerSentEvent, SSEDecoder
 from tests.conformance.loader import Case, cuts, sse_cases
 
 CASES = {case["id"]: case for case in sse_cases()}

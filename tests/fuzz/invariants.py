@@ -11,21 +11,21 @@ import zlib
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from runagent.call import AgentCall, Route
-from runagent.errors import RunAgentError
-from runagent.limits import Limits
-from runagent.net.address import parse_base_url
-from runagent.transports.base import Session, Wants
-from runagent.transports.chunked import ChunkedSession
-from runagent.transports.invoke import InvokeSession
-from runagent.transports.sse import SSESession
-from runagent.transports.websocket import WebSocketSession
-from runagent.wire.content_coding import content_decoder
-from runagent.wire.http1 import ResponseDecoder
-from runagent.wire.ndjson import NDJSONDecoder
-from runagent.wire.plaintext import text_decoder
-from runagent.wire.sse import SSEDecoder
-from runagent.wire.websocket import WebSocketConnection, accept_value
+from runagent._address.url import parse_base_url
+from runagent._call import AgentCall, Route
+from runagent._errors import RunAgentError
+from runagent._limits import Limits
+from runagent._wire.content_coding import content_decoder
+from runagent._wire.http1 import ResponseDecoder
+from runagent._wire.ndjson import NDJSONDecoder
+from runagent._wire.plaintext import text_decoder
+from runagent._wire.sse import SSEDecoder
+from runagent._wire.websocket import WebSocketConnection, accept_value
+from runagent.transports._base import Session, Wants
+from runagent.transports._chunked import ChunkedSession
+from runagent.transports._invoke import InvokeSession
+from runagent.transports._sse import SSESession
+from runagent.transports._websocket import WebSocketSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

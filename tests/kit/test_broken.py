@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runagent_testing.conformance import all_requirements, check_transport
-from runagent_testing.conformance.broken import BROKEN, Library
+from runagent_testing.conformance._broken import BROKEN, Library
 
 BY_NAME = {broken.name: broken for broken in BROKEN}
 # No transport can miss it: core alone reads.

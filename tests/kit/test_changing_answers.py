@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from runagent import Completed
+from runagent_testing._memory import MemoryNetwork
 from runagent_testing.conformance import check_transport
-from runagent_testing.conformance.tape import Tape
-from runagent_testing.memory import MemoryNetwork
-from runagent_testing.request import Request
+from runagent_testing.conformance._tape import Tape
+from runagent_testing.dialects._request import Request
 from tests.kit.test_foreign import (
     LineDialect,
     Lines,

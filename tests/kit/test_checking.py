@@ -12,19 +12,19 @@ from typing import Any
 
 import pytest
 
+from runagent._errors import ProtocolError
 from runagent._version import install_command
-from runagent.errors import ProtocolError
-from runagent.transports.base import Wants
-from runagent.transports.sse import SSESession
-from runagent_testing.cli import BAD_STORY, FAILED, GOOD, main
+from runagent.transports._base import Wants
+from runagent.transports._sse import SSESession
+from runagent_testing._standalone.cli import BAD_STORY, FAILED, GOOD, main
 from runagent_testing.conformance import (
     Baseline,
     BaselineError,
     all_requirements,
     check_transport,
 )
-from runagent_testing.conformance.broken import BROKEN, Broken
-from runagent_testing.conformance.requirements import required
+from runagent_testing.conformance._broken import BROKEN, Broken
+from runagent_testing.conformance._requirements import required
 from tests.kit.test_foreign import LineDialect, LineSession, LineTransport
 
 SET_1 = Path(__file__).with_name("requirements-1.txt").read_text(encoding="utf-8").split()
@@ -128,12 +128,12 @@ def test_a_baseline_that_makes_no_sense(line, fault):
 
 def test_newer_requirements_advise_and_never_fail(monkeypatch):
     newer = [dataclasses.replace(r, since=2) if r.id == "session.key" else r for r in all_requirements()]
-    monkeypatch.setattr("runagent_testing.conformance.check.all_requirements", lambda: newer)
+    monkeypatch.setattr("runagent_testing.conformance._check.all_requirements", lambda: newer)
     report = check_transport(DEAF, only=["session.key"], requirements=1)
     assert report.ok
     assert {"session.key": "advice"} == words(report)
     assert "advice: session.key" in str(report)
-    monkeypatch.setattr("runagent_testing.conformance.check.LATEST", 2)
+    monkeypatch.setattr("runagent_testing.conformance._check.LATEST", 2)
     assert not check_transport(DEAF, only=["session.key"], requirements=2).ok
 
 

@@ -22,7 +22,7 @@ from runagent.transports import (
 )
 from runagent_testing.conformance import TransportConformance
 from runagent_testing.dialects import Dialect, Format, Question
-from runagent_testing.frames import PING, TEXT, frame
+from runagent_testing.dialects._frames import PING, TEXT, frame
 
 
 class Words:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from runagent.errors import ProtocolError
-from runagent.events import Completed
-from runagent.transports.base import Wants
-from runagent.transports.sse import SSESession
+from runagent._errors import ProtocolError
+from runagent._events import Completed
+from runagent.transports._base import Wants
+from runagent.transports._sse import SSESession
 from runagent_testing.conformance import check_transport
-from runagent_testing.conformance.broken import Broken
+from runagent_testing.conformance._broken import Broken
 
 OWN_ERROR = re.compile(
     r"(?:Index|Key|Type|Attribute|Value|Assertion|Runtime|Lookup|UnboundLocal|Name)Error\(|Stop\w*Iteration"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from runagent_testing.cli import BAD_STORY, GOOD, main
-from runagent_testing.starter import StarterError, write_starter
+from runagent_testing._standalone.cli import BAD_STORY, GOOD, main
+from runagent_testing._starter import StarterError, write_starter
 
 ROOT = Path(__file__).resolve().parents[2]
 TEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib")

@@ -5,7 +5,7 @@ from __future__ import annotations
 SUITE = """
     import pytest
     from runagent_testing.conformance import TransportConformance
-    from runagent_testing.conformance.broken import BROKEN
+    from runagent_testing.conformance._broken import BROKEN
 
     class TestMine(TransportConformance):
         requirements = 1

@@ -7,17 +7,17 @@ import time
 
 import pytest
 
-from runagent.transports.sse import SSESession
+from runagent.transports._sse import SSESession
 from runagent_testing.conformance import Violation, check_transport
-from runagent_testing.conformance.broken import Broken
-from runagent_testing.conformance.watchdog import Watchdog
+from runagent_testing.conformance._broken import Broken
+from runagent_testing.conformance._watchdog import Watchdog
 
 STOPPED = "it did not come to an end, and was stopped here:"
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr("runagent_testing.conformance.watchdog.PROCESSOR_SECONDS", 0.3)
+    monkeypatch.setattr("runagent_testing.conformance._watchdog.PROCESSOR_SECONDS", 0.3)
 
 
 def broken(read_body):
@@ -71,7 +71,7 @@ def test_one_that_waits_is_stopped_by_the_clock(monkeypatch):
         while data:
             time.sleep(0.01)
 
-    monkeypatch.setattr("runagent_testing.conformance.watchdog.SECONDS", 0.3)
+    monkeypatch.setattr("runagent_testing.conformance._watchdog.SECONDS", 0.3)
     (reason,) = check(waits, "session.done")
     assert reason.startswith(STOPPED)
     assert "time.sleep" in reason

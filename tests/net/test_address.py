@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from runagent.errors import ConfigurationError
-from runagent.net.address import (
+from runagent._address.proxy import parse_proxy
+from runagent._address.url import (
     BaseURL,
     Origin,
     agent_path,
@@ -11,10 +11,10 @@ from runagent.net.address import (
     validate_agent_id,
     validate_headers,
 )
-from runagent.net.base import Address
-from runagent.net.faults import connect_error
-from runagent.net.proxy import parse_proxy
-from runagent.net.tunnel import Tunnel
+from runagent._errors import ConfigurationError
+from runagent._net.base import Address
+from runagent._net.faults import connect_error
+from runagent._net.tunnel import Tunnel
 
 
 @pytest.mark.parametrize(

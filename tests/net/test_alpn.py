@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from runagent import NetworkError
-from runagent.net.tls import shared_trust
+from runagent._net.tls import shared_trust
 from tests.support.peer import Peer, PeerConnection, answers, sse
 from tests.support.proxy import Proxy
 

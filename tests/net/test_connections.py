@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runagent.net.address import parse_base_url
-from runagent.net.base import Address, DeadlineExceededError, Dialing
-from runagent.net.blocking import BlockingNetwork
-from runagent.net.loops import current_loop
+from runagent._address.url import parse_base_url
+from runagent._net.base import Address, DeadlineExceededError, Dialing
+from runagent._net.blocking import BlockingNetwork
+from runagent._net.loops import current_loop
 from tests.support.cancelling import cancelled_at
 from tests.support.styles import STYLES, Style
 

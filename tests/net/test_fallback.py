@@ -16,8 +16,8 @@ from runagent import (
     RunAgentError,
     RunTimeoutError,
 )
-from runagent.net.address import Origin
-from runagent.runspec import Verdicts
+from runagent._address.url import Origin
+from runagent._run.spec import Verdicts
 from tests.support.peer import Peer, PeerConnection, http, message, ndjson, sse, upgrade
 
 if TYPE_CHECKING:

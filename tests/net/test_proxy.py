@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from runagent.errors import ConfigurationError
-from runagent.net.address import parse_base_url
-from runagent.net.proxy import Proxy, parse_proxy, proxy_for
+from runagent._address.proxy import Proxy, parse_proxy, proxy_for
+from runagent._address.url import parse_base_url
+from runagent._errors import ConfigurationError
 
 HTTP = parse_base_url("http://agents.example").origin
 HTTPS = parse_base_url("https://agents.example").origin
@@ -204,9 +204,7 @@ def test_environment_of_the_process_is_the_default(monkeypatch):
 
 
 def test_module_imports_nothing_that_is_slow():
-    code = (
-        "import sys, runagent.net.proxy as p; print({'urllib.request', 'asyncio', 'ssl'} & set(sys.modules))"
-    )
+    code = "import sys, runagent._address.proxy as p; print({'urllib.request', 'asyncio', 'ssl'} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
     )

@@ -22,8 +22,8 @@ from runagent import (
     RunTimeoutError,
     StreamError,
 )
-from runagent.net import aio_dial, blocking_dial, sockets, trio_dial
-from runagent.net.resolve import candidates_from
+from runagent._net import aio_dial, blocking_dial, sockets, trio_dial
+from runagent._net.resolve import candidates_from
 from runagent_testing import FakeAgentServer
 from tests.support.cancelling import cancelled_at
 from tests.support.peer import Peer, answers, sse
@@ -255,7 +255,7 @@ def test_every_socket_of_the_client_is_made_in_one_place() -> None:
         and getattr(node.func, "attr", getattr(node.func, "id", "")) in makers
         and not any(keyword.arg == "sock" for keyword in node.keywords)
     ]
-    assert ["runagent/net/sockets.py"] == [place.partition(":")[0] for place in found], found
+    assert ["runagent/_net/sockets.py"] == [place.partition(":")[0] for place in found], found
 
 
 # Several addresses

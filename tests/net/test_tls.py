@@ -13,7 +13,7 @@ import trustme
 import truststore
 
 from runagent import ConfigurationError, NetworkError, RunAgentError, RunTimeoutError, StreamTruncatedError
-from runagent.net.tls import default_context, shared_trust
+from runagent._net.tls import default_context, shared_trust
 from runagent_testing import FakeAgentServer, ending
 from tests.support.peer import Peer, PeerConnection, answers, says, sse
 

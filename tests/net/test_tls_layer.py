@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from runagent.net.tls import TLSLayer
+from runagent._net.tls import TLSLayer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,8 +11,8 @@ import trio
 from trio.lowlevel import current_statistics
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from runagent.net.base import DeadlineExceededError
-from runagent.net.trio import TrioConnection, Watchdog
+from runagent._net.base import DeadlineExceededError
+from runagent._net.trio import TrioConnection, Watchdog
 from tests.support.cancelling import cancelled_at
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import ConfigurationError, NetworkError, RunTimeoutError
-from runagent.net import resolve
+from runagent._net import resolve
 from runagent_testing import FakeAgentServer
 from tests.support.peer import Peer, answers, sse
 

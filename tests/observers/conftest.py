@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import runagent
-from runagent.installed import Installed
-from runagent.observers import Observers
+from runagent._plugins.installed import Installed
+from runagent._plugins.observers import Observers
 from tests.observers.watcher import Watcher
 
 NOTHING_INSTALLED = {"RUNAGENT_DISABLE_PLUGINS": "all"}
@@ -16,7 +16,7 @@ NOTHING_INSTALLED = {"RUNAGENT_DISABLE_PLUGINS": "all"}
 def observers(monkeypatch: pytest.MonkeyPatch) -> Observers:
     """The observers of the process, none at first."""
     made = Observers(Installed(NOTHING_INSTALLED))
-    monkeypatch.setattr("runagent.observers._default", made)
+    monkeypatch.setattr("runagent._plugins.observers._default", made)
     return made
 
 

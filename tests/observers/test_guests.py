@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import runagent
-from runagent import PluginError, RunAgentClient, hookimpl, hookspecs
-from runagent.observers import HOOKS, Observers
+from runagent import PluginError, RunAgentClient, hookimpl
+from runagent._plugins import hookspecs
+from runagent._plugins.observers import HOOKS, Observers
 from tests.docs.pages import DOCS, ROOT
 from tests.observers.watcher import Watcher, read_to_the_end
 

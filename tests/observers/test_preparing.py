@@ -10,7 +10,7 @@ import pytest
 
 import runagent
 from runagent import hookimpl
-from runagent.observers import CHANGEABLE
+from runagent._plugins.observers import CHANGEABLE
 from tests.docs.pages import DOCS
 from tests.observers.watcher import Watcher, read_to_the_end
 

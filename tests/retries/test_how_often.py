@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import AgentServerError, ConfigurationError, StreamTruncatedError
-from runagent.policy import RetryPolicy
+from runagent._run.policy import RetryPolicy
 from tests.retries.attempts import BUSY, DONE, chunk, run
 from tests.support.peer import Peer, PeerConnection, answers, ndjson, sse
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import AgentError, NetworkError, RunAgentError, StreamTruncatedError
-from runagent.net.pool import IdleConnection
+from runagent._net.pool import IdleConnection
 from tests.retries.attempts import DONE, chunk, run
 from tests.support.peer import Peer, PeerConnection, answers, http, ndjson, sse
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from runagent import StreamTimeoutError, StreamTruncatedError
-from runagent.call import ResumePoint
-from runagent.config import Timeouts
-from runagent.policy import Deadlines, RetryPolicy
+from runagent._call import ResumePoint
+from runagent._config.settings import Timeouts
+from runagent._run.policy import Deadlines, RetryPolicy
 
 
 def test_the_streams_own_wish_is_the_first_bound(waits: list[tuple[float, float]]) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import AgentServerError, NetworkError, RateLimitError
-from runagent.config import Timeouts
-from runagent.policy import RetryPolicy
+from runagent._config.settings import Timeouts
+from runagent._run.policy import RetryPolicy
 from tests.retries.attempts import BUSY, DONE, chunk, run
 from tests.support.peer import Peer, PeerConnection, answers, http, sse
 
@@ -33,7 +33,7 @@ def test_a_failed_connect_is_tried_again_with_full_jitter(
 
 
 def test_a_connect_that_fails_once_is_forgotten(style: Style, monkeypatch: pytest.MonkeyPatch) -> None:
-    import runagent.net.resolve as resolve
+    import runagent._net.resolve as resolve
 
     real, failures = resolve.candidates_from, [1]
 

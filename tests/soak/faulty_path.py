@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from multiprocessing.connection import Connection
 
-    from runagent_testing.exchange import Exchange
+    from runagent_testing._journal.exchange import Exchange
 
 __all__ = ["CHUNKS", "serve_faulty_path"]
 

@@ -12,7 +12,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runagent.wire.websocket import accept_value
+from runagent._wire.websocket import accept_value
 from tests.soak.measure import MIB
 from tests.soak.process import Served, answer, served
 from tests.support.peer import message, websocket_frame

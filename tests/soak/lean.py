@@ -6,7 +6,7 @@ import asyncio
 import functools
 from typing import TYPE_CHECKING, Any
 
-from runagent.wire.websocket import accept_value
+from runagent._wire.websocket import accept_value
 from tests.soak.process import answer
 from tests.support.peer import http, message, ndjson, sse, websocket_frame
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runagent import RunAgentError
-from runagent.limits import Limits
+from runagent._limits import Limits
 from tests.soak.crowd import crowd
 from tests.soak.lean import TEXT, serve_lean
 from tests.soak.measure import MIB, Holdings, raise_descriptor_limit

@@ -77,13 +77,13 @@ def test_a_reader_that_pauses_makes_the_agent_wait(style: str, read_ahead: int, 
 
 def test_what_keeps_everything_is_found_out(floods: Served, monkeypatch: Any) -> None:
     kept: list[bytes] = []
-    monkeypatch.setattr("runagent.run.Run.received", _keeping(kept))
+    monkeypatch.setattr("runagent._run.run.Run.received", _keeping(kept))
     with pytest.raises(TooMuch):
         flood(floods, "sync", "chunked", "heartbeats", 4 * MIB, exactly=True)
 
 
 def _keeping(kept: list[bytes]) -> Any:
-    from runagent.run import Run
+    from runagent._run.run import Run
 
     received = Run.received
 

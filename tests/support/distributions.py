@@ -12,7 +12,7 @@ __all__ = ["install", "transport_module"]
 
 _TRANSPORT = """
 from runagent import hookimpl
-from runagent.transports.sse import SSETransport
+from runagent.transports._sse import SSETransport
 
 class Plugged(SSETransport):
     name = {name!r}
@@ -62,7 +62,7 @@ def install(
     for group, names, target in (
         ("runagent.transports", transports, module),
         ("runagent", observers, module),
-        ("runagent.capabilities", transports if declares else (), f"runagent.seam:{declares}"),
+        ("runagent.capabilities", transports if declares else (), f"runagent.capabilities:{declares}"),
     ):
         lines += [f"[{group}]", *(f"{name} = {target}" for name in names)] if names else []
     (metadata / "entry_points.txt").write_text("\n".join(lines) + "\n")

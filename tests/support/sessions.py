@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runagent.call import AgentCall, ResumePoint, Route
-from runagent.limits import Limits
-from runagent.net.address import parse_base_url
-from runagent.plugins import default_registry
-from runagent.transports.base import Session, Wants
-from runagent.wire.websocket import accept_value
+from runagent._address.url import parse_base_url
+from runagent._call import AgentCall, ResumePoint, Route
+from runagent._limits import Limits
+from runagent._plugins.registry import default_registry
+from runagent._wire.websocket import accept_value
+from runagent.transports._base import Session, Wants
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runagent.events import Event
+    from runagent._events import Event
 
 __all__ = ["Seen", "feed", "open_session"]
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from runagent import AsyncRunAgentClient, RunAgentClient
-from runagent.net import base
+from runagent._net import base
 from runagent_testing import FakeAgentServer
 from tests.support.signals import SoftTimeLimit
 

@@ -6,7 +6,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from runagent.net import blocking
+from runagent._net import blocking
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType

@@ -10,7 +10,7 @@ from runagent import Chunk, Completed, StreamError
 from runagent.transports import Capability, MessageSession
 from runagent_testing import FakeAgentServer, MemoryNetwork, error
 from runagent_testing.dialects import Dialect, Format, Question
-from runagent_testing.frames import BINARY, TEXT, close_frame, frame
+from runagent_testing.dialects._frames import BINARY, TEXT, close_frame, frame
 from tests.support.styles import Style
 from tests.testing.raw_client import connected, handshake, masked
 

@@ -24,9 +24,9 @@ from runagent_testing import (
     heartbeat,
     status,
 )
-from runagent_testing.dialects.documented import Documented
-from runagent_testing.lazy import Kept
-from runagent_testing.memory import computing
+from runagent_testing._memory import computing
+from runagent_testing._render.lazy import Kept
+from runagent_testing.dialects._documented import Documented
 from tests.testing.raw_client import PATIENCE, connected, stream
 from tests.testing.virtual import STYLES, Virtual
 
@@ -358,7 +358,7 @@ def test_what_is_no_row_of_steps_is_refused(host, given):
 
 @pytest.mark.parametrize(("step", "accept"), [(heartbeat(), "text/plain"), (delay(0), "text/event-stream")])
 def test_a_generator_that_never_says_anything_is_stopped(server, step, accept, monkeypatch):
-    monkeypatch.setattr("runagent_testing.lazy._SILENT", 500)
+    monkeypatch.setattr("runagent_testing._render.lazy._SILENT", 500)
     server.agent("a").computes(lambda _: itertools.chain(["a"], itertools.repeat(step)))
     with connected(server.url) as client:
         client.send(stream(accept=accept, connection="close"))
@@ -369,7 +369,7 @@ def test_a_generator_that_never_says_anything_is_stopped(server, step, accept, m
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_generator_that_never_says_anything_is_stopped_on_virtual_time(style, monkeypatch):
-    monkeypatch.setattr("runagent_testing.lazy._SILENT", 500)
+    monkeypatch.setattr("runagent_testing._render.lazy._SILENT", 500)
     virtual = Virtual(style)
     virtual.memory.agent("a").computes(lambda _: itertools.chain(["a"], itertools.repeat(delay(0))))
 
@@ -535,7 +535,7 @@ def test_ending_does_not_wait_for_a_task_that_refuses_to_end(door):
 
 
 def test_ending_names_what_blocks_the_server_itself(door, monkeypatch):
-    monkeypatch.setattr("runagent_testing.server._PATIENCE", 0.3)
+    monkeypatch.setattr("runagent_testing._server.server._PATIENCE", 0.3)
 
     async def blocks_the_loop(request):
         while not door.is_set():
@@ -596,7 +596,7 @@ class _Hanging(Documented):
 @pytest.mark.parametrize("method", ["recognise", "fault", "stream"])
 @pytest.mark.parametrize("ends", ["clear", "close"])
 def test_ending_names_a_dialect_that_does_not_come_back(door, method, ends, monkeypatch):
-    monkeypatch.setattr("runagent_testing.server._PATIENCE", 0.3)
+    monkeypatch.setattr("runagent_testing._server.server._PATIENCE", 0.3)
     dialect = _Hanging(method, door)
     server = FakeAgentServer(dialects=[dialect]).start()
     server.agent("a").always("x")

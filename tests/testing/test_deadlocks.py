@@ -10,7 +10,7 @@ import trio
 
 from runagent import StreamTimeoutError, Timeouts
 from runagent_testing import DeadlockError, delay, ending, gate
-from runagent_testing.memory import blocking
+from runagent_testing._memory import blocking
 from tests.testing.virtual import STYLES, Virtual
 
 TRANSPORTS = ("sse", "chunked", "websocket")

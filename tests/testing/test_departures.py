@@ -11,9 +11,10 @@ import pytest
 import trustme
 
 from runagent import RunAgentClient
-from runagent.net.base import Dialing
-from runagent_testing import FakeAgentServer, MemoryNetwork, ending, gate, serving
-from runagent_testing.kernel import is_half_closed
+from runagent._net.base import Dialing
+from runagent_testing import FakeAgentServer, MemoryNetwork, ending, gate
+from runagent_testing._server import handler as serving
+from runagent_testing._server.tcpinfo import is_half_closed
 from tests.testing.raw_client import PATIENCE, TEXT, connected, masked, post, stream
 
 KNOWN = sys.platform == "linux"  # only Linux tells what was acknowledged, and who holds the other end
@@ -142,8 +143,8 @@ def test_memory_knows_a_half_close_and_what_was_not_read():
 
 
 def _address(memory):
-    from runagent.net.address import parse_base_url
-    from runagent.net.base import Address
+    from runagent._address.url import parse_base_url
+    from runagent._net.base import Address
 
     return Address(parse_base_url(memory.url).origin)
 

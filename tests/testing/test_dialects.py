@@ -12,10 +12,11 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from runagent_testing import FakeAgentServer, MemoryNetwork, done, ending, error, heartbeat, status
-from runagent_testing.dialects import Dialect, Format, Question, installed
-from runagent_testing.frames import TEXT, frame
-from runagent_testing.hookspecs import hookimpl
-from runagent_testing.request import Request
+from runagent_testing.dialects import Dialect, Format, Question
+from runagent_testing.dialects import _installed as installed
+from runagent_testing.dialects._frames import TEXT, frame
+from runagent_testing.dialects._hookspecs import hookimpl
+from runagent_testing.dialects._request import Request
 
 LINES = [Subprotocol("lines")]
 

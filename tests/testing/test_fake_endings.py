@@ -25,8 +25,8 @@ from runagent_testing import (
     rechunked,
     status,
 )
-from runagent_testing.frames import BAD_FRAMES
-from runagent_testing.plan import Write
+from runagent_testing._render.plan import Write
+from runagent_testing.dialects._frames import BAD_FRAMES
 from tests.testing.raw_client import (
     NDJSON,
     PATIENCE,

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from runagent_testing import FakeAgentServer, delay, ending, error, gate, status
-from runagent_testing.request import MAX_BODY
+from runagent_testing.dialects._request import MAX_BODY
 from tests.testing.raw_client import PATIENCE, connected, post
 
 RUN_REQUEST = {"entrypoint_tag": "generic", "input_args": [], "input_kwargs": {"query": "hi"}}

@@ -7,12 +7,12 @@ import json
 import pytest
 
 from runagent_testing import chunk, delay, done, ending, error, gate, heartbeat, raw, status
-from runagent_testing.formats import Run, structured, to_json
-from runagent_testing.frames import frame
-from runagent_testing.plan import Pass, Wait, Write
-from runagent_testing.render import refusal_plan, stream_plan
-from runagent_testing.script import Script
-from runagent_testing.writes import WRITE_LIMIT
+from runagent_testing._render.plan import Pass, Wait, Write
+from runagent_testing._render.render import refusal_plan, stream_plan
+from runagent_testing._script.script import Script
+from runagent_testing._script.writes import WRITE_LIMIT
+from runagent_testing.dialects._formats import Run, structured, to_json
+from runagent_testing.dialects._frames import frame
 
 STREAMS = ("sse", "chunked", "text", "websocket")
 

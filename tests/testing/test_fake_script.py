@@ -30,7 +30,7 @@ from runagent_testing import (
     tokens_per_second,
     uniform,
 )
-from runagent_testing.agent import Agent
+from runagent_testing._host.agent import Agent
 
 ANY_TEXT: Any = "text"  # where types would not have it
 STEPS = [chunk("x"), delay(1), heartbeat(), error("C", "m"), done(), raw(b""), status(503), ending("cut")]
@@ -43,7 +43,7 @@ def test_importing_the_package_imports_no_server():
 
 
 def test_the_server_serves_without_the_client():
-    program = "import sys, runagent_testing.server; print('runagent' in sys.modules)"
+    program = "import sys, runagent_testing._server.server; print('runagent' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert shown.stdout.split() == ["False"]
 

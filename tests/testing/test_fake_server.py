@@ -17,7 +17,7 @@ import trustme
 from websockets.sync.client import connect
 
 from runagent_testing import FakeAgentServer, ending, gate
-from runagent_testing.listener import listen_tcp
+from runagent_testing._server.listener import listen_tcp
 from tests.testing.raw_client import (
     NDJSON,
     PATIENCE,

@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 
 from runagent_testing import FakeAgentServer, chunk, delay, done, ending, error, gate, heartbeat, raw, status
-from runagent_testing.conversation import MAX_MESSAGE
+from runagent_testing._host.websocket import MAX_MESSAGE
 from tests.testing.raw_client import PATIENCE, STREAM_REQUEST, connected, handshake, masked, post
 
 CLOSE_1000 = b"\x88\x02\x03\xe8"

@@ -13,9 +13,9 @@ import pytest
 
 import runagent_testing
 from runagent_testing import MemoryNetwork, faults
-from runagent_testing.formats import Run
-from runagent_testing.render import refusal_plan, stream_plan
-from runagent_testing.script import Script
+from runagent_testing._render.render import refusal_plan, stream_plan
+from runagent_testing._script.script import Script
+from runagent_testing.dialects._formats import Run
 from tests.testing.raw_client import PATIENCE, connected, masked
 
 PLAYERS: list[tuple[faults.Player, bool]] = [("socket", False), ("socket", True), ("memory", False)]

@@ -103,7 +103,7 @@ def test_nothing_is_said_of_protocols_whose_end_cannot_be_seen():
 
 
 def test_words_that_an_installed_distribution_brings_need_no_dialect(monkeypatch):
-    monkeypatch.setattr("runagent_testing.faults.catalogue.installed_dialects", lambda: (TALK,))
+    monkeypatch.setattr("runagent_testing.faults._catalogue.installed_dialects", lambda: (TALK,))
     assert catalogue("talk", "socket") == faults.for_transport("talk")
     with pytest.raises(ValueError, match=r"websocket, talk, not 'lines'; for another one pass its dialect="):
         faults.for_transport("lines")

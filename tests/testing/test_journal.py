@@ -13,8 +13,8 @@ import trio
 
 from runagent import AsyncRunAgentClient, RunAgentClient
 from runagent_testing import FakeAgentServer, MemoryNetwork, delay, done, ending, gate, heartbeat
-from runagent_testing.exchange import Exchange
-from runagent_testing.plan import Plan, Wait, Write
+from runagent_testing._journal.exchange import Exchange
+from runagent_testing._render.plan import Plan, Wait, Write
 from tests.testing.raw_client import PATIENCE, connected, handshake, masked, post, stream
 
 KNOWN = sys.platform == "linux"  # only Linux tells what was acknowledged

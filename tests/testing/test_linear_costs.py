@@ -17,15 +17,15 @@ from runagent_testing import (
     head,
     heartbeat,
 )
-from runagent_testing.conversation import Conversation
-from runagent_testing.dialects.documented import Documented
-from runagent_testing.exchange import Exchange
-from runagent_testing.formats import Run, Sse
-from runagent_testing.journal import Journal
-from runagent_testing.plan import GrowingPlan, Write
-from runagent_testing.render import growing_plan, stream_plan
-from runagent_testing.script import Script
-from runagent_testing.standalone.story import StoryFileError, load_story
+from runagent_testing._host.websocket import Conversation
+from runagent_testing._journal.exchange import Exchange
+from runagent_testing._journal.journal import Journal
+from runagent_testing._render.plan import GrowingPlan, Write
+from runagent_testing._render.render import growing_plan, stream_plan
+from runagent_testing._script.script import Script
+from runagent_testing._standalone.script_file import StoryFileError, load_story
+from runagent_testing.dialects._documented import Documented
+from runagent_testing.dialects._formats import Run, Sse
 from tests.testing.raw_client import connected, stream
 from tests.testing.virtual import STYLES, Virtual
 

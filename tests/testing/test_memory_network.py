@@ -30,7 +30,7 @@ from runagent_testing import (
     status,
     tokens_per_second,
 )
-from runagent_testing.memory.wire import Wire
+from runagent_testing._memory.wire import Wire
 from tests.testing.virtual import STYLES, Virtual
 
 TRANSPORTS = ("sse", "chunked", "websocket")

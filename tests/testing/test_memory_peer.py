@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from runagent.net.address import parse_base_url
-from runagent.net.base import Address
+from runagent._address.url import parse_base_url
+from runagent._net.base import Address
 from runagent_testing import MemoryNetwork, delay, ending, gate
-from runagent_testing.memory.blocking import VirtualClock
-from runagent_testing.request import MAX_BODY
+from runagent_testing._memory.blocking import VirtualClock
+from runagent_testing.dialects._request import MAX_BODY
 from tests.testing.raw_client import STREAM_REQUEST, TEXT, handshake, masked, post, stream
 
 CLOSE_1000 = b"\x88\x02\x03\xe8"

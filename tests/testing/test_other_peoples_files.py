@@ -14,10 +14,10 @@ import pytest
 
 from runagent import RunAgentClient
 from runagent_testing import DeadlockError, MemoryNetwork, gate
-from runagent_testing.cli import main
+from runagent_testing._internal.files import MAX_FILE, read_file
+from runagent_testing._standalone.cli import main
+from runagent_testing._standalone.script_file import StoryFileError, read_story
 from runagent_testing.conformance import check_transport
-from runagent_testing.files import MAX_FILE, read_file
-from runagent_testing.standalone.story import StoryFileError, read_story
 from tests.testing.project import run
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -19,11 +19,11 @@ from runagent_testing import (
     tokens_per_second,
     uniform,
 )
-from runagent_testing.agent import Agent
-from runagent_testing.formats import Run
-from runagent_testing.plan import Wait, Write
-from runagent_testing.render import stream_plan
-from runagent_testing.script import Script
+from runagent_testing._host.agent import Agent
+from runagent_testing._render.plan import Wait, Write
+from runagent_testing._render.render import stream_plan
+from runagent_testing._script.script import Script
+from runagent_testing.dialects._formats import Run
 
 PACES = {
     "fixed": fixed(0.5, first=2, jitter=0.1),

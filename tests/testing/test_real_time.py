@@ -15,7 +15,7 @@ import trio
 from trio.testing import MockClock
 
 from runagent import AsyncRunAgentClient, RunAgentClient, RunTimeoutError, Timeouts
-from runagent.clock import now
+from runagent._internal.clock import now
 from runagent_testing import FakeAgentServer, MemoryNetwork, delay, ending, fixed, gate, status
 from tests.support.frozen import frozen
 from tests.support.styles import TRANSPORTS

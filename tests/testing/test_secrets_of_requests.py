@@ -12,18 +12,18 @@ from pathlib import Path
 import pytest
 
 from runagent import RunAgentClient
-from runagent.redact import is_credential
-from runagent.transports.sse import SSESession
+from runagent._redact import is_credential
+from runagent.transports._sse import SSESession
 from runagent_testing import FakeAgentServer, MemoryNetwork, chunk, every, head
+from runagent_testing._host.endpoints import Endpoints
+from runagent_testing._journal.credentials import Names
+from runagent_testing._journal.redaction import Secrets
+from runagent_testing._standalone.log import ExchangeLog
 from runagent_testing.conformance import check_transport
-from runagent_testing.conformance.broken import Broken
-from runagent_testing.credentials import Names
+from runagent_testing.conformance._broken import Broken
 from runagent_testing.dialects import Dialect, Question
-from runagent_testing.endpoints import Endpoints
-from runagent_testing.formats import Format
-from runagent_testing.redact import Secrets
-from runagent_testing.request import Request
-from runagent_testing.standalone.log import ExchangeLog
+from runagent_testing.dialects._formats import Format
+from runagent_testing.dialects._request import Request
 from tests.testing.project import run
 from tests.testing.raw_client import connected, post, stream
 

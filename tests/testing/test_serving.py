@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from runagent_testing import FakeAgentServer, delay, gate
-from runagent_testing import listener as listening
+from runagent_testing._server import listener as listening
 from tests.testing.project import ROOT
 from tests.testing.raw_client import PATIENCE, connected, stream, until_refused
 

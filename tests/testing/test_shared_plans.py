@@ -8,10 +8,10 @@ import uuid
 import pytest
 
 from runagent_testing import delay, done, ending, every, fixed, gate, inside, rechunked
-from runagent_testing.formats import Run
-from runagent_testing.render import stream_plan
-from runagent_testing.script import Script
-from runagent_testing.templates import shared_plan
+from runagent_testing._render.render import stream_plan
+from runagent_testing._render.templates import shared_plan
+from runagent_testing._script.script import Script
+from runagent_testing.dialects._formats import Run
 
 STEPS = ("Once", delay(1), " upon ä", gate("g"), {"page": 1}, done(usage={"total_tokens": 3}))
 ASKED = [

@@ -23,8 +23,8 @@ import trustme
 
 from runagent._version import install_command
 from runagent_testing import FakeAgentServer, chunk, ending, every, gate
-from runagent_testing.cli import main
-from runagent_testing.standalone.log import ExchangeLog
+from runagent_testing._standalone.cli import main
+from runagent_testing._standalone.log import ExchangeLog
 from tests.testing.raw_client import NDJSON, PATIENCE, connected, post, stream, until_refused
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from runagent_testing import (
-    agent,
     at,
     chunk,
     delay,
@@ -22,19 +21,18 @@ from runagent_testing import (
     heartbeat,
     inside,
     log_normal,
-    pacing,
     raw,
     raw_answer,
     rechunked,
     status,
-    steps,
     tokens_per_second,
     uniform,
-    writes,
 )
-from runagent_testing.script import Options
-from runagent_testing.standalone.forms import OPTIONS, PACES, STEPS, WRITES
-from runagent_testing.standalone.story import StoryFileError, load_story, read_story
+from runagent_testing._host import agent
+from runagent_testing._script import pacing, steps, writes
+from runagent_testing._script.script import Options
+from runagent_testing._standalone.forms import OPTIONS, PACES, STEPS, WRITES
+from runagent_testing._standalone.script_file import StoryFileError, load_story, read_story
 
 STORY = Path(__file__).parent / "stories/story.yaml"
 

@@ -27,7 +27,7 @@ from runagent_testing import (
     heartbeat,
     raw_answer,
 )
-from runagent_testing.nearest import unknown_agent, unknown_endpoint
+from runagent_testing._host.suggestions import unknown_agent, unknown_endpoint
 from tests.testing.raw_client import PATIENCE, TEXT, connected, handshake, post, stream
 
 

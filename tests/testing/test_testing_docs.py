@@ -13,10 +13,10 @@ import runagent
 import runagent_testing
 from runagent import RunAgentClient, RunAgentError
 from runagent_testing import FakeAgentServer, MemoryNetwork, faults
-from runagent_testing.agent import Agent
-from runagent_testing.cli import main
-from runagent_testing.exchange import Exchange
-from runagent_testing.standalone.story import read_story
+from runagent_testing._host.agent import Agent
+from runagent_testing._journal.exchange import Exchange
+from runagent_testing._standalone.cli import main
+from runagent_testing._standalone.script_file import read_story
 from tests.docs.pages import DOCS, code_in
 
 PAGE, PROGRAM = DOCS["testing"], DOCS["fake"]

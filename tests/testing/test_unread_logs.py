@@ -19,8 +19,8 @@ import pytest
 
 from runagent import AgentServerError, RunAgentClient
 from runagent_testing import FakeAgentServer, MemoryNetwork
-from runagent_testing.standalone.log import ExchangeLog
-from runagent_testing.standalone.output import Output
+from runagent_testing._standalone.log import ExchangeLog
+from runagent_testing._standalone.output import Output
 from tests.testing.raw_client import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,7 +129,7 @@ def test_the_log_says_once_what_it_could_not_say(error, why):
 
 
 def test_a_reader_who_sleeps_costs_lines_and_no_time(monkeypatch):
-    monkeypatch.setattr("runagent_testing.standalone.output._ROOM", 2)
+    monkeypatch.setattr("runagent_testing._standalone.output._ROOM", 2)
     awake = threading.Event()
 
     class Sleeping(io.StringIO):

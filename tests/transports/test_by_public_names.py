@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import Chunk, Completed, ProtocolError, StreamError, StreamTruncatedError, TransportError
-from runagent.plugins import create_plugin_manager
+from runagent._plugins.registry import create_plugin_manager
 from runagent.transports import (
     Capability,
     ChunkCount,

@@ -16,7 +16,7 @@ from runagent import (
     StreamLimitError,
     StreamTruncatedError,
 )
-from runagent.call import ResumePoint
+from runagent._call import ResumePoint
 from tests.support.peer import chunked, http, ndjson
 from tests.support.sessions import Seen, feed, open_session
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import Chunk, Completed, ProtocolError, StreamError, StreamLimitError, StreamTruncatedError
-from runagent.call import AgentCall, Route
-from runagent.limits import Limits
-from runagent.net.address import parse_base_url
+from runagent._address.url import parse_base_url
+from runagent._call import AgentCall, Route
+from runagent._limits import Limits
 from runagent.transports import MessageSession, Wants
-from runagent.transports.websocket import WebSocketSession
+from runagent.transports._websocket import WebSocketSession
 from tests.support.peer import http, websocket_frame
 from tests.support.sessions import Seen, feed, handshake_answer
 

@@ -20,8 +20,8 @@ from runagent import (
     StreamTruncatedError,
     ValidationError,
 )
-from runagent.net.proxy import Proxy
-from runagent.transports.base import Wants
+from runagent._address.proxy import Proxy
+from runagent.transports._base import Wants
 from tests.support.peer import chunked, http
 from tests.support.sessions import Seen, feed, open_session
 

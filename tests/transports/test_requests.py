@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runagent import PluginError, RunAgentError
-from runagent.call import AgentCall
-from runagent.net.address import parse_base_url, validate_headers
-from runagent.plugins import default_registry
+from runagent._address.url import parse_base_url, validate_headers
+from runagent._call import AgentCall
+from runagent._plugins.registry import default_registry
 from runagent.transports import BaseSession, HttpRequest, HttpSession, InvokeSession, MessageSession, Route
 from tests.support.peer import Peer, answers, http, sse, upgrade
 from tests.support.transports import LettersSession, OwnTransport

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runagent.call import ResumePoint
-from runagent.transports import messages
+from runagent._call import ResumePoint
+from runagent.transports import _messages as messages
 from tests.support.peer import chunked, http_chunk, message, websocket_frame
 from tests.support.sessions import Seen, feed, handshake_answer, open_session
 

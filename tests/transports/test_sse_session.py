@@ -18,7 +18,7 @@ from runagent import (
     StreamLimitError,
     StreamTruncatedError,
 )
-from runagent.call import ResumePoint
+from runagent._call import ResumePoint
 from tests.support.peer import chunked, http, sse
 from tests.support.sessions import Seen, feed, open_session
 

@@ -14,7 +14,7 @@ from runagent_testing import FakeAgentSever  # error
 from runagent_testing.conformance import check_transprot  # error
 from runagent_testing.dialects import Dialekt  # error
 from runagent_testing.faults import for_transports  # error
-from runagent_testing.memory import MemoryNetwrok  # error
+from runagent_testing._memory import MemoryNetwrok  # error
 
 print(runagent.Timeout)  # error
 print(runagent.transports.Sesion)  # error

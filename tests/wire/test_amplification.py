@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from runagent.errors import ProtocolError, StreamLimitError
-from runagent.wire import websocket
-from runagent.wire.content_coding import content_decoder
-from runagent.wire.http1 import ResponseDecoder
-from runagent.wire.websocket import WebSocketConnection
+from runagent._errors import ProtocolError, StreamLimitError
+from runagent._wire import websocket
+from runagent._wire.content_coding import content_decoder
+from runagent._wire.http1 import ResponseDecoder
+from runagent._wire.websocket import WebSocketConnection
 from tests.support.peer import websocket_frame as frame
 
 READ = 64 * 1024  # bytes, as much as comes in one read

@@ -8,8 +8,8 @@ from functools import partial
 
 import pytest
 
-from runagent.errors import ProtocolError, StreamLimitError, StreamTruncatedError
-from runagent.wire.content_coding import ContentDecoder, content_decoder, unknown_codings
+from runagent._errors import ProtocolError, StreamLimitError, StreamTruncatedError
+from runagent._wire.content_coding import ContentDecoder, content_decoder, unknown_codings
 
 gzipped = partial(gzip.compress, mtime=0)  # the same bytes, and so names of tests, in every process
 TEXT = "Once upon a time, Straße \N{GRINNING FACE}\n".encode() * 20

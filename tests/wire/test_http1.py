@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from runagent.errors import ProtocolError, RunAgentError, StreamLimitError, StreamTruncatedError
-from runagent.limits import Limits
-from runagent.wire.http1 import ResponseDecoder, encode_request
+from runagent._errors import ProtocolError, RunAgentError, StreamLimitError, StreamTruncatedError
+from runagent._limits import Limits
+from runagent._wire.http1 import ResponseDecoder, encode_request
 
 OK = b"HTTP/1.1 200 OK\r\n"
 

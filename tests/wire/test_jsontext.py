@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runagent.wire.jsontext import encode_json
+from runagent._wire.jsontext import encode_json
 
 
 class Word(str):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runagent.errors import ProtocolError, RunAgentError, StreamLimitError, StreamTruncatedError
-from runagent.wire.content_coding import content_decoder
-from runagent.wire.http1 import ResponseDecoder
+from runagent._errors import ProtocolError, RunAgentError, StreamLimitError, StreamTruncatedError
+from runagent._wire.content_coding import content_decoder
+from runagent._wire.http1 import ResponseDecoder
 from tests.support.cutting import every_cut
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from runagent.errors import ProtocolError, RunAgentError, StreamLimitError, StreamTruncatedError
-from runagent.wire.ndjson import NDJSONDecoder
-from runagent.wire.plaintext import text_decoder
-from runagent.wire.sse import ServerSentEvent, SSEDecoder
+from runagent._errors import ProtocolError, RunAgentError, StreamLimitError, StreamTruncatedError
+from runagent._wire.ndjson import NDJSONDecoder
+from runagent._wire.plaintext import text_decoder
+from runagent._wire.sse import ServerSentEvent, SSEDecoder
 from tests.support.cutting import every_cut
 
 BOM = codecs.BOM_UTF8

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from runagent.errors import ProtocolError, RunAgentError, StreamLimitError
-from runagent.wire.http1 import ResponseDecoder
-from runagent.wire.websocket import WebSocketConnection, accept_value, check_handshake
+from runagent._errors import ProtocolError, RunAgentError, StreamLimitError
+from runagent._wire.http1 import ResponseDecoder
+from runagent._wire.websocket import WebSocketConnection, accept_value, check_handshake
 from tests.conformance.outcomes import ClientFrames
 from tests.support.cutting import every_cut
 from tests.support.peer import websocket_frame as frame

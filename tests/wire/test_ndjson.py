@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from runagent.errors import ProtocolError, StreamLimitError, StreamTruncatedError
-from runagent.wire.ndjson import NDJSONDecoder
-from runagent.wire.plaintext import text_decoder
+from runagent._errors import ProtocolError, StreamLimitError, StreamTruncatedError
+from runagent._wire.ndjson import NDJSONDecoder
+from runagent._wire.plaintext import text_decoder
 
 
 def decode(stream: bytes, step: int, **options: int) -> tuple[list[Any], NDJSONDecoder]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from runagent.errors import ProtocolError
-from runagent.wire.plaintext import CHARSETS, text_decoder
+from runagent._errors import ProtocolError
+from runagent._wire.plaintext import CHARSETS, text_decoder
 
 MOST_KEPT = 16  # bytes
 HOSTILE = {

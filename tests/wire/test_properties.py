@@ -18,14 +18,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from runagent.errors import ProtocolError, RunAgentError, StreamLimitError
-from runagent.limits import Limits
-from runagent.wire.content_coding import content_decoder
-from runagent.wire.http1 import ResponseDecoder
-from runagent.wire.ndjson import NDJSONDecoder
-from runagent.wire.plaintext import text_decoder
-from runagent.wire.sse import ServerSentEvent, SSEDecoder
-from runagent.wire.websocket import WebSocketConnection
+from runagent._errors import ProtocolError, RunAgentError, StreamLimitError
+from runagent._limits import Limits
+from runagent._wire.content_coding import content_decoder
+from runagent._wire.http1 import ResponseDecoder
+from runagent._wire.ndjson import NDJSONDecoder
+from runagent._wire.plaintext import text_decoder
+from runagent._wire.sse import ServerSentEvent, SSEDecoder
+from runagent._wire.websocket import WebSocketConnection
 from tests.fuzz.invariants import TARGETS
 from tests.support.peer import websocket_frame as frame
 

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from runagent.wire import websocket
-from runagent.wire.ndjson import LineRow, NDJSONDecoder
-from runagent.wire.sse import EventRow, ServerSentEvent, SSEDecoder
-from runagent.wire.websocket import WebSocketConnection
+from runagent._wire import websocket
+from runagent._wire.ndjson import LineRow, NDJSONDecoder
+from runagent._wire.sse import EventRow, ServerSentEvent, SSEDecoder
+from runagent._wire.websocket import WebSocketConnection
 from tests.support.peer import websocket_frame as frame
 
 many = settings(deadline=None, derandomize=True, max_examples=200, database=None)

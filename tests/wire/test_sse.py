@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runagent.errors import StreamLimitError
-from runagent.wire.sse import ServerSentEvent, SSEDecoder
+from runagent._errors import StreamLimitError
+from runagent._wire.sse import ServerSentEvent, SSEDecoder
 
 
 def event(data: str, event: str = "message", id: str = "", retry: int | None = None) -> ServerSentEvent:

@@ -6,9 +6,9 @@ import struct
 
 import pytest
 
-from runagent.errors import ProtocolError, StreamLimitError
-from runagent.wire.http1 import ResponseDecoder
-from runagent.wire.websocket import WebSocketConnection, accept_value, check_handshake, handshake_headers
+from runagent._errors import ProtocolError, StreamLimitError
+from runagent._wire.http1 import ResponseDecoder
+from runagent._wire.websocket import WebSocketConnection, accept_value, check_handshake, handshake_headers
 from tests.support.peer import websocket_frame as frame
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10

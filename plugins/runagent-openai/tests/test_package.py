@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from runagent_openai import OpenAITransport
 
-from runagent.seam import parse_declaration
+from runagent.capabilities import parse_declaration
 from tests.docs.pages import ROOT
 from tests.support.wheels import build_wheel
 
@@ -53,7 +53,7 @@ def test_the_metadata_says_what_the_class_says() -> None:
 
 def test_nothing_of_it_is_imported_before_its_name_is_asked_for() -> None:
     code = (
-        "import sys, runagent; from runagent.plugins import default_registry as r;"
+        "import sys, runagent; from runagent._plugins.registry import default_registry as r;"
         "r().installed(); assert 'runagent_openai' not in sys.modules;"
         "r().get('openai'); assert 'runagent_openai' in sys.modules;"
         "assert not {'asyncio', 'openai', 'runagent_testing', 'ssl', 'trio'} & sys.modules.keys()"

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from runagent_openai.testing.chat import ChatFormat, completion
 from runagent_openai.testing.responses import ResponsesFormat, response
+from runagent_testing._script.steps import Chunk, Error, Status
 from runagent_testing.dialects import Dialect, Format, Question, Run
-from runagent_testing.hookspecs import hookimpl
-from runagent_testing.request import as_json
-from runagent_testing.steps import Chunk, Error, Status
+from runagent_testing.dialects._hookspecs import hookimpl
+from runagent_testing.dialects._request import as_json
 
 if TYPE_CHECKING:
-    from runagent_testing.agent import Agent
-    from runagent_testing.hookspecs import RegisterDialect
-    from runagent_testing.request import Request
-    from runagent_testing.script import Result
+    from runagent_testing._host.agent import Agent
+    from runagent_testing._script.script import Result
+    from runagent_testing.dialects._hookspecs import RegisterDialect
+    from runagent_testing.dialects._request import Request
 
 __all__ = ["OpenAIDialect", "runagent_testing_register_dialects"]
 

@@ -1,0 +1,397 @@
+"""Base URLs, agent paths and header fields: checked once, before anything is sent.
+
+docs/wire.md section 4; RFC 3986 (URLs), RFC 9110 section 5 (header fields), RFC 6874 (zone identifiers).
+Deviations: ``ws`` and ``wss`` mean ``http`` and ``https``; an empty port is refused.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Literal
+from urllib.parse import quote, unquote
+
+import msgspec
+
+from runagent._errors import ConfigurationError
+from runagent._redact import describe, redact_url
+
+__all__ = [
+    "BaseURL",
+    "Origin",
+    "agent_path",
+    "header_name",
+    "header_value",
+    "holds_blank",
+    "numeric_address",
+    "parse_base_url",
+    "split_host_port",
+    "target_fault",
+    "validate_agent_id",
+    "validate_headers",
+]
+
+Scheme = Literal["http", "https"]
+Fail = Callable[[str], ConfigurationError]
+
+_SCHEMES: dict[str, Scheme] = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+_DEFAULT_PORTS: dict[Scheme, int] = {"http": 80, "https": 443}
+_UNIX_PATH_BYTES = 107 if sys.platform == "linux" else 103  # of `sockaddr_un`, without the NUL at its end
+_PATH_SAFE = "/%!$&'()*+,;=:@"
+
+# Patterns are texts: `re` compiles one when it is first needed, and most processes need few of them.
+_URL = r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<rest>[?#].*)?"
+_AUTHORITY = r"(?:\[(?P<ipv6>[^\[\]]*)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[^:]*))?"
+_HOST_NAME = r"(?=.{1,254}\Z)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?"
+_ENDS_IN_NUMBER = r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)"
+_CONTROL = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
+_BAD_ESCAPE = r"%(?![0-9A-Fa-f]{2})"
+_BAD_TARGET = rf'[^!-~]|{_BAD_ESCAPE}|[#\\{{}}<>"^`]'
+# Sharp s, final sigma, the joiners: IDNA 2003, which the standard library has, and 2008 give different names.
+_IDNA_DEVIATIONS = "[\u00df\u1e9e\u03c2\u200c\u200d]"
+
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_VALUE_CONTROL = r"[\x00-\x08\x0a-\x1f\x7f]"
+_FRAMING = "the transport frames the request itself"
+_OWNED = {
+    "host": "it follows from base_url",
+    "content-length": _FRAMING,
+    "transfer-encoding": _FRAMING,
+    "trailer": _FRAMING,
+    "te": _FRAMING,
+    "expect": _FRAMING,
+    "connection": "connections are managed by the client",
+    "keep-alive": "connections are managed by the client",
+    "upgrade": "the transport decides which protocol is spoken",
+    "proxy-authorization": "put user name and password into the proxy's URL",
+}
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where to connect: scheme, host and port, or a Unix socket.
+
+    Attributes:
+        host: Lower case, IDNA-encoded, an IPv6 address without brackets; ``localhost`` for a Unix socket.
+        port: 1 to 65535; 0 for a Unix socket.
+        unix_path: Path of the Unix socket.
+    """
+
+    scheme: Scheme
+    host: str
+    port: int
+    unix_path: str | None = None
+
+    @property
+    def netloc(self) -> str:
+        """The value of the Host header; the zone of an IPv6 address stays at home (RFC 6874)."""
+        if self.unix_path is not None:
+            return "localhost"
+        host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS is spoken."""
+        return self.scheme == "https"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the traffic stays on this machine, judged by the name alone."""
+        name = self.host.rstrip(".")
+        if self.unix_path is not None or name == "localhost" or name.endswith(".localhost"):
+            return True
+        address = numeric_address(name)
+        return address is not None and address.is_loopback
+
+    def __str__(self) -> str:
+        if self.unix_path is not None:
+            return f"http+unix://{quote(self.unix_path, safe='', errors='surrogateescape')}"
+        if "%" in self.host:  # a zone, which only this machine can tell from the same address in another
+            return f"{self.scheme}://" + self.netloc.replace("]", "%25" + self.host.partition("%")[2] + "]")
+        return f"{self.scheme}://{self.netloc}"
+
+
+class BaseURL(msgspec.Struct, frozen=True):
+    """An origin and the path before ``/v1`` or ``/api/v1``: percent-encoded, no slash at its end."""
+
+    origin: Origin
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"{self.origin}{self.prefix}"
+
+
+def parse_base_url(text: str, source: str = "base_url") -> BaseURL:
+    """Read a base URL as docs/wire.md section 4 describes it.
+
+    Args:
+        text: An ``http``, ``https``, ``ws``, ``wss`` or ``http+unix`` URL.
+        source: Where the text came from, for the error's message.
+
+    Raises:
+        ConfigurationError: The URL is not usable; its message never shows user name, password or query.
+    """
+    if not isinstance(text, str):
+        raise _refuse_url(source, f"expected a URL as text, found {describe(text)}")
+
+    def fail(problem: str) -> ConfigurationError:
+        return _refuse_url(source, f"{problem} in {redact_url(text)}")
+
+    if holds_blank(text):
+        raise fail("whitespace or control characters are not allowed")
+    if text[:1] in ('"', "'"):
+        raise fail("the URL is in quotes; leave them out")
+    match = re.fullmatch(_URL, text)
+    if match is None:
+        raise fail("did you forget https://? There is no scheme")
+    if "@" in match["authority"]:
+        raise fail("user name and password are not allowed (use api_key)")
+    if match["rest"]:
+        raise fail("a query or fragment is not allowed")
+    return BaseURL(
+        _parse_origin(match["scheme"].lower(), match["authority"], fail), _prefix(match["path"], fail)
+    )
+
+
+def split_host_port(authority: str, default_port: int, fail: Fail) -> tuple[str, int]:
+    """Split ``host``, ``host:port`` or ``[ipv6]:port`` and bring the host into its normal form.
+
+    Raises:
+        ConfigurationError: What ``fail`` makes of the problem.
+    """
+    match = re.fullmatch(_AUTHORITY, authority)
+    if match is None:
+        raise fail("the host is not valid (an IPv6 address needs [brackets])")
+    host = _host_name(match["name"], fail) if match["ipv6"] is None else _ipv6(match["ipv6"], fail)
+    port = match["port"]
+    if port is None:
+        return host, default_port
+    if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
+        raise fail("the port must be a number from 1 to 65535")
+    return host, int(port)
+
+
+def holds_blank(text: str) -> bool:
+    """Whether there is whitespace, a control character or a lone surrogate in a text."""
+    return " " in text or _holds_control(text, r"\s|" + _CONTROL)
+
+
+def _holds_control(text: str, pattern: str = _CONTROL) -> bool:
+    return not text.isprintable() and re.search(pattern, text) is not None
+
+
+@lru_cache(maxsize=64)
+def numeric_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the IP address that ``host`` spells, an IPv4-mapped one as IPv4, or None for a name."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def validate_agent_id(agent_id: str) -> str:
+    """Return ``agent_id`` if it can be one segment of a path.
+
+    Raises:
+        ConfigurationError: It is no text, empty, ``.``, ``..`` or holds control characters.
+    """
+    if not isinstance(agent_id, str):
+        raise _refuse_agent_id(f"expected text, found {describe(agent_id)}")
+    if agent_id in ("", ".", ".."):
+        raise _refuse_agent_id(f"{agent_id!r} names no agent")
+    if _holds_control(agent_id):
+        raise _refuse_agent_id(f"{agent_id[:80]!r} holds control characters or lone surrogates")
+    return agent_id
+
+
+def agent_path(template: str, agent_id: str) -> str:
+    """Put ``agent_id`` into ``template`` in place of ``{agent_id}``, percent-encoded as one path segment.
+
+    Args:
+        template: A path that begins with ``/``, perhaps with a query; it may leave ``{agent_id}`` out.
+        agent_id: Any text that `validate_agent_id` accepts.
+
+    Raises:
+        ConfigurationError: The id or the template is not usable.
+    """
+    if not isinstance(template, str):
+        raise _refuse_path(f"expected a path that begins with /, found {describe(template)}")
+    return _agent_path(template, validate_agent_id(agent_id))
+
+
+@lru_cache(maxsize=64)  # each attempt asks, mostly for the same
+def _agent_path(template: str, agent_id: str) -> str:
+    segment = quote(agent_id, safe="")
+    return segment.join(quote(part, safe=_PATH_SAFE + "?") for part in _template_parts(template))
+
+
+def validate_headers(
+    headers: Mapping[str, str] | None, source: str = "headers"
+) -> tuple[tuple[str, str], ...]:
+    """Return header fields that are safe to send as they are.
+
+    Raises:
+        ConfigurationError: A name or a value is not allowed; values are never shown.
+    """
+    if headers is None:
+        return ()
+    if not isinstance(headers, Mapping):
+        raise _refuse_header(f"{source}: expected a mapping of names to values, found {describe(headers)}")
+    seen: set[str] = set()
+    checked = []
+    for name, value in headers.items():
+        folded = header_name(name, source)
+        if folded in seen:
+            raise _refuse_header(f"{source}: {name} is given twice (case makes no difference)")
+        seen.add(folded)
+        checked.append((name, header_value(value, f"{source}: {name}")))
+    return tuple(checked)
+
+
+def header_name(name: object, source: str, *, upgrade: bool = False) -> str:
+    """Return the name of a header field in lower case.
+
+    Args:
+        name: The name.
+        source: Where it came from, for the error's message.
+        upgrade: It belongs to the handshake of another protocol, whose fields nothing else may set.
+
+    Raises:
+        ConfigurationError: It is no token, or not the caller's to set.
+    """
+    if not isinstance(name, str) or not re.fullmatch(_TOKEN, name):
+        # "Authorization: Bearer KEY" given as a name must not put the key into the message.
+        shown = (
+            repr(re.split(r"[:\s]", name, maxsplit=1)[0][:60]) if isinstance(name, str) else describe(name)
+        )
+        raise _refuse_header(f"{source}: a header name must be an RFC 9110 token, found one like {shown}")
+    folded = name.lower()
+    handshake = folded.startswith("sec-websocket-") or (upgrade and folded in ("connection", "upgrade"))
+    if upgrade and not handshake:
+        raise _refuse_header(f"{source}: {name} is no field of an upgrade")
+    reason = "the transport makes the handshake" if handshake else _OWNED.get(folded)
+    if reason and not upgrade:
+        raise _refuse_header(f"{source}: {name} cannot be set: {reason}")
+    return folded
+
+
+def header_value(value: object, field: str) -> str:
+    """Return the value of a header field without blanks at its ends.
+
+    Raises:
+        ConfigurationError: It cannot be sent; it is not shown.
+    """
+    if not isinstance(value, str):
+        raise _refuse_header(f"{field}: the value must be text, found one of type {type(value).__name__}")
+    stripped = value.strip(" \t")
+    if stripped.isascii() and stripped.isprintable():
+        return stripped
+    if re.search(_VALUE_CONTROL, stripped):
+        raise _refuse_header(f"{field}: the value holds a line break or another control character")
+    if any(ord(character) > 0xFF for character in stripped):
+        raise _refuse_header(f"{field}: the value holds characters outside Latin-1; percent-encode it")
+    return stripped
+
+
+def target_fault(target: object) -> str | None:
+    """Tell what is wrong with a request's target, which is a path and perhaps a query, if anything is."""
+    if not isinstance(target, str):
+        return f"expected a path that begins with /, found {describe(target)}"
+    if not target.startswith("/"):
+        return f"expected a path that begins with /, found {redact_url(target)}"
+    if re.search(_BAD_TARGET, target):
+        return f"{redact_url(target)} holds what has to be percent-encoded, or a % without two hex digits"
+    return None
+
+
+def _refuse_url(source: str, problem: str) -> ConfigurationError:
+    return ConfigurationError(f"{source}: {problem}", code="INVALID_BASE_URL", details={"source": source})
+
+
+def _refuse_agent_id(problem: str) -> ConfigurationError:
+    hint = 'an agent id is the id or name the agent was deployed under, such as "my-agent" or a UUID'
+    return ConfigurationError(f"agent_id: {problem}; {hint}", code="INVALID_AGENT_ID")
+
+
+def _refuse_path(problem: str) -> ConfigurationError:
+    return ConfigurationError(f"agent path: {problem}", code="INVALID_PATH")
+
+
+def _template_parts(template: str) -> list[str]:
+    if not template.startswith("/"):
+        raise _refuse_path(f"expected a path that begins with /, found {redact_url(template)}")
+    parts = template.split("{agent_id}")
+    if any(holds_blank(part) or re.search(rf"{_BAD_ESCAPE}|[{{}}#\\]", part) for part in parts):
+        raise _refuse_path(
+            f"{redact_url(template)} holds whitespace, a control character, #, \\, a % without two "
+            "hexadecimal digits, or braces other than {agent_id}"
+        )
+    return parts
+
+
+def _refuse_header(message: str) -> ConfigurationError:
+    return ConfigurationError(message, code="INVALID_HEADER")
+
+
+def _parse_origin(scheme: str, authority: str, fail: Fail) -> Origin:
+    if scheme == "http+unix":
+        return Origin("http", "localhost", 0, _unix_path(authority, fail))
+    if scheme not in _SCHEMES:
+        raise fail(f"unknown scheme {scheme!r} (http, https, ws, wss and http+unix work)")
+    known = _SCHEMES[scheme]
+    host, port = split_host_port(authority, _DEFAULT_PORTS[known], fail)
+    return Origin(known, host, port)
+
+
+def _unix_path(authority: str, fail: Fail) -> str:
+    path = "" if re.search(_BAD_ESCAPE, authority) else unquote(authority, errors="surrogateescape")
+    if not path.startswith("/") or "\0" in path:
+        raise fail("expected a percent-encoded absolute path as host, as in http+unix://%2Frun%2Fagent.sock,")
+    if len(os.fsencode(path)) > _UNIX_PATH_BYTES:
+        raise fail(f"a Unix socket's path must not be longer than {_UNIX_PATH_BYTES} bytes; the one")
+    return path
+
+
+def _prefix(path: str, fail: Fail) -> str:
+    if re.search(_BAD_ESCAPE, path):
+        raise fail("a % in the path needs two hexadecimal digits")
+    kept = path.rstrip("/")
+    version = next((ending for ending in ("/api/v1", "/v1") if kept.endswith(ending)), "")
+    return quote(kept.removesuffix(version).rstrip("/"), safe=_PATH_SAFE)
+
+
+def _ipv6(text: str, fail: Fail) -> str:
+    try:
+        return str(ipaddress.IPv6Address(text.replace("%25", "%", 1)))
+    except ValueError:
+        raise fail("the IPv6 address is not valid") from None
+
+
+def _host_name(text: str, fail: Fail) -> str:
+    if not text:
+        raise fail("the host is missing")
+    name = (text if text.isascii() else _idna(text, fail)).lower()
+    if not re.fullmatch(_HOST_NAME, name):
+        raise fail("the host name is not valid")
+    bare = name.rstrip(".")
+    if not re.fullmatch(_ENDS_IN_NUMBER, bare):
+        return name
+    # Resolvers read 127.1 and 0x7f000001 as addresses; we would judge them as names (loopback, NO_PROXY).
+    if not isinstance(numeric_address(bare), ipaddress.IPv4Address):
+        raise fail("the IPv4 address is not valid (expected four numbers, as in 127.0.0.1)")
+    return bare
+
+
+def _idna(text: str, fail: Fail) -> str:
+    if re.search(_IDNA_DEVIATIONS, text):
+        raise fail("the host name is ambiguous (write it in its xn-- form)")
+    try:
+        return text.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise fail("the host name has no IDNA form") from None

@@ -1,0 +1,114 @@
+"""What is asked of an agent, and by which way: plain data that a transport turns into bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from runagent._address.proxy import Proxy  # noqa: TC001 - help(Route) looks its annotations up
+from runagent._address.url import BaseURL, Origin, agent_path
+from runagent._limits import Limits
+from runagent._redact import credential_parts, is_credential, query_credentials
+from runagent._version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["AgentCall", "ResumePoint", "Route"]
+
+
+class Route(msgspec.Struct, frozen=True, gc=False):
+    """How the request travels.
+
+    Attributes:
+        origin: Where the agent is.
+        proxy: The plain HTTP proxy that reads the request itself, which then has the absolute
+            form (RFC 9112 §3.2.2); None where the way is direct or a tunnel.
+    """
+
+    origin: Origin
+    proxy: Proxy | None = None
+
+
+class ResumePoint(msgspec.Struct, frozen=True, gc=False):
+    """Where a broken stream is to go on.
+
+    Attributes:
+        next_index: The index of the first chunk that is still missing; None where the agent does not count.
+        last_event_id: What goes into ``Last-Event-ID``; "" where the stream had no ids.
+        trusted: The caller takes the agent's word that it goes on in the right place.
+    """
+
+    next_index: int | None
+    last_event_id: str = ""
+    trusted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentCall:
+    """One attempt to run an agent.
+
+    Attributes:
+        agent_id: The agent's id, not yet encoded.
+        base: Where the service is.
+        mode: ``stream``, or ``invoke`` for a plain run with one answer.
+        input: The input object; the keyword arguments of the WebSocket surface.
+        args: Positional arguments, which only the WebSocket surface knows.
+        entrypoint_tag: The agent's entry point, which only the WebSocket surface knows.
+        headers: Header fields of the caller; they replace ours of the same name.
+        api_key: Goes into ``Authorization: Bearer``; hidden from ``repr``.
+        options: ``transport_options``, limits included.
+        limits: The bounds of what the peer may make us hold.
+        idempotency_key: The same in all attempts of one call.
+        timeout_seconds: How long the agent may take, where the protocol can tell it.
+        opened_at: Seconds since the epoch, against which a ``Retry-After`` date is read.
+    """
+
+    agent_id: str
+    base: BaseURL
+    mode: Literal["stream", "invoke"] = "stream"
+    input: Mapping[str, Any] = field(default_factory=dict)
+    args: tuple[Any, ...] = ()
+    entrypoint_tag: str | None = None
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    api_key: str | None = field(default=None, repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    limits: Limits = field(default_factory=Limits)
+    idempotency_key: str = ""
+    timeout_seconds: float | None = None
+    opened_at: float = 0.0
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The key, and what else authorizes the caller: of what a peer says they are taken out."""
+        given = [pair for pair in (*self.headers, *self.options.items()) if isinstance(pair[1], str)]
+        parts = (part for name, value in given if is_credential(name) for part in credential_parts(value))
+        queries = (part for _, value in given if value[:1] == "/" for part in query_credentials(value))
+        return self.api_key or "", *parts, *queries
+
+    def path(self, template: str, option: str) -> str:
+        """Return the path to ask for: ``template`` behind the base's prefix, or what the option says.
+
+        Raises:
+            ConfigurationError: The option is not a path that begins with ``/``.
+        """
+        own = self.options.get(option)
+        return agent_path(self.base.prefix + template if own is None else own, self.agent_id)
+
+    def request_headers(self, *, accept: str) -> list[tuple[str, str]]:
+        """Return the header fields of an HTTP request, without those of framing and route.
+
+        A token stream gains nothing by compression and loses promptness: ``identity`` is asked for.
+        """
+        fields = {
+            "Accept": accept,
+            "Accept-Encoding": "identity",
+            "User-Agent": f"runagent/{__version__}",
+            "Authorization": f"Bearer {self.api_key}" if self.api_key else "",
+            "Idempotency-Key": self.idempotency_key,
+        }
+        own = {name.lower() for name, _ in self.headers}
+        ours = [(name, value) for name, value in fields.items() if value and name.lower() not in own]
+        return [*ours, *self.headers]

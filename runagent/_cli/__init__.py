@@ -1,0 +1,98 @@
+"""The command ``runagent``.
+
+Everything but `argparse` is imported by the subcommand that needs it, so that ``--help`` stays quick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING
+
+from runagent._cli.arguments import UsageError, parse_arguments
+from runagent._cli.console import Console, OutputError
+from runagent._errors import (
+    ConfigurationError,
+    PluginError,
+    RunAgentError,
+    RunTimeoutError,
+    TransportError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+GOOD = 0
+AGENT_FAILED = 1
+WRONG_USAGE = 2
+NETWORK_FAILED = 3
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+NOBODY_READS = 141  # 128 + SIGPIPE, what a program that ignores nothing would end with
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    0 is success, 1 an error of the agent, 2 wrong usage or configuration, 3 a failure of the way to the
+    agent (network, protocol, timeout), 130 Ctrl-C, 141 a standard output that nobody reads any more.
+
+    Args:
+        argv: The arguments without the program's name; by default the process's own.
+    """
+    console = Console(sys.stdout, sys.stderr)
+    try:
+        return _run(argv, console)
+    except OutputError as exc:
+        console.abandon_output()
+        if exc.nobody_reads:
+            return NOBODY_READS
+        console.note(f"runagent: error: cannot write the output: {exc}")
+        return AGENT_FAILED
+
+
+def _run(argv: Sequence[str] | None, console: Console) -> int:
+    verbose = 0
+    try:
+        arguments = parse_arguments(argv)
+        verbose = arguments.verbose
+        code: int = arguments.command(arguments, console) or GOOD
+        console.end_line()
+        console.flush()
+    except SystemExit as exc:  # argparse has shown the help or the version
+        console.flush()
+        return exc.code if isinstance(exc.code, int) else GOOD
+    except UsageError as exc:
+        return _fail(console, str(exc), WRONG_USAGE)
+    except RunAgentError as exc:
+        return _fail(console, _describe(exc), _exit_code(exc), exc if verbose > 1 else None)
+    except KeyboardInterrupt:
+        console.end_wait()
+        with contextlib.suppress(OutputError):
+            console.end_line()
+        return INTERRUPTED
+    return code
+
+
+def _fail(console: Console, message: str, code: int, traced: RunAgentError | None = None) -> int:
+    console.note(f"runagent: error: {message}")
+    if traced is not None:
+        console.traceback(traced)
+    return code
+
+
+def _exit_code(error: RunAgentError) -> int:
+    """Say who has to act."""
+    match error:
+        case ConfigurationError() | PluginError():
+            return WRONG_USAGE
+        case TransportError() | RunTimeoutError():
+            return NETWORK_FAILED
+        case _:
+            return AGENT_FAILED
+
+
+def _describe(error: RunAgentError) -> str:
+    message = error.message or type(error).__name__
+    return f"{message} (request {error.request_id})" if error.request_id else message

@@ -1,0 +1,215 @@
+"""What the command line takes."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from runagent._version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from runagent._cli.console import Console
+
+__all__ = ["UsageError", "parse_arguments"]
+
+_EPILOG = """\
+exit codes: 0 success, 1 the agent failed, 2 wrong usage or configuration,
+3 network, protocol or timeout, 130 Ctrl-C
+"""
+_KEY_EPILOG = f"""\
+The API key comes from RUNAGENT_API_KEY or from "api_key" in ~/.runagent/config.json
+(RUNAGENT_CONFIG names another file). There is no option for it: other users of a machine
+can read the command lines of its processes.
+
+A query that begins with - goes behind --, for example: AGENT_ID -- "-1 degrees, is it cold?"
+
+{_EPILOG}"""
+_DOCTOR_EPILOG = """\
+It shows Python, libraries, settings with their sources (secrets hidden), TLS, proxy, and every
+plugin, which it imports. It sends nothing.
+
+exit codes: 0 nothing is wrong, 1 something is, 2 wrong usage
+"""
+_NO_KEY = (
+    "there is no --api-key, because other users of a machine can read the command lines of its processes; "
+    "set RUNAGENT_API_KEY, or api_key in ~/.runagent/config.json"
+)
+
+
+class UsageError(Exception):
+    """The arguments make no sense; the message says where to read more."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises where argparse would print two lines and exit."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+class _RefuseKey(argparse.Action):
+    def __call__(self, *_: object) -> NoReturn:
+        raise UsageError(_NO_KEY)
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the arguments; ``command`` in the result is the function to call with it and a console.
+
+    Raises:
+        UsageError: They make no sense.
+        SystemExit: The help or the version was asked for, and has been printed.
+    """
+    parser = _build_parser()
+    arguments, rest = parser.parse_known_args(argv)
+    _take_rest(arguments, rest)
+    if "agent_id" in arguments:
+        _check_run(arguments)
+    return arguments
+
+
+def _take_rest(arguments: argparse.Namespace, rest: list[str]) -> None:
+    """Take what argparse leaves over: ``AGENT_ID --json QUERY`` has its optional positional at the end."""
+    if not rest:
+        return
+    words = rest[1:] if rest[0] == "--" else rest
+    options = [word for word in words if word.startswith("-")] if words is rest else []
+    query_is_open = getattr(arguments, "query", "") is None
+    if query_is_open and len(words) == 1 and not (options and words != ["-"]):
+        arguments.query = words[0]
+        return
+    hint = "; put the query in quotes" if "query" in arguments and not options else ""
+    raise UsageError(f"unrecognized arguments: {' '.join(words)}{hint} (see {arguments.prog} --help)")
+
+
+def _check_run(arguments: argparse.Namespace) -> None:
+    problem = None
+    if arguments.query is not None and arguments.input is not None:
+        problem = "give either a query or --input, not both"
+    elif arguments.query is None and arguments.input is None:
+        problem = "give a query, - to read it from standard input, or --input"
+    elif arguments.local and arguments.base_url is not None:
+        problem = "--local has --host and --port; --base-url goes without it"
+    elif not arguments.local and (arguments.host is not None or arguments.port is not None):
+        problem = "--host and --port go with --local; otherwise use --base-url"
+    if problem is not None:
+        raise UsageError(f"{problem} (see {arguments.prog} --help)")
+
+
+def _build_parser() -> _Parser:
+    parser = _Parser(
+        prog="runagent",
+        description="Run AI agents and see their answers as they come.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("-V", "--version", action="version", version=f"runagent {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_stream(commands)
+    _add_invoke(commands)
+    transports = _add(commands, "transports", "list the installed transports", _EPILOG)
+    transports.add_argument("--json", action="store_true", help="as one JSON array")
+    transports.set_defaults(command=_later("listing", "list_transports"))
+    doctor = _add(commands, "doctor", "look for what is wrong with this installation", _DOCTOR_EPILOG)
+    doctor.add_argument("--json", action="store_true", help="as one JSON object")
+    doctor.set_defaults(command=_later("doctor", "doctor"))
+    demo = _add(commands, "demo", "stream a story from a built-in agent, in every way", _EPILOG)
+    demo.add_argument("--fast", action="store_true", help="tell it quickly")
+    demo.set_defaults(command=_later("demo", "demo"))
+    return parser
+
+
+def _add_stream(commands: Any) -> None:
+    parser = _add(commands, "stream", "run an agent and print its answer as it comes", _KEY_EPILOG)
+    shapes = parser.add_mutually_exclusive_group()
+    shapes.add_argument(
+        "--json",
+        action="store_const",
+        dest="shape",
+        const="json",
+        help="print each chunk as one line of JSON",
+    )
+    shapes.add_argument(
+        "--events",
+        action="store_const",
+        dest="shape",
+        const="events",
+        help='print each event as one line of JSON: "type" is started, chunk or completed',
+    )
+    _add_run_options(parser, "seconds for each of: connection, first event, silence between reads")
+    parser.set_defaults(shape="text", command=_later("commands", "stream"))
+
+
+def _add_invoke(commands: Any) -> None:
+    parser = _add(commands, "invoke", "run an agent and print its whole answer at the end", _KEY_EPILOG)
+    parser.add_argument(
+        "--metadata", action="store_true", help="print the result with its metadata, as one line of JSON"
+    )
+    _add_run_options(parser, "seconds for the whole run")
+    parser.set_defaults(command=_later("commands", "invoke"))
+
+
+def _add(commands: Any, name: str, purpose: str, epilog: str) -> _Parser:
+    parser: _Parser = commands.add_parser(
+        name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.", epilog=epilog
+    )
+    parser.set_defaults(prog=parser.prog, verbose=0)
+    return parser
+
+
+def _add_run_options(parser: _Parser, timeout_help: str) -> None:
+    add = parser.add_argument
+    add("agent_id", metavar="AGENT_ID")
+    add("query", metavar="QUERY", nargs="?", help="the question; - reads it from standard input")
+    add(
+        "--input",
+        metavar="JSON",
+        help="the whole input object instead of a query; - reads it from standard input",
+    )
+    add(
+        "--transport",
+        metavar="NAME[,NAME]",
+        help="sse, chunked, websocket, auto or a plugin's, in order of choice",
+    )
+    add("--timeout", metavar="SECONDS", type=float, help=timeout_help)
+    add(
+        "--base-url",
+        metavar="URL",
+        help="where the service is (default: RUNAGENT_API_URL or the configuration)",
+    )
+    add(
+        "--header",
+        metavar="NAME:VALUE",
+        type=_header,
+        action="append",
+        default=[],
+        help="send this header field too; may be repeated",
+    )
+    add("--entrypoint-tag", metavar="TAG", help="the agent's entry point (WebSocket only)")
+    add("--local", action="store_true", help="talk to an agent on this machine, over a WebSocket")
+    add("--host", help="where the local agent is (default: 127.0.0.1)")
+    add("--port", type=int, help="where the local agent is (default: 8450)")
+    add("--api-key", action=_RefuseKey, nargs="?", help=argparse.SUPPRESS)
+    add("-v", "--verbose", action="count", default=0, help="tell what goes on; -vv tells everything")
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon:
+        # The text is not repeated: it may be a secret whose name was forgotten.
+        raise argparse.ArgumentTypeError("expected NAME:VALUE")
+    return name.strip(), value.strip()
+
+
+def _later(module: str, name: str) -> Callable[[argparse.Namespace, Console], int | None]:
+    """Give a command whose module is imported when it is called."""
+
+    def call(arguments: argparse.Namespace, console: Console) -> int | None:
+        code: int | None = getattr(import_module(f"runagent._cli.{module}"), name)(arguments, console)
+        return code
+
+    return call

@@ -1,0 +1,204 @@
+"""The commands that run an agent."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from runagent._cli.arguments import UsageError
+from runagent._client.clients import RunAgentClient
+from runagent._errors import ValidationError
+from runagent._events import Chunk, Completed, Started
+from runagent._internal.jsoninput import copy_input
+from runagent._redact import parse_json
+from runagent._wire.jsontext import write_json
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from runagent._cli.console import Console
+    from runagent._report import RunReport
+    from runagent._run.stream import Stream
+
+__all__ = ["invoke", "stream"]
+
+_EVENT_TYPES = {Started: "started", Chunk: "chunk", Completed: "completed"}
+
+
+def stream(arguments: argparse.Namespace, console: Console) -> None:
+    """Print an answer as it comes.
+
+    Raises:
+        UsageError: The input is not usable.
+        RunAgentError: The run failed; what had come before is printed.
+    """
+    write = {"text": _write_text, "json": _write_chunks, "events": _write_events}[arguments.shape]
+    with _client(arguments, console) as (client, value):
+        run = client.run_generic_stream(value)
+        console.begin_wait("waiting for the agent")
+        with run:
+            write(run, console)
+    if console.interactive or arguments.verbose:
+        console.note(_summary(run.report))
+
+
+def invoke(arguments: argparse.Namespace, console: Console) -> None:
+    """Print a whole answer.
+
+    Raises:
+        UsageError: The input is not usable.
+        RunAgentError: The run failed.
+    """
+    with _client(arguments, console) as (client, value):
+        console.begin_wait("waiting for the agent")
+        answer = client.run_generic_with_metadata(value)
+    if arguments.metadata:
+        console.line(write_json({**msgspec.structs.asdict(answer), "tokens_used": answer.tokens_used}))
+    elif isinstance(answer.result, str):
+        console.write(answer.result)
+    else:
+        console.line(write_json(answer.result))
+
+
+# Input
+
+
+@contextlib.contextmanager
+def _client(arguments: argparse.Namespace, console: Console) -> Iterator[tuple[RunAgentClient, Any]]:
+    """Make a client of the options, and the input for it."""
+    value = _input(arguments)
+    with _logging(arguments.verbose, console) as set_level:
+        client = RunAgentClient(
+            arguments.agent_id,
+            base_url=arguments.base_url,
+            transport=arguments.transport,
+            timeout=arguments.timeout,
+            headers=_headers(arguments.header),
+            entrypoint_tag=arguments.entrypoint_tag,
+            local=arguments.local,
+            host=arguments.host,
+            port=arguments.port,
+        )
+        with client:
+            _ = client.settings  # may set a log level, over which -v goes
+            set_level()
+            yield client, value
+
+
+def _headers(given: list[tuple[str, str]]) -> dict[str, str]:
+    """Make one field of those with the same name, in the way of RFC 9110 section 5.3."""
+    headers: dict[str, str] = {}
+    for name, value in given:
+        known = next((other for other in headers if other.lower() == name.lower()), None)
+        if known is None:
+            headers[name] = value
+        else:
+            headers[known] += f", {value}"
+    return headers
+
+
+def _input(arguments: argparse.Namespace) -> Any:
+    try:
+        if arguments.input is None:
+            query = arguments.query
+            return copy_input({"query": _standard_input() if query == "-" else query}, "input")
+        value = parse_json(_standard_input() if arguments.input == "-" else arguments.input)
+        if isinstance(value, dict):
+            return copy_input(value, "--input")
+    except ValidationError as exc:
+        raise UsageError(exc.message) from exc
+    except ValueError as exc:
+        raise UsageError(f"--input: {exc}") from exc
+    raise UsageError('--input: expected a JSON object, for example \'{"query": "Tell me a story"}\'')
+
+
+def _standard_input() -> str:
+    """Read text; the line end that ``echo`` and editors put behind it is not part of it."""
+    if sys.stdin is None:
+        raise UsageError("- reads from standard input, which is closed")
+    binary = getattr(sys.stdin, "buffer", None)
+    try:
+        text = sys.stdin.read() if binary is None else binary.read().decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise UsageError(f"standard input is not UTF-8 text: wrong byte at {exc.start}") from None
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+@contextlib.contextmanager
+def _logging(verbose: int, console: Console) -> Iterator[Any]:
+    """Show runagent's own log records: warnings, and more if asked."""
+    logger = logging.getLogger("runagent")
+    before, propagate = logger.level, logger.propagate
+    handler = _ConsoleHandler(console)
+    handler.setFormatter(logging.Formatter("%(name)s: %(levelname)s: %(message)s"))
+
+    def set_level() -> None:
+        if verbose:
+            logger.setLevel(logging.INFO if verbose == 1 else logging.DEBUG)
+
+    logger.addHandler(handler)
+    logger.propagate = False
+    set_level()
+    try:
+        yield set_level
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+        logger.propagate = propagate
+
+
+class _ConsoleHandler(logging.Handler):
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.note(self.format(record))
+
+
+# Output
+
+
+def _write_text(run: Stream, console: Console) -> None:
+    """Write text as it is, and values as JSON: one a line where no text stands between them."""
+    after_value = False
+    for content in run:
+        if not isinstance(content, str):
+            console.write(("\n" if after_value else "") + write_json(content))
+            after_value = True
+        elif content:
+            console.write(content)
+            after_value = False
+    if after_value:
+        console.write("\n")
+
+
+def _write_chunks(run: Stream, console: Console) -> None:
+    for content in run:
+        console.line(write_json(content))
+
+
+def _write_events(run: Stream, console: Console) -> None:
+    for event in run.events():
+        if (kind := _EVENT_TYPES.get(type(event))) is not None:
+            console.line(write_json({"type": kind, **msgspec.structs.asdict(event)}))
+
+
+def _summary(report: RunReport) -> str:
+    """Say how quick it was; the rate is that of the chunks after the first."""
+    total, first = report.total_seconds or 0.0, report.first_chunk_seconds
+    words = [
+        f"{report.chunks} chunk{'' if report.chunks == 1 else 's'} in {total:.2f} s over {report.transport}"
+    ]
+    if first is not None:
+        words.insert(0, f"first chunk after {first:.2f} s")
+        if report.chunks > 1 and total > first:
+            words.append(f"{(report.chunks - 1) / (total - first):.0f} chunks/s")
+    if report.retries:
+        words.append(f"{report.retries} retr{'y' if report.retries == 1 else 'ies'}")
+    return f"[{', '.join(words)}]"

@@ -1,0 +1,301 @@
+"""The two clients: the same methods, for synchronous code and for asyncio and trio."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from runagent._client.core import ClientCore, Input
+from runagent._client.options import check_network
+from runagent._errors import ProtocolError, RunAgentError
+from runagent._events import RunResult
+from runagent._net.blocking import BlockingNetwork
+from runagent._net.loops import Pools
+from runagent._net.pool import Pool
+from runagent._run.pump import AsyncPump, Pump
+from runagent._run.stream import AsyncStream, Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from runagent._client.options import Timeout
+    from runagent._net.base import Connection, Network
+    from runagent._run.readahead import AsyncReadAhead, ReadAhead
+    from runagent._run.run import Run
+
+__all__ = ["AsyncRunAgentClient", "RunAgentClient"]
+
+
+class RunAgentClient(ClientCore):
+    """Runs an agent from synchronous code.
+
+    May be a module global: threads share it, and a fork's child goes on with connections of its own.
+    """
+
+    def _prepare(self) -> None:
+        check_network(self._given_network, asynchronous=False)
+        self._network: Network = self._given_network or BlockingNetwork()
+        self._pool: Pool[Connection] = Pool(self._network.now)
+
+    def run_generic_stream(
+        self,
+        input_data: Input,
+        *,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        max_resumes: int | None = None,
+    ) -> Stream:
+        """Run the agent and stream its answer.
+
+        Args:
+            input_data: The input object; a text stands for ``{"query": text}``.
+            timeout: Instead of the client's.
+            headers: Sent with the client's; a field of the same name replaces it.
+            max_retries: Instead of the client's.
+            max_resumes: Instead of the client's.
+
+        Returns:
+            A stream to iterate once; nothing is sent before its first ``next`` or ``with``.
+
+        Raises:
+            ConfigurationError: A setting is not usable.
+            ValidationError: JSON cannot carry the input.
+        """
+        run = self._new_run(
+            "stream",
+            input_data,
+            timeout=timeout,
+            headers=headers,
+            max_retries=max_retries,
+            max_resumes=max_resumes,
+        )
+        headers = None  # a key may be in them, and a traceback shows the variables of its frames
+        return self._stream(run)
+
+    def run_generic(
+        self,
+        input_data: Input,
+        *,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+    ) -> Any:
+        """Run the agent and return its result; see `run_generic_with_metadata`."""
+        run = self._new_run("invoke", input_data, timeout=timeout, headers=headers, max_retries=max_retries)
+        headers = None  # a key may be in them, and a traceback shows the variables of its frames
+        return self._result(run).result
+
+    def run_generic_with_metadata(
+        self,
+        input_data: Input,
+        *,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+    ) -> RunResult:
+        """Run the agent and return its result with what the service tells of the run.
+
+        Args:
+            input_data: The input object; a text stands for ``{"query": text}``.
+            timeout: Instead of the client's; as a number, seconds for the whole run.
+            headers: Sent with the client's; a field of the same name replaces it.
+            max_retries: Instead of the client's.
+
+        Raises:
+            ConfigurationError: A setting is not usable.
+            ValidationError: JSON cannot carry the input, or the agent does not take it.
+            AgentError: The service said no.
+            TransportError: The agent could not be reached or understood.
+            RunTimeoutError: The answer did not come in time.
+        """
+        run = self._new_run("invoke", input_data, timeout=timeout, headers=headers, max_retries=max_retries)
+        headers = None  # see run_generic
+        return self._result(run)
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the entry point of a published server with these arguments and return its result.
+
+        Always over its WebSocket surface, whatever the client's transport is; raises as `run_generic` does.
+        """
+        run = self._new_run("invoke", kwargs, args=args, transports=("websocket",))
+        return self._result(run).result
+
+    def run_stream(self, *args: Any, **kwargs: Any) -> Stream:
+        """Run the streaming entry point of a published server with these arguments.
+
+        Always over its WebSocket surface, whatever the client's transport is.
+        """
+        run = self._new_run("stream", kwargs, args=args, transports=("websocket",))
+        return self._stream(run)
+
+    def close(self) -> None:
+        """Close the idle connections; streams that are being read go on to their end."""
+        self._closed = True
+        self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _stream(self, run: Run) -> Stream:
+        pump = Pump(run, self._network, self._pool)
+        ahead = run.limits.read_ahead_bytes
+        source: Pump | ReadAhead = pump
+        if ahead:
+            from runagent._run.readahead import ReadAhead
+
+            source = ReadAhead(pump, ahead)
+        return Stream(source, run.report)
+
+    def _result(self, run: Run) -> RunResult:
+        with self._stream(run) as stream:
+            for event in stream.events():
+                if isinstance(event, RunResult):
+                    return event
+        raise _no_result()
+
+
+class AsyncRunAgentClient(ClientCore):
+    """Runs an agent from asyncio or trio.
+
+    May be a module global: tasks share it, and one event loop after another.
+    """
+
+    _asynchronous = True
+
+    def _prepare(self) -> None:
+        check_network(self._given_network, asynchronous=True)
+        self._pools = Pools(self._given_network)
+
+    def run_generic_stream(
+        self,
+        input_data: Input,
+        *,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        max_resumes: int | None = None,
+    ) -> AsyncStream:
+        """Run the agent and stream its answer.
+
+        Args:
+            input_data: The input object; a text stands for ``{"query": text}``.
+            timeout: Instead of the client's.
+            headers: Sent with the client's; a field of the same name replaces it.
+            max_retries: Instead of the client's.
+            max_resumes: Instead of the client's.
+
+        Returns:
+            A stream to iterate once; nothing is sent before its first ``anext`` or ``async with``.
+
+        Raises:
+            ConfigurationError: A setting is not usable.
+            ValidationError: JSON cannot carry the input.
+        """
+        run = self._new_run(
+            "stream",
+            input_data,
+            timeout=timeout,
+            headers=headers,
+            max_retries=max_retries,
+            max_resumes=max_resumes,
+        )
+        headers = None  # a key may be in them, and a traceback shows the variables of its frames
+        return self._stream(run)
+
+    async def run_generic(
+        self,
+        input_data: Input,
+        *,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+    ) -> Any:
+        """Run the agent and return its result; see `run_generic_with_metadata`."""
+        run = self._new_run("invoke", input_data, timeout=timeout, headers=headers, max_retries=max_retries)
+        headers = None  # a key may be in them, and a traceback shows the variables of its frames
+        return (await self._result(run)).result
+
+    async def run_generic_with_metadata(
+        self,
+        input_data: Input,
+        *,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+    ) -> RunResult:
+        """Run the agent and return its result with what the service tells of the run.
+
+        Cancelling it leaves the run: its connection is dropped, which the agent notices.
+
+        Args:
+            input_data: The input object; a text stands for ``{"query": text}``.
+            timeout: Instead of the client's; as a number, seconds for the whole run.
+            headers: Sent with the client's; a field of the same name replaces it.
+            max_retries: Instead of the client's.
+
+        Raises:
+            ConfigurationError: A setting is not usable.
+            ValidationError: JSON cannot carry the input, or the agent does not take it.
+            AgentError: The service said no.
+            TransportError: The agent could not be reached or understood.
+            RunTimeoutError: The answer did not come in time.
+        """
+        run = self._new_run("invoke", input_data, timeout=timeout, headers=headers, max_retries=max_retries)
+        headers = None  # see run_generic
+        return await self._result(run)
+
+    async def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the entry point of a published server with these arguments and return its result.
+
+        Always over its WebSocket surface, whatever the client's transport is; raises as `run_generic` does.
+        """
+        run = self._new_run("invoke", kwargs, args=args, transports=("websocket",))
+        return (await self._result(run)).result
+
+    def run_stream(self, *args: Any, **kwargs: Any) -> AsyncStream:
+        """Run the streaming entry point of a published server with these arguments.
+
+        Always over its WebSocket surface, whatever the client's transport is.
+        """
+        run = self._new_run("stream", kwargs, args=args, transports=("websocket",))
+        return self._stream(run)
+
+    async def aclose(self) -> None:
+        """Close the idle connections, of every event loop; streams that are being read go on to their end."""
+        self._closed = True
+        self._pools.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _stream(self, run: Run) -> AsyncStream:
+        pump = AsyncPump(run, self._pools, self._given_network)
+        ahead = run.limits.read_ahead_bytes
+        source: AsyncPump | AsyncReadAhead = pump
+        if ahead:
+            from runagent._run.readahead import AsyncReadAhead
+
+            source = AsyncReadAhead(pump, ahead)
+        return AsyncStream(source, run.report)
+
+    async def _result(self, run: Run) -> RunResult:
+        async with self._stream(run) as stream:
+            async for event in stream.events():
+                if isinstance(event, RunResult):
+                    return event
+        raise _no_result()
+
+
+def _no_result() -> RunAgentError:
+    return ProtocolError("the transport ended the run without a result")

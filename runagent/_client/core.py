@@ -1,0 +1,268 @@
+"""What both clients have in common: the settings, and how a call comes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from runagent._address.url import validate_agent_id, validate_headers
+from runagent._call import AgentCall
+from runagent._client.options import (
+    Timeout,
+    call_policy,
+    call_timeouts,
+    check_ssl_context,
+    configure_logging,
+    merge_headers,
+    read_client_cert,
+    read_entrypoint_tag,
+    read_options,
+    read_socket_options,
+    warn_of_key_risk,
+)
+from runagent._client.shared import ClientTerms
+from runagent._config.settings import ApiKey, Resume, Settings, load_settings, parse_timeout
+from runagent._errors import ConfigurationError
+from runagent._internal.jsoninput import copy_input, copy_input_object
+from runagent._internal.locks import ForkSafeLock
+from runagent._internal.tracebacks import conceal
+from runagent._plugins.observers import default_observers
+from runagent._plugins.registry import default_registry, has_other_meaning
+from runagent._plugins.validation import AnyTransport, as_transport
+from runagent._run.run import Run
+from runagent._run.spec import RunSpec
+
+if TYPE_CHECKING:
+    import ssl
+
+    from runagent._net.sockets import SocketOption
+    from runagent.transports._base import Transport
+
+__all__ = ["ClientCore", "Input"]
+
+_LOCAL_HOST, _LOCAL_PORT = "127.0.0.1", 8450
+
+Input = Mapping[str, Any] | str
+TransportChoice = str | AnyTransport
+
+
+class ClientCore:
+    """A client without a concurrency style."""
+
+    _asynchronous = False
+
+    @conceal
+    def __init__(
+        self,
+        agent_id: str,
+        *,
+        api_key: ApiKey | None = None,
+        base_url: str | None = None,
+        transport: TransportChoice | Sequence[TransportChoice] | None = None,
+        transport_options: Mapping[str, Any] | None = None,
+        entrypoint_tag: str | None = None,
+        timeout: Timeout = None,
+        max_retries: int | None = None,
+        max_resumes: int | None = None,
+        retry_delay: float | None = None,
+        retry_backoff: float | None = None,
+        max_retry_wait: float | None = None,
+        retry_unsafe: bool | None = None,
+        resume: Resume | None = None,
+        headers: Mapping[str, str] | None = None,
+        proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        client_cert: str | Sequence[str] | None = None,
+        socket_options: Iterable[SocketOption] | None = None,
+        local: bool = False,
+        host: str | None = None,
+        port: int | None = None,
+        network: Any = None,
+    ) -> None:
+        """Make a client. Nothing is read or connected before the first call.
+
+        What is None is looked up at the first call: in the environment (``RUNAGENT_API_KEY``,
+        ``RUNAGENT_API_URL``, …), then in the configuration file, then there are defaults.
+
+        Args:
+            agent_id: The agent.
+            api_key: The key, or a function that gives it, asked for each attempt; the asynchronous
+                client also takes an async function, which it awaits within the limit of ``connect``.
+            base_url: Where the service is; default ``https://api.run-agent.ai``.
+            transport: ``sse`` (default), ``chunked``, ``websocket``, a plugin's name, an object that
+                is a transport, an ordered choice of them, or ``auto``.
+            transport_options: Limits, paths and what a transport defines.
+            entrypoint_tag: The agent's entry point on the WebSocket surface; default ``generic``
+                for plain runs and ``generic_stream`` for streams.
+            timeout: Seconds, or one limit for each phase. As a number it is the limit of each of
+                connect, first_event and idle for a stream, and of the whole for a plain run.
+            max_retries: How many failed attempts in a row are repeated, without a new chunk between
+                them; default 3, and 0 for none.
+            max_resumes: How often one run is resumed after its first chunk, at most; default 10.
+            retry_delay: Upper bound of the first wait in seconds; default 1.
+            retry_backoff: Factor from one wait's bound to the next; default 2.
+            max_retry_wait: The longest wait in seconds; default 60.
+            retry_unsafe: Also try again what the agent may have begun.
+            resume: Go on with a broken stream where the agent proves the place (default), or not
+                at all (False), or wherever the agent says (``trust``).
+            headers: Header fields for every request.
+            proxy: URL of an HTTP proxy; "" for none, whatever the environment says.
+            ssl_context: What checks certificates; default the system's trust store.
+            client_cert: Certificate file, or certificate file, key file and password.
+            socket_options: Level, option and value of each option that sockets have set, instead of
+                all the defaults (no delay of small writes, keepalive).
+            local: Talk to a local server: ``http://127.0.0.1:8450`` over its WebSocket surface.
+            host: Host of the local server.
+            port: Port of the local server.
+            network: What connects and tells the time, instead of the operating system: a
+                `Network` for the synchronous client, an `AsyncNetwork` for the other one. For tests.
+
+        Raises:
+            ConfigurationError: An argument that needs no looking up is not usable.
+        """
+        self.agent_id: str = validate_agent_id(agent_id)
+        if not local and (host is not None or port is not None):
+            raise ConfigurationError("host and port go with local=True; otherwise use base_url")
+        if local and base_url is not None:
+            raise ConfigurationError("local=True has host and port; base_url goes without it")
+        if local:
+            base_url = _local_url(host, port)
+            transport = transport or "websocket"
+        check_ssl_context(ssl_context)
+        if ssl_context is not None and client_cert is not None:
+            raise ConfigurationError(
+                "load the client certificate into your ssl_context, or give only client_cert"
+            )
+        self._own_transports: dict[str, Transport] = {}
+        self._headers = validate_headers(headers)
+        self._entrypoint_tag = read_entrypoint_tag(entrypoint_tag)
+        self._ssl_context = ssl_context
+        self._client_cert = read_client_cert(client_cert)
+        self._socket_options = read_socket_options(socket_options)
+        self._arguments: dict[str, Any] = {
+            "api_key": api_key,
+            "base_url": base_url,
+            "transport": self._names_of(transport),
+            "transport_options": transport_options,
+            "timeout": timeout,
+            "max_retries": max_retries,
+            "max_resumes": max_resumes,
+            "retry_delay": retry_delay,
+            "retry_backoff": retry_backoff,
+            "max_retry_wait": max_retry_wait,
+            "retry_unsafe": retry_unsafe,
+            "resume": resume,
+            "proxy": proxy,
+        }
+        self._terms: ClientTerms | None = None
+        self._lock = ForkSafeLock()
+        self._closed = False
+        self._given_network = network
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make what a colour needs of its own."""
+
+    def _names_of(self, choice: TransportChoice | Sequence[TransportChoice] | None) -> Any:
+        """Keep the transports that were given as objects, and put their names in their place."""
+        if choice is None or isinstance(choice, str):
+            return choice
+        if isinstance(choice, list | tuple):
+            return [self._names_of(one) for one in choice]
+        transport = as_transport(choice)
+        if has_other_meaning(transport.name):
+            raise ConfigurationError(f"the name {transport.name!r} has a meaning already; take another")
+        self._own_transports[transport.name] = transport
+        return transport.name
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} agent_id={self.agent_id!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a client has connections and locks and cannot be pickled or copied; make one in each process"
+        )
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force and where each came from; resolved at the first look.
+
+        Raises:
+            ConfigurationError: One of them is not usable; the message says where it came from.
+        """
+        return self._terms_in_force().settings
+
+    def _terms_in_force(self) -> ClientTerms:
+        if self._terms is None:
+            with self._lock:
+                if self._terms is None:
+                    self._terms = self._make_terms()
+        return self._terms
+
+    def _make_terms(self) -> ClientTerms:
+        settings, own, registry = load_settings(self._arguments), self._own_transports, default_registry()
+        registry.check(name for name in settings.transport if name not in own)
+        limits = read_options(settings, self.agent_id, others=bool(own))
+        configure_logging(settings.log_level)
+        return ClientTerms(
+            settings,
+            limits,
+            own,
+            registry,
+            self._ssl_context,
+            self._client_cert,
+            socket_options=self._socket_options,
+            asynchronous=self._asynchronous,
+        )
+
+    @conceal
+    def _new_run(
+        self,
+        mode: Literal["stream", "invoke"],
+        input_data: Any,
+        *,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        max_resumes: int | None = None,
+        args: tuple[Any, ...] = (),
+        transports: Sequence[str] = (),
+    ) -> Run:
+        """Check everything that can be checked without the network, and make a run of it."""
+        if self._closed:
+            raise RuntimeError("the client is closed; make a new one")
+        terms = self._terms_in_force()
+        settings = terms.settings
+        timeouts = call_timeouts(
+            mode, settings.timeout if timeout is None else parse_timeout(timeout, "argument timeout")
+        )
+        call = AgentCall(
+            agent_id=self.agent_id,
+            base=settings.base_url,
+            mode=mode,
+            input=copy_input_object(input_data, "input_data"),
+            args=tuple(copy_input(args, "args")) if args else (),
+            entrypoint_tag=self._entrypoint_tag,
+            headers=merge_headers(self._headers, validate_headers(headers)),
+            options=settings.transport_options,
+            limits=terms.limits,
+            timeout_seconds=timeouts.total,
+        )
+        if terms.key_risk:
+            warn_of_key_risk(settings, call, terms.key_risk)
+        return Run(
+            RunSpec(
+                call=call,
+                transports=transports or settings.transport,
+                timeouts=timeouts,
+                policy=call_policy(terms.policy, max_retries=max_retries, max_resumes=max_resumes),
+                terms=terms,
+                observers=default_observers().loaded(),
+            )
+        )
+
+
+def _local_url(host: object, port: object) -> str:
+    if not isinstance(host, str | None) or "://" in (host or ""):
+        raise ConfigurationError("host is a name or an address; put a URL into base_url, without local=True")
+    return f"http://{host or _LOCAL_HOST}:{port or _LOCAL_PORT}"

@@ -1,0 +1,148 @@
+"""What all runs of a client have in common, made once of its settings."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from runagent._address.proxy import proxy_for
+from runagent._client.options import key_risk, retry_policy
+from runagent._config.settings import validate_api_key
+from runagent._errors import ConfigurationError
+from runagent._internal.clock import now, time_of_day
+from runagent._internal.tracebacks import conceal
+from runagent._net.base import Address
+from runagent._run.spec import Verdicts
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from runagent._config.settings import Settings
+    from runagent._limits import Limits
+    from runagent._net.sockets import SocketOption
+    from runagent._plugins.registry import TransportRegistry
+    from runagent.transports._base import Transport
+
+__all__ = ["ClientTerms"]
+
+_logger = logging.getLogger("runagent.client")
+
+_SLOW_SECONDS = 1.0
+_SLOW = (
+    "api_key (%s) took %.1f s, in which its thread, or the whole event loop, does nothing else: keep the key"
+    " until it expires, or give AsyncRunAgentClient an async function"
+)
+
+
+class ClientTerms:
+    """The `Terms` of a client.
+
+    Args:
+        settings: What is in force.
+        limits: What was found among them.
+        transports: Those that were given as objects, by name.
+        registry: Where the others are.
+        ssl_context: What checks certificates, if one was given.
+        client_cert: See `default_context`.
+        socket_options: What sockets have set instead of the defaults.
+        asynchronous: The client awaits the key, if it is awaitable.
+
+    Attributes:
+        settings: What is in force.
+        limits: The bounds of what a peer may make us hold.
+        policy: What is tried again.
+        verdicts: What the runs have learnt.
+        key_risk: Who can read the key on its way, if there is one; "" if only the service can.
+    """
+
+    clock = staticmethod(time_of_day)
+
+    def __init__(
+        self,
+        settings: Settings,
+        limits: Limits,
+        transports: Mapping[str, Transport],
+        registry: TransportRegistry,
+        ssl_context: ssl.SSLContext | None,
+        client_cert: tuple[str, ...],
+        *,
+        socket_options: tuple[SocketOption, ...] | None,
+        asynchronous: bool,
+    ) -> None:
+        self.settings = settings
+        self.limits = limits
+        self.policy = retry_policy(settings)
+        self.verdicts = Verdicts()
+        self._transports = transports
+        self._registry = registry
+        self._ssl_context = ssl_context
+        self._client_cert = client_cert
+        self._socket_options = socket_options
+        self._asynchronous = asynchronous
+        self._warned_of_slow_key = False
+        self._addresses: dict[bool, Address] = {}
+        origin = settings.base_url.origin
+        self.key_risk = key_risk(origin, ssl_context)
+        # Only then the environment has a word in it, which may change.
+        self._asks_environment = settings.proxy is None and not origin.is_loopback
+
+    def find(self, name: str) -> Transport:
+        """Return the transport of a name."""
+        return self._transports.get(name) or self._registry.get(name)
+
+    def api_key(self) -> str | Awaitable[str] | None:
+        """Return the key; a function that gives it is asked for each attempt."""
+        key = self.settings.api_key
+        if not callable(key):
+            return key
+        begin = now()
+        asked = _ask(key, asynchronous=self._asynchronous)
+        seconds = now() - begin
+        if seconds > _SLOW_SECONDS and not self._warned_of_slow_key:
+            self._warned_of_slow_key = True
+            _logger.warning(_SLOW, getattr(key, "__qualname__", type(key).__name__), seconds)
+        return asked
+
+    def address(self, tunnels: bool) -> Address:
+        """Return where to connect, through a tunnel if the transport wants one."""
+        address = self._addresses.get(tunnels)
+        if address is None or self._asks_environment:
+            address = self._addresses[tunnels] = self._find_address(tunnels)
+        return address
+
+    @conceal
+    def _find_address(self, tunnels: bool) -> Address:
+        origin = self.settings.base_url.origin
+        proxy = proxy_for(origin, self.settings.proxy, os.environ)
+        if origin.secure and self._ssl_context is None:
+            from runagent._net.tls import default_context  # plain http does without ssl
+
+            self._ssl_context = default_context(self._client_cert)
+        tunnel = proxy is not None and (tunnels or origin.secure)
+        context = self._ssl_context if origin.secure else None
+        return Address(origin, proxy, tunnel, context, self._socket_options)
+
+
+@conceal
+def _ask(key: Callable[[], str | Awaitable[str]], *, asynchronous: bool) -> str | Awaitable[str]:
+    given = key()
+    if not hasattr(given, "__await__"):
+        return _checked(given)
+    if asynchronous:
+        return _await_key(given)
+    if hasattr(given, "close"):
+        given.close()  # a coroutine that is never awaited complains
+    raise ConfigurationError(
+        "api_key: an async function goes with AsyncRunAgentClient, which awaits it; give a plain one here"
+    )
+
+
+async def _await_key(given: Awaitable[str]) -> str:
+    return _checked(await given)
+
+
+@conceal
+def _checked(key: object) -> str:
+    return validate_api_key(key, "what api_key() returned")

@@ -1,0 +1,104 @@
+"""Inputs: a copy of what the caller gave, or the exact place of what JSON cannot carry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from runagent._errors import ValidationError
+from runagent._redact import lone_surrogate
+
+__all__ = ["copy_input", "copy_input_object"]
+
+# The common types first: to be a Mapping is asked of an abstract class, which takes its time.
+_OBJECTS = (str, dict, Mapping)
+_CONTAINERS = (dict, list, tuple, Mapping)
+_MAX_DEPTH = 200
+_MAX_INTEGER_BITS = 14_000  # some 4 200 digits; Python refuses to write more than 4 300
+
+
+def copy_input(value: Any, where: str) -> Any:
+    """Return a deep copy made of dicts, lists and scalars; what the caller changes later does no harm.
+
+    Args:
+        value: What is to be sent.
+        where: What the value is called, for the path in an error.
+
+    Raises:
+        ValidationError: JSON cannot carry it; the message begins with the path to the culprit.
+    """
+    return _copy(value, where, ())
+
+
+def copy_input_object(value: Any, where: str) -> dict[str, Any]:
+    """Return a deep copy of an input object; a text stands for ``{"query": text}``.
+
+    Raises:
+        ValidationError: It is neither, or JSON cannot carry it.
+    """
+    if not isinstance(value, _OBJECTS):
+        raise _refuse(where, f"expected a mapping of names to values, or a text, not {type(value).__name__}")
+    copied: dict[str, Any] = copy_input({"query": value} if isinstance(value, str) else value, where)
+    return copied
+
+
+# Where a value is: what the whole is called, or a place in a container (None for a key itself). It is spelled
+# out where there is something to refuse.
+_Path = str | tuple["_Path", str | int | None]
+
+
+def _copy(value: Any, path: _Path, parents: tuple[int, ...]) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _copy_text(value, path)
+    if isinstance(value, int):
+        if value.bit_length() > _MAX_INTEGER_BITS:
+            raise _refuse(path, "the integer is too long to be written; send it as text")
+        return int(value)
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return float(value)
+        raise _refuse(path, f"{value!r} is no JSON number; send null or a text instead")
+    if isinstance(value, _CONTAINERS):
+        return _copy_container(value, path, parents)
+    kind = type(value).__name__
+    hint = {"set": "make it a list", "bytes": "decode it, or send it as base64 text"}.get(
+        kind, "convert it first"
+    )
+    raise _refuse(path, f"JSON has no {kind}; {hint}")
+
+
+def _copy_text(value: str, path: _Path) -> str:
+    if (at := lone_surrogate(value)) is not None:
+        raise _refuse(path, f"the text holds a lone surrogate at position {at}")
+    return str.__str__(value)
+
+
+def _copy_container(value: Any, path: _Path, parents: tuple[int, ...]) -> Any:
+    if id(value) in parents:
+        raise _refuse(path, "it contains itself")
+    if len(parents) >= _MAX_DEPTH:
+        raise _refuse(_spelled(path)[:200], f"it is nested more than {_MAX_DEPTH} levels deep")
+    parents = (*parents, id(value))
+    if isinstance(value, list | tuple):
+        return [_copy(item, (path, i), parents) for i, item in enumerate(value)]
+    copied = {}
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise _refuse(path, f"its key {key!r} is not text")
+        copied[_copy_text(key, (path, None))] = _copy(item, (path, key), parents)
+    return copied
+
+
+def _spelled(path: _Path) -> str:
+    if isinstance(path, str):
+        return path
+    container, place = path
+    return _spelled(container) + (" (a key)" if place is None else f"[{place!r}]")
+
+
+def _refuse(path: _Path, why: str) -> ValidationError:
+    spelled = _spelled(path)
+    return ValidationError(f"{spelled}: {why}", code="INVALID_INPUT", details={"path": spelled})

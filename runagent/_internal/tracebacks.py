@@ -1,0 +1,47 @@
+"""Tracebacks that lead to no secret: some programs show the variables of their frames to anybody."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from runagent._errors import RunAgentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["conceal"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def conceal(function: Callable[P, T]) -> Callable[P, T]:
+    """Have an error of ours leave a function that handles secrets without the frames it has passed through.
+
+    Its text says where to look; the frames would only show the key, or the password, that it leaves out.
+    """
+
+    @functools.wraps(function)
+    def concealed(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except RunAgentError as exc:
+            error = exc
+        args, kwargs = (), {}  # type: ignore[assignment]  # not deleted: what prints tracebacks stumbles over it
+        _drop_tracebacks(error)
+        try:
+            raise error
+        finally:
+            del error  # or the traceback would keep this frame, and the frame the error
+
+    return concealed
+
+
+def _drop_tracebacks(error: BaseException) -> None:
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        exc = waiting.pop()
+        if exc is not None and exc.__traceback__ is not None:
+            exc.__traceback__ = None
+            waiting += [exc.__cause__, exc.__context__]

@@ -1,0 +1,200 @@
+"""A connection over a transport of asyncio's, for loops that do not watch sockets, or not well enough."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from typing import TYPE_CHECKING, cast
+
+from runagent._net.aio_connection import LoopConnection, wake
+from runagent._net.base import DeadlineExceededError, hold, let_go
+
+if TYPE_CHECKING:
+    import socket
+
+    from runagent._net.aio_watchdog import Watchdog
+
+__all__ = ["TransportConnection"]
+
+_INFINITE = float("inf")
+_HIGH_WATER = READ_BYTES = 64 * 1024
+
+
+class TransportConnection(LoopConnection, asyncio.BufferedProtocol):
+    """A transport's protocol that keeps what arrives until somebody reads it.
+
+    Back-pressure: past 64 KiB the transport stops reading.
+
+    Args:
+        sock: The connected socket.
+        loop: The loop that it belongs to.
+        watchdog: The loop's.
+        buffer: Where the loop reads into; one will do for all its connections, because what was read is
+            copied at once. Without it asyncio allocates 256 KiB for every read, which may cost as much as
+            all the rest.
+    """
+
+    def __init__(
+        self, sock: socket.socket, loop: asyncio.AbstractEventLoop, watchdog: Watchdog, buffer: memoryview
+    ) -> None:
+        super().__init__(sock, loop, watchdog)
+        self._buffer = buffer
+        self._transport: asyncio.Transport | None = None
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+        self._eof = self._paused = self._write_paused = self._aborted = False
+        self._rest: socket.socket | None = None  # what the kernel still holds of a connection that broke
+
+    # What the loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+        if not self._aborted:
+            self._watchdog.connections.add(self)
+            hold(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Say where to read into."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Keep what arrived and wake the reader."""
+        self._chunks.append(bytes(self._buffer[:nbytes]))
+        self._size += nbytes
+        if self._size > _HIGH_WATER and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+        reader = self._reader
+        if reader is not None and not reader.done():
+            reader.set_result(None)
+
+    def eof_received(self) -> bool:
+        """Note the end; writing stays possible."""
+        self._eof = True
+        wake(self._reader)
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that it broke, and keep hold of what the kernel still has for us.
+
+        A failed write ends an asyncio transport at once, also where the peer's last words,
+        for example its reason for not reading on, have arrived and not been read yet.
+        """
+        self._eof = True
+        if isinstance(exc, OSError):
+            self._lost = exc
+        if isinstance(exc, OSError) and not self._aborted:
+            with contextlib.suppress(OSError):
+                self._rest = self._sock.dup()
+                self._rest.setblocking(False)
+        wake(self._reader)
+        wake(self._writer)
+
+    def pause_writing(self) -> None:
+        """Have senders wait."""
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        """Let senders go on."""
+        self._write_paused = False
+        wake(self._writer)
+
+    # What the pump calls
+
+    async def send(self, data: bytes, deadline: float) -> bool:
+        """See `Connection.send`."""
+        transport = self._transport
+        if self._lost is not None:
+            raise self._lost
+        if transport is None or transport.is_closing():
+            raise BrokenPipeError("the connection is closed")
+        if data:
+            transport.write(data)
+        while self._write_paused and self._lost is None:
+            if self._chunks:
+                return True
+            self._reader = self._writer = writer = self._loop.create_future()
+            self._watch_over(deadline)
+            try:
+                await writer
+            finally:
+                self._reader = self._writer = None
+                self.deadline = _INFINITE
+        if self._lost is not None:
+            raise self._lost
+        return False
+
+    async def receive(self, max_bytes: int, deadline: float) -> bytes:
+        """See `Connection.receive`."""
+        while True:
+            data = self._take(max_bytes)
+            if data is not None:
+                return data
+            self._reader = reader = self._loop.create_future()
+            self._watch_over(deadline)
+            try:
+                await reader
+            finally:
+                self._reader = None
+                self.deadline = _INFINITE
+
+    def close_write(self) -> None:
+        """See `Connection.close_write`."""
+        if self._transport is not None and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    # Inside
+
+    def _abort(self, farewell: bytes) -> None:
+        self._aborted = True
+        self._watchdog.leave(self)
+        let_go(self)
+        if self._rest is not None:
+            self._rest.close()
+            self._rest = None
+        transport = self._transport
+        if transport is None or self._loop.is_closed():
+            self._sock.close()
+        elif not transport.is_closing():
+            if farewell:
+                transport.write(farewell)
+            transport.abort()
+
+    def _take(self, max_bytes: int) -> bytes | None:
+        """Return what is buffered, then what the kernel still holds, then the end."""
+        if self._chunks:
+            data = self._chunks.popleft()
+            if len(data) > max_bytes:
+                self._chunks.appendleft(data[max_bytes:])
+                data = data[:max_bytes]
+            self._size -= len(data)
+            if self._paused and self._size <= _HIGH_WATER // 2 and not self._eof:
+                self._paused = False
+                assert self._transport is not None
+                if not self._transport.is_closing():
+                    self._transport.resume_reading()
+            return data
+        if self._rest is not None:
+            with contextlib.suppress(OSError):
+                if data := self._rest.recv(max_bytes):
+                    return data
+            self._rest.close()
+            self._rest = None
+        if self._lost is not None:
+            raise self._lost
+        return b"" if self._eof else None
+
+    def _watch_over(self, deadline: float) -> None:
+        """Have what is waited for from now on fail at the deadline."""
+        self.deadline = deadline
+        if deadline < self._watchdog.wakes:
+            self._watchdog.wake_at(deadline)
+
+    def time_out(self) -> None:
+        """Have what waits fail: its deadline is over."""
+        self.deadline = _INFINITE
+        for waiter in (self._reader, self._writer):
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(DeadlineExceededError())

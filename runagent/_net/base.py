@@ -1,0 +1,261 @@
+"""The seam between the pumps and what carries the bytes: one network for each concurrency style."""
+
+from __future__ import annotations
+
+import errno
+import os
+import weakref
+from socket import SO_ERROR, SOL_SOCKET, socket
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from runagent._address.proxy import Proxy  # noqa: TC001
+
+# help(Address) looks its annotations up.
+from runagent._address.url import Origin  # noqa: TC001
+from runagent._call import Route
+from runagent._net.sockets import SocketOption  # noqa: TC001
+from runagent._redact import credential_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from ssl import SSLContext
+else:
+    SSLContext = Any  # ssl takes long to import, and not every client needs it
+
+__all__ = [
+    "Address",
+    "AsyncConnection",
+    "AsyncNetwork",
+    "Connection",
+    "DeadlineExceededError",
+    "Dialing",
+    "Network",
+    "fork_generation",
+    "socket_was_reset",
+]
+
+# EPIPE is what Linux notes if the end of the stream had come before.
+_RESETS = frozenset({errno.ECONNRESET, errno.EPIPE, getattr(errno, "WSAECONNRESET", errno.ECONNRESET)})
+
+
+def socket_was_reset(sock: socket) -> bool:
+    """Whether a reset has come over a TCP socket since its error was last asked for."""
+    try:
+        return sock.getsockopt(SOL_SOCKET, SO_ERROR) in _RESETS
+    except OSError:
+        return False
+
+
+class DeadlineExceededError(Exception):
+    """A deadline passed. Not the builtin TimeoutError: a socket raises that one for reasons of its own."""
+
+
+class Address(msgspec.Struct, frozen=True):
+    """All that tells one kind of connection from another; connections are kept and reused by it.
+
+    Attributes:
+        origin: Where the agent is.
+        proxy: The proxy on the way, if any.
+        tunnel: The proxy passes the bytes through untouched (CONNECT); always so for TLS.
+        ssl_context: What checks certificates, for an ``https`` origin.
+        socket_options: What its sockets have set instead of the defaults.
+    """
+
+    origin: Origin
+    proxy: Proxy | None = None
+    tunnel: bool = False
+    ssl_context: SSLContext | None = None
+    socket_options: tuple[SocketOption, ...] | None = None
+
+    @property
+    def endpoint(self) -> tuple[str, int]:
+        """Host and port of the first TCP connection."""
+        via = self.origin if self.proxy is None else self.proxy
+        return via.host, via.port
+
+    @property
+    def route(self) -> Route:
+        """What a session has to know of the way."""
+        return Route(self.origin, None if self.tunnel else self.proxy)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What authorizes us to the proxy, as it goes on the wire."""
+        given = self.proxy.authorization if self.proxy is not None else None
+        return () if given is None else tuple(credential_parts(given))
+
+    def __str__(self) -> str:
+        return f"{self.origin}" if self.proxy is None else f"{self.origin} through the proxy {self.proxy}"
+
+
+class Dialing:
+    """A connection that is being opened, as those see it who may not want it any more.
+
+    Attributes:
+        given_up: Nobody wants it. A synchronous network looks at it every now and then.
+        wake: What an asynchronous network sets, to stop waiting at once.
+    """
+
+    __slots__ = ("given_up", "wake")
+
+    def __init__(self) -> None:
+        self.given_up = False
+        self.wake: Callable[[], object] | None = None
+
+    def give_up(self) -> None:
+        """Have whoever opens it stop; does nothing where it is open."""
+        self.given_up = True
+        if self.wake is not None:
+            self.wake()
+
+
+class Connection(Protocol):
+    """A byte stream. All deadlines are in the seconds of ``Network.now``."""
+
+    def send(self, data: bytes, deadline: float) -> bool | None:
+        """Send all of ``data``, unless the peer says something while it takes nothing.
+
+        Returns:
+            True if the peer did. The rest is kept; the next call sends it first, and may bring b"" only.
+
+        Raises:
+            DeadlineExceededError: It could not be sent in time; how much left is unknown.
+            OSError: The connection is broken. What the peer said before can still be received.
+        """
+
+    def receive(self, max_bytes: int, deadline: float) -> bytes:
+        """Return the next bytes, b"" at the end; a deadline that is over still gives what is there.
+
+        Raises:
+            DeadlineExceededError: Nothing came in time; nothing is lost.
+            OSError: The connection is broken, and all that arrived has been returned.
+        """
+
+    def poll(self, max_bytes: int) -> bytes | None:
+        """Return what is there without waiting: b"" at the end or when broken, None for nothing yet."""
+
+    def was_reset(self) -> bool:
+        """Whether a reset has followed the end that ``receive`` has returned: the peer has not read all.
+
+        Never so over TLS, whose records the peer may have read before the connection broke.
+        """
+
+    def close_write(self) -> None:
+        """Say that nothing more will be sent (FIN); receiving goes on."""
+
+    def interrupt(self) -> None:
+        """Wake a ``receive`` in another thread; the connection is broken from then on."""
+
+    def abort(self, farewell: bytes = b"") -> None:
+        """Close at once: no draining, no TLS goodbye; ``farewell`` is sent if that needs no wait."""
+
+
+class Network(Protocol):
+    """Connections and time, for synchronous code."""
+
+    def connect(self, address: Address, deadline: float, dialing: Dialing) -> Connection:
+        """Open a connection, through the proxy's tunnel and with TLS where the address says so.
+
+        Raises:
+            DeadlineExceededError: Not in time, or not wanted any more.
+            NetworkError: Not at all.
+        """
+
+    def now(self) -> float:
+        """Return monotonic seconds."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class AsyncConnection(Protocol):
+    """`Connection` for asyncio and trio.
+
+    A cancelled ``receive`` loses nothing. After a cancelled ``send`` only ``abort`` makes sense.
+    """
+
+    async def send(self, data: bytes, deadline: float) -> bool | None:
+        """See `Connection.send`."""
+
+    async def receive(self, max_bytes: int, deadline: float) -> bytes:
+        """See `Connection.receive`."""
+
+    def poll(self, max_bytes: int) -> bytes | None:
+        """See `Connection.poll`."""
+
+    def was_reset(self) -> bool:
+        """See `Connection.was_reset`."""
+
+    def close_write(self) -> None:
+        """See `Connection.close_write`."""
+
+    def abort(self, farewell: bytes = b"") -> None:
+        """See `Connection.abort`; callable from any thread, also once the loop has ended."""
+
+
+class AsyncNetwork(Protocol):
+    """`Network` for asyncio and trio; belongs to one running event loop."""
+
+    async def connect(self, address: Address, deadline: float, dialing: Dialing) -> AsyncConnection:
+        """See `Network.connect`; when cancelled, nothing is left open."""
+
+    def now(self) -> float:
+        """See `Network.now`."""
+
+    async def sleep(self, seconds: float) -> None:
+        """See `Network.sleep`."""
+
+    async def checkpoint(self) -> None:
+        """Let others run, and notice a cancellation."""
+
+
+class Forgettable(Protocol):
+    """What holds a file descriptor, or events, that a fork's child must drop."""
+
+    def forget(self) -> None:
+        """Close the descriptor and nothing else: the connection goes on in the parent."""
+
+
+# No WeakSet: it runs Python whenever one of its members dies, and what a signal handler raises there is lost.
+_descriptors: set[weakref.ref[Forgettable]] = set()
+_open: set[object] = set()
+_generation = 0
+
+
+def track_descriptor(holder: Forgettable) -> None:
+    """Have ``holder`` forget its descriptor in every child that is forked from now on."""
+    _descriptors.add(weakref.ref(holder, _descriptors.discard))
+
+
+def hold(connection: object) -> None:
+    """Keep an open connection out of cyclic garbage until it is aborted.
+
+    Finalizers of a cycle run in any order: the socket's own, which warns, might come before the stream's.
+    """
+    _open.add(connection)
+
+
+def let_go(connection: object) -> None:
+    """Undo `hold`; does nothing for what is not held."""
+    _open.discard(connection)
+
+
+def fork_generation() -> int:
+    """Return how many forks lie between the first process and this one."""
+    return _generation
+
+
+def _after_fork_in_child() -> None:
+    global _generation
+    _generation += 1
+    for ref in list(_descriptors):
+        if (holder := ref()) is not None:
+            holder.forget()
+    _descriptors.clear()
+    _open.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

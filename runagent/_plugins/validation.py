@@ -1,0 +1,71 @@
+"""Whether an object is a transport for this runagent; what is wrong with it if it is none."""
+
+from __future__ import annotations
+
+import re
+from typing import cast
+
+from runagent._errors import ConfigurationError
+from runagent.capabilities import SEAM_VERSION, Capability, seam_fault
+from runagent.transports._base import Transport
+from runagent.transports._library import AsyncTransport, LibraryTransport
+
+__all__ = ["AnyTransport", "as_transport", "validate_transport"]
+
+AnyTransport = Transport | AsyncTransport
+
+_NAME = r"[A-Za-z][A-Za-z0-9._-]*"
+_CO_COROUTINE = 0x80
+_LOOPS = frozenset({"asyncio", "trio"})
+
+
+def validate_transport(transport: object) -> str:
+    """Return the name of what keeps the formal promises of a `Transport`.
+
+    Raises:
+        ConfigurationError: It does not; the message says what is missing.
+    """
+    name, seam = getattr(transport, "name", None), getattr(transport, "seam", None)
+    capabilities = getattr(transport, "capabilities", None)
+    fault = None
+    if isinstance(transport, type):
+        fault = "it is a class; make an object of it"
+    elif not isinstance(name, str) or not re.fullmatch(_NAME, name):
+        fault = "its name has to be a word of letters, digits and . _ - that begins with a letter"
+    elif not isinstance(seam, int):
+        fault = f"it says no version of the seam; if it is written for this one, add seam = {SEAM_VERSION}"
+    elif seam_fault(seam):
+        fault = seam_fault(seam)
+    elif not isinstance(capabilities, frozenset) or not all(isinstance(c, Capability) for c in capabilities):
+        known = ", ".join(f"Capability.{capability.name}" for capability in Capability)
+        fault = f"its capabilities have to be a frozenset of {known}, not {capabilities!r}"
+    elif callable(getattr(transport, "run", None)):
+        runs_on = getattr(transport, "runs_on", None)
+        if not isinstance(runs_on, frozenset) or not runs_on or not runs_on <= _LOOPS:
+            fault = "runs_on has to be a frozenset of asyncio, trio or both"
+    elif not isinstance(getattr(transport, "tunnels", None), bool):
+        fault = "tunnels has to be True or False"
+    elif not callable(getattr(transport, "open", None)):
+        fault = "it has no method open"
+    elif _is_coroutine_function(getattr(transport, "open", None)):
+        fault = "its open must not wait: write it without async, or write an AsyncTransport"
+    if fault is not None:
+        raise ConfigurationError(f"{transport!r} is not a transport for this runagent: {fault}")
+    return str(name)
+
+
+def _is_coroutine_function(function: object) -> bool:
+    # As inspect says, which takes long to import.
+    return bool(getattr(getattr(function, "__code__", None), "co_flags", 0) & _CO_COROUTINE)
+
+
+def as_transport(given: object) -> Transport:
+    """Return the transport that core works with: the object itself, or one that runs the library behind it.
+
+    Raises:
+        ConfigurationError: As for `validate_transport`.
+    """
+    validate_transport(given)
+    if callable(getattr(given, "run", None)):
+        return LibraryTransport(cast("AsyncTransport", given))
+    return cast("Transport", given)

@@ -1,0 +1,82 @@
+"""How a run ends badly: the errors that say so, made of what is known by then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runagent._cutting import cut_text
+from runagent._errors import (
+    AgentError,
+    NetworkError,
+    RunAgentError,
+    RunTimeoutError,
+    StreamError,
+    StreamTruncatedError,
+)
+
+if TYPE_CHECKING:
+    from runagent._report import RunReport
+    from runagent.transports._base import Session
+
+__all__ = ["complete", "connection_lost", "not_resumed", "refusal"]
+
+_LONG_PAUSE_SECONDS = 5.0  # servers that ping begin to give a client up after about that long
+
+
+def refusal(session: Session) -> RunAgentError | None:
+    """Return the agent's own error, or the refusal whose head has come, even if its body has not."""
+    error = session.error
+    by_proxy = isinstance(error, NetworkError) and session.answered
+    return error if by_proxy or isinstance(error, AgentError) or type(error) is StreamError else None
+
+
+def connection_lost(exc: OSError, *, heard: bool) -> RunAgentError:
+    """Make the error for a connection that broke; ``heard`` tells that a byte had come over it."""
+    from runagent._net.faults import explain_loss  # imports ssl, and only a run that fails needs it
+
+    code, why = explain_loss(exc)
+    if heard:
+        error: RunAgentError = StreamTruncatedError(
+            f"the connection broke in the middle of the answer: {why}"
+        )
+    else:
+        error = NetworkError(f"the connection broke before an answer came: {why}", code=code)
+    error.__cause__ = exc
+    return error
+
+
+def not_resumed(error: RunAgentError) -> StreamTruncatedError:
+    """Make the error for a stream that had begun, and for which there was no way to go on."""
+    cut = StreamTruncatedError(
+        f"the stream was cut short, and could not be resumed: {error}",
+        code=error.code,
+        details=error.details,
+        request_id=error.request_id,
+    )
+    cut.retry_after = getattr(error, "retry_after", None)
+    cut.__cause__ = error
+    return cut
+
+
+def complete(error: RunAgentError, report: RunReport, session: Session | None, pause: float) -> None:
+    """Tell an error what the run knows.
+
+    Args:
+        error: The run's end.
+        report: What the run has come to.
+        session: The session of the last attempt.
+        pause: For how long, at the most, nobody had read the stream; seconds.
+    """
+    error.request_id = cut_text(error.request_id or report.request_id or "") or None
+    if isinstance(error, StreamError):
+        error.chunks_received = report.chunks
+        point = getattr(session, "resume_point", None)
+        error.last_event_id = (cut_text(point.last_event_id) or None) if point is not None else None
+    if isinstance(error, StreamTruncatedError) and pause > _LONG_PAUSE_SECONDS:
+        error.add(f"before, nobody had read the stream for {pause:.0f} s")
+    if isinstance(error, StreamTruncatedError | RunTimeoutError):
+        last = getattr(session, "last_ignored", "")
+        if last:
+            error.add(f"the last message that was ignored: {last}")
+    if report.retries:
+        error.add(f"after {len(report.attempts)} attempts")

@@ -1,0 +1,133 @@
+"""JSON texts (RFC 8259), as fast as msgspec and as forgiving as the grammar.
+
+msgspec refuses a lone surrogate escape such as ``"\\ud83d"``, which the grammar allows and which
+a token stream sends when an emoji is cut between two tokens; the standard library reads those.
+It is imported where that happens, because most runs do without.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import Any, NoReturn
+
+import msgspec
+
+from runagent._cutting import cut_value
+
+__all__ = [
+    "InvalidJSONError",
+    "decode_json",
+    "encode_json",
+    "is_cut_short",
+    "quote",
+    "quote_value",
+    "write_json",
+]
+
+_decoder = msgspec.json.Decoder()
+_encoder = msgspec.json.Encoder()
+
+QUOTE_BYTES = 200
+_LONG_TEXT = 4096  # a longer one is not gone through to be quoted
+# What may stand at the end of a text that is cut inside a string, an escape, a word or a number.
+_HALF_TOKEN = r'"(?:[^"\\]|\\.)*+\\?|(?<=\\)u[0-9a-fA-F]{0,3}|tr?u?|fa?l?s?|nu?l?|-|(?<=\d)(?:\.|[eE][+-]?)'
+
+
+class InvalidJSONError(ValueError):
+    """The text is not JSON; the message says why and quotes it."""
+
+
+def decode_json(text: bytes | str) -> Any:
+    """Decode one JSON text.
+
+    Raises:
+        InvalidJSONError: It is not JSON, not UTF-8, or nested too deeply.
+    """
+    try:
+        return _decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return _decode_slowly(text)
+
+
+def _decode_slowly(text: bytes | str) -> Any:
+    import json
+
+    try:
+        if not isinstance(text, str):
+            text = text.decode()
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise InvalidJSONError(f"not JSON (nested too deeply): {quote(text)}") from None
+    except ValueError as exc:  # JSONDecodeError, UnicodeDecodeError, and an integer of 4300 digits
+        raise InvalidJSONError(f"not JSON ({exc}): {quote(text)}") from None
+
+
+def encode_json(value: Any) -> bytes:
+    """Encode a value that is known to be JSON, as UTF-8; NaN and infinity, which are none, become null."""
+    try:
+        return _encoder.encode(value)
+    except TypeError:  # msgspec knows no subclasses of str, int and float
+        import json
+
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def write_json(value: Any) -> str:
+    """Write a decoded value as JSON text that any encoding of Unicode can hold.
+
+    Numbers that JSON does not know are ``NaN``, ``Infinity`` and ``-Infinity``. Half of a surrogate pair
+    becomes an escape, and so does then all that is not ASCII.
+    """
+    import json
+
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"))
+    return text
+
+
+def is_cut_short(text: bytes) -> bool:
+    """Tell whether a text that is not JSON may be the beginning of one that is."""
+    import json
+
+    try:
+        start = codecs.getincrementaldecoder("utf-8")().decode(text)  # without half a character at the end
+        json.loads(start)
+    except json.JSONDecodeError as exc:
+        return exc.pos >= len(start) or re.compile(_HALF_TOKEN).fullmatch(start, exc.pos) is not None
+    except RecursionError:
+        return True
+    except ValueError:
+        return False
+    return False
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+def quote(text: bytes | str) -> str:
+    """Quote what a peer sent for a message: at most 200 bytes, nothing in it that acts on a terminal."""
+    left_out = ""
+    if isinstance(text, str):
+        if len(text) > _LONG_TEXT:
+            left_out = f" and {len(text) - QUOTE_BYTES} characters more"
+            text = text[:QUOTE_BYTES]
+        text = text.encode("utf-8", "backslashreplace")
+    data = bytes(text[: QUOTE_BYTES + 1])
+    shown = data[:QUOTE_BYTES].decode("utf-8", "backslashreplace")
+    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+    if len(text) > QUOTE_BYTES and not left_out:
+        left_out = f" and {len(text) - QUOTE_BYTES} bytes more"
+    return f'"{escaped}"{left_out}'
+
+
+def quote_value(value: Any) -> str:
+    """Quote a decoded value; one at the very limit of what can be decoded may be too deep to be written."""
+    try:
+        return quote(repr(cut_value(value, _LONG_TEXT)))
+    except RecursionError:
+        return "a value that is nested too deeply"

@@ -1,0 +1,297 @@
+"""Server-sent events, written from the WHATWG text (HTML §9.2.6, "Interpreting an event stream").
+
+Lines end at CR, LF or CRLF and nowhere else. Invalid UTF-8 becomes U+FFFD. An event that the
+stream's end cuts off is dropped, as the text demands; ``incomplete`` tells of it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from runagent._errors import StreamLimitError
+from runagent._limits import Limits
+
+__all__ = ["EventRow", "SSEDecoder", "ServerSentEvent"]
+
+_EVENT, _DATA, _BLANK = b"event: ", b"\ndata: {", b"\n\n"
+_DATA_LINE, _LF = b"data: ", 10
+_SHORT_BYTES = 4096  # a longer read is not looked at as one event
+_ROWS = 2  # looked for in one read: a stream's start, and its chunks
+_BOM = b"\xef\xbb\xbf"
+_MAX_RETRY_DIGITS = 15
+_STRAY_BYTES = 8 * 1024
+
+
+class ServerSentEvent(msgspec.Struct, frozen=True, gc=False):
+    """One dispatched event.
+
+    Attributes:
+        event: Its type; ``message`` where the stream names none.
+        data: The data lines, joined by LF.
+        id: The last event id at the moment of dispatch; it persists from event to event.
+        retry: The reconnection time in milliseconds, if this very event set one.
+    """
+
+    event: str
+    data: str
+    id: str
+    retry: int | None = None
+
+
+class EventRow(msgspec.Struct, frozen=True, gc=False):
+    """Events in a row that differ in their data only, each of them one line with the look of a JSON object.
+
+    Attributes:
+        event: The type of all of them, as it came.
+        lines: Their data, from ``{`` to ``}`` each, with LF between them and nowhere else.
+        count: How many they are.
+        id: The last event id at their dispatch.
+    """
+
+    event: bytes
+    lines: bytes
+    count: int
+    id: str
+
+    def apart(self) -> list[ServerSentEvent]:
+        """Return them one by one."""
+        event = self.event.decode("utf-8", "replace")
+        data = self.lines.decode("utf-8", "replace").split("\n")
+        return [ServerSentEvent(event, one, self.id) for one in data]
+
+
+class SSEDecoder:
+    """Turn the bytes of an event stream, cut anywhere, into events.
+
+    Args:
+        max_event_bytes: Bytes of one event's lines, or of one line without an end; more than
+            that sets ``error``.
+
+    Attributes:
+        last_event_id: What a reconnect sends as ``Last-Event-ID``: the id at the last blank line.
+        retry: The reconnection time that the stream asked for last, in milliseconds.
+        comments: Comment lines seen; servers send them as heartbeats.
+        stray: Lines that are no fields, joined by LF, as far as they are short; an error that was written
+            past the format is among them.
+        error: Why no more events will come, or None.
+    """
+
+    def __init__(self, *, max_event_bytes: int = Limits.max_event_bytes) -> None:
+        self.last_event_id = ""
+        self.retry: int | None = None
+        self.comments = 0
+        self.stray = bytearray()
+        self.error: StreamLimitError | None = None
+        self._max = max_event_bytes
+        self._at_start = True
+        self._opening = b""  # how the events of the last row begin
+        self._skip_lf = False  # the last line ended in CR: an LF that follows belongs to it
+        self._tail = bytearray()  # the line that has no end yet
+        self._between = True  # the next byte begins an event
+        self._short = min(max_event_bytes, _SHORT_BYTES)
+        self._clear_event()
+
+    def _clear_event(self) -> None:
+        self._data: list[bytes] = []
+        self._event = b""
+        self._id: str | None = None
+        self._event_retry: int | None = None
+        self._dirty = False
+        self._size = 0
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the stream, if it ended here, would end inside an event."""
+        return self._dirty or bool(self._tail and not self._tail.startswith(b":"))
+
+    def feed(self, data: bytes) -> list[ServerSentEvent]:
+        """Take the next bytes and return the events that they complete.
+
+        Raises:
+            StreamLimitError: An earlier call has set ``error``.
+        """
+        if self.error:
+            raise self.error
+        if self._at_start:
+            data = self._strip_bom(data)
+        if self._skip_lf and data:
+            self._skip_lf = False
+            data = data.removeprefix(b"\n")
+        if b"\r" in data:
+            self._skip_lf = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        complete, newline, tail = data.rpartition(b"\n")
+        events = self._take_lines(complete) if newline else []
+        self._keep_tail(tail)
+        self._between = not (self._dirty or self._tail or self._skip_lf or self.error)
+        return events
+
+    def peek_event(self, event: bytes, data: bytes) -> bytes | None:
+        """Return the data of the one event that the next bytes are, for whoever decodes it by himself.
+
+        Events that are written one by one mostly come so: whole, and with nothing beside them. Nothing is
+        taken: the bytes go to ``feed_rows`` if they are not what was hoped for, and nowhere otherwise.
+
+        Args:
+            event: The line that says its type, for example ``b"event: chunk"``.
+            data: The next bytes.
+
+        Returns:
+            Its only data line; None where the bytes are anything else.
+        """
+        if not self._between or len(data) > self._short:
+            return None
+        lines = data.splitlines()
+        if len(lines) == 3:
+            first, line, blank = lines
+            # Behind a CR at the end there may come an LF that belongs to it.
+            if first == event and not blank and line[:6] == _DATA_LINE and data[-1] == _LF:
+                self._at_start = False
+                return line[6:]
+        return None
+
+    def feed_rows(self, data: bytes) -> list[EventRow | ServerSentEvent]:
+        """Do what ``feed`` does, but leave events together that are alike.
+
+        Streams are mostly made of blocks of ``event: NAME`` and ``data: {...}``. The first two rows of them
+        are cut out with a few searches, whatever their length; all that is not in them goes through ``feed``.
+
+        Raises:
+            StreamLimitError: An earlier call has set ``error``.
+        """
+        if self.error:
+            raise self.error
+        found: list[EventRow | ServerSentEvent] = []
+        if b"\r" in data:
+            if self._skip_lf or data.endswith(b"\r"):
+                return list[EventRow | ServerSentEvent](self.feed(data))
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if (self._dirty or self._tail) and _BLANK in data:
+            end, blank, data = data.partition(_BLANK)  # of what is under way, or of what comes behind it
+            found += self.feed(end + blank)
+        if self._between and len(data) <= self._max:
+            for _ in range(_ROWS):
+                row, data = self._split_row(data)
+                if row is not None:
+                    found.append(row)
+                if row is None or not data:
+                    break
+        if data and not self.error:
+            found += self.feed(data)
+        return found
+
+    def _split_row(self, data: bytes) -> tuple[EventRow | None, bytes]:
+        """Cut a row off the start of data that has no CR; None where it is no row, or no whole event."""
+        opening = self._opening
+        if not (opening and data.startswith(opening)):  # most rows are like the one before
+            event = data[len(_EVENT) : data.find(b"\n")]
+            opening = _EVENT + event + _DATA
+            if not event or not data.startswith(opening):
+                return None, data
+            self._opening = opening
+        between = b"}\n\n" + opening
+        last = data.rfind(between)
+        end = data.find(_BLANK, last + len(between) if last >= 0 else 0)
+        if end < 0:
+            end = last + 1  # the last event is not whole: the row ends with the one before it
+        lines = data[len(opening) - 1 : end]
+        if last >= 0:
+            lines = lines.replace(between, b"}\n{")
+        count = lines.count(b"\n") + 1
+        # Three line ends an event: so there is none but those between and behind the events.
+        if not lines.endswith(b"}") or data.count(b"\n", 0, end) + 2 != 3 * count:
+            return None, data
+        self._at_start = False
+        return EventRow(opening[len(_EVENT) : -len(_DATA)], lines, count, self.last_event_id), data[end + 2 :]
+
+    def leftovers(self) -> list[ServerSentEvent]:
+        """End the event under way as if its blank line had come; only an error is to be looked for in it."""
+        return [] if self.error else self.feed(b"\n\n\n")
+
+    def close(self) -> None:
+        """Say that no more bytes will come; an event without its blank line is dropped.
+
+        Raises:
+            StreamLimitError: An earlier ``feed`` has set ``error``.
+        """
+        if self.error:
+            raise self.error
+
+    def _strip_bom(self, data: bytes) -> bytes:
+        start = bytes(self._tail) + data
+        self._tail.clear()
+        if len(start) < len(_BOM) and _BOM.startswith(start):
+            return start  # kept by the caller until it can be told
+        self._at_start = False
+        return start.removeprefix(_BOM)
+
+    def _keep_tail(self, tail: bytes) -> None:
+        if tail and not self.error:
+            self._tail += tail
+            self._check_size(len(self._tail))
+
+    def _check_size(self, pending: int) -> None:
+        if self._size + pending > self._max:
+            self.error = StreamLimitError(
+                f"a server-sent event is larger than {self._max} bytes; raise max_event_bytes to accept it",
+                limit_name="max_event_bytes",
+                limit=self._max,
+            )
+
+    def _take_lines(self, complete: bytes) -> list[ServerSentEvent]:
+        events: list[ServerSentEvent] = []
+        if self._tail:
+            complete = b"".join((self._tail, complete))
+            self._tail = bytearray()  # a new one: what was large once need not stay so
+        for line in complete.split(b"\n"):
+            if line:
+                self._take_line(line)
+                if self.error:
+                    break
+            elif self._dirty:
+                self._dispatch(events)
+        return events
+
+    def _take_line(self, line: bytes) -> None:
+        if self._size + len(line) > self._max:
+            self._check_size(len(line))
+            return
+        name, _, value = line.partition(b":")
+        if not name:
+            self.comments += 1
+            return
+        self._dirty = True
+        if value.startswith(b" "):
+            value = value[1:]
+        if name == b"data":
+            self._size += len(line)
+            self._data.append(value)
+        elif name == b"event":
+            self._event = value
+        elif name == b"id":
+            if b"\0" not in value:
+                self._id = value.decode("utf-8", "replace")
+        elif name == b"retry" and value.isdigit():
+            self._event_retry = self.retry = int(value.lstrip(b"0")[:_MAX_RETRY_DIGITS] or b"0")
+        elif name != b"retry":
+            self._keep_stray(line)
+
+    def _keep_stray(self, line: bytes) -> None:
+        """Keep the last lines that are no fields."""
+        if len(self.stray) + len(line) >= _STRAY_BYTES:
+            self.stray.clear()
+        self.stray += line[:_STRAY_BYTES] + b"\n"
+
+    def _dispatch(self, events: list[ServerSentEvent]) -> None:
+        if self._id is not None:
+            self.last_event_id = self._id
+        if self._data:
+            events.append(
+                ServerSentEvent(
+                    self._event.decode("utf-8", "replace") or "message",
+                    b"\n".join(self._data).decode("utf-8", "replace"),
+                    self.last_event_id,
+                    self._event_retry,
+                )
+            )
+        self._clear_event()

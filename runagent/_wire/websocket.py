@@ -1,0 +1,379 @@
+"""The client's side of a WebSocket connection (RFC 6455), without extensions.
+
+The opening handshake goes through ``ResponseDecoder``, with the limits and errors of every other
+answer; from the OPEN state on the ``websockets`` core speaks. What the core leaves to its caller
+is here: joining fragments, UTF-8 in text (close code 1007), and one account of how it ended.
+"""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from websockets.exceptions import ProtocolError as BrokenProtocol
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import CLIENT, OPEN, Protocol
+
+from runagent._errors import ProtocolError, RunAgentError, StreamLimitError
+from runagent._internal.foreign import let_signals_through
+from runagent._limits import Limits
+from runagent._wire.frames import (
+    SHORT,
+    can_wait,
+    frame_parts,
+    head_fault,
+    is_control,
+    read_texts,
+    split_texts,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runagent._wire.http1 import ResponseDecoder
+
+__all__ = ["WebSocketConnection", "accept_value", "check_handshake", "handshake_headers"]
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_ABNORMAL = 1006
+_PING, _PONG = 0x89, 0x8A
+_DATA_FRAMES = frozenset({0x00, 0x80, 0x01, 0x02, 0x82})  # but whole texts, which are read elsewhere
+_FIN, _OPCODE = 0x80, 0x0F
+_MOST_PONGS = 16  # in a read
+
+
+def handshake_headers() -> tuple[str, list[tuple[str, str]]]:
+    """Make a fresh key and the request headers that ask for a WebSocket (RFC 6455 §4.1)."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    return key, [
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Key", key),
+        ("Sec-WebSocket-Version", "13"),
+    ]
+
+
+def accept_value(key: str) -> str:
+    """Compute the ``Sec-WebSocket-Accept`` that answers a key (RFC 6455 §4.2.2)."""
+    return base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()).decode()
+
+
+def check_handshake(
+    answer: ResponseDecoder, key: str, subprotocols: Sequence[str] = ()
+) -> ProtocolError | None:
+    """Tell what is wrong with a 101 answer to a key and an offer, if anything is (RFC 6455 §4.1)."""
+    headers = answer.headers
+    tokens = _tokens(headers.get("connection", ""))
+    if answer.version != "1.1":
+        fault = f"HTTP/{answer.version} has no upgrades"
+    elif _tokens(headers.get("upgrade", "")) != {"websocket"} or "upgrade" not in tokens:
+        fault = "it does not switch to websocket"
+    elif headers.get("sec-websocket-accept", "") != accept_value(key):
+        fault = "its Sec-WebSocket-Accept does not belong to our key"
+    elif headers.get("sec-websocket-extensions"):
+        fault = "it chose an extension, and none was offered"
+    elif headers.get("sec-websocket-protocol") not in (None, "", *subprotocols):
+        fault = "it chose a subprotocol that was not offered"
+    else:
+        return None
+    return ProtocolError(f"the answer to the WebSocket handshake is not valid: {fault}")
+
+
+def _tokens(field: str) -> set[str]:
+    return {token.strip(" \t").lower() for token in field.split(",")}
+
+
+class _Core(Protocol):
+    """The core, and what it leaves out, done before and as it reads a frame.
+
+    A fault stops it at once, so that it answers nothing that comes behind.
+
+    Attributes:
+        messages: The whole messages that nobody has taken yet.
+        pings: Pings so far.
+        answered: Those of this read that were answered one by one.
+        reply: Our answer to the peer's Close; what is said of the messages before that comes first.
+    """
+
+    def __init__(self, max_message_bytes: int) -> None:
+        super().__init__(CLIENT, state=OPEN, max_size=None)  # it would count control frames between fragments
+        self._max = max_message_bytes
+        self.messages: list[str | bytes] = []
+        self.pings = self.answered = 0
+        self.reply: list[bytes] = []
+        self._last_ping: bytes | None = None  # that is still to be answered
+        self._fragments: bytearray | None = None
+        self._utf8: codecs.IncrementalDecoder | None = None  # of a text in fragments
+
+    @property
+    def between_messages(self) -> bool:
+        """Whether a whole text may come next, if the last frame has ended."""
+        return self.state is OPEN and self._fragments is None and self.parser_exc is None
+
+    def refuses(self, data: bytes, at: int, payload_bytes: int | None) -> bool:
+        """Fail the connection where a frame may not be, before any of it is read; tell whether it is so.
+
+        Args:
+            data: Received bytes.
+            at: Where the frame begins in them; two bytes of it are there.
+            payload_bytes: What it announces; None where that is not there yet.
+        """
+        fault, code = head_fault(data, at), CloseCode.PROTOCOL_ERROR
+        if not fault and payload_bytes is not None and not is_control(data, at):
+            size = payload_bytes + len(self._fragments or b"")
+            if size > self._max:
+                fault, code = f"{size} bytes, over the limit of {self._max}", CloseCode.MESSAGE_TOO_BIG
+        if fault:
+            self.fail(code, fault)
+            self.parser_exc = BrokenProtocol(fault)
+        return bool(fault)
+
+    def take_short(self, data: bytes, at: int) -> int:
+        """Take whole short frames up to one that is something else; return where that begins.
+
+        The general machinery takes ten times as long for each, and a peer may send thousands in a read.
+        """
+        size = len(data)
+        while at + 1 < size:
+            begin = at + 2
+            end = begin + data[at + 1]
+            if end > size or data[at + 1] > SHORT or not self._take_one(data[at], data[begin:end]):
+                break
+            at = end
+        return at
+
+    def _take_one(self, first: int, payload: bytes) -> bool:
+        """Take a frame by its first byte; False, and nothing is taken, if it needs a closer look."""
+        if first == _PING:
+            self.pings += 1
+            self._answer(payload)
+        elif first in _DATA_FRAMES:
+            begins = self._fragments is None
+            if begins != bool(first & _OPCODE) or len(payload) + len(self._fragments or b"") > self._max:
+                return False
+            opcode = Opcode(first & _OPCODE)
+            try:
+                self._take_fragment(Frame(opcode, payload, fin=first >= _FIN))
+            except UnicodeDecodeError:
+                if begins:
+                    self._fragments = None
+                return False
+            self.current_size = None if first >= _FIN else 0
+        else:
+            return first == _PONG
+        return True
+
+    def _answer(self, payload: bytes) -> None:
+        """Answer a ping; of many in one read the last answers all (RFC 6455 §5.5.3)."""
+        if self.answered < _MOST_PONGS:
+            self.answered += 1
+            self.send_frame(Frame(Opcode.PONG, payload))
+        else:
+            self._last_ping = payload
+
+    def answer_last(self) -> None:
+        """Answer the last ping, if nobody has."""
+        if self._last_ping is not None and self.state is OPEN:
+            self.send_frame(Frame(Opcode.PONG, self._last_ping))
+        self._last_ping = None
+
+    def recv_frame(self, frame: Frame) -> None:
+        """Take a frame; a UnicodeDecodeError makes the core fail the connection with 1007."""
+        if frame.opcode is Opcode.CLOSE:
+            # A control frame like any other: it may come between two fragments (RFC 6455 §5.4).
+            self.current_size = None
+            said = len(self.writes)
+            super().recv_frame(frame)
+            self.reply = self.writes[said:]
+            del self.writes[said:]
+            self.events.clear()
+            return
+        super().recv_frame(frame)
+        self.events.clear()
+        if frame.opcode is Opcode.PING:
+            self.pings += 1
+            self.answered += 1
+        elif frame.opcode is Opcode.CONT or not frame.fin:
+            self._take_fragment(frame)
+        elif frame.opcode is Opcode.TEXT:
+            self.messages.append(str(frame.data, "utf-8"))
+        elif frame.opcode is Opcode.BINARY:
+            self.messages.append(bytes(frame.data))
+
+    def _take_fragment(self, frame: Frame) -> None:
+        if self._fragments is None:
+            self._fragments = bytearray()
+            self._utf8 = codecs.getincrementaldecoder("utf-8")() if frame.opcode is Opcode.TEXT else None
+        if self._utf8 is not None:  # each fragment is checked as it comes (RFC 6455 §8.1)
+            self._utf8.decode(frame.data, frame.fin)
+        self._fragments += frame.data
+        if frame.fin:
+            whole, self._fragments = self._fragments, None
+            self.messages.append(bytes(whole) if self._utf8 is None else whole.decode())
+
+
+class WebSocketConnection:
+    """An open WebSocket: bytes in, messages out, and bytes to send.
+
+    Args:
+        max_message_bytes: Bytes of one message, all its fragments together.
+
+    Attributes:
+        close_code: The code of the peer's Close frame; 1005 if it had none, 1006 if the
+            connection ended without one, None while it is open.
+        close_reason: The reason in it.
+        error: What the peer broke, or None. An end without a Close frame is no error here.
+    """
+
+    def __init__(self, *, max_message_bytes: int = Limits.max_event_bytes) -> None:
+        self.close_code: int | None = None
+        self.close_reason = ""
+        self.error: RunAgentError | None = None
+        self._max = max_message_bytes
+        self._core = _Core(max_message_bytes)
+        self._kept = b""  # the beginning of a frame, of which too little is there
+        self._owed = 0  # bytes that the core lacks of the frame it reads
+
+    @property
+    def pings(self) -> int:
+        """Pings so far."""
+        return self._core.pings
+
+    @property
+    def closed(self) -> bool:
+        """Whether no more messages will come."""
+        return self.close_code is not None or self.error is not None
+
+    @property
+    def cut(self) -> bool:
+        """Whether the connection ended without a Close frame."""
+        return self.close_code == _ABNORMAL
+
+    def send_text(self, message: bytes) -> None:
+        """Queue one text message, given as UTF-8; does nothing once our Close frame is queued."""
+        self._send(Opcode.TEXT, message)
+
+    def send_binary(self, message: bytes) -> None:
+        """Queue one binary message; does nothing once our Close frame is queued."""
+        self._send(Opcode.BINARY, message)
+
+    def _send(self, opcode: Opcode, message: bytes) -> None:
+        # A Close that came together with messages does not keep us from answering these (RFC 6455 §5.5.1).
+        if self._core.state is OPEN or self._core.reply:
+            self._core.send_frame(Frame(opcode, message))
+
+    def send_close(self, code: int = CloseCode.NORMAL_CLOSURE) -> None:
+        """Queue a Close frame; does nothing where one has been sent already."""
+        if self._core.state is OPEN:
+            self._core.send_close(code)
+
+    def data_to_send(self) -> bytes:
+        """Take the bytes that are to be sent now; empty where there are none."""
+        core = self._core
+        if core.reply:
+            core.writes += core.reply
+            core.reply = []
+        return b"".join(core.data_to_send())
+
+    def peek_texts(self, data: bytes) -> tuple[list[bytes], bytes, bytes]:
+        """Look at the next bytes for whoever reads plain texts by himself, in one go.
+
+        Returns:
+            The plain texts at their start, not looked at yet; what follows them; and all the bytes, with
+            those before that were kept. Either of the latter two then goes to ``receive_data``.
+        """
+        data, self._kept = self._kept + data if self._kept else data, b""
+        if self._owed or self.closed or not self._core.between_messages:
+            return [], data, data
+        texts, end = split_texts(data, 0, self._max)
+        return texts, data[end:], data
+
+    def receive_data(self, data: bytes) -> list[str | bytes]:
+        """Take the next bytes and return the messages that they complete.
+
+        A fault sets ``error``; ``data_to_send`` then holds the Close frame that says so.
+        """
+        if self.closed:
+            return []
+        core = self._core
+        messages = self._read_frames(core, self._kept + data if self._kept else data)
+        if core.parser_exc is not None:
+            let_signals_through(core.parser_exc)
+            self.error = self._core_fault(core.parser_exc)
+        elif core.close_rcvd is not None:
+            self.close_code, self.close_reason = int(core.close_rcvd.code), core.close_rcvd.reason
+        return messages
+
+    def _read_frames(self, core: _Core, data: bytes) -> list[str | bytes]:
+        """Read plain texts here, and leave every other frame to the core, which sees no part of a plain one.
+
+        So the core knows all that it has to know: whether a message is under way, and how it all ended.
+        """
+        messages: list[str | bytes] = []
+        self._kept = b""
+        at = core.answered = 0
+        while at < len(data) and core.parser_exc is None and core.close_rcvd is None:
+            if not self._owed:
+                plain = core.between_messages
+                if plain:
+                    texts, at = read_texts(data, at, self._max)
+                    messages += texts
+                    if at == len(data):
+                        break
+                if core.state is OPEN:
+                    short, at = at, core.take_short(data, at)
+                    if at > short:
+                        messages += core.messages
+                        core.messages.clear()
+                        continue
+                core.answer_last()
+                size = self._next_frame(core, data, at, plain)
+                if size is None:
+                    break
+                self._owed = size
+            end = min(at + self._owed, len(data))
+            core.receive_data(data[at:end])
+            self._owed -= end - at
+            at = end
+            messages += core.messages
+            core.messages.clear()
+        core.answer_last()
+        return messages
+
+    def _next_frame(self, core: _Core, data: bytes, at: int, plain: bool) -> int | None:
+        """Tell how long the next frame is; None where it is refused, or kept until more of it is there.
+
+        Args:
+            core: What is to read it.
+            data: Received bytes.
+            at: Where the frame begins in them.
+            plain: Whether it is read here, once it is whole, if it is a plain text.
+        """
+        parts = frame_parts(data, at)
+        if parts is None or not (plain and can_wait(data, at, sum(parts), self._max)):
+            if len(data) - at >= 2 and core.refuses(data, at, parts and parts[1]):
+                return None
+            if parts is not None:
+                return sum(parts)
+        self._kept = data[at:]
+        return None
+
+    def receive_eof(self) -> None:
+        """Say that the connection has ended."""
+        if not self.closed:
+            self.close_code = _ABNORMAL
+
+    def _core_fault(self, fault: Exception) -> RunAgentError:
+        sent = self._core.close_sent
+        if sent is not None and sent.code == CloseCode.MESSAGE_TOO_BIG:
+            return StreamLimitError(
+                f"a WebSocket message is larger than {self._max} bytes; raise max_event_bytes to accept it",
+                limit_name="max_event_bytes",
+                limit=self._max,
+            )
+        if isinstance(fault, UnicodeDecodeError):
+            return ProtocolError(f"a WebSocket text message is not UTF-8: {fault.reason}")
+        return ProtocolError(f"the peer broke the WebSocket protocol: {fault}")

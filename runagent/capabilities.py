@@ -1,0 +1,101 @@
+"""The version of the seam between runagent and its transports, and what a transport declares of itself.
+
+A transport states both twice: as attributes of its class, which count, and in its package's metadata,
+which can be read without importing it. There it is an entry point of the group ``runagent.capabilities``
+whose value refers to an object of this module, such as ``runagent.capabilities:v1.invoke.structured``.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+
+import msgspec
+
+from runagent._version import __version__
+
+__all__ = [
+    "OLDEST_SEAM_VERSION",
+    "SEAM_VERSION",
+    "Capability",
+    "Declaration",
+    "parse_declaration",
+    "seam_fault",
+    "v1",
+]
+
+SEAM_VERSION = 1
+OLDEST_SEAM_VERSION = 1
+
+_REFERENCE = r"\s*runagent\.capabilities\s*:\s*v(\d{1,9})((?:\.\w+)*)\s*(?:\[.*)?"
+
+
+class Capability(enum.StrEnum):
+    """Something that a transport can do and not every transport can."""
+
+    INVOKE = "invoke"
+    """Makes plain runs: a call whose ``mode`` is ``invoke`` gives one ``RunResult``. Without it such a run
+    over this transport is a ConfigurationError, or goes over the next one of the choice."""
+
+    RESUME = "resume"
+    """Numbers its chunks without a gap, states a ``resume_point``, and proves with the first chunk after it
+    that it went on there. Without it a broken stream is never resumed."""
+
+    HEARTBEATS = "heartbeats"
+    """Its protocol lets the agent show life between two events: a comment, an empty line, a ping. Without
+    it the ``idle`` limit bounds the time between two events."""
+
+    STRUCTURED = "structured"
+    """A chunk's content may be any JSON value. Without it chunks are text, or of the few forms that the
+    transport's own page names."""
+
+    REUSE = "reuse"
+    """A connection serves one stream after another. Without it each stream opens its own."""
+
+
+_NAMES = frozenset(capability.value for capability in Capability)
+
+
+class Declaration(msgspec.Struct, frozen=True):
+    """What a package says of a transport in its metadata.
+
+    Attributes:
+        seam: The version of the seam that the transport was written for.
+        capabilities: Names of capabilities; one of a newer runagent may be among them.
+    """
+
+    seam: int
+    capabilities: frozenset[str] = frozenset()
+
+    def __getattr__(self, name: str) -> Declaration:
+        """Add a capability, so that a reference to a declaration leads to one."""
+        if name not in _NAMES:
+            raise AttributeError(f"there is no capability {name!r}; there are: {', '.join(sorted(_NAMES))}")
+        return Declaration(self.seam, self.capabilities | {name})
+
+
+v1 = Declaration(1)
+
+
+def parse_declaration(reference: str) -> Declaration | None:
+    """Read an entry point's value; None where it declares nothing."""
+    match = re.fullmatch(_REFERENCE, reference, re.ASCII)
+    if match is None:
+        return None
+    return Declaration(int(match[1]), frozenset(match[2].split(".")[1:]))
+
+
+def seam_fault(version: int) -> str | None:
+    """Tell what is wrong with a transport of this version of the seam, and who has to act."""
+    if OLDEST_SEAM_VERSION <= version <= SEAM_VERSION:
+        return None
+    known = (
+        f"{SEAM_VERSION}"
+        if OLDEST_SEAM_VERSION == SEAM_VERSION
+        else f"{OLDEST_SEAM_VERSION} to {SEAM_VERSION}"
+    )
+    who = "runagent" if version > SEAM_VERSION else "the package that brings it"
+    return (
+        f"it was written for version {version} of the seam, and runagent {__version__} knows {known};"
+        f" upgrade {who}"
+    )

@@ -1,0 +1,407 @@
+"""The session that most transports want: one HTTP/1.1 request, and events out of its answer's body."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import msgspec
+
+from runagent._errors import NetworkError, ProtocolError, RunAgentError, StreamTruncatedError
+from runagent._wire.http1 import ResponseDecoder, encode_request
+from runagent._wire.jsontext import quote
+from runagent.transports._base import BaseSession, Wants
+from runagent.transports._media import is_json, parse_content_type
+from runagent.transports._refusals import (
+    decode_object,
+    error_from_answer,
+    error_from_body,
+    error_object,
+    has_error,
+    proves_unsupported,
+)
+from runagent.transports._request import HttpRequest, check_request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runagent._call import AgentCall, ResumePoint, Route
+    from runagent._events import Event
+    from runagent._wire.content_coding import ContentDecoder
+
+__all__ = ["HttpRequest", "HttpSession"]
+
+_READ = Wants.READ
+_CODED_BYTES = 2048
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_NO_BODY = frozenset({204, 205, 304})
+_NO_ANSWER = (
+    "the peer closed the connection without an answer; check the scheme, the port and the path of base_url,"
+    " and the server's log"
+)
+
+
+class HttpSession(BaseSession):
+    """Send one request and turn the body of a good answer into events.
+
+    A subclass brings ``reads``, ``make_request``, ``open_body``, ``read_body`` and ``end_body``; status,
+    headers, framing, content coding, redirects and errors are done here.
+
+    Of one run the hooks are called in this order: ``make_request`` while the session is made (what a
+    subclass sets in its own ``__init__`` after ours is not there yet), ``open_body`` at the head of an
+    answer of status 2xx, ``read_body`` for each piece of its body, decoded and never empty, and
+    ``end_body`` once, where the body ends before ``finish`` or ``fail`` has been called. Every other
+    answer goes to ``proves_unsupported`` and, with a status that is not 2xx, to ``make_refusal``.
+
+    ``make_request`` raises for the caller. Each other hook may call ``finish`` and ``fail``, after which
+    no hook is called any more, and may raise any ``RunAgentError``, which becomes the session's ``error``;
+    but raising loses the events of that very call: a fault behind good events goes to ``fail``.
+    """
+
+    def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
+        super().__init__()
+        self.call = call
+        self.route = route
+        self.resume = resume
+        # What the answer's head brings is set here already: an attribute that comes late, when many streams
+        # are open, costs each of them a dictionary of its own.
+        self.answered = False
+        self.status = self.request_id = self.retry_delay = None
+        self._redirects = 0
+        self._request = check_request(self.make_request(), call.headers)
+        self._ask()
+
+    # For subclasses
+
+    reads: ClassVar[str]  # the content types that open_body takes, for messages
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header fields of the answer, by lower-case name; empty before its head has come."""
+        return self._answer.headers
+
+    def make_request(self) -> HttpRequest:
+        """Say what to ask for."""
+        raise NotImplementedError
+
+    def open_body(self, content_type: str, charset: str) -> bool:
+        """Prepare for the body of an answer of status 2xx; False where it is not of a kind read here.
+
+        Args:
+            content_type: The media type in lower case, without parameters; "" if there is none.
+            charset: The charset parameter; "" if there is none.
+        """
+        raise NotImplementedError
+
+    def read_body(self, data: bytes) -> list[Event]:
+        """Turn the body's next bytes into events; a fault behind good events goes to ``fail``."""
+        raise NotImplementedError
+
+    def end_body(self, proven: bool) -> list[Event]:
+        """Give the last events once the body has ended where HTTP says that it ends.
+
+        Args:
+            proven: False where only the end of the connection says so.
+
+        Raises:
+            StreamTruncatedError: The body ended before the agent was done.
+        """
+        raise NotImplementedError
+
+    def switch_protocols(self, answer: ResponseDecoder) -> list[Event]:
+        """Go on in another protocol after status 101; ``answer.rest`` holds its first bytes.
+
+        Raises:
+            ProtocolError: The switch was not asked for, or is not valid.
+        """
+        raise ProtocolError("the peer switched to another protocol, which nobody asked for")
+
+    def proves_unsupported(self, status: int, body: bytes) -> bool:
+        """Whether a refusal proves that the peer does not speak this transport; an outage never does."""
+        return proves_unsupported(status, body)
+
+    def make_refusal(self, status: int, body: bytes) -> RunAgentError:
+        """Make the error that an answer stands for whose status is not 2xx.
+
+        Args:
+            status: The HTTP status; redirects do not come here.
+            body: The body, or its beginning up to ``max_error_bytes``.
+        """
+        return error_from_answer(status, self.headers, body, self.call.opened_at)
+
+    def finish(self) -> None:
+        """Say that the agent is done; what may still come is ignored."""
+        self.wants = Wants.DONE
+
+    # For the pump
+
+    @property
+    def keeps_connection(self) -> bool:
+        """Whether the connection is, or with the last answer's formal end becomes, reusable."""
+        answer = self._answer
+        return answer.error is None and not answer.excess and (answer.keep_alive or not answer.complete)
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection may serve another call now."""
+        return self._answer.complete and self.keeps_connection
+
+    def receive_data(self, data: bytes) -> list[Event]:
+        """Take the next bytes of the connection and return the events that they complete."""
+        answer = self._answer
+        if answer.error:
+            return []
+        body = answer.feed(data)
+        if self.wants is not _READ:
+            return []
+        try:
+            if self._reading and self._coding is None:
+                events = self.read_body(body) if body else []
+            else:
+                if not self._opened and answer.head_complete:
+                    self._open()
+                    if self._answer is not answer:
+                        return []  # a redirect: what came was the old answer's
+                    if answer.upgraded:
+                        return self.switch_protocols(answer)
+                events = self._take(body) if body else []
+        except RunAgentError as exc:
+            self.fail(exc)
+            return []
+        if self._reading and answer.flowing:
+            return events
+        return self._settle(events)
+
+    def receive_eof(self) -> list[Event]:
+        """Say that the connection has ended."""
+        try:
+            self._answer.close()
+        except RunAgentError as exc:
+            exc.__traceback__ = None  # the decoder keeps the error: its frames would keep everybody alive
+            if self.wants is Wants.READ:
+                self._fail_at_eof(exc)
+            return []
+        return self._settle([]) if self.wants is Wants.READ else []
+
+    # How an answer is read
+
+    def _ask(self) -> None:
+        """Queue the request and be ready for a fresh answer to it."""
+        request, origin = self._request, self.route.origin
+        proxy = self.route.proxy
+        headers = [("Host", origin.netloc), *request.headers, *request.upgrade]
+        if proxy is not None and proxy.authorization:
+            headers.append(("Proxy-Authorization", proxy.authorization))
+        target = request.target if proxy is None else f"{origin.scheme}://{origin.netloc}{request.target}"
+        self.send(encode_request(request.method, target, headers, request.body))
+        self._answer = ResponseDecoder(self.call.limits)
+        self._coding: ContentDecoder | None = None
+        self._opened = False
+        self._reading = False  # an answer of status 2xx whose body gives events
+        self._error_body = b""
+
+    def _open(self) -> None:
+        """Decide by status and headers what the body is."""
+        answer = self._answer
+        self._opened = self.answered = True
+        self.status = answer.status
+        self.request_id = answer.headers.get("x-request-id", self.request_id)
+        if answer.status in _NO_BODY:
+            raise ProtocolError(f"the agent answered with HTTP status {answer.status}, which has no body")
+        if 300 <= answer.status < 400:
+            self._redirect(answer.headers.get("location", ""))
+        elif 200 <= answer.status < 300:
+            self._open_good()
+        else:
+            with contextlib.suppress(ProtocolError):  # a refusal stands, whatever its body is
+                self._coding = self._content_decoder()
+
+    def _content_decoder(self) -> ContentDecoder | None:
+        field = self._answer.headers.get("content-encoding", "")
+        if not field:
+            return None
+        from runagent._wire.content_coding import content_decoder, unknown_codings  # nobody is asked for one
+
+        for value in unknown_codings(field):
+            self.ignore(f"content coding {value[:40]!r}")
+        return content_decoder(field, max_ratio=self.call.limits.max_decompression_ratio)
+
+    def _open_good(self) -> None:
+        self._coding = self._content_decoder()
+        content_type, charset = parse_content_type(self._answer.headers.get("content-type", ""))
+        self._reading = self.open_body(content_type, charset)
+        if self._reading is None:  # a forgotten return would else look like a wrong answer
+            raise TypeError(f"{type(self).__qualname__}.open_body returned None: return True or False")
+
+    def _take(self, body: bytes) -> list[Event]:
+        """Take a piece of the body; a coded one by small parts, each of which may become a thousandfold."""
+        if self._coding is None:
+            return self._take_part(body)
+        events: list[Event] = []
+        for at in range(0, len(body), _CODED_BYTES):
+            try:
+                events += self._take_part(body[at : at + _CODED_BYTES])
+            except RunAgentError as exc:
+                self.fail(exc)
+            if self.wants is not Wants.READ:
+                break
+        return events
+
+    def _take_part(self, body: bytes) -> list[Event]:
+        coding = self._coding
+        if not self._reading and coding is not None and coding.error:
+            return []
+        data = body if coding is None else coding.feed(body)
+        if self._reading:
+            events = self.read_body(data)
+            if coding is not None and coding.error:
+                self.fail(coding.error)
+            return events
+        room = self.call.limits.max_error_bytes - len(self._error_body)
+        self._error_body += data[:room]
+        return []
+
+    def _settle(self, events: list[Event]) -> list[Event]:
+        """See whether the answer, or the beginning of a refusal, is all there."""
+        if self.wants is not Wants.READ:
+            return events
+        if self._answer.error:
+            self._fail_at_eof(self._answer.error)
+        elif self._opened and not self._reading:
+            whole = self._answer.status >= 300 or self._is_json
+            enough = self.call.limits.max_error_bytes if whole else 1
+            if self._answer.complete or len(self._error_body) >= enough:
+                self._refuse()
+        elif self._answer.complete:
+            events += self._end()
+        return events
+
+    def _end(self) -> list[Event]:
+        try:
+            if self._coding is not None:
+                self._coding.close()
+            events = self.end_body(self._answer.proven)
+        except RunAgentError as exc:
+            self.fail(exc)
+            return []
+        if self.wants is Wants.READ:
+            self.finish()
+        return events
+
+    def _fail_at_eof(self, error: RunAgentError) -> None:
+        """A refusal whose body is cut short is still that refusal."""
+        if self._opened and not self._reading:
+            self._refuse()
+        elif isinstance(error, StreamTruncatedError) and not self._answer.began:
+            self.fail(NetworkError(_NO_ANSWER, code="NO_ANSWER"))
+        else:
+            self.fail(error)
+
+    @property
+    def _is_json(self) -> bool:
+        return is_json(parse_content_type(self._answer.headers.get("content-type", ""))[0])
+
+    def _refuse(self) -> None:
+        answer = self._answer
+        whole = answer.complete or len(self._error_body) >= self.call.limits.max_error_bytes
+        if whole or answer.status != 404:  # what is missing may be the agent's own word
+            self.unsupported = self.proves_unsupported(answer.status, self._error_body)
+        if answer.status < 300:
+            self.fail(self._unreadable())
+            return
+        if answer.status == 407:  # the word of the proxy, not of the service
+            error = error_from_answer(407, answer.headers, self._error_body, self.call.opened_at)
+            self.fail(NetworkError(f"{self._via_proxy()}{error.message}", code="PROXY_407"))
+            return
+        refusal = self.make_refusal(answer.status, self._error_body)
+        if answer.status == 401 and self.route.proxy is not None:
+            refusal.add(
+                f"{self._via_proxy()}if it was the proxy that answered: check the password in its URL"
+            )
+        self.fail(refusal)
+
+    def _unreadable(self) -> ProtocolError:
+        """Make the error for an answer of status 2xx that is not what is read; the agent's may be in it."""
+        found = self._answer.headers.get("content-type") or "of no stated type"
+        error = ProtocolError(
+            f"expected {self.reads}, but the answer is {quote(found)}: {quote(self._error_body)}."
+            " Check base_url and the transport"
+        )
+        message = decode_object(self._error_body)
+        if has_error(message):
+            said = error_from_body(error_object(message))
+            error.code, error.details, error.request_id = said.code, said.details, said.request_id
+            error.add(f"the agent reports: {said.message}")
+        return error
+
+    def _via_proxy(self) -> str:
+        return "" if self.route.proxy is None else f"through the proxy {self.route.proxy}: "
+
+    # Redirects (RFC 9110 §15.4): only those that keep method and body, and only at home
+
+    def _redirect(self, location: str) -> None:
+        origin = self.route.origin
+        fault = ""
+        target = ""
+        if self._answer.status not in (307, 308):
+            fault = "which would change the request"
+        elif self._redirects >= self.call.limits.max_redirects:
+            fault = f"the {self._redirects + 1}th time (max_redirects)"
+        else:
+            here = f"{origin.scheme}://{origin.netloc}{self._request.target}"
+            target, fault = _same_origin_target(here, location)
+        if fault:
+            raise ProtocolError(
+                f"the agent's address redirects (HTTP {self._answer.status}) to {_shown_location(location)},"
+                f" {fault}; if that is where the agent lives now, set base_url to it"
+            )
+        self._redirects += 1
+        self.answered = False
+        self._request = msgspec.structs.replace(self._request, target=target)
+        self._ask()
+        self.wants = Wants.RECONNECT
+
+    def data_to_send(self) -> bytes:
+        """Take the bytes that are to be sent now; empty where there are none."""
+        if not self._outgoing:
+            return b""
+        data = super().data_to_send()
+        if data and self.wants is Wants.RECONNECT:
+            self.wants = Wants.READ
+        return data
+
+
+def _same_origin_target(base: str, location: str) -> tuple[str, str]:
+    """Resolve ``location``; return path and query, or what is wrong with it."""
+    if not location or not location.isascii() or not location.isprintable() or "\\" in location:
+        return "", "which is no usable address"
+    try:
+        given = urlsplit(location)
+        here, there = urlsplit(base), urlsplit(urljoin(base, location))
+        same = _origin_of(here) == _origin_of(there)
+    except ValueError:
+        return "", "which is no usable address"
+    if not same or there.username is not None:
+        return "", "which is another origin"
+    if (given.scheme or location.startswith("//")) and not given.hostname:
+        return "", "which is no usable address"  # `urljoin` has put the old host in
+    target = there.path or "/"
+    if there.query:
+        target += f"?{there.query}"
+    return (target, "") if " " not in target else ("", "which is no usable address")
+
+
+def _origin_of(url: SplitResult) -> tuple[str, str | None, int | None]:
+    return url.scheme, url.hostname, url.port or _DEFAULT_PORTS.get(url.scheme)
+
+
+def _shown_location(location: str) -> str:
+    """Quote a Location without user name, password, query and fragment; a malformed one may lose more."""
+    place = re.split(r"[?#]", location, maxsplit=1)[0]
+    begin = re.match(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]*", place)
+    assert begin is not None
+    rest = place[begin.end() :]
+    shown = rest if begin[0] in ("", "/") else rest.rpartition("@")[2]
+    return quote(begin[0] + shown + ("" if place == location else "?…"))

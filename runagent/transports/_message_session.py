@@ -1,0 +1,209 @@
+"""The session for protocols inside a WebSocket: a handshake, and then messages in both directions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from runagent._errors import RunAgentError, StreamTruncatedError
+from runagent._wire.jsontext import quote
+from runagent._wire.websocket import WebSocketConnection, check_handshake, handshake_headers
+from runagent.transports._base import Wants
+from runagent.transports._http import HttpSession
+from runagent.transports._refusals import is_agent_error
+from runagent.transports._request import HttpRequest, check_bytes, check_subprotocols
+
+if TYPE_CHECKING:
+    from runagent._events import Event
+    from runagent._wire.http1 import ResponseDecoder
+
+__all__ = ["MessageSession"]
+
+
+class MessageSession(HttpSession):
+    """Open a WebSocket and turn its messages into events.
+
+    A subclass brings ``make_target``, ``opened`` and ``read_message``; the handshake with its refusals and
+    redirects, fragments, UTF-8, pings, limits and the closing of the WebSocket are done here. Its transport
+    has ``tunnels = True``.
+
+    Of one run the hooks are called in this order: ``make_target`` and ``make_headers`` while the session
+    is made, ``opened`` once the WebSocket is open, ``read_message`` for each message, and ``closed`` only
+    where the peer closes before ``finish`` or ``fail`` has been called. Each of them may call ``send_text``,
+    ``send_binary``, ``finish`` and ``fail``, and may raise any ``RunAgentError``, which becomes the
+    session's ``error``; ``make_target`` and ``make_headers`` raise for the caller and send nothing.
+
+    Attributes:
+        subprotocols: What the handshake offers, best first; none by default.
+        subprotocol: What the peer chose of it, or None.
+    """
+
+    reads: ClassVar[str] = "an upgrade to websocket"
+    subprotocols: tuple[str, ...] = ()
+    subprotocol: str | None = None
+
+    _socket: WebSocketConnection | None = None
+
+    # For subclasses
+
+    def make_target(self) -> str:
+        """Say which path, with its query, opens the WebSocket; percent-encoded. No key belongs in it."""
+        raise NotImplementedError
+
+    def make_headers(self) -> list[tuple[str, str]]:
+        """Give the header fields beside those of the handshake: by default the caller's, with the key."""
+        fields = self.call.request_headers(accept="*/*")
+        return [field for field in fields if field[0] != "Accept-Encoding"]
+
+    def opened(self) -> None:
+        """Say the first words, if it is ours to speak first."""
+
+    def read_message(self, message: str | bytes) -> list[Event]:
+        """Turn one message, text or binary, into events.
+
+        It is whole, and not larger than ``max_event_bytes``. After ``finish`` or ``fail`` no other comes.
+        """
+        raise NotImplementedError
+
+    def read_messages(self, messages: list[str | bytes]) -> list[Event]:
+        """Turn the messages of one read into events, by ``read_message`` and until the run is over.
+
+        A subclass that has to be fast overrides it instead; then it raises nothing.
+        """
+        events: list[Event] = []
+        for message in messages:
+            try:
+                events += self.read_message(message)
+            except RunAgentError as exc:
+                self.fail(exc)
+            if self.wants is not Wants.READ:
+                break
+        return events
+
+    def closed(self, code: int, reason: str) -> list[Event]:
+        """Judge a close that came before the run was over: by default, as a cut.
+
+        A protocol in which closing is the good end returns ``Completed``.
+
+        Args:
+            code: Of the peer's Close frame; 1005 for one without a code. An end of the connection without
+                any Close frame does not come here: it is always a cut.
+            reason: The text in it.
+
+        Raises:
+            StreamTruncatedError: The agent was not done.
+        """
+        told = f": {quote(reason)}" if reason else ""
+        raise StreamTruncatedError(
+            f"the WebSocket was closed with code {code}{told} before the stream was complete",
+            code=f"CLOSE_{code}",
+        )
+
+    def send_text(self, message: bytes) -> None:
+        """Queue a text message, given as UTF-8. Not before ``opened``."""
+        check_bytes(message, "send_text")
+        self._open_socket.send_text(message)
+
+    def send_binary(self, message: bytes) -> None:
+        """Queue a binary message. Not before ``opened``."""
+        check_bytes(message, "send_binary")
+        self._open_socket.send_binary(message)
+
+    def finish(self) -> None:
+        """Say that the agent is done, and close the WebSocket; what may still come is ignored."""
+        super().finish()
+        self.close()
+
+    # For HttpSession
+
+    def make_request(self) -> HttpRequest:
+        """Ask for the upgrade."""
+        self._key, upgrade = handshake_headers()
+        if self.subprotocols:
+            check_subprotocols(self.subprotocols)
+            upgrade.append(("Sec-WebSocket-Protocol", ", ".join(self.subprotocols)))
+        return HttpRequest("GET", self.make_target(), self.make_headers(), upgrade=upgrade)
+
+    def open_body(self, content_type: str, charset: str) -> bool:
+        """No 2xx answer opens a WebSocket."""
+        return False
+
+    def switch_protocols(self, answer: ResponseDecoder) -> list[Event]:
+        """Open the WebSocket; what came right behind the answer may be its first frames."""
+        fault = check_handshake(answer, self._key, self.subprotocols)
+        if fault is not None:
+            raise fault
+        self.subprotocol = answer.headers.get("sec-websocket-protocol") or None
+        self._socket = WebSocketConnection(max_message_bytes=self.call.limits.max_event_bytes)
+        self.opened()
+        return self._receive(self._socket, answer.rest)
+
+    def proves_unsupported(self, status: int, body: bytes) -> bool:
+        """An answer that is neither an upgrade nor an agent's word is a refused upgrade."""
+        refused = status < 300 or (status == 400 and not is_agent_error(body))
+        return refused or super().proves_unsupported(status, body)
+
+    # For the pump
+
+    @property
+    def keeps_connection(self) -> bool:
+        """Only a connection that is still HTTP can serve another call."""
+        return self._socket is None and super().keeps_connection
+
+    def receive_data(self, data: bytes) -> list[Event]:
+        """Take the next bytes of the connection and return the events that they complete."""
+        if self._socket is not None:
+            return self._receive(self._socket, data)
+        return super().receive_data(data)
+
+    def receive_eof(self) -> list[Event]:
+        """Say that the connection has ended; before the run is over that is a cut."""
+        if self._socket is None:
+            return super().receive_eof()
+        self._socket.receive_eof()
+        return self._settle_end(self._socket) if self.wants is Wants.READ else []
+
+    def data_to_send(self) -> bytes:
+        """Take the bytes that are to be sent now; empty where there are none."""
+        if self._socket is not None:
+            return self._socket.data_to_send()
+        return super().data_to_send()
+
+    def close(self) -> None:
+        """Queue our Close frame, once."""
+        if self._socket is not None:
+            self._socket.send_close()
+
+    # How messages are read
+
+    @property
+    def _open_socket(self) -> WebSocketConnection:
+        if self._socket is None:
+            raise RuntimeError("the WebSocket is not open yet; say the first words in opened()")
+        return self._socket
+
+    def _receive(self, socket: WebSocketConnection, data: bytes) -> list[Event]:
+        events = self.read_messages(socket.receive_data(data)) if data else []
+        if self.wants is Wants.READ:
+            events += self._settle_end(socket)
+        if self.error is not None:
+            self.close()
+        return events
+
+    def _settle_end(self, socket: WebSocketConnection) -> list[Event]:
+        """See whether the peer has broken the protocol or closed; neither is a good end by itself."""
+        try:
+            if socket.error is not None:
+                raise socket.error
+            if socket.close_code is None:
+                return []
+            if socket.cut:
+                raise StreamTruncatedError(
+                    "the WebSocket ended before the stream was complete", code=f"CLOSE_{socket.close_code}"
+                )
+            events = self.closed(socket.close_code, socket.close_reason)
+        except RunAgentError as exc:
+            self.fail(exc)
+            return []
+        if self.wants is Wants.READ:
+            self.finish()
+        return events

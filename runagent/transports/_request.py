@@ -1,0 +1,157 @@
+"""What a session asks for over HTTP, and the check that every request passes before a byte of it leaves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence  # noqa: TC003 - help(HttpRequest) looks its annotations up
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from runagent._address.url import header_name, header_value, target_fault
+from runagent._errors import ConfigurationError, PluginError
+from runagent._internal.tracebacks import conceal
+from runagent._redact import describe, redact_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "HttpRequest",
+    "check_bytes",
+    "check_request",
+    "check_session",
+    "check_subprotocols",
+    "name_transport",
+]
+
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_CODE = "INVALID_REQUEST"
+
+Fields = list[tuple[str, str]]
+
+
+class HttpRequest(msgspec.Struct, frozen=True, gc=False):
+    """What to ask for. Its repr leaves out the values of the header fields, the query and the body.
+
+    Attributes:
+        method: The HTTP method.
+        target: Path and query, percent-encoded; ``AgentCall.path`` makes one that minds prefix and options.
+        headers: Fields beyond those of framing and route; ``AgentCall.request_headers`` gives the usual
+            ones, with the key and the caller's own. A field that the caller gives too is sent as the
+            caller's; the names that the client refuses of a caller are refused here as well.
+        body: The whole body; empty for none.
+        upgrade: ``Connection``, ``Upgrade`` and ``Sec-WebSocket-…``, for a session that switches protocols.
+    """
+
+    method: str
+    target: str
+    headers: list[tuple[str, str]]
+    body: bytes = b""
+    upgrade: Sequence[tuple[str, str]] = ()
+
+    def __repr__(self) -> str:
+        names = [field[0] for field in self.headers]
+        return f"HttpRequest({self.method} {redact_url(self.target)}, {names}, {len(self.body)} bytes)"
+
+
+@conceal
+def check_request(request: object, callers: Sequence[tuple[str, str]]) -> HttpRequest:
+    """Return a request that is safe to send as it is.
+
+    Args:
+        request: What the session asks for.
+        callers: The header fields of the caller, which replace the session's of the same name.
+
+    Raises:
+        PluginError: It is not; the message names the field and shows no value.
+    """
+    if not isinstance(request, HttpRequest):
+        raise _refuse("request", f"expected an HttpRequest, found {describe(request)}")
+    method: object = request.method
+    if not isinstance(method, str) or not re.fullmatch(_TOKEN, method) or method.upper() == "CONNECT":
+        raise _refuse("method", f"expected a method such as POST, found {describe(method)}")
+    if fault := target_fault(request.target):
+        raise _refuse("target", fault)
+    check_bytes(request.body, "body")
+    headers = _without_replaced(_pairs(request.headers, "headers"), callers)
+    upgrade = _pairs(request.upgrade, "upgrade")
+    _check_fields(headers, upgrade)
+    return HttpRequest(request.method, request.target, headers, request.body, upgrade)
+
+
+def check_bytes(data: object, field: str) -> None:
+    """Refuse what is not bytes.
+
+    Raises:
+        PluginError: It is something else; only its type is named.
+    """
+    if not isinstance(data, bytes):
+        raise _refuse(field, f"expected bytes, found one of type {type(data).__name__}")
+
+
+def check_session(session: object) -> None:
+    """Refuse what a transport's ``open`` has given if it is no session at all.
+
+    Raises:
+        PluginError: It has nothing to send.
+    """
+    if isinstance(session, type) or not callable(getattr(session, "data_to_send", None)):
+        raise _refuse("open", f"expected a session, found {describe(session)}")
+
+
+def check_subprotocols(names: Iterable[object]) -> None:
+    """Refuse an offer of subprotocols that is not made of different tokens (RFC 6455 §4.1).
+
+    Raises:
+        PluginError: It is not.
+    """
+    seen = [] if isinstance(names, str) else list(names)
+    tokens = all(isinstance(name, str) and re.fullmatch(_TOKEN, name) for name in seen)
+    if not seen or not tokens or len(set(seen)) < len(seen):
+        raise _refuse("subprotocols", f"expected different tokens (RFC 9110), found {names!r:.80}")
+
+
+def name_transport(error: BaseException, name: str) -> None:
+    """Put the transport's name before what is wrong with its request."""
+    if isinstance(error, PluginError) and error.code == _CODE and error.plugin is None:
+        error.plugin = name
+        error.message = f"the transport {name!r} cannot send its request: {error.message}"
+        error.args = (error.message,)
+
+
+def _refuse(field: str, problem: str) -> PluginError:
+    return PluginError(f"{field}: {problem}", code=_CODE, details={"field": field})
+
+
+def _pairs(fields: Any, what: str) -> Fields:
+    """Copy header fields; whatever is not a list of pairs is refused."""
+    if isinstance(fields, list | tuple):
+        pairs = [tuple(field) for field in fields if isinstance(field, list | tuple) and len(field) == 2]
+        if len(pairs) == len(fields):
+            return pairs
+    raise _refuse(what, f"expected a list of pairs of name and value, found {describe(fields)}")
+
+
+def _without_replaced(headers: Fields, callers: Sequence[tuple[str, str]]) -> Fields:
+    """Leave out what the session sends beside the caller's field of the same name."""
+    own = {field[0].lower(): field for field in callers if field in headers}
+    return [*(field for field in headers if _folded(field[0]) not in own), *own.values()]
+
+
+def _folded(name: object) -> str:
+    return name.lower() if isinstance(name, str) else ""
+
+
+def _check_fields(headers: Fields, upgrade: Fields) -> None:
+    seen: set[str] = set()
+    for fields, is_upgrade in ((headers, False), (upgrade, True)):
+        for name, value in fields:
+            try:
+                folded = header_name(name, "headers", upgrade=is_upgrade)
+                header_value(value, f"headers: {name}")
+            except ConfigurationError as exc:
+                raise _refuse(_folded(name)[:60] or "headers", exc.message) from None
+            if folded in seen:
+                raise _refuse(name, "the header field is given twice (case makes no difference)")
+            seen.add(folded)

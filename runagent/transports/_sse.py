@@ -1,0 +1,122 @@
+"""Server-sent events: the documented streaming API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runagent._address.url import header_value
+from runagent._errors import ConfigurationError, ProtocolError, StreamTruncatedError
+from runagent._wire.jsontext import quote
+from runagent._wire.sse import EventRow, ServerSentEvent, SSEDecoder
+from runagent.transports._messages import is_error
+from runagent.transports._refusals import decode_object
+from runagent.transports._request import HttpRequest
+from runagent.transports._rows import CHUNKS
+from runagent.transports._stream import StreamSession, StreamTransport, stream_body
+
+if TYPE_CHECKING:
+    from runagent._call import AgentCall, ResumePoint, Route
+    from runagent._errors import RunAgentError
+    from runagent._events import Event
+
+__all__ = ["SSESession", "SSETransport"]
+
+_CHUNK = b"event: chunk"
+
+
+class SSESession(StreamSession):
+    """One streamed run over SSE."""
+
+    reads = "text/event-stream"
+
+    def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
+        super().__init__(call, route, resume)
+        self._decoder = SSEDecoder(max_event_bytes=call.limits.max_event_bytes)
+        self._stray = b""
+
+    def make_request(self) -> HttpRequest:
+        """Ask for the stream, from ``Last-Event-ID`` on where the last attempt had one."""
+        headers = self.call.request_headers(accept="text/event-stream")
+        headers += [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+        if self.resume and self.resume.last_event_id:
+            headers += _last_event_id(self.resume)
+        path = self.call.path("/v1/agents/{agent_id}/stream", "stream_path")
+        return HttpRequest("POST", path, headers, stream_body(self.call, self.resume))
+
+    def open_body(self, content_type: str, charset: str) -> bool:
+        """Take an event stream, which is UTF-8 whatever its charset parameter says."""
+        return content_type == "text/event-stream"
+
+    def read_body(self, data: bytes) -> list[Event]:
+        """Decode the events, and the messages in them."""
+        messages = self.messages
+        line = self._decoder.peek_event(_CHUNK, data)
+        if line is not None and (chunk := messages.take_one(CHUNKS, line)) is not None:
+            return [chunk]
+        events: list[Event] = []
+        for part in self._decoder.feed_rows(data):
+            messages.last_event_id = part.id
+            if not isinstance(part, EventRow):
+                self._take_event(part, events)
+            elif part.event != b"chunk" or not messages.take_row(CHUNKS, part.lines, part.count, events):
+                for event in part.apart():
+                    self._take_event(event, events)
+            if messages.done or messages.error is not None:
+                break
+        if self._decoder.stray:
+            self._take_stray()
+        self.retry_delay = self._decoder.retry and self._decoder.retry / 1000
+        self.settle_messages(self._decoder.error)
+        return events
+
+    def _take_event(self, event: ServerSentEvent, events: list[Event]) -> None:
+        messages = self.messages
+        if messages.over:
+            return
+        if event.event == "message":
+            messages.take_unnamed(event.data, events)
+        else:
+            messages.take_json(event.event, event.data, events)
+
+    def _take_stray(self) -> None:
+        """Take lines that are no fields: some agents write their error so, in one line or over several."""
+        text = bytes(self._decoder.stray).strip()
+        if text != self._stray and not self.messages.over:
+            self._stray = text
+            self.messages.leave_out_line(text)
+
+    def hidden_error(self) -> RunAgentError | None:
+        """Return the agent's error in what was left out, or in an event without its blank line."""
+        for event in self._decoder.leftovers():
+            message = decode_object(event.data)  # empty if it is not the whole of an object
+            if (event.event == "error" and message) or is_error(message):
+                return self.messages.error_of(message)
+        self._take_stray()
+        return self.messages.error or super().hidden_error()
+
+    def end_body(self, proven: bool) -> list[Event]:
+        """Refuse the end: only ``done`` ends a run."""
+        raise StreamTruncatedError("the event stream ended without a done event")
+
+
+def _last_event_id(resume: ResumePoint) -> list[tuple[str, str]]:
+    """Write the id as UTF-8, as the WHATWG text has it: `encode_request` writes Latin-1 as bytes.
+
+    Raises:
+        ProtocolError: No header field can carry the id, and nothing else names the place.
+    """
+    try:
+        return [("Last-Event-ID", header_value(resume.last_event_id.encode().decode("latin-1"), "id"))]
+    except ConfigurationError:
+        if resume.next_index is not None:
+            return []  # the body names it
+        raise ProtocolError(
+            f"the stream cannot be resumed: no header field can carry its id {quote(resume.last_event_id)}"
+        ) from None
+
+
+class SSETransport(StreamTransport):
+    """Chooses between a stream over SSE and a plain run."""
+
+    name = "sse"
+    session = SSESession

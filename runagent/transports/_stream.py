@@ -1,0 +1,89 @@
+"""What the HTTP streams have in common: the request's body, where the messages lead, the transport."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runagent._errors import StreamTruncatedError
+from runagent._wire.jsontext import encode_json, quote, quote_value
+from runagent.capabilities import Capability
+from runagent.transports._base import Wants
+from runagent.transports._http import HttpSession
+from runagent.transports._messages import MessageReader
+
+if TYPE_CHECKING:
+    from runagent._call import AgentCall, ResumePoint, Route
+    from runagent._errors import RunAgentError
+    from runagent.transports._base import Session
+
+__all__ = ["StreamSession", "StreamTransport", "stream_body"]
+
+
+def stream_body(call: AgentCall, resume: ResumePoint | None) -> bytes:
+    """Write the input object; a resumed stream names the chunk that it wants next."""
+    body: dict[str, Any] = dict(call.input)
+    if resume is not None and resume.next_index is not None:
+        given = body.get("parameters")
+        parameters = given if isinstance(given, dict) else {}
+        body["parameters"] = {**parameters, "resume_from_index": resume.next_index}
+    return encode_json(body)
+
+
+class StreamSession(HttpSession):
+    """An HTTP session whose body carries a run's messages."""
+
+    def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
+        super().__init__(call, route, resume)
+        self.messages = MessageReader(self.ignored, resume)
+
+    @property
+    def resume_point(self) -> ResumePoint | None:  # type: ignore[override]  # made when it is asked for
+        """Where another attempt could go on."""
+        return self.messages.resume_point()
+
+    @property
+    def last_ignored(self) -> str:
+        """The last message that was left out, quoted; "" if there is none."""
+        message = self.messages.last_ignored
+        if message is None:
+            return ""
+        return quote(message) if isinstance(message, str | bytes) else quote_value(message)
+
+    def hidden_error(self) -> RunAgentError | None:
+        """Return the agent's error in what was left out, for a stream that breaks off."""
+        return self.messages.hidden_error()
+
+    def fail(self, error: RunAgentError) -> None:
+        """End the session with an error; if the stream broke off, the agent's own word goes first."""
+        if isinstance(error, StreamTruncatedError) and not (self.messages.over or self.wants is Wants.DONE):
+            error = self.hidden_error() or error
+        super().fail(error)
+
+    def settle_messages(self, decoder_error: RunAgentError | None) -> None:
+        """Draw the consequence of what the messages, and the bytes they came in, have said."""
+        messages = self.messages
+        self.request_id = messages.request_id or self.request_id
+        if messages.error is not None:
+            self.fail(messages.error)
+        elif messages.done:
+            self.finish()
+        elif decoder_error is not None:
+            self.fail(decoder_error)
+
+
+class StreamTransport:
+    """Chooses between a stream and a plain run; a subclass says its name and the streams' session."""
+
+    name: str
+    session: type[StreamSession]
+    seam = 1
+    capabilities = frozenset(Capability)
+    tunnels = False
+
+    def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:
+        """Begin a session."""
+        if call.mode == "invoke":
+            from runagent.transports._invoke import InvokeSession  # a stream does without
+
+            return InvokeSession(call, route, None)
+        return self.session(call, route, resume)

@@ -1,0 +1,130 @@
+"""The published server's surface: streams over a WebSocket, plain runs over its ``run`` endpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, AnyStr
+
+from runagent._errors import AgentNotFoundError, ProtocolError, RunAgentError
+from runagent._wire.jsontext import InvalidJSONError, decode_json, encode_json, quote_value
+from runagent.capabilities import Capability
+from runagent.transports._invoke import InvokeSession
+from runagent.transports._message_session import MessageSession
+from runagent.transports._request import HttpRequest
+from runagent.transports._rows import DATA, join_row
+from runagent.transports._stream import StreamSession
+
+if TYPE_CHECKING:
+    from runagent._call import AgentCall, ResumePoint, Route
+    from runagent._events import Event
+    from runagent._wire.websocket import WebSocketConnection
+    from runagent.transports._base import Session
+
+__all__ = ["RunEndpointSession", "WebSocketSession", "WebSocketTransport"]
+
+_TIMEOUT_SECONDS = 600
+_OPTIONAL_FIELDS = ("user_id", "persistent_memory")
+
+
+def run_request(call: AgentCall, default_tag: str) -> bytes:
+    """Write the message that starts a run; the server knows both ways to give an input."""
+    seconds = call.timeout_seconds
+    message: dict[str, Any] = {
+        "entrypoint_tag": call.entrypoint_tag or default_tag,
+        "input_args": list(call.args),
+        "input_kwargs": dict(call.input),
+        "timeout_seconds": _TIMEOUT_SECONDS if seconds is None else max(1, round(seconds)),
+        "async_execution": False,
+    }
+    message.update((name, call.options[name]) for name in _OPTIONAL_FIELDS if name in call.options)
+    return encode_json(message)
+
+
+class WebSocketSession(StreamSession, MessageSession):
+    """One streamed run: one message out, messages in, and our Close at the end."""
+
+    def make_target(self) -> str:
+        """Ask the endpoint that streams."""
+        return self.call.path("/api/v1/agents/{agent_id}/run-stream", "stream_path")
+
+    def opened(self) -> None:
+        """Ask for the run."""
+        self.send_text(run_request(self.call, "generic_stream"))
+
+    def read_messages(self, messages: list[str | bytes]) -> list[Event]:
+        """Decode the messages."""
+        events: list[Event] = []
+        # The first may be the start, and the last the end; what lies between is mostly alike.
+        for part in (messages[:1], messages[1:-1], messages[1:][-1:]):
+            texts = [message for message in part if isinstance(message, str)]
+            if len(texts) == len(part) and self._take_row(texts, "}\n{", events):
+                continue
+            for message in part:
+                if not self.messages.over:
+                    self._take_message(message, events)
+        self.settle_messages(None)
+        return events
+
+    def make_refusal(self, status: int, body: bytes) -> RunAgentError:
+        """Read a 403 without a word: servers refuse a WebSocket so where there is no such agent."""
+        if status == 403 and not body.strip():
+            return AgentNotFoundError(
+                f"the server refused the WebSocket for agent {self.call.agent_id!r} without a reason"
+                " (403): check the agent id, and the API key if this server wants one",
+                status=403,
+            )
+        return super().make_refusal(status, body)
+
+    def _receive(self, socket: WebSocketConnection, data: bytes) -> list[Event]:
+        texts, rest, data = socket.peek_texts(data)
+        events: list[Event] = []
+        if self._take_row(texts, b"}\n{", events):
+            # What could be decoded is UTF-8: the connection need not see it any more.
+            self.settle_messages(None)
+            data = rest
+        return events + super()._receive(socket, data)
+
+    def _take_row(self, texts: list[AnyStr], joint: AnyStr, events: list[Event]) -> bool:
+        """Take chunks in one go, if they are alike and nothing has gone wrong before."""
+        lines = join_row(texts, joint) if texts and not self.messages.over else None
+        return lines is not None and self.messages.take_row(DATA, lines, len(texts), events)
+
+    def _take_message(self, data: str | bytes, events: list[Event]) -> None:
+        try:
+            message = decode_json(data)
+        except InvalidJSONError as exc:
+            self.messages.error = ProtocolError(f"a message of the stream is {exc}")
+            return
+        if isinstance(message, dict):
+            self.messages.take_untyped(message, events)
+        else:
+            self.messages.error = ProtocolError(
+                f"a message of the stream is not an object: {quote_value(message)}"
+            )
+
+
+class RunEndpointSession(InvokeSession):
+    """One plain run over the published server's ``run`` endpoint."""
+
+    def make_request(self) -> HttpRequest:
+        """Ask for the whole answer."""
+        headers = [
+            *self.call.request_headers(accept="application/json"),
+            ("Content-Type", "application/json"),
+        ]
+        path = self.call.path("/api/v1/agents/{agent_id}/run", "invoke_path")
+        return HttpRequest("POST", path, headers, run_request(self.call, "generic"))
+
+
+class WebSocketTransport:
+    """Chooses between a stream over a WebSocket and a plain run."""
+
+    name = "websocket"
+    seam = 1
+    capabilities = frozenset({Capability.INVOKE, Capability.HEARTBEATS, Capability.STRUCTURED})
+    tunnels = True
+
+    def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:
+        """Begin a session."""
+        if call.mode == "invoke":
+            return RunEndpointSession(call, route, None)
+        return WebSocketSession(call, route, None)

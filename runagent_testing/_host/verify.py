@@ -1,0 +1,94 @@
+"""Where a test and its fake agents disagree: what was not expected, and what never happened."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from runagent_testing._journal.timeline import timeline
+from runagent_testing._render.lazy import LazyPlan
+from runagent_testing._script.describe import described
+from runagent_testing._script.steps import Gate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from runagent_testing._host.agent import Agent
+    from runagent_testing._journal.exchange import Exchange
+    from runagent_testing._journal.journal import Journal
+    from runagent_testing._journal.redaction import Secrets
+    from runagent_testing._script.steps import Step
+
+__all__ = ["report", "timelines", "unexpected", "unused"]
+
+_EXCHANGES_SHOWN = 20
+_STEPS_SHOWN = 4
+
+
+def unexpected(journal: Journal, *, allow_unmatched: bool) -> Iterator[str]:
+    """List the requests that no script answers, and failures of the test's own functions."""
+    if not allow_unmatched:
+        for exchange in journal.unmatched:
+            yield f"unmatched request {exchange.title}: {exchange.secrets.line(exchange.unmatched or '')}"
+    for exchange in journal.requests:
+        if exchange.failure is not None:
+            yield f"request {exchange.title}: {exchange.secrets.line(exchange.failure)}"
+
+
+def unused(journal: Journal, agents: Iterable[Agent], faults: int) -> Iterator[str]:
+    """List replies that nobody asked for, steps that were not played and connections that never came."""
+    secrets = journal.secrets
+    for agent in agents:
+        left = ((kind, tuple(map(secrets.step, steps))) for kind, steps in agent.left_over())
+        for (kind, steps), count in Counter(map(_worded, left)).items():
+            times = "" if count == 1 else f", {count} times"
+            yield f"agent {agent.id!r}: never used: {kind} with {steps}{times}"
+    for exchange in journal.requests:
+        if unplayed := exchange.unplayed:
+            told = f"{_listed(exchange, unplayed, secrets)}{_left(exchange)}"
+            yield f"request {exchange.title}: never played: {told}"
+        elif isinstance(exchange.plan, LazyPlan) and exchange.plan.has_more:
+            more = f"what comes after step {len(exchange.steps)} of {exchange.plan.computed.name}"
+            yield f"request {exchange.title}: never played: {more}{_left(exchange)}"
+    if faults:
+        yield f"on_connect: {faults} more connection(s) were to go wrong, and did not come"
+
+
+def report(problems: list[str], journal: Journal) -> str:
+    """Put it all in words."""
+    listed = "\n".join(f"  - {problem}" for problem in problems)
+    shown = timelines(journal)
+    return "the test and its fake agents disagree:\n" + listed + (f"\n\n{shown}" if shown else "")
+
+
+def timelines(journal: Journal) -> str:
+    """Show the last exchanges, those included that nobody expected."""
+    others = [exchange for exchange in list(journal.unmatched) if not exchange.number]
+    exchanges = [*list(journal.requests), *others]
+    secrets = journal.secrets
+    left_out = len(exchanges) - _EXCHANGES_SHOWN
+    first = [f"... {left_out} earlier exchanges ..."] if left_out > 0 else []
+    return "\n\n".join([*first, *(timeline(exchange, secrets) for exchange in exchanges[-_EXCHANGES_SHOWN:])])
+
+
+def _worded(left: tuple[str, tuple[Step, ...]]) -> tuple[str, str]:
+    kind, steps = left
+    more = [] if len(steps) <= _STEPS_SHOWN else ["..."]
+    return kind, ", ".join([*map(described, steps[:_STEPS_SHOWN]), *more]) or "no steps"
+
+
+def _left(exchange: Exchange) -> str:
+    if exchange.left_at is None:
+        return ""
+    return f" (the client left after {exchange.left_at:.3f} s; if it should: allow_unused=True)"
+
+
+def _listed(exchange: Exchange, numbers: list[int], secrets: Secrets) -> str:
+    words = []
+    for number in numbers[:_STEPS_SHOWN]:
+        step = secrets.step(exchange.steps[number])
+        shut = " (never opened)" if isinstance(step, Gate) and not step.is_open else ""
+        words.append(f"step {number + 1}, {described(step)}{shut}")
+    if len(numbers) > _STEPS_SHOWN:
+        words.append(f"and {len(numbers) - _STEPS_SHOWN} more")
+    return "; ".join(words)

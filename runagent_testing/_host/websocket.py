@@ -1,0 +1,143 @@
+"""The published server's side of a WebSocket after its handshake (docs/wire.md section 2), without I/O.
+
+Bytes in, the client's messages out, and what is to be said in between: pongs, the answer to a
+Close. What the agent says comes from plans, which are written past this; `wrote` tells of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN, SERVER, Protocol
+
+from runagent_testing.dialects._frames import PING, PONG, close_frame, frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runagent_testing._host.endpoints import AnyPlan
+    from runagent_testing._render.plan import Write
+
+__all__ = ["MAX_MESSAGE", "Conversation"]
+
+MAX_MESSAGE = 16 * 1024 * 1024  # bytes
+_PROTOCOL_ERROR = 1002
+
+
+class Conversation:
+    """One WebSocket.
+
+    Args:
+        veiled: Makes texts whose repr shows no credential of what the client says.
+
+    Attributes:
+        left: The client is through with us: it has closed, gone, or broken the protocol.
+        closed: The client has said a Close.
+        messages: What the client has said, in order: texts as ``str``, binary ones as ``bytes``.
+        silent: Nothing more is said, whatever the client says.
+    """
+
+    def __init__(self, veiled: Callable[[str], str] = str) -> None:
+        # A parser only: what it would answer is thrown away, as the published server answers otherwise.
+        # The size is checked here, because it would read nothing any more after a message that is too large.
+        self._core = Protocol(SERVER, state=OPEN, max_size=None)
+        self._veiled = veiled
+        self.left = self.closed = False
+        self.messages: list[str | bytes] = []
+        self._is_text = True
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._out: list[bytes] = []
+        self._whole = True
+        self.silent = self._close_sent = self._pings = self._awaits_pong = False
+
+    @property
+    def message(self) -> str | bytes | None:
+        """The client's first message, once it has come."""
+        return self.messages[0] if self.messages else None
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes of the client."""
+        self._awaits_pong = False
+        self._core.receive_data(data)
+        for item in self._core.events_received():
+            assert isinstance(item, Frame)
+            self._take(item)
+        self._core.data_to_send()
+        if self._core.parser_exc is not None and not self.left:
+            sent = self._core.close_sent
+            self.close(_PROTOCOL_ERROR if sent is None else int(sent.code))
+            self.left = True
+
+    def receive_eof(self) -> None:
+        """Note that nothing more comes from the client."""
+        self.left = True
+
+    def data_to_send(self) -> bytes:
+        """Take what is to be said now; nothing as long as a frame of the plan is half written."""
+        if not self._whole:
+            return b""
+        out, self._out = self._out, []
+        return b"" if self.silent else b"".join(out)
+
+    def wrote(self, write: Write) -> None:
+        """Note what has been written past this."""
+        self._whole = write.whole
+
+    def begin(self, plan: AnyPlan) -> None:
+        """Note which plan is being played: one that ends in a stall says nothing of its own accord."""
+        self._pings = plan.end not in ("stall", "silent")
+
+    def played(self, plan: AnyPlan) -> None:
+        """Note that a plan is over."""
+        self._close_sent |= plan.end == "close"
+        self.silent = plan.end == "silent"
+
+    def idle(self) -> None:
+        """Ping a client that was not heard for a while, and give it up with 1011 the second time."""
+        if self._close_sent or not self._pings:
+            return
+        if self._awaits_pong:
+            self.close(1011)
+            self.left = True
+            return
+        self._awaits_pong = True
+        self._out.append(frame(PING, b""))
+
+    def close(self, code: int) -> None:
+        """Say a Close, unless one has been said."""
+        if not self._close_sent:
+            self._close_sent = True
+            self._out.append(close_frame(code))
+
+    def _take(self, item: Frame) -> None:
+        match item.opcode:
+            case Opcode.PING:
+                self._out.append(frame(PONG, bytes(item.data)))
+            case Opcode.PONG:
+                pass
+            case Opcode.CLOSE:
+                self.close(1000)
+                self.left = self.closed = True
+            case _:
+                self._take_part(item)
+
+    def _take_part(self, item: Frame) -> None:
+        if item.opcode is not Opcode.CONT:
+            self._is_text = item.opcode is Opcode.TEXT
+        self._parts.append(bytes(item.data))
+        self._size += len(item.data)
+        if self._size > MAX_MESSAGE:
+            self._forget_parts()
+            self.close(1009)
+        elif item.fin:
+            whole = b"".join(self._parts)
+            self._forget_parts()
+            if not self._close_sent or self.messages:
+                text = self._veiled(whole.decode("utf-8", "replace")) if self._is_text else whole
+                self.messages.append(text)
+
+    def _forget_parts(self) -> None:
+        self._parts.clear()
+        self._size = 0

@@ -1,0 +1,47 @@
+"""The logger of the fake agent: nothing secret gets into a record, and what a handler raises stops nobody."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import traceback
+from typing import TYPE_CHECKING
+
+from runagent_testing._journal.redaction import Secrets, escaped
+
+if TYPE_CHECKING:
+    from runagent_testing._journal.exchange import Exchange
+
+__all__ = ["log_exchange", "log_failure", "log_warning", "logger"]
+
+logger = logging.getLogger("runagent_testing")
+
+_NO_OTHERS = Secrets()
+
+
+def log_exchange(event: str, exchange: Exchange) -> None:
+    """Log the beginning or the end of an exchange, which the record carries as ``exchange``."""
+    if logger.isEnabledFor(logging.INFO):
+        with contextlib.suppress(Exception):
+            logger.info("%s %s", exchange.title, event, extra={"exchange": exchange})
+
+
+def log_warning(text: str) -> None:
+    """Log what is not as it should be."""
+    with contextlib.suppress(Exception):
+        logger.warning(escaped(text))
+
+
+def log_failure(what: str, failure: BaseException | None, secrets: Secrets = _NO_OTHERS) -> None:
+    """Log what went wrong, with the traceback, in which credentials are hidden."""
+    if not logger.isEnabledFor(logging.ERROR):
+        return
+    with contextlib.suppress(Exception):
+        text = what if failure is None else f"{what}: {type(failure).__name__}: {failure}"
+        record = logger.makeRecord(
+            logger.name, logging.ERROR, __file__, 0, secrets.line(text), (), None, log_failure.__name__
+        )
+        if failure is not None:
+            # Not as exc_info: a formatter would write it as it is.
+            record.exc_text = secrets.lines("".join(traceback.format_exception(failure)).rstrip("\n"))
+        logger.handle(record)

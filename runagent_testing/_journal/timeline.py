@@ -1,0 +1,189 @@
+"""Exchanges for people to read: what was scripted and what was sent, side by side."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from reprlib import Repr
+from typing import TYPE_CHECKING, Any
+
+from runagent_testing._journal.redaction import escaped
+from runagent_testing._render.lazy import LazyPlan
+from runagent_testing._render.plan import Pass, Wait, Write
+from runagent_testing._script.describe import described
+from runagent_testing._script.steps import Chunk, Ending
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from runagent_testing._host.endpoints import AnyPlan
+    from runagent_testing._journal.exchange import Exchange, Sent
+    from runagent_testing._journal.redaction import Secrets
+    from runagent_testing._render.plan import Move
+
+__all__ = ["timeline"]
+
+_LEFT = 40  # characters
+_STEPS_SHOWN = 5  # of one write
+_MOVES_SHOWN = 8, 5, 2  # at the beginning, around the place where it stands, at the end
+_AROUND = 300  # bytes around a write that tell whether a field's name comes before a part of its value
+_ENDS = {
+    "open": "the connection stays open",
+    "close": "the connection is closed",
+    "cut": "FIN at the wrong time",
+    "reset": "RST",
+    "half-close": "FIN, and the agent reads on",
+    "stall": "nothing more",
+    "silent": "nothing more, whatever the client says",
+}
+_LEFT_HOW = {
+    "closed": "closed the connection (FIN)",
+    "reset": "reset the connection (RST)",
+    "half-closed": "closed its sending half",
+}
+
+_excerpt = Repr()
+_excerpt.maxother = 64
+
+
+def timeline(exchange: Exchange, secrets: Secrets) -> str:
+    """Show one exchange; long ones are shortened in the middle.
+
+    Args:
+        exchange: The exchange.
+        secrets: What is hidden.
+    """
+    lines = [f"request {exchange.title}, connection {exchange.connection}"]
+    lines[0] += " (used before)" if exchange.reused else " (new)"
+    if exchange.body is not None:
+        lines.append(f"  input: {_brief(secrets.value(exchange.input))}")
+    wrong = {name: getattr(exchange, name) for name in ("unmatched", "refused", "failure")}
+    lines += [f"  {name}: {secrets.text(text)}" for name, text in wrong.items() if text is not None]
+    rows = [("scripted", "seconds  sent"), ("-" * _LEFT, "-" * 40), *_rows(exchange, secrets)]
+    lines += [f"  {_fitting(left):{_LEFT}} | {right}".rstrip() for left, right in rows]
+    return "\n".join(map(escaped, [*lines, f"  {_conclusion(exchange)}"]))
+
+
+def _rows(exchange: Exchange, secrets: Secrets) -> Iterator[tuple[str, str]]:
+    plan = exchange.plan
+    if plan is None:
+        yield from (
+            (f"{number:>4}  {described(secrets.step(step))}", "   never")
+            for number, step in enumerate(exchange.steps, 1)
+        )
+    asides, times = exchange.asides, exchange.times
+    seen: set[int] = set()
+    shown = -1
+    for at in _moves_to_show(exchange):
+        assert plan is not None
+        if at > shown + 1:
+            yield f"      ... {at - shown - 1} more moves ...", ""
+        shown = at
+        move = plan.moves[at]
+        seconds = times[at] if at < len(times) else None
+        while asides and (seconds is None or asides[0].seconds <= seconds):
+            yield _aside(asides.pop(0), secrets)
+        data = _shown_data(plan.moves, at, secrets)
+        scripted = _scripted(move, exchange, seen, secrets)
+        yield from zip_longest(scripted, _played(move, data, seconds), fillvalue="")
+    yield from (_aside(sent, secrets) for sent in asides)
+    if plan is not None:
+        yield _ending(exchange, plan, secrets)
+
+
+def _moves_to_show(exchange: Exchange) -> list[int]:
+    count = 0 if exchange.plan is None else len(exchange.plan.moves)
+    first, around, last = _MOVES_SHOWN
+    here = exchange.moves_done
+    shown = {*range(first), *range(here - around, here + around), *range(count - last, count)}
+    return [at for at in sorted(shown) if 0 <= at < count]
+
+
+def _shown_data(moves: Sequence[Move], at: int, secrets: Secrets) -> bytes:
+    """Hide credentials in a write, those included of which it holds a part only."""
+    room = secrets.longest + _AROUND
+    before, after = b"", b""
+    for move in reversed(moves[max(at - room, 0) : at]):
+        if len(before) < room and isinstance(move, Write):
+            before = move.data[-room:] + before
+    for move in moves[at + 1 : at + 1 + room]:
+        if len(after) < room and isinstance(move, Write):
+            after += move.data[:room]
+    move = moves[at]
+    data = move.data if isinstance(move, Write) else b""
+    return secrets.data(before + data + after)[len(before) : len(before) + len(data)]
+
+
+def _scripted(move: Move, exchange: Exchange, seen: set[int], secrets: Secrets) -> list[str]:
+    """List the steps of a move."""
+    if isinstance(move, Write):
+        numbers = list(move.steps)
+    else:
+        numbers = [] if move.step is None else [move.step]
+    lines = []
+    for number in numbers:
+        more = " (more of it)" if number in seen else ""
+        if isinstance(move, Wait) and isinstance(exchange.steps[number], Chunk):
+            more = " (its pace)"
+        else:
+            seen.add(number)
+        lines.append(f"{number + 1:>4}  {described(secrets.step(exchange.steps[number]))}{more}")
+    if len(lines) > _STEPS_SHOWN:
+        lines[3:-1] = [f"      ... {len(lines) - 4} more steps ..."]
+    return lines
+
+
+def _played(move: Move, data: bytes, seconds: float | None) -> list[str]:
+    match move:
+        case Write(whole=whole):
+            cut = "" if whole else ", cut inside an event"
+            said = f"write of {_size(data)}{cut}", f"         {_excerpt.repr(data)}"
+        case Wait(seconds=length):
+            said = f"waited {length:g} s", ""
+        case Pass(gate=gate):
+            said = f"gate {'open' if gate.is_open else 'shut'}", ""
+    when = "   never" if seconds is None else f"{seconds:8.3f}"
+    return [f"{when}  {said[0]}", *filter(None, said[1:])]
+
+
+def _aside(sent: Sent, secrets: Secrets) -> tuple[str, str]:
+    shown = _excerpt.repr(secrets.data(sent.data))
+    return "      (the protocol)", f"{sent.seconds:8.3f}  {_size(sent.data)} {shown}"
+
+
+def _size(data: bytes) -> str:
+    return "1 byte" if len(data) == 1 else f"{len(data)} bytes"
+
+
+def _ending(exchange: Exchange, plan: AnyPlan, secrets: Secrets) -> tuple[str, str]:
+    last = exchange.steps[-1] if exchange.steps else None
+    left = (
+        f"{len(exchange.steps):>4}  {described(secrets.step(last))}"
+        if isinstance(last, Ending)
+        else "      (the end)"
+    )
+    if isinstance(plan, LazyPlan) and plan.has_more:
+        return "      (more to come)", f"   never  from {plan.computed.name}"
+    if exchange.moves_done < len(plan.moves) or plan.end is None:
+        return left, "   never"
+    at = exchange.ended_at if exchange.outcome == "done" else max(exchange.times, default=0.0)
+    when = "        " if at is None else f"{at:8.3f}"
+    return left, f"{when}  {_ENDS[plan.end]}"
+
+
+def _conclusion(exchange: Exchange) -> str:
+    ended = "" if exchange.ended_at is None else f" after {exchange.ended_at:.3f} s"
+    said = f"{exchange.outcome}{ended}; "
+    if exchange.client == "still reading":
+        given_up = exchange.outcome == "client gone"
+        return said + ("the agent gave the client up" if given_up else "the client had not left")
+    said += f"the client {_LEFT_HOW[exchange.client]} after {exchange.left_at or 0.0:.3f} s"
+    return said if exchange.unread_bytes is None else f"{said} with {exchange.unread_bytes} bytes unread"
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def _fitting(text: str) -> str:
+    return text if len(text) <= _LEFT else f"{text[: _LEFT - 3]}..."

@@ -1,0 +1,152 @@
+"""Functions that compute replies on a memory network: in the reader's thread, on virtual time."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from runagent_testing._internal.clock import now
+from runagent_testing._journal.log import log_warning
+from runagent_testing._memory.aio import VirtualTimeLoop
+from runagent_testing._script.computed import END, Gathering, place_of_thread
+from runagent_testing._script.steps import Delay
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable
+
+    from runagent_testing._host.endpoints import Answer, Pending
+    from runagent_testing._journal.exchange import Exchange
+    from runagent_testing._script.computed import Computed
+
+__all__ = ["answered"]
+
+_SLOW = 1.0  # seconds that a function may keep the reader's thread without being named
+
+
+def answered(pending: Pending) -> Answer:
+    """Ask the function, and make the answer of what it gives."""
+    source = _Source(pending.computed)
+    try:
+        steps = source.ask(pending.exchange)
+        if isinstance(steps, tuple):
+            source.close()
+            return pending.answer(steps)
+        gathering = Gathering(plain=pending.is_plain)
+        while gathering.needs_more and (step := source.next_now()) is not END:
+            gathering.add(step)
+    except Exception as exc:  # noqa: BLE001 - whatever the test's function raises
+        source.close()
+        return pending.failed(exc)
+    if gathering.is_whole or not gathering.steps:
+        source.close()
+        return pending.answer(tuple(gathering.steps))
+    return pending.stream(gathering.steps[0], source)
+
+
+class _Source:
+    """A `runagent_testing._script.computed.Source`."""
+
+    def __init__(self, computed: Computed) -> None:
+        self._computed = computed
+        self._steps: Any = None
+        self._ready: deque[Any] = deque()
+        self._loop: VirtualTimeLoop | None = None
+        self._is_named = False
+
+    def ask(self, exchange: Exchange) -> Any:
+        """Call the function; what it waits for on virtual time is a delay before its steps."""
+        given = self._timed(lambda: self._computed.function(exchange))
+        waited = 0.0
+        if inspect.isawaitable(given):
+            given, waited = self._waited(given)
+        rows = self._computed.rows(given)
+        first = [Delay(waited)] if waited else []
+        if isinstance(rows, tuple):
+            return (*first, *rows)
+        self._steps = rows
+        self._ready.extend(first)
+        return rows
+
+    def next_now(self) -> Any:
+        """See `runagent_testing._script.computed.Source`."""
+        if self._ready:
+            return self._ready.popleft()
+        if not hasattr(self._steps, "__anext__"):
+            return self._timed(lambda: next(self._steps, END))
+        step, waited = self._waited(anext(self._steps, END))
+        if not waited:
+            return step
+        self._ready.append(step)
+        return Delay(waited)
+
+    async def next(self) -> Any:
+        """See `runagent_testing._script.computed.Source`."""
+        return self.next_now()
+
+    @property
+    def has_ended(self) -> bool:
+        """See `runagent_testing._script.computed.Source`."""
+        return False
+
+    def close(self) -> None:
+        """See `runagent_testing._script.computed.Source`."""
+        steps, self._steps = self._steps, iter(())
+        if hasattr(steps, "aclose"):
+            self._waited(steps.aclose())
+        elif hasattr(steps, "close"):
+            self._timed(steps.close)
+        if self._loop is not None:
+            self._loop.close()
+            self._loop = None
+
+    def _timed(self, work: Callable[[], Any]) -> Any:
+        began = now()
+        try:
+            return work()
+        finally:
+            if now() - began > _SLOW and not self._is_named:
+                self._is_named = True
+                log_warning(
+                    f"computes() with {self._computed.name} keeps the reader's thread for "
+                    f"{now() - began:.1f} s; on a memory network, have it "
+                    "give delay(...) instead of waiting"
+                )
+
+    def _waited(self, awaitable: Awaitable[Any]) -> tuple[Any, float]:
+        """Run something of asyncio on a loop of its own, as the reader's may be another library's.
+
+        Returns:
+            What it gives, and how long it has waited, in virtual seconds.
+
+        Raises:
+            TimeoutError: It has not come back in time.
+        """
+        if self._loop is None:
+            self._loop = VirtualTimeLoop()
+        loop, began = self._loop, self._loop.time()
+        outcome: list[asyncio.Future[Any]] = []
+
+        def work() -> None:
+            outcome.append(task := loop.create_task(_awaited(awaitable)))
+            with contextlib.suppress(BaseException):  # the task has it
+                loop.run_until_complete(task)
+            if self._loop is not loop:
+                loop.close()
+
+        thread = threading.Thread(target=work, name="fake-agent-computes", daemon=True)
+        thread.start()
+        thread.join(self._computed.timeout)
+        if thread.is_alive():
+            self._loop = None
+            place = place_of_thread(thread.ident, self._computed.function)
+            loop.call_soon_threadsafe(outcome[0].cancel)
+            raise TimeoutError(self._computed.is_late(place))
+        return outcome[0].result(), loop.time() - began
+
+
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable

@@ -1,0 +1,147 @@
+"""`MemoryNetwork`: agents, and a network for each style that leads to them."""
+
+from __future__ import annotations
+
+import weakref
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from runagent._net.faults import connect_error
+from runagent_testing._host.endpoints import Endpoints, random_id
+from runagent_testing._host.host import AgentHost
+from runagent_testing._memory.blocking import BlockingMemory
+from runagent_testing._memory.peer import Peer
+from runagent_testing._memory.wire import Wire
+from runagent_testing._script.numbers import check_seconds, is_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+
+    from runagent._net.base import Address, AsyncNetwork
+    from runagent_testing._memory.aio import AioMemory
+    from runagent_testing._memory.calls import Clock
+    from runagent_testing._memory.trio import TrioMemory
+    from runagent_testing.dialects import Dialect
+
+__all__ = ["MemoryNetwork"]
+
+T = TypeVar("T")
+
+_HOST, _PORT = "memory.localhost", 80
+_NOBODY_CAME = (
+    "nobody has connected to the memory network: the client needs network=memory.blocking, memory.aio or "
+    "memory.trio beside base_url=memory.url"
+)
+
+
+class MemoryNetwork(AgentHost):
+    """Fake agents that are reached without sockets.
+
+    One network may serve clients of all styles, one after another. There is no TLS and no proxy on the
+    way: those are below what a network of the client shows. For them, use a `FakeAgentServer`.
+
+    Args:
+        api_key: Answer everyone who does not send it as a bearer token with 401.
+        dialects: As for a `FakeAgentServer`.
+        ping_interval: As for a `FakeAgentServer`, in virtual seconds.
+        room: How many bytes the client may leave unread before the agent has to wait with its next
+            write, which a socket does at some size that the kernel chooses; None for any number.
+        run_ids: Gives every run its id, where the same answer shall have the same bytes.
+
+    Attributes:
+        url: The base URL. Its host is a loopback name, so that no proxy of the environment is used.
+    """
+
+    url = f"http://{_HOST}"
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        dialects: Sequence[Dialect] = (),
+        ping_interval: float = 20.0,
+        room: int | None = None,
+        run_ids: Callable[[], str] = random_id,
+    ) -> None:
+        super().__init__()
+        check_seconds(ping_interval, "ping_interval=")
+        if room is not None and not is_whole(room, 1):
+            raise ValueError(f"room= is a number of bytes, 1 or more, not {room!r}")
+        self._ping_interval = ping_interval
+        self._room = room
+        self._endpoints = Endpoints(self._agents, self.journal, api_key, dialects, run_ids)
+        self._peers: weakref.WeakSet[Peer] = weakref.WeakSet()
+
+    @cached_property
+    def blocking(self) -> BlockingMemory:
+        """The network for synchronous clients, which has a clock of its own; for one thread at a time."""
+        return BlockingMemory(self.open)
+
+    @cached_property
+    def aio(self) -> AsyncNetwork:
+        """The network for asyncio; time is virtual in a `VirtualTimeLoop` and real in any other loop."""
+        from runagent_testing._memory.aio import AioMemory
+
+        network: AioMemory = AioMemory(self.open)
+        return network
+
+    @cached_property
+    def trio(self) -> AsyncNetwork:
+        """The network for trio; time is virtual with a ``MockClock`` that jumps, as `run_trio` has it."""
+        from runagent_testing._memory.trio import TrioMemory
+
+        network: TrioMemory = TrioMemory(self.open)
+        return network
+
+    def run_asyncio(self, coroutine: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
+        """Run a coroutine in a new `VirtualTimeLoop`."""
+        import asyncio
+
+        from runagent_testing._memory.aio import VirtualTimeLoop
+
+        with asyncio.Runner(debug=debug, loop_factory=VirtualTimeLoop) as runner:
+            return runner.run(coroutine)
+
+    def run_trio(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """Run an async function in trio, on a clock that jumps."""
+        import trio
+        from trio.testing import MockClock
+
+        return trio.run(function, *args, clock=MockClock(autojump_threshold=0))
+
+    def timelines(self) -> str:
+        """See `AgentHost.timelines`."""
+        if self._agents and not self.connections:
+            return _NOBODY_CAME
+        return super().timelines()
+
+    def open(self, address: Address, clock: Clock) -> tuple[Wire, Peer]:
+        """Make a connection; the networks of the styles call it.
+
+        Raises:
+            NetworkError: The address leads nowhere here, or the agent has refused.
+        """
+        try:
+            return self._connect(address, clock)
+        except OSError as exc:
+            raise connect_error(exc, address) from exc
+
+    def _connect(self, address: Address, clock: Clock) -> tuple[Wire, Peer]:
+        if address.proxy is not None:
+            raise OSError(f"the memory network has no proxies; use base_url={self.url!r} and proxy=''")
+        if (address.origin.scheme, address.origin.host, address.origin.port) != ("http", _HOST, _PORT):
+            raise OSError(f"the memory network leads to {self.url} only, and without TLS")
+        number, fault = self._accept()
+        if fault == "refuse":
+            raise ConnectionRefusedError("the agent has refused the connection")
+        wire = Wire(self._room)
+        peer = Peer(self._endpoints, number, clock, wire, self._ping_interval)
+        if fault is not None:
+            peer.spoil(fault)
+        self._peers.add(peer)
+        return wire, peer
+
+    def _drop_connections(self) -> None:
+        for peer in list(self._peers):
+            peer.drop()
+        self._peers.clear()

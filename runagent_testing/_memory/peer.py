@@ -1,0 +1,329 @@
+"""The agent's end of a memory connection: a state machine that plays plans on a clock."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from runagent_testing._host.endpoints import Answer, AnyPlan, Endpoints, Pending, WebSocketAnswer
+from runagent_testing._journal.redaction import escaped
+from runagent_testing._memory.requests import BadRequestError, RequestReader
+from runagent_testing._render.lazy import LazyPlan
+from runagent_testing._render.plan import Pass, Wait, Write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runagent_testing._host.host import ConnectionFault
+    from runagent_testing._host.websocket import Conversation
+    from runagent_testing._journal.exchange import ClientState, Exchange
+    from runagent_testing._memory.calls import Clock, Timer
+    from runagent_testing._memory.wire import Wire
+    from runagent_testing.dialects._request import Request
+
+__all__ = ["Peer"]
+
+_NOBODY = "which nobody can open any more (for a client's timeout, script a delay or ending('stall'))"
+_ROOM = 64 * 1024  # bytes that a generator may be ahead of its reader
+
+
+class Peer:
+    """One connection.
+
+    Args:
+        endpoints: Decides on the answers.
+        number: Of the connection.
+        clock: What waits are measured with.
+        wire: Where the bytes go.
+        ping_interval: Seconds without a word of a WebSocket's client until it is pinged, and from a
+            ping until it is given up.
+
+    Attributes:
+        ping_timer: Tells when the next ping is due.
+    """
+
+    def __init__(
+        self, endpoints: Endpoints, number: int, clock: Clock, wire: Wire, ping_interval: float
+    ) -> None:
+        self._endpoints = endpoints
+        self._clock = clock
+        self._wire = wire
+        self._reader = RequestReader(number, clock.time)
+        self._requests: deque[Request] = deque()
+        self._playing: _Playing | None = None
+        self._exchange: Exchange | None = None
+        self._opened: WebSocketAnswer | None = None
+        self._closed = self._deaf = False
+        self._ping_interval = ping_interval
+        self._heard = 0.0
+        self.ping_timer: Timer | None = None
+        wire.on_room = self._on_room
+
+    @property
+    def is_at_gate(self) -> bool:
+        """Whether it waits at a gate that is shut."""
+        return self._playing is not None and self._playing.is_at_gate
+
+    def wait_at_gate(self, seconds: float) -> bool:
+        """Wait for another thread to open the gate; whether it has."""
+        return self._playing is None or self._playing.wait_at_gate(seconds)
+
+    @property
+    def waits_for(self) -> str:
+        """What it waits for, in words."""
+        if self._playing is not None:
+            return self._playing.waits_for
+        return "a stall without end" if self._exchange is not None else "a request that never comes"
+
+    def spoil(self, fault: ConnectionFault) -> None:
+        """Go wrong before anything is read."""
+        self._deaf = True
+        if fault != "silent":
+            self._close(reset=fault == "reset")
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what the client sends."""
+        if self._closed or self._deaf:
+            return
+        if self._reader.rest is not None:
+            self._hear(data)
+            return
+        try:
+            self._requests.extend(self._reader.feed(data))
+        except BadRequestError:
+            self._wire.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            self._close()
+            return
+        if self._reader.expects_continue:
+            self._reader.expects_continue = False
+            self._wire.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._next()
+
+    def client_left(self, how: ClientState = "closed") -> None:
+        """Note that the client is gone, or will at least send nothing more."""
+        self._stop()
+        if (exchange := self._noted) is not None:
+            exchange.leave(how, self._wire.unread)
+            if isinstance(exchange.plan, LazyPlan) and exchange.plan.is_answered:
+                exchange.end("done")
+            exchange.end("client gone")
+        self._close()
+
+    def drop(self) -> None:
+        """Hang up on the client, whatever was still to be said."""
+        self._stop()
+        self._close()
+
+    def _stop(self) -> None:
+        if self._playing is not None:
+            self._playing.stop()
+        if self._opened is not None:
+            self._opened.give_up()
+
+    def _close(self, *, reset: bool = False) -> None:
+        self._closed = True
+        if self.ping_timer is not None:
+            self.ping_timer.cancel()
+            self.ping_timer = None
+        self._playing = None
+        self._wire.end(reset=reset)
+        if (exchange := self._noted) is not None:
+            exchange.finish()
+
+    def _next(self) -> None:
+        """Answer the next request, unless one is being answered."""
+        if self._playing is not None or self._exchange is not None or self._closed or not self._requests:
+            return
+        answer = self._endpoints.answer(self._requests.popleft())
+        if isinstance(answer, WebSocketAnswer):
+            self._opened = answer
+            self._play(answer.handshake, None, self._shaken)
+        else:
+            self._answer(answer)
+
+    def _answer(self, asked: Answer | Pending) -> None:
+        answer = self._decided(asked)
+        self._play(answer.plan, answer.exchange, lambda: self._ended(answer))
+
+    def _decided(self, asked: Answer | Pending) -> Answer:
+        if not isinstance(asked, Pending):
+            return asked
+        from runagent_testing._memory.computing import answered
+
+        answer = answered(asked)
+        if isinstance(answer.plan, LazyPlan):
+            self._wire.limit_room(_ROOM)  # there may be no end to it
+        return answer
+
+    def _play(self, plan: AnyPlan, exchange: Exchange | None, then: Callable[[], None]) -> None:
+        self._exchange = exchange
+        self._playing = _Playing(plan, self._wire, self._write, self._clock, exchange, then)
+        self._playing.go()
+
+    def _on_room(self) -> None:
+        if self._playing is not None and self._playing.wants_room:
+            self._playing.go()
+
+    def _write(self, write: Write) -> None:
+        self._wire.write(write.data)
+        if self._opened is not None and self._exchange is None:
+            self._opened.exchange.aside(write.data)
+        elif self._talk is not None:
+            self._talk.wrote(write)
+            self._flush()
+
+    def _ended(self, answer: Answer) -> None:
+        """Do with the connection what the plan says of it."""
+        self._playing = None
+        end = answer.plan.end
+        if self._talk is not None:
+            self._talk.played(answer.plan)
+        if end not in ("stall", "silent"):
+            answer.exchange.end("done")
+        if end in ("cut", "reset"):
+            self._close(reset=end == "reset")
+        elif end == "half-close":
+            self._wire.end()
+        elif self._talk is not None:
+            self._flush()
+        elif end == "close":
+            self._close()
+        elif end == "open":
+            answer.exchange.finish()
+            self._exchange = None
+            self._next()
+
+    # The WebSocket
+
+    @property
+    def _noted(self) -> Exchange | None:
+        """The run that is being answered, or whose handshake is."""
+        if self._exchange is None and self._opened is not None and self._opened.is_noted:
+            return self._opened.exchange
+        return self._exchange
+
+    @property
+    def _talk(self) -> Conversation | None:
+        return None if self._opened is None else self._opened.talk
+
+    def _shaken(self) -> None:
+        self._playing = None
+        self._hear(self._reader.rest or b"")
+
+    def _hear(self, data: bytes) -> None:
+        if self._opened is None or (self._playing is not None and self._exchange is None):
+            self._reader.feed(data)  # comes early: the handshake is not answered yet
+            return
+        talk = self._opened.talk
+        self._heard = self._clock.time()
+        talk.receive_data(data)
+        self._flush()
+        if self._exchange is None and talk.message is not None:
+            answer = self._decided(self._opened.answer(talk.message))
+            talk.begin(answer.plan)
+            if answer.plan.end == "silent":
+                talk.played(answer.plan)
+            elif answer.plan.end != "stall":
+                self._ping_later()
+            self._play(answer.plan, answer.exchange, lambda: self._ended(answer))
+        elif talk.left and not talk.silent:
+            self.client_left()
+
+    def _ping_later(self) -> None:
+        self.ping_timer = self._clock.call_at(self._heard + self._ping_interval, self._ping)
+
+    def _ping(self) -> None:
+        """Ping a client that was quiet for so long; one that does not answer a ping is given up."""
+        assert self._opened is not None
+        assert self._exchange is not None
+        if self._clock.time() >= self._heard + self._ping_interval:
+            self._heard = self._clock.time()
+            self._opened.talk.idle()
+            self._flush()
+        if not self._opened.talk.left:
+            self._ping_later()
+            return
+        self._exchange.end("client gone")
+        self.drop()
+
+    def _flush(self) -> None:
+        if self._opened is not None and (data := self._opened.talk.data_to_send()):
+            self._wire.write(data)
+            self._opened.exchange.aside(data)
+
+
+class _Playing:
+    """A plan on its way."""
+
+    def __init__(
+        self,
+        plan: AnyPlan,
+        wire: Wire,
+        write: Callable[[Write], None],
+        clock: Clock,
+        exchange: Exchange | None,
+        then: Callable[[], None],
+    ) -> None:
+        self._plan = plan
+        self._moves = iter(plan)
+        self._move = next(self._moves, None)
+        self._wire = wire
+        self._write = write
+        self._clock = clock
+        self._exchange = exchange
+        self._then = then
+        self._gate: Pass | None = None
+        self._timer: Timer | None = None
+        self._stopped = False
+        self.wants_room = False
+
+    @property
+    def waits_for(self) -> str:
+        return "a time" if self._gate is None else f"gate {escaped(self._gate.gate.name)}, {_NOBODY}"
+
+    @property
+    def is_at_gate(self) -> bool:
+        return self._gate is not None and not self._gate.gate.is_open
+
+    def wait_at_gate(self, seconds: float) -> bool:
+        return self._gate is None or self._gate.gate.wait(seconds)
+
+    def go(self) -> None:
+        """Make moves until one has to be waited for."""
+        while not self._stopped and (move := self._move) is not None:
+            match move:
+                case Write() if self._wire.is_full:
+                    self.wants_room = True
+                    return
+                case Write() as write:
+                    self.wants_room = False
+                    self._write(write)
+                case Wait(seconds=seconds) if self._timer is None:
+                    self._timer = self._clock.call_at(self._clock.time() + seconds, self.go)
+                    return
+                case Pass(gate=gate) as place if not gate.is_open:
+                    if self._gate is not place:
+                        self._gate = place
+                        gate.on_open(self._opened)
+                        self._wire.wake()  # for whoever reads to know that it is about a gate now
+                    return
+            self._timer = self._gate = None
+            if self._exchange is not None:
+                self._exchange.made(move)
+            self._move = next(self._moves, None)
+        if not self._stopped:
+            self._stopped = True
+            self._then()
+
+    def stop(self) -> None:
+        """Stop here."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._gate is not None:
+            self._gate.gate.forget(self._opened)
+        if isinstance(self._plan, LazyPlan):
+            self._plan.close()
+
+    def _opened(self) -> None:
+        self._clock.call_soon_threadsafe(self.go)

@@ -1,0 +1,167 @@
+"""Replies that a function of the test's makes: what it may give, and how it is named. No I/O."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import sysconfig
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from runagent_testing._script.numbers import check_seconds
+from runagent_testing._script.script import Options, Script
+from runagent_testing._script.steps import Ending, RawAnswer, Status
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from types import CodeType, FrameType
+
+    from runagent_testing._journal.exchange import Exchange
+
+__all__ = ["END", "Computed", "Gathering", "Source", "called", "place_of", "place_of_thread"]
+
+END = object()
+"""What a source gives when it has no more steps."""
+_LIBRARIES = (*(sysconfig.get_path(name) for name in ("stdlib", "purelib")), str(Path(__file__).parent), "<")
+_MOST_STEPS = 10_000  # of what is gathered before anything can be answered
+
+
+class Source(Protocol):
+    """Where the steps of one answer come from, one by one; each is asked for when the one before has left."""
+
+    def next_now(self) -> Any:
+        """Make the next step in this thread; `END` if there is none."""
+
+    async def next(self) -> Any:
+        """Have the next step made apart from the loop; `END` if there is none."""
+
+    def close(self) -> None:
+        """Ask for no more."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the last that was made was an end, although nobody waited for it any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A reply that depends on the request.
+
+    Attributes:
+        timeout: Seconds that the function has, and a generator for each of its steps.
+    """
+
+    function: Callable[[Exchange], Any]
+    options: Options
+    timeout: float
+    refuses = False
+
+    @classmethod
+    def of(cls, function: Callable[[Exchange], Any], timeout: float, options: Options) -> Computed:
+        """Check what an agent is to compute its replies with.
+
+        Raises:
+            TypeError: It is no function, or an option is of no use.
+            ValueError: An option has no such value.
+        """
+        if not callable(function):
+            raise TypeError(f"computes() takes a function of the request, not {function!r}")
+        check_seconds(timeout, "timeout=")
+        Script.of((), **options)
+        return cls(function, options, timeout)
+
+    @property
+    def name(self) -> str:
+        """The function's name and place."""
+        code = _code_of(self.function)
+        if code is None:
+            return repr(self.function)
+        name = getattr(called(self.function), "__qualname__", code.co_name)
+        return f"{name} ({code.co_filename}:{code.co_firstlineno})"
+
+    @property
+    def script(self) -> Script:
+        """A script of its options, without steps."""
+        return Script.of((), **self.options)
+
+    def is_late(self, place: str) -> str:
+        """Say that it has not come back in time."""
+        return f"computes() with {self.name} has not come back within {self.timeout:g} s: it was at {place}"
+
+    def rows(self, given: object) -> tuple[Any, ...] | Iterator[Any] | AsyncIterator[Any]:
+        """Take what the function has returned: all steps, or what gives them one by one.
+
+        Raises:
+            TypeError: It is neither.
+        """
+        if isinstance(given, list | tuple):
+            return tuple(given)
+        if hasattr(given, "__aiter__"):
+            return aiter(given)  # type: ignore[no-any-return]
+        if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+            raise TypeError(f"what computes the agent's reply returns a list of steps, not {given!r}")
+        return iter(given)
+
+
+class Gathering:
+    """Collects the steps of an answer that cannot begin before it is whole: a plain one, or a refusal."""
+
+    def __init__(self, *, plain: bool) -> None:
+        self.steps: list[Any] = []
+        self._plain = plain
+
+    @property
+    def needs_more(self) -> bool:
+        """Whether the answer is not known yet."""
+        if not self.steps:
+            return True
+        if isinstance(self.steps[-1], Ending) or len(self.steps) > _MOST_STEPS:
+            return False
+        return self._plain or isinstance(self.steps[0], Status | RawAnswer)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is to be streamed."""
+        return self._plain or bool(self.steps and isinstance(self.steps[0], Status | RawAnswer))
+
+    def add(self, step: Any) -> None:
+        """Add the next step."""
+        self.steps.append(step)
+        if len(self.steps) > _MOST_STEPS:
+            raise ValueError(f"an answer that is no stream has {_MOST_STEPS} steps at most")
+
+
+def called(function: Any) -> Any:
+    """Return the function behind partials, decorators, methods and objects that can be called."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    function = inspect.unwrap(function)
+    if not inspect.isroutine(function) and not isinstance(function, type):
+        function = type(function).__call__
+    return getattr(function, "__func__", function)
+
+
+def _code_of(function: Any) -> CodeType | None:
+    code: CodeType | None = getattr(called(function), "__code__", None)
+    return code
+
+
+def place_of(frame: FrameType | None, function: object = None) -> str:
+    """Say which line is being executed, of the function's file, or at least of no library."""
+    code = _code_of(function) if callable(function) else None
+    stack = [one for one, _ in traceback.walk_stack(frame)] if frame is not None else []
+    if not stack:
+        return "an unknown place"
+    own = (one for one in stack if code is not None and one.f_code.co_filename == code.co_filename)
+    known = (one for one in stack if not one.f_code.co_filename.startswith(_LIBRARIES))
+    found = next(own, next(known, stack[0]))
+    return f"{found.f_code.co_filename}:{found.f_lineno}, in {found.f_code.co_name}"
+
+
+def place_of_thread(ident: int | None, function: object = None) -> str:
+    """Say where a thread is."""
+    return place_of(sys._current_frames().get(ident or 0), function)

@@ -1,0 +1,61 @@
+"""Steps in words, for timelines, for failing tests and for ``runagent-fake check``."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from reprlib import Repr
+from typing import TYPE_CHECKING, Any
+
+from runagent_testing._script.steps import Chunk, Delay, Ending, Error, Gate, Raw, RawAnswer, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from runagent_testing._script.steps import Step
+
+__all__ = ["described"]
+
+_short = Repr()
+_short.maxstring = _short.maxother = 28
+
+
+def described(step: Step, shown: Callable[[Any], str] | None = None) -> str:
+    """Say what a step is.
+
+    Args:
+        step: The step.
+        shown: Writes its values, all that somebody has set; without it only what tells it from other
+            steps is said, and shortened.
+    """
+    write = shown or _short.repr
+    details = "" if shown is None else "".join(_details(step, shown))
+    match step:
+        case Chunk(content=content):
+            return f"chunk {write(content)}{details}"
+        case Delay(seconds=seconds):
+            return f"delay {seconds:g} s"
+        case Gate(name=name):
+            return f"gate {name!r}"
+        case Error(code=code, message=message):
+            return f"error {code} {write(message)}{details}"
+        case Raw(data=data) | RawAnswer(data=data):
+            return f"{_name(step)} {_short.repr(data) if shown is None else repr(data)}"
+        case Status(status=status, code=code):
+            return f"status {status}" + (details or (f" {code}" if code else ""))
+        case Ending(kind=kind):
+            return f"ending {kind!r}{details}"
+        case _:
+            return f"{_name(step)}{details}"
+
+
+def _name(step: Step) -> str:
+    return "raw_answer" if isinstance(step, RawAnswer) else type(step).__name__.lower()
+
+
+def _details(step: Step, shown: Callable[[Any], str]) -> Iterator[str]:
+    """Say what is not as it is by itself."""
+    for field in fields(step):
+        usual = field.default if field.default_factory is MISSING else field.default_factory()
+        value = getattr(step, field.name)
+        if field.repr and usual is not MISSING and value != usual:
+            yield f", {field.name} {shown(value)}"

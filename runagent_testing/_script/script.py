@@ -1,0 +1,189 @@
+"""Scripts: what a fake agent answers, as data, checked when it is written.
+
+A script knows no transport; `render` makes a plan of it for one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, get_args
+
+from runagent_testing._script.describe import described
+from runagent_testing._script.steps import (
+    Chunk,
+    Delay,
+    Ending,
+    EndingKind,
+    Error,
+    Gate,
+    Head,
+    Pause,
+    Raw,
+    RawAnswer,
+    Status,
+    Step,
+)
+from runagent_testing._script.validation import (
+    StepError,
+    check_properties,
+    check_word,
+    checked_steps,
+)
+from runagent_testing._script.values import check_usage
+from runagent_testing._script.writes import MERGED, Writes, named_writes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runagent_testing._render.templates import GrowingTemplate, Template
+    from runagent_testing._script.pacing import Pace
+
+__all__ = ["Framing", "Options", "Result", "Resume", "Script"]
+
+Resume = Literal["honour", "refuse", "fake"]
+Framing = Literal["chunked", "extensions", "length", "close"]
+
+_PLAIN_PROPERTIES = ("usage", "execution_time", "agent_version", "writes", "apart")
+_PLAIN_STEPS = (Delay, Gate, Chunk, Error, Status, RawAnswer, Ending)
+_PLAIN_ENDINGS: tuple[EndingKind, ...] = (
+    "clean",
+    "cut",
+    "fin",
+    "reset",
+    "half-close",
+    "stall",
+    "stall-reset",
+)
+
+
+class Options(TypedDict, total=False):
+    """The properties of a script, as `Agent.always` and its like take them.
+
+    Attributes:
+        indexed: SSE and NDJSON chunks carry their place as ``index``, counted from 0; default True.
+        ids: SSE chunks carry their place as ``id:``; default False.
+        resume: What becomes of ``parameters.resume_from_index`` and, with ``ids``, ``Last-Event-ID``.
+            "honour" (default, also True) goes on behind what the client has. "refuse" (also False)
+            starts again with the first chunk and its own index. "fake" starts again with the first
+            chunk, too, but numbers the chunks from where the client wanted them: the proof of the
+            place is there, and it is a lie.
+        pace: Waits between the chunks; see `runagent_testing._script.pacing`.
+        writes: "merged" (default: what no pause parts is one write), "per-step" (one write for each
+            event), or a policy of `runagent_testing._script.writes`.
+        apart: Seconds to wait between two writes that nothing else parts; default 0.
+        framing: Of an HTTP body: "chunked" (default), "extensions" (chunked, with an extension on
+            every chunk), "length" (Content-Length), "close" (neither: the connection's end is the end).
+    """
+
+    indexed: bool
+    ids: bool
+    resume: Resume | bool
+    pace: Pace | None
+    writes: Writes | str
+    apart: float
+    framing: Framing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """A stream, for any transport; see `Options` for what is not said here.
+
+    Attributes:
+        steps: What happens, in order.
+        templates: What `runagent_testing._render.templates` has rendered of it.
+    """
+
+    steps: tuple[Step, ...]
+    indexed: bool = True
+    ids: bool = False
+    resume: Resume = "honour"
+    pace: Pace | None = None
+    writes: Writes = MERGED
+    apart: float = 0.0
+    framing: Framing = "chunked"
+    templates: dict[object, Template | GrowingTemplate | None] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    @classmethod
+    def of(
+        cls,
+        steps: tuple[Any, ...],
+        *,
+        resume: Resume | bool = "honour",
+        writes: Writes | str = MERGED,
+        framing: Framing = "chunked",
+        **options: Any,
+    ) -> Self:
+        """Check the steps and options; text and JSON values become chunks.
+
+        Raises:
+            TypeError: A step is no step, or stands where it cannot; the message says which. Or there is
+                no such option, or its value is of no use.
+            ValueError: An option has no such value.
+        """
+        checked = checked_steps(steps)
+        mode: Resume = ("honour" if resume else "refuse") if isinstance(resume, bool) else resume
+        check_word("resume", mode, get_args(Resume))
+        check_word("framing", framing, get_args(Framing))
+        check_properties(options, tuple(Options.__annotations__))
+        return cls(steps=checked, resume=mode, writes=named_writes(writes), framing=framing, **options)
+
+    @property
+    def refuses(self) -> bool:
+        """Whether this is an answer of its own instead of a stream: a status or bytes."""
+        return any(isinstance(step, Status | RawAnswer) for step in self.steps)
+
+    @property
+    def head(self) -> Head | None:
+        """What the script says of the answer's head."""
+        return next((step for step in self.steps if isinstance(step, Head)), None)
+
+    @property
+    def keeps_waiting(self) -> bool:
+        """Whether pauses come before the answer's head, on a WebSocket before that of the handshake."""
+        return self.head is not None and self.steps[0] is not self.head
+
+    @property
+    def ending(self) -> EndingKind:
+        """How the stream ends."""
+        last = self.steps[-1] if self.steps else None
+        return last.kind if isinstance(last, Ending) else "clean"
+
+    @property
+    def chunks(self) -> list[Chunk]:
+        """The chunks, in order."""
+        return [step for step in self.steps if isinstance(step, Chunk)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The answer to a plain run: pauses, then a value, an error, a status or bytes, and perhaps an ending."""
+
+    steps: tuple[Step, ...]
+    usage: Mapping[str, Any] | None = None
+    execution_time: float | None = None
+    agent_version: str | None = None
+    writes: Writes = MERGED
+    apart: float = 0.0
+
+    @classmethod
+    def of(cls, steps: tuple[Any, ...], *, writes: Writes | str = MERGED, **options: Any) -> Self:
+        """Check the steps; a value becomes the one chunk.
+
+        Raises:
+            TypeError: As for `Script.of`.
+        """
+        checked = checked_steps(steps)
+        check_properties(options, _PLAIN_PROPERTIES)
+        check_usage(options)
+        manual = any(isinstance(step, RawAnswer) for step in checked)
+        for number, step in enumerate(checked, 1):
+            known = isinstance(step, _PLAIN_STEPS) or (manual and isinstance(step, Raw))
+            if not known or (isinstance(step, Ending) and step.kind not in _PLAIN_ENDINGS):
+                raise StepError(number, f" makes no sense in a plain run: {described(step)}")
+        if sum(isinstance(step, Chunk | Error | Status | RawAnswer) for step in checked) > 1:
+            raise TypeError("a plain run has one answer: a value, an error or a status")
+        if not checked or isinstance(checked[-1], Pause):
+            raise TypeError("a plain run needs an answer or an ending as its last step")
+        return cls(steps=checked, writes=named_writes(writes), **options)

@@ -1,0 +1,346 @@
+"""The steps of a script, and the functions that make them.
+
+Steps are frozen data, so any number of runs may share them; only a gate has a state, which it
+shares with the test.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from runagent_testing._script.numbers import check_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = [
+    "Chunk",
+    "Delay",
+    "Done",
+    "Ending",
+    "EndingKind",
+    "Error",
+    "Gate",
+    "Head",
+    "Heartbeat",
+    "Pause",
+    "Raw",
+    "RawAnswer",
+    "Status",
+    "Step",
+    "chunk",
+    "delay",
+    "done",
+    "ending",
+    "error",
+    "gate",
+    "head",
+    "heartbeat",
+    "raw",
+    "raw_answer",
+    "status",
+]
+
+EndingKind = Literal[
+    "clean",
+    "fin",
+    "fin-in-chunk",
+    "close-delimited-cut",
+    "half-close",
+    "stall-reset",
+    "close",
+    "no-close-frame",
+    "bad-utf8",
+    "bad-opcode",
+    "masked-frame",
+    "silent",
+    "cut",
+    "reset",
+    "stall",
+    "no-done",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One piece of the answer; ``...`` means "as the script does it", None leaves the field out."""
+
+    content: Any
+    index: Any = ...
+    id: Any = ...
+    event: Any = ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """A pause, in seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A sign of life that carries no event."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gate:
+    """A place where the agent waits until the test lets it pass; once open, it stays open."""
+
+    name: str
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _opened: threading.Event = field(default_factory=threading.Event, repr=False)
+    _waiting: dict[Callable[[], object], None] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether runs pass without waiting."""
+        return self._opened.is_set()
+
+    def open(self) -> None:
+        """Let every run pass, now and later; callable from any thread."""
+        # Woken under the lock: after `forget` has returned, nobody calls into a loop that may be closed.
+        with self._lock:
+            self._opened.set()
+            while self._waiting:
+                self._waiting.popitem()[0]()
+
+    def on_open(self, wake: Callable[[], object]) -> None:
+        """Call ``wake`` once, from the thread that opens the gate, or at once if it is open."""
+        with self._lock:
+            if not self._opened.is_set():
+                self._waiting[wake] = None
+                return
+        wake()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait in this thread until it is open; False if it was not within ``timeout`` seconds."""
+        self._opened.wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
+        with self._lock:  # after those whom `open` wakes
+            return self._opened.is_set()
+
+    def forget(self, wake: Callable[[], object]) -> None:
+        """Withdraw a callback given to `on_open`."""
+        with self._lock:
+            self._waiting.pop(wake, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """The run fails, with an error event or, for a plain run, an error answer."""
+
+    code: str | None
+    message: str | None
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The event that ends a run well."""
+
+    message: str | None = None
+    usage: Mapping[str, Any] | None = None
+    execution_time: float | None = None
+    metadata: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Bytes for the body (HTTP) or the socket (WebSocket), as they are."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    """Bytes from the status line on, in place of a whole answer."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Status and headers of a stream's answer; None for a header leaves it out."""
+
+    status: int | None = None
+    headers: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """An HTTP answer instead of a run."""
+
+    status: int
+    retry_after: float | str | None = None
+    code: str | None = None
+    message: str | None = None
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the run ends, if not as the protocol wants it."""
+
+    kind: EndingKind
+    seconds: float = 0.0
+    code: int = 1000
+    reason: str = ""
+
+
+Step = Chunk | Delay | Heartbeat | Gate | Error | Done | Raw | RawAnswer | Head | Status | Ending
+Pause = Delay | Gate
+
+
+def chunk(content: Any, index: Any = ..., id: Any = ..., event: Any = ...) -> Chunk:
+    """Send one piece of the answer.
+
+    Args:
+        content: Text or any other JSON value.
+        index: Instead of its place in the script; any JSON value, or None for no index.
+        id: The SSE id, instead of what ``ids=True`` would give it; None for no id.
+        event: The event name or message type, instead of "chunk" ("data" on a WebSocket);
+            None for an event without a name.
+    """
+    return Chunk(content, index, id, event)
+
+
+def delay(seconds: float) -> Delay:
+    """Wait; what was said before has left by then."""
+    check_seconds(seconds, "a delay")
+    return Delay(seconds)
+
+
+def heartbeat() -> Heartbeat:
+    """Send an SSE comment, an empty NDJSON line or a WebSocket ping; nothing in plain text."""
+    return Heartbeat()
+
+
+def gate(name: str) -> Gate:
+    """Make a gate: use it as a step, then call its ``open()`` when the run may go on."""
+    return Gate(name)
+
+
+def error(code: str | None, message: str | None = None, retry_after: float | None = None) -> Error:
+    """Fail the run; plain text, which has no word for it, is cut off instead.
+
+    Args:
+        code: For example "CAPACITY_ERROR"; None leaves it out.
+        message: The text of the error; None leaves it out.
+        retry_after: Seconds.
+    """
+    return Error(code, message, retry_after)
+
+
+def done(
+    message: str | None = None,
+    usage: Mapping[str, Any] | None = None,
+    execution_time: float | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Done:
+    """Say how the closing event looks; a script that does not end otherwise gets ``done()``.
+
+    Args:
+        message: The agent's closing words.
+        usage: Token counts.
+        execution_time: Seconds.
+        metadata: Anything else about the run, as an object of its own.
+    """
+    return Done(message, usage, execution_time, metadata)
+
+
+def raw(data: bytes) -> Raw:
+    """Write bytes as they are: into the body (HTTP still frames it), or onto the WebSocket's socket."""
+    return Raw(_bytes(data, "raw"))
+
+
+def raw_answer(data: bytes) -> RawAnswer:
+    """Answer with bytes of your own from the status line on (for a WebSocket: instead of the 101).
+
+    Nothing is added to them. Only pauses, ``raw(...)`` and an ending may follow; without an ending
+    the connection is closed.
+    """
+    return RawAnswer(_bytes(data, "raw_answer"))
+
+
+def head(status: int | None = None, *, headers: Mapping[str, str | None] | None = None) -> Head:
+    """Say what the answer's head looks like; the stream follows all the same.
+
+    Args:
+        status: Instead of 200 (101 on a WebSocket).
+        headers: Added to the head, or put in place of its own; None as a value leaves one out.
+    """
+    if status is not None and not 100 <= status <= 999:
+        raise ValueError(f"a status line has a number from 100 to 999, not {status!r}")
+    return Head(status, dict(headers or {}))
+
+
+def status(
+    status: int,
+    *,
+    retry_after: float | str | None = None,
+    code: str | None = None,
+    message: str | None = None,
+    body: Any = None,
+    headers: Mapping[str, str] | None = None,
+) -> Status:
+    """Refuse the run with an HTTP status before it starts; a WebSocket handshake is refused with it.
+
+    Args:
+        status: From 200 to 599.
+        retry_after: Seconds, or an HTTP date as text.
+        code: The agent's error code; by default one that fits the status.
+        message: The error's text; by default the status's own phrase.
+        body: Instead of the error JSON: text or bytes as they are, anything else as JSON.
+        headers: Added to the answer, or put in place of its own.
+    """
+    if not 200 <= status <= 599:
+        raise ValueError(f"an HTTP status that answers a request is 200 to 599, not {status!r}")
+    return Status(status, retry_after, code, message, body, dict(headers or {}))
+
+
+def ending(kind: EndingKind, *, seconds: float | None = None, code: int = 1000, reason: str = "") -> Ending:
+    """End the run in a way of your choice, at this place of the script.
+
+    Where a transport does not know an ending, it gets the nearest one, named in brackets:
+
+    - "clean": as the protocol wants it, which is also what a script without an ending does.
+    - "no-done": HTTP ends properly, or the WebSocket closes with 1000, without the closing event.
+    - "cut" or "fin": TCP's FIN without any end marker. Over TLS without its goodbye, either.
+    - "fin-in-chunk": FIN in the middle of an HTTP chunk or WebSocket frame, that of the closing event.
+    - "close-delimited-cut": the answer has neither length nor chunks and ends with the connection,
+      without the closing event (WebSocket: "cut").
+    - "reset": a TCP RST (Unix socket: "cut"). The client may lose what it has not read yet; over
+      TLS, and a slow client with "cut" as well, what the server still holds.
+    - "half-close": FIN, but the server goes on reading until the client leaves (TLS: "cut").
+    - "stall": nothing more is sent; the connection stays until the client leaves.
+    - "stall-reset": ``seconds`` of silence, then a RST.
+    - "close": the WebSocket's Close frame with ``code`` and ``reason`` (HTTP: "no-done").
+    - "no-close-frame": FIN without a Close frame, which clients call 1006 (HTTP: "cut").
+    - "bad-utf8", "bad-opcode", "masked-frame": one WebSocket frame that breaks RFC 6455; then the
+      client has the word (HTTP: "cut").
+    - "silent": nothing more is sent, not even an answer to a ping or a Close (HTTP: "stall").
+
+    Args:
+        kind: One of the above.
+        seconds: How long "stall-reset" is silent.
+        code: For "close"; also codes that must not be sent, such as 1005.
+        reason: For "close".
+    """
+    if kind not in get_args(EndingKind):
+        raise ValueError(f"an ending is one of {', '.join(get_args(EndingKind))}, not {kind!r}")
+    if (seconds is not None) != (kind == "stall-reset"):
+        raise ValueError(f"ending('stall-reset', seconds=...) needs seconds, and only it; not {kind!r}")
+    if not 0 <= code <= 0xFFFF:
+        raise ValueError(f"a close code is a number from 0 to 65535, not {code!r}")
+    if seconds is not None:
+        check_seconds(seconds, "a stall")
+    return Ending(kind, seconds or 0.0, code, reason)
+
+
+def _bytes(data: bytes, what: str) -> bytes:
+    if not isinstance(data, bytes):
+        raise TypeError(f"{what}() takes bytes, not {type(data).__name__}")
+    return data

@@ -1,0 +1,152 @@
+"""Checks of scripts, made when they are written."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from runagent_testing._script.describe import described
+from runagent_testing._script.numbers import check_seconds
+from runagent_testing._script.pacing import Pace
+from runagent_testing._script.steps import (
+    Chunk,
+    Delay,
+    Ending,
+    Gate,
+    Head,
+    Pause,
+    Raw,
+    RawAnswer,
+    Status,
+    Step,
+)
+from runagent_testing._script.values import fault_of, json_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["StepError", "check_properties", "check_word", "checked_steps"]
+
+_MANUAL_STEPS = (Delay, Gate, Raw, Ending)
+
+
+class StepError(TypeError):
+    """A step is no step, or stands where it cannot.
+
+    Attributes:
+        number: Of the step, from 1.
+    """
+
+    def __init__(self, number: int, fault: str) -> None:
+        super().__init__(number, fault)
+        self.number = number
+        self._fault = fault
+
+    def __str__(self) -> str:
+        return f"step {self.number}{self._fault}"
+
+    def at(self, number: int) -> StepError:
+        """Return the same of another step."""
+        return StepError(number, self._fault)
+
+
+def checked_steps(items: tuple[Any, ...]) -> tuple[Step, ...]:
+    """Make steps of what a script is written with.
+
+    Raises:
+        StepError: One of them is no step, or stands where it cannot.
+    """
+    steps = tuple(_step(item, number) for number, item in enumerate(items, 1))
+    _check_order(steps)
+    return steps
+
+
+def _step(item: Any, number: int) -> Step:
+    step = item if isinstance(item, Step) else Chunk(item)
+    if isinstance(step, Chunk) and (fault := json_fault(step.content)):
+        raise StepError(number, f" is {_unfit(item, fault)}")
+    _check_writable(step, number)
+    if fault := fault_of(step):
+        raise StepError(number, fault)
+    return step
+
+
+def _check_writable(step: Step, number: int) -> None:
+    """Refuse texts that the answer's encoding does not have: Latin-1 in header fields, elsewhere UTF-8."""
+    texts: list[tuple[str, Any, str]] = []
+    if isinstance(step, Head | Status):
+        for name, value in step.headers.items():
+            texts += [("a header's name", name, "latin-1"), (f"the header {name!r}", value, "latin-1")]
+    if isinstance(step, Status):
+        texts.append(("retry_after", step.retry_after, "latin-1"))
+    if isinstance(step, Chunk):
+        texts += [("the id", step.id, "utf-8"), ("the event", step.event, "utf-8")]
+    for what, text, encoding in texts:
+        try:
+            _ = text.encode(encoding) if isinstance(text, str) else b""
+        except UnicodeEncodeError as exc:
+            why = f": {what} cannot be written in {encoding}: position {exc.start}"
+            raise StepError(number, why) from None
+
+
+def _unfit(item: object, why: str) -> str:
+    if inspect.isroutine(item):
+        return f"the function {item.__name__}, and not what it makes: write {item.__name__}(...)"
+    if isinstance(item, Iterator):
+        return "an iterator, and not the steps in it: write a * before it"
+    if isinstance(item, list | tuple) and any(isinstance(one, Step) for one in item):
+        return "a list with steps in it: write a * before it"
+    if isinstance(item, bytes):
+        return "bytes, and not text or a JSON value: raw(...) writes bytes as they are"
+    return f"neither a step nor text nor a JSON value ({why})"
+
+
+def _check_order(steps: tuple[Step, ...]) -> None:
+    last = len(steps)
+    manual = False
+    for number, step in enumerate(steps, 1):
+        if isinstance(step, Ending | Status) and number < last:
+            raise StepError(number, f", {described(step)}, must be the last one")
+        if isinstance(step, Status | RawAnswer | Head) and not _only_pauses(steps[: number - 1]):
+            raise StepError(number, _TOO_LATE[type(step)])
+        if manual and not isinstance(step, _MANUAL_STEPS):
+            raise StepError(
+                number, f", {described(step)}, cannot follow a raw_answer: only pauses, raw and an ending can"
+            )
+        manual |= isinstance(step, RawAnswer)
+
+
+_TOO_LATE: dict[type, str] = {
+    Status: ": a status refuses a run before it starts: only delays and gates may come first",
+    RawAnswer: ": a raw_answer is all of an answer: only delays and gates may come first",
+    Head: ": a head begins the answer: only delays and gates may come first",
+}
+
+
+def _only_pauses(steps: tuple[Step, ...]) -> bool:
+    return all(isinstance(step, Pause) for step in steps)
+
+
+def check_word(name: str, value: object, known: tuple[str, ...]) -> None:
+    """Refuse a word that is none of those that are known."""
+    if value not in known:
+        raise ValueError(f"{name}= is one of {', '.join(known)}, not {value!r}")
+
+
+def check_properties(given: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    """Refuse properties that a script does not have, and values that it can do nothing with."""
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            raise TypeError(f"an answer has no property {name!r}: {meant}")
+    pace = given.get("pace")
+    if pace is not None and not isinstance(pace, Pace):
+        makers = "fixed(), uniform(), log_normal() or tokens_per_second()"
+        raise TypeError(f"pace= is made by {makers}, not {pace!r}")
+    check_seconds(given.get("apart", 0.0), "apart=")
+    for name in ("indexed", "ids"):
+        if not isinstance(given.get(name, True), bool):
+            raise TypeError(f"{name}= is True or False, not {given[name]!r}")

@@ -1,0 +1,143 @@
+"""Checks of the values that steps and options hold: what JSON, a header or a line cannot carry is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from runagent_testing._script.steps import Chunk, Delay, Done, Ending, Error, Gate, Head, Status, Step
+
+__all__ = ["check_usage", "fault_of", "json_fault"]
+
+_REASON_BYTES = 123  # of a Close frame (RFC 6455 section 5.5)
+
+
+def json_fault(value: object) -> str | None:
+    """Say why a value is none of JSON; None if it is one."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as exc:
+        if isinstance(exc, ValueError) and "Out of range" in str(exc):
+            return "JSON has no NaN and no infinity"
+        return str(exc)
+    return None if _has_text_names(value) else "the names of an object are text"
+
+
+def _has_text_names(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(name, str) and _has_text_names(item) for name, item in value.items())
+    return all(map(_has_text_names, value)) if isinstance(value, list | tuple) else True
+
+
+def _object(value: object) -> str | None:
+    return json_fault(value) if isinstance(value, Mapping) else "it is an object"
+
+
+def _text(value: object) -> str | None:
+    return None if isinstance(value, str) else "it is text"
+
+
+def _number(value: object) -> str | None:
+    return None if isinstance(value, int | float) and math.isfinite(value) else "it is a finite number"
+
+
+def _seconds(value: Any) -> str | None:
+    return _number(value) or (None if value >= 0 else "it is 0 or more")
+
+
+def _whole(value: object) -> str | None:
+    return None if isinstance(value, int) and not isinstance(value, bool) else "it is a whole number"
+
+
+def _line(value: object) -> str | None:
+    """Text that stays one line of an event; raw(...) writes others."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return None
+    return _text(value) or ("it is one line" if any(mark in str(value) for mark in "\r\n\0") else None)
+
+
+def _field(value: object) -> str | None:
+    """What may be a header's value."""
+    if not isinstance(value, str):
+        return "a header's value is text"
+    return "a header's value is one line" if any(mark in value for mark in "\r\n\0") else None
+
+
+def _is_token(name: str) -> bool:
+    return bool(name) and name.isascii() and not any(mark in name for mark in " :\r\n\0")
+
+
+def _headers(value: object) -> str | None:
+    if not isinstance(value, Mapping):
+        return "headers are a mapping"
+    for name, text in value.items():
+        if (
+            not isinstance(name, str)
+            or not name
+            or not name.isascii()
+            or any(mark in name for mark in " :\r\n\0")
+        ):
+            return f"a header cannot be called {name!r}"
+        if text is not None and (fault := _field(text)):
+            return f"{fault}, not {text!r}"
+    return None
+
+
+def _retry_after(value: object) -> str | None:
+    return _field(value) if isinstance(value, str) else _number(value)
+
+
+def _body(value: object) -> str | None:
+    return None if isinstance(value, bytes) else json_fault(value)
+
+
+def _reason(value: object) -> str | None:
+    if not isinstance(value, str):
+        return "it is text"
+    size = len(value.encode("utf-8", "surrogatepass"))
+    if size > _REASON_BYTES or any("\ud800" <= mark <= "\udfff" for mark in value):
+        return f"it is at most {_REASON_BYTES} bytes of UTF-8"
+    return None
+
+
+_FIELDS: dict[type, dict[str, Callable[[Any], str | None]]] = {
+    Chunk: {"index": json_fault, "id": _line, "event": _line},
+    Delay: {"seconds": _seconds},
+    Gate: {"name": _text},
+    Error: {"code": _text, "message": _text, "retry_after": _number},
+    Done: {"message": _text, "usage": _object, "execution_time": _number, "metadata": _object},
+    Head: {"status": _whole, "headers": _headers},
+    Status: {
+        "status": _whole,
+        "retry_after": _retry_after,
+        "code": _text,
+        "message": _text,
+        "body": _body,
+        "headers": _headers,
+    },
+    Ending: {"seconds": _seconds, "code": _whole, "reason": _reason},
+}
+
+
+def fault_of(step: Step) -> str | None:
+    """Say which value of a step cannot be written, and why; the content of a chunk apart."""
+    for name, check in _FIELDS.get(type(step), {}).items():
+        value = getattr(step, name)
+        if value is not None and value is not ... and (fault := check(value)):
+            return f" has {name}={value!r}: {fault}"
+    return None
+
+
+def check_usage(options: Mapping[str, Any]) -> None:
+    """Refuse what the answer of a plain run cannot say of itself.
+
+    Raises:
+        TypeError: A value is not one that JSON has.
+    """
+    checks = {"usage": _object, "execution_time": _number, "agent_version": _text}
+    for name, check in checks.items():
+        value = options.get(name)
+        if value is not None and (fault := check(value)):
+            raise TypeError(f"{name}= is {value!r}: {fault}")

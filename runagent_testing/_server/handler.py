@@ -1,0 +1,344 @@
+"""What aiohttp calls: its requests become ours, and the plans for them are played."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from aiohttp import HttpVersion11, web
+
+from runagent_testing._host.endpoints import Answer, Endpoints, Pending, WebSocketAnswer
+from runagent_testing._journal.log import log_failure
+from runagent_testing._journal.redaction import Secrets
+from runagent_testing._render.lazy import LazyPlan
+from runagent_testing._server.player import Line, Sent, play
+from runagent_testing._server.tcpinfo import bytes_taken, is_half_closed
+from runagent_testing.dialects._request import MAX_BODY, Request, joined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+
+    from runagent_testing._host.websocket import Conversation
+    from runagent_testing._journal.exchange import ClientState, Exchange
+    from runagent_testing._server.apart import Apart
+
+__all__ = ["Connection", "Handler"]
+
+T = TypeVar("T")
+
+_SECOND_LOOK = 0.02  # seconds
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's protocol of one connection.
+
+    Attributes:
+        number: Of the connection.
+        served: How many requests it has carried.
+        departure: How the client left and how many bytes it had taken by then; None as long as it is there.
+    """
+
+    __slots__ = ("_secure", "departure", "number", "served")
+
+    def __init__(self, server: web.Server, number: int) -> None:
+        loop = asyncio.get_running_loop()
+        # No lingering: who is answered before the request was read is not listened to any longer.
+        super().__init__(server, loop=loop, access_log=None, lingering_time=0)  # type: ignore[arg-type]
+        self.number = number
+        self.served = 0
+        self.departure: tuple[ClientState, int | None] | None = None
+        self._secure = False
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no request, and log it; neither quotes it, as it may hold a key."""
+        self.log_exception(exc_info=exc)
+        return super().handle_error(
+            request, status, None, None if message is None else HTTPStatus(status).phrase
+        )
+
+    def log_exception(self, *args: Any, **options: Any) -> None:
+        """Log what aiohttp cannot read, without its traceback, which quotes it."""
+        if (failure := options.get("exc_info")) is not None:
+            log_failure(f"connection {self.number}: invalid request ({type(failure).__name__})", None)
+
+    def log_debug(self, *args: Any, **options: Any) -> None:
+        """Log nothing; see `log_exception`."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; asyncio's TLS transport cannot be asked any more once it was closed twice."""
+        self._secure = transport.get_extra_info("sslcontext") is not None
+        super().connection_made(transport)
+
+    @property
+    def taken(self) -> int | None:
+        """How many bytes the client's kernel has acknowledged; None where that is not known."""
+        return None if self._secure else bytes_taken(self.transport)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """Note that the client has sent a FIN, and close, as the published server does."""
+        if self.departure is None and self._is_half_closed():
+            # A client that closes sends its FIN a moment before it lets go of the socket.
+            asyncio.get_running_loop().call_later(_SECOND_LOOK, self._look_again, self.taken)
+            return True
+        self._note_departure("closed")
+        return super().eof_received()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Note how it was lost; after an end of our own, nobody looks at it."""
+        self._note_departure("reset" if isinstance(exc, OSError) else "closed")
+        super().connection_lost(exc)
+
+    def _look_again(self, taken: int | None) -> None:
+        if self.departure is None and self.transport is not None:
+            self.departure = "half-closed" if self._is_half_closed() else "closed", taken
+            self.transport.close()
+
+    def _is_half_closed(self) -> bool:
+        # There is no half-close over TLS.
+        if self.transport is None or self._secure:
+            return False
+        return is_half_closed(self.transport.get_extra_info("socket")) or False
+
+    def _note_departure(self, how: ClientState) -> None:
+        if self.departure is None:
+            self.departure = how, self.taken
+
+
+class Handler:
+    """Answers the requests of a `FakeAgentServer`.
+
+    Args:
+        endpoints: Decides on the answers.
+        ping_interval: Seconds without a word of a WebSocket's client until it is pinged, and from
+            a ping until it is given up.
+        apart: Runs the functions that compute replies.
+
+    Attributes:
+        answering: How many requests are being answered.
+    """
+
+    def __init__(self, endpoints: Endpoints, ping_interval: float, apart: Apart) -> None:
+        self._endpoints = endpoints
+        self._apart = apart
+        self._ping_interval = ping_interval
+        self.answering = 0
+        self.closing = False
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request; a failure in here is logged and ends the connection."""
+        self.answering += 1
+        try:
+            answer = self._endpoints.answer(await _read(request))
+            if isinstance(answer, WebSocketAnswer):
+                await self._converse(answer, request)
+            else:
+                return await self._play(answer, request)
+        except ConnectionError:
+            pass
+        except Exception as exc:  # noqa: BLE001 - whatever a dialect may raise
+            path = request.raw_path
+            log_failure(f"the fake agent server could not answer {path}", exc, _secrets(request))
+        finally:
+            self.answering -= 1
+        return Sent(keep_alive=False)
+
+    async def _play(self, asked: Answer | Pending, request: web.BaseRequest) -> web.StreamResponse:
+        line = Line(request, asked.exchange)
+        with self._watching(asked.exchange, line):
+            answer = await self._decided(asked)
+            await play(answer.plan, line, answer.exchange)
+        return Sent(keep_alive=answer.plan.end == "open")
+
+    async def _decided(self, asked: Answer | Pending) -> Answer:
+        return await self._apart.answer(asked) if isinstance(asked, Pending) else asked
+
+    async def _converse(self, opened: WebSocketAnswer, request: web.BaseRequest) -> None:
+        line = Line(request, opened.exchange, opened.talk)
+        with contextlib.ExitStack() as stack:
+            if opened.is_noted:
+                stack.enter_context(self._watching(opened.exchange, line))
+            ear, message = await self._shake_hands(opened, request, line)
+            if not opened.is_noted:
+                stack.enter_context(self._watching(opened.exchange, line))
+            asked = opened.answer(message)
+            try:
+                answer = asked if isinstance(asked, Answer) else await ear.unless_left(self._decided(asked))
+                await self._answer(answer, ear, line, opened.talk)
+            finally:
+                if opened.talk.closed:
+                    asked.exchange.leave("closed")
+
+    async def _shake_hands(
+        self, opened: WebSocketAnswer, request: web.BaseRequest, line: Line
+    ) -> tuple[_Ear, str | bytes]:
+        """Answer the handshake, and wait for the request.
+
+        Raises:
+            ConnectionResetError: The client is gone.
+        """
+        talk = opened.talk
+        try:
+            # Not on the line of what follows, which lets pongs and the like come in between.
+            shaking = Line(request, opened.exchange)
+            await play(opened.handshake, shaking)
+            line.written = shaking.written
+            opened.exchange.aside(opened.handshake.data)
+            ear = _Ear(request, talk, line, self._ping_interval)
+            await ear.listen(lambda: talk.message is not None)
+            if talk.message is None:
+                raise ConnectionResetError("the client has left without a request")
+        except BaseException:
+            opened.give_up()
+            raise
+        return ear, talk.message
+
+    async def _answer(self, answer: Answer, ear: _Ear, line: Line, talk: Conversation) -> None:
+        """Play the plan, then wait for the client to close, as the published server does."""
+        talk.begin(answer.plan)
+        playing = self._speak(answer, line, talk)
+        await ear.unless_left(playing, whatever=lambda: answer.plan.end == "silent")
+        await ear.listen()
+
+    async def _speak(self, answer: Answer, line: Line, talk: Conversation) -> None:
+        if answer.plan.end != "silent":
+            await play(answer.plan, line, answer.exchange)
+            talk.played(answer.plan)
+            return
+        talk.played(answer.plan)
+        await play(answer.plan, line, answer.exchange)
+
+    @contextlib.contextmanager
+    def _watching(self, exchange: Exchange, line: Line) -> Iterator[None]:
+        # aiohttp cancels the handler of a connection that is lost.
+        try:
+            yield
+        except (ConnectionError, asyncio.CancelledError):
+            if not self.closing and exchange.outcome != "server closed":
+                _note_departure(exchange, line)
+            if isinstance(exchange.plan, LazyPlan) and exchange.plan.is_answered:
+                exchange.end("done")
+            exchange.end("server closed" if self.closing else "client gone")
+            raise
+        except Exception as exc:  # a dialect's, whose plan grows while it is played
+            exchange.failure = exchange.secrets.text(f"{type(exc).__name__}: {exc}")
+            exchange.end("server closed")
+            raise
+        finally:
+            if isinstance(exchange.plan, LazyPlan):
+                exchange.plan.close()
+            exchange.finish()
+
+
+class _Ear:
+    """Listens on a WebSocket; aiohttp takes it for the parser of what follows an upgrade."""
+
+    def __init__(self, request: web.BaseRequest, talk: Conversation, line: Line, interval: float) -> None:
+        self._talk = talk
+        self._line = line
+        self._interval = interval
+        self._heard = asyncio.Event()
+        protocol = cast("Any", request.protocol)
+        protocol.set_parser(self)
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        """Take the client's bytes; answers aiohttp that there is more to come, and nothing left over."""
+        self._talk.receive_data(data)
+        with contextlib.suppress(ConnectionResetError):
+            self._line.flush()
+        self._heard.set()
+        return False, b""
+
+    def feed_eof(self) -> None:
+        """Take the end of the connection."""
+        self._talk.receive_eof()
+        self._heard.set()
+
+    async def listen(self, enough: Callable[[], bool] = bool) -> None:
+        """Wait until the client has left, or has said enough; pings it when it is quiet."""
+        while not self._talk.left and not enough():
+            self._heard.clear()
+            try:
+                async with asyncio.timeout(self._interval):
+                    await self._heard.wait()
+            except TimeoutError:
+                self._talk.idle()
+                self._line.flush()
+
+    async def unless_left(
+        self, work: Coroutine[Any, Any, T], whatever: Callable[[], bool] = lambda: False
+    ) -> T:
+        """Work, and listen meanwhile; the client's leaving ends the work.
+
+        Args:
+            work: What is to be done.
+            whatever: Whether it goes on all the same.
+
+        Raises:
+            ConnectionResetError: The client has closed.
+        """
+        tasks = asyncio.create_task(self.listen()), asyncio.create_task(work)
+        working = tasks[1]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                tasks[0].result()  # what has ended it, if not the client
+            if not working.done() and not whatever():
+                raise ConnectionResetError("the client has closed the WebSocket")
+            return await working
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _secrets(request: web.BaseRequest) -> Secrets:
+    return Secrets().seen_in(request.headers, request.raw_path)
+
+
+def _note_departure(exchange: Exchange, line: Line) -> None:
+    connection = line.connection
+    assert isinstance(connection, Connection)
+    if connection.departure is not None:
+        how, taken = connection.departure
+        exchange.leave(how, line.untaken(taken))
+    elif connection.transport is None or connection.transport.is_closing():
+        exchange.leave("reset", line.untaken(connection.taken))  # noticed by writing
+
+
+async def _read(request: web.BaseRequest) -> Request:
+    connection = request.protocol
+    assert isinstance(connection, Connection)
+    connection.served += 1
+    http_1_1 = request.version >= HttpVersion11
+    return Request(
+        method=request.method,
+        path=request.raw_path,
+        headers=joined(list(request.headers.items())),
+        connection=connection.number,
+        body=await _read_body(request),
+        http_1_1=http_1_1,
+        keep_alive=bool(request.keep_alive),
+        reused=connection.served > 1,
+    )
+
+
+async def _read_body(request: web.BaseRequest) -> bytes | None:
+    """Read the body; None if it is larger than `MAX_BODY`, then the rest stays unread."""
+    if (request.content_length or 0) > MAX_BODY:
+        return None
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    body = bytearray()
+    async for data in request.content.iter_any():
+        body += data
+        if len(body) > MAX_BODY:
+            return None
+    return bytes(body)

@@ -1,0 +1,203 @@
+"""Accepts connections: the healthy ones are handed on, the others never get to be read."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runagent_testing._journal.log import log_failure
+from runagent_testing._server.player import LINGER_NOT
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from runagent_testing._host.host import ConnectionFault
+
+__all__ = ["Listener", "listen_tcp", "listen_unix"]
+
+BACKLOG = 1024
+_PAUSE = 1.0  # seconds until it is tried again
+_PROBE = 1.0  # seconds in which somebody who listens on a Unix socket has to answer
+_SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+class Listener:
+    """A listening socket of the running loop.
+
+    Args:
+        listener: The socket.
+        accept: Called for each connection; gives its number and what is to go wrong with it.
+        protocol: Makes the protocol of a healthy one, from its number.
+        ssl_context: What the healthy ones speak TLS with.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        accept: Callable[[], tuple[int, ConnectionFault | None]],
+        protocol: Callable[[int], asyncio.Protocol],
+        ssl_context: ssl.SSLContext | None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._listener = listener
+        self._accept = accept
+        self._protocol = protocol
+        self._ssl_context = ssl_context
+        self._silent: set[socket.socket] = set()
+        self._opening: set[asyncio.Task[None]] = set()
+        self._pause: asyncio.TimerHandle | None = None
+        self._is_short = False
+        listener.setblocking(False)
+        self._loop.add_reader(listener, self._on_connections)
+
+    def stop(self) -> None:
+        """Accept nothing more: whoever comes now is refused."""
+        if self._pause is not None:
+            self._pause.cancel()
+        if self._listener.fileno() >= 0:
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
+
+    def close(self) -> None:
+        """Accept nothing more, and drop those that were accepted and not handed on."""
+        self.stop()
+        self._drop_silent()
+
+    async def drop(self) -> None:
+        """Drop those that were accepted and not handed on, and go on accepting."""
+        self._drop_silent()
+        # What was accepted this very moment needs a turn of the loop to have something to close it by.
+        await asyncio.sleep(0)
+        opening = list(self._opening)
+        for task in opening:
+            task.cancel()
+        await asyncio.gather(*opening, return_exceptions=True)
+
+    def _drop_silent(self) -> None:
+        for connection in list(self._silent):
+            self._drop(connection)
+
+    def _on_connections(self) -> None:
+        for _ in range(BACKLOG):
+            try:
+                connection, _ = self._listener.accept()
+            except BlockingIOError:  # nobody is waiting any more
+                self._is_short = False
+                return
+            except OSError as exc:
+                if exc.errno in _SHORT:
+                    self._wait_for_room(exc)
+                return  # or the one who was waiting has left
+            connection.setblocking(False)
+            number, fault = self._accept()
+            if fault is None:
+                task = self._loop.create_task(self._hand_on(connection, number))
+                self._opening.add(task)
+                task.add_done_callback(self._opening.discard)
+            else:
+                self._spoil(connection, fault)
+
+    def _wait_for_room(self, why: OSError) -> None:
+        """Pause, as asyncio does: those who wait keep the socket readable, and the loop would only spin."""
+        self._loop.remove_reader(self._listener)
+        self._pause = self._loop.call_later(_PAUSE, self._go_on)
+        if not self._is_short:
+            self._is_short = True
+            log_failure(f"the fake agent server accepts no connections for now: {why}", None)
+
+    def _go_on(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._listener, self._on_connections)
+
+    async def _hand_on(self, connection: socket.socket, number: int) -> None:
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: self._protocol(number), connection, ssl=self._ssl_context
+            )
+        except OSError:  # whoever does not manage the TLS handshake is none of the test's business
+            return
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the client is not to wait
+            connection.close()  # the client hears at once
+            log_failure(f"the fake agent server could not take connection {number}", exc)
+
+    def _spoil(self, connection: socket.socket, fault: ConnectionFault) -> None:
+        if fault == "silent":
+            self._silent.add(connection)
+            self._loop.add_reader(connection, self._on_silent, connection)
+            return
+        if fault in ("reset", "refuse"):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
+        connection.close()
+
+    def _on_silent(self, connection: socket.socket) -> None:
+        """Watch for the end without taking anything out of the buffer."""
+        try:
+            left = not connection.recv(1, socket.MSG_PEEK)
+        except OSError:
+            left = True
+        if left:
+            self._drop(connection)
+        else:
+            # What it said stays unread, and so the socket would be reported as readable for ever.
+            self._loop.remove_reader(connection)
+
+    def _drop(self, connection: socket.socket) -> None:
+        self._loop.remove_reader(connection)
+        self._silent.discard(connection)
+        connection.close()
+
+
+def listen_tcp(host: str, port: int) -> socket.socket:
+    """Listen on a TCP port; the address of all interfaces of IPv6 takes IPv4, too."""
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    both = family == socket.AF_INET6 and address[0] == "::" and socket.has_dualstack_ipv6()
+    listener = socket.create_server(
+        (str(address[0]), port), family=family, backlog=BACKLOG, dualstack_ipv6=both
+    )
+    _notice_who_vanishes(listener)
+    return listener
+
+
+def listen_unix(path: str) -> socket.socket:
+    """Listen on a Unix socket; one on which nobody listens any more is replaced.
+
+    Raises:
+        OSError: It cannot be used; its text has the path.
+    """
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        if _is_stale(path):
+            Path(path).unlink()
+        listener.bind(path)
+        listener.listen(BACKLOG)
+    except OSError as exc:
+        listener.close()
+        raise OSError(exc.errno, exc.strerror or str(exc), path) from exc
+    return listener
+
+
+def _is_stale(path: str) -> bool:
+    try:
+        if not stat.S_ISSOCK(Path(path).stat().st_mode):
+            return False
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(_PROBE)
+            client.connect(path)
+    except ConnectionRefusedError:
+        return True
+    except OSError:  # there is none, or its queue is full
+        return False
+    return False
+
+
+def _notice_who_vanishes(listener: socket.socket) -> None:
+    """Have the connections that it accepts, which inherit its options, end if their client vanishes."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 45), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -1,0 +1,197 @@
+"""Plays plans on the connection of an aiohttp request: writes, waits, ends.
+
+aiohttp only accepts and parses: every byte of an answer goes through the transport, past aiohttp's
+own writers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from runagent_testing._render.lazy import LazyPlan
+from runagent_testing._render.plan import Pass, Wait, Write
+from runagent_testing._server.tcpinfo import bytes_taken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aiohttp.abc import AbstractStreamWriter
+
+    from runagent_testing._host.endpoints import AnyPlan
+    from runagent_testing._host.websocket import Conversation
+    from runagent_testing._journal.exchange import Exchange
+    from runagent_testing._render.plan import Move
+    from runagent_testing._script.steps import Gate
+
+__all__ = ["LINGER_NOT", "Line", "Sent", "play"]
+
+LINGER_NOT = struct.pack("ii", 1, 0)  # closing a socket with this (SO_LINGER) sends a RST
+_TURN = 64  # moves after which others have their turn
+
+
+class Sent(web.StreamResponse):
+    """Tells aiohttp that the answer has left already, and whether the connection serves on."""
+
+    def __init__(self, *, keep_alive: bool) -> None:
+        super().__init__()
+        self._reusable = keep_alive
+
+    @property
+    def keep_alive(self) -> bool:
+        return self._reusable
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        return None
+
+
+class Line:
+    """The bytes of one connection, and what a WebSocket's two sides say between the writes of a plan.
+
+    Attributes:
+        written: How many bytes were handed to the transport.
+    """
+
+    written = 0
+
+    def __init__(
+        self, request: web.BaseRequest, exchange: Exchange, talk: Conversation | None = None
+    ) -> None:
+        self._request = request
+        self._exchange = exchange
+        self._talk = talk
+        self._taken_before = bytes_taken(request.transport)
+
+    @property
+    def connection(self) -> web.RequestHandler | None:
+        """aiohttp's protocol, also when the connection is lost."""
+        return self._request.protocol
+
+    def untaken(self, taken: int | None) -> int | None:
+        """Count what was written here and is not in what `bytes_taken` says; None if that is not known."""
+        if taken is None or self._taken_before is None:
+            return None
+        return max(self.written - (taken - self._taken_before), 0)
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """Where the bytes go.
+
+        Raises:
+            ConnectionResetError: The client is gone.
+        """
+        transport = self._request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has left")
+        return transport
+
+    async def write(self, write: Write) -> None:
+        """Write, then wait until the transport wants more.
+
+        Raises:
+            ConnectionResetError: The client is gone.
+        """
+        self.transport.write(write.data)
+        self.written += len(write.data)
+        if self._talk is not None:
+            self._talk.wrote(write)
+            self.flush()
+        await self.drain()
+
+    def write_eof(self) -> None:
+        """Write nothing more, whatever the client of a WebSocket may say."""
+        self.transport.write_eof()
+        if self._talk is not None:
+            self._talk.silent = True
+
+    async def drain(self) -> None:
+        """Wait until the transport wants more."""
+        await self._request.writer.drain()
+
+    def flush(self) -> None:
+        """Write what the conversation has to say."""
+        if self._talk is not None and (data := self._talk.data_to_send()):
+            self.transport.write(data)
+            self.written += len(data)
+            self._exchange.aside(data)
+
+
+async def play(plan: AnyPlan, line: Line, exchange: Exchange | None = None) -> None:
+    """Give the answer; cancelled, it leaves a connection that can only be closed.
+
+    Args:
+        plan: The answer.
+        line: Where to.
+        exchange: What is to be told of it; None for a WebSocket's handshake.
+
+    Raises:
+        ConnectionResetError: The client is gone.
+    """
+    if isinstance(plan, LazyPlan):
+        while moves := await plan.more():
+            await _make(moves, line, exchange)
+    else:
+        await _make(plan, line, exchange)
+    if exchange is not None:
+        await _end(plan, line, exchange)
+
+
+async def _make(moves: Iterable[Move], line: Line, exchange: Exchange | None) -> None:
+    for count, move in enumerate(moves, 1):
+        match move:
+            case Write():
+                await line.write(move)
+            case Wait():
+                await asyncio.sleep(move.seconds)
+            case Pass():
+                await _pass(move.gate)
+        if exchange is not None:
+            exchange.made(move)
+        if not count % _TURN:  # a socket that takes everything at once never waits
+            await asyncio.sleep(0)
+
+
+async def _pass(gate: Gate) -> None:
+    opened = asyncio.Event()
+    wake = functools.partial(asyncio.get_running_loop().call_soon_threadsafe, opened.set)
+    gate.on_open(wake)
+    try:
+        await opened.wait()
+    finally:
+        gate.forget(wake)
+
+
+async def _end(plan: AnyPlan, line: Line, exchange: Exchange) -> None:
+    end = plan.end
+    # Over TLS there is no half-close.
+    if end == "half-close" and not line.transport.can_write_eof():
+        end = "cut"
+    if end in ("cut", "reset"):
+        await _hang_up(line, reset=end == "reset")
+    if end == "half-close":
+        line.write_eof()
+    if end not in ("stall", "silent"):
+        exchange.end("done")
+    if end in ("stall", "silent", "half-close"):
+        await asyncio.Event().wait()
+
+
+async def _hang_up(line: Line, *, reset: bool) -> None:
+    transport = line.transport
+    # Aborting drops what the transport still holds, so all of it has to be with the kernel first.
+    # asyncio's TLS transport pauses at its limit, the others above it; a limit of 0 would pause it for good.
+    transport.set_write_buffer_limits(high=1 if transport.get_extra_info("sslcontext") else 0)
+    await line.drain()
+    connection = transport.get_extra_info("socket")
+    if reset:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
+    # Not close(): over TLS that would say goodbye first (close_notify), which is an end marker.
+    transport.abort()

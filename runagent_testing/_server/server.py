@@ -1,0 +1,306 @@
+"""A fake agent server: real sockets, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
+
+from aiohttp import web
+
+from runagent_testing._host.endpoints import Endpoints
+from runagent_testing._host.host import AgentHost
+from runagent_testing._internal.clock import now
+from runagent_testing._journal.log import log_failure
+from runagent_testing._script.computed import place_of_thread
+from runagent_testing._script.numbers import check_seconds, check_texts, is_whole
+from runagent_testing._server.apart import AbandonedError, Apart, DaemonThreads, raise_in
+from runagent_testing._server.handler import Connection, Handler
+from runagent_testing._server.listener import Listener, listen_tcp, listen_unix
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from runagent_testing.dialects import Dialect
+
+__all__ = ["FakeAgentServer"]
+
+_LOOK = 0.02  # seconds from one look at what is still to be sent to the next
+_LAST_PORT = 65_535
+_PATIENCE = 5.0  # seconds that the server's thread has for what takes milliseconds
+_LEAVING = 1.0  # seconds in which functions of a test have to come back when their clients have left
+
+
+class FakeAgentServer(AgentHost):
+    """Serve fake agents over SSE, chunked HTTP and WebSocket, from a thread and an event loop of its own.
+
+    Usable from plain, asyncio and trio code alike: none of its methods waits for the network, except
+    that `close` (or leaving the ``with``) ends all connections, which takes milliseconds.
+
+    Args:
+        ssl_context: Serve TLS with it.
+        api_key: Answer everyone who does not send it as a bearer token with 401.
+        host: The address to listen on.
+        port: 0 for a free one.
+        unix_path: Listen on a Unix socket of this name instead.
+        ping_interval: Seconds without a word of a WebSocket's client until it is pinged, and from a
+            ping until it is given up.
+        dialects: Spoken beside the built-in ones, before which they are asked, and those installed.
+    """
+
+    def __init__(
+        self,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        api_key: str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        unix_path: str | Path | None = None,
+        ping_interval: float = 20.0,
+        dialects: Sequence[Dialect] = (),
+    ) -> None:
+        super().__init__()
+        check_seconds(ping_interval, "ping_interval=")
+        if api_key is not None:
+            check_texts((api_key,), "api_key=")
+        if not is_whole(port) or port > _LAST_PORT:
+            raise ValueError(f"port= is a number from 0 to {_LAST_PORT}, not {port!r}")
+        self._ssl_context = ssl_context
+        self._address = (host, port)
+        self._unix_path = None if unix_path is None else str(unix_path)
+        self._apart = Apart()
+        endpoints = Endpoints(self._agents, self.journal, api_key, dialects)
+        self._handler = Handler(endpoints, ping_interval, self._apart)
+        self._thread: threading.Thread | None = None
+        self._url = ""
+
+    @property
+    def url(self) -> str:  # type: ignore[override]
+        """The base URL, for example ``http://127.0.0.1:49152``."""
+        if not self._url:
+            raise RuntimeError(
+                "the fake agent server has not started: use it in a with statement, or start()"
+            )
+        return self._url
+
+    def start(self) -> Self:
+        """Start listening.
+
+        Raises:
+            OSError: The address or the socket's path cannot be used.
+            RuntimeError: The server is running.
+        """
+        if self._thread is not None:
+            raise RuntimeError("the fake agent server is running already")
+        listener = self._listen()
+        started: Future[None] = Future()
+        self._thread = threading.Thread(
+            target=self._work, args=(listener, started), name="fake-agent-server", daemon=True
+        )
+        self._thread.start()
+        try:
+            started.result(_PATIENCE)
+        except BaseException:
+            self._thread.join(_PATIENCE)
+            self._thread = None
+            raise
+        return self
+
+    def close(self) -> None:
+        """Stop at once: connections are dropped, the thread ends; closing twice does nothing.
+
+        Raises:
+            RuntimeError: Somebody's code does not come back, and the text says where it is; or it was called
+                from what computes a reply.
+        """
+        if self._thread is None:
+            return
+        self._check_caller("close")
+        thread, self._thread = self._thread, None
+        self._loop.call_soon_threadsafe(self._stop.set)
+        thread.join(_PATIENCE)
+        hung = self._apart.hung(_LEAVING)
+        if thread.is_alive():
+            hung = [self._where(thread), *hung]
+        self._apart.abandon()
+        if self._unix_path is not None:
+            Path(self._unix_path).unlink(missing_ok=True)
+        if hung:
+            raise RuntimeError("; ".join(hung))
+
+    def drain(self, seconds: float) -> bool:
+        """Accept no more connections, and wait until what was asked for is answered.
+
+        Args:
+            seconds: How long at most.
+
+        Returns:
+            Whether everything was answered.
+        """
+        if self._thread is None:
+            return True
+        draining = asyncio.run_coroutine_threadsafe(self._drain(seconds), self._loop)
+        return draining.result(seconds + _PATIENCE)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def clear(self) -> None:
+        """See `AgentHost.clear`; the server goes on listening, at the same address.
+
+        Raises:
+            RuntimeError: It was called from what computes a reply; or somebody's code does not come back,
+                and the text says where it is.
+        """
+        self._check_caller("clear")
+        super().clear()
+        if hung := self._apart.hung(_LEAVING):
+            self._apart.abandon()
+            raise RuntimeError("; ".join(hung))
+
+    def _check_caller(self, method: str) -> None:
+        own = threading.current_thread()
+        if own is self._thread or self._apart.runs_in(own.ident):
+            why = (
+                "waits for the server's thread and for functions that compute replies, and was called by one"
+            )
+            raise RuntimeError(f"{method}() {why}")
+
+    def _hung(self, patience: float) -> list[str]:
+        return self._apart.hung(patience)
+
+    def _drop_connections(self) -> None:
+        if self._thread is None:
+            return
+        dropping = asyncio.run_coroutine_threadsafe(self._hang_up(), self._loop)
+        try:
+            dropping.result(_PATIENCE)
+        except TimeoutError:
+            raise RuntimeError(self._where(self._thread)) from None
+
+    def _where(self, thread: threading.Thread) -> str:
+        """Say what keeps the server's thread, and stop it if it is Python."""
+        place = place_of_thread(thread.ident)
+        if thread.ident is not None:
+            raise_in(thread.ident, AbandonedError)
+            self._loop.call_soon_threadsafe(lambda: None)  # it may wait for something to do
+        return f"the fake agent server's thread does not come back within {_PATIENCE:g} s: it is at {place}"
+
+    def _listen(self) -> socket.socket:
+        if self._unix_path is not None:
+            self._url = f"http+unix://{quote(self._unix_path, safe='')}"
+            return listen_unix(self._unix_path)
+        listener = listen_tcp(*self._address)
+        host, port = listener.getsockname()[:2]
+        scheme = "http" if self._ssl_context is None else "https"
+        self._url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+        return listener
+
+    def _work(self, listener: socket.socket, started: Future[None]) -> None:
+        # A loop of our own choice: the policy's may be one without sockets that can be reset.
+        # No asyncio.Runner: it would wait in the end for tasks that refuse to be cancelled.
+        try:
+            with listener, contextlib.closing(_RealTimeLoop()) as loop:
+                loop.run_until_complete(self._serve(listener, started))
+        except AbandonedError:
+            return
+        except BaseException as exc:
+            if started.done():
+                raise
+            started.set_exception(exc)  # the socket or the TLS context is of no use, for example
+
+    async def _serve(self, listener: socket.socket, started: Future[None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(_log_error)
+        self._stop = asyncio.Event()
+        self._handler.closing = False
+        self._loop.set_default_executor(DaemonThreads())
+        server = web.Server(self._handler.handle, handler_cancellation=True)
+        if self._ssl_context is not None:
+            _check_tls(self._ssl_context)
+        accepting = Listener(
+            listener, self._accept, lambda number: Connection(server, number), self._ssl_context
+        )
+        self._drain = functools.partial(_drain, self._handler, server, accepting)
+        self._hang_up = functools.partial(_hang_up, server, accepting)
+        started.set_result(None)
+        await self._stop.wait()
+        self._handler.closing = True
+        accepting.close()
+        # What was accepted this very moment needs a turn of the loop to have something to close it by.
+        await asyncio.sleep(0)
+        await _drop(server)
+
+
+class _RealTimeLoop(asyncio.SelectorEventLoop):
+    """A loop whose timers go on while a test has frozen its dates."""
+
+    def time(self) -> float:
+        """Return the real time."""
+        return now()
+
+
+def _log_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what asyncio reports of a callback or task; its own handler would quote what they hold."""
+    log_failure(f"the fake agent server: {context['message']}", context.get("exception"))
+
+
+def _check_tls(context: ssl.SSLContext) -> None:
+    """Find out now, not at the first connection, whether the context is one for servers."""
+    from ssl import MemoryBIO, SSLContext
+
+    if not isinstance(context, SSLContext):
+        raise TypeError(f"ssl_context is an ssl.SSLContext, not {type(context).__name__}")
+    context.wrap_bio(MemoryBIO(), MemoryBIO(), server_side=True)
+
+
+async def _drain(handler: Handler, server: web.Server, accepting: Listener, seconds: float) -> bool:
+    accepting.stop()
+    until = now() + seconds
+    # Nobody tells when the last byte has left.
+    while (is_busy := handler.answering or _unsent(server)) and now() < until:  # noqa: ASYNC110
+        await asyncio.sleep(_LOOK)
+    return not is_busy
+
+
+def _unsent(server: web.Server) -> int:
+    transports = [connection.transport for connection in server.connections]
+    return sum(transport.get_write_buffer_size() for transport in transports if transport is not None)
+
+
+async def _hang_up(server: web.Server, accepting: Listener) -> None:
+    """End every connection, and wait until those who answered have noticed."""
+    await accepting.drop()
+    until = now() + _PATIENCE
+    while (connections := server.connections) and now() < until:
+        for connection in connections:
+            if connection.transport is not None:
+                connection.transport.abort()
+        await asyncio.sleep(0)
+
+
+async def _drop(server: web.Server) -> None:
+    """End every connection, those still shaking hands included, and every task."""
+    for connection in server.connections:
+        if connection.transport is not None:
+            connection.transport.abort()
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:  # a function of the test's may refuse
+        await asyncio.wait(tasks, timeout=_LEAVING)
+    # Sockets are closed by callbacks that the aborts have scheduled.
+    await asyncio.sleep(0)

@@ -1,0 +1,286 @@
+"""What may be written in a story file: each form is a function of the Python interface, by its name.
+
+``{error: CAPACITY_ERROR, retry_after: 3}`` is ``error("CAPACITY_ERROR", retry_after=3)``: the value of
+the form's own key is the first argument, the keys beside it are the others.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import difflib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+from runagent_testing._script import pacing, steps, writes
+from runagent_testing._script.script import Framing, Resume
+from runagent_testing._standalone.document import Item, Problems
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+__all__ = [
+    "INTEGER",
+    "NUMBER",
+    "OBJECT",
+    "OPTIONS",
+    "PACES",
+    "STEPS",
+    "TEXT",
+    "WRITES",
+    "Family",
+    "Form",
+    "Kind",
+    "nearest",
+    "read_fields",
+    "read_form",
+    "shown",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Values that fit an argument, and their name."""
+
+    name: str
+    fits: Callable[[Any], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A function, and the kinds of its arguments; the first one is the value of the form's own key."""
+
+    function: Callable[..., Any]
+    fields: Mapping[str, Kind | Family]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Forms of which one may stand in a place.
+
+    Attributes:
+        name: With its article.
+        others: What may stand there instead of any of them.
+    """
+
+    name: str
+    forms: Mapping[str, Form]
+    others: Kind | None = None
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Name what was meant, or all that could have been."""
+    names = list(known)
+    close = difflib.get_close_matches(word, names, 1)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}"
+
+
+def shown(value: Any) -> str:
+    """Show a value in one short line."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:56]} ..."
+
+
+def read_form(item: Item, family: Family, problems: Problems) -> Any:
+    """Make what a form says; None, and a problem, if it says nothing that makes sense."""
+    if family.others is not None and not isinstance(item.value, dict):
+        return _read(item, family.others, family.name, problems)
+    names = [name for name in item.value if name in family.forms] if isinstance(item.value, dict) else []
+    if len(names) == 1:
+        return _read_one(item, names[0], family.forms[names[0]], problems)
+    if names:
+        problems.add(item, f"this is both {' and '.join(names)}: write one after the other")
+    elif isinstance(item.value, dict) and item.value:
+        word = next(iter(item.value))
+        hint = "" if family is not STEPS else " (an object as a chunk is written {chunk: {...}})"
+        problems.add(item.keys[word], f"{word!r} is not {family.name}: {nearest(word, family.forms)}{hint}")
+    else:
+        problems.add(item, f"{shown(item.plain)} is not {family.name}: known are {', '.join(family.forms)}")
+    return None
+
+
+def read_fields(
+    item: Item, fields: Mapping[str, Kind | Family], problems: Problems, *, of: str, own: str = ""
+) -> dict[str, Any]:
+    """Read the keys of a mapping that are known, and note a problem for each of the others.
+
+    Args:
+        item: The mapping.
+        fields: Those that are known.
+        problems: Where problems are noted.
+        of: What they are properties of.
+        own: The one that stands behind that name itself.
+    """
+    found = {}
+    for key, value in item.value.items():
+        if key not in fields:
+            problems.add(item.keys[key], f"{key!r} is no property of {of}: {nearest(key, fields)}")
+        else:
+            found[key] = _read(value, fields[key], of if key == own else key, problems)
+    return found
+
+
+def _read_one(item: Item, name: str, form: Form, problems: Problems) -> Any:
+    before = len(problems)
+    own = next(iter(form.fields), "")
+    renamed = {own if key == name else key: value for key, value in item.value.items()}
+    keys = {own if key == name else key: place for key, place in item.keys.items()}
+    if own != name and own in item.value:
+        problems.add(item.keys[own], f"{own!r} is what stands behind {name!r} already")
+    if not own and renamed.pop(own).value not in (None, True):
+        problems.add(item.value[name], f"{name} takes nothing: write it with nothing behind")
+    arguments = read_fields(Item(item.place, renamed, keys), form.fields, problems, of=name, own=own)
+    if len(problems) > before:
+        return None
+    try:
+        return form.function(**arguments)
+    except (TypeError, ValueError) as exc:
+        problems.add(item, str(exc))
+        return None
+
+
+def _read(item: Item, kind: Kind | Family, name: str, problems: Problems) -> Any:
+    if isinstance(kind, Family):
+        return read_form(item, kind, problems)
+    value = item.plain
+    if kind.fits(value):
+        return value
+    words = kind.name.split(" | ")
+    if isinstance(value, str) and len(words) > 1:
+        problems.add(item, f"{name} cannot be {value!r}: {nearest(value, words)}")
+    else:
+        problems.add(item, f"{name} is {kind.name}, not {shown(value)}")
+    return None
+
+
+# Kinds
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _or_null(kind: Kind) -> Kind:
+    return Kind(f"{kind.name} or null", lambda value: value is None or kind.fits(value))
+
+
+def _list_of(kind: Kind) -> Kind:
+    return Kind(
+        f"a list, each {kind.name}", lambda value: isinstance(value, list) and all(map(kind.fits, value))
+    )
+
+
+def _one_of(words: tuple[str, ...]) -> Kind:
+    return Kind(" | ".join(words), lambda value: isinstance(value, str) and value in words)
+
+
+def _headers(kind: Kind) -> Kind:
+    return Kind(
+        f"a mapping of names, each to {kind.name}",
+        lambda value: isinstance(value, dict) and all(map(kind.fits, value.values())),
+    )
+
+
+ANY = Kind("anything", lambda _: True)
+BOOLEAN = Kind("true or false", lambda value: isinstance(value, bool))
+TEXT = Kind("text", lambda value: isinstance(value, str))
+NUMBER = Kind("a number", _is_number)
+INTEGER = Kind("a whole number", _is_integer)
+SECONDS = Kind("a number of seconds", lambda value: _is_number(value) and 0 <= value < float("inf"))
+OBJECT = Kind("a mapping", lambda value: isinstance(value, dict))
+RETRY_AFTER = Kind("seconds or an HTTP date", lambda value: _is_number(value) or isinstance(value, str))
+_RESUME = Kind(
+    " | ".join([*get_args(Resume), "true", "false"]),
+    lambda value: isinstance(value, bool) or (isinstance(value, str) and value in get_args(Resume)),
+)
+
+
+def _bytes(data: str, encoding: str) -> bytes:
+    if encoding != "base64":
+        return data.encode(encoding)
+    try:
+        return base64.b64decode("".join(data.split()), validate=True)
+    except binascii.Error as exc:
+        raise ValueError(f"this is no base64: {exc}") from exc
+
+
+_BYTES = {"data": TEXT, "encoding": _one_of(("utf-8", "latin-1", "base64"))}
+_JITTER = {"first": SECONDS, "jitter": NUMBER, "seed": INTEGER}
+
+STEPS = Family(
+    "a step",
+    {
+        "chunk": Form(
+            steps.chunk, {"content": ANY, "index": ANY, "id": _or_null(TEXT), "event": _or_null(TEXT)}
+        ),
+        "delay": Form(steps.delay, {"seconds": NUMBER}),
+        "heartbeat": Form(steps.heartbeat, {}),
+        "gate": Form(steps.gate, {"name": TEXT}),
+        "error": Form(
+            steps.error,
+            {"code": _or_null(TEXT), "message": _or_null(TEXT), "retry_after": _or_null(NUMBER)},
+        ),
+        "done": Form(
+            steps.done,
+            {
+                "message": _or_null(TEXT),
+                "usage": _or_null(OBJECT),
+                "execution_time": _or_null(NUMBER),
+                "metadata": _or_null(OBJECT),
+            },
+        ),
+        "raw": Form(lambda data, encoding="utf-8": steps.raw(_bytes(data, encoding)), _BYTES),
+        "raw_answer": Form(lambda data, encoding="utf-8": steps.raw_answer(_bytes(data, encoding)), _BYTES),
+        "head": Form(steps.head, {"status": _or_null(INTEGER), "headers": _headers(_or_null(TEXT))}),
+        "status": Form(
+            steps.status,
+            {
+                "status": INTEGER,
+                "retry_after": _or_null(RETRY_AFTER),
+                "code": _or_null(TEXT),
+                "message": _or_null(TEXT),
+                "body": ANY,
+                "headers": _headers(TEXT),
+            },
+        ),
+        "ending": Form(
+            steps.ending,
+            {"kind": _one_of(get_args(steps.EndingKind)), "seconds": NUMBER, "code": INTEGER, "reason": TEXT},
+        ),
+    },
+)
+PACES = Family(
+    "a pace",
+    {
+        "fixed": Form(pacing.fixed, {"seconds": NUMBER, **_JITTER}),
+        "uniform": Form(pacing.uniform, {"low": NUMBER, "high": NUMBER, "first": SECONDS, "seed": INTEGER}),
+        "log_normal": Form(
+            pacing.log_normal, {"median": NUMBER, "sigma": NUMBER, "first": SECONDS, "seed": INTEGER}
+        ),
+        "tokens_per_second": Form(pacing.tokens_per_second, {"rate": NUMBER, **_JITTER}),
+    },
+)
+WRITES = Family(
+    "a policy of writes",
+    {
+        "every": Form(writes.every, {"size": INTEGER}),
+        "at": Form(lambda offsets: writes.at(*offsets), {"offsets": _list_of(INTEGER)}),
+        "inside": Form(lambda places: writes.inside(*places), {"places": _list_of(TEXT)}),
+        "rechunked": Form(writes.rechunked, {"seed": INTEGER}),
+    },
+    others=_one_of(("merged", "per-step")),
+)
+OPTIONS: dict[str, Kind | Family] = {
+    "indexed": BOOLEAN,
+    "ids": BOOLEAN,
+    "resume": _RESUME,
+    "pace": PACES,
+    "writes": WRITES,
+    "apart": SECONDS,
+    "framing": _one_of(get_args(Framing)),
+}

@@ -1,0 +1,293 @@
+"""Story files: what agents say, written down; read into the calls that tell it to a fake agent."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from runagent_testing._host.agent import Agent
+from runagent_testing._internal.files import read_file
+from runagent_testing._journal.redaction import escaped
+from runagent_testing._script.steps import Chunk, Delay, Gate
+from runagent_testing._script.validation import StepError
+from runagent_testing._standalone.document import (
+    Item,
+    Place,
+    Problem,
+    Problems,
+    TooManyProblemsError,
+    read_document,
+)
+from runagent_testing._standalone.forms import (
+    INTEGER,
+    NUMBER,
+    OBJECT,
+    OPTIONS,
+    STEPS,
+    TEXT,
+    Family,
+    Kind,
+    nearest,
+    read_fields,
+    read_form,
+    shown,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from runagent_testing._host.host import AgentHost
+
+__all__ = ["Call", "StoryFile", "StoryFileError", "load_story", "read_story"]
+
+_RESULT_OPTIONS: dict[str, Kind | Family] = {
+    "usage": OBJECT,
+    "execution_time": NUMBER,
+    "agent_version": TEXT,
+    "writes": OPTIONS["writes"],
+    "apart": OPTIONS["apart"],
+}
+# By the key of the file: the agent's method, and its options.
+_ONE: dict[str, tuple[str, dict[str, Kind | Family]]] = {
+    "always": ("always", OPTIONS),
+    "fails": ("fails", OPTIONS),
+    "returns": ("returns", _RESULT_OPTIONS),
+}
+_MANY: dict[str, tuple[str, dict[str, Kind | Family]]] = {
+    "replies": ("reply", OPTIONS),
+    "returns_once": ("returns_once", _RESULT_OPTIONS),
+}
+_KEYS = (*_ONE, *_MANY, "entrypoints", *OPTIONS)
+_FAULTS = 100  # of the steps of one answer that are listed
+
+
+class StoryFileError(ValueError):
+    """A story file that makes no sense.
+
+    Attributes:
+        path: As given.
+        problems: All of them, in the order of the file.
+    """
+
+    def __init__(self, path: str, problems: list[Problem]) -> None:
+        super().__init__(path, problems)
+        self.path = path
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join(
+            escaped(f"{self.path}:{problem.place.line}:{problem.place.column}: {problem.text}")
+            for problem in self.problems
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A method of an `Agent`, and what it is called with."""
+
+    agent_id: str
+    method: str
+    args: tuple[Any, ...]
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoryFile:
+    """What a file says.
+
+    Attributes:
+        calls: In order; the same as a test would make.
+        gates: By their names; the same name is the same gate.
+    """
+
+    calls: list[Call] = field(default_factory=list)
+    gates: dict[str, Gate] = field(default_factory=dict)
+
+    def tell(self, host: AgentHost) -> None:
+        """Tell the agents of a server or network what to say."""
+        for call in self.calls:
+            getattr(host.agent(call.agent_id), call.method)(*_as_chunks(call.args), **call.options)
+
+
+def load_story(path: str | Path) -> StoryFile:
+    """Read a story file, YAML or, if its name ends in ``.json``, JSON.
+
+    Raises:
+        OSError: It cannot be read, or is too large (`MAX_FILE`).
+        StoryFileError: It makes no sense; the error lists every place.
+    """
+    data = read_file(path)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        before = data[: exc.start].decode("utf-8", "replace")
+        place = Place(before.count("\n") + 1, len(before) - before.rfind("\n"))
+        raise StoryFileError(str(path), [Problem(place, "this is not UTF-8")]) from exc
+    return read_story(text, str(path))
+
+
+def read_story(text: str, path: str) -> StoryFile:
+    """Read the text of a story file; arguments and errors as for `load_story`."""
+    problems = Problems()
+    reader = _Reader(problems)
+    with contextlib.suppress(TooManyProblemsError):
+        document = read_document(text, problems, is_json=path.lower().endswith(".json"))
+        if document is not None:
+            reader.read(document)
+        elif not problems:
+            problems.add(Place(1, 1), "the file is empty: it needs agents")
+    if problems:
+        raise StoryFileError(path, sorted(set(problems)))
+    return reader.story
+
+
+class _Reader:
+    def __init__(self, problems: Problems) -> None:
+        self.story = StoryFile()
+        self._problems = problems
+
+    def read(self, document: Item) -> None:
+        top = document.value if isinstance(document.value, dict) else {}
+        for key in top.keys() - {"agents"}:
+            self._problems.add(document.keys[key], f"{key!r} has no meaning here: {nearest(key, ['agents'])}")
+        agents = top.get("agents")
+        if agents is None or not isinstance(agents.value, dict) or not agents.value:
+            self._problems.add(
+                agents or document, "a story has agents: a mapping of their ids to what they say"
+            )
+            return
+        for agent_id, item in agents.value.items():
+            self._problems.where = agent_id
+            self._agent(agent_id, item, agents.keys[agent_id])
+        self._problems.where = ""
+
+    def _agent(self, agent_id: str, item: Item, place: Place) -> None:
+        if not isinstance(item.value, dict) or not item.value:
+            self._problems.add(item if item.value else place, f"an agent has some of {', '.join(_KEYS)}")
+            return
+        shared = Item(item.place, {k: v for k, v in item.value.items() if k in OPTIONS}, item.keys)
+        defaults = read_fields(shared, OPTIONS, self._problems, of="an agent")
+        for key, value in item.value.items():
+            if key not in _KEYS:
+                self._problems.add(item.keys[key], f"{key!r} is nothing an agent has: {nearest(key, _KEYS)}")
+            self._problems.where = f"{agent_id}.{key}"
+            if key == "entrypoints":
+                self._entrypoints(agent_id, value)
+            elif key in _ONE:
+                self._say(agent_id, value, defaults, *_ONE[key])
+            elif key in _MANY:
+                for one in self._listed(value, key):
+                    self._say(agent_id, one, defaults, *_MANY[key])
+            self._problems.where = agent_id
+
+    def _entrypoints(self, agent_id: str, item: Item) -> None:
+        tags = item.plain
+        if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
+            self.story.calls.append(Call(agent_id, "entrypoints", tuple(tags), {}))
+        else:
+            self._problems.add(item, f"entrypoints is a list of tags, not {shown(tags)}")
+
+    def _listed(self, item: Item, key: str) -> list[Item]:
+        if isinstance(item.value, list):
+            return item.value
+        self._problems.add(item, f"{key} is a list of answers, each with its own steps")
+        return []
+
+    def _say(
+        self,
+        agent_id: str,
+        item: Item,
+        defaults: dict[str, Any],
+        method: str,
+        known: Mapping[str, Kind | Family],
+    ) -> None:
+        before = len(self._problems)
+        args: list[Any] = []
+        options: dict[str, Any] = {}
+        step_items = [item]
+        if method == "fails":
+            known = {**known, "times": INTEGER}
+        if isinstance(item.value, list):
+            step_items = item.value
+        elif isinstance(item.value, dict):
+            step_items, options = self._said_with_options(item, known, method)
+        elif method == "fails":
+            step_items, options = [], {"times": item.value}
+        elif item.value is None:
+            self._problems.add(item, "nothing stands here: write steps, or [null] for a chunk that is null")
+        if method == "fails":
+            times = options.pop("times", None)
+            if not INTEGER.fits(times):
+                self._problems.add(item, "fails says how many times: fails: 2, or {times: 2, steps: [...]}")
+            args = [times]
+        options = {name: value for name, value in defaults.items() if name in known} | options
+        steps = [self._step(one) for one in step_items]
+        self._check(method, args, steps, options, [item, *step_items], quiet=len(self._problems) > before)
+        self.story.calls.append(Call(agent_id, method, (*args, *steps), options))
+
+    def _said_with_options(
+        self, item: Item, known: Mapping[str, Kind | Family], method: str
+    ) -> tuple[list[Item], dict[str, Any]]:
+        """Read ``{steps: [...], option: ...}``."""
+        said = item.value.get("steps")
+        rest = {key: value for key, value in item.value.items() if key != "steps"}
+        if said is None and method != "fails":
+            hint = " (a single step stands in a list, too)" if rest.keys() & STEPS.forms.keys() else ""
+            self._problems.add(item, f"this needs steps, a list{hint}")
+            return [], {}
+        options = read_fields(Item(item.place, rest, item.keys), known, self._problems, of=method)
+        if said is None:
+            return [], options
+        return said.value if isinstance(said.value, list) else [said], options
+
+    def _step(self, item: Item) -> Any:
+        if not isinstance(item.value, dict):
+            return item.plain
+        step = read_form(item, STEPS, self._problems)
+        if isinstance(step, Gate):
+            return self.story.gates.setdefault(step.name, step)
+        return Delay(0.0) if step is None else step
+
+    def _check(
+        self,
+        method: str,
+        args: list[Any],
+        steps: list[Any],
+        options: dict[str, Any],
+        places: list[Item],
+        *,
+        quiet: bool,
+    ) -> None:
+        """Have an agent look at it; a bad step is noted and made harmless, to find the next one."""
+        for count, problem in enumerate(_faults(method, args, list(steps), options)):
+            if count == _FAULTS:  # each takes another look at all steps
+                self._problems.add(places[0], f"there may be more faults than these {_FAULTS}")
+                return
+            if isinstance(problem, StepError):
+                self._problems.add(places[problem.number], str(problem))
+                quiet = True
+            elif not quiet:
+                self._problems.add(places[0], str(problem))
+
+
+def _as_chunks(steps: Sequence[Any]) -> list[Any]:
+    """Make chunks of lists: in a file, one is not taken for steps that somebody forgot to unpack."""
+    return [Chunk(step) if isinstance(step, list) else step for step in steps]
+
+
+def _faults(
+    method: str, args: list[Any], steps: list[Any], options: dict[str, Any]
+) -> Iterator[TypeError | ValueError]:
+    while True:
+        try:
+            getattr(Agent("?"), method)(*args, *_as_chunks(steps), **options)
+        except StepError as exc:
+            yield exc
+            steps[exc.number - 1] = Delay(0.0)
+        except (TypeError, ValueError) as exc:
+            yield exc
+            return
+        else:
+            return

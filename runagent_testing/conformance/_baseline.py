@@ -1,0 +1,91 @@
+"""Known failures, as a file whose stale entries fail: what has been mended has to leave it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from runagent_testing._internal.files import read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from runagent_testing.conformance._requirements import Requirement
+
+__all__ = ["Baseline", "BaselineError"]
+
+_ENTRY = re.compile(r"(?P<id>[a-z-]+\.[a-z-]+)(?:\[(?P<variant>[a-z-]+)\])?\s*:\s*(?P<reason>\S.*)")
+
+
+class BaselineError(ValueError):
+    """A baseline cannot be used; the text says which line, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Which failures are known.
+
+    A line is ``id[variant]: reason`` or, for all variants of a requirement, ``id: reason``; empty lines
+    and those that begin with # say nothing.
+
+    Attributes:
+        entries: Reasons by id and variant; None for all variants.
+    """
+
+    entries: Mapping[tuple[str, str | None], str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, source: Baseline | str | Path | None) -> Baseline:
+        """Take a baseline as it is, or read its file.
+
+        Raises:
+            OSError: The file cannot be read.
+            BaselineError: A line makes no sense.
+        """
+        if isinstance(source, Baseline):
+            return source
+        return cls() if source is None else cls._read(source)
+
+    @classmethod
+    def _read(cls, path: str | Path) -> Baseline:
+        try:
+            return cls.parse(read_text(path), str(path))
+        except UnicodeDecodeError as exc:
+            raise BaselineError(f"{path} is not UTF-8: {exc.reason} at byte {exc.start}") from exc
+
+    @classmethod
+    def parse(cls, text: str, name: str = "baseline") -> Baseline:
+        """Read the lines.
+
+        Raises:
+            BaselineError: One makes no sense.
+        """
+        entries: dict[tuple[str, str | None], str] = {}
+        for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+            if not line or line.startswith("#"):
+                continue
+            match = _ENTRY.fullmatch(line)
+            if match is None:
+                raise BaselineError(f"{name}:{number}: expected 'id[variant]: reason', found {line[:100]!r}")
+            entries[match["id"], match["variant"]] = match["reason"]
+        return cls(entries)
+
+    def reason(self, id: str, variant: str) -> str | None:
+        """Return why a failure is known; None for one that is not."""
+        return self.entries.get((id, variant), self.entries.get((id, None)))
+
+    def need_known(self, requirements: Iterable[Requirement]) -> None:
+        """Refuse entries of requirements that there are not.
+
+        Raises:
+            BaselineError: There is one.
+        """
+        from runagent_testing.conformance._requirements import variants
+
+        known = {requirement.id: variants(requirement) for requirement in requirements}
+        for id, variant in self.entries:
+            if id not in known or (variant is not None and variant not in known[id]):
+                shown = id if variant is None else f"{id}[{variant}]"
+                raise BaselineError(f"the baseline lists {shown}, which is no requirement")

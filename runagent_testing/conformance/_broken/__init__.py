@@ -1,0 +1,18 @@
+"""Transports that each miss one requirement: a kit that cannot fail is worth nothing.
+
+They also show authors what a requirement is about: each is a built-in transport, or a sound library, with one
+mistake in it. Most of these mistakes were made in earnest somewhere.
+"""
+
+from __future__ import annotations
+
+from runagent_testing.conformance._broken.base import Broken
+from runagent_testing.conformance._broken.connections import CONNECTIONS
+from runagent_testing.conformance._broken.contents import CONTENTS
+from runagent_testing.conformance._broken.endings import ENDINGS
+from runagent_testing.conformance._broken.libraries import LIBRARIES, Library
+from runagent_testing.conformance._broken.requests import REQUESTS
+
+__all__ = ["BROKEN", "Broken", "Library"]
+
+BROKEN: tuple[Broken | Library, ...] = (*REQUESTS, *CONTENTS, *ENDINGS, *CONNECTIONS, *LIBRARIES)

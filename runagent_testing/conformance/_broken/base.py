@@ -1,0 +1,52 @@
+"""What a broken transport is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runagent.capabilities import Capability
+from runagent.transports._invoke import InvokeSession
+
+if TYPE_CHECKING:
+    from runagent._call import AgentCall, ResumePoint, Route
+    from runagent.transports._base import Session
+
+__all__ = ["HTTP", "WEBSOCKET", "Broken", "Open"]
+
+Open = Callable[["AgentCall", "Route", "ResumePoint | None"], "Session"]
+
+HTTP = frozenset(Capability)
+WEBSOCKET = frozenset({Capability.INVOKE, Capability.HEARTBEATS, Capability.STRUCTURED})
+
+
+@dataclass
+class Broken:
+    """A transport with one mistake.
+
+    Attributes:
+        name: Of the transport.
+        misses: The requirement that is meant to catch it.
+        session: Makes its sessions.
+        capabilities: What it declares.
+        tunnels: As for any transport.
+        invoke: Makes the sessions of plain runs.
+    """
+
+    name: str
+    misses: str
+    session: Open
+    capabilities: frozenset[Capability] = HTTP
+    tunnels: bool = False
+    invoke: Open = InvokeSession
+    seam: int = 1
+
+    @property
+    def about(self) -> str:
+        """What is wrong with it."""
+        return (self.session.__doc__ or "").partition("\n")[0]
+
+    def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:
+        """Begin a session."""
+        return (self.invoke if call.mode == "invoke" else self.session)(call, route, resume)

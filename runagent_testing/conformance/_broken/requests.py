@@ -1,0 +1,141 @@
+"""Mistakes in the request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runagent.transports._request import HttpRequest
+from runagent.transports._sse import SSESession
+from runagent_testing.conformance._broken.base import Broken
+
+if TYPE_CHECKING:
+    from runagent._call import AgentCall, ResumePoint, Route
+    from runagent._events import Event
+
+__all__ = ["REQUESTS"]
+
+
+class _SaysItTwice(SSESession):
+    """Gives its request twice."""
+
+    _said: bytes | None = None
+
+    def data_to_send(self) -> bytes:
+        if self._said is None:
+            self._said = super().data_to_send()
+            return self._said
+        again, self._said = self._said, b""
+        return again or super().data_to_send()
+
+
+class _KeyInTheAddress(SSESession):
+    """Puts the key into the query, where every log shows it."""
+
+    def make_request(self) -> HttpRequest:
+        request = super().make_request()
+        return HttpRequest(
+            request.method, f"{request.target}?token={self.call.api_key}", request.headers, request.body
+        )
+
+
+class _KeyInAHeaderOfItsOwn(SSESession):
+    """Sends the key where the service does not look for it."""
+
+    def make_request(self) -> HttpRequest:
+        request = super().make_request()
+        headers = [("X-Token" if name == "Authorization" else name, value) for name, value in request.headers]
+        return HttpRequest(request.method, request.target, headers, request.body)
+
+
+class _ForgetsTheCallersHeaders(SSESession):
+    """Sends its own header fields only."""
+
+    def make_request(self) -> HttpRequest:
+        request = super().make_request()
+        callers = self.call.headers
+        headers = [field for field in request.headers if field not in callers]
+        return HttpRequest(request.method, request.target, headers, request.body)
+
+
+class _ChangesTheInput(SSESession):
+    """Writes into the caller's input."""
+
+    def make_request(self) -> HttpRequest:
+        self.call.input["stream"] = True  # type: ignore[index]
+        return super().make_request()
+
+
+class _AtTheRoot(SSESession):
+    """Forgets the path of base_url."""
+
+    def make_request(self) -> HttpRequest:
+        request = super().make_request()
+        target = request.target.removeprefix(self.call.base.prefix)
+        return HttpRequest(request.method, target, request.headers, request.body)
+
+
+class _RawAgentId(SSESession):
+    """Puts the agent's id into the path as it is."""
+
+    def make_request(self) -> HttpRequest:
+        request = super().make_request()
+        name = self.call.agent_id.encode("ascii", "ignore").decode().replace(" ", "")
+        return HttpRequest(request.method, f"/v1/agents/{name}/stream", request.headers, request.body)
+
+
+class _AsciiOnly(SSESession):
+    """Leaves out of the input what is not ASCII."""
+
+    def make_request(self) -> HttpRequest:
+        request = super().make_request()
+        body = request.body.decode().encode("ascii", "ignore")
+        return HttpRequest(request.method, request.target, request.headers, body)
+
+
+class _NewKeyEachTime(SSESession):
+    """Makes an Idempotency-Key of its own for each attempt."""
+
+    def make_request(self) -> HttpRequest:
+        request = super().make_request()
+        headers = [field for field in request.headers if field[0] != "Idempotency-Key"]
+        return HttpRequest(
+            request.method, request.target, [*headers, ("Idempotency-Key", str(id(self)))], request.body
+        )
+
+
+class _IgnoresTheProxy(SSESession):
+    """Asks a proxy as if it were the agent."""
+
+    def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
+        super().__init__(call, type(route)(route.origin), resume)
+
+
+class _TakesANameOfOurs(SSESession):
+    """Has a method that replaces one of the base class, which happens to do no harm today."""
+
+    def _via_proxy(self) -> str:
+        return super()._via_proxy()
+
+
+class _TakesAnAttributeOfOurs(SSESession):
+    """Keeps something where the base class keeps something else."""
+
+    def end_body(self, proven: bool) -> list[Event]:
+        self._redirects = 7
+        return super().end_body(proven)
+
+
+REQUESTS: tuple[Broken, ...] = (
+    Broken("says-it-twice", "session.request-waits", _SaysItTwice),
+    Broken("key-in-the-address", "session.key", _KeyInTheAddress),
+    Broken("key-in-a-header-of-its-own", "run.key", _KeyInAHeaderOfItsOwn),
+    Broken("forgets-the-callers-headers", "session.callers-headers", _ForgetsTheCallersHeaders),
+    Broken("changes-the-input", "session.call-untouched", _ChangesTheInput),
+    Broken("at-the-root", "session.prefix", _AtTheRoot),
+    Broken("raw-agent-id", "session.agent-id", _RawAgentId),
+    Broken("ascii-only", "session.input", _AsciiOnly),
+    Broken("new-key-each-time", "session.idempotency-key", _NewKeyEachTime),
+    Broken("takes-a-name-of-ours", "session.own-names", _TakesANameOfOurs),
+    Broken("takes-an-attribute-of-ours", "session.own-names", _TakesAnAttributeOfOurs),
+    Broken("ignores-the-proxy", "session.through-proxy", _IgnoresTheProxy),
+)

@@ -1,0 +1,180 @@
+"""`check_transport`: every requirement that applies, in every style, on both players; without pytest."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import traceback
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from runagent._version import install_command
+from runagent_testing.conformance._baseline import Baseline
+from runagent_testing.conformance._checks.common import NotApplicable
+from runagent_testing.conformance._feeding import Lab
+from runagent_testing.conformance._report import Outcome, Report
+from runagent_testing.conformance._requirements import (
+    LATEST,
+    PLAYERS,
+    STYLES,
+    Requirement,
+    all_requirements,
+    variants,
+)
+from runagent_testing.conformance._stage import Stage
+from runagent_testing.conformance._subject import API_KEY, CAPABILITIES, Subject, Violation
+from runagent_testing.conformance._watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from pathlib import Path
+
+    from runagent._plugins.validation import AnyTransport
+    from runagent_testing.dialects import Dialect
+
+__all__ = ["check_transport", "examine", "need_set"]
+
+
+def check_transport(
+    transport: AnyTransport | str,
+    *,
+    dialects: Iterable[Dialect] = (),
+    options: Mapping[str, Any] | None = None,
+    cannot_show: Iterable[str] = (),
+    requirements: int = LATEST,
+    baseline: Baseline | str | Path | None = None,
+    styles: Collection[str] = STYLES,
+    players: Collection[str] = PLAYERS,
+    only: Collection[str] = (),
+) -> Report:
+    """Check a transport against the requirements.
+
+    Args:
+        transport: The transport, or the name of an installed one.
+        dialects: What the fake agent has to speak so that it understands the transport, beside its own
+            dialects and those that installed distributions bring.
+        options: Arguments for the clients: ``headers``, ``transport_options``, ``entrypoint_tag``.
+        cannot_show: Declared capabilities that the peer cannot show, with these options perhaps; what is
+            required of them is then not applicable.
+        requirements: The number of the set; a set never changes once it is released. What is required
+            by newer sets only is checked too, and its failures are advice.
+        baseline: Known failures, or the file that lists them.
+        styles: Some of "sync", "asyncio", "trio".
+        players: Some of "memory", "socket".
+        only: Ids of requirements; none given means all.
+
+    Returns:
+        A report, to print or to `Report.check`.
+
+    Raises:
+        ValueError: There is no such set, style, player, capability or requirement; or the baseline makes
+            no sense.
+    """
+    need_set(requirements)
+    known = Baseline.of(baseline)
+    known.need_known(all_requirements())
+    subject = Subject(transport, tuple(dialects), options or {}, frozenset(cannot_show))
+    _need_words("style", styles, STYLES)
+    _need_words("player", players, PLAYERS)
+    _need_words("capability", subject.cannot_show, CAPABILITIES)
+    _need_words("requirement", only, [requirement.id for requirement in all_requirements()])
+    watchdog = Watchdog()
+    outcomes = [
+        examine(subject, requirement, variant, requirements=requirements, baseline=known, watchdog=watchdog)
+        for requirement in all_requirements()
+        if not only or requirement.id in only
+        for variant in variants(requirement)
+        if not variant or _chosen(variant, styles, players)
+    ]
+    return Report(subject.name, requirements, subject.capabilities, tuple(outcomes))
+
+
+def examine(
+    subject: Subject,
+    requirement: Requirement,
+    variant: str,
+    *,
+    requirements: int,
+    baseline: Baseline,
+    watchdog: Watchdog,
+) -> Outcome:
+    """Check one requirement in one variant."""
+    outcome = _outcome(subject, requirement, variant, requirements, baseline, watchdog)
+    return replace(outcome, reason=subject.secrets.prose(outcome.reason))
+
+
+def _outcome(
+    subject: Subject,
+    requirement: Requirement,
+    variant: str,
+    requirements: int,
+    baseline: Baseline,
+    watchdog: Watchdog,
+) -> Outcome:
+    known = baseline.reason(requirement.id, variant)
+    try:
+        watchdog.perform(lambda: _perform(subject, requirement, variant), f"{requirement.id}[{variant}]")
+    except NotApplicable as exc:
+        return Outcome(requirement, variant, "not applicable", str(exc))
+    except Violation as exc:
+        fault = str(exc)
+    except Exception as exc:  # noqa: BLE001 - whatever a third party's transport may raise
+        fault = _fault(exc)
+    else:
+        if known is None:
+            return Outcome(requirement, variant, "passed")
+        return Outcome(requirement, variant, "stale", f"it passes: take it out of the baseline ({known})")
+    if known is not None:
+        return Outcome(requirement, variant, "known", f"{known}\n{fault}")
+    return Outcome(requirement, variant, "failed" if requirement.since <= requirements else "advice", fault)
+
+
+def _fault(raised: BaseException) -> str:
+    while isinstance(raised, BaseExceptionGroup) and len(raised.exceptions) == 1:  # trio's nurseries wrap
+        raised = raised.exceptions[0]
+    if isinstance(raised, Violation):
+        return str(raised)
+    return f"it raised {raised!r}\n" + "".join(traceback.format_exception(raised)[-4:])
+
+
+def need_set(number: int) -> None:
+    """Refuse a set that there is not.
+
+    Raises:
+        ValueError: There is none of this number.
+    """
+    if not 1 <= number <= LATEST:
+        raise ValueError(f"the sets of requirements are 1 to {LATEST}, not {number!r}")
+
+
+def _perform(subject: Subject, requirement: Requirement, variant: str) -> None:
+    name = requirement.capability
+    if name is not None and name in subject.cannot_show:
+        raise NotApplicable(f"the peer cannot show {name!r}")
+    if name is not None and (name in subject.capabilities) == requirement.undeclared:
+        raise NotApplicable(f"{name!r} is {'' if requirement.undeclared else 'not '}declared")
+    if subject.is_library and (not variant or variant.endswith("-memory")):
+        raise NotApplicable("the transport has connections of its own: there is no session to feed")
+    if not variant:
+        requirement.check(Lab(subject))
+        return
+    style, _, player = variant.partition("-")
+    if style == "trio" and importlib.util.find_spec("trio") is None:
+        raise NotApplicable(f"trio is not installed: {install_command('trio')}")
+    api_key = API_KEY if requirement.guarded else None
+    with Stage(subject, style, player, api_key=api_key) as stage:
+        if inspect.iscoroutinefunction(requirement.check):
+            stage.perform(requirement.check)
+        else:
+            requirement.check(stage)
+
+
+def _chosen(variant: str, styles: Collection[str], players: Collection[str]) -> bool:
+    style, _, player = variant.partition("-")
+    return style in styles and player in players
+
+
+def _need_words(what: str, words: Iterable[str], known: Collection[str]) -> None:
+    for word in words:
+        if word not in known:
+            raise ValueError(f"there is no {what} {word!r}; there are: {', '.join(known)}")

@@ -1,0 +1,95 @@
+"""What several checks use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runagent import (
+    AgentError,
+    AgentNotFoundError,
+    AgentServerError,
+    AuthenticationError,
+    PermissionDeniedError,
+    RateLimitError,
+    ValidationError,
+)
+from runagent_testing._script.steps import heartbeat
+from runagent_testing.conformance._subject import Subject, Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = [
+    "STATUSES",
+    "TEXTS",
+    "NotApplicable",
+    "demand",
+    "expect_contents",
+    "first_chunk",
+    "only_where",
+    "story",
+]
+
+STATUSES: dict[int, type[AgentError]] = {
+    400: ValidationError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: AgentNotFoundError,
+    422: ValidationError,
+    429: RateLimitError,
+    500: AgentServerError,
+    503: AgentServerError,
+}
+
+TEXTS = ("Once ", "upön\u2028", 'a "tïme" 🦊\r\n', "\\u0041 data: end", "end")
+
+
+class NotApplicable(Exception):
+    """A requirement makes no sense for a transport; the text says why."""
+
+
+def only_where(condition: bool, reason: str) -> None:
+    """Check on only where a condition holds.
+
+    Raises:
+        NotApplicable: It does not.
+    """
+    if not condition:
+        raise NotApplicable(reason)
+
+
+def demand(condition: bool, fault: str) -> None:
+    """Refuse a transport.
+
+    Raises:
+        Violation: The condition does not hold.
+    """
+    if not condition:
+        raise Violation(fault)
+
+
+def expect_contents(subject: Subject, got: Sequence[Any], expected: Sequence[Any], what: str) -> None:
+    """Compare chunks; where their bounds cannot be seen, their text."""
+    same = list(got) == list(expected)
+    if not subject.traits.delimited:
+        same = "".join(map(str, got)) == "".join(map(str, expected))
+    demand(same, f"{what}: expected {list(expected)!r}, got {list(got)!r}")
+
+
+async def first_chunk(stream: Any) -> Any:
+    """Read the first chunk.
+
+    Raises:
+        Violation: There is none.
+    """
+    async for content in stream:
+        return content
+    raise Violation("the stream ended before its first chunk, without an error")
+
+
+def story(subject: Subject, texts: Iterable[Any] = TEXTS) -> list[Any]:
+    """Write a script of chunks, with a heartbeat where the dialect has one."""
+    steps = list(texts)
+    if subject.traits.heartbeats:
+        steps.insert(1, heartbeat())
+    return steps

@@ -1,0 +1,84 @@
+"""What works is declared: a capability that nobody declares is one that nobody uses.
+
+The other direction, that what is declared works, is each capability's own requirement.
+"""
+
+from __future__ import annotations
+
+from runagent._errors import RunAgentError
+from runagent._events import RunResult
+from runagent_testing._script.steps import heartbeat
+from runagent_testing.conformance._checks.common import demand, only_where
+from runagent_testing.conformance._feeding import Feeding, Lab
+from runagent_testing.conformance._requirements import required
+from runagent_testing.conformance._subject import AGENT
+from runagent_testing.conformance._tape import Tape
+
+SOURCE = 'docs/plugins.md, "Capabilities"'
+_VALUE = {"page": 1, "of": [2.5, None, True]}
+
+
+def _undeclared(name: str, works: bool) -> None:
+    demand(not works, f"{name!r} works, but is not declared: add it to the transport's capabilities")
+
+
+@required(
+    "declared.invoke", "Plain runs that work are declared.", SOURCE, capability="invoke", undeclared=True
+)
+def check_invoke(lab: Lab) -> None:
+    try:
+        seen = lab.feed("whole", mode="invoke")
+    except RunAgentError:
+        return
+    _undeclared("invoke", any(isinstance(e, RunResult) and e.result == "whole" for e in seen.events))
+
+
+@required("declared.resume", "Resuming that works is declared.", SOURCE, capability="resume", undeclared=True)
+def check_resume(lab: Lab) -> None:
+    texts = ("one", "two", "three")
+    tape = Tape()
+    places, _ = lab.offsets(*texts, tape=tape)
+    point = lab.feed(*texts, until=places[1][1], tape=tape).session.resume_point
+    if point is None or point.next_index is None:
+        return
+    seen = lab.feed(*texts, resume=point)
+    _undeclared("resume", seen.error is None and seen.contents == ["three"])
+
+
+@required(
+    "declared.heartbeats",
+    "Heartbeats that work are declared.",
+    SOURCE,
+    capability="heartbeats",
+    undeclared=True,
+)
+def check_heartbeats(lab: Lab) -> None:
+    only_where(lab.subject.traits.heartbeats, "the dialect has no heartbeat")
+    seen = lab.feed("a", heartbeat(), heartbeat(), "b")
+    _undeclared("heartbeats", seen.completed and seen.contents == ["a", "b"])
+
+
+@required(
+    "declared.structured",
+    "Chunks that are JSON values and arrive as such are declared.",
+    SOURCE,
+    capability="structured",
+    undeclared=True,
+)
+def check_structured(lab: Lab) -> None:
+    seen = lab.feed("a", _VALUE)
+    _undeclared("structured", seen.contents == ["a", _VALUE])
+
+
+@required(
+    "declared.reuse",
+    "A connection that may serve another call is declared.",
+    SOURCE,
+    capability="reuse",
+    undeclared=True,
+)
+def check_reuse(lab: Lab) -> None:
+    memory = lab.subject.memory()
+    memory.agent(AGENT).always("a")
+    session = Feeding(memory, lab.open(memory)).run().session
+    _undeclared("reuse", session.reusable)

@@ -1,0 +1,241 @@
+"""What is required of a session where a run ends: well, badly, or in the middle."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from runagent._errors import (
+    AgentError,
+    NetworkError,
+    ProtocolError,
+    StreamError,
+    StreamTruncatedError,
+    TransportError,
+)
+from runagent._events import Completed
+from runagent_testing._script.steps import done, ending, error, status
+from runagent_testing.conformance._checks.common import demand, expect_contents, only_where
+from runagent_testing.conformance._feeding import Feeding, Lab, Seen, byte_by_byte, in_two, whole
+from runagent_testing.conformance._requirements import required
+from runagent_testing.conformance._subject import AGENT
+from runagent_testing.conformance._tape import Tape
+from runagent_testing.dialects._frames import BAD_FRAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHUNKS = ("first", "second", "third")
+
+
+def _expect_truncated(lab: Lab, seen: Seen, delivered: int, most: int, what: str) -> None:
+    seen.need_sound()
+    demand(not seen.completed, f"{what}: Completed was told of an answer that broke off")
+    demand(seen.error is not None, f"{what}: no error was set")
+    right = isinstance(seen.error, StreamTruncatedError | NetworkError)
+    demand(right, f"{what}: expected a StreamTruncatedError, got {seen.told()}")
+    if lab.subject.traits.delimited:
+        count = len(seen.contents)
+        expect_contents(lab.subject, seen.contents, CHUNKS[:count], what)
+        demand(
+            delivered <= count <= most,
+            f"{what}: {delivered} to {most} chunks are there, {count} were delivered",
+        )
+    else:
+        got, whole_text = "".join(seen.contents), "".join(CHUNKS)
+        demand(whole_text.startswith(got), f"{what}: {got!r} was never said")
+
+
+@required(
+    "session.truncated",
+    "An answer that ends before it is over is a StreamTruncatedError at every byte (a NetworkError before its"
+    " first); what was complete is delivered.",
+    'docs/errors.md, "Who has to act"; RFC 9112 section 8',
+)
+def check_truncation(lab: Lab) -> None:
+    marked = lab.subject.traits.marked
+    steps: tuple[Any, ...] = (*CHUNKS, done()) if marked else CHUNKS
+    tape = Tape()
+    places, length = lab.offsets(*steps, tape=tape)
+    chunks = places[: len(CHUNKS)]
+    marker = places[-1][0] if marked else length
+    for until in range(length):
+        complete = sum(end <= until for _, end in chunks)
+        begun = sum(start < until for start, _ in chunks)
+        seen = lab.feed(*steps, until=until, tape=tape)
+        if until > marker and seen.completed and seen.raised is None:
+            continue  # the marker itself may be whole already
+        _expect_truncated(lab, seen, complete, begun, f"cut after byte {until} of {length}")
+
+
+@required(
+    "session.truncated-by-framing",
+    "What HTTP's framing says is missing, or ends without the end marker, is a StreamTruncatedError.",
+    'docs/errors.md, "Who has to act"; RFC 9112 section 8',
+)
+def check_framed_truncation(lab: Lab) -> None:
+    endings = ["cut", "fin-in-chunk", "close-delimited-cut", "no-done"]
+    if not lab.subject.traits.marked:
+        endings = ["cut", "fin-in-chunk"]
+    for kind in endings:
+        for framing in ("chunked", "length"):
+            seen = lab.feed(*CHUNKS, ending(kind), script={"framing": framing})  # type: ignore[arg-type]
+            _expect_truncated(lab, seen, 3, 3, f"ending {kind!r}, framed by {framing}")
+
+
+@required(
+    "session.no-answer",
+    "A connection that ends before the answer's first byte is a NetworkError: nothing was lost.",
+    'docs/errors.md, "Who has to act"',
+)
+def check_no_answer(lab: Lab) -> None:
+    seen = lab.feed("x", until=0).need_sound()
+    right = isinstance(seen.error, NetworkError)
+    demand(right, f"expected a NetworkError, got {seen.told()}")
+    demand(not seen.events, f"there was no answer, and it gave {seen.events!r}")
+
+
+@required(
+    "session.nothing-after-end",
+    "Nothing is delivered after Completed, whatever the peer goes on to say.",
+    'docs/plugins.md, "What a session promises"',
+)
+def check_after_end(lab: Lab) -> None:
+    only_where(lab.subject.traits.marked, "the dialect has no end marker")
+    for cut in (whole, byte_by_byte):
+        seen = lab.feed("a", done(), "late", done(), cut=cut).need_sound()
+        expect_contents(lab.subject, seen.contents, ["a"], "up to the end")
+        ends = [event for event in seen.events if isinstance(event, Completed)]
+        demand(len(ends) == 1 and seen.events[-1] is ends[0], f"Completed is not the end of {seen.events!r}")
+        demand(seen.error is None, f"what comes behind the end is no error: {seen.told()}")
+
+
+@required(
+    "session.error-is-final",
+    "Nothing is delivered after the error that the agent reports, and the error stays.",
+    'docs/plugins.md, "What a session promises"',
+)
+def check_after_error(lab: Lab) -> None:
+    only_where(lab.subject.traits.can_fail, "the dialect has no word for a run that fails")
+    for cut in (whole, byte_by_byte):
+        seen = lab.feed("a", error("CAPACITY_ERROR", "no room"), "late", done(), cut=cut).need_sound()
+        expect_contents(lab.subject, seen.contents, ["a"], "up to the error")
+        demand(not seen.completed, f"a run that failed gave Completed: {seen.told()}")
+        fault = f"expected a StreamError with the agent's message, got {seen.told()}"
+        demand(type(seen.error) is StreamError and "no room" in str(seen.error), fault)
+
+
+@required(
+    "session.good-before-bad",
+    "Good events that came before a fault, in the same bytes, are delivered.",
+    'docs/plugins.md, "What a session promises"',
+)
+def check_good_before_bad(lab: Lab) -> None:
+    for seen in _with_a_fault_behind_two(lab):
+        seen.need_sound()
+        expect_contents(lab.subject, seen.contents, CHUNKS[:2], "before the fault")
+        right = isinstance(seen.error, ProtocolError | StreamError)
+        demand(right, f"bytes that break the format: expected a ProtocolError, got {seen.told()}")
+
+
+def _with_a_fault_behind_two(lab: Lab) -> Iterator[Seen]:
+    places, _ = lab.offsets(*CHUNKS)
+    fault = BAD_FRAMES["bad-opcode"] if lab.subject.traits.frames else b"ZZ\r\n?"
+    for cut in (whole, byte_by_byte):
+        at = places[1][1]
+        spoilt = _Spoiler(at, fault)
+        yield lab.feed(*CHUNKS, cut=cut, tamper=spoilt)
+
+
+class _Spoiler:
+    """Puts a fault at an offset into all that is sent."""
+
+    def __init__(self, at: int, fault: bytes) -> None:
+        self._at = at
+        self._fault = fault
+        self._seen = 0
+
+    def __call__(self, data: bytes) -> bytes:
+        here = self._at - self._seen
+        self._seen += len(data)
+        return data[:here] + self._fault + data[here:] if 0 <= here <= len(data) else data
+
+
+@required(
+    "session.refused",
+    "A refusal by HTTP status is an AgentError of the status, without events, whole or cut short.",
+    'docs/errors.md, "Who has to act"',
+)
+def check_refusals(lab: Lab) -> None:
+    for code in (400, 401, 403, 404, 409, 422, 429, 500, 502, 503):
+        for until in (math.inf, 200):
+            seen = lab.feed(status(code, message="not today"), until=until).need_sound()
+            right = isinstance(seen.error, AgentError) and seen.error.status == code
+            demand(right or until < math.inf, f"HTTP status {code}: {seen.told()}")
+            right = isinstance(seen.error, AgentError | TransportError | StreamTruncatedError)
+            demand(right, f"HTTP status {code}, cut short: {seen.told()}")
+            demand(not seen.events, f"HTTP status {code} gave {seen.events!r}")
+
+
+@required(
+    "session.other-content",
+    "A good answer of a content type that the protocol does not have is a ProtocolError.",
+    'docs/errors.md, "Who has to act"',
+)
+def check_other_content(lab: Lab) -> None:
+    page = b"<!doctype html>\n\n<p>Log in to the network</p>\n"
+    for content_type in ("text/html; charset=utf-8", "image/png"):
+        seen = lab.feed(status(200, body=page, headers={"Content-Type": content_type})).need_sound()
+        what = f"an answer of the type {content_type!r}"
+        demand(not seen.events, f"{what} gave {seen.events!r}")
+        demand(isinstance(seen.error, ProtocolError), f"{what}: expected a ProtocolError, got {seen.told()}")
+
+
+@required(
+    "session.outage-proves-nothing",
+    "Only positive proof sets unsupported: an outage, a refusal or a broken connection never does.",
+    'docs/transports.md, "How a choice is made"',
+)
+def check_unsupported(lab: Lab) -> None:
+    for code in (401, 403, 429, 500, 502, 503):
+        seen = lab.feed(status(code))
+        demand(not seen.session.unsupported, f"HTTP status {code} set unsupported")
+    for until in (0, 20):
+        seen = lab.feed("x", until=until)
+        demand(not seen.session.unsupported, f"an answer cut after {until} bytes set unsupported")
+
+
+@required(
+    "session.close",
+    "A session may be closed at any time and again; that raises nothing, and says its farewell once.",
+    'docs/plugins.md, "What a session promises"',
+)
+def check_close(lab: Lab) -> None:
+    places, length = lab.offsets(*CHUNKS)
+    for until in (0, places[0][1], length):
+        memory = lab.subject.memory()
+        memory.agent(AGENT).always(*CHUNKS)
+        feeding = Feeding(memory, lab.open(memory), in_two(until))
+        for _ in feeding.steps():
+            if feeding.seen.received >= until:
+                break
+        session = feeding.seen.session
+        session.close()
+        farewell = session.data_to_send()
+        session.close()
+        again = session.data_to_send()
+        demand(not again, f"closed twice after {until} bytes: {farewell!r}, and then {again!r}")
+
+
+@required(
+    "session.reusable",
+    "A connection is offered for another call only once nothing of this one can still come.",
+    'docs/plugins.md, "What a session promises"',
+)
+def check_reusable(lab: Lab) -> None:
+    places, length = lab.offsets(*CHUNKS)
+    for until in (0, 10, places[0][0], places[1][1]):
+        seen = lab.feed(*CHUNKS, until=until)
+        demand(not seen.session.reusable, f"reusable after {until} of {length} bytes")
+    seen = lab.feed(*CHUNKS, script={"framing": "close"})
+    demand(not seen.session.reusable, "reusable, though the answer ends with the connection")

@@ -1,0 +1,226 @@
+"""What is required of whole runs that fail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runagent import (
+    AgentError,
+    NetworkError,
+    RunTimeoutError,
+    StreamError,
+    StreamTimeoutError,
+    StreamTruncatedError,
+    Timeouts,
+)
+from runagent_testing._script.steps import delay, ending, error, head, heartbeat, raw, status
+from runagent_testing.conformance._checks.common import STATUSES, demand, expect_contents, only_where
+from runagent_testing.conformance._requirements import required
+
+if TYPE_CHECKING:
+    from runagent_testing.conformance._stage import Shown, Stage
+
+CHUNKS = ("first ", "sécond ", "third")
+
+
+@required(
+    "run.refused",
+    "A refusal is the error of its status, with the service's words and its Retry-After, before any chunk.",
+    'docs/errors.md, "Who has to act"',
+)
+async def check_refusals(stage: Stage) -> None:
+    async with stage.client() as client:
+        for code, kind in STATUSES.items():
+            after = 7 if code in (429, 503) else None
+            stage.agent.reply(status(code, message="not today", retry_after=after))
+            shown = await stage.show(client.run_generic_stream("x"))
+            demand(
+                type(shown.error) is kind, f"HTTP status {code}: expected {kind.__name__}, got {shown.told()}"
+            )
+            demand(
+                "not today" in str(shown.error),
+                f"HTTP status {code}: the service's words are lost: {shown.told()}",
+            )
+            demand(not shown.events, f"HTTP status {code}: {shown.events!r} came before the error")
+            got = getattr(shown.error, "retry_after", None)
+            demand(got == after, f"HTTP status {code}: retry_after is {got!r} instead of {after!r}")
+
+
+@required(
+    "run.failed-inside",
+    "What the agent reports in the middle is a StreamError with its message, behind the chunks before it.",
+    'docs/errors.md, "Who has to act"',
+)
+async def check_error_inside(stage: Stage) -> None:
+    only_where(stage.subject.traits.can_fail, "the dialect has no word for a run that fails")
+    for count in (0, 2):
+        stage.agent.always(*CHUNKS[:count], error("CAPACITY_ERROR", "no room left"))
+        shown = await stage.run()
+        expect_contents(stage.subject, shown.contents, CHUNKS[:count], "before the error")
+        right = isinstance(shown.error, StreamError | AgentError) and "no room left" in str(shown.error)
+        right &= not isinstance(shown.error, StreamTruncatedError | RunTimeoutError)
+        demand(right, f"expected the agent's error, got {shown.told()}")
+
+
+@required(
+    "run.truncated",
+    "A stream that breaks off is a StreamTruncatedError behind all chunks that came, however it breaks off.",
+    'docs/errors.md, "Who has to act"',
+)
+async def check_truncation(stage: Stage) -> None:
+    endings = ["cut", "fin-in-chunk", "half-close", "reset"]
+    if stage.subject.traits.marked:
+        endings += ["no-done", "close-delimited-cut"]
+    for kind in endings:
+        for count in (1, 3):
+            stage.agent.always(*CHUNKS[:count], ending(kind))  # type: ignore[arg-type]
+            _expect_truncated(stage, await stage.run(), kind, CHUNKS[:count])
+    if stage.subject.traits.delimited:
+        half = raw(stage.subject.half_an_event())
+        for kind in ("cut", "half-close", "reset"):
+            stage.agent.always(*CHUNKS[:2], half, ending(kind))  # type: ignore[arg-type]
+            _expect_truncated(stage, await stage.run(), f"{kind} inside a chunk", CHUNKS[:2])
+
+
+def _expect_truncated(stage: Stage, shown: Shown, kind: str, said: tuple[str, ...]) -> None:
+    what = f"ending {kind!r} after {len(said)} chunk{'s' if len(said) != 1 else ''}"
+    demand(isinstance(shown.error, StreamTruncatedError), f"{what}: {shown.told()}")
+    if kind.startswith("reset") and not stage.virtual:
+        # A kernel that gets a RST may throw away what was not read.
+        known = "".join(said).startswith("".join(map(str, shown.contents)))
+        demand(known, f"{what}: {shown.contents!r} was never said")
+    else:
+        expect_contents(stage.subject, shown.contents, said, what)
+    demand(not shown.completed, f"{what}: Completed was delivered")
+
+
+@required(
+    "run.no-answer",
+    "A connection that ends before an answer is a NetworkError.",
+    'docs/errors.md, "Who has to act"',
+)
+async def check_no_answer(stage: Stage) -> None:
+    stage.agent.always("a")
+    for fault in ("close", "reset"):
+        stage.host.on_connect(fault)
+        shown = await stage.run()
+        demand(
+            isinstance(shown.error, NetworkError),
+            f"on_connect({fault!r}): expected a NetworkError, {shown.told()}",
+        )
+
+
+def _expect_timeout(stage: Stage, shown: Shown, phase: str, count: int, kind: type) -> None:
+    right = isinstance(shown.error, kind) and getattr(shown.error, "phase", None) == phase
+    demand(right, f"expected {kind.__name__} of phase {phase!r}, got {shown.told()}")
+    expect_contents(stage.subject, shown.contents, CHUNKS[:count], f"before the limit of {phase}")
+
+
+@required(
+    "run.limits-of-time",
+    "Each time limit ends a run that exceeds it, at its time: first_event, idle, progress and total.",
+    'docs/streaming.md, "Timeouts"',
+    players=("memory",),
+)
+async def check_timeouts(stage: Stage) -> None:
+    patient: dict[str, Any] = {"connect": 1000, "first_event": 1000, "idle": 1000}
+    cases: list[tuple[str, tuple[Any, ...], int, type]] = [
+        ("first_event", (delay(500), head(), "late"), 0, RunTimeoutError),
+        ("idle", (*CHUNKS[:2], delay(500), "late"), 2, StreamTimeoutError),
+        ("total", (CHUNKS[0], delay(6), CHUNKS[1], delay(6), "late"), 2, StreamTimeoutError),
+    ]
+    if "heartbeats" in stage.subject.capabilities:
+        beats = [step for _ in range(20) for step in (delay(3), heartbeat())]
+        cases.append(("progress", (CHUNKS[0], *beats, "late"), 1, StreamTimeoutError))
+    for phase, steps, count, kind in cases:
+        stage.agent.always(*steps)
+        async with stage.client(timeout=Timeouts(**(patient | {phase: 10.0}))) as client:
+            stream = client.run_generic_stream("x")
+            shown = await stage.show(stream)
+        _expect_timeout(stage, shown, phase, count, kind)
+        seconds = stream.report.total_seconds
+        demand(
+            abs(seconds - (16 if phase == "idle" else 10)) < 7,
+            f"the limit of {phase}, 10 s, took {seconds} s",
+        )
+
+
+@required(
+    "run.silence",
+    "Silence ends in an error on real sockets, too.",
+    'docs/streaming.md, "Timeouts"',
+    players=("socket",),
+)
+async def check_silence(stage: Stage) -> None:
+    stage.agent.always(*CHUNKS[:1], ending("stall"))
+    shown = await stage.run(timeout=Timeouts(connect=5, first_event=5, idle=0.1, total=2))
+    _expect_timeout(stage, shown, "idle", 1, StreamTimeoutError)
+
+
+@required(
+    "run.not-begun-again",
+    "A run that broke after its first chunk is not begun anew where nothing proves the place.",
+    'docs/errors.md, "What is tried again"',
+    capability="resume",
+    undeclared=True,
+)
+async def check_no_second_run(stage: Stage) -> None:
+    stage.agent.reply(*CHUNKS[:2], ending("cut")).always(*CHUNKS)
+    shown = await stage.run(max_retries=3, resume=True)
+    demand(
+        isinstance(shown.error, StreamTruncatedError), f"expected a StreamTruncatedError, got {shown.told()}"
+    )
+    expect_contents(stage.subject, shown.contents, CHUNKS[:2], "before the cut")
+    demand(len(stage.host.requests) == 1, f"the agent was asked {len(stage.host.requests)} times")
+
+
+@required(
+    "run.resume",
+    "A broken stream goes on where it broke: every chunk once, in order.",
+    'docs/errors.md, "What is resumed"',
+    capability="resume",
+)
+async def check_resume(stage: Stage) -> None:
+    texts = [f"{place} " for place in range(6)]
+    for count in (1, 3, 6):
+        stage.agent.reply(*texts[:count], ending("cut")).always(*texts)
+        shown = await stage.run(max_retries=3, resume=True)
+        what = f"broken after {count} chunk{'s' if count != 1 else ''}"
+        demand(shown.error is None and shown.completed, f"{what}: {shown.told()}")
+        expect_contents(stage.subject, shown.contents, texts, what)
+        attempts = len(shown.report.attempts)
+        demand(attempts == 2, f"{what}: it took {attempts} attempts")
+
+
+@required(
+    "run.no-splice",
+    "Two answers are never spliced: an agent that begins anew instead of going on is an error.",
+    'docs/errors.md, "What is resumed"',
+    capability="resume",
+)
+async def check_no_splice(stage: Stage) -> None:
+    other = ("another ", "answer ", "altogether ", "it ", "is")
+    for indexed in (True, False):
+        stage.agent.reply(*CHUNKS[:2], ending("cut"))
+        stage.agent.always(*other, resume="refuse", indexed=indexed)
+        shown = await stage.run(max_retries=1, resume=True)
+        demand(shown.error is not None, f"two answers were spliced: {shown.contents!r}")
+        expect_contents(stage.subject, shown.contents, CHUNKS[:2], "before the cut")
+
+
+@required(
+    "run.gaps",
+    "A chunk that is missing or comes twice is an error, where the agent numbers its chunks.",
+    'docs/errors.md, "What is resumed"',
+    capability="resume",
+    players=("memory",),
+)
+async def check_gaps(stage: Stage) -> None:
+    from runagent_testing._script.steps import chunk
+
+    for numbers in ((0, 2), (0, 0), (1, 0)):
+        first, second = numbers
+        stage.agent.always(chunk("a", index=first), chunk("b", index=second))
+        shown = await stage.run()
+        demand(shown.error is not None, f"chunks numbered {numbers}: {shown.told()}")
+        expect_contents(stage.subject, shown.contents, ["a"], f"chunks numbered {numbers}")

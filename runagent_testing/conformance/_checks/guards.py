@@ -1,0 +1,210 @@
+"""What guards the client: purity, bad bytes, limits, and the way through a proxy."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from runagent._address.proxy import Proxy
+from runagent._call import Route
+from runagent._errors import AgentError, RunAgentError, StreamLimitError
+from runagent_testing._script.steps import error, head, status
+from runagent_testing.conformance._checks.common import demand, expect_contents, only_where, story
+from runagent_testing.conformance._feeding import Feeding, Lab, byte_by_byte, rechunked, whole
+from runagent_testing.conformance._purity import Watched, Watcher
+from runagent_testing.conformance._requirements import required
+from runagent_testing.conformance._subject import AGENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from runagent_testing.conformance._feeding import Seen
+
+_LIMIT = 4096  # bytes
+
+
+@required(
+    "session.pure",
+    "A session does no I/O, waits for nothing, reads no clock and starts no thread.",
+    'docs/plugins.md, "What a session promises"',
+)
+def check_purity(lab: Lab) -> None:
+    watcher = Watcher()
+    transport = lab.subject.transport
+    for steps in (story(lab.subject), ["a", error("E", "no room")], [status(429, retry_after=3)]):
+        lab.feed(*steps)  # whatever is imported on first use is imported now
+        memory = lab.subject.memory()
+        memory.agent(AGENT).always(*steps)
+        call = lab.subject.call(memory.url)
+        session = watcher.call(transport.open, call, lab.subject.route(call), None)
+        seen = Feeding(memory, Watched(session, watcher), rechunked(1)).run()
+        watcher.call(session.close)
+        seen.need_sound()
+    demand(not watcher.found, "; ".join(dict.fromkeys(watcher.found)))
+
+
+def _hostile(seed: int) -> Callable[[bytes], bytes]:
+    """Spoil bytes at random: flip, cut out, repeat, put in."""
+    random = Random(seed)
+
+    def tamper(data: bytes) -> bytes:
+        at = random.randrange(len(data) + 1)
+        size = random.randint(1, 6)
+        noise = random.choice((random.randbytes(size), b"\r\n", b"\n\n", b'"', b"}", b"\xff", b"\0", b"null"))
+        changed = random.choice((data[:at] + noise + data[at + size :], data[:at] + noise + data[at:]))
+        return random.choice((changed, data[:at] + data[at + size :], data[:at] + data[max(0, at - 20) :]))
+
+    return tamper
+
+
+_BODIES = (
+    b"\xff\xfe",
+    b"{",
+    b"null\n",
+    b"[1, 2]\n\n",
+    b"\n" * 50,
+    b"data: \n\n" * 3,
+    b"\x89\x05hello",
+    b"\0" * 20,
+)
+
+
+def _hostile_answers(lab: Lab) -> Iterator[tuple[str, Seen]]:
+    steps: list[Any] = [*story(lab.subject), error("E", "no room")]
+    runs = [(seed, steps if seed % 3 else steps[:-1]) for seed in range(150)]
+    runs += [(seed, [status(503)]) for seed in range(150, 180)]
+    for seed, said in runs:
+        cut = (whole, rechunked(seed), byte_by_byte)[seed % 3]
+        yield f"spoilt answer {seed}", lab.feed(*said, cut=cut, tamper=_hostile(seed))
+    yield "an error without a word", lab.feed("a", error(None, None))
+    for body in _BODIES:
+        yield f"{body!r} behind the answer", lab.feed("a", tamper=_append(body))
+        yield f"{body!r} instead of an answer", lab.feed("a", tamper=_replace(body))
+        yield f"an answer of {body!r}", lab.feed(status(200, body=body))
+
+
+def _append(noise: bytes) -> Callable[[bytes], bytes]:
+    return lambda data: data + noise
+
+
+def _replace(noise: bytes) -> Callable[[bytes], bytes]:
+    return lambda _: noise
+
+
+@required(
+    "session.never-raises",
+    "receive_data and receive_eof raise nothing, whatever the peer sends.",
+    'docs/plugins.md, "What a session promises"',
+)
+def check_nothing_is_raised(lab: Lab) -> None:
+    for what, seen in _hostile_answers(lab):
+        demand(seen.raised is None, f"{what}: the session raised {seen.raised!r} instead of setting error")
+
+
+@required(
+    "session.our-errors",
+    "What is wrong with the peer's bytes is set as error, and is a RunAgentError.",
+    'docs/plugins.md, "What a session promises"',
+)
+def check_errors_are_ours(lab: Lab) -> None:
+    for what, seen in _hostile_answers(lab):
+        right = seen.error is None or isinstance(seen.error, RunAgentError)
+        demand(right, f"{what}: error is {seen.error!r}, which is no RunAgentError")
+        settled = seen.raised is not None or seen.over or not seen.ended
+        demand(settled, f"{what}: the connection has ended, and neither error nor DONE says what of it")
+
+
+@required(
+    "session.event-limit",
+    "An event up to max_event_bytes, as it is written, passes; one whose content alone is larger is a"
+    " StreamLimitError, before much more than the limit has come.",
+    'docs/transports.md, "Limits"',
+)
+def check_event_limit(lab: Lab) -> None:
+    only_where(lab.subject.traits.delimited, "the dialect's chunks have no bounds, so none is too large")
+    limits = {"max_event_bytes": _LIMIT}
+    places, _ = lab.offsets("")
+    room = _LIMIT - (places[0][1] - places[0][0]) - 16 if places else _LIMIT // 2
+    for cut in (whole, rechunked(2)):
+        seen = lab.feed("x" * room, "y", options=limits, cut=cut).need_sound()
+        expect_contents(lab.subject, seen.contents, ["x" * room, "y"], "an event within the limit")
+        seen = lab.feed("a", "x" * (_LIMIT + 1), options=limits, cut=cut).need_sound()
+        _expect_limit(seen, "max_event_bytes", "a content of one byte more than the limit")
+        expect_contents(lab.subject, seen.contents, ["a"], "before the event that is too large")
+    seen = lab.feed("x" * 20 * _LIMIT, options=limits, cut=rechunked(3)).need_sound()
+    _expect_limit(seen, "max_event_bytes", "an event of twenty times the limit")
+    demand(
+        seen.received < 4 * _LIMIT,
+        f"{seen.received} bytes were taken in before the limit of {_LIMIT} showed",
+    )
+
+
+def _expect_limit(seen: Any, name: str, what: str) -> None:
+    right = isinstance(seen.error, StreamLimitError) and seen.error.limit_name == name
+    demand(right, f"{what}: expected a StreamLimitError of {name}, got {seen.told()[:300]}")
+
+
+@required(
+    "session.head-limit",
+    "A head of more than max_head_bytes is a StreamLimitError.",
+    'docs/transports.md, "Limits"',
+)
+def check_head_limit(lab: Lab) -> None:
+    limits = {"max_head_bytes": _LIMIT}
+    fields = {"X-Long": "x" * (_LIMIT + 1)}
+    for cut in (whole, rechunked(4)):
+        seen = lab.feed(head(headers=fields), "x", options=limits, cut=cut).need_sound()
+        _expect_limit(seen, "max_head_bytes", "a head of more than the limit")
+
+
+@required(
+    "session.through-proxy",
+    "Through a plain HTTP proxy the request has the absolute form and the proxy's credentials; not where"
+    " the transport tunnels.",
+    'RFC 9112 section 3.2.2; docs/transports.md, "Proxies"',
+)
+def check_proxy(lab: Lab) -> None:
+    only_where(not lab.subject.transport.tunnels, "the transport declares that it tunnels")
+    memory = lab.subject.memory()
+    call = lab.subject.call(memory.url)
+    route = Route(call.base.origin, Proxy("proxy.localhost", 3128, "Basic a2l0"))
+    request = lab.open(memory, route=route).data_to_send().decode("latin-1")
+    line = request.partition("\r\n")[0]
+    target = line.partition(" ")[2].partition(" ")[0]
+    demand(target.startswith(f"{memory.url}/"), f"the request's target is {quote(target)}, in {line[:200]!r}")
+    demand("\r\nproxy-authorization: basic a2l0\r\n" in request.lower(), "no Proxy-Authorization is sent")
+
+
+@required(
+    "session.refusal-limit",
+    "Of a refusal's body no more than max_error_bytes is waited for.",
+    'docs/transports.md, "Limits"',
+)
+def check_refusal_limit(lab: Lab) -> None:
+    body = b"<p>no</p>" * 20_000
+    seen = lab.feed(status(500, body=body), options={"max_error_bytes": _LIMIT}, cut=_by_fifty).need_sound()
+    demand(isinstance(seen.error, AgentError), f"HTTP status 500: {seen.told()[:300]}")
+    demand(
+        seen.received < 4 * _LIMIT,
+        f"{seen.received} bytes of a refusal were waited for, where max_error_bytes is {_LIMIT}",
+    )
+
+
+def _by_fifty(data: bytes, _at: int) -> Iterator[bytes]:
+    return (data[place : place + 50] for place in range(0, len(data), 50))
+
+
+@required(
+    "session.redirect-elsewhere",
+    "A redirect to another origin, or one that would change the request, is an error.",
+    'docs/transports.md, "Redirects"',
+)
+def check_redirects(lab: Lab) -> None:
+    elsewhere = "//elsewhere.localhost/x"
+    for code, location in ((307, f"http:{elsewhere}"), (308, elsewhere), (302, "/x")):
+        seen = lab.feed(status(code, body=b"", headers={"Location": location})).need_sound()
+        what = f"HTTP status {code} to {location}"
+        demand(isinstance(seen.error, RunAgentError), f"{what}: {seen.told()}")
+        demand(seen.session.wants.value == "done", f"{what}: the session wants {seen.session.wants.value!r}")
+        demand(len(seen.sent) <= 1, f"{what}: {seen.sent[1:]!r} was sent")

@@ -1,0 +1,34 @@
+"""What is required of a session's class; first of all, as nothing else goes right where it is not met."""
+
+from __future__ import annotations
+
+import dis
+from types import FunctionType
+from typing import TYPE_CHECKING
+
+from runagent_testing.conformance._checks.common import demand
+from runagent_testing.conformance._requirements import required
+
+if TYPE_CHECKING:
+    from runagent_testing.conformance._feeding import Lab
+
+
+@required(
+    "session.own-names",
+    "A session replaces none of the private names of the class of ours that it extends.",
+    'docs/plugins.md, "The hooks of HttpSession"',
+)
+def check_own_names(lab: Lab) -> None:
+    kinds = type(lab.open(lab.subject.memory())).__mro__
+    ours = [kind for kind in kinds if kind.__module__.startswith("runagent.transports.")]
+    private = {name for kind in ours for name in _names(kind) if name.startswith("_") and name[:2] != "__"}
+    for kind in kinds:
+        taken = set() if kind in ours else private & _names(kind)
+        demand(not taken, f"{kind.__qualname__} replaces {', '.join(sorted(taken))}: choose other names")
+
+
+def _names(kind: type) -> set[str]:
+    """Name what a class has, and what its methods set."""
+    codes = [member.__code__ for member in vars(kind).values() if isinstance(member, FunctionType)]
+    steps = [step for code in codes for step in dis.get_instructions(code)]
+    return {*vars(kind), *(step.argval for step in steps if step.opname == "STORE_ATTR")}

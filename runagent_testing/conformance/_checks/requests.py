@@ -1,0 +1,134 @@
+"""What is required of a session's request: where it goes, and what it carries."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from runagent._address.url import parse_base_url
+from runagent_testing._script.steps import status
+from runagent_testing.conformance._checks.common import demand, only_where
+from runagent_testing.conformance._feeding import Feeding, Lab
+from runagent_testing.conformance._requirements import required
+from runagent_testing.conformance._subject import API_KEY, Violation
+
+
+@required(
+    "session.request-waits",
+    "A fresh session has its request waiting in data_to_send, and gives it once.",
+    'docs/plugins.md, "What a session promises"',
+)
+def check_request(lab: Lab) -> None:
+    session = lab.open(lab.subject.memory())
+    again = lab.open(lab.subject.memory())
+    demand(session is not again, "open gives one session twice; make a new one each time")
+    request = session.data_to_send()
+    demand(bool(request), "data_to_send is empty after open")
+    repeated = session.data_to_send()
+    demand(not repeated, f"data_to_send gives {repeated[:80]!r} a second time")
+    demand(
+        lab.feed("x").exchange is not None,
+        f"the fake agent does not take this for a request: {request[:200]!r}",
+    )
+
+
+@required(
+    "session.prefix",
+    "The path of base_url comes before that of the request.",
+    'docs/transports.md, "Addresses"',
+)
+def check_prefix(lab: Lab) -> None:
+    memory = lab.subject.memory()
+    session = lab.open(memory, base=parse_base_url(f"{memory.url}/some/where"))
+    line = session.data_to_send().partition(b"\r\n")[0].decode("latin-1")
+    demand(" /some/where/" in line, f"with the base_url {memory.url}/some/where it asks for {line!r}")
+
+
+@required(
+    "session.agent-id",
+    "An agent of any id is asked for by that id: what a URL cannot hold is percent-encoded.",
+    'docs/transports.md, "Addresses"',
+)
+def check_agent_id(lab: Lab) -> None:
+    for agent_id in ("a/b", "ü 🦊", "100%", "a?b#c&d=e"):
+        memory = lab.subject.memory()
+        memory.agent(agent_id).always("x")
+        seen = Feeding(memory, lab.open(memory, agent_id=agent_id)).run().need_sound()
+        asked = None if seen.exchange is None else seen.exchange.agent_id
+        demand(asked == agent_id, f"the agent {agent_id!r} was asked for as {asked!r}")
+        demand(seen.completed, f"a run of the agent {agent_id!r} gave {seen.told()}")
+
+
+@required(
+    "session.input",
+    "The agent gets the input as the caller gave it.",
+    'docs/streaming.md, "Start a run"',
+)
+def check_input(lab: Lab) -> None:
+    given = {"query": 'Tell me a "störy" 🦊\u2028\n'}
+    seen = lab.feed("x", input=given)
+    got = None if seen.exchange is None else seen.exchange.input
+    only_where(got is not None, "the dialect does not tell what the input is")
+    demand(got == given, f"the input {given!r} arrived as {got!r}")
+
+
+@required(
+    "session.idempotency-key",
+    "The request carries the call's Idempotency-Key, by which a service knows a run that is tried again.",
+    'docs/errors.md, "What is tried again"',
+)
+def check_idempotency_key(lab: Lab) -> None:
+    seen = lab.feed("x", idempotency_key="kit-1")
+    got = None if seen.exchange is None else seen.exchange.raw_headers.get("idempotency-key")
+    demand(got == "kit-1", f"the Idempotency-Key kit-1 was sent as {got!r}")
+
+
+@required(
+    "session.call-untouched",
+    "A session leaves the call as it was: the next attempt uses it again.",
+    'docs/plugins.md, "What a transport states"',
+)
+def check_call(lab: Lab) -> None:
+    given: dict[str, Any] = {"query": "x", "parameters": {"a": [1]}}
+    before = copy.deepcopy(given)
+    lab.feed("x", input=given)
+    demand(given == before, f"the input became {given!r}")
+
+
+@required(
+    "session.callers-headers",
+    "The caller's header fields are sent, and replace those of the transport of the same name.",
+    'docs/configuration.md, "Settings"',
+)
+def check_headers(lab: Lab) -> None:
+    fields = (*lab.subject.call("http://x.test").headers, ("X-Kit", "here"), ("User-Agent", "kit/1"))
+    seen = lab.feed("x", headers=fields)
+    sent = {} if seen.exchange is None else seen.exchange.raw_headers
+    for name, value in fields[-2:]:
+        got = sent.get(name.lower())
+        demand(got == value, f"the caller's {name}: {value} was sent as {got!r}")
+
+
+@required(
+    "session.key",
+    "The API key travels in a header field; it is in no URL, no repr and no error text.",
+    'docs/errors.md, "What errors do not show"',
+)
+def check_key(lab: Lab) -> None:
+    session = lab.open(lab.subject.memory())
+    request = session.data_to_send()
+    line = request.partition(b"\r\n")[0].decode("latin-1")
+    demand(API_KEY not in line, f"the key is in the request line: {line.replace(API_KEY, '<the key>')}")
+    seen = lab.feed(status(401, message="no"))
+    asked = "" if seen.exchange is None else seen.exchange.path
+    for what, text in {
+        "path": asked,
+        "repr of the session": repr(seen.session),
+        "repr of the transport": repr(lab.subject.transport),
+        "error": f"{seen.error} {seen.error!r}",
+    }.items():
+        demand(API_KEY not in text, f"the key is in the {what}")
+    if seen.exchange is None:
+        raise Violation("the fake agent has understood no request")
+    carriers = [name for name, value in seen.exchange.raw_headers.items() if API_KEY in value]
+    demand(bool(carriers), "no header field carries the key")

@@ -1,0 +1,168 @@
+"""What is required of a session: its request, its events, and that the cut of the bytes changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runagent._events import Chunk, Started
+from runagent_testing.conformance._checks.common import TEXTS, demand, expect_contents, story
+from runagent_testing.conformance._feeding import (
+    Feeding,
+    Lab,
+    byte_by_byte,
+    in_two,
+    rechunked,
+    whole,
+)
+from runagent_testing.conformance._requirements import required
+from runagent_testing.conformance._subject import AGENT
+from runagent_testing.conformance._tape import Tape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runagent_testing.conformance._feeding import Cut
+
+
+@required(
+    "session.events",
+    "Started comes at most once and before any chunk, text arrives as str, and Completed comes last.",
+    'docs/streaming.md, "Events"',
+)
+def check_events(lab: Lab) -> None:
+    seen = lab.feed(*story(lab.subject)).need_sound()
+    expect_contents(lab.subject, seen.contents, TEXTS, "the chunks")
+    demand(seen.error is None, f"a good answer gave {seen.told()}")
+    starts = [place for place, event in enumerate(seen.events) if isinstance(event, Started)]
+    demand(starts in ([], [0]), f"Started is event number {[place + 1 for place in starts]}")
+    demand(seen.completed, f"a good answer gave no Completed: {seen.told()}")
+    kinds = {type(event.content).__name__ for event in seen.events if isinstance(event, Chunk)}
+    demand(kinds == {"str"}, f"text arrived as {kinds}")
+
+
+@required(
+    "session.done",
+    "With Completed the session wants DONE: nobody waits for more.",
+    'docs/plugins.md, "What a session promises"',
+)
+def check_done(lab: Lab) -> None:
+    seen = lab.feed("x", "y").need_sound()
+    demand(seen.completed and seen.error is None, f"a good answer gave {seen.told()}")
+    demand(not seen.ended, "the session went on reading after Completed, until the connection ended")
+    wants = seen.session.wants.value
+    demand(wants == "done", f"after Completed the session wants {wants!r}, so the connection is never let go")
+
+
+def _cuts(length: int) -> Iterator[tuple[str, Cut]]:
+    yield "byte by byte", byte_by_byte
+    for place in range(1, length):
+        yield f"cut at byte {place}", in_two(place)
+    for seed in range(10):
+        yield f"cut at random, seed {seed}", rechunked(seed)
+
+
+@required(
+    "session.any-split",
+    "The same bytes give the same events, however they are cut: byte by byte, anywhere, at random.",
+    'docs/plugins.md, "What a session promises"',
+)
+def check_splits(lab: Lab) -> None:
+    delimited = lab.subject.traits.delimited
+    steps = story(lab.subject)
+    tape = Tape()
+    reference = lab.feed(*steps, tape=tape).need_sound()
+    expect_contents(lab.subject, reference.contents, TEXTS, "uncut")
+    expected = reference.outcome(delimited=delimited)
+    for name, cut in _cuts(reference.received):
+        seen = lab.feed(*steps, cut=cut, tape=tape).need_sound()
+        outcome = seen.outcome(delimited=delimited)
+        fault = f"{name}: expected {reference.told()}; got {seen.told()}"
+        if reference.told() == seen.told():  # what differs is something else than the contents
+            fault = f"{name}: expected {expected!r}; got {outcome!r}"
+        demand(outcome == expected, fault)
+
+
+@required(
+    "session.prompt",
+    "An event is handed out as soon as its last byte has come, not with the next one.",
+    'docs/plugins.md, "What a session promises"',
+)
+def check_promptness(lab: Lab) -> None:
+    steps = TEXTS[:3]
+    tape = Tape()
+    places, _ = lab.offsets(*steps, tape=tape)
+    for number, (_, end) in enumerate(places, 1):
+        # What comes by then is all that is looked at: the end of the connection is not told.
+        given: list[Any] = []
+        for piece in _fed_until(lab, steps, end, tape):
+            given = piece
+        expect_contents(lab.subject, given, steps[:number], f"after the last byte of chunk {number}")
+
+
+def _fed_until(lab: Lab, steps: tuple[str, ...], end: int, tape: Tape) -> Iterator[list[Any]]:
+    memory = lab.subject.memory()
+    tape.play_on(memory)
+    memory.agent(AGENT).always(*steps, writes="per-step")
+    feeding = Feeding(memory, lab.open(memory), in_two(end))
+    for _ in feeding.steps():
+        feeding.seen.need_sound()
+        if feeding.seen.received > end:
+            return
+        yield feeding.seen.contents
+
+
+@required(
+    "session.whole-characters",
+    "Text has whole characters only, also where the agent cuts one in two.",
+    'docs/plugins.md, "Words for wires"',
+)
+def check_characters(lab: Lab) -> None:
+    halves, expected = ("a \ud83e", "\udd8a b", "\udd8a c", "\ud83e"), "a 🦊 b\ufffd c\ufffd"
+    for cut in (whole, byte_by_byte):
+        seen = lab.feed(*halves, cut=cut).need_sound()
+        demand(seen.completed, f"an emoji in two halves: {seen.told()}")
+        text = "".join(map(str, seen.contents))
+        what = "an emoji in two halves, and halves alone"
+        demand(text == expected, f"{what}: expected {expected!r}, got {text!r}")
+
+
+@required(
+    "session.independent",
+    "Sessions share nothing: two that are fed by turns, byte by byte, each give their own answer.",
+    'docs/plugins.md, "What a transport states"',
+)
+def check_independence(lab: Lab) -> None:
+    answers = [[f"{who} {place}" for place in range(4)] for who in ("first", "second", "third")]
+    feedings = []
+    for answer in answers:
+        memory = lab.subject.memory()
+        memory.agent(AGENT).always(*answer)
+        feedings.append(Feeding(memory, lab.open(memory), byte_by_byte))
+    turns = [feeding.steps() for feeding in feedings]
+    while turns:
+        turns = [turn for turn in turns if next(turn, _OVER) is not _OVER]
+    for answer, feeding in zip(answers, feedings, strict=True):
+        expect_contents(lab.subject, feeding.seen.need_sound().contents, answer, "one of three sessions")
+
+
+_OVER = object()
+
+
+@required(
+    "session.any-framing",
+    "An answer is read however HTTP frames it: in chunks, with a length, up to the connection's end.",
+    "RFC 9112 sections 6 and 7",
+)
+def check_framings(lab: Lab) -> None:
+    traits = lab.subject.traits
+    for framing in ("chunked", "extensions", "length", "close"):
+        for cut in (whole, rechunked(1)):
+            seen = lab.feed(*story(lab.subject), script={"framing": framing}, cut=cut).need_sound()
+            expect_contents(lab.subject, seen.contents, TEXTS, f"framed by {framing}")
+            demand(seen.completed, f"framed by {framing}: {seen.told()}")
+            if not traits.marked:
+                proven = next(event for event in seen.events if hasattr(event, "proven")).proven
+                demand(
+                    proven is (framing != "close"),
+                    f"framed by {framing}: Completed.proven is {proven}, without an end marker",
+                )

@@ -1,0 +1,174 @@
+"""What is required of whole runs that go well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runagent._errors import AgentError, AuthenticationError, RunAgentError
+from runagent_testing._script.steps import delay, error, heartbeat
+from runagent_testing._script.writes import at, every, inside, rechunked
+from runagent_testing.conformance._checks.common import TEXTS, demand, expect_contents, only_where, story
+from runagent_testing.conformance._requirements import required
+
+if TYPE_CHECKING:
+    from runagent_testing.conformance._stage import Shown, Stage
+
+VALUES: tuple[Any, ...] = (
+    {"page": 1, "of": [2.5, None, True]},
+    ["a", {"b": "ü🦊"}],
+    3,
+    -0.5,
+    False,
+    None,
+    {},
+    "text",
+)
+
+
+def expect_good(stage: Stage, shown: Shown, expected: Any, what: str) -> None:
+    """Compare a run with what was said, good end included."""
+    demand(shown.error is None, f"{what}: {shown.told()}")
+    expect_contents(stage.subject, shown.contents, expected, what)
+    demand(shown.completed, f"{what}: the stream ended without Completed")
+
+
+@required(
+    "run.order",
+    "A run delivers every chunk exactly as it was said, in order, and then Completed.",
+    'docs/streaming.md, "Chunks and values"',
+)
+async def check_order(stage: Stage) -> None:
+    stage.agent.always(*TEXTS)
+    expect_good(stage, await stage.run(), TEXTS, "five chunks")
+    many = [f"{place} " for place in range(1000)]
+    stage.agent.always(*many)
+    expect_good(stage, await stage.run(), many, "a thousand chunks in one write")
+
+
+_WRITES: dict[str, Any] = {
+    "each event for itself": "per-step",
+    "byte by byte": every(1),
+    "inside characters": inside("characters"),
+    "inside the framing": inside("crlf", "chunk-header", "frame-header"),
+    "at some places": at(1, 5, 17, 60, 100, 200),
+    "at random, seed 1": rechunked(1),
+    "at random, seed 2": rechunked(2),
+    "at random, seed 3": rechunked(3),
+}
+
+
+@required(
+    "run.any-writes",
+    "However the agent cuts its answer into writes, the run delivers the same.",
+    'docs/plugins.md, "What a session promises"',
+)
+async def check_writes(stage: Stage) -> None:
+    steps = story(stage.subject)
+    for name, writes in _WRITES.items():
+        stage.agent.always(*steps, writes=writes)
+        expect_good(stage, await stage.run(), TEXTS, f"written {name}")
+
+
+@required(
+    "run.structured",
+    "Chunks that are JSON values arrive as such.",
+    'docs/plugins.md, "Capabilities"',
+    capability="structured",
+)
+async def check_structured(stage: Stage) -> None:
+    stage.agent.always(*VALUES)
+    shown = await stage.run()
+    expect_good(stage, shown, VALUES, "JSON values")
+    kinds = [type(content).__name__ for content in shown.contents]
+    expected = [type(value).__name__ for value in VALUES]
+    demand(kinds == expected, f"expected values of the types {expected}, got {kinds}")
+
+
+@required(
+    "run.heartbeats",
+    "A heartbeat delivers nothing, and holds off the idle limit.",
+    'docs/plugins.md, "Capabilities"',
+    capability="heartbeats",
+    players=("memory",),
+)
+async def check_heartbeats(stage: Stage) -> None:
+    from runagent import Timeouts
+
+    demand(stage.subject.traits.heartbeats, "heartbeats are declared, and the dialect has none to prove it")
+    beats = [step for _ in range(10) for step in (delay(6), heartbeat())]
+    stage.agent.always("a", *beats, "b")
+    shown = await stage.run(timeout=Timeouts(connect=10, first_event=10, idle=10))
+    expect_good(stage, shown, ["a", "b"], "ten heartbeats, 6 s apart, with idle=10")
+
+
+@required(
+    "run.invoke",
+    "A plain run gives the agent's result, or its error as an AgentError.",
+    'docs/plugins.md, "Capabilities"',
+    capability="invoke",
+)
+async def check_invoke(stage: Stage) -> None:
+    results: list[Any] = ["Once"] + (
+        [{"answer": [42, None]}] if "structured" in stage.subject.capabilities else []
+    )
+    async with stage.client() as client:
+        for result in results:
+            stage.agent.returns(result)
+            got = await client.run_generic("x")
+            demand(got == result, f"expected the result {result!r}, got {got!r}")
+        stage.agent.returns(error("CAPACITY_ERROR", "no room"))
+        try:
+            got = await client.run_generic("x")
+        except RunAgentError as exc:
+            right = isinstance(exc, AgentError) and "no room" in str(exc)
+            demand(right, f"the agent's error: expected an AgentError with its message, got {exc!r}")
+        else:
+            demand(False, f"the agent's error: expected an AgentError, got the result {got!r}")
+
+
+@required(
+    "run.reuse",
+    "The connection of a run that is over serves the next one.",
+    'docs/plugins.md, "Capabilities"',
+    capability="reuse",
+)
+async def check_reuse(stage: Stage) -> None:
+    stage.agent.always("a", "b")
+    async with stage.client() as client:
+        for number in range(4):
+            expect_good(stage, await stage.show(client.run_generic_stream("x")), ["a", "b"], f"run {number}")
+        connections = stage.host.connections
+        demand(connections == 1, f"four runs, one after another, took {connections} connections")
+
+
+@required(
+    "run.lets-go",
+    "A connection that serves no other run is closed when the run is over, not when the client is.",
+    'docs/transports.md, "Connections"',
+    capability="reuse",
+    undeclared=True,
+)
+async def check_lets_go(stage: Stage) -> None:
+    only_where(stage.subject.traits.frames, "over HTTP the agent does not see what becomes of its connection")
+    stage.agent.always("a", "b")
+    async with stage.client() as client:
+        for number in range(2):
+            expect_good(stage, await stage.show(client.run_generic_stream("x")), ["a", "b"], f"run {number}")
+            demand(bool(stage.host.requests), "the agent was not asked")
+            gone = await stage.has_left(stage.host.requests[-1])
+            demand(gone, f"after run {number} the agent still sees the client on its connection")
+
+
+@required(
+    "run.key",
+    "The service gets the key as it expects it; a wrong one is an AuthenticationError.",
+    'docs/errors.md, "What errors do not show"',
+    guarded=True,
+    players=("memory",),
+)
+async def check_key(stage: Stage) -> None:
+    stage.agent.always("a")
+    expect_good(stage, await stage.run(), ["a"], "with the key")
+    shown = await stage.run(api_key="another")
+    right = isinstance(shown.error, AuthenticationError) and not shown.contents
+    demand(right, f"with another key: expected an AuthenticationError, got {shown.told()}")

@@ -1,0 +1,321 @@
+"""Feeds sessions by hand: the fake agent's bytes, cut and spoilt at will, without network and pump."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from runagent._address.url import parse_base_url
+from runagent._events import Chunk, Completed, RunResult, Started
+from runagent._net.base import Address
+from runagent.transports._base import Session, Wants
+from runagent_testing._memory.blocking import VirtualClock
+from runagent_testing._render.plan import Write
+from runagent_testing.conformance._subject import AGENT, NOT_UNDERSTOOD, Subject, Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from runagent._call import ResumePoint, Route
+    from runagent._errors import RunAgentError
+    from runagent._events import Event
+    from runagent_testing._journal.exchange import Exchange
+    from runagent_testing._memory import MemoryNetwork
+    from runagent_testing._memory.peer import Peer
+    from runagent_testing._memory.wire import Wire
+    from runagent_testing.conformance._tape import Tape
+
+__all__ = ["Cut", "Lab", "Seen", "byte_by_byte", "in_two", "rechunked", "whole"]
+
+_ALL = 1 << 40
+_CONNECTIONS = 20  # a session that asks for more is not going to end
+_PROMISED = sorted({*Session.__annotations__, *(name for name in vars(Session) if name[0] != "_")})
+_SENDS = 100  # likewise, of one that has that much to say at once
+
+Cut = Callable[[bytes, int], Iterable[bytes]]
+
+
+def whole(data: bytes, _at: int) -> Iterable[bytes]:
+    """Cut nothing."""
+    return (data,)
+
+
+def byte_by_byte(data: bytes, _at: int) -> Iterable[bytes]:
+    """Cut after every byte."""
+    return (data[place : place + 1] for place in range(len(data)))
+
+
+def in_two(place: int) -> Cut:
+    """Cut once, at an offset into all that the agent sends."""
+
+    def cut(data: bytes, at: int) -> Iterable[bytes]:
+        here = min(max(place - at, 0), len(data))
+        return (piece for piece in (data[:here], data[here:]) if piece)
+
+    return cut
+
+
+def rechunked(seed: int) -> Cut:
+    """Cut anywhere, at random."""
+
+    def cut(data: bytes, at: int) -> Iterator[bytes]:
+        random, place = Random(f"{seed}/{at}"), 0
+        while place < len(data):
+            size = random.randint(1, random.choice((2, 8, 64, 512)))
+            yield data[place : place + size]
+            place += size
+
+    return cut
+
+
+@dataclass
+class Seen:
+    """What came of a session.
+
+    Attributes:
+        session: The session.
+        exchange: What the agent noted of its last request; None if it understood none.
+        events: In order.
+        raised: What a call to it raised.
+        sent: What it sent, in order.
+        received: How many bytes it was given.
+        ended: The end of the connection was told.
+    """
+
+    session: Session
+    exchange: Exchange | None = None
+    events: list[Event] = field(default_factory=list)
+    raised: Exception | None = None
+    sent: list[bytes] = field(default_factory=list)
+    received: int = 0
+    ended: bool = False
+
+    @property
+    def error(self) -> RunAgentError | None:
+        """The session's error."""
+        return self.session.error
+
+    @property
+    def contents(self) -> list[Any]:
+        """The chunks' contents."""
+        return [event.content for event in self.events if isinstance(event, Chunk)]
+
+    @property
+    def completed(self) -> bool:
+        """Whether the good end was told."""
+        return any(isinstance(event, Completed | RunResult) for event in self.events)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to be given to the session."""
+        return self.raised is not None or self.error is not None or self.session.wants is Wants.DONE
+
+    def outcome(self, *, delimited: bool) -> tuple[Any, ...]:
+        """What must not depend on where the bytes were cut."""
+        error = self.error
+        how = (None, None) if error is None else (type(error).__name__, error.code)
+        if delimited:
+            return (self.events, *how)
+        kinds = [type(event).__name__ for event in self.events if not isinstance(event, Chunk)]
+        return ("".join(map(str, self.contents)), kinds, *how)
+
+    def told(self) -> str:
+        """Say in a line what came."""
+        end = "Completed" if self.completed else f"{type(self.error).__name__}: {self.error}"
+        end = "no end" if not self.completed and self.error is None else end
+        return f"{self.contents!r}, then {end if self.raised is None else f'raised {self.raised!r}'}"
+
+    def need_sound(self) -> Seen:
+        """Refuse what no session may do, whatever it was given.
+
+        Raises:
+            Violation: It has raised, or its events or error are none.
+        """
+        if self.raised is not None:
+            raise Violation(f"the session raised {self.raised!r} instead of setting error") from self.raised
+        return self
+
+
+class Lab:
+    """Opens sessions and gives them what a fake agent answers."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+
+    def open(self, memory: MemoryNetwork, **fields: Any) -> Session:
+        """Open a session; ``resume`` and ``route`` go to the transport, the rest into the call.
+
+        Raises:
+            Violation: The transport gave none.
+        """
+        resume: ResumePoint | None = fields.pop("resume", None)
+        route: Route | None = fields.pop("route", None)
+        call = self.subject.call(memory.url, **fields)
+        session = self.subject.transport.open(call, route or self.subject.route(call), resume)
+        if lacks := [name for name in _PROMISED if not hasattr(session, name)]:
+            raise Violation(
+                f"open returned {session!r}, which has no {', '.join(lacks)}: return a new session whose"
+                " __init__, if it has one of its own, calls super().__init__"
+            )
+        if session.error is not None or session.wants is Wants.DONE:
+            raise Violation("open returned a session that is over: each attempt needs one of its own")
+        return session
+
+    def feed(
+        self,
+        *steps: Any,
+        cut: Cut = whole,
+        until: float = math.inf,
+        tamper: Callable[[bytes], bytes] | None = None,
+        script: Mapping[str, Any] | None = None,
+        tape: Tape | None = None,
+        **fields: Any,
+    ) -> Seen:
+        """Have an agent say some steps to a fresh session, and see what comes of it.
+
+        Args:
+            steps: As for `Agent.reply`; with ``mode="invoke"`` as for `Agent.returns`.
+            cut: Where the bytes are cut.
+            until: After how many bytes the connection ends.
+            tamper: Changes the bytes of each write.
+            script: Options of the script.
+            tape: Gives what it has given before.
+            fields: As for `open`.
+
+        Raises:
+            Violation: The dialect has no answer, or the transport no session.
+        """
+        memory = self.subject.memory()
+        if tape is not None:
+            tape.play_on(memory)
+        agent = memory.agent(AGENT)
+        if fields.get("mode") == "invoke":
+            agent.returns(*steps)
+        else:
+            agent.always(*steps, **(script or {}))
+        seen = Feeding(memory, self.open(memory, **fields), cut, until, tamper).run()
+        if seen.exchange is not None and seen.exchange.failure is not None:
+            raise Violation(f"the dialect could not say it: {seen.exchange.failure}")
+        return seen
+
+    def offsets(self, *steps: Any, tape: Tape | None = None) -> tuple[list[tuple[int, int]], int]:
+        """Say where in the bytes of an answer each step begins and ends, and how long it is in all.
+
+        Raises:
+            Violation: There is no answer.
+        """
+        exchange = self.feed(*steps, script={"writes": "per-step"}, tape=tape).exchange
+        if exchange is None or exchange.plan is None:
+            raise Violation(NOT_UNDERSTOOD)
+        at, places = sum(len(sent.data) for sent in exchange.asides[:1]), {}
+        for move in exchange.plan.moves:
+            assert isinstance(move, Write)
+            places.update(dict.fromkeys(move.steps, (at, at + len(move.data))))
+            at += len(move.data)
+        if not places:
+            raise Violation("the dialect writes nothing for its steps")
+        return [places[number] for number in sorted(places)], at
+
+
+class Feeding:
+    """One session and what it is given, connection by connection."""
+
+    def __init__(
+        self,
+        memory: MemoryNetwork,
+        session: Session,
+        cut: Cut = whole,
+        until: float = math.inf,
+        tamper: Callable[[bytes], bytes] | None = None,
+    ) -> None:
+        self._memory = memory
+        self._cut = cut
+        self._until = until
+        self._tamper = tamper
+        self._clock = VirtualClock()
+        self.seen = Seen(session)
+
+    def run(self) -> Seen:
+        """Go on until the session wants nothing more."""
+        for _ in self.steps():
+            pass
+        return self.seen
+
+    def steps(self) -> Iterator[None]:
+        """Go on piece by piece, for sessions that are fed by turns."""
+        address = Address(parse_base_url(self._memory.url).origin)
+        seen, connections = self.seen, 0
+        while not seen.over:
+            connections += 1
+            if connections > _CONNECTIONS:
+                raise Violation(f"the session wants another connection for the {connections}th time")
+            yield from self._converse(*self._memory.open(address, self._clock))
+            if seen.session.wants is not Wants.RECONNECT:
+                break
+        if self._memory.requests:
+            seen.exchange = self._memory.requests[-1]
+
+    def _converse(self, wire: Wire, peer: Peer) -> Iterator[None]:
+        seen = self.seen
+        self._flush(peer)
+        while not self._leaves:
+            if seen.received >= self._until:
+                self._end()
+            elif (data := wire.poll(_ALL)) is None:
+                if not self._clock.step(math.inf):
+                    return
+            elif data:
+                yield from self._give(data if self._tamper is None else self._tamper(data), peer)
+            else:
+                self._end()
+            if seen.session.wants is not Wants.RECONNECT:
+                self._flush(peer)  # what it says before it reconnects is for the next connection
+            if seen.ended:
+                return
+
+    @property
+    def _leaves(self) -> bool:
+        return self.seen.over or self.seen.session.wants is Wants.RECONNECT
+
+    def _give(self, data: bytes, peer: Peer) -> Iterator[None]:
+        seen = self.seen
+        room = self._until - seen.received
+        data = data if len(data) <= room else data[: int(room)]
+        for piece in self._cut(data, seen.received):
+            seen.received += len(piece)
+            self._call(lambda piece=piece: seen.session.receive_data(piece))  # type: ignore[misc]
+            yield
+            if self._leaves:
+                return
+            self._flush(peer)
+
+    def _end(self) -> None:
+        self.seen.ended = True
+        self._call(self.seen.session.receive_eof)
+
+    def _call(self, function: Callable[[], list[Event]]) -> None:
+        seen = self.seen
+        try:
+            events = function()
+        except Exception as exc:  # noqa: BLE001 - whatever a third party's session may raise
+            seen.raised = exc
+            return
+        if not isinstance(events, list):
+            raise Violation(f"the session returned {events!r} instead of a list of events")
+        for event in events:
+            if not isinstance(event, Started | Chunk | Completed | RunResult):
+                raise Violation(f"the session returned {event!r} as an event")
+        seen.events += events
+
+    def _flush(self, peer: Peer) -> None:
+        seen = self.seen
+        for _ in range(_SENDS):
+            data = seen.session.data_to_send()
+            if not data:
+                return
+            seen.sent.append(data)
+            peer.receive_data(data)
+        raise Violation("data_to_send never becomes empty: what was given once is given again")

@@ -1,0 +1,110 @@
+"""The kit as a pytest class: every requirement, style and player a test of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+
+from runagent_testing.conformance._baseline import Baseline
+from runagent_testing.conformance._check import examine, need_set
+from runagent_testing.conformance._requirements import LATEST, PLAYERS, STYLES, all_requirements, variants
+from runagent_testing.conformance._subject import Subject
+from runagent_testing.conformance._watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from pathlib import Path
+
+    from runagent._plugins.validation import AnyTransport
+    from runagent_testing.conformance._requirements import Requirement
+    from runagent_testing.dialects import Dialect
+
+__all__ = ["TransportConformance"]
+
+
+class TransportConformance:
+    """Subclass it under a name that begins with ``Test``, and override `transport` and, mostly, `dialects`.
+
+    Attributes:
+        requirements: The number of the set; it has no default, so that no update of the kit fails you by
+            surprise. Failures of newer requirements are skipped tests with the reason (``pytest -rs``).
+        cannot_show: Declared capabilities that the peer cannot show.
+        options: Arguments for the clients: ``headers``, ``transport_options``, ``entrypoint_tag``.
+        baseline: The file of known failures.
+        styles: Which styles to run in.
+        players: On which players.
+    """
+
+    requirements: ClassVar[int] = 0
+    cannot_show: ClassVar[Iterable[str]] = ()
+    options: ClassVar[Mapping[str, Any]] = {}
+    baseline: ClassVar[Baseline | str | Path | None] = None
+    styles: ClassVar[Collection[str]] = STYLES
+    players: ClassVar[Collection[str]] = PLAYERS
+    _watchdog: ClassVar[Watchdog]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._watchdog = Watchdog()  # of all its tests
+
+    @pytest.fixture
+    def transport(self) -> AnyTransport | str:
+        """Return the transport, or the name of an installed one."""
+        raise NotImplementedError("override the fixture `transport`")
+
+    @pytest.fixture
+    def dialects(self) -> Iterable[Dialect]:
+        """Return what the fake agent has to speak so that it understands the transport."""
+        return ()
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Make a test of every requirement in every variant."""
+        if "requirement" not in metafunc.fixturenames:
+            return
+        cases = [
+            pytest.param(requirement, variant, id=f"{requirement.id}-{variant}".rstrip("-"))
+            for requirement in all_requirements()
+            for variant in variants(requirement)
+            if not variant or self._chosen(variant)
+        ]
+        metafunc.parametrize(("requirement", "variant"), cases)
+
+    def test_requirement(
+        self,
+        requirement: Requirement,
+        variant: str,
+        transport: AnyTransport | str,
+        dialects: Iterable[Dialect],
+    ) -> None:
+        """Check one requirement."""
+        __tracebackhide__ = True
+        if not self.requirements:
+            pytest.fail(f"say which set of requirements: requirements = {LATEST}", pytrace=False)
+        need_set(self.requirements)
+        subject = Subject(transport, tuple(dialects), self.options, frozenset(self.cannot_show))
+        outcome = examine(
+            subject,
+            requirement,
+            variant,
+            requirements=self.requirements,
+            baseline=Baseline.of(self.baseline),
+            watchdog=self._watchdog,
+        )
+        told = f"{requirement.sentence} ({requirement.source})\n{outcome.reason}"
+        if outcome.bad:
+            pytest.fail(f"{outcome.id}: {told}", pytrace=False)
+        if outcome.word == "known":
+            pytest.xfail(outcome.reason)
+        if outcome.word == "advice":
+            pytest.skip(f"advice, required from set {requirement.since} on: {told}")
+        if outcome.word == "not applicable":
+            pytest.skip(outcome.reason)
+
+    def test_baseline(self) -> None:
+        """Check that the baseline lists requirements that there are."""
+        Baseline.of(self.baseline).need_known(all_requirements())
+
+    def _chosen(self, variant: str) -> bool:
+        style, _, player = variant.partition("-")
+        return style in self.styles and player in self.players

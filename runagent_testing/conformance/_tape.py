@@ -1,0 +1,53 @@
+"""The same answer once more, byte for byte, though a dialect may write the time or a number into it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runagent_testing._host.endpoints import Answer, Pending, WebSocketAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from runagent_testing._host.endpoints import AnyPlan
+    from runagent_testing._memory import MemoryNetwork
+    from runagent_testing.dialects._request import Request
+
+__all__ = ["Tape"]
+
+
+class Tape:
+    """What agents have answered; who asks in the same words, on another network, gets the same bytes."""
+
+    def __init__(self) -> None:
+        self._plans: dict[Hashable, AnyPlan] = {}
+
+    def play_on(self, memory: MemoryNetwork) -> None:
+        """Have a network answer from here."""
+        endpoints = memory._endpoints
+        decide = endpoints.answer
+
+        def answer(request: Request) -> Answer | Pending | WebSocketAnswer:
+            decided = decide(request)
+            if isinstance(decided, WebSocketAnswer):
+                self._play_to(decided)
+                return decided
+            # A handshake is answered by the key in it, and so is not kept.
+            asked = request.method, request.path, tuple(request.headers.items()), request.body
+            return self._again(decided, asked)
+
+        endpoints.answer = answer  # type: ignore[method-assign]
+
+    def _play_to(self, opened: WebSocketAnswer) -> None:
+        decide = opened.answer
+
+        def answer(message: str | bytes) -> Answer | Pending:
+            return self._again(decide(message), message)
+
+        opened.answer = answer  # type: ignore[method-assign]
+
+    def _again(self, decided: Answer | Pending, asked: Hashable) -> Answer | Pending:
+        if isinstance(decided, Pending):
+            return decided
+        plan = decided.exchange.plan = self._plans.setdefault(asked, decided.plan)
+        return Answer(decided.exchange, plan)

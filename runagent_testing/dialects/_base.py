@@ -1,0 +1,151 @@
+"""What a dialect has to know. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from runagent_testing._script.steps import Chunk, Error, Status
+from runagent_testing.dialects._formats import Format, Run, given, to_json
+from runagent_testing.dialects._frames import TEXT, close_frame, frame
+
+if TYPE_CHECKING:
+    from runagent_testing._host.agent import Agent
+    from runagent_testing._script.script import Result
+    from runagent_testing.dialects._request import Request
+
+__all__ = ["Dialect", "Question", "error_body", "need_dialect", "phrase"]
+
+_CODES = {
+    400: "VALIDATION_ERROR",
+    401: "INVALID_API_KEY",
+    404: "AGENT_NOT_FOUND",
+    422: "VALIDATION_ERROR",
+    429: "RATE_LIMITED",
+    500: "INTERNAL_ERROR",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A request that asks for a run, as its dialect understands it.
+
+    Attributes:
+        agent_id: Which agent is asked.
+        transport: The word for the way it is asked, as ``exchange.transport`` shows it; a dialect with
+            several formats tells them apart by it.
+        kind: "stream", "plain" for one whole answer, "websocket" for a handshake, whose question follows
+            in a message.
+        body: The decoded request, as ``exchange.body`` shows it; None on a WebSocket, as it is to come.
+        input: The agent's input, as ``exchange.input`` shows it.
+        resume_from: The place, from 0, of the first chunk that is wanted; None for all of them.
+        subprotocol: What the handshake's answer names as ``Sec-WebSocket-Protocol``; None for none.
+    """
+
+    agent_id: str
+    transport: str
+    kind: Literal["stream", "plain", "websocket"] = "stream"
+    body: Any = field(default=None, repr=False)
+    input: Any = field(default=None, repr=False)
+    resume_from: int | None = None
+    subprotocol: str | None = None
+
+
+class Dialect:
+    """How one protocol asks for runs, and how it says what a script says; subclass it for your own.
+
+    Pure: the same request and steps give the same bytes. One instance serves all requests, from several
+    threads perhaps, so what belongs to one answer is kept in the `Format` that `stream` makes for it.
+
+    Attributes:
+        name: Of the dialect, as ``exchange.surface`` shows it.
+        transports: All words that its questions have for ``transport``.
+        credential_fields: Names of the header fields, query parameters and members of the body in which the
+            protocol carries credentials, besides the usual ones; nothing shows what is in them.
+    """
+
+    name: ClassVar[str]
+    transports: ClassVar[tuple[str, ...]] = ()
+    credential_fields: ClassVar[tuple[str, ...]] = ()
+
+    def recognise(self, request: Request) -> Question | None:
+        """Understand a request; None for one that is not of this dialect, or asks for no run."""
+        raise NotImplementedError
+
+    def stream(self, run: Run) -> Format:
+        """Make the writer of one streamed answer; ``run.transport`` tells which way was asked for."""
+        raise NotImplementedError
+
+    def result(self, step: Chunk | Error, result: Result, run: Run) -> Status:
+        """Say the outcome of a plain run: an HTTP answer with its ``body``.
+
+        Args:
+            step: The value, or how the run fails.
+            result: All that was scripted, usage included.
+            run: For whom.
+        """
+        if isinstance(step, Error):
+            return Status(500, step.retry_after, step.code, step.message)
+        return Status(200, body={"result": step.content})
+
+    def refusal(self, status: Status, run: Run) -> Any:
+        """Say, as a JSON value, why a request is refused; for statuses that bring no body of their own."""
+        return error_body(status, run)
+
+    def fault(self, question: Question, run: Run, agent: Agent) -> Status | None:
+        """Say what is wrong with a question whose agent is known; None for nothing."""
+        return None
+
+    def key(self, request: Request) -> str | None:
+        """Find the API key of a request; by default it is a bearer token."""
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        return key.strip() if scheme.lower() == "bearer" else None  # any case, RFC 9110 section 11.1
+
+    def unknown_agent(self, question: Question) -> Status:
+        """Refuse a question to an agent that is not there."""
+        return Status(404, message=f"there is no agent {question.agent_id!r}")
+
+    def read_message(self, message: str | bytes, agent: Agent) -> tuple[Any, Any, str | None]:
+        """Understand the first message of a WebSocket, text or binary; what comes later is only noted.
+
+        Returns:
+            The body, the agent's input, and what is wrong with them; None for nothing.
+        """
+        raise NotImplementedError
+
+    def objection(self, fault: str) -> bytes:
+        """Write the frames that refuse a message, and close."""
+        return frame(TEXT, to_json({"error": fault}, compact=True).encode()) + close_frame(1003)
+
+
+def need_dialect(given: object) -> Dialect:
+    """Refuse what is no dialect.
+
+    Raises:
+        TypeError: It is none; the message says why.
+    """
+    if not isinstance(given, Dialect):
+        raise TypeError(
+            f"{given!r} is no Dialect: pass an object of a subclass of runagent_testing.dialects.Dialect"
+        )
+    if not isinstance(getattr(given, "name", None), str):
+        raise TypeError(f"{type(given).__qualname__} has no name: give it one, as text")
+    return given
+
+
+def error_body(step: Status, run: Run) -> dict[str, Any]:
+    """Say a refusal as the documented API does."""
+    code = step.code or _CODES.get(step.status) or phrase(step.status).upper().replace(" ", "_")
+    details = {
+        "code": code,
+        "message": phrase(step.status) if step.message is None else step.message,
+        "status": step.status,
+        "request_id": run.run_id,
+    }
+    return {"error": details | given(retry_after=step.retry_after)}
+
+
+def phrase(status: int) -> str:
+    """Return the words that go with a status."""
+    return next((known.phrase for known in HTTPStatus if known == status), "Unnamed")

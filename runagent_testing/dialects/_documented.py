@@ -1,0 +1,81 @@
+"""The documented API: SSE, NDJSON, plain text, and ``invoke`` (docs/wire.md sections 1 and 3)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote
+
+from runagent_testing._script.steps import Chunk, Error, Status
+from runagent_testing.dialects._base import Dialect, Question
+from runagent_testing.dialects._formats import Format, Run, given, stream_format
+from runagent_testing.dialects._request import as_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runagent_testing._host.agent import Agent
+    from runagent_testing._script.script import Result
+    from runagent_testing.dialects._request import Request
+
+__all__ = ["Documented"]
+
+_PATH = re.compile(r"/v1/agents/([^/]+)/(stream|invoke)")
+_ACCEPTED = {
+    "text/event-stream": "sse",
+    "application/x-ndjson": "chunked",
+    "text/plain": "text",
+    "*/*": "sse",
+}
+
+
+class Documented(Dialect):
+    """Chosen by ``Accept``; a browser's EventSource may GET a stream, with the input in the query."""
+
+    name = "documented"
+    transports = ("sse", "chunked", "text", "invoke")
+
+    def recognise(self, request: Request) -> Question | None:
+        """See `Dialect.recognise`."""
+        path, _, query = request.path.partition("?")
+        match = _PATH.fullmatch(path)
+        if match is None:
+            return None
+        agent_id, action = unquote(match[1]), match[2]
+        if request.method == "POST":
+            body = as_json(request.body)
+        elif request.method == "GET" and action == "stream":
+            body = dict(parse_qsl(query, keep_blank_values=True))
+        else:
+            return None
+        if action == "invoke":
+            return Question(agent_id=agent_id, transport="invoke", kind="plain", body=body, input=body)
+        return Question(
+            agent_id=agent_id, transport=_accepted(request.headers) or "sse", body=body, input=body
+        )
+
+    def fault(self, question: Question, run: Run, agent: Agent) -> Status | None:
+        """See `Dialect.fault`."""
+        if not isinstance(question.body, dict):
+            return Status(400, code="INVALID_FIELD_TYPE", message="the body is not a JSON object")
+        if question.kind == "stream" and _accepted(run.headers) is None:
+            return Status(406, message=f"this agent streams {', '.join(list(_ACCEPTED)[:3])}")
+        return None
+
+    def stream(self, run: Run) -> Format:
+        """See `Dialect.stream`."""
+        return stream_format(run.transport)
+
+    def result(self, step: Chunk | Error, result: Result, run: Run) -> Status:
+        """See `Dialect.result`."""
+        if isinstance(step, Error):
+            return super().result(step, result, run)
+        about = given(execution_time=result.execution_time, agent_version=result.agent_version)
+        metadata = about | {"request_id": run.run_id}
+        return Status(200, body={"result": step.content} | given(usage=result.usage) | {"metadata": metadata})
+
+
+def _accepted(headers: Mapping[str, str]) -> str | None:
+    accept = headers.get("accept", "*/*").lower()
+    media_types = {item.partition(";")[0].strip() for item in accept.split(",")}
+    return next((transport for name, transport in _ACCEPTED.items() if name in media_types), None)

@@ -1,0 +1,51 @@
+"""WebSocket frames as a server writes them (RFC 6455 section 5), right and wrong."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runagent_testing._script.writes import Piece
+
+__all__ = ["BAD_FRAMES", "BINARY", "CLOSE", "PING", "PONG", "TEXT", "close_frame", "frame", "frame_pieces"]
+
+TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
+
+
+def frame(opcode: int, payload: bytes) -> bytes:
+    """Make one unmasked, final frame."""
+    first, size = 0x80 | opcode, len(payload)
+    if size < 126:
+        return bytes((first, size)) + payload
+    if size < 0x10000:
+        return struct.pack("!BBH", first, 126, size) + payload
+    return struct.pack("!BBQ", first, 127, size) + payload
+
+
+def close_frame(code: int, reason: str = "") -> bytes:
+    """Make a Close frame."""
+    return frame(CLOSE, struct.pack("!H", code) + reason.encode())
+
+
+def frame_pieces(data: bytes) -> tuple[Piece, ...]:
+    """Take whole frames, as `frame` makes them, apart into headers and payloads."""
+    pieces: list[Piece] = []
+    at = 0
+    while at < len(data):
+        size, header = data[at + 1] & 0x7F, 2
+        if size == 126:
+            size, header = int.from_bytes(data[at + 2 : at + 4], "big"), 4
+        elif size == 127:
+            size, header = int.from_bytes(data[at + 2 : at + 10], "big"), 10
+        begin, at = at + header, at + header + size
+        pieces += ("frame-header", data[begin - header : begin]), ("payload", data[begin:at])
+    return tuple(pieces)
+
+
+# By the name of the ending that sends them.
+BAD_FRAMES = {
+    "bad-utf8": frame(TEXT, b"\xff\xfe"),
+    "bad-opcode": frame(0x3, b""),
+    "masked-frame": b"\x81\x82" + b"\0\0\0\0" + b"{}",
+}

@@ -1,0 +1,79 @@
+"""Dialects that other distributions bring, through a hook."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from runagent_testing._journal.log import log_failure
+from runagent_testing.dialects._base import Dialect, need_dialect
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    import pluggy
+
+__all__ = ["GROUP", "installed_dialects"]
+
+GROUP = "runagent_testing.dialects"
+
+
+_PASSING = (OSError, MemoryError)  # what may be over at the next attempt
+
+
+class _IncompleteError(Exception):
+    """Keeps what has been found from being remembered, as a passing fault has hidden something."""
+
+
+def installed_dialects() -> tuple[Dialect, ...]:
+    """Load the plugins of the entry-point group ``runagent_testing.dialects``, by name; once per process.
+
+    One that does not work is logged and left out; it is tried again if files or memory were short.
+    """
+    try:
+        return _loaded()
+    except _IncompleteError as exc:
+        found: tuple[Dialect, ...] = exc.args
+        return found
+
+
+@functools.cache
+def _loaded() -> tuple[Dialect, ...]:
+    from importlib.metadata import entry_points  # slow to import, and built-in dialects need no scan
+
+    found: list[Dialect] = []
+    manager = _plugin_manager(found)
+    complete = True
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
+        if manager.has_plugin(entry.value):  # installed twice
+            continue
+        before = len(found)
+        try:
+            _load(manager, entry)
+            if len(found) == before:
+                raise TypeError("it offers no dialect")
+        except Exception as exc:  # noqa: BLE001 - whatever a third party's import may raise
+            complete = complete and not isinstance(exc, _PASSING)
+            log_failure(f"the dialect {entry.name} ({entry.value}) cannot be used", exc)
+    if not complete:
+        raise _IncompleteError(*found)
+    return tuple(found)
+
+
+def _plugin_manager(found: list[Dialect]) -> pluggy.PluginManager:
+    import pluggy
+
+    from runagent_testing.dialects import _hookspecs as hookspecs
+
+    def register(dialect: Dialect) -> None:
+        found.append(need_dialect(dialect))
+
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.hook.runagent_testing_register_dialects.call_historic(kwargs={"register": register})
+    return manager
+
+
+def _load(manager: pluggy.PluginManager, entry: EntryPoint) -> None:
+    manager.register(entry.load(), entry.value)
+    manager.check_pending()

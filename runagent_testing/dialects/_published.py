@@ -1,0 +1,104 @@
+"""The published server: streams over a WebSocket, and its ``run`` endpoint (docs/wire.md section 2)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from runagent_testing._script.steps import Chunk, Error, Status
+from runagent_testing.dialects._base import Dialect, Question
+from runagent_testing.dialects._formats import Format, Run, stream_format, structured, to_json
+from runagent_testing.dialects._frames import TEXT, close_frame, frame
+from runagent_testing.dialects._request import as_json, run_message_fault, run_request_faults
+
+if TYPE_CHECKING:
+    from runagent_testing._host.agent import Agent
+    from runagent_testing._script.script import Result
+    from runagent_testing.dialects._request import Request
+
+__all__ = ["Published"]
+
+_PATH = re.compile(r"/api/v1/agents/([^/]+)/(run|run-stream)")
+
+
+class Published(Dialect):
+    """What a stream is asked for comes in the WebSocket's first message."""
+
+    name = "published"
+    transports = ("websocket", "run")
+
+    def recognise(self, request: Request) -> Question | None:
+        """See `Dialect.recognise`."""
+        match = _PATH.fullmatch(request.path.partition("?")[0])
+        if match is None:
+            return None
+        agent_id, action = unquote(match[1]), match[2]
+        if (request.method, action) == ("GET", "run-stream"):
+            return Question(agent_id=agent_id, transport="websocket", kind="websocket")
+        if (request.method, action) == ("POST", "run"):
+            body = as_json(request.body)
+            return Question(agent_id=agent_id, transport="run", kind="plain", body=body, input=_input(body))
+        return None
+
+    def fault(self, question: Question, run: Run, agent: Agent) -> Status | None:
+        """See `Dialect.fault`."""
+        if question.kind != "plain":
+            return None
+        if faults := run_request_faults(question.body):
+            text = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
+            return Status(422, message=text, body={"detail": faults})
+        tag = question.body["entrypoint_tag"]
+        if not agent.knows(tag):
+            text = f"Entrypoint {tag} not found"
+            return Status(404, message=text, body=_envelope(Error("NOT_FOUND", text), run))
+        if tag.endswith("_stream"):
+            text = f"Entrypoint `{tag}` streams: ask the run-stream endpoint for it."
+            return Status(400, message=text, body=_envelope(Error("VALIDATION_ERROR", text), run))
+        return None
+
+    def unknown_agent(self, question: Question) -> Status:
+        """See `Dialect.unknown_agent`."""
+        return Status(403, body=b"") if question.kind == "websocket" else super().unknown_agent(question)
+
+    def stream(self, run: Run) -> Format:
+        """See `Dialect.stream`."""
+        return stream_format(run.transport)
+
+    def result(self, step: Chunk | Error, result: Result, run: Run) -> Status:
+        """See `Dialect.result`."""
+        return Status(200, body=_envelope(step, run))
+
+    def read_message(self, message: str | bytes, agent: Agent) -> tuple[Any, Any, str | None]:
+        """See `Dialect.read_message`."""
+        body, fault = run_message_fault(message)
+        return body, _input(body), fault or _stream_tag_fault(agent, body["entrypoint_tag"])
+
+    def objection(self, fault: str) -> bytes:
+        """See `Dialect.objection`."""
+        said = to_json({"type": "error", "detail": fault}, compact=True)
+        return frame(TEXT, said.encode()) + close_frame(1003)
+
+
+def _input(body: Any) -> Any:
+    return body.get("input_kwargs") if isinstance(body, dict) else None
+
+
+def _stream_tag_fault(agent: Agent, tag: str) -> str | None:
+    if not agent.knows(tag):
+        return f"Entrypoint {tag} not found"
+    if not tag.endswith("_stream"):
+        return f"Entrypoint `{tag}` is not a streaming entrypoint. Ask the run endpoint for it."
+    return None
+
+
+def _envelope(step: Chunk | Error, run: Run) -> dict[str, Any]:
+    """Wrap an outcome as the published server's ``run`` does."""
+    outcome: dict[str, Any]
+    if isinstance(step, Error):
+        failure = {"code": step.code, "message": step.message, "details": None, "field": None}
+        outcome = {"success": False, "data": None, "message": None, "error": failure}
+    else:
+        data = structured(step.content)
+        outcome = {"success": True, "data": data, "message": "Agent executed successfully", "error": None}
+    return outcome | {"timestamp": run.timestamp, "request_id": run.run_id}

@@ -1,0 +1,119 @@
+"""Requests as the deciding code sees them, whoever has parsed them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runagent_testing._internal.clock import now
+from runagent_testing._journal.redaction import Secrets
+
+__all__ = ["MAX_BODY", "Request", "as_json", "joined", "run_message_fault", "run_request_faults"]
+
+_SECRETS = Secrets()
+MAX_BODY = 16 * 1024 * 1024  # bytes
+_FIELDS = {
+    "entrypoint_tag": (str, "string_type", "Input should be a valid string"),
+    "input_args": (list, "list_type", "Input should be a valid list"),
+    "input_kwargs": (dict, "dict_type", "Input should be a valid dictionary"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request.
+
+    Attributes:
+        method: As received.
+        path: As received, percent-encoded, with the query.
+        headers: Names in lower case; a repeated header's values joined with a comma.
+        connection: Number of the connection, counted from 1.
+        body: None if it was larger than `MAX_BODY`; the rest of it is then unread.
+        http_1_1: False for HTTP/1.0.
+        keep_alive: Whether the client wants to use the connection again.
+        reused: Whether the connection has carried a request before.
+        now: Tells the time, in seconds.
+    """
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    connection: int
+    body: bytes | None = b""
+    http_1_1: bool = True
+    keep_alive: bool = True
+    reused: bool = False
+    now: Callable[[], float] = now
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {_SECRETS.line(self.path)}>"
+
+    @property
+    def handshake_fault(self) -> tuple[int, str] | None:
+        """Its fault as a WebSocket's handshake, and the status for that (RFC 6455 section 4.2)."""
+        tokens = [token.strip().lower() for token in self.headers.get("connection", "").split(",")]
+        if self.headers.get("upgrade", "").lower() != "websocket" or "upgrade" not in tokens:
+            return 426, "this is a WebSocket endpoint: the request does not ask for an upgrade to websocket"
+        if self.headers.get("sec-websocket-version") != "13":
+            return 426, "Sec-WebSocket-Version is not 13"
+        try:
+            key = base64.b64decode(self.headers.get("sec-websocket-key", ""), validate=True)
+        except (binascii.Error, ValueError):
+            key = b""
+        return None if len(key) == 16 else (400, "Sec-WebSocket-Key is not 16 bytes in base64")
+
+
+def joined(fields: Mapping[str, Any] | list[tuple[str, str]]) -> dict[str, str]:
+    """Bring header fields into the form of `Request.headers`."""
+    headers: dict[str, str] = {}
+    for name, value in fields.items() if isinstance(fields, Mapping) else fields:
+        key = name.lower()
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    return headers
+
+
+def as_json(body: bytes | None) -> Any:
+    """Decode a body; None if it is missing or not JSON."""
+    try:
+        return json.loads(body or b"")
+    except (ValueError, RecursionError):
+        return None
+
+
+def run_request_faults(body: Any) -> list[dict[str, Any]]:
+    """List what is wrong with the body of a ``run``, as FastAPI does; empty if it is good."""
+    if body is None:
+        return [_fault("json_invalid", ["body", 0], "JSON decode error", {})]
+    if not isinstance(body, dict):
+        return [_fault("model_attributes_type", ["body"], "Input should be a valid dictionary", body)]
+    faults = []
+    for name, (kind, fault, text) in _FIELDS.items():
+        if name not in body:
+            faults.append(_fault("missing", ["body", name], "Field required", body))
+        elif not isinstance(body[name], kind):
+            faults.append(_fault(fault, ["body", name], text, body[name]))
+    return faults
+
+
+def _fault(kind: str, location: list[str | int], text: str, value: Any) -> dict[str, Any]:
+    return {"type": kind, "loc": location, "msg": text, "input": value}
+
+
+def run_message_fault(message: str | bytes) -> tuple[Any, str | None]:
+    """Decode a WebSocket's request, and say in the published server's words what is wrong with it."""
+    try:
+        body = json.loads(message)
+    except (ValueError, RecursionError) as exc:
+        return None, f"Invalid JSON format: {exc}"
+    if not isinstance(body, dict):
+        return body, "Invalid JSON format: expected an object"
+    for name, (kind, _, _) in _FIELDS.items():
+        if name not in body:
+            return body, f"Missing required field: {name}"
+        if not isinstance(body[name], kind):
+            return body, f"Invalid field type: {name}"
+    return body, None

@@ -1,0 +1,211 @@
+"""Connections that break off, hang or never begin, at every place of an answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from runagent_testing._script.steps import EndingKind, Step, delay, done, ending, heartbeat, raw, raw_answer
+from runagent_testing.faults._scene import (
+    HTTP_ONLY,
+    NO_HEARTBEATS,
+    Family,
+    Kind,
+    Position,
+    Scene,
+    Story,
+    after_events,
+    in_events,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runagent_testing._host.host import ConnectionFault
+
+__all__ = ["KINDS"]
+
+ON_THE_WAY = (
+    Position("before-answer"),
+    Position("in-head"),
+    Position("after-head"),
+    Position("after-start"),
+    *after_events(),
+    *in_events(),
+    Position("before-end-marker"),
+    Position("after-done"),
+)
+# Whoever knows that the run is done need not mind how the connection ends.
+_FAMILIES: dict[str, Family] = {
+    "before-accept": "network",
+    "before-answer": "network",
+    "in-head": "network",
+    "after-done": "ok",
+}
+_ACCEPTED: dict[str, tuple[Family, ...]] = {"in-head": ("truncated",)}
+_HEARTBEATS = 200  # at one a beat, longer than any client waits
+
+
+def _cut(kind: EndingKind) -> Callable[[Scene], Story]:
+    def tell(scene: Scene) -> Story:
+        last = ending(kind, seconds=scene.beat if kind == "stall-reset" else None)
+        if scene.position.name == "in-event":
+            half, _ = scene.torn()
+            return scene.story(*scene.before(), raw(half), last, contents=scene.half_contents())
+        return scene.story(*_until(scene), last)
+
+    return tell
+
+
+def _until(scene: Scene) -> tuple[Step, ...]:
+    """Answer up to a place between two events, or before the first."""
+    match scene.position.name:
+        case "before-answer":
+            return (raw_answer(b""),)
+        case "in-head":
+            head = b"HTTP/1.1 101 Switching Protocols\r\nUpgra" if scene.websocket else scene.head()
+            return (raw_answer(head[: len(head) // 2]),)
+        case "after-head":
+            return (raw_answer(scene.head()),)
+        case "after-done":
+            return (*scene.before(), done())
+    return tuple(scene.before())
+
+
+def _at_once(kind: str) -> Callable[[Scene], Story]:
+    fault = cast("ConnectionFault", kind)
+    return lambda _: Story((), connection=fault)
+
+
+def _in_chunk(scene: Scene) -> Story:
+    half, rest = scene.torn()
+    size = b"%x\r\n" % (len(half) + len(rest))
+    sent = scene.answer(*scene.before(), ending("cut"))
+    return scene.story(raw_answer(sent + size + half), ending("fin"), contents=scene.half_contents())
+
+
+def _in_chunk_size(scene: Scene) -> Story:
+    return scene.story(raw_answer(scene.answer(*scene.before(), ending("cut")) + b"1"), ending("fin"))
+
+
+def _short_body(scene: Scene) -> Story:
+    return scene.story(*scene.before(), ending("fin"), framing="length")
+
+
+def _close_delimited_cut(scene: Scene) -> Story:
+    return scene.story(*scene.before(), ending("close-delimited-cut"))
+
+
+def _no_done(scene: Scene) -> Story:
+    if scene.position.name == "in-event":
+        return scene.story(*scene.before(), raw(scene.torn()[0]), ending("no-done"))
+    return scene.story(*scene.before(), ending("no-done"))
+
+
+def _only_heartbeats(scene: Scene) -> Story:
+    beat: Step
+    if scene.position.name == "after-head":
+        beat = raw(scene.framed(scene.format.heartbeat))
+    else:
+        beat = heartbeat()
+    beats: list[Step] = [step for _ in range(_HEARTBEATS) for step in (delay(scene.beat), beat)]
+    return scene.story(*_until(scene), *beats, ending("stall"))
+
+
+def _fin(name: EndingKind, about: str, absent: dict[str, str], *, loses: bool = False) -> Kind:
+    return Kind(
+        name,
+        about,
+        ON_THE_WAY,
+        _cut(name),
+        "truncated",
+        unlike=_FAMILIES,
+        accepted=_ACCEPTED,
+        hidden="cut",
+        absent=absent,
+        loses=loses,
+    )
+
+
+def _on_connect(name: str, fault: str, about: str, family: Family, absent: dict[str, str]) -> Kind:
+    positions = (Position("before-accept"),)
+    return Kind(name, about, positions, _at_once(fault), family, hidden="retry", absent=absent)
+
+
+_ACCEPTS = "a socket that listens accepts; for a refusal, connect to a port where nobody listens"
+_NO_HALF = "over TLS there is no half-close: either side's end is everybody's"
+_MARKS = "plain text has no closing event: it ends as HTTP ends it"
+
+KINDS = (
+    _on_connect("refuse", "refuse", "the connection is refused", "network", {"socket": _ACCEPTS}),
+    _on_connect("fin", "close", "the connection is accepted and closed", "network", {}),
+    _on_connect("reset", "reset", "the connection is accepted and reset", "network", {}),
+    _on_connect("stall", "silent", "the connection is accepted, and then nothing", "timeout", {}),
+    _fin("fin", "TCP's FIN without an end marker (WebSocket: without a Close frame, 1006)", {}),
+    _fin("reset", "a RST", {}, loses=True),
+    _fin("half-close", "a FIN, but the server goes on reading", {"tls": _NO_HALF}),
+    _fin("stall-reset", "silence for a beat, then a RST", {}),
+    Kind(
+        "stall",
+        "silence, and the connection stays",
+        ON_THE_WAY,
+        _cut("stall"),
+        "timeout",
+        unlike={"after-done": "ok"},
+        hidden="cut",
+    ),
+    Kind(
+        "fin-in-chunk",
+        "FIN inside an HTTP chunk",
+        in_events(),
+        _in_chunk,
+        "truncated",
+        hidden="cut",
+        absent=HTTP_ONLY,
+    ),
+    Kind(
+        "fin-in-chunk-size",
+        "FIN inside the size line of an HTTP chunk",
+        after_events(),
+        _in_chunk_size,
+        "truncated",
+        hidden="cut",
+        absent=HTTP_ONLY,
+    ),
+    Kind(
+        "short-body",
+        "FIN before as many bytes as Content-Length has promised",
+        (*after_events(), Position("before-end-marker")),
+        _short_body,
+        "truncated",
+        hidden="cut",
+        absent=HTTP_ONLY,
+    ),
+    Kind(
+        "close-delimited-cut",
+        "neither length nor chunks, and FIN before the closing event",
+        (*after_events(), Position("before-end-marker")),
+        _close_delimited_cut,
+        "truncated",
+        unlike={"text": "unproven"},
+        hidden="cut",
+        absent=HTTP_ONLY,
+    ),
+    Kind(
+        "no-done",
+        "HTTP ends as it should, without the closing event",
+        (Position("after-start"), *after_events(), *in_events(), Position("before-end-marker")),
+        _no_done,
+        "truncated",
+        hidden="cut",
+        absent={"text": _MARKS, "websocket": "see close-1000"},
+    ),
+    Kind(
+        "only-heartbeats",
+        "heartbeats for ever: only a limit on the time without events can end that",
+        (Position("after-head"), Position("after-start"), *after_events(1)),
+        _only_heartbeats,
+        "timeout",
+        hidden="cut",
+        absent=NO_HEARTBEATS,
+    ),
+)

@@ -1,0 +1,285 @@
+"""What a kind of fault is made of: where it strikes, what the agent does, what a client must show.
+
+The kinds themselves are in `cuts`, `answers`, `streams`, `websocket` and `harmless`; `catalogue`
+multiplies them out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+from runagent_testing._render.http import http_chunk, stream_head
+from runagent_testing._render.plan import Write
+from runagent_testing._render.render import stream_plan
+from runagent_testing._script.script import Options, Script
+from runagent_testing._script.steps import Chunk, Head, Step
+from runagent_testing.dialects._formats import Format, Run, stream_format, to_json
+from runagent_testing.dialects._frames import TEXT, frame, frame_pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from runagent_testing._host.host import ConnectionFault
+    from runagent_testing.dialects import Dialect
+
+__all__ = [
+    "HTTP_ONLY",
+    "NO_ERRORS",
+    "NO_EVENTS",
+    "NO_HEARTBEATS",
+    "TRANSPORTS",
+    "WEBSOCKET_ONLY",
+    "WORDS",
+    "Family",
+    "Hidden",
+    "Kind",
+    "Position",
+    "PositionName",
+    "Scene",
+    "Story",
+    "StreamTransport",
+    "after_events",
+    "in_events",
+]
+
+StreamTransport = Literal["sse", "chunked", "text", "websocket"]
+Family = Literal["ok", "unproven", "truncated", "network", "protocol", "timeout", "agent", "limit"]
+Hidden = Literal["nothing", "retry", "resume"]
+PositionName = Literal[
+    "before-accept",
+    "before-answer",
+    "in-head",
+    "after-head",
+    "after-start",
+    "after-event",
+    "in-event",
+    "before-end-marker",
+    "after-done",
+    "throughout",
+]
+
+TRANSPORTS: tuple[StreamTransport, ...] = ("sse", "chunked", "text", "websocket")
+
+# Why a kind does not exist somewhere, as `Kind.absent` has it.
+NO_EVENTS = {"text": "plain text has no events that could be wrong"}
+NO_ERRORS = NO_EVENTS | {"no-error": "the dialect has no word for an error"}
+NO_HEARTBEATS = {"text": "plain text has no heartbeats", "no-heartbeat": "the dialect has no heartbeats"}
+WORDS = NO_EVENTS | {"dialect": "it is written in the words of the built-in protocols"}
+HTTP_ONLY = {"websocket": "a WebSocket's stream has no HTTP framing, headers or body"}
+WEBSOCKET_ONLY = dict.fromkeys(
+    ("sse", "chunked", "text", "http"), "only a WebSocket has frames and a handshake"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a fault strikes.
+
+    Attributes:
+        name: The place.
+        event: For "after-event" and "in-event" the number of the chunk, from 1; otherwise 0.
+    """
+
+    name: PositionName
+    event: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.event}" if self.event else self.name
+
+
+def after_events(*numbers: int) -> tuple[Position, ...]:
+    """Make the positions behind these chunks."""
+    return tuple(Position("after-event", number) for number in numbers or (1, 2))
+
+
+def in_events(*numbers: int) -> tuple[Position, ...]:
+    """Make the positions inside these chunks."""
+    return tuple(Position("in-event", number) for number in numbers or (1, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What the agent does.
+
+    Attributes:
+        contents: Of all the chunks that the agent sends, in order.
+        steps: The script.
+        options: Its properties.
+        connection: What becomes of the connection, instead of a script.
+    """
+
+    contents: tuple[Any, ...]
+    steps: tuple[Step, ...] = ()
+    options: Options = field(default_factory=Options)
+    connection: ConnectionFault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a kind has to know to tell its story, and the words for it.
+
+    Attributes:
+        transport: Who is to hear it.
+        position: Where the fault strikes.
+        chunks: Contents of the whole answer's chunks.
+        beat: Seconds between two signs of life.
+        oversize: Bytes of what is to be too large.
+        dialect: What the agent speaks; None for a built-in protocol.
+    """
+
+    transport: str
+    position: Position
+    chunks: tuple[Any, ...]
+    beat: float
+    oversize: int
+    dialect: Dialect | None = None
+
+    @property
+    def count(self) -> int:
+        """How many whole chunks come before the place."""
+        match self.position.name:
+            case "after-event":
+                return self.position.event
+            case "in-event":
+                return self.position.event - 1
+            case "before-end-marker" | "after-done" | "throughout":
+                return len(self.chunks)
+        return 0
+
+    @property
+    def websocket(self) -> bool:
+        """Whether this is one."""
+        return self.format.frames
+
+    @property
+    def contents(self) -> tuple[Any, ...]:
+        """The contents before the place; plain text carries other values as JSON."""
+        return self.as_sent(self.chunks[: self.count])
+
+    def as_sent(self, contents: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Turn contents into what a client gets to see of them."""
+        if self.transport != "text":
+            return contents
+        return tuple(content if isinstance(content, str) else to_json(content) for content in contents)
+
+    def before(self, *, indexed: bool = False) -> list[Step]:
+        """Make the chunks before the place; ``indexed`` counts them on a WebSocket as well."""
+        counted = indexed and self.websocket
+        chunks = enumerate(self.chunks[: self.count])
+        return [Chunk(content, number if counted else ...) for number, content in chunks]
+
+    def after(self, *, shift: int = 0) -> list[Step]:
+        """Make the chunks behind the place, their index (not on a WebSocket) greater by ``shift``."""
+        counted = shift and not self.websocket
+        chunks = enumerate(self.chunks[self.count :], self.count + shift)
+        return [Chunk(content, number if counted else ...) for number, content in chunks]
+
+    def story(
+        self, *steps: Step, contents: tuple[Any, ...] | None = None, **options: Unpack[Options]
+    ) -> Story:
+        """Tell it; the contents are those before the place unless given."""
+        told = self.contents if contents is None else contents
+        return Story(told, steps, options)
+
+    # Bytes
+
+    @property
+    def run(self) -> Run:
+        """A request to render an answer for, as nobody has sent one yet."""
+        run_id = "00000000-0000-0000-0000-000000000000"
+        return Run(self.transport, run_id, "", {}, {}, keep_alive=False, dialect=self.dialect)
+
+    @property
+    def format(self) -> Format:
+        """Write the events."""
+        return stream_format(self.transport) if self.dialect is None else self.dialect.stream(self.run)
+
+    def head(self, **headers: str) -> bytes:
+        """Write the head of an answer in chunked coding."""
+        return stream_head(self.format, self.run, Head(None, headers), "chunked")
+
+    def answer(self, *steps: Step) -> bytes:
+        """Write an HTTP answer as a script would."""
+        return stream_plan(Script.of(steps), self.run).data
+
+    def payloads(self, *steps: Step) -> list[bytes]:
+        """Write the events of an HTTP answer, each for itself and without any framing."""
+        plan = stream_plan(Script.of(steps, writes="per-step", framing="close"), self.run)
+        return [move.data for move in plan.moves if isinstance(move, Write)][1:]
+
+    def event(self, data: bytes, name: str = "chunk") -> bytes:
+        """Write an event, line or message with this text as its JSON."""
+        if self.transport == "sse":
+            return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
+        return frame(TEXT, data) if self.websocket else data + b"\n"
+
+    def message(self, kind: str, **fields: Any) -> bytes:
+        """Write an event, line or message of a kind."""
+        typed = fields if self.transport == "sse" else {"type": kind} | fields
+        return self.event(to_json(typed).encode(), kind)
+
+    @property
+    def chunk_kind(self) -> str:
+        """Name what carries a chunk."""
+        return "data" if self.websocket else "chunk"
+
+    def torn(self) -> tuple[bytes, bytes]:
+        """Write the chunk that the place is in, and cut it in two, inside a character if it has long ones."""
+        content = self.chunks[self.count]
+        whole = self.format.chunk(Chunk(content), self.count, None)
+        begin = len(frame_pieces(whole)[0][1]) if self.websocket else 0
+        inside = (at for at in range(begin, len(whole)) if 0x80 <= whole[at] <= 0xBF)
+        cut = next(inside, (begin + len(whole)) // 2)
+        return whole[:cut], whole[cut:]
+
+    def half_contents(self) -> tuple[Any, ...]:
+        """Give the contents up to the cut of `torn`: plain text shows what is there of a chunk."""
+        half = self.torn()[0].decode("utf-8", "ignore") if self.transport == "text" else ""
+        return (*self.contents, half) if half else self.contents
+
+    def framed(self, data: bytes) -> bytes:
+        """Put bytes into an HTTP chunk, for what follows a ``raw_answer``."""
+        return b"".join(piece for _, piece in http_chunk(data))
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of fault.
+
+    Attributes:
+        name: As in the ids.
+        about: What happens, in a line.
+        positions: Where it may strike.
+        tell: What the agent does.
+        family: What a sound client shows.
+        unlike: Where it shows something else, by the name of a position or transport.
+        accepted: What else is right, by the name of a position or transport, or "" for everywhere.
+        hidden: Whether another attempt may hide it; "cut" for resuming where chunks came and are
+            counted, and trying again where none did.
+        absent: Where it does not exist, and why, by the name of a transport, position or player, or "tls"; of
+            a dialect, which is "dialect" and "http" or "websocket", by what it lacks.
+        alone: There is but one place for it, which the id need not name.
+        loses: On sockets, the system may throw away what the client has not read yet.
+    """
+
+    name: str
+    about: str
+    positions: tuple[Position, ...]
+    tell: Callable[[Scene], Story]
+    family: Family
+    unlike: Mapping[str, Family] = field(default_factory=dict)
+    accepted: Mapping[str, tuple[Family, ...]] = field(default_factory=dict)
+    hidden: Hidden | Literal["cut"] = "nothing"
+    absent: Mapping[str, str] = field(default_factory=dict)
+    alone: bool = False
+    loses: bool = False
+
+    def family_at(self, transport: str, position: Position) -> Family:
+        """Tell what a sound client shows."""
+        return self.unlike.get(position.name) or self.unlike.get(transport) or self.family
+
+    def accepted_at(self, transport: str, position: Position) -> tuple[Family, ...]:
+        """Tell what else is right."""
+        names = (position.name, transport, "")
+        return next((self.accepted[name] for name in names if name in self.accepted), ())

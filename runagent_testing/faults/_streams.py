@@ -1,0 +1,177 @@
+"""What can be wrong inside a stream whose connection is well: framing, events, codings, limits."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+from runagent_testing._render.http import LAST_CHUNK
+from runagent_testing._script.steps import Chunk, Step, ending, error, raw, raw_answer
+from runagent_testing.faults._scene import (
+    HTTP_ONLY,
+    NO_ERRORS,
+    NO_EVENTS,
+    WORDS,
+    Family,
+    Kind,
+    Position,
+    Scene,
+    Story,
+    after_events,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["KINDS", "in_gzip"]
+
+_BETWEEN = (Position("after-start"), *after_events())
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+def _bad_event(data: bytes) -> Callable[[Scene], Story]:
+    """Send an event whose data is this."""
+    return lambda scene: scene.story(*scene.before(), raw(scene.event(data, scene.chunk_kind)))
+
+
+def _bad_chunk_size(line: bytes) -> Callable[[Scene], Story]:
+    def tell(scene: Scene) -> Story:
+        good = scene.answer(*scene.before(), ending("cut")) if scene.count else scene.head()
+        return scene.story(raw_answer(good + line + b"\r\n"))
+
+    return tell
+
+
+def _no_content(scene: Scene) -> Story:
+    return scene.story(*scene.before(), raw(scene.message(scene.chunk_kind, text="no content")))
+
+
+def _index(shift: int) -> Callable[[Scene], Story]:
+    """Give a chunk an index that is wrong by ``shift``."""
+
+    def tell(scene: Scene) -> Story:
+        return scene.story(*scene.before(indexed=True), Chunk("?", scene.count + shift))
+
+    return tell
+
+
+def _fails(code: str | None, message: str | None) -> Callable[[Scene], Story]:
+    return lambda scene: scene.story(*scene.before(), error(code, message))
+
+
+def _invalid_utf8(scene: Scene) -> Story:
+    if scene.transport != "text":
+        bad = scene.event(b'{"type": "%b", "content": "\xff"}' % scene.chunk_kind.encode(), scene.chunk_kind)
+    else:
+        bad = b"\xff"
+    contents = scene.contents
+    if scene.transport in ("sse", "text"):
+        contents = (*contents, "\ufffd", *scene.as_sent(scene.chunks[scene.count :]))
+    return scene.story(*scene.before(), raw(bad), *scene.after(shift=1), contents=contents)
+
+
+def _endless(scene: Scene) -> Story:
+    began = b"data: " if scene.transport == "sse" else b'{"type": "chunk", "content": "'
+    return scene.story(*scene.before(), raw(began + b"x" * scene.oversize), ending("stall"))
+
+
+def _many_lines(scene: Scene) -> Story:
+    line = b"data: %b\n" % (b"x" * 1000)
+    return scene.story(*scene.before(), raw(line * (scene.oversize // 1000 + 1)), ending("stall"))
+
+
+def in_gzip(scene: Scene, *steps: Step, end: bytes | None = None) -> bytes:
+    """Write an answer in gzip, each event in an HTTP chunk of its own; ``end`` stands in for gzip's own."""
+    coding = zlib.compressobj(wbits=_GZIP)
+    events = scene.payloads(*steps)
+    sent = [scene.framed(coding.compress(data) + coding.flush(zlib.Z_SYNC_FLUSH)) for data in events]
+    last = scene.framed(coding.flush() if end is None else end)
+    return b"".join((scene.head(**{"Content-Encoding": "gzip"}), *sent, last, LAST_CHUNK))
+
+
+def _gzip_cut(scene: Scene) -> Story:
+    return scene.story(raw_answer(in_gzip(scene, *scene.before(), ending("cut"), end=b"")))
+
+
+def _gzip_broken(scene: Scene) -> Story:
+    return scene.story(raw_answer(in_gzip(scene, *scene.before(), ending("cut"), end=b"\xff" * 32)))
+
+
+def _event(
+    name: str,
+    about: str,
+    tell: Callable[[Scene], Story],
+    family: Family = "protocol",
+    positions: tuple[Position, ...] = _BETWEEN,
+    absent: Mapping[str, str] = WORDS,
+) -> Kind:
+    return Kind(name, about, positions, tell, family, absent=absent)
+
+
+def _http(
+    name: str,
+    about: str,
+    tell: Callable[[Scene], Story],
+    family: Family,
+    positions: tuple[Position, ...],
+    *,
+    absent: Mapping[str, str] = HTTP_ONLY,
+) -> Kind:
+    return Kind(name, about, positions, tell, family, absent=absent)
+
+
+_COUNTED = NO_EVENTS | {"dialect": "not every protocol numbers its chunks; the conformance kit asks"}
+_FRAMED = (Position("after-head"), *after_events())
+_ENDS = (*_BETWEEN, Position("before-end-marker"))
+_LINES = HTTP_ONLY | WORDS | {"text": "plain text has no lines that have to end"}
+_SSE_ONLY = HTTP_ONLY | WORDS | dict.fromkeys(("chunked", "text"), "only SSE has events of many lines")
+
+KINDS = (
+    _http("bad-chunk-size", "a chunk's size is no number", _bad_chunk_size(b"no size"), "protocol", _FRAMED),
+    _http(
+        "huge-chunk-size",
+        "a chunk's size is beyond 64 bits",
+        _bad_chunk_size(b"F" * 20),
+        "protocol",
+        _FRAMED,
+    ),
+    _event("bad-json", "an event whose data is not JSON", _bad_event(b'{"content": ')),
+    _event("no-object", "an event whose data is JSON, but no object", _bad_event(b'["chunk"]')),
+    _event("no-content-field", "a chunk without content", _no_content),
+    _event("repeated-index", "a chunk comes twice", _index(-1), positions=after_events(), absent=_COUNTED),
+    _event("missing-index", "a chunk is missing", _index(1), positions=after_events(), absent=_COUNTED),
+    _event(
+        "error", "the agent reports an error", _fails("CAPACITY_ERROR", "full"), "agent", _ENDS, NO_ERRORS
+    ),
+    _event("error-without-text", "the same, without a word", _fails(None, None), "agent", _ENDS, NO_ERRORS),
+    Kind(
+        "invalid-utf8",
+        "a byte that is no UTF-8: in SSE and plain text it becomes U+FFFD, JSON it is not",
+        _BETWEEN,
+        _invalid_utf8,
+        "protocol",
+        unlike={"sse": "ok", "text": "ok"},
+        absent={"dialect": WORDS["dialect"]},
+    ),
+    _http(
+        "endless-line", "a line longer than the client's limit", _endless, "limit", _BETWEEN, absent=_LINES
+    ),
+    _http(
+        "endless-event",
+        "an event longer than the client's limit, of short lines",
+        _many_lines,
+        "limit",
+        _BETWEEN,
+        absent=_SSE_ONLY,
+    ),
+    Kind(
+        "gzip-cut",
+        "HTTP ends as it should, but the gzip in it does not",
+        after_events(),
+        _gzip_cut,
+        "truncated",
+        hidden="cut",
+        absent=HTTP_ONLY,
+    ),
+    _http("gzip-broken", "gzip that turns to junk", _gzip_broken, "protocol", after_events()),
+)
