@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from runagent._address.proxy import Proxy  # noqa: TC001 - help(Route) looks its annotations up
-from runagent._address.url import BaseURL, Origin, agent_path
+from runagent._address.url import BaseURL, agent_path
 from runagent._limits import Limits
 from runagent._redact import credential_parts, is_credential, query_credentials
 from runagent._version import __version__
@@ -16,20 +15,7 @@ from runagent._version import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["AgentCall", "ResumePoint", "Route"]
-
-
-class Route(msgspec.Struct, frozen=True, gc=False):
-    """How the request travels.
-
-    Attributes:
-        origin: Where the agent is.
-        proxy: The plain HTTP proxy that reads the request itself, which then has the absolute
-            form (RFC 9112 §3.2.2); None where the way is direct or a tunnel.
-    """
-
-    origin: Origin
-    proxy: Proxy | None = None
+__all__ = ["AgentCall", "ResumePoint"]
 
 
 class ResumePoint(msgspec.Struct, frozen=True, gc=False):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import ConfigurationError, ProtocolError, StreamLimitError
+from runagent._address.route import Address
 from runagent._address.url import parse_base_url
 from runagent._limits import Limits, read_limits
-from runagent._net.base import Address
 from runagent._net.pool import Pool
 from tests.support.peer import Peer, PeerConnection, http, ndjson, sse, websocket_frame
 from tests.support.sessions import Seen, feed, handshake_answer, open_session

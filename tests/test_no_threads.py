@@ -18,7 +18,7 @@ from tests.support.styles import Style
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runagent._net.base import Address
+    from runagent._address.route import Address
     from runagent.capabilities import Capability
     from runagent.transports import AgentCall, Emit, ResumePoint
 

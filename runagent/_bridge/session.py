@@ -23,9 +23,10 @@ from runagent.transports._base import BaseSession, Wants
 from runagent.transports._counting import ChunkCount
 
 if TYPE_CHECKING:
+    from runagent._address.route import Address
     from runagent._call import AgentCall, ResumePoint
-    from runagent._net.base import Address, AsyncNetwork, Network
-    from runagent.transports._library import AsyncTransport
+    from runagent._net.base import AsyncNetwork, Network
+    from runagent.transports._async_transport import AsyncTransport
 
 __all__ = ["AsyncLibraryConnection", "LibraryConnection", "LibrarySession"]
 

@@ -15,7 +15,6 @@ from runagent._client.options import (
     configure_logging,
     merge_headers,
     read_client_cert,
-    read_entrypoint_tag,
     read_options,
     read_socket_options,
     warn_of_key_risk,
@@ -23,19 +22,20 @@ from runagent._client.options import (
 from runagent._client.shared import ClientTerms
 from runagent._config.settings import ApiKey, Resume, Settings, load_settings, parse_timeout
 from runagent._errors import ConfigurationError
-from runagent._internal.jsoninput import copy_input, copy_input_object
+from runagent._internal.jsoninput import copy_input, copy_input_object, read_entrypoint_tag
 from runagent._internal.locks import ForkSafeLock
 from runagent._internal.tracebacks import conceal
 from runagent._plugins.observers import default_observers
 from runagent._plugins.registry import default_registry, has_other_meaning
-from runagent._plugins.validation import AnyTransport, as_transport
+from runagent._plugins.validation import as_transport
 from runagent._run.run import Run
 from runagent._run.spec import RunSpec
+from runagent.transports._async_transport import AnyTransport
 
 if TYPE_CHECKING:
     import ssl
 
-    from runagent._net.sockets import SocketOption
+    from runagent._address.route import SocketOption
     from runagent.transports._base import Transport
 
 __all__ = ["ClientCore", "Input"]

@@ -15,17 +15,17 @@ from runagent._errors import ConfigurationError, ValidationError
 from runagent._internal.jsoninput import copy_input
 from runagent._limits import Limits, read_limits
 from runagent._plugins.registry import BUILT_IN
-from runagent._redact import describe, lone_surrogate
+from runagent._redact import describe
 from runagent._run.policy import RetryPolicy
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Sequence
 
+    from runagent._address.route import SocketOption
     from runagent._address.url import Origin
     from runagent._call import AgentCall
     from runagent._config.settings import Settings
-    from runagent._net.sockets import SocketOption
 
 __all__ = [
     "OPTIONS",
@@ -37,7 +37,6 @@ __all__ = [
     "key_risk",
     "merge_headers",
     "read_client_cert",
-    "read_entrypoint_tag",
     "read_options",
     "read_socket_options",
     "retry_policy",
@@ -57,23 +56,6 @@ _logger = logging.getLogger("runagent.client")
 _warned_origins: set[tuple[Origin, str]] = set()
 
 Timeout = float | Timeouts | None
-
-
-def read_entrypoint_tag(tag: object) -> str | None:
-    """Return an entry point's name that can be sent, or None for the default.
-
-    Raises:
-        ConfigurationError: It is something else.
-    """
-    if tag is None:
-        return None
-    if not isinstance(tag, str) or not tag:
-        raise ConfigurationError(
-            f"entrypoint_tag: expected the name of an entry point, found {describe(tag)}"
-        )
-    if (at := lone_surrogate(tag)) is not None:
-        raise ConfigurationError(f"entrypoint_tag: the text holds a lone surrogate at position {at}")
-    return str.__str__(tag)
 
 
 def read_client_cert(client_cert: str | Sequence[str] | None) -> tuple[str, ...]:

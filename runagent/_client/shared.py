@@ -7,21 +7,21 @@ import os
 from typing import TYPE_CHECKING
 
 from runagent._address.proxy import proxy_for
+from runagent._address.route import Address
 from runagent._client.options import key_risk, retry_policy
 from runagent._config.settings import validate_api_key
 from runagent._errors import ConfigurationError
 from runagent._internal.clock import now, time_of_day
 from runagent._internal.tracebacks import conceal
-from runagent._net.base import Address
 from runagent._run.spec import Verdicts
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable, Mapping
 
+    from runagent._address.route import SocketOption
     from runagent._config.settings import Settings
     from runagent._limits import Limits
-    from runagent._net.sockets import SocketOption
     from runagent._plugins.registry import TransportRegistry
     from runagent.transports._base import Transport
 

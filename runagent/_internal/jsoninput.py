@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from runagent._errors import ValidationError
-from runagent._redact import lone_surrogate
+from runagent._errors import ConfigurationError, ValidationError
+from runagent._redact import describe, lone_surrogate
 
-__all__ = ["copy_input", "copy_input_object"]
+__all__ = ["copy_input", "copy_input_object", "read_entrypoint_tag"]
 
 # The common types first: to be a Mapping is asked of an abstract class, which takes its time.
 _OBJECTS = (str, dict, Mapping)
@@ -102,3 +102,20 @@ def _spelled(path: _Path) -> str:
 def _refuse(path: _Path, why: str) -> ValidationError:
     spelled = _spelled(path)
     return ValidationError(f"{spelled}: {why}", code="INVALID_INPUT", details={"path": spelled})
+
+
+def read_entrypoint_tag(tag: object) -> str | None:
+    """Return an entry point's name that can be sent, or None for the default.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    if tag is None:
+        return None
+    if not isinstance(tag, str) or not tag:
+        raise ConfigurationError(
+            f"entrypoint_tag: expected the name of an entry point, found {describe(tag)}"
+        )
+    if (at := lone_surrogate(tag)) is not None:
+        raise ConfigurationError(f"entrypoint_tag: the text holds a lone surrogate at position {at}")
+    return str.__str__(tag)

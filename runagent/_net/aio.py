@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from runagent._net.aio_dial import dial_first
 from runagent._net.aio_sockets import SocketConnection
 from runagent._net.aio_watchdog import Watchdog
-from runagent._net.base import Address, AsyncConnection, DeadlineExceededError, Dialing
+from runagent._net.base import AsyncConnection, DeadlineExceededError, Dialing
 from runagent._net.faults import connect_error
 from runagent._net.resolve import candidates_now, connect_at_once, look_up
 from runagent._net.secure import secure
 
 if TYPE_CHECKING:
     import socket
+
+    from runagent._address.route import Address
 
 __all__ = ["AioNetwork"]
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
 
-    from runagent._net.sockets import Candidate, SocketOption
+    from runagent._address.route import SocketOption
+    from runagent._net.sockets import Candidate
 
 __all__ = ["dial_first"]
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from runagent._internal import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runagent._net.aio_connection import LoopConnection
-
-__all__ = ["Watchdog", "clock_of"]
+__all__ = ["Watchdog", "Watched", "clock_of"]
 
 _INFINITE = float("inf")
+
+
+class Watched(Protocol):
+    """A connection whose waits have deadlines."""
+
+    deadline: float
+
+    def time_out(self) -> None:
+        """Have what waits fail: its deadline is over."""
 
 
 class Watchdog:
@@ -30,13 +37,13 @@ class Watchdog:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.connections: set[LoopConnection] = set()
+        self.connections: set[Watched] = set()
         self.wakes = _INFINITE
         self.now = clock_of(loop)
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
 
-    def leave(self, connection: LoopConnection) -> None:
+    def leave(self, connection: Watched) -> None:
         """Forget a connection; without any there is no timer."""
         self.connections.discard(connection)
         if not self.connections:

@@ -6,26 +6,14 @@ import errno
 import os
 import weakref
 from socket import SO_ERROR, SOL_SOCKET, socket
-from typing import TYPE_CHECKING, Any, Protocol
-
-import msgspec
-
-from runagent._address.proxy import Proxy  # noqa: TC001
-
-# help(Address) looks its annotations up.
-from runagent._address.url import Origin  # noqa: TC001
-from runagent._call import Route
-from runagent._net.sockets import SocketOption  # noqa: TC001
-from runagent._redact import credential_parts
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from ssl import SSLContext
-else:
-    SSLContext = Any  # ssl takes long to import, and not every client needs it
+
+    from runagent._address.route import Address
 
 __all__ = [
-    "Address",
     "AsyncConnection",
     "AsyncNetwork",
     "Connection",
@@ -50,44 +38,6 @@ def socket_was_reset(sock: socket) -> bool:
 
 class DeadlineExceededError(Exception):
     """A deadline passed. Not the builtin TimeoutError: a socket raises that one for reasons of its own."""
-
-
-class Address(msgspec.Struct, frozen=True):
-    """All that tells one kind of connection from another; connections are kept and reused by it.
-
-    Attributes:
-        origin: Where the agent is.
-        proxy: The proxy on the way, if any.
-        tunnel: The proxy passes the bytes through untouched (CONNECT); always so for TLS.
-        ssl_context: What checks certificates, for an ``https`` origin.
-        socket_options: What its sockets have set instead of the defaults.
-    """
-
-    origin: Origin
-    proxy: Proxy | None = None
-    tunnel: bool = False
-    ssl_context: SSLContext | None = None
-    socket_options: tuple[SocketOption, ...] | None = None
-
-    @property
-    def endpoint(self) -> tuple[str, int]:
-        """Host and port of the first TCP connection."""
-        via = self.origin if self.proxy is None else self.proxy
-        return via.host, via.port
-
-    @property
-    def route(self) -> Route:
-        """What a session has to know of the way."""
-        return Route(self.origin, None if self.tunnel else self.proxy)
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What authorizes us to the proxy, as it goes on the wire."""
-        given = self.proxy.authorization if self.proxy is not None else None
-        return () if given is None else tuple(credential_parts(given))
-
-    def __str__(self) -> str:
-        return f"{self.origin}" if self.proxy is None else f"{self.origin} through the proxy {self.proxy}"
 
 
 class Dialing:

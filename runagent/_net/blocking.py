@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 from runagent._internal import clock
 from runagent._internal.foreign import let_signals_through
 from runagent._net.base import (
-    Address,
     DeadlineExceededError,
     Dialing,
     hold,
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
     from concurrent.futures import Future
+
+    from runagent._address.route import Address
 
 __all__ = ["BlockingConnection", "BlockingNetwork"]
 

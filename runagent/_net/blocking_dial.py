@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
 
+    from runagent._address.route import SocketOption
     from runagent._net.base import Dialing
-    from runagent._net.sockets import Candidate, SocketOption
+    from runagent._net.sockets import Candidate
 
 __all__ = ["STEP_SECONDS", "dial_first"]
 

@@ -11,7 +11,7 @@ from runagent._errors import NetworkError
 from runagent._internal.foreign import let_signals_through
 
 if TYPE_CHECKING:
-    from runagent._net.base import Address
+    from runagent._address.route import Address
 
 __all__ = ["connect_error", "explain_loss"]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from runagent._internal.locks import ForkSafeLock
-from runagent._net.base import Address, fork_generation
+from runagent._net.base import fork_generation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runagent._address.route import Address
     from runagent._limits import Limits
 
 __all__ = ["IdleConnection", "Pool"]

@@ -16,7 +16,7 @@ from runagent._net.sockets import Candidate, new_socket, reaches_itself
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from runagent._net.base import Address
+    from runagent._address.route import Address
 
 __all__ = [
     "ATTEMPT_SECONDS",

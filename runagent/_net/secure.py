@@ -11,7 +11,8 @@ from runagent._net.tls import TLSLayer, server_name
 from runagent._net.tunnel import Tunnel
 
 if TYPE_CHECKING:
-    from runagent._net.base import Address, AsyncConnection
+    from runagent._address.route import Address
+    from runagent._net.base import AsyncConnection
 
 __all__ = ["secure"]
 

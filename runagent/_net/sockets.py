@@ -5,15 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runagent._errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from runagent._address.route import SocketOption
 
 __all__ = [
     "QUEUE_SECONDS",
     "Candidate",
     "Outbox",
-    "SocketOption",
     "check_attempt",
     "hears",
     "new_socket",
@@ -23,7 +25,6 @@ __all__ = [
 ]
 
 Candidate = tuple[int, int, int, Any]  # family, type, protocol, socket address
-SocketOption = tuple[int, int, int | bytes]  # level, option, value: the arguments of `setsockopt`
 
 QUEUE_SECONDS = 0.02  # until a Unix socket whose queue is full is tried again
 _KEEP_IDLE_SECONDS = 45

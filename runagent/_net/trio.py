@@ -11,7 +11,6 @@ import trio
 from runagent._internal import clock
 from runagent._internal.threads import needs_thread
 from runagent._net.base import (
-    Address,
     AsyncConnection,
     DeadlineExceededError,
     Dialing,
@@ -28,6 +27,8 @@ from runagent._net.trio_dial import alone, dial_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from runagent._address.route import Address
 
 __all__ = ["TrioConnection", "TrioNetwork"]
 

@@ -8,7 +8,7 @@ from runagent._errors import NetworkError, RunAgentError
 from runagent._wire.http1 import ResponseDecoder, encode_request
 
 if TYPE_CHECKING:
-    from runagent._net.base import Address
+    from runagent._address.route import Address
 
 __all__ = ["Tunnel"]
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pluggy
 
 if TYPE_CHECKING:
     from runagent._call import AgentCall
-    from runagent._plugins.validation import AnyTransport
     from runagent._report import RunReport
+    from runagent.transports._async_transport import RegisterTransport
 
-__all__ = ["RegisterTransport", "hookimpl", "hookspec"]
+__all__ = ["hookimpl", "hookspec"]
 
 PROJECT = "runagent"
 
 hookspec: pluggy.HookspecMarker = pluggy.HookspecMarker(PROJECT)
 hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker(PROJECT)
-
-RegisterTransport = Callable[["AnyTransport"], None]
 
 
 # Historic: a plugin is loaded when its transport is first asked for, long after the call was made.

@@ -16,10 +16,9 @@ import msgspec
 
 from runagent._address.url import validate_headers
 from runagent._call import AgentCall
-from runagent._client.options import read_entrypoint_tag
 from runagent._errors import PluginError
 from runagent._internal.foreign import is_passing, let_signals_through
-from runagent._internal.jsoninput import copy_input, copy_input_object
+from runagent._internal.jsoninput import copy_input, copy_input_object, read_entrypoint_tag
 from runagent._internal.locks import ForkSafeLock
 from runagent._plugins.installed import OBSERVERS, Installed, Plugin, installed
 from runagent._plugins.loading import load

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     import pluggy
 
-    from runagent._plugins.hookspecs import RegisterTransport
-    from runagent._plugins.validation import AnyTransport
+    from runagent.transports._async_transport import AnyTransport, RegisterTransport
     from runagent.transports._base import Transport
 
 __all__ = [

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
+from runagent._bridge.transport import LibraryTransport
 from runagent._errors import ConfigurationError
 from runagent.capabilities import SEAM_VERSION, Capability, seam_fault
-from runagent.transports._base import Transport
-from runagent.transports._library import AsyncTransport, LibraryTransport
 
-__all__ = ["AnyTransport", "as_transport", "validate_transport"]
+if TYPE_CHECKING:
+    from runagent.transports._async_transport import AsyncTransport
+    from runagent.transports._base import Transport
 
-AnyTransport = Transport | AsyncTransport
+__all__ = ["as_transport", "validate_transport"]
 
 _NAME = r"[A-Za-z][A-Za-z0-9._-]*"
 _CO_COROUTINE = 0x80

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NoReturn, cast
 from runagent._errors import NetworkError, StreamError
 from runagent._internal.foreign import is_cancellation, let_signals_through
 from runagent._net.base import (
-    Address,
     AsyncConnection,
     AsyncNetwork,
     Connection,
@@ -25,6 +24,7 @@ from runagent._run.spec import Step
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from runagent._address.route import Address
     from runagent._events import Event
     from runagent._net.loops import Pools
     from runagent._net.pool import Pool
@@ -258,8 +258,8 @@ class Pump(_PumpCore):
             run.sent(now() - begun)
 
     def _acquire(self, address: Address, deadline: float) -> tuple[Connection, bool]:
-        if (library := self.run.library) is not None:
-            return library.connect(address, self._network), False
+        if (session := self.run.connecting) is not None:
+            return session.connect(address, self._network), False
         while not self.run.fresh and (idle := self._pool.take(address)):
             if not idle.refresh() and idle.waits_for_end:
                 with contextlib.suppress(DeadlineExceededError, OSError):
@@ -527,8 +527,8 @@ class AsyncPump(_PumpCore):
     async def _acquire(
         self, pool: Pool[AsyncConnection], address: Address, deadline: float
     ) -> tuple[AsyncConnection, bool]:
-        if (library := self.run.library) is not None:
-            return await library.connect_async(address, self._network), False
+        if (session := self.run.connecting) is not None:
+            return await session.connect_async(address, self._network), False
         while not self.run.fresh and (idle := pool.take(address)):
             try:
                 if not idle.refresh() and idle.waits_for_end:

@@ -22,7 +22,7 @@ from runagent._errors import (
     StreamError,
 )
 from runagent._events import Chunk, Completed, Event, RunResult
-from runagent._net.base import Address, DeadlineExceededError, track_descriptor
+from runagent._net.base import DeadlineExceededError, track_descriptor
 from runagent._redact import hide_secrets
 from runagent._report import Attempt, RunReport, counted
 from runagent._run.endings import complete, connection_lost, not_resumed, refusal
@@ -31,16 +31,16 @@ from runagent._run.spec import RunSpec, Step
 from runagent._wire.jsontext import quote
 from runagent.capabilities import Capability
 from runagent.transports._base import Session, Transport, Wants
-from runagent.transports._library import LibraryTransport
 from runagent.transports._request import check_bytes, check_session, name_transport
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from runagent._bridge.session import LibrarySession
+    from runagent._address.route import Address
     from runagent._call import AgentCall, ResumePoint
     from runagent._limits import Limits
     from runagent._plugins.observers import Observers
+    from runagent.transports._base import ConnectingSession
 
 __all__ = ["Run"]
 
@@ -60,7 +60,7 @@ class Run:
         step: What the pump has to do next.
         events: What there is to hand out.
         session: The session of the current attempt.
-        library: The same, if it is one that brings its own connection.
+        connecting: The same, if it brings its own connection.
         error: Why the run ended badly, once ``step`` is END.
         report: What the run has come to so far.
         address: Where the current attempt goes.
@@ -74,7 +74,7 @@ class Run:
     error: RunAgentError | None = None
     delay = 0.0
     fresh = False
-    library: LibrarySession | None = None
+    connecting: ConnectingSession | None = None
     key_to_come: Awaitable[str] | None = None
     _asked: AgentCall | None = None  # the call without the key, for observers
     _resume: ResumePoint | None = None
@@ -212,9 +212,9 @@ class Run:
             name_transport(exc, self._names[0])
             raise
         self._session = session
-        own = isinstance(transport, LibraryTransport)
-        if own or self.library is not None:
-            self.library = cast("LibrarySession", session) if own else None
+        connects = getattr(transport, "brings_connection", False)
+        if connects or self.connecting is not None:
+            self.connecting = cast("ConnectingSession", session) if connects else None
 
     def _forget_attempt(self) -> None:
         self._heard = self._connected = self._progressed = self._steady = False
@@ -309,7 +309,7 @@ class Run:
         if data:
             events = session.receive_data(data)
             report = self.report
-            if self.library is None:
+            if self.connecting is None:
                 report.bytes_received += len(data)
             if (
                 self._steady

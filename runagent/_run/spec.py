@@ -10,10 +10,10 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
+    from runagent._address.route import Address
     from runagent._address.url import Origin
     from runagent._call import AgentCall
     from runagent._config.settings import Timeouts
-    from runagent._net.base import Address
     from runagent._plugins.observers import Observers
     from runagent._run.policy import RetryPolicy
     from runagent.transports._base import Transport

@@ -12,36 +12,34 @@ from typing import TYPE_CHECKING
 from runagent._internal.lazy import importer
 
 if TYPE_CHECKING:
-    from runagent._call import AgentCall, ResumePoint, Route
+    from runagent._address.route import Address, Route
+    from runagent._call import AgentCall, ResumePoint
     from runagent._events import Event
     from runagent._limits import Limits
-    from runagent._net.base import Address
-    from runagent._plugins.hookspecs import RegisterTransport
     from runagent._wire.jsontext import InvalidJSONError, decode_json, encode_json, quote
     from runagent._wire.ndjson import NDJSONDecoder
     from runagent._wire.sse import ServerSentEvent, SSEDecoder
     from runagent.capabilities import OLDEST_SEAM_VERSION, SEAM_VERSION, Capability
+    from runagent.transports._async_transport import AsyncTransport, Emit, RegisterTransport
     from runagent.transports._base import BaseSession, Session, Transport, Wants
     from runagent.transports._counting import ChunkCount
     from runagent.transports._http import HttpSession
     from runagent.transports._invoke import InvokeSession
-    from runagent.transports._library import AsyncTransport, Emit
     from runagent.transports._message_session import MessageSession
     from runagent.transports._messages import SurrogateJoiner
     from runagent.transports._request import HttpRequest
 
 _HOMES = {
-    "runagent._call": ("AgentCall", "ResumePoint", "Route"),
+    "runagent._address.route": ("Address", "Route"),
+    "runagent._call": ("AgentCall", "ResumePoint"),
     "runagent._events": ("Event",),
-    "runagent._plugins.hookspecs": ("RegisterTransport",),
     "runagent._limits": ("Limits",),
-    "runagent._net.base": ("Address",),
     "runagent.capabilities": ("OLDEST_SEAM_VERSION", "SEAM_VERSION", "Capability"),
     "runagent.transports._base": ("BaseSession", "Session", "Transport", "Wants"),
     "runagent.transports._counting": ("ChunkCount",),
     "runagent.transports._http": ("HttpSession",),
     "runagent.transports._invoke": ("InvokeSession",),
-    "runagent.transports._library": ("AsyncTransport", "Emit"),
+    "runagent.transports._async_transport": ("AsyncTransport", "Emit", "RegisterTransport"),
     "runagent.transports._message_session": ("MessageSession",),
     "runagent.transports._messages": ("SurrogateJoiner",),
     "runagent.transports._request": ("HttpRequest",),

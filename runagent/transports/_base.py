@@ -33,11 +33,13 @@ from runagent._errors import RunAgentError
 from runagent.transports._request import check_bytes
 
 if TYPE_CHECKING:
-    from runagent._call import AgentCall, ResumePoint, Route
+    from runagent._address.route import Address, Route
+    from runagent._call import AgentCall, ResumePoint
     from runagent._events import Event
+    from runagent._net.base import AsyncConnection, AsyncNetwork, Connection, Network
     from runagent.capabilities import Capability
 
-__all__ = ["BaseSession", "Session", "Transport", "Wants", "count_ignored"]
+__all__ = ["BaseSession", "ConnectingSession", "Session", "Transport", "Wants", "count_ignored"]
 
 _MAX_IGNORED_KINDS = 50  # a peer may invent a new kind for every message
 
@@ -130,6 +132,16 @@ class Session(Protocol):
     @property
     def reusable(self) -> bool:
         """Whether the connection may serve another call now: nothing of this one can still come."""
+
+
+class ConnectingSession(Session, Protocol):
+    """A session that brings its own connection, which carries no bytes: that of an asynchronous library."""
+
+    def connect(self, address: Address, network: Network) -> Connection:
+        """Begin the run, for a reader that blocks."""
+
+    async def connect_async(self, address: Address, network: AsyncNetwork) -> AsyncConnection:
+        """Begin the run, for a reader in an event loop."""
 
 
 @runtime_checkable

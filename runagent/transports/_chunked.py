@@ -19,7 +19,8 @@ from runagent.transports._stream import StreamSession, StreamTransport, stream_b
 if TYPE_CHECKING:
     import codecs
 
-    from runagent._call import AgentCall, ResumePoint, Route
+    from runagent._address.route import Route
+    from runagent._call import AgentCall, ResumePoint
     from runagent._errors import RunAgentError
 
 __all__ = ["ChunkedSession", "ChunkedTransport"]

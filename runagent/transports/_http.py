@@ -27,7 +27,8 @@ from runagent.transports._request import HttpRequest, check_request
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runagent._call import AgentCall, ResumePoint, Route
+    from runagent._address.route import Route
+    from runagent._call import AgentCall, ResumePoint
     from runagent._events import Event
     from runagent._wire.content_coding import ContentDecoder
 

@@ -15,7 +15,8 @@ from runagent.transports._rows import CHUNKS
 from runagent.transports._stream import StreamSession, StreamTransport, stream_body
 
 if TYPE_CHECKING:
-    from runagent._call import AgentCall, ResumePoint, Route
+    from runagent._address.route import Route
+    from runagent._call import AgentCall, ResumePoint
     from runagent._errors import RunAgentError
     from runagent._events import Event
 

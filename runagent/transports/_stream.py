@@ -12,7 +12,8 @@ from runagent.transports._http import HttpSession
 from runagent.transports._messages import MessageReader
 
 if TYPE_CHECKING:
-    from runagent._call import AgentCall, ResumePoint, Route
+    from runagent._address.route import Route
+    from runagent._call import AgentCall, ResumePoint
     from runagent._errors import RunAgentError
     from runagent.transports._base import Session
 

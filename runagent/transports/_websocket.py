@@ -14,7 +14,8 @@ from runagent.transports._rows import DATA, join_row
 from runagent.transports._stream import StreamSession
 
 if TYPE_CHECKING:
-    from runagent._call import AgentCall, ResumePoint, Route
+    from runagent._address.route import Route
+    from runagent._call import AgentCall, ResumePoint
     from runagent._events import Event
     from runagent._wire.websocket import WebSocketConnection
     from runagent.transports._base import Session

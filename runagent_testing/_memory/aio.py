@@ -8,13 +8,14 @@ import selectors
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from runagent._net.base import Address, DeadlineExceededError, Dialing
+from runagent._net.base import DeadlineExceededError, Dialing
 from runagent_testing._memory.connection import MemoryConnection
 from runagent_testing._memory.real_time import RealTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runagent._address.route import Address
     from runagent_testing._memory.calls import Clock
     from runagent_testing._memory.peer import Peer
     from runagent_testing._memory.wire import Wire

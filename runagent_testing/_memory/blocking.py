@@ -6,13 +6,14 @@ import math
 import threading
 from typing import TYPE_CHECKING
 
-from runagent._net.base import Address, DeadlineExceededError, Dialing
+from runagent._net.base import DeadlineExceededError, Dialing
 from runagent_testing._memory.calls import Call, Calls, Clock
 from runagent_testing._memory.connection import MemoryConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runagent._address.route import Address
     from runagent_testing._memory.peer import Peer
     from runagent_testing._memory.wire import Wire
 

@@ -17,7 +17,8 @@ from runagent_testing._script.numbers import check_seconds, is_whole
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
-    from runagent._net.base import Address, AsyncNetwork
+    from runagent._address.route import Address
+    from runagent._net.base import AsyncNetwork
     from runagent_testing._memory.aio import AioMemory
     from runagent_testing._memory.calls import Clock
     from runagent_testing._memory.trio import TrioMemory

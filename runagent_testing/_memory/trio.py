@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 import trio.testing
 
-from runagent._net.base import Address, DeadlineExceededError, Dialing
+from runagent._net.base import DeadlineExceededError, Dialing
 from runagent_testing._memory.calls import Call, Calls, Clock
 from runagent_testing._memory.connection import MemoryConnection
 from runagent_testing._memory.real_time import RealTime
@@ -17,6 +17,7 @@ from runagent_testing._memory.real_time import RealTime
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from runagent._address.route import Address
     from runagent_testing._memory.peer import Peer
     from runagent_testing._memory.wire import DeadlockError, Wire
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
-    from runagent._plugins.validation import AnyTransport
+    from runagent.transports._async_transport import AnyTransport
     from runagent_testing.dialects import Dialect
 
 __all__ = ["check_transport", "examine", "need_set"]

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from runagent._address.route import Address
 from runagent._address.url import parse_base_url
 from runagent._events import Chunk, Completed, RunResult, Started
-from runagent._net.base import Address
 from runagent.transports._base import Session, Wants
 from runagent_testing._memory.blocking import VirtualClock
 from runagent_testing._render.plan import Write
@@ -19,7 +19,8 @@ from runagent_testing.conformance._subject import AGENT, NOT_UNDERSTOOD, Subject
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from runagent._call import ResumePoint, Route
+    from runagent._address.route import Route
+    from runagent._call import ResumePoint
     from runagent._errors import RunAgentError
     from runagent._events import Event
     from runagent_testing._journal.exchange import Exchange

@@ -8,13 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from runagent import AsyncRunAgentClient, RunAgentClient, RunAgentError
+from runagent._address.route import Route
 from runagent._address.url import parse_base_url
-from runagent._call import AgentCall, Route
+from runagent._bridge.transport import LibraryTransport
+from runagent._call import AgentCall
 from runagent._limits import read_limits
 from runagent._plugins.registry import default_registry
-from runagent._plugins.validation import AnyTransport, as_transport
+from runagent._plugins.validation import as_transport
 from runagent.capabilities import Capability
-from runagent.transports._library import LibraryTransport
 from runagent_testing._journal.credentials import Names
 from runagent_testing._journal.redaction import Secrets
 from runagent_testing._memory import MemoryNetwork
@@ -25,6 +26,7 @@ from runagent_testing.dialects._installed import installed_dialects
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from runagent.transports._async_transport import AnyTransport
     from runagent.transports._base import Transport
     from runagent_testing._journal.exchange import Exchange
 

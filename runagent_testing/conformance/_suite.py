@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
-    from runagent._plugins.validation import AnyTransport
+    from runagent.transports._async_transport import AnyTransport
     from runagent_testing.conformance._requirements import Requirement
     from runagent_testing.dialects import Dialect
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from runagent._address.route import Address
 from runagent._address.url import parse_base_url
 from runagent._call import AgentCall
 from runagent._config.settings import Timeouts
 from runagent._events import Chunk, Completed
 from runagent._limits import Limits
-from runagent._net.base import Address
 from runagent._run.policy import RetryPolicy
 from runagent._run.run import Run
 from runagent._run.spec import RunSpec, Step, Verdicts

@@ -12,7 +12,8 @@ from runagent.transports._message_session import MessageSession
 from runagent.transports._request import HttpRequest
 
 if TYPE_CHECKING:
-    from runagent._call import AgentCall, ResumePoint, Route
+    from runagent._address.route import Route
+    from runagent._call import AgentCall, ResumePoint
     from runagent.transports._base import Session
 
 __all__ = ["RAW_BODY", "RAW_WEBSOCKET", "registry"]

@@ -11,8 +11,9 @@ import zlib
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from runagent._address.route import Route
 from runagent._address.url import parse_base_url
-from runagent._call import AgentCall, Route
+from runagent._call import AgentCall
 from runagent._errors import RunAgentError
 from runagent._limits import Limits
 from runagent._wire.content_coding import content_decoder

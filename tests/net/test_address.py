@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from runagent._address.proxy import parse_proxy
+from runagent._address.route import Address
 from runagent._address.url import (
     BaseURL,
     Origin,
@@ -12,7 +13,6 @@ from runagent._address.url import (
     validate_headers,
 )
 from runagent._errors import ConfigurationError
-from runagent._net.base import Address
 from runagent._net.faults import connect_error
 from runagent._net.tunnel import Tunnel
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from runagent._address.route import Address
 from runagent._address.url import parse_base_url
-from runagent._net.base import Address, DeadlineExceededError, Dialing
+from runagent._net.base import DeadlineExceededError, Dialing
 from runagent._net.blocking import BlockingNetwork
 from runagent._net.loops import current_loop
 from tests.support.cancelling import cancelled_at

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from runagent._address.route import Route
 from runagent._address.url import parse_base_url
-from runagent._call import AgentCall, ResumePoint, Route
+from runagent._call import AgentCall, ResumePoint
 from runagent._limits import Limits
 from runagent._plugins.registry import default_registry
 from runagent._wire.websocket import accept_value

@@ -143,8 +143,8 @@ def test_memory_knows_a_half_close_and_what_was_not_read():
 
 
 def _address(memory):
+    from runagent._address.route import Address
     from runagent._address.url import parse_base_url
-    from runagent._net.base import Address
 
     return Address(parse_base_url(memory.url).origin)
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from runagent._address.route import Address
 from runagent._address.url import parse_base_url
-from runagent._net.base import Address
 from runagent_testing import MemoryNetwork, delay, ending, gate
 from runagent_testing._memory.blocking import VirtualClock
 from runagent_testing.dialects._request import MAX_BODY

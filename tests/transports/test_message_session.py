@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import Chunk, Completed, ProtocolError, StreamError, StreamLimitError, StreamTruncatedError
+from runagent._address.route import Route
 from runagent._address.url import parse_base_url
-from runagent._call import AgentCall, Route
+from runagent._call import AgentCall
 from runagent._limits import Limits
 from runagent.transports import MessageSession, Wants
 from runagent.transports._websocket import WebSocketSession

@@ -10,7 +10,8 @@ from runagent.capabilities import Capability
 from runagent.transports._invoke import InvokeSession
 
 if TYPE_CHECKING:
-    from runagent._call import AgentCall, ResumePoint, Route
+    from runagent._address.route import Route
+    from runagent._call import AgentCall, ResumePoint
     from runagent.transports._base import Session
 
 __all__ = ["HTTP", "WEBSOCKET", "Broken", "Open"]

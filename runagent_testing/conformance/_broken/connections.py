@@ -17,7 +17,8 @@ from runagent.transports._websocket import WebSocketSession
 from runagent_testing.conformance._broken.base import HTTP, WEBSOCKET, Broken, Open
 
 if TYPE_CHECKING:
-    from runagent._call import AgentCall, ResumePoint, Route
+    from runagent._address.route import Route
+    from runagent._call import AgentCall, ResumePoint
     from runagent._events import Event
 
 __all__ = ["CONNECTIONS"]

@@ -13,9 +13,9 @@ from runagent.transports._invoke import InvokeSession
 from runagent.transports._sse import SSESession
 
 if TYPE_CHECKING:
+    from runagent._address.route import Address
     from runagent._call import AgentCall, ResumePoint
-    from runagent._net.base import Address
-    from runagent.transports._library import Emit
+    from runagent.transports._async_transport import Emit
 
 __all__ = ["LIBRARIES", "Library"]
 

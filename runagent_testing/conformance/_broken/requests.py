@@ -9,7 +9,8 @@ from runagent.transports._sse import SSESession
 from runagent_testing.conformance._broken.base import Broken
 
 if TYPE_CHECKING:
-    from runagent._call import AgentCall, ResumePoint, Route
+    from runagent._address.route import Route
+    from runagent._call import AgentCall, ResumePoint
     from runagent._events import Event
 
 __all__ = ["REQUESTS"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from runagent._address.proxy import Proxy
-from runagent._call import Route
+from runagent._address.route import Route
 from runagent._errors import AgentError, RunAgentError, StreamLimitError
 from runagent_testing._script.steps import error, head, status
 from runagent_testing.conformance._checks.common import demand, expect_contents, only_where, story

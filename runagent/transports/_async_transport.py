@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from runagent.transports._base import Transport
+
 if TYPE_CHECKING:
-    from runagent._bridge.session import LibrarySession
-    from runagent._call import AgentCall, ResumePoint, Route
+    from runagent._address.route import Address
+    from runagent._call import AgentCall, ResumePoint
     from runagent._events import Event
-    from runagent._net.base import Address
     from runagent.capabilities import Capability
 
-__all__ = ["AsyncTransport", "Emit", "LibraryTransport"]
+__all__ = ["AnyTransport", "AsyncTransport", "Emit", "RegisterTransport"]
 
 
 class Emit(Protocol):
@@ -72,19 +74,5 @@ class AsyncTransport(Protocol):
         """
 
 
-class LibraryTransport:
-    """Makes an `AsyncTransport` a `Transport` whose sessions bring their own connection."""
-
-    tunnels = False
-
-    def __init__(self, library: AsyncTransport) -> None:
-        self.library = library
-        self.name = library.name
-        self.seam = library.seam
-        self.capabilities = library.capabilities
-
-    def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> LibrarySession:
-        """Begin a session."""
-        from runagent._bridge.session import LibrarySession  # threads and event loops, for those who use one
-
-        return LibrarySession(self.library, call, resume)
+AnyTransport = Transport | AsyncTransport
+RegisterTransport = Callable[[AnyTransport], None]
