@@ -249,7 +249,8 @@ def declaration_fault(plugin: Plugin, transport: Transport) -> str | None:
     if declared is None or declared == Declaration(transport.seam, frozenset(transport.capabilities)):
         return None
     words = ".".join([f"v{transport.seam}", *sorted(transport.capabilities)])
-    return f"its metadata declares something else than it does; the right entry point is runagent.capabilities:{words}"
+    right = f"runagent.capabilities:{words}"
+    return f"its metadata declares something else than it does; the right entry point is {right}"
 
 
 def _import_built_in(plugin: Plugin) -> Transport:

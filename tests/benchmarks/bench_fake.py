@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from runagent_testing import FakeAgentServer, ending
 from tests.benchmarks.plugin_costs import imported_at_the_start, seconds_at_the_start, seconds_of_tests
 from tests.benchmarks.served import EVENTS, Served, bare_server, served
-from tests.testing.raw_client import (
+from tests.runagent_testing.raw_client import (
     NDJSON,
     SSE,
     STREAM_REQUEST,

@@ -15,8 +15,8 @@ import atheris  # type: ignore[import-untyped]  # has an environment of its own
 with atheris.instrument_imports(include=["runagent", "websockets"]):
     from tests.fuzz.invariants import TARGETS
 
-from tests.conformance.loader import http_cases, ndjson_cases, sse_cases, websocket_cases
 from tests.fuzz.corpus import FOLDER, seeds
+from tests.specifications.loader import http_cases, ndjson_cases, sse_cases, websocket_cases
 
 MAX_BYTES = 1024
 SECONDS_PER_INPUT = 20

@@ -8,7 +8,7 @@ import pytest
 
 from runagent import StreamTimeoutError, Timeouts
 from runagent_testing import delay, ending, heartbeat
-from tests.testing.virtual import STYLES, Virtual
+from tests.runagent_testing.virtual import STYLES, Virtual
 
 LIMIT = 60.0
 WAIT = 0.1  # the floor before a first resumption: the tests of this folder draw 0

@@ -10,7 +10,7 @@ import pytest
 from runagent._errors import ProtocolError, RunAgentError, StreamLimitError
 from runagent._wire.http1 import ResponseDecoder
 from runagent._wire.websocket import WebSocketConnection, accept_value, check_handshake
-from tests.conformance.outcomes import ClientFrames
+from tests.specifications.outcomes import ClientFrames
 from tests.support.cutting import every_cut
 from tests.support.peer import websocket_frame as frame
 

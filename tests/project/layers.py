@@ -1,0 +1,174 @@
+"""The layers of the code, from top to bottom, and who imports what.
+
+A row is a folder, or a module that stands alone in its package; the longest name that fits counts. A module
+imports only from rows below its own, and from its own without a circle. docs/architecture.md shows this list.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = [
+    "LAYERS",
+    "PROMISED",
+    "drawing",
+    "faults",
+    "import_graph",
+    "imported_names",
+    "module_name",
+    "row_of",
+]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+LAYERS = {
+    "runagent_openai.testing": "a plugin's dialect for the fake agent",
+    "runagent_openai": "a plugin: agents behind OpenAI-compatible endpoints",
+    "runagent_testing.pytest_plugin": "pytest fixtures",
+    "runagent_testing.__main__": "python -m runagent_testing",
+    "runagent.__main__": "python -m runagent",
+    "runagent._cli": "the command runagent",
+    "runagent_testing": "the names for those who test",
+    "runagent_testing._standalone": "the fake agent as a program, its script files",
+    "runagent_testing._starter": "the package to begin a transport with",
+    "runagent_testing.conformance._broken": "transports that the kit has to catch",
+    "runagent_testing.conformance": "the kit that proves a transport",
+    "runagent_testing.conformance._checks": "its requirements",
+    "runagent_testing.faults": "every fault at every place",
+    "runagent_testing._server": "plays plans on real sockets",
+    "runagent_testing._memory": "plays the same plans on virtual time",
+    "runagent_testing._host": "agents, and which plan answers a request",
+    "runagent_testing._journal": "what was asked and what became of it",
+    "runagent_testing._render": "a script becomes a plan: bytes, waits, an end",
+    "runagent_testing.dialects": "the formats of protocols, for the fake agent",
+    "runagent_testing._script": "what an agent sends, step by step",
+    "runagent_testing._internal": "files, the real clock",
+    "runagent": "the names for users",
+    "runagent._client": "arguments and settings become a run",
+    "runagent._run": "attempts, limits, the end; the two loops that move bytes; streams",
+    "runagent._plugins": "what is installed, transports by name, observers",
+    "runagent._bridge": "asynchronous libraries as transports",
+    "runagent.transports": "requests, messages and refusals of agents: bytes in, events out",
+    "runagent._net": "connections, TLS, pools, the three networks",
+    "runagent._wire": "SSE, NDJSON, HTTP/1.1, WebSocket, gzip",
+    "runagent._config": "settings and where they come from",
+    "runagent.capabilities": "what a package declares of a transport",
+    "runagent._call": "what is asked of an agent",
+    "runagent._address": "URLs, proxies, the way to an agent",
+    "runagent._report": "what a run reports",
+    "runagent._events": "what a run gives",
+    "runagent._limits": "the bounds of what a peer may send",
+    "runagent._internal": "locks, lazy imports, the clock, signals",
+    "runagent._errors": "errors",
+    "runagent._redact": "what may be shown of a secret or of a peer's text",
+    "runagent._cutting": "how much an error may carry",
+    "runagent._version": "the version",
+}
+
+# Everything else has an underscore in its name and may change at any time.
+PROMISED = {
+    "runagent",
+    "runagent.capabilities",
+    "runagent.transports",
+    "runagent_testing",
+    "runagent_testing.conformance",
+    "runagent_testing.dialects",
+    "runagent_testing.faults",
+    "runagent_testing.pytest_plugin",
+}
+
+_FOLDERS = ("runagent", "runagent_testing", *(str(path) for path in ROOT.glob("plugins/*/runagent_*")))
+
+
+def module_name(path: Path) -> str:
+    """Return the dotted name of a file of a package."""
+    parts = path.with_suffix("").parts
+    first = next(at for at, part in enumerate(parts) if part.startswith("runagent") and "-" not in part)
+    names = parts[first:]
+    while names[0] == "runagent" and len(names) > 1 and names[1].startswith("runagent"):
+        names = names[1:]
+    return ".".join(names[:-1] if names[-1] == "__init__" else names)
+
+
+def imported_names(source: str, module: str, *, is_package: bool = False) -> set[str]:
+    """Return every dotted name that import statements mention, those of type checkers included."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = module.split(".") if is_package else module.split(".")[:-1]
+                parents = package[: len(package) - node.level + 1]
+                base = ".".join([*parents, base] if base else parents)
+            found |= {f"{base}.{alias.name}" for alias in node.names}
+    return found
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Return which modules of the packages and plugins each of them imports."""
+    sources = {module_name(path): path for folder in _FOLDERS for path in (ROOT / folder).rglob("*.py")}
+    graph = {}
+    for name, path in sources.items():
+        names = imported_names(path.read_text(encoding="utf-8"), name, is_package=path.name == "__init__.py")
+        modules = {_module_of(imported, sources) for imported in names} - {name, ""}
+        graph[name] = modules
+    return graph
+
+
+def _module_of(name: str, modules: Mapping[str, object]) -> str:
+    while name and name not in modules:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def row_of(module: str) -> str:
+    """Return the row of a module, "" if it has none; a package's own row holds its ``__init__`` alone."""
+    name = module
+    while name and name not in LAYERS:
+        name = name.rpartition(".")[0]
+    return "" if name in ("runagent", "runagent_testing") and name != module else name
+
+
+def faults(graph: Mapping[str, set[str]]) -> list[str]:
+    """Return what is wrong with these imports: rows that are missing, arrows that point up, circles."""
+    order = {row: place for place, row in enumerate(LAYERS)}
+    found = [f"{module} is in no row" for module in graph if not row_of(module)]
+    arrows = ((module, other) for module, imported in graph.items() for other in sorted(imported))
+    found += [
+        f"{module} imports {other}, which is above it"
+        for module, other in arrows
+        if row_of(module) and row_of(other) and order[row_of(other)] < order[row_of(module)]
+    ]
+    return found + [f"a circle of imports: {' -> '.join(circle)}" for circle in _circles(graph)]
+
+
+def _circles(graph: Mapping[str, set[str]]) -> Iterator[list[str]]:
+    """Yield each circle once, by its first module, along the shortest way back."""
+    done: set[str] = set()
+    for start in sorted(graph):
+        ways = [[start]]
+        seen: set[str] = set()
+        while ways:
+            way = ways.pop(0)
+            for other in sorted(graph.get(way[-1], set()) - done):
+                if other == start:
+                    yield [*way, start]
+                    ways, seen = [], set(graph)
+                    break
+                if other not in seen:
+                    seen.add(other)
+                    ways.append([*way, other])
+        done.add(start)
+
+
+def drawing() -> str:
+    """Return the list as docs/architecture.md shows it."""
+    width = max(map(len, LAYERS))
+    return "\n".join(f"{row:<{width}}  {about}" for row, about in LAYERS.items())

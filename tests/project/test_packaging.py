@@ -1,0 +1,97 @@
+"""What is shipped, what it imports, and what lies at the top of the repository."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from runagent._version import __version__
+from tests.support.wheels import build_wheel
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("runagent", "runagent_testing")
+PROJECTS = [ROOT / "pyproject.toml", *sorted((ROOT / "plugins").glob("*/pyproject.toml"))]
+
+TOP_LEVEL = {
+    *PACKAGES,
+    "plugins",
+    "tests",
+    "docs",
+    "pyproject.toml",
+    "conftest.py",
+    "README.md",
+    "LICENSE",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Makefile",
+    "constraints.txt",
+    "constraints-lowest.txt",
+}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this tree."""
+    return build_wheel(ROOT, tmp_path_factory.mktemp("wheel"))
+
+
+def test_the_wheel_holds_the_two_packages_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    sources = {
+        str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py")
+    } | {f"{package}/py.typed" for package in PACKAGES}
+    template = ROOT / "runagent_testing/_starter/template"
+    sources |= {str(path.relative_to(ROOT)) for path in template.rglob("*.txt")}
+    metadata = {name for name in names if name.startswith(f"runagent-{__version__}.dist-info/")}
+    assert sources == names - metadata
+    assert f"runagent-{__version__}.dist-info/licenses/LICENSE" in metadata
+
+
+def test_the_version_is_the_same_everywhere(wheel: Path) -> None:
+    assert f"runagent-{__version__}-py3-none-any.whl" == wheel.name
+
+
+def test_the_wheel_installs_the_command(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
+        entry_points = archive.read(name).decode()
+    assert "[console_scripts]\nrunagent = runagent._cli:main\n" in entry_points
+
+
+def test_the_top_level_holds_only_what_belongs_there() -> None:
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=20).stdout
+    names = {name.partition("/")[0] for name in listed.split("\0") if name}
+    assert "pyproject.toml" in names
+    assert set() == {name for name in names - TOP_LEVEL if not name.startswith(".")}
+
+
+def requirements(project: Path) -> list[str]:
+    """Everything that a pyproject.toml has installed, but this project itself."""
+    table = tomllib.loads(project.read_text(encoding="utf-8"))
+    extras = table["project"].get("optional-dependencies", {}).values()
+    named = [*table["build-system"]["requires"], *table["project"]["dependencies"], *itertools.chain(*extras)]
+    return [requirement for requirement in named if Requirement(requirement).name != "runagent"]
+
+
+@pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.parent.name)
+def test_every_lower_bound_is_what_make_installs_for_its_test(project: Path) -> None:
+    lines = (ROOT / "constraints-lowest.txt").read_text(encoding="utf-8").splitlines()
+    pins = {
+        canonicalize_name(name): Version(version)
+        for name, equals, version in (line.partition("==") for line in lines)
+        if equals
+    }
+    for requirement in map(Requirement, requirements(project)):
+        (bound,) = requirement.specifier
+        assert ">=" == bound.operator, requirement
+        assert pins[canonicalize_name(requirement.name)] == Version(bound.version), requirement

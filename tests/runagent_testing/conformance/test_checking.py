@@ -1,0 +1,293 @@
+"""`check_transport` and its report: sets, baselines, choices, and what it says."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import gc
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runagent._errors import ProtocolError
+from runagent._version import install_command
+from runagent.transports._base import Wants
+from runagent.transports._sse import SSESession
+from runagent_testing._standalone.cli import BAD_STORY, FAILED, GOOD, main
+from runagent_testing.conformance import (
+    Baseline,
+    BaselineError,
+    all_requirements,
+    check_transport,
+)
+from runagent_testing.conformance._broken import BROKEN, Broken
+from runagent_testing.conformance._requirements import required
+from tests.runagent_testing.conformance.test_foreign import LineDialect, LineSession, LineTransport
+
+SET_1 = Path(__file__).with_name("requirements-1.txt").read_text(encoding="utf-8").split()
+DEAF: Any = next(broken for broken in BROKEN if broken.name == "key-in-the-address")
+QUICK: dict[str, Any] = {"styles": ("sync",), "players": ("memory",)}
+
+
+def words(report):
+    return {outcome.id: outcome.word for outcome in report.outcomes}
+
+
+def test_the_first_set_is_frozen():
+    assert SET_1 == sorted(r.id for r in all_requirements() if r.since == 1)
+    assert {1} == {r.since for r in all_requirements()}
+
+
+def test_an_id_is_not_given_twice():
+    with pytest.raises(ValueError, match=r"two requirements 'session\.key'"):
+        required("session.key", "Another one.", "nowhere")(print)
+
+
+def test_ids_are_unique_and_sentences_are_sentences():
+    found = all_requirements()
+    assert len(found) == len({r.id for r in found})
+    for requirement in found:
+        assert re.fullmatch(r"(session|run|declared)\.[a-z-]+", requirement.id)
+        assert re.fullmatch(r"[A-Z].*\.|receive_data .*\.", requirement.sentence)
+        assert requirement.source
+
+
+def test_a_report_says_what_is_required_and_what_came():
+    report = check_transport(DEAF, only=["session.key", "session.done"])
+    assert not report.ok
+    assert ["session.key"] == [outcome.id for outcome in report.failed]
+    told = str(report)
+    assert "transport 'key-in-the-address' does not pass the requirements 1" in told
+    assert "1 passed, 1 failed" in told
+    assert "required: The API key travels in a header field" in told
+    assert "the key is in the request line: POST /v1/agents/kit/stream?token=<the key> HTTP/1.1" in told
+    with pytest.raises(AssertionError, match=r"failed: session\.key"):
+        report.check()
+
+
+def test_what_the_collector_calls_meanwhile_is_not_the_sessions():
+    def tell_the_time(phase, info):
+        time.perf_counter()
+
+    before = gc.get_threshold()
+    gc.callbacks.append(tell_the_time)
+    gc.set_threshold(1)
+    try:
+        check_transport("sse", only=["session.pure"], **QUICK).check()
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(tell_the_time)
+
+
+def test_a_report_that_is_good():
+    report = check_transport("sse", only=["session.done", "run.order"], **QUICK)
+    report.check()
+    assert {"session.done": "passed", "run.order[sync-memory]": "passed"} == words(report)
+    assert "passes the requirements 1 (declared: heartbeats, invoke, resume, reuse, structured)" in str(
+        report
+    )
+
+
+def test_a_known_failure_does_not_fail_and_a_stale_one_does(tmp_path):
+    path = tmp_path / "known.txt"
+    path.write_text(
+        "# what we know\n\nsession.key: the protocol wants it so\nsession.done: mended meanwhile\n"
+    )
+    report = check_transport(DEAF, only=["session.key", "session.done"], baseline=path)
+    assert {"session.done": "stale", "session.key": "known"} == words(report)
+    assert "stale: session.done" in str(report)
+    assert "it passes: take it out of the baseline (mended meanwhile)" in str(report)
+    path.write_text("session.key: the protocol wants it so\n")
+    assert check_transport(DEAF, only=["session.key", "session.done"], baseline=path).ok
+
+
+def test_a_baseline_may_name_one_variant():
+    broken = next(broken for broken in BROKEN if broken.misses == "run.order")
+    baseline = Baseline.parse("run.order[sync-memory]: later")
+    report = check_transport(
+        broken, only=["run.order"], styles=("sync", "trio"), players=("memory",), baseline=baseline
+    )
+    assert {"run.order[sync-memory]": "known", "run.order[trio-memory]": "failed"} == words(report)
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("session.key", "baseline:1: expected 'id[variant]: reason', found 'session.key'"),
+        ("session.kye: x", "the baseline lists session.kye, which is no requirement"),
+        ("run.order[sync-disk]: x", r"the baseline lists run.order\[sync-disk\], which is no requirement"),
+    ],
+)
+def test_a_baseline_that_makes_no_sense(line, fault):
+    with pytest.raises(BaselineError, match=fault.replace("'id[", r"'id\[").replace("t]:", r"t\]:")):
+        check_transport("sse", only=["session.key"], baseline=Baseline.parse(line))
+
+
+def test_newer_requirements_advise_and_never_fail(monkeypatch):
+    newer = [dataclasses.replace(r, since=2) if r.id == "session.key" else r for r in all_requirements()]
+    monkeypatch.setattr("runagent_testing.conformance._check.all_requirements", lambda: newer)
+    report = check_transport(DEAF, only=["session.key"], requirements=1)
+    assert report.ok
+    assert {"session.key": "advice"} == words(report)
+    assert "advice: session.key" in str(report)
+    monkeypatch.setattr("runagent_testing.conformance._check.LATEST", 2)
+    assert not check_transport(DEAF, only=["session.key"], requirements=2).ok
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        ({"requirements": 0}, "the sets of requirements are 1 to 1, not 0"),
+        ({"styles": ["curio"]}, "there is no style 'curio'; there are: sync, asyncio, trio"),
+        ({"players": ["disk"]}, "there is no player 'disk'; there are: memory, socket"),
+        ({"cannot_show": ["speed"]}, "there is no capability 'speed'; there are: invoke"),
+        (
+            {"only": ["session.kye"]},
+            "there is no requirement 'session.kye'; there are: session.own-names",
+        ),
+    ],
+)
+def test_words_that_nobody_knows(arguments, fault):
+    with pytest.raises(ValueError, match=fault):
+        check_transport("sse", **arguments)
+
+
+def test_a_request_that_the_fake_agent_does_not_understand_is_told():
+    def elsewhere(call, route, resume):
+        return SSESession(dataclasses.replace(call, options={"stream_path": "/elsewhere"}), route, resume)
+
+    transport = Broken("elsewhere", "session.request-waits", elsewhere)
+    report = check_transport(transport, only=["session.request-waits", "session.any-split"])
+    assert {"session.request-waits": "failed", "session.any-split": "failed"} == words(report)
+    assert "the fake agent does not take this for a request: b'POST /elsewhere" in str(report)
+    assert "pass the dialect that the transport speaks (dialects=[...])" in str(report)
+
+
+class Uninitialized(SSESession):
+    def __init__(self, *_):
+        self.wants = Wants.READ
+
+
+class Over(SSESession):
+    """Stands for one that is kept, and returned again."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.fail(ProtocolError("earlier"))
+
+
+@pytest.mark.parametrize(
+    ("opens", "fault"),
+    [
+        (lambda *_: None, "open returned None, which has no answered, close, data_to_send, error,"),
+        (
+            Uninitialized,
+            ": return a new session whose __init__, if it has one of its own, calls super().__init__",
+        ),
+        (Over, "open returned a session that is over: each attempt needs one of its own"),
+    ],
+)
+def test_a_transport_that_opens_no_new_session_is_told(opens, fault):
+    transport = Broken("forgetful", "session.request-waits", opens)
+    report = check_transport(transport, only=["session.request-waits", "session.done"])
+    assert {"session.request-waits": "failed", "session.done": "failed"} == words(report)
+    assert all(fault in outcome.reason for outcome in report.failed)
+
+
+def test_a_session_that_is_given_twice_is_told():
+    kept: list[SSESession] = []
+
+    def keeps(*arguments):
+        kept.append(SSESession(*arguments))
+        return kept[0]
+
+    report = check_transport(Broken("keeps", "session.request-waits", keeps), only=["session.request-waits"])
+    assert "open gives one session twice; make a new one each time" in str(report)
+
+
+def test_a_dialect_that_fails_is_not_taken_for_the_transport():
+    class Speechless(LineDialect):
+        def stream(self, run):
+            form = super().stream(run)
+            form.chunk = lambda *_: "text"
+            return form
+
+    report = check_transport(LineTransport(), dialects=[Speechless()], only=["session.done"])
+    assert "the dialect could not say it: TypeError: " in str(report)
+
+
+def test_an_error_without_a_word_is_among_what_a_session_has_to_bear():
+    class Trusting(LineSession):
+        def fail(self, error):
+            if str(error) == "None":
+                raise TypeError("no text")
+            super().fail(error)
+
+    transport = Broken("lines", "session.never-raises", Trusting)
+    report = check_transport(transport, dialects=[LineDialect()], only=["session.never-raises"])
+    assert "an error without a word: the session raised TypeError('no text')" in str(report)
+
+
+def test_the_kit_needs_no_pytest_for_the_function():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; sys.modules['pytest'] = None\n"
+        "from runagent_testing.conformance import check_transport\n"
+        "check_transport('sse', only=['session.done', 'run.order'], styles=['sync']).check()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_names_are_those_that_exist():
+    from runagent_testing import conformance
+
+    assert set(conformance.__all__) <= set(dir(conformance))
+    assert all(getattr(conformance, name) is not None for name in conformance.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'check_transprot'"):
+        conformance.check_transprot  # type: ignore[attr-defined]  # noqa: B018  # the look-up is the test
+
+
+def test_the_command_that_checks_an_installed_transport(capsys, monkeypatch):
+    quick = functools.partial(check_transport, only=["session.done", "session.key"])
+    monkeypatch.setattr("runagent_testing.conformance.check_transport", quick)
+    assert GOOD == main(["check-transport", "sse", "--requirements", "1"])
+    assert "transport 'sse' passes the requirements 1" in capsys.readouterr().out
+
+
+def test_the_command_says_what_fails(capsys, monkeypatch):
+    wrong = functools.partial(lambda _, **given: check_transport(DEAF, only=["session.key"], **given))
+    monkeypatch.setattr("runagent_testing.conformance.check_transport", wrong)
+    assert FAILED == main(["check-transport", "anything"])
+    assert "failed: session.key" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["ssee"], "unknown transport 'ssee'; did you mean 'sse'?"),
+        (["sse", "--requirements", "9"], "the sets of requirements are 1 to 1, not 9"),
+        (["sse", "--cannot-show", "speed"], "there is no capability 'speed'"),
+        (["sse", "--baseline", "no/such/file"], "No such file"),
+    ],
+)
+def test_the_command_with_words_that_nobody_knows(capsys, arguments, fault):
+    assert BAD_STORY == main(["check-transport", *arguments])
+    assert fault in capsys.readouterr().err
+
+
+def test_a_missing_trio_is_told(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    report = check_transport("sse", only=["run.order"], styles=["trio"], players=["memory"])
+    assert [f"trio is not installed: {install_command('trio')}"] == [o.reason for o in report.outcomes]
+
+
+def test_transport_options_are_an_object(capsys):
+    with pytest.raises(SystemExit):
+        main(["check-transport", "sse", "--transport-options", "[]"])
+    # The value is not repeated: it may hold a key.
+    assert "argument --transport-options: this is no JSON object" in capsys.readouterr().err
