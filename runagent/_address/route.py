@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+# help(Address) looks its annotations up.
+from runagent._address.proxy import Proxy  # noqa: TC001
+from runagent._address.url import Origin  # noqa: TC001
 from runagent._redact import credential_parts
 
 if TYPE_CHECKING:
     from ssl import SSLContext
-
-    from runagent._address.proxy import Proxy
-    from runagent._address.url import Origin
 else:
     SSLContext = Any  # ssl takes long to import, and not every client needs it
 

@@ -81,9 +81,13 @@ def _is_from_handler(error: BaseException) -> bool:
 
 
 def _is_handler(frame: FrameType) -> bool:
-    """Whether the interpreter has called this: it hands a handler the very frame that it interrupts."""
+    """Whether the interpreter has called this: it hands a handler the very frame that it interrupts.
+
+    Frames of the library are no handlers, and are not looked into: a frame keeps the dictionary of its
+    variables that is made for a look, and with it the error, which keeps the frame.
+    """
     caller = frame.f_back
-    if caller is None:
+    if caller is None or str(frame.f_globals.get("__name__")).startswith("runagent"):
         return False
     for value in frame.f_locals.values():
         if value is caller or (type(value) is tuple and any(each is caller for each in value)):

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 
 from runagent._cli import main
 from runagent._version import __version__
@@ -99,7 +100,7 @@ def test_certificates_to_trust_that_others_can_write(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = tmp_path / "ca.pem"
-    file.touch()
+    trustme.CA().cert_pem.write_to_path(str(file))
     file.chmod(0o666)
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
     told = f"TLS: SSL_CERT_FILE names {file}, which can be changed by other users; run: chmod go-w {file}"
@@ -113,7 +114,7 @@ def test_certificates_to_trust_that_others_can_write(
         ("RUNAGENT_TRANSPORT", "sse,webscoket", "did you mean 'websocket'"),
         ("RUNAGENT_CONFIG", "/nowhere.json", "does not exist"),
         ("HTTPS_PROXY", "socks5://proxy:1", "only plain http://"),
-        ("SSL_CERT_FILE", "/nowhere.pem", "does not exist"),
+        ("SSL_CERT_FILE", "/nowhere.pem", "No such file or directory"),
     ],
 )
 def test_what_is_wrong_with_the_surroundings(

@@ -113,8 +113,8 @@ def test_a_broken_plugin_is_wrong_usage(capfd, tmp_path, monkeypatch) -> None:
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text("[runagent.transports]\nmorse = no_such_module\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    for shared in ("installed._installed", "plugins._default"):
-        monkeypatch.setattr(f"runagent.{shared}", None)
+    for shared in ("installed._installed", "registry._default"):
+        monkeypatch.setattr(f"runagent._plugins.{shared}", None)
     code, said = error_of(capfd, "stream", "a", "hi", "--transport", "morse")
     assert (2, True) == (code, "broken 1.0 cannot be loaded" in said)
 

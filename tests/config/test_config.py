@@ -519,7 +519,7 @@ def test_exposed_key_is_warned_of_once(config_file, caplog, mode):
     load()
     load()
     records = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert ["runagent._config.settings"] == [record.name for record in records]
+    assert ["runagent.config"] == [record.name for record in records]
     assert str(path) in caplog.text
     assert SECRET not in caplog.text
 

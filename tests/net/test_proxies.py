@@ -95,7 +95,7 @@ def test_a_tunnel_is_kept(style: Style, tls: TLS) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://agent.test", "https://agent.test"])
-@pytest.mark.parametrize("given", ["", "wrong:password@"])
+@pytest.mark.parametrize("given", ["", "wrong:another-word@"])
 def test_a_proxy_that_wants_another_password(
     style: Style, transport: str, tls: TLS, url: str, given: str
 ) -> None:
@@ -106,6 +106,7 @@ def test_a_proxy_that_wants_another_password(
     assert (NetworkError, "PROXY_407") == (type(error), error.code)
     assert "user name and a password" in str(error)
     assert "wrong" not in str(error)
+    assert "another-word" not in str(error)
 
 
 @pytest.mark.parametrize("status", [407, 401])

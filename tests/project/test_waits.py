@@ -171,6 +171,7 @@ ALLOWED = {
         "the client's leaving ends it; functions have timeout=, and the server's end cancels it"
     ),
     "_Ear.unless_left: await working": DONE,
+    "_Ear.unless_left: tasks[0].result()": DONE,
     "_JumpingSelector.select: super().select(None)": "only a thread or a socket can wake the loop",
     "_Source._limited: future.result()": DONE,
     "_Source._waited: outcome[0].result()": DONE,
