@@ -50,7 +50,7 @@ class AioNetwork:
                 dialing.wake = lambda: None if timeout.expired() else timeout.reschedule(self._loop.time())
                 sock = await self._dial(address)
                 connection = await self._open(sock)
-                return await secure(connection, address, deadline)
+                return await secure(connection, address, deadline, self.now)
         except TimeoutError:
             if timeout.expired():
                 raise DeadlineExceededError from None

@@ -11,15 +11,20 @@ from runagent._net.tls import TLSLayer, server_name
 from runagent._net.tunnel import Tunnel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runagent._address.route import Address
     from runagent._net.base import AsyncConnection
 
 __all__ = ["secure"]
 
 _READ_BYTES = 64 * 1024
+_MAX_POLLS = 8  # of a peer that never pauses
 
 
-async def secure(connection: AsyncConnection, address: Address, deadline: float) -> AsyncConnection:
+async def secure(
+    connection: AsyncConnection, address: Address, deadline: float, now: Callable[[], float]
+) -> AsyncConnection:
     """Open the proxy's tunnel and begin TLS, as far as the address wants them; aborts where that fails.
 
     Raises:
@@ -36,7 +41,7 @@ async def secure(connection: AsyncConnection, address: Address, deadline: float)
         if not address.origin.secure:
             return connection
         assert address.ssl_context is not None
-        tls = TLSConnection(connection, TLSLayer(address.ssl_context, server_name(address.origin)))
+        tls = TLSConnection(connection, TLSLayer(address.ssl_context, server_name(address.origin)), now)
         await tls.handshake(deadline)
     except BaseException:
         connection.abort()
@@ -47,9 +52,10 @@ async def secure(connection: AsyncConnection, address: Address, deadline: float)
 class TLSConnection:
     """An `AsyncConnection` over another one."""
 
-    def __init__(self, inner: AsyncConnection, layer: TLSLayer) -> None:
+    def __init__(self, inner: AsyncConnection, layer: TLSLayer, now: Callable[[], float]) -> None:
         self._inner = inner
         self._layer = layer
+        self._now = now
 
     async def handshake(self, deadline: float) -> None:
         """Agree on keys with a peer whose certificate is trusted."""
@@ -71,23 +77,29 @@ class TLSConnection:
     async def receive(self, max_bytes: int, deadline: float) -> bytes:
         """See `Connection.receive`."""
         layer = self._layer
+        late = False
         while layer.drained or (data := layer.read(max_bytes)) is None:
+            if late:
+                raise DeadlineExceededError
             if layer.outgoing.pending:
                 await self._flush(deadline)
             layer.feed(await self._inner.receive(_READ_BYTES, deadline))
+            late = self._now() >= deadline  # records without data, of a peer that never pauses
         return data
 
     def poll(self, max_bytes: int) -> bytes | None:
         """See `Connection.poll`."""
         try:
-            while self._layer.drained or (data := self._layer.read(max_bytes)) is None:
+            for _ in range(_MAX_POLLS):
+                if not self._layer.drained and (data := self._layer.read(max_bytes)) is not None:
+                    return data
                 ciphertext = self._inner.poll(_READ_BYTES)
                 if ciphertext is None:
                     return None
                 self._layer.feed(ciphertext)
         except OSError:
             return b""
-        return data
+        return None
 
     def was_reset(self) -> bool:
         """See `Connection.was_reset`."""

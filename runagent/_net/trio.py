@@ -256,7 +256,7 @@ class TrioNetwork:
             with trio.CancelScope(deadline=self._watchdog.own_time(deadline)) as scope:
                 dialing.wake = scope.cancel
                 connection = TrioConnection(await self._dial(address), self._watchdog)
-                return await secure(connection, address, deadline)
+                return await secure(connection, address, deadline, self.now)
         except OSError as exc:
             raise connect_error(exc, address) from exc.with_traceback(None)
         finally:

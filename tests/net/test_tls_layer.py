@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import trustme
 
+from runagent._net.base import DeadlineExceededError
+from runagent._net.secure import TLSConnection
 from runagent._net.tls import TLSLayer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from runagent._net.base import AsyncConnection
 
 ALL = 1 << 16
 RECORD = 1 << 14
@@ -143,3 +147,36 @@ def test_a_record_that_was_tampered_with(server: Server) -> None:
     with pytest.raises(ssl.SSLError, match=r"bad record mac|record layer failure"):
         server.layer.read(ALL)
     assert server.layer.outgoing.pending  # says why
+
+
+class Trickle:
+    """A connection that gives one byte of a record after the other without a pause, a second for each."""
+
+    def __init__(self, ciphertext: bytes) -> None:
+        self.given = 0
+        self._ciphertext = ciphertext
+
+    def now(self) -> float:
+        return float(self.given)
+
+    async def receive(self, max_bytes: int, deadline: float) -> bytes:
+        self.given += 1
+        return self._ciphertext[self.given - 1 : self.given]
+
+    def poll(self, max_bytes: int) -> bytes:
+        self.given += 1
+        return self._ciphertext[self.given - 1 : self.given]
+
+
+def test_a_deadline_holds_against_records_that_never_end() -> None:
+    server = Server(ssl.TLSVersion.TLSv1_3)
+    inner = Trickle(server.says(b"x" * 1000))
+    connection = TLSConnection(cast("AsyncConnection", inner), server.layer, inner.now)
+    with pytest.raises(DeadlineExceededError):
+        connection.receive(ALL, 5.0).send(None)
+    assert inner.given == 5
+    assert connection.poll(ALL) is None
+    assert inner.given < 50
+    with pytest.raises(StopIteration) as end:  # nothing is lost
+        connection.receive(ALL, float("inf")).send(None)
+    assert end.value.value == b"x" * 1000
