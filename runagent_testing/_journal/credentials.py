@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote_plus
 
-from runagent._redact import is_credential
+from runagent_testing._internal.names import is_credential
 
 __all__ = ["CREDENTIAL_FIELDS", "USUAL_NAMES", "Names", "values_in"]
 

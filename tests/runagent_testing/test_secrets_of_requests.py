@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from runagent import RunAgentClient
+from runagent import RunAgentClient, _redact
 from runagent._redact import is_credential
 from runagent.transports._sse import SSESession
 from runagent_testing import FakeAgentServer, MemoryNetwork, chunk, every, head
 from runagent_testing._host.endpoints import Endpoints
+from runagent_testing._internal import names
 from runagent_testing._journal.credentials import Names
 from runagent_testing._journal.redaction import Secrets
 from runagent_testing._standalone.log import ExchangeLog
@@ -380,6 +381,10 @@ def test_a_second_writer_would_be_found():
 )
 def test_what_is_a_credential_to_the_client_is_one_here(name):
     assert (True, True) == (is_credential(name), Names().mean_a_credential(name))
+
+
+def test_client_and_fake_have_the_same_list_of_credential_names():
+    assert (_redact._CREDENTIAL, _redact._NO_CREDENTIAL) == (names.PATTERN, names.NO_CREDENTIAL)
 
 
 def test_the_exchange_of_every_request_knows_what_to_hide():

@@ -15,7 +15,9 @@ from tests.support.styles import STYLES
 ROOT = Path(__file__).resolve().parents[2]
 
 READ_THE_TIME = {
-    "runagent/_internal/clock.py",  # the only one that reads the system's
+    # The only ones that read the system's clock.
+    "runagent/_internal/clock.py",
+    "runagent_testing/_internal/clock.py",
     "runagent/_net/blocking.py",  # sleeps
     "runagent/_net/aio_watchdog.py",  # asks whether a loop has its own
     "runagent/_net/aio.py",
