@@ -18,7 +18,7 @@ from runagent._version import __version__
 
 if TYPE_CHECKING:
     from runagent._client.clients import AsyncRunAgentClient, RunAgentClient
-    from runagent._config.settings import Timeouts
+    from runagent._config.timeouts import Timeouts
     from runagent._errors import (
         AgentError,
         AgentNotFoundError,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "runagent._client.clients": ("AsyncRunAgentClient", "RunAgentClient"),
-    "runagent._config.settings": ("Timeouts",),
+    "runagent._config.timeouts": ("Timeouts",),
     "runagent._errors": (
         "AgentError",
         "AgentNotFoundError",

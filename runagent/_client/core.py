@@ -20,7 +20,8 @@ from runagent._client.options import (
     warn_of_key_risk,
 )
 from runagent._client.shared import ClientTerms
-from runagent._config.settings import ApiKey, Resume, Settings, load_settings, parse_timeout
+from runagent._config.settings import Resume, Settings, load_settings
+from runagent._config.timeouts import parse_timeout
 from runagent._errors import ConfigurationError
 from runagent._internal.jsoninput import copy_input, copy_input_object, read_entrypoint_tag
 from runagent._internal.locks import ForkSafeLock
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     import ssl
 
     from runagent._address.route import SocketOption
+    from runagent._config.parsers import ApiKey
     from runagent.transports._base import Transport
 
 __all__ = ["ClientCore", "Input"]

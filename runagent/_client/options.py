@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from runagent._address.url import agent_path
-from runagent._config.settings import Timeouts, parse_count
+from runagent._config.parsers import parse_count
+from runagent._config.timeouts import Timeouts
 from runagent._errors import ConfigurationError, ValidationError
 from runagent._internal.jsoninput import copy_input
 from runagent._limits import Limits, read_limits

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from runagent._address.proxy import proxy_for
 from runagent._address.route import Address
 from runagent._client.options import key_risk, retry_policy
-from runagent._config.settings import validate_api_key
+from runagent._config.parsers import validate_api_key
 from runagent._errors import ConfigurationError
 from runagent._internal.clock import now, time_of_day
 from runagent._internal.tracebacks import conceal

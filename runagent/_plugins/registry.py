@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from runagent._config.settings import TRANSPORT_GROUPS
+from runagent._config.parsers import TRANSPORT_GROUPS
 from runagent._errors import ConfigurationError, PluginError, RunAgentError
 from runagent._internal.foreign import is_passing, let_signals_through
 from runagent._internal.locks import ForkSafeLock

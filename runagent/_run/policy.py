@@ -20,7 +20,7 @@ from runagent._errors import (
 )
 
 if TYPE_CHECKING:
-    from runagent._config.settings import Timeouts
+    from runagent._config.timeouts import Timeouts
 
 __all__ = ["Deadlines", "RetryPolicy"]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from runagent._address.route import Address
     from runagent._address.url import Origin
     from runagent._call import AgentCall
-    from runagent._config.settings import Timeouts
+    from runagent._config.timeouts import Timeouts
     from runagent._plugins.observers import Observers
     from runagent._run.policy import RetryPolicy
     from runagent.transports._base import Transport

@@ -12,7 +12,9 @@ import sys
 
 import pytest
 
-from runagent._config.settings import Settings, Timeouts, file_exposures, load_settings, validate_api_key
+from runagent._config.parsers import validate_api_key
+from runagent._config.settings import Settings, file_exposures, load_settings
+from runagent._config.timeouts import Timeouts
 from runagent._errors import ConfigurationError
 
 SECRET = "s3cret-key"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runagent import StreamTimeoutError, StreamTruncatedError
 from runagent._call import ResumePoint
-from runagent._config.settings import Timeouts
+from runagent._config.timeouts import Timeouts
 from runagent._run.policy import Deadlines, RetryPolicy
 
 

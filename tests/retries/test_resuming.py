@@ -15,7 +15,7 @@ from runagent import (
     StreamTimeoutError,
     StreamTruncatedError,
 )
-from runagent._config.settings import Timeouts
+from runagent._config.timeouts import Timeouts
 from tests.retries.attempts import BUSY, DONE, chunk, run
 from tests.support.peer import Peer, PeerConnection, answers, http, ndjson, sse
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import AgentServerError, NetworkError, RateLimitError
-from runagent._config.settings import Timeouts
+from runagent._config.timeouts import Timeouts
 from runagent._run.policy import RetryPolicy
 from tests.retries.attempts import BUSY, DONE, chunk, run
 from tests.support.peer import Peer, PeerConnection, answers, http, sse

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from runagent._address.route import Address
 from runagent._address.url import parse_base_url
 from runagent._call import AgentCall
-from runagent._config.settings import Timeouts
+from runagent._config.timeouts import Timeouts
 from runagent._events import Chunk, Completed
 from runagent._limits import Limits
 from runagent._run.policy import RetryPolicy

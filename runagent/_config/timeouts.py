@@ -1,0 +1,49 @@
+"""Limits of the phases of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from runagent._config.parsers import parse_positive_seconds
+
+__all__ = ["Timeouts", "parse_timeout"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Limits of the phases of a run: finite seconds above 0, or None for no limit.
+
+    Attributes:
+        connect: Until the connection stands: name look-up, all addresses, proxy and TLS together.
+        first_event: From then until the agent's first event.
+        idle: Between two reads of any bytes, heartbeats included.
+        progress: Between two events.
+        total: The whole run, by wall clock.
+    """
+
+    connect: float | None = 30.0
+    first_event: float | None = 60.0
+    idle: float | None = 60.0
+    progress: float | None = None
+    total: float | None = None
+
+    def __post_init__(self) -> None:
+        for limit in fields(self):
+            value = getattr(self, limit.name)
+            if value is not None:
+                object.__setattr__(self, limit.name, parse_positive_seconds(value, f"Timeouts.{limit.name}"))
+
+    @classmethod
+    def from_seconds(cls, seconds: float | None) -> Timeouts:
+        """Allow ``seconds`` for each of connect, first_event and idle, and leave the others without limit."""
+        return cls(connect=seconds, first_event=seconds, idle=seconds)
+
+
+def parse_timeout(value: Any, source: str) -> float | Timeouts:
+    """Check a ``timeout``: seconds above 0, or `Timeouts`.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
+    return value if isinstance(value, Timeouts) else parse_positive_seconds(value, source)
