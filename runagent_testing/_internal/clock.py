@@ -21,7 +21,7 @@ _time = BuiltinImporter.create_module(_spec)
 assert _time is not None
 BuiltinImporter.exec_module(_time)
 
-now = _time.perf_counter
+now: Callable[[], float] = _time.perf_counter
 """Return seconds that only grow."""
 
 

@@ -98,7 +98,7 @@ class MemoryNetwork(AgentHost):
         """Run a coroutine in a new `VirtualTimeLoop`."""
         import asyncio
 
-        from runagent_testing._memory.aio import VirtualTimeLoop
+        from runagent_testing._memory.loop import VirtualTimeLoop
 
         with asyncio.Runner(debug=debug, loop_factory=VirtualTimeLoop) as runner:
             return runner.run(coroutine)

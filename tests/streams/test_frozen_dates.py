@@ -24,7 +24,10 @@ READ_THE_TIME = {
     "runagent/_net/trio.py",
     "runagent/_net/tasks.py",  # a limit is relative to trio's time
     # The fake agent's networks, whose time is virtual.
-    *(f"runagent_testing/_memory/{name}.py" for name in ("aio", "blocking", "computing", "peer", "trio")),
+    *(
+        f"runagent_testing/_memory/{name}.py"
+        for name in ("aio", "blocking", "computing", "loop", "peer", "trio")
+    ),
     # Dates that people read.
     "runagent_testing/_host/endpoints.py",
     "runagent_testing/_standalone/log.py",
