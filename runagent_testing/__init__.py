@@ -19,8 +19,9 @@ The names are imported on first use: importing this package imports no server.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from runagent_testing._internal.lazy import importer
 
 if TYPE_CHECKING:
     from runagent_testing._host.agent import Agent
@@ -75,32 +76,22 @@ __all__ = [
     "uniform",
 ]
 
-_HOME = dict.fromkeys(__all__, "_script.steps") | {
-    "Agent": "_host.agent",
-    "Exchange": "_journal.exchange",
-    "DeadlockError": "_memory",
-    "MemoryNetwork": "_memory",
-    "VirtualTimeLoop": "_memory",
-    "fixed": "_script.pacing",
-    "log_normal": "_script.pacing",
-    "tokens_per_second": "_script.pacing",
-    "uniform": "_script.pacing",
-    "FakeAgentServer": "_server.server",
-    "load_story": "_standalone.script_file",
-    "at": "_script.writes",
-    "every": "_script.writes",
-    "inside": "_script.writes",
-    "rechunked": "_script.writes",
+_HOMES = {
+    "runagent_testing._host.agent": ("Agent",),
+    "runagent_testing._journal.exchange": ("Exchange",),
+    "runagent_testing._memory": ("DeadlockError", "MemoryNetwork", "VirtualTimeLoop"),
+    "runagent_testing._script.pacing": ("fixed", "log_normal", "tokens_per_second", "uniform"),
+    "runagent_testing._script.steps": (
+        *("Gate", "chunk", "delay", "done", "ending", "error", "gate", "head", "heartbeat", "raw"),
+        *("raw_answer", "status"),
+    ),
+    "runagent_testing._script.writes": ("at", "every", "inside", "rechunked"),
+    "runagent_testing._server.server": ("FakeAgentServer",),
+    "runagent_testing._standalone.script_file": ("load_story",),
 }
 
-
 if not TYPE_CHECKING:  # a checker that saw it would take every misspelt name for one that is there
-
-    def __getattr__(name: str) -> Any:
-        if name not in _HOME:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(import_module(f".{_HOME[name]}", __name__), name)
-        return value
+    __getattr__ = importer(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
 from runagent_testing._script.computed import Computed
 from runagent_testing._script.numbers import check_count, check_texts
@@ -15,17 +15,27 @@ from runagent_testing._script.writes import MERGED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from runagent_testing._host.host import AgentHost
     from runagent_testing._journal.exchange import Exchange
+    from runagent_testing._journal.journal import Journal
     from runagent_testing._script.steps import Step
 
 __all__ = ["Agent"]
 
 
+class Home(Protocol):
+    """Where an agent lives: a host, as far as its agents have to know it."""
+
+    journal: Journal
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+
+
 class Agent:
     """What one agent answers; every method may be called while it serves."""
 
-    def __init__(self, agent_id: str, host: AgentHost | None = None) -> None:
+    def __init__(self, agent_id: str, host: Home | None = None) -> None:
         self.id = agent_id
         self._host = host
         self._script: Script | Computed | None = None
@@ -170,7 +180,7 @@ class Agent:
         return self._home.journal.wait(n, timeout, self.id)
 
     @property
-    def _home(self) -> AgentHost:
+    def _home(self) -> Home:
         if self._host is None:
             raise RuntimeError(f"agent {self.id!r} lives nowhere: make it with agent({self.id!r}) of a host")
         return self._host

@@ -6,18 +6,18 @@ import re
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote
 
 from runagent_testing._host.agent import Agent, as_result
 from runagent_testing._host.suggestions import unknown_agent, unknown_endpoint
 from runagent_testing._host.websocket import Conversation
-from runagent_testing._journal.credentials import Names
+from runagent_testing._internal.credentials import Names
+from runagent_testing._internal.log import log_failure
+from runagent_testing._internal.redaction import Secrets
 from runagent_testing._journal.exchange import Exchange
-from runagent_testing._journal.log import log_failure
-from runagent_testing._journal.redaction import Secrets
 from runagent_testing._render.lazy import LazyPlan
-from runagent_testing._render.plan import Plan
+from runagent_testing._render.plan import AnyPlan, Plan
 from runagent_testing._render.render import (
     handshake_plan,
     refusal_plan,
@@ -29,9 +29,8 @@ from runagent_testing._render.templates import shared_plan
 from runagent_testing._script.computed import Computed
 from runagent_testing._script.script import Result, Script
 from runagent_testing._script.steps import Status, Step
-from runagent_testing.dialects import BUILT_IN, Dialect, Question
-from runagent_testing.dialects._base import need_dialect
-from runagent_testing.dialects._formats import Run
+from runagent_testing.dialects._base import Question, Run, need_dialect
+from runagent_testing.dialects._builtin import BUILT_IN
 from runagent_testing.dialects._installed import installed_dialects
 from runagent_testing.dialects._request import MAX_BODY, Request
 
@@ -39,12 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from runagent_testing._journal.journal import Journal
-    from runagent_testing._render.plan import GrowingPlan
     from runagent_testing._script.computed import Source
+    from runagent_testing.dialects import Dialect
 
-__all__ = ["Answer", "AnyPlan", "Endpoints", "Pending", "WebSocketAnswer", "random_id"]
-
-AnyPlan: TypeAlias = "Plan | GrowingPlan | LazyPlan"
+__all__ = ["Answer", "Endpoints", "Pending", "WebSocketAnswer", "random_id"]
 
 _ARCHITECTURE = re.compile(r"/api/v1/agents/([^/]+)/architecture")
 _HEALTH = "/api/v1/health"
@@ -429,11 +426,9 @@ def _guarded(decide: Callable[[], AnyPlan], exchange: Exchange, failed: Callable
     except _Refused:
         raise
     except Exception as exc:  # noqa: BLE001 - whatever a test's function or a dialect may raise
-        secrets = exchange.secrets
-        log_failure("the fake agent could not answer", exc, secrets)
-        exchange.failure = secrets.text(f"{type(exc).__name__}: {exc}")
+        log_failure("the fake agent could not answer", exc, exchange.secrets)
         exchange.steps = ()
-        return failed(Status(500, code="SCRIPT_FAILED", message=exchange.failure))
+        return failed(Status(500, code="SCRIPT_FAILED", message=exchange.failed(exc)))
 
 
 def _key(dialect: Dialect, request: Request) -> str | None:
@@ -478,7 +473,7 @@ def _run(
         headers=request.headers,
         http_1_1=request.http_1_1,
         keep_alive=keep_alive and request.keep_alive and request.http_1_1,
-        dialect=None if dialect in BUILT_IN else dialect,
+        dialect=dialect,
         resume_from=None if question is None else question.resume_from,
         subprotocol=None if question is None else question.subprotocol,
     )

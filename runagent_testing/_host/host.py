@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 from runagent_testing._host.agent import Agent
 from runagent_testing._host.verify import report, timelines, unexpected, unused
 from runagent_testing._internal.clock import now
+from runagent_testing._internal.redaction import escaped
 from runagent_testing._journal.journal import Journal
-from runagent_testing._journal.redaction import escaped
 from runagent_testing._script.numbers import check_count, check_texts
 
 if TYPE_CHECKING:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from runagent_testing._journal.timeline import timeline
 from runagent_testing._render.lazy import LazyPlan
-from runagent_testing._script.describe import described
+from runagent_testing._script.describe import described, without_secrets
 from runagent_testing._script.steps import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from runagent_testing._host.agent import Agent
+    from runagent_testing._internal.redaction import Secrets
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._journal.journal import Journal
-    from runagent_testing._journal.redaction import Secrets
     from runagent_testing._script.steps import Step
 
 __all__ = ["report", "timelines", "unexpected", "unused"]
@@ -39,8 +39,8 @@ def unused(journal: Journal, agents: Iterable[Agent], faults: int) -> Iterator[s
     """List replies that nobody asked for, steps that were not played and connections that never came."""
     secrets = journal.secrets
     for agent in agents:
-        left = ((kind, tuple(map(secrets.step, steps))) for kind, steps in agent.left_over())
-        for (kind, steps), count in Counter(map(_worded, left)).items():
+        left = (_worded(kind, steps, secrets) for kind, steps in agent.left_over())
+        for (kind, steps), count in Counter(left).items():
             times = "" if count == 1 else f", {count} times"
             yield f"agent {agent.id!r}: never used: {kind} with {steps}{times}"
     for exchange in journal.requests:
@@ -71,10 +71,10 @@ def timelines(journal: Journal) -> str:
     return "\n\n".join([*first, *(timeline(exchange, secrets) for exchange in exchanges[-_EXCHANGES_SHOWN:])])
 
 
-def _worded(left: tuple[str, tuple[Step, ...]]) -> tuple[str, str]:
-    kind, steps = left
+def _worded(kind: str, steps: tuple[Step, ...], secrets: Secrets) -> tuple[str, str]:
+    shown = [described(without_secrets(step, secrets)) for step in steps[:_STEPS_SHOWN]]
     more = [] if len(steps) <= _STEPS_SHOWN else ["..."]
-    return kind, ", ".join([*map(described, steps[:_STEPS_SHOWN]), *more]) or "no steps"
+    return kind, ", ".join([*shown, *more]) or "no steps"
 
 
 def _left(exchange: Exchange) -> str:
@@ -86,7 +86,7 @@ def _left(exchange: Exchange) -> str:
 def _listed(exchange: Exchange, numbers: list[int], secrets: Secrets) -> str:
     words = []
     for number in numbers[:_STEPS_SHOWN]:
-        step = secrets.step(exchange.steps[number])
+        step = without_secrets(exchange.steps[number], secrets)
         shut = " (never opened)" if isinstance(step, Gate) and not step.is_open else ""
         words.append(f"step {number + 1}, {described(step)}{shut}")
     if len(numbers) > _STEPS_SHOWN:

@@ -16,8 +16,7 @@ from runagent_testing.dialects._frames import PING, PONG, close_frame, frame
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runagent_testing._host.endpoints import AnyPlan
-    from runagent_testing._render.plan import Write
+    from runagent_testing._render.plan import AnyPlan, Write
 
 __all__ = ["MAX_MESSAGE", "Conversation"]
 

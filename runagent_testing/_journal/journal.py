@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from runagent_testing._internal.clock import wait_for
-from runagent_testing._journal.redaction import Secrets
+from runagent_testing._internal.redaction import Secrets
 from runagent_testing._script.numbers import is_whole
 
 if TYPE_CHECKING:

@@ -6,19 +6,18 @@ from itertools import zip_longest
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
-from runagent_testing._journal.redaction import escaped
+from runagent_testing._internal.redaction import escaped
 from runagent_testing._render.lazy import LazyPlan
 from runagent_testing._render.plan import Pass, Wait, Write
-from runagent_testing._script.describe import described
+from runagent_testing._script.describe import described, without_secrets
 from runagent_testing._script.steps import Chunk, Ending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from runagent_testing._host.endpoints import AnyPlan
-    from runagent_testing._journal.exchange import Exchange, Sent
-    from runagent_testing._journal.redaction import Secrets
-    from runagent_testing._render.plan import Move
+    from runagent_testing._internal.redaction import Secrets
+    from runagent_testing._journal.record import Record, Sent
+    from runagent_testing._render.plan import AnyPlan, Move
 
 __all__ = ["timeline"]
 
@@ -45,7 +44,7 @@ _excerpt = Repr()
 _excerpt.maxother = 64
 
 
-def timeline(exchange: Exchange, secrets: Secrets) -> str:
+def timeline(exchange: Record, secrets: Secrets) -> str:
     """Show one exchange; long ones are shortened in the middle.
 
     Args:
@@ -63,11 +62,11 @@ def timeline(exchange: Exchange, secrets: Secrets) -> str:
     return "\n".join(map(escaped, [*lines, f"  {_conclusion(exchange)}"]))
 
 
-def _rows(exchange: Exchange, secrets: Secrets) -> Iterator[tuple[str, str]]:
+def _rows(exchange: Record, secrets: Secrets) -> Iterator[tuple[str, str]]:
     plan = exchange.plan
     if plan is None:
         yield from (
-            (f"{number:>4}  {described(secrets.step(step))}", "   never")
+            (f"{number:>4}  {described(without_secrets(step, secrets))}", "   never")
             for number, step in enumerate(exchange.steps, 1)
         )
     asides, times = exchange.asides, exchange.times
@@ -90,7 +89,7 @@ def _rows(exchange: Exchange, secrets: Secrets) -> Iterator[tuple[str, str]]:
         yield _ending(exchange, plan, secrets)
 
 
-def _moves_to_show(exchange: Exchange) -> list[int]:
+def _moves_to_show(exchange: Record) -> list[int]:
     count = 0 if exchange.plan is None else len(exchange.plan.moves)
     first, around, last = _MOVES_SHOWN
     here = exchange.moves_done
@@ -113,7 +112,7 @@ def _shown_data(moves: Sequence[Move], at: int, secrets: Secrets) -> bytes:
     return secrets.data(before + data + after)[len(before) : len(before) + len(data)]
 
 
-def _scripted(move: Move, exchange: Exchange, seen: set[int], secrets: Secrets) -> list[str]:
+def _scripted(move: Move, exchange: Record, seen: set[int], secrets: Secrets) -> list[str]:
     """List the steps of a move."""
     if isinstance(move, Write):
         numbers = list(move.steps)
@@ -126,7 +125,7 @@ def _scripted(move: Move, exchange: Exchange, seen: set[int], secrets: Secrets) 
             more = " (its pace)"
         else:
             seen.add(number)
-        lines.append(f"{number + 1:>4}  {described(secrets.step(exchange.steps[number]))}{more}")
+        lines.append(f"{number + 1:>4}  {described(without_secrets(exchange.steps[number], secrets))}{more}")
     if len(lines) > _STEPS_SHOWN:
         lines[3:-1] = [f"      ... {len(lines) - 4} more steps ..."]
     return lines
@@ -154,10 +153,10 @@ def _size(data: bytes) -> str:
     return "1 byte" if len(data) == 1 else f"{len(data)} bytes"
 
 
-def _ending(exchange: Exchange, plan: AnyPlan, secrets: Secrets) -> tuple[str, str]:
+def _ending(exchange: Record, plan: AnyPlan, secrets: Secrets) -> tuple[str, str]:
     last = exchange.steps[-1] if exchange.steps else None
     left = (
-        f"{len(exchange.steps):>4}  {described(secrets.step(last))}"
+        f"{len(exchange.steps):>4}  {described(without_secrets(last, secrets))}"
         if isinstance(last, Ending)
         else "      (the end)"
     )
@@ -170,7 +169,7 @@ def _ending(exchange: Exchange, plan: AnyPlan, secrets: Secrets) -> tuple[str, s
     return left, f"{when}  {_ENDS[plan.end]}"
 
 
-def _conclusion(exchange: Exchange) -> str:
+def _conclusion(exchange: Record) -> str:
     ended = "" if exchange.ended_at is None else f" after {exchange.ended_at:.3f} s"
     said = f"{exchange.outcome}{ended}; "
     if exchange.client == "still reading":

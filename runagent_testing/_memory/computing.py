@@ -9,7 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing._internal.clock import now
-from runagent_testing._journal.log import log_warning
+from runagent_testing._internal.log import log_warning
 from runagent_testing._memory.loop import VirtualTimeLoop
 from runagent_testing._script.computed import END, Gathering, place_of_thread
 from runagent_testing._script.steps import Delay

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from runagent_testing._host.endpoints import Answer, AnyPlan, Endpoints, Pending, WebSocketAnswer
-from runagent_testing._journal.redaction import escaped
+from runagent_testing._host.endpoints import Answer, Endpoints, Pending, WebSocketAnswer
+from runagent_testing._internal.redaction import escaped
 from runagent_testing._memory.requests import BadRequestError, RequestReader
 from runagent_testing._render.lazy import LazyPlan
-from runagent_testing._render.plan import Pass, Wait, Write
+from runagent_testing._render.plan import AnyPlan, Pass, Wait, Write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runagent_testing._host.host import ConnectionFault
     from runagent_testing._host.websocket import Conversation
-    from runagent_testing._journal.exchange import ClientState, Exchange
+    from runagent_testing._journal.exchange import Exchange
+    from runagent_testing._journal.record import ClientState
     from runagent_testing._memory.calls import Clock, Timer
     from runagent_testing._memory.wire import Wire
     from runagent_testing.dialects._request import Request

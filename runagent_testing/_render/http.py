@@ -7,9 +7,8 @@ import hashlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
-from runagent_testing.dialects import dialect_of
 from runagent_testing.dialects._base import phrase
-from runagent_testing.dialects._formats import Format, Run, to_json
+from runagent_testing.dialects._jsontext import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from runagent_testing._script.script import Result
     from runagent_testing._script.steps import Chunk, Error, Head, Status
     from runagent_testing._script.writes import Piece
+    from runagent_testing.dialects import Format, Run
 
 __all__ = [
     "LAST_CHUNK",
@@ -72,7 +72,7 @@ def handshake_head(head: Head | None, run: Run) -> bytes:
 
 def plain_answer(step: Chunk | Error, result: Result, run: Run) -> bytes:
     """Make the answer of a plain run, as its dialect says it."""
-    return refusal(dialect_of(run).result(step, result, run), run)
+    return refusal(run.dialect.result(step, result, run), run)
 
 
 def refusal(step: Status, run: Run) -> bytes:
@@ -82,7 +82,7 @@ def refusal(step: Status, run: Run) -> bytes:
         body = step.body.encode() if isinstance(step.body, str) else step.body
         headers |= {"Content-Type": "text/plain; charset=utf-8"} if body else {}
     else:
-        body = to_json(dialect_of(run).refusal(step, run) if step.body is None else step.body).encode()
+        body = to_json(run.dialect.refusal(step, run) if step.body is None else step.body).encode()
         headers |= {"Content-Type": "application/json"}
     return _response(step.status, body, _replaced(headers, step.headers), run)
 

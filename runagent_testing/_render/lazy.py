@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from runagent_testing._render.plan import Wait, Write
 from runagent_testing._render.render import Unrolling
@@ -17,13 +17,12 @@ from runagent_testing._script.validation import StepError, checked_steps
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runagent_testing._journal.exchange import Exchange
     from runagent_testing._render.plan import End, Move
     from runagent_testing._script.computed import Computed, Source
     from runagent_testing._script.steps import Step
-    from runagent_testing.dialects._formats import Run
+    from runagent_testing.dialects import Run
 
-__all__ = ["Kept", "LazyPlan"]
+__all__ = ["Kept", "LazyPlan", "Progress"]
 
 T = TypeVar("T")
 
@@ -70,6 +69,16 @@ class Kept(Sequence[T]):
         return self._last[back] if -back <= len(self._last) else self._gap
 
 
+class Progress(Protocol):
+    """Where is noted how a plan comes on that is made while it is played."""
+
+    def came_on(self) -> None:
+        """Note another step."""
+
+    def failed(self, exc: Exception, function: str) -> str:
+        """Note what the test's function has raised, and return it without secrets."""
+
+
 class LazyPlan:
     """A plan that nobody knows before it is played.
 
@@ -78,7 +87,7 @@ class LazyPlan:
         first: Its first step, or `END`.
         source: Gives the others.
         run: The request that it answers.
-        exchange: Where it is noted if something goes wrong.
+        progress: Where it is noted how it comes on, and if something goes wrong.
 
     Raises:
         StepError: The first step is none.
@@ -91,7 +100,7 @@ class LazyPlan:
         is_whole: Whether there are no more.
     """
 
-    def __init__(self, computed: Computed, first: Any, source: Source, run: Run, exchange: Exchange) -> None:
+    def __init__(self, computed: Computed, first: Any, source: Source, run: Run, progress: Progress) -> None:
         if computed.script.framing == "length":
             raise ValueError("framing='length' needs all steps at once: have computes() return a list")
         self.known: Kept[Move] = Kept(Wait(0.0))
@@ -101,7 +110,7 @@ class LazyPlan:
         self.computed = computed
         self._source = source
         self._stream = Unrolling(computed.script, run)
-        self._exchange = exchange
+        self._progress = progress
         self._chunks_before = self._chunks = 0
         self._silent = 0
         self._ready = self._take(first)
@@ -181,7 +190,7 @@ class LazyPlan:
 
     def _feed(self, step: Step) -> list[Move]:
         self.steps.append(step)
-        self._exchange.came_on()
+        self._progress.came_on()
         self._chunks_before = self._chunks
         moves = self._note(self._stream.feed(step))
         self._chunks += isinstance(step, Chunk)
@@ -194,10 +203,7 @@ class LazyPlan:
 
     def _fail(self, exc: Exception) -> list[Move]:
         """Say what went wrong in the test's own function, as far as the answer's format has a word for it."""
-        fault = self._exchange.secrets.text(f"{type(exc).__name__}: {exc}")
-        self._exchange.failure = (
-            fault if isinstance(exc, TimeoutError) else f"{fault} (in {self.computed.name})"
-        )
+        fault = self._progress.failed(exc, "" if isinstance(exc, TimeoutError) else self.computed.name)
         self._silent = 0
         moves = self._feed(Error("SCRIPT_FAILED", fault))
         return moves if self.is_whole else self._over(moves + self._note(self._stream.finish()))

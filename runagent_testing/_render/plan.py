@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from runagent_testing._script.writes import Event, Piece, Writes, settled
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from runagent_testing._script.steps import Gate
 
-__all__ = ["Composer", "End", "GrowingPlan", "Move", "Pass", "Plan", "Wait", "Write"]
+__all__ = ["AnyPlan", "Composer", "End", "GrowingPlan", "Move", "Pass", "Plan", "Wait", "Write"]
 
 _MANY = 512  # events that are cut into writes before their pause has come, if that changes nothing
 _FOREIGN_CUTS = 1_000_000  # offsets outside of what is cut that a policy may give
@@ -57,6 +57,36 @@ class Pass:
 
 
 Move = Write | Wait | Pass
+
+
+class AnyPlan(Protocol):
+    """What every plan can do, however much of it is known before it is played."""
+
+    @property
+    def end(self) -> End | None:
+        """How it ends; None until that is known."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its moves so far are all."""
+
+    @property
+    def known(self) -> Sequence[Move]:
+        """Its moves so far."""
+
+    @property
+    def moves(self) -> Sequence[Move]:
+        """All moves that can be known without playing it."""
+
+    @property
+    def data(self) -> bytes:
+        """Their bytes."""
+
+    def after(self, count: int) -> Move | None:
+        """Return the move that follows so many, if there is one."""
+
+    def __iter__(self) -> Iterator[Move]:
+        """Give its moves, those included that are not known yet."""
 
 
 @dataclass(frozen=True, slots=True)

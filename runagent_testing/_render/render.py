@@ -31,14 +31,13 @@ from runagent_testing._script.steps import (
     Step,
 )
 from runagent_testing._script.writes import MERGED, Piece
-from runagent_testing.dialects import dialect_of
 from runagent_testing.dialects._frames import BAD_FRAMES, close_frame, frame_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runagent_testing._host.endpoints import AnyPlan
-    from runagent_testing.dialects._formats import Format, Run
+    from runagent_testing._render.plan import AnyPlan
+    from runagent_testing.dialects import Format, Run
 
 __all__ = [
     "Unrolling",
@@ -155,7 +154,7 @@ class _Stream:
         self._script = script
         self._run = run
         self._out = Composer(script.writes, script.apart)
-        self._format: Format = dialect_of(run).stream(run)
+        self._format: Format = run.dialect.stream(run)
         self._framing = "frames" if self._format.frames else _framing(script, run)
         self._head = script.head
         self._before_head = _before_head(script)

@@ -6,6 +6,7 @@ Rendering costs some 20 microseconds an event, playing almost nothing. No I/O.
 from __future__ import annotations
 
 import uuid
+import weakref
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 
     from runagent_testing._render.plan import Move
     from runagent_testing._script.script import Script
-    from runagent_testing.dialects._formats import Run
+    from runagent_testing.dialects import Run
 
-__all__ = ["GrowingTemplate", "Template", "shared_plan"]
+__all__ = ["GrowingTemplate", "Template", "shared_plan", "templates_of"]
 
 _LIMIT = 8  # templates of one script
 _LONG = 256  # steps of a script that is not rendered as a whole before its first byte leaves
@@ -82,10 +83,23 @@ class GrowingTemplate:
             at += 1
 
 
+# By the ids of scripts, as equal ones may have gates that are not the same.
+_TEMPLATES: dict[int, dict[object, Template | GrowingTemplate | None]] = {}
+
+
+def templates_of(script: Script) -> dict[object, Template | GrowingTemplate | None]:
+    """Return what has been rendered of a script, which is forgotten with it."""
+    place = id(script)
+    if place not in _TEMPLATES:
+        _TEMPLATES[place] = {}
+        weakref.finalize(script, _TEMPLATES.pop, place, None).atexit = False
+    return _TEMPLATES[place]
+
+
 def shared_plan(script: Script, run: Run) -> Plan | GrowingPlan:
     """Render a stream as `stream_plan` does, or use again what was rendered for an equal request."""
     is_long = len(script.steps) > _LONG and script.framing != "length"
-    if run.dialect is not None or (is_long and splits_events(script.writes)):  # it may say anything of a run
+    if not run.dialect.shares_plans or (is_long and splits_events(script.writes)):
         plan = growing_plan(script, run) if is_long else stream_plan(script, run)
         plan.after(0)  # what fails now can still be refused
         return plan
@@ -95,15 +109,17 @@ def shared_plan(script: Script, run: Run) -> Plan | GrowingPlan:
         headers["origin"] = "*"  # which one makes no difference
     given = {name: run.input[name] for name in _INPUT if name in run.input}
     key = (run.transport, run.http_1_1, run.keep_alive, repr(headers), repr(given))
-    if key not in script.templates:
-        if len(script.templates) >= _LIMIT:
-            script.templates.clear()
+    templates = templates_of(script)
+    if key not in templates:
+        if len(templates) >= _LIMIT:
+            templates.clear()
         run_id = str(uuid.uuid4())
         common = replace(run, run_id=run_id, timestamp="", headers=headers, input=given)
-        script.templates[key] = (
-            GrowingTemplate(growing_plan(script, common), run_id)
+        # Of a copy, as a plan that is still growing holds its script, which would then never be forgotten.
+        templates[key] = (
+            GrowingTemplate(growing_plan(replace(script), common), run_id)
             if is_long
             else Template.of(stream_plan(script, common), run_id)
         )
-    template = script.templates[key]
+    template = templates[key]
     return stream_plan(script, run) if template is None else template.plan_for(run)

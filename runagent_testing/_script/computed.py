@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from types import CodeType, FrameType
 
-    from runagent_testing._journal.exchange import Exchange
-
 __all__ = ["END", "Computed", "Gathering", "Source", "called", "place_of", "place_of_thread"]
 
 END = object()
@@ -52,16 +50,17 @@ class Computed:
     """A reply that depends on the request.
 
     Attributes:
+        function: Gets the exchange.
         timeout: Seconds that the function has, and a generator for each of its steps.
     """
 
-    function: Callable[[Exchange], Any]
+    function: Callable[[Any], Any]
     options: Options
     timeout: float
     refuses = False
 
     @classmethod
-    def of(cls, function: Callable[[Exchange], Any], timeout: float, options: Options) -> Computed:
+    def of(cls, function: Callable[[Any], Any], timeout: float, options: Options) -> Computed:
         """Check what an agent is to compute its replies with.
 
         Raises:

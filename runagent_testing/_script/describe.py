@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
-from runagent_testing._script.steps import Chunk, Delay, Ending, Error, Gate, Raw, RawAnswer, Status
+from runagent_testing._script.steps import (
+    Chunk,
+    Delay,
+    Ending,
+    Error,
+    Gate,
+    Heartbeat,
+    Raw,
+    RawAnswer,
+    Status,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from runagent_testing._internal.redaction import Secrets
     from runagent_testing._script.steps import Step
 
-__all__ = ["described"]
+__all__ = ["described", "without_secrets"]
 
 _short = Repr()
 _short.maxstring = _short.maxother = 28
@@ -46,6 +57,13 @@ def described(step: Step, shown: Callable[[Any], str] | None = None) -> str:
             return f"ending {kind!r}{details}"
         case _:
             return f"{_name(step)}{details}"
+
+
+def without_secrets(step: Step, secrets: Secrets) -> Step:
+    """Hide credentials in what a step sends."""
+    if isinstance(step, Gate | Delay | Heartbeat):
+        return step
+    return replace(step, **{field.name: secrets.sent(getattr(step, field.name)) for field in fields(step)})
 
 
 def _name(step: Step) -> str:

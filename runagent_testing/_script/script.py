@@ -5,7 +5,7 @@ A script knows no transport; `render` makes a plan of it for one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, get_args
 
 from runagent_testing._script.describe import described
@@ -35,7 +35,6 @@ from runagent_testing._script.writes import MERGED, Writes, named_writes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runagent_testing._render.templates import GrowingTemplate, Template
     from runagent_testing._script.pacing import Pace
 
 __all__ = ["Framing", "Options", "Result", "Resume", "Script"]
@@ -84,13 +83,12 @@ class Options(TypedDict, total=False):
     framing: Framing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Script:
     """A stream, for any transport; see `Options` for what is not said here.
 
     Attributes:
         steps: What happens, in order.
-        templates: What `runagent_testing._render.templates` has rendered of it.
     """
 
     steps: tuple[Step, ...]
@@ -101,9 +99,6 @@ class Script:
     writes: Writes = MERGED
     apart: float = 0.0
     framing: Framing = "chunked"
-    templates: dict[object, Template | GrowingTemplate | None] = field(
-        default_factory=dict, compare=False, repr=False
-    )
 
     @classmethod
     def of(

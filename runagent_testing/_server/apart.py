@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing._internal.clock import now
-from runagent_testing._journal.log import log_failure
+from runagent_testing._internal.log import log_failure
 from runagent_testing._script.computed import END, Gathering, called, place_of, place_of_thread
 from runagent_testing._script.steps import Ending
 

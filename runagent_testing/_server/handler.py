@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from aiohttp import HttpVersion11, web
 
 from runagent_testing._host.endpoints import Answer, Endpoints, Pending, WebSocketAnswer
-from runagent_testing._journal.log import log_failure
-from runagent_testing._journal.redaction import Secrets
+from runagent_testing._internal.log import log_failure
+from runagent_testing._internal.redaction import Secrets
 from runagent_testing._render.lazy import LazyPlan
 from runagent_testing._server.player import Line, Sent, play
 from runagent_testing._server.tcpinfo import bytes_taken, is_half_closed
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
     from runagent_testing._host.websocket import Conversation
-    from runagent_testing._journal.exchange import ClientState, Exchange
+    from runagent_testing._journal.exchange import Exchange
+    from runagent_testing._journal.record import ClientState
     from runagent_testing._server.apart import Apart
 
 __all__ = ["Connection", "Handler"]

@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runagent_testing._journal.log import log_failure
+from runagent_testing._internal.log import log_failure
 from runagent_testing._server.player import LINGER_NOT
 
 if TYPE_CHECKING:

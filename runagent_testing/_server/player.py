@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
     from aiohttp.abc import AbstractStreamWriter
 
-    from runagent_testing._host.endpoints import AnyPlan
     from runagent_testing._host.websocket import Conversation
     from runagent_testing._journal.exchange import Exchange
-    from runagent_testing._render.plan import Move
+    from runagent_testing._render.plan import AnyPlan, Move
     from runagent_testing._script.steps import Gate
 
 __all__ = ["LINGER_NOT", "Line", "Sent", "play"]

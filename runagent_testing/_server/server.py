@@ -16,7 +16,7 @@ from aiohttp import web
 from runagent_testing._host.endpoints import Endpoints
 from runagent_testing._host.host import AgentHost
 from runagent_testing._internal.clock import now
-from runagent_testing._journal.log import log_failure
+from runagent_testing._internal.log import log_failure
 from runagent_testing._script.computed import place_of_thread
 from runagent_testing._script.numbers import check_seconds, check_texts, is_whole
 from runagent_testing._server.apart import AbandonedError, Apart, DaemonThreads, raise_in

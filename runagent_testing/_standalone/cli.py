@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from runagent_testing._journal.redaction import Secrets, escaped
+from runagent_testing._internal.redaction import Secrets, escaped
 
 if TYPE_CHECKING:
     import ssl

@@ -8,8 +8,8 @@ import logging
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from runagent_testing._journal.log import logger
-from runagent_testing._journal.redaction import Secrets
+from runagent_testing._internal.log import logger
+from runagent_testing._internal.redaction import Secrets
 from runagent_testing._render.plan import Write
 from runagent_testing._script.describe import described
 from runagent_testing._script.steps import Chunk, Ending

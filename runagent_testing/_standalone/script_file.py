@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runagent_testing._host.agent import Agent
 from runagent_testing._internal.files import read_file
-from runagent_testing._journal.redaction import escaped
+from runagent_testing._internal.redaction import escaped
 from runagent_testing._script.steps import Chunk, Delay, Gate
 from runagent_testing._script.validation import StepError
 from runagent_testing._standalone.document import (

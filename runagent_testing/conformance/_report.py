@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from runagent_testing._journal.redaction import escaped
+from runagent_testing._internal.redaction import escaped
 
 if TYPE_CHECKING:
     from runagent_testing.conformance._requirements import Requirement

@@ -16,11 +16,12 @@ from runagent._limits import read_limits
 from runagent._plugins.registry import default_registry
 from runagent._plugins.validation import as_transport
 from runagent.capabilities import Capability
-from runagent_testing._journal.credentials import Names
-from runagent_testing._journal.redaction import Secrets
+from runagent_testing._internal.credentials import Names
+from runagent_testing._internal.redaction import Secrets
 from runagent_testing._memory import MemoryNetwork
 from runagent_testing._script.steps import Chunk, Done
-from runagent_testing.dialects import BUILT_IN, Dialect, Format, Run
+from runagent_testing.dialects import Dialect, Format, Run
+from runagent_testing.dialects._builtin import BUILT_IN
 from runagent_testing.dialects._installed import installed_dialects
 
 if TYPE_CHECKING:

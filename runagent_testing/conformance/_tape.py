@@ -9,8 +9,8 @@ from runagent_testing._host.endpoints import Answer, Pending, WebSocketAnswer
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from runagent_testing._host.endpoints import AnyPlan
     from runagent_testing._memory import MemoryNetwork
+    from runagent_testing._render.plan import AnyPlan
     from runagent_testing.dialects._request import Request
 
 __all__ = ["Tape"]

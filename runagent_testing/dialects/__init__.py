@@ -1,34 +1,77 @@
 """Dialects: how a protocol asks for runs, and how the answers are written in it. No I/O.
 
-A script says what happens, a dialect says it in the words of one protocol, and the players put it on
+A script holds what happens, a dialect writes it in the words of one protocol, and the players put it on
 the wire: so write boundaries, endings, faults, virtual time and the journal come with every dialect.
 
-- ``base.py``: `Dialect` and `Question`, for dialects of your own.
-- ``documented.py``, ``published.py``: the two built-in ones (docs/wire.md sections 1 to 3).
-- ``installed.py``: those that other distributions bring.
+All that a dialect is made of is here: subclass `Dialect` and `Format`, and offer the dialect through the hook
+(`hookimpl`) or to one host (``dialects=``). docs/dialects.md shows both. Names are imported when they are
+first used.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runagent_testing.dialects._base import Dialect, Question
-from runagent_testing.dialects._documented import Documented
-from runagent_testing.dialects._formats import Format, Run
-from runagent_testing.dialects._published import Published
+from runagent_testing._internal.lazy import importer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from runagent_testing._script.script import Result
+    from runagent_testing._script.steps import Chunk, Done, Error, Status
+    from runagent_testing.dialects._base import AskedAgent, Dialect, Format, Question, Run
+    from runagent_testing.dialects._frames import (
+        BINARY,
+        CLOSE,
+        PING,
+        PONG,
+        TEXT,
+        close_frame,
+        frame,
+    )
+    from runagent_testing.dialects._hookspecs import RegisterDialect, hookimpl
+    from runagent_testing.dialects._jsontext import given, to_json
+    from runagent_testing.dialects._request import Request, as_json
 
-__all__ = ["BUILT_IN", "Dialect", "Format", "Question", "Run", "dialect_of"]
-
-BUILT_IN: tuple[Dialect, ...] = (Documented(), Published())
-
-_BY_TRANSPORT: Mapping[str, Dialect] = {
-    transport: dialect for dialect in BUILT_IN for transport in dialect.transports
+_HOMES = {
+    "runagent_testing._script.script": ("Result",),
+    "runagent_testing._script.steps": ("Chunk", "Done", "Error", "Status"),
+    "runagent_testing.dialects._base": ("AskedAgent", "Dialect", "Format", "Question", "Run"),
+    "runagent_testing.dialects._frames": (
+        *("BINARY", "CLOSE", "PING", "PONG", "TEXT"),
+        *("close_frame", "frame"),
+    ),
+    "runagent_testing.dialects._hookspecs": ("RegisterDialect", "hookimpl"),
+    "runagent_testing.dialects._jsontext": ("given", "to_json"),
+    "runagent_testing.dialects._request": ("Request", "as_json"),
 }
+__all__ = [
+    "BINARY",
+    "CLOSE",
+    "PING",
+    "PONG",
+    "TEXT",
+    "AskedAgent",
+    "Chunk",
+    "Dialect",
+    "Done",
+    "Error",
+    "Format",
+    "Question",
+    "RegisterDialect",
+    "Request",
+    "Result",
+    "Run",
+    "Status",
+    "as_json",
+    "close_frame",
+    "frame",
+    "given",
+    "hookimpl",
+    "to_json",
+]
+
+if not TYPE_CHECKING:  # a checker that saw it would take every misspelt name for one that is there
+    __getattr__ = importer(__name__, _HOMES)
 
 
-def dialect_of(run: Run) -> Dialect:
-    """Return the dialect that a run is answered in."""
-    return _BY_TRANSPORT[run.transport] if run.dialect is None else run.dialect
+def __dir__() -> list[str]:
+    return sorted(__all__)

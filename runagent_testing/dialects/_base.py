@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from runagent_testing._script.steps import Chunk, Error, Status
-from runagent_testing.dialects._formats import Format, Run, given, to_json
 from runagent_testing.dialects._frames import TEXT, close_frame, frame
+from runagent_testing.dialects._jsontext import given, to_json
 
 if TYPE_CHECKING:
-    from runagent_testing._host.agent import Agent
+    from collections.abc import Mapping
+
     from runagent_testing._script.script import Result
+    from runagent_testing._script.steps import Done
     from runagent_testing.dialects._request import Request
 
-__all__ = ["Dialect", "Question", "error_body", "need_dialect", "phrase"]
+__all__ = ["AskedAgent", "Dialect", "Format", "Question", "Run", "error_body", "need_dialect", "phrase"]
 
 _CODES = {
     400: "VALIDATION_ERROR",
@@ -52,6 +54,80 @@ class Question:
     subprotocol: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a plan needs to know of the request it answers.
+
+    Attributes:
+        transport: Which protocol asks.
+        run_id: The invocation's or request's id.
+        timestamp: When the run began, ISO 8601.
+        input: The agent's input, if it is an object.
+        headers: The request's, names in lower case.
+        http_1_1: False for HTTP/1.0, which knows no chunked framing.
+        keep_alive: Whether the connection outlives the answer.
+        resume_from: The place, from 0, of the first chunk that is wanted, as the dialect understood it.
+        subprotocol: What the answer to a WebSocket's handshake names; None for none.
+        dialect: What it is answered in.
+    """
+
+    transport: str
+    run_id: str
+    timestamp: str
+    input: Mapping[str, Any] = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    http_1_1: bool = True
+    keep_alive: bool = True
+    resume_from: int | None = None
+    subprotocol: str | None = None
+    dialect: Dialect = field(kw_only=True)
+
+
+class AskedAgent(Protocol):
+    """The agent that a question asks, as far as its dialect has to know it."""
+
+    id: str
+
+    def knows(self, tag: str) -> bool:
+        """Whether runs of this entry point are accepted."""
+
+
+class Format(Protocol):
+    """Writes the events of one run; an instance serves one run only.
+
+    Attributes:
+        content_type: Of the answer; unused on a WebSocket.
+        frames: What it writes are a WebSocket's frames (`frame` makes one).
+        heartbeat: A sign of life without an event; empty where there is none.
+        can_fail: Whether there is a word for an error; without one a run that fails is cut off.
+        delimited: Whether a reader can tell where one chunk ends and the next begins.
+    """
+
+    content_type: str = ""
+    frames: bool = False
+    heartbeat: bytes = b""
+    can_fail: bool = True
+    delimited: bool = True
+
+    def start(self, run: Run) -> bytes:
+        """Write what comes before the first chunk, perhaps nothing."""
+
+    def chunk(self, step: Chunk, index: int | None, id: str | None) -> bytes:
+        """Write a chunk.
+
+        Args:
+            step: Its content, and what the script says of its names.
+            index: Its place, where the script numbers its chunks.
+            id: Its event id, where the script gives them.
+        """
+
+    def error(self, step: Error) -> bytes:
+        """Write how the run fails; its message and code may be None."""
+
+    def done(self, step: Done, run: Run, total_chunks: int) -> bytes:
+        """Write the good end."""
+
+
 class Dialect:
     """How one protocol asks for runs, and how it says what a script says; subclass it for your own.
 
@@ -68,6 +144,14 @@ class Dialect:
     name: ClassVar[str]
     transports: ClassVar[tuple[str, ...]] = ()
     credential_fields: ClassVar[tuple[str, ...]] = ()
+    shares_plans: ClassVar[bool] = False
+
+    def __init_subclass__(cls, *, shares_plans: bool = False) -> None:
+        """Note whether one rendering of a script may serve many runs, for which the built-in dialects ask.
+
+        Subclasses do not inherit it: they may say anything of a run.
+        """
+        cls.shares_plans = shares_plans
 
     def recognise(self, request: Request) -> Question | None:
         """Understand a request; None for one that is not of this dialect, or asks for no run."""
@@ -93,7 +177,7 @@ class Dialect:
         """Say, as a JSON value, why a request is refused; for statuses that bring no body of their own."""
         return error_body(status, run)
 
-    def fault(self, question: Question, run: Run, agent: Agent) -> Status | None:
+    def fault(self, question: Question, run: Run, agent: AskedAgent) -> Status | None:
         """Say what is wrong with a question whose agent is known; None for nothing."""
         return None
 
@@ -106,7 +190,7 @@ class Dialect:
         """Refuse a question to an agent that is not there."""
         return Status(404, message=f"there is no agent {question.agent_id!r}")
 
-    def read_message(self, message: str | bytes, agent: Agent) -> tuple[Any, Any, str | None]:
+    def read_message(self, message: str | bytes, agent: AskedAgent) -> tuple[Any, Any, str | None]:
         """Understand the first message of a WebSocket, text or binary; what comes later is only noted.
 
         Returns:

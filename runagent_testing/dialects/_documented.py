@@ -8,14 +8,15 @@ from urllib.parse import parse_qsl, unquote
 
 from runagent_testing._script.steps import Chunk, Error, Status
 from runagent_testing.dialects._base import Dialect, Question
-from runagent_testing.dialects._formats import Format, Run, given, stream_format
+from runagent_testing.dialects._formats import stream_format
+from runagent_testing.dialects._jsontext import given
 from runagent_testing.dialects._request import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runagent_testing._host.agent import Agent
     from runagent_testing._script.script import Result
+    from runagent_testing.dialects._base import AskedAgent, Format, Run
     from runagent_testing.dialects._request import Request
 
 __all__ = ["Documented"]
@@ -29,7 +30,7 @@ _ACCEPTED = {
 }
 
 
-class Documented(Dialect):
+class Documented(Dialect, shares_plans=True):
     """Chosen by ``Accept``; a browser's EventSource may GET a stream, with the input in the query."""
 
     name = "documented"
@@ -54,7 +55,7 @@ class Documented(Dialect):
             agent_id=agent_id, transport=_accepted(request.headers) or "sse", body=body, input=body
         )
 
-    def fault(self, question: Question, run: Run, agent: Agent) -> Status | None:
+    def fault(self, question: Question, run: Run, agent: AskedAgent) -> Status | None:
         """See `Dialect.fault`."""
         if not isinstance(question.body, dict):
             return Status(400, code="INVALID_FIELD_TYPE", message="the body is not a JSON object")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from runagent_testing.dialects import Dialect
+    from runagent_testing.dialects._base import Dialect
 
 __all__ = ["RegisterDialect", "hookimpl", "hookspec"]
 

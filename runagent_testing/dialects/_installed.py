@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from runagent_testing._journal.log import log_failure
+from runagent_testing._internal.log import log_failure
 from runagent_testing.dialects._base import Dialect, need_dialect
 
 if TYPE_CHECKING:

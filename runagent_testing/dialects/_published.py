@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from runagent_testing._script.steps import Chunk, Error, Status
 from runagent_testing.dialects._base import Dialect, Question
-from runagent_testing.dialects._formats import Format, Run, stream_format, structured, to_json
+from runagent_testing.dialects._formats import stream_format
 from runagent_testing.dialects._frames import TEXT, close_frame, frame
-from runagent_testing.dialects._request import as_json, run_message_fault, run_request_faults
+from runagent_testing.dialects._jsontext import structured, to_json
+from runagent_testing.dialects._request import as_json
 
 if TYPE_CHECKING:
-    from runagent_testing._host.agent import Agent
     from runagent_testing._script.script import Result
+    from runagent_testing.dialects._base import AskedAgent, Format, Run
     from runagent_testing.dialects._request import Request
 
 __all__ = ["Published"]
 
 _PATH = re.compile(r"/api/v1/agents/([^/]+)/(run|run-stream)")
+_FIELDS = {
+    "entrypoint_tag": (str, "string_type", "Input should be a valid string"),
+    "input_args": (list, "list_type", "Input should be a valid list"),
+    "input_kwargs": (dict, "dict_type", "Input should be a valid dictionary"),
+}
 
 
-class Published(Dialect):
+class Published(Dialect, shares_plans=True):
     """What a stream is asked for comes in the WebSocket's first message."""
 
     name = "published"
@@ -41,11 +48,11 @@ class Published(Dialect):
             return Question(agent_id=agent_id, transport="run", kind="plain", body=body, input=_input(body))
         return None
 
-    def fault(self, question: Question, run: Run, agent: Agent) -> Status | None:
+    def fault(self, question: Question, run: Run, agent: AskedAgent) -> Status | None:
         """See `Dialect.fault`."""
         if question.kind != "plain":
             return None
-        if faults := run_request_faults(question.body):
+        if faults := _request_faults(question.body):
             text = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
             return Status(422, message=text, body={"detail": faults})
         tag = question.body["entrypoint_tag"]
@@ -69,9 +76,9 @@ class Published(Dialect):
         """See `Dialect.result`."""
         return Status(200, body=_envelope(step, run))
 
-    def read_message(self, message: str | bytes, agent: Agent) -> tuple[Any, Any, str | None]:
+    def read_message(self, message: str | bytes, agent: AskedAgent) -> tuple[Any, Any, str | None]:
         """See `Dialect.read_message`."""
-        body, fault = run_message_fault(message)
+        body, fault = _message_fault(message)
         return body, _input(body), fault or _stream_tag_fault(agent, body["entrypoint_tag"])
 
     def objection(self, fault: str) -> bytes:
@@ -84,7 +91,7 @@ def _input(body: Any) -> Any:
     return body.get("input_kwargs") if isinstance(body, dict) else None
 
 
-def _stream_tag_fault(agent: Agent, tag: str) -> str | None:
+def _stream_tag_fault(agent: AskedAgent, tag: str) -> str | None:
     if not agent.knows(tag):
         return f"Entrypoint {tag} not found"
     if not tag.endswith("_stream"):
@@ -102,3 +109,38 @@ def _envelope(step: Chunk | Error, run: Run) -> dict[str, Any]:
         data = structured(step.content)
         outcome = {"success": True, "data": data, "message": "Agent executed successfully", "error": None}
     return outcome | {"timestamp": run.timestamp, "request_id": run.run_id}
+
+
+def _request_faults(body: Any) -> list[dict[str, Any]]:
+    """List what is wrong with the body of a ``run``, as FastAPI does; empty if it is good."""
+    if body is None:
+        return [_fault("json_invalid", ["body", 0], "JSON decode error", {})]
+    if not isinstance(body, dict):
+        return [_fault("model_attributes_type", ["body"], "Input should be a valid dictionary", body)]
+    faults = []
+    for name, (kind, fault, text) in _FIELDS.items():
+        if name not in body:
+            faults.append(_fault("missing", ["body", name], "Field required", body))
+        elif not isinstance(body[name], kind):
+            faults.append(_fault(fault, ["body", name], text, body[name]))
+    return faults
+
+
+def _fault(kind: str, location: list[str | int], text: str, value: Any) -> dict[str, Any]:
+    return {"type": kind, "loc": location, "msg": text, "input": value}
+
+
+def _message_fault(message: str | bytes) -> tuple[Any, str | None]:
+    """Decode a WebSocket's request, and say in the published server's words what is wrong with it."""
+    try:
+        body = json.loads(message)
+    except (ValueError, RecursionError) as exc:
+        return None, f"Invalid JSON format: {exc}"
+    if not isinstance(body, dict):
+        return body, "Invalid JSON format: expected an object"
+    for name, (kind, _, _) in _FIELDS.items():
+        if name not in body:
+            return body, f"Missing required field: {name}"
+        if not isinstance(body[name], kind):
+            return body, f"Invalid field type: {name}"
+    return body, None

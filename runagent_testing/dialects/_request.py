@@ -10,17 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from runagent_testing._internal.clock import now
-from runagent_testing._journal.redaction import Secrets
+from runagent_testing._internal.redaction import Secrets
 
-__all__ = ["MAX_BODY", "Request", "as_json", "joined", "run_message_fault", "run_request_faults"]
+__all__ = ["MAX_BODY", "Request", "as_json", "joined"]
 
 _SECRETS = Secrets()
 MAX_BODY = 16 * 1024 * 1024  # bytes
-_FIELDS = {
-    "entrypoint_tag": (str, "string_type", "Input should be a valid string"),
-    "input_args": (list, "list_type", "Input should be a valid list"),
-    "input_kwargs": (dict, "dict_type", "Input should be a valid dictionary"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,38 +77,3 @@ def as_json(body: bytes | None) -> Any:
         return json.loads(body or b"")
     except (ValueError, RecursionError):
         return None
-
-
-def run_request_faults(body: Any) -> list[dict[str, Any]]:
-    """List what is wrong with the body of a ``run``, as FastAPI does; empty if it is good."""
-    if body is None:
-        return [_fault("json_invalid", ["body", 0], "JSON decode error", {})]
-    if not isinstance(body, dict):
-        return [_fault("model_attributes_type", ["body"], "Input should be a valid dictionary", body)]
-    faults = []
-    for name, (kind, fault, text) in _FIELDS.items():
-        if name not in body:
-            faults.append(_fault("missing", ["body", name], "Field required", body))
-        elif not isinstance(body[name], kind):
-            faults.append(_fault(fault, ["body", name], text, body[name]))
-    return faults
-
-
-def _fault(kind: str, location: list[str | int], text: str, value: Any) -> dict[str, Any]:
-    return {"type": kind, "loc": location, "msg": text, "input": value}
-
-
-def run_message_fault(message: str | bytes) -> tuple[Any, str | None]:
-    """Decode a WebSocket's request, and say in the published server's words what is wrong with it."""
-    try:
-        body = json.loads(message)
-    except (ValueError, RecursionError) as exc:
-        return None, f"Invalid JSON format: {exc}"
-    if not isinstance(body, dict):
-        return body, "Invalid JSON format: expected an object"
-    for name, (kind, _, _) in _FIELDS.items():
-        if name not in body:
-            return body, f"Missing required field: {name}"
-        if not isinstance(body[name], kind):
-            return body, f"Invalid field type: {name}"
-    return body, None

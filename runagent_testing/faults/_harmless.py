@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from runagent_testing._script.steps import Step, delay, done, ending, heartbeat, raw, raw_answer
 from runagent_testing._script.writes import every, inside
-from runagent_testing.dialects._formats import structured, to_json
+from runagent_testing.dialects._jsontext import structured, to_json
 from runagent_testing.faults._scene import (
     HTTP_ONLY,
     NO_HEARTBEATS,

@@ -14,8 +14,10 @@ from runagent_testing._render.plan import Write
 from runagent_testing._render.render import stream_plan
 from runagent_testing._script.script import Options, Script
 from runagent_testing._script.steps import Chunk, Head, Step
-from runagent_testing.dialects._formats import Format, Run, stream_format, to_json
+from runagent_testing.dialects import Format, Run
+from runagent_testing.dialects._builtin import dialect_of
 from runagent_testing.dialects._frames import TEXT, frame, frame_pieces
+from runagent_testing.dialects._jsontext import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -188,12 +190,13 @@ class Scene:
     def run(self) -> Run:
         """A request to render an answer for, as nobody has sent one yet."""
         run_id = "00000000-0000-0000-0000-000000000000"
-        return Run(self.transport, run_id, "", {}, {}, keep_alive=False, dialect=self.dialect)
+        dialect = dialect_of(self.transport) if self.dialect is None else self.dialect
+        return Run(self.transport, run_id, "", {}, {}, keep_alive=False, dialect=dialect)
 
     @property
     def format(self) -> Format:
         """Write the events."""
-        return stream_format(self.transport) if self.dialect is None else self.dialect.stream(self.run)
+        return self.run.dialect.stream(self.run)
 
     def head(self, **headers: str) -> bytes:
         """Write the head of an answer in chunked coding."""

@@ -47,7 +47,7 @@ LAYERS = {
     "runagent_testing._render": "a script becomes a plan: bytes, waits, an end",
     "runagent_testing.dialects": "the formats of protocols, for the fake agent",
     "runagent_testing._script": "what an agent sends, step by step",
-    "runagent_testing._internal": "files, the real clock",
+    "runagent_testing._internal": "what may be shown, the log, files, the real clock",
     "runagent": "the names for users",
     "runagent._client": "arguments and settings become a run",
     "runagent._run": "attempts, limits, the end; the two loops that move bytes; streams",

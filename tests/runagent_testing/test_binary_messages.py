@@ -9,8 +9,7 @@ import pytest
 from runagent import Chunk, Completed, StreamError
 from runagent.transports import Capability, MessageSession
 from runagent_testing import FakeAgentServer, MemoryNetwork, error
-from runagent_testing.dialects import Dialect, Format, Question
-from runagent_testing.dialects._frames import BINARY, TEXT, close_frame, frame
+from runagent_testing.dialects import BINARY, TEXT, Dialect, Format, Question, close_frame, frame
 from tests.runagent_testing.raw_client import connected, handshake, masked
 from tests.support.styles import Style
 

@@ -12,11 +12,8 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from runagent_testing import FakeAgentServer, MemoryNetwork, done, ending, error, heartbeat, status
-from runagent_testing.dialects import Dialect, Format, Question
+from runagent_testing.dialects import TEXT, Dialect, Format, Question, Request, frame, hookimpl
 from runagent_testing.dialects import _installed as installed
-from runagent_testing.dialects._frames import TEXT, frame
-from runagent_testing.dialects._hookspecs import hookimpl
-from runagent_testing.dialects._request import Request
 
 LINES = [Subprotocol("lines")]
 

@@ -11,8 +11,9 @@ from runagent_testing._render.plan import Pass, Wait, Write
 from runagent_testing._render.render import refusal_plan, stream_plan
 from runagent_testing._script.script import Script
 from runagent_testing._script.writes import WRITE_LIMIT
-from runagent_testing.dialects._formats import Run, structured, to_json
-from runagent_testing.dialects._frames import frame
+from runagent_testing.dialects import Run, frame, to_json
+from runagent_testing.dialects._builtin import dialect_of
+from runagent_testing.dialects._jsontext import structured
 
 STREAMS = ("sse", "chunked", "text", "websocket")
 
@@ -22,7 +23,15 @@ def script(*steps, **options):
 
 
 def run(transport, agent_input=None, headers=None, **options):
-    return Run(transport, "run-1", "2026-01-01T00:00:00+00:00", agent_input or {}, headers or {}, **options)
+    return Run(
+        transport,
+        "run-1",
+        "2026-01-01T00:00:00+00:00",
+        agent_input or {},
+        headers or {},
+        dialect=dialect_of(transport),
+        **options,
+    )
 
 
 def writes(plan):

@@ -15,7 +15,8 @@ import runagent_testing
 from runagent_testing import MemoryNetwork, faults
 from runagent_testing._render.render import refusal_plan, stream_plan
 from runagent_testing._script.script import Script
-from runagent_testing.dialects._formats import Run
+from runagent_testing.dialects import Run
+from runagent_testing.dialects._builtin import dialect_of
 from tests.runagent_testing.raw_client import PATIENCE, connected, masked
 
 PLAYERS: list[tuple[faults.Player, bool]] = [("socket", False), ("socket", True), ("memory", False)]
@@ -39,7 +40,9 @@ def plan(fault, chunks=CHUNKS):
     """Render what a fault has the agent say, on a WebSocket what comes after the handshake."""
     story = fault.script(chunks, oversize=1000)
     script = Script.of(story.steps, **story.options)
-    run = Run(fault.transport, "id", "now", {}, {"sec-websocket-key": "AAAA"})
+    run = Run(
+        fault.transport, "id", "now", {}, {"sec-websocket-key": "AAAA"}, dialect=dialect_of(fault.transport)
+    )
     return refusal_plan(script.steps, run) if script.refuses else stream_plan(script, run)
 
 

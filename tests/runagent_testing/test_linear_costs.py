@@ -24,8 +24,10 @@ from runagent_testing._render.plan import GrowingPlan, Write
 from runagent_testing._render.render import growing_plan, stream_plan
 from runagent_testing._script.script import Script
 from runagent_testing._standalone.script_file import StoryFileError, load_story
+from runagent_testing.dialects import Run
+from runagent_testing.dialects._builtin import dialect_of
 from runagent_testing.dialects._documented import Documented
-from runagent_testing.dialects._formats import Run, Sse
+from runagent_testing.dialects._formats import Sse
 from tests.runagent_testing.raw_client import connected, stream
 from tests.runagent_testing.virtual import STYLES, Virtual
 
@@ -34,7 +36,7 @@ TICKS = ["tick", delay(0.05)]
 
 
 def run(transport="sse", **fields):
-    return Run(transport, "r", "2026-01-01", {}, fields)
+    return Run(transport, "r", "2026-01-01", {}, fields, dialect=dialect_of(transport))
 
 
 def planned(*options, transport="sse", before=(), **properties):

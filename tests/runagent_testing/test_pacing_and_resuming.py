@@ -23,7 +23,8 @@ from runagent_testing._host.agent import Agent
 from runagent_testing._render.plan import Wait, Write
 from runagent_testing._render.render import stream_plan
 from runagent_testing._script.script import Script
-from runagent_testing.dialects._formats import Run
+from runagent_testing.dialects import Run
+from runagent_testing.dialects._builtin import dialect_of
 
 PACES = {
     "fixed": fixed(0.5, first=2, jitter=0.1),
@@ -34,7 +35,14 @@ PACES = {
 
 
 def plan(*steps, transport="sse", agent_input=None, headers=None, **options):
-    run = Run(transport, "r", "2026-01-01T00:00:00+00:00", agent_input or {}, headers or {})
+    run = Run(
+        transport,
+        "r",
+        "2026-01-01T00:00:00+00:00",
+        agent_input or {},
+        headers or {},
+        dialect=dialect_of(transport),
+    )
     return stream_plan(Script.of(steps, **options), run)
 
 

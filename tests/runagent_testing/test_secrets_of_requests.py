@@ -17,14 +17,12 @@ from runagent.transports._sse import SSESession
 from runagent_testing import FakeAgentServer, MemoryNetwork, chunk, every, head
 from runagent_testing._host.endpoints import Endpoints
 from runagent_testing._internal import names
-from runagent_testing._journal.credentials import Names
-from runagent_testing._journal.redaction import Secrets
+from runagent_testing._internal.credentials import Names
+from runagent_testing._internal.redaction import Secrets
 from runagent_testing._standalone.log import ExchangeLog
 from runagent_testing.conformance import check_transport
 from runagent_testing.conformance._broken import Broken
-from runagent_testing.dialects import Dialect, Question
-from runagent_testing.dialects._formats import Format
-from runagent_testing.dialects._request import Request
+from runagent_testing.dialects import Dialect, Format, Question, Request
 from tests.runagent_testing.project import run
 from tests.runagent_testing.raw_client import connected, post, stream
 
@@ -331,11 +329,11 @@ def test_it(memory_network, caplog):
 
 PACKAGE = Path(__file__).parents[2] / "runagent_testing"
 WRITERS = {
-    "log.py": "the logger",
-    "cli.py": "the command",
-    "standalone/log.py": "the log of the command",
-    "standalone/output.py": "the log of the command",
-    "memory/real_time.py": "a warning that never changes",
+    "_internal/log.py": "the logger",
+    "_standalone/cli.py": "the command",
+    "_standalone/log.py": "the log of the command",
+    "_standalone/output.py": "the log of the command",
+    "_memory/real_time.py": "a warning that never changes",
 }
 NAMES = ("print", "logging", "warnings", "pprint", "breakpoint", "syslog")
 ATTRIBUTES = ("stderr", "stdout", "exception", "excepthook", "format_exception", "print_exc", "format_exc")
@@ -388,7 +386,7 @@ def test_client_and_fake_have_the_same_list_of_credential_names():
 
 
 def test_the_exchange_of_every_request_knows_what_to_hide():
-    assert "_SECRETS" not in (PACKAGE / "endpoints.py").read_text("utf-8")
+    assert "_SECRETS" not in (PACKAGE / "_host/endpoints.py").read_text("utf-8")
     assert Endpoints({}, MemoryNetwork().journal, PLAIN).answer(
         Request("GET", "/", {}, 1)
     ).exchange.secrets.text(PLAIN) == ("<redacted>")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import uuid
+import weakref
 
 import pytest
 
 from runagent_testing import delay, done, ending, every, fixed, gate, inside, rechunked
 from runagent_testing._render.render import stream_plan
-from runagent_testing._render.templates import shared_plan
+from runagent_testing._render.templates import shared_plan, templates_of
 from runagent_testing._script.script import Script
-from runagent_testing.dialects._formats import Run
+from runagent_testing.dialects import Run
+from runagent_testing.dialects._builtin import dialect_of
 
 STEPS = ("Once", delay(1), " upon ä", gate("g"), {"page": 1}, done(usage={"total_tokens": 3}))
 ASKED = [
@@ -26,6 +29,7 @@ ASKED = [
 
 
 def run(transport="sse", asked=None, headers=None, **how):
+    how.setdefault("dialect", dialect_of(transport))
     return Run(transport, str(uuid.uuid4()), "2026-01-01", asked or {}, headers or {}, **how)
 
 
@@ -70,7 +74,17 @@ def test_few_plans_are_kept():
     script = Script.of(STEPS)
     for number in range(100):
         shared_plan(script, run(asked={"session_id": str(number)}))
-    assert len(script.templates) <= 8
+    assert len(templates_of(script)) <= 8
+
+
+@pytest.mark.parametrize("steps", [STEPS, ["x"] * 10_000], ids=["short", "long"])
+def test_what_is_rendered_of_a_script_is_forgotten_with_it(steps):
+    script = Script.of(steps)
+    assert shared_plan(script, run()).after(0)
+    kept = weakref.ref(script)
+    del script
+    gc.collect()
+    assert kept() is None
 
 
 def test_scripts_are_compared_by_what_they_say():

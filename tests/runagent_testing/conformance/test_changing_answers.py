@@ -13,7 +13,7 @@ from runagent import Completed
 from runagent_testing._memory import MemoryNetwork
 from runagent_testing.conformance import check_transport
 from runagent_testing.conformance._tape import Tape
-from runagent_testing.dialects._request import Request
+from runagent_testing.dialects import Request
 from tests.runagent_testing.conformance.test_foreign import (
     LineDialect,
     Lines,

@@ -21,8 +21,7 @@ from runagent.transports import (
     encode_json,
 )
 from runagent_testing.conformance import TransportConformance
-from runagent_testing.dialects import Dialect, Format, Question
-from runagent_testing.dialects._frames import PING, TEXT, frame
+from runagent_testing.dialects import PING, TEXT, Dialect, Format, Question, frame
 
 
 class Words:

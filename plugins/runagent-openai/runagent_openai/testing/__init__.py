@@ -13,16 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from runagent_openai.testing.chat import ChatFormat, completion
 from runagent_openai.testing.responses import ResponsesFormat, response
-from runagent_testing._script.steps import Chunk, Error, Status
-from runagent_testing.dialects import Dialect, Format, Question, Run
-from runagent_testing.dialects._hookspecs import hookimpl
-from runagent_testing.dialects._request import as_json
+from runagent_testing.dialects import Chunk, Dialect, Error, Format, Question, Run, Status, as_json, hookimpl
 
 if TYPE_CHECKING:
-    from runagent_testing._host.agent import Agent
-    from runagent_testing._script.script import Result
-    from runagent_testing.dialects._hookspecs import RegisterDialect
-    from runagent_testing.dialects._request import Request
+    from runagent_testing.dialects import AskedAgent, RegisterDialect, Request, Result
 
 __all__ = ["OpenAIDialect", "runagent_testing_register_dialects"]
 
@@ -59,7 +53,7 @@ class OpenAIDialect(Dialect):
             input=_input(asked, "messages" if chat else "input"),
         )
 
-    def fault(self, question: Question, run: Run, agent: Agent) -> Status | None:
+    def fault(self, question: Question, run: Run, agent: AskedAgent) -> Status | None:
         """See `Dialect.fault`."""
         name = "messages" if run.transport == _CHAT else "input"
         if question.body.get(name) is not None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runagent_openai.testing.saying import as_call, as_refusal, as_text, chat_call, finish_reason
-from runagent_testing.dialects._formats import Format, Run, given, to_json
+from runagent_testing.dialects import Format, Run, given, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runagent_testing._script.steps import Chunk, Done, Error
+    from runagent_testing.dialects import Chunk, Done, Error
 
 __all__ = ["ChatFormat", "completion"]
 

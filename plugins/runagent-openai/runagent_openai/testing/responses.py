@@ -11,12 +11,12 @@ from runagent_openai.testing.saying import (
     call_item,
     finish_reason,
 )
-from runagent_testing.dialects._formats import Format, Run, given, to_json
+from runagent_testing.dialects import Format, Run, given, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runagent_testing._script.steps import Chunk, Done, Error
+    from runagent_testing.dialects import Chunk, Done, Error
 
 __all__ = ["ResponsesFormat", "response"]
 

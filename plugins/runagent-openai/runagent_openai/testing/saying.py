@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runagent_testing.dialects._formats import to_json
+from runagent_testing.dialects import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,12 +10,10 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, quote_plus
 
-from runagent_testing._journal.credentials import USUAL_NAMES, Names, values_in
-from runagent_testing._script.steps import Delay, Gate, Heartbeat, Step
+from runagent_testing._internal.credentials import USUAL_NAMES, Names, values_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,23 +132,18 @@ class Secrets:
         text = data.decode("latin-1")
         return self._replaced(text, lambda hidden: "*" * len(hidden), certain=True).encode("latin-1")
 
-    def step(self, step: Step) -> Step:
-        """Hide credentials in what a step says."""
-        if isinstance(step, Gate | Delay | Heartbeat):
-            return step
-        return replace(step, **{field.name: self._said(getattr(step, field.name)) for field in fields(step)})
-
-    def _said(self, value: Any) -> Any:
+    def sent(self, value: Any) -> Any:
+        """Hide credentials in what an agent sends: ambiguous names hide nothing there."""
         if isinstance(value, bytes):
             return self.data(value)
         if isinstance(value, str):
             return self._replaced(value, lambda _: REDACTED, certain=True)
         if isinstance(value, Mapping):
-            return {self._said(name): self._told(name, item) for name, item in value.items()}
-        return [self._said(item) for item in value] if isinstance(value, list | tuple) else value
+            return {self.sent(name): self._told(name, item) for name, item in value.items()}
+        return [self.sent(item) for item in value] if isinstance(value, list | tuple) else value
 
     def _told(self, name: Any, value: Any) -> Any:
-        return REDACTED if self._names.mean_a_credential(str(name), certain=True) else self._said(value)
+        return REDACTED if self._names.mean_a_credential(str(name), certain=True) else self.sent(value)
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, str):

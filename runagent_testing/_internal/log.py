@@ -5,12 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import traceback
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from runagent_testing._journal.redaction import Secrets, escaped
-
-if TYPE_CHECKING:
-    from runagent_testing._journal.exchange import Exchange
+from runagent_testing._internal.redaction import Secrets, escaped
 
 __all__ = ["log_exchange", "log_failure", "log_warning", "logger"]
 
@@ -19,7 +16,12 @@ logger = logging.getLogger("runagent_testing")
 _NO_OTHERS = Secrets()
 
 
-def log_exchange(event: str, exchange: Exchange) -> None:
+class _Titled(Protocol):
+    @property
+    def title(self) -> str: ...
+
+
+def log_exchange(event: str, exchange: _Titled) -> None:
     """Log the beginning or the end of an exchange, which the record carries as ``exchange``."""
     if logger.isEnabledFor(logging.INFO):
         with contextlib.suppress(Exception):
