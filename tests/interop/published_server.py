@@ -2,7 +2,7 @@
 
     python published_server.py FOLDER PORT
 
-serves the agent whose ``runagent._config.settings.json`` is in FOLDER. Whatever is not loopback is refused.
+serves the agent whose ``runagent.config.json`` is in FOLDER. Whatever is not loopback is refused.
 """
 
 from __future__ import annotations

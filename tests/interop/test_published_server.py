@@ -83,7 +83,7 @@ CONFIGURATION = {
 def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     folder = tmp_path_factory.mktemp("published")
     (folder / "agent.py").write_text(textwrap.dedent(AGENT), encoding="utf-8")
-    (folder / "runagent._config.settings.json").write_text(json.dumps(CONFIGURATION), encoding="utf-8")
+    (folder / "runagent.config.json").write_text(json.dumps(CONFIGURATION), encoding="utf-8")
     script = Path(__file__).with_name("published_server.py")
     variables = {"GIT_PYTHON_REFRESH": "quiet", "PYTHONUTF8": "1"}
     with Port() as port:
