@@ -142,7 +142,20 @@ class HttpSession(BaseSession):
     def keeps_connection(self) -> bool:
         """Whether the connection is, or with the last answer's formal end becomes, reusable."""
         answer = self._answer
-        return answer.error is None and not answer.excess and (answer.keep_alive or not answer.complete)
+        if answer.error is not None or answer.excess:
+            return False
+        return not answer.complete or (answer.keep_alive and self._proxy_keeps())
+
+    def _proxy_keeps(self) -> bool:
+        """Whether a proxy that reads the request itself announces to keep the connection, if there is one.
+
+        HTTP/1.1 makes that the default, but proxies that close after each answer pass the version of the
+        server on. What is sent to them meanwhile is lost, without proof.
+        """
+        if self.route.proxy is None:
+            return True
+        fields = (self._answer.headers.get(name, "") for name in ("connection", "proxy-connection"))
+        return any("keep-alive" in field.lower() for field in fields)
 
     @property
     def reusable(self) -> bool:

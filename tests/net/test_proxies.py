@@ -303,3 +303,17 @@ def test_an_empty_proxy_switches_the_environments_off(
         monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{proxy.port}")
         assert "x" == stream(style, f"http://0.0.0.0:{port(server)}", proxy="")
         assert 0 == proxy.connections
+
+
+@pytest.mark.parametrize(
+    ("fields", "connections"),
+    [({}, 3), ({"connection": "keep-alive"}, 1), ({"proxy_connection": "Keep-Alive"}, 1)],
+    ids=["silent", "connection", "proxy-connection"],
+)
+def test_a_connection_to_a_proxy_that_reads_requests_is_kept_if_it_announces_that(
+    style: Style, fields: dict[str, str], connections: int
+) -> None:
+    answer = sse(("chunk", {"content": "x"}), ("done", {}), **fields)
+    with Peer(answers(answer, answer, answer)) as proxy:
+        assert "xxx" == stream(style, "http://agent.test", proxy=proxy.url, times=3)
+        assert connections == proxy.connections
