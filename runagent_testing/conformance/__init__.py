@@ -25,9 +25,10 @@ from runagent._internal.lazy import importer
 if TYPE_CHECKING:
     from runagent_testing.conformance._baseline import Baseline, BaselineError
     from runagent_testing.conformance._check import check_transport
+    from runagent_testing.conformance._checks import all_requirements
+    from runagent_testing.conformance._harness.requirements import LATEST, Requirement
+    from runagent_testing.conformance._harness.violation import Violation
     from runagent_testing.conformance._report import Outcome, Report
-    from runagent_testing.conformance._requirements import LATEST, Requirement, all_requirements
-    from runagent_testing.conformance._subject import Violation
     from runagent_testing.conformance._suite import TransportConformance
 
 __all__ = [
@@ -47,8 +48,9 @@ _HOMES = {
     "runagent_testing.conformance._baseline": ("Baseline", "BaselineError"),
     "runagent_testing.conformance._check": ("check_transport",),
     "runagent_testing.conformance._report": ("Outcome", "Report"),
-    "runagent_testing.conformance._requirements": ("LATEST", "Requirement", "all_requirements"),
-    "runagent_testing.conformance._subject": ("Violation",),
+    "runagent_testing.conformance._checks": ("all_requirements",),
+    "runagent_testing.conformance._harness.requirements": ("LATEST", "Requirement"),
+    "runagent_testing.conformance._harness.violation": ("Violation",),
     "runagent_testing.conformance._suite": ("TransportConformance",),
 }
 

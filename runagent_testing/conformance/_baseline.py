@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from runagent_testing.conformance._requirements import Requirement
+    from runagent_testing.conformance._harness.requirements import Requirement
 
 __all__ = ["Baseline", "BaselineError"]
 
@@ -82,7 +82,7 @@ class Baseline:
         Raises:
             BaselineError: There is one.
         """
-        from runagent_testing.conformance._requirements import variants
+        from runagent_testing.conformance._harness.requirements import variants
 
         known = {requirement.id: variants(requirement) for requirement in requirements}
         for id, variant in self.entries:

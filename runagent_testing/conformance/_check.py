@@ -10,19 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from runagent._version import install_command
 from runagent_testing.conformance._baseline import Baseline
-from runagent_testing.conformance._checks.common import NotApplicable
-from runagent_testing.conformance._feeding import Lab
+from runagent_testing.conformance._checks import all_requirements
+from runagent_testing.conformance._harness.lab import Lab
+from runagent_testing.conformance._harness.requirements import LATEST, PLAYERS, STYLES, Requirement, variants
+from runagent_testing.conformance._harness.stage import Stage
+from runagent_testing.conformance._harness.subject import API_KEY, CAPABILITIES, Subject
+from runagent_testing.conformance._harness.violation import NotApplicable, Violation
 from runagent_testing.conformance._report import Outcome, Report
-from runagent_testing.conformance._requirements import (
-    LATEST,
-    PLAYERS,
-    STYLES,
-    Requirement,
-    all_requirements,
-    variants,
-)
-from runagent_testing.conformance._stage import Stage
-from runagent_testing.conformance._subject import API_KEY, CAPABILITIES, Subject, Violation
 from runagent_testing.conformance._watchdog import Watchdog
 
 if TYPE_CHECKING:

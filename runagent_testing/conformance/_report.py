@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from runagent_testing._internal.redaction import escaped
 
 if TYPE_CHECKING:
-    from runagent_testing.conformance._requirements import Requirement
+    from runagent_testing.conformance._harness.requirements import Requirement
 
 __all__ = ["Outcome", "Report", "Word"]
 

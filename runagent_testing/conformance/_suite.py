@@ -8,8 +8,9 @@ import pytest
 
 from runagent_testing.conformance._baseline import Baseline
 from runagent_testing.conformance._check import examine, need_set
-from runagent_testing.conformance._requirements import LATEST, PLAYERS, STYLES, all_requirements, variants
-from runagent_testing.conformance._subject import Subject
+from runagent_testing.conformance._checks import all_requirements
+from runagent_testing.conformance._harness.requirements import LATEST, PLAYERS, STYLES, variants
+from runagent_testing.conformance._harness.subject import Subject
 from runagent_testing.conformance._watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runagent.transports._async_transport import AnyTransport
-    from runagent_testing.conformance._requirements import Requirement
+    from runagent_testing.conformance._harness.requirements import Requirement
     from runagent_testing.dialects import Dialect
 
 __all__ = ["TransportConformance"]

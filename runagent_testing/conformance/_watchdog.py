@@ -11,7 +11,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from runagent_testing._internal.clock import now
-from runagent_testing.conformance._subject import Violation
+from runagent_testing.conformance._harness.violation import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -39,6 +39,7 @@ LAYERS = {
     "runagent_testing.conformance._broken": "transports that the kit has to catch",
     "runagent_testing.conformance": "the kit that proves a transport",
     "runagent_testing.conformance._checks": "its requirements",
+    "runagent_testing.conformance._harness": "what checks are made of: sessions fed by hand, runs on a stage",
     "runagent_testing.faults": "every fault at every place",
     "runagent_testing._server": "plays plans on real sockets",
     "runagent_testing._memory": "plays the same plans on virtual time",

@@ -183,10 +183,10 @@ READ_THE_TIME = {
     "_standalone/cli.py": "sleeps",
     "_memory": "has the time of clocks and loops that are given to it",
     "conformance/_watchdog.py": "counts processor time, which nobody freezes",
-    "conformance/_purity.py": "keeps transports from reading it",
+    "conformance/_harness/purity.py": "keeps transports from reading it",
     "conformance/_checks/sharing.py": "sleeps",
     "conformance/_broken": "breaks the rules",
-    "conformance/_feeding.py": "virtual",
+    "conformance/_harness/feeding.py": "virtual",
 }
 
 

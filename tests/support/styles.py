@@ -15,7 +15,7 @@ import trio
 import trio.testing
 
 from runagent import AsyncRunAgentClient, RunAgentClient
-from runagent_testing.conformance._styles import SyncClient, drive
+from runagent_testing.conformance._harness.styles import SyncClient, drive
 from tests.support.loops import BlindLoop, new_uvloop
 
 if TYPE_CHECKING:

@@ -14,15 +14,16 @@ from runagent import (
     ValidationError,
 )
 from runagent_testing._script.steps import heartbeat
-from runagent_testing.conformance._subject import Subject, Violation
+from runagent_testing.conformance._harness.violation import NotApplicable, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from runagent_testing.conformance._harness.subject import Subject
+
 __all__ = [
     "STATUSES",
     "TEXTS",
-    "NotApplicable",
     "demand",
     "expect_contents",
     "first_chunk",
@@ -42,10 +43,6 @@ STATUSES: dict[int, type[AgentError]] = {
 }
 
 TEXTS = ("Once ", "upön\u2028", 'a "tïme" 🦊\r\n', "\\u0041 data: end", "end")
-
-
-class NotApplicable(Exception):
-    """A requirement makes no sense for a transport; the text says why."""
 
 
 def only_where(condition: bool, reason: str) -> None:

@@ -5,14 +5,19 @@ The other direction, that what is declared works, is each capability's own requi
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from runagent._errors import RunAgentError
 from runagent._events import RunResult
 from runagent_testing._script.steps import heartbeat
 from runagent_testing.conformance._checks.common import demand, only_where
-from runagent_testing.conformance._feeding import Feeding, Lab
-from runagent_testing.conformance._requirements import required
-from runagent_testing.conformance._subject import AGENT
-from runagent_testing.conformance._tape import Tape
+from runagent_testing.conformance._harness.feeding import Feeding
+from runagent_testing.conformance._harness.requirements import required
+from runagent_testing.conformance._harness.subject import AGENT
+from runagent_testing.conformance._harness.tape import Tape
+
+if TYPE_CHECKING:
+    from runagent_testing.conformance._harness.lab import Lab
 
 SOURCE = 'docs/plugins.md, "Capabilities"'
 _VALUE = {"page": 1, "of": [2.5, None, True]}

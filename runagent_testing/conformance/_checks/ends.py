@@ -16,14 +16,16 @@ from runagent._errors import (
 from runagent._events import Completed
 from runagent_testing._script.steps import done, ending, error, status
 from runagent_testing.conformance._checks.common import demand, expect_contents, only_where
-from runagent_testing.conformance._feeding import Feeding, Lab, Seen, byte_by_byte, in_two, whole
-from runagent_testing.conformance._requirements import required
-from runagent_testing.conformance._subject import AGENT
-from runagent_testing.conformance._tape import Tape
+from runagent_testing.conformance._harness.feeding import Feeding, Seen, byte_by_byte, in_two, whole
+from runagent_testing.conformance._harness.requirements import required
+from runagent_testing.conformance._harness.subject import AGENT
+from runagent_testing.conformance._harness.tape import Tape
 from runagent_testing.dialects._frames import BAD_FRAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from runagent_testing.conformance._harness.lab import Lab
 
 CHUNKS = ("first", "second", "third")
 

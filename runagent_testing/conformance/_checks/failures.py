@@ -15,10 +15,10 @@ from runagent import (
 )
 from runagent_testing._script.steps import delay, ending, error, head, heartbeat, raw, status
 from runagent_testing.conformance._checks.common import STATUSES, demand, expect_contents, only_where
-from runagent_testing.conformance._requirements import required
+from runagent_testing.conformance._harness.requirements import required
 
 if TYPE_CHECKING:
-    from runagent_testing.conformance._stage import Shown, Stage
+    from runagent_testing.conformance._harness.stage import Shown, Stage
 
 CHUNKS = ("first ", "sécond ", "third")
 

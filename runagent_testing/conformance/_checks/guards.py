@@ -11,15 +11,16 @@ from runagent._address.route import Route
 from runagent._errors import AgentError, RunAgentError, StreamLimitError
 from runagent_testing._script.steps import error, head, status
 from runagent_testing.conformance._checks.common import demand, expect_contents, only_where, story
-from runagent_testing.conformance._feeding import Feeding, Lab, byte_by_byte, rechunked, whole
-from runagent_testing.conformance._purity import Watched, Watcher
-from runagent_testing.conformance._requirements import required
-from runagent_testing.conformance._subject import AGENT
+from runagent_testing.conformance._harness.feeding import Feeding, byte_by_byte, rechunked, whole
+from runagent_testing.conformance._harness.purity import Watched, Watcher
+from runagent_testing.conformance._harness.requirements import required
+from runagent_testing.conformance._harness.subject import AGENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from runagent_testing.conformance._feeding import Seen
+    from runagent_testing.conformance._harness.feeding import Seen
+    from runagent_testing.conformance._harness.lab import Lab
 
 _LIMIT = 4096  # bytes
 

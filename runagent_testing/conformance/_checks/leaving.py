@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from runagent_testing._script.steps import delay, ending, gate
 from runagent_testing.conformance._checks.common import demand, expect_contents, first_chunk
 from runagent_testing.conformance._checks.streams import expect_good
-from runagent_testing.conformance._requirements import required
+from runagent_testing.conformance._harness.requirements import required
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from runagent_testing.conformance._stage import Stage
+    from runagent_testing.conformance._harness.stage import Stage
 
 ASYNC = ("asyncio", "trio")
 

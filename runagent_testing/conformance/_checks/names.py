@@ -7,10 +7,10 @@ from types import FunctionType
 from typing import TYPE_CHECKING
 
 from runagent_testing.conformance._checks.common import demand
-from runagent_testing.conformance._requirements import required
+from runagent_testing.conformance._harness.requirements import required
 
 if TYPE_CHECKING:
-    from runagent_testing.conformance._feeding import Lab
+    from runagent_testing.conformance._harness.lab import Lab
 
 
 @required(

@@ -8,12 +8,13 @@ from runagent._errors import RunAgentError, StreamLimitError, StreamTruncatedErr
 from runagent._events import RunResult
 from runagent_testing._script.steps import status
 from runagent_testing.conformance._checks.common import STATUSES, demand
-from runagent_testing.conformance._feeding import Lab, Seen, byte_by_byte, in_two, rechunked, whole
-from runagent_testing.conformance._requirements import required
-from runagent_testing.conformance._tape import Tape
+from runagent_testing.conformance._harness.feeding import Seen, byte_by_byte, in_two, rechunked, whole
+from runagent_testing.conformance._harness.requirements import required
+from runagent_testing.conformance._harness.tape import Tape
 
 if TYPE_CHECKING:
-    from runagent_testing.conformance._stage import Stage
+    from runagent_testing.conformance._harness.lab import Lab
+    from runagent_testing.conformance._harness.stage import Stage
 
 ANSWER = 'Önce "upon" \u2028 a time 🦊'
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runagent._address.url import parse_base_url
 from runagent_testing._script.steps import status
 from runagent_testing.conformance._checks.common import demand, only_where
-from runagent_testing.conformance._feeding import Feeding, Lab
-from runagent_testing.conformance._requirements import required
-from runagent_testing.conformance._subject import API_KEY, Violation
+from runagent_testing.conformance._harness.feeding import Feeding
+from runagent_testing.conformance._harness.requirements import required
+from runagent_testing.conformance._harness.subject import API_KEY
+from runagent_testing.conformance._harness.violation import Violation
+
+if TYPE_CHECKING:
+    from runagent_testing.conformance._harness.lab import Lab
 
 
 @required(

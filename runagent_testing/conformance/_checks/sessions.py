@@ -6,22 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from runagent._events import Chunk, Started
 from runagent_testing.conformance._checks.common import TEXTS, demand, expect_contents, story
-from runagent_testing.conformance._feeding import (
-    Feeding,
-    Lab,
-    byte_by_byte,
-    in_two,
-    rechunked,
-    whole,
-)
-from runagent_testing.conformance._requirements import required
-from runagent_testing.conformance._subject import AGENT
-from runagent_testing.conformance._tape import Tape
+from runagent_testing.conformance._harness.feeding import Feeding, byte_by_byte, in_two, rechunked, whole
+from runagent_testing.conformance._harness.requirements import required
+from runagent_testing.conformance._harness.subject import AGENT
+from runagent_testing.conformance._harness.tape import Tape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runagent_testing.conformance._feeding import Cut
+    from runagent_testing.conformance._harness.feeding import Cut
+    from runagent_testing.conformance._harness.lab import Lab
 
 
 @required(

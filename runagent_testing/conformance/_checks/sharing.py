@@ -18,12 +18,12 @@ from runagent_testing._script.steps import ending, status
 from runagent_testing._script.writes import rechunked
 from runagent_testing.conformance._checks.common import demand, first_chunk
 from runagent_testing.conformance._checks.streams import expect_good
-from runagent_testing.conformance._requirements import required
+from runagent_testing.conformance._harness.requirements import required
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
 
-    from runagent_testing.conformance._stage import Stage
+    from runagent_testing.conformance._harness.stage import Stage
 
 _RUNS = 12
 _POOLS = ("asyncio_", "Trio thread")

@@ -8,10 +8,10 @@ from runagent._errors import AgentError, AuthenticationError, RunAgentError
 from runagent_testing._script.steps import delay, error, heartbeat
 from runagent_testing._script.writes import at, every, inside, rechunked
 from runagent_testing.conformance._checks.common import TEXTS, demand, expect_contents, only_where, story
-from runagent_testing.conformance._requirements import required
+from runagent_testing.conformance._harness.requirements import required
 
 if TYPE_CHECKING:
-    from runagent_testing.conformance._stage import Shown, Stage
+    from runagent_testing.conformance._harness.stage import Shown, Stage
 
 VALUES: tuple[Any, ...] = (
     {"page": 1, "of": [2.5, None, True]},

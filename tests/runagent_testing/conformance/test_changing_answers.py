@@ -12,7 +12,7 @@ import pytest
 from runagent import Completed
 from runagent_testing._memory import MemoryNetwork
 from runagent_testing.conformance import check_transport
-from runagent_testing.conformance._tape import Tape
+from runagent_testing.conformance._harness.tape import Tape
 from runagent_testing.dialects import Request
 from tests.runagent_testing.conformance.test_foreign import (
     LineDialect,

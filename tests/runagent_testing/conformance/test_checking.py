@@ -24,7 +24,7 @@ from runagent_testing.conformance import (
     check_transport,
 )
 from runagent_testing.conformance._broken import BROKEN, Broken
-from runagent_testing.conformance._requirements import required
+from runagent_testing.conformance._harness.requirements import required
 from tests.runagent_testing.conformance.test_foreign import LineDialect, LineSession, LineTransport
 
 SET_1 = Path(__file__).with_name("requirements-1.txt").read_text(encoding="utf-8").split()

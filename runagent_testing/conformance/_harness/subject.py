@@ -16,58 +16,30 @@ from runagent._limits import read_limits
 from runagent._plugins.registry import default_registry
 from runagent._plugins.validation import as_transport
 from runagent.capabilities import Capability
+from runagent.transports._base import Session, Wants
 from runagent_testing._internal.credentials import Names
 from runagent_testing._internal.redaction import Secrets
 from runagent_testing._memory import MemoryNetwork
-from runagent_testing._script.steps import Chunk, Done
-from runagent_testing.dialects import Dialect, Format, Run
-from runagent_testing.dialects._builtin import BUILT_IN
-from runagent_testing.dialects._installed import installed_dialects
+from runagent_testing.conformance._harness.feeding import Feeding
+from runagent_testing.conformance._harness.probe import Traits, half_an_event, traits_of
+from runagent_testing.conformance._harness.violation import NOT_UNDERSTOOD, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from runagent._call import ResumePoint
     from runagent.transports._async_transport import AnyTransport
     from runagent.transports._base import Transport
     from runagent_testing._journal.exchange import Exchange
+    from runagent_testing.dialects import Dialect
 
-__all__ = ["AGENT", "API_KEY", "CAPABILITIES", "NOT_UNDERSTOOD", "Subject", "Traits", "Violation"]
+__all__ = ["AGENT", "API_KEY", "CAPABILITIES", "Subject"]
 
 AGENT = "kit"
 _RUN_ID = "7d0f2c5e-3a41-4f0c-9a57-1f6e8d2b4c90"
 API_KEY = "kit-key-4b1c-not-to-be-shown"
 CAPABILITIES = tuple(capability.value for capability in Capability)
-
-
-NOT_UNDERSTOOD = (
-    "the fake agent does not understand the request: pass the dialect that the transport speaks"
-    " (dialects=[...]), and see that the dialect's recognise() knows the request"
-)
-
-
-class Violation(AssertionError):
-    """A requirement is not met; the text says how."""
-
-
-@dataclass(frozen=True, slots=True)
-class Traits:
-    """What the dialect can say; it is asked, so that nobody has to declare it.
-
-    Attributes:
-        transport: The dialect's word for the way that the transport asks.
-        frames: It is a WebSocket.
-        delimited: Where a chunk ends can be seen.
-        can_fail: A run can fail in the middle.
-        marked: There is an end marker; without one only HTTP's own end tells a whole answer from a part.
-        heartbeats: There is a sign of life without an event.
-    """
-
-    transport: str
-    frames: bool
-    delimited: bool
-    can_fail: bool
-    marked: bool
-    heartbeats: bool
+_PROMISED = sorted({*Session.__annotations__, *(name for name in vars(Session) if name[0] != "_")})
 
 
 @dataclass(frozen=True)
@@ -153,6 +125,29 @@ class Subject:
         """Make a network that speaks the dialects; equal answers of it have equal bytes."""
         return MemoryNetwork(dialects=self.dialects, api_key=api_key, run_ids=lambda: _RUN_ID)
 
+    def route(self, call: AgentCall) -> Route:
+        """Make the direct route."""
+        return Route(call.base.origin)
+
+    def open(self, memory: MemoryNetwork, **fields: Any) -> Session:
+        """Open a session; ``resume`` and ``route`` go to the transport, the rest into the call.
+
+        Raises:
+            Violation: The transport gave none.
+        """
+        resume: ResumePoint | None = fields.pop("resume", None)
+        route: Route | None = fields.pop("route", None)
+        call = self.call(memory.url, **fields)
+        session = self.transport.open(call, route or self.route(call), resume)
+        if lacks := [name for name in _PROMISED if not hasattr(session, name)]:
+            raise Violation(
+                f"open returned {session!r}, which has no {', '.join(lacks)}: return a new session whose"
+                " __init__, if it has one of its own, calls super().__init__"
+            )
+        if session.error is not None or session.wants is Wants.DONE:
+            raise Violation("open returned a session that is over: each attempt needs one of its own")
+        return session
+
     @cached_property
     def traits(self) -> Traits:
         """What the dialect can say.
@@ -160,49 +155,25 @@ class Subject:
         Raises:
             Violation: The fake agent does not understand the transport's request.
         """
-        form, run = self._format()
-        word = form.done(Done(), run, 0)
-        return Traits(
-            transport=run.transport,
-            frames=form.frames,
-            delimited=form.delimited,
-            can_fail=form.can_fail,
-            marked=bool(word),
-            heartbeats=bool(form.heartbeat),
-        )
+        return traits_of(self._trial(), self.dialects)
 
     def half_an_event(self) -> bytes:
         """Write the first half of a chunk."""
-        form, run = self._format()
-        form.start(run)
-        written = form.chunk(Chunk("half"), None, None)
-        return written[: len(written) // 2]
+        return half_an_event(self._trial(), self.dialects)
 
-    def _format(self) -> tuple[Format, Run]:
-        exchange = self._trial()
+    def _trial(self) -> Exchange:
+        """Ask an agent once."""
+        exchange = self._served() if self.is_library else self._fed()
         if exchange is None:
             raise Violation(NOT_UNDERSTOOD)
-        spoken = next(
-            dialect
-            for dialect in (*self.dialects, *BUILT_IN, *installed_dialects())
-            if dialect.name == exchange.surface
-        )
-        run = Run(
-            exchange.transport,
-            "run",
-            "2026-01-01T00:00:00+00:00",
-            exchange.input if isinstance(exchange.input, dict) else {},
-            exchange.raw_headers,
-            dialect=spoken,
-        )
-        return spoken.stream(run), run
+        return exchange
 
-    def _trial(self) -> Exchange | None:
-        """Ask an agent once."""
-        if not self.is_library:
-            from runagent_testing.conformance._feeding import Lab  # which needs this module
+    def _fed(self) -> Exchange | None:
+        memory = self.memory()
+        memory.agent(AGENT).always("x")
+        return Feeding(memory, self.open(memory)).run().need_said().exchange
 
-            return Lab(self).feed("x").exchange
+    def _served(self) -> Exchange | None:
         from runagent_testing._server.server import FakeAgentServer
 
         with FakeAgentServer(dialects=self.dialects) as server:
@@ -211,7 +182,3 @@ class Subject:
                 stream: Any = self.client("sync", base_url=server.url, timeout=5).run_generic_stream("x")
                 stream.text()
             return server.requests[-1] if server.requests else None
-
-    def route(self, call: AgentCall) -> Route:
-        """Make the direct route."""
-        return Route(call.base.origin)

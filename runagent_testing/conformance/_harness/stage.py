@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 from runagent import Timeouts
 from runagent._errors import RunAgentError
 from runagent._events import Chunk, Completed
-from runagent_testing.conformance._styles import SyncClient, drive
-from runagent_testing.conformance._subject import AGENT, Subject, Violation
+from runagent_testing.conformance._harness.styles import SyncClient, drive
+from runagent_testing.conformance._harness.subject import AGENT, Subject
+from runagent_testing.conformance._harness.violation import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

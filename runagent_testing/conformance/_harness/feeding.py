@@ -13,27 +13,22 @@ from runagent._address.url import parse_base_url
 from runagent._events import Chunk, Completed, RunResult, Started
 from runagent.transports._base import Session, Wants
 from runagent_testing._memory.blocking import VirtualClock
-from runagent_testing._render.plan import Write
-from runagent_testing.conformance._subject import AGENT, NOT_UNDERSTOOD, Subject, Violation
+from runagent_testing.conformance._harness.violation import Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from runagent._address.route import Route
-    from runagent._call import ResumePoint
     from runagent._errors import RunAgentError
     from runagent._events import Event
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._memory import MemoryNetwork
     from runagent_testing._memory.peer import Peer
     from runagent_testing._memory.wire import Wire
-    from runagent_testing.conformance._tape import Tape
 
-__all__ = ["Cut", "Lab", "Seen", "byte_by_byte", "in_two", "rechunked", "whole"]
+__all__ = ["Cut", "Feeding", "Seen", "byte_by_byte", "in_two", "rechunked", "whole"]
 
 _ALL = 1 << 40
 _CONNECTIONS = 20  # a session that asks for more is not going to end
-_PROMISED = sorted({*Session.__annotations__, *(name for name in vars(Session) if name[0] != "_")})
 _SENDS = 100  # likewise, of one that has that much to say at once
 
 Cut = Callable[[bytes, int], Iterable[bytes]]
@@ -139,86 +134,15 @@ class Seen:
             raise Violation(f"the session raised {self.raised!r} instead of setting error") from self.raised
         return self
 
-
-class Lab:
-    """Opens sessions and gives them what a fake agent answers."""
-
-    def __init__(self, subject: Subject) -> None:
-        self.subject = subject
-
-    def open(self, memory: MemoryNetwork, **fields: Any) -> Session:
-        """Open a session; ``resume`` and ``route`` go to the transport, the rest into the call.
+    def need_said(self) -> Seen:
+        """Refuse what the dialect could not say.
 
         Raises:
-            Violation: The transport gave none.
+            Violation: It could not.
         """
-        resume: ResumePoint | None = fields.pop("resume", None)
-        route: Route | None = fields.pop("route", None)
-        call = self.subject.call(memory.url, **fields)
-        session = self.subject.transport.open(call, route or self.subject.route(call), resume)
-        if lacks := [name for name in _PROMISED if not hasattr(session, name)]:
-            raise Violation(
-                f"open returned {session!r}, which has no {', '.join(lacks)}: return a new session whose"
-                " __init__, if it has one of its own, calls super().__init__"
-            )
-        if session.error is not None or session.wants is Wants.DONE:
-            raise Violation("open returned a session that is over: each attempt needs one of its own")
-        return session
-
-    def feed(
-        self,
-        *steps: Any,
-        cut: Cut = whole,
-        until: float = math.inf,
-        tamper: Callable[[bytes], bytes] | None = None,
-        script: Mapping[str, Any] | None = None,
-        tape: Tape | None = None,
-        **fields: Any,
-    ) -> Seen:
-        """Have an agent say some steps to a fresh session, and see what comes of it.
-
-        Args:
-            steps: As for `Agent.reply`; with ``mode="invoke"`` as for `Agent.returns`.
-            cut: Where the bytes are cut.
-            until: After how many bytes the connection ends.
-            tamper: Changes the bytes of each write.
-            script: Options of the script.
-            tape: Gives what it has given before.
-            fields: As for `open`.
-
-        Raises:
-            Violation: The dialect has no answer, or the transport no session.
-        """
-        memory = self.subject.memory()
-        if tape is not None:
-            tape.play_on(memory)
-        agent = memory.agent(AGENT)
-        if fields.get("mode") == "invoke":
-            agent.returns(*steps)
-        else:
-            agent.always(*steps, **(script or {}))
-        seen = Feeding(memory, self.open(memory, **fields), cut, until, tamper).run()
-        if seen.exchange is not None and seen.exchange.failure is not None:
-            raise Violation(f"the dialect could not say it: {seen.exchange.failure}")
-        return seen
-
-    def offsets(self, *steps: Any, tape: Tape | None = None) -> tuple[list[tuple[int, int]], int]:
-        """Say where in the bytes of an answer each step begins and ends, and how long it is in all.
-
-        Raises:
-            Violation: There is no answer.
-        """
-        exchange = self.feed(*steps, script={"writes": "per-step"}, tape=tape).exchange
-        if exchange is None or exchange.plan is None:
-            raise Violation(NOT_UNDERSTOOD)
-        at, places = sum(len(sent.data) for sent in exchange.asides[:1]), {}
-        for move in exchange.plan.moves:
-            assert isinstance(move, Write)
-            places.update(dict.fromkeys(move.steps, (at, at + len(move.data))))
-            at += len(move.data)
-        if not places:
-            raise Violation("the dialect writes nothing for its steps")
-        return [places[number] for number in sorted(places)], at
+        if self.exchange is not None and self.exchange.failure is not None:
+            raise Violation(f"the dialect could not say it: {self.exchange.failure}")
+        return self
 
 
 class Feeding:

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LATEST", "PLAYERS", "STYLES", "Requirement", "all_requirements", "required", "variants"]
+__all__ = ["LATEST", "PLAYERS", "STYLES", "Requirement", "registered", "required", "variants"]
 
 LATEST = 1
 """The newest set of requirements."""
 
 STYLES = ("sync", "asyncio", "trio")
 PLAYERS = ("memory", "socket")
-
-_MODULES = (
-    "names",
-    "requests",
-    "sessions",
-    "ends",
-    "guards",
-    "plain",
-    "streams",
-    "failures",
-    "leaving",
-    "sharing",
-    "declared",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +56,7 @@ _found: dict[str, Requirement] = {}
 
 
 def required(id: str, sentence: str, source: str, **fields: Any) -> Callable[[Any], Any]:
-    """Make a requirement of the check that follows; for the modules of this package."""
+    """Make a requirement of the check that follows; for the modules of checks."""
 
     def add(check: Any) -> Any:
         scope = "session" if id.partition(".")[0] in ("session", "declared") else "run"
@@ -85,10 +70,8 @@ def required(id: str, sentence: str, source: str, **fields: Any) -> Callable[[An
     return add
 
 
-def all_requirements() -> tuple[Requirement, ...]:
-    """Give the requirements of all sets, in order."""
-    for name in _MODULES:
-        import_module(f"runagent_testing.conformance._checks.{name}")
+def registered() -> tuple[Requirement, ...]:
+    """Return the requirements whose modules have been imported, in order."""
     return tuple(_found.values())
 
 

@@ -1,0 +1,83 @@
+"""Opens sessions of a subject and feeds them what a fake agent answers."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from runagent_testing._render.plan import Write
+from runagent_testing.conformance._harness.feeding import Cut, Feeding, Seen, whole
+from runagent_testing.conformance._harness.subject import AGENT, Subject
+from runagent_testing.conformance._harness.violation import NOT_UNDERSTOOD, Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from runagent.transports._base import Session
+    from runagent_testing._memory import MemoryNetwork
+    from runagent_testing.conformance._harness.tape import Tape
+
+__all__ = ["Lab"]
+
+
+class Lab:
+    """Opens sessions and gives them what a fake agent answers."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+
+    def open(self, memory: MemoryNetwork, **fields: Any) -> Session:
+        """Open a session, as `Subject.open` does."""
+        return self.subject.open(memory, **fields)
+
+    def feed(
+        self,
+        *steps: Any,
+        cut: Cut = whole,
+        until: float = math.inf,
+        tamper: Callable[[bytes], bytes] | None = None,
+        script: Mapping[str, Any] | None = None,
+        tape: Tape | None = None,
+        **fields: Any,
+    ) -> Seen:
+        """Have an agent say some steps to a fresh session, and see what comes of it.
+
+        Args:
+            steps: As for `Agent.reply`; with ``mode="invoke"`` as for `Agent.returns`.
+            cut: Where the bytes are cut.
+            until: After how many bytes the connection ends.
+            tamper: Changes the bytes of each write.
+            script: Options of the script.
+            tape: Gives what it has given before.
+            fields: As for `open`.
+
+        Raises:
+            Violation: The dialect has no answer, or the transport no session.
+        """
+        memory = self.subject.memory()
+        if tape is not None:
+            tape.play_on(memory)
+        agent = memory.agent(AGENT)
+        if fields.get("mode") == "invoke":
+            agent.returns(*steps)
+        else:
+            agent.always(*steps, **(script or {}))
+        return Feeding(memory, self.open(memory, **fields), cut, until, tamper).run().need_said()
+
+    def offsets(self, *steps: Any, tape: Tape | None = None) -> tuple[list[tuple[int, int]], int]:
+        """Say where in the bytes of an answer each step begins and ends, and how long it is in all.
+
+        Raises:
+            Violation: There is no answer.
+        """
+        exchange = self.feed(*steps, script={"writes": "per-step"}, tape=tape).exchange
+        if exchange is None or exchange.plan is None:
+            raise Violation(NOT_UNDERSTOOD)
+        at, places = sum(len(sent.data) for sent in exchange.asides[:1]), {}
+        for move in exchange.plan.moves:
+            assert isinstance(move, Write)
+            places.update(dict.fromkeys(move.steps, (at, at + len(move.data))))
+            at += len(move.data)
+        if not places:
+            raise Violation("the dialect writes nothing for its steps")
+        return [places[number] for number in sorted(places)], at

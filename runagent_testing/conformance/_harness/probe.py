@@ -1,0 +1,78 @@
+"""What a dialect can say: it is asked, so that nobody has to declare it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runagent_testing._script.steps import Chunk, Done
+from runagent_testing.dialects import Dialect, Format, Run
+from runagent_testing.dialects._builtin import BUILT_IN
+from runagent_testing.dialects._installed import installed_dialects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from runagent_testing._journal.exchange import Exchange
+
+__all__ = ["Traits", "half_an_event", "traits_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What the dialect can say.
+
+    Attributes:
+        transport: The dialect's word for the way that the transport asks.
+        frames: It is a WebSocket.
+        delimited: Where a chunk ends can be seen.
+        can_fail: A run can fail in the middle.
+        marked: There is an end marker; without one only HTTP's own end tells a whole answer from a part.
+        heartbeats: There is a sign of life without an event.
+    """
+
+    transport: str
+    frames: bool
+    delimited: bool
+    can_fail: bool
+    marked: bool
+    heartbeats: bool
+
+
+def traits_of(exchange: Exchange, dialects: Iterable[Dialect]) -> Traits:
+    """Return what the dialect of a request can say."""
+    form, run = _format(exchange, dialects)
+    word = form.done(Done(), run, 0)
+    return Traits(
+        transport=run.transport,
+        frames=form.frames,
+        delimited=form.delimited,
+        can_fail=form.can_fail,
+        marked=bool(word),
+        heartbeats=bool(form.heartbeat),
+    )
+
+
+def half_an_event(exchange: Exchange, dialects: Iterable[Dialect]) -> bytes:
+    """Write the first half of a chunk."""
+    form, run = _format(exchange, dialects)
+    form.start(run)
+    written = form.chunk(Chunk("half"), None, None)
+    return written[: len(written) // 2]
+
+
+def _format(exchange: Exchange, dialects: Iterable[Dialect]) -> tuple[Format, Run]:
+    spoken = next(
+        dialect
+        for dialect in (*dialects, *BUILT_IN, *installed_dialects())
+        if dialect.name == exchange.surface
+    )
+    run = Run(
+        exchange.transport,
+        "run",
+        "2026-01-01T00:00:00+00:00",
+        exchange.input if isinstance(exchange.input, dict) else {},
+        exchange.raw_headers,
+        dialect=spoken,
+    )
+    return spoken.stream(run), run
