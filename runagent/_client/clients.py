@@ -11,7 +11,8 @@ from runagent._events import RunResult
 from runagent._net.blocking import BlockingNetwork
 from runagent._net.loops import Pools
 from runagent._net.pool import Pool
-from runagent._run.pump import AsyncPump, Pump
+from runagent._run.async_pump import AsyncPump
+from runagent._run.pump import Pump
 from runagent._run.stream import AsyncStream, Stream
 
 if TYPE_CHECKING:

@@ -16,11 +16,12 @@ from runagent._internal.locks import ThreadBell
 from runagent._internal.threads import needs_thread
 from runagent._net.base import track_descriptor
 from runagent._net.tasks import Bell, Scope, new_scope, spawn
-from runagent._run.pump import CLOSED_WHILE_READ, TOKEN, TWO_READERS
+from runagent._run.pump_core import CLOSED_WHILE_READ, TOKEN, TWO_READERS
 
 if TYPE_CHECKING:
     from runagent._events import Event
-    from runagent._run.pump import AsyncPump, Pump
+    from runagent._run.async_pump import AsyncPump
+    from runagent._run.pump import Pump
 
 __all__ = ["AsyncReadAhead", "ReadAhead"]
 

@@ -1,0 +1,289 @@
+"""The loop that moves bytes in an event loop: `Pump` for asyncio and trio."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, cast
+
+from runagent._errors import NetworkError, StreamError
+from runagent._internal.foreign import is_cancellation, let_signals_through
+from runagent._net.base import AsyncConnection, AsyncNetwork, DeadlineExceededError
+from runagent._net.loops import EventLoop, current_loop
+from runagent._run.pump_core import (
+    CLOSED_NOTICED_SECONDS,
+    END_OF_ANSWER_SECONDS,
+    READ_BYTES,
+    RESET_LOOKS,
+    RESET_SECONDS,
+    SAME_CONNECTION,
+    PumpCore,
+)
+from runagent._run.spec import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from runagent._address.route import Address
+    from runagent._events import Event
+    from runagent._net.loops import Pools
+    from runagent._net.pool import Pool
+    from runagent._run.run import Run
+
+__all__ = ["AsyncPump"]
+
+_READ = Step.READ
+_NEVER = float("inf")
+_CANCELLED_WHILE_SENT = "the run was cancelled while something was being sent to the agent; begin it anew"
+_OTHER_LOOP = "this stream was begun in another event loop; read it there, or begin a new one here"
+
+
+class AsyncPump(PumpCore):
+    """`Pump` for asyncio and trio."""
+
+    def __init__(
+        self,
+        run: Run,
+        pools: Pools,
+        network: AsyncNetwork | None = None,
+    ) -> None:
+        super().__init__(run)
+        self._pools = pools
+        self._given_network = network
+        self._loop: EventLoop | None = None
+        self._pool: Pool[AsyncConnection] | None = None  # that knows of the connection
+        self._connection: AsyncConnection | None = None
+        self._now: Callable[[], float] = float  # there is no clock before the first connection
+        self._reading = False
+
+    def close(self) -> None:
+        """Leave the run; a `next_batch` that waits in another task raises a StreamError."""
+        self._closed = True
+        self._dialing.give_up()
+        self.run.finished(self._now())
+        self._leave()
+
+    async def checkpoint(self) -> None:
+        """Let others run, and notice a cancellation."""
+        if self._loop is not None:
+            await self._network.checkpoint()
+
+    async def next_batch(  # noqa: C901  # in one piece: a call costs more than a branch, at every read
+        self, *, until_connected: bool = False
+    ) -> list[Event] | None:
+        """Move bytes until there are events and return them; None at the end.
+
+        Args:
+            until_connected: Return as soon as the request is on its way.
+
+        Raises:
+            RunAgentError: The run has failed; told once, afterwards it is at its end.
+        """
+        run = self.run
+        if run.forked or self._reading:
+            self._refuse()
+        self._reading = True
+        try:
+            if self._closed:
+                self._leave()
+                return None
+            start = self._now()
+            while not run.events:
+                if run.step is not _READ:
+                    if not await self._move_on(run.step):
+                        return None
+                    start = self._now()
+                    continue
+                if until_connected:
+                    return []
+                connection = self._connection
+                assert connection is not None
+                try:
+                    data = await connection.receive(READ_BYTES, self._deadlines.read(start))
+                except (DeadlineExceededError, OSError) as exc:
+                    outgoing = self._read_failed(exc, start)
+                except BaseException:
+                    self._deadlines.waited(self._now() - start)
+                    raise
+                else:
+                    if self._closed:
+                        self._check_closed()
+                    end = self._now()
+                    try:
+                        outgoing = run.received(data, start, end)
+                    except BaseException as exc:  # what a session would make of further bytes is a guess
+                        self._give_up(exc)
+                        raise
+                    data = b""  # it may quote the key, and errors keep the variables of their frames
+                    start = end  # what follows without an event goes on counting as a wait
+                if outgoing or run.step is not _READ:
+                    await self._flush(outgoing)
+                    self._check_closed()
+            return run.take_events()
+        except Exception as exc:
+            if isinstance(exc, RuntimeError | TypeError) and self._loop not in (None, await current_loop()):
+                raise RuntimeError(_OTHER_LOOP) from exc
+            self._give_up(exc)
+            raise
+        except BaseException as exc:
+            if not is_cancellation(exc):  # which has ended a wait; Ctrl-C may have come between any two steps
+                self._give_up(exc)
+            raise
+        finally:
+            self._reading = False
+
+    async def _move_on(self, step: Step) -> bool:
+        """Do what is to be done before the next read; False at the end."""
+        if step is Step.CONNECT:
+            await self._connect()
+        elif step is Step.SEND:
+            self.run.step = Step.READ
+            await self._flush(self._outgoing, more=True)
+        elif step is Step.CLOSE_WRITE:
+            self._close_write()
+        elif step is Step.BACK_OFF:
+            await self._back_off()
+        elif step is Step.PROBE:
+            await self._probe()
+        else:
+            self._end()
+            return False
+        self._check_closed()
+        return True
+
+    @property
+    def _network(self) -> AsyncNetwork:
+        return self._given_network or cast("EventLoop", self._loop).network
+
+    async def _back_off(self) -> None:
+        """Wait before the next attempt; by small steps, because closing the stream wakes no sleeper."""
+        run, now = self.run, self._now
+        until = now() + run.delay
+        try:
+            while not self._closed and (left := until - now()) > 0:
+                await self._network.sleep(min(left, CLOSED_NOTICED_SECONDS))
+        finally:
+            run.delay = until - now()  # a read that is cancelled while it waits has waited all the same
+        run.step = Step.CONNECT
+
+    async def _probe(self) -> None:
+        """See whether a reset follows the end of the connection, as it does if the peer has not read all."""
+        connection, until = cast("AsyncConnection", self._connection), self._now() + RESET_SECONDS
+        while not (reset := connection.was_reset()) and not self._closed and self._now() < until:
+            await self._network.sleep(RESET_SECONDS / RESET_LOOKS)
+        self._check_closed()
+        await self._flush(self.run.probed(reset=reset))
+
+    async def _connect(self) -> None:
+        self._loop = loop = await current_loop()
+        self._now = now = self._network.now
+        run, pool = self.run, self._pools.of(loop)
+        address = run.begin_attempt(now())
+        deadline = run.deadlines.connect(now())
+        if run.key_to_come is not None and not await self._take_key(run.key_to_come, deadline):
+            return
+        try:
+            self._connection, reused = await self._acquire(pool, address, deadline)
+        except DeadlineExceededError:
+            self._check_closed()
+            run.timed_out(now(), 0.0)
+        except NetworkError as exc:
+            self._check_closed()
+            run.connect_failed(exc, now())
+        else:
+            self._check_closed()
+            pool.in_use(self._connection)
+            self._pool = pool
+            self._deadlines = run.deadlines
+            begun = now()
+            run.connected(begun, reused=reused)
+            await self._flush(run.data_to_send())
+            run.sent(now() - begun)
+
+    async def _take_key(self, coming: Awaitable[str], deadline: float) -> bool:
+        """Open the session once its key is there; False if the key came too late."""
+        from runagent._net.tasks import new_scope  # most keys are fixed
+
+        run, scope, keys = self.run, new_scope(), list[str]()
+
+        async def wait() -> None:
+            if deadline < _NEVER:
+                scope.limit(max(0.0, deadline - self._now()))
+            keys.append(await coming)
+
+        run.key_to_come, self._dialing.wake = None, scope.cancel
+        await scope.run(wait)
+        self._check_closed()
+        if keys:
+            run.open_session(keys.pop())
+            return True
+        run.timed_out(max(self._now(), deadline), 0.0)  # the loop's own clock may be a little fast
+        return False
+
+    async def _acquire(
+        self, pool: Pool[AsyncConnection], address: Address, deadline: float
+    ) -> tuple[AsyncConnection, bool]:
+        if (session := self.run.connecting) is not None:
+            return await session.connect_async(address, self._network), False
+        while not self.run.fresh and (idle := pool.take(address)):
+            try:
+                if not idle.refresh() and idle.waits_for_end:
+                    with contextlib.suppress(DeadlineExceededError, OSError):
+                        idle.feed(
+                            await idle.connection.receive(READ_BYTES, self._now() + END_OF_ANSWER_SECONDS)
+                        )
+                if idle.reusable:
+                    return idle.connection, True
+            except BaseException:
+                idle.connection.abort()
+                raise
+            idle.connection.abort()
+        return await self._network.connect(address, deadline, self._dialing), False
+
+    async def _flush(self, data: bytes, *, more: bool = False) -> None:
+        """Send what the session has to say; then let go of a connection that has served.
+
+        Args:
+            data: What it has to say.
+            more: The connection holds the rest of something, which goes first.
+        """
+        run, connection, now = self.run, cast("AsyncConnection", self._connection), self._now
+        deadline = now() + self._send_seconds
+        while data or more:
+            deadline = deadline if more else run.send_deadline(now())
+            more = False
+            try:
+                more = bool(await connection.send(data, deadline))
+            except DeadlineExceededError:
+                run.send_failed(None)
+            except OSError as exc:
+                let_signals_through(exc)
+                run.send_failed(exc)
+            except BaseException as exc:
+                self._leave()
+                run.error = StreamError(_CANCELLED_WHILE_SENT, chunks_received=run.report.chunks)
+                data, exc.__traceback__ = b"", None  # see Pump._flush
+                raise
+            data = self._overhear(connection) if more else run.data_to_send()
+            if more and self._stops_sending(data, deadline):
+                break
+        if run.step not in SAME_CONNECTION:
+            self._release(connection)
+
+    def _release(self, connection: AsyncConnection) -> None:
+        pool = cast("Pool[AsyncConnection]", self._pool)
+        self._connection = None
+        if self.run.keeps_connection:
+            pool.put(self.run.address, connection, self.run.session, self.run.limits)
+        else:
+            pool.left(connection)
+            connection.abort()
+
+    def _leave(self) -> None:
+        """Drop everything at once, with a word of farewell where the protocol has one."""
+        run, connection = self.run, self._connection
+        self._connection = None
+        if connection is not None and not run.forked:
+            if self._pool is not None:
+                self._pool.left(connection)
+            connection.abort(run.farewell())
+        run.abandon()
