@@ -74,7 +74,7 @@ def test_what_is_written(tmp_path, capsys):
         "runagent-acme/runagent_acme/testing.py",
         "runagent-acme/runagent_acme/transport.py",
         "runagent-acme/tests/test_conformance.py",
-        "runagent-acme/tests/plugins/test_installed.py",
+        "runagent-acme/tests/test_installed.py",
     }
     said = capsys.readouterr()
     assert sorted(said.out.splitlines()) == sorted(str(tmp_path / name) for name in written)
