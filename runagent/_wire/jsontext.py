@@ -35,7 +35,18 @@ _HALF_TOKEN = r'"(?:[^"\\]|\\.)*+\\?|(?<=\\)u[0-9a-fA-F]{0,3}|tr?u?|fa?l?s?|nu?l
 
 
 class InvalidJSONError(ValueError):
-    """The text is not JSON; the message says why and quotes it."""
+    """The text is not JSON; the message says why and quotes it.
+
+    Attributes:
+        undecodable: It may be JSON, but nests too deeply or holds an integer of too many digits: unlike other
+            text that is not JSON it is never noise.
+    """
+
+    undecodable: bool = False
+
+
+class _UnknownConstantError(ValueError):
+    pass
 
 
 def decode_json(text: bytes | str) -> Any:
@@ -57,10 +68,13 @@ def _decode_slowly(text: bytes | str) -> Any:
         if not isinstance(text, str):
             text = text.decode()
         return json.loads(text, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise InvalidJSONError(f"not JSON (nested too deeply): {quote(text)}") from None
-    except ValueError as exc:  # JSONDecodeError, UnicodeDecodeError, and an integer of 4300 digits
+    except (json.JSONDecodeError, UnicodeDecodeError, _UnknownConstantError) as exc:
         raise InvalidJSONError(f"not JSON ({exc}): {quote(text)}") from None
+    except (RecursionError, ValueError) as exc:  # the latter: an integer of more than 4300 digits
+        why = "nested too deeply" if isinstance(exc, RecursionError) else exc
+        error = InvalidJSONError(f"not JSON ({why}): {quote(text)}")
+        error.undecodable = True
+        raise error from None
 
 
 def encode_json(value: Any) -> bytes:
@@ -106,7 +120,7 @@ def is_cut_short(text: bytes) -> bool:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON value")
+    raise _UnknownConstantError(f"{name} is not a JSON value")
 
 
 def quote(text: bytes | str) -> str:

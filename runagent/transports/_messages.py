@@ -6,6 +6,7 @@ and ``status``, ``data``, ``error`` of the published server.
 
 from __future__ import annotations
 
+import re
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -107,8 +108,18 @@ class MessageReader:
             self.take(kind, message, events)
 
     def take_unnamed(self, text: str, events: list[Event]) -> None:
-        """Take an event without a name: an error if it is one, a chunk if it has content, noise otherwise."""
-        message = decode_object(text)
+        """Take an event without a name: an error if it is one, a chunk if it has content, noise otherwise.
+
+        What looks like an object and is not JSON may be either, and is no noise.
+        """
+        try:
+            message = decode_json(text)
+        except InvalidJSONError as exc:
+            if text.lstrip().startswith("{"):
+                self.error = ProtocolError(f"an event without a name is {exc}")
+                return
+            message = None
+        message = message if isinstance(message, dict) else {}
         if is_error(message):
             self.error = self.error_of(message)
         elif "content" in message:
@@ -297,8 +308,14 @@ class MessageReader:
 
     def leave_out_line(self, line: bytes) -> None:
         """Take a line that is no part of the format: an error if it is one, noise otherwise."""
-        message = decode_object(line)
-        if is_error(message):
+        try:
+            message = decode_json(line)
+        except InvalidJSONError as exc:
+            if exc.undecodable:
+                self.error = ProtocolError(f"a line of the stream that is no field is {exc}")
+                return
+            message = None
+        if isinstance(message, dict) and is_error(message):
             self.error = self.error_of(message)
         else:
             self._leave_out("a line that is no field", line)
@@ -345,6 +362,7 @@ def name_of(value: Any) -> str:
 
 
 _PAYLOAD_TYPES = frozenset({"string", "integer", "number", "boolean", "array", "object", "null"})
+_WRAPPING = re.compile(r'\{\s*"(?:type|payload)"\s*:')
 
 
 def unwrap_payload(content: Any) -> Any:
@@ -353,13 +371,15 @@ def unwrap_payload(content: Any) -> Any:
     Content that is not wrapped is returned as it is; older servers send it so.
 
     Raises:
-        InvalidJSONError: The wrapping is there, but its payload is not JSON.
+        InvalidJSONError: The wrapping is there, but its payload is not JSON or cannot be decoded.
     """
     if not isinstance(content, str) or not content.startswith("{"):
         return content
     try:
         wrapped = decode_json(content)
-    except InvalidJSONError:
+    except InvalidJSONError as exc:
+        if exc.undecodable and _WRAPPING.match(content):
+            raise
         return content
     if not isinstance(wrapped, dict) or wrapped.keys() != {"type", "payload"}:
         return content

@@ -136,8 +136,12 @@ def proves_unsupported(status: int, body: bytes) -> bool:
 
 
 def is_agent_error(body: bytes) -> bool:
-    """Tell an agent's own refusal from one by a server that knows nothing of agents."""
-    return isinstance(decode_object(body).get("error"), dict)
+    """Whether a refusal may be the agent's own, and not of a server that knows nothing of agents."""
+    try:
+        answer = decode_json(body)
+    except InvalidJSONError as exc:
+        return exc.undecodable
+    return isinstance(answer, dict) and isinstance(answer.get("error"), dict)
 
 
 def decode_object(body: bytes | str) -> dict[str, Any]:

@@ -351,3 +351,10 @@ def test_a_retry_field_is_the_streams_own_wish(step: int) -> None:
 def test_a_switch_of_protocols_that_nobody_asked_for(step: int) -> None:
     seen = run(b"HTTP/1.1 101 x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", step)
     assert type(seen.error) is ProtocolError
+
+
+@pytest.mark.parametrize("data", ['{"content": NaN}', ' {"content": "x', '{"error": {"message": }}'])
+def test_an_object_without_a_name_that_is_not_json(data: str) -> None:
+    seen = run(chunked("text/event-stream", f"data: {data}\n\nevent: done\ndata: {{}}\n\n".encode()))
+    assert ([], ProtocolError) == (seen.events, type(seen.error))
+    assert data.strip() in str(seen.error)

@@ -9,7 +9,7 @@ import msgspec
 from runagent import ProtocolError
 from runagent.transports import InvalidJSONError, SurrogateJoiner, decode_json, quote
 
-__all__ = ["Reader", "joined", "objects_in"]
+__all__ = ["Reader", "joined", "objects_in", "undecodable"]
 
 T = TypeVar("T")
 
@@ -23,6 +23,15 @@ def joined(parts: list[str]) -> str:
 def objects_in(value: Any) -> list[dict[str, Any]]:
     """Return the objects of a list; none where the value is no list."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def undecodable(text: bytes) -> str:
+    """Return why a text that may be JSON is too large to be decoded; "" for any other text."""
+    try:
+        decode_json(text)
+    except InvalidJSONError as exc:
+        return str(exc) if exc.undecodable else ""
+    return ""
 
 
 class Reader(Generic[T]):

@@ -8,6 +8,7 @@ from runagent import (
     AgentError,
     Chunk,
     Completed,
+    ProtocolError,
     RunAgentError,
     RunResult,
     Started,
@@ -26,7 +27,7 @@ from runagent.transports import (
     quote,
 )
 from runagent_openai.calls import is_whole
-from runagent_openai.decoding import joined
+from runagent_openai.decoding import joined, undecodable
 from runagent_openai.faults import complete_refusal, decode, find_error, plain_error, stream_error
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ class EventStream(_Session):
             said = text.decode("utf-8", "replace")
             if find_error(decode(text)):
                 super().fail(stream_error(said))
+            elif fault := undecodable(text):
+                super().fail(ProtocolError(f"a line of the stream that is no field is {fault}"))
             else:
                 self.leave_out("a line that is no field", said)
 
