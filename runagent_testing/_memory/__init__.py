@@ -13,7 +13,8 @@ what was scripted, and waiting takes none.
 - ``wire.py``: the bytes on their way.    - ``requests.py``: reads requests, with httptools.
 - ``connection.py``: the client's end.    - ``calls.py``: what is to happen, in the order of time.
 - ``blocking.py``, ``aio.py``, ``trio.py``: waiting, in each style, its virtual time, and who waits in vain.
-- ``loop.py``: virtual time for asyncio.   - ``computing.py``: asks a test's function for steps.
+- ``loop.py``: virtual time for asyncio.  - ``playing.py``: a plan on its way to the wire.
+- ``computing.py``: asks a test's function for steps.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from runagent_testing._host.endpoints import Answer, Endpoints, Pending, WebSocketAnswer
-from runagent_testing._internal.redaction import escaped
+from runagent_testing._memory.computing import answered
+from runagent_testing._memory.playing import Playing
 from runagent_testing._memory.requests import BadRequestError, RequestReader
 from runagent_testing._render.lazy import LazyPlan
-from runagent_testing._render.plan import AnyPlan, Pass, Wait, Write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from runagent_testing._journal.record import ClientState
     from runagent_testing._memory.calls import Clock, Timer
     from runagent_testing._memory.wire import Wire
+    from runagent_testing._render.plan import AnyPlan, Write
     from runagent_testing.dialects._request import Request
 
 __all__ = ["Peer"]
 
-_NOBODY = "which nobody can open any more (for a client's timeout, script a delay or ending('stall'))"
 _ROOM = 64 * 1024  # bytes that a generator may be ahead of its reader
 
 
@@ -51,7 +51,7 @@ class Peer:
         self._wire = wire
         self._reader = RequestReader(number, clock.time)
         self._requests: deque[Request] = deque()
-        self._playing: _Playing | None = None
+        self._playing: Playing | None = None
         self._exchange: Exchange | None = None
         self._opened: WebSocketAnswer | None = None
         self._closed = self._deaf = False
@@ -149,8 +149,6 @@ class Peer:
     def _decided(self, asked: Answer | Pending) -> Answer:
         if not isinstance(asked, Pending):
             return asked
-        from runagent_testing._memory.computing import answered
-
         answer = answered(asked)
         if isinstance(answer.plan, LazyPlan):
             self._wire.limit_room(_ROOM)  # there may be no end to it
@@ -158,7 +156,7 @@ class Peer:
 
     def _play(self, plan: AnyPlan, exchange: Exchange | None, then: Callable[[], None]) -> None:
         self._exchange = exchange
-        self._playing = _Playing(plan, self._wire, self._write, self._clock, exchange, then)
+        self._playing = Playing(plan, self._wire, self._write, self._clock, exchange, then)
         self._playing.go()
 
     def _on_room(self) -> None:
@@ -251,80 +249,3 @@ class Peer:
         if self._opened is not None and (data := self._opened.talk.data_to_send()):
             self._wire.write(data)
             self._opened.exchange.aside(data)
-
-
-class _Playing:
-    """A plan on its way."""
-
-    def __init__(
-        self,
-        plan: AnyPlan,
-        wire: Wire,
-        write: Callable[[Write], None],
-        clock: Clock,
-        exchange: Exchange | None,
-        then: Callable[[], None],
-    ) -> None:
-        self._plan = plan
-        self._moves = iter(plan)
-        self._move = next(self._moves, None)
-        self._wire = wire
-        self._write = write
-        self._clock = clock
-        self._exchange = exchange
-        self._then = then
-        self._gate: Pass | None = None
-        self._timer: Timer | None = None
-        self._stopped = False
-        self.wants_room = False
-
-    @property
-    def waits_for(self) -> str:
-        return "a time" if self._gate is None else f"gate {escaped(self._gate.gate.name)}, {_NOBODY}"
-
-    @property
-    def is_at_gate(self) -> bool:
-        return self._gate is not None and not self._gate.gate.is_open
-
-    def wait_at_gate(self, seconds: float) -> bool:
-        return self._gate is None or self._gate.gate.wait(seconds)
-
-    def go(self) -> None:
-        """Make moves until one has to be waited for."""
-        while not self._stopped and (move := self._move) is not None:
-            match move:
-                case Write() if self._wire.is_full:
-                    self.wants_room = True
-                    return
-                case Write() as write:
-                    self.wants_room = False
-                    self._write(write)
-                case Wait(seconds=seconds) if self._timer is None:
-                    self._timer = self._clock.call_at(self._clock.time() + seconds, self.go)
-                    return
-                case Pass(gate=gate) as place if not gate.is_open:
-                    if self._gate is not place:
-                        self._gate = place
-                        gate.on_open(self._opened)
-                        self._wire.wake()  # for whoever reads to know that it is about a gate now
-                    return
-            self._timer = self._gate = None
-            if self._exchange is not None:
-                self._exchange.made(move)
-            self._move = next(self._moves, None)
-        if not self._stopped:
-            self._stopped = True
-            self._then()
-
-    def stop(self) -> None:
-        """Stop here."""
-        self._stopped = True
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._gate is not None:
-            self._gate.gate.forget(self._opened)
-        if isinstance(self._plan, LazyPlan):
-            self._plan.close()
-
-    def _opened(self) -> None:
-        self._clock.call_soon_threadsafe(self.go)

@@ -26,7 +26,7 @@ READ_THE_TIME = {
     # The fake agent's networks, whose time is virtual.
     *(
         f"runagent_testing/_memory/{name}.py"
-        for name in ("aio", "blocking", "computing", "loop", "peer", "trio")
+        for name in ("aio", "blocking", "computing", "loop", "peer", "playing", "trio")
     ),
     # Dates that people read.
     "runagent_testing/_host/endpoints.py",

@@ -1,0 +1,113 @@
+"""A plan on its way to the wire, move by move, on a clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runagent_testing._internal.redaction import escaped
+from runagent_testing._render.lazy import LazyPlan
+from runagent_testing._render.plan import Pass, Wait, Write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runagent_testing._journal.exchange import Exchange
+    from runagent_testing._memory.calls import Clock, Timer
+    from runagent_testing._memory.wire import Wire
+    from runagent_testing._render.plan import AnyPlan
+
+__all__ = ["Playing"]
+
+_NOBODY = "which nobody can open any more (for a client's timeout, script a delay or ending('stall'))"
+
+
+class Playing:
+    """A plan on its way.
+
+    Args:
+        plan: What to play.
+        wire: Says when it is full.
+        write: Takes the bytes of each write.
+        clock: What waits are measured with.
+        exchange: Notes each move; None for a handshake.
+        then: Called when the last move is made.
+
+    Attributes:
+        wants_room: It goes on once the wire has room again.
+    """
+
+    def __init__(
+        self,
+        plan: AnyPlan,
+        wire: Wire,
+        write: Callable[[Write], None],
+        clock: Clock,
+        exchange: Exchange | None,
+        then: Callable[[], None],
+    ) -> None:
+        self._plan = plan
+        self._moves = iter(plan)
+        self._move = next(self._moves, None)
+        self._wire = wire
+        self._write = write
+        self._clock = clock
+        self._exchange = exchange
+        self._then = then
+        self._gate: Pass | None = None
+        self._timer: Timer | None = None
+        self._stopped = False
+        self.wants_room = False
+
+    @property
+    def waits_for(self) -> str:
+        """What it waits for, in words."""
+        return "a time" if self._gate is None else f"gate {escaped(self._gate.gate.name)}, {_NOBODY}"
+
+    @property
+    def is_at_gate(self) -> bool:
+        """Whether it waits at a gate that is shut."""
+        return self._gate is not None and not self._gate.gate.is_open
+
+    def wait_at_gate(self, seconds: float) -> bool:
+        """Wait for another thread to open the gate; whether it has."""
+        return self._gate is None or self._gate.gate.wait(seconds)
+
+    def go(self) -> None:
+        """Make moves until one has to be waited for."""
+        while not self._stopped and (move := self._move) is not None:
+            match move:
+                case Write() if self._wire.is_full:
+                    self.wants_room = True
+                    return
+                case Write() as write:
+                    self.wants_room = False
+                    self._write(write)
+                case Wait(seconds=seconds) if self._timer is None:
+                    self._timer = self._clock.call_at(self._clock.time() + seconds, self.go)
+                    return
+                case Pass(gate=gate) as place if not gate.is_open:
+                    if self._gate is not place:
+                        self._gate = place
+                        gate.on_open(self._opened)
+                        self._wire.wake()  # for whoever reads to know that it is about a gate now
+                    return
+            self._timer = self._gate = None
+            if self._exchange is not None:
+                self._exchange.made(move)
+            self._move = next(self._moves, None)
+        if not self._stopped:
+            self._stopped = True
+            self._then()
+
+    def stop(self) -> None:
+        """Stop here."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._gate is not None:
+            self._gate.gate.forget(self._opened)
+        if isinstance(self._plan, LazyPlan):
+            self._plan.close()
+
+    def _opened(self) -> None:
+        self._clock.call_soon_threadsafe(self.go)
