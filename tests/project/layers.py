@@ -1,12 +1,14 @@
 """The layers of the code, from top to bottom, and who imports what.
 
 A row is a folder, or a module that stands alone in its package; the longest name that fits counts. A module
-imports only from rows below its own, and from its own without a circle. docs/architecture.md shows this list.
+imports only from rows below its own, and from its own without a circle. docs/architecture.md shows this list;
+``python -m tests.project.layers --write`` brings the page up to date.
 """
 
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,10 +23,13 @@ __all__ = [
     "import_graph",
     "imported_names",
     "module_name",
+    "promised",
     "row_of",
+    "with_blocks",
 ]
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs/architecture.md"
 
 LAYERS = {
     "runagent_openai.testing": "a plugin's dialect for the fake agent",
@@ -171,5 +176,31 @@ def _circles(graph: Mapping[str, set[str]]) -> Iterator[list[str]]:
 
 def drawing() -> str:
     """Return the list as docs/architecture.md shows it."""
-    width = max(map(len, LAYERS))
-    return "\n".join(f"{row:<{width}}  {about}" for row, about in LAYERS.items())
+    return _table(LAYERS)
+
+
+def promised() -> str:
+    """Return the promised modules as docs/architecture.md shows them."""
+    return _table({row: about for row, about in LAYERS.items() if row in PROMISED})
+
+
+def _table(rows: Mapping[str, str]) -> str:
+    width = max(map(len, rows))
+    return "\n".join(f"{row:<{width}}  {about}" for row, about in rows.items())
+
+
+def with_blocks(page: str) -> str:
+    """Return the page with both lists as they are now, each in the code block between its markers."""
+    for name, text in (("layers", drawing()), ("promised", promised())):
+        before, start, rest = page.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition(f"<!-- end of {name} -->\n")
+        if not (start and end):
+            raise ValueError(f"the page has no markers for {name!r}")
+        page = f"{before}{start}```\n{text}\n```\n{end}{after}"
+    return page
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--write"]:
+        sys.exit("usage: python -m tests.project.layers --write")
+    PAGE.write_text(with_blocks(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

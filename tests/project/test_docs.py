@@ -28,6 +28,7 @@ from runagent.transports import _refusals as refusals
 from runagent.transports._messages import MessageReader
 from runagent_testing import FakeAgentServer, done, status
 from tests.docs.pages import DOCS, PAGES, README, ROOT, Example, Page, anchor, code_in
+from tests.project.layers import drawing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,6 +100,7 @@ def test_pages_show_examples() -> None:
     assert {page.name for page in PAGES} - shown == {
         "docs/architecture.md",
         "docs/conformance.md",
+        "docs/glossary.md",
         "docs/performance.md",
         "docs/reliability.md",
         "docs/wire.md",
@@ -312,11 +314,12 @@ def test_every_relative_link_leads_somewhere(page: Page) -> None:
 
 
 @pytest.mark.parametrize("package", ["runagent", "runagent_testing"])
-def test_the_architecture_names_every_module(package: str) -> None:
-    modules = {path.name for path in (ROOT / package).glob("[!_]*.py")}
-    folders = {f"{path.parent.name}/" for path in (ROOT / package).glob("*/__init__.py")}
+def test_the_architecture_names_every_room(package: str) -> None:
+    shown = {line.split()[0] for line in drawing().splitlines() if line in DOCS["architecture"].text}
+    modules = {f"{package}.{path.stem}" for path in (ROOT / package).glob("*.py") if path.stem != "__init__"}
+    folders = {f"{package}.{path.parent.name}" for path in (ROOT / package).glob("*/__init__.py")}
     assert modules
-    assert set() == (modules | folders) - DOCS["architecture"].spans()
+    assert set() == (modules | folders) - shown
 
 
 def test_the_architecture_names_every_folder_of_tests() -> None:

@@ -11,7 +11,18 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import PAGES, Page
-from tests.project.layers import LAYERS, PROMISED, drawing, faults, import_graph, imported_names, row_of
+from tests.project.layers import (
+    LAYERS,
+    PAGE,
+    PROMISED,
+    drawing,
+    faults,
+    import_graph,
+    imported_names,
+    promised,
+    row_of,
+    with_blocks,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -196,4 +207,17 @@ def test_a_private_import_is_found() -> None:
 
 
 def test_the_architecture_shows_the_layers() -> None:
-    assert drawing() in (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8")
+    assert drawing() in page
+    assert promised() in page
+    assert with_blocks(page) == page, "run: python -m tests.project.layers --write"
+
+
+def test_a_list_that_is_out_of_date_is_written_again() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == with_blocks(page.replace(drawing(), "runagent._old  a row that is gone"))
+
+
+def test_a_page_without_markers_is_refused() -> None:
+    with pytest.raises(ValueError, match="no markers for 'layers'"):
+        with_blocks("# Architecture\n")
