@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
+from runagent_testing._host.scripts import AgentScripts, as_result
 from runagent_testing._script.computed import Computed
 from runagent_testing._script.numbers import check_count, check_texts
 from runagent_testing._script.script import Options, Result, Script
 from runagent_testing._script.steps import Status
 from runagent_testing._script.validation import StepError
-from runagent_testing._script.writes import MERGED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._journal.journal import Journal
-    from runagent_testing._script.steps import Step
 
 __all__ = ["Agent"]
 
@@ -35,16 +33,10 @@ class Home(Protocol):
 class Agent:
     """What one agent answers; every method may be called while it serves."""
 
-    def __init__(self, agent_id: str, host: Home | None = None) -> None:
+    def __init__(self, agent_id: str, host: Home | None = None, scripts: AgentScripts | None = None) -> None:
         self.id = agent_id
         self._host = host
-        self._script: Script | Computed | None = None
-        self._result: Result | Computed | None = None
-        self._failures: deque[tuple[Script, Result]] = deque()
-        self._replies: deque[Script] = deque()
-        self._results: deque[Result] = deque()
-        self._queued: set[str] = set()
-        self._entrypoints: tuple[str, ...] = ()
+        self._scripts = AgentScripts(agent_id) if scripts is None else scripts
 
     def always(self, *steps: Any, **options: Unpack[Options]) -> Self:
         """Stream this, whenever no `reply` is queued.
@@ -57,13 +49,12 @@ class Agent:
             TypeError: A step is no step, or stands where it cannot; the message says which.
             ValueError: An option has no such value.
         """
-        self._script = Script.of(_unpacked("always", steps), **options)
+        self._scripts.script = Script.of(_unpacked("always", steps), **options)
         return self
 
     def reply(self, *steps: Any, **options: Unpack[Options]) -> Self:
         """Stream this once; several replies are used up in order. Arguments as for `always`."""
-        self._replies.append(Script.of(_unpacked("reply", steps), **options))
-        self._queued.add("reply")
+        self._scripts.add_reply(Script.of(_unpacked("reply", steps), **options))
         return self
 
     def computes(
@@ -88,7 +79,7 @@ class Agent:
                 the test fails.
             options: As for `always`.
         """
-        self._script = self._result = Computed.of(function, timeout, options)
+        self._scripts.script = self._scripts.result = Computed.of(function, timeout, options)
         return self
 
     def fails(self, times: int, *steps: Any, **options: Unpack[Options]) -> Self:
@@ -104,8 +95,7 @@ class Agent:
         """
         check_count(times, "fails()")
         steps = _unpacked("fails", steps) or (Status(503, retry_after=0),)
-        failure = Script.of(steps, **options), as_result(steps, options)
-        self._failures.extend([failure] * times)
+        self._scripts.add_failures(times, Script.of(steps, **options), as_result(steps, options))
         return self
 
     def returns(
@@ -129,7 +119,7 @@ class Agent:
         Raises:
             TypeError: As for `always`.
         """
-        self._result = Result.of(
+        self._scripts.result = Result.of(
             steps, usage=usage, execution_time=execution_time, agent_version=agent_version, **written
         )
         return self
@@ -143,18 +133,17 @@ class Agent:
         **written: Any,
     ) -> Self:
         """Answer one plain run with this; several are used up in order. Arguments as for `returns`."""
-        self._results.append(
+        self._scripts.add_result(
             Result.of(
                 steps, usage=usage, execution_time=execution_time, agent_version=agent_version, **written
             )
         )
-        self._queued.add("returns_once")
         return self
 
     def entrypoints(self, *tags: str) -> Self:
         """Know only these entry-point tags (published server's surface); none given: any tag."""
         check_texts(tags, "an entry-point tag")
-        self._entrypoints = tags
+        self._scripts.entrypoints = tags
         return self
 
     @property
@@ -185,51 +174,6 @@ class Agent:
             raise RuntimeError(f"agent {self.id!r} lives nowhere: make it with agent({self.id!r}) of a host")
         return self._host
 
-    def lack(self, *, plain: bool) -> str:
-        """Say what is missing where `take_script` or `take_result` has given nothing."""
-        once, every = ("returns_once", "returns") if plain else ("reply", "always")
-        if once in self._queued:
-            return f"agent {self.id!r} has used up its {once}(...): call one for each run, or {every}(...)"
-        return f"agent {self.id!r} has no answer to a {'plain' if plain else 'stream'} run: call {every}(...)"
-
-    def left_over(self) -> Iterator[tuple[str, tuple[Step, ...]]]:
-        """Give what is queued and was not used: by which method, and its steps."""
-        for script, _ in list(self._failures):
-            yield "fails", script.steps
-        for reply in list(self._replies):
-            yield "reply", reply.steps
-        for result in list(self._results):
-            yield "returns_once", result.steps
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """The tags that the architecture lists."""
-        return self._entrypoints or ("generic", "generic_stream")
-
-    def knows(self, tag: str) -> bool:
-        """Whether runs of this entry point are accepted."""
-        return not self._entrypoints or tag in self._entrypoints
-
-    def take_script(self) -> tuple[Script | Computed | None, Callable[[], None]]:
-        """Take the next failure or reply, or what the agent always says; None if nobody has said it.
-
-        Returns:
-            The script, and what puts it back to where it was for another run, should none come to use it.
-        """
-        if self._failures:
-            failure = self._failures.popleft()
-            return failure[0], lambda: self._failures.appendleft(failure)
-        if self._replies:
-            reply = self._replies.popleft()
-            return reply, lambda: self._replies.appendleft(reply)
-        return self._script, lambda: None
-
-    def take_result(self) -> Result | Computed | None:
-        """Take the next failure or plain result, or the usual one; None if nobody has said it."""
-        if self._failures:
-            return self._failures.popleft()[1]
-        return self._results.popleft() if self._results else self._result
-
 
 def _unpacked(method: str, steps: tuple[Any, ...]) -> tuple[Any, ...]:
     """Refuse a list of steps that was to be several arguments: it would silently be one chunk."""
@@ -237,8 +181,3 @@ def _unpacked(method: str, steps: tuple[Any, ...]) -> tuple[Any, ...]:
         hint = f"write {method}(*steps) for the steps in it, chunk([...]) for one chunk that is a list"
         raise StepError(1, f" is a list, and the only one: {hint}")
     return steps
-
-
-def as_result(steps: tuple[Any, ...], options: Options) -> Result:
-    """Make a plain result of a script, most of whose properties have no meaning there."""
-    return Result.of(steps, writes=options.get("writes", MERGED), apart=options.get("apart", 0.0))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote
 
-from runagent_testing._host.agent import Agent, as_result
+from runagent_testing._host.scripts import AgentScripts, as_result
 from runagent_testing._host.suggestions import unknown_agent, unknown_endpoint
 from runagent_testing._host.websocket import Conversation
 from runagent_testing._internal.credentials import Names
@@ -114,7 +114,7 @@ class WebSocketAnswer:
     def __init__(
         self,
         endpoints: Endpoints,
-        agent: Agent,
+        agent: AgentScripts,
         script: Script | Computed,
         put_back: Callable[[], None],
         asked: _Asked,
@@ -205,7 +205,7 @@ class Endpoints:
 
     def __init__(
         self,
-        agents: Mapping[str, Agent],
+        agents: Mapping[str, AgentScripts],
         journal: Journal,
         api_key: str | None,
         dialects: Sequence[Dialect] = (),
@@ -310,12 +310,12 @@ class Endpoints:
         taken = agent.take_result() if asked.is_plain else agent.take_script()[0]
         return taken or self._refuse_unscripted(agent, asked)
 
-    def _refuse_unscripted(self, agent: Agent, asked: _Asked) -> NoReturn:
+    def _refuse_unscripted(self, agent: AgentScripts, asked: _Asked) -> NoReturn:
         why = agent.lack(plain=asked.is_plain)
         self._journal.note_unmatched(asked.exchange, why)
         raise _Refused(Status(500, code="NO_SCRIPT", message=why))
 
-    def _agent(self, asked: _Asked, question: Question) -> Agent:
+    def _agent(self, asked: _Asked, question: Question) -> AgentScripts:
         self._check_key(asked)
         agent = self._agents.get(question.agent_id)
         if agent is None:

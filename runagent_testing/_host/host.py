@@ -7,6 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Literal, get_args
 
 from runagent_testing._host.agent import Agent
+from runagent_testing._host.scripts import AgentScripts
 from runagent_testing._host.verify import report, timelines, unexpected, unused
 from runagent_testing._internal.clock import now
 from runagent_testing._internal.redaction import escaped
@@ -41,6 +42,7 @@ class AgentHost:
         self.requests = self.journal.requests
         self.unmatched = self.journal.unmatched
         self._agents: dict[str, Agent] = {}
+        self._scripts: dict[str, AgentScripts] = {}
         self._connections = 0
         self._faults: deque[ConnectionFault] = deque()
         self._lock = threading.Lock()
@@ -53,7 +55,8 @@ class AgentHost:
     def agent(self, agent_id: str) -> Agent:
         """Get the agent of this id; the first call creates it, before that there is no such agent."""
         check_texts((agent_id,), "an agent's id")
-        return self._agents.setdefault(agent_id, Agent(agent_id, self))
+        scripts = self._scripts.setdefault(agent_id, AgentScripts(agent_id))
+        return self._agents.setdefault(agent_id, Agent(agent_id, self, scripts))
 
     def on_connect(self, fault: ConnectionFault, *, times: int = 1) -> None:
         """Spoil the next connections before anything is read from them, TLS handshake included.
@@ -99,7 +102,7 @@ class AgentHost:
             for exchange in list(self.requests):
                 if exchange.unplayed:
                     exchange.wait_client_gone(max(until - now(), 0.0))
-            found += unused(self.journal, list(self._agents.values()), len(self._faults))
+            found += unused(self.journal, list(self._scripts.values()), len(self._faults))
         return [escaped(problem) for problem in found]
 
     def check(self, *, allow_unused: bool = False, allow_unmatched: bool = False) -> None:
@@ -129,6 +132,7 @@ class AgentHost:
         self._drop_connections()
         with self._lock:
             self._agents.clear()
+            self._scripts.clear()
             self._faults.clear()
             self._connections = 0
         self.journal.clear()

@@ -13,7 +13,7 @@ from runagent_testing._script.steps import Gate
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from runagent_testing._host.agent import Agent
+    from runagent_testing._host.scripts import AgentScripts
     from runagent_testing._internal.redaction import Secrets
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._journal.journal import Journal
@@ -35,7 +35,7 @@ def unexpected(journal: Journal, *, allow_unmatched: bool) -> Iterator[str]:
             yield f"request {exchange.title}: {exchange.secrets.line(exchange.failure)}"
 
 
-def unused(journal: Journal, agents: Iterable[Agent], faults: int) -> Iterator[str]:
+def unused(journal: Journal, agents: Iterable[AgentScripts], faults: int) -> Iterator[str]:
     """List replies that nobody asked for, steps that were not played and connections that never came."""
     secrets = journal.secrets
     for agent in agents:

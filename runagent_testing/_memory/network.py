@@ -70,7 +70,7 @@ class MemoryNetwork(AgentHost):
             raise ValueError(f"room= is a number of bytes, 1 or more, not {room!r}")
         self._ping_interval = ping_interval
         self._room = room
-        self._endpoints = Endpoints(self._agents, self.journal, api_key, dialects, run_ids)
+        self._endpoints = Endpoints(self._scripts, self.journal, api_key, dialects, run_ids)
         self._peers: weakref.WeakSet[Peer] = weakref.WeakSet()
 
     @cached_property

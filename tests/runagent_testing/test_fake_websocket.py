@@ -199,13 +199,13 @@ def test_a_bad_request_is_refused_in_words_and_with_1003(server, message, detail
 
 
 def test_a_failure_that_a_bad_request_did_not_meet_stays_a_failure(server):
-    agent = server.agent("a").fails(1, ending("cut")).always("x").returns("y")
+    server.agent("a").fails(1, ending("cut")).always("x").returns("y")
     with opened(server) as socket:
         socket.send("{}")
         socket.recv(timeout=PATIENCE)
         with pytest.raises(ConnectionClosedError):
             socket.recv(timeout=PATIENCE)
-    assert ["fails"] == [kind for kind, _ in agent.left_over()]
+    assert ["fails"] == [kind for kind, _ in server._scripts["a"].left_over()]
     with connected(server.url) as client:
         client.send(post("/v1/agents/a/invoke"))
         assert b"}" != client.rest()[0][-1:]  # cut

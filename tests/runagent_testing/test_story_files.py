@@ -209,8 +209,8 @@ def test_json_may_be_indented_with_tabs_and_escape_in_halves(tmp_path):
 
 def test_the_example_is_told_to_a_server(server):
     load_story(STORY).tell(server)
-    assert ("generic", "generic_stream", "words_stream") == server.agent("writer").tags
-    assert server.agent("doorman").take_script()[0].refuses
+    assert ("generic", "generic_stream", "words_stream") == server._scripts["writer"].tags
+    assert server._scripts["doorman"].take_script()[0].refuses
 
 
 # The Python interface and the forms have the same names

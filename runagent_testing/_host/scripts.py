@@ -1,0 +1,103 @@
+"""What one agent answers with: the queues that its runs use up, and what it sends otherwise."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from runagent_testing._script.script import Result
+from runagent_testing._script.writes import MERGED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from runagent_testing._script.computed import Computed
+    from runagent_testing._script.script import Options, Script
+    from runagent_testing._script.steps import Step
+
+__all__ = ["AgentScripts", "as_result"]
+
+
+class AgentScripts:
+    """The scripts of one agent; the test writes them through its `Agent`, requests take them.
+
+    Attributes:
+        id: Of the agent.
+        script: Of every stream for which no reply is queued.
+        result: Of every plain run for which none is queued.
+        entrypoints: The tags that are known; empty for any tag.
+    """
+
+    def __init__(self, agent_id: str) -> None:
+        self.id = agent_id
+        self.script: Script | Computed | None = None
+        self.result: Result | Computed | None = None
+        self.entrypoints: tuple[str, ...] = ()
+        self._failures: deque[tuple[Script, Result]] = deque()
+        self._replies: deque[Script] = deque()
+        self._results: deque[Result] = deque()
+        self._queued: set[str] = set()
+
+    def add_reply(self, script: Script) -> None:
+        """Queue the answer of one stream."""
+        self._replies.append(script)
+        self._queued.add("reply")
+
+    def add_result(self, result: Result) -> None:
+        """Queue the answer of one plain run."""
+        self._results.append(result)
+        self._queued.add("returns_once")
+
+    def add_failures(self, times: int, script: Script, result: Result) -> None:
+        """Queue how the next runs fail, streams by the script and plain ones by the result."""
+        self._failures.extend([(script, result)] * times)
+
+    def take_script(self) -> tuple[Script | Computed | None, Callable[[], None]]:
+        """Take the next failure or reply, or the script of every stream; None if there is none.
+
+        Returns:
+            The script, and a function that puts it back to where it was, for another run.
+        """
+        if self._failures:
+            failure = self._failures.popleft()
+            return failure[0], lambda: self._failures.appendleft(failure)
+        if self._replies:
+            reply = self._replies.popleft()
+            return reply, lambda: self._replies.appendleft(reply)
+        return self.script, lambda: None
+
+    def take_result(self) -> Result | Computed | None:
+        """Take the next failure or plain result, or the result of every plain run; None if there is none."""
+        if self._failures:
+            return self._failures.popleft()[1]
+        return self._results.popleft() if self._results else self.result
+
+    def lack(self, *, plain: bool) -> str:
+        """Describe what is missing after `take_script` or `take_result` has given nothing."""
+        once, every = ("returns_once", "returns") if plain else ("reply", "always")
+        if once in self._queued:
+            return f"agent {self.id!r} has used up its {once}(...): call one for each run, or {every}(...)"
+        return f"agent {self.id!r} has no answer to a {'plain' if plain else 'stream'} run: call {every}(...)"
+
+    def left_over(self) -> Iterator[tuple[str, tuple[Step, ...]]]:
+        """Give what is queued and was not used: by which method, and its steps."""
+        for script, _ in list(self._failures):
+            yield "fails", script.steps
+        for reply in list(self._replies):
+            yield "reply", reply.steps
+        for result in list(self._results):
+            yield "returns_once", result.steps
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags that the architecture lists."""
+        return self.entrypoints or ("generic", "generic_stream")
+
+    def knows(self, tag: str) -> bool:
+        """Whether runs of this entry point are accepted."""
+        return not self.entrypoints or tag in self.entrypoints
+
+
+def as_result(steps: tuple[Any, ...], options: Options) -> Result:
+    """Make a plain result of a script, most of whose properties have no meaning there."""
+    return Result.of(steps, writes=options.get("writes", MERGED), apart=options.get("apart", 0.0))
