@@ -16,6 +16,7 @@ from runagent_testing._internal.credentials import Names
 from runagent_testing._internal.log import log_failure
 from runagent_testing._internal.redaction import Secrets
 from runagent_testing._journal.exchange import Exchange
+from runagent_testing._journal.record import Recorder
 from runagent_testing._render.lazy import LazyPlan
 from runagent_testing._render.plan import AnyPlan, Plan
 from runagent_testing._render.render import (
@@ -82,10 +83,12 @@ class Pending:
     def stream(self, first: Any, source: Source) -> Answer:
         """Answer with steps that come one by one."""
 
+        recorder = Recorder(self.exchange)
+
         def plan() -> LazyPlan:
-            made = LazyPlan(self.computed, first, source, self._run, self.exchange)
+            made = LazyPlan(self.computed, first, source, self._run, recorder)
             self.exchange.steps = made.steps
-            self.exchange.forget_times()
+            recorder.forget_times()
             return made
 
         return self._answer(plan)
@@ -256,7 +259,7 @@ class Endpoints:
         asked = self._recognised(request)
         # What is not recognised may be meant for any of them.
         spoken = installed_dialects() if asked.question is None else (asked.dialect,)
-        asked.exchange.hide(self._hidden(spoken), _key(asked.dialect, request))
+        Recorder(asked.exchange).hide(self._hidden(spoken), _key(asked.dialect, request))
         return asked
 
     def _recognised(self, request: Request) -> _Asked:
@@ -428,7 +431,7 @@ def _guarded(decide: Callable[[], AnyPlan], exchange: Exchange, failed: Callable
     except Exception as exc:  # noqa: BLE001 - whatever a test's function or a dialect may raise
         log_failure("the fake agent could not answer", exc, exchange.secrets)
         exchange.steps = ()
-        return failed(Status(500, code="SCRIPT_FAILED", message=exchange.failed(exc)))
+        return failed(Status(500, code="SCRIPT_FAILED", message=Recorder(exchange).failed(exc)))
 
 
 def _key(dialect: Dialect, request: Request) -> str | None:

@@ -12,6 +12,7 @@ from runagent_testing._host.verify import report, timelines, unexpected, unused
 from runagent_testing._internal.clock import now
 from runagent_testing._internal.redaction import escaped
 from runagent_testing._journal.journal import Journal
+from runagent_testing._journal.record import Recorder
 from runagent_testing._script.numbers import check_count, check_texts
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class AgentHost:
         if not allow_unused:
             until = now() + _SETTLING
             for exchange in list(self.requests):
-                exchange.settle(max(until - now(), 0.0))
+                Recorder(exchange).settle(max(until - now(), 0.0))
             until = now() + _LEAVING
             for exchange in list(self.requests):
                 if exchange.unplayed:
@@ -128,7 +129,7 @@ class AgentHost:
         Agents have to be made anew; those made before answer nobody any more.
         """
         for exchange in list(self.requests):
-            exchange.end("server closed")
+            Recorder(exchange).end("server closed")
         self._drop_connections()
         with self._lock:
             self._agents.clear()

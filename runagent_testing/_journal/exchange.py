@@ -5,19 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from runagent_testing._internal.clock import wait_for
-from runagent_testing._internal.log import log_exchange
-from runagent_testing._journal.record import Record, Sent, numbers_of
+from runagent_testing._journal.record import Record, numbers_of
 from runagent_testing._journal.timeline import timeline
-from runagent_testing._render.lazy import Kept, LazyPlan
-from runagent_testing._render.plan import Pass, Wait, Write
+from runagent_testing._render.lazy import LazyPlan
+from runagent_testing._render.plan import Pass, Wait
 from runagent_testing._script.steps import Chunk, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from runagent_testing._journal.record import ClientState, Outcome
-    from runagent_testing._render.plan import AnyPlan, Move
+    from runagent_testing._render.plan import AnyPlan
 
 __all__ = ["Exchange"]
 
@@ -80,82 +77,6 @@ class Exchange(Record):
         """
         self._wait(lambda: self._over or self.client != "still reading", timeout)
         return self.client != "still reading" or self.outcome == "client gone"
-
-    def settle(self, timeout: float) -> None:
-        """Wait as long as the agent is about to write: until it waits for a time or a gate, or has ended."""
-        self._wait(lambda: self.outcome != "running" or not self._is_busy(), timeout)
-
-    # What the players tell
-
-    def begin(self) -> None:
-        """Log that it has begun."""
-        log_exchange("begins", self)
-
-    def came_on(self) -> None:
-        """Note that the agent has come to another step of a `LazyPlan`."""
-        if self._waiting:
-            self._tell()
-
-    def failed(self, exc: Exception, function: str = "") -> str:
-        """Note what went wrong in the test's own function, and return it without secrets."""
-        fault = self.secrets.text(f"{type(exc).__name__}: {exc}")
-        self.failure = f"{fault} (in {function})" if function else fault
-        return fault
-
-    def forget_times(self) -> None:
-        """Keep no more times of moves than there are moves of a `LazyPlan`."""
-        self._times = Kept(self._began)
-
-    def made(self, move: Move) -> None:
-        """Note that a move of the plan has been made."""
-        self._times.append(self.now())
-        if self._waiting:
-            self._tell()
-
-    def aside(self, data: bytes) -> None:
-        """Note bytes that went out beside the plan."""
-        self._asides.append(Sent(self.now() - self._began, data, ()))
-
-    def end(self, outcome: Outcome) -> None:
-        """Note how it went; only the first word counts."""
-        with self._changed:
-            if self.outcome != "running":
-                return
-            self.ended_at = self.now() - self._began
-            self.outcome = outcome
-            self._changed.notify_all()
-
-    def leave(self, how: ClientState, unread_bytes: int | None = None) -> None:
-        """Note that the client has left; only the first word counts, and only before it is over."""
-        with self._changed:
-            if self.client == "still reading" and not self._over:
-                self.left_at = self.now() - self._began
-                self.unread_bytes = unread_bytes
-                self.client = how
-            self._changed.notify_all()
-
-    def finish(self) -> None:
-        """Note that nothing more will be noted."""
-        self._over = True
-        self._tell()
-        log_exchange(f"ends: {self.outcome}, client {self.client}", self)
-
-    def _tell(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
-
-    def _wait(self, condition: Callable[[], bool], timeout: float) -> None:
-        with self._changed:
-            # Raised before the condition is looked at, so that no move between the two goes unheard.
-            self._waiting += 1
-            try:
-                wait_for(self._changed, condition, timeout)
-            finally:
-                self._waiting -= 1
-
-    def _is_busy(self) -> bool:
-        move = None if self.plan is None else self.plan.after(self.moves_done)
-        return isinstance(move, Write) or (isinstance(move, Pass) and move.gate.is_open)
 
 
 def _moves_until(what: int | Step, plan: AnyPlan, steps: Sequence[Step]) -> float:

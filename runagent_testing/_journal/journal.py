@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from runagent_testing._internal.clock import wait_for
 from runagent_testing._internal.redaction import Secrets
+from runagent_testing._journal.record import Recorder
 from runagent_testing._script.numbers import is_whole
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Journal:
             self._count += 1
             exchange.number = self._count
             self._arrived.notify_all()
-        exchange.begin()
+        Recorder(exchange).begin()
 
     def note_unmatched(self, exchange: Exchange, why: str) -> None:
         """Note what nobody has scripted, and what comes nearest."""

@@ -7,19 +7,20 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from runagent_testing._internal.clock import now
+from runagent_testing._internal.clock import now, wait_for
+from runagent_testing._internal.log import log_exchange
 from runagent_testing._internal.redaction import Headers, Secrets
-from runagent_testing._render.plan import Write
+from runagent_testing._render.lazy import Kept
+from runagent_testing._render.plan import Pass, Write
 from runagent_testing._script.steps import Done
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from runagent_testing._render.lazy import Kept
     from runagent_testing._render.plan import AnyPlan, Move
     from runagent_testing._script.steps import Step
 
-__all__ = ["ClientState", "Outcome", "Record", "Sent", "numbers_of"]
+__all__ = ["ClientState", "Outcome", "Record", "Recorder", "Sent", "numbers_of"]
 
 Outcome = Literal["running", "done", "client gone", "server closed"]
 ClientState = Literal["still reading", "closed", "reset", "half-closed"]
@@ -114,7 +115,7 @@ class Record:
     _key: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self.hide(self._known)
+        Recorder(self).hide(self._known)
         self._began = self.now()
 
     def __repr__(self) -> str:
@@ -191,14 +192,104 @@ class Record:
         over = next((number for number in done if number in played), math.inf)
         return sorted(number for number in planned - played if number < over)
 
+    def _wait(self, condition: Callable[[], bool], timeout: float) -> None:
+        with self._changed:
+            # Raised before the condition is looked at, so that no move between the two goes unheard.
+            self._waiting += 1
+            try:
+                wait_for(self._changed, condition, timeout)
+            finally:
+                self._waiting -= 1
+
+
+class Recorder:
+    """Notes in a record how its exchange goes; the players' side of it."""
+
+    __slots__ = ("_record",)
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
     def hide(self, secrets: Secrets, key: str | None = None) -> None:
         """Note what must not be shown of it, and the key that came with it."""
-        self._known, self._key = secrets, key
-        self.raw_headers = Headers(self.raw_headers, secrets)
-        if "=" in self.path or "@" in self.path:
-            self.path = secrets.veiled(self.path)
-        secrets.veil(self.body)
-        secrets.veil(self.input)
+        record = self._record
+        record._known, record._key = secrets, key
+        record.raw_headers = Headers(record.raw_headers, secrets)
+        if "=" in record.path or "@" in record.path:
+            record.path = secrets.veiled(record.path)
+        secrets.veil(record.body)
+        secrets.veil(record.input)
+
+    def begin(self) -> None:
+        """Log that it has begun."""
+        log_exchange("begins", self._record)
+
+    def came_on(self) -> None:
+        """Note that the agent has come to another step of a `LazyPlan`."""
+        if self._record._waiting:
+            self._notify()
+
+    def failed(self, exc: Exception, function: str = "") -> str:
+        """Note what went wrong in the test's own function, and return it without secrets."""
+        fault = self._record.secrets.text(f"{type(exc).__name__}: {exc}")
+        self._record.failure = f"{fault} (in {function})" if function else fault
+        return fault
+
+    def forget_times(self) -> None:
+        """Keep no more times of moves than there are moves of a `LazyPlan`."""
+        self._record._times = Kept(self._record._began)
+
+    def made(self, move: Move) -> None:
+        """Note that a move of the plan has been made."""
+        record = self._record
+        record._times.append(record.now())
+        if record._waiting:
+            self._notify()
+
+    def aside(self, data: bytes) -> None:
+        """Note bytes that went out beside the plan."""
+        record = self._record
+        record._asides.append(Sent(record.now() - record._began, data, ()))
+
+    def end(self, outcome: Outcome) -> None:
+        """Note how it went; only the first word counts."""
+        record = self._record
+        with record._changed:
+            if record.outcome != "running":
+                return
+            record.ended_at = record.now() - record._began
+            record.outcome = outcome
+            record._changed.notify_all()
+
+    def leave(self, how: ClientState, unread_bytes: int | None = None) -> None:
+        """Note that the client has left; only the first word counts, and only before it is over."""
+        record = self._record
+        with record._changed:
+            if record.client == "still reading" and not record._over:
+                record.left_at = record.now() - record._began
+                record.unread_bytes = unread_bytes
+                record.client = how
+            record._changed.notify_all()
+
+    def finish(self) -> None:
+        """Note that nothing more will be noted."""
+        record = self._record
+        record._over = True
+        self._notify()
+        log_exchange(f"ends: {record.outcome}, client {record.client}", record)
+
+    def settle(self, timeout: float) -> None:
+        """Wait as long as the agent is about to write: until it waits for a time or a gate, or has ended."""
+        self._record._wait(lambda: self._record.outcome != "running" or not self._is_busy(), timeout)
+
+    def _is_busy(self) -> bool:
+        record = self._record
+        move = None if record.plan is None else record.plan.after(record.moves_done)
+        return isinstance(move, Write) or (isinstance(move, Pass) and move.gate.is_open)
+
+    def _notify(self) -> None:
+        with self._record._changed:
+            self._record._changed.notify_all()
 
 
 def numbers_of(move: Move) -> Iterator[int]:

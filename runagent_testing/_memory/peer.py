@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from runagent_testing._host.endpoints import Answer, Endpoints, Pending, WebSocketAnswer
+from runagent_testing._journal.record import Recorder
 from runagent_testing._memory.computing import answered
 from runagent_testing._memory.playing import Playing
 from runagent_testing._memory.requests import BadRequestError, RequestReader
@@ -104,10 +105,11 @@ class Peer:
         """Note that the client is gone, or will at least send nothing more."""
         self._stop()
         if (exchange := self._noted) is not None:
-            exchange.leave(how, self._wire.unread)
+            recorder = Recorder(exchange)
+            recorder.leave(how, self._wire.unread)
             if isinstance(exchange.plan, LazyPlan) and exchange.plan.is_answered:
-                exchange.end("done")
-            exchange.end("client gone")
+                recorder.end("done")
+            recorder.end("client gone")
         self._close()
 
     def drop(self) -> None:
@@ -129,7 +131,7 @@ class Peer:
         self._playing = None
         self._wire.end(reset=reset)
         if (exchange := self._noted) is not None:
-            exchange.finish()
+            Recorder(exchange).finish()
 
     def _next(self) -> None:
         """Answer the next request, unless one is being answered."""
@@ -156,7 +158,8 @@ class Peer:
 
     def _play(self, plan: AnyPlan, exchange: Exchange | None, then: Callable[[], None]) -> None:
         self._exchange = exchange
-        self._playing = Playing(plan, self._wire, self._write, self._clock, exchange, then)
+        recorder = None if exchange is None else Recorder(exchange)
+        self._playing = Playing(plan, self._wire, self._write, self._clock, recorder, then)
         self._playing.go()
 
     def _on_room(self) -> None:
@@ -166,7 +169,7 @@ class Peer:
     def _write(self, write: Write) -> None:
         self._wire.write(write.data)
         if self._opened is not None and self._exchange is None:
-            self._opened.exchange.aside(write.data)
+            Recorder(self._opened.exchange).aside(write.data)
         elif self._talk is not None:
             self._talk.wrote(write)
             self._flush()
@@ -178,7 +181,7 @@ class Peer:
         if self._talk is not None:
             self._talk.played(answer.plan)
         if end not in ("stall", "silent"):
-            answer.exchange.end("done")
+            Recorder(answer.exchange).end("done")
         if end in ("cut", "reset"):
             self._close(reset=end == "reset")
         elif end == "half-close":
@@ -188,7 +191,7 @@ class Peer:
         elif end == "close":
             self._close()
         elif end == "open":
-            answer.exchange.finish()
+            Recorder(answer.exchange).finish()
             self._exchange = None
             self._next()
 
@@ -242,10 +245,10 @@ class Peer:
         if not self._opened.talk.left:
             self._ping_later()
             return
-        self._exchange.end("client gone")
+        Recorder(self._exchange).end("client gone")
         self.drop()
 
     def _flush(self) -> None:
         if self._opened is not None and (data := self._opened.talk.data_to_send()):
             self._wire.write(data)
-            self._opened.exchange.aside(data)
+            Recorder(self._opened.exchange).aside(data)

@@ -11,7 +11,7 @@ from runagent_testing._render.plan import Pass, Wait, Write
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runagent_testing._journal.exchange import Exchange
+    from runagent_testing._journal.record import Recorder
     from runagent_testing._memory.calls import Clock, Timer
     from runagent_testing._memory.wire import Wire
     from runagent_testing._render.plan import AnyPlan
@@ -29,7 +29,7 @@ class Playing:
         wire: Says when it is full.
         write: Takes the bytes of each write.
         clock: What waits are measured with.
-        exchange: Notes each move; None for a handshake.
+        recorder: Notes each move; None for a handshake.
         then: Called when the last move is made.
 
     Attributes:
@@ -42,7 +42,7 @@ class Playing:
         wire: Wire,
         write: Callable[[Write], None],
         clock: Clock,
-        exchange: Exchange | None,
+        recorder: Recorder | None,
         then: Callable[[], None],
     ) -> None:
         self._plan = plan
@@ -51,7 +51,7 @@ class Playing:
         self._wire = wire
         self._write = write
         self._clock = clock
-        self._exchange = exchange
+        self._recorder = recorder
         self._then = then
         self._gate: Pass | None = None
         self._timer: Timer | None = None
@@ -92,8 +92,8 @@ class Playing:
                         self._wire.wake()  # for whoever reads to know that it is about a gate now
                     return
             self._timer = self._gate = None
-            if self._exchange is not None:
-                self._exchange.made(move)
+            if self._recorder is not None:
+                self._recorder.made(move)
             self._move = next(self._moves, None)
         if not self._stopped:
             self._stopped = True

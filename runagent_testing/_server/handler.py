@@ -12,6 +12,7 @@ from aiohttp import HttpVersion11, web
 from runagent_testing._host.endpoints import Answer, Endpoints, Pending, WebSocketAnswer
 from runagent_testing._internal.log import log_failure
 from runagent_testing._internal.redaction import Secrets
+from runagent_testing._journal.record import Recorder
 from runagent_testing._render.lazy import LazyPlan
 from runagent_testing._server.player import Line, Sent, play
 from runagent_testing._server.tcpinfo import bytes_taken, is_half_closed
@@ -152,17 +153,17 @@ class Handler:
         return Sent(keep_alive=False)
 
     async def _play(self, asked: Answer | Pending, request: web.BaseRequest) -> web.StreamResponse:
-        line = Line(request, asked.exchange)
+        line = Line(request, Recorder(asked.exchange))
         with self._watching(asked.exchange, line):
             answer = await self._decided(asked)
-            await play(answer.plan, line, answer.exchange)
+            await play(answer.plan, line, Recorder(answer.exchange))
         return Sent(keep_alive=answer.plan.end == "open")
 
     async def _decided(self, asked: Answer | Pending) -> Answer:
         return await self._apart.answer(asked) if isinstance(asked, Pending) else asked
 
     async def _converse(self, opened: WebSocketAnswer, request: web.BaseRequest) -> None:
-        line = Line(request, opened.exchange, opened.talk)
+        line = Line(request, Recorder(opened.exchange), opened.talk)
         with contextlib.ExitStack() as stack:
             if opened.is_noted:
                 stack.enter_context(self._watching(opened.exchange, line))
@@ -175,7 +176,7 @@ class Handler:
                 await self._answer(answer, ear, line, opened.talk)
             finally:
                 if opened.talk.closed:
-                    asked.exchange.leave("closed")
+                    Recorder(asked.exchange).leave("closed")
 
     async def _shake_hands(
         self, opened: WebSocketAnswer, request: web.BaseRequest, line: Line
@@ -188,10 +189,11 @@ class Handler:
         talk = opened.talk
         try:
             # Not on the line of what follows, which lets pongs and the like come in between.
-            shaking = Line(request, opened.exchange)
+            recorder = Recorder(opened.exchange)
+            shaking = Line(request, recorder)
             await play(opened.handshake, shaking)
             line.written = shaking.written
-            opened.exchange.aside(opened.handshake.data)
+            recorder.aside(opened.handshake.data)
             ear = _Ear(request, talk, line, self._ping_interval)
             await ear.listen(lambda: talk.message is not None)
             if talk.message is None:
@@ -210,32 +212,33 @@ class Handler:
 
     async def _speak(self, answer: Answer, line: Line, talk: Conversation) -> None:
         if answer.plan.end != "silent":
-            await play(answer.plan, line, answer.exchange)
+            await play(answer.plan, line, Recorder(answer.exchange))
             talk.played(answer.plan)
             return
         talk.played(answer.plan)
-        await play(answer.plan, line, answer.exchange)
+        await play(answer.plan, line, Recorder(answer.exchange))
 
     @contextlib.contextmanager
     def _watching(self, exchange: Exchange, line: Line) -> Iterator[None]:
+        recorder = Recorder(exchange)
         # aiohttp cancels the handler of a connection that is lost.
         try:
             yield
         except (ConnectionError, asyncio.CancelledError):
             if not self.closing and exchange.outcome != "server closed":
-                _note_departure(exchange, line)
+                _note_departure(recorder, line)
             if isinstance(exchange.plan, LazyPlan) and exchange.plan.is_answered:
-                exchange.end("done")
-            exchange.end("server closed" if self.closing else "client gone")
+                recorder.end("done")
+            recorder.end("server closed" if self.closing else "client gone")
             raise
         except Exception as exc:  # a dialect's, whose plan grows while it is played
-            exchange.failure = exchange.secrets.text(f"{type(exc).__name__}: {exc}")
-            exchange.end("server closed")
+            recorder.failed(exc)
+            recorder.end("server closed")
             raise
         finally:
             if isinstance(exchange.plan, LazyPlan):
                 exchange.plan.close()
-            exchange.finish()
+            recorder.finish()
 
 
 class _Ear:
@@ -304,14 +307,14 @@ def _secrets(request: web.BaseRequest) -> Secrets:
     return Secrets().seen_in(request.headers, request.raw_path)
 
 
-def _note_departure(exchange: Exchange, line: Line) -> None:
+def _note_departure(recorder: Recorder, line: Line) -> None:
     connection = line.connection
     assert isinstance(connection, Connection)
     if connection.departure is not None:
         how, taken = connection.departure
-        exchange.leave(how, line.untaken(taken))
+        recorder.leave(how, line.untaken(taken))
     elif connection.transport is None or connection.transport.is_closing():
-        exchange.leave("reset", line.untaken(connection.taken))  # noticed by writing
+        recorder.leave("reset", line.untaken(connection.taken))  # noticed by writing
 
 
 async def _read(request: web.BaseRequest) -> Request:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
 
     from runagent_testing._host.websocket import Conversation
-    from runagent_testing._journal.exchange import Exchange
+    from runagent_testing._journal.record import Recorder
     from runagent_testing._render.plan import AnyPlan, Move
     from runagent_testing._script.steps import Gate
 
@@ -62,10 +62,10 @@ class Line:
     written = 0
 
     def __init__(
-        self, request: web.BaseRequest, exchange: Exchange, talk: Conversation | None = None
+        self, request: web.BaseRequest, recorder: Recorder, talk: Conversation | None = None
     ) -> None:
         self._request = request
-        self._exchange = exchange
+        self._recorder = recorder
         self._talk = talk
         self._taken_before = bytes_taken(request.transport)
 
@@ -120,30 +120,30 @@ class Line:
         if self._talk is not None and (data := self._talk.data_to_send()):
             self.transport.write(data)
             self.written += len(data)
-            self._exchange.aside(data)
+            self._recorder.aside(data)
 
 
-async def play(plan: AnyPlan, line: Line, exchange: Exchange | None = None) -> None:
+async def play(plan: AnyPlan, line: Line, recorder: Recorder | None = None) -> None:
     """Give the answer; cancelled, it leaves a connection that can only be closed.
 
     Args:
         plan: The answer.
         line: Where to.
-        exchange: What is to be told of it; None for a WebSocket's handshake.
+        recorder: Where it is noted; None for a WebSocket's handshake.
 
     Raises:
         ConnectionResetError: The client is gone.
     """
     if isinstance(plan, LazyPlan):
         while moves := await plan.more():
-            await _make(moves, line, exchange)
+            await _make(moves, line, recorder)
     else:
-        await _make(plan, line, exchange)
-    if exchange is not None:
-        await _end(plan, line, exchange)
+        await _make(plan, line, recorder)
+    if recorder is not None:
+        await _end(plan, line, recorder)
 
 
-async def _make(moves: Iterable[Move], line: Line, exchange: Exchange | None) -> None:
+async def _make(moves: Iterable[Move], line: Line, recorder: Recorder | None) -> None:
     for count, move in enumerate(moves, 1):
         match move:
             case Write():
@@ -152,8 +152,8 @@ async def _make(moves: Iterable[Move], line: Line, exchange: Exchange | None) ->
                 await asyncio.sleep(move.seconds)
             case Pass():
                 await _pass(move.gate)
-        if exchange is not None:
-            exchange.made(move)
+        if recorder is not None:
+            recorder.made(move)
         if not count % _TURN:  # a socket that takes everything at once never waits
             await asyncio.sleep(0)
 
@@ -168,7 +168,7 @@ async def _pass(gate: Gate) -> None:
         gate.forget(wake)
 
 
-async def _end(plan: AnyPlan, line: Line, exchange: Exchange) -> None:
+async def _end(plan: AnyPlan, line: Line, recorder: Recorder) -> None:
     end = plan.end
     # Over TLS there is no half-close.
     if end == "half-close" and not line.transport.can_write_eof():
@@ -178,7 +178,7 @@ async def _end(plan: AnyPlan, line: Line, exchange: Exchange) -> None:
     if end == "half-close":
         line.write_eof()
     if end not in ("stall", "silent"):
-        exchange.end("done")
+        recorder.end("done")
     if end in ("stall", "silent", "half-close"):
         await asyncio.Event().wait()
 

@@ -14,6 +14,7 @@ import trio
 from runagent import AsyncRunAgentClient, RunAgentClient
 from runagent_testing import FakeAgentServer, MemoryNetwork, delay, done, ending, gate, heartbeat
 from runagent_testing._journal.exchange import Exchange
+from runagent_testing._journal.record import Recorder
 from runagent_testing._render.plan import Plan, Wait, Write
 from tests.runagent_testing.raw_client import PATIENCE, connected, handshake, masked, post, stream
 
@@ -197,7 +198,7 @@ def test_a_chunk_that_was_only_waited_for_is_unplayed():
     exchange = Exchange("POST", "sse", "a", "/", {}, 1, plan=plan)
     left = [exchange.unplayed]
     for move in plan.moves:
-        exchange.made(move)
+        Recorder(exchange).made(move)
         left.append(exchange.unplayed)
     assert [[0, 1, 2], [1, 2], [1, 2], [2], []] == left
 
@@ -327,7 +328,7 @@ def test_a_write_costs_next_to_nothing_to_record():
 def _seconds(exchange, write):
     began = time.perf_counter()
     for _ in range(10_000):
-        exchange.made(write)
+        Recorder(exchange).made(write)
     return time.perf_counter() - began
 
 

@@ -20,6 +20,7 @@ from runagent_testing import (
 from runagent_testing._host.websocket import Conversation
 from runagent_testing._journal.exchange import Exchange
 from runagent_testing._journal.journal import Journal
+from runagent_testing._journal.record import Recorder
 from runagent_testing._render.plan import GrowingPlan, Write
 from runagent_testing._render.render import growing_plan, stream_plan
 from runagent_testing._script.script import Script
@@ -54,13 +55,13 @@ def looked_at(count):
     script = Script.of(tuple(TICKS * count))
     exchange.steps, exchange.plan = script.steps, growing_plan(script, run())
     for move in exchange.plan:
-        exchange.made(move)
+        Recorder(exchange).made(move)
 
     def look():
         assert not exchange.unplayed
         assert exchange.wait_sent(count)
         assert exchange.timeline()
-        exchange.settle(1)
+        Recorder(exchange).settle(1)
 
     return look
 

@@ -267,9 +267,12 @@ def test_wrong_usage_is_said(arguments, capsys):
     assert "usage: runagent-fake" in capsys.readouterr().err
 
 
+STARTED = ("runagent_testing._server", "runagent_testing._standalone")
+
+
 @pytest.mark.parametrize("module", ["yaml", "aiohttp"])
 def test_without_the_extra_it_says_what_to_install(module, monkeypatch, capsys):
-    for name in [name for name in sys.modules if name.startswith("runagent_testing.s")]:
+    for name in [name for name in sys.modules if name.startswith(STARTED)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
     assert 2 == main(["serve", str(STORY)])
