@@ -19,9 +19,7 @@ The names are imported on first use: importing this package imports no server.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from runagent_testing._internal.lazy import importer
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runagent_testing._host.agent import Agent
@@ -91,7 +89,11 @@ _HOMES = {
 }
 
 if not TYPE_CHECKING:  # a checker that saw it would take every misspelt name for one that is there
-    __getattr__ = importer(__name__, _HOMES)
+
+    def __getattr__(name: str) -> Any:
+        from runagent_testing._internal.lazy import importer  # pytest imports this package in every run
+
+        return importer(__name__, _HOMES)(name)
 
 
 def __dir__() -> list[str]:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runagent._internal.lazy import importer
+from runagent_testing._internal.lazy import importer
 
 if TYPE_CHECKING:
     from runagent_testing.conformance._baseline import Baseline, BaselineError
