@@ -10,7 +10,7 @@ or, with a test for every requirement, style and player, `TransportConformance` 
 
 A requirement is data: an id, a sentence, a source, the check. Those of the scope "session" feed sessions
 by hand with what a fake agent answers; the others run the real clients, in each style, against a
-`MemoryNetwork` on virtual time and a `FakeAgentServer` on sockets. ``broken`` has transports that each
+`MemoryNetwork` on virtual time and a `FakeAgentServer` on sockets. `BROKEN` has transports that each
 miss one requirement, and prove that the kit sees it.
 
 The names are imported on first use, so that the kit needs pytest only for the class.
@@ -24,6 +24,7 @@ from runagent_testing._internal.lazy import importer
 
 if TYPE_CHECKING:
     from runagent_testing.conformance._baseline import Baseline, BaselineError
+    from runagent_testing.conformance._broken import BROKEN
     from runagent_testing.conformance._check import check_transport
     from runagent_testing.conformance._checks import all_requirements
     from runagent_testing.conformance._harness.requirements import LATEST, Requirement
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from runagent_testing.conformance._suite import TransportConformance
 
 __all__ = [
+    "BROKEN",
     "LATEST",
     "Baseline",
     "BaselineError",
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "runagent_testing.conformance._broken": ("BROKEN",),
     "runagent_testing.conformance._baseline": ("Baseline", "BaselineError"),
     "runagent_testing.conformance._check": ("check_transport",),
     "runagent_testing.conformance._report": ("Outcome", "Report"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -11,9 +13,10 @@ import pytest
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from runagent_testing import FakeAgentServer, MemoryNetwork, done, ending, error, heartbeat, status
+from runagent_testing import FakeAgentServer, MemoryNetwork, dialects, done, ending, error, heartbeat, status
 from runagent_testing.dialects import TEXT, Dialect, Format, Question, Request, frame, hookimpl
 from runagent_testing.dialects import _installed as installed
+from runagent_testing.dialects._documented import Documented
 
 LINES = [Subprotocol("lines")]
 
@@ -245,3 +248,36 @@ def test_what_is_no_dialect_is_refused_at_once(given, complaint):
     for host in (FakeAgentServer, MemoryNetwork):
         with pytest.raises(TypeError, match=complaint):
             host(dialects=[given])
+
+
+# The face for authors
+
+
+@pytest.mark.parametrize("name", dialects.__all__)
+def test_every_exported_name_is_there(name):
+    assert name in dir(dialects)
+    assert getattr(dialects, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="has no attribute 'Dialekt'"):
+        _ = dialects.Dialekt
+
+
+def test_an_author_imports_the_hook_from_it_and_a_fake_agent_does_without():
+    code = """
+import sys
+from runagent_testing import dialects
+for name in ("Dialect", "hookimpl"):
+    getattr(dialects, name)
+    print("pluggy" in sys.modules)
+"""
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ["False", "True"] == shown.stdout.split()
+
+
+def test_a_dialect_that_builds_on_a_built_in_one_shares_no_plans():
+    class Other(Documented):
+        """May say anything of a run."""
+
+    assert (True, False) == (Documented.shares_plans, Other.shares_plans)
