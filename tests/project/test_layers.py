@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,6 +24,9 @@ from tests.project.layers import (
     row_of,
     with_blocks,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -129,6 +133,29 @@ def _without_type_checking(source: str) -> str:
         if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
     ]
     return ast.unparse(tree)
+
+
+def reached_from(graph: Mapping[str, set[str]], start: str) -> set[str]:
+    """Return the modules that one imports, and those that these import, also within functions."""
+    reached: set[str] = set()
+    ahead = [start]
+    while ahead:
+        if (module := ahead.pop()) not in reached:
+            reached.add(module)
+            ahead += graph[module]
+    return reached
+
+
+@pytest.mark.parametrize("start", ["runagent_testing._server.server", "runagent_testing.faults"])
+def test_the_fake_agent_imports_nothing_of_the_client(graph: dict[str, set[str]], start: str) -> None:
+    reached = reached_from(graph, start)
+    assert "runagent_testing._internal.clock" in reached
+    assert set() == {module for module in reached if module.partition(".")[0] == "runagent"}
+
+
+def test_an_import_of_the_client_is_found(graph: dict[str, set[str]]) -> None:
+    planted = graph | {"runagent_testing._internal.clock": {"runagent._internal.clock"}}
+    assert "runagent._internal.clock" in reached_from(planted, "runagent_testing._server.server")
 
 
 def test_the_packages_import_no_tests(graph: dict[str, set[str]]) -> None:
