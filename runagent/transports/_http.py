@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import SplitResult, urljoin, urlsplit
 
 import msgspec
 
 from runagent._errors import NetworkError, ProtocolError, RunAgentError, StreamTruncatedError
 from runagent._wire.http1 import ResponseDecoder, encode_request
-from runagent._wire.jsontext import quote
 from runagent.transports._base import BaseSession, Wants
-from runagent.transports._media import is_json, parse_content_type
-from runagent.transports._refusals import (
-    decode_object,
-    error_from_answer,
-    error_from_body,
-    error_object,
-    has_error,
-    proves_unsupported,
-)
+from runagent.transports._error_body import ErrorBody, via_proxy
+from runagent.transports._media import parse_content_type
+from runagent.transports._refusals import error_from_answer, proves_unsupported
 from runagent.transports._request import HttpRequest, check_request
 
 if TYPE_CHECKING:
@@ -36,7 +27,6 @@ __all__ = ["HttpRequest", "HttpSession"]
 
 _READ = Wants.READ
 _CODED_BYTES = 2048
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _NO_BODY = frozenset({204, 205, 304})
 _NO_ANSWER = (
     "the peer closed the connection without an answer; check the scheme, the port and the path of base_url,"
@@ -199,6 +189,15 @@ class HttpSession(BaseSession):
             return []
         return self._settle([]) if self.wants is Wants.READ else []
 
+    def data_to_send(self) -> bytes:
+        """Take the bytes that are to be sent now; empty where there are none."""
+        if not self._outgoing:
+            return b""
+        data = super().data_to_send()
+        if data and self.wants is Wants.RECONNECT:
+            self.wants = Wants.READ
+        return data
+
     # How an answer is read
 
     def _ask(self) -> None:
@@ -214,7 +213,7 @@ class HttpSession(BaseSession):
         self._coding: ContentDecoder | None = None
         self._opened = False
         self._reading = False  # an answer of status 2xx whose body gives events
-        self._error_body = b""
+        self._error_body: ErrorBody | None = None  # of any other answer, once its head is there
 
     def _open(self) -> None:
         """Decide by status and headers what the body is."""
@@ -231,6 +230,8 @@ class HttpSession(BaseSession):
         else:
             with contextlib.suppress(ProtocolError):  # a refusal stands, whatever its body is
                 self._coding = self._content_decoder()
+        if self._opened and not self._reading:  # a redirect is not opened: its answer is over
+            self._error_body = ErrorBody(answer, self.call.limits.max_error_bytes)
 
     def _content_decoder(self) -> ContentDecoder | None:
         field = self._answer.headers.get("content-encoding", "")
@@ -273,8 +274,8 @@ class HttpSession(BaseSession):
             if coding is not None and coding.error:
                 self.fail(coding.error)
             return events
-        room = self.call.limits.max_error_bytes - len(self._error_body)
-        self._error_body += data[:room]
+        if self._error_body is not None:
+            self._error_body.add(data)
         return []
 
     def _settle(self, events: list[Event]) -> list[Event]:
@@ -283,11 +284,9 @@ class HttpSession(BaseSession):
             return events
         if self._answer.error:
             self._fail_at_eof(self._answer.error)
-        elif self._opened and not self._reading:
-            whole = self._answer.status >= 300 or self._is_json
-            enough = self.call.limits.max_error_bytes if whole else 1
-            if self._answer.complete or len(self._error_body) >= enough:
-                self._refuse()
+        elif self._error_body is not None:
+            if self._error_body.enough:
+                self._refuse(self._error_body)
         elif self._answer.complete:
             events += self._end()
         return events
@@ -306,116 +305,44 @@ class HttpSession(BaseSession):
 
     def _fail_at_eof(self, error: RunAgentError) -> None:
         """A refusal whose body is cut short is still that refusal."""
-        if self._opened and not self._reading:
-            self._refuse()
+        if self._error_body is not None:
+            self._refuse(self._error_body)
         elif isinstance(error, StreamTruncatedError) and not self._answer.began:
             self.fail(NetworkError(_NO_ANSWER, code="NO_ANSWER"))
         else:
             self.fail(error)
 
-    @property
-    def _is_json(self) -> bool:
-        return is_json(parse_content_type(self._answer.headers.get("content-type", ""))[0])
-
-    def _refuse(self) -> None:
-        answer = self._answer
-        whole = answer.complete or len(self._error_body) >= self.call.limits.max_error_bytes
-        if whole or answer.status != 404:  # what is missing may be the agent's own word
-            self.unsupported = self.proves_unsupported(answer.status, self._error_body)
-        if answer.status < 300:
-            self.fail(self._unreadable())
-            return
-        if answer.status == 407:  # the word of the proxy, not of the service
-            error = error_from_answer(407, answer.headers, self._error_body, self.call.opened_at)
-            self.fail(NetworkError(f"{self._via_proxy()}{error.message}", code="PROXY_407"))
-            return
-        refusal = self.make_refusal(answer.status, self._error_body)
-        if answer.status == 401 and self.route.proxy is not None:
-            refusal.add(
-                f"{self._via_proxy()}if it was the proxy that answered: check the password in its URL"
-            )
-        self.fail(refusal)
-
-    def _unreadable(self) -> ProtocolError:
-        """Make the error for an answer of status 2xx that is not what is read; the agent's may be in it."""
-        found = self._answer.headers.get("content-type") or "of no stated type"
-        error = ProtocolError(
-            f"expected {self.reads}, but the answer is {quote(found)}: {quote(self._error_body)}."
-            " Check base_url and the transport"
-        )
-        message = decode_object(self._error_body)
-        if has_error(message):
-            said = error_from_body(error_object(message))
-            error.code, error.details, error.request_id = said.code, said.details, said.request_id
-            error.add(f"the agent reports: {said.message}")
-        return error
-
-    def _via_proxy(self) -> str:
-        return "" if self.route.proxy is None else f"through the proxy {self.route.proxy}: "
-
-    # Redirects (RFC 9110 §15.4): only those that keep method and body, and only at home
+    def _refuse(self, body: ErrorBody) -> None:
+        """End with the error that the answer stands for; its body has come, as far as it is wanted."""
+        status, proxy = self._answer.status, self.route.proxy
+        if body.whole or status != 404:  # what is missing may be the agent's own word
+            self.unsupported = self.proves_unsupported(status, body.data)
+        if status < 300:
+            self.fail(body.unreadable(self.reads))
+        elif status == 407:
+            self.fail(body.proxy_refusal(proxy, self.call.opened_at))
+        else:
+            refusal = self.make_refusal(status, body.data)
+            if status == 401 and proxy is not None:
+                refusal.add(
+                    f"{via_proxy(proxy)}if it was the proxy that answered: check the password in its URL"
+                )
+            self.fail(refusal)
 
     def _redirect(self, location: str) -> None:
-        origin = self.route.origin
-        fault = ""
-        target = ""
-        if self._answer.status not in (307, 308):
-            fault = "which would change the request"
-        elif self._redirects >= self.call.limits.max_redirects:
-            fault = f"the {self._redirects + 1}th time (max_redirects)"
-        else:
-            here = f"{origin.scheme}://{origin.netloc}{self._request.target}"
-            target, fault = _same_origin_target(here, location)
-        if fault:
-            raise ProtocolError(
-                f"the agent's address redirects (HTTP {self._answer.status}) to {_shown_location(location)},"
-                f" {fault}; if that is where the agent lives now, set base_url to it"
-            )
+        """Ask again where the answer points to, on a fresh connection."""
+        from runagent.transports._redirects import redirect_target  # most runs do without
+
+        target = redirect_target(
+            self._answer.status,
+            location,
+            origin=self.route.origin,
+            target=self._request.target,
+            followed=self._redirects,
+            max_redirects=self.call.limits.max_redirects,
+        )
         self._redirects += 1
         self.answered = False
         self._request = msgspec.structs.replace(self._request, target=target)
         self._ask()
         self.wants = Wants.RECONNECT
-
-    def data_to_send(self) -> bytes:
-        """Take the bytes that are to be sent now; empty where there are none."""
-        if not self._outgoing:
-            return b""
-        data = super().data_to_send()
-        if data and self.wants is Wants.RECONNECT:
-            self.wants = Wants.READ
-        return data
-
-
-def _same_origin_target(base: str, location: str) -> tuple[str, str]:
-    """Resolve ``location``; return path and query, or what is wrong with it."""
-    if not location or not location.isascii() or not location.isprintable() or "\\" in location:
-        return "", "which is no usable address"
-    try:
-        given = urlsplit(location)
-        here, there = urlsplit(base), urlsplit(urljoin(base, location))
-        same = _origin_of(here) == _origin_of(there)
-    except ValueError:
-        return "", "which is no usable address"
-    if not same or there.username is not None:
-        return "", "which is another origin"
-    if (given.scheme or location.startswith("//")) and not given.hostname:
-        return "", "which is no usable address"  # `urljoin` has put the old host in
-    target = there.path or "/"
-    if there.query:
-        target += f"?{there.query}"
-    return (target, "") if " " not in target else ("", "which is no usable address")
-
-
-def _origin_of(url: SplitResult) -> tuple[str, str | None, int | None]:
-    return url.scheme, url.hostname, url.port or _DEFAULT_PORTS.get(url.scheme)
-
-
-def _shown_location(location: str) -> str:
-    """Quote a Location without user name, password, query and fragment; a malformed one may lose more."""
-    place = re.split(r"[?#]", location, maxsplit=1)[0]
-    begin = re.match(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]*", place)
-    assert begin is not None
-    rest = place[begin.end() :]
-    shown = rest if begin[0] in ("", "/") else rest.rpartition("@")[2]
-    return quote(begin[0] + shown + ("" if place == location else "?…"))

@@ -1,0 +1,90 @@
+"""The body of an answer that gives no events: of a refusal, or of a format that is not read here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runagent._errors import NetworkError, ProtocolError
+from runagent._wire.jsontext import quote
+from runagent.transports._media import is_json, parse_content_type
+from runagent.transports._refusals import (
+    decode_object,
+    error_from_answer,
+    error_from_body,
+    error_object,
+    has_error,
+)
+
+if TYPE_CHECKING:
+    from runagent._address.proxy import Proxy
+    from runagent._wire.http1 import ResponseDecoder
+
+__all__ = ["ErrorBody", "via_proxy"]
+
+
+class ErrorBody:
+    """Collects the beginning of such a body, as much of it as an error may show.
+
+    Args:
+        answer: The answer; its head is complete.
+        max_bytes: How much is kept; the rest is dropped.
+
+    Attributes:
+        data: What has come, decoded.
+    """
+
+    def __init__(self, answer: ResponseDecoder, max_bytes: int) -> None:
+        self.data = b""
+        self._answer = answer
+        self._max = max_bytes
+
+    def add(self, data: bytes) -> None:
+        """Keep the next bytes, as far as there is room for them."""
+        self.data += data[: self._max - len(self.data)]
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing more will be kept."""
+        return self._answer.complete or len(self.data) >= self._max
+
+    @property
+    def enough(self) -> bool:
+        """Whether the error can be made: of a good answer that is not JSON its first byte says enough."""
+        no_error_in_it = self._answer.status < 300 and not self._is_json
+        return self.whole or (no_error_in_it and bool(self.data))
+
+    def unreadable(self, reads: str) -> ProtocolError:
+        """Make the error for an answer of status 2xx that is not what is read; the agent's may be in it.
+
+        Args:
+            reads: What is read.
+        """
+        found = self._content_type or "of no stated type"
+        error = ProtocolError(
+            f"expected {reads}, but the answer is {quote(found)}: {quote(self.data)}."
+            " Check base_url and the transport"
+        )
+        message = decode_object(self.data)
+        if has_error(message):
+            said = error_from_body(error_object(message))
+            error.code, error.details, error.request_id = said.code, said.details, said.request_id
+            error.add(f"the agent reports: {said.message}")
+        return error
+
+    def proxy_refusal(self, proxy: Proxy | None, opened_at: float) -> NetworkError:
+        """Make the error for status 407, which comes from the proxy and not from the service."""
+        error = error_from_answer(407, self._answer.headers, self.data, opened_at)
+        return NetworkError(f"{via_proxy(proxy)}{error.message}", code="PROXY_407")
+
+    @property
+    def _content_type(self) -> str:
+        return self._answer.headers.get("content-type", "")
+
+    @property
+    def _is_json(self) -> bool:
+        return is_json(parse_content_type(self._content_type)[0])
+
+
+def via_proxy(proxy: Proxy | None) -> str:
+    """Return how an error's message begins that came through this proxy; "" for none."""
+    return "" if proxy is None else f"through the proxy {proxy}: "
