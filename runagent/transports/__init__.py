@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from runagent.transports._http import HttpSession
     from runagent.transports._invoke import InvokeSession
     from runagent.transports._message_session import MessageSession
-    from runagent.transports._messages import SurrogateJoiner
     from runagent.transports._request import HttpRequest
+    from runagent.transports._surrogates import SurrogateJoiner
 
 _HOMES = {
     "runagent._address.route": ("Address", "Route"),
@@ -41,8 +41,8 @@ _HOMES = {
     "runagent.transports._invoke": ("InvokeSession",),
     "runagent.transports._async_transport": ("AsyncTransport", "Emit", "RegisterTransport"),
     "runagent.transports._message_session": ("MessageSession",),
-    "runagent.transports._messages": ("SurrogateJoiner",),
     "runagent.transports._request": ("HttpRequest",),
+    "runagent.transports._surrogates": ("SurrogateJoiner",),
     "runagent._wire.jsontext": ("InvalidJSONError", "decode_json", "encode_json", "quote"),
     "runagent._wire.ndjson": ("NDJSONDecoder",),
     "runagent._wire.sse": ("SSEDecoder", "ServerSentEvent"),

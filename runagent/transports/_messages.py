@@ -6,36 +6,27 @@ and ``status``, ``data``, ``error`` of the published server.
 
 from __future__ import annotations
 
-import re
-from itertools import repeat
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from runagent._cutting import cut_text
 from runagent._errors import ProtocolError, RunAgentError, StreamError, ValidationError
 from runagent._events import Chunk, Completed, Event, Started
 from runagent._wire.jsontext import QUOTE_BYTES, InvalidJSONError, decode_json, quote_value
 from runagent.transports._base import count_ignored
-from runagent.transports._counting import ChunkCount
+from runagent.transports._chunks import ChunkReader
+from runagent.transports._payloads import unwrap_payload
 from runagent.transports._refusals import decode_object, has_error, is_seconds
-from runagent.transports._rows import DATA, NOT_OF_THE_KIND, decode_row, unwrap_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from msgspec.json import Decoder
-
     from runagent._call import ResumePoint
-    from runagent.transports._rows import ChunkMessage
 
 __all__ = [
     "MessageReader",
-    "SurrogateJoiner",
     "is_error",
     "name_of",
     "reports_error",
-    "unwrap_payload",
 ]
 
 _FAILED = ("error", "failed")
@@ -43,7 +34,7 @@ _KEPT_CHARACTERS = 64 * 1024  # of a message that is left out
 _NO_MESSAGE = "the agent reported an error without a message"
 
 
-class MessageReader:
+class MessageReader(ChunkReader):
     """Read the messages of one run.
 
     Args:
@@ -52,24 +43,18 @@ class MessageReader:
 
     Attributes:
         done: The agent has said that it is done.
-        error: The run's end, if it is a bad one.
         request_id: The id by which the server knows the run.
-        count: The count of the chunks, where the agent numbers them.
-        last_event_id: The last event id seen.
         last_ignored: The last message of an unknown kind, as text or decoded; None if there is none.
     """
 
     def __init__(self, ignored: dict[str, int], resume: ResumePoint | None = None) -> None:
+        super().__init__(resume)
         self.done = False
-        self.error: RunAgentError | None = None
         self.request_id: str | None = None
-        self.count = ChunkCount(resume)
-        self.last_event_id = resume.last_event_id if resume else ""
         self.last_ignored: Any = None
         self._ignored = ignored
         self._started = False
         self._resumed = resume is not None  # its start is expected, and no news
-        self._surrogates = SurrogateJoiner()
 
     @property
     def over(self) -> bool:
@@ -141,50 +126,6 @@ class MessageReader:
         failed = is_error(message) or message.get("status") in _FAILED
         return self.error_of(message) if failed else None
 
-    def take_one(self, kind: Decoder[ChunkMessage], line: bytes) -> Chunk | None:
-        """Take a chunk that is the next one; None, and nothing is taken, where it needs a closer look.
-
-        Args:
-            kind: What it has to be, see ``rows``.
-            line: The message, as `decode_row` wants it.
-        """
-        try:
-            message = kind.decode(line)
-        except NOT_OF_THE_KIND:
-            return None
-        index, count = message.index, self.count
-        if index != count.next_index or self._surrogates.half:
-            return None
-        if type(index) is int:
-            count.next_index = index + 1
-        elif count.active:
-            return None
-        return Chunk(message.content, index, self.last_event_id or None)
-
-    def take_row(
-        self, kind: Decoder[ChunkMessage], lines: bytes | str, count: int, events: list[Event]
-    ) -> bool:
-        """Take the messages of a row in one go; False, and nothing is taken, where one needs a closer look.
-
-        Args:
-            kind: What they have to be, see ``rows``.
-            lines: The messages, as `decode_row` wants them.
-            count: How many they are.
-            events: Where the chunks go.
-        """
-        row = decode_row(kind, lines, count)
-        if row is None:
-            return False
-        if count == 1 and kind is not DATA:
-            return self._add_one(row[0].content, row[0].index, events)
-        contents = [message.content for message in row]
-        unwrapped = unwrap_row(contents) if kind is DATA else contents
-        return unwrapped is not None and self._add_row(unwrapped, [message.index for message in row], events)
-
-    def resume_point(self) -> ResumePoint | None:
-        """Tell where another attempt could go on."""
-        return self.count.resume_point(self.last_event_id)
-
     # The documented vocabulary
 
     def _start(self, message: dict[str, Any], events: list[Event]) -> None:
@@ -209,11 +150,11 @@ class MessageReader:
         except KeyError:
             self.error = ProtocolError(f"a chunk has no content: {quote_value(message)}")
             return
-        self._add_chunk(content, self._optional(message, "index", int), events)
+        self.add_chunk(content, self._optional(message, "index", int), events)
 
     def _done(self, message: dict[str, Any], events: list[Event]) -> None:
         self.done = True
-        if half := self._surrogates.flush():
+        if half := self.surrogates.flush():
             events.append(Chunk(half))
         events.append(
             Completed(
@@ -266,37 +207,13 @@ class MessageReader:
         except InvalidJSONError as exc:
             self.error = ProtocolError(f"the payload of a data message is {exc}")
         else:
-            self._add_chunk(content, self._optional(message, "index", int), events)
+            self.add_chunk(content, self._optional(message, "index", int), events)
 
     # What both need
 
     def _identify(self, message: dict[str, Any], name: str) -> None:
         found: str | None = self._optional(message, name, str)
         self.request_id = self.request_id or (found and cut_text(found))
-
-    def _add_chunk(self, content: Any, index: int | None, events: list[Event]) -> None:
-        if index is not None or self.count.active:
-            self.error = self.count.take(index)
-            if self.error:
-                return
-        if type(content) is str and (self._surrogates.half or not content.isascii()):
-            content = self._surrogates.join(content)
-        events.append(Chunk(content, index, self.last_event_id or None))
-
-    def _add_one(self, content: Any, index: Any, events: list[Event]) -> bool:
-        if index is not None and type(index) is not int:
-            return False
-        self._add_chunk(content, index, events)
-        return True
-
-    def _add_row(self, contents: list[Any], indices: list[Any], events: list[Event]) -> bool:
-        """Add chunks whose contents msgspec has decoded, which lets no half of a character through."""
-        if len(indices) == 1:
-            return self._add_one(contents[0], indices[0], events)
-        if self._surrogates.half or not self.count.take_row(indices):
-            return False
-        events += map(Chunk, contents, indices, repeat(self.last_event_id or None))
-        return True
 
     def _ignore(self, kind: str) -> None:
         count_ignored(self._ignored, kind)
@@ -359,75 +276,3 @@ def is_error(message: dict[str, Any]) -> bool:
 def name_of(value: Any) -> str:
     """Return what should be a name as text; of what cannot be one, say what it is."""
     return f"<{type(value).__name__}>" if isinstance(value, dict | list) else str(value)
-
-
-_PAYLOAD_TYPES = frozenset({"string", "integer", "number", "boolean", "array", "object", "null"})
-_WRAPPING = re.compile(r'\{\s*"(?:type|payload)"\s*:')
-
-
-def unwrap_payload(content: Any) -> Any:
-    """Undo the published server's wrapping: ``{"type", "payload"}`` in a JSON string, the payload in another.
-
-    Content that is not wrapped is returned as it is; older servers send it so.
-
-    Raises:
-        InvalidJSONError: The wrapping is there, but its payload is not JSON or cannot be decoded.
-    """
-    if not isinstance(content, str) or not content.startswith("{"):
-        return content
-    try:
-        wrapped = decode_json(content)
-    except InvalidJSONError as exc:
-        if exc.undecodable and _WRAPPING.match(content):
-            raise
-        return content
-    if not isinstance(wrapped, dict) or wrapped.keys() != {"type", "payload"}:
-        return content
-    kind, payload = wrapped["type"], wrapped["payload"]
-    if not isinstance(kind, str) or kind not in _PAYLOAD_TYPES:
-        return content
-    value = decode_json(payload) if isinstance(payload, str) else payload
-    if kind == "number" and not isinstance(value, int | float):
-        return _odd_number(value)
-    return value
-
-
-def _odd_number(value: Any) -> Any:
-    """Read what JSON cannot say: NaN travels as null, the infinities as text."""
-    if value is None:
-        return float("nan")
-    return float(value) if value in ("inf", "-inf", "nan") else value
-
-
-_HIGH = ("\ud800", "\udbff")
-
-
-class SurrogateJoiner(msgspec.Struct, gc=False):
-    """Join an emoji that was cut between two chunks, where each half came as a ``\\ud83d`` escape.
-
-    The first half waits for the next text; a half that stays alone becomes U+FFFD, because a lone
-    surrogate can be neither printed nor encoded.
-
-    Attributes:
-        half: What waits for its other half; "" for nothing.
-    """
-
-    half: str = ""
-
-    def join(self, text: str) -> str:
-        """Return the text with whole characters only."""
-        if text.isascii() and not self.half:
-            return text
-        text, self.half = self.half + text, ""
-        if text and _HIGH[0] <= text[-1] <= _HIGH[1]:
-            text, self.half = text[:-1], text[-1]
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        return text
-
-    def flush(self) -> str:
-        """Return what the half that never found its other stands for, if there is one."""
-        half, self.half = self.half, ""
-        return "\ufffd" if half else ""

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runagent._call import ResumePoint
+from runagent.transports import _chunks as chunks
 from runagent.transports import _messages as messages
 from tests.support.peer import chunked, http_chunk, message, websocket_frame
 from tests.support.sessions import Seen, feed, handshake_answer, open_session
@@ -73,7 +74,7 @@ def outcome(seen: Seen) -> Any:
 
 def both_ways(run: Callable[[], Seen]) -> None:
     in_rows = patch.object(messages.MessageReader, "take_one", lambda *_: None)
-    with in_rows, patch.object(messages, "decode_row", lambda *_: None):
+    with in_rows, patch.object(chunks, "decode_row", lambda *_: None):
         expected = outcome(run())
     with in_rows:
         assert expected == outcome(run())

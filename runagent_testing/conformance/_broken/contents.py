@@ -44,7 +44,7 @@ class _CutsCharacters(SSESession):
     """Hands out the halves of characters as they come."""
 
     def read_body(self, data: bytes) -> list[Event]:
-        self.messages._surrogates.join = lambda text: text  # type: ignore[method-assign]
+        self.messages.surrogates.join = lambda text: text  # type: ignore[method-assign]
         return super().read_body(data)
 
 

@@ -114,8 +114,8 @@ class _IgnoresTheProxy(SSESession):
 class _TakesANameOfOurs(SSESession):
     """Has a method that replaces one of the base class, which happens to do no harm today."""
 
-    def _via_proxy(self) -> str:
-        return super()._via_proxy()
+    def _end(self) -> list[Event]:
+        return super()._end()
 
 
 class _TakesAnAttributeOfOurs(SSESession):

@@ -1,0 +1,47 @@
+"""The published server's wrapping of content: ``{"type", "payload"}`` as JSON inside a JSON string."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from runagent._wire.jsontext import InvalidJSONError, decode_json
+
+__all__ = ["unwrap_payload"]
+
+_PAYLOAD_TYPES = frozenset({"string", "integer", "number", "boolean", "array", "object", "null"})
+_WRAPPING = re.compile(r'\{\s*"(?:type|payload)"\s*:')
+
+
+def unwrap_payload(content: Any) -> Any:
+    """Undo the published server's wrapping: ``{"type", "payload"}`` in a JSON string, the payload in another.
+
+    Content that is not wrapped is returned as it is; older servers send it so.
+
+    Raises:
+        InvalidJSONError: The wrapping is there, but its payload is not JSON or cannot be decoded.
+    """
+    if not isinstance(content, str) or not content.startswith("{"):
+        return content
+    try:
+        wrapped = decode_json(content)
+    except InvalidJSONError as exc:
+        if exc.undecodable and _WRAPPING.match(content):
+            raise
+        return content
+    if not isinstance(wrapped, dict) or wrapped.keys() != {"type", "payload"}:
+        return content
+    kind, payload = wrapped["type"], wrapped["payload"]
+    if not isinstance(kind, str) or kind not in _PAYLOAD_TYPES:
+        return content
+    value = decode_json(payload) if isinstance(payload, str) else payload
+    if kind == "number" and not isinstance(value, int | float):
+        return _odd_number(value)
+    return value
+
+
+def _odd_number(value: Any) -> Any:
+    """Read what JSON cannot say: NaN travels as null, the infinities as text."""
+    if value is None:
+        return float("nan")
+    return float(value) if value in ("inf", "-inf", "nan") else value
