@@ -311,7 +311,7 @@ def test_an_empty_proxy_switches_the_environments_off(
     ids=["silent", "connection", "proxy-connection"],
 )
 def test_a_connection_to_a_proxy_that_reads_requests_is_kept_if_it_announces_that(
-    style: Style, fields: dict[str, str], connections: int
+    style: Style, fields: dict[str, Any], connections: int
 ) -> None:
     answer = sse(("chunk", {"content": "x"}), ("done", {}), **fields)
     with Peer(answers(answer, answer, answer)) as proxy:

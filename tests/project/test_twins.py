@@ -30,10 +30,12 @@ class _WithoutWaits(ast.NodeTransformer):
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
         plain = ast.FunctionDef(node.name, node.args, node.body, node.decorator_list, node.returns)
-        return self.generic_visit(plain)
+        visited: ast.AST = self.generic_visit(plain)
+        return visited
 
     def visit_Await(self, node: ast.Await) -> ast.AST:
-        return self.visit(node.value)
+        visited: ast.AST = self.visit(node.value)
+        return visited
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         named = isinstance(node.value, str) and node.value == "AsyncConnection"

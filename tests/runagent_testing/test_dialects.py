@@ -261,7 +261,7 @@ def test_every_exported_name_is_there(name):
 
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="has no attribute 'Dialekt'"):
-        _ = dialects.Dialekt
+        _ = dialects.Dialekt  # type: ignore[attr-defined]
 
 
 def test_an_author_imports_the_hook_from_it_and_a_fake_agent_does_without():
