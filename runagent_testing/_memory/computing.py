@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
 
-    from runagent_testing._host.endpoints import Answer, Pending
+    from runagent_testing._host.answers import Pending
+    from runagent_testing._host.asked import Answer
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._script.computed import Computed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from runagent_testing._host.endpoints import Answer, Endpoints, Pending, WebSocketAnswer
+from runagent_testing._host.answers import Pending, WebSocketAnswer
 from runagent_testing._journal.record import Recorder
 from runagent_testing._memory.computing import answered
 from runagent_testing._memory.playing import Playing
@@ -15,6 +15,8 @@ from runagent_testing._render.lazy import LazyPlan
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runagent_testing._host.asked import Answer
+    from runagent_testing._host.endpoints import Endpoints
     from runagent_testing._host.host import ConnectionFault
     from runagent_testing._host.websocket import Conversation
     from runagent_testing._journal.exchange import Exchange

@@ -19,7 +19,8 @@ from runagent_testing._script.steps import Ending
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-    from runagent_testing._host.endpoints import Answer, Pending
+    from runagent_testing._host.answers import Pending
+    from runagent_testing._host.asked import Answer
     from runagent_testing._script.computed import Computed
 
 __all__ = ["AbandonedError", "Apart", "DaemonThreads", "raise_in"]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from aiohttp import HttpVersion11, web
 
-from runagent_testing._host.endpoints import Answer, Endpoints, Pending, WebSocketAnswer
+from runagent_testing._host.answers import Pending, WebSocketAnswer
+from runagent_testing._host.asked import Answer
 from runagent_testing._internal.log import log_failure
 from runagent_testing._internal.redaction import Secrets
 from runagent_testing._journal.record import Recorder
@@ -21,6 +22,7 @@ from runagent_testing.dialects._request import MAX_BODY, Request, joined
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
+    from runagent_testing._host.endpoints import Endpoints
     from runagent_testing._host.websocket import Conversation
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._journal.record import ClientState

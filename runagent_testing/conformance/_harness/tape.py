@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runagent_testing._host.endpoints import Answer, Pending, WebSocketAnswer
+from runagent_testing._host.answers import Pending, WebSocketAnswer
+from runagent_testing._host.asked import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

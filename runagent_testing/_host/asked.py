@@ -1,0 +1,134 @@
+"""One request, what it asks for, and the plans that may answer it. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from runagent_testing._internal.log import log_failure
+from runagent_testing._journal.exchange import Exchange
+from runagent_testing._journal.record import Recorder
+from runagent_testing._render.render import refusal_plan, result_plan
+from runagent_testing._render.templates import shared_plan
+from runagent_testing._script.script import Result, Script
+from runagent_testing._script.steps import Status, Step
+from runagent_testing.dialects._base import Question, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runagent_testing._render.plan import AnyPlan, Plan
+    from runagent_testing.dialects import Dialect, Request
+
+__all__ = ["Answer", "Asked", "guarded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A plan, and the exchange that it is for."""
+
+    exchange: Exchange
+    plan: AnyPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, and what it asks for in which dialect; ``question`` is None if it asks for no run."""
+
+    request: Request
+    dialect: Dialect
+    question: Question | None
+    exchange: Exchange
+    run: Run
+
+    @classmethod
+    def of(cls, request: Request, dialect: Dialect, question: Question | None, run_id: str) -> Asked:
+        """Begin the exchange."""
+        exchange = Exchange(
+            request.method,
+            "sse" if question is None else question.transport,
+            "" if question is None else question.agent_id,
+            request.path,
+            request.headers,
+            request.connection,
+            request.reused,
+            None if question is None else question.body,
+            request.now,
+            input=None if question is None else question.input,
+            surface=dialect.name,
+        )
+        websocket = question is not None and question.kind == "websocket"
+        keep_alive = not websocket and request.body is not None
+        run = _run(request, dialect, question, exchange, run_id, keep_alive=keep_alive)
+        return cls(request, dialect, question, exchange, run)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it asks for one whole answer."""
+        return self.question is not None and self.question.kind == "plain"
+
+    def new_run(self, *, keep_alive: bool) -> Run:
+        """Make the run once its input is known, as on a WebSocket after the handshake."""
+        return _run(
+            self.request, self.dialect, self.question, self.exchange, self.run.run_id, keep_alive=keep_alive
+        )
+
+    def objection(self, status: Status) -> Status:
+        """Note what is wrong with the request, and return the status."""
+        self.exchange.refused = self.exchange.secrets.text(status.message or f"status {status.status}")
+        return status
+
+    def render(self, script: Script | Result) -> AnyPlan:
+        """Make the plan of what the agent sends."""
+        self.exchange.steps = script.steps
+        if isinstance(script, Result):
+            return result_plan(script, self.run)
+        return refusal_plan(script.steps, self.run) if script.refuses else shared_plan(script, self.run)
+
+    def refused(self, *steps: Step) -> Plan:
+        """Make the plan of a refusal."""
+        self.exchange.steps = steps
+        return refusal_plan(steps, self.run)
+
+    def decided(self, decide: Callable[[], AnyPlan]) -> AnyPlan:
+        """Decide on the plan, or refuse with a 500."""
+        return guarded(decide, self.exchange, self.refused)
+
+    def answer(self, plan: AnyPlan) -> Answer:
+        """Answer with a plan."""
+        self.exchange.plan = plan
+        return Answer(self.exchange, plan)
+
+
+def guarded(decide: Callable[[], AnyPlan], exchange: Exchange, failed: Callable[[Status], Plan]) -> AnyPlan:
+    """Answer what a test's own function raises, and scripts that cannot be rendered, with a 500."""
+    try:
+        return decide()
+    except Exception as exc:  # noqa: BLE001 - whatever a test's function or a dialect may raise
+        log_failure("the fake agent could not answer", exc, exchange.secrets)
+        exchange.steps = ()
+        return failed(Status(500, code="SCRIPT_FAILED", message=Recorder(exchange).failed(exc)))
+
+
+def _run(
+    request: Request,
+    dialect: Dialect,
+    question: Question | None,
+    exchange: Exchange,
+    run_id: str,
+    *,
+    keep_alive: bool,
+) -> Run:
+    return Run(
+        exchange.transport,
+        run_id=run_id,
+        timestamp=datetime.now(UTC).isoformat(),
+        input=exchange.input if isinstance(exchange.input, dict) else {},
+        headers=request.headers,
+        http_1_1=request.http_1_1,
+        keep_alive=keep_alive and request.keep_alive and request.http_1_1,
+        dialect=dialect,
+        resume_from=None if question is None else question.resume_from,
+        subprotocol=None if question is None else question.subprotocol,
+    )
