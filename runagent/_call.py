@@ -22,9 +22,9 @@ class ResumePoint(msgspec.Struct, frozen=True, gc=False):
     """Where a broken stream is to go on.
 
     Attributes:
-        next_index: The index of the first chunk that is still missing; None where the agent does not count.
-        last_event_id: What goes into ``Last-Event-ID``; "" where the stream had no ids.
-        trusted: The caller takes the agent's word that it goes on in the right place.
+        next_index: The index of the first chunk that is still missing; None if the agent does not count.
+        last_event_id: What goes into ``Last-Event-ID``; "" if the stream had no ids.
+        trusted: The caller trusts the agent to continue in the right place.
     """
 
     next_index: int | None
@@ -40,15 +40,15 @@ class AgentCall:
         agent_id: The agent's id, not yet encoded.
         base: Where the service is.
         mode: ``stream``, or ``invoke`` for a plain run with one answer.
-        input: The input object; the keyword arguments of the WebSocket surface.
-        args: Positional arguments, which only the WebSocket surface knows.
-        entrypoint_tag: The agent's entry point, which only the WebSocket surface knows.
+        input: The input object; the keyword arguments of the WebSocket protocol.
+        args: Positional arguments, which only the WebSocket protocol knows.
+        entrypoint_tag: The agent's entry point, which only the WebSocket protocol knows.
         headers: Header fields of the caller; they replace ours of the same name.
         api_key: Goes into ``Authorization: Bearer``; hidden from ``repr``.
         options: ``transport_options``, limits included.
         limits: The bounds of what the peer may make us hold.
         idempotency_key: The same in all attempts of one call.
-        timeout_seconds: How long the agent may take, where the protocol can tell it.
+        timeout_seconds: How long the agent may take, if the protocol can carry it.
         opened_at: Seconds since the epoch, against which a ``Retry-After`` date is read.
     """
 
@@ -68,14 +68,14 @@ class AgentCall:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The key, and what else authorizes the caller: of what a peer says they are taken out."""
+        """The key, and what else authorizes the caller: they are taken out of what a peer sends."""
         given = [pair for pair in (*self.headers, *self.options.items()) if isinstance(pair[1], str)]
         parts = (part for name, value in given if is_credential(name) for part in credential_parts(value))
         queries = (part for _, value in given if value[:1] == "/" for part in query_credentials(value))
         return self.api_key or "", *parts, *queries
 
     def path(self, template: str, option: str) -> str:
-        """Return the path to ask for: ``template`` behind the base's prefix, or what the option says.
+        """Return the path to ask for: ``template`` behind the base's prefix, or the option's value.
 
         Raises:
             ConfigurationError: The option is not a path that begins with ``/``.

@@ -1,6 +1,6 @@
 """The errors that runagent raises.
 
-Each class says who has to act; fields, not texts, are the contract. All of them pickle and copy.
+Each class shows who has to act; fields, not texts, are the contract. All of them pickle and copy.
 
     RunAgentError(message, code, details, request_id)
     ├── ConfigurationError          the caller: a bad option, an unknown transport, no agent id
@@ -8,11 +8,11 @@ Each class says who has to act; fields, not texts, are the contract. All of them
     │   ├── NetworkError            refused, DNS, TLS, proxy, reset before an answer
     │   └── ProtocolError           the peer broke the format
     ├── RunTimeoutError             also the builtin TimeoutError: .phase
-    ├── AgentError                  the service said no, before any chunk: .status
+    ├── AgentError                  the service rejected it, before any chunk: .status
     │   ├── AuthenticationError  PermissionDeniedError  AgentNotFoundError  ValidationError
     │   └── RateLimitError(.retry_after, .limit, .remaining, .reset)  AgentServerError(.retry_after)
     ├── StreamError                 it failed after it began: .chunks_received, .last_event_id, .retry_after
-    │   ├── StreamTruncatedError    it ended without saying so
+    │   ├── StreamTruncatedError    it ended without an end marker
     │   ├── StreamTimeoutError      also RunTimeoutError
     │   └── StreamLimitError        an event, a line or a head over its limit
     └── PluginError                 .plugin
@@ -202,7 +202,7 @@ class RateLimitError(AgentError):
     """Too many requests (429).
 
     Attributes:
-        retry_after: Seconds to wait before the next try, if the service said so.
+        retry_after: Seconds to wait before the next try, if the service sent that.
         limit: Requests allowed in the window, from ``X-RateLimit-Limit``.
         remaining: Requests left in it, from ``X-RateLimit-Remaining``.
         reset: When the window ends, as ``X-RateLimit-Reset`` or ``-Reset-After`` gave it.
@@ -222,7 +222,7 @@ class AgentServerError(AgentError):
     """The service failed (500 to 599).
 
     Attributes:
-        retry_after: Seconds to wait before the next try, if the service said so.
+        retry_after: Seconds to wait before the next try, if the service sent that.
     """
 
     retry_after: float | None = None
@@ -238,8 +238,8 @@ class StreamError(RunAgentError):
     Attributes:
         chunks_received: How many chunks were delivered before.
         last_event_id: The last event id seen, for a transport that has them.
-        retry_after: Seconds to wait before the next try, if the agent said so.
-        partial_text: What ``.text()`` had collected; None where chunks were iterated.
+        retry_after: Seconds to wait before the next try, if the agent sent that.
+        partial_text: What ``.text()`` had collected; None if chunks were iterated.
     """
 
     chunks_received: int = 0
@@ -253,7 +253,7 @@ class StreamError(RunAgentError):
 
 
 class StreamTruncatedError(StreamError):
-    """The stream ended without the agent saying that it was done."""
+    """The stream ended without the agent's end marker."""
 
 
 class StreamTimeoutError(StreamError, RunTimeoutError):
@@ -269,7 +269,7 @@ class StreamLimitError(StreamError):
 
     Attributes:
         limit_name: The name of the option that sets the limit.
-        limit: Its value in bytes, or a count where the name says so.
+        limit: Its value in bytes, or a count if its name shows that.
     """
 
     limit_name: str | None = None

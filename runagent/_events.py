@@ -15,7 +15,7 @@ class Started(msgspec.Struct, frozen=True):
     Attributes:
         message: The agent's greeting, if it sent one.
         session_id: The conversation this run belongs to.
-        invocation_id: The server's own id of the run (WebSocket surface).
+        invocation_id: The server's own id of the run (WebSocket).
     """
 
     message: str | None = None
@@ -29,7 +29,7 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         content: ``str`` for text, otherwise the decoded JSON value.
-        index: Its place in the run, counted by the agent; None where the agent does not count.
+        index: Its place in the run, counted by the agent; None if the agent does not count.
         id: The event id it came with (SSE ``id:``).
     """
 
@@ -42,13 +42,13 @@ class Completed(msgspec.Struct, frozen=True):
     """The agent is done: the only good end of a stream.
 
     Attributes:
-        message: The agent's closing words, if any.
+        message: The agent's closing text, if any.
         usage: Token counts as the agent gave them, for example ``{"total_tokens": 150}``.
-        execution_time: Seconds the agent says it took.
-        total_chunks: How many chunks the agent says it sent.
-        proven: False where the protocol has no end marker and the body ended with the
-            connection: such an end cannot be told from a cut (RFC 9112 §8).
-        metadata: Everything else that the agent said at the end.
+        execution_time: Seconds that the agent reports.
+        total_chunks: How many chunks the agent reports.
+        proven: False if the protocol has no end marker and the body ended with the
+            connection: such an end looks like a cut (RFC 9112 §8).
+        metadata: Everything else that the agent sent at the end.
     """
 
     message: str | None = None
@@ -64,7 +64,7 @@ class RunResult(msgspec.Struct, frozen=True):
 
     Attributes:
         result: The agent's answer; any JSON value.
-        execution_time: Seconds the agent says it took.
+        execution_time: Seconds that the agent reports.
         usage: Token counts as the agent gave them.
         agent_version: The version of the agent that answered.
         request_id: The id by which the service knows the request.

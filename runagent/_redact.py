@@ -1,4 +1,4 @@
-"""What messages may show: of values that could hold a secret, of bad documents, of what a peer says."""
+"""What messages may show: of values that could hold a secret, of bad documents, of what a peer sends."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ __all__ = [
 _CONTROL = "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 _CUT = "…"
 _HIDDEN = "***"
-_SHORTEST_SECRET = 8  # what is shorter stands in many texts by chance
+_SHORTEST_SECRET = 8  # what is shorter occurs in many texts by chance
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
-# The one list of names whose values authorize somebody: of header fields, options and parameters.
+# The one list of names whose values authorize a caller: of header fields, options and parameters.
 _CREDENTIAL = (
     r"(?:.*[-_])?(?:api-?key|auth|authorization|bearer|cookie|credentials?|jwt|key|passw(?:or)?d|secret"
     r"|signature|token)"
@@ -43,7 +43,7 @@ def is_credential(name: str) -> bool:
 
 
 def credential_parts(value: str) -> Iterator[str]:
-    """Yield a credential and what somebody who repeats it may repeat alone.
+    """Yield a credential and what a peer that repeats it may repeat alone.
 
     That is the word behind ``Bearer``, the value of each cookie or parameter, the user name and password of
     ``Basic``.
@@ -62,7 +62,7 @@ def credential_parts(value: str) -> Iterator[str]:
 
 
 def query_credentials(path: str) -> Iterator[str]:
-    """Yield what authorizes somebody in the query of a path, as it is written and as it is meant."""
+    """Yield what authorizes the caller in the query of a path, as it is written and as it is meant."""
     for parameter in path.partition("?")[2].split("&"):
         name, _, value = parameter.partition("=")
         if is_credential(name):
@@ -75,7 +75,7 @@ def redact_url(text: str, limit: int = 100) -> str:
     """Quote a URL for a message, without user name, password, query and fragment.
 
     It is made for malformed URLs too, so it hides more than a correct parser would: everything before the
-    last ``@``, and whatever stands where a port should be but is no number (``http://user:password``).
+    last ``@``, and anything in the place of a port that is no number (``http://user:password``).
     """
     match = re.match(_SCHEME, text)
     scheme = match.group() if match else ""
@@ -171,7 +171,7 @@ class _Hider:
 
 
 def describe(value: object, limit: int = 60) -> str:
-    """Say what a value is: plain scalars are quoted, of anything else only the type is named."""
+    """Describe a value: plain scalars are quoted, of anything else only the type is named."""
     if value is None or isinstance(value, bool | int | float):
         return _shorten(_scalar(value), limit)
     if isinstance(value, str):

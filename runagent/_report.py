@@ -1,4 +1,4 @@
-"""What a run tells of itself, while it runs and afterwards."""
+"""What a run records of itself, while it runs and afterwards."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RunReport(msgspec.Struct, gc=False):
     """What a run has come to; it is filled while the run goes on.
 
     Attributes:
-        outcome: How it stands: ``running``; ``completed``, where the last event has come; ``failed``, where
+        outcome: How far it is: ``running``; ``completed``, if the last event has come; ``failed``, if
             an error was raised; ``left``, where its reader left it before its end.
         transport: The name of the transport in use.
         request_id: The id by which the service knows the run.

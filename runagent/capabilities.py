@@ -1,4 +1,4 @@
-"""The version of the seam between runagent and its transports, and what a transport declares of itself.
+"""The version of the interface between runagent and its transports, and what a transport declares of itself.
 
 A transport states both twice: as attributes of its class, which count, and in its package's metadata,
 which can be read without importing it. There it is an entry point of the group ``runagent.capabilities``
@@ -57,10 +57,10 @@ _NAMES = frozenset(capability.value for capability in Capability)
 
 
 class Declaration(msgspec.Struct, frozen=True):
-    """What a package says of a transport in its metadata.
+    """What a package declares of a transport in its metadata.
 
     Attributes:
-        seam: The version of the seam that the transport was written for.
+        seam: The version of the interface that the transport was written for.
         capabilities: Names of capabilities; one of a newer runagent may be among them.
     """
 
@@ -78,7 +78,7 @@ v1 = Declaration(1)
 
 
 def parse_declaration(reference: str) -> Declaration | None:
-    """Read an entry point's value; None where it declares nothing."""
+    """Read an entry point's value; None if it declares nothing."""
     match = re.fullmatch(_REFERENCE, reference, re.ASCII)
     if match is None:
         return None
@@ -86,7 +86,7 @@ def parse_declaration(reference: str) -> Declaration | None:
 
 
 def seam_fault(version: int) -> str | None:
-    """Tell what is wrong with a transport of this version of the seam, and who has to act."""
+    """Describe what is wrong with a transport of this version of the interface, and who has to act."""
     if OLDEST_SEAM_VERSION <= version <= SEAM_VERSION:
         return None
     known = (

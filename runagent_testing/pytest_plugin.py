@@ -1,7 +1,7 @@
 """Fixtures for pytest: `fake_agent` and what is around it, and `memory_network`.
 
 pytest imports this module in every test run of everybody who has the package installed: so it
-imports nothing but pytest, and the rest where a fixture is used.
+imports nothing but pytest, and the rest if a fixture is used.
 
 A test fails at its teardown when it and its fake agents disagree (see `AgentHost.check`), unless it
 is marked ``@pytest.mark.fake_agent(allow_unused=True, allow_unmatched=True)`` or strictness is off. A
@@ -59,7 +59,7 @@ _attempt = pytest.StashKey[_Attempt]()
 
 
 class _Placeholder:
-    """Stands where this plugin would be registered a second time."""
+    """Takes the place of this plugin if it would be registered a second time."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -179,7 +179,7 @@ def fake_agent_server(
 
 @pytest.fixture
 def fake_agent_id() -> str:
-    """Return the id of `fake_agent`, by default "fake-agent"; override it if your code has one of its own."""
+    """Return the id of `fake_agent`, by default "fake-agent"; override it if your code has another one."""
     return AGENT_ID
 
 

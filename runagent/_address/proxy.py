@@ -1,7 +1,7 @@
 """Which proxy serves an origin: the one that was given, or the environment's.
 
 The rules are those of `urllib.request.getproxies_environment` and `proxy_bypass_environment`, written out
-here because the standard library reads `os.environ` only, does not say which variable won, knows no networks
+here because the standard library reads `os.environ` only, does not show which variable won, knows no networks
 in ``NO_PROXY``, and takes some 40 ms to import.
 """
 

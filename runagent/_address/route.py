@@ -1,4 +1,4 @@
-"""The way to an agent: what tells one kind of connection from another, and what a session knows of it."""
+"""The way to an agent: what separates one kind of connection from another, and what a session knows of it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         origin: Where the agent is.
         proxy: The plain HTTP proxy that reads the request itself, which then has the absolute
-            form (RFC 9112 §3.2.2); None where the way is direct or a tunnel.
+            form (RFC 9112 §3.2.2); None if the way is direct or a tunnel.
     """
 
     origin: Origin
@@ -35,7 +35,7 @@ class Route(msgspec.Struct, frozen=True, gc=False):
 
 
 class Address(msgspec.Struct, frozen=True):
-    """All that tells one kind of connection from another; connections are kept and reused by it.
+    """All that distinguishes one kind of connection from another; connections are kept and reused by it.
 
     Attributes:
         origin: Where the agent is.

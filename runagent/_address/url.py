@@ -110,7 +110,7 @@ class Origin(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         if self.unix_path is not None:
             return f"http+unix://{quote(self.unix_path, safe='', errors='surrogateescape')}"
-        if "%" in self.host:  # a zone, which only this machine can tell from the same address in another
+        if "%" in self.host:  # a zone, which only this machine can distinguish from other zones
             return f"{self.scheme}://" + self.netloc.replace("]", "%25" + self.host.partition("%")[2] + "]")
         return f"{self.scheme}://{self.netloc}"
 
@@ -214,7 +214,7 @@ def agent_path(template: str, agent_id: str) -> str:
     """Put ``agent_id`` into ``template`` in place of ``{agent_id}``, percent-encoded as one path segment.
 
     Args:
-        template: A path that begins with ``/``, perhaps with a query; it may leave ``{agent_id}`` out.
+        template: A path that begins with ``/``, perhaps with a query; it may omit ``{agent_id}``.
         agent_id: Any text that `validate_agent_id` accepts.
 
     Raises:
@@ -300,7 +300,7 @@ def header_value(value: object, field: str) -> str:
 
 
 def target_fault(target: object) -> str | None:
-    """Tell what is wrong with a request's target, which is a path and perhaps a query, if anything is."""
+    """Describe what is wrong with a request's target, which is a path and perhaps a query, if anything is."""
     if not isinstance(target, str):
         return f"expected a path that begins with /, found {describe(target)}"
     if not target.startswith("/"):

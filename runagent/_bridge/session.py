@@ -1,9 +1,9 @@
-"""Transports that are somebody's asynchronous library, made to look like any other one.
+"""Transports that are asynchronous libraries, made to look like any other one.
 
 The library's coroutine runs as one task and puts events into a mailbox. For the pump the mailbox is a
 connection whose only message is "there is something", and for the run a session that takes it out: time
 limits, retries, reports and leaving early are therefore those of every transport. Where the reader is not
-in a loop that the library knows, the task has a loop of its own, in a thread that ends with it.
+in a loop that the library knows, the task has a separate loop, in a thread that ends with it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Ringer(Protocol):
 
 
 class _Mailbox:
-    """Events on their way from the library to the reader, each in a thread of its own perhaps.
+    """Events on their way from the library to the reader, perhaps each in a separate thread.
 
     Attributes:
         over: The library's coroutine has ended.
@@ -61,7 +61,7 @@ class _Mailbox:
         self.reader: _Ringer | None = None
         self.writer: _Ringer | None = None
         self._events: deque[Event] = deque()
-        self._stirred = False  # the reader has been told, or has seen for itself
+        self._stirred = False  # the reader has been informed, or has seen for itself
 
     @property
     def full(self) -> bool:
@@ -144,7 +144,7 @@ class LibrarySession(BaseSession):
         return True
 
     def _verdict(self, error: BaseException | None) -> RunAgentError:
-        """Say as one of our errors how the library has ended; what says nothing about that is raised."""
+        """Return one of our errors for the library's end; what proves nothing about it is raised."""
         name = self.library.name
         if error is not None:
             let_signals_through(error)
@@ -213,7 +213,7 @@ class _Worker:
 
     def failed(self, error: BaseException) -> None:
         """Note that it ended by an exception, perhaps before it began."""
-        if is_cancellation(error):  # of the whole loop, or somebody has cancelled a task that is not his
+        if is_cancellation(error):  # of the whole loop, or other code has cancelled this task
             self._mailbox.end()
             return
         if self._mailbox.complete:
@@ -251,7 +251,7 @@ class _Worker:
 
 
 class _CoreConnection:
-    """What both colours have: nothing is ever sent, and the end is the worker's."""
+    """What both styles have: nothing is ever sent, and the end is the worker's."""
 
     def __init__(self, mailbox: _Mailbox, worker: _Worker) -> None:
         self._mailbox = mailbox

@@ -83,7 +83,7 @@ def _fail(console: Console, message: str, code: int, traced: RunAgentError | Non
 
 
 def _exit_code(error: RunAgentError) -> int:
-    """Say who has to act."""
+    """Describe who has to act."""
     match error:
         case ConfigurationError() | PluginError():
             return WRONG_USAGE

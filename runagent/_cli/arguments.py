@@ -40,11 +40,11 @@ _NO_KEY = (
 
 
 class UsageError(Exception):
-    """The arguments make no sense; the message says where to read more."""
+    """The arguments are invalid; the message names the place to read more."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that raises where argparse would print two lines and exit."""
+    """A parser that raises if argparse would print two lines and exit."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
@@ -62,7 +62,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the arguments; ``command`` in the result is the function to call with it and a console.
 
     Raises:
-        UsageError: They make no sense.
+        UsageError: They are invalid.
         SystemExit: The help or the version was asked for, and has been printed.
     """
     parser = _build_parser()
@@ -118,7 +118,7 @@ def _build_parser() -> _Parser:
     doctor.add_argument("--json", action="store_true", help="as one JSON object")
     doctor.set_defaults(command=_later("doctor", "doctor"))
     demo = _add(commands, "demo", "stream a story from a built-in agent, in every way", _EPILOG)
-    demo.add_argument("--fast", action="store_true", help="tell it quickly")
+    demo.add_argument("--fast", action="store_true", help="stream it quickly")
     demo.set_defaults(command=_later("demo", "demo"))
     return parser
 
@@ -179,7 +179,7 @@ def _add_run_options(parser: _Parser, timeout_help: str) -> None:
     add(
         "--base-url",
         metavar="URL",
-        help="where the service is (default: RUNAGENT_API_URL or the configuration)",
+        help="address of the service (default: RUNAGENT_API_URL or the configuration)",
     )
     add(
         "--header",
@@ -194,7 +194,7 @@ def _add_run_options(parser: _Parser, timeout_help: str) -> None:
     add("--host", help="where the local agent is (default: 127.0.0.1)")
     add("--port", type=int, help="where the local agent is (default: 8450)")
     add("--api-key", action=_RefuseKey, nargs="?", help=argparse.SUPPRESS)
-    add("-v", "--verbose", action="count", default=0, help="tell what goes on; -vv tells everything")
+    add("-v", "--verbose", action="count", default=0, help="verbose output; -vv shows everything")
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -165,7 +165,7 @@ class _ConsoleHandler(logging.Handler):
 
 
 def _write_text(run: Stream, console: Console) -> None:
-    """Write text as it is, and values as JSON: one a line where no text stands between them."""
+    """Write text as it is, and values as JSON: one a line unless text is between them."""
     after_value = False
     for content in run:
         if not isinstance(content, str):
@@ -190,7 +190,7 @@ def _write_events(run: Stream, console: Console) -> None:
 
 
 def _summary(report: RunReport) -> str:
-    """Say how quick it was; the rate is that of the chunks after the first."""
+    """Describe how quick it was; the rate is that of the chunks after the first."""
     total, first = report.total_seconds or 0.0, report.first_chunk_seconds
     words = [
         f"{report.chunks} chunk{'' if report.chunks == 1 else 's'} in {total:.2f} s over {report.transport}"

@@ -38,7 +38,7 @@ class OutputError(Exception):
 
 
 def make_harmless(text: str) -> str:
-    """Replace what acts on a terminal by its escape, which is the one of JSON where JSON text can hold it."""
+    """Replace what acts on a terminal by its escape, which is the one of JSON if JSON text can hold it."""
     return _HARMFUL.sub(lambda match: _escape(match.group()), text)
 
 
@@ -64,7 +64,7 @@ class Console:
     """Writes text to standard output, at once, and messages to standard error.
 
     On a terminal, text is made harmless and keeps to the terminal's encoding. Anywhere else it is
-    UTF-8, unchanged, whatever the locale says.
+    UTF-8, unchanged, whatever the locale is.
 
     Attributes:
         interactive: Somebody watches both.
@@ -99,7 +99,7 @@ class Console:
         self.write(f"{text}\n")
 
     def end_line(self) -> None:
-        """On a terminal, go to a fresh line; a pipe gets nothing that the agent did not say."""
+        """On a terminal, go to a fresh line; a pipe gets nothing that the agent did not send."""
         if self._out_is_terminal and (self._mid_line or self._held):
             held, self._held, self._mid_line = self._held, "", False
             self._send(make_harmless(held) + "\n")
@@ -124,7 +124,7 @@ class Console:
             os.dup2(nowhere.fileno(), out.fileno())
 
     def note(self, message: str) -> None:
-        """Write one line to standard error; where nobody takes it there is nobody to tell."""
+        """Write one line to standard error; if nobody takes it, nobody can be informed."""
         with contextlib.suppress(OutputError):
             self.end_line()
         self._complain(one_line(message) + "\n")
@@ -136,7 +136,7 @@ class Console:
         self._complain(make_harmless("".join(traceback.format_exception(error))))
 
     def begin_wait(self, text: str) -> None:
-        """Show that something is awaited, until something is written; only where somebody watches."""
+        """Show that something is awaited, until something is written; only if somebody watches."""
         if self.interactive and self._err is not None and os.environ.get("TERM", "dumb") != "dumb":
             self._spinner = _Spinner(self._err, text)
 
@@ -151,7 +151,7 @@ class Console:
             raise OutputError("standard output is closed")
         binary = getattr(self._out, "buffer", None)
         with _output_errors():
-            if binary is None:  # a stand-in of a test or of a program that calls `main`
+            if binary is None:  # a substitute of a test or of a program that calls `main`
                 self._out.write(text)
             else:
                 encoding = (self._out.encoding if self._out_is_terminal else None) or "utf-8"
@@ -186,7 +186,7 @@ class _Spinner:
     def _draw(self) -> None:
         frame = 0
         with contextlib.suppress(OSError, ValueError):
-            # Whoever answers within a frame is not waited for: nothing flickers.
+            # There is no wait for an answer within a frame: nothing flickers.
             while not self._stopped.wait(_FRAME_SECONDS):
                 self._put(f"\r{_FRAMES[frame % len(_FRAMES)]} {self._text}")
                 frame += 1

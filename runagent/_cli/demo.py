@@ -52,11 +52,11 @@ def demo(arguments: argparse.Namespace, console: Console) -> None:
 
     Raises:
         UsageError: A library that it needs is not installed.
-        RunAgentError: A run failed, or told another story.
+        RunAgentError: A run failed, or returned another story.
     """
     _import_libraries()
     with _fake_agent(SHORT_PAUSE_SECONDS if arguments.fast else PAUSE_SECONDS) as server:
-        console.line(f"A fake agent tells a story at {server.url}; nothing leaves this machine.")
+        console.line(f"A fake agent streams a story at {server.url}; nothing leaves this machine.")
         reports = [
             (transport, style, _tell(transport, style, server.url, console))
             for transport in TRANSPORTS
@@ -111,7 +111,7 @@ def _tell(transport: str, style: str, url: str, console: Console) -> RunReport:
 
     report = STYLES[style](_options(transport, url), show)
     if tuple(told) != STORY:
-        raise ProtocolError(f"the story came as {len(told)} chunks over {transport}, and not as it was told")
+        raise ProtocolError(f"the story came as {len(told)} chunks over {transport}, and is not the original")
     return report
 
 

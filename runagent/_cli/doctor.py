@@ -1,6 +1,6 @@
-"""``runagent doctor``: what this installation is made of, what it is told to do, and what is wrong with it.
+"""``runagent doctor``: what this installation is made of, its settings, and what is wrong with it.
 
-Nothing is sent anywhere. Every plugin is imported, each for itself, so that a broken one is told and the
+Nothing is sent anywhere. Every plugin is imported, each for itself, so that a broken one is reported and the
 others still are.
 """
 
@@ -97,7 +97,7 @@ def _settings(problems: list[str]) -> Settings | None:
 
 
 def _shown(settings: Settings) -> list[Facts]:
-    """Return each setting with its source; what may be a secret, or hold one, is only said to be there."""
+    """Return each setting with its source; what may be a secret, or hold one, is only shown to be set."""
 
     def value_of(name: str) -> Any:
         value: Any = settings.base_url if name == "api_url" else getattr(settings, name)
@@ -127,8 +127,8 @@ def _libraries(problems: list[str]) -> dict[str, str | None]:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = None
-            if name != "trio":  # only whoever runs on it needs it
-                problems.append(f"the library {name} is not installed; install runagent anew")
+            if name != "trio":  # only users of that loop need it
+                problems.append(f"the library {name} is not installed; install runagent again")
     return found
 
 
@@ -153,7 +153,7 @@ def _tls(problems: list[str]) -> Facts:
 
 
 def _proxy(settings: Settings, problems: list[str]) -> Facts:
-    """Tell by which way the configured address is reached."""
+    """Describe by which way the configured address is reached."""
     try:
         proxy = proxy_for(settings.base_url.origin, settings.proxy)
     except ConfigurationError as exc:

@@ -30,7 +30,7 @@ __all__ = ["AsyncRunAgentClient", "RunAgentClient"]
 class RunAgentClient(ClientCore):
     """Runs an agent from synchronous code.
 
-    May be a module global: threads share it, and a fork's child goes on with connections of its own.
+    May be a module global: threads share it, and a fork's child continues with new connections.
     """
 
     def _prepare(self) -> None:
@@ -50,7 +50,7 @@ class RunAgentClient(ClientCore):
         """Run the agent and stream its answer.
 
         Args:
-            input_data: The input object; a text stands for ``{"query": text}``.
+            input_data: The input object; a text means ``{"query": text}``.
             timeout: Instead of the client's.
             headers: Sent with the client's; a field of the same name replaces it.
             max_retries: Instead of the client's.
@@ -95,10 +95,10 @@ class RunAgentClient(ClientCore):
         headers: Mapping[str, str] | None = None,
         max_retries: int | None = None,
     ) -> RunResult:
-        """Run the agent and return its result with what the service tells of the run.
+        """Run the agent and return its result with what the service reports of the run.
 
         Args:
-            input_data: The input object; a text stands for ``{"query": text}``.
+            input_data: The input object; a text means ``{"query": text}``.
             timeout: Instead of the client's; as a number, seconds for the whole run.
             headers: Sent with the client's; a field of the same name replaces it.
             max_retries: Instead of the client's.
@@ -106,7 +106,7 @@ class RunAgentClient(ClientCore):
         Raises:
             ConfigurationError: A setting is not usable.
             ValidationError: JSON cannot carry the input, or the agent does not take it.
-            AgentError: The service said no.
+            AgentError: The service rejected the request.
             TransportError: The agent could not be reached or understood.
             RunTimeoutError: The answer did not come in time.
         """
@@ -117,7 +117,7 @@ class RunAgentClient(ClientCore):
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run the entry point of a published server with these arguments and return its result.
 
-        Always over its WebSocket surface, whatever the client's transport is; raises as `run_generic` does.
+        Always over WebSocket, whatever the client's transport is; raises as `run_generic` does.
         """
         run = self._new_run("invoke", kwargs, args=args, transports=("websocket",))
         return self._result(run).result
@@ -125,7 +125,7 @@ class RunAgentClient(ClientCore):
     def run_stream(self, *args: Any, **kwargs: Any) -> Stream:
         """Run the streaming entry point of a published server with these arguments.
 
-        Always over its WebSocket surface, whatever the client's transport is.
+        Always over WebSocket, whatever the client's transport is.
         """
         run = self._new_run("stream", kwargs, args=args, transports=("websocket",))
         return self._stream(run)
@@ -185,7 +185,7 @@ class AsyncRunAgentClient(ClientCore):
         """Run the agent and stream its answer.
 
         Args:
-            input_data: The input object; a text stands for ``{"query": text}``.
+            input_data: The input object; a text means ``{"query": text}``.
             timeout: Instead of the client's.
             headers: Sent with the client's; a field of the same name replaces it.
             max_retries: Instead of the client's.
@@ -230,12 +230,12 @@ class AsyncRunAgentClient(ClientCore):
         headers: Mapping[str, str] | None = None,
         max_retries: int | None = None,
     ) -> RunResult:
-        """Run the agent and return its result with what the service tells of the run.
+        """Run the agent and return its result with what the service reports of the run.
 
-        Cancelling it leaves the run: its connection is dropped, which the agent notices.
+        Cancelling it closes the run: its connection is dropped, which the agent notices.
 
         Args:
-            input_data: The input object; a text stands for ``{"query": text}``.
+            input_data: The input object; a text means ``{"query": text}``.
             timeout: Instead of the client's; as a number, seconds for the whole run.
             headers: Sent with the client's; a field of the same name replaces it.
             max_retries: Instead of the client's.
@@ -243,7 +243,7 @@ class AsyncRunAgentClient(ClientCore):
         Raises:
             ConfigurationError: A setting is not usable.
             ValidationError: JSON cannot carry the input, or the agent does not take it.
-            AgentError: The service said no.
+            AgentError: The service rejected the request.
             TransportError: The agent could not be reached or understood.
             RunTimeoutError: The answer did not come in time.
         """
@@ -254,7 +254,7 @@ class AsyncRunAgentClient(ClientCore):
     async def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run the entry point of a published server with these arguments and return its result.
 
-        Always over its WebSocket surface, whatever the client's transport is; raises as `run_generic` does.
+        Always over WebSocket, whatever the client's transport is; raises as `run_generic` does.
         """
         run = self._new_run("invoke", kwargs, args=args, transports=("websocket",))
         return (await self._result(run)).result
@@ -262,7 +262,7 @@ class AsyncRunAgentClient(ClientCore):
     def run_stream(self, *args: Any, **kwargs: Any) -> AsyncStream:
         """Run the streaming entry point of a published server with these arguments.
 
-        Always over its WebSocket surface, whatever the client's transport is.
+        Always over WebSocket, whatever the client's transport is.
         """
         run = self._new_run("stream", kwargs, args=args, transports=("websocket",))
         return self._stream(run)

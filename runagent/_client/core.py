@@ -94,7 +94,7 @@ class ClientCore:
             transport: ``sse`` (default), ``chunked``, ``websocket``, a plugin's name, an object that
                 is a transport, an ordered choice of them, or ``auto``.
             transport_options: Limits, paths and what a transport defines.
-            entrypoint_tag: The agent's entry point on the WebSocket surface; default ``generic``
+            entrypoint_tag: The agent's entry point over WebSocket; default ``generic``
                 for plain runs and ``generic_stream`` for streams.
             timeout: Seconds, or one limit for each phase. As a number it is the limit of each of
                 connect, first_event and idle for a stream, and of the whole for a plain run.
@@ -105,18 +105,18 @@ class ClientCore:
             retry_backoff: Factor from one wait's bound to the next; default 2.
             max_retry_wait: The longest wait in seconds; default 60.
             retry_unsafe: Also try again what the agent may have begun.
-            resume: Go on with a broken stream where the agent proves the place (default), or not
-                at all (False), or wherever the agent says (``trust``).
+            resume: Resume a broken stream if the agent proves the place (default), or not
+                at all (False), or always (``trust``).
             headers: Header fields for every request.
-            proxy: URL of an HTTP proxy; "" for none, whatever the environment says.
+            proxy: URL of an HTTP proxy; "" for none, whatever the environment has.
             ssl_context: What checks certificates; default the system's trust store.
             client_cert: Certificate file, or certificate file, key file and password.
             socket_options: Level, option and value of each option that sockets have set, instead of
                 all the defaults (no delay of small writes, keepalive).
-            local: Talk to a local server: ``http://127.0.0.1:8450`` over its WebSocket surface.
+            local: Talk to a local server: ``http://127.0.0.1:8450`` over WebSocket.
             host: Host of the local server.
             port: Port of the local server.
-            network: What connects and tells the time, instead of the operating system: a
+            network: What connects and has the time, instead of the operating system: a
                 `Network` for the synchronous client, an `AsyncNetwork` for the other one. For tests.
 
         Raises:
@@ -163,7 +163,7 @@ class ClientCore:
         self._prepare()
 
     def _prepare(self) -> None:
-        """Make what a colour needs of its own."""
+        """Make what one style needs."""
 
     def _names_of(self, choice: TransportChoice | Sequence[TransportChoice] | None) -> Any:
         """Keep the transports that were given as objects, and put their names in their place."""
@@ -190,7 +190,7 @@ class ClientCore:
         """The settings in force and where each came from; resolved at the first look.
 
         Raises:
-            ConfigurationError: One of them is not usable; the message says where it came from.
+            ConfigurationError: One of them is not usable; the message names its source.
         """
         return self._terms_in_force().settings
 

@@ -90,7 +90,7 @@ def _is_socket_option(option: object) -> bool:
 
 
 def check_network(network: object, *, asynchronous: bool) -> None:
-    """Refuse a network of the other client's: it would fail at its first use, in words of nobody's."""
+    """Refuse a network of the other client's: it would fail at its first use, with a strange message."""
     if network is None:
         return
     import inspect  # only tests have one
@@ -111,7 +111,7 @@ def check_ssl_context(context: object) -> None:
     """Refuse what other libraries take for a context: a file's name, or False to check nothing."""
     if context is None:
         return
-    import ssl  # whoever has a context has imported it
+    import ssl  # a caller that has a context has imported it
 
     found = describe(context)
     if isinstance(context, ssl.SSLContext):
@@ -119,13 +119,13 @@ def check_ssl_context(context: object) -> None:
             return
         found = "one for servers"
     raise ConfigurationError(
-        f"ssl_context: expected an ssl.SSLContext for clients, found {found}; for an authority of your own,"
+        f"ssl_context: expected an ssl.SSLContext for clients, found {found}; for a private authority,"
         " make one by ssl.create_default_context(cafile=...)"
     )
 
 
 def call_timeouts(mode: str, timeout: Timeout) -> Timeouts:
-    """Say what a timeout means: limits of the phases for a stream, of the whole for a plain run."""
+    """Describe what a timeout means: limits of the phases for a stream, of the whole for a plain run."""
     if isinstance(timeout, Timeouts):
         return timeout
     if mode == "invoke":
@@ -163,12 +163,12 @@ def merge_headers(
 
 
 def read_options(settings: Settings, agent_id: str, *, others: bool) -> Limits:
-    """Check ``transport_options``, as far as they are ours: a transport that is not ours may define more.
+    """Check ``transport_options``, as far as they are built in: any other transport may define more.
 
     Args:
         settings: What was given.
-        agent_id: Stands for itself in a path.
-        others: Some of the chosen transports are not ours, whatever their names are.
+        agent_id: Means itself in a path.
+        others: Some of the chosen transports are not built in, whatever their names are.
     """
     options = settings.transport_options
     if not others and set(settings.transport) <= set(BUILT_IN):
@@ -190,17 +190,17 @@ def read_options(settings: Settings, agent_id: str, *, others: bool) -> Limits:
 
 
 def key_risk(origin: Origin, context: ssl.SSLContext | None) -> str:
-    """Say who can read a key on its way to an origin; "" if only the service can."""
+    """Describe who can read a key on its way to an origin; "" if only the service can."""
     if origin.is_loopback:
         return ""
     if not origin.secure:
         return "unencrypted; use an https:// base_url"
     if context is None:
         return ""
-    import ssl  # whoever has a context has imported it
+    import ssl  # a caller that has a context has imported it
 
     if context.verify_mode == ssl.CERT_NONE:
-        return "and ssl_context checks no certificate: it goes to whoever answers; trust the right authority"
+        return "and ssl_context checks no certificate: it goes to any server there; trust the right authority"
     if not context.check_hostname:
         return "and ssl_context checks no host name: any certificate that it trusts will do"
     return ""
@@ -216,7 +216,7 @@ def warn_of_key_risk(settings: Settings, call: AgentCall, risk: str) -> None:
 
 
 def configure_logging(level: str | None) -> None:
-    """Make ``RUNAGENT_LOG_LEVEL`` show something also where the program has not set up logging."""
+    """Make ``RUNAGENT_LOG_LEVEL`` show something even if the program has not set up logging."""
     if level is None:
         return
     logger = logging.getLogger("runagent")

@@ -85,7 +85,7 @@ class ClientTerms:
         self._addresses: dict[bool, Address] = {}
         origin = settings.base_url.origin
         self.key_risk = key_risk(origin, ssl_context)
-        # Only then the environment has a word in it, which may change.
+        # Only then the environment matters, which may change.
         self._asks_environment = settings.proxy is None and not origin.is_loopback
 
     def find(self, name: str) -> Transport:

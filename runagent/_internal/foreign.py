@@ -1,4 +1,4 @@
-"""Exceptions that say nothing about what was being done when they came: no verdict may be made of them."""
+"""Exceptions that prove nothing about the work during which they came: no result may be kept of them."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def copy_input(value: Any, where: str) -> Any:
     """Return a deep copy made of dicts, lists and scalars; what the caller changes later does no harm.
 
     Args:
-        value: What is to be sent.
+        value: The value to send.
         where: What the value is called, for the path in an error.
 
     Raises:
@@ -32,7 +32,7 @@ def copy_input(value: Any, where: str) -> Any:
 
 
 def copy_input_object(value: Any, where: str) -> dict[str, Any]:
-    """Return a deep copy of an input object; a text stands for ``{"query": text}``.
+    """Return a deep copy of an input object; a text means ``{"query": text}``.
 
     Raises:
         ValidationError: It is neither, or JSON cannot carry it.
@@ -44,7 +44,7 @@ def copy_input_object(value: Any, where: str) -> dict[str, Any]:
 
 
 # Where a value is: what the whole is called, or a place in a container (None for a key itself). It is spelled
-# out where there is something to refuse.
+# out if there is something to refuse.
 _Path = str | tuple["_Path", str | int | None]
 
 

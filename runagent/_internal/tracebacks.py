@@ -17,9 +17,9 @@ T = TypeVar("T")
 
 
 def conceal(function: Callable[P, T]) -> Callable[P, T]:
-    """Have an error of ours leave a function that handles secrets without the frames it has passed through.
+    """Have one of our errors leave a function that handles secrets without the frames it has passed through.
 
-    Its text says where to look; the frames would only show the key, or the password, that it leaves out.
+    Its text names the place to look; the frames would only show the key, or the password, that it leaves out.
     """
 
     @functools.wraps(function)

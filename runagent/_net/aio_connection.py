@@ -28,7 +28,7 @@ class LoopConnection:
         watchdog: The loop's.
 
     Attributes:
-        deadline: That of what waits, for the watchdog to see; infinite where nothing waits.
+        deadline: That of what waits, for the watchdog to see; infinite if nothing waits.
     """
 
     def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop, watchdog: Watchdog) -> None:
@@ -72,7 +72,7 @@ class LoopConnection:
         raise NotImplementedError
 
     def _take(self, max_bytes: int) -> bytes | None:
-        """Return what is there, b"" at the end, None for nothing yet; raises where the connection broke."""
+        """Return what is there, b"" at the end, None for nothing yet; raises if the connection broke."""
         raise NotImplementedError
 
     def _abort(self, farewell: bytes) -> None:

@@ -32,7 +32,7 @@ class SocketConnection(LoopConnection):
         watchdog: The loop's.
 
     Attributes:
-        deadline: That of the read that waits, for the watchdog to see; infinite where none waits.
+        deadline: That of the read that waits, for the watchdog to see; infinite if none waits.
     """
 
     def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop, watchdog: Watchdog) -> None:
@@ -157,8 +157,8 @@ class SocketConnection(LoopConnection):
         return data
 
     async def _wait_to_send(self, deadline: float) -> None:
-        """Wait until the socket takes something again, or the peer says something."""
-        if self._held is None and self._lost is None:  # else it has said its last word
+        """Wait until the socket takes something again, or the peer sends something."""
+        if self._held is None and self._lost is None:  # otherwise it has sent all it will send
             self._watch()
         self._reader = self._writer = writer = self._loop.create_future()
         self._loop.add_writer(self._descriptor, wake, writer)

@@ -22,7 +22,7 @@ _HIGH_WATER = READ_BYTES = 64 * 1024
 
 
 class TransportConnection(LoopConnection, asyncio.BufferedProtocol):
-    """A transport's protocol that keeps what arrives until somebody reads it.
+    """A transport's protocol that keeps what arrives until it is read.
 
     Back-pressure: past 64 KiB the transport stops reading.
 
@@ -56,7 +56,7 @@ class TransportConnection(LoopConnection, asyncio.BufferedProtocol):
             hold(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Say where to read into."""
+        """Return the buffer to read into."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -79,7 +79,7 @@ class TransportConnection(LoopConnection, asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that it broke, and keep hold of what the kernel still has for us.
 
-        A failed write ends an asyncio transport at once, also where the peer's last words,
+        A failed write ends an asyncio transport at once, even if the peer's last bytes,
         for example its reason for not reading on, have arrived and not been read yet.
         """
         self._eof = True

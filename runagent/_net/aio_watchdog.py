@@ -28,11 +28,11 @@ class Watchdog:
     """A timer that ends the waits of one loop whose deadlines are over.
 
     It fires at the earliest deadline there was when it was set, or came since. A wait with a later one has
-    nothing to do but to note it: whoever waits by the time that the timer fires is looked at then.
+    nothing to do but to note it: a wait that exists when the timer fires is examined then.
 
     Attributes:
         connections: Those that are open.
-        wakes: When it fires; infinite where it is not set.
+        wakes: When it fires; infinite if it is not set.
         now: The time in which deadlines are given.
     """
 
@@ -74,7 +74,7 @@ class Watchdog:
 
 
 def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
-    """Return what deadlines of a loop are counted by: its own time where that is not the system's."""
+    """Return what deadlines of a loop are counted by: its own time if that differs from the system's."""
     plain = getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time  # frozen along with dates
-    # uvloop's time stands still while a task runs, and a deadline counted from it would come too soon.
+    # uvloop's time does not move while a task runs, and a deadline counted from it would come too soon.
     return clock.now if plain or type(loop).__module__.startswith("uvloop") else loop.time

@@ -35,7 +35,7 @@ def offer_always(context: ssl.SSLContext) -> None:
 def offering(context: ssl.SSLContext) -> Iterator[None]:
     """Have a connection that is made meanwhile offer HTTP/1.1; then the context offers what it did before.
 
-    It may be the caller's, who uses it for other protocols as well. A context does not say what it offers,
+    It may be the caller's, who uses it for other protocols as well. A context does not show what it offers,
     but its ClientHello does.
     """
     if context in _always:
@@ -76,7 +76,7 @@ def _offer_of(context: ssl.SSLContext) -> list[str] | None:
         with contextlib.suppress(ssl.SSLWantReadError):
             probe.do_handshake()
         return _read_offer(outgoing.read())
-    except (OSError, ValueError, IndexError):  # connecting will tell what is wrong with it
+    except (OSError, ValueError, IndexError):  # connecting will show what is wrong with it
         return None
 
 

@@ -1,4 +1,4 @@
-"""The seam between the pumps and what carries the bytes: one network for each concurrency style."""
+"""The protocol between the pumps and what carries the bytes: one network for each concurrency style."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def socket_was_reset(sock: socket) -> bool:
 
 
 class DeadlineExceededError(Exception):
-    """A deadline passed. Not the builtin TimeoutError: a socket raises that one for reasons of its own."""
+    """A deadline passed. Not the builtin TimeoutError: a socket raises that one for other reasons, too."""
 
 
 class Dialing:
@@ -55,7 +55,7 @@ class Dialing:
         self.wake: Callable[[], object] | None = None
 
     def give_up(self) -> None:
-        """Have whoever opens it stop; does nothing where it is open."""
+        """Stop the opening of the connection; does nothing if it is open already."""
         self.given_up = True
         if self.wake is not None:
             self.wake()
@@ -65,14 +65,14 @@ class Connection(Protocol):
     """A byte stream. All deadlines are in the seconds of ``Network.now``."""
 
     def send(self, data: bytes, deadline: float) -> bool | None:
-        """Send all of ``data``, unless the peer says something while it takes nothing.
+        """Send all of ``data``, unless the peer sends something while it takes nothing.
 
         Returns:
             True if the peer did. The rest is kept; the next call sends it first, and may bring b"" only.
 
         Raises:
             DeadlineExceededError: It could not be sent in time; how much left is unknown.
-            OSError: The connection is broken. What the peer said before can still be received.
+            OSError: The connection is broken. What the peer sent before can still be received.
         """
 
     def receive(self, max_bytes: int, deadline: float) -> bytes:
@@ -93,7 +93,7 @@ class Connection(Protocol):
         """
 
     def close_write(self) -> None:
-        """Say that nothing more will be sent (FIN); receiving goes on."""
+        """Announce that nothing more will be sent (FIN); receiving goes on."""
 
     def interrupt(self) -> None:
         """Wake a ``receive`` in another thread; the connection is broken from then on."""
@@ -106,7 +106,7 @@ class Network(Protocol):
     """Connections and time, for synchronous code."""
 
     def connect(self, address: Address, deadline: float, dialing: Dialing) -> Connection:
-        """Open a connection, through the proxy's tunnel and with TLS where the address says so.
+        """Open a connection, through the proxy's tunnel and with TLS if the address asks for it.
 
         Raises:
             DeadlineExceededError: Not in time, or not wanted any more.

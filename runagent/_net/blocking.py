@@ -1,4 +1,4 @@
-"""The network of synchronous code: blocking sockets, whose timeout is set anew only when it must shrink."""
+"""The network of synchronous code: blocking sockets, whose timeout is set again only if it must shrink."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class BlockingConnection:
             )
 
     def handshake(self, deadline: float) -> None:
-        """Agree on keys with a peer whose certificate is trusted; goes on where it ran into a deadline.
+        """Agree on keys with a peer whose certificate is trusted; continues after a deadline.
 
         Raises:
             DeadlineExceededError: Not in time.
@@ -185,7 +185,7 @@ class BlockingConnection:
         self._armed = float("inf") if wait is None else wait
 
     def _check(self, exc: TimeoutError, deadline: float) -> None:
-        """Tell our own timeout, perhaps armed for a nearer deadline, from one of the network's."""
+        """Distinguish our own timeout, perhaps armed for a nearer deadline, from one of the network's."""
         let_signals_through(exc)
         if exc.errno is not None:
             raise exc

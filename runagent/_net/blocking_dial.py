@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STEP_SECONDS", "dial_first"]
 
-STEP_SECONDS = 0.1  # so long a connection is opened until somebody looks whether it is wanted still
+STEP_SECONDS = 0.1  # so long a connection is opened until a check shows whether it is still wanted
 
 
 def dial_first(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["connect_error", "explain_loss"]
 
-_REFUSED = "nothing listens there (connection refused); is the server running, and is the port right?"
+_REFUSED = "connection refused; is the server running, and is the port right?"
 _RESET = "the peer reset the connection"
 _PLAIN_PORT = "the server does not speak TLS on this port; is base_url meant to begin with http://?"
 _NO_TLS_ANSWER = (

@@ -31,7 +31,7 @@ class EventLoop:
         self._guard: AsyncGenerator[None] | None = None
 
     def new_pool(self, network: AsyncNetwork | None = None) -> Pool[AsyncConnection]:
-        """Make a pool that ends with the loop, by the time of ``network`` where one is given."""
+        """Make a pool that ends with the loop, by the time of ``network`` if one is given."""
         pool: Pool[AsyncConnection] = Pool((network or self.network).now)
         self._pools.add(pool)
         return pool
@@ -39,7 +39,7 @@ class EventLoop:
     async def guard(self, key: Any) -> None:
         """Have the loop's own shutdown of asynchronous generators close the connections.
 
-        It is the one moment at which asyncio, uvloop and trio alike still run and tell a library
+        It is the one moment at which asyncio, uvloop and trio alike still run and inform a library
         that they are about to end. The generator is held by the process, not by a client: trio
         warns of generators that are collected early.
         """

@@ -41,10 +41,10 @@ C = TypeVar("C", bound=_Closable)
 
 
 class IdleConnection(Generic[C]):
-    """A connection and the session that used it last, which alone can tell whether it is still in order.
+    """A connection and the session that used it last, which alone knows whether it can be used again.
 
     Attributes:
-        until: When it is to be closed, in the network's seconds.
+        until: When to close it, in the network's seconds.
     """
 
     def __init__(self, connection: C, session: _Session, until: float) -> None:
@@ -113,7 +113,7 @@ class Pool(Generic[C]):
         return idle
 
     def put(self, address: Address, connection: C, session: _Session, limits: Limits) -> None:
-        """Keep a connection whose run is over, or close it where the limits of that run do not allow more."""
+        """Keep a connection whose run is over, or close it if the limits of that run do not allow more."""
         with self._lock:
             self._leave_parent()
             self._active.discard(connection)

@@ -1,4 +1,4 @@
-"""Which socket addresses a host name stands for, in which order they are tried, and the quick way to some."""
+"""Which socket addresses a host name has, in which order they are tried, and the quick way to some."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
     "look_up",
 ]
 
-ATTEMPT_SECONDS = 0.25  # until the next address is tried beside the last one (RFC 8305, section 8)
+ATTEMPT_SECONDS = 0.25  # until the next address is tried in parallel with the last one (RFC 8305, section 8)
 
 _CONNECTED = (0, errno.EISCONN, errno.ECONNRESET)  # and perhaps cut off again already
 
@@ -68,8 +68,8 @@ def candidates_from(found: list[Any]) -> list[Candidate]:
 def look_up(address: Address) -> Future[list[Candidate]]:
     """Begin to resolve a host name.
 
-    ``getaddrinfo`` keeps to no deadline, and nothing interrupts it. So it has a thread of its own,
-    which whoever has waited long enough can leave behind: it ends when the resolver gives up.
+    ``getaddrinfo`` keeps to no deadline, and nothing interrupts it. So it has a separate thread,
+    which a caller that has waited long enough can abandon: it ends when the resolver gives up.
 
     Raises:
         NetworkError: There is no thread to be had.
@@ -96,8 +96,8 @@ def _look_up(host: str, port: int, future: Future[list[Candidate]]) -> None:
 def connect_at_once(address: Address) -> socket.socket | None:
     """Connect to a server on this machine, for which nobody has to wait: the kernel is at both ends.
 
-    Waiting is the larger part of what connecting costs in asyncio and trio. Returns None where it is needed
-    (another machine, TLS, a full queue) or where there is a fault: connecting with a wait will tell which.
+    Waiting is the larger part of what connecting costs in asyncio and trio. Returns None if it is needed
+    (another machine, TLS, a full queue) or if there is a fault: connecting with a wait will show which.
     """
     if address.proxy is not None or address.origin.secure or not address.origin.is_loopback:
         return None
@@ -105,7 +105,7 @@ def connect_at_once(address: Address) -> socket.socket | None:
         sock = new_socket(candidate, address.socket_options)
         try:
             sock.setblocking(False)
-            # The first call says that it has begun, the second one what has come of it meanwhile.
+            # The first call reports that it has begun, the second one what has come of it meanwhile.
             connected = any(sock.connect_ex(candidate[3]) in _CONNECTED for _ in range(2))
             if connected and not reaches_itself(sock):
                 return sock

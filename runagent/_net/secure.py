@@ -25,7 +25,7 @@ _MAX_POLLS = 8  # of a peer that never pauses
 async def secure(
     connection: AsyncConnection, address: Address, deadline: float, now: Callable[[], float]
 ) -> AsyncConnection:
-    """Open the proxy's tunnel and begin TLS, as far as the address wants them; aborts where that fails.
+    """Open the proxy's tunnel and begin TLS, as far as the address wants them; aborts if that fails.
 
     Raises:
         DeadlineExceededError: Not in time.
@@ -65,7 +65,7 @@ class TLSConnection:
                 self._layer.feed(await self._inner.receive(_READ_BYTES, deadline))
         except ssl.SSLError:
             with contextlib.suppress(DeadlineExceededError, OSError):
-                await self._flush(deadline)  # an alert that says why we refuse, for the peer's log
+                await self._flush(deadline)  # an alert that names the reason for refusing, for the peer's log
             raise
         await self._flush(deadline)
 

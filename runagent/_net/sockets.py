@@ -131,7 +131,7 @@ def reaches_itself(sock: socket.socket) -> bool:
 
 
 def hears(sock: socket.socket) -> bool | None:
-    """Whether the peer has said something that is unread; None if it has said its last word."""
+    """Whether the peer has sent something that is unread; None if it has sent its end."""
     try:
         return bool(socket.socket.recv(sock, 1, socket.MSG_PEEK)) or None  # also below TLS
     except BlockingIOError:

@@ -1,6 +1,6 @@
 """Background work in the running event loop or in a thread with its own, and how other threads reach it.
 
-Whatever ends it badly is reported to the one who waits for it, also before the first line of its own code.
+Whatever ends it badly is reported to the one who waits for it, also before the first line of its code.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ def _on_trio() -> bool:
 
 
 class Bell:
-    """Wakes whoever waits in the event loop in which it was made; rung from any thread."""
+    """Wakes the waiter in the event loop in which it was made; rung from any thread."""
 
     def __init__(self) -> None:
         self._thread = threading.get_ident()
-        self._event: Any = None  # an asyncio.Event or a trio.Event, made anew for each wait
+        self._event: Any = None  # an asyncio.Event or a trio.Event, a new one for each wait
         self._call_in_loop: Callable[[Callable[[], object]], object]
         if _on_trio():
             import trio
@@ -77,7 +77,7 @@ class Bell:
             await _asyncio_wait(self._event.wait, seconds)
 
     def ring(self) -> None:
-        """Wake whoever waits; does nothing where the loop has ended."""
+        """Wake the waiter; does nothing if the loop has ended."""
         if threading.get_ident() == self._thread:
             self._ring_here()
         else:
@@ -109,7 +109,7 @@ class Scope(Protocol):
     """What is run in it can be cancelled from any thread."""
 
     async def run(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Run ``work``; returns early, without a word, where the scope was cancelled."""
+        """Run ``work``; returns early and silently if the scope was cancelled."""
 
     def cancel(self) -> None:
         """End what is being run; a second time does nothing."""
@@ -215,7 +215,7 @@ async def _run_reported(work: Work, failed: Failed) -> None:
 
 
 def start_loop(library: str, work: Work, failed: Failed, transport: str) -> None:
-    """Run ``work`` in an event loop of its own, in a thread that ends with it, with the caller's context.
+    """Run ``work`` in a new event loop, in a thread that ends with it, with the caller's context.
 
     Args:
         library: ``asyncio`` or ``trio``.
@@ -243,7 +243,7 @@ def _run_in_thread(context: contextvars.Context, library: str, work: Work, faile
 
 
 def _thread_starter() -> Callable[[Callable[[], None], tuple[()]], object] | None:
-    """Return what starts a thread of the operating system where gevent makes greenlets of all others.
+    """Return what starts a thread of the operating system if gevent makes greenlets of all others.
 
     Greenlets share one thread, in which only one event loop can run.
     """

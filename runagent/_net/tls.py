@@ -1,4 +1,4 @@
-"""TLS: whom to trust, and the encryption itself as a layer without I/O."""
+"""TLS: which certificates to trust, and the encryption itself as a layer without I/O."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def default_context(client_cert: tuple[str, ...] = ()) -> ssl.SSLContext:
     if not client_cert:
         return shared_trust(*named())
     context = _system_trust()
-    _load_client_cert(context, client_cert)  # anew each time: certificates are replaced before they expire
+    _load_client_cert(context, client_cert)  # each time: certificates are replaced before they expire
     return context
 
 
@@ -59,8 +59,8 @@ def _system_trust() -> ssl.SSLContext:
 def _new_context() -> ssl.SSLContext:
     """Make a context that trusts what the system trusts.
 
-    Where the system judges certificates itself, and where OpenSSL does not know of its bundle, truststore
-    does it. It reads the bundle anew for each connection, though: some 20 ms, in which an event loop stands.
+    If the system judges certificates itself, or if OpenSSL does not know of its bundle, truststore
+    does it. It reads the bundle again for each connection, though: some 20 ms, which block an event loop.
     """
     cafile = ssl.get_default_verify_paths().cafile
     if sys.platform not in ("darwin", "win32") and cafile is not None:
@@ -75,7 +75,7 @@ def _new_context() -> ssl.SSLContext:
 
 
 def _load_bundle(context: ssl.SSLContext, cafile: str) -> None:
-    """Load a bundle that OpenSSL has failed to read without a word: the context is kept for good."""
+    """Load a bundle that OpenSSL has silently failed to read: the context is kept for ever."""
     try:
         context.load_verify_locations(cafile)
     except OSError as exc:
@@ -107,7 +107,7 @@ def _may_block(file: str) -> bool:
 def _unusable(certificate: str | None, why: str) -> ConfigurationError:
     return ConfigurationError(
         f"client_cert: {describe(certificate, 500)} cannot be used: {why}; expected a PEM certificate file,"
-        " and where they are apart or protected a key file and its password",
+        " and, if they are separate or protected, a key file and its password",
         code="INVALID_CLIENT_CERT",
     )
 
@@ -121,7 +121,7 @@ class TLSLayer:
     """One TLS connection: ciphertext in, plaintext out, and the reverse.
 
     Attributes:
-        outgoing: The ciphertext that is to be sent now; a read makes some, too, where the peer changes keys.
+        outgoing: The ciphertext to send now; a read makes some, too, if the peer changes keys.
         drained: There is nothing to decrypt; `read` would find that out by an exception.
     """
 
@@ -136,7 +136,7 @@ class TLSLayer:
         """Take the handshake as far as it goes; True once it is done.
 
         Raises:
-            ssl.SSLError: The peer is not whom we asked for, or does not speak TLS.
+            ssl.SSLError: The certificate belongs to another peer, or does not speak TLS.
             NetworkError: It has chosen another protocol.
         """
         try:
@@ -155,7 +155,7 @@ class TLSLayer:
             self._incoming.write_eof()
 
     def read(self, max_bytes: int) -> bytes | None:
-        """Return plaintext, b"" at the end, None where more ciphertext is needed.
+        """Return plaintext, b"" at the end, None if more ciphertext is needed.
 
         An end without ``close_notify`` is an end like any other: the protocols above have end markers.
 

@@ -40,7 +40,7 @@ class TrioConnection:
     """A non-blocking socket.
 
     Attributes:
-        deadline: That of the read that waits, for the watchdog to see; infinite where none waits.
+        deadline: That of the read that waits, for the watchdog to see; infinite if none waits.
     """
 
     def __init__(self, sock: socket.socket, watchdog: Watchdog) -> None:
@@ -153,7 +153,7 @@ class TrioConnection:
             let_go(self)
 
     def time_out(self) -> None:
-        """Wake the read that waits; it takes what has come meanwhile, and fails where that is nothing."""
+        """Wake the read that waits; it takes what has come meanwhile, and fails if that is nothing."""
         self._late = True
         self.deadline = _INFINITE
         trio.lowlevel.notify_closing(self._sock)
@@ -165,7 +165,7 @@ class TrioConnection:
             await trio.lowlevel.checkpoint()
 
     async def _wait_to_send(self, *, listening: bool) -> None:
-        """Wait until the socket takes something again or, listening, until the peer says something."""
+        """Wait until the socket takes something again or, listening, until the peer sends something."""
         if not listening:
             await self._wait_writable()
             return
@@ -195,12 +195,12 @@ class Watchdog:
     """A task that wakes the reads of one ``trio.run`` whose deadlines are over.
 
     It sleeps until the earliest deadline there was when it fell asleep, or came since. A read with a later
-    one has nothing to do but to note it: whoever waits by the time that the task wakes is looked at then.
+    one has nothing to do but to note it: a wait that exists when the task wakes is examined then.
     Without connections there is no task.
 
     Attributes:
         connections: Those that are open.
-        wakes: When the task wakes; infinite where there is none.
+        wakes: When the task wakes; infinite if there is none.
         now: The time in which deadlines are given.
     """
 
@@ -283,5 +283,5 @@ class TrioNetwork:
 
 
 def _clock_of(trios: trio.abc.Clock) -> Callable[[], float]:
-    """Return what deadlines are counted by: trio's own time where that is not the system's."""
+    """Return what deadlines are counted by: trio's own time if that differs from the system's."""
     return clock.now if type(trios).__name__ == "SystemClock" else trios.current_time

@@ -1,4 +1,4 @@
-"""What the environment has to say about TLS: trusted certificates, and a file for the keys of a debugger."""
+"""The environment's settings of TLS: trusted certificates, and a file for the keys of a debugger."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["load_named_trust", "log_keys", "named"]
 
 
 def named() -> tuple[str | None, ...]:
-    """Return what the environment names; a context is made anew where that changes."""
+    """Return what the environment names; a new context is made if that changes."""
     return tuple(map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")))
 
 
@@ -24,7 +24,7 @@ def load_named_trust(context: ssl.SSLContext) -> None:
     """Load the certificates that ``SSL_CERT_FILE`` names; OpenSSL passes over what it cannot read in silence.
 
     Raises:
-        ConfigurationError: There are none, or there is no directory where ``SSL_CERT_DIR`` leads.
+        ConfigurationError: There are none, or ``SSL_CERT_DIR`` names no directory.
     """
     file, folders, _ = named()
     if file:

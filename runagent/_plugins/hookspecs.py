@@ -65,10 +65,10 @@ def runagent_call_finished(call: AgentCall, report: RunReport) -> None:
     """Learn that a call is over. Called exactly once for each call that has been started.
 
     That is so however it ends: at its end, by an error, by leaving the stream early, by a cancellation
-    that closes it, or when nobody holds the stream any more. In the last case it is called by whoever
-    collects the garbage, in any thread.
+    that closes it, or when nobody holds the stream any more. In the last case it is called by the collection
+    of garbage, in any thread.
 
     Args:
         call: What was asked.
-        report: What came of it; ``outcome`` says how it ended.
+        report: What came of it; ``outcome`` is how it ended.
     """

@@ -2,7 +2,7 @@
 
 The metadata is read once in a process. The working directory, which Python puts first on ``sys.path``
 for ``python -c``, ``python -m`` and the prompt, is left out, unless it is on the path for another reason:
-a folder that one happens to stand in has not been installed.
+a folder that happens to be the current one has not been installed.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ _SECTIONS = {group: f"[{group}]".encode() for group in _GROUPS}  # how entry_poi
 
 
 class Plugin(msgspec.Struct, frozen=True):
-    """An entry point of ours in an installed distribution.
+    """An entry point for runagent in an installed distribution.
 
     Attributes:
         group: ``runagent.transports``, or ``runagent`` for an observer.
-        name: The entry point's name; a transport's is the word in the configuration that chooses it.
+        name: The entry point's name; a transport's is the name that chooses it in the configuration.
         distribution: The installed distribution that brings it, normalised (PEP 503).
         version: That distribution's version.
         target: The module, or the object in it, that implements our hooks.
-        declaration: What the metadata says of a transport, if it says anything.
+        declaration: What the metadata declares of a transport, if anything.
         entry: The entry point itself.
     """
 
@@ -67,7 +67,7 @@ class Plugin(msgspec.Struct, frozen=True):
 
     @property
     def qualified_name(self) -> str:
-        """``distribution:name``, which tells two of one name apart."""
+        """``distribution:name``, which distinguishes two of one name."""
         return f"{self.distribution}:{self.name}"
 
     @property
@@ -81,7 +81,7 @@ class Installed:
 
     Args:
         environ: ``RUNAGENT_DISABLE_PLUGINS`` names distributions and entry points with commas, or ``all``;
-            ``RUNAGENT_STRICT_PLUGINS`` is 1 where a plugin that does not work is an error at once.
+            ``RUNAGENT_STRICT_PLUGINS`` is 1 if a plugin that does not work is an error at once.
         path: Where distributions are looked for; by default ``sys.path`` at the first look.
     """
 
@@ -122,7 +122,7 @@ class Installed:
 
 
 def search_path() -> list[str]:
-    """Return ``sys.path`` without the working directory, where only Python's own habit has put it there."""
+    """Return ``sys.path`` without the working directory, if only Python's default has put it there."""
     first, rest = sys.path[:1], sys.path[1:]
     return rest if first and _is_working_directory(first[0]) else [*first, *rest]
 
@@ -177,7 +177,7 @@ def _look(path: list[str]) -> dict[str, frozenset[str]] | None:
     """Look quickly which metadata may have which of our groups: mostly none, and nothing more is imported.
 
     Returns:
-        The groups by the metadata's folder; None where not all metadata lies in folders.
+        The groups by the metadata's folder; None unless all metadata lies in folders.
     """
     finders = (finder for finder in sys.meta_path if getattr(finder, "__name__", "") != "PathFinder")
     if any(hasattr(finder, "find_distributions") for finder in finders) or any(map(_is_archive, path)):

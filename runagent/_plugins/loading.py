@@ -1,4 +1,4 @@
-"""Importing a plugin: the one place where its code gets to run for the first time."""
+"""Importing a plugin: the one place in which its code gets to run for the first time."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _is_at_home(plugin: Plugin, place: str) -> bool:
 
 
 class Loader:
-    """Loads each plugin once, whoever asks first; a slow one keeps only those waiting who want it.
+    """Loads each plugin once, no matter who asks first; a slow one keeps only those waiting who want it.
 
     Attributes:
         seconds: How long each import took, by the plugin's qualified name.

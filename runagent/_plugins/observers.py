@@ -1,4 +1,4 @@
-"""Those who watch calls, or have a word in them before they begin. None is asked per chunk.
+"""Observers: hooks that see, and may amend, each call. None is asked per chunk.
 
 An observer is a guest: whatever it raises is logged once, it is asked nothing more, and the run goes on.
 """
@@ -70,7 +70,7 @@ class Observers:
         """Take an observer that the program itself offers; again with the same one changes nothing.
 
         Raises:
-            PluginError: It implements none of the hooks, or one that is not there.
+            PluginError: It implements none of the hooks, or an unknown one.
         """
         name = getattr(observer, "__name__", None) or f"{type(observer).__name__} at {id(observer):#x}"
         with self._lock:
@@ -78,14 +78,14 @@ class Observers:
                 self._add(observer, name)
 
     def unregister(self, observer: object) -> None:
-        """Ask an observer nothing more; does nothing where it is not asked."""
+        """Ask an observer nothing more; does nothing if it is not asked."""
         with self._lock:
             if self._manager is not None and self._manager.is_registered(observer):
                 self._manager.unregister(observer)
                 self._collect(self._manager)
 
     def loaded(self) -> Observers | None:
-        """Load what is installed, at the first call; return self where anyone observes, or else None.
+        """Load what is installed, at the first call; return self if anyone observes, or else None.
 
         Raises:
             PluginError: An observer does not work, and ``RUNAGENT_STRICT_PLUGINS`` wants to know.
@@ -109,7 +109,7 @@ class Observers:
 
         Raises:
             PluginError: It could not.
-            OSError: The machine lacks something at the moment, as with a MemoryError: this is no verdict.
+            OSError: The machine lacks something at the moment, as with a MemoryError: this proves nothing.
         """
         try:
             self._add(load(plugin), plugin.qualified_name)
@@ -144,13 +144,13 @@ class Observers:
         return call
 
     def started(self, call: AgentCall) -> None:
-        """Tell that a call begins."""
+        """Report that a call begins."""
         for hook in self._hooks.get("runagent_call_started", ()):
             with self._guard(hook.observer):
                 hook.ask(call=call)
 
     def finished(self, call: AgentCall, report: RunReport) -> None:
-        """Tell that a call is over."""
+        """Report that a call is over."""
         for hook in self._hooks.get("runagent_call_finished", ()):
             with self._guard(hook.observer):
                 hook.ask(call=call, report=report)
@@ -265,6 +265,6 @@ def register_observer(observer: object) -> None:
             ``runagent_call_finished``, each marked with ``hookimpl``.
 
     Raises:
-        PluginError: It implements none of them, or one that is not there.
+        PluginError: It implements none of them, or an unknown one.
     """
     default_observers().register(observer)

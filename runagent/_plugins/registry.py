@@ -42,7 +42,7 @@ def _built_in(name: str, kind: str, capabilities: frozenset[str]) -> Plugin:
     return Plugin(TRANSPORTS, name, "runagent", __version__, target, Declaration(1, capabilities))
 
 
-# What people say for a transport; no transport may take such a name, or a program would get another one.
+# Common names for a transport; no transport may take such a name, or a program would get another one.
 _MEANT = {
     "http": "'sse' or 'chunked'",
     "https": "'sse' or 'chunked'",
@@ -100,7 +100,7 @@ class TransportRegistry:
         """Return the transport of a name, importing its plugin if need be.
 
         Args:
-            name: A transport's name, or ``distribution:name`` where several have it.
+            name: A transport's name, or ``distribution:name`` if several have it.
 
         Raises:
             ConfigurationError: No transport, or more than one, has this name; the message lists them.
@@ -143,10 +143,10 @@ class TransportRegistry:
         return sorted(found, key=lambda plugin: (plugin.name, plugin.distribution))
 
     def status(self, plugin: Plugin) -> str:
-        """Tell in a word, without importing it, whether a transport can be chosen.
+        """Return in one word, without importing it, whether a transport can be chosen.
 
         ``built-in`` and ``ready`` can; ``clash`` and ``reserved`` (its name is another's) only by their
-        qualified names; ``disabled`` and ``incompatible`` (its seam is not known) not at all.
+        qualified names; ``disabled`` and ``incompatible`` (its version is unknown) not at all.
         """
         if BUILT_IN.get(plugin.name) is plugin:
             return "built-in"
@@ -235,7 +235,7 @@ class TransportRegistry:
         return offers[plugin.name]
 
     def _compare(self, plugin: Plugin, transport: Transport) -> None:
-        """Hold the metadata against the transport, whose word counts."""
+        """Compare the metadata with the transport, which decides."""
         fault = declaration_fault(plugin, transport)
         if fault is not None and self._installed.strict:
             raise _broken(plugin, fault)
@@ -244,7 +244,7 @@ class TransportRegistry:
 
 
 def declaration_fault(plugin: Plugin, transport: Transport) -> str | None:
-    """Tell where a transport's metadata says something else than the transport itself."""
+    """Report differences between a transport's metadata and the transport itself."""
     declared = plugin.declaration
     if declared is None or declared == Declaration(transport.seam, frozenset(transport.capabilities)):
         return None
@@ -254,7 +254,7 @@ def declaration_fault(plugin: Plugin, transport: Transport) -> str | None:
 
 
 def _import_built_in(plugin: Plugin) -> Transport:
-    """Import one of ours, which no hook has to offer: most processes do without pluggy."""
+    """Import a built-in one, which no hook has to offer: most processes do without pluggy."""
     from importlib import import_module
 
     module, _, kind = plugin.target.partition(":")
@@ -270,7 +270,7 @@ def _broken(plugin: Plugin, fault: str) -> PluginError:
 
 
 def _lacks(plugin: Plugin, offers: Mapping[str, AnyTransport], hooks: object) -> str:
-    """Say why what a plugin refers to offers no transport of its name."""
+    """Describe why what a plugin refers to offers no transport of its name."""
     if offers:
         names = " and ".join(map(repr, offers))
         why = f"it offers {names}: the entry point's name has to be the transport's"
@@ -286,7 +286,7 @@ def _is_reserved(name: str) -> bool:
 
 
 def has_other_meaning(name: str) -> bool:
-    """Whether a name stands for something else than a transport of that name, built in or not."""
+    """Whether a name means something other than a transport of that name, built in or not."""
     return name.lower() in TRANSPORT_GROUPS or name.lower() in _MEANT
 
 
@@ -313,7 +313,7 @@ def register_transport(transport: AnyTransport) -> None:
         transport: Chosen by its ``name`` from then on, as an installed one is.
 
     Raises:
-        ConfigurationError: It is no transport, it was written for another version of the seam, or its
+        ConfigurationError: It is no transport, it was written for another version of the interface, or its
             name is taken.
     """
     default_registry().register(transport)

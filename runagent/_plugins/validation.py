@@ -24,7 +24,7 @@ def validate_transport(transport: object) -> str:
     """Return the name of what keeps the formal promises of a `Transport`.
 
     Raises:
-        ConfigurationError: It does not; the message says what is missing.
+        ConfigurationError: It does not; the message names what is missing.
     """
     name, seam = getattr(transport, "name", None), getattr(transport, "seam", None)
     capabilities = getattr(transport, "capabilities", None)
@@ -34,7 +34,7 @@ def validate_transport(transport: object) -> str:
     elif not isinstance(name, str) or not re.fullmatch(_NAME, name):
         fault = "its name has to be a word of letters, digits and . _ - that begins with a letter"
     elif not isinstance(seam, int):
-        fault = f"it says no version of the seam; if it is written for this one, add seam = {SEAM_VERSION}"
+        fault = f"it names no version of the seam; if it is written for this one, add seam = {SEAM_VERSION}"
     elif seam_fault(seam):
         fault = seam_fault(seam)
     elif not isinstance(capabilities, frozenset) or not all(isinstance(c, Capability) for c in capabilities):
@@ -56,7 +56,7 @@ def validate_transport(transport: object) -> str:
 
 
 def _is_coroutine_function(function: object) -> bool:
-    # As inspect says, which takes long to import.
+    # As inspect finds it, which takes long to import.
     return bool(getattr(getattr(function, "__code__", None), "co_flags", 0) & _CO_COROUTINE)
 
 

@@ -83,7 +83,7 @@ class Connection(web.RequestHandler):
 
     @property
     def taken(self) -> int | None:
-        """How many bytes the client's kernel has acknowledged; None where that is not known."""
+        """How many bytes the client's kernel has acknowledged; None if that is unknown."""
         return None if self._secure else bytes_taken(self.transport)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
@@ -96,7 +96,7 @@ class Connection(web.RequestHandler):
         return super().eof_received()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Note how it was lost; after an end of our own, nobody looks at it."""
+        """Note how it was lost; after our end, nobody looks at it."""
         self._note_departure("reset" if isinstance(exc, OSError) else "closed")
         super().connection_lost(exc)
 
@@ -121,7 +121,7 @@ class Handler:
 
     Args:
         endpoints: Decides on the answers.
-        ping_interval: Seconds without a word of a WebSocket's client until it is pinged, and from
+        ping_interval: Seconds without a byte of a WebSocket's client until it is pinged, and from
             a ping until it is given up.
         apart: Runs the functions that compute replies.
 
@@ -268,7 +268,7 @@ class _Ear:
         self._heard.set()
 
     async def listen(self, enough: Callable[[], bool] = bool) -> None:
-        """Wait until the client has left, or has said enough; pings it when it is quiet."""
+        """Wait until the client has left, or has sent enough; pings it when it is quiet."""
         while not self._talk.left and not enough():
             self._heard.clear()
             try:
@@ -284,7 +284,7 @@ class _Ear:
         """Work, and listen meanwhile; the client's leaving ends the work.
 
         Args:
-            work: What is to be done.
+            work: The work to do.
             whatever: Whether it goes on all the same.
 
         Raises:

@@ -22,7 +22,7 @@ __all__ = ["Listener", "listen_tcp", "listen_unix"]
 
 BACKLOG = 1024
 _PAUSE = 1.0  # seconds until it is tried again
-_PROBE = 1.0  # seconds in which somebody who listens on a Unix socket has to answer
+_PROBE = 1.0  # seconds in which a server that listens on a Unix socket has to answer
 _SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -56,7 +56,7 @@ class Listener:
         self._loop.add_reader(listener, self._on_connections)
 
     def stop(self) -> None:
-        """Accept nothing more: whoever comes now is refused."""
+        """Accept nothing more: new clients are refused."""
         if self._pause is not None:
             self._pause.cancel()
         if self._listener.fileno() >= 0:
@@ -119,7 +119,7 @@ class Listener:
             await self._loop.connect_accepted_socket(
                 lambda: self._protocol(number), connection, ssl=self._ssl_context
             )
-        except OSError:  # whoever does not manage the TLS handshake is none of the test's business
+        except OSError:  # a client that fails in the TLS handshake is not the test's business
             return
         except Exception as exc:  # noqa: BLE001 - whatever it is, the client is not to wait
             connection.close()  # the client hears at once
@@ -143,7 +143,7 @@ class Listener:
         if left:
             self._drop(connection)
         else:
-            # What it said stays unread, and so the socket would be reported as readable for ever.
+            # What it sent stays unread, and so the socket would be reported as readable for ever.
             self._loop.remove_reader(connection)
 
     def _drop(self, connection: socket.socket) -> None:

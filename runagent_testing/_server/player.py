@@ -35,7 +35,7 @@ _TURN = 64  # moves after which others have their turn
 
 
 class Sent(web.StreamResponse):
-    """Tells aiohttp that the answer has left already, and whether the connection serves on."""
+    """Shows aiohttp that the answer has left already, and whether the connection serves on."""
 
     def __init__(self, *, keep_alive: bool) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Sent(web.StreamResponse):
 
 
 class Line:
-    """The bytes of one connection, and what a WebSocket's two sides say between the writes of a plan.
+    """The bytes of one connection, and what a WebSocket's two sides send between the writes of a plan.
 
     Attributes:
         written: How many bytes were handed to the transport.
@@ -75,7 +75,7 @@ class Line:
         return self._request.protocol
 
     def untaken(self, taken: int | None) -> int | None:
-        """Count what was written here and is not in what `bytes_taken` says; None if that is not known."""
+        """Count what was written here and is not in what `bytes_taken` counts; None if that is not known."""
         if taken is None or self._taken_before is None:
             return None
         return max(self.written - (taken - self._taken_before), 0)
@@ -106,7 +106,7 @@ class Line:
         await self.drain()
 
     def write_eof(self) -> None:
-        """Write nothing more, whatever the client of a WebSocket may say."""
+        """Write nothing more, whatever the client of a WebSocket may send."""
         self.transport.write_eof()
         if self._talk is not None:
             self._talk.silent = True
@@ -116,7 +116,7 @@ class Line:
         await self._request.writer.drain()
 
     def flush(self) -> None:
-        """Write what the conversation has to say."""
+        """Write what the conversation has to send."""
         if self._talk is not None and (data := self._talk.data_to_send()):
             self.transport.write(data)
             self.written += len(data)
@@ -186,11 +186,11 @@ async def _end(plan: AnyPlan, line: Line, recorder: Recorder) -> None:
 async def _hang_up(line: Line, *, reset: bool) -> None:
     transport = line.transport
     # Aborting drops what the transport still holds, so all of it has to be with the kernel first.
-    # asyncio's TLS transport pauses at its limit, the others above it; a limit of 0 would pause it for good.
+    # asyncio's TLS transport pauses at its limit, the others above it; a limit of 0 would pause it for ever.
     transport.set_write_buffer_limits(high=1 if transport.get_extra_info("sslcontext") else 0)
     await line.drain()
     connection = transport.get_extra_info("socket")
     if reset:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
-    # Not close(): over TLS that would say goodbye first (close_notify), which is an end marker.
+    # Not close(): over TLS that would announce the end first (close_notify), which is an end marker.
     transport.abort()

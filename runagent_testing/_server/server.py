@@ -1,4 +1,4 @@
-"""A fake agent server: real sockets, in a thread of its own."""
+"""A fake agent server: real sockets, in a separate thread."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _LEAVING = 1.0  # seconds in which functions of a test have to come back when th
 
 
 class FakeAgentServer(AgentHost):
-    """Serve fake agents over SSE, chunked HTTP and WebSocket, from a thread and an event loop of its own.
+    """Serve fake agents over SSE, chunked HTTP and WebSocket, from a separate thread and event loop.
 
     Usable from plain, asyncio and trio code alike: none of its methods waits for the network, except
     that `close` (or leaving the ``with``) ends all connections, which takes milliseconds.
@@ -51,9 +51,9 @@ class FakeAgentServer(AgentHost):
         host: The address to listen on.
         port: 0 for a free one.
         unix_path: Listen on a Unix socket of this name instead.
-        ping_interval: Seconds without a word of a WebSocket's client until it is pinged, and from a
+        ping_interval: Seconds without a byte of a WebSocket's client until it is pinged, and from a
             ping until it is given up.
-        dialects: Spoken beside the built-in ones, before which they are asked, and those installed.
+        dialects: Spoken in addition to the installed and the built-in ones; they are asked first.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class FakeAgentServer(AgentHost):
         """Stop at once: connections are dropped, the thread ends; closing twice does nothing.
 
         Raises:
-            RuntimeError: Somebody's code does not come back, and the text says where it is; or it was called
+            RuntimeError: A function of the test does not return, and the text names it; or it was called
                 from what computes a reply.
         """
         if self._thread is None:
@@ -162,8 +162,8 @@ class FakeAgentServer(AgentHost):
         """See `AgentHost.clear`; the server goes on listening, at the same address.
 
         Raises:
-            RuntimeError: It was called from what computes a reply; or somebody's code does not come back,
-                and the text says where it is.
+            RuntimeError: It was called from what computes a reply; or a function of the test does not return,
+                and the text names the line.
         """
         self._check_caller("clear")
         super().clear()
@@ -192,7 +192,7 @@ class FakeAgentServer(AgentHost):
             raise RuntimeError(self._where(self._thread)) from None
 
     def _where(self, thread: threading.Thread) -> str:
-        """Say what keeps the server's thread, and stop it if it is Python."""
+        """Describe what keeps the server's thread, and stop it if it is Python."""
         place = place_of_thread(thread.ident)
         if thread.ident is not None:
             raise_in(thread.ident, AbandonedError)
@@ -210,7 +210,7 @@ class FakeAgentServer(AgentHost):
         return listener
 
     def _work(self, listener: socket.socket, started: Future[None]) -> None:
-        # A loop of our own choice: the policy's may be one without sockets that can be reset.
+        # Our choice of a loop: the policy's may be one without sockets that can be reset.
         # No asyncio.Runner: it would wait in the end for tasks that refuse to be cancelled.
         try:
             with listener, contextlib.closing(_RealTimeLoop()) as loop:
@@ -270,7 +270,7 @@ def _check_tls(context: ssl.SSLContext) -> None:
 async def _drain(handler: Handler, server: web.Server, accepting: Listener, seconds: float) -> bool:
     accepting.stop()
     until = now() + seconds
-    # Nobody tells when the last byte has left.
+    # Nothing reports when the last byte has left.
     while (is_busy := handler.answering or _unsent(server)) and now() < until:  # noqa: ASYNC110
         await asyncio.sleep(_LOOK)
     return not is_busy

@@ -29,10 +29,10 @@ _ANY = 0xFFFFFFFF
 
 
 def bytes_taken(transport: asyncio.BaseTransport | None) -> int | None:
-    """Count what the client's kernel has acknowledged; None where that is not known.
+    """Count what the client's kernel has acknowledged; None if that is unknown.
 
-    Unlike the transport's buffer, the socket knows it also after a RST. Not over TLS, whose bytes are
-    not ours, and not on Unix sockets.
+    Unlike the transport's buffer, the socket knows it also after a RST. Not over TLS, which adds
+    bytes, and not on Unix sockets.
     """
     if transport is None or transport.get_extra_info("sslcontext") is not None:
         return None
@@ -45,12 +45,12 @@ def bytes_taken(transport: asyncio.BaseTransport | None) -> int | None:
 
 
 def is_half_closed(connection: socket.socket) -> bool | None:
-    """Tell whether a client that has sent its FIN still holds its socket, and may so be reading.
+    """Return whether a client that has sent its FIN still holds its socket, and may so be reading.
 
-    A FIN says the same in both cases. But a kernel that has both ends knows whether anybody holds the other.
+    A FIN is the same in both cases. But a kernel that has both ends knows whether anybody holds the other.
 
     Returns:
-        None where that is not known: the client is on another machine, or in a container of its own.
+        None if that is unknown: the client is on another machine, or in another container.
     """
     if sys.platform != "linux":
         return None

@@ -1,4 +1,4 @@
-"""``runagent-fake``: the fake agent as a program of its own."""
+"""``runagent-fake``: the fake agent as a program."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class _TerminatedError(BaseException):
 
 
 class _StopError(Exception):
-    """The command cannot go on; its text is all that is said."""
+    """The command cannot continue; its text is all that is shown."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code.
 
-    It is 0, 1 for a transport that does not pass, 2 for wrong usage or a story that makes no sense, or 130.
+    It is 0, 1 for a transport that does not pass, 2 for wrong usage or an invalid story, or 130.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # nobody can be told
+    with contextlib.suppress(OSError, ValueError):  # nobody can be informed
         _write(sys.stderr, text.split("\n"))
 
 
@@ -97,22 +97,22 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="runagent-fake",
-        description="A fake agent that says what a story tells it to.",
+        description="A scriptable fake agent.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="serve a story to anything that speaks HTTP or WebSocket")
     serve.set_defaults(run=_serve)
-    check = commands.add_parser("check", help="say what is wrong with stories, or what their agents say")
+    check = commands.add_parser("check", help="check stories, or show what their agents send")
     check.set_defaults(run=_check)
     new = commands.add_parser("new-transport", help="write a starter package for a transport")
     new.set_defaults(run=_new_transport)
-    new.add_argument("name", metavar="NAME", help="the word that is to choose the transport")
+    new.add_argument("name", metavar="NAME", help="the name that chooses the transport")
     new.add_argument(
-        "--directory", metavar="DIR", default=".", help="where to make runagent-NAME (the current folder)"
+        "--directory", metavar="DIR", default=".", help="the folder for runagent-NAME (the current folder)"
     )
-    prove = commands.add_parser("check-transport", help="hold a transport against the conformance kit")
+    prove = commands.add_parser("check-transport", help="run the conformance kit on a transport")
     prove.set_defaults(run=_check_transport)
-    prove.add_argument("name", metavar="NAME", help="the word that chooses the transport")
+    prove.add_argument("name", metavar="NAME", help="the name that chooses the transport")
     prove.add_argument("--requirements", metavar="N", type=int, help="the number of the set (the newest)")
     prove.add_argument("--baseline", metavar="FILE", help="known failures")
     prove.add_argument(
@@ -127,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=port, default=8450, help="0 for a free one (%(default)s)")
     serve.add_argument("--api-key", metavar="KEY", help="answer 401 to everyone who does not send it")
     serve.add_argument("--tls-cert", metavar="FILE", help="serve TLS with this certificate chain (PEM)")
-    serve.add_argument("--tls-key", metavar="FILE", help="its key (PEM), if that is in a file of its own")
+    serve.add_argument("--tls-key", metavar="FILE", help="its key (PEM), if that is in a separate file")
     serve.add_argument("--no-color", action="store_true", help="write the log without colors")
     return parser
 
@@ -304,7 +304,7 @@ def _logging(server: FakeAgentServer, options: argparse.Namespace, screen: Outpu
     handler = ExchangeLog(screen, color=color, api_key=options.api_key, forget=forget)
     logger = logging.getLogger("runagent_testing")
     logger.setLevel(logging.INFO)
-    # For all loggers: what other libraries have to say shall not be written past it.
+    # For all loggers: what other libraries log shall not be written past it.
     logging.root.addHandler(handler)
     try:
         yield

@@ -1,4 +1,4 @@
-"""YAML and JSON texts as trees of values that know where they stand.
+"""YAML and JSON texts as trees of values that know their place.
 
 The scalars are those of YAML 1.2's core schema, which JSON's are too: ``no``, ``on`` and dates are text,
 ``1:30`` is no number of seconds, and ``010`` is ten.
@@ -87,7 +87,7 @@ class Item:
     Attributes:
         place: Where it begins.
         value: A scalar, a list of items, or a dict of items by their keys.
-        keys: Where each key of a dict stands.
+        keys: The place of each key of a dict.
     """
 
     place: Place
@@ -149,7 +149,7 @@ def read_document(text: str, problems: Problems, *, is_json: bool = False) -> It
     except yaml.reader.ReaderError as exc:
         before = text[: exc.position]
         place = Place(before.count("\n") + 1, len(before) - before.rfind("\n"))
-        problems.add(place, f"the character {chr(exc.character)!a} may not stand in YAML")
+        problems.add(place, f"the character {chr(exc.character)!a} is not allowed in YAML")
     except RecursionError:
         problems.add(Place(1, 1), "this is nested too deeply")
     except _TooManyValuesError as exc:

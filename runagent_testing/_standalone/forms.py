@@ -1,7 +1,7 @@
 """What may be written in a story file: each form is a function of the Python interface, by its name.
 
 ``{error: CAPACITY_ERROR, retry_after: 3}`` is ``error("CAPACITY_ERROR", retry_after=3)``: the value of
-the form's own key is the first argument, the keys beside it are the others.
+the form's own key is the first argument, the other keys next to it are the others.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Forms of which one may stand in a place.
+    """Forms of which one may be in a place.
 
     Attributes:
         name: With its article.
-        others: What may stand there instead of any of them.
+        others: What may be there instead of any of them.
     """
 
     name: str
@@ -83,7 +83,7 @@ def shown(value: Any) -> str:
 
 
 def read_form(item: Item, family: Family, problems: Problems) -> Any:
-    """Make what a form says; None, and a problem, if it says nothing that makes sense."""
+    """Make what a form means; None, and a problem, if it is invalid."""
     if family.others is not None and not isinstance(item.value, dict):
         return _read(item, family.others, family.name, problems)
     names = [name for name in item.value if name in family.forms] if isinstance(item.value, dict) else []
@@ -110,7 +110,7 @@ def read_fields(
         fields: Those that are known.
         problems: Where problems are noted.
         of: What they are properties of.
-        own: The one that stands behind that name itself.
+        own: The one that follows that name itself.
     """
     found = {}
     for key, value in item.value.items():
@@ -127,7 +127,7 @@ def _read_one(item: Item, name: str, form: Form, problems: Problems) -> Any:
     renamed = {own if key == name else key: value for key, value in item.value.items()}
     keys = {own if key == name else key: place for key, place in item.keys.items()}
     if own != name and own in item.value:
-        problems.add(item.keys[own], f"{own!r} is what stands behind {name!r} already")
+        problems.add(item.keys[own], f"{own!r} is what follows {name!r} already")
     if not own and renamed.pop(own).value not in (None, True):
         problems.add(item.value[name], f"{name} takes nothing: write it with nothing behind")
     arguments = read_fields(Item(item.place, renamed, keys), form.fields, problems, of=name, own=own)

@@ -13,7 +13,7 @@ _CLOSING = 1.0  # seconds for what has not been written yet
 
 
 class Output:
-    """Writes lines from a thread of its own.
+    """Writes lines from a separate thread.
 
     A stream may fail (a full disk, a pipe without a reader) or never take anything more. The lines that
     it has not taken are lost, and the next one that it takes is preceded by their number.

@@ -1,4 +1,4 @@
-"""Story files: what agents say, written down; read into the calls that tell it to a fake agent."""
+"""Story files: what agents send, as YAML or JSON; they become calls of a fake agent."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _FAULTS = 100  # of the steps of one answer that are listed
 
 
 class StoryFileError(ValueError):
-    """A story file that makes no sense.
+    """An invalid story file.
 
     Attributes:
         path: As given.
@@ -95,7 +95,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class StoryFile:
-    """What a file says.
+    """What a file holds.
 
     Attributes:
         calls: In order; the same as a test would make.
@@ -106,7 +106,7 @@ class StoryFile:
     gates: dict[str, Gate] = field(default_factory=dict)
 
     def tell(self, host: AgentHost) -> None:
-        """Tell the agents of a server or network what to say."""
+        """Give the agents of a server or network their scripts."""
         for call in self.calls:
             getattr(host.agent(call.agent_id), call.method)(*_as_chunks(call.args), **call.options)
 
@@ -116,7 +116,7 @@ def load_story(path: str | Path) -> StoryFile:
 
     Raises:
         OSError: It cannot be read, or is too large (`MAX_FILE`).
-        StoryFileError: It makes no sense; the error lists every place.
+        StoryFileError: It is invalid; the error lists every place.
     """
     data = read_file(path)
     try:
@@ -155,7 +155,7 @@ class _Reader:
         agents = top.get("agents")
         if agents is None or not isinstance(agents.value, dict) or not agents.value:
             self._problems.add(
-                agents or document, "a story has agents: a mapping of their ids to what they say"
+                agents or document, "a story has agents: a mapping of their ids to what they send"
             )
             return
         for agent_id, item in agents.value.items():
@@ -216,11 +216,11 @@ class _Reader:
         elif method == "fails":
             step_items, options = [], {"times": item.value}
         elif item.value is None:
-            self._problems.add(item, "nothing stands here: write steps, or [null] for a chunk that is null")
+            self._problems.add(item, "nothing is here: write steps, or [null] for a chunk that is null")
         if method == "fails":
             times = options.pop("times", None)
             if not INTEGER.fits(times):
-                self._problems.add(item, "fails says how many times: fails: 2, or {times: 2, steps: [...]}")
+                self._problems.add(item, "fails is how many times: fails: 2, or {times: 2, steps: [...]}")
             args = [times]
         options = {name: value for name, value in defaults.items() if name in known} | options
         steps = [self._step(one) for one in step_items]
@@ -234,7 +234,7 @@ class _Reader:
         said = item.value.get("steps")
         rest = {key: value for key, value in item.value.items() if key != "steps"}
         if said is None and method != "fails":
-            hint = " (a single step stands in a list, too)" if rest.keys() & STEPS.forms.keys() else ""
+            hint = " (a single step is in a list, too)" if rest.keys() & STEPS.forms.keys() else ""
             self._problems.add(item, f"this needs steps, a list{hint}")
             return [], {}
         options = read_fields(Item(item.place, rest, item.keys), known, self._problems, of=method)
@@ -273,7 +273,7 @@ class _Reader:
 
 
 def _as_chunks(steps: Sequence[Any]) -> list[Any]:
-    """Make chunks of lists: in a file, one is not taken for steps that somebody forgot to unpack."""
+    """Make chunks of lists: in a file, one is not taken for steps that the author forgot to unpack."""
     return [Chunk(step) if isinstance(step, list) else step for step in steps]
 
 

@@ -17,7 +17,7 @@ __all__ = ["told"]
 
 
 def told(story: StoryFile) -> Iterator[str]:
-    """Say line by line what each agent says."""
+    """Describe line by line what each agent sends."""
     agent_id = None
     for call in story.calls:
         if call.agent_id != agent_id:

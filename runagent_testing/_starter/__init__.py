@@ -21,14 +21,14 @@ _RESERVED = frozenset(("testing", *BUILT_IN))
 
 
 class StarterError(ValueError):
-    """A starter package cannot be written; the text says why."""
+    """A starter package cannot be written; the text has the reason."""
 
 
 def write_starter(name: str, parent: Path) -> Path:
     """Write a package that brings a transport.
 
     Args:
-        name: The word that is to choose the transport: lower-case letters, digits and single hyphens.
+        name: The name that chooses the transport: lower-case letters, digits and single hyphens.
         parent: The folder in which to make ``runagent-<name>``.
 
     Returns:

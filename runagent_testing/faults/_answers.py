@@ -1,4 +1,4 @@
-"""Answers that are no stream: something else speaks, the head is wrong, or the service says no."""
+"""Answers that are no stream: something else speaks, the head is wrong, or the service refuses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["KINDS"]
 
 _HTML = "<!doctype html><title>502 Bad Gateway</title><h1>Bad Gateway</h1>"
 _HTML_TYPE = {"Content-Type": "text/html; charset=utf-8"}
-# A date that is a second away from the answer's own idea of now, whatever the clock says.
+# A date that is a second away from the answer's own idea of now, whatever the clock shows.
 _DATE, _SECOND_LATER = "Tue, 02 Jan 2024 03:04:05 GMT", "Tue, 02 Jan 2024 03:04:06 GMT"
 _INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
 _INTERIMS = 2000
@@ -96,7 +96,7 @@ def _handshake(name: str, about: str, **headers: str | None) -> Kind:
 
 _OTHER_TYPE = "application/octet-stream"
 _OWN_TYPE = {"websocket": "the answer to a handshake has no content"}
-_TEXT_ONLY = dict.fromkeys(("sse", "chunked"), "its charset is UTF-8, whatever the head says")
+_TEXT_ONLY = dict.fromkeys(("sse", "chunked"), "its charset is UTF-8, whatever the head declares")
 
 _GARBAGE = (
     _garbage("ssh-banner", "another service answers", b"SSH-2.0-OpenSSH_9.6\r\n"),
@@ -118,7 +118,7 @@ _REFUSALS = (
     _refusal("status-400", "the input is not valid", 400),
     _refusal("status-401", "the key is wrong", 401),
     _refusal("status-403", "the key is not for this agent", 403),
-    _refusal("status-403-empty", "the same, without a word", 403, body=b""),
+    _refusal("status-403-empty", "the same, without a text", 403, body=b""),
     _refusal("status-404", "there is no such agent", 404),
     _refusal("status-429", "too many requests", 429, hidden="retry"),
     _refusal("status-429-seconds", "with Retry-After in seconds", 429, hidden="retry", retry_after=1),
@@ -156,7 +156,7 @@ _WRONG_KIND = (
     ),
     _no_stream(
         "no-content-type",
-        "the stream does not say what it is",
+        "the stream does not declare its type",
         head(headers={"Content-Type": None}),
         _OWN_TYPE,
     ),
@@ -174,7 +174,7 @@ _WRONG_KIND = (
     ),
     _kind(
         "redirect-elsewhere",
-        "to another origin, where neither key nor input may go",
+        "to another origin, to which neither key nor input may go",
         _instead(status(307, body=b"", headers={"Location": "http://elsewhere.invalid/"})),
         "protocol",
         accepted=("network",),
@@ -191,7 +191,7 @@ _WRONG_KIND = (
 )
 
 _HANDSHAKES = (
-    _handshake("wrong-accept", "the answer to somebody else's key", Sec_WebSocket_Accept="AAAA"),
+    _handshake("wrong-accept", "the answer to another client's key", Sec_WebSocket_Accept="AAAA"),
     _handshake("no-accept", "no answer to the key", Sec_WebSocket_Accept=None),
     _handshake("no-upgrade", "101 without an Upgrade header", Upgrade=None),
     _handshake(

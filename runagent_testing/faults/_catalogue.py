@@ -51,7 +51,7 @@ class Outcome:
         error: "ok" (the whole answer, and a proven end), "unproven" (the whole answer, but nothing
             proves that it is whole), or the family of the error: "truncated" (the answer broke off),
             "network" (there was none), "protocol" (the peer broke the format), "timeout", "agent" (the
-            agent or the service said no), "limit" (larger than the client allows).
+            agent or the service rejected the request), "limit" (larger than the client allows).
         accepted: Other families that are right as well.
         at_least: How many chunks are delivered before it; None for all that the agent sends.
         at_most: As many at the most. Of plain text, which has no chunks, the text of as many.
@@ -74,7 +74,7 @@ class Fault:
         id: Unique in a catalogue, for example "reset-after-event-2".
         kind: What happens, for example "reset".
         position: Where.
-        transport: To whom.
+        transport: For which transport.
         about: What happens, in a line.
         outcome: What a sound client shows.
         dialect: What the agent speaks; None for a built-in protocol.
@@ -93,19 +93,19 @@ class Fault:
 
     @property
     def __name__(self) -> str:
-        # What pytest makes an id of, where a parameter is no text or number.
+        # What pytest makes an id of, if a parameter is no text or number.
         return self.id
 
     def script(
         self, chunks: Sequence[Any] = CHUNKS, *, beat: float = 0.02, oversize: int = 17 * 1024 * 1024
     ) -> Story:
-        """Make the script; its ``connection`` says instead what becomes of the connection.
+        """Make the script; its ``connection`` is instead what becomes of the connection.
 
         Args:
             chunks: Contents of the whole answer, as many as the position needs.
             beat: Seconds between two signs of life of an agent that is slow, and of silence before
                 a late reset; the client has to be more patient than that.
-            oversize: Bytes of what is to be larger than the client allows.
+            oversize: Bytes of a part that is larger than the client allows.
 
         Raises:
             ValueError: There are not enough chunks.
@@ -134,7 +134,7 @@ class Fault:
             oversize: Bytes.
 
         Returns:
-            The agent, for what it is to say afterwards: ``fault.install(...).always(...)``.
+            The agent, for what it sends afterwards: ``fault.install(...).always(...)``.
 
         Raises:
             ValueError: There are not enough chunks.
@@ -155,17 +155,17 @@ class Fault:
         """Compare what a client has shown with what a sound one shows.
 
         Args:
-            error: The family of its error, "ok" for none, "unproven" if it told of its doubts.
+            error: The family of its error, "ok" for none, "unproven" if it reported its doubts.
             contents: What it delivered; of plain text, in pieces of any size.
             chunks: As given to `install`.
 
         Raises:
-            AssertionError: It is not sound; the message says what it should have shown.
+            AssertionError: It is not sound; the message names what it should have shown.
             ValueError: There is no such family.
         """
         if error not in get_args(Family):
             raise ValueError(
-                f"a client's error is told as one of {', '.join(get_args(Family))}, not {error!r}"
+                f"a client's error has to be one of {', '.join(get_args(Family))}, not {error!r}"
             )
         outcome, sent = self.outcome, self.contents(chunks)
         right = (outcome.error, *outcome.accepted)
@@ -202,14 +202,14 @@ def for_transport(
 
     Args:
         transport: Who is to meet them; "text" is what "chunked" HTTP carries to those who ask for it. Any
-            other word is one of the `transports` of a dialect.
+            other name is one of the `transports` of a dialect.
         player: "socket" for a `FakeAgentServer`, "memory" for a `MemoryNetwork`.
         tls: The server speaks TLS.
-        dialect: The dialect that has the word, if it is none that an installed distribution brings.
+        dialect: The dialect that has the name, unless an installed distribution brings it.
 
     Raises:
         ValueError: There is no such transport or player, or no TLS; or the dialect has no end marker, or no
-            bounds between chunks, so that nothing can be said of what a sound client shows.
+            bounds between chunks, so that nothing is known of what a sound client shows.
     """
     dialect = _dialect_of(transport, dialect)
     return [
@@ -231,7 +231,7 @@ def unavailable(
 
 
 def _dialect_of(transport: str, given: Dialect | None) -> Dialect | None:
-    """Find the dialect of a word; None for a built-in protocol."""
+    """Find the dialect of a name; None for a built-in protocol."""
     if transport in TRANSPORTS:
         return None
     known = installed_dialects() if given is None else (given,)
@@ -242,7 +242,7 @@ def _dialect_of(transport: str, given: Dialect | None) -> Dialect | None:
 
 
 def _names(transport: str, dialect: Dialect | None) -> tuple[str, ...]:
-    """Say what a transport is and lacks, in the words of `Kind.absent`; first of all its wire."""
+    """Describe what a transport is and lacks, in the terms of `Kind.absent`; first of all its wire."""
     if dialect is None:
         return (transport,)
     scene = Scene(transport, Position("throughout"), (), 0, 0, dialect)
@@ -288,7 +288,7 @@ def _fault(kind: Kind, position: Position, transport: str, player: Player, diale
 
 
 def _counts(wire: str, position: Position, *, whole: bool) -> tuple[int | None, int | None]:
-    """Tell how many chunks a client has to show at least, and at most; None for all."""
+    """Return how many chunks a client has to show at least, and at most; None for all."""
     match position.name:
         case "before-end-marker" | "after-done" | "throughout":
             return None, None

@@ -34,7 +34,7 @@ ON_THE_WAY = (
     Position("before-end-marker"),
     Position("after-done"),
 )
-# Whoever knows that the run is done need not mind how the connection ends.
+# A client that knows that the run is done need not mind how the connection ends.
 _FAMILIES: dict[str, Family] = {
     "before-accept": "network",
     "before-answer": "network",
@@ -131,7 +131,7 @@ def _on_connect(name: str, fault: str, about: str, family: Family, absent: dict[
     return Kind(name, about, positions, _at_once(fault), family, hidden="retry", absent=absent)
 
 
-_ACCEPTS = "a socket that listens accepts; for a refusal, connect to a port where nobody listens"
+_ACCEPTS = "a socket that listens accepts; for a refusal, connect to a port on which nobody listens"
 _NO_HALF = "over TLS there is no half-close: either side's end is everybody's"
 _MARKS = "plain text has no closing event: it ends as HTTP ends it"
 

@@ -67,7 +67,7 @@ TRANSPORTS: tuple[StreamTransport, ...] = ("sse", "chunked", "text", "websocket"
 NO_EVENTS = {"text": "plain text has no events that could be wrong"}
 NO_ERRORS = NO_EVENTS | {"no-error": "the dialect has no word for an error"}
 NO_HEARTBEATS = {"text": "plain text has no heartbeats", "no-heartbeat": "the dialect has no heartbeats"}
-WORDS = NO_EVENTS | {"dialect": "it is written in the words of the built-in protocols"}
+WORDS = NO_EVENTS | {"dialect": "it is written in the format of the built-in protocols"}
 HTTP_ONLY = {"websocket": "a WebSocket's stream has no HTTP framing, headers or body"}
 WEBSOCKET_ONLY = dict.fromkeys(
     ("sse", "chunked", "text", "http"), "only a WebSocket has frames and a handshake"
@@ -119,14 +119,14 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a kind has to know to tell its story, and the words for it.
+    """What a kind has to know to make its script, and the texts for it.
 
     Attributes:
         transport: Who is to hear it.
         position: Where the fault strikes.
         chunks: Contents of the whole answer's chunks.
         beat: Seconds between two signs of life.
-        oversize: Bytes of what is to be too large.
+        oversize: Bytes of the part that is too large.
         dialect: What the agent speaks; None for a built-in protocol.
     """
 
@@ -180,7 +180,7 @@ class Scene:
     def story(
         self, *steps: Step, contents: tuple[Any, ...] | None = None, **options: Unpack[Options]
     ) -> Story:
-        """Tell it; the contents are those before the place unless given."""
+        """Make it; the contents are those before the place unless given."""
         told = self.contents if contents is None else contents
         return Story(told, steps, options)
 
@@ -258,8 +258,8 @@ class Kind:
         family: What a sound client shows.
         unlike: Where it shows something else, by the name of a position or transport.
         accepted: What else is right, by the name of a position or transport, or "" for everywhere.
-        hidden: Whether another attempt may hide it; "cut" for resuming where chunks came and are
-            counted, and trying again where none did.
+        hidden: Whether another attempt may hide it; "cut" for resuming if chunks came and are
+            counted, and trying again if none did.
         absent: Where it does not exist, and why, by the name of a transport, position or player, or "tls"; of
             a dialect, which is "dialect" and "http" or "websocket", by what it lacks.
         alone: There is but one place for it, which the id need not name.
@@ -279,10 +279,10 @@ class Kind:
     loses: bool = False
 
     def family_at(self, transport: str, position: Position) -> Family:
-        """Tell what a sound client shows."""
+        """Return what a sound client shows."""
         return self.unlike.get(position.name) or self.unlike.get(transport) or self.family
 
     def accepted_at(self, transport: str, position: Position) -> tuple[Family, ...]:
-        """Tell what else is right."""
+        """Return what else is right."""
         names = (position.name, transport, "")
         return next((self.accepted[name] for name in names if name in self.accepted), ())

@@ -81,7 +81,7 @@ def _many_lines(scene: Scene) -> Story:
 
 
 def in_gzip(scene: Scene, *steps: Step, end: bytes | None = None) -> bytes:
-    """Write an answer in gzip, each event in an HTTP chunk of its own; ``end`` stands in for gzip's own."""
+    """Write an answer in gzip, each event in a separate HTTP chunk; ``end`` replaces that of gzip."""
     coding = zlib.compressobj(wbits=_GZIP)
     events = scene.payloads(*steps)
     sent = [scene.framed(coding.compress(data) + coding.flush(zlib.Z_SYNC_FLUSH)) for data in events]
@@ -143,7 +143,7 @@ KINDS = (
     _event(
         "error", "the agent reports an error", _fails("CAPACITY_ERROR", "full"), "agent", _ENDS, NO_ERRORS
     ),
-    _event("error-without-text", "the same, without a word", _fails(None, None), "agent", _ENDS, NO_ERRORS),
+    _event("error-without-text", "the same, without a text", _fails(None, None), "agent", _ENDS, NO_ERRORS),
     Kind(
         "invalid-utf8",
         "a byte that is no UTF-8: in SSE and plain text it becomes U+FFFD, JSON it is not",

@@ -1,4 +1,4 @@
-"""What only a WebSocket can do wrong (RFC 6455), and docs/wire.md section 2 says of it."""
+"""What only a WebSocket can do wrong (RFC 6455), with docs/wire.md section 2."""
 
 from __future__ import annotations
 

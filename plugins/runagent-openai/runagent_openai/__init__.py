@@ -1,6 +1,6 @@
 """A runagent transport for agents behind OpenAI-compatible endpoints.
 
-Installed beside runagent it is chosen by the word ``openai``: ``RUNAGENT_TRANSPORT=openai``, or
+Installed next to runagent, it is chosen by the name ``openai``: ``RUNAGENT_TRANSPORT=openai``, or
 ``transport="openai"``.
 """
 

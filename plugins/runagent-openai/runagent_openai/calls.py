@@ -32,7 +32,7 @@ class ToolCalls:
     def add(self, piece: dict[str, Any]) -> None:
         """Take the next piece.
 
-        ``index`` says to which call it belongs. Where a server leaves it out, or says 0 of all calls, an id
+        ``index`` shows to which call it belongs. If a server omits it, or sends 0 for all calls, an id
         that is new begins another call.
 
         Raises:
@@ -97,7 +97,7 @@ class _Call:
 
 
 def _update(fields: dict[str, Any], name: str, value: Any) -> int:
-    """Set a field; later pieces repeat it, or say nothing in its place."""
+    """Set a field; later pieces repeat it, or send nothing in its place."""
     if value in (None, "") or fields.get(name) == value:
         return 0
     fields[name] = value

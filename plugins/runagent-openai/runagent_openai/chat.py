@@ -1,6 +1,6 @@
 """Chat Completions: ``POST /v1/chat/completions``.
 
-A stream is unnamed events, each a ``chat.completion.chunk``: what is new stands in ``choices[0].delta``, at
+A stream is unnamed events, each a ``chat.completion.chunk``: what is new is in ``choices[0].delta``, at
 last comes a ``finish_reason``, then the usage, then ``[DONE]``. Azure begins with a chunk without choices,
 vLLM may send the usage with every chunk, and some servers leave out ``[DONE]`` or the ``finish_reason``.
 """
@@ -78,7 +78,7 @@ class ChatStream(EventStream):
     def take(self, event: ServerSentEvent, events: list[Event]) -> None:
         """See `EventStream.take`."""
         if event.data.strip() == _DONE:
-            # Without a reason to stop, this is only what a gateway says of an answer that broke off.
+            # Without a reason to stop, this is only what a gateway sends for an answer that broke off.
             self._complete(events, proven=self._reason is not None)
             return
         chunk = _chunks.read(event.data)
@@ -127,7 +127,7 @@ class ChatStream(EventStream):
             self._calls.add(piece)
 
     def end_body(self, proven: bool) -> list[Event]:
-        """End well where the model has said why it stopped; then only ``[DONE]`` is missing."""
+        """End well if the model has sent why it stopped; then only ``[DONE]`` is missing."""
         if self._reason is None or self._decoder.incomplete:
             raise StreamTruncatedError(
                 "the stream ended without [DONE], and without a finish_reason before its end"
@@ -153,7 +153,7 @@ class ChatPlain(PlainAnswer):
         return post(self.call, _PATH, chat_body(self.call))
 
     def read_result(self, body: bytes) -> RunResult:
-        """Give the text, or the whole message where there is more to it."""
+        """Give the text, or the whole message if there is more to it."""
         completion = _completions.read(body)
         choice = next((c for c in completion.choices or () if not c.index), None)
         if choice is not None and (is_error(choice.error) or choice.reason == "error"):

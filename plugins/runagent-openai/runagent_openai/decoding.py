@@ -21,7 +21,7 @@ def joined(parts: list[str]) -> str:
 
 
 def objects_in(value: Any) -> list[dict[str, Any]]:
-    """Return the objects of a list; none where the value is no list."""
+    """Return the objects of a list; none if the value is no list."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 

@@ -1,4 +1,4 @@
-"""What OpenAI-compatible servers say when something is wrong.
+"""What OpenAI-compatible servers send when something is wrong.
 
 The documented form is ``{"error": {"message", "type", "param", "code"}}``, as the body of an answer and as an
 event in a stream. Others write a number as the code, a text as the error, or the fields without an object
@@ -34,7 +34,7 @@ _NO_MESSAGE = "the server reported an error without a message"
 _DURATION = re.compile(
     r"(?:(?P<h>\d{1,6})h)?(?:(?P<m>\d{1,6})m(?!s))?(?:(?P<s>\d{1,6}(?:\.\d{1,9})?)s)?(?:(?P<ms>\d{1,9}(?:\.\d{1,9})?)ms)?"
 )
-# A gateway may say with status 200 what it was told with another one.
+# A gateway may send with status 200 what it received with another one.
 _BY_CODE: dict[str, type[AgentError]] = {
     "400": ValidationError,
     "401": AuthenticationError,
@@ -55,7 +55,7 @@ def is_error(value: Any) -> bool:
 
 
 def find_error(answer: Any) -> dict[str, Any] | None:
-    """Return the error object in what a server sent, or None where there is no error in it."""
+    """Return the error object in what a server sent, or None if there is no error in it."""
     if not isinstance(answer, dict):
         return None
     error = answer.get("error")
@@ -81,14 +81,14 @@ def stream_error(said: Any) -> StreamError:
 
 
 def plain_error(error: Mapping[str, Any], status: int | None) -> AgentError:
-    """Make the error that stands in the place of a plain run's answer, where the HTTP status was good."""
+    """Make the error that takes the place of a plain run's answer, although the HTTP status was good."""
     text, fields = _describe(error)
     kind = _BY_CODE.get(fields["code"] or "", AgentServerError)
     return kind(text, status=status, **fields)
 
 
 def complete_refusal(error: RunAgentError, headers: Mapping[str, str], body: bytes) -> RunAgentError:
-    """Add to an HTTP refusal what only these servers say: type and parameter, a code, their rate limits."""
+    """Add to an HTTP refusal what only these servers send: type and parameter, a code, their rate limits."""
     found = find_error(decode(body))
     if found is not None:
         text, said = _describe(found)

@@ -16,7 +16,7 @@ __all__ = ["chat_body", "post", "responses_body"]
 
 
 def post(call: AgentCall, template: str, body: dict[str, Any]) -> HttpRequest:
-    """Ask ``template`` behind the base's prefix, or what ``stream_path`` and ``invoke_path`` say instead."""
+    """Ask ``template`` behind the base's prefix, or ``stream_path`` and ``invoke_path`` instead."""
     stream = call.mode == "stream"
     accept = "text/event-stream" if stream else "application/json"
     headers = [*call.request_headers(accept=accept), ("Content-Type", "application/json")]
@@ -59,11 +59,11 @@ def _body(call: AgentCall, name: str, question: Callable[[Any], Any]) -> dict[st
     own = dict(call.input)
     parameters, query = own.pop("parameters", None), own.pop("query", None)
     if not isinstance(parameters, dict | None):
-        raise ValidationError("parameters is not an object; give the request's fields in it, or beside it")
+        raise ValidationError("parameters is not an object; give the request's fields in it, or next to it")
     body = {"model": call.agent_id} | (parameters or {}) | own
     if query is not None:
         if body.get(name) is not None:
-            raise ValidationError(f"query and {name} say the same; give one of them")
+            raise ValidationError(f"query and {name} mean the same; give one of them")
         if not isinstance(query, str | list):
             raise ValidationError(
                 f"query is neither text nor a list of content parts; or give {name} instead"

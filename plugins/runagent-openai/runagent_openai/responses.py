@@ -1,6 +1,6 @@
 """Responses: ``POST /v1/responses``.
 
-A stream is events whose ``type`` says what they are. Text and refusals are read in pieces, every other item
+A stream is events whose ``type`` shows what they are. Text and refusals are read in pieces, every other item
 of the output when it is done. ``response.completed`` and ``response.incomplete`` are the only good ends.
 """
 
@@ -26,7 +26,7 @@ __all__ = ["ResponsesPlain", "ResponsesStream"]
 
 _PATH = "/v1/responses"
 
-# Said again, and whole, by an event that is read.
+# Sent again, and whole, by an event that is read.
 _SAID_AGAIN = frozenset(
     {
         "response.content_part.added",
@@ -96,7 +96,7 @@ class ResponsesStream(EventStream):
     def take(self, event: ServerSentEvent, events: list[Event]) -> None:
         """See `EventStream.take`."""
         if event.data.strip() == "[DONE]":
-            return  # the other endpoint's word, which gateways say here too; it proves nothing
+            return  # the other endpoint's marker, which gateways send here too; it proves nothing
         read = _events.read(event.data)
         if is_error(read.error) or "error" in (read.type, read.object):
             raise stream_error(event.data)
@@ -196,7 +196,7 @@ class ResponsesPlain(PlainAnswer):
         return post(self.call, _PATH, responses_body(self.call))
 
     def read_result(self, body: bytes) -> RunResult:
-        """Give the text, or all items of the output where there are others than messages."""
+        """Give the text, or all items of the output if there are others than messages."""
         response = _responses.read(body)
         if response.output is None:
             raise ProtocolError(f"the response has no output: {quote(body)}")

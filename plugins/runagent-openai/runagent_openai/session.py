@@ -39,13 +39,13 @@ __all__ = ["EventStream", "PlainAnswer"]
 
 _METADATA = ("id", "model", "created", "created_at", "service_tier", "status", "system_fingerprint")
 _QUOTED = 1000
-# Why an answer stops before the model has said all: a limit on tokens, or a filter.
+# Why an answer stops before the model has sent all: a limit on tokens, or a filter.
 _CUT = frozenset({"content_filter", "length", "max_output_tokens"})
 
 
 class _Session(HttpSession):
     def make_refusal(self, status: int, body: bytes) -> RunAgentError:
-        """Make the error that an answer stands for whose status is not 2xx."""
+        """Make the error that an answer means whose status is not 2xx."""
         return complete_refusal(super().make_refusal(status, body), self.headers, body)
 
 
@@ -65,7 +65,7 @@ class EventStream(_Session):
         self._refusal_room = call.limits.max_event_bytes
 
     def open_body(self, content_type: str, charset: str) -> bool:
-        """Take an event stream, which is UTF-8 whatever its charset parameter says."""
+        """Take an event stream, which is UTF-8 whatever its charset parameter is."""
         return content_type == "text/event-stream"
 
     def read_body(self, data: bytes) -> list[Event]:
@@ -87,7 +87,7 @@ class EventStream(_Session):
         return events
 
     def fail(self, error: RunAgentError) -> None:
-        """End the session with an error; if the stream broke off, the server's own word goes first."""
+        """End the session with an error; if the stream broke off, the server's own message goes first."""
         if isinstance(error, StreamTruncatedError) and self.wants is Wants.READ:
             for event in self._decoder.leftovers():
                 found = decode(event.data)
@@ -120,7 +120,7 @@ class EventStream(_Session):
     # What an event may mean
 
     def begin(self, run_id: Any, events: list[Event]) -> None:
-        """Say, once, that the model has begun."""
+        """Report, once, that the model has begun."""
         if not self._begun:
             self._begun = True
             events.append(Started(invocation_id=run_id if isinstance(run_id, str) else None))
@@ -131,7 +131,7 @@ class EventStream(_Session):
             events.append(Chunk(whole))
 
     def add_refusal(self, text: str) -> None:
-        """Keep a piece of what the model says in refusing, until all of it is there.
+        """Keep a piece of what the model sends in refusing, until all of it is there.
 
         Raises:
             StreamLimitError: It is longer than an event may be.
@@ -173,7 +173,7 @@ class EventStream(_Session):
             about: The answer, without what it answers.
             reason: Why the model stopped.
             usage: Token counts.
-            proven: False where the end cannot be told from a cut.
+            proven: False if the end looks like a cut.
 
         Raises:
             StreamError: The model refused.
@@ -186,7 +186,7 @@ class EventStream(_Session):
         self.finish()
 
     def leave_out(self, kind: str, text: str) -> None:
-        """Count what is left out, and keep its text: it may be the only word about a failure."""
+        """Count what is left out, and keep its text: it may be the only message about a failure."""
         self.ignore(kind)
         self._left_out = text[:_QUOTED]
 
@@ -242,7 +242,7 @@ class PlainAnswer(_Session, InvokeSession):
 
 
 def _metadata(about: Mapping[str, Any], reason: str | None) -> dict[str, Any]:
-    """Pick what is told of a run beside its answer; "finish_reason" is there for both endpoints."""
+    """Pick what a report shows in addition to the answer; "finish_reason" is there for both endpoints."""
     found = {name: about[name] for name in _METADATA if about.get(name) is not None}
     return found if reason is None else {"finish_reason": reason} | found
 

@@ -22,7 +22,7 @@ _OPTIONS = ("openai_api", "openai_include_usage")
 
 
 class OpenAITransport:
-    """Runs a model, or what stands behind a model's name, over Chat Completions or Responses."""
+    """Runs a model, or what is behind a model's name, over Chat Completions or Responses."""
 
     name = "openai"
     seam = 1

@@ -1,8 +1,8 @@
-"""The fake agent's scripts in the words of Chat Completions and Responses.
+"""The fake agent's scripts in the format of Chat Completions and Responses.
 
 Once this distribution is installed every fake agent speaks them; the request's ``model`` is the agent's id.
 Text chunks become text, tool calls (in the form of either endpoint) tool calls, and a refusal is
-``{"type": "refusal", "refusal": …}``; any other value becomes its JSON text. Why the model stopped is said by
+``{"type": "refusal", "refusal": …}``; any other value becomes its JSON text. Why the model stopped is in
 ``done(metadata={"finish_reason": …})``.
 """
 
@@ -22,7 +22,7 @@ __all__ = ["OpenAIDialect", "runagent_testing_register_dialects"]
 
 _PATH = re.compile(r"(?:/[^?]*)?/(chat/completions|responses)(?:\?.*)?")
 _CHAT, _RESPONSES = "openai-chat", "openai-responses"
-# By status: the type, and the code where the script names none.
+# By status: the type, and the code if the script names none.
 _FAULTS = {
     400: ("invalid_request_error", None),
     401: ("invalid_request_error", "invalid_api_key"),

@@ -1,4 +1,4 @@
-"""Chat Completions, as the fake agent says them."""
+"""Chat Completions, as the fake agent sends them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ChatFormat(Format):
         return _data({**about, "choices": choices, **fields})
 
     def start(self, run: Run) -> bytes:
-        """Say who speaks."""
+        """Write the role."""
         self._id = f"chatcmpl-{run.run_id}"
         return self._chunk({"role": "assistant", "content": ""})
 
@@ -62,12 +62,12 @@ class ChatFormat(Format):
         return b"".join(self._chunk({"tool_calls": [piece]}) for piece in [begun, *pieces])
 
     def error(self, step: Error) -> bytes:
-        """Say, in the middle of the stream, that the model failed."""
+        """Report, in the middle of the stream, that the model failed."""
         error = {"message": step.message, "type": "server_error", "param": None, "code": step.code}
         return _data({"error": error | given(retry_after=step.retry_after)})
 
     def done(self, step: Done, run: Run, total_chunks: int) -> bytes:
-        """Say why the model stopped, what it used, and that it is done."""
+        """Write why the model stopped, what it used, and that it is done."""
         reason = finish_reason(step.metadata, "tool_calls" if self._calls else "stop")
         usage = b"" if step.usage is None else self._chunk(None, usage=dict(step.usage))
         return self._chunk({}, reason) + usage + b"data: [DONE]\n\n"

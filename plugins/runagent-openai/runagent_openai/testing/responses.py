@@ -1,4 +1,4 @@
-"""Responses, as the fake agent says them."""
+"""Responses, as the fake agent sends them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ResponsesFormat(Format):
         return f"event: {kind}\ndata: {to_json(said, compact=True)}\n\n".encode()
 
     def start(self, run: Run) -> bytes:
-        """Say that there is a response."""
+        """Report that there is a response."""
         self._response = _about(run, "in_progress")
         return self._event("response.created", response=self._response) + self._event(
             "response.in_progress", response=self._response
@@ -80,7 +80,7 @@ class ResponsesFormat(Format):
         return opened + self._event(f"response.{kind}.delta", delta=words, **self._place(), **extra)
 
     def _close(self) -> bytes:
-        """Say that the message at hand is done."""
+        """Report that the message at hand is done."""
         part, self._open = self._open, None
         if part is None:
             return b""
@@ -112,12 +112,12 @@ class ResponsesFormat(Format):
         return self._event("response.output_item.done", output_index=at, item=item)
 
     def error(self, step: Error) -> bytes:
-        """Say that the model failed."""
+        """Report that the model failed."""
         wait = given(retry_after=step.retry_after)
         return self._event("error", code=step.code, message=step.message, param=None, **wait)
 
     def done(self, step: Done, run: Run, total_chunks: int) -> bytes:
-        """Say that the response is complete, or why it is not."""
+        """Report that the response is complete, or why it is not."""
         closed = self._close()
         reason = finish_reason(step.metadata, "completed")
         return closed + self._end(reason, self._output, step.usage)

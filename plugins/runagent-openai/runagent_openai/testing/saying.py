@@ -1,4 +1,4 @@
-"""What a chunk of a script is in the words of these protocols."""
+"""What a chunk of a script is in the format of these protocols."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def as_call(content: Any) -> tuple[str, str, str] | None:
 
 
 def as_refusal(content: Any) -> str | None:
-    """Return the words of a refusal; None for anything else."""
+    """Return the text of a refusal; None for anything else."""
     match content:
         case {"type": "refusal", "refusal": str(words)}:
             return words
@@ -55,5 +55,5 @@ def call_item(call: tuple[str, str, str], number: int) -> dict[str, Any]:
 
 
 def finish_reason(metadata: Mapping[str, Any] | None, otherwise: str) -> str:
-    """Return why the model stopped, as the script says it."""
+    """Return why the model stopped, as the script has it."""
     return str((metadata or {}).get("finish_reason", otherwise))

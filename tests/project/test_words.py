@@ -1,0 +1,135 @@
+"""The plain English of comments, docstrings, messages and help texts: words without an honest use stay out.
+
+The glossary has the terms, CONTRIBUTING.md the style. Names of code are left alone, as is text in backticks.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Looked at; the others follow.
+FOLDERS = (
+    *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "runagent").glob("*.py"))),
+    "runagent/_address",
+    "runagent/_bridge",
+    "runagent/_cli",
+    "runagent/_client",
+    "runagent/_internal",
+    "runagent/_net",
+    "runagent/_plugins",
+    "runagent_testing/_server",
+    "runagent_testing/_standalone",
+    "runagent_testing/_starter",
+    "runagent_testing/faults",
+    "runagent_testing/pytest_plugin.py",
+    "plugins/runagent-openai/runagent_openai",
+)
+
+# Each with a sentence that it finds, and what to write instead.
+WORDS = {
+    r"whoever": ("Wake whoever waits.", "the reader, the caller"),
+    r"whom": ("TLS: whom to trust.", "the subject itself"),
+    r"anew": ("It is made anew.", "again, a new one"),
+    r"beside": ("It is asked beside the others.", "next to, in addition to, compared with"),
+    r"told": ("The reader is told of it.", "informed, reported"),
+    r"tells?(?! me a story)": ("Tell what is wrong.", "report, describe, show, distinguish"),
+    r"telling": ("It ends without telling why.", "reporting, describing"),
+    r"says?": ("The message says why.", "names, shows, sends, has"),
+    r"said": ("The service said no.", "rejected, sent, reported"),
+    r"saying": ("It ended without saying so.", "reporting, sending"),
+    r"stands?": ("What stands in a list.", "is, means"),
+    r"stood|standing": ("What stood there.", "was, being"),
+    r"(?:of|with|for) (?:ours|theirs|nobody's)": ("A thread of ours.", "one of our, built-in"),
+    r"of (?:its|their|our|your|my|one's) own": ("A thread of its own.", "a separate"),
+    r"(?:are|is) (?:not )?ours": ("As far as they are ours.", "built in"),
+    r"that (?:is|are) none": ("A word that is none of those.", "an unknown"),
+    r"(?:None|True|False|infinite|raises|fails|nothing|only|also|even) where": (
+        "Returns None where it is unknown.",
+        "if",
+    ),
+    r"makes? no sense": ("A script that makes no sense.", "invalid"),
+    r"not there": ("It implements a hook that is not there.", "unknown, missing"),
+    r"without a word|(?:in the|last|other|own) words? (?:of|for)": ("In the words of a protocol.", "format"),
+    r"have a word in": ("Those who have a word in them.", "may amend"),
+    r"nothing listens there": ("Nothing listens there.", "connection refused"),
+    r"for good": ("The context is kept for good.", "for ever"),
+    r"colours?": ("What both colours have.", "style"),
+    r"surfaces?": ("Its WebSocket surface.", "transport, protocol, dialect"),
+    r"(?:beside|below|above|to) the floor": ("Below the floor.", "baseline"),
+    r"were it not for": ("It would be tried, were it not for that.", "a plain condition"),
+    r"held? against|holds? (?:\w+ ){1,2}against": ("Hold a transport against the kit.", "run, compare with"),
+    r"drawn evenly": ("A wait drawn evenly.", "uniformly random"),
+    r"what others wrote": ("Against what others wrote.", "third-party software"),
+    r"what (?:is|are) to be": ("What is to be sent.", "the value to send"),
+    r"somebody(?:'s|,| who)": ("Somebody's code does not return.", "the caller, a callback"),
+    r"hence|thereof|thereby|lest|wherein": ("The name thereof.", "of it, so, if"),
+}
+
+_QUOTED = re.compile(r"``.+?``|`[^`\n]+`", re.DOTALL)
+_ARGUMENT = re.compile(r"^ *[\w*]+: ", re.MULTILINE)
+
+
+def texts(source: str) -> list[tuple[int, str]]:
+    """Return comments and strings with their lines, without names of code."""
+    found = [
+        (token.start[0], token.string)
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    ]
+    found += [
+        (node.lineno, _ARGUMENT.sub("", _QUOTED.sub("`name`", node.value)))
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not node.value.isidentifier()
+    ]
+    return found
+
+
+def words_in(source: str) -> list[str]:
+    """Return each word of the list that the texts of a file use, with its line."""
+    return [
+        f"{line}: {match[0]!r}; write: {instead}"
+        for line, text in texts(source)
+        for word, (_, instead) in WORDS.items()
+        for match in re.finditer(rf"\b(?:{word})\b", " ".join(text.split()), re.IGNORECASE)
+    ]
+
+
+def files_of(folder: str) -> list[Path]:
+    path = ROOT / folder
+    return [path] if path.is_file() else sorted(path.rglob("*.py"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_text_uses_a_word_that_is_out(folder: str) -> None:
+    files = files_of(folder)
+    found = {
+        f"{path.relative_to(ROOT)}:{word}" for path in files for word in words_in(path.read_text("utf-8"))
+    }
+    assert files
+    assert set() == found
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_each_word_is_found_in_comments_docstrings_and_messages(word: str) -> None:
+    sentence, _ = WORDS[word]
+    for source in (f"# {sentence}", f'"""{sentence}"""', f'raise ValueError(f"{{x}} {sentence}")'):
+        assert any(re.search(rf"\b(?:{word})\b", text, re.IGNORECASE) for _, text in texts(source))
+        assert words_in(source)
+
+
+def test_a_phrase_is_found_across_lines() -> None:
+    assert words_in('"""Runs in a thread of its\nown."""')
+
+
+def test_names_of_code_are_not_looked_at() -> None:
+    assert [] == words_in(
+        '"""Call `tell` or ``say(word)``.\n\nArgs:\n    told: A list.\n"""\ntold = {"says": tell}'
+    )
