@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from runagent_testing._render.plan import Wait, Write
-from runagent_testing._render.render import Unrolling
+from runagent_testing._render.stream import Unrolling
 from runagent_testing._script.computed import END
 from runagent_testing._script.describe import described
 from runagent_testing._script.steps import Chunk, Delay, Ending, Error, Gate, Head, RawAnswer, Status

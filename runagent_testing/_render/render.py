@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from runagent_testing._render.http import (
-    LAST_CHUNK,
-    handshake_head,
-    http_chunk,
-    plain_answer,
-    refusal,
-    stream_head,
-)
-from runagent_testing._render.plan import Composer, End, GrowingPlan, Move, Pass, Plan, Wait, Write
-from runagent_testing._script.script import Framing, Result, Script
-from runagent_testing._script.steps import (
-    Chunk,
-    Delay,
-    Done,
-    Ending,
-    EndingKind,
-    Error,
-    Gate,
-    Head,
-    Heartbeat,
-    Raw,
-    RawAnswer,
-    Status,
-    Step,
-)
-from runagent_testing._script.writes import MERGED, Piece
-from runagent_testing.dialects._frames import BAD_FRAMES, close_frame, frame_pieces
+from runagent_testing._render.http import handshake_head, plain_answer, refusal
+from runagent_testing._render.plan import Composer, End, GrowingPlan, Plan, Write
+from runagent_testing._render.stream import ENDS, Rendering, before_head, pause, stall
+from runagent_testing._script.script import Result, Script
+from runagent_testing._script.steps import Chunk, Delay, Ending, Error, Gate, Raw, RawAnswer, Status, Step
+from runagent_testing._script.writes import MERGED
+from runagent_testing.dialects._frames import frame_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from runagent_testing._render.plan import AnyPlan
-    from runagent_testing.dialects import Format, Run
+    from runagent_testing.dialects import Run
 
 __all__ = [
-    "Unrolling",
     "growing_plan",
     "handshake_plan",
     "refusal_plan",
@@ -50,27 +27,16 @@ __all__ = [
     "words_plan",
 ]
 
-_MOST_DIGITS = 15  # of an event id that is an index
-_EXTENSION = b";part=1"
-_ENDS: dict[EndingKind, End] = {
-    "reset": "reset",
-    "stall-reset": "reset",
-    "half-close": "half-close",
-    "stall": "stall",
-    "silent": "silent",
-}
-_PROPER: tuple[EndingKind, ...] = ("clean", "no-done", "close")
-
 
 def stream_plan(script: Script, run: Run) -> Plan:
     """Render a stream, on a WebSocket what comes after the handshake; the script must not be a refusal."""
-    stream = _Stream(script, run)
+    stream = Rendering(script, run)
     return Plan(tuple(itertools.chain.from_iterable(stream.parts())), stream.end)
 
 
 def growing_plan(script: Script, run: Run) -> GrowingPlan:
     """Render what `stream_plan` does, move by move as far as it is asked for."""
-    stream = _Stream(script, run)
+    stream = Rendering(script, run)
     return GrowingPlan(stream.parts(), stream.end)
 
 
@@ -78,8 +44,8 @@ def handshake_plan(script: Script | None, run: Run) -> Plan:
     """Render the answer that opens a WebSocket; None for a script that is not known yet."""
     script = script or Script(steps=())
     out = Composer(script.writes, script.apart)
-    for number, step in enumerate(script.steps[: _before_head(script)]):
-        _pause(out, step, number)
+    for number, step in enumerate(script.steps[: before_head(script)]):
+        pause(out, step, number)
     out.say(None, ("head", handshake_head(script.head, run)))
     return out.plan("open")
 
@@ -99,7 +65,7 @@ def result_plan(result: Result, run: Run) -> Plan:
     for number, step in enumerate(result.steps):
         match step:
             case Delay() | Gate():
-                _pause(out, step, number)
+                pause(out, step, number)
             case Chunk() | Error():
                 answer = number, plain_answer(step, result, run)
             case Status():
@@ -109,8 +75,8 @@ def result_plan(result: Result, run: Run) -> Plan:
                 end = "close"
             case Ending(kind=kind) if kind != "clean":
                 _say_answer(out, answer[0], answer[1][:-1])
-                _stall(out, step, number)
-                return out.plan(_ENDS.get(kind, "cut"))
+                stall(out, step, number)
+                return out.plan(ENDS.get(kind, "cut"))
     _say_answer(out, *answer)
     return out.plan(end)
 
@@ -129,297 +95,3 @@ def without_body(plan: AnyPlan) -> Plan:
 def _say_answer(out: Composer, number: int | None, answer: bytes) -> None:
     head, blank, body = answer.partition(b"\r\n\r\n")
     out.say(number, ("head", head + blank), ("payload", body))
-
-
-def _pause(out: Composer, step: Step, number: int) -> None:
-    if isinstance(step, Delay):
-        out.pause(Wait(step.seconds, number))
-    elif isinstance(step, Gate):
-        out.pause(Pass(step, number))
-
-
-def _stall(out: Composer, step: Ending, number: int) -> None:
-    if step.kind == "stall-reset":
-        out.pause(Wait(step.seconds, number))
-
-
-class _Stream:
-    """One stream being rendered.
-
-    Attributes:
-        end: How it ends, known before anything is rendered.
-    """
-
-    def __init__(self, script: Script, run: Run) -> None:
-        self._script = script
-        self._run = run
-        self._out = Composer(script.writes, script.apart)
-        self._format: Format = run.dialect.stream(run)
-        self._framing = "frames" if self._format.frames else _framing(script, run)
-        self._head = script.head
-        self._before_head = _before_head(script)
-        self._waits = None if script.pace is None else script.pace.drawn()
-        self._drawn = 0
-        self._chunks = 0
-        self._claimed = 0
-        self.end = self._how_it_ends()
-
-    def parts(self) -> Iterator[list[Move]]:
-        """Render it, and give its moves as soon as they are certain."""
-        first = _resume_place(self._script, self._run)
-        if self._script.resume == "fake":
-            first, self._claimed = 0, first
-        if self._head is None or self._framing == "frames":
-            self._begin()
-        for number, place, step in _steps_to_play(self._script, first, self._before_head):
-            if self._play(number, place, step):
-                break
-            if self._out.is_ripe and self._framing != "length":
-                yield self._out.take()
-        else:
-            self._finish()
-        if self._framing == "length":
-            self._out.put_head(self._head_step, self._stream_head(self._length()))
-        yield self._out.take(last=True)
-
-    def _begin(self, step: int | None = None) -> None:
-        self._head_step = step
-        if self._framing == "length":
-            self._out.leave_room_for_head()
-        elif self._framing != "frames":
-            head = self._stream_head("close" if self._framing == "close" else "chunked")
-            self._out.say(step, ("head", head))
-        self._say(None, self._format.start(self._run))
-
-    def _stream_head(self, length: int | str) -> bytes:
-        return stream_head(self._format, self._run, self._head, length)
-
-    def _play(self, number: int | None, place: int, step: Step) -> bool:
-        """Render one step; whether nothing follows, not even HTTP's own end."""
-        match step:
-            case Chunk():  # first, as most are
-                if self._waits is not None:
-                    self._pace(number, place)
-                labels = _labels(step, place + self._claimed, self._script)
-                self._say(number, self._format.chunk(step, *labels))
-                self._chunks += 1
-            case Delay() | Gate():
-                # Over a WebSocket, pauses before the head came before the handshake's answer.
-                if number is not None and not (self._framing == "frames" and number < self._before_head):
-                    _pause(self._out, step, number)
-            case Head():
-                if self._framing != "frames":
-                    self._begin(number)
-            case Error() if not self._format.can_fail:
-                return True
-            case Ending():
-                self._say_end(number or 0, step)
-                return self._end_of(step) is not None
-            case _:
-                self._other(number, step)
-        return False
-
-    def _pace(self, number: int | None, place: int) -> None:
-        assert self._waits is not None
-        # The first chunk that is played waits as the first of all does.
-        count = place + 1 - self._drawn if self._chunks else 1
-        *_, seconds = itertools.islice(self._waits, count)
-        self._drawn += count
-        if seconds:
-            self._out.pause(Wait(seconds, number))
-
-    def _other(self, number: int | None, step: Step) -> None:
-        match step:
-            case Error():
-                self._say(number, self._format.error(step))
-            case Done():
-                self._say(number, self._format.done(step, self._run, self._chunks))
-            case Heartbeat():
-                self._say(number, self._format.heartbeat)
-            case Raw() if self._framing == "frames":
-                self._out.say(number, ("payload", step.data))
-            case Raw():
-                self._say(number, step.data)
-
-    def _say_end(self, number: int, step: Ending) -> None:
-        websocket = self._framing == "frames"
-        match step.kind:
-            case "no-done" | "close" if websocket:
-                self._say(number, close_frame(step.code, step.reason))
-            case "bad-utf8" | "bad-opcode" | "masked-frame" as kind if websocket:
-                self._out.say(number, ("payload", BAD_FRAMES[kind]))
-            case "fin-in-chunk":
-                self._out.say(number, *self._half_an_event())
-            case _:
-                _stall(self._out, step, number)
-
-    def _end_of(self, step: Ending) -> End | None:
-        """Look up how the connection ends; None for an ending that leaves HTTP's own end to come."""
-        websocket = self._framing == "frames"
-        match step.kind:
-            case "clean":
-                return None
-            case "no-done" | "close":
-                return "close" if websocket else None
-            case "bad-utf8" | "bad-opcode" | "masked-frame" if websocket:
-                return "open"
-            case "silent" if not websocket:
-                return "stall"
-        return _ENDS.get(step.kind, "cut")
-
-    def _how_it_ends(self) -> End:
-        steps = self._script.steps
-        if not self._format.can_fail and any(isinstance(step, Error) for step in steps):
-            return "cut"
-        last = steps[-1] if steps else None
-        end = self._end_of(last) if isinstance(last, Ending) else None
-        if end is not None or self._framing == "frames":
-            return end or "open"
-        return "open" if self._run.keep_alive and self._framing != "close" else "close"
-
-    def _finish(self) -> None:
-        if self._framing in ("chunked", "extensions"):
-            self._out.say(None, ("chunk-header", LAST_CHUNK))
-
-    def _say(self, number: int | None, payload: bytes) -> None:
-        if payload:
-            self._out.say(number, *self._framed(payload))
-
-    def _framed(self, payload: bytes) -> tuple[Piece, ...]:
-        if self._framing == "frames":
-            return frame_pieces(payload)
-        if self._framing in ("length", "close"):
-            return (("payload", payload),)
-        return http_chunk(payload, _EXTENSION if self._framing == "extensions" else b"")
-
-    def _half_an_event(self) -> list[Piece]:
-        """Frame the closing event, and keep no more than half of it; of plain text, the chunk's size."""
-        done = self._format.done(Done(), self._run, self._chunks)
-        kept: list[Piece] = []
-        for kind, data in self._framed(done or b"?"):
-            if kind == "payload":
-                return [*kept, (kind, data[: len(data) // 2])] if done else kept
-            kept.append((kind, data))
-        return kept
-
-    def _length(self) -> int:
-        """Count the body's bytes; what was to come after a bad ending counts."""
-        if self._script.ending in _PROPER and self.end in ("open", "close"):
-            return self._out.size
-        return self._out.size + (len(self._format.done(Done(), self._run, self._chunks)) or 1)
-
-
-class Unrolling(_Stream):
-    """A stream whose steps come one by one.
-
-    Attributes:
-        is_over: Whether nothing may follow.
-        has_end: Whether a client need not wait for what follows.
-    """
-
-    def __init__(self, script: Script, run: Run) -> None:
-        super().__init__(script, run)
-        first = _resume_place(script, run, known=False)
-        self._first, self._claimed = (0, first) if script.resume == "fake" else (first, 0)
-        self._number = self._place = 0
-        self.has_end = self._has_begun = self.is_over = False
-
-    def feed(self, step: Step) -> list[Move]:
-        """Render a step."""
-        number, place = self._number, self._place
-        self._number += 1
-        self._place += isinstance(step, Chunk)
-        self._begin_with(step)
-        ends = _is_end(step)
-        self.has_end |= ends
-        if ends or isinstance(step, Head) or place >= self._first:
-            self.is_over = self._play(number, place, step)
-        if isinstance(step, Ending):
-            self.end = self._end_of(step) or self.end
-            if not self.is_over:
-                self._finish_well()
-        elif self.is_over:
-            self.end = "cut"
-        return self._out.take(last=True)
-
-    def finish(self) -> list[Move]:
-        """Render the good end, unless there was another."""
-        self._begin_with(None)
-        self._finish_well()
-        return self._out.take(last=True)
-
-    def _finish_well(self) -> None:
-        if not self.has_end:
-            self._play(None, self._place, Done())
-        self._finish()
-
-    def _begin_with(self, step: Step | None) -> None:
-        if self._has_begun:
-            return
-        self._has_begun = True
-        if isinstance(step, Head) and self._framing != "frames":
-            self._head = step  # and begins by itself
-        else:
-            self._begin()
-
-
-def _is_end(step: Step) -> bool:
-    return isinstance(step, Done | Error) or (isinstance(step, Ending) and step.kind != "clean")
-
-
-def _framing(script: Script, run: Run) -> Framing:
-    if script.ending == "close-delimited-cut":
-        return "close"
-    if not run.http_1_1 and script.framing != "length":
-        return "close"
-    return script.framing
-
-
-def _steps_to_play(script: Script, first: int, before_head: int) -> Iterator[tuple[int | None, int, Step]]:
-    """Give the steps with their numbers and the place of the next chunk, from chunk ``first`` on."""
-    place, ends = 0, False
-    for number, step in enumerate(script.steps):
-        if _is_end(step):
-            ends = True
-        elif place < first and not isinstance(step, Head) and number >= before_head:
-            place += isinstance(step, Chunk)
-            continue
-        yield number, place, step
-        place += isinstance(step, Chunk)
-    if not ends:
-        yield None, place, Done()
-
-
-def _before_head(script: Script) -> int:
-    """Count the steps that come before the answer's head."""
-    return next((number for number, step in enumerate(script.steps) if isinstance(step, Head)), 0)
-
-
-def _resume_place(script: Script, run: Run, *, known: bool = True) -> int:
-    """Tell which chunk the client asks for next; 0 where it does not, or is not heard.
-
-    Args:
-        script: What is resumed.
-        run: The request.
-        known: Whether the script has its chunks, and with them ids of their own.
-    """
-    if script.resume == "refuse":
-        return 0
-    if run.resume_from is not None:
-        return max(run.resume_from, 0)
-    parameters = run.input.get("parameters")
-    asked = parameters.get("resume_from_index") if isinstance(parameters, dict) else None
-    if isinstance(asked, int):
-        return max(asked, 0)
-    seen = run.headers.get("last-event-id")
-    if not known:
-        numbered = script.ids and seen is not None and seen.isdecimal() and len(seen) <= _MOST_DIGITS
-        return int(seen) + 1 if numbered and seen is not None else 0
-    ids = [_labels(step, place, script)[1] for place, step in enumerate(script.chunks)]
-    return ids.index(seen) + 1 if script.ids and seen in ids else 0
-
-
-def _labels(step: Chunk, place: int, script: Script) -> tuple[Any, Any]:
-    index = step.index if step.index is not ... else place if script.indexed else None
-    event_id = step.id if step.id is not ... else str(place) if script.ids else None
-    return index, event_id
