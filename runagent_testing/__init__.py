@@ -6,13 +6,10 @@
         server.agent("writer").always("Once", delay(0.1), " upon", " a time")
         ...  # point any client at server.url
 
-What is where: scripts are data (``steps``, ``script``, ``pacing``, ``writes``), checked when they
-are written (``checks``) and shown in ``words``. ``render`` makes a ``plan`` of one, exact bytes and
-waits (``formats``, ``frames``, ``answers``), in the words of one of the ``dialects``. ``endpoints``
-decides which plan answers a request; none of these does any I/O. Two play plans: ``server`` (with
-``listener``, ``serving``, ``player``, and what the ``kernel`` knows) on real sockets, and
-``memory`` without any. ``agent`` is what a test talks to, ``exchange`` what came of one request,
-``host`` what both players have of it.
+A test writes scripts through an `Agent`. ``_script`` checks them, ``dialects`` has the formats of
+protocols, and ``_render`` makes a plan of a script: exact bytes, waits, an end. ``_journal`` keeps every
+exchange, and ``_host`` decides which plan answers a request. None of these does any I/O. ``_server`` plays
+plans on real sockets, ``_memory`` on virtual time. docs/architecture.md lists these folders in order.
 
 The names are imported on first use: importing this package imports no server.
 """

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import subprocess
 import sys
 from typing import Any
@@ -31,6 +32,7 @@ from runagent_testing import (
     uniform,
 )
 from runagent_testing._host.agent import Agent
+from runagent_testing._journal.exchange import Exchange
 
 ANY_TEXT: Any = "text"  # where types would not have it
 STEPS = [chunk("x"), delay(1), heartbeat(), error("C", "m"), done(), raw(b""), status(503), ending("cut")]
@@ -46,6 +48,20 @@ def test_the_server_serves_without_the_client():
     program = "import sys, runagent_testing._server.server; print('runagent' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert shown.stdout.split() == ["False"]
+
+
+def test_an_agent_has_only_methods_for_tests():
+    writing = {"always", "reply", "computes", "fails", "returns", "returns_once", "entrypoints"}
+    assert writing | {"wait_request"} == methods(Agent)
+
+
+def test_an_exchange_has_only_methods_that_read_it():
+    reading = {"timeline", "wait_sent", "wait_done", "wait_client_gone"}
+    assert reading == methods(Exchange)
+
+
+def methods(cls):
+    return {name for name, _ in inspect.getmembers(cls, inspect.isfunction) if not name.startswith("_")}
 
 
 @pytest.mark.parametrize("name", runagent_testing.__all__)
