@@ -22,7 +22,7 @@ class ConfigFile(msgspec.Struct, frozen=True):
     Attributes:
         path: Absolute.
         data: Its bytes.
-        writable: Why users other than this one and root can change what it says; "" if they cannot.
+        writable: Why users other than this one and root can change its content; "" if they cannot.
         readable: Whether other users can read it.
     """
 
@@ -36,7 +36,7 @@ def find_config_file(named: str) -> str:
     """Return the path of the file; "" if none was named and this user has no home.
 
     Args:
-        named: What ``RUNAGENT_CONFIG`` says; "" for the default.
+        named: The value of ``RUNAGENT_CONFIG``; "" for the default.
 
     Raises:
         ValueError: The path depends on the working directory, or on a home that this user does not have.
@@ -45,7 +45,7 @@ def find_config_file(named: str) -> str:
     if os.path.isabs(path):  # noqa: PTH117  # pathlib is slow to import
         return path
     if not named:
-        return ""  # whoever owns the working directory must not choose where the key goes
+        return ""  # the owner of the working directory must not choose where the key goes
     why = "this user has no home directory" if path.startswith("~") else "expected an absolute path"
     raise ValueError(why)
 
@@ -81,7 +81,7 @@ def _need_regular(about: os.stat_result) -> None:
 
 
 def writers(path: str, about: os.stat_result) -> str:
-    """Say why other users can change a file, or put another one in its place; "" if they cannot."""
+    """Describe why other users can change a file, or put another one in its place; "" if they cannot."""
     folder = os.path.dirname(os.path.realpath(path))  # noqa: PTH120  # as above
     around = os.stat(folder)  # noqa: PTH116  # as above
     if about.st_mode & _OTHERS_WRITE:

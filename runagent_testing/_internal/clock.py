@@ -26,7 +26,7 @@ now: Callable[[], float] = _time.perf_counter
 
 
 def wait_for(changed: Condition, reached: Callable[[], bool], timeout: float) -> bool:
-    """Wait as `threading.Condition.wait_for` does, which would wait for ever while its clock stands still."""
+    """Wait as `threading.Condition.wait_for` does, which would wait for ever while its clock rests."""
     until = now() + timeout
     while not (is_reached := reached()) and (left := until - now()) > 0:
         changed.wait(min(left, _LONGEST_WAIT))

@@ -72,7 +72,7 @@ def _folded(name: str) -> str:
 
 
 class Names:
-    """Tells which names mean a credential.
+    """Knows which names mean a credential.
 
     Args:
         more: Names besides the usual ones.

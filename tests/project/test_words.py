@@ -22,9 +22,12 @@ FOLDERS = (
     "runagent/_bridge",
     "runagent/_cli",
     "runagent/_client",
+    "runagent/_config/file.py",
     "runagent/_internal",
     "runagent/_net",
     "runagent/_plugins",
+    "runagent_testing/__main__.py",
+    "runagent_testing/_internal",
     "runagent_testing/_server",
     "runagent_testing/_standalone",
     "runagent_testing/_starter",
@@ -50,7 +53,7 @@ WORDS = {
     r"(?:of|with|for) (?:ours|theirs|nobody's)": ("A thread of ours.", "one of our, built-in"),
     r"of (?:its|their|our|your|my|one's) own": ("A thread of its own.", "a separate"),
     r"(?:are|is) (?:not )?ours": ("As far as they are ours.", "built in"),
-    r"that (?:is|are) none": ("A word that is none of those.", "an unknown"),
+    r"that (?:is|are) (?-i:none)": ("A word that is none of those.", "an unknown"),
     r"(?:None|True|False|infinite|raises|fails|nothing|only|also|even) where": (
         "Returns None where it is unknown.",
         "if",
@@ -133,3 +136,7 @@ def test_names_of_code_are_not_looked_at() -> None:
     assert [] == words_in(
         '"""Call `tell` or ``say(word)``.\n\nArgs:\n    told: A list.\n"""\ntold = {"says": tell}'
     )
+
+
+def test_none_of_python_is_not_taken_for_the_word() -> None:
+    assert [] == words_in('"""Skips one that is None."""')
