@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 import time
 
 import pytest
@@ -116,3 +118,29 @@ def test_a_reader_may_interrupt_the_kit(monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         check(interrupts, "session.done")
+
+
+# In a process that can be killed: what goes wrong here hangs, within the interpreter.
+PROFILED = """
+import contextlib, sys
+from runagent_testing.conformance import Violation, _watchdog
+
+def loops():
+    while True:
+        pass
+
+_watchdog.PROCESSOR_SECONDS = 0.1
+with contextlib.suppress(Violation):
+    _watchdog.Watchdog().perform(loops, "x")
+entered = []
+sys.setprofile(lambda frame, event, argument: entered.append(event))
+(lambda: None)()
+sys.setprofile(None)
+print("call" in entered)
+"""
+
+
+def test_functions_can_be_profiled_once_a_check_was_stopped():
+    command = [sys.executable, "-c", PROFILED]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    assert ["True"] == shown.stdout.split()
