@@ -1,36 +1,26 @@
 """HTTP/1.1 requests and responses (RFC 9112), on llhttp through httptools.
 
-llhttp parses; what it leaves to its caller is here: the verdict at the end of the connection,
-the bounds, interim responses, and what may follow the end. A read that is just one short chunk
-does without it. Deviation: a version other than 1.0 and 1.1 is refused, as is a transfer coding
+llhttp parses. What it leaves to its caller is here and in the readers of the two phases: the verdict at the
+end of the connection, and what may follow the end; interim responses; the bounds. A read that is just one
+short chunk does without it. Deviation: a version other than 1.0 and 1.1 is refused, as is a transfer coding
 other than a single ``chunked``.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import httptools
 
-from runagent._errors import ProtocolError, RunAgentError, StreamLimitError, StreamTruncatedError
+from runagent._errors import ProtocolError, RunAgentError, StreamTruncatedError
 from runagent._limits import Limits
-from runagent._wire.jsontext import QUOTE_BYTES, quote
+from runagent._wire.http1_body import FREE_FRAMING, BodyReader, is_chunk, short_chunk_head
+from runagent._wire.http1_head import HeadReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["ResponseDecoder", "encode_request", "let_interrupts_through"]
-
-# A stream that is written event by event mostly comes chunk by chunk. These are the heads of short chunks
-# without extensions, by the bytes of the whole chunk: no other chunk is as long.
-_SHORT_BYTES = 1024
-_CHUNK_HEADS = {len(head) + size + 2: head for size in range(1, _SHORT_BYTES) if (head := b"%x\r\n" % size)}
-
-_FREE_FRAMING = 1024  # bytes of a chunk's head that do not count
-
-_FOLD = rb"\r\n[ \t]+"
-_MAX_UNFOLDED = 100  # each time the whole head is read again
 
 
 def encode_request(method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes = b"") -> bytes:
@@ -75,163 +65,43 @@ class ResponseDecoder:
         self.rest = b""
         self.error: RunAgentError | None = None
         self._limits = limits or Limits()
-        self._head_size = 0  # bytes since the last piece of body: head, chunk heads, trailers
-        self._framing = 0  # bytes of long chunk heads
-        self._heads = 0  # that have ended: of interim responses, and of the final one
+        self._pieces: list[bytes] = []  # of the body, as the parser finds them
+        self._pieces_at_end = 0  # how many of them were there at the answer's end
         self._between_chunks = False  # the next byte begins a chunk's head
-        self._body: list[bytes] = []
-        self._body_pieces = 0  # how many of them were there at the answer's end
-        self._fields: list[tuple[bytes, bytes]] = []
-        self._beginning = b""
-        self._head = bytearray()  # all that has come of heads, until the final one is complete
-        self._unfolded = 0  # times that folds had to be taken out of it
+        self._head: HeadReader | None = HeadReader(self._limits)  # until the final head is complete
+        self._body: BodyReader | None = None  # from then on
         # Dropped at the end: it holds our methods, and in a cycle an error would keep its frames alive.
         self._parser: httptools.HttpResponseParser | None = self._new_parser()
 
-    def feed(self, data: bytes) -> bytes:  # noqa: C901  # in one piece: a call costs more than a branch
+    def feed(self, data: bytes) -> bytes:
         """Take the next bytes of the connection and return the body's bytes in them.
+
+        A read that is just one short chunk, where a chunk begins, needs no parser: the parser would find the
+        same body, and be where it is now. For example ``5\\r\\nhello\\r\\n`` behind ``3\\r\\nabc\\r\\n``.
 
         Raises:
             ProtocolError: An earlier call has met bytes that are not HTTP/1.1.
             StreamLimitError: An earlier call has met a head or trailers over ``max_head_bytes``.
         """
-        if self._between_chunks:
-            head = _CHUNK_HEADS.get(len(data))
+        if self._between_chunks:  # in this very function: a call costs more than a branch
+            head = short_chunk_head(len(data))
             if head is not None and data.startswith(head) and data.endswith(b"\r\n"):
-                return data[len(head) : -2]  # the parser would say so too, and stand where it stands now
+                return data[len(head) : -2]
             self._between_chunks = False
-        pieces = self._body
         if self.flowing:
-            try:
-                self._parser.feed_data(data)  # type: ignore[union-attr]  # there is one while the body flows
-            except httptools.HttpParserError as exc:
-                let_interrupts_through(exc)
-                self._broken(exc)
-            else:
-                if len(pieces) == 1 and self.flowing:  # as it mostly is
-                    body = pieces[0]
-                    self._between_chunks = _is_chunk(data, body)
-                    if self._between_chunks or len(data) - len(body) <= _FREE_FRAMING:
-                        pieces.clear()
-                        return body
-            self._measure(data, found=bool(pieces))
-            data = b""
-        elif self.error:
+            return self._feed_flowing(data)
+        if self.error:
             raise self.error
-        elif self.complete:
+        if self.complete:
             self.excess = self.excess or _means_something(data)
             return b""
-        else:
-            data = self._feed_parts(data)
-        self.flowing = self.head_complete and not (self._head_size or self.complete or self.error)
-        if self.complete:
-            del pieces[self._body_pieces :]  # the body of another answer behind this one
-            self.excess = self.excess or (not self.upgraded and _means_something(data))
-        if not self.head_complete:
-            pieces.clear()
-        if self.error:
-            self._parser = None
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        return body
+        self._settle(self._feed_readers(data))
+        return self._take_pieces()
 
     @property
     def began(self) -> bool:
         """Whether any byte of the answer has come."""
-        return bool(self._beginning)
-
-    @property
-    def _live_parser(self) -> httptools.HttpResponseParser:
-        assert self._parser is not None
-        return self._parser
-
-    def _feed_parts(self, data: bytes) -> bytes:
-        """Feed where a head or trailers may be; return what has not been fed.
-
-        Nothing tells how long they are before they end: the parser never gets more than is allowed.
-        """
-        if not self.head_complete:
-            self._beginning += data[: QUOTE_BYTES - len(self._beginning)]
-        while data and not self.error and not self.complete and not self.upgraded:
-            room = len(data)
-            if self._head_size or not self.head_complete:
-                room = self._limits.max_head_bytes - self._head_size
-                if room <= 0:
-                    self.error = self._head_too_large()
-                    break
-            piece, data = data[:room], data[room:]
-            self._feed_parser(piece)
-            if self.upgraded:
-                self.rest += data
-        return data
-
-    def _new_parser(self) -> httptools.HttpResponseParser:
-        parser = httptools.HttpResponseParser(_Callbacks(self))
-        # An interim answer ends no connection, whatever its head says; what follows the final one is excess.
-        parser.set_dangerous_leniencies(lenient_keep_alive=True)
-        return parser
-
-    def _feed_parser(self, data: bytes) -> None:
-        before = len(self._body) + self._heads
-        in_body = self.head_complete
-        if not in_body:
-            self._head += data
-        self._parse(data)
-        if self.head_complete:
-            self._head.clear()
-        self._measure(data, found=before != len(self._body) + self._heads, in_body=in_body)
-
-    def _parse(self, data: bytes) -> None:
-        parser, again = self._live_parser, False
-        try:
-            parser.feed_data(data)
-        except httptools.HttpParserUpgrade as exc:
-            self.upgraded = True
-            self.rest = data[exc.args[0] :]
-        except httptools.HttpParserError as exc:
-            let_interrupts_through(exc)
-            again = not (self.head_complete or self.error) and self._unfold()
-            if not again:
-                self._broken(exc)
-        if again:  # from the beginning, and outside of the handler: see `let_interrupts_through`
-            self._parser, self._heads = self._new_parser(), 0
-            self._parse(bytes(self._head))
-
-    def _unfold(self) -> bool:
-        """Put a space for each line break inside a field: RFC 9112 §5.2 has us read what llhttp refuses."""
-        head = bytes(self._head)
-        fold = re.search(_FOLD, head)
-        if fold is None or self._unfolded >= _MAX_UNFOLDED:
-            return False
-        line = head[: fold.start()].rpartition(b"\r\n")[2]
-        if b":" not in line or line.startswith(b"HTTP/"):  # no field that could go on
-            return False
-        end = head.find(b"\r\n\r\n", fold.start())
-        end = len(head) if end < 0 else end  # what lies behind is no part of this head
-        self._head[:end] = re.sub(_FOLD, b" ", head[:end])
-        self._unfolded += 1
-        return True
-
-    def _broken(self, exc: httptools.HttpParserError) -> None:
-        if self.complete:
-            self.excess = True
-        elif self.error is None:
-            self.error = self._malformed(exc)
-
-    def _measure(self, data: bytes, *, found: bool, in_body: bool = True) -> None:
-        """Count what may be a head or trailers, unless some body, or the end of a head, was found in it."""
-        if found and in_body:
-            self._count_framing(len(data))
-        self._head_size = 0 if found else self._head_size + len(data)
-        if self._head_size > self._limits.max_head_bytes and not self.error and not self.complete:
-            self.error = self._head_too_large()
-
-    def _count_framing(self, size: int) -> None:
-        """Count long chunk extensions (RFC 9112 §7.1.1): a byte of body behind each does not excuse them."""
-        framing = self._head_size + size - sum(map(len, self._body)) - _FREE_FRAMING * len(self._body)
-        self._framing += max(0, framing)
-        if self._framing > self._limits.max_head_bytes and not (self.error or self.complete):
-            self.error = self._head_too_large()
+        return self._head is None or bool(self._head.beginning)
 
     def close(self) -> None:
         """Say that the connection has ended; sets ``complete`` where that ends the body.
@@ -255,67 +125,120 @@ class ResponseDecoder:
         if self.error:
             raise self.error
 
-    # What the parser calls
+    def _feed_flowing(self, data: bytes) -> bytes:
+        """Take bytes behind bytes of the body: mostly one piece of it, with little around it."""
+        going, pieces, reader = self._parse(data), self._pieces, self._body
+        if going and len(pieces) == 1:
+            body = pieces[0]
+            self._between_chunks = is_chunk(data, body)
+            if self._between_chunks or len(data) - len(body) <= FREE_FRAMING:
+                pieces.clear()
+                return body
+        assert reader is not None
+        reader.measure(len(data), bool(pieces), going)
+        self.error = self.error or reader.error
+        self._settle(b"")
+        return self._take_pieces()
+
+    def _feed_readers(self, data: bytes) -> bytes:
+        """Feed the phase that is at hand, and the next one if it ends; return what has not been fed."""
+        if self._head is not None:
+            head = self._head
+            data = head.feed(data, self._parse)
+            self.error = self.error or head.error
+            if self.upgraded:
+                self.rest += data
+        if data and self._body is not None and not (self.complete or self.upgraded or self.error):
+            data = self._body.feed(data, self._parse)
+            self.error = self.error or self._body.error
+        return data
+
+    def _settle(self, rest: bytes) -> None:
+        """Bring the attributes up to date with what has been fed; ``rest`` has not been."""
+        self.flowing = self._body is not None and not (self._body.waiting or self.complete or self.error)
+        if self.complete:
+            del self._pieces[self._pieces_at_end :]  # the body of another answer behind this one
+            self.excess = self.excess or (not self.upgraded and _means_something(rest))
+        if not self.head_complete:
+            self._pieces.clear()
+        if self.error:
+            self._parser = None
+
+    def _take_pieces(self) -> bytes:
+        pieces = self._pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        return body
+
+    # The parser, and what it calls
+
+    @property
+    def _live_parser(self) -> httptools.HttpResponseParser:
+        assert self._parser is not None
+        return self._parser
+
+    def _new_parser(self) -> httptools.HttpResponseParser:
+        parser = httptools.HttpResponseParser(_Callbacks(self))
+        # An interim answer ends no connection, whatever its head says; what follows the final one is excess.
+        parser.set_dangerous_leniencies(lenient_keep_alive=True)
+        return parser
+
+    def _parse(self, data: bytes) -> bool:
+        """Feed the parser; False once it is to get no more."""
+        parser, unfolded = self._parser, None
+        assert parser is not None
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserUpgrade as exc:
+            self.upgraded = True
+            self.rest = data[exc.args[0] :]
+        except httptools.HttpParserError as exc:
+            let_interrupts_through(exc)
+            unfolded = None if self._head is None or self.error else self._head.unfold()
+            if unfolded is None:
+                self._broken(exc)
+        if unfolded is not None:  # outside of the handler: see `let_interrupts_through`
+            self._parser = self._new_parser()
+            return self._parse(unfolded)
+        return not (self.complete or self.upgraded or self.error)
+
+    def _broken(self, exc: httptools.HttpParserError) -> None:
+        if self.complete:
+            self.excess = True
+        elif self.error is None:
+            broken = ProtocolError(f"the answer's framing is broken: {exc}")
+            self.error = broken if self._head is None else self._head.malformed(exc)
 
     def begin(self) -> None:
         if self.complete:
             self.excess = True
-        self._fields = []
+        if self._head is not None:
+            self._head.fields = []
 
     def add_field(self, name: bytes, value: bytes) -> None:
-        if not self.head_complete:
-            self._fields.append((name, value))
+        if self._head is not None:  # else it is a trailer
+            self._head.fields.append((name, value))
 
     def end_head(self) -> None:
-        if self.complete or self.error:
+        head = self._head
+        if head is None or self.error:
             return
-        status = self._live_parser.get_status_code()
-        version = self._live_parser.get_http_version()
-        # llhttp reads RTSP and ICE as well.
-        if version not in ("1.1", "1.0") or not self._beginning.lstrip(b"\r\n").startswith(b"HTTP/"):
-            self.error = self._malformed("HTTP version")
-        elif status < 100:
-            self.error = self._malformed("status code")
-        elif status < 200 and status != 101:
-            self._heads += 1
-            if self._heads > self._limits.max_interim_responses:
-                self.error = self._too_many_interim()
-        else:
-            self.status, self.version = status, version
-            self.headers = _join_fields(self._fields)
-            if self.headers.get("transfer-encoding", "chunked").lower() != "chunked":
-                self.error = self._malformed("transfer coding")
-            self.head_complete = self.error is None
-            self._heads += self.head_complete
+        parser = self._live_parser
+        head.end(parser.get_status_code(), parser.get_http_version())
+        self.error = head.error
+        if head.done:
+            self.status, self.version, self.headers = head.status, head.version, head.headers
+            self.head_complete = True
+            self._head, self._body = None, BodyReader(self._pieces, self._limits.max_head_bytes)
 
     def end_message(self) -> None:
         if self.head_complete and not self.complete and not self.error:
             self.complete, self.flowing = True, False
-            self._body_pieces = len(self._body)
+            self._pieces_at_end = len(self._pieces)
             # Framing that HTTP/1.0 does not have is trusted for this one answer (RFC 9112 §6.1).
             trusted = self.version != "1.0" or "transfer-encoding" not in self.headers
             self.keep_alive = trusted and self._live_parser.should_keep_alive()
             self._parser = None
-
-    # Faults
-
-    def _malformed(self, why: object) -> ProtocolError:
-        if self.head_complete:
-            return ProtocolError(f"the answer's framing is broken: {why}")
-        return ProtocolError(
-            f"this is not an HTTP/1.1 answer ({why}); the peer sent {quote(self._beginning)}."
-            " Check the scheme, the port and the path of base_url"
-        )
-
-    def _head_too_large(self) -> StreamLimitError:
-        name, limit = "max_head_bytes", self._limits.max_head_bytes
-        return StreamLimitError(
-            f"the answer's head is larger than {limit} bytes", limit_name=name, limit=limit
-        )
-
-    def _too_many_interim(self) -> StreamLimitError:
-        name, limit = "max_interim_responses", self._limits.max_interim_responses
-        return StreamLimitError(f"more than {limit} 1xx responses came first", limit_name=name, limit=limit)
 
 
 class _Callbacks:
@@ -325,7 +248,7 @@ class _Callbacks:
         self.on_message_begin = decoder.begin
         self.on_header = decoder.add_field
         self.on_headers_complete = decoder.end_head
-        self.on_body = decoder._body.append
+        self.on_body = decoder._pieces.append
         self.on_message_complete = decoder.end_message
 
 
@@ -350,25 +273,6 @@ def _interrupt_in(exc: httptools.HttpParserError) -> BaseException | None:
     return None
 
 
-def _is_chunk(data: bytes, body: bytes) -> bool:
-    """Whether bytes in which the parser has found this body, in one piece, are the chunk that brought it.
-
-    The parser does not say where it has found it: it counts only where it can be nowhere else.
-    """
-    head = _CHUNK_HEADS.get(len(data))
-    if head is None or data != b"%b%b\r\n" % (head, body):
-        return False
-    return data.find(body) == data.rfind(body)
-
-
 def _means_something(data: bytes) -> bool:
     """Whether there is more than empty lines, which llhttp skips in front of the next answer."""
     return bool(data.strip(b"\r\n"))
-
-
-def _join_fields(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    joined: dict[str, str] = {}
-    for raw_name, raw_value in fields:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip(" \t")
-        joined[name] = f"{joined[name]}, {value}" if name in joined else value
-    return joined
