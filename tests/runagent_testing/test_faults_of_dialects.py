@@ -68,7 +68,7 @@ def test_sockets_make_no_difference(fault, style: Style):
 
 def test_what_is_said_in_the_words_of_others_is_left_out_and_told():
     whys = dict(faults.unavailable("lines", "memory", dialect=LINES))
-    assert "words of the built-in protocols" in whys["bad-json-after-event-1"]
+    assert "format of the built-in protocols" in whys["bad-json-after-event-1"]
     assert "not every protocol numbers its chunks" in whys["missing-index-after-event-1"]
     assert "only a WebSocket" in whys["wrong-accept"]
     there = {fault.id for fault in catalogue("lines")}
