@@ -10,7 +10,7 @@ from runagent._wire.jsontext import InvalidJSONError, decode_json
 __all__ = ["unwrap_payload"]
 
 _PAYLOAD_TYPES = frozenset({"string", "integer", "number", "boolean", "array", "object", "null"})
-_WRAPPING = re.compile(r'\{\s*"(?:type|payload)"\s*:')
+_WRAPPING = r'\{\s*"(?:type|payload)"\s*:'  # compiled on first use, by few programs
 
 
 def unwrap_payload(content: Any) -> Any:
@@ -26,7 +26,7 @@ def unwrap_payload(content: Any) -> Any:
     try:
         wrapped = decode_json(content)
     except InvalidJSONError as exc:
-        if exc.undecodable and _WRAPPING.match(content):
+        if exc.undecodable and re.match(_WRAPPING, content):
             raise
         return content
     if not isinstance(wrapped, dict) or wrapped.keys() != {"type", "payload"}:
