@@ -25,8 +25,8 @@ from runagent._events import Chunk, Completed, Event, RunResult
 from runagent._net.base import DeadlineExceededError, track_descriptor
 from runagent._redact import hide_secrets
 from runagent._report import Attempt, RunReport, counted
+from runagent._run.deadlines import Deadlines
 from runagent._run.endings import complete, connection_lost, not_resumed, refusal
-from runagent._run.policy import Deadlines
 from runagent._run.spec import RunSpec, Step
 from runagent._wire.jsontext import quote
 from runagent.capabilities import Capability

@@ -5,7 +5,8 @@ from __future__ import annotations
 from runagent import StreamTimeoutError, StreamTruncatedError
 from runagent._call import ResumePoint
 from runagent._config.timeouts import Timeouts
-from runagent._run.policy import Deadlines, RetryPolicy
+from runagent._run.deadlines import Deadlines
+from runagent._run.policy import RetryPolicy
 
 
 def test_the_streams_own_wish_is_the_first_bound(waits: list[tuple[float, float]]) -> None:
