@@ -157,12 +157,13 @@ class AsyncPump(PumpCore):
     async def _back_off(self) -> None:
         """Wait before the next attempt; by small steps, because closing the stream wakes no sleeper."""
         run, now = self.run, self._now
-        until = now() + run.delay
+        until = now() + run.recovery.delay
         try:
             while not self._closed and (left := until - now()) > 0:
                 await self._network.sleep(min(left, CLOSED_NOTICED_SECONDS))
         finally:
-            run.delay = until - now()  # a read that is cancelled while it waits has waited all the same
+            # A read that is cancelled while it waits has waited all the same.
+            run.recovery.delay = until - now()
         run.step = Step.CONNECT
 
     async def _probe(self) -> None:
@@ -179,7 +180,8 @@ class AsyncPump(PumpCore):
         run, pool = self.run, self._pools.of(loop)
         address = run.begin_attempt(now())
         deadline = run.deadlines.connect(now())
-        if run.key_to_come is not None and not await self._take_key(run.key_to_come, deadline):
+        coming = run.attempt.key_to_come
+        if coming is not None and not await self._take_key(coming, deadline):
             return
         try:
             self._connection, reused = await self._acquire(pool, address, deadline)
@@ -197,7 +199,7 @@ class AsyncPump(PumpCore):
             begun = now()
             run.connected(begun, reused=reused)
             await self._flush(run.data_to_send())
-            run.sent(now() - begun)
+            run.deadlines.waited(now() - begun)  # see Pump
 
     async def _take_key(self, coming: Awaitable[str], deadline: float) -> bool:
         """Open the session once its key is there; False if the key came too late."""
@@ -210,7 +212,7 @@ class AsyncPump(PumpCore):
                 scope.limit(max(0.0, deadline - self._now()))
             keys.append(await coming)
 
-        run.key_to_come, self._dialing.wake = None, scope.cancel
+        run.attempt.key_to_come, self._dialing.wake = None, scope.cancel
         await scope.run(wait)
         self._check_closed()
         if keys:
@@ -222,9 +224,9 @@ class AsyncPump(PumpCore):
     async def _acquire(
         self, pool: Pool[AsyncConnection], address: Address, deadline: float
     ) -> tuple[AsyncConnection, bool]:
-        if (session := self.run.connecting) is not None:
+        if (session := self.run.attempt.connecting) is not None:
             return await session.connect_async(address, self._network), False
-        while not self.run.fresh and (idle := pool.take(address)):
+        while not self.run.recovery.fresh and (idle := pool.take(address)):
             try:
                 if not idle.refresh() and idle.waits_for_end:
                     with contextlib.suppress(DeadlineExceededError, OSError):
@@ -285,5 +287,5 @@ class AsyncPump(PumpCore):
         if connection is not None and not run.forked:
             if self._pool is not None:
                 self._pool.left(connection)
-            connection.abort(run.farewell())
+            connection.abort(self._farewell())
         run.abandon()

@@ -16,9 +16,10 @@ from runagent._errors import (
 
 if TYPE_CHECKING:
     from runagent._report import RunReport
+    from runagent._run.recovery import Recovery
     from runagent.transports._base import Session
 
-__all__ = ["complete", "connection_lost", "not_resumed", "refusal"]
+__all__ = ["connection_lost", "final_error", "refusal"]
 
 _LONG_PAUSE_SECONDS = 5.0  # servers that ping begin to give a client up after about that long
 
@@ -45,7 +46,27 @@ def connection_lost(exc: OSError, *, heard: bool) -> RunAgentError:
     return error
 
 
-def not_resumed(error: RunAgentError) -> StreamTruncatedError:
+def final_error(
+    error: RunAgentError, report: RunReport, session: Session | None, recovery: Recovery, pause: float
+) -> RunAgentError:
+    """Return the error that ends the run, with what is known by then.
+
+    Args:
+        error: How the last attempt failed.
+        report: What the run has come to.
+        session: The session of the last attempt.
+        recovery: What has been tried.
+        pause: The longest time without a reader, in seconds.
+    """
+    if recovery.begun and isinstance(error, NetworkError | AgentError):
+        error = _not_resumed(error)
+    _complete(error, report, session, pause)
+    if recovery.resumes >= max(recovery.policy.max_resumes, 1) and isinstance(error, StreamError):
+        error.add(f"resumed {recovery.resumes} times, which is all that max_resumes= allows")
+    return error
+
+
+def _not_resumed(error: RunAgentError) -> StreamTruncatedError:
     """Make the error for a stream that had begun, and for which there was no way to go on."""
     cut = StreamTruncatedError(
         f"the stream was cut short, and could not be resumed: {error}",
@@ -58,15 +79,8 @@ def not_resumed(error: RunAgentError) -> StreamTruncatedError:
     return cut
 
 
-def complete(error: RunAgentError, report: RunReport, session: Session | None, pause: float) -> None:
-    """Tell an error what the run knows.
-
-    Args:
-        error: The run's end.
-        report: What the run has come to.
-        session: The session of the last attempt.
-        pause: For how long, at the most, nobody had read the stream; seconds.
-    """
+def _complete(error: RunAgentError, report: RunReport, session: Session | None, pause: float) -> None:
+    """Add what the run knows to an error."""
     error.request_id = cut_text(error.request_id or report.request_id or "") or None
     if isinstance(error, StreamError):
         error.chunks_received = report.chunks

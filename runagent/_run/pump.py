@@ -136,7 +136,7 @@ class Pump(PumpCore):
     def _back_off(self) -> None:
         """Wait before the next attempt; by small steps, because closing the stream wakes no sleeper."""
         now = self._now
-        until = now() + self.run.delay
+        until = now() + self.run.recovery.delay
         while not self._closed and (left := until - now()) > 0:
             self._network.sleep(min(left, CLOSED_NOTICED_SECONDS))
         self.run.step = Step.CONNECT
@@ -166,12 +166,12 @@ class Pump(PumpCore):
             begun = now()
             run.connected(begun, reused=reused)
             self._flush(run.data_to_send())
-            run.sent(now() - begun)
+            run.deadlines.waited(now() - begun)  # it is the network that was waited for
 
     def _acquire(self, address: Address, deadline: float) -> tuple[Connection, bool]:
-        if (session := self.run.connecting) is not None:
+        if (session := self.run.attempt.connecting) is not None:
             return session.connect(address, self._network), False
-        while not self.run.fresh and (idle := self._pool.take(address)):
+        while not self.run.recovery.fresh and (idle := self._pool.take(address)):
             if not idle.refresh() and idle.waits_for_end:
                 with contextlib.suppress(DeadlineExceededError, OSError):
                     idle.feed(idle.connection.receive(READ_BYTES, self._now() + END_OF_ANSWER_SECONDS))
@@ -221,5 +221,5 @@ class Pump(PumpCore):
         run, connection = self.run, self._connection
         self._connection = None
         if connection is not None and not run.forked:
-            connection.abort(run.farewell())
+            connection.abort(self._farewell())
         run.abandon()

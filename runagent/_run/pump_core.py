@@ -67,6 +67,11 @@ class PumpCore:
         """Drop everything at once, with a word of farewell if the protocol has one."""
         raise NotImplementedError
 
+    def _farewell(self) -> bytes:
+        """Return what the protocol sends to a peer whose run is given up early."""
+        self.run.session.close()
+        return self.run.data_to_send()
+
     def _check_closed(self) -> None:
         if self._closed:
             raise StreamError(CLOSED_WHILE_READ, chunks_received=self.run.report.chunks)
@@ -88,7 +93,7 @@ class PumpCore:
     def _stops_sending(self, outgoing: bytes, deadline: float) -> bool:
         """Whether the rest is not sent now: never, or once the events that have come are handed out."""
         if self.run.wants_no_more:
-            self.run.send_stopped()
+            self.run.attempt.stop_sending()
             return True
         if self.run.events:
             self._outgoing, self._send_seconds = outgoing, deadline - self._now()

@@ -1,0 +1,116 @@
+"""The state of one attempt, made for each attempt: nothing of an earlier one can be left in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from runagent._wire.jsontext import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from runagent._report import Attempt, RunReport
+    from runagent.transports._base import ConnectingSession, Session, Transport
+
+__all__ = ["AttemptState"]
+
+_NEVER = float("inf")
+
+
+class AttemptState(msgspec.Struct, eq=False):
+    """What is known of an attempt, or of the connection that an attempt goes on over after a redirect.
+
+    Attributes:
+        transport: What makes its session.
+        report: What the run's report has of it.
+        began_at: When it began.
+        session: Its session, once that is open.
+        key_to_come: Gives the key, for `Run.open_session`; None if the session is open.
+        connecting: The same, if it brings its own connection.
+        accounted: What the session knows is in the run's report.
+        connected: There is a connection.
+        heard: A byte has come.
+        progressed: A chunk has come.
+        steady: A chunk has come, and what was to be sent has been.
+        send_error: Why sending failed.
+        send_late: Sending took too long.
+        send_stopped: Something stays unsent, because the peer wants no more.
+        write_closed: The peer knows that nothing more will be sent.
+        unread: The peer has provably not read the request.
+        late_at: When the first read after a send that took too long began.
+    """
+
+    transport: Transport
+    report: Attempt
+    began_at: float
+    session: Session | None = None
+    connecting: ConnectingSession | None = None
+    key_to_come: Awaitable[str] | None = None
+    accounted: bool = False
+    connected: bool = False
+    heard: bool = False
+    progressed: bool = False
+    steady: bool = False
+    send_error: OSError | None = None
+    send_late: bool = False
+    send_stopped: bool = False
+    write_closed: bool = False
+    unread: bool = False
+    late_at: float = _NEVER
+
+    __repr__ = object.__repr__  # a session's may show secrets
+
+    def over_another_connection(self, transport: Transport, now: float) -> AttemptState:
+        """Return the state of this attempt for the next connection that its session wants."""
+        return AttemptState(
+            transport, self.report, now, self.session, self.connecting, accounted=self.accounted
+        )
+
+    @property
+    def sends(self) -> bool:
+        """Whether all that was to be sent on this connection has been."""
+        return self.send_error is None and not (self.send_late or self.send_stopped)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the peer's answer makes it pointless to send it the rest: the end, or a refusal."""
+        session = self.session
+        if session is None:
+            return True
+        return session.answered and session.status is not None and session.status >= 300
+
+    @property
+    def keeps_connection(self) -> bool:
+        """Whether the connection is in order once the session is done."""
+        session = self.session
+        return self.sends and session is not None and session.error is None and session.keeps_connection
+
+    def stop_sending(self) -> None:
+        """Note that something stays unsent, because the peer wants no more."""
+        self.send_stopped, self.steady = True, False
+
+    def note_answer(self, report: RunReport) -> None:
+        """Put status and request id into the report."""
+        session = self.session
+        if session is not None:
+            report.status = session.status if session.status is not None else report.status
+            report.request_id = session.request_id or report.request_id
+
+    def account(self, report: RunReport) -> None:
+        """Put what the session knows into the report, once."""
+        if self.accounted or self.session is None:
+            return
+        self.accounted = True
+        self.note_answer(report)
+        for kind, count in self.session.ignored.items():
+            report.ignored[kind] = report.ignored.get(kind, 0) + count
+
+    def describe_failure(self) -> str:
+        """Describe how it failed in one line that nothing a peer sent can break."""
+        return f"over {self.report.transport} failed with {quote(self.report.error or '')}"
+
+    def let_go(self) -> None:
+        """Drop what leads to frames or holds the connection."""
+        self.session = self.connecting = self.send_error = None

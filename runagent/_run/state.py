@@ -1,0 +1,151 @@
+"""What a run has, and how it is over; what follows from what is `Run`'s to decide."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from runagent._events import Completed, Event, RunResult
+from runagent._net.base import track_descriptor
+from runagent._report import RunReport, counted
+from runagent._run.recovery import Recovery
+from runagent._run.spec import RunSpec, Step
+
+if TYPE_CHECKING:
+    from runagent._address.route import Address
+    from runagent._call import AgentCall
+    from runagent._errors import RunAgentError
+    from runagent._limits import Limits
+    from runagent._plugins.observers import Observers
+    from runagent._run.attempt import AttemptState
+    from runagent._run.deadlines import Deadlines
+    from runagent.transports._base import Session
+
+__all__ = ["RunState"]
+
+_logger = logging.getLogger("runagent.run")
+
+
+class RunState:
+    """The state of one run.
+
+    Attributes:
+        step: What the pump has to do next.
+        events: What there is to hand out.
+        error: Why the run ended badly, once ``step`` is END.
+        report: What the run has come to so far.
+        recovery: What one attempt leaves to the next.
+        address: Where the current attempt goes.
+        forked: It belongs to the parent of this process.
+    """
+
+    address: Address  # once an attempt has begun
+
+    def __init__(self, spec: RunSpec) -> None:
+        call = spec.call
+        self.step = Step.CONNECT
+        self.events: list[Event] = []
+        self.error: RunAgentError | None = None
+        self.report = RunReport()
+        self.forked = False
+        terms = spec.terms
+        self.recovery = Recovery(spec.policy, terms.verdicts, call.base.origin, spec.transports)
+        self._terms = terms
+        self._timeouts = spec.timeouts
+        self._observers: Observers | None = spec.observers
+        self._call = call  # of the current attempt, once there is one
+        self._asked: AgentCall | None = None  # the call without the key, for observers
+        self._untold = [self.report]  # until observers know that the run is over
+        self._taken: list[Event] = []
+        self._attempt: AttemptState | None = None
+        self._deadlines: Deadlines | None = None
+        self._started_at = 0.0
+        self._last_event = RunResult if call.mode == "invoke" else Completed
+        self._complete = False  # it has come
+        self._read_at = 0.0  # when the last read ended
+        self._longest_pause = 0.0  # how long nobody read at a stretch
+        track_descriptor(self)
+
+    def take_events(self) -> list[Event]:
+        """Take what there is to hand out."""
+        self._taken, self.events = self.events, []
+        return self._taken
+
+    def forget(self) -> None:
+        """Drop what the parent process will hand out; see `track_descriptor`."""
+        self.forked = True
+        self._taken.clear()
+        self.events.clear()
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds of what the peer may make us hold."""
+        return self._call.limits
+
+    @property
+    def attempt(self) -> AttemptState:
+        """The current attempt."""
+        assert self._attempt is not None
+        return self._attempt
+
+    @property
+    def session(self) -> Session:
+        """The session of the current attempt."""
+        session = self.attempt.session
+        assert session is not None
+        return session
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """The limits, once the first attempt has begun."""
+        assert self._deadlines is not None
+        return self._deadlines
+
+    @property
+    def wants_no_more(self) -> bool:
+        """Whether what the peer has sent makes it pointless to send it the rest."""
+        return self.step is not Step.READ or self.attempt.refused
+
+    @property
+    def keeps_connection(self) -> bool:
+        """Whether the connection may serve other runs now that this one is over."""
+        return self.step is Step.END and self.error is None and self.attempt.keeps_connection
+
+    def finished(self, now: float | None, *, failed: bool = False) -> None:
+        """Note the end, once, and tell those who observe.
+
+        Args:
+            now: The time; None where there is no clock any more.
+            failed: It ends by an exception that is not the run's own.
+        """
+        if not self._untold or self._deadlines is None or self.forked:
+            return
+        try:
+            report = self._untold.pop()
+        except IndexError:  # told already, perhaps by another thread
+            return
+        if self._attempt is not None:
+            self._attempt.account(self.report)
+        over = failed or self.step is Step.END
+        good = self._complete and self.error is None and not failed
+        report.outcome = ("completed" if good else "failed") if over else "left"
+        report.total_seconds = None if now is None else now - self._started_at
+        _logger.debug("run %s after %s", report.outcome, counted(report.chunks, "chunk"))
+        if self._observers is not None and self._asked is not None:
+            self._observers.finished(self._asked, report)
+
+    def let_go(self) -> None:
+        """Drop what is of no use any more.
+
+        An error's traceback leads to the frames that lead here: kept, it would keep all of us alive.
+        """
+        self.recovery.last_error = None
+        if self._attempt is not None:
+            self._attempt.let_go()
+
+    def abandon(self) -> None:
+        """End the run because its reader has left it."""
+        self.finished(None)
+        self.step = Step.END
+        self.events = []
+        self.let_go()
