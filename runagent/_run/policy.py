@@ -60,12 +60,11 @@ class RetryPolicy(msgspec.Struct, frozen=True):
             return error.status == 503 or (self.unsafe and error.status in _GATEWAY_ERRORS)
         if isinstance(error, NetworkError) and not connected:
             return error.code in _PASSING
-        return self.unsafe and isinstance(error, StreamTruncatedError | NetworkError)
+        return self.unsafe and _broke(error)
 
     def holds_back(self, error: RunAgentError, *, connected: bool) -> bool:
-        """Whether a broken run that nobody has answered would be tried again, were it not for ``unsafe``."""
-        broke = connected and isinstance(error, StreamTruncatedError | NetworkError)
-        return broke and not self.unsafe and self.max_retries > 0
+        """Whether only ``unsafe=False`` keeps this failure from being retried."""
+        return connected and _broke(error) and not self.unsafe and self.max_retries > 0
 
     def resume_from(
         self, error: RunAgentError, point: ResumePoint | None, *, may_retry: bool
@@ -115,3 +114,8 @@ class RetryPolicy(msgspec.Struct, frozen=True):
         except OverflowError:  # after a thousand failures or so
             bound = self.max_wait if first else 0.0
         return max(floor, random.uniform(0, min(self.max_wait, bound)))
+
+
+def _broke(error: RunAgentError) -> bool:
+    """Whether a connection broke; a proxy that wants a password does not change its mind."""
+    return isinstance(error, StreamTruncatedError | NetworkError) and error.code != "PROXY_407"

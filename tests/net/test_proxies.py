@@ -107,6 +107,7 @@ def test_a_proxy_that_wants_another_password(
     assert "user name and a password" in str(error)
     assert "wrong" not in str(error)
     assert "another-word" not in str(error)
+    assert "retry_unsafe" not in str(error)
 
 
 @pytest.mark.parametrize("status", [407, 401])
