@@ -1,4 +1,16 @@
-"""WebSocket frames (RFC 6455 §5.2), as far as plain texts of modest length want no general machinery."""
+"""WebSocket frames (RFC 6455 §5.2), as far as plain texts of modest length want no general machinery.
+
+A frame of a server is two bytes, perhaps more bytes of length, and the payload. For example ::
+
+    81 02 68 69             the text "hi": 0x81 is the last fragment (0x80) of a text (1), 2 is its length
+    81 7e 01 00 ...         a text of 256 bytes: behind a length of 126 there are two bytes of length
+    01 02 68 69 80 01 21    "hi!" in two fragments: not read here, as neither begins with 0x81
+    88 02 03 e8             a Close with the code 1000: not read here
+
+Invariant: a frame is read here only if it is whole, unmasked, unfragmented and without an extension's bit, so
+that it is a message by itself; the first one that is anything else stays where it is, with all behind it, for
+the general machinery. That one sees the same bytes that it would have seen if nothing had been read here.
+"""
 
 from __future__ import annotations
 

@@ -74,8 +74,11 @@ class NDJSONDecoder:
         """Do what ``feed`` does, but give lines that are alike undecoded, in one piece.
 
         The first two rows are cut out with a few searches, whatever their length; all that is not in them
-        goes through ``feed``. Before going on whoever gets a row decodes it and calls ``skip``, or hands it
-        to ``feed`` with a line end behind it.
+        goes through ``feed``. Invariant: the lines of rows and the values, in their order, are the lines that
+        ``feed`` would decode; a row is cut only where a line begins.
+
+        Before going on the caller decodes a row and calls ``skip``, or hands it to ``feed`` with a line end
+        behind it.
 
         Raises:
             ProtocolError: An earlier call has met a line that is not JSON.
@@ -171,6 +174,13 @@ class NDJSONDecoder:
 
 def _split_row(data: bytes) -> tuple[LineRow | None, bytes]:
     """Cut lines that share the start of the first one, up to its first comma, off the start of data."""
+    # For example, of the bytes
+    #
+    #     {"type":"chunk","n":1}\n{"type":"chunk","n":2}\n{"ty
+    #
+    # the shared start is {"type":"chunk", and the joint between two lines of the row is }\n{"type":"chunk",
+    # There is one joint, so the row has two lines; the third is not whole. As the row holds no line end but
+    # those of its joints, no line of another look hides in it.
     first = data.find(b"\n")
     comma = data.find(b",", 0, max(first, 0))
     between = b"}\n" + data[: comma + 1]

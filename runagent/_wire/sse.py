@@ -156,6 +156,9 @@ class SSEDecoder:
         Streams are mostly made of blocks of ``event: NAME`` and ``data: {...}``. The first two rows of them
         are cut out with a few searches, whatever their length; all that is not in them goes through ``feed``.
 
+        Invariant: the rows, taken apart, and the events are those that ``feed`` would return, in their order,
+        and both leave the decoder in the same state. A row is cut only where an event begins (``_between``).
+
         Raises:
             StreamLimitError: An earlier call has set ``error``.
         """
@@ -182,6 +185,14 @@ class SSEDecoder:
 
     def _split_row(self, data: bytes) -> tuple[EventRow | None, bytes]:
         """Cut a row off the start of data that has no CR; None where it is no row, or no whole event."""
+        # The opening is all from an event's first byte to the "{" of its data; the joint of two events is
+        # "}\n\n" and the opening. For example, of the bytes
+        #
+        #     event: chunk\ndata: {"a": 1}\n\nevent: chunk\ndata: {"a": 2}\n\nevent: do
+        #
+        # the opening is "event: chunk\ndata: {", the row ends at the first "\n\n" behind the last joint, and
+        # its lines are {"a": 1}\n{"a": 2}. Each event has three line ends: one between its lines, two at its
+        # end. If the row has no other, it holds nothing but these lines: no field is left to be looked for.
         opening = self._opening
         if not (opening and data.startswith(opening)):  # most rows are like the one before
             event = data[len(_EVENT) : data.find(b"\n")]

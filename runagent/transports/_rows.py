@@ -4,6 +4,10 @@ A burst brings hundreds of chunks in one read. Decoding each by itself and looki
 times what JSON costs. A row is decoded at once, into a type that has the documented fields only; where one
 message is not just so, the whole row goes the general way, which knows everything. So a row is never judged
 by other rules: it is taken only if each of its messages would have been, and to the same effect.
+
+For example, the lines ``{"content": "a"}`` and ``{"content": "b"}`` are a row: two lines, and two texts are
+decoded. A row with the line ``{"content": "a"} {"content": "b"}`` gives more texts than it has lines, and
+``{"content": "a", "more": 1}`` has a field that is not known here: these rows go the general way.
 """
 
 from __future__ import annotations
