@@ -51,7 +51,7 @@ class RunReport(msgspec.Struct, gc=False):
         ignored: What was harmless and left out, with counts.
     """
 
-    outcome: Literal["running", "completed", "failed", "left"] = "running"
+    outcome: Literal["running", "completed", "failed", "closed"] = "running"
     transport: str = ""
     request_id: str | None = None
     status: int | None = None

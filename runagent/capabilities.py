@@ -15,17 +15,17 @@ import msgspec
 from runagent._version import __version__
 
 __all__ = [
-    "OLDEST_SEAM_VERSION",
-    "SEAM_VERSION",
+    "OLDEST_TRANSPORT_API_VERSION",
+    "TRANSPORT_API_VERSION",
     "Capability",
     "Declaration",
+    "api_version_fault",
     "parse_declaration",
-    "seam_fault",
     "v1",
 ]
 
-SEAM_VERSION = 1
-OLDEST_SEAM_VERSION = 1
+TRANSPORT_API_VERSION = 1
+OLDEST_TRANSPORT_API_VERSION = 1
 
 _REFERENCE = r"\s*runagent\.capabilities\s*:\s*v(\d{1,9})((?:\.\w+)*)\s*(?:\[.*)?"
 
@@ -60,18 +60,18 @@ class Declaration(msgspec.Struct, frozen=True):
     """What a package declares of a transport in its metadata.
 
     Attributes:
-        seam: The version of the interface that the transport was written for.
+        api_version: The version of the interface that the transport was written for.
         capabilities: Names of capabilities; one of a newer runagent may be among them.
     """
 
-    seam: int
+    api_version: int
     capabilities: frozenset[str] = frozenset()
 
     def __getattr__(self, name: str) -> Declaration:
         """Add a capability, so that a reference to a declaration leads to one."""
         if name not in _NAMES:
             raise AttributeError(f"there is no capability {name!r}; there are: {', '.join(sorted(_NAMES))}")
-        return Declaration(self.seam, self.capabilities | {name})
+        return Declaration(self.api_version, self.capabilities | {name})
 
 
 v1 = Declaration(1)
@@ -85,17 +85,18 @@ def parse_declaration(reference: str) -> Declaration | None:
     return Declaration(int(match[1]), frozenset(match[2].split(".")[1:]))
 
 
-def seam_fault(version: int) -> str | None:
+def api_version_fault(version: int) -> str | None:
     """Describe what is wrong with a transport of this version of the interface, and who has to act."""
-    if OLDEST_SEAM_VERSION <= version <= SEAM_VERSION:
+    if OLDEST_TRANSPORT_API_VERSION <= version <= TRANSPORT_API_VERSION:
         return None
     known = (
-        f"{SEAM_VERSION}"
-        if OLDEST_SEAM_VERSION == SEAM_VERSION
-        else f"{OLDEST_SEAM_VERSION} to {SEAM_VERSION}"
+        f"{TRANSPORT_API_VERSION}"
+        if OLDEST_TRANSPORT_API_VERSION == TRANSPORT_API_VERSION
+        else f"{OLDEST_TRANSPORT_API_VERSION} to {TRANSPORT_API_VERSION}"
     )
-    who = "runagent" if version > SEAM_VERSION else "the package that brings it"
+    who = "runagent" if version > TRANSPORT_API_VERSION else "the package that brings it"
     return (
-        f"it was written for version {version} of the seam, and runagent {__version__} knows {known};"
+        f"it was written for version {version} of the transport API, and runagent {__version__} knows"
+        f" {known};"
         f" upgrade {who}"
     )

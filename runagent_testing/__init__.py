@@ -34,12 +34,12 @@ if TYPE_CHECKING:
         head,
         heartbeat,
         raw,
-        raw_answer,
+        raw_response,
         status,
     )
     from runagent_testing._script.writes import at, every, inside, rechunked
     from runagent_testing._server.server import FakeAgentServer
-    from runagent_testing._standalone.script_file import load_story
+    from runagent_testing._standalone.script_file import load_script
 
 __all__ = [
     "Agent",
@@ -61,10 +61,10 @@ __all__ = [
     "head",
     "heartbeat",
     "inside",
-    "load_story",
+    "load_script",
     "log_normal",
     "raw",
-    "raw_answer",
+    "raw_response",
     "rechunked",
     "status",
     "tokens_per_second",
@@ -78,11 +78,11 @@ _HOMES = {
     "runagent_testing._script.pacing": ("fixed", "log_normal", "tokens_per_second", "uniform"),
     "runagent_testing._script.steps": (
         *("Gate", "chunk", "delay", "done", "ending", "error", "gate", "head", "heartbeat", "raw"),
-        *("raw_answer", "status"),
+        *("raw_response", "status"),
     ),
     "runagent_testing._script.writes": ("at", "every", "inside", "rechunked"),
     "runagent_testing._server.server": ("FakeAgentServer",),
-    "runagent_testing._standalone.script_file": ("load_story",),
+    "runagent_testing._standalone.script_file": ("load_script",),
 }
 
 if not TYPE_CHECKING:  # a checker that saw it would take every misspelt name for one that is there

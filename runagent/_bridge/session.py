@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Protocol
 from runagent._errors import PluginError, RunAgentError, StreamTruncatedError
 from runagent._events import Chunk, Completed, Event, RunResult, Started
 from runagent._internal.foreign import is_cancellation, let_signals_through
-from runagent._internal.locks import ThreadBell
+from runagent._internal.locks import ThreadWakeup
 from runagent._net.base import DeadlineExceededError
 from runagent._net.faults import connect_error, explain_loss
-from runagent._net.tasks import Bell, Scope, current_library, new_scope, spawn, start_loop
+from runagent._net.tasks import Scope, Wakeup, current_library, new_scope, spawn, start_loop
 from runagent.transports._base import BaseSession, Wants
 from runagent.transports._counting import ChunkCount
 
@@ -41,7 +41,7 @@ _EVENTS = _LAST_EVENTS | {Started, Chunk}
 
 
 class _Ringer(Protocol):
-    def ring(self) -> None: ...
+    def wake(self) -> None: ...
 
 
 class _Mailbox:
@@ -77,7 +77,7 @@ class _Mailbox:
         if not self._stirred:
             self._stirred = True
             if self.reader is not None:
-                self.reader.ring()
+                self.reader.wake()
 
     def end(self, error: BaseException | None = None) -> None:
         if self.over:
@@ -85,13 +85,13 @@ class _Mailbox:
         self.error = error
         self.over = True
         if self.reader is not None:
-            self.reader.ring()
+            self.reader.wake()
 
     def take(self) -> list[Event]:
         self._stirred = False  # before: what is added from now on rings again
         events = [self._events.popleft() for _ in range(len(self._events))]
         if len(events) >= WINDOW and self.writer is not None:
-            self.writer.ring()
+            self.writer.wake()
         return events
 
 
@@ -177,7 +177,7 @@ class LibrarySession(BaseSession):
     async def connect_async(self, address: Address, network: AsyncNetwork) -> AsyncLibraryConnection:
         """Begin the run in the reader's own event loop, if the library knows it, and else in a thread."""
         self._address = address
-        bell = self.mailbox.reader = Bell()
+        bell = self.mailbox.reader = Wakeup()
         if current_library() in self.library.runs_on:
             worker = _Worker(self, address)
             spawn(worker.work, f"runagent-{self.library.name}", worker.failed)
@@ -200,12 +200,12 @@ class _Worker:
         self._address = address
         self._mailbox = session.mailbox
         self._scope: Scope | None = None
-        self._room: Bell | None = None
+        self._room: Wakeup | None = None
         self._cancelled = False
 
     async def work(self) -> None:
         """Run it to its end."""
-        self._room = self._mailbox.writer = Bell()
+        self._room = self._mailbox.writer = Wakeup()
         scope = self._scope = new_scope()
         if not self._cancelled:
             await scope.run(self._run)
@@ -279,13 +279,13 @@ class LibraryConnection(_CoreConnection):
     def __init__(self, mailbox: _Mailbox, worker: _Worker, network: Network) -> None:
         super().__init__(mailbox, worker)
         self._now = network.now
-        self._bell = ThreadBell()
+        self._bell = ThreadWakeup()
         self._broken = False
         mailbox.reader = self
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake who waits in ``receive``."""
-        self._bell.ring()
+        self._bell.wake()
 
     def send(self, data: bytes, deadline: float) -> None:
         """See `Connection.send`."""
@@ -304,13 +304,13 @@ class LibraryConnection(_CoreConnection):
     def interrupt(self) -> None:
         """See `Connection.interrupt`."""
         self._broken = True
-        self._bell.ring()
+        self._bell.wake()
 
 
 class AsyncLibraryConnection(_CoreConnection):
     """`AsyncConnection` to a library, in the same loop or in a thread."""
 
-    def __init__(self, mailbox: _Mailbox, worker: _Worker, network: AsyncNetwork, bell: Bell) -> None:
+    def __init__(self, mailbox: _Mailbox, worker: _Worker, network: AsyncNetwork, bell: Wakeup) -> None:
         super().__init__(mailbox, worker)
         self._now = network.now
         self._bell = bell

@@ -22,7 +22,7 @@ class LibraryTransport:
     def __init__(self, library: AsyncTransport) -> None:
         self.library = library
         self.name = library.name
-        self.seam = library.seam
+        self.api_version = library.api_version
         self.capabilities = library.capabilities
 
     def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> LibrarySession:

@@ -25,7 +25,7 @@ from runagent._plugins.observers import Observers
 from runagent._plugins.registry import TransportRegistry, declaration_fault
 from runagent._redact import redact_url
 from runagent._version import __version__
-from runagent.capabilities import seam_fault
+from runagent.capabilities import api_version_fault
 
 if TYPE_CHECKING:
     import argparse
@@ -171,9 +171,9 @@ def _transports(registry: TransportRegistry) -> list[Facts]:
 
 
 def _transport(registry: TransportRegistry, plugin: Plugin) -> Facts:
-    status, error, seam, capabilities = registry.status(plugin), None, None, None
+    status, error, api_version, capabilities = registry.status(plugin), None, None, None
     if status == "incompatible" and plugin.declaration is not None:
-        seam, error = plugin.declaration.seam, seam_fault(plugin.declaration.seam)
+        api_version, error = plugin.declaration.api_version, api_version_fault(plugin.declaration.api_version)
     elif status != "disabled":
         try:
             transport = registry.load(plugin)
@@ -181,12 +181,12 @@ def _transport(registry: TransportRegistry, plugin: Plugin) -> Facts:
             let_signals_through(exc)
             status, error = "broken", _why(exc)
         else:
-            seam, capabilities = transport.seam, sorted(transport.capabilities)
+            api_version, capabilities = transport.api_version, sorted(transport.capabilities)
             error = declaration_fault(plugin, transport)
             if status == "ready":
                 status = "ok" if error is None else "misdeclared"
     row = _row("transport", plugin, status, error, registry.seconds(plugin))
-    return row | {"seam": seam, "capabilities": capabilities}
+    return row | {"api_version": api_version, "capabilities": capabilities}
 
 
 def _why(error: BaseException) -> str:
@@ -258,12 +258,12 @@ def _setting_row(setting: Facts) -> tuple[str, ...]:
 
 
 def _plugin_row(plugin: Facts) -> tuple[str, ...]:
-    seconds, seam = plugin["import_seconds"], plugin.get("seam")
+    seconds, api_version = plugin["import_seconds"], plugin.get("api_version")
     return (
         plugin["kind"],
         plugin["name"],
         f"{plugin['distribution']} {plugin['version']}",
-        f"seam {seam}" if seam is not None else "",
+        f"transport API {api_version}" if api_version is not None else "",
         f"{seconds:.3f} s" if seconds is not None else "",
         plugin["status"],
     )

@@ -31,7 +31,7 @@ def list_transports(arguments: argparse.Namespace, console: Console) -> None:
                 "name": plugin.qualified_name if status in ("clash", "reserved") else plugin.name,
                 "distribution": plugin.distribution,
                 "version": plugin.version,
-                "seam": None if declared is None else declared.seam,
+                "api_version": None if declared is None else declared.api_version,
                 "status": status,
                 "capabilities": None if declared is None else sorted(declared.capabilities),
             }
@@ -44,12 +44,12 @@ def list_transports(arguments: argparse.Namespace, console: Console) -> None:
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    seam, capabilities = row["seam"], row["capabilities"]
+    api_version, capabilities = row["api_version"], row["capabilities"]
     return (
         row["name"],
         row["distribution"],
         row["version"],
-        "?" if seam is None else str(seam),
+        "?" if api_version is None else str(api_version),
         row["status"],
         "?" if capabilities is None else " ".join(capabilities),
     )

@@ -19,13 +19,13 @@ from runagent._client.options import (
     read_socket_options,
     warn_of_key_risk,
 )
-from runagent._client.shared import ClientTerms
+from runagent._client.shared import ClientContext
 from runagent._config.settings import Resume, Settings, load_settings
 from runagent._config.timeouts import parse_timeout
 from runagent._errors import ConfigurationError
 from runagent._internal.jsoninput import copy_input, copy_input_object, read_entrypoint_tag
 from runagent._internal.locks import ForkSafeLock
-from runagent._internal.tracebacks import conceal
+from runagent._internal.tracebacks import without_traceback
 from runagent._plugins.observers import default_observers
 from runagent._plugins.registry import default_registry, has_other_meaning
 from runagent._plugins.validation import as_transport
@@ -53,7 +53,7 @@ class ClientCore:
 
     _asynchronous = False
 
-    @conceal
+    @without_traceback
     def __init__(
         self,
         agent_id: str,
@@ -156,7 +156,7 @@ class ClientCore:
             "resume": resume,
             "proxy": proxy,
         }
-        self._terms: ClientTerms | None = None
+        self._terms: ClientContext | None = None
         self._lock = ForkSafeLock()
         self._closed = False
         self._given_network = network
@@ -194,19 +194,19 @@ class ClientCore:
         """
         return self._terms_in_force().settings
 
-    def _terms_in_force(self) -> ClientTerms:
+    def _terms_in_force(self) -> ClientContext:
         if self._terms is None:
             with self._lock:
                 if self._terms is None:
                     self._terms = self._make_terms()
         return self._terms
 
-    def _make_terms(self) -> ClientTerms:
+    def _make_terms(self) -> ClientContext:
         settings, own, registry = load_settings(self._arguments), self._own_transports, default_registry()
         registry.check(name for name in settings.transport if name not in own)
         limits = read_options(settings, self.agent_id, others=bool(own))
         configure_logging(settings.log_level)
-        return ClientTerms(
+        return ClientContext(
             settings,
             limits,
             own,
@@ -217,7 +217,7 @@ class ClientCore:
             asynchronous=self._asynchronous,
         )
 
-    @conceal
+    @without_traceback
     def _new_run(
         self,
         mode: Literal["stream", "invoke"],

@@ -12,8 +12,8 @@ from runagent._client.options import key_risk, retry_policy
 from runagent._config.parsers import validate_api_key
 from runagent._errors import ConfigurationError
 from runagent._internal.clock import now, time_of_day
-from runagent._internal.tracebacks import conceal
-from runagent._run.spec import Verdicts
+from runagent._internal.tracebacks import without_traceback
+from runagent._run.spec import KnownUnsupported
 
 if TYPE_CHECKING:
     import ssl
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from runagent._plugins.registry import TransportRegistry
     from runagent.transports._base import Transport
 
-__all__ = ["ClientTerms"]
+__all__ = ["ClientContext"]
 
 _logger = logging.getLogger("runagent.client")
 
@@ -36,7 +36,7 @@ _SLOW = (
 )
 
 
-class ClientTerms:
+class ClientContext:
     """The `Terms` of a client.
 
     Args:
@@ -74,7 +74,7 @@ class ClientTerms:
         self.settings = settings
         self.limits = limits
         self.policy = retry_policy(settings)
-        self.verdicts = Verdicts()
+        self.known_unsupported = KnownUnsupported()
         self._transports = transports
         self._registry = registry
         self._ssl_context = ssl_context
@@ -112,7 +112,7 @@ class ClientTerms:
             address = self._addresses[tunnels] = self._find_address(tunnels)
         return address
 
-    @conceal
+    @without_traceback
     def _find_address(self, tunnels: bool) -> Address:
         origin = self.settings.base_url.origin
         proxy = proxy_for(origin, self.settings.proxy, os.environ)
@@ -125,7 +125,7 @@ class ClientTerms:
         return Address(origin, proxy, tunnel, context, self._socket_options)
 
 
-@conceal
+@without_traceback
 def _ask(key: Callable[[], str | Awaitable[str]], *, asynchronous: bool) -> str | Awaitable[str]:
     given = key()
     if not hasattr(given, "__await__"):
@@ -143,6 +143,6 @@ async def _await_key(given: Awaitable[str]) -> str:
     return _checked(await given)
 
 
-@conceal
+@without_traceback
 def _checked(key: object) -> str:
     return validate_api_key(key, "what api_key() returned")

@@ -36,7 +36,7 @@ from runagent._config.parsers import (
 )
 from runagent._config.timeouts import Timeouts, parse_timeout
 from runagent._internal.foreign import is_passing
-from runagent._internal.tracebacks import conceal
+from runagent._internal.tracebacks import without_traceback
 from runagent._redact import describe, escape_controls
 
 __all__ = ["Resume", "Settings", "file_exposures", "load_settings"]
@@ -127,7 +127,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"Settings({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
 
-@conceal
+@without_traceback
 def load_settings(arguments: Mapping[str, Any], *, environ: Mapping[str, str] = os.environ) -> Settings:
     """Resolve every setting: argument, environment variable, file, default.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ForkSafeLock", "ThreadBell"]
+__all__ = ["ForkSafeLock", "ThreadWakeup"]
 
 
 class ForkSafeLock:
@@ -37,7 +37,7 @@ class ForkSafeLock:
         return self._lock.__exit__
 
 
-class ThreadBell:
+class ThreadWakeup:
     """Wakes the thread that waits; a ring that nobody waits for is kept for the next wait.
 
     A `threading.Event` would do, if no signal handler raised: one that does may leave it locked.
@@ -51,7 +51,7 @@ class ThreadBell:
         """Wait for a ring, or until the time is over."""
         self._lock.acquire(timeout=-1 if seconds is None else min(seconds, threading.TIMEOUT_MAX))
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the one who waits; callable from any thread."""
         with contextlib.suppress(RuntimeError):  # it has been rung already
             self._lock.release()

@@ -10,13 +10,13 @@ from runagent._errors import RunAgentError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["conceal"]
+__all__ = ["without_traceback"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def conceal(function: Callable[P, T]) -> Callable[P, T]:
+def without_traceback(function: Callable[P, T]) -> Callable[P, T]:
     """Have one of our errors leave a function that handles secrets without the frames it has passed through.
 
     Its text names the place to look; the frames would only show the key, or the password, that it leaves out.

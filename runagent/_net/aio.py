@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from runagent._net.aio_dial import dial_first
 from runagent._net.aio_sockets import SocketConnection
 from runagent._net.aio_watchdog import Watchdog
-from runagent._net.base import AsyncConnection, DeadlineExceededError, Dialing
+from runagent._net.base import AsyncConnection, ConnectAttempt, DeadlineExceededError
 from runagent._net.faults import connect_error
 from runagent._net.resolve import candidates_now, connect_at_once, look_up
 from runagent._net.secure import secure
@@ -35,19 +35,21 @@ class AioNetwork:
         self._watches = type(loop).add_reader is asyncio.SelectorEventLoop.add_reader
         self._buffer: memoryview | None = None
 
-    async def connect(self, address: Address, deadline: float, dialing: Dialing) -> AsyncConnection:
+    async def connect(self, address: Address, deadline: float, attempt: ConnectAttempt) -> AsyncConnection:
         """See `Network.connect`."""
         try:
             if (at_once := connect_at_once(address)) is not None:
                 return await self._open(at_once)
-            return await self._connect_in_time(address, deadline, dialing)
+            return await self._connect_in_time(address, deadline, attempt)
         except OSError as exc:
             raise connect_error(exc, address) from exc.with_traceback(None)
 
-    async def _connect_in_time(self, address: Address, deadline: float, dialing: Dialing) -> AsyncConnection:
+    async def _connect_in_time(
+        self, address: Address, deadline: float, attempt: ConnectAttempt
+    ) -> AsyncConnection:
         try:
             async with asyncio.timeout(self._watchdog.left(deadline)) as timeout:
-                dialing.wake = lambda: None if timeout.expired() else timeout.reschedule(self._loop.time())
+                attempt.wake = lambda: None if timeout.expired() else timeout.reschedule(self._loop.time())
                 sock = await self._dial(address)
                 connection = await self._open(sock)
                 return await secure(connection, address, deadline, self.now)
@@ -56,7 +58,7 @@ class AioNetwork:
                 raise DeadlineExceededError from None
             raise
         finally:
-            dialing.wake = None
+            attempt.wake = None
 
     async def sleep(self, seconds: float) -> None:
         """See `Network.sleep`."""

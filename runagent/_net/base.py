@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncConnection",
     "AsyncNetwork",
+    "ConnectAttempt",
     "Connection",
     "DeadlineExceededError",
-    "Dialing",
     "Network",
     "fork_generation",
     "socket_was_reset",
@@ -40,7 +40,7 @@ class DeadlineExceededError(Exception):
     """A deadline passed. Not the builtin TimeoutError: a socket raises that one for other reasons, too."""
 
 
-class Dialing:
+class ConnectAttempt:
     """A connection that is being opened, as those see it who may not want it any more.
 
     Attributes:
@@ -48,15 +48,15 @@ class Dialing:
         wake: What an asynchronous network sets, to stop waiting at once.
     """
 
-    __slots__ = ("given_up", "wake")
+    __slots__ = ("cancelled", "wake")
 
     def __init__(self) -> None:
-        self.given_up = False
+        self.cancelled = False
         self.wake: Callable[[], object] | None = None
 
-    def give_up(self) -> None:
+    def cancel(self) -> None:
         """Stop the opening of the connection; does nothing if it is open already."""
-        self.given_up = True
+        self.cancelled = True
         if self.wake is not None:
             self.wake()
 
@@ -105,7 +105,7 @@ class Connection(Protocol):
 class Network(Protocol):
     """Connections and time, for synchronous code."""
 
-    def connect(self, address: Address, deadline: float, dialing: Dialing) -> Connection:
+    def connect(self, address: Address, deadline: float, attempt: ConnectAttempt) -> Connection:
         """Open a connection, through the proxy's tunnel and with TLS if the address asks for it.
 
         Raises:
@@ -148,7 +148,7 @@ class AsyncConnection(Protocol):
 class AsyncNetwork(Protocol):
     """`Network` for asyncio and trio; belongs to one running event loop."""
 
-    async def connect(self, address: Address, deadline: float, dialing: Dialing) -> AsyncConnection:
+    async def connect(self, address: Address, deadline: float, attempt: ConnectAttempt) -> AsyncConnection:
         """See `Network.connect`; when cancelled, nothing is left open."""
 
     def now(self) -> float:
@@ -161,7 +161,7 @@ class AsyncNetwork(Protocol):
         """Let others run, and notice a cancellation."""
 
 
-class Forgettable(Protocol):
+class AfterFork(Protocol):
     """What holds a file descriptor, or events, that a fork's child must drop."""
 
     def forget(self) -> None:
@@ -169,12 +169,12 @@ class Forgettable(Protocol):
 
 
 # No WeakSet: it runs Python whenever one of its members dies, and what a signal handler raises there is lost.
-_descriptors: set[weakref.ref[Forgettable]] = set()
+_descriptors: set[weakref.ref[AfterFork]] = set()
 _open: set[object] = set()
 _generation = 0
 
 
-def track_descriptor(holder: Forgettable) -> None:
+def track_descriptor(holder: AfterFork) -> None:
     """Have ``holder`` forget its descriptor in every child that is forked from now on."""
     _descriptors.add(weakref.ref(holder, _descriptors.discard))
 

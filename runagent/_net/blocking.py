@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 from runagent._internal import clock
 from runagent._internal.foreign import let_signals_through
 from runagent._net.base import (
+    ConnectAttempt,
     DeadlineExceededError,
-    Dialing,
     hold,
     let_go,
     socket_was_reset,
@@ -204,12 +204,12 @@ def _wants_more(exc: OSError) -> bool:
 class BlockingNetwork:
     """Connections and time, for synchronous code; shared by threads."""
 
-    def connect(self, address: Address, deadline: float, dialing: Dialing) -> BlockingConnection:
+    def connect(self, address: Address, deadline: float, attempt: ConnectAttempt) -> BlockingConnection:
         """See `Network.connect`."""
         try:
-            connection = BlockingConnection(self._dial(address, deadline, dialing))
+            connection = BlockingConnection(self._dial(address, deadline, attempt))
             try:
-                self._secure(connection, address, deadline, dialing)
+                self._secure(connection, address, deadline, attempt)
             except BaseException:
                 connection.abort()
                 raise
@@ -225,15 +225,15 @@ class BlockingNetwork:
         """See `Network.sleep`."""
         time.sleep(seconds)
 
-    def _dial(self, address: Address, deadline: float, dialing: Dialing) -> socket.socket:
+    def _dial(self, address: Address, deadline: float, attempt: ConnectAttempt) -> socket.socket:
         candidates = candidates_now(address)
         if candidates is None:
             found = look_up(address)
-            candidates = _by_steps(lambda until: _result(found, until), deadline, dialing)
-        return dial_first(candidates, address.socket_options, deadline, dialing)
+            candidates = _by_steps(lambda until: _result(found, until), deadline, attempt)
+        return dial_first(candidates, address.socket_options, deadline, attempt)
 
     def _secure(
-        self, connection: BlockingConnection, address: Address, deadline: float, dialing: Dialing
+        self, connection: BlockingConnection, address: Address, deadline: float, attempt: ConnectAttempt
     ) -> None:
         """Open the proxy's tunnel and begin TLS, as far as the address wants them."""
         if address.proxy is not None and address.tunnel:
@@ -243,17 +243,17 @@ class BlockingNetwork:
             connection.send(tunnel.request, deadline)
             while not tunnel.open:
                 tunnel.feed(
-                    _by_steps(lambda until: connection.receive(_READ_BYTES, until), deadline, dialing)
+                    _by_steps(lambda until: connection.receive(_READ_BYTES, until), deadline, attempt)
                 )
         if address.origin.secure:
             assert address.ssl_context is not None
             from runagent._net.tls import server_name
 
             connection.start_tls(address.ssl_context, server_name(address.origin))
-            _by_steps(connection.handshake, deadline, dialing)
+            _by_steps(connection.handshake, deadline, attempt)
 
 
-def _by_steps(wait: Callable[[float], T], deadline: float, dialing: Dialing) -> T:
+def _by_steps(wait: Callable[[float], T], deadline: float, attempt: ConnectAttempt) -> T:
     """Wait until a moment again and again, as nothing wakes a thread that looks a name up or shakes hands.
 
     Raises:
@@ -264,7 +264,7 @@ def _by_steps(wait: Callable[[float], T], deadline: float, dialing: Dialing) -> 
         try:
             return wait(until)
         except DeadlineExceededError:
-            if until >= deadline or dialing.given_up:
+            if until >= deadline or attempt.cancelled:
                 raise
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runagent._address.route import SocketOption
-    from runagent._net.base import Dialing
+    from runagent._net.base import ConnectAttempt
     from runagent._net.sockets import Candidate
 
 __all__ = ["STEP_SECONDS", "dial_first"]
@@ -29,7 +29,7 @@ def dial_first(
     candidates: Sequence[Candidate],
     options: tuple[SocketOption, ...] | None,
     deadline: float,
-    dialing: Dialing,
+    attempt: ConnectAttempt,
 ) -> socket.socket:
     """Return a connected socket; the other attempts are closed.
 
@@ -40,7 +40,7 @@ def dial_first(
     with selectors.DefaultSelector() as selector:
         race = _Race(candidates, options, selector)
         try:
-            return race.run(deadline, dialing)
+            return race.run(deadline, attempt)
         finally:
             race.close()
 
@@ -61,14 +61,14 @@ class _Race:
         self._next_at = clock.now()
         self._failure: OSError | None = None
 
-    def run(self, deadline: float, dialing: Dialing) -> socket.socket:
+    def run(self, deadline: float, attempt: ConnectAttempt) -> socket.socket:
         """See `dial_first`."""
         while self._untried or self._waiting:
             now = clock.now()
             if self._untried and now >= self._next_at:
                 self._next_at = now + ATTEMPT_SECONDS
                 winner = self._begin(self._untried.popleft())
-            elif now >= deadline or dialing.given_up:
+            elif now >= deadline or attempt.cancelled:
                 raise DeadlineExceededError
             else:
                 next_at = self._next_at if self._untried else deadline

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Work = Callable[[], Coroutine[Any, Any, None]]
     Failed = Callable[[BaseException], None]
 
-__all__ = ["Bell", "Scope", "current_library", "new_scope", "spawn", "start_loop"]
+__all__ = ["Scope", "Wakeup", "current_library", "new_scope", "spawn", "start_loop"]
 
 _NO_TASK = "the asynchronous client is awaited in a task of asyncio or trio, and none is running here"
 
@@ -45,7 +45,7 @@ def _on_trio() -> bool:
     return current_library() == "trio"
 
 
-class Bell:
+class Wakeup:
     """Wakes the waiter in the event loop in which it was made; rung from any thread."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Bell:
         else:
             await _asyncio_wait(self._event.wait, seconds)
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the waiter; does nothing if the loop has ended."""
         if threading.get_ident() == self._thread:
             self._ring_here()

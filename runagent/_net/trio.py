@@ -12,8 +12,8 @@ from runagent._internal import clock
 from runagent._internal.threads import needs_thread
 from runagent._net.base import (
     AsyncConnection,
+    ConnectAttempt,
     DeadlineExceededError,
-    Dialing,
     hold,
     let_go,
     socket_was_reset,
@@ -248,19 +248,19 @@ class TrioNetwork:
         self.now = _clock_of(trio.lowlevel.current_clock())
         self._watchdog = Watchdog(self.now)
 
-    async def connect(self, address: Address, deadline: float, dialing: Dialing) -> AsyncConnection:
+    async def connect(self, address: Address, deadline: float, attempt: ConnectAttempt) -> AsyncConnection:
         """See `Network.connect`."""
         try:
             if (at_once := connect_at_once(address)) is not None:
                 return TrioConnection(at_once, self._watchdog)
             with trio.CancelScope(deadline=self._watchdog.own_time(deadline)) as scope:
-                dialing.wake = scope.cancel
+                attempt.wake = scope.cancel
                 connection = TrioConnection(await self._dial(address), self._watchdog)
                 return await secure(connection, address, deadline, self.now)
         except OSError as exc:
             raise connect_error(exc, address) from exc.with_traceback(None)
         finally:
-            dialing.wake = None
+            attempt.wake = None
         assert scope.cancelled_caught
         raise DeadlineExceededError
 

@@ -13,7 +13,7 @@ from runagent._plugins.installed import TRANSPORTS, Installed, Plugin, installed
 from runagent._plugins.loading import Loader, load
 from runagent._plugins.validation import as_transport, validate_transport
 from runagent._version import __version__
-from runagent.capabilities import Capability, Declaration, seam_fault
+from runagent.capabilities import Capability, Declaration, api_version_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -152,7 +152,7 @@ class TransportRegistry:
             return "built-in"
         if self._installed.is_disabled(plugin):
             return "disabled"
-        if plugin.declaration is not None and seam_fault(plugin.declaration.seam):
+        if plugin.declaration is not None and api_version_fault(plugin.declaration.api_version):
             return "incompatible"
         if _is_reserved(plugin.name):
             return "reserved"
@@ -198,7 +198,7 @@ class TransportRegistry:
 
     def _load(self, plugin: Plugin) -> Transport:
         declared = plugin.declaration
-        if declared is not None and (fault := seam_fault(declared.seam)):
+        if declared is not None and (fault := api_version_fault(declared.api_version)):
             raise _broken(plugin, fault)
         try:
             transport = as_transport(self._offered_by(plugin))
@@ -246,9 +246,9 @@ class TransportRegistry:
 def declaration_fault(plugin: Plugin, transport: Transport) -> str | None:
     """Report differences between a transport's metadata and the transport itself."""
     declared = plugin.declaration
-    if declared is None or declared == Declaration(transport.seam, frozenset(transport.capabilities)):
+    if declared is None or declared == Declaration(transport.api_version, frozenset(transport.capabilities)):
         return None
-    words = ".".join([f"v{transport.seam}", *sorted(transport.capabilities)])
+    words = ".".join([f"v{transport.api_version}", *sorted(transport.capabilities)])
     right = f"runagent.capabilities:{words}"
     return f"its metadata declares something else than it does; the right entry point is {right}"
 

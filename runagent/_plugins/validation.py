@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from runagent._bridge.transport import LibraryTransport
 from runagent._errors import ConfigurationError
-from runagent.capabilities import SEAM_VERSION, Capability, seam_fault
+from runagent.capabilities import TRANSPORT_API_VERSION, Capability, api_version_fault
 
 if TYPE_CHECKING:
     from runagent.transports._async_transport import AsyncTransport
@@ -26,17 +26,18 @@ def validate_transport(transport: object) -> str:
     Raises:
         ConfigurationError: It does not; the message names what is missing.
     """
-    name, seam = getattr(transport, "name", None), getattr(transport, "seam", None)
+    name, api_version = getattr(transport, "name", None), getattr(transport, "api_version", None)
     capabilities = getattr(transport, "capabilities", None)
     fault = None
     if isinstance(transport, type):
         fault = "it is a class; make an object of it"
     elif not isinstance(name, str) or not re.fullmatch(_NAME, name):
         fault = "its name has to be a word of letters, digits and . _ - that begins with a letter"
-    elif not isinstance(seam, int):
-        fault = f"it names no version of the seam; if it is written for this one, add seam = {SEAM_VERSION}"
-    elif seam_fault(seam):
-        fault = seam_fault(seam)
+    elif not isinstance(api_version, int):
+        ours = f"api_version = {TRANSPORT_API_VERSION}"
+        fault = f"it names no version of the transport API; if it is written for this one, add {ours}"
+    elif api_version_fault(api_version):
+        fault = api_version_fault(api_version)
     elif not isinstance(capabilities, frozenset) or not all(isinstance(c, Capability) for c in capabilities):
         known = ", ".join(f"Capability.{capability.name}" for capability in Capability)
         fault = f"its capabilities have to be a frozenset of {known}, not {capabilities!r}"

@@ -58,7 +58,7 @@ class AsyncPump(PumpCore):
     def close(self) -> None:
         """Leave the run; a `next_batch` that waits in another task raises a StreamError."""
         self._closed = True
-        self._dialing.give_up()
+        self._dialing.cancel()
         self.run.finished(self._now())
         self._leave()
 

@@ -47,7 +47,7 @@ class Pump(PumpCore):
     def close(self) -> None:
         """Leave the run; a `next_batch` that waits in another thread raises a StreamError."""
         self._closed = True
-        self._dialing.give_up()
+        self._dialing.cancel()
         try:
             del self._token[0]
         except IndexError:

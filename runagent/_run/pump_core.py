@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 
 from runagent._errors import StreamError
 from runagent._internal.foreign import let_signals_through
-from runagent._net.base import Dialing
+from runagent._net.base import ConnectAttempt
 from runagent._run.spec import Step
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class PumpCore:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._closed = False
-        self._dialing = Dialing()
+        self._dialing = ConnectAttempt()
         # While the peer takes nothing: what goes behind the rest, and how long it has to take that.
         self._outgoing = b""
         self._send_seconds = 0.0

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, cast
 
 from runagent._errors import NetworkError, StreamError
 from runagent._internal.foreign import is_cancellation
-from runagent._internal.locks import ThreadBell
+from runagent._internal.locks import ThreadWakeup
 from runagent._internal.threads import needs_thread
 from runagent._net.base import track_descriptor
-from runagent._net.tasks import Bell, Scope, new_scope, spawn
+from runagent._net.tasks import Scope, Wakeup, new_scope, spawn
 from runagent._run.pump_core import CLOSED_WHILE_READ, TOKEN, TWO_READERS
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class ReadAhead:
         self._pump = pump
         self._store = _Store(pump, max_bytes)
         self._lock = threading.RLock()  # of the store; a finalizer may close in the middle of anything
-        self._news, self._room = ThreadBell(), ThreadBell()
+        self._news, self._room = ThreadWakeup(), ThreadWakeup()
         self._thread: threading.Thread | None = None
         self._token: list[None] = [None]  # who takes it reads; see `Pump`
         self._closed = False
@@ -123,7 +123,7 @@ class ReadAhead:
             if self._store.over:
                 return self._take()  # put there before it was over
             self._news.wait()
-        self._room.ring()
+        self._room.wake()
         return batch
 
     def _take(self) -> list[Event] | None:
@@ -135,8 +135,8 @@ class ReadAhead:
         self._closed = True
         with self._lock:
             self._store.forget()
-        self._news.ring()
-        self._room.ring()
+        self._news.wake()
+        self._room.wake()
         self._pump.close()
 
     def drop(self) -> None:
@@ -149,14 +149,14 @@ class ReadAhead:
             while (batch := self._pump.next_batch()) is not None:
                 with self._lock:
                     self._store.put(batch)
-                self._news.ring()
+                self._news.wake()
                 while self._store.full and not self._closed:
                     self._room.wait()
         except BaseException as exc:  # noqa: BLE001  # handed to the reader, whose thread is another one
             self._store.error = exc.with_traceback(None)
         finally:
             self._store.over = True
-            self._news.ring()
+            self._news.wake()
 
 
 class AsyncReadAhead:
@@ -165,7 +165,7 @@ class AsyncReadAhead:
     def __init__(self, pump: AsyncPump, max_bytes: int) -> None:
         self._pump = pump
         self._store = _Store(pump, max_bytes)
-        self._changed: Bell | None = None  # there is one once reading has begun
+        self._changed: Wakeup | None = None  # there is one once reading has begun
         self._scope: Scope | None = None
         self._reading = self._closed = False
 
@@ -173,7 +173,7 @@ class AsyncReadAhead:
         """Return the next events, waiting for them if need be; see `AsyncPump.next_batch`."""
         self._pump.check_process()
         if self._changed is None and not self._closed:
-            self._changed = Bell()
+            self._changed = Wakeup()
             spawn(self._read_ahead, "runagent-read-ahead", self._failed)
         if until_connected:
             return []
@@ -182,10 +182,10 @@ class AsyncReadAhead:
         self._reading = True
         try:
             while (batch := self._store.take()) is None and not self._store.over and not self._closed:
-                await cast("Bell", self._changed).wait()
+                await cast("Wakeup", self._changed).wait()
         finally:
             self._reading = False
-        self._ring()
+        self._wake()
         if batch is None:
             self._store.end()
         return batch
@@ -201,7 +201,7 @@ class AsyncReadAhead:
         if self._scope is not None:
             self._scope.cancel()
         self._pump.close()
-        self._ring()
+        self._wake()
 
     def drop(self) -> None:
         """See `AsyncPump.drop`."""
@@ -226,15 +226,15 @@ class AsyncReadAhead:
 
     def _end(self) -> None:
         self._store.over = True
-        self._ring()
+        self._wake()
 
     async def _read_on(self) -> None:
         while (batch := await self._pump.next_batch()) is not None:
             self._store.put(batch)
-            self._ring()
+            self._wake()
             while self._store.full:
-                await cast("Bell", self._changed).wait()
+                await cast("Wakeup", self._changed).wait()
 
-    def _ring(self) -> None:
+    def _wake(self) -> None:
         if self._changed is not None:
-            self._changed.ring()
+            self._changed.wake()

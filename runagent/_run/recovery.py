@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from runagent._run.attempt import AttemptState
     from runagent._run.deadlines import Deadlines
     from runagent._run.policy import RetryPolicy
-    from runagent._run.spec import Verdicts
+    from runagent._run.spec import KnownUnsupported
     from runagent.transports._base import Transport
 
 __all__ = ["Recovery"]
@@ -51,7 +51,7 @@ class Recovery(msgspec.Struct, eq=False):
     """
 
     policy: RetryPolicy
-    verdicts: Verdicts
+    known_unsupported: KnownUnsupported
     origin: Origin
     names: Sequence[str]
     key: str = ""
@@ -67,7 +67,7 @@ class Recovery(msgspec.Struct, eq=False):
     def begin(self, now: float) -> None:
         """Make the key, and leave out the transports that the origin is known not to speak."""
         self.key = _new_key()
-        self.names = self.verdicts.choose(self.origin, self.names, now)
+        self.names = self.known_unsupported.choose(self.origin, self.names, now)
 
     def find_capable(self, find: Callable[[str], Transport], mode: str) -> Transport:
         """Return the first transport of the choice that can make such a run.
@@ -129,7 +129,7 @@ class Recovery(msgspec.Struct, eq=False):
         session = attempt.session
         if session is None or self.begun or not session.unsupported or len(self.names) < 2:
             return False
-        self.verdicts.add(self.origin, self.names[0], attempt.began_at)
+        self.known_unsupported.add(self.origin, self.names[0], attempt.began_at)
         self.names = self.names[1:]
         return True
 

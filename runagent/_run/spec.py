@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from runagent._run.policy import RetryPolicy
     from runagent.transports._base import Transport
 
-__all__ = ["RunSpec", "Step", "Terms", "Verdicts"]
+__all__ = ["KnownUnsupported", "RunSpec", "Step", "Terms"]
 
 _VERDICT_SECONDS = 300.0
 
@@ -40,7 +40,7 @@ class Step(enum.Enum):
     END = "end"
 
 
-class Verdicts:
+class KnownUnsupported:
     """Which origins have proven not to speak a transport; kept for five minutes."""
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class Terms(Protocol):
         verdicts: What earlier runs have learnt.
     """
 
-    verdicts: Verdicts
+    known_unsupported: KnownUnsupported
 
     def find(self, name: str) -> Transport:
         """Return the transport of a name; raises where there is none."""

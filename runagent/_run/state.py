@@ -49,7 +49,7 @@ class RunState:
         self.report = RunReport()
         self.forked = False
         terms = spec.terms
-        self.recovery = Recovery(spec.policy, terms.verdicts, call.base.origin, spec.transports)
+        self.recovery = Recovery(spec.policy, terms.known_unsupported, call.base.origin, spec.transports)
         self._terms = terms
         self._timeouts = spec.timeouts
         self._observers: Observers | None = spec.observers
@@ -128,7 +128,7 @@ class RunState:
             self._attempt.account(self.report)
         over = failed or self.step is Step.END
         good = self._complete and self.error is None and not failed
-        report.outcome = ("completed" if good else "failed") if over else "left"
+        report.outcome = ("completed" if good else "failed") if over else "closed"
         report.total_seconds = None if now is None else now - self._started_at
         _logger.debug("run %s after %s", report.outcome, counted(report.chunks, "chunk"))
         if self._observers is not None and self._asked is not None:

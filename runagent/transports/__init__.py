@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from runagent._wire.jsontext import InvalidJSONError, decode_json, encode_json, quote
     from runagent._wire.ndjson import NDJSONDecoder
     from runagent._wire.sse import ServerSentEvent, SSEDecoder
-    from runagent.capabilities import OLDEST_SEAM_VERSION, SEAM_VERSION, Capability
+    from runagent.capabilities import OLDEST_TRANSPORT_API_VERSION, TRANSPORT_API_VERSION, Capability
     from runagent.transports._async_transport import AsyncTransport, Emit, RegisterTransport
     from runagent.transports._base import BaseSession, Session, Transport, Wants
     from runagent.transports._counting import ChunkCount
@@ -34,7 +34,7 @@ _HOMES = {
     "runagent._call": ("AgentCall", "ResumePoint"),
     "runagent._events": ("Event",),
     "runagent._limits": ("Limits",),
-    "runagent.capabilities": ("OLDEST_SEAM_VERSION", "SEAM_VERSION", "Capability"),
+    "runagent.capabilities": ("OLDEST_TRANSPORT_API_VERSION", "TRANSPORT_API_VERSION", "Capability"),
     "runagent.transports._base": ("BaseSession", "Session", "Transport", "Wants"),
     "runagent.transports._counting": ("ChunkCount",),
     "runagent.transports._http": ("HttpSession",),
@@ -48,8 +48,8 @@ _HOMES = {
     "runagent._wire.sse": ("SSEDecoder", "ServerSentEvent"),
 }
 __all__ = [
-    "OLDEST_SEAM_VERSION",
-    "SEAM_VERSION",
+    "OLDEST_TRANSPORT_API_VERSION",
+    "TRANSPORT_API_VERSION",
     "Address",
     "AgentCall",
     "AsyncTransport",

@@ -1,4 +1,4 @@
-"""The seam for libraries that do their own I/O: one coroutine a run, and events handed over as they come."""
+"""The transport API for libraries that do their own I/O: one coroutine a run hands events over."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class AsyncTransport(Protocol):
 
     Attributes:
         name: The word in the configuration that chooses it.
-        seam: The version of the seam that it was written for.
+        api_version: The version of the transport API that it was written for.
         capabilities: What it can do beyond streaming a run.
         runs_on: The event loops that the library knows: ``asyncio``, ``trio`` or both.
     """
 
     name: str
-    seam: int
+    api_version: int
     capabilities: frozenset[Capability]
     runs_on: frozenset[str]
 

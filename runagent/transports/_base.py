@@ -1,4 +1,4 @@
-"""The seam between what is said on the wire and how the wire is read.
+"""The transport API between what is said on the wire and how the wire is read.
 
 A transport opens a session for each attempt to run an agent; a pump moves its bytes. A session owns no
 socket, no clock and no thread, so one plain class serves synchronous code, asyncio and trio.
@@ -150,14 +150,14 @@ class Transport(Protocol):
 
     Attributes:
         name: The word in the configuration that chooses it.
-        seam: The version of the seam that it was written for: the number itself, not ``SEAM_VERSION``,
-            which would always be the installed one.
+        api_version: The version of the transport API that it was written for: the number itself, not
+            ``TRANSPORT_API_VERSION``, which would always be the installed one.
         capabilities: What it can do beyond streaming a run.
         tunnels: A proxy must pass the bytes through untouched (CONNECT), also without TLS.
     """
 
     name: str
-    seam: int
+    api_version: int
     capabilities: frozenset[Capability]
     tunnels: bool
 

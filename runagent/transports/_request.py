@@ -10,7 +10,7 @@ import msgspec
 
 from runagent._address.url import header_name, header_value, target_fault
 from runagent._errors import ConfigurationError, PluginError
-from runagent._internal.tracebacks import conceal
+from runagent._internal.tracebacks import without_traceback
 from runagent._redact import describe, redact_url
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
         return f"HttpRequest({self.method} {redact_url(self.target)}, {names}, {len(self.body)} bytes)"
 
 
-@conceal
+@without_traceback
 def check_request(request: object, callers: Sequence[tuple[str, str]]) -> HttpRequest:
     """Return a request that is safe to send as it is.
 

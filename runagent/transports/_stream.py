@@ -77,7 +77,7 @@ class StreamTransport:
 
     name: str
     session: type[StreamSession]
-    seam = 1
+    api_version = 1
     capabilities = frozenset(Capability)
     tunnels = False
 

@@ -120,7 +120,7 @@ class WebSocketTransport:
     """Chooses between a stream over a WebSocket and a plain run."""
 
     name = "websocket"
-    seam = 1
+    api_version = 1
     capabilities = frozenset({Capability.INVOKE, Capability.HEARTBEATS, Capability.STRUCTURED})
     tunnels = True
 

@@ -57,7 +57,7 @@ class Agent:
         self._scripts.add_reply(Script.of(_unpacked("reply", steps), **options))
         return self
 
-    def computes(
+    def responds(
         self, function: Callable[[Exchange], Any], *, timeout: float = 30.0, **options: Unpack[Options]
     ) -> Self:
         """Ask a function for the steps of every answer, streams and plain runs alike.
@@ -71,7 +71,7 @@ class Agent:
         thread, without a limit, and an async one may not wait there.
 
         Args:
-            function: Gets the request (``transport``, ``surface``, ``agent_id``, ``input``, ``headers``)
+            function: Gets the request (``transport``, ``dialect``, ``agent_id``, ``input``, ``headers``)
                 and returns the steps as a list, or gives them one by one as a generator, plain or async: each
                 is asked for when the one before it has left, so there may be no end to them. Over a WebSocket
                 it is asked after the handshake, which a status of it can therefore not refuse any more.
@@ -109,7 +109,7 @@ class Agent:
         """Answer plain runs (``invoke``, ``run``) with this, whenever no `returns_once` is queued.
 
         Args:
-            steps: One JSON value, ``error(...)``, ``status(...)`` or ``raw_answer(...)``; delays and
+            steps: One JSON value, ``error(...)``, ``status(...)`` or ``raw_response(...)``; delays and
                 gates may come before it and an ending after it or in its place.
             usage: Token counts (``invoke`` only, as the two below).
             execution_time: Seconds.

@@ -1,4 +1,4 @@
-"""Answers that take two steps: of a WebSocket, and those that a test's function computes. No I/O."""
+"""Answers that take two steps: of a WebSocket, and those that a test's function responds. No I/O."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class WebSocketAnswer:
         if fault:
             self._give_back()
             exchange.refused, exchange.steps = exchange.secrets.text(fault), ()
-            exchange.plan = words_plan(dialect.objection(fault))
+            exchange.plan = words_plan(dialect.reject_message(fault))
             return Answer(exchange, exchange.plan)
         script, self._script = self._script, None
         assert script is not None
@@ -158,4 +158,4 @@ class WebSocketAnswer:
         return shared_plan(script, self._asked.new_run(keep_alive=True))
 
     def _object(self, fault: str) -> Plan:
-        return words_plan(self._asked.dialect.objection(fault))
+        return words_plan(self._asked.dialect.reject_message(fault))

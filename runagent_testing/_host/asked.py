@@ -13,7 +13,7 @@ from runagent_testing._render.render import refusal_plan, result_plan
 from runagent_testing._render.templates import shared_plan
 from runagent_testing._script.script import Result, Script
 from runagent_testing._script.steps import Status, Step
-from runagent_testing.dialects._base import Question, Run
+from runagent_testing.dialects._base import Run, RunRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,12 +38,12 @@ class Asked:
 
     request: Request
     dialect: Dialect
-    question: Question | None
+    question: RunRequest | None
     exchange: Exchange
     run: Run
 
     @classmethod
-    def of(cls, request: Request, dialect: Dialect, question: Question | None, run_id: str) -> Asked:
+    def of(cls, request: Request, dialect: Dialect, question: RunRequest | None, run_id: str) -> Asked:
         """Begin the exchange."""
         exchange = Exchange(
             request.method,
@@ -56,7 +56,7 @@ class Asked:
             None if question is None else question.body,
             request.now,
             input=None if question is None else question.input,
-            surface=dialect.name,
+            dialect=dialect.name,
         )
         websocket = question is not None and question.kind == "websocket"
         keep_alive = not websocket and request.body is not None
@@ -74,7 +74,7 @@ class Asked:
             self.request, self.dialect, self.question, self.exchange, self.run.run_id, keep_alive=keep_alive
         )
 
-    def objection(self, status: Status) -> Status:
+    def reject_message(self, status: Status) -> Status:
         """Note what is wrong with the request, and return the status."""
         self.exchange.refused = self.exchange.secrets.text(status.message or f"status {status.status}")
         return status
@@ -114,7 +114,7 @@ def guarded(decide: Callable[[], AnyPlan], exchange: Exchange, failed: Callable[
 def _run(
     request: Request,
     dialect: Dialect,
-    question: Question | None,
+    question: RunRequest | None,
     exchange: Exchange,
     run_id: str,
     *,

@@ -18,7 +18,7 @@ from runagent_testing._render.render import without_body
 from runagent_testing._script.computed import Computed
 from runagent_testing._script.script import Script
 from runagent_testing._script.steps import Status
-from runagent_testing.dialects._base import Question, need_dialect
+from runagent_testing.dialects._base import RunRequest, need_dialect
 from runagent_testing.dialects._builtin import BUILT_IN
 from runagent_testing.dialects._installed import installed_dialects
 from runagent_testing.dialects._request import MAX_BODY
@@ -89,7 +89,7 @@ class Endpoints:
         self.note(asked.exchange)
         return self._answer_run(asked, asked.question)
 
-    def _answer_run(self, asked: Asked, question: Question) -> Answer | Pending:
+    def _answer_run(self, asked: Asked, question: RunRequest) -> Answer | Pending:
         computed: list[Computed] = []
 
         def plan() -> AnyPlan:
@@ -113,10 +113,10 @@ class Endpoints:
 
     def _recognised(self, request: Request) -> Asked:
         for dialect in self._dialects:
-            if question := dialect.recognise(request):
+            if question := dialect.parse_request(request):
                 return Asked.of(request, dialect, question, self._run_ids())
         for dialect in installed_dialects():
-            if not _is_information(request) and (question := dialect.recognise(request)):
+            if not _is_information(request) and (question := dialect.parse_request(request)):
                 return Asked.of(request, dialect, question, self._run_ids())
         return Asked.of(request, BUILT_IN[0], None, self._run_ids())
 
@@ -128,13 +128,13 @@ class Endpoints:
             self._secrets[spoken] = Secrets(Names(named), keys)
         return self._secrets[spoken]
 
-    def _answer_websocket(self, asked: Asked, question: Question) -> Answer | WebSocketAnswer:
+    def _answer_websocket(self, asked: Asked, question: RunRequest) -> Answer | WebSocketAnswer:
         agent = self._agent(asked, question)
         if isinstance(agent, Status):
             return self._refuse(asked, agent)
         status = _handshake_fault(asked.request) or asked.dialect.fault(question, asked.run, agent)
         if status is not None:
-            return self._refuse(asked, asked.objection(status))
+            return self._refuse(asked, asked.reject_message(status))
         # Taken now, as a refusal has to come before the handshake's answer.
         script, put_back = agent.take_script()
         if script is None:
@@ -148,16 +148,16 @@ class Endpoints:
         self.note(asked.exchange)
         return asked.answer(asked.refused(*steps))
 
-    def _take(self, asked: Asked, question: Question) -> Script | Result | Computed | Status:
+    def _take(self, asked: Asked, question: RunRequest) -> Script | Result | Computed | Status:
         """Take what answers a run, or return the status that refuses it."""
         agent = self._agent(asked, question)
         if isinstance(agent, Status):
             return agent
         if asked.request.body is None:
             limit = f"a request has {MAX_BODY} bytes at most"
-            return asked.objection(Status(413, code="REQUEST_TOO_LARGE", message=limit))
+            return asked.reject_message(Status(413, code="REQUEST_TOO_LARGE", message=limit))
         if status := asked.dialect.fault(question, asked.run, agent):
-            return asked.objection(status)
+            return asked.reject_message(status)
         taken = agent.take_result() if asked.is_plain else agent.take_script()[0]
         return taken or self._unscripted(agent, asked)
 
@@ -166,7 +166,7 @@ class Endpoints:
         self._journal.note_unmatched(asked.exchange, why)
         return Status(500, code="NO_SCRIPT", message=why)
 
-    def _agent(self, asked: Asked, question: Question) -> AgentScripts | Status:
+    def _agent(self, asked: Asked, question: RunRequest) -> AgentScripts | Status:
         """Find the agent, or return the status that refuses the request."""
         if status := self._key_fault(asked):
             return status
@@ -179,7 +179,7 @@ class Endpoints:
     def _key_fault(self, asked: Asked) -> Status | None:
         if self._api_key is None or asked.dialect.key(asked.request) == self._api_key:
             return None
-        return asked.objection(Status(401, message="the API key is missing or wrong"))
+        return asked.reject_message(Status(401, message="the API key is missing or wrong"))
 
     def _inform(self, asked: Asked) -> Status:
         """Answer what is not a run."""
@@ -201,7 +201,7 @@ class Endpoints:
         return Status(404, code="NOT_FOUND", message=f"nothing answers {request.method} {path}")
 
     def _architecture(self, asked: Asked, agent_id: str) -> Status:
-        agent = self._agent(asked, Question(agent_id=agent_id, transport=asked.exchange.transport))
+        agent = self._agent(asked, RunRequest(agent_id=agent_id, transport=asked.exchange.transport))
         if isinstance(agent, Status):
             return agent
         entrypoints = [{"file": "agent.py", "module": tag, "tag": tag, "extractor": {}} for tag in agent.tags]

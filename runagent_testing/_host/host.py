@@ -102,7 +102,7 @@ class AgentHost:
             until = now() + _LEAVING
             for exchange in list(self.requests):
                 if exchange.unplayed:
-                    exchange.wait_client_gone(max(until - now(), 0.0))
+                    exchange.wait_disconnected(max(until - now(), 0.0))
             found += unused(self.journal, list(self._scripts.values()), len(self._faults))
         return [escaped(problem) for problem in found]
 

@@ -78,9 +78,9 @@ def _worded(kind: str, steps: tuple[Step, ...], secrets: Secrets) -> tuple[str, 
 
 
 def _left(exchange: Exchange) -> str:
-    if exchange.left_at is None:
+    if exchange.disconnected_at is None:
         return ""
-    return f" (the client left after {exchange.left_at:.3f} s; if it should: allow_unused=True)"
+    return f" (the client left after {exchange.disconnected_at:.3f} s; if it should: allow_unused=True)"
 
 
 def _listed(exchange: Exchange, numbers: list[int], secrets: Secrets) -> str:

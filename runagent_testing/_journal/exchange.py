@@ -68,7 +68,7 @@ class Exchange(Record):
         self._wait(lambda: self.outcome != "running", timeout)
         return self.outcome == "done"
 
-    def wait_client_gone(self, timeout: float = _PATIENCE) -> bool:
+    def wait_disconnected(self, timeout: float = _PATIENCE) -> bool:
         """Wait until the client left, or was given up: early, or where the script lets it leave last.
 
         Returns:
@@ -76,7 +76,7 @@ class Exchange(Record):
             use, or the agent has ended it.
         """
         self._wait(lambda: self._over or self.client != "still reading", timeout)
-        return self.client != "still reading" or self.outcome == "client gone"
+        return self.client != "still reading" or self.outcome == "client disconnected"
 
 
 def _moves_until(what: int | Step, plan: AnyPlan, steps: Sequence[Step]) -> float:

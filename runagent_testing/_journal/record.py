@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientState", "Outcome", "Record", "Recorder", "Sent", "numbers_of"]
 
-Outcome = Literal["running", "done", "client gone", "server closed"]
+Outcome = Literal["running", "done", "client disconnected", "server closed"]
 ClientState = Literal["still reading", "closed", "reset", "half-closed"]
 
 
@@ -59,12 +59,12 @@ class Record:
         input: The agent's input, whichever way it came.
         messages: On a WebSocket, what the client has said since, in order: texts as ``str``, binary ones
             as ``bytes``. The first asks for the run.
-        surface: The dialect it came in: "documented", "published" (docs/wire.md sections 1 and 2), or
+        dialect: The dialect it came in: "documented", "published" (docs/wire.md sections 1 and 2), or
             the name of one that was brought along.
         number: Its place in the host's ``requests``, counted from 1; 0 if it is not there.
         plan: What the answer is to be, once that is decided (on a WebSocket: after the handshake).
         steps: The steps that ``plan`` was made of.
-        outcome: "running", "done" (all that was scripted, a fault included), "client gone" (before
+        outcome: "running", "done" (all that was scripted, a fault included), "client disconnected" (before
             that) or "server closed".
         ended_at: Seconds from the request to the outcome.
         client: How the client left, as far as this exchange saw it: "closed" (a FIN, or a WebSocket's
@@ -73,7 +73,7 @@ class Record:
             one is not answered any further, as by the published server). Both are one FIN on the wire:
             on a memory network, and on Linux for clients of this machine, they are told apart, over
             TLS and elsewhere both are "closed".
-        left_at: Seconds from the request to that moment.
+        disconnected_at: Seconds from the request to that moment.
         unread_bytes: How much of what was written the client had not taken when it left; None where
             that is not known. On sockets its kernel counts (Linux, not over TLS or a Unix socket).
         unmatched: Why no script answers it, and what comes nearest; None if one does.
@@ -97,14 +97,14 @@ class Record:
     outcome: Outcome = "running"
     ended_at: float | None = None
     client: ClientState = "still reading"
-    left_at: float | None = None
+    disconnected_at: float | None = None
     unread_bytes: int | None = None
     unmatched: str | None = None
     refused: str | None = None
     failure: str | None = None
     input: Any = None
     messages: Sequence[str | bytes] = ()
-    surface: str = "documented"
+    dialect: str = "documented"
     _began: float = field(init=False)
     _times: list[float] | Kept[float] = field(default_factory=list, init=False)
     _asides: list[Sent] = field(default_factory=list, init=False)
@@ -142,7 +142,7 @@ class Record:
     def input_args(self) -> list[Any]:
         """The positional inputs (published server's surface only)."""
         args = self.body.get("input_args") if isinstance(self.body, dict) else None
-        return args if isinstance(args, list) and self.surface == "published" else []
+        return args if isinstance(args, list) and self.dialect == "published" else []
 
     @property
     def moves_done(self) -> int:
@@ -266,7 +266,7 @@ class Recorder:
         record = self._record
         with record._changed:
             if record.client == "still reading" and not record._over:
-                record.left_at = record.now() - record._began
+                record.disconnected_at = record.now() - record._began
                 record.unread_bytes = unread_bytes
                 record.client = how
             record._changed.notify_all()

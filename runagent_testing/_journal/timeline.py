@@ -173,9 +173,9 @@ def _conclusion(exchange: Record) -> str:
     ended = "" if exchange.ended_at is None else f" after {exchange.ended_at:.3f} s"
     said = f"{exchange.outcome}{ended}; "
     if exchange.client == "still reading":
-        given_up = exchange.outcome == "client gone"
+        given_up = exchange.outcome == "client disconnected"
         return said + ("the agent gave the client up" if given_up else "the client had not left")
-    said += f"the client {_LEFT_HOW[exchange.client]} after {exchange.left_at or 0.0:.3f} s"
+    said += f"the client {_LEFT_HOW[exchange.client]} after {exchange.disconnected_at or 0.0:.3f} s"
     return said if exchange.unread_bytes is None else f"{said} with {exchange.unread_bytes} bytes unread"
 
 

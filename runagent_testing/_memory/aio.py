@@ -6,7 +6,7 @@ import asyncio
 import math
 from typing import TYPE_CHECKING
 
-from runagent._net.base import DeadlineExceededError, Dialing
+from runagent._net.base import ConnectAttempt, DeadlineExceededError
 from runagent_testing._memory.connection import MemoryConnection
 from runagent_testing._memory.loop import VirtualTimeLoop
 from runagent_testing._memory.real_time import RealTime
@@ -89,7 +89,9 @@ class AioMemory:
         self._open = opener
         self._real_time = RealTime("run_asyncio", "VirtualTimeLoops")
 
-    async def connect(self, address: Address, deadline: float, dialing: Dialing) -> AioMemoryConnection:
+    async def connect(
+        self, address: Address, deadline: float, attempt: ConnectAttempt
+    ) -> AioMemoryConnection:
         """See `runagent._net.base.Network.connect`; takes no time."""
         loop = asyncio.get_running_loop()
         return AioMemoryConnection(*self._open(address, loop), loop, self._real_time)

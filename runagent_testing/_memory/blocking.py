@@ -6,7 +6,7 @@ import math
 import threading
 from typing import TYPE_CHECKING
 
-from runagent._net.base import DeadlineExceededError, Dialing
+from runagent._net.base import ConnectAttempt, DeadlineExceededError
 from runagent_testing._memory.calls import Call, Calls, Clock
 from runagent_testing._memory.connection import MemoryConnection
 
@@ -98,7 +98,7 @@ class BlockingMemory:
         self._open = opener
         self._clock = VirtualClock()
 
-    def connect(self, address: Address, deadline: float, dialing: Dialing) -> BlockingMemoryConnection:
+    def connect(self, address: Address, deadline: float, attempt: ConnectAttempt) -> BlockingMemoryConnection:
         """See `runagent._net.base.Network.connect`; takes no time."""
         return BlockingMemoryConnection(*self._open(address, self._clock), self._clock)
 

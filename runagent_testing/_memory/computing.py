@@ -112,7 +112,7 @@ class _Source:
             if now() - began > _SLOW and not self._is_named:
                 self._is_named = True
                 log_warning(
-                    f"computes() with {self._computed.name} keeps the reader's thread for "
+                    f"responds() with {self._computed.name} keeps the reader's thread for "
                     f"{now() - began:.1f} s; on a memory network, have it "
                     "give delay(...) instead of waiting"
                 )
@@ -138,7 +138,7 @@ class _Source:
             if self._loop is not loop:
                 loop.close()
 
-        thread = threading.Thread(target=work, name="fake-agent-computes", daemon=True)
+        thread = threading.Thread(target=work, name="fake-agent-responds", daemon=True)
         thread.start()
         thread.join(self._computed.timeout)
         if thread.is_alive():

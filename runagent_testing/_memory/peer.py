@@ -111,7 +111,7 @@ class Peer:
             recorder.leave(how, self._wire.unread)
             if isinstance(exchange.plan, LazyPlan) and exchange.plan.is_answered:
                 recorder.end("done")
-            recorder.end("client gone")
+            recorder.end("client disconnected")
         self._close()
 
     def drop(self) -> None:
@@ -247,7 +247,7 @@ class Peer:
         if not self._opened.talk.left:
             self._ping_later()
             return
-        Recorder(self._exchange).end("client gone")
+        Recorder(self._exchange).end("client disconnected")
         self.drop()
 
     def _flush(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 import trio.testing
 
-from runagent._net.base import DeadlineExceededError, Dialing
+from runagent._net.base import ConnectAttempt, DeadlineExceededError
 from runagent_testing._memory.calls import Call, Calls, Clock
 from runagent_testing._memory.connection import MemoryConnection
 from runagent_testing._memory.real_time import RealTime
@@ -193,7 +193,9 @@ class TrioMemory:
         self._real_time = RealTime("run_trio", "trio's with an autojumping MockClock")
         self._run: trio.lowlevel.RunVar[_Run] = trio.lowlevel.RunVar("memory network")
 
-    async def connect(self, address: Address, deadline: float, dialing: Dialing) -> TrioMemoryConnection:
+    async def connect(
+        self, address: Address, deadline: float, attempt: ConnectAttempt
+    ) -> TrioMemoryConnection:
         """See `runagent._net.base.Network.connect`; takes no time."""
         try:
             run = self._run.get()

@@ -11,7 +11,7 @@ from runagent_testing._render.plan import Wait, Write
 from runagent_testing._render.stream import Unrolling
 from runagent_testing._script.computed import END
 from runagent_testing._script.describe import described
-from runagent_testing._script.steps import Chunk, Delay, Ending, Error, Gate, Head, RawAnswer, Status
+from runagent_testing._script.steps import Chunk, Delay, Ending, Error, Gate, Head, RawResponse, Status
 from runagent_testing._script.validation import StepError, checked_steps
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class LazyPlan:
 
     def __init__(self, computed: Computed, first: Any, source: Source, run: Run, progress: Progress) -> None:
         if computed.script.framing == "length":
-            raise ValueError("framing='length' needs all steps at once: have computes() return a list")
+            raise ValueError("framing='length' needs all steps at once: have responds() return a list")
         self.known: Kept[Move] = Kept(Wait(0.0))
         self.steps: Kept[Step] = Kept(Chunk("(no longer known)"))
         self.end: End | None = None
@@ -182,7 +182,7 @@ class LazyPlan:
             (step,) = checked_steps((item,))
         except StepError as exc:
             raise exc.at(number) from None
-        if number > 1 and isinstance(step, Status | RawAnswer | Head):
+        if number > 1 and isinstance(step, Status | RawResponse | Head):
             raise StepError(number, f", {described(step)}, can only be the first one of a generator")
         if isinstance(step, Ending) and step.kind == "close-delimited-cut":
             raise StepError(number, " comes too late: give framing='close' and ending('cut')")

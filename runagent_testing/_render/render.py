@@ -9,7 +9,7 @@ from runagent_testing._render.http import handshake_head, plain_answer, refusal
 from runagent_testing._render.plan import Composer, End, GrowingPlan, Plan, Write
 from runagent_testing._render.stream import ENDS, Rendering, before_head, pause, stall
 from runagent_testing._script.script import Result, Script
-from runagent_testing._script.steps import Chunk, Delay, Ending, Error, Gate, Raw, RawAnswer, Status, Step
+from runagent_testing._script.steps import Chunk, Delay, Ending, Error, Gate, Raw, RawResponse, Status, Step
 from runagent_testing._script.writes import MERGED
 from runagent_testing.dialects._frames import frame_pieces
 
@@ -70,7 +70,7 @@ def result_plan(result: Result, run: Run) -> Plan:
                 answer = number, plain_answer(step, result, run)
             case Status():
                 answer = number, refusal(step, run)
-            case RawAnswer() | Raw():
+            case RawResponse() | Raw():
                 out.say(number, ("payload", step.data))
                 end = "close"
             case Ending(kind=kind) if kind != "clean":

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from runagent_testing._script.numbers import check_seconds
 from runagent_testing._script.script import Options, Script
-from runagent_testing._script.steps import Ending, RawAnswer, Status
+from runagent_testing._script.steps import Ending, RawResponse, Status
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -68,7 +68,7 @@ class Computed:
             ValueError: An option has no such value.
         """
         if not callable(function):
-            raise TypeError(f"computes() takes a function of the request, not {function!r}")
+            raise TypeError(f"responds() takes a function of the request, not {function!r}")
         check_seconds(timeout, "timeout=")
         Script.of((), **options)
         return cls(function, options, timeout)
@@ -89,7 +89,7 @@ class Computed:
 
     def is_late(self, place: str) -> str:
         """Say that it has not come back in time."""
-        return f"computes() with {self.name} has not come back within {self.timeout:g} s: it was at {place}"
+        return f"responds() with {self.name} has not come back within {self.timeout:g} s: it was at {place}"
 
     def rows(self, given: object) -> tuple[Any, ...] | Iterator[Any] | AsyncIterator[Any]:
         """Take what the function has returned: all steps, or what gives them one by one.
@@ -102,7 +102,7 @@ class Computed:
         if hasattr(given, "__aiter__"):
             return aiter(given)  # type: ignore[no-any-return]
         if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
-            raise TypeError(f"what computes the agent's reply returns a list of steps, not {given!r}")
+            raise TypeError(f"what responds the agent's reply returns a list of steps, not {given!r}")
         return iter(given)
 
 
@@ -120,12 +120,12 @@ class Gathering:
             return True
         if isinstance(self.steps[-1], Ending) or len(self.steps) > _MOST_STEPS:
             return False
-        return self._plain or isinstance(self.steps[0], Status | RawAnswer)
+        return self._plain or isinstance(self.steps[0], Status | RawResponse)
 
     @property
     def is_whole(self) -> bool:
         """Whether nothing is to be streamed."""
-        return self._plain or bool(self.steps and isinstance(self.steps[0], Status | RawAnswer))
+        return self._plain or bool(self.steps and isinstance(self.steps[0], Status | RawResponse))
 
     def add(self, step: Any) -> None:
         """Add the next step."""

@@ -14,7 +14,7 @@ from runagent_testing._script.steps import (
     Gate,
     Heartbeat,
     Raw,
-    RawAnswer,
+    RawResponse,
     Status,
 )
 
@@ -49,7 +49,7 @@ def described(step: Step, shown: Callable[[Any], str] | None = None) -> str:
             return f"gate {name!r}"
         case Error(code=code, message=message):
             return f"error {code} {write(message)}{details}"
-        case Raw(data=data) | RawAnswer(data=data):
+        case Raw(data=data) | RawResponse(data=data):
             return f"{_name(step)} {_short.repr(data) if shown is None else repr(data)}"
         case Status(status=status, code=code):
             return f"status {status}" + (details or (f" {code}" if code else ""))
@@ -67,7 +67,7 @@ def without_secrets(step: Step, secrets: Secrets) -> Step:
 
 
 def _name(step: Step) -> str:
-    return "raw_answer" if isinstance(step, RawAnswer) else type(step).__name__.lower()
+    return "raw_response" if isinstance(step, RawResponse) else type(step).__name__.lower()
 
 
 def _details(step: Step, shown: Callable[[Any], str]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from runagent_testing._script.steps import (
     Head,
     Pause,
     Raw,
-    RawAnswer,
+    RawResponse,
     Status,
     Step,
 )
@@ -43,7 +43,7 @@ Resume = Literal["honour", "refuse", "fake"]
 Framing = Literal["chunked", "extensions", "length", "close"]
 
 _PLAIN_PROPERTIES = ("usage", "execution_time", "agent_version", "writes", "apart")
-_PLAIN_STEPS = (Delay, Gate, Chunk, Error, Status, RawAnswer, Ending)
+_PLAIN_STEPS = (Delay, Gate, Chunk, Error, Status, RawResponse, Ending)
 _PLAIN_ENDINGS: tuple[EndingKind, ...] = (
     "clean",
     "cut",
@@ -127,7 +127,7 @@ class Script:
     @property
     def refuses(self) -> bool:
         """Whether this is an answer of its own instead of a stream: a status or bytes."""
-        return any(isinstance(step, Status | RawAnswer) for step in self.steps)
+        return any(isinstance(step, Status | RawResponse) for step in self.steps)
 
     @property
     def head(self) -> Head | None:
@@ -172,12 +172,12 @@ class Result:
         checked = checked_steps(steps)
         check_properties(options, _PLAIN_PROPERTIES)
         check_usage(options)
-        manual = any(isinstance(step, RawAnswer) for step in checked)
+        manual = any(isinstance(step, RawResponse) for step in checked)
         for number, step in enumerate(checked, 1):
             known = isinstance(step, _PLAIN_STEPS) or (manual and isinstance(step, Raw))
             if not known or (isinstance(step, Ending) and step.kind not in _PLAIN_ENDINGS):
                 raise StepError(number, f" makes no sense in a plain run: {described(step)}")
-        if sum(isinstance(step, Chunk | Error | Status | RawAnswer) for step in checked) > 1:
+        if sum(isinstance(step, Chunk | Error | Status | RawResponse) for step in checked) > 1:
             raise TypeError("a plain run has one answer: a value, an error or a status")
         if not checked or isinstance(checked[-1], Pause):
             raise TypeError("a plain run needs an answer or an ending as its last step")

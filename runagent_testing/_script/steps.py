@@ -27,7 +27,7 @@ __all__ = [
     "Heartbeat",
     "Pause",
     "Raw",
-    "RawAnswer",
+    "RawResponse",
     "Status",
     "Step",
     "chunk",
@@ -39,7 +39,7 @@ __all__ = [
     "head",
     "heartbeat",
     "raw",
-    "raw_answer",
+    "raw_response",
     "status",
 ]
 
@@ -154,7 +154,7 @@ class Raw:
 
 
 @dataclass(frozen=True, slots=True)
-class RawAnswer:
+class RawResponse:
     """Bytes from the status line on, in place of a whole answer."""
 
     data: bytes
@@ -190,7 +190,7 @@ class Ending:
     reason: str = ""
 
 
-Step = Chunk | Delay | Heartbeat | Gate | Error | Done | Raw | RawAnswer | Head | Status | Ending
+Step = Chunk | Delay | Heartbeat | Gate | Error | Done | Raw | RawResponse | Head | Status | Ending
 Pause = Delay | Gate
 
 
@@ -256,13 +256,13 @@ def raw(data: bytes) -> Raw:
     return Raw(_bytes(data, "raw"))
 
 
-def raw_answer(data: bytes) -> RawAnswer:
+def raw_response(data: bytes) -> RawResponse:
     """Answer with bytes of your own from the status line on (for a WebSocket: instead of the 101).
 
     Nothing is added to them. Only pauses, ``raw(...)`` and an ending may follow; without an ending
     the connection is closed.
     """
-    return RawAnswer(_bytes(data, "raw_answer"))
+    return RawResponse(_bytes(data, "raw_response"))
 
 
 def head(status: int | None = None, *, headers: Mapping[str, str | None] | None = None) -> Head:

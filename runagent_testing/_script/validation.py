@@ -18,7 +18,7 @@ from runagent_testing._script.steps import (
     Head,
     Pause,
     Raw,
-    RawAnswer,
+    RawResponse,
     Status,
     Step,
 )
@@ -109,18 +109,19 @@ def _check_order(steps: tuple[Step, ...]) -> None:
     for number, step in enumerate(steps, 1):
         if isinstance(step, Ending | Status) and number < last:
             raise StepError(number, f", {described(step)}, must be the last one")
-        if isinstance(step, Status | RawAnswer | Head) and not _only_pauses(steps[: number - 1]):
+        if isinstance(step, Status | RawResponse | Head) and not _only_pauses(steps[: number - 1]):
             raise StepError(number, _TOO_LATE[type(step)])
         if manual and not isinstance(step, _MANUAL_STEPS):
             raise StepError(
-                number, f", {described(step)}, cannot follow a raw_answer: only pauses, raw and an ending can"
+                number,
+                f", {described(step)}, cannot follow a raw_response: only pauses, raw and an ending can",
             )
-        manual |= isinstance(step, RawAnswer)
+        manual |= isinstance(step, RawResponse)
 
 
 _TOO_LATE: dict[type, str] = {
     Status: ": a status refuses a run before it starts: only delays and gates may come first",
-    RawAnswer: ": a raw_answer is all of an answer: only delays and gates may come first",
+    RawResponse: ": a raw_response is all of an answer: only delays and gates may come first",
     Head: ": a head begins the answer: only delays and gates may come first",
 }
 

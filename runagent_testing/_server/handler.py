@@ -15,7 +15,7 @@ from runagent_testing._internal.log import log_failure
 from runagent_testing._internal.redaction import Secrets
 from runagent_testing._journal.record import Recorder
 from runagent_testing._render.lazy import LazyPlan
-from runagent_testing._server.player import Line, Sent, play
+from runagent_testing._server.player import ResponseWriter, Sent, play
 from runagent_testing._server.tcpinfo import bytes_taken, is_half_closed
 from runagent_testing.dialects._request import MAX_BODY, Request, joined
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from runagent_testing._host.websocket import Conversation
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._journal.record import ClientState
-    from runagent_testing._server.apart import Apart
+    from runagent_testing._server.functions import Apart
 
 __all__ = ["Connection", "Handler"]
 
@@ -155,7 +155,7 @@ class Handler:
         return Sent(keep_alive=False)
 
     async def _play(self, asked: Answer | Pending, request: web.BaseRequest) -> web.StreamResponse:
-        line = Line(request, Recorder(asked.exchange))
+        line = ResponseWriter(request, Recorder(asked.exchange))
         with self._watching(asked.exchange, line):
             answer = await self._decided(asked)
             await play(answer.plan, line, Recorder(answer.exchange))
@@ -165,7 +165,7 @@ class Handler:
         return await self._apart.answer(asked) if isinstance(asked, Pending) else asked
 
     async def _converse(self, opened: WebSocketAnswer, request: web.BaseRequest) -> None:
-        line = Line(request, Recorder(opened.exchange), opened.talk)
+        line = ResponseWriter(request, Recorder(opened.exchange), opened.talk)
         with contextlib.ExitStack() as stack:
             if opened.is_noted:
                 stack.enter_context(self._watching(opened.exchange, line))
@@ -181,8 +181,8 @@ class Handler:
                     Recorder(asked.exchange).leave("closed")
 
     async def _shake_hands(
-        self, opened: WebSocketAnswer, request: web.BaseRequest, line: Line
-    ) -> tuple[_Ear, str | bytes]:
+        self, opened: WebSocketAnswer, request: web.BaseRequest, line: ResponseWriter
+    ) -> tuple[_WebSocketReader, str | bytes]:
         """Answer the handshake, and wait for the request.
 
         Raises:
@@ -192,11 +192,11 @@ class Handler:
         try:
             # Not on the line of what follows, which lets pongs and the like come in between.
             recorder = Recorder(opened.exchange)
-            shaking = Line(request, recorder)
+            shaking = ResponseWriter(request, recorder)
             await play(opened.handshake, shaking)
             line.written = shaking.written
             recorder.aside(opened.handshake.data)
-            ear = _Ear(request, talk, line, self._ping_interval)
+            ear = _WebSocketReader(request, talk, line, self._ping_interval)
             await ear.listen(lambda: talk.message is not None)
             if talk.message is None:
                 raise ConnectionResetError("the client has left without a request")
@@ -205,14 +205,16 @@ class Handler:
             raise
         return ear, talk.message
 
-    async def _answer(self, answer: Answer, ear: _Ear, line: Line, talk: Conversation) -> None:
+    async def _answer(
+        self, answer: Answer, ear: _WebSocketReader, line: ResponseWriter, talk: Conversation
+    ) -> None:
         """Play the plan, then wait for the client to close, as the published server does."""
         talk.begin(answer.plan)
         playing = self._speak(answer, line, talk)
         await ear.unless_left(playing, whatever=lambda: answer.plan.end == "silent")
         await ear.listen()
 
-    async def _speak(self, answer: Answer, line: Line, talk: Conversation) -> None:
+    async def _speak(self, answer: Answer, line: ResponseWriter, talk: Conversation) -> None:
         if answer.plan.end != "silent":
             await play(answer.plan, line, Recorder(answer.exchange))
             talk.played(answer.plan)
@@ -221,7 +223,7 @@ class Handler:
         await play(answer.plan, line, Recorder(answer.exchange))
 
     @contextlib.contextmanager
-    def _watching(self, exchange: Exchange, line: Line) -> Iterator[None]:
+    def _watching(self, exchange: Exchange, line: ResponseWriter) -> Iterator[None]:
         recorder = Recorder(exchange)
         # aiohttp cancels the handler of a connection that is lost.
         try:
@@ -231,7 +233,7 @@ class Handler:
                 _note_departure(recorder, line)
             if isinstance(exchange.plan, LazyPlan) and exchange.plan.is_answered:
                 recorder.end("done")
-            recorder.end("server closed" if self.closing else "client gone")
+            recorder.end("server closed" if self.closing else "client disconnected")
             raise
         except Exception as exc:  # a dialect's, whose plan grows while it is played
             recorder.failed(exc)
@@ -243,10 +245,12 @@ class Handler:
             recorder.finish()
 
 
-class _Ear:
+class _WebSocketReader:
     """Listens on a WebSocket; aiohttp takes it for the parser of what follows an upgrade."""
 
-    def __init__(self, request: web.BaseRequest, talk: Conversation, line: Line, interval: float) -> None:
+    def __init__(
+        self, request: web.BaseRequest, talk: Conversation, line: ResponseWriter, interval: float
+    ) -> None:
         self._talk = talk
         self._line = line
         self._interval = interval
@@ -309,7 +313,7 @@ def _secrets(request: web.BaseRequest) -> Secrets:
     return Secrets().seen_in(request.headers, request.raw_path)
 
 
-def _note_departure(recorder: Recorder, line: Line) -> None:
+def _note_departure(recorder: Recorder, line: ResponseWriter) -> None:
     connection = line.connection
     assert isinstance(connection, Connection)
     if connection.departure is not None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from runagent_testing._render.plan import AnyPlan, Move
     from runagent_testing._script.steps import Gate
 
-__all__ = ["LINGER_NOT", "Line", "Sent", "play"]
+__all__ = ["LINGER_NOT", "ResponseWriter", "Sent", "play"]
 
 LINGER_NOT = struct.pack("ii", 1, 0)  # closing a socket with this (SO_LINGER) sends a RST
 _TURN = 64  # moves after which others have their turn
@@ -52,7 +52,7 @@ class Sent(web.StreamResponse):
         return None
 
 
-class Line:
+class ResponseWriter:
     """The bytes of one connection, and what a WebSocket's two sides send between the writes of a plan.
 
     Attributes:
@@ -123,7 +123,7 @@ class Line:
             self._recorder.aside(data)
 
 
-async def play(plan: AnyPlan, line: Line, recorder: Recorder | None = None) -> None:
+async def play(plan: AnyPlan, line: ResponseWriter, recorder: Recorder | None = None) -> None:
     """Give the answer; cancelled, it leaves a connection that can only be closed.
 
     Args:
@@ -143,7 +143,7 @@ async def play(plan: AnyPlan, line: Line, recorder: Recorder | None = None) -> N
         await _end(plan, line, recorder)
 
 
-async def _make(moves: Iterable[Move], line: Line, recorder: Recorder | None) -> None:
+async def _make(moves: Iterable[Move], line: ResponseWriter, recorder: Recorder | None) -> None:
     for count, move in enumerate(moves, 1):
         match move:
             case Write():
@@ -168,7 +168,7 @@ async def _pass(gate: Gate) -> None:
         gate.forget(wake)
 
 
-async def _end(plan: AnyPlan, line: Line, recorder: Recorder) -> None:
+async def _end(plan: AnyPlan, line: ResponseWriter, recorder: Recorder) -> None:
     end = plan.end
     # Over TLS there is no half-close.
     if end == "half-close" and not line.transport.can_write_eof():
@@ -183,7 +183,7 @@ async def _end(plan: AnyPlan, line: Line, recorder: Recorder) -> None:
         await asyncio.Event().wait()
 
 
-async def _hang_up(line: Line, *, reset: bool) -> None:
+async def _hang_up(line: ResponseWriter, *, reset: bool) -> None:
     transport = line.transport
     # Aborting drops what the transport still holds, so all of it has to be with the kernel first.
     # asyncio's TLS transport pauses at its limit, the others above it; a limit of 0 would pause it for ever.

@@ -19,7 +19,7 @@ from runagent_testing._internal.clock import now
 from runagent_testing._internal.log import log_failure
 from runagent_testing._script.computed import place_of_thread
 from runagent_testing._script.numbers import check_seconds, check_texts, is_whole
-from runagent_testing._server.apart import AbandonedError, Apart, DaemonThreads, raise_in
+from runagent_testing._server.functions import AbandonedError, Apart, DaemonThreads, raise_in
 from runagent_testing._server.handler import Connection, Handler
 from runagent_testing._server.listener import Listener, listen_tcp, listen_unix
 
@@ -119,7 +119,7 @@ class FakeAgentServer(AgentHost):
 
         Raises:
             RuntimeError: A function of the test does not return, and the text names it; or it was called
-                from what computes a reply.
+                from what responds a reply.
         """
         if self._thread is None:
             return
@@ -162,7 +162,7 @@ class FakeAgentServer(AgentHost):
         """See `AgentHost.clear`; the server goes on listening, at the same address.
 
         Raises:
-            RuntimeError: It was called from what computes a reply; or a function of the test does not return,
+            RuntimeError: It was called from what responds a reply; or a function of the test does not return,
                 and the text names the line.
         """
         self._check_caller("clear")

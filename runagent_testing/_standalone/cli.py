@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from runagent_testing._server.server import FakeAgentServer
     from runagent_testing._standalone.output import Output
-    from runagent_testing._standalone.script_file import StoryFile
+    from runagent_testing._standalone.script_file import ScriptFile
 
 __all__ = ["BAD_STORY", "FAILED", "GOOD", "INTERRUPTED", "main"]
 
@@ -229,7 +229,7 @@ def _serve(options: argparse.Namespace) -> int:
     return GOOD
 
 
-def _wait(story: StoryFile, screen: Output) -> NoReturn:
+def _wait(story: ScriptFile, screen: Output) -> NoReturn:
     """Open the gates that are typed, until the command is interrupted."""
     if story.gates:
         for line in iter(lambda: sys.stdin.readline(_LONGEST_LINE), ""):
@@ -243,11 +243,11 @@ def _wait(story: StoryFile, screen: Output) -> NoReturn:
         time.sleep(3600)
 
 
-def _story(path: str) -> StoryFile:
-    from runagent_testing._standalone.script_file import StoryFileError, load_story
+def _story(path: str) -> ScriptFile:
+    from runagent_testing._standalone.script_file import StoryFileError, load_script
 
     try:
-        return load_story(path)
+        return load_script(path)
     except StoryFileError as exc:
         count = len(exc.problems)
         raise _StopError(f"{exc}\n{count} problem{'s' if count > 1 else ''}") from exc

@@ -29,9 +29,9 @@ __all__ = [
     "STEPS",
     "TEXT",
     "WRITES",
-    "Family",
+    "Choice",
+    "FieldType",
     "Form",
-    "Kind",
     "nearest",
     "read_fields",
     "read_form",
@@ -40,7 +40,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FieldType:
     """Values that fit an argument, and their name."""
 
     name: str
@@ -52,11 +52,11 @@ class Form:
     """A function, and the kinds of its arguments; the first one is the value of the form's own key."""
 
     function: Callable[..., Any]
-    fields: Mapping[str, Kind | Family]
+    fields: Mapping[str, FieldType | Choice]
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class Choice:
     """Forms of which one may be in a place.
 
     Attributes:
@@ -66,7 +66,7 @@ class Family:
 
     name: str
     forms: Mapping[str, Form]
-    others: Kind | None = None
+    others: FieldType | None = None
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -82,7 +82,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:56]} ..."
 
 
-def read_form(item: Item, family: Family, problems: Problems) -> Any:
+def read_form(item: Item, family: Choice, problems: Problems) -> Any:
     """Make what a form means; None, and a problem, if it is invalid."""
     if family.others is not None and not isinstance(item.value, dict):
         return _read(item, family.others, family.name, problems)
@@ -101,7 +101,7 @@ def read_form(item: Item, family: Family, problems: Problems) -> Any:
 
 
 def read_fields(
-    item: Item, fields: Mapping[str, Kind | Family], problems: Problems, *, of: str, own: str = ""
+    item: Item, fields: Mapping[str, FieldType | Choice], problems: Problems, *, of: str, own: str = ""
 ) -> dict[str, Any]:
     """Read the keys of a mapping that are known, and note a problem for each of the others.
 
@@ -140,8 +140,8 @@ def _read_one(item: Item, name: str, form: Form, problems: Problems) -> Any:
         return None
 
 
-def _read(item: Item, kind: Kind | Family, name: str, problems: Problems) -> Any:
-    if isinstance(kind, Family):
+def _read(item: Item, kind: FieldType | Choice, name: str, problems: Problems) -> Any:
+    if isinstance(kind, Choice):
         return read_form(item, kind, problems)
     value = item.plain
     if kind.fits(value):
@@ -165,36 +165,36 @@ def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _or_null(kind: Kind) -> Kind:
-    return Kind(f"{kind.name} or null", lambda value: value is None or kind.fits(value))
+def _or_null(kind: FieldType) -> FieldType:
+    return FieldType(f"{kind.name} or null", lambda value: value is None or kind.fits(value))
 
 
-def _list_of(kind: Kind) -> Kind:
-    return Kind(
+def _list_of(kind: FieldType) -> FieldType:
+    return FieldType(
         f"a list, each {kind.name}", lambda value: isinstance(value, list) and all(map(kind.fits, value))
     )
 
 
-def _one_of(words: tuple[str, ...]) -> Kind:
-    return Kind(" | ".join(words), lambda value: isinstance(value, str) and value in words)
+def _one_of(words: tuple[str, ...]) -> FieldType:
+    return FieldType(" | ".join(words), lambda value: isinstance(value, str) and value in words)
 
 
-def _headers(kind: Kind) -> Kind:
-    return Kind(
+def _headers(kind: FieldType) -> FieldType:
+    return FieldType(
         f"a mapping of names, each to {kind.name}",
         lambda value: isinstance(value, dict) and all(map(kind.fits, value.values())),
     )
 
 
-ANY = Kind("anything", lambda _: True)
-BOOLEAN = Kind("true or false", lambda value: isinstance(value, bool))
-TEXT = Kind("text", lambda value: isinstance(value, str))
-NUMBER = Kind("a number", _is_number)
-INTEGER = Kind("a whole number", _is_integer)
-SECONDS = Kind("a number of seconds", lambda value: _is_number(value) and 0 <= value < float("inf"))
-OBJECT = Kind("a mapping", lambda value: isinstance(value, dict))
-RETRY_AFTER = Kind("seconds or an HTTP date", lambda value: _is_number(value) or isinstance(value, str))
-_RESUME = Kind(
+ANY = FieldType("anything", lambda _: True)
+BOOLEAN = FieldType("true or false", lambda value: isinstance(value, bool))
+TEXT = FieldType("text", lambda value: isinstance(value, str))
+NUMBER = FieldType("a number", _is_number)
+INTEGER = FieldType("a whole number", _is_integer)
+SECONDS = FieldType("a number of seconds", lambda value: _is_number(value) and 0 <= value < float("inf"))
+OBJECT = FieldType("a mapping", lambda value: isinstance(value, dict))
+RETRY_AFTER = FieldType("seconds or an HTTP date", lambda value: _is_number(value) or isinstance(value, str))
+_RESUME = FieldType(
     " | ".join([*get_args(Resume), "true", "false"]),
     lambda value: isinstance(value, bool) or (isinstance(value, str) and value in get_args(Resume)),
 )
@@ -212,7 +212,7 @@ def _bytes(data: str, encoding: str) -> bytes:
 _BYTES = {"data": TEXT, "encoding": _one_of(("utf-8", "latin-1", "base64"))}
 _JITTER = {"first": SECONDS, "jitter": NUMBER, "seed": INTEGER}
 
-STEPS = Family(
+STEPS = Choice(
     "a step",
     {
         "chunk": Form(
@@ -235,7 +235,9 @@ STEPS = Family(
             },
         ),
         "raw": Form(lambda data, encoding="utf-8": steps.raw(_bytes(data, encoding)), _BYTES),
-        "raw_answer": Form(lambda data, encoding="utf-8": steps.raw_answer(_bytes(data, encoding)), _BYTES),
+        "raw_response": Form(
+            lambda data, encoding="utf-8": steps.raw_response(_bytes(data, encoding)), _BYTES
+        ),
         "head": Form(steps.head, {"status": _or_null(INTEGER), "headers": _headers(_or_null(TEXT))}),
         "status": Form(
             steps.status,
@@ -254,7 +256,7 @@ STEPS = Family(
         ),
     },
 )
-PACES = Family(
+PACES = Choice(
     "a pace",
     {
         "fixed": Form(pacing.fixed, {"seconds": NUMBER, **_JITTER}),
@@ -265,7 +267,7 @@ PACES = Family(
         "tokens_per_second": Form(pacing.tokens_per_second, {"rate": NUMBER, **_JITTER}),
     },
 )
-WRITES = Family(
+WRITES = Choice(
     "a policy of writes",
     {
         "every": Form(writes.every, {"size": INTEGER}),
@@ -275,7 +277,7 @@ WRITES = Family(
     },
     others=_one_of(("merged", "per-step")),
 )
-OPTIONS: dict[str, Kind | Family] = {
+OPTIONS: dict[str, FieldType | Choice] = {
     "indexed": BOOLEAN,
     "ids": BOOLEAN,
     "resume": _RESUME,

@@ -26,8 +26,8 @@ from runagent_testing._standalone.forms import (
     OPTIONS,
     STEPS,
     TEXT,
-    Family,
-    Kind,
+    Choice,
+    FieldType,
     nearest,
     read_fields,
     read_form,
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
     from runagent_testing._host.host import AgentHost
 
-__all__ = ["Call", "StoryFile", "StoryFileError", "load_story", "read_story"]
+__all__ = ["Call", "ScriptFile", "StoryFileError", "load_script", "read_story"]
 
-_RESULT_OPTIONS: dict[str, Kind | Family] = {
+_RESULT_OPTIONS: dict[str, FieldType | Choice] = {
     "usage": OBJECT,
     "execution_time": NUMBER,
     "agent_version": TEXT,
@@ -50,12 +50,12 @@ _RESULT_OPTIONS: dict[str, Kind | Family] = {
     "apart": OPTIONS["apart"],
 }
 # By the key of the file: the agent's method, and its options.
-_ONE: dict[str, tuple[str, dict[str, Kind | Family]]] = {
+_ONE: dict[str, tuple[str, dict[str, FieldType | Choice]]] = {
     "always": ("always", OPTIONS),
     "fails": ("fails", OPTIONS),
     "returns": ("returns", _RESULT_OPTIONS),
 }
-_MANY: dict[str, tuple[str, dict[str, Kind | Family]]] = {
+_MANY: dict[str, tuple[str, dict[str, FieldType | Choice]]] = {
     "replies": ("reply", OPTIONS),
     "returns_once": ("returns_once", _RESULT_OPTIONS),
 }
@@ -94,7 +94,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class StoryFile:
+class ScriptFile:
     """What a file holds.
 
     Attributes:
@@ -111,7 +111,7 @@ class StoryFile:
             getattr(host.agent(call.agent_id), call.method)(*_as_chunks(call.args), **call.options)
 
 
-def load_story(path: str | Path) -> StoryFile:
+def load_script(path: str | Path) -> ScriptFile:
     """Read a story file, YAML or, if its name ends in ``.json``, JSON.
 
     Raises:
@@ -128,8 +128,8 @@ def load_story(path: str | Path) -> StoryFile:
     return read_story(text, str(path))
 
 
-def read_story(text: str, path: str) -> StoryFile:
-    """Read the text of a story file; arguments and errors as for `load_story`."""
+def read_story(text: str, path: str) -> ScriptFile:
+    """Read the text of a story file; arguments and errors as for `load_script`."""
     problems = Problems()
     reader = _Reader(problems)
     with contextlib.suppress(TooManyProblemsError):
@@ -145,7 +145,7 @@ def read_story(text: str, path: str) -> StoryFile:
 
 class _Reader:
     def __init__(self, problems: Problems) -> None:
-        self.story = StoryFile()
+        self.story = ScriptFile()
         self._problems = problems
 
     def read(self, document: Item) -> None:
@@ -201,7 +201,7 @@ class _Reader:
         item: Item,
         defaults: dict[str, Any],
         method: str,
-        known: Mapping[str, Kind | Family],
+        known: Mapping[str, FieldType | Choice],
     ) -> None:
         before = len(self._problems)
         args: list[Any] = []
@@ -228,7 +228,7 @@ class _Reader:
         self.story.calls.append(Call(agent_id, method, (*args, *steps), options))
 
     def _said_with_options(
-        self, item: Item, known: Mapping[str, Kind | Family], method: str
+        self, item: Item, known: Mapping[str, FieldType | Choice], method: str
     ) -> tuple[list[Item], dict[str, Any]]:
         """Read ``{steps: [...], option: ...}``."""
         said = item.value.get("steps")

@@ -11,12 +11,12 @@ from runagent_testing._standalone.forms import shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runagent_testing._standalone.script_file import StoryFile
+    from runagent_testing._standalone.script_file import ScriptFile
 
 __all__ = ["told"]
 
 
-def told(story: StoryFile) -> Iterator[str]:
+def told(story: ScriptFile) -> Iterator[str]:
     """Describe line by line what each agent sends."""
     agent_id = None
     for call in story.calls:

@@ -17,7 +17,7 @@ from runagent_testing._internal.lazy import importer
 if TYPE_CHECKING:
     from runagent_testing._script.script import Result
     from runagent_testing._script.steps import Chunk, Done, Error, Status
-    from runagent_testing.dialects._base import AskedAgent, Dialect, Format, Question, Run
+    from runagent_testing.dialects._base import AskedAgent, Dialect, Format, Run, RunRequest
     from runagent_testing.dialects._frames import (
         BINARY,
         CLOSE,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "runagent_testing._script.script": ("Result",),
     "runagent_testing._script.steps": ("Chunk", "Done", "Error", "Status"),
-    "runagent_testing.dialects._base": ("AskedAgent", "Dialect", "Format", "Question", "Run"),
+    "runagent_testing.dialects._base": ("AskedAgent", "Dialect", "Format", "RunRequest", "Run"),
     "runagent_testing.dialects._frames": (
         *("BINARY", "CLOSE", "PING", "PONG", "TEXT"),
         *("close_frame", "frame"),
@@ -55,11 +55,11 @@ __all__ = [
     "Done",
     "Error",
     "Format",
-    "Question",
     "RegisterDialect",
     "Request",
     "Result",
     "Run",
+    "RunRequest",
     "Status",
     "as_json",
     "close_frame",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from runagent_testing._script.steps import Done
     from runagent_testing.dialects._request import Request
 
-__all__ = ["AskedAgent", "Dialect", "Format", "Question", "Run", "error_body", "need_dialect", "phrase"]
+__all__ = ["AskedAgent", "Dialect", "Format", "Run", "RunRequest", "error_body", "need_dialect", "phrase"]
 
 _CODES = {
     400: "VALIDATION_ERROR",
@@ -30,7 +30,7 @@ _CODES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class RunRequest:
     """A request that asks for a run, as its dialect understands it.
 
     Attributes:
@@ -135,7 +135,7 @@ class Dialect:
     threads perhaps, so what belongs to one answer is kept in the `Format` that `stream` makes for it.
 
     Attributes:
-        name: Of the dialect, as ``exchange.surface`` shows it.
+        name: Of the dialect, as ``exchange.dialect`` shows it.
         transports: All words that its questions have for ``transport``.
         credential_fields: Names of the header fields, query parameters and members of the body in which the
             protocol carries credentials, besides the usual ones; nothing shows what is in them.
@@ -153,7 +153,7 @@ class Dialect:
         """
         cls.shares_plans = shares_plans
 
-    def recognise(self, request: Request) -> Question | None:
+    def parse_request(self, request: Request) -> RunRequest | None:
         """Understand a request; None for one that is not of this dialect, or asks for no run."""
         raise NotImplementedError
 
@@ -177,7 +177,7 @@ class Dialect:
         """Say, as a JSON value, why a request is refused; for statuses that bring no body of their own."""
         return error_body(status, run)
 
-    def fault(self, question: Question, run: Run, agent: AskedAgent) -> Status | None:
+    def fault(self, question: RunRequest, run: Run, agent: AskedAgent) -> Status | None:
         """Say what is wrong with a question whose agent is known; None for nothing."""
         return None
 
@@ -186,7 +186,7 @@ class Dialect:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         return key.strip() if scheme.lower() == "bearer" else None  # any case, RFC 9110 section 11.1
 
-    def unknown_agent(self, question: Question) -> Status:
+    def unknown_agent(self, question: RunRequest) -> Status:
         """Refuse a question to an agent that is not there."""
         return Status(404, message=f"there is no agent {question.agent_id!r}")
 
@@ -198,7 +198,7 @@ class Dialect:
         """
         raise NotImplementedError
 
-    def objection(self, fault: str) -> bytes:
+    def reject_message(self, fault: str) -> bytes:
         """Write the frames that refuse a message, and close."""
         return frame(TEXT, to_json({"error": fault}, compact=True).encode()) + close_frame(1003)
 

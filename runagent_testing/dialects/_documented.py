@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote
 
 from runagent_testing._script.steps import Chunk, Error, Status
-from runagent_testing.dialects._base import Dialect, Question
+from runagent_testing.dialects._base import Dialect, RunRequest
 from runagent_testing.dialects._formats import stream_format
 from runagent_testing.dialects._jsontext import given
 from runagent_testing.dialects._request import as_json
@@ -36,8 +36,8 @@ class Documented(Dialect, shares_plans=True):
     name = "documented"
     transports = ("sse", "chunked", "text", "invoke")
 
-    def recognise(self, request: Request) -> Question | None:
-        """See `Dialect.recognise`."""
+    def parse_request(self, request: Request) -> RunRequest | None:
+        """See `Dialect.parse_request`."""
         path, _, query = request.path.partition("?")
         match = _PATH.fullmatch(path)
         if match is None:
@@ -50,12 +50,12 @@ class Documented(Dialect, shares_plans=True):
         else:
             return None
         if action == "invoke":
-            return Question(agent_id=agent_id, transport="invoke", kind="plain", body=body, input=body)
-        return Question(
+            return RunRequest(agent_id=agent_id, transport="invoke", kind="plain", body=body, input=body)
+        return RunRequest(
             agent_id=agent_id, transport=_accepted(request.headers) or "sse", body=body, input=body
         )
 
-    def fault(self, question: Question, run: Run, agent: AskedAgent) -> Status | None:
+    def fault(self, question: RunRequest, run: Run, agent: AskedAgent) -> Status | None:
         """See `Dialect.fault`."""
         if not isinstance(question.body, dict):
             return Status(400, code="INVALID_FIELD_TYPE", message="the body is not a JSON object")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from runagent_testing._script.steps import Chunk, Error, Status
-from runagent_testing.dialects._base import Dialect, Question
+from runagent_testing.dialects._base import Dialect, RunRequest
 from runagent_testing.dialects._formats import stream_format
 from runagent_testing.dialects._frames import TEXT, close_frame, frame
 from runagent_testing.dialects._jsontext import structured, to_json
@@ -35,20 +35,20 @@ class Published(Dialect, shares_plans=True):
     name = "published"
     transports = ("websocket", "run")
 
-    def recognise(self, request: Request) -> Question | None:
-        """See `Dialect.recognise`."""
+    def parse_request(self, request: Request) -> RunRequest | None:
+        """See `Dialect.parse_request`."""
         match = _PATH.fullmatch(request.path.partition("?")[0])
         if match is None:
             return None
         agent_id, action = unquote(match[1]), match[2]
         if (request.method, action) == ("GET", "run-stream"):
-            return Question(agent_id=agent_id, transport="websocket", kind="websocket")
+            return RunRequest(agent_id=agent_id, transport="websocket", kind="websocket")
         if (request.method, action) == ("POST", "run"):
             body = as_json(request.body)
-            return Question(agent_id=agent_id, transport="run", kind="plain", body=body, input=_input(body))
+            return RunRequest(agent_id=agent_id, transport="run", kind="plain", body=body, input=_input(body))
         return None
 
-    def fault(self, question: Question, run: Run, agent: AskedAgent) -> Status | None:
+    def fault(self, question: RunRequest, run: Run, agent: AskedAgent) -> Status | None:
         """See `Dialect.fault`."""
         if question.kind != "plain":
             return None
@@ -64,7 +64,7 @@ class Published(Dialect, shares_plans=True):
             return Status(400, message=text, body=_envelope(Error("VALIDATION_ERROR", text), run))
         return None
 
-    def unknown_agent(self, question: Question) -> Status:
+    def unknown_agent(self, question: RunRequest) -> Status:
         """See `Dialect.unknown_agent`."""
         return Status(403, body=b"") if question.kind == "websocket" else super().unknown_agent(question)
 
@@ -81,7 +81,7 @@ class Published(Dialect, shares_plans=True):
         body, fault = _message_fault(message)
         return body, _input(body), fault or _stream_tag_fault(agent, body["entrypoint_tag"])
 
-    def objection(self, fault: str) -> bytes:
+    def reject_message(self, fault: str) -> bytes:
         """See `Dialect.objection`."""
         said = to_json({"type": "error", "detail": fault}, compact=True)
         return frame(TEXT, said.encode()) + close_frame(1003)

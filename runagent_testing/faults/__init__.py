@@ -30,7 +30,7 @@ from runagent_testing.faults._catalogue import (
     for_transport,
     unavailable,
 )
-from runagent_testing.faults._scene import TRANSPORTS, Family, Position, Story, StreamTransport
+from runagent_testing.faults._scene import TRANSPORTS, Family, Position, Scenario, StreamTransport
 
 __all__ = [
     "CHUNKS",
@@ -40,7 +40,7 @@ __all__ = [
     "Outcome",
     "Player",
     "Position",
-    "Story",
+    "Scenario",
     "StreamTransport",
     "Unavailable",
     "for_transport",

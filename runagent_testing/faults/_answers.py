@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runagent_testing._script.steps import Head, RawAnswer, Status, Step, head, raw_answer, status
+from runagent_testing._script.steps import Head, RawResponse, Status, Step, head, raw_response, status
 from runagent_testing.faults._scene import (
     WEBSOCKET_ONLY,
     Family,
+    FaultContext,
+    FaultKind,
     Hidden,
-    Kind,
     Position,
-    Scene,
-    Story,
+    Scenario,
 )
 
 if TYPE_CHECKING:
@@ -28,42 +28,42 @@ _INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
 _INTERIMS = 2000
 
 
-def _instead(step: Step) -> Callable[[Scene], Story]:
+def _instead(step: Step) -> Callable[[FaultContext], Scenario]:
     """Answer with this alone."""
     return lambda scene: scene.story(step)
 
 
-def _with_head(step: Step) -> Callable[[Scene], Story]:
+def _with_head(step: Step) -> Callable[[FaultContext], Scenario]:
     """Answer as usual, but for the head."""
     return lambda scene: scene.story(step, *scene.after())
 
 
-def _oversized_head(scene: Scene) -> Story:
+def _oversized_head(scene: FaultContext) -> Scenario:
     began = b"HTTP/1.1 101 Switching Protocols" if scene.websocket else b"HTTP/1.1 200 OK"
-    return scene.story(raw_answer(began + b"\r\nX-Filler: " + b"x" * scene.oversize + b"\r\n\r\n"))
+    return scene.story(raw_response(began + b"\r\nX-Filler: " + b"x" * scene.oversize + b"\r\n\r\n"))
 
 
-def _many_headers(scene: Scene) -> Story:
+def _many_headers(scene: FaultContext) -> Scenario:
     lines = scene.oversize // 8
     began = b"HTTP/1.1 101 Switching Protocols" if scene.websocket else b"HTTP/1.1 200 OK"
-    return scene.story(raw_answer(began + b"\r\n" + b"X-A: b\r\n" * lines + b"\r\n"))
+    return scene.story(raw_response(began + b"\r\n" + b"X-A: b\r\n" * lines + b"\r\n"))
 
 
-def _interim_flood(scene: Scene) -> Story:
-    return scene.story(raw_answer(_INTERIM * _INTERIMS))
+def _interim_flood(scene: FaultContext) -> Scenario:
+    return scene.story(raw_response(_INTERIM * _INTERIMS))
 
 
 def _kind(
     name: str,
     about: str,
-    tell: Callable[[Scene], Story],
+    tell: Callable[[FaultContext], Scenario],
     family: Family,
     *,
     accepted: tuple[Family, ...] = (),
     hidden: Hidden = "nothing",
     absent: Mapping[str, str] | None = None,
-) -> Kind:
-    return Kind(
+) -> FaultKind:
+    return FaultKind(
         name,
         about,
         (Position("in-head"),),
@@ -76,20 +76,22 @@ def _kind(
     )
 
 
-def _garbage(name: str, about: str, data: bytes) -> Kind:
-    return _kind(name, about, _instead(RawAnswer(data)), "protocol")
+def _garbage(name: str, about: str, data: bytes) -> FaultKind:
+    return _kind(name, about, _instead(RawResponse(data)), "protocol")
 
 
-def _refusal(name: str, about: str, code: int, *, hidden: Hidden = "nothing", **fields: Any) -> Kind:
+def _refusal(name: str, about: str, code: int, *, hidden: Hidden = "nothing", **fields: Any) -> FaultKind:
     return _kind(name, about, _instead(status(code, **fields)), "agent", hidden=hidden)
 
 
-def _no_stream(name: str, about: str, step: Status | Head, absent: Mapping[str, str] | None = None) -> Kind:
+def _no_stream(
+    name: str, about: str, step: Status | Head, absent: Mapping[str, str] | None = None
+) -> FaultKind:
     tell = _instead(step) if isinstance(step, Status) else _with_head(step)
     return _kind(name, about, tell, "protocol", absent=absent)
 
 
-def _handshake(name: str, about: str, **headers: str | None) -> Kind:
+def _handshake(name: str, about: str, **headers: str | None) -> FaultKind:
     named = {field.replace("_", "-"): value for field, value in headers.items()}
     return _kind(name, about, _with_head(head(headers=named)), "protocol", absent=WEBSOCKET_ONLY)
 
@@ -184,7 +186,7 @@ _WRONG_KIND = (
         "unasked-101",
         "a switch to a protocol that nobody asked for",
         _instead(
-            RawAnswer(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n")
+            RawResponse(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n")
         ),
         "protocol",
     ),

@@ -15,11 +15,11 @@ from runagent_testing.faults import _websocket as websocket
 from runagent_testing.faults._scene import (
     TRANSPORTS,
     Family,
+    FaultContext,
+    FaultKind,
     Hidden,
-    Kind,
     Position,
-    Scene,
-    Story,
+    Scenario,
 )
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Fault:
 
     def script(
         self, chunks: Sequence[Any] = CHUNKS, *, beat: float = 0.02, oversize: int = 17 * 1024 * 1024
-    ) -> Story:
+    ) -> Scenario:
         """Make the script; its ``connection`` is instead what becomes of the connection.
 
         Args:
@@ -113,7 +113,9 @@ class Fault:
         if len(chunks) < max(2, self.position.event):
             raise ValueError(f"{self.id} needs {max(2, self.position.event)} chunks, and got {len(chunks)}")
         kind = _KINDS[self.kind, self.position.name]
-        return kind.tell(Scene(self.transport, self.position, tuple(chunks), beat, oversize, self.dialect))
+        return kind.tell(
+            FaultContext(self.transport, self.position, tuple(chunks), beat, oversize, self.dialect)
+        )
 
     def install(
         self,
@@ -245,7 +247,7 @@ def _names(transport: str, dialect: Dialect | None) -> tuple[str, ...]:
     """Describe what a transport is and lacks, in the terms of `Kind.absent`; first of all its wire."""
     if dialect is None:
         return (transport,)
-    scene = Scene(transport, Position("throughout"), (), 0, 0, dialect)
+    scene = FaultContext(transport, Position("throughout"), (), 0, 0, dialect)
     form = scene.format
     if not form.delimited or not form.done(Done(), scene.run, 0):
         raise ValueError(f"the chunks of {transport!r} have no bounds, or its runs have no end marker")
@@ -256,7 +258,7 @@ def _names(transport: str, dialect: Dialect | None) -> tuple[str, ...]:
 
 def _everything(
     transport: str, player: Player, tls: bool, dialect: Dialect | None
-) -> Iterator[tuple[Kind, Position, str | None]]:
+) -> Iterator[tuple[FaultKind, Position, str | None]]:
     peer = _names(transport, dialect)
     if player not in ("socket", "memory"):
         raise ValueError(f"a player is 'socket' or 'memory', not {player!r}")
@@ -270,11 +272,13 @@ def _everything(
             yield kind, position, reasons[0] if reasons else None
 
 
-def _id(kind: Kind, position: Position) -> str:
+def _id(kind: FaultKind, position: Position) -> str:
     return kind.name if kind.alone else f"{kind.name}-{position}"
 
 
-def _fault(kind: Kind, position: Position, transport: str, player: Player, dialect: Dialect | None) -> Fault:
+def _fault(
+    kind: FaultKind, position: Position, transport: str, player: Player, dialect: Dialect | None
+) -> Fault:
     wire = _names(transport, dialect)[0]
     family = kind.family_at(wire, position)
     accepted = kind.accepted_at(wire, position)
@@ -301,7 +305,7 @@ def _counts(wire: str, position: Position, *, whole: bool) -> tuple[int | None, 
     return 0, 0
 
 
-def _hidden_by(kind: Kind, family: Family, most: int | None, *, resumes: bool) -> Hidden:
+def _hidden_by(kind: FaultKind, family: Family, most: int | None, *, resumes: bool) -> Hidden:
     if kind.hidden != "cut":
         return kind.hidden
     if family in ("ok", "unproven"):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from runagent_testing._script.steps import EndingKind, Step, delay, done, ending, heartbeat, raw, raw_answer
+from runagent_testing._script.steps import EndingKind, Step, delay, done, ending, heartbeat, raw, raw_response
 from runagent_testing.faults._scene import (
     HTTP_ONLY,
     NO_HEARTBEATS,
     Family,
-    Kind,
+    FaultContext,
+    FaultKind,
     Position,
-    Scene,
-    Story,
+    Scenario,
     after_events,
     in_events,
 )
@@ -45,8 +45,8 @@ _ACCEPTED: dict[str, tuple[Family, ...]] = {"in-head": ("truncated",)}
 _HEARTBEATS = 200  # at one a beat, longer than any client waits
 
 
-def _cut(kind: EndingKind) -> Callable[[Scene], Story]:
-    def tell(scene: Scene) -> Story:
+def _cut(kind: EndingKind) -> Callable[[FaultContext], Scenario]:
+    def tell(scene: FaultContext) -> Scenario:
         last = ending(kind, seconds=scene.beat if kind == "stall-reset" else None)
         if scene.position.name == "in-event":
             half, _ = scene.torn()
@@ -56,52 +56,52 @@ def _cut(kind: EndingKind) -> Callable[[Scene], Story]:
     return tell
 
 
-def _until(scene: Scene) -> tuple[Step, ...]:
+def _until(scene: FaultContext) -> tuple[Step, ...]:
     """Answer up to a place between two events, or before the first."""
     match scene.position.name:
         case "before-answer":
-            return (raw_answer(b""),)
+            return (raw_response(b""),)
         case "in-head":
             head = b"HTTP/1.1 101 Switching Protocols\r\nUpgra" if scene.websocket else scene.head()
-            return (raw_answer(head[: len(head) // 2]),)
+            return (raw_response(head[: len(head) // 2]),)
         case "after-head":
-            return (raw_answer(scene.head()),)
+            return (raw_response(scene.head()),)
         case "after-done":
             return (*scene.before(), done())
     return tuple(scene.before())
 
 
-def _at_once(kind: str) -> Callable[[Scene], Story]:
+def _at_once(kind: str) -> Callable[[FaultContext], Scenario]:
     fault = cast("ConnectionFault", kind)
-    return lambda _: Story((), connection=fault)
+    return lambda _: Scenario((), connection=fault)
 
 
-def _in_chunk(scene: Scene) -> Story:
+def _in_chunk(scene: FaultContext) -> Scenario:
     half, rest = scene.torn()
     size = b"%x\r\n" % (len(half) + len(rest))
     sent = scene.answer(*scene.before(), ending("cut"))
-    return scene.story(raw_answer(sent + size + half), ending("fin"), contents=scene.half_contents())
+    return scene.story(raw_response(sent + size + half), ending("fin"), contents=scene.half_contents())
 
 
-def _in_chunk_size(scene: Scene) -> Story:
-    return scene.story(raw_answer(scene.answer(*scene.before(), ending("cut")) + b"1"), ending("fin"))
+def _in_chunk_size(scene: FaultContext) -> Scenario:
+    return scene.story(raw_response(scene.answer(*scene.before(), ending("cut")) + b"1"), ending("fin"))
 
 
-def _short_body(scene: Scene) -> Story:
+def _short_body(scene: FaultContext) -> Scenario:
     return scene.story(*scene.before(), ending("fin"), framing="length")
 
 
-def _close_delimited_cut(scene: Scene) -> Story:
+def _close_delimited_cut(scene: FaultContext) -> Scenario:
     return scene.story(*scene.before(), ending("close-delimited-cut"))
 
 
-def _no_done(scene: Scene) -> Story:
+def _no_done(scene: FaultContext) -> Scenario:
     if scene.position.name == "in-event":
         return scene.story(*scene.before(), raw(scene.torn()[0]), ending("no-done"))
     return scene.story(*scene.before(), ending("no-done"))
 
 
-def _only_heartbeats(scene: Scene) -> Story:
+def _only_heartbeats(scene: FaultContext) -> Scenario:
     beat: Step
     if scene.position.name == "after-head":
         beat = raw(scene.framed(scene.format.heartbeat))
@@ -111,8 +111,8 @@ def _only_heartbeats(scene: Scene) -> Story:
     return scene.story(*_until(scene), *beats, ending("stall"))
 
 
-def _fin(name: EndingKind, about: str, absent: dict[str, str], *, loses: bool = False) -> Kind:
-    return Kind(
+def _fin(name: EndingKind, about: str, absent: dict[str, str], *, loses: bool = False) -> FaultKind:
+    return FaultKind(
         name,
         about,
         ON_THE_WAY,
@@ -126,9 +126,9 @@ def _fin(name: EndingKind, about: str, absent: dict[str, str], *, loses: bool = 
     )
 
 
-def _on_connect(name: str, fault: str, about: str, family: Family, absent: dict[str, str]) -> Kind:
+def _on_connect(name: str, fault: str, about: str, family: Family, absent: dict[str, str]) -> FaultKind:
     positions = (Position("before-accept"),)
-    return Kind(name, about, positions, _at_once(fault), family, hidden="retry", absent=absent)
+    return FaultKind(name, about, positions, _at_once(fault), family, hidden="retry", absent=absent)
 
 
 _ACCEPTS = "a socket that listens accepts; for a refusal, connect to a port on which nobody listens"
@@ -144,7 +144,7 @@ KINDS = (
     _fin("reset", "a RST", {}, loses=True),
     _fin("half-close", "a FIN, but the server goes on reading", {"tls": _NO_HALF}),
     _fin("stall-reset", "silence for a beat, then a RST", {}),
-    Kind(
+    FaultKind(
         "stall",
         "silence, and the connection stays",
         ON_THE_WAY,
@@ -153,7 +153,7 @@ KINDS = (
         unlike={"after-done": "ok"},
         hidden="cut",
     ),
-    Kind(
+    FaultKind(
         "fin-in-chunk",
         "FIN inside an HTTP chunk",
         in_events(),
@@ -162,7 +162,7 @@ KINDS = (
         hidden="cut",
         absent=HTTP_ONLY,
     ),
-    Kind(
+    FaultKind(
         "fin-in-chunk-size",
         "FIN inside the size line of an HTTP chunk",
         after_events(),
@@ -171,7 +171,7 @@ KINDS = (
         hidden="cut",
         absent=HTTP_ONLY,
     ),
-    Kind(
+    FaultKind(
         "short-body",
         "FIN before as many bytes as Content-Length has promised",
         (*after_events(), Position("before-end-marker")),
@@ -180,7 +180,7 @@ KINDS = (
         hidden="cut",
         absent=HTTP_ONLY,
     ),
-    Kind(
+    FaultKind(
         "close-delimited-cut",
         "neither length nor chunks, and FIN before the closing event",
         (*after_events(), Position("before-end-marker")),
@@ -190,7 +190,7 @@ KINDS = (
         hidden="cut",
         absent=HTTP_ONLY,
     ),
-    Kind(
+    FaultKind(
         "no-done",
         "HTTP ends as it should, without the closing event",
         (Position("after-start"), *after_events(), *in_events(), Position("before-end-marker")),
@@ -199,7 +199,7 @@ KINDS = (
         hidden="cut",
         absent={"text": _MARKS, "websocket": "see close-1000"},
     ),
-    Kind(
+    FaultKind(
         "only-heartbeats",
         "heartbeats for ever: only a limit on the time without events can end that",
         (Position("after-head"), Position("after-start"), *after_events(1)),

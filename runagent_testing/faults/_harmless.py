@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runagent_testing._script.steps import Step, delay, done, ending, heartbeat, raw, raw_answer
+from runagent_testing._script.steps import Step, delay, done, ending, heartbeat, raw, raw_response
 from runagent_testing._script.writes import every, inside
 from runagent_testing.dialects._jsontext import structured, to_json
 from runagent_testing.faults._scene import (
@@ -13,10 +13,10 @@ from runagent_testing.faults._scene import (
     WEBSOCKET_ONLY,
     WORDS,
     Family,
-    Kind,
+    FaultContext,
+    FaultKind,
     Position,
-    Scene,
-    Story,
+    Scenario,
     after_events,
 )
 from runagent_testing.faults._streams import in_gzip
@@ -33,58 +33,58 @@ _THROUGHOUT = (Position("throughout"),)
 _INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
 
 
-def _drip(scene: Scene) -> Story:
+def _drip(scene: FaultContext) -> Scenario:
     # A hundredth, so that the head is there before a client gives up that waits for two beats and more.
     return scene.story(*scene.before(), writes=every(1), apart=scene.beat / 100)
 
 
-def _split(*places: Place) -> Callable[[Scene], Story]:
+def _split(*places: Place) -> Callable[[FaultContext], Scenario]:
     return lambda scene: scene.story(*scene.before(), writes=inside(*places), apart=scene.beat / 100)
 
 
-def _framing(name: Framing) -> Callable[[Scene], Story]:
+def _framing(name: Framing) -> Callable[[FaultContext], Scenario]:
     return lambda scene: scene.story(*scene.before(), framing=name)
 
 
-def _heartbeats(scene: Scene) -> Story:
+def _heartbeats(scene: FaultContext) -> Scenario:
     steps = [part for step in scene.before() for part in (step, delay(scene.beat), heartbeat())]
     return scene.story(*steps)
 
 
-def _interim(scene: Scene) -> Story:
-    return scene.story(raw_answer(_INTERIM * 3 + scene.answer(*scene.before())))
+def _interim(scene: FaultContext) -> Scenario:
+    return scene.story(raw_response(_INTERIM * 3 + scene.answer(*scene.before())))
 
 
-def _gzip(scene: Scene) -> Story:
-    return scene.story(raw_answer(in_gzip(scene, *scene.before())))
+def _gzip(scene: FaultContext) -> Scenario:
+    return scene.story(raw_response(in_gzip(scene, *scene.before())))
 
 
-def _whole(scene: Scene, *between: Step) -> Story:
+def _whole(scene: FaultContext, *between: Step) -> Scenario:
     """Put something into an answer that is whole otherwise."""
     return scene.story(*scene.before(), *between, *scene.after(), contents=scene.as_sent(scene.chunks))
 
 
-def _second_start(scene: Scene) -> Story:
+def _second_start(scene: FaultContext) -> Scenario:
     again = {"status": "stream_started"} if scene.websocket else {"message": "again"}
     return _whole(scene, raw(scene.message("status" if scene.websocket else "start", **again)))
 
 
-def _unknown_event(scene: Scene) -> Story:
+def _unknown_event(scene: FaultContext) -> Scenario:
     return _whole(scene, raw(scene.message("progress", percent=50)))
 
 
-def _fields_of_wrong_type(scene: Scene) -> Story:
+def _fields_of_wrong_type(scene: FaultContext) -> Scenario:
     usage = {"usage": [], "execution_time": "soon", "message": 7}
     kind = {"status": "stream_completed"} if scene.websocket else {}
     ended = raw(scene.message("status" if scene.websocket else "done", **kind, **usage))
     return scene.story(*scene.before(), ended, ending("no-done"))
 
 
-def _after_done(scene: Scene) -> Story:
+def _after_done(scene: FaultContext) -> Scenario:
     return scene.story(*scene.before(), done(), raw(scene.event(b"{junk", scene.chunk_kind)))
 
 
-def _fragments(scene: Scene) -> Story:
+def _fragments(scene: FaultContext) -> Scenario:
     fields = {"type": "data", "content": structured(scene.chunks[scene.count])}
     data = to_json(fields).encode()
     # One byte in each, so that characters are cut; a ping may come in between (RFC 6455 section 5.4).
@@ -95,20 +95,22 @@ def _fragments(scene: Scene) -> Story:
     return scene.story(*rest, contents=scene.chunks)
 
 
-def _closed_after_done(scene: Scene) -> Story:
+def _closed_after_done(scene: FaultContext) -> Scenario:
     return scene.story(*scene.before(), done(), ending("close", code=1011))
 
 
 def _kind(
     name: str,
     about: str,
-    tell: Callable[[Scene], Story],
+    tell: Callable[[FaultContext], Scenario],
     absent: Mapping[str, str] | None = None,
     positions: tuple[Position, ...] = _THROUGHOUT,
     unlike: Mapping[str, Family] | None = None,
-) -> Kind:
+) -> FaultKind:
     alone = positions == _THROUGHOUT
-    return Kind(name, about, positions, tell, "ok", unlike=unlike or {}, absent=absent or {}, alone=alone)
+    return FaultKind(
+        name, about, positions, tell, "ok", unlike=unlike or {}, absent=absent or {}, alone=alone
+    )
 
 
 _BETWEEN = (Position("after-start"), *after_events())

@@ -34,12 +34,12 @@ __all__ = [
     "WEBSOCKET_ONLY",
     "WORDS",
     "Family",
+    "FaultContext",
+    "FaultKind",
     "Hidden",
-    "Kind",
     "Position",
     "PositionName",
-    "Scene",
-    "Story",
+    "Scenario",
     "StreamTransport",
     "after_events",
     "in_events",
@@ -101,7 +101,7 @@ def in_events(*numbers: int) -> tuple[Position, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class Scenario:
     """What the agent does.
 
     Attributes:
@@ -118,7 +118,7 @@ class Story:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class FaultContext:
     """What a kind has to know to make its script, and the texts for it.
 
     Attributes:
@@ -179,10 +179,10 @@ class Scene:
 
     def story(
         self, *steps: Step, contents: tuple[Any, ...] | None = None, **options: Unpack[Options]
-    ) -> Story:
+    ) -> Scenario:
         """Make it; the contents are those before the place unless given."""
         told = self.contents if contents is None else contents
-        return Story(told, steps, options)
+        return Scenario(told, steps, options)
 
     # Bytes
 
@@ -242,12 +242,12 @@ class Scene:
         return (*self.contents, half) if half else self.contents
 
     def framed(self, data: bytes) -> bytes:
-        """Put bytes into an HTTP chunk, for what follows a ``raw_answer``."""
+        """Put bytes into an HTTP chunk, for what follows a ``raw_response``."""
         return b"".join(piece for _, piece in http_chunk(data))
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FaultKind:
     """A kind of fault.
 
     Attributes:
@@ -269,7 +269,7 @@ class Kind:
     name: str
     about: str
     positions: tuple[Position, ...]
-    tell: Callable[[Scene], Story]
+    tell: Callable[[FaultContext], Scenario]
     family: Family
     unlike: Mapping[str, Family] = field(default_factory=dict)
     accepted: Mapping[str, tuple[Family, ...]] = field(default_factory=dict)

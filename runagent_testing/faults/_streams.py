@@ -6,17 +6,17 @@ import zlib
 from typing import TYPE_CHECKING
 
 from runagent_testing._render.http import LAST_CHUNK
-from runagent_testing._script.steps import Chunk, Step, ending, error, raw, raw_answer
+from runagent_testing._script.steps import Chunk, Step, ending, error, raw, raw_response
 from runagent_testing.faults._scene import (
     HTTP_ONLY,
     NO_ERRORS,
     NO_EVENTS,
     WORDS,
     Family,
-    Kind,
+    FaultContext,
+    FaultKind,
     Position,
-    Scene,
-    Story,
+    Scenario,
     after_events,
 )
 
@@ -29,37 +29,37 @@ _BETWEEN = (Position("after-start"), *after_events())
 _GZIP = 16 + zlib.MAX_WBITS
 
 
-def _bad_event(data: bytes) -> Callable[[Scene], Story]:
+def _bad_event(data: bytes) -> Callable[[FaultContext], Scenario]:
     """Send an event whose data is this."""
     return lambda scene: scene.story(*scene.before(), raw(scene.event(data, scene.chunk_kind)))
 
 
-def _bad_chunk_size(line: bytes) -> Callable[[Scene], Story]:
-    def tell(scene: Scene) -> Story:
+def _bad_chunk_size(line: bytes) -> Callable[[FaultContext], Scenario]:
+    def tell(scene: FaultContext) -> Scenario:
         good = scene.answer(*scene.before(), ending("cut")) if scene.count else scene.head()
-        return scene.story(raw_answer(good + line + b"\r\n"))
+        return scene.story(raw_response(good + line + b"\r\n"))
 
     return tell
 
 
-def _no_content(scene: Scene) -> Story:
+def _no_content(scene: FaultContext) -> Scenario:
     return scene.story(*scene.before(), raw(scene.message(scene.chunk_kind, text="no content")))
 
 
-def _index(shift: int) -> Callable[[Scene], Story]:
+def _index(shift: int) -> Callable[[FaultContext], Scenario]:
     """Give a chunk an index that is wrong by ``shift``."""
 
-    def tell(scene: Scene) -> Story:
+    def tell(scene: FaultContext) -> Scenario:
         return scene.story(*scene.before(indexed=True), Chunk("?", scene.count + shift))
 
     return tell
 
 
-def _fails(code: str | None, message: str | None) -> Callable[[Scene], Story]:
+def _fails(code: str | None, message: str | None) -> Callable[[FaultContext], Scenario]:
     return lambda scene: scene.story(*scene.before(), error(code, message))
 
 
-def _invalid_utf8(scene: Scene) -> Story:
+def _invalid_utf8(scene: FaultContext) -> Scenario:
     if scene.transport != "text":
         bad = scene.event(b'{"type": "%b", "content": "\xff"}' % scene.chunk_kind.encode(), scene.chunk_kind)
     else:
@@ -70,17 +70,17 @@ def _invalid_utf8(scene: Scene) -> Story:
     return scene.story(*scene.before(), raw(bad), *scene.after(shift=1), contents=contents)
 
 
-def _endless(scene: Scene) -> Story:
+def _endless(scene: FaultContext) -> Scenario:
     began = b"data: " if scene.transport == "sse" else b'{"type": "chunk", "content": "'
     return scene.story(*scene.before(), raw(began + b"x" * scene.oversize), ending("stall"))
 
 
-def _many_lines(scene: Scene) -> Story:
+def _many_lines(scene: FaultContext) -> Scenario:
     line = b"data: %b\n" % (b"x" * 1000)
     return scene.story(*scene.before(), raw(line * (scene.oversize // 1000 + 1)), ending("stall"))
 
 
-def in_gzip(scene: Scene, *steps: Step, end: bytes | None = None) -> bytes:
+def in_gzip(scene: FaultContext, *steps: Step, end: bytes | None = None) -> bytes:
     """Write an answer in gzip, each event in a separate HTTP chunk; ``end`` replaces that of gzip."""
     coding = zlib.compressobj(wbits=_GZIP)
     events = scene.payloads(*steps)
@@ -89,35 +89,35 @@ def in_gzip(scene: Scene, *steps: Step, end: bytes | None = None) -> bytes:
     return b"".join((scene.head(**{"Content-Encoding": "gzip"}), *sent, last, LAST_CHUNK))
 
 
-def _gzip_cut(scene: Scene) -> Story:
-    return scene.story(raw_answer(in_gzip(scene, *scene.before(), ending("cut"), end=b"")))
+def _gzip_cut(scene: FaultContext) -> Scenario:
+    return scene.story(raw_response(in_gzip(scene, *scene.before(), ending("cut"), end=b"")))
 
 
-def _gzip_broken(scene: Scene) -> Story:
-    return scene.story(raw_answer(in_gzip(scene, *scene.before(), ending("cut"), end=b"\xff" * 32)))
+def _gzip_broken(scene: FaultContext) -> Scenario:
+    return scene.story(raw_response(in_gzip(scene, *scene.before(), ending("cut"), end=b"\xff" * 32)))
 
 
 def _event(
     name: str,
     about: str,
-    tell: Callable[[Scene], Story],
+    tell: Callable[[FaultContext], Scenario],
     family: Family = "protocol",
     positions: tuple[Position, ...] = _BETWEEN,
     absent: Mapping[str, str] = WORDS,
-) -> Kind:
-    return Kind(name, about, positions, tell, family, absent=absent)
+) -> FaultKind:
+    return FaultKind(name, about, positions, tell, family, absent=absent)
 
 
 def _http(
     name: str,
     about: str,
-    tell: Callable[[Scene], Story],
+    tell: Callable[[FaultContext], Scenario],
     family: Family,
     positions: tuple[Position, ...],
     *,
     absent: Mapping[str, str] = HTTP_ONLY,
-) -> Kind:
-    return Kind(name, about, positions, tell, family, absent=absent)
+) -> FaultKind:
+    return FaultKind(name, about, positions, tell, family, absent=absent)
 
 
 _COUNTED = NO_EVENTS | {"dialect": "not every protocol numbers its chunks; the conformance kit asks"}
@@ -144,7 +144,7 @@ KINDS = (
         "error", "the agent reports an error", _fails("CAPACITY_ERROR", "full"), "agent", _ENDS, NO_ERRORS
     ),
     _event("error-without-text", "the same, without a text", _fails(None, None), "agent", _ENDS, NO_ERRORS),
-    Kind(
+    FaultKind(
         "invalid-utf8",
         "a byte that is no UTF-8: in SSE and plain text it becomes U+FFFD, JSON it is not",
         _BETWEEN,
@@ -164,7 +164,7 @@ KINDS = (
         _BETWEEN,
         absent=_SSE_ONLY,
     ),
-    Kind(
+    FaultKind(
         "gzip-cut",
         "HTTP ends as it should, but the gzip in it does not",
         after_events(),

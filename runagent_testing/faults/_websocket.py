@@ -10,10 +10,10 @@ from runagent_testing.faults._scene import (
     NO_HEARTBEATS,
     WEBSOCKET_ONLY,
     Family,
-    Kind,
+    FaultContext,
+    FaultKind,
     Position,
-    Scene,
-    Story,
+    Scenario,
     after_events,
 )
 
@@ -47,42 +47,42 @@ _CLOSES = {
 }
 
 
-def _frame(data: bytes) -> Callable[[Scene], Story]:
+def _frame(data: bytes) -> Callable[[FaultContext], Scenario]:
     return lambda scene: scene.story(*scene.before(), raw(data), ending("stall"))
 
 
-def _close(code: int, reason: str = "") -> Callable[[Scene], Story]:
+def _close(code: int, reason: str = "") -> Callable[[FaultContext], Scenario]:
     return lambda scene: scene.story(*scene.before(), ending("close", code=code, reason=reason))
 
 
-def _oversized(scene: Scene) -> Story:
+def _oversized(scene: FaultContext) -> Scenario:
     message = b'{"type": "data", "content": "%b"}' % (b"x" * scene.oversize)
     return scene.story(*scene.before(), raw(frame(TEXT, message)), ending("stall"))
 
 
-def _oversized_in_fragments(scene: Scene) -> Story:
+def _oversized_in_fragments(scene: FaultContext) -> Scenario:
     piece = b"\x00\x7d" + b"x" * 125
     fragments = b"\x01\x00" + piece * (scene.oversize // 125 + 1)
     return scene.story(*scene.before(), raw(fragments), ending("stall"))
 
 
-def _no_code(scene: Scene) -> Story:
+def _no_code(scene: FaultContext) -> Scenario:
     return scene.story(*scene.before(), raw(b"\x88\x00"), ending("stall"))
 
 
-def _silence_after_ping(scene: Scene) -> Story:
+def _silence_after_ping(scene: FaultContext) -> Scenario:
     return scene.story(*scene.before(), heartbeat(), ending("silent"))
 
 
 def _kind(
     name: str,
     about: str,
-    tell: Callable[[Scene], Story],
+    tell: Callable[[FaultContext], Scenario],
     family: Family,
     positions: tuple[Position, ...] = _BETWEEN,
     absent: Mapping[str, str] = WEBSOCKET_ONLY,
-) -> Kind:
-    return Kind(
+) -> FaultKind:
+    return FaultKind(
         name,
         about,
         positions,

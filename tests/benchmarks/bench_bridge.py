@@ -54,7 +54,7 @@ class Lines:
     """The plain `Transport`."""
 
     name = "lines"
-    seam = 1
+    api_version = 1
     capabilities: frozenset[Capability] = frozenset()
     tunnels = False
 
@@ -66,7 +66,7 @@ class LibraryOfLines:
     """The same as somebody's library would do it: one event at a time."""
 
     name = "library"
-    seam = 1
+    api_version = 1
     capabilities: frozenset[Capability] = frozenset()
     runs_on = frozenset({"asyncio"})
 

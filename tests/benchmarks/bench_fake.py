@@ -223,7 +223,7 @@ def departure_times(times: int) -> dict[str, float]:
                     client.until(b"\r\n")
                     began = time.perf_counter()
                     LEAVE[how](client)
-                    assert server.requests[-1].wait_client_gone(PATIENCE)
+                    assert server.requests[-1].wait_disconnected(PATIENCE)
                     measured.append(time.perf_counter() - began)
     return {how: statistics.median(measured) for how, measured in seconds.items()}
 

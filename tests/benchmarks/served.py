@@ -73,7 +73,7 @@ def _serve(pipe: Connection[str, str]) -> None:
     with FakeAgentServer() as server:
         server.agent("merged").always(*words)
         server.agent("steps").always(*words, writes="per-step")
-        server.agent("anew").computes(lambda _: [chunk(word) for word in words])
+        server.agent("anew").responds(lambda _: [chunk(word) for word in words])
         server.agent("gated").always("first", door, "last")
         pipe.send(server.url.rpartition(":")[2])
         _answer(pipe, door.open)

@@ -93,7 +93,7 @@ def test_transports_lists_what_is_installed_with_its_source(capfd) -> None:
         "name": "websocket",
         "distribution": "runagent",
         "version": version,
-        "seam": 1,
+        "api_version": 1,
         "status": "built-in",
         "capabilities": ["heartbeats", "invoke", "structured"],
     } == row

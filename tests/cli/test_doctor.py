@@ -49,7 +49,12 @@ def test_a_sound_installation(capfd: pytest.CaptureFixture[str]) -> None:
     assert facts["tls"]["library"].startswith("OpenSSL")
     assert ("https://api.run-agent.ai", "default") == setting(facts, "api_url")
     sse = plugin(facts, "sse")
-    assert ("transport", "built-in", 1, None) == (sse["kind"], sse["status"], sse["seam"], sse["error"])
+    assert ("transport", "built-in", 1, None) == (
+        sse["kind"],
+        sse["status"],
+        sse["api_version"],
+        sse["error"],
+    )
     assert 0 <= sse["import_seconds"] < 60
 
 
@@ -177,7 +182,7 @@ def test_each_plugin_is_looked_at_for_itself(
         "ModuleNotFoundError",
         "SystemExit(7)",
         "runagent.capabilities:v1.",
-        "version 0 of the seam",
+        "version 0 of the transport API",
     ):
         assert told in problems
     for quiet in ("doctored-sound", "doctored-off"):

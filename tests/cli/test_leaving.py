@@ -20,7 +20,7 @@ def test_ctrl_c_keeps_what_came_and_releases_the_connection(server, transport) -
     with piped("stream", "a", "hi", "--transport", transport) as (process, out, err):
         assert b"Once" == out.read(100)
         process.send_signal(signal.SIGINT)
-        assert server.requests[0].wait_client_gone(PATIENCE)
+        assert server.requests[0].wait_disconnected(PATIENCE)
         assert (b"", b"", 130) == (out.read(), err.read(), process.wait(PATIENCE))
 
 
@@ -40,7 +40,7 @@ def test_a_reader_who_leaves_ends_the_run_quietly(server) -> None:
         out.close()
         go_on.open()
         assert (b"", 141) == (err.read(), process.wait(PATIENCE))
-    assert server.requests[0].wait_client_gone(PATIENCE)
+    assert server.requests[0].wait_disconnected(PATIENCE)
 
 
 def test_output_that_cannot_be_written_is_said(server) -> None:

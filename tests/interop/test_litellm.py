@@ -194,4 +194,4 @@ def test_leaving_a_stream_leaves_the_agent(
             assert "Well".startswith(await stream.__anext__())
 
     style.run(scenario)
-    assert agents.requests[-1].wait_client_gone(10)
+    assert agents.requests[-1].wait_disconnected(10)

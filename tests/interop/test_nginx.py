@@ -192,7 +192,7 @@ def test_a_client_that_leaves_is_seen_to_leave_by_the_agent(
             await anext(aiter(stream))
 
     style.run(scenario)
-    assert agents.requests[0].wait_client_gone(10)
+    assert agents.requests[0].wait_disconnected(10)
 
 
 # What nginx says by itself

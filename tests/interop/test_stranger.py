@@ -71,7 +71,7 @@ def test_a_variable_chooses_it(
     agents.agent("storyteller").always("Once", " upon", done(usage={"total_tokens": 3}))
     ran = subprocess.run([python, "-c", PROGRAM, style, ROOT], check=False, **shell)
     assert (0, "['Once', ' upon'] openai\n", "") == (ran.returncode, ran.stdout, ran.stderr)
-    assert ["openai"] == [asked.surface for asked in agents.requests]
+    assert ["openai"] == [asked.dialect for asked in agents.requests]
 
 
 def test_the_command_lists_it_and_takes_it(

@@ -12,7 +12,7 @@ import pytest
 
 from runagent._address.route import Address
 from runagent._address.url import parse_base_url
-from runagent._net.base import DeadlineExceededError, Dialing
+from runagent._net.base import ConnectAttempt, DeadlineExceededError
 from runagent._net.blocking import BlockingNetwork
 from runagent._net.loops import current_loop
 from tests.support.cancelling import cancelled_at
@@ -70,10 +70,10 @@ async def connected(
     address = Address(parse_base_url(f"http://127.0.0.1:{listener.getsockname()[1]}").origin)
     if style.name == "sync":
         network: Any = BlockingNetwork()
-        connection: Any = Awaitable(network.connect(address, FOREVER, Dialing()))
+        connection: Any = Awaitable(network.connect(address, FOREVER, ConnectAttempt()))
     else:
         network = (await current_loop()).network
-        connection = await network.connect(address, FOREVER, Dialing())
+        connection = await network.connect(address, FOREVER, ConnectAttempt())
     peer, _ = listener.accept()
     with peer:
         try:

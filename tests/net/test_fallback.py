@@ -17,7 +17,7 @@ from runagent import (
     RunTimeoutError,
 )
 from runagent._address.url import Origin
-from runagent._run.spec import Verdicts
+from runagent._run.spec import KnownUnsupported
 from tests.support.peer import Peer, PeerConnection, http, message, ndjson, sse, upgrade
 
 if TYPE_CHECKING:
@@ -219,12 +219,12 @@ def test_plain_runs_move_on_as_well(style: Style) -> None:
 
 
 def test_a_verdict_is_kept_for_five_minutes_and_for_its_origin_only() -> None:
-    verdicts, order = Verdicts(), ["sse", "chunked", "websocket"]
+    known_unsupported, order = KnownUnsupported(), ["sse", "chunked", "websocket"]
     here, there = Origin("http", "a", 80), Origin("http", "b", 80)
-    assert order == verdicts.choose(here, order, 1000.0)
-    verdicts.add(here, "sse", 1000.0)
-    assert ["chunked", "websocket"] == verdicts.choose(here, order, 1000.0)
-    assert ["chunked", "websocket"] == verdicts.choose(here, order, 1299.9)
-    assert order == verdicts.choose(here, order, 1300.0)
-    assert order == verdicts.choose(there, order, 1000.0)
-    assert ["sse"] == verdicts.choose(here, ["sse"], 1000.0)
+    assert order == known_unsupported.choose(here, order, 1000.0)
+    known_unsupported.add(here, "sse", 1000.0)
+    assert ["chunked", "websocket"] == known_unsupported.choose(here, order, 1000.0)
+    assert ["chunked", "websocket"] == known_unsupported.choose(here, order, 1299.9)
+    assert order == known_unsupported.choose(here, order, 1300.0)
+    assert order == known_unsupported.choose(there, order, 1000.0)
+    assert ["sse"] == known_unsupported.choose(here, ["sse"], 1000.0)

@@ -114,11 +114,11 @@ HANGS = ("a", gate("never"))
         (run_plainly, ("a",), "completed"),
         (read_until_it_fails, (status(401),), "failed"),
         (read_until_it_fails, ("a", error("CODE", "gave up")), "failed"),
-        (break_off, HANGS, "left"),
-        (raise_in_the_loop, HANGS, "left"),
-        (close, HANGS, "left"),
-        (drop, HANGS, "left"),
-        (cancel, HANGS, "left"),
+        (break_off, HANGS, "closed"),
+        (raise_in_the_loop, HANGS, "closed"),
+        (close, HANGS, "closed"),
+        (drop, HANGS, "closed"),
+        (cancel, HANGS, "closed"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
@@ -215,4 +215,4 @@ def test_a_fork_tells_only_in_the_process_that_reads(server: FakeAgentServer, wa
         os._exit(len(watcher.told))
     assert 1 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     stream.close()
-    assert ["started", "left"] == watcher.outcomes
+    assert ["started", "closed"] == watcher.outcomes

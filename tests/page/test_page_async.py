@@ -120,7 +120,7 @@ def test_leaving_a_generator_around_the_stream(agent: Agent, server: FakeAgentSe
         raise AssertionError("no chunk came")
 
     assert "QUBITS" == loop.run(scenario)
-    assert server.requests[0].wait_client_gone(5)
+    assert server.requests[0].wait_disconnected(5)
 
 
 def test_a_slow_consumer_slows_the_agent_down(agent: Agent, server: FakeAgentServer, loop: Style) -> None:

@@ -101,7 +101,7 @@ def test_timeout_by_wall_clock(agent: Agent, client: RunAgentClient, server: Fak
     assert time.monotonic() - start > 0.1
     assert "\n[Response truncated due to timeout]" == last
     assert {"tick "} >= set(ticks)
-    assert server.requests[0].wait_client_gone(5)
+    assert server.requests[0].wait_disconnected(5)
 
 
 def test_timeout_that_is_not_reached(agent: Agent, client: RunAgentClient) -> None:

@@ -116,7 +116,7 @@ def test_a_reader_who_leaves_flask_frees_the_agent(agent: Agent, server: FakeAge
     with served(flask_app()) as url:
         with open_url(f"{url}/stream") as answer:
             assert b"data: tick\n" == answer.readline()
-        assert server.requests[0].wait_client_gone(5)
+        assert server.requests[0].wait_disconnected(5)
 
 
 def starlette_app() -> Starlette:
@@ -150,7 +150,7 @@ def test_a_reader_who_leaves_starlette_frees_the_agent(agent: Agent, server: Fak
                 gone.set()
 
         await starlette_app()(scope, receive, send)
-        return await asyncio.to_thread(server.requests[0].wait_client_gone, 5)
+        return await asyncio.to_thread(server.requests[0].wait_disconnected, 5)
 
     gc.disable()
     try:
@@ -167,8 +167,8 @@ def test_a_reader_who_leaves_flask_in_silence_is_noticed_when_a_limit_ends_the_r
     with served(flask_app(Timeouts(total=0.3))) as url:
         with open_url(f"{url}/stream") as answer:
             assert b"data: tick\n" == answer.readline()
-        assert not server.requests[0].wait_client_gone(0.05)
-        assert server.requests[0].wait_client_gone(5)
+        assert not server.requests[0].wait_disconnected(0.05)
+        assert server.requests[0].wait_disconnected(5)
 
 
 @pytest.mark.parametrize(("version", "noticed"), [("2.3", True), ("2.4", False)])
@@ -193,7 +193,7 @@ def test_starlette_notices_a_reader_who_leaves_in_silence_on_some_servers(
         view = asyncio.ensure_future(starlette_app()(scope, receive, send))
         await gone.wait()
         exchange = server.requests[0]
-        assert noticed == await asyncio.to_thread(exchange.wait_client_gone, 5 if noticed else 0.1)
+        assert noticed == await asyncio.to_thread(exchange.wait_disconnected, 5 if noticed else 0.1)
         view.cancel()
         await asyncio.wait([view])
 
@@ -254,7 +254,7 @@ def test_a_listener_who_leaves_the_pages_relay_in_silence_frees_the_agent(
             async with connect(f"ws://127.0.0.1:{port_of(relay)}", proxy=None) as websocket:
                 await websocket.send(json.dumps({"query": "x"}))
                 assert "tick" == json.loads(await websocket.recv())["content"]
-            return await asyncio.to_thread(server.requests[0].wait_client_gone, 5)
+            return await asyncio.to_thread(server.requests[0].wait_disconnected, 5)
 
     assert asyncio.run(scenario())
     assert "connection handler failed" not in caplog.text
@@ -320,7 +320,7 @@ def test_a_listener_who_leaves_the_relay_frees_the_agent(
             async with connect(f"ws://127.0.0.1:{port_of(relay)}", proxy=None) as websocket:
                 await websocket.send(json.dumps({"query": "x"}))
                 assert "tick" == await websocket.recv()
-            return await asyncio.to_thread(server.requests[0].wait_client_gone, 5)
+            return await asyncio.to_thread(server.requests[0].wait_disconnected, 5)
 
     assert Style(name).run(scenario)
 

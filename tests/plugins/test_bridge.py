@@ -58,7 +58,7 @@ class Library:
     """
 
     name = "library"
-    seam = 1
+    api_version = 1
 
     def __init__(self, script: Script, *capabilities: Capability, runs_on: frozenset[str] = BOTH) -> None:
         self.capabilities = frozenset(capabilities)

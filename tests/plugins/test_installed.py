@@ -118,11 +118,11 @@ def test_the_list_tells_all_without_an_import(computer: Computer) -> None:
         "name": "good",
         "distribution": "runagent-good",
         "version": "1.2",  # of the copy that an import finds
-        "seam": 1,
+        "api_version": 1,
         "status": "ready",
         "capabilities": ["heartbeats", "invoke"],
     } == rows["good"]
-    assert (None, None) == (rows["slow"]["seam"], rows["slow"]["capabilities"])
+    assert (None, None) == (rows["slow"]["api_version"], rows["slow"]["capabilities"])
     assert [] == computer.imported
 
 
@@ -203,7 +203,7 @@ def test_a_version_that_is_not_known_is_refused_before_an_import(computer: Compu
     install(computer.site, "runagent-future", MARK, transports=("future",), declares="v99.telepathy")
     ran = computer.run("-m", "runagent", "stream", "a", "x", "--transport", "future")
     assert 2 == ran.returncode
-    assert "version 99 of the seam" in ran.stderr
+    assert "version 99 of the transport API" in ran.stderr
     assert "upgrade runagent" in ran.stderr
     assert 1 == ran.stderr.count("\n")
     assert [] == computer.imported
@@ -426,7 +426,12 @@ def test_a_real_wheel_and_a_real_editable_installation_count_once(
     computer.path = []
     listed = json.loads(computer.run("-c", code, "transports", "--json").stdout)
     (row,) = (row for row in listed if row["distribution"] == "runagent-real")
-    assert ("ready", "2.0", 1, 5) == (row["status"], row["version"], row["seam"], len(row["capabilities"]))
+    assert ("ready", "2.0", 1, 5) == (
+        row["status"],
+        row["version"],
+        row["api_version"],
+        len(row["capabilities"]),
+    )
     assert [] == computer.imported
     ran = computer.run("-c", code, "stream", "a", "x", "--transport", "real")
     assert ("hello", ["runagent_real"]) == (ran.stdout.strip(), computer.imported), ran.stderr

@@ -62,7 +62,7 @@ from runagent import Chunk, Completed, hookimpl
 
 class Library:
     name = "library"
-    seam = 1
+    api_version = 1
     capabilities = frozenset()
     runs_on = frozenset({"asyncio"})
 

@@ -28,11 +28,11 @@ SOON = 5.0  # seconds; all limits of the tests are far longer
 HEARD = {
     ("runagent/_cli/console.py", "_draw"): "nobody waits for it; what it raises is printed",
     ("runagent/_net/aio_dial.py", "_dial"): "its task is awaited by the one who connects",
-    ("runagent_testing/_server/apart.py", "_work"): "the call that waits has a limit",
-    ("runagent_testing/_server/apart.py", "_aclose"): "its task is looked at when it is done",
-    ("runagent_testing/_server/apart.py", "coroutine"): "its task is looked at when it is done",
+    ("runagent_testing/_server/functions.py", "_work"): "the call that waits has a limit",
+    ("runagent_testing/_server/functions.py", "_aclose"): "its task is looked at when it is done",
+    ("runagent_testing/_server/functions.py", "coroutine"): "its task is looked at when it is done",
     (
-        "runagent_testing/_server/apart.py",
+        "runagent_testing/_server/functions.py",
         "work",
     ): "sets a future, which has refused before it runs if it is cancelled",
     ("runagent_testing/_memory/computing.py", "work"): "its task is asked for its result",
@@ -137,7 +137,7 @@ class Library:
     """An `AsyncTransport`."""
 
     name = "library"
-    seam = 1
+    api_version = 1
     capabilities: frozenset[Any] = frozenset()
 
     def __init__(self, *runs_on: str) -> None:
@@ -164,14 +164,18 @@ async def fails_soon(client: Any, kind: type[BaseException]) -> BaseException:
 
 @pytest.mark.parametrize(
     "broken",
-    ["runagent._net.tasks._run_loop", "runagent._bridge.session.Bell", "runagent._bridge.session.new_scope"],
+    [
+        "runagent._net.tasks._run_loop",
+        "runagent._bridge.session.Wakeup",
+        "runagent._bridge.session.new_scope",
+    ],
 )
 def test_a_library_whose_thread_or_task_fails_before_it_begins(
     broken: str, style: Style, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = "asyncio" if style.name == "trio" else "trio"
     runs_on = (other,) if broken.endswith("_run_loop") else ("asyncio", "trio")
-    if style.name != "sync" and broken.endswith("Bell"):
+    if style.name != "sync" and broken.endswith("Wakeup"):
         pytest.skip("the reader has one, too")
 
     async def scenario() -> None:

@@ -9,7 +9,7 @@ import pytest
 from runagent import Chunk, Completed, StreamError
 from runagent.transports import Capability, MessageSession
 from runagent_testing import FakeAgentServer, MemoryNetwork, error
-from runagent_testing.dialects import BINARY, TEXT, Dialect, Format, Question, close_frame, frame
+from runagent_testing.dialects import BINARY, TEXT, Dialect, Format, RunRequest, close_frame, frame
 from tests.runagent_testing.raw_client import connected, handshake, masked
 from tests.support.styles import Style
 
@@ -38,18 +38,18 @@ class AcknowledgedDialect(Dialect):
     name = "acknowledged"
     transports = ("acknowledged",)
 
-    def recognise(self, request):
+    def parse_request(self, request):
         if not request.path.startswith("/acknowledged/"):
             return None
         agent_id = request.path.removeprefix("/acknowledged/")
-        return Question(agent_id=agent_id, transport="acknowledged", kind="websocket", subprotocol="ack.v1")
+        return RunRequest(agent_id=agent_id, transport="acknowledged", kind="websocket", subprotocol="ack.v1")
 
     def read_message(self, message, agent):
         if not isinstance(message, bytes):
             return message, None, "the request has to be a binary message"
         return message, {"query": message[1:].decode("latin-1")}, None
 
-    def objection(self, fault):
+    def reject_message(self, fault):
         return frame(TEXT, fault.encode()) + close_frame(1003)
 
     def stream(self, run):
@@ -78,7 +78,7 @@ class AcknowledgedSession(MessageSession):
 
 class AcknowledgedTransport:
     name = "acknowledged"
-    seam = 1
+    api_version = 1
     capabilities: frozenset[Capability] = frozenset()
     tunnels = True
 
@@ -104,7 +104,7 @@ def test_every_acknowledgement_is_noted(server, style: Style):
 
     assert "Once upon" == style.run(scenario)
     (exchange,) = server.requests
-    assert exchange.wait_client_gone()
+    assert exchange.wait_disconnected()
     assert ({"query": "äsk"}, ACKNOWLEDGED) == (exchange.input, exchange.messages)
 
 
@@ -134,7 +134,7 @@ def test_text_and_binary_are_told_apart_and_fragments_put_together(server):
         client.until(b"D\x88\x02\x03\xe8")
         client.send(masked(0x8, b"\x03\xe8"))
     (exchange,) = server.requests
-    assert exchange.wait_client_gone()
+    assert exchange.wait_disconnected()
     assert [b"?ask\xfe", "text"] == exchange.messages
 
 

@@ -42,7 +42,7 @@ def test_an_event_source_gets_a_stream(server):
     assert b'event: start\ndata: {"message": "stream started", "session_id": "s1"}' in body
     assert b'event: chunk\nid: 1\ndata: {"content": " upon", "index": 1}' in body
     (exchange,) = server.requests
-    assert ("GET", "sse", "documented") == (exchange.method, exchange.transport, exchange.surface)
+    assert ("GET", "sse", "documented") == (exchange.method, exchange.transport, exchange.dialect)
     assert {"query": "Tell me!", "session_id": "s1", "empty": ""} == exchange.input
 
 

@@ -1,4 +1,4 @@
-"""Replies that a test's function computes: apart from the server's loop, step by step, within a limit."""
+"""Replies that a test's function responds: apart from the server's loop, step by step, within a limit."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def door():
 )
 @pytest.mark.parametrize("transport", STREAMS)
 def test_it_may_be_any_function(host, transport, function):
-    host.agent("a").computes(function)
+    host.agent("a").responds(function)
     assert "Hello you" == client_of(host, transport).run_generic_stream("you").text()
     host.check()
 
@@ -119,7 +119,7 @@ def test_it_may_be_any_function(host, transport, function):
 @pytest.mark.parametrize("function", [endless, endless_async])
 def test_a_generator_may_have_no_end(style, transport, function):
     with FakeAgentServer() as server:
-        server.agent("a").computes(function)
+        server.agent("a").responds(function)
 
         async def scenario():
             chunks = []
@@ -133,7 +133,7 @@ def test_a_generator_may_have_no_end(style, transport, function):
 
         assert [f"{number} " for number in range(300)] == style.run(scenario)
         (exchange,) = server.requests
-        assert exchange.wait_client_gone()
+        assert exchange.wait_disconnected()
         name = f"{function.__name__} ({__file__}:{function.__code__.co_firstlineno})"
         (problem,) = server.problems()
         assert name in problem or "never played: step" in problem
@@ -144,7 +144,7 @@ def test_a_generator_may_have_no_end(style, transport, function):
 @pytest.mark.parametrize("function", [endless, endless_async])
 def test_a_generator_may_have_no_end_on_virtual_time(style, transport, function):
     virtual = Virtual(style)
-    virtual.memory.agent("a").computes(function)
+    virtual.memory.agent("a").responds(function)
 
     async def scenario():
         chunks = []
@@ -168,7 +168,7 @@ def test_a_generator_is_asked_for_a_step_when_the_one_before_has_left(host):
             given.append(number)
             yield door if number == 3 else f"{number} "
 
-    host.agent("a").computes(steps)
+    host.agent("a").responds(steps)
     with client_of(host).run_generic_stream("x") as stream:
         assert "0 " == next(stream)
         assert host.requests[0].wait_sent(door) or isinstance(host, MemoryNetwork)
@@ -177,12 +177,12 @@ def test_a_generator_is_asked_for_a_step_when_the_one_before_has_left(host):
 
 
 def test_little_is_kept_of_a_long_answer(server):
-    server.agent("a").computes(endless)
+    server.agent("a").responds(endless)
     with client_of(server).run_generic_stream("x") as stream:
         for _ in range(5000):
             next(stream)
     exchange = server.requests[0]
-    assert exchange.wait_client_gone()
+    assert exchange.wait_disconnected()
     assert len(exchange.sent) <= 2000
     assert exchange.moves_done >= 5000
     assert exchange.wait_sent(5000)
@@ -216,7 +216,7 @@ def test_a_generator_is_closed(host, left_early):
         finally:
             closed.set()
 
-    host.agent("a").computes(steps)
+    host.agent("a").responds(steps)
     stream = client_of(host).run_generic_stream("x")
     assert "a" == next(stream)
     if not left_early:
@@ -237,7 +237,7 @@ def test_an_async_generator_is_closed(server):
         finally:
             closed.set()
 
-    server.agent("a").computes(steps)
+    server.agent("a").responds(steps)
     with client_of(server).run_generic_stream("x") as stream:
         next(stream)
     assert closed.wait(PATIENCE)
@@ -248,7 +248,7 @@ def test_what_a_generator_gives_is_what_a_list_would(host, transport):
     given = (heartbeat(), "a", delay(0.001), chunk("b", index=1), {"c": 1}, done(usage={"t": 1}))
     listed, made = host.agent("list"), host.agent("generator")
     listed.always(*given, ids=True, resume=False, writes="per-step")
-    made.computes(lambda _: iter(given), ids=True, resume=False)
+    made.responds(lambda _: iter(given), ids=True, resume=False)
     for agent in ("list", "generator"):
         stream = client_of(host, transport, agent).run_generic_stream("x")
         assert ["a", "b", {"c": 1}] == list(stream)
@@ -262,7 +262,7 @@ def test_what_a_generator_gives_is_what_a_list_would(host, transport):
 @pytest.mark.parametrize("transport", STREAMS)
 def test_a_generator_may_end_in_any_way(host, transport, kind):
     host.agent("list").always("a", ending(kind))
-    host.agent("generator").computes(lambda _: iter(("a", ending(kind))))
+    host.agent("generator").responds(lambda _: iter(("a", ending(kind))))
     shown = []
     for agent in ("list", "generator"):
         stream = client_of(host, transport, agent).run_generic_stream("x")
@@ -274,8 +274,8 @@ def test_a_generator_may_end_in_any_way(host, transport, kind):
 
 
 def test_a_generator_may_begin_with_a_head_or_a_refusal(host):
-    host.agent("head").computes(lambda _: iter((head(headers={"x-a": "b"}), "a")))
-    host.agent("status").computes(lambda _: iter((status(503, message="busy"),)))
+    host.agent("head").responds(lambda _: iter((head(headers={"x-a": "b"}), "a")))
+    host.agent("status").responds(lambda _: iter((status(503, message="busy"),)))
     assert "a" == client_of(host, agent="head").run_generic_stream("x").text()
     assert b"x-a: b\r\n" in host.requests[0].sent[0].data
     with pytest.raises(AgentServerError, match="busy"):
@@ -291,7 +291,7 @@ def test_a_generator_is_resumed_by_going_over_it_again(host):
                 return
             yield word
 
-    host.agent("a").computes(cut_once)
+    host.agent("a").responds(cut_once)
     client = client_of(host, resume=True, max_retries=1, retry_delay=0.0)
     assert "abcd" == client.run_generic_stream("x").text()
     assert 2 == len(host.requests)
@@ -300,13 +300,13 @@ def test_a_generator_is_resumed_by_going_over_it_again(host):
 
 @pytest.mark.parametrize("function", [endless, endless_async])
 def test_a_plain_run_does_not_wait_for_the_end_of_an_endless_generator(host, function):
-    host.agent("a").computes(function)
+    host.agent("a").responds(function)
     with pytest.raises(AgentServerError, match=r"has 10000 steps at most"):
         client_of(host).run_generic("x")
 
 
 def test_a_plain_run_takes_what_a_generator_gives(host):
-    host.agent("a").computes(lambda _: iter((delay(0.001), {"answer": 42})))
+    host.agent("a").responds(lambda _: iter((delay(0.001), {"answer": 42})))
     assert {"answer": 42} == client_of(host).run_generic("x")
     host.check()
 
@@ -325,7 +325,7 @@ def test_a_plain_run_takes_what_a_generator_gives(host):
     ],
 )
 def test_a_bad_step_is_an_error_of_the_run_and_fails_the_test(host, transport, last, fault):
-    host.agent("a").computes(lambda _: iter(("a", last)))
+    host.agent("a").responds(lambda _: iter(("a", last)))
     stream = client_of(host, transport).run_generic_stream("x")
     assert "a" == next(stream)
     with pytest.raises(StreamError, match=r"SCRIPT_FAILED|step 2"):
@@ -340,7 +340,7 @@ def test_a_generator_that_raises_is_an_error_of_the_run_and_fails_the_test(host,
         yield "a"
         raise KeyError("nothing")
 
-    host.agent("a").computes(steps)
+    host.agent("a").responds(steps)
     stream = client_of(host, transport).run_generic_stream("x")
     assert "a" == next(stream)
     with pytest.raises(StreamError, match=r"KeyError: .nothing."):
@@ -351,7 +351,7 @@ def test_a_generator_that_raises_is_an_error_of_the_run_and_fails_the_test(host,
 
 @pytest.mark.parametrize("given", [None, "text", b"x", {"a": 1}, 5])
 def test_what_is_no_row_of_steps_is_refused(host, given):
-    host.agent("a").computes(lambda _: given)
+    host.agent("a").responds(lambda _: given)
     with pytest.raises(AgentServerError, match="returns a list of steps, not"):
         client_of(host).run_generic_stream("x").text()
 
@@ -359,7 +359,7 @@ def test_what_is_no_row_of_steps_is_refused(host, given):
 @pytest.mark.parametrize(("step", "accept"), [(heartbeat(), "text/plain"), (delay(0), "text/event-stream")])
 def test_a_generator_that_never_says_anything_is_stopped(server, step, accept, monkeypatch):
     monkeypatch.setattr("runagent_testing._render.lazy._SILENT", 500)
-    server.agent("a").computes(lambda _: itertools.chain(["a"], itertools.repeat(step)))
+    server.agent("a").responds(lambda _: itertools.chain(["a"], itertools.repeat(step)))
     with connected(server.url) as client:
         client.send(stream(accept=accept, connection="close"))
         client.rest()
@@ -371,7 +371,7 @@ def test_a_generator_that_never_says_anything_is_stopped(server, step, accept, m
 def test_a_generator_that_never_says_anything_is_stopped_on_virtual_time(style, monkeypatch):
     monkeypatch.setattr("runagent_testing._render.lazy._SILENT", 500)
     virtual = Virtual(style)
-    virtual.memory.agent("a").computes(lambda _: itertools.chain(["a"], itertools.repeat(delay(0))))
+    virtual.memory.agent("a").responds(lambda _: itertools.chain(["a"], itertools.repeat(delay(0))))
 
     async def scenario():
         with pytest.raises(StreamError, match="nothing was written of 500 steps in a row"):
@@ -420,14 +420,14 @@ def awaits(door):
 @pytest.mark.parametrize("transport", STREAMS)
 def test_a_function_over_its_limit_is_a_500_and_fails_the_test(server, door, make, transport):
     function = make(door)
-    server.agent("a").computes(function, timeout=0.05)
-    with pytest.raises(RunAgentError, match="TimeoutError: computes"):
+    server.agent("a").responds(function, timeout=0.05)
+    with pytest.raises(RunAgentError, match="TimeoutError: responds"):
         client_of(server, transport).run_generic_stream("x").text()
     door.set()
     (problem,) = server.problems()
     first = function.__code__.co_firstlineno
     assert (
-        f"computes() with {function.__qualname__} ({__file__}:{first}) has not come back within 0.05 s"
+        f"responds() with {function.__qualname__} ({__file__}:{first}) has not come back within 0.05 s"
         in problem
     )
     line = int(problem.rpartition(f"it was at {__file__}:")[2].partition(",")[0])
@@ -436,7 +436,7 @@ def test_a_function_over_its_limit_is_a_500_and_fails_the_test(server, door, mak
 
 @pytest.mark.parametrize("transport", STREAMS)
 def test_a_generator_over_its_limit_is_an_error_event_and_fails_the_test(server, door, transport):
-    server.agent("a").computes(pauses(door), timeout=0.05)
+    server.agent("a").responds(pauses(door), timeout=0.05)
     stream = client_of(server, transport).run_generic_stream("x")
     assert "a" == next(stream)
     with pytest.raises(StreamError, match=r"has not come back within 0.05 s"):
@@ -448,7 +448,7 @@ def test_a_generator_over_its_limit_is_an_error_event_and_fails_the_test(server,
 
 @pytest.mark.parametrize("make", [waits_for, spins, pauses, awaits])
 def test_no_other_agent_waits_for_a_function(server, door, make):
-    server.agent("slow").computes(make(door))
+    server.agent("slow").responds(make(door))
     server.agent("quick").always("x")
     with connected(server.url) as slow:
         slow.send(stream("slow"))
@@ -459,7 +459,7 @@ def test_no_other_agent_waits_for_a_function(server, door, make):
 
 def test_a_function_may_ask_its_own_server(style, server):
     server.agent("inner").always("inside")
-    server.agent("a").computes(
+    server.agent("a").responds(
         lambda _: ["from ", client_of(server, agent="inner").run_generic_stream("x").text()]
     )
 
@@ -472,7 +472,7 @@ def test_a_function_may_ask_its_own_server(style, server):
 
 @pytest.mark.parametrize("method", ["clear", "close"])
 def test_a_function_cannot_end_its_own_server(server, method):
-    server.agent("a").computes(lambda _: getattr(server, method)())
+    server.agent("a").responds(lambda _: getattr(server, method)())
     with pytest.raises(AgentServerError, match=rf"{method}\(\) waits for the server's thread"):
         client_of(server).run_generic_stream("x").text()
 
@@ -481,14 +481,14 @@ def test_a_function_cannot_end_its_own_server(server, method):
 def test_ending_names_a_function_that_does_not_come_back(door, ends):
     function = waits_for(door)
     server = FakeAgentServer().start()
-    server.agent("a").computes(function)
+    server.agent("a").responds(function)
     with connected(server.url) as client:
         client.send(stream())
         server.wait_request()
     began = time.monotonic()
     line = function.__code__.co_firstlineno + 1
     wanted = (
-        rf"agent 'a': computes\(\) with .*wait_for_ever .* has not come back: it is at .*:{line}, in wait"
+        rf"agent 'a': responds\(\) with .*wait_for_ever .* has not come back: it is at .*:{line}, in wait"
     )
     with pytest.raises((RuntimeError, AssertionError), match=wanted):
         getattr(server, ends)()
@@ -499,7 +499,7 @@ def test_ending_names_a_function_that_does_not_come_back(door, ends):
 
 def test_ending_stops_what_spins(door):
     server = FakeAgentServer().start()
-    server.agent("a").computes(spins(door))
+    server.agent("a").responds(spins(door))
     with connected(server.url) as client:
         client.send(stream())
         server.wait_request()
@@ -522,7 +522,7 @@ def test_ending_does_not_wait_for_a_task_that_refuses_to_end(door):
         return []
 
     server = FakeAgentServer().start()
-    server.agent("a").computes(stubborn)
+    server.agent("a").responds(stubborn)
     with connected(server.url) as client:
         client.send(stream())
         server.wait_request()
@@ -543,7 +543,7 @@ def test_ending_names_what_blocks_the_server_itself(door, monkeypatch):
         return []
 
     server = FakeAgentServer().start()
-    server.agent("a").computes(blocks_the_loop)
+    server.agent("a").responds(blocks_the_loop)
     with connected(server.url) as client:
         client.send(stream())
         server.wait_request()
@@ -558,7 +558,7 @@ def test_an_async_function_may_use_threads_that_never_end(door):
         return await asyncio.to_thread(door.wait, 60)
 
     with FakeAgentServer() as server:
-        server.agent("a").computes(in_a_thread)
+        server.agent("a").responds(in_a_thread)
         with connected(server.url) as client:
             client.send(stream())
             server.wait_request()
@@ -580,9 +580,9 @@ class _Hanging(Documented):
         while method == self._method and not self._door.is_set():
             pass
 
-    def recognise(self, request):
-        self._wait("recognise")
-        return super().recognise(request)
+    def parse_request(self, request):
+        self._wait("parse_request")
+        return super().parse_request(request)
 
     def fault(self, question, run, agent):
         self._wait("fault")
@@ -593,7 +593,7 @@ class _Hanging(Documented):
         return super().stream(run)
 
 
-@pytest.mark.parametrize("method", ["recognise", "fault", "stream"])
+@pytest.mark.parametrize("method", ["parse_request", "fault", "stream"])
 @pytest.mark.parametrize("ends", ["clear", "close"])
 def test_ending_names_a_dialect_that_does_not_come_back(door, method, ends, monkeypatch):
     monkeypatch.setattr("runagent_testing._server.server._PATIENCE", 0.3)
@@ -632,10 +632,10 @@ def test_a_generator_that_does_not_end_when_it_is_closed_is_named(door):
             door.wait(60)
 
     server = FakeAgentServer().start()
-    server.agent("a").computes(steps)
+    server.agent("a").responds(steps)
     with client_of(server).run_generic_stream("x") as stream:
         next(stream)
-    assert server.requests[0].wait_client_gone()
+    assert server.requests[0].wait_disconnected()
     with pytest.raises(
         RuntimeError, match=r"steps .* has not come back: it is at .*test_computed.py:\d+, in steps"
     ):
@@ -672,13 +672,13 @@ def test_async_functions_wait_on_virtual_time(style, transport):
         await asyncio.sleep(60)
         yield "b"
 
-    virtual.memory.agent("a").computes(late)
+    virtual.memory.agent("a").responds(late)
 
     async def scenario():
         began = virtual.network.now()
         texts = []
         for function in (late, later):
-            virtual.memory.agent("a").computes(function)
+            virtual.memory.agent("a").responds(function)
             texts.append(await virtual.client(transport, timeout=100).run_generic_stream("x").text())
         return texts, virtual.network.now() - began
 
@@ -694,7 +694,7 @@ def test_a_function_that_keeps_the_readers_thread_is_named_once(monkeypatch, cap
     def steps(request):
         yield from "abc"
 
-    memory.agent("a").computes(steps)
+    memory.agent("a").responds(steps)
     assert "abc" == client_of(memory).run_generic_stream("x").text()
     (record,) = (record for record in caplog.records if record.levelname == "WARNING")
     assert f"steps ({__file__}:" in record.getMessage()
@@ -706,7 +706,7 @@ def test_an_async_function_that_never_wakes_is_over_its_limit():
     async def asleep(request):
         await asyncio.Event().wait()
 
-    memory.agent("a").computes(asleep, timeout=0.05)
+    memory.agent("a").responds(asleep, timeout=0.05)
     with pytest.raises(AgentServerError, match=r"asleep .* has not come back within 0.05 s"):
         client_of(memory).run_generic_stream("x").text()
 
@@ -746,7 +746,7 @@ PROJECT = """
     @pytest.mark.parametrize("function", [wait, spin, endless, never_gives, awaits, in_thread])
     @pytest.mark.parametrize("transport", ["sse", "websocket", "plain"])
     def test_hangs(fake_agent, function, transport):
-        fake_agent.computes(function)
+        fake_agent.responds(function)
         client = RunAgentClient(
             fake_agent.id, base_url=fake_agent.url, transport="sse" if transport == "plain" else transport,
             timeout=0.2, max_retries=0, resume=False,
@@ -760,7 +760,7 @@ PROJECT = """
     def test_all_servers_end(fake_agent_server_factory):
         for _ in range(2):
             server = fake_agent_server_factory()
-            server.agent("a").computes(wait)
+            server.agent("a").responds(wait)
             client = RunAgentClient("a", base_url=server.url, timeout=0.2, max_retries=0)
             with pytest.raises(RunAgentError):
                 client.run_generic_stream("x").text()
@@ -784,5 +784,5 @@ def test_a_function_that_hangs_hangs_no_test_run(project):
             begun = text.partition(f"ERROR at teardown of test_hangs[{transport}-{name}]")[2].partition(
                 "ERROR at"
             )[0]
-            assert f"computes() with {name} (" in begun
+            assert f"responds() with {name} (" in begun
             assert "has not come back: it is at" in begun

@@ -64,7 +64,7 @@ def test_a_gate_that_nobody_opens_is_a_deadlock(virtual, transport, timeout):
         return virtual.network.now()
 
     assert virtual.run(scenario) == 0
-    assert "client gone" == virtual.memory.requests[0].outcome
+    assert "client disconnected" == virtual.memory.requests[0].outcome
 
 
 def test_a_gate_behind_a_delay_is_one_when_it_is_reached(virtual, transport):

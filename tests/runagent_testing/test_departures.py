@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from runagent import RunAgentClient
-from runagent._net.base import Dialing
+from runagent._net.base import ConnectAttempt
 from runagent_testing import FakeAgentServer, MemoryNetwork, ending, gate
 from runagent_testing._server import handler as serving
 from runagent_testing._server.tcpinfo import is_half_closed
@@ -28,11 +28,11 @@ def test_how_and_when_the_client_left(server, leave, how):
         client.until(b'"x"')
         client.until(b"\r\n")
         exchange = server.wait_request()
-        assert ("still reading", None) == (exchange.client, exchange.left_at)
+        assert ("still reading", None) == (exchange.client, exchange.disconnected_at)
         client.abort() if leave == "abort" else client.socket.close()
-        assert exchange.wait_client_gone(PATIENCE)
-    assert (how, "client gone") == (exchange.client, exchange.outcome)
-    assert exchange.sent[0].seconds <= exchange.left_at <= PATIENCE
+        assert exchange.wait_disconnected(PATIENCE)
+    assert (how, "client disconnected") == (exchange.client, exchange.outcome)
+    assert exchange.sent[0].seconds <= exchange.disconnected_at <= PATIENCE
 
 
 def test_what_the_client_had_not_taken_is_counted(server):
@@ -45,7 +45,7 @@ def test_what_the_client_had_not_taken_is_counted(server):
         exchange = server.wait_request(2)
         assert exchange.wait_sent(1)
         client.abort()
-        assert exchange.wait_client_gone(PATIENCE)
+        assert exchange.wait_disconnected(PATIENCE)
     written = sum(len(sent.data) for sent in exchange.sent)
     assert KNOWN == (exchange.unread_bytes is not None)
     assert not KNOWN or 0 < exchange.unread_bytes < written + 2_000_000
@@ -60,7 +60,7 @@ def test_a_client_that_has_taken_all_leaves_nothing_unread(server):
         client.until(b'"x"')
         client.until(b"\r\n")
     exchange = server.wait_request(2)
-    assert exchange.wait_client_gone(PATIENCE)
+    assert exchange.wait_disconnected(PATIENCE)
     assert ("closed", 0 if KNOWN else None) == (exchange.client, exchange.unread_bytes)
 
 
@@ -81,7 +81,7 @@ def test_a_client_that_may_still_read_is_told_from_one_that_is_gone(local, leave
         client.until(b"\r\n")
         client.socket.shutdown(socket.SHUT_WR) if leave == "half_close" else client.socket.close()
         exchange = local.wait_request()
-        assert exchange.wait_client_gone(PATIENCE)
+        assert exchange.wait_disconnected(PATIENCE)
         assert (how if KNOWN else "closed") == exchange.client
         if leave == "half_close":
             assert (b"", "fin") == client.rest()
@@ -103,10 +103,10 @@ def test_the_first_sign_of_leaving_counts(server, monkeypatch):
         assert not exchange.wait_done(0.05)  # held up
         client.socket.shutdown(socket.SHUT_WR)
         assert looked.acquire(timeout=PATIENCE)
-        assert not exchange.wait_client_gone(0.05)  # it may still read what is on its way
+        assert not exchange.wait_disconnected(0.05)  # it may still read what is on its way
         assert not KNOWN or looked.acquire(timeout=PATIENCE)  # the second look
         client.abort()
-        assert exchange.wait_client_gone(PATIENCE)
+        assert exchange.wait_disconnected(PATIENCE)
     assert ("half-closed" if KNOWN else "closed") == exchange.client
 
 
@@ -124,7 +124,7 @@ def test_over_tls_nobody_knows_what_was_taken():
             client.until(b'"x"')
             client.socket.close()
         exchange = server.wait_request()
-        assert exchange.wait_client_gone(PATIENCE)
+        assert exchange.wait_disconnected(PATIENCE)
     assert exchange.unread_bytes is None
 
 
@@ -133,7 +133,7 @@ def test_memory_knows_a_half_close_and_what_was_not_read():
     memory.agent("a").always("x" * 1000, gate("never"))
     network = memory.blocking
     for leave in ("close_write", "abort"):
-        connection = network.connect(_address(memory), float("inf"), Dialing())
+        connection = network.connect(_address(memory), float("inf"), ConnectAttempt())
         connection.send(stream(accept=TEXT), float("inf"))
         connection.receive(100, float("inf"))
         getattr(connection, leave)()
@@ -155,7 +155,7 @@ def test_a_websocket_client_leaves_with_a_close(server):
         client.open_websocket()
         assert server.wait_request().wait_sent(1)
         client.send(masked(0x8, b"\x03\xe8"))
-        assert server.requests[0].wait_client_gone(PATIENCE)
+        assert server.requests[0].wait_disconnected(PATIENCE)
     exchange = server.requests[0]
     assert ("closed", "GET") == (exchange.client, exchange.method)
     handshake, answer_to_close = exchange.asides
@@ -169,7 +169,7 @@ def test_the_end_of_a_websocket_run_is_done_and_then_the_client_leaves(server):
     with RunAgentClient("a", base_url=server.url, transport="websocket") as client:
         assert "x" == client.run_generic_stream("q").text()
     exchange = server.wait_request()
-    assert exchange.wait_client_gone(PATIENCE)
+    assert exchange.wait_disconnected(PATIENCE)
     assert ("done", "closed") == (exchange.outcome, exchange.client)
 
 
@@ -180,8 +180,8 @@ def test_after_a_half_close_the_client_leaves_last(server):
         client.rest()
         exchange = server.wait_request()
         assert exchange.wait_done(PATIENCE)
-        assert not exchange.wait_client_gone(0)
-    assert exchange.wait_client_gone(PATIENCE)
+        assert not exchange.wait_disconnected(0)
+    assert exchange.wait_disconnected(PATIENCE)
     assert ("done", "closed") == (exchange.outcome, exchange.client)
 
 
@@ -193,5 +193,5 @@ def test_an_end_of_the_agents_own_is_no_leaving_of_the_client(server, end):
         client.rest()
     exchange = server.wait_request()
     assert exchange.wait_done(PATIENCE)
-    assert not exchange.wait_client_gone(PATIENCE)
+    assert not exchange.wait_disconnected(PATIENCE)
     assert "still reading" == exchange.client

@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from runagent_testing import FakeAgentServer, MemoryNetwork, dialects, done, ending, error, heartbeat, status
-from runagent_testing.dialects import TEXT, Dialect, Format, Question, Request, frame, hookimpl
+from runagent_testing.dialects import TEXT, Dialect, Format, Request, RunRequest, frame, hookimpl
 from runagent_testing.dialects import _installed as installed
 from runagent_testing.dialects._documented import Documented
 
@@ -44,12 +44,12 @@ class LineDialect(Dialect):
     name = "lines"
     transports = ("lines", "line")
 
-    def recognise(self, request):
+    def parse_request(self, request):
         kind, _, agent_id = request.path.strip("/").partition("/")
         if request.method != "POST" or kind not in self.transports:
             return None
         body = json.loads(request.body)
-        return Question(
+        return RunRequest(
             agent_id=agent_id,
             transport=kind,
             kind="stream" if kind == "lines" else "plain",
@@ -85,10 +85,10 @@ class SocketDialect(Dialect):
     name = "socket-lines"
     transports = ("socket-lines",)
 
-    def recognise(self, request):
+    def parse_request(self, request):
         if not request.path.startswith("/socket/"):
             return None
-        return Question(
+        return RunRequest(
             agent_id=request.path.removeprefix("/socket/"),
             transport="socket-lines",
             kind="websocket",
@@ -121,7 +121,7 @@ def test_the_same_script_speaks_it(server):
     )
     (exchange,) = server.requests
     assert ("lines", "lines", "x", {"ask": "x"}) == (
-        exchange.surface,
+        exchange.dialect,
         exchange.transport,
         exchange.input,
         exchange.body,
@@ -158,7 +158,7 @@ def test_endings_and_the_built_in_dialects_come_with_it(server):
         post(server, "/lines/a", ask="x")
     with pytest.raises(httpx2.RemoteProtocolError):
         post(server, "/v1/agents/a/stream", query="x")
-    assert ["lines", "documented"] == [exchange.surface for exchange in server.requests]
+    assert ["lines", "documented"] == [exchange.dialect for exchange in server.requests]
 
 
 def test_a_websocket_of_its_own(server):
@@ -213,8 +213,8 @@ def test_an_installed_one_is_found_where_nothing_else_answers(entry_points, capl
     memory = MemoryNetwork()
     memory.agent("a").always("Once")
     answer: Any = memory._endpoints.answer(request("/lines/a"))
-    assert ("lines", b"Once" in answer.plan.data) == (answer.exchange.surface, True)
-    assert "documented" == memory._endpoints.answer(request("/nowhere")).exchange.surface
+    assert ("lines", b"Once" in answer.plan.data) == (answer.exchange.dialect, True)
+    assert "documented" == memory._endpoints.answer(request("/nowhere")).exchange.dialect
 
 
 def test_installed_ones_that_do_not_work_are_logged_and_left_out(entry_points, caplog):

@@ -21,7 +21,7 @@ from runagent_testing import (
     heartbeat,
     inside,
     raw,
-    raw_answer,
+    raw_response,
     rechunked,
     status,
 )
@@ -184,7 +184,7 @@ def test_a_silent_websocket_answers_neither_ping_nor_close(server):
         with pytest.raises(TimeoutError):
             client.socket.recv(1)
         assert "running" == server.requests[0].outcome
-    assert server.requests[0].wait_client_gone(PATIENCE)
+    assert server.requests[0].wait_disconnected(PATIENCE)
 
 
 def test_a_pong_never_lands_inside_a_frame(server):
@@ -212,15 +212,15 @@ def test_a_pong_never_lands_inside_a_frame(server):
 )
 def test_a_raw_answer_is_all_that_is_sent(server, asks):
     junk = b"\x00\xffSSH-2.0\r\n\r\n"
-    server.agent("a").always(raw_answer(junk), delay(0.01), raw(b"more"))
-    server.agent("a").returns(raw_answer(junk), delay(0.01), raw(b"more"))
+    server.agent("a").always(raw_response(junk), delay(0.01), raw(b"more"))
+    server.agent("a").returns(raw_response(junk), delay(0.01), raw(b"more"))
     with connected(server.url) as client:
         client.send(asks)
         assert (junk + b"more", "fin") == client.rest()
 
 
 def test_a_raw_answer_can_end_in_a_reset(server):
-    server.agent("a").always(raw_answer(b"HTTP/1.1 200 "), ending("reset"))
+    server.agent("a").always(raw_response(b"HTTP/1.1 200 "), ending("reset"))
     with connected(server.url) as client:
         client.send(stream())
         assert (b"HTTP/1.1 200 ", "reset") == client.rest()
@@ -368,10 +368,10 @@ def test_computed_replies_get_the_request_and_may_fail(server):
         if request.input["query"] == "boom":
             raise LookupError("no such word")
         if request.transport in ("invoke", "run"):
-            return [f"{request.surface} {request.input['query']}"]
+            return [f"{request.dialect} {request.input['query']}"]
         return [request.transport, " ", chunk(request.agent_id)]
 
-    server.agent("a").computes(reply)
+    server.agent("a").responds(reply)
     asked = {"query": "hi"}
     with connected(server.url) as client:
         client.send(stream(body=asked, accept=TEXT))

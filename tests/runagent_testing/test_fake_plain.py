@@ -134,7 +134,7 @@ def test_a_plain_run_can_wait_at_a_gate_and_be_left(server):
         client.socket.settimeout(0.05)
         with pytest.raises(TimeoutError):
             client.socket.recv(1)
-    assert server.requests[0].wait_client_gone(PATIENCE)
+    assert server.requests[0].wait_disconnected(PATIENCE)
 
 
 @pytest.mark.parametrize("kind", PATHS)

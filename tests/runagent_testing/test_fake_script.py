@@ -51,12 +51,12 @@ def test_the_server_serves_without_the_client():
 
 
 def test_an_agent_has_only_methods_for_tests():
-    writing = {"always", "reply", "computes", "fails", "returns", "returns_once", "entrypoints"}
+    writing = {"always", "reply", "responds", "fails", "returns", "returns_once", "entrypoints"}
     assert writing | {"wait_request"} == methods(Agent)
 
 
 def test_an_exchange_has_only_methods_that_read_it():
-    reading = {"timeline", "wait_sent", "wait_done", "wait_client_gone"}
+    reading = {"timeline", "wait_sent", "wait_done", "wait_disconnected"}
     assert reading == methods(Exchange)
 
 
@@ -136,10 +136,10 @@ def test_a_step_checks_its_numbers(make):
         (lambda agent: agent.always(heartbeat), r"step 1 is the function heartbeat, .*: write heartbeat\("),
         (lambda agent: agent.fails(-1), r"fails\(\) takes how many times, a whole number, not -1"),
         (lambda agent: agent.fails("x"), r"fails\(\) takes how many times"),
-        (lambda agent: agent.computes(str, timeout=-1), "timeout= is a number of seconds, 0 or more, not -1"),
-        (lambda agent: agent.computes(str, timeout=None), "timeout= is a number of seconds, not None"),
-        (lambda agent: agent.computes(str, pase=1), "no property 'pase': did you mean 'pace'"),
-        (lambda agent: agent.computes("x"), r"computes\(\) takes a function of the request, not 'x'"),
+        (lambda agent: agent.responds(str, timeout=-1), "timeout= is a number of seconds, 0 or more, not -1"),
+        (lambda agent: agent.responds(str, timeout=None), "timeout= is a number of seconds, not None"),
+        (lambda agent: agent.responds(str, pase=1), "no property 'pase': did you mean 'pace'"),
+        (lambda agent: agent.responds("x"), r"responds\(\) takes a function of the request, not 'x'"),
         (lambda _: tokens_per_second(ANY_TEXT), "a rate is a number of tokens a second above 0, not 'text'"),
         (lambda _: fixed(1, jitter=ANY_TEXT), "jitter is a share from 0 to 1, not 'text'"),
         (lambda _: uniform(0, 1, first=ANY_TEXT), "made of numbers"),
@@ -177,7 +177,7 @@ NAN, INFINITY = float("nan"), float("inf")
         lambda agent, number: agent.always(delay(number)),
         lambda agent, number: agent.always(ending("stall-reset", seconds=number)),
         lambda agent, number: agent.always("x", apart=number),
-        lambda agent, number: agent.computes(str, timeout=number),
+        lambda agent, number: agent.responds(str, timeout=number),
         lambda agent, number: agent.returns(number),
         lambda agent, number: agent.returns({"a": number}),
         lambda agent, number: agent.returns_once("x", execution_time=number),

@@ -139,7 +139,7 @@ def test_a_stall_sends_nothing_more_and_waits_for_the_client(server, accept):
         client.socket.settimeout(0.05)
         with pytest.raises(TimeoutError):
             client.socket.recv(1)
-    assert server.requests[0].wait_client_gone(PATIENCE)
+    assert server.requests[0].wait_disconnected(PATIENCE)
 
 
 @pytest.mark.parametrize("accept", [SSE, NDJSON])
@@ -280,7 +280,7 @@ def test_the_server_sees_the_client_leave(server, leave):
         client.send(stream())
         client.until(b'"x"')
         client.abort() if leave == "abort" else client.socket.close()
-        assert server.requests[0].wait_client_gone(PATIENCE)
+        assert server.requests[0].wait_disconnected(PATIENCE)
     assert not server.requests[0].wait_done(0)
 
 
@@ -288,7 +288,7 @@ def test_a_complete_answer_is_not_an_early_leave(server):
     server.agent("a").always("x")
     ask(server)
     assert server.requests[0].wait_done(PATIENCE)
-    assert not server.requests[0].wait_client_gone(0)
+    assert not server.requests[0].wait_disconnected(0)
 
 
 def test_what_was_asked_is_on_record(server):

@@ -145,7 +145,7 @@ def test_a_stall_holds_the_socket_until_the_client_leaves(server):
         with pytest.raises(TimeoutError):
             socket.recv(timeout=0.05)
         assert "running" == server.requests[0].outcome
-    assert server.requests[0].wait_client_gone(PATIENCE)
+    assert server.requests[0].wait_disconnected(PATIENCE)
 
 
 @pytest.mark.parametrize("leave", ["close frame", "reset"])
@@ -155,7 +155,7 @@ def test_the_server_sees_the_client_leave(server, leave):
         client.open_websocket()
         client.until(b"word")
         client.send(masked(8, b"\x03\xe9")) if leave == "close frame" else client.abort()
-        assert server.requests[0].wait_client_gone(PATIENCE)
+        assert server.requests[0].wait_disconnected(PATIENCE)
 
 
 def test_a_close_in_the_middle_of_a_run_is_answered_with_1000(server):
@@ -397,4 +397,4 @@ def test_a_frame_that_breaks_the_protocol_is_closed_with_1002(server):
         received, _ = client.rest()
     assert received.startswith(b"\x88")
     assert b"\x03\xea" == received[2:4]
-    assert server.requests[0].wait_client_gone(PATIENCE)
+    assert server.requests[0].wait_disconnected(PATIENCE)

@@ -90,9 +90,9 @@ def test_an_agent_sees_at_once_that_a_stream_was_left(name, leave, transport, se
         await leave(client.run_generic_stream("q"))
         left = time.monotonic()
         exchange = server.requests[-1]
-        assert await style.in_thread(exchange.wait_client_gone, PATIENCE)
+        assert await style.in_thread(exchange.wait_disconnected, PATIENCE)
         seconds.append(time.monotonic() - left)
-        assert ("client gone", "closed") == (exchange.outcome, exchange.client)
+        assert ("client disconnected", "closed") == (exchange.outcome, exchange.client)
 
     for _ in range(TRIES):
         style.run(scenario)
@@ -138,14 +138,14 @@ def test_an_agent_sees_soon_that_a_process_has_ended(name, sent, server, pytestc
             assert b"reading\n" == process.stdout.readline()
             began = time.monotonic()
             process.send_signal(sent)
-            assert all(exchange.wait_client_gone(PATIENCE) for exchange in server.requests)
+            assert all(exchange.wait_disconnected(PATIENCE) for exchange in server.requests)
             seconds = time.monotonic() - began
             _, said = process.communicate(timeout=PATIENCE)
         finally:
             process.kill()
 
     assert len(TRANSPORTS) == len(server.requests)
-    assert {"client gone"} == {exchange.outcome for exchange in server.requests}
+    assert {"client disconnected"} == {exchange.outcome for exchange in server.requests}
     assert {"closed"} == {exchange.client for exchange in server.requests}
     # Python ends at its own pace after Ctrl-C; after a kill the kernel closes at once.
     assert seconds < PATIENCE / 2

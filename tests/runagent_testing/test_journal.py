@@ -190,7 +190,7 @@ def test_a_pace_before_a_chunk_is_not_the_chunk():
     assert [1] == exchange.unplayed
     assert exchange.wait_sent(1)
     assert not exchange.wait_sent(2)
-    assert 5.0 == exchange.left_at
+    assert 5.0 == exchange.disconnected_at
 
 
 def test_a_chunk_that_was_only_waited_for_is_unplayed():
@@ -243,7 +243,7 @@ def test_the_timeline_shows_script_and_writes_side_by_side(server):
         client.until(b"upon")
         exchange = server.wait_request()
         exchange.wait_sent(shut)
-    assert exchange.wait_client_gone(PATIENCE)
+    assert exchange.wait_disconnected(PATIENCE)
     shown = re.sub(r"\d+\.\d{3}", "#", exchange.timeline())
     assert (
         "request 1: POST /v1/agents/a/stream (sse), connection 1 (new)\n  input: {'query': 'tell me'}\n"
@@ -260,7 +260,7 @@ def test_the_timeline_shows_script_and_writes_side_by_side(server):
         ["6  done", f"never  write of {len(exchange.plan.moves[-2].data)} bytes"],
     ] == scripted
     assert shown.splitlines()[-1].startswith(
-        "  client gone after # s; the client closed the connection (FIN)"
+        "  client disconnected after # s; the client closed the connection (FIN)"
     )
 
 

@@ -24,7 +24,7 @@ from runagent_testing._journal.record import Recorder
 from runagent_testing._render.plan import GrowingPlan, Write
 from runagent_testing._render.render import growing_plan, stream_plan
 from runagent_testing._script.script import Script
-from runagent_testing._standalone.script_file import StoryFileError, load_story
+from runagent_testing._standalone.script_file import StoryFileError, load_script
 from runagent_testing.dialects import Run
 from runagent_testing.dialects._builtin import dialect_of
 from runagent_testing.dialects._documented import Documented
@@ -136,7 +136,7 @@ def test_a_story_full_of_faults_is_checked_in_linear_time(tmp_path):
 
         def check():
             with pytest.raises(StoryFileError):
-                load_story(path)
+                load_script(path)
 
         return check
 

@@ -128,7 +128,7 @@ def test_a_stall_of_ten_minutes_is_over_in_no_time(virtual, transport):
         assert [("x", 0)] == seen
         assert isinstance(failure, StreamTimeoutError)
         assert "idle" == failure.phase
-        assert "client gone" == virtual.memory.requests[-1].outcome
+        assert "client disconnected" == virtual.memory.requests[-1].outcome
 
     assert is_quick(virtual, act)
 
@@ -294,7 +294,7 @@ def test_leaving_early_is_seen_by_the_agent(virtual, transport):
         await stream.aclose()
 
     virtual.run(scenario)
-    assert "client gone" == virtual.memory.requests[0].outcome
+    assert "client disconnected" == virtual.memory.requests[0].outcome
 
 
 def test_only_its_own_address_is_known(virtual):

@@ -109,7 +109,7 @@ def test_a_websocket_talks_between_the_frames_and_closes_with_1000():
     assert "running" == asked.outcome
     assert CLOSE_1000 == asked.send(masked(8, b"\x03\xe9"))
     assert asked.ended
-    assert "client gone" == asked.outcome
+    assert "client disconnected" == asked.outcome
 
 
 def test_a_websocket_stays_open_after_its_run():
@@ -127,7 +127,7 @@ def test_a_silent_websocket_says_nothing_to_ping_and_close():
     assert b"" == asked.send(masked(9, b"hi"), masked(8, b"\x03\xe8"))
     assert not asked.ended
     asked.peer.client_left()
-    assert "client gone" == asked.outcome
+    assert "client disconnected" == asked.outcome
 
 
 PING, PONG, CLOSE_1011 = b"\x89\0", masked(0xA, b""), b"\x88\x02\x03\xf3"
@@ -143,7 +143,11 @@ def test_a_quiet_websocket_is_pinged_and_then_given_up():
     while asked.clock.step(60):
         pass
     assert PING + CLOSE_1011 == asked.received()
-    assert (True, "client gone", "still reading") == (asked.ended, asked.outcome, asked.exchange.client)
+    assert (True, "client disconnected", "still reading") == (
+        asked.ended,
+        asked.outcome,
+        asked.exchange.client,
+    )
 
 
 @pytest.mark.parametrize("kind", ["stall", "silent"])
@@ -182,7 +186,7 @@ def test_leaving_stops_the_timers():
     asked.send(stream())
     asked.peer.client_left()
     assert not asked.clock.step(10)
-    assert "client gone" == asked.outcome
+    assert "client disconnected" == asked.outcome
 
 
 def test_a_wrong_key_is_401():

@@ -171,7 +171,7 @@ ESCAPE = {ESCAPE!r}
 
 def test_it(fake_agent_server):
     agent = fake_agent_server.agent(ESCAPE)
-    agent.computes(lambda _: 1 / 0)
+    agent.responds(lambda _: 1 / 0)
     with pytest.raises(Exception):
         asked(fake_agent_server, ESCAPE)
     agent.always(error(ESCAPE, ESCAPE), ESCAPE, gate(ESCAPE))
@@ -181,7 +181,7 @@ def test_raises(fake_agent_server):
     def fails(exchange):
         raise ValueError(ESCAPE)
 
-    fake_agent_server.agent("a").computes(fails)
+    fake_agent_server.agent("a").responds(fails)
     with pytest.raises(Exception):
         asked(fake_agent_server, "a")
 """,

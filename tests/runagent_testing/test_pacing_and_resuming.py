@@ -15,7 +15,7 @@ from runagent_testing import (
     heartbeat,
     inside,
     log_normal,
-    raw_answer,
+    raw_response,
     tokens_per_second,
     uniform,
 )
@@ -118,8 +118,8 @@ def test_numbers_and_words_without_meaning_are_refused(make):
     ("steps", "complaint"),
     [
         (("x", head(201)), "step 2: a head begins the answer"),
-        (("x", raw_answer(b"y")), "step 2: a raw_answer is all of an answer"),
-        ((raw_answer(b"y"), "x"), "step 2, .* cannot follow a raw_answer"),
+        (("x", raw_response(b"y")), "step 2: a raw_response is all of an answer"),
+        ((raw_response(b"y"), "x"), "step 2, .* cannot follow a raw_response"),
         (("x", "y", heartbeat(), ending("silent"), "z"), "step 4, .* must be the last one"),
     ],
 )

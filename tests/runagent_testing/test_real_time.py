@@ -86,7 +86,7 @@ def test_waiting_for_a_fake_agent_has_an_end_while_dates_are_frozen(dates):
             assert server.problems()
             assert now() - began < PATIENCE
             stream.close()
-            assert exchange.wait_client_gone(PATIENCE)
+            assert exchange.wait_disconnected(PATIENCE)
 
 
 def test_a_websocket_is_pinged_in_real_time_while_dates_are_frozen():

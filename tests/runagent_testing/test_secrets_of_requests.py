@@ -22,7 +22,7 @@ from runagent_testing._internal.redaction import Secrets
 from runagent_testing._standalone.log import ExchangeLog
 from runagent_testing.conformance import check_transport
 from runagent_testing.conformance._broken import Broken
-from runagent_testing.dialects import Dialect, Format, Question, Request
+from runagent_testing.dialects import Dialect, Format, Request, RunRequest
 from tests.runagent_testing.project import run
 from tests.runagent_testing.raw_client import connected, post, stream
 
@@ -115,22 +115,22 @@ def quotes(exchange):
     raise ValueError(f"{dict(exchange.raw_headers)} {exchange.path} {exchange.body}\n{PLAIN}")
 
 
-@pytest.mark.parametrize("computes", [echoes, quotes])
+@pytest.mark.parametrize("responds", [echoes, quotes])
 @pytest.mark.parametrize("request_bytes", REQUESTS.values(), ids=REQUESTS)
-def test_no_credential_of_a_request_is_shown(request_bytes, computes, records):
+def test_no_credential_of_a_request_is_shown(request_bytes, responds, records):
     with FakeAgentServer() as server, connected(server.url) as client:
-        server.agent("a").computes(computes, writes=every(7))
+        server.agent("a").responds(responds, writes=every(7))
         server.agent("a").returns_once(PLAIN)
         client.send(request_bytes)
         answered = request_bytes.split()[1].startswith(STREAM.encode())
-        client.until(b"left" if answered and computes is echoes else b"}}")
+        client.until(b"left" if answered and responds is echoes else b"}}")
         demand_hidden(server, records, PLAIN, BASIC, "8127364512", "l1ve-90a")
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_nor_is_one_of_the_message_of_a_websocket(body, records):
     memory = MemoryNetwork()
-    memory.agent("a").computes(echoes)
+    memory.agent("a").responds(echoes)
     memory.agent("a").returns_once("x")
     client = RunAgentClient("a", base_url=memory.url, network=memory.blocking, transport="websocket")
     with client:
@@ -187,11 +187,11 @@ class Custom(Dialect):
     transports = ("custom",)
     credential_fields = ("X-Tenant-Code", "passport")
 
-    def recognise(self, request):
+    def parse_request(self, request):
         if not request.path.startswith("/custom"):
             return None
         body = json.loads(request.body)
-        return Question(agent_id="a", transport="custom", body=body, input=body)
+        return RunRequest(agent_id="a", transport="custom", body=body, input=body)
 
     def key(self, request):
         return request.path.split("/")[2] if request.path.startswith("/custom") else None
@@ -225,7 +225,7 @@ class Custom(Dialect):
 )
 def test_a_dialect_declares_where_its_credentials_are(request_bytes, records):
     with FakeAgentServer(dialects=[Custom()]) as server, connected(server.url) as client:
-        server.agent("a").computes(quotes)
+        server.agent("a").responds(quotes)
         server.agent("a").returns_once("left")
         client.send(request_bytes)
         client.until(b"}}")
@@ -303,7 +303,7 @@ def reply(exchange):
 
 def test_it(memory_network, caplog):
     caplog.set_level(logging.DEBUG)
-    memory_network.agent("a").computes(reply).returns_once("left")
+    memory_network.agent("a").responds(reply).returns_once("left")
     client = RunAgentClient("a", base_url=memory_network.url, network=memory_network.blocking,
                             api_key="{PLAIN}", headers={{"X-Tenant": "shown"}}, max_retries=0)
     try:

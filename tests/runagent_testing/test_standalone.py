@@ -308,8 +308,8 @@ def log():
     [
         ("b", "done, 2 of 2 chunks, status 200, "),
         (ending("cut"), "done, ending 'cut', 1 of 1 chunks, status 200, "),
-        (ending("stall"), "client gone, client closed, 1 of 1 chunks, status 200, "),
-        (gate("shut"), "client gone, client closed, 1 of 1 chunks, status 200, "),
+        (ending("stall"), "client disconnected, client closed, 1 of 1 chunks, status 200, "),
+        (gate("shut"), "client disconnected, client closed, 1 of 1 chunks, status 200, "),
     ],
 )
 def test_a_line_ends_with_how_it_went(last, ends, log):
@@ -336,7 +336,7 @@ def test_what_nobody_scripted_is_logged_with_what_comes_nearest(log):
 
 def test_control_characters_do_not_reach_the_terminal(log):
     with FakeAgentServer() as server, connected(server.url) as client:
-        server.agent("a\x1b[2J").computes(lambda _: [chunk(1 / 0)])
+        server.agent("a\x1b[2J").responds(lambda _: [chunk(1 / 0)])
         client.send(stream("a%1b%5b2J", {"q": "\u202e" + "long" * 50}))
         client.until(b"}}")
     text = "\n".join(log())

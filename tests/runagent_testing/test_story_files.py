@@ -22,7 +22,7 @@ from runagent_testing import (
     inside,
     log_normal,
     raw,
-    raw_answer,
+    raw_response,
     rechunked,
     status,
     tokens_per_second,
@@ -32,7 +32,7 @@ from runagent_testing._host import agent
 from runagent_testing._script import pacing, steps, writes
 from runagent_testing._script.script import Options
 from runagent_testing._standalone.forms import OPTIONS, PACES, STEPS, WRITES
-from runagent_testing._standalone.script_file import StoryFileError, load_story, read_story
+from runagent_testing._standalone.script_file import StoryFileError, load_script, read_story
 
 STORY = Path(__file__).parent / "stories/story.yaml"
 
@@ -82,7 +82,7 @@ def faults(text, name="s.yaml"):
         ('{raw: "a\\r\\n"}', raw(b"a\r\n")),
         ('{raw: "\\xff", encoding: latin-1}', raw(b"\xff")),
         ("{raw: /w8=, encoding: base64}", raw(b"\xff\x0f")),
-        ('{raw_answer: "SSH-2.0\\r\\n"}', raw_answer(b"SSH-2.0\r\n")),
+        ('{raw_response: "SSH-2.0\\r\\n"}', raw_response(b"SSH-2.0\r\n")),
         (
             "{head: 206, headers: {X-A: b, Content-Type: }}",
             head(206, headers={"X-A": "b", "Content-Type": None}),
@@ -203,12 +203,12 @@ def test_json_may_be_indented_with_tabs_and_escape_in_halves(tmp_path):
     path = tmp_path / "s.json"
     story = {"agents": {"a": {"always": ["😀", {"chunk": {"tab\t": 1}}]}}}
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps(story, indent="\t").encode())
-    (call,) = load_story(path).calls
+    (call,) = load_script(path).calls
     assert ("😀", chunk({"tab\t": 1})) == call.args
 
 
 def test_the_example_is_told_to_a_server(server):
-    load_story(STORY).tell(server)
+    load_script(STORY).tell(server)
     assert ("generic", "generic_stream", "words_stream") == server._scripts["writer"].tags
     assert server._scripts["doorman"].take_script()[0].refuses
 
@@ -227,7 +227,7 @@ def test_every_function_has_a_form_with_its_arguments(module, family):
     }
     functions.pop("named_writes", None)
     assert functions.keys() == family.forms.keys()
-    extra = {"raw": {"encoding"}, "raw_answer": {"encoding"}}
+    extra = {"raw": {"encoding"}, "raw_response": {"encoding"}}
     for name, function in functions.items():
         expected = set(inspect.signature(function).parameters) | extra.get(name, set())
         assert (name, expected) == (name, set(family.forms[name].fields))
@@ -355,9 +355,9 @@ def test_a_file_that_is_not_utf_8_says_where(tmp_path):
     path = tmp_path / "s.yaml"
     path.write_bytes(b"agents:\n  \xe9")
     with pytest.raises(StoryFileError, match=r":2:3: this is not UTF-8$"):
-        load_story(path)
+        load_script(path)
 
 
 def test_a_file_that_is_not_there_is_an_error_of_the_system(tmp_path):
     with pytest.raises(FileNotFoundError):
-        load_story(tmp_path / "s.yaml")
+        load_script(tmp_path / "s.yaml")

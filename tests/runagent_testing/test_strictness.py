@@ -25,7 +25,7 @@ from runagent_testing import (
     gate,
     head,
     heartbeat,
-    raw_answer,
+    raw_response,
 )
 from runagent_testing._host.suggestions import unknown_agent, unknown_endpoint
 from tests.runagent_testing.raw_client import PATIENCE, TEXT, connected, handshake, post, stream
@@ -193,7 +193,7 @@ def test_steps_that_a_client_did_not_wait_for(host, transport):
         run = client.run_generic_stream("q")
         assert "x" == next(run)
         run.close()
-    assert host.requests[0].wait_client_gone(PATIENCE)
+    assert host.requests[0].wait_disconnected(PATIENCE)
     said = complaint(host)
     assert "never played: step 2, gate 'shut' (never opened); step 3, chunk 'y'; step 4, chunk 'z'" in said
     assert "scripted" in said  # the timeline
@@ -229,7 +229,7 @@ def test_many_clients_that_stay_do_not_hold_up_the_complaint(server):
 
 @pytest.mark.parametrize("transport", ["sse", "chunked", "websocket"])
 def test_an_answer_that_never_begins_leaves_nothing_unused(host, transport):
-    host.agent("a").reply(raw_answer(b""), ending("stall"))
+    host.agent("a").reply(raw_response(b""), ending("stall"))
     with pytest.raises(RunTimeoutError):
         asked(host, transport=transport, timeout=0.1)
     host.check()
@@ -296,7 +296,7 @@ def test_the_check_does_not_wait_for_what_will_not_come(server):
 
 
 def test_a_function_that_fails_is_always_a_complaint(server):
-    server.agent("a").computes(lambda exchange: [exchange.input["nothing"]])
+    server.agent("a").responds(lambda exchange: [exchange.input["nothing"]])
     with connected(server.url) as client:
         client.send(stream())
         client.until(b"}}")
@@ -360,7 +360,7 @@ def test_clear_drops_connections_of_the_memory_network():
 
 
 def test_who_computes_a_reply_cannot_clear(server):
-    server.agent("a").computes(lambda _: server.clear())
+    server.agent("a").responds(lambda _: server.clear())
     with connected(server.url) as client:
         client.send(stream())
         assert b"waits for the server's thread" in client.until(b"}}")

@@ -178,7 +178,7 @@ def test_a_handler_that_fails_stops_no_answer(host, bad_handler):
         agents = stack.enter_context(FakeAgentServer()) if host == "server" else MemoryNetwork()
         options = {"network": agents.blocking} if isinstance(agents, MemoryNetwork) else {}
         agents.agent("a").always("Once", " upon")
-        agents.agent("b").computes(lambda _: [1 / 0])
+        agents.agent("b").responds(lambda _: [1 / 0])
         assert "Once upon" == ask(agents, "a", **options)
         with pytest.raises(AgentServerError, match="ZeroDivisionError"):
             ask(agents, "b", **options)

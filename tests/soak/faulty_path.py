@@ -177,7 +177,7 @@ def serve_faulty_path(pipe: Connection[Any, Any], seed: int) -> None:
                 server.journal.clear()
             return [f"{exchange.input['query']}:{number}" for number in range(CHUNKS)]
 
-        server.agent("a").computes(steps)
+        server.agent("a").responds(steps)
         path = _Path(int(server.url.rpartition(":")[2]), seed)
 
         async def serve() -> None:

@@ -13,7 +13,7 @@ from runagent._events import Chunk, Completed
 from runagent._limits import Limits
 from runagent._run.policy import RetryPolicy
 from runagent._run.run import Run
-from runagent._run.spec import RunSpec, Step, Verdicts
+from runagent._run.spec import KnownUnsupported, RunSpec, Step
 from runagent._wire.websocket import accept_value
 from tests.specifications.outcomes import ClientFrames, Outcome, http_outcome, websocket_outcome
 from tests.specifications.sessions import RAW_BODY, RAW_WEBSOCKET
@@ -83,7 +83,7 @@ class _Terms:
     """Everything goes over one transport to one place, once."""
 
     def __init__(self, transport: RawTransport, address: Address) -> None:
-        self.verdicts = Verdicts()
+        self.known_unsupported = KnownUnsupported()
         self._transport = transport
         self._address = address
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from runagent._events import Chunk, Completed, Event
 from runagent._plugins.registry import TransportRegistry
-from runagent.capabilities import SEAM_VERSION, Capability
+from runagent.capabilities import TRANSPORT_API_VERSION, Capability
 from runagent.transports._http import HttpSession
 from runagent.transports._message_session import MessageSession
 from runagent.transports._request import HttpRequest
@@ -55,7 +55,7 @@ class RawWebSocketSession(MessageSession):
 class RawTransport:
     """Opens one kind of session."""
 
-    seam = SEAM_VERSION
+    api_version = TRANSPORT_API_VERSION
     capabilities = frozenset(Capability)
     tunnels = False
 

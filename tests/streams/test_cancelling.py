@@ -249,7 +249,7 @@ async def test_a_cancelled_nursery_takes_its_streams_along(server: FakeAgentServ
         await reading.wait()
         nursery.cancel_scope.cancel()
 
-    assert await trio.to_thread.run_sync(server.requests[0].wait_client_gone, 5)
+    assert await trio.to_thread.run_sync(server.requests[0].wait_disconnected, 5)
 
 
 @asyncio_loops
@@ -270,7 +270,7 @@ def test_a_cancelled_asyncio_task_group_takes_its_streams_along(
                 group.create_task(read(reading))
                 await reading.wait()
                 raise RuntimeError("the body fails, and with it the group")
-        return await asyncio.to_thread(server.requests[0].wait_client_gone, 5)
+        return await asyncio.to_thread(server.requests[0].wait_disconnected, 5)
 
     assert run_asyncio(loop, scenario)
 
@@ -317,7 +317,7 @@ def test_a_kept_asyncio_cancellation_keeps_no_stream(
         assert await asyncio.to_thread(run.wait_sent, 1)
         task.cancel()
         await asyncio.wait([task])
-        return await asyncio.to_thread(run.wait_client_gone, 5)
+        return await asyncio.to_thread(run.wait_disconnected, 5)
 
     assert run_asyncio(loop, scenario)
     assert isinstance(kept[0], asyncio.CancelledError)
@@ -337,7 +337,7 @@ async def test_a_kept_trio_cancellation_keeps_no_stream(
         assert await trio.to_thread.run_sync(run.wait_sent, 1)
         nursery.cancel_scope.cancel()
 
-    assert await trio.to_thread.run_sync(run.wait_client_gone, 5)
+    assert await trio.to_thread.run_sync(run.wait_disconnected, 5)
     assert isinstance(kept[0], trio.Cancelled)
 
 

@@ -168,7 +168,7 @@ def test_a_run_cancelled_at_any_wait_goes_on(way: Any, transport: str, name: str
     with way() as route:
         route.server.agent("a").always(*CHUNKS, writes="per-step", pace=fixed(0.001))
         waits, ended = style.run(lambda: sweep(style, moment, route, transport))
-        assert all(e.wait_done() or e.wait_client_gone() for e in route.server.requests)
+        assert all(e.wait_done() or e.wait_disconnected() for e in route.server.requests)
     assert waits > 2
     assert (ended > 0) == (way is with_a_large_input)
 
@@ -205,4 +205,4 @@ def test_a_plain_run_cancelled_at_any_wait_leaves_nothing(name: str, moment: Mom
     with FakeAgentServer() as server:
         server.agent("a").returns(delay(0.001), 42)
         assert style.run(lambda: scenario(server)) > 1
-        assert all(e.wait_done() or e.wait_client_gone() for e in server.requests)
+        assert all(e.wait_done() or e.wait_disconnected() for e in server.requests)

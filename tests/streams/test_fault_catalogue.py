@@ -184,7 +184,7 @@ def check_on_sockets(fault, style, server, **options):
     assert time.monotonic() - begin < PATIENCE
     # The other end has noticed, too: whatever was asked is over, by the agent's doing or the client's.
     exchanges = server.agent(agent_id).requests
-    assert all(exchange.wait_done(PATIENCE) or exchange.wait_client_gone(PATIENCE) for exchange in exchanges)
+    assert all(exchange.wait_done(PATIENCE) or exchange.wait_disconnected(PATIENCE) for exchange in exchanges)
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -91,7 +91,7 @@ def test_leaving_is_seen_at_once(
         if leave is by_dropping_it_in_a_cycle:
             gc.collect()
         # The client is alive, its loop runs on: it is the stream alone that has ended.
-        assert await style.in_thread(server.requests[0].wait_client_gone, SECONDS)
+        assert await style.in_thread(server.requests[0].wait_disconnected, SECONDS)
 
     style.run(scenario)
     assert 1 == server.connections
@@ -123,7 +123,7 @@ def test_ctrl_c_leaves_the_stream(name: str, transport: str, server: FakeAgentSe
     finally:
         left.set()
         keyboard.join()
-    assert server.requests[0].wait_client_gone(SECONDS)
+    assert server.requests[0].wait_disconnected(SECONDS)
     del caught  # until here its traceback has held the stream, and did not matter
 
 
@@ -141,7 +141,7 @@ def test_closing_from_another_thread_wakes_the_reader(transport: str, server: Fa
             reader.result(SECONDS)
 
     assert [] == list(stream)
-    assert server.requests[0].wait_client_gone(SECONDS)
+    assert server.requests[0].wait_disconnected(SECONDS)
 
 
 def test_closing_from_another_thread_ends_the_wait_for_another_attempt(
@@ -182,7 +182,7 @@ def test_closing_from_another_asyncio_task_wakes_the_reader(
         await stream.aclose()
         with pytest.raises(StreamError, match="closed while it was being read"):
             await reader
-        assert await style.in_thread(server.requests[0].wait_client_gone, SECONDS)
+        assert await style.in_thread(server.requests[0].wait_disconnected, SECONDS)
 
     style.run(scenario)
 
@@ -202,6 +202,6 @@ def test_closing_from_another_trio_task_wakes_the_reader(transport: str, server:
             nursery.start_soon(read, stream)
             await trio.testing.wait_all_tasks_blocked()
             await stream.aclose()
-        assert await style.in_thread(server.requests[0].wait_client_gone, SECONDS)
+        assert await style.in_thread(server.requests[0].wait_disconnected, SECONDS)
 
     style.run(scenario)

@@ -31,7 +31,7 @@ class Library:
     """An `AsyncTransport` that never gets to run."""
 
     name = "library"
-    seam = 1
+    api_version = 1
     capabilities: frozenset[Capability] = frozenset()
     runs_on = frozenset({"asyncio"})
 

@@ -143,7 +143,7 @@ def test_leaving_ends_what_reads_ahead(
         await style.settle()
 
     style.run(scenario)
-    assert server.requests[0].wait_client_gone(5)
+    assert server.requests[0].wait_disconnected(5)
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def test_status_and_request_id_are_there_from_the_first_chunk_on(
         assert found == (report.status, report.request_id)
         assert found == ((101, report.request_id) if transport == "websocket" else (200, "r-1"))
         assert found[1]
-        assert ("failed" if end is let_it_time_out else "left") == report.outcome
+        assert ("failed" if end is let_it_time_out else "closed") == report.outcome
 
     style.run(scenario)
 
@@ -80,5 +80,5 @@ def test_a_stream_that_nobody_holds_any_more_has_told_it_all(style: Style, serve
         return report
 
     report = style.run(scenario)
-    assert (200, "left", 1) == (report.status, report.outcome, len(report.attempts))
+    assert (200, "closed", 1) == (report.status, report.outcome, len(report.attempts))
     assert not isinstance(report.attempts[0].error, StreamError)

@@ -347,4 +347,4 @@ def test_a_client_that_nobody_closes_warns_of_nothing(server: FakeAgentServer, n
     assert ["whole", "left", "failed", "left open until the interpreter ends"] * 3 == [
         exchange.input["query"] for exchange in server.requests
     ]
-    assert all(exchange.wait_client_gone(5) for exchange in server.requests if exchange.outcome != "done")
+    assert all(exchange.wait_disconnected(5) for exchange in server.requests if exchange.outcome != "done")

@@ -93,7 +93,7 @@ def test_a_run_whose_answer_is_being_parsed(
         style.run(scenario)
     assert_same(raised, caught.value)
     report = (streams[0].stream if style.name == "sync" else streams[0]).report
-    assert ("failed" if isinstance(raised, Exception) else "left") == report.outcome
+    assert ("failed" if isinstance(raised, Exception) else "closed") == report.outcome
     assert 1 == len(report.attempts)
 
 
@@ -159,7 +159,7 @@ def test_a_run_whose_bytes_were_taken_half_is_over(
         assert_same(raised, caught.value)
         with pytest.raises(StopAsyncIteration):
             await anext(stream)
-        gone = await style.in_thread(server.requests[0].wait_client_gone, SECONDS)
+        gone = await style.in_thread(server.requests[0].wait_disconnected, SECONDS)
         assert gone
 
     with handling(handler):
@@ -311,7 +311,7 @@ class StruckLibrary:
     """An `AsyncTransport` that is interrupted after its first event."""
 
     name = "library"
-    seam = 1
+    api_version = 1
     capabilities: frozenset[Any] = frozenset()
 
     def __init__(self, runs_on: str) -> None:

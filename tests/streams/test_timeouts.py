@@ -73,7 +73,7 @@ def test_idle(style: Style, transport: str, server: FakeAgentServer) -> None:
     received, error = failure(style, server.url, transport, limits(idle=LIMIT))
     assert (["x"], StreamTimeoutError, "idle") == (received, type(error), error.phase)
     assert 1 == getattr(error, "chunks_received", None)
-    assert server.requests[0].wait_client_gone(5)
+    assert server.requests[0].wait_disconnected(5)
 
 
 def test_a_number_limits_three_phases(style: Style, server: FakeAgentServer) -> None:
@@ -90,7 +90,7 @@ def test_progress(style: Style, transport: str, server: FakeAgentServer) -> None
     server.agent("a").always("x", *beat * 250, ending("stall"))
     received, error = failure(style, server.url, transport, limits(progress=LIMIT))
     assert (["x"], StreamTimeoutError, "progress") == (received, type(error), error.phase)
-    assert server.requests[0].wait_client_gone(5)
+    assert server.requests[0].wait_disconnected(5)
 
 
 def test_total(style: Style, transport: str, server: FakeAgentServer) -> None:
@@ -99,7 +99,7 @@ def test_total(style: Style, transport: str, server: FakeAgentServer) -> None:
     received, error = failure(style, server.url, transport, limits(total=5 * LIMIT))
     assert ({"tick"}, StreamTimeoutError, "total") == (set(received), type(error), error.phase)
     assert len(received) == getattr(error, "chunks_received", None)
-    assert server.requests[0].wait_client_gone(5)
+    assert server.requests[0].wait_disconnected(5)
 
 
 def test_total_before_the_first_event(style: Style, transport: str, server: FakeAgentServer) -> None:
@@ -153,7 +153,7 @@ def test_a_plain_run_has_so_much_time_in_all(style: Style, server: FakeAgentServ
         return caught.value.phase
 
     assert "total" == style.run(scenario)
-    assert server.requests[0].wait_client_gone(5)
+    assert server.requests[0].wait_disconnected(5)
 
 
 def test_a_time_limit_is_a_builtin_timeout_error(style: Style, server: FakeAgentServer) -> None:

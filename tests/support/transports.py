@@ -38,7 +38,7 @@ class OwnTransport:
 
     def __init__(self, name: str = "letters", session: Any = LettersSession, **fields: Any) -> None:
         self.name = name
-        self.seam = fields.pop("seam", 1)
+        self.api_version = fields.pop("api_version", 1)
         self.capabilities = fields.pop("capabilities", frozenset({Capability.INVOKE}))
         self.tunnels = fields.pop("tunnels", False)
         self._session = session

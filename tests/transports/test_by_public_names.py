@@ -77,7 +77,7 @@ class SumSession(InvokeSession):
 
 class Ticks:
     name = "ticks"
-    seam = 1
+    api_version = 1
     capabilities = frozenset({Capability.INVOKE, Capability.RESUME, Capability.REUSE})
     tunnels = False
 

@@ -25,7 +25,7 @@ class OpenAITransport:
     """Runs a model, or what is behind a model's name, over Chat Completions or Responses."""
 
     name = "openai"
-    seam = 1
+    api_version = 1
     capabilities = frozenset({Capability.HEARTBEATS, Capability.INVOKE, Capability.REUSE})
     tunnels = False
 

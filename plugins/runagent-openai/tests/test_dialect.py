@@ -194,7 +194,7 @@ def test_what_was_asked_is_the_input_of_every_other_transport(
     server.agent("m").returns("x")
     either.plain("m")
     asked = server.requests[-1]
-    assert ("m", {"query": "hi"}, "openai") == (asked.agent_id, asked.input, asked.surface)
+    assert ("m", {"query": "hi"}, "openai") == (asked.agent_id, asked.input, asked.dialect)
 
 
 def test_a_question_without_a_question(server: FakeAgentServer) -> None:

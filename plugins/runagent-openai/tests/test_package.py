@@ -47,7 +47,10 @@ def test_the_metadata_says_what_the_class_says() -> None:
     (entry,) = entry_points(group="runagent.capabilities", name="openai")
     declared = parse_declaration(entry.value)
     assert declared is not None
-    assert (OpenAITransport.seam, OpenAITransport.capabilities) == (declared.seam, declared.capabilities)
+    assert (OpenAITransport.api_version, OpenAITransport.capabilities) == (
+        declared.api_version,
+        declared.capabilities,
+    )
     assert "0.1.0" == version("runagent-openai")
 
 

@@ -23,7 +23,7 @@ def test_its_examples_do_what_it_says(
     def answer(asked: Any) -> Any:
         return [CALL] if "weather" in str(asked.input) else [*STORY, done(usage=USAGE)]
 
-    server.agent("storyteller").computes(answer)
+    server.agent("storyteller").responds(answer)
     monkeypatch.setenv("RUNAGENT_TRANSPORT", "openai")
     monkeypatch.setenv("RUNAGENT_API_URL", f"{server.url}/v1")
     namespace: dict[str, Any] = {}

@@ -137,7 +137,7 @@ def test_leaving_a_stream_leaves_the_server(style: Style, server: FakeAgentServe
             assert await stream.__anext__() == "a"
 
     style.run(scenario)
-    assert server.requests[-1].wait_client_gone(5)
+    assert server.requests[-1].wait_disconnected(5)
 
 
 def test_a_run_in_memory_takes_no_time(api: str) -> None:

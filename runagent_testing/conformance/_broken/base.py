@@ -41,7 +41,7 @@ class Broken:
     capabilities: frozenset[Capability] = HTTP
     tunnels: bool = False
     invoke: Open = InvokeSession
-    seam: int = 1
+    api_version: int = 1
 
     @property
     def about(self) -> str:

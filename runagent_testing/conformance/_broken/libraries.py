@@ -26,7 +26,7 @@ class Library:
     """A sound one: asyncio's own streams, with SSE on them."""
 
     name = "library"
-    seam = 1
+    api_version = 1
     capabilities = frozenset({Capability.HEARTBEATS, Capability.INVOKE, Capability.STRUCTURED})
     runs_on = frozenset({"asyncio"})
     misses: ClassVar[str] = ""

@@ -65,7 +65,7 @@ def _format(exchange: Exchange, dialects: Iterable[Dialect]) -> tuple[Format, Ru
     spoken = next(
         dialect
         for dialect in (*dialects, *BUILT_IN, *installed_dialects())
-        if dialect.name == exchange.surface
+        if dialect.name == exchange.dialect
     )
     run = Run(
         exchange.transport,

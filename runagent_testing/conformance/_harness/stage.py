@@ -148,8 +148,8 @@ class Stage:
         """Whether the agent sees that the client has left."""
         if self.virtual:
             await self.settle()
-            return exchange.outcome == "client gone" or exchange.client != "still reading"
-        return bool(await self.aside(exchange.wait_client_gone, PATIENCE))
+            return exchange.outcome == "client disconnected" or exchange.client != "still reading"
+        return bool(await self.aside(exchange.wait_disconnected, PATIENCE))
 
     async def settle(self) -> None:
         """Let what has been cancelled come to its end."""

@@ -6,7 +6,7 @@ __all__ = ["NOT_UNDERSTOOD", "NotApplicable", "Violation"]
 
 NOT_UNDERSTOOD = (
     "the fake agent does not understand the request: pass the dialect that the transport speaks"
-    " (dialects=[...]), and see that the dialect's recognise() knows the request"
+    " (dialects=[...]), and see that the dialect's parse_request() knows the request"
 )
 
 

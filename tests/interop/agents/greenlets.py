@@ -17,7 +17,7 @@ SEEN = {"threads": set(), "cancelled": 0}
 
 class Library:
     name = "library"
-    seam = 1
+    api_version = 1
     capabilities = frozenset()
     runs_on = frozenset({"asyncio"})
 

@@ -21,7 +21,7 @@ from runagent.transports import (
     encode_json,
 )
 from runagent_testing.conformance import TransportConformance
-from runagent_testing.dialects import PING, TEXT, Dialect, Format, Question, frame
+from runagent_testing.dialects import PING, TEXT, Dialect, Format, RunRequest, frame
 
 
 class Words:
@@ -111,7 +111,7 @@ class LineSession(HttpSession):
 
 class LineTransport:
     name = "lines"
-    seam = 1
+    api_version = 1
     capabilities = frozenset(
         {Capability.HEARTBEATS, Capability.RESUME, Capability.REUSE, Capability.STRUCTURED}
     )
@@ -133,11 +133,11 @@ class LineDialect(Dialect):
     name = "lines"
     transports = ("lines",)
 
-    def recognise(self, request):
+    def parse_request(self, request):
         parts = request.path.strip("/").split("/")
         if parts[0] != "lines":
             return None
-        return Question(agent_id=unquote(parts[1]), transport="lines", resume_from=int(parts[3]))
+        return RunRequest(agent_id=unquote(parts[1]), transport="lines", resume_from=int(parts[3]))
 
     def stream(self, run):
         return Lines()
@@ -174,7 +174,7 @@ class TalkSession(MessageSession):
 
 class TalkTransport:
     name = "talk"
-    seam = 1
+    api_version = 1
     capabilities = frozenset({Capability.HEARTBEATS, Capability.STRUCTURED})
     tunnels = True
 
@@ -194,12 +194,12 @@ class TalkDialect(Dialect):
     name = "talk"
     transports = ("talk",)
 
-    def recognise(self, request):
+    def parse_request(self, request):
         path = request.path
         if not path.startswith("/talk/"):
             return None
         agent_id = unquote(path.removeprefix("/talk/"))
-        return Question(agent_id=agent_id, transport="talk", kind="websocket", subprotocol="talk.v1")
+        return RunRequest(agent_id=agent_id, transport="talk", kind="websocket", subprotocol="talk.v1")
 
     def stream(self, run):
         return Talk()

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from runagent_openai.testing.chat import ChatFormat, completion
 from runagent_openai.testing.responses import ResponsesFormat, response
-from runagent_testing.dialects import Chunk, Dialect, Error, Format, Question, Run, Status, as_json, hookimpl
+from runagent_testing.dialects import (
+    Chunk,
+    Dialect,
+    Error,
+    Format,
+    Run,
+    RunRequest,
+    Status,
+    as_json,
+    hookimpl,
+)
 
 if TYPE_CHECKING:
     from runagent_testing.dialects import AskedAgent, RegisterDialect, Request, Result
@@ -37,15 +47,15 @@ class OpenAIDialect(Dialect):
     name = "openai"
     transports = (_CHAT, _RESPONSES)
 
-    def recognise(self, request: Request) -> Question | None:
-        """See `Dialect.recognise`."""
+    def parse_request(self, request: Request) -> RunRequest | None:
+        """See `Dialect.parse_request`."""
         match = _PATH.fullmatch(request.path)
         if match is None or request.method != "POST":
             return None
         body = as_json(request.body)
         asked = body if isinstance(body, dict) else {}
         chat = match[1] == "chat/completions"
-        return Question(
+        return RunRequest(
             agent_id=str(asked.get("model", "")),
             transport=_CHAT if chat else _RESPONSES,
             kind="stream" if asked.get("stream") is True else "plain",
@@ -53,7 +63,7 @@ class OpenAIDialect(Dialect):
             input=_input(asked, "messages" if chat else "input"),
         )
 
-    def fault(self, question: Question, run: Run, agent: AskedAgent) -> Status | None:
+    def fault(self, question: RunRequest, run: Run, agent: AskedAgent) -> Status | None:
         """See `Dialect.fault`."""
         name = "messages" if run.transport == _CHAT else "input"
         if question.body.get(name) is not None:
@@ -77,7 +87,7 @@ class OpenAIDialect(Dialect):
         message = status.message or f"The request was refused with status {status.status}."
         return {"error": {"message": message, "type": kind, "param": None, "code": status.code or code}}
 
-    def unknown_agent(self, question: Question) -> Status:
+    def unknown_agent(self, question: RunRequest) -> Status:
         """See `Dialect.unknown_agent`."""
         return Status(404, message=f"The model '{question.agent_id}' does not exist.")
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AbandonedError", "Apart", "DaemonThreads", "raise_in"]
 
-_NAME = "fake-agent-computes"
+_NAME = "fake-agent-responds"
 
 
 class AbandonedError(BaseException):
@@ -128,7 +128,7 @@ class _Source:
     def place(self) -> str:
         """Who it is, and where, for a report."""
         name = self._computed.name
-        return f"agent {self._agent_id!r}: computes() with {name} has not come back: it is at {self._at}"
+        return f"agent {self._agent_id!r}: responds() with {name} has not come back: it is at {self._at}"
 
     @property
     def _at(self) -> str:
@@ -292,7 +292,7 @@ class _Worker:
                 if last is not None:
                     last()
             except Exception as exc:  # noqa: BLE001 - whatever the test's generator raises
-                log_failure("a generator of computes() could not be closed", exc)
+                log_failure("a generator of responds() could not be closed", exc)
             finally:
                 then()
 

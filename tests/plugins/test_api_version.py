@@ -1,4 +1,4 @@
-"""The seam for transports by third parties: its version, what they declare, and what core makes of it."""
+"""The transport API for third parties: its version, what they declare, and what core makes of it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from runagent import Completed, ConfigurationError, ProtocolError, RunAgentClien
 from runagent import transports as public
 from runagent._plugins.registry import TransportRegistry, default_registry
 from runagent.capabilities import (
-    OLDEST_SEAM_VERSION,
-    SEAM_VERSION,
+    OLDEST_TRANSPORT_API_VERSION,
+    TRANSPORT_API_VERSION,
     Capability,
     Declaration,
+    api_version_fault,
     parse_declaration,
-    seam_fault,
 )
 from tests.docs.pages import DOCS
 from tests.support.peer import Peer, PeerConnection, answers, chunked, http, sse
@@ -87,9 +87,9 @@ def test_names_that_mean_something_cannot_be_registered(name: str) -> None:
         (OwnTransport("two words"), "its name"),
         (OwnTransport("a:b"), "its name"),
         (OwnTransport(None), "its name"),  # type: ignore[arg-type]
-        (OwnTransport(seam=None), "add seam = 1"),
-        (OwnTransport(seam=0), "version 0 of the seam.*upgrade the package that brings it"),
-        (OwnTransport(seam=SEAM_VERSION + 1), "upgrade runagent"),
+        (OwnTransport(api_version=None), "add api_version = 1"),
+        (OwnTransport(api_version=0), "version 0 of the transport API.*upgrade the package that brings it"),
+        (OwnTransport(api_version=TRANSPORT_API_VERSION + 1), "upgrade runagent"),
         (OwnTransport(capabilities={Capability.INVOKE}), "a frozenset"),
         (OwnTransport(capabilities=frozenset({"invoke"})), "a frozenset of Capability.INVOKE, .*'invoke'"),
         (OwnTransport(tunnels=None), "tunnels"),
@@ -131,15 +131,15 @@ def test_a_transport_needs_to_open_sessions() -> None:
 
 
 def test_seams_that_are_known_have_no_fault() -> None:
-    assert seam_fault(SEAM_VERSION) is None
+    assert api_version_fault(TRANSPORT_API_VERSION) is None
 
 
 def test_a_range_of_seams_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runagent.capabilities.SEAM_VERSION", 4)
-    monkeypatch.setattr("runagent.capabilities.OLDEST_SEAM_VERSION", 2)
-    assert [None] * 3 == [seam_fault(version) for version in (2, 3, 4)]
-    assert "knows 2 to 4; upgrade runagent" in str(seam_fault(5))
-    assert "knows 2 to 4; upgrade the package" in str(seam_fault(1))
+    monkeypatch.setattr("runagent.capabilities.TRANSPORT_API_VERSION", 4)
+    monkeypatch.setattr("runagent.capabilities.OLDEST_TRANSPORT_API_VERSION", 2)
+    assert [None] * 3 == [api_version_fault(version) for version in (2, 3, 4)]
+    assert "knows 2 to 4; upgrade runagent" in str(api_version_fault(5))
+    assert "knows 2 to 4; upgrade the package" in str(api_version_fault(1))
 
 
 # Declarations
@@ -153,8 +153,8 @@ def test_a_range_of_seams_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         ("runagent.capabilities:v12.telepathy", Declaration(12, frozenset({"telepathy"}))),
         ("runagent.capabilities:v1.invoke [extra]", Declaration(1, frozenset({"invoke"}))),
         ("runagent.capabilities", None),
-        ("another.seam:v1", None),
-        ("runagent.capabilities:SEAM_VERSION", None),
+        ("another.api_version:v1", None),
+        ("runagent.capabilities:TRANSPORT_API_VERSION", None),
     ],
 )
 def test_a_declaration_is_read_without_an_import(reference: str, expected: Declaration | None) -> None:
@@ -176,7 +176,7 @@ def test_a_misspelt_capability_leads_nowhere() -> None:
 @pytest.mark.parametrize("name", ["chunked", "sse", "websocket"])
 def test_built_in_transports_state_version_and_capabilities(name: str) -> None:
     transport = default_registry().get(name)
-    assert SEAM_VERSION == transport.seam
+    assert TRANSPORT_API_VERSION == transport.api_version
     assert transport.capabilities >= {Capability.INVOKE, Capability.STRUCTURED}
     assert (Capability.RESUME in transport.capabilities) == (name != "websocket")
 
@@ -292,8 +292,8 @@ def test_the_public_place_is_light() -> None:
 
 def test_the_version_on_the_page_is_that_of_the_code() -> None:
     text = DOCS["plugins"].text
-    assert f"has version {SEAM_VERSION} of the seam" in text
-    assert f"takes transports from version {OLDEST_SEAM_VERSION} on" in text.replace("\n", " ")
+    assert f"has version {TRANSPORT_API_VERSION} of the transport API" in text
+    assert f"takes transports from version {OLDEST_TRANSPORT_API_VERSION} on" in text.replace("\n", " ")
 
 
 def test_the_metadata_on_the_page_is_valid() -> None:
