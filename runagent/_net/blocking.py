@@ -49,13 +49,21 @@ class BlockingConnection:
         hold(self)
 
     def start_tls(self, context: ssl.SSLContext, hostname: str) -> None:
-        """Wrap the socket; a handshake has to follow."""
+        """Wrap the socket; a handshake has to follow.
+
+        Raises:
+            ConnectionResetError: The peer has reset the connection already.
+        """
         from runagent._net.alpn import offering
 
         with offering(context):
-            self._sock = self._tls = context.wrap_socket(
-                self._sock, server_hostname=hostname, do_handshake_on_connect=False
-            )
+            try:
+                self._sock = self._tls = context.wrap_socket(
+                    self._sock, server_hostname=hostname, do_handshake_on_connect=False
+                )
+            except OSError as exc:
+                _close_unfinished(exc)
+                raise
 
     def handshake(self, deadline: float) -> None:
         """Agree on keys with a peer whose certificate is trusted; continues after a deadline.
@@ -192,6 +200,16 @@ class BlockingConnection:
         if clock.now() >= deadline:
             raise DeadlineExceededError from None
         self._armed = None
+
+
+def _close_unfinished(error: OSError) -> None:
+    """Close the socket that `ssl` was about to make: it leaves it open if the peer resets the connection."""
+    trace = error.__traceback__.tb_next if error.__traceback__ is not None else None
+    while trace is not None:
+        made = trace.tb_frame.f_locals.get("self")
+        if isinstance(made, socket.socket):
+            made.close()
+        trace = trace.tb_next
 
 
 def _wants_more(exc: OSError) -> bool:
