@@ -251,7 +251,8 @@ class AsyncPump(PumpCore):
         run, connection, now = self.run, cast("AsyncConnection", self._connection), self._now
         deadline = now() + self._send_seconds
         while data or more:
-            deadline = deadline if more else run.send_deadline(now())
+            if not more:
+                deadline, self._overheard = run.send_deadline(now()), 0
             more = False
             try:
                 more = bool(await connection.send(data, deadline))

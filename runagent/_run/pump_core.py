@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["PumpCore"]
 
 READ_BYTES = 64 * 1024
+_MAX_OVERHEARD = 64 * 1024
 SAME_CONNECTION = frozenset({Step.READ, Step.SEND, Step.CLOSE_WRITE, Step.PROBE})
 TOKEN = (None,)
 CLOSED_NOTICED_SECONDS = 0.1  # a wait before another attempt goes by such steps
@@ -46,6 +47,7 @@ class PumpCore:
         self._dialing = ConnectAttempt()
         # While the peer takes nothing: what goes behind the rest, and how long it has to take that.
         self._outgoing = b""
+        self._overheard = 0  # bytes to be sent because of what the peer said while it took nothing
         self._send_seconds = 0.0
 
     def check_process(self) -> None:
@@ -94,6 +96,10 @@ class PumpCore:
         """Whether the rest is not sent now: never, or once the events that have come are handed out."""
         if self.run.wants_no_more:
             self.run.attempt.stop_sending()
+            return True
+        self._overheard += len(outgoing)
+        if self._now() >= deadline or self._overheard > _MAX_OVERHEARD:
+            self.run.send_failed(None)  # a peer that takes nothing and never pauses
             return True
         if self.run.events:
             self._outgoing, self._send_seconds = outgoing, deadline - self._now()
