@@ -33,7 +33,6 @@ class SSESession(StreamSession):
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
         super().__init__(call, route, resume)
         self._decoder = SSEDecoder(max_event_bytes=call.limits.max_event_bytes)
-        self._stray = b""
 
     def make_request(self) -> HttpRequest:
         """Ask for the stream, from ``Last-Event-ID`` on where the last attempt had one."""
@@ -64,8 +63,6 @@ class SSESession(StreamSession):
                     self._take_event(event, events)
             if messages.done or messages.error is not None:
                 break
-        if self._decoder.stray:
-            self._take_stray()
         self.retry_delay = self._decoder.retry and self._decoder.retry / 1000
         self.settle_messages(self._decoder.error)
         return events
@@ -80,11 +77,14 @@ class SSESession(StreamSession):
             messages.take_json(event.event, event.data, events)
 
     def _take_stray(self) -> None:
-        """Take lines that are no fields: some agents write their error so, in one line or over several."""
+        """Take lines that are no fields: some agents write their error so, in one line or over several.
+
+        Looked at when the stream breaks off, so that it does not matter how its bytes were cut.
+        """
         text = bytes(self._decoder.stray).strip()
-        if text != self._stray and not self.messages.over:
-            self._stray = text
-            self.messages.leave_out_line(text)
+        for line in [text] if is_error(decode_object(text)) else text.splitlines():
+            if not self.messages.over:
+                self.messages.leave_out_line(line)
 
     def hidden_error(self) -> RunAgentError | None:
         """Return the agent's error in what was left out, or in an event without its blank line."""

@@ -58,7 +58,6 @@ class EventStream(_Session):
         super().__init__(call, route, None)
         self._begun = False
         self._left_out = ""
-        self._stray = b""
         self._decoder = SSEDecoder(max_event_bytes=call.limits.max_event_bytes)
         self._surrogates = SurrogateJoiner()
         self._refusal: list[str] = []
@@ -80,8 +79,6 @@ class EventStream(_Session):
                 self.fail(exc)
             if self.wants is not Wants.READ:
                 return events
-        if self._decoder.stray:
-            self._take_stray()
         if self._decoder.error is not None:
             self.fail(self._decoder.error)
         return events
@@ -97,14 +94,13 @@ class EventStream(_Session):
         super().fail(error)
 
     def _take_stray(self) -> None:
-        """Take lines that are no fields: some gateways write their error so."""
+        """Take lines that are no fields: some gateways write their error so, in one line or over several."""
         text = bytes(self._decoder.stray).strip()
-        if text != self._stray:
-            self._stray = text
-            said = text.decode("utf-8", "replace")
-            if find_error(decode(text)):
+        for line in [text] if find_error(decode(text)) else text.splitlines():
+            said = line.decode("utf-8", "replace")
+            if find_error(decode(line)):
                 super().fail(stream_error(said))
-            elif fault := undecodable(text):
+            elif fault := undecodable(line):
                 super().fail(ProtocolError(f"a line of the stream that is no field is {fault}"))
             else:
                 self.leave_out("a line that is no field", said)
