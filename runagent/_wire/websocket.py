@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import codecs
 import hashlib
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,10 @@ def _tokens(field: str) -> set[str]:
     return {token.strip(" \t").lower() for token in field.split(",")}
 
 
+# Looked up once: an interrupt during the look-up would keep the lock of `logging` for ever.
+_LOGGER = logging.getLogger("websockets.client")
+
+
 class _Core(Protocol):
     """The core, and what it leaves out, done before and as it reads a frame.
 
@@ -99,7 +104,8 @@ class _Core(Protocol):
     """
 
     def __init__(self, max_message_bytes: int) -> None:
-        super().__init__(CLIENT, state=OPEN, max_size=None)  # it would count control frames between fragments
+        # Its own limit would count control frames between fragments.
+        super().__init__(CLIENT, state=OPEN, max_size=None, logger=_LOGGER)
         self._max = max_message_bytes
         self.messages: list[str | bytes] = []
         self.pings = self.answered = 0

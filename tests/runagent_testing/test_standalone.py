@@ -272,7 +272,9 @@ STARTED = ("runagent_testing._server", "runagent_testing._standalone")
 
 @pytest.mark.parametrize("module", ["yaml", "aiohttp"])
 def test_without_the_extra_it_says_what_to_install(module, monkeypatch, capsys):
-    for name in [name for name in sys.modules if name.startswith(STARTED)]:
+    for name in sorted((name for name in sys.modules if name.startswith(STARTED)), reverse=True):
+        package, _, own = name.rpartition(".")
+        monkeypatch.setattr(sys.modules[package], own, sys.modules[name])  # put back with the module
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
     assert 2 == main(["serve", str(STORY)])

@@ -129,7 +129,7 @@ def test_the_log_says_once_what_it_could_not_say(error, why):
 
 
 def test_a_reader_who_sleeps_costs_lines_and_no_time(monkeypatch):
-    monkeypatch.setattr("runagent_testing._standalone.output._ROOM", 2)
+    monkeypatch.setattr(sys.modules[Output.__module__], "_ROOM", 2)
     awake = threading.Event()
 
     class Sleeping(io.StringIO):
