@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["PumpCore"]
 
 READ_BYTES = 64 * 1024
-_MAX_OVERHEARD = 64 * 1024
+_MAX_OVERHEARD = 64 * 1024  # bytes, such as pongs, that are kept for a peer which takes nothing
 SAME_CONNECTION = frozenset({Step.READ, Step.SEND, Step.CLOSE_WRITE, Step.PROBE})
 TOKEN = (None,)
 CLOSED_NOTICED_SECONDS = 0.1  # a wait before another attempt goes by such steps
