@@ -6,12 +6,12 @@ Close. What the agent says comes from plans, which are written past this; `wrote
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, SERVER, Protocol
 
+from runagent_testing._internal.log import SILENT
 from runagent_testing.dialects._frames import PING, PONG, close_frame, frame
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ __all__ = ["MAX_MESSAGE", "Conversation"]
 
 MAX_MESSAGE = 16 * 1024 * 1024  # bytes
 _PROTOCOL_ERROR = 1002
-
-# Looked up once: an interrupt in another thread that looks one up keeps the lock of `logging` for ever.
-_LOGGER = logging.getLogger("websockets.server")
 
 
 class Conversation:
@@ -44,7 +41,7 @@ class Conversation:
     def __init__(self, veiled: Callable[[str], str] = str) -> None:
         # A parser only: what it would answer is thrown away, as the published server answers otherwise.
         # The size is checked here, because it would read nothing any more after a message that is too large.
-        self._core = Protocol(SERVER, state=OPEN, max_size=None, logger=_LOGGER)
+        self._core = Protocol(SERVER, state=OPEN, max_size=None, logger=SILENT)
         self._veiled = veiled
         self.left = self.closed = False
         self.messages: list[str | bytes] = []

@@ -9,9 +9,14 @@ from typing import Protocol
 
 from runagent_testing._internal.redaction import Secrets, escaped
 
-__all__ = ["log_exchange", "log_failure", "log_warning", "logger"]
+__all__ = ["SILENT", "log_exchange", "log_failure", "log_warning", "logger"]
 
 logger = logging.getLogger("runagent_testing")
+
+# For libraries that would log a client's messages unredacted. Not looked up by name: an interrupt in another
+# thread that looks a logger up keeps the lock of `logging` for ever.
+SILENT = logging.Logger("runagent_testing.silent")
+SILENT.disabled = True
 
 _NO_OTHERS = Secrets()
 
