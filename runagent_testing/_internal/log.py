@@ -15,7 +15,7 @@ logger = logging.getLogger("runagent_testing")
 
 # For libraries that would log a client's messages unredacted. Not looked up by name: an interrupt in another
 # thread that looks a logger up keeps the lock of `logging` for ever.
-SILENT = logging.Logger("runagent_testing.silent")
+SILENT = logging.Logger("runagent_testing.silent")  # noqa: LOG001 - see above
 SILENT.disabled = True
 
 _NO_OTHERS = Secrets()
