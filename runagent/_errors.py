@@ -44,6 +44,7 @@ __all__ = [
     "StreamTruncatedError",
     "TransportError",
     "ValidationError",
+    "add_remark",
 ]
 
 _EXACT = frozenset({"last_event_id", "partial_text"})  # of no use if they are cut
@@ -132,10 +133,11 @@ class RunAgentError(Exception):
                 value = escape_controls(value) if name in _EXACT else _shown(value)
             setattr(self, name, cut_value(value) if name == "details" else value)
 
-    def add(self, text: str) -> None:
-        """Add what turned out later to the message."""
-        self.message = f"{self.message} ({cut_text(text, _MAX_ADDED)})"
-        self.args: tuple[Any, ...] = (self.message,)
+
+def add_remark(error: RunAgentError, text: str) -> None:
+    """Append a remark in parentheses to the message of an error."""
+    error.message = f"{error.message} ({cut_text(text, _MAX_ADDED)})"
+    error.args = (error.message,)
 
 
 class ConfigurationError(RunAgentError):

@@ -156,7 +156,7 @@ class ClientCore:
             "resume": resume,
             "proxy": proxy,
         }
-        self._terms: ClientContext | None = None
+        self._context: ClientContext | None = None
         self._lock = ForkSafeLock()
         self._closed = False
         self._given_network = network
@@ -192,16 +192,16 @@ class ClientCore:
         Raises:
             ConfigurationError: One of them is not usable; the message names its source.
         """
-        return self._terms_in_force().settings
+        return self._context_in_force().settings
 
-    def _terms_in_force(self) -> ClientContext:
-        if self._terms is None:
+    def _context_in_force(self) -> ClientContext:
+        if self._context is None:
             with self._lock:
-                if self._terms is None:
-                    self._terms = self._make_terms()
-        return self._terms
+                if self._context is None:
+                    self._context = self._make_context()
+        return self._context
 
-    def _make_terms(self) -> ClientContext:
+    def _make_context(self) -> ClientContext:
         settings, own, registry = load_settings(self._arguments), self._own_transports, default_registry()
         registry.check(name for name in settings.transport if name not in own)
         limits = read_options(settings, self.agent_id, others=bool(own))
@@ -233,8 +233,8 @@ class ClientCore:
         """Check everything that can be checked without the network, and make a run of it."""
         if self._closed:
             raise RuntimeError("the client is closed; make a new one")
-        terms = self._terms_in_force()
-        settings = terms.settings
+        context = self._context_in_force()
+        settings = context.settings
         timeouts = call_timeouts(
             mode, settings.timeout if timeout is None else parse_timeout(timeout, "argument timeout")
         )
@@ -247,18 +247,18 @@ class ClientCore:
             entrypoint_tag=self._entrypoint_tag,
             headers=merge_headers(self._headers, validate_headers(headers)),
             options=settings.transport_options,
-            limits=terms.limits,
+            limits=context.limits,
             timeout_seconds=timeouts.total,
         )
-        if terms.key_risk:
-            warn_of_key_risk(settings, call, terms.key_risk)
+        if context.key_risk:
+            warn_of_key_risk(settings, call, context.key_risk)
         return Run(
             RunSpec(
                 call=call,
                 transports=transports or settings.transport,
                 timeouts=timeouts,
-                policy=call_policy(terms.policy, max_retries=max_retries, max_resumes=max_resumes),
-                terms=terms,
+                policy=call_policy(context.policy, max_retries=max_retries, max_resumes=max_resumes),
+                context=context,
                 observers=default_observers().loaded(),
             )
         )

@@ -37,7 +37,7 @@ _SLOW = (
 
 
 class ClientContext:
-    """The `Terms` of a client.
+    """The `RunContext` of a client.
 
     Args:
         settings: What is in force.
@@ -53,7 +53,7 @@ class ClientContext:
         settings: What is in force.
         limits: The bounds of what a peer may make us hold.
         policy: What is tried again.
-        verdicts: What the runs have learnt.
+        known_unsupported: Which transports the runs found unsupported.
         key_risk: Who can read the key on its way, if there is one; "" if only the service can.
     """
 

@@ -8,7 +8,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from runagent._net.aio_connection import LoopConnection, wake
-from runagent._net.base import DeadlineExceededError, hold, let_go
+from runagent._net.base import DeadlineExceededError, pin, unpin
 from runagent._net.sockets import Outbox
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class SocketConnection(LoopConnection):
         self._held: bytes | None = None
         self._outbox = Outbox()
         watchdog.connections.add(self)
-        hold(self)
+        pin(self)
 
     async def send(self, data: bytes, deadline: float) -> bool:
         """See `Connection.send`."""
@@ -106,7 +106,7 @@ class SocketConnection(LoopConnection):
         try:
             self._sock.close()
         finally:
-            let_go(self)
+            unpin(self)
 
     def _part(self) -> None:
         """Have the loop forget the socket, and wake who waits for it."""

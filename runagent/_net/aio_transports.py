@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, cast
 
 from runagent._net.aio_connection import LoopConnection, wake
-from runagent._net.base import DeadlineExceededError, hold, let_go
+from runagent._net.base import DeadlineExceededError, pin, unpin
 
 if TYPE_CHECKING:
     import socket
@@ -53,7 +53,7 @@ class TransportConnection(LoopConnection, asyncio.BufferedProtocol):
         self._transport = cast("asyncio.Transport", transport)
         if not self._aborted:
             self._watchdog.connections.add(self)
-            hold(self)
+            pin(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return the buffer to read into."""
@@ -150,7 +150,7 @@ class TransportConnection(LoopConnection, asyncio.BufferedProtocol):
     def _abort(self, farewell: bytes) -> None:
         self._aborted = True
         self._watchdog.leave(self)
-        let_go(self)
+        unpin(self)
         if self._rest is not None:
             self._rest.close()
             self._rest = None

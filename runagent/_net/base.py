@@ -179,7 +179,7 @@ def track_descriptor(holder: AfterFork) -> None:
     _descriptors.add(weakref.ref(holder, _descriptors.discard))
 
 
-def hold(connection: object) -> None:
+def pin(connection: object) -> None:
     """Keep an open connection out of cyclic garbage until it is aborted.
 
     Finalizers of a cycle run in any order: the socket's own, which warns, might come before the stream's.
@@ -187,8 +187,8 @@ def hold(connection: object) -> None:
     _open.add(connection)
 
 
-def let_go(connection: object) -> None:
-    """Undo `hold`; does nothing for what is not held."""
+def unpin(connection: object) -> None:
+    """Undo `pin`; does nothing for an object that is not pinned."""
     _open.discard(connection)
 
 

@@ -13,10 +13,10 @@ from runagent._internal.foreign import let_signals_through
 from runagent._net.base import (
     ConnectAttempt,
     DeadlineExceededError,
-    hold,
-    let_go,
+    pin,
     socket_was_reset,
     track_descriptor,
+    unpin,
 )
 from runagent._net.blocking_dial import STEP_SECONDS, dial_first
 from runagent._net.resolve import candidates_now, look_up
@@ -46,7 +46,7 @@ class BlockingConnection:
         self._outbox = Outbox()
         self._armed: float | None = None  # what settimeout holds; None before the first wait
         track_descriptor(self)
-        hold(self)
+        pin(self)
 
     def start_tls(self, context: ssl.SSLContext, hostname: str) -> None:
         """Wrap the socket; a handshake has to follow.
@@ -159,7 +159,7 @@ class BlockingConnection:
         try:
             self._sock.close()
         finally:
-            let_go(self)
+            unpin(self)
 
     def forget(self) -> None:
         """Drop a descriptor that belongs to the parent process; see `track_descriptor`."""

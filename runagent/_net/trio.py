@@ -14,10 +14,10 @@ from runagent._net.base import (
     AsyncConnection,
     ConnectAttempt,
     DeadlineExceededError,
-    hold,
-    let_go,
+    pin,
     socket_was_reset,
     track_descriptor,
+    unpin,
 )
 from runagent._net.faults import connect_error
 from runagent._net.resolve import candidates_from, candidates_now, connect_at_once
@@ -54,7 +54,7 @@ class TrioConnection:
         self._token = trio.lowlevel.current_trio_token()
         watchdog.connections.add(self)
         track_descriptor(self)
-        hold(self)
+        pin(self)
 
     async def send(self, data: bytes, deadline: float) -> bool:
         """See `Connection.send`."""
@@ -150,7 +150,7 @@ class TrioConnection:
         try:
             self._sock.close()
         finally:
-            let_go(self)
+            unpin(self)
 
     def time_out(self) -> None:
         """Wake the read that waits; it takes what has come meanwhile, and fails if that is nothing."""

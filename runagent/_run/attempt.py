@@ -111,6 +111,6 @@ class AttemptState(msgspec.Struct, eq=False):
         """Describe how it failed in one line that nothing a peer sent can break."""
         return f"over {self.report.transport} failed with {quote(self.report.error or '')}"
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Drop what leads to frames or holds the connection."""
         self.session = self.connecting = self.send_error = None

@@ -12,6 +12,7 @@ from runagent._errors import (
     RunTimeoutError,
     StreamError,
     StreamTruncatedError,
+    add_remark,
 )
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def final_error(
         error = _not_resumed(error)
     _complete(error, report, session, pause)
     if recovery.resumes >= max(recovery.policy.max_resumes, 1) and isinstance(error, StreamError):
-        error.add(f"resumed {recovery.resumes} times, which is all that max_resumes= allows")
+        add_remark(error, f"resumed {recovery.resumes} times, which is all that max_resumes= allows")
     return error
 
 
@@ -87,10 +88,10 @@ def _complete(error: RunAgentError, report: RunReport, session: Session | None, 
         point = getattr(session, "resume_point", None)
         error.last_event_id = (cut_text(point.last_event_id) or None) if point is not None else None
     if isinstance(error, StreamTruncatedError) and pause > _LONG_PAUSE_SECONDS:
-        error.add(f"before, nobody had read the stream for {pause:.0f} s")
+        add_remark(error, f"before, nobody had read the stream for {pause:.0f} s")
     if isinstance(error, StreamTruncatedError | RunTimeoutError):
         last = getattr(session, "last_ignored", "")
         if last:
-            error.add(f"the last message that was ignored: {last}")
+            add_remark(error, f"the last message that was ignored: {last}")
     if report.retries:
-        error.add(f"after {len(report.attempts)} attempts")
+        add_remark(error, f"after {len(report.attempts)} attempts")

@@ -32,7 +32,7 @@ TWO_READERS = "the stream is being read by somebody else; one stream has one rea
 
 
 class PumpCore:
-    """What both colours have: the run, and how it is over.
+    """What both styles have: the run, and how it is over.
 
     Attributes:
         run: The run whose bytes are moved.
@@ -117,7 +117,7 @@ class PumpCore:
     def _end(self) -> None:
         """Raise the run's error, once; afterwards the stream is at its end."""
         self.run.finished(self._now())
-        self.run.let_go()
+        self.run.release()
         error, self.run.error = self.run.error, None
         if error is not None:
             try:

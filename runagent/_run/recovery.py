@@ -36,7 +36,7 @@ class Recovery(msgspec.Struct, eq=False):
 
     Attributes:
         policy: What is tried again.
-        verdicts: Which origins are known not to speak a transport.
+        known_unsupported: Which origins are known not to speak a transport.
         origin: Where the run goes.
         names: The transports that are left to try, the current one first.
         key: The idempotency key; a resumption has another one.

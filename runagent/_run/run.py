@@ -10,7 +10,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from runagent._errors import NetworkError, PluginError, ProtocolError, RunAgentError
+from runagent._errors import NetworkError, PluginError, ProtocolError, RunAgentError, add_remark
 from runagent._events import Chunk, Completed, Event
 from runagent._redact import hide_secrets
 from runagent._report import Attempt
@@ -51,8 +51,8 @@ class Run(RunState):
         self.step = Step.END
         if self._deadlines is None:
             self._begin(now)
-        transport = self.recovery.find_capable(self._terms.find, self._call.mode)
-        self.address = address = self._terms.address(transport.tunnels)
+        transport = self.recovery.find_capable(self._context.find, self._call.mode)
+        self.address = address = self._context.address(transport.tunnels)
         last = self._attempt
         if last is not None and last.session is not None and last.session.wants is Wants.RECONNECT:
             self._attempt = last.over_another_connection(transport, now)
@@ -73,7 +73,7 @@ class Run(RunState):
 
     def _begin_session(self, transport: Transport, now: float) -> None:
         self._attempt = attempt = AttemptState(transport, Attempt(self.recovery.names[0]), now)
-        key = self._terms.api_key()
+        key = self._context.api_key()
         if key is None or isinstance(key, str):
             self.open_session(key)
         else:
@@ -93,7 +93,7 @@ class Run(RunState):
         attempt, recovery = self.attempt, self.recovery
         transport = attempt.transport
         self._call = replace(
-            self._call, api_key=key, idempotency_key=recovery.key, opened_at=self._terms.clock()
+            self._call, api_key=key, idempotency_key=recovery.key, opened_at=self._context.clock()
         )
         try:
             session = transport.open(self._call, self.address.route, recovery.resume)
@@ -303,7 +303,9 @@ class Run(RunState):
         attempt, deadlines, begun = self.attempt, self.deadlines, self.recovery.begun
         if not attempt.connected:
             late = deadlines.error(deadlines.phase(now, connected=False), begun=begun)
-            late.add("waiting for api_key()" if attempt.session is None else f"on the way to {self.address}")
+            add_remark(
+                late, "waiting for api_key()" if attempt.session is None else f"on the way to {self.address}"
+            )
             self._failed(late)
             return
         if attempt.send_error is not None:
@@ -340,7 +342,7 @@ class Run(RunState):
     def _give_up(self, error: RunAgentError) -> None:
         attempt, recovery = self.attempt, self.recovery
         if not recovery.begun and recovery.policy.holds_back(error, connected=attempt.connected):
-            error.add(_NOT_TRIED_AGAIN)
+            add_remark(error, _NOT_TRIED_AGAIN)
         self.error = final_error(error, self.report, attempt.session, recovery, self._longest_pause)
         hide_secrets(self.error, self._secrets)
         _logger.info("attempt %d %s; giving up", len(self.report.attempts), attempt.describe_failure())

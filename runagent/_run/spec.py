@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from runagent._run.policy import RetryPolicy
     from runagent.transports._base import Transport
 
-__all__ = ["KnownUnsupported", "RunSpec", "Step", "Terms"]
+__all__ = ["KnownUnsupported", "RunContext", "RunSpec", "Step"]
 
-_VERDICT_SECONDS = 300.0
+_UNSUPPORTED_SECONDS = 300.0
 
 
 class Step(enum.Enum):
@@ -48,7 +48,7 @@ class KnownUnsupported:
 
     def add(self, origin: Origin, transport: str, now: float) -> None:
         """Note a proof."""
-        self._until[origin, transport] = now + _VERDICT_SECONDS
+        self._until[origin, transport] = now + _UNSUPPORTED_SECONDS
 
     def choose(self, origin: Origin, transports: Sequence[str], now: float) -> Sequence[str]:
         """Return the transports to try, in order: those without a verdict, or all where none is left."""
@@ -57,11 +57,11 @@ class KnownUnsupported:
         return [t for t in transports if self._until.get((origin, t), 0.0) <= now] or transports
 
 
-class Terms(Protocol):
+class RunContext(Protocol):
     """What all runs of a client have in common.
 
     Attributes:
-        verdicts: What earlier runs have learnt.
+        known_unsupported: Which transports earlier runs found unsupported.
     """
 
     known_unsupported: KnownUnsupported
@@ -87,7 +87,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
         transports: Names, in order of preference.
         timeouts: The limits.
         policy: What is tried again.
-        terms: What all runs of the client have in common.
+        context: What all runs of the client have in common.
         observers: Who is told of the call, if anyone is.
     """
 
@@ -95,5 +95,5 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     transports: Sequence[str]
     timeouts: Timeouts
     policy: RetryPolicy
-    terms: Terms
+    context: RunContext
     observers: Observers | None = None

@@ -48,9 +48,9 @@ class RunState:
         self.error: RunAgentError | None = None
         self.report = RunReport()
         self.forked = False
-        terms = spec.terms
-        self.recovery = Recovery(spec.policy, terms.known_unsupported, call.base.origin, spec.transports)
-        self._terms = terms
+        context = spec.context
+        self.recovery = Recovery(spec.policy, context.known_unsupported, call.base.origin, spec.transports)
+        self._context = context
         self._timeouts = spec.timeouts
         self._observers: Observers | None = spec.observers
         self._call = call  # of the current attempt, once there is one
@@ -134,18 +134,18 @@ class RunState:
         if self._observers is not None and self._asked is not None:
             self._observers.finished(self._asked, report)
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Drop what is of no use any more.
 
         An error's traceback leads to the frames that lead here: kept, it would keep all of us alive.
         """
         self.recovery.last_error = None
         if self._attempt is not None:
-            self._attempt.let_go()
+            self._attempt.release()
 
     def abandon(self) -> None:
         """End the run because its reader has left it."""
         self.finished(None)
         self.step = Step.END
         self.events = []
-        self.let_go()
+        self.release()

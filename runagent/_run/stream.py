@@ -1,6 +1,6 @@
 """Streams: what a user iterates.
 
-`Stream` and `AsyncStream` are the same class in two colours; a test compares them. They are
+`Stream` and `AsyncStream` are the same class in two styles; a test compares them. They are
 iterators with a ``__next__`` of their own and no generators: a generator whose read is cancelled
 once is over for good, which would turn a timeout around one chunk into a silent end.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runagent._errors import NetworkError, ProtocolError
+from runagent._errors import NetworkError, ProtocolError, add_remark
 from runagent._wire.jsontext import quote
 from runagent.transports._media import is_json, parse_content_type
 from runagent.transports._refusals import (
@@ -68,7 +68,7 @@ class ErrorBody:
         if has_error(message):
             said = error_from_body(error_object(message))
             error.code, error.details, error.request_id = said.code, said.details, said.request_id
-            error.add(f"the agent reports: {said.message}")
+            add_remark(error, f"the agent reports: {said.message}")
         return error
 
     def proxy_refusal(self, proxy: Proxy | None, opened_at: float) -> NetworkError:

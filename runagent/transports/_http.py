@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from runagent._errors import NetworkError, ProtocolError, RunAgentError, StreamTruncatedError
+from runagent._errors import NetworkError, ProtocolError, RunAgentError, StreamTruncatedError, add_remark
 from runagent._wire.http1 import ResponseDecoder, encode_request
 from runagent.transports._base import BaseSession, Wants
 from runagent.transports._error_body import ErrorBody, via_proxy
@@ -324,8 +324,9 @@ class HttpSession(BaseSession):
         else:
             refusal = self.make_refusal(status, body.data)
             if status == 401 and proxy is not None:
-                refusal.add(
-                    f"{via_proxy(proxy)}if it was the proxy that answered: check the password in its URL"
+                add_remark(
+                    refusal,
+                    f"{via_proxy(proxy)}if it was the proxy that answered: check the password in its URL",
                 )
             self.fail(refusal)
 

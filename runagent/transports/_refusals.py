@@ -18,6 +18,7 @@ from runagent._errors import (
     PermissionDeniedError,
     RateLimitError,
     ValidationError,
+    add_remark,
 )
 from runagent._wire.jsontext import InvalidJSONError, decode_json, quote, quote_value
 
@@ -103,7 +104,7 @@ def error_from_answer(status: int, headers: Mapping[str, str], body: bytes, open
     if isinstance(error, RateLimitError):
         _read_rate_limits(error, headers)
     if isinstance(error, RateLimitError | AgentServerError) and error.retry_after:
-        error.add(f"it asks for a wait of {error.retry_after:g} s")
+        add_remark(error, f"it asks for a wait of {error.retry_after:g} s")
     return error
 
 
@@ -124,7 +125,7 @@ def _build(kind: type[AgentError], parsed: dict[str, Any], advice: str, status: 
         status=status,
     )
     if advice:
-        error.add(advice)
+        add_remark(error, advice)
     if isinstance(error, RateLimitError | AgentServerError):
         error.retry_after = parsed.get("retry_after")
     return error

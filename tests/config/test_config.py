@@ -537,7 +537,7 @@ def test_strange_variables_are_left_alone(caplog):
     caplog.set_level(logging.DEBUG, "runagent.config")
     environ = {
         "RUNAGENT_TIMEOT": SECRET,
-        "RUNAGENT_MYPLUGIN_COLOUR": "x",
+        "RUNAGENT_MYPLUGIN_COLOR": "x",
         "RUNAGENT_CONFIG": "",
         "RUNAGENT_DISABLE_PLUGINS": "all",
         "OTHER_TIMEOUT": "x",

@@ -132,7 +132,7 @@ def public_methods(cls: type) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("sync", "asynchronous"), [(RunAgentClient, AsyncRunAgentClient), (Stream, AsyncStream)]
 )
-def test_both_colours_have_the_same_methods_with_the_same_arguments(sync: type, asynchronous: type) -> None:
+def test_both_styles_have_the_same_methods_with_the_same_arguments(sync: type, asynchronous: type) -> None:
     ours = {
         name.removeprefix("a") if name == "aclose" else name: m
         for name, m in public_methods(asynchronous).items()

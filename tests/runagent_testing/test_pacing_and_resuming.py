@@ -129,8 +129,8 @@ def test_a_bad_script_says_which_step_and_why(steps, complaint):
 
 
 def test_an_unknown_option_is_an_error():
-    with pytest.raises(TypeError, match="colour"):
-        Agent("a").always("x", colour="red")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="color"):
+        Agent("a").always("x", color="red")  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("steps", [("x", "y"), (heartbeat(),), (ending("silent"),)])

@@ -79,7 +79,7 @@ def replay_websocket(case: Case, cut: Cut) -> Outcome:
     return outcome
 
 
-class _Terms:
+class _Context:
     """Everything goes over one transport to one place, once."""
 
     def __init__(self, transport: RawTransport, address: Address) -> None:
@@ -121,7 +121,7 @@ class _Replay:
                 transports=(transport.name,),
                 timeouts=timeouts_of(case),
                 policy=RetryPolicy(max_retries=0),
-                terms=_Terms(transport, Address(base.origin)),
+                context=_Context(transport, Address(base.origin)),
             )
         )
 

@@ -1,4 +1,4 @@
-"""The fake agent in this dialect, read by the official client over both endpoints, in both colours."""
+"""The fake agent in this dialect, read by the official client over both endpoints, in both styles."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ ASKED = [{"role": "user", "content": "hi"}]
 
 
 class Reader:
-    """The official client, whichever endpoint and colour; answers are plain data."""
+    """The official client, over either endpoint, in either style; answers are plain data."""
 
-    def __init__(self, api: str, colour: str, url: str, key: str = "secret") -> None:
+    def __init__(self, api: str, style: str, url: str, key: str = "secret") -> None:
         self.api = api
-        self.colour = colour
+        self.style = style
         self.options: dict[str, Any] = {"base_url": f"{url}/v1", "api_key": key, "max_retries": 0}
 
     def stream(self, model: str) -> Any:
@@ -35,7 +35,7 @@ class Reader:
 
     def _run(self, model: str, **options: Any) -> Any:
         question: dict[str, Any] = {"messages": ASKED} if self.api == "chat" else {"input": "hi"}
-        if self.colour == "async":
+        if self.style == "async":
             return asyncio.run(self._ask_async(model, question | options))
         return self._ask(model, question | options)
 
@@ -53,24 +53,24 @@ class Reader:
 
 
 @pytest.fixture(params=["sync", "async"])
-def colour(request: pytest.FixtureRequest) -> str:
+def style(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
 
 
 @pytest.fixture
-def chat(colour: str, server: FakeAgentServer) -> Reader:
-    return Reader("chat", colour, server.url)
+def chat(style: str, server: FakeAgentServer) -> Reader:
+    return Reader("chat", style, server.url)
 
 
 @pytest.fixture
-def responses(colour: str, server: FakeAgentServer) -> Reader:
-    return Reader("responses", colour, server.url)
+def responses(style: str, server: FakeAgentServer) -> Reader:
+    return Reader("responses", style, server.url)
 
 
 @pytest.fixture(params=["chat", "responses"])
-def either(request: pytest.FixtureRequest, colour: str, server: FakeAgentServer) -> Reader:
-    return Reader(request.param, colour, server.url)
+def either(request: pytest.FixtureRequest, style: str, server: FakeAgentServer) -> Reader:
+    return Reader(request.param, style, server.url)
 
 
 def test_a_chat_completion_is_streamed(chat: Reader, server: FakeAgentServer) -> None:
@@ -168,9 +168,9 @@ def test_an_unknown_model(either: Reader) -> None:
     assert "model_not_found" == caught.value.code
 
 
-def test_a_wrong_key(colour: str) -> None:
+def test_a_wrong_key(style: str) -> None:
     with FakeAgentServer(api_key="right") as server, pytest.raises(openai.AuthenticationError):
-        Reader("chat", colour, server.url, key="wrong").plain("m")
+        Reader("chat", style, server.url, key="wrong").plain("m")
 
 
 def test_an_error_in_the_stream(chat: Reader, responses: Reader, server: FakeAgentServer) -> None:

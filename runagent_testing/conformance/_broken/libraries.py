@@ -46,11 +46,11 @@ class Library:
                 data = await reader.read(_READ_BYTES)
                 await emit(*(session.receive_data(data) if data else session.receive_eof()))
         finally:
-            self.let_go(writer)
+            self.abort(writer)
         if session.error is not None:
             raise session.error
 
-    def let_go(self, writer: asyncio.StreamWriter) -> None:
+    def abort(self, writer: asyncio.StreamWriter) -> None:
         """Close the connection, without waiting for its peer."""
         writer.transport.abort()
 
@@ -100,7 +100,7 @@ class _NeverCloses(Library):
 
     name, misses = "library-never-closes", "run.leaves-nothing"
 
-    def let_go(self, writer: asyncio.StreamWriter) -> None:
+    def abort(self, writer: asyncio.StreamWriter) -> None:
         """Forget the connection."""
 
 
