@@ -44,7 +44,6 @@ __all__ = [
     "StreamTruncatedError",
     "TransportError",
     "ValidationError",
-    "add_remark",
 ]
 
 _EXACT = frozenset({"last_event_id", "partial_text"})  # of no use if they are cut
