@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._render.plan import AnyPlan, Plan
     from runagent_testing._script.computed import Source
-    from runagent_testing.dialects import Run
+    from runagent_testing.dialects import DialectRun
 
 __all__ = ["Pending", "WebSocketAnswer"]
 
@@ -40,7 +40,7 @@ class Pending:
     computed: Computed
     exchange: Exchange
     is_plain: bool
-    _run: Run
+    _run: DialectRun
     _decide: Callable[[Callable[[], AnyPlan]], AnyPlan]
     _render: Callable[[Script | Result], AnyPlan]
 
@@ -118,7 +118,7 @@ class WebSocketAnswer:
     def answer(self, message: str | bytes) -> Answer | Pending:
         """Decide on the answer to the request, which has come."""
         exchange, dialect = self._asked.exchange, self._asked.dialect
-        exchange.body, exchange.input, fault = dialect.read_message(message, self._agent)
+        exchange.body, exchange.input, fault = dialect.parse_message(message, self._agent)
         exchange.secrets.veil(exchange.body)
         exchange.secrets.veil(exchange.input)
         if not self.is_noted:
@@ -147,15 +147,15 @@ class WebSocketAnswer:
             self._put_back()
 
     def _decide(self, plan: Callable[[], AnyPlan]) -> AnyPlan:
-        return guarded(plan, self.exchange, lambda failure: self._object(str(failure.message)))
+        return guarded(plan, self.exchange, lambda failure: self._reject(str(failure.message)))
 
     def _render(self, script: Script | Result) -> AnyPlan:
         assert isinstance(script, Script)
         self._asked.exchange.steps = script.steps
         if script.refuses:
             last = script.steps[-1]
-            return self._object(str(last.message or last.status) if isinstance(last, Status) else "refused")
+            return self._reject(str(last.message or last.status) if isinstance(last, Status) else "refused")
         return shared_plan(script, self._asked.new_run(keep_alive=True))
 
-    def _object(self, fault: str) -> Plan:
+    def _reject(self, fault: str) -> Plan:
         return words_plan(self._asked.dialect.reject_message(fault))

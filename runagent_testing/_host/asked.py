@@ -13,7 +13,7 @@ from runagent_testing._render.render import refusal_plan, result_plan
 from runagent_testing._render.templates import shared_plan
 from runagent_testing._script.script import Result, Script
 from runagent_testing._script.steps import Status, Step
-from runagent_testing.dialects._base import Run, RunRequest
+from runagent_testing.dialects._base import DialectRun, RunRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,47 +34,52 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request, and what it asks for in which dialect; ``question`` is None if it asks for no run."""
+    """A request, and what it asks for in which dialect; ``run_request`` is None if it asks for no run."""
 
     request: Request
     dialect: Dialect
-    question: RunRequest | None
+    run_request: RunRequest | None
     exchange: Exchange
-    run: Run
+    run: DialectRun
 
     @classmethod
-    def of(cls, request: Request, dialect: Dialect, question: RunRequest | None, run_id: str) -> Asked:
+    def of(cls, request: Request, dialect: Dialect, run_request: RunRequest | None, run_id: str) -> Asked:
         """Begin the exchange."""
         exchange = Exchange(
             request.method,
-            "sse" if question is None else question.transport,
-            "" if question is None else question.agent_id,
+            "sse" if run_request is None else run_request.transport,
+            "" if run_request is None else run_request.agent_id,
             request.path,
             request.headers,
             request.connection,
             request.reused,
-            None if question is None else question.body,
+            None if run_request is None else run_request.body,
             request.now,
-            input=None if question is None else question.input,
+            input=None if run_request is None else run_request.input,
             dialect=dialect.name,
         )
-        websocket = question is not None and question.kind == "websocket"
+        websocket = run_request is not None and run_request.kind == "websocket"
         keep_alive = not websocket and request.body is not None
-        run = _run(request, dialect, question, exchange, run_id, keep_alive=keep_alive)
-        return cls(request, dialect, question, exchange, run)
+        run = _run(request, dialect, run_request, exchange, run_id, keep_alive=keep_alive)
+        return cls(request, dialect, run_request, exchange, run)
 
     @property
     def is_plain(self) -> bool:
         """Whether it asks for one whole answer."""
-        return self.question is not None and self.question.kind == "plain"
+        return self.run_request is not None and self.run_request.kind == "plain"
 
-    def new_run(self, *, keep_alive: bool) -> Run:
+    def new_run(self, *, keep_alive: bool) -> DialectRun:
         """Make the run once its input is known, as on a WebSocket after the handshake."""
         return _run(
-            self.request, self.dialect, self.question, self.exchange, self.run.run_id, keep_alive=keep_alive
+            self.request,
+            self.dialect,
+            self.run_request,
+            self.exchange,
+            self.run.run_id,
+            keep_alive=keep_alive,
         )
 
-    def reject_message(self, status: Status) -> Status:
+    def reject(self, status: Status) -> Status:
         """Note what is wrong with the request, and return the status."""
         self.exchange.refused = self.exchange.secrets.text(status.message or f"status {status.status}")
         return status
@@ -114,13 +119,13 @@ def guarded(decide: Callable[[], AnyPlan], exchange: Exchange, failed: Callable[
 def _run(
     request: Request,
     dialect: Dialect,
-    question: RunRequest | None,
+    run_request: RunRequest | None,
     exchange: Exchange,
     run_id: str,
     *,
     keep_alive: bool,
-) -> Run:
-    return Run(
+) -> DialectRun:
+    return DialectRun(
         exchange.transport,
         run_id=run_id,
         timestamp=datetime.now(UTC).isoformat(),
@@ -129,6 +134,6 @@ def _run(
         http_1_1=request.http_1_1,
         keep_alive=keep_alive and request.keep_alive and request.http_1_1,
         dialect=dialect,
-        resume_from=None if question is None else question.resume_from,
-        subprotocol=None if question is None else question.subprotocol,
+        resume_from=None if run_request is None else run_request.resume_from,
+        subprotocol=None if run_request is None else run_request.subprotocol,
     )

@@ -81,19 +81,19 @@ class Endpoints:
     def answer(self, request: Request) -> Answer | Pending | WebSocketAnswer:
         """Decide on the answer to a request."""
         asked = self._understand(request)
-        if asked.question is None:
+        if asked.run_request is None:
             plan = asked.decided(lambda: asked.refused(self._inform(asked)))
             return asked.answer(without_body(plan) if request.method == "HEAD" else plan)
-        if asked.question.kind == "websocket":
-            return self._answer_websocket(asked, asked.question)
+        if asked.run_request.kind == "websocket":
+            return self._answer_websocket(asked, asked.run_request)
         self.note(asked.exchange)
-        return self._answer_run(asked, asked.question)
+        return self._answer_run(asked, asked.run_request)
 
-    def _answer_run(self, asked: Asked, question: RunRequest) -> Answer | Pending:
+    def _answer_run(self, asked: Asked, run_request: RunRequest) -> Answer | Pending:
         computed: list[Computed] = []
 
         def plan() -> AnyPlan:
-            taken = self._take(asked, question)
+            taken = self._take(asked, run_request)
             if isinstance(taken, Computed):
                 computed.append(taken)
                 return _NOTHING_YET
@@ -107,17 +107,17 @@ class Endpoints:
     def _understand(self, request: Request) -> Asked:
         asked = self._recognised(request)
         # What is not recognised may be meant for any of them.
-        spoken = installed_dialects() if asked.question is None else (asked.dialect,)
+        spoken = installed_dialects() if asked.run_request is None else (asked.dialect,)
         Recorder(asked.exchange).hide(self._hidden(spoken), _key(asked.dialect, request))
         return asked
 
     def _recognised(self, request: Request) -> Asked:
         for dialect in self._dialects:
-            if question := dialect.parse_request(request):
-                return Asked.of(request, dialect, question, self._run_ids())
+            if run_request := dialect.parse_request(request):
+                return Asked.of(request, dialect, run_request, self._run_ids())
         for dialect in installed_dialects():
-            if not _is_information(request) and (question := dialect.parse_request(request)):
-                return Asked.of(request, dialect, question, self._run_ids())
+            if not _is_information(request) and (run_request := dialect.parse_request(request)):
+                return Asked.of(request, dialect, run_request, self._run_ids())
         return Asked.of(request, BUILT_IN[0], None, self._run_ids())
 
     def _hidden(self, spoken: Sequence[Dialect]) -> Secrets:
@@ -128,13 +128,13 @@ class Endpoints:
             self._secrets[spoken] = Secrets(Names(named), keys)
         return self._secrets[spoken]
 
-    def _answer_websocket(self, asked: Asked, question: RunRequest) -> Answer | WebSocketAnswer:
-        agent = self._agent(asked, question)
+    def _answer_websocket(self, asked: Asked, run_request: RunRequest) -> Answer | WebSocketAnswer:
+        agent = self._agent(asked, run_request)
         if isinstance(agent, Status):
             return self._refuse(asked, agent)
-        status = _handshake_fault(asked.request) or asked.dialect.fault(question, asked.run, agent)
+        status = _handshake_fault(asked.request) or asked.dialect.check(run_request, asked.run, agent)
         if status is not None:
-            return self._refuse(asked, asked.reject_message(status))
+            return self._refuse(asked, asked.reject(status))
         # Taken now, as a refusal has to come before the handshake's answer.
         script, put_back = agent.take_script()
         if script is None:
@@ -148,16 +148,16 @@ class Endpoints:
         self.note(asked.exchange)
         return asked.answer(asked.refused(*steps))
 
-    def _take(self, asked: Asked, question: RunRequest) -> Script | Result | Computed | Status:
+    def _take(self, asked: Asked, run_request: RunRequest) -> Script | Result | Computed | Status:
         """Take what answers a run, or return the status that refuses it."""
-        agent = self._agent(asked, question)
+        agent = self._agent(asked, run_request)
         if isinstance(agent, Status):
             return agent
         if asked.request.body is None:
             limit = f"a request has {MAX_BODY} bytes at most"
-            return asked.reject_message(Status(413, code="REQUEST_TOO_LARGE", message=limit))
-        if status := asked.dialect.fault(question, asked.run, agent):
-            return asked.reject_message(status)
+            return asked.reject(Status(413, code="REQUEST_TOO_LARGE", message=limit))
+        if status := asked.dialect.check(run_request, asked.run, agent):
+            return asked.reject(status)
         taken = agent.take_result() if asked.is_plain else agent.take_script()[0]
         return taken or self._unscripted(agent, asked)
 
@@ -166,20 +166,20 @@ class Endpoints:
         self._journal.note_unmatched(asked.exchange, why)
         return Status(500, code="NO_SCRIPT", message=why)
 
-    def _agent(self, asked: Asked, question: RunRequest) -> AgentScripts | Status:
+    def _agent(self, asked: Asked, run_request: RunRequest) -> AgentScripts | Status:
         """Find the agent, or return the status that refuses the request."""
         if status := self._key_fault(asked):
             return status
-        if (agent := self._agents.get(question.agent_id)) is not None:
+        if (agent := self._agents.get(run_request.agent_id)) is not None:
             return agent
         known = list(self._agents)
-        self._journal.note_unmatched(asked.exchange, unknown_agent(question.agent_id, known))
-        return asked.dialect.unknown_agent(question)
+        self._journal.note_unmatched(asked.exchange, unknown_agent(run_request.agent_id, known))
+        return asked.dialect.unknown_agent(run_request)
 
     def _key_fault(self, asked: Asked) -> Status | None:
         if self._api_key is None or asked.dialect.key(asked.request) == self._api_key:
             return None
-        return asked.reject_message(Status(401, message="the API key is missing or wrong"))
+        return asked.reject(Status(401, message="the API key is missing or wrong"))
 
     def _inform(self, asked: Asked) -> Status:
         """Answer what is not a run."""
@@ -225,7 +225,7 @@ def _handshake_fault(request: Request) -> Status | None:
 
 
 def _preflight(request: Request) -> Status:
-    """Allow what a browser asks for before it lets a page send it; the question carries no key."""
+    """Allow what a browser asks for before it lets a page send it; that request carries no key."""
     wanted = request.headers.get("access-control-request-headers", "*")
     allowed = {
         "Allow": "GET, HEAD, POST, OPTIONS",

@@ -93,7 +93,7 @@ class AgentScripts:
         """The tags that the architecture lists."""
         return self.entrypoints or ("generic", "generic_stream")
 
-    def knows(self, tag: str) -> bool:
+    def has_entrypoint(self, tag: str) -> bool:
         """Whether runs of this entry point are accepted."""
         return not self.entrypoints or tag in self.entrypoints
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runagent_testing._script.script import Result
     from runagent_testing._script.steps import Chunk, Error, Head, Status
     from runagent_testing._script.writes import Piece
-    from runagent_testing.dialects import Format, Run
+    from runagent_testing.dialects import DialectRun, Format
 
 __all__ = [
     "LAST_CHUNK",
@@ -41,7 +41,7 @@ def http_chunk(data: bytes, extension: bytes = b"") -> tuple[Piece, ...]:
     return ("chunk-header", b"%x%b\r\n" % (len(data), extension)), ("payload", data), _CHUNK_END
 
 
-def stream_head(stream: Format, run: Run, head: Head | None, length: int | str) -> bytes:
+def stream_head(stream: Format, run: DialectRun, head: Head | None, length: int | str) -> bytes:
     """Make the head of a streamed answer.
 
     Args:
@@ -59,7 +59,7 @@ def stream_head(stream: Format, run: Run, head: Head | None, length: int | str) 
     return _head(200, headers, close=close, wanted=head)
 
 
-def handshake_head(head: Head | None, run: Run) -> bytes:
+def handshake_head(head: Head | None, run: DialectRun) -> bytes:
     """Make the answer that accepts a WebSocket (RFC 6455 section 4.2.2)."""
     key = run.headers.get("sec-websocket-key", "").encode()
     digest = hashlib.sha1(key + _GUID, usedforsecurity=False).digest()
@@ -70,12 +70,12 @@ def handshake_head(head: Head | None, run: Run) -> bytes:
     return _head(101, headers, close=False, wanted=head)
 
 
-def plain_answer(step: Chunk | Error, result: Result, run: Run) -> bytes:
+def plain_answer(step: Chunk | Error, result: Result, run: DialectRun) -> bytes:
     """Make the answer of a plain run, as its dialect says it."""
     return refusal(run.dialect.result(step, result, run), run)
 
 
-def refusal(step: Status, run: Run) -> bytes:
+def refusal(step: Status, run: DialectRun) -> bytes:
     """Make the answer that a `status` step asks for."""
     headers = {} if step.retry_after is None else {"Retry-After": str(step.retry_after)}
     if isinstance(step.body, str | bytes):
@@ -87,7 +87,7 @@ def refusal(step: Status, run: Run) -> bytes:
     return _response(step.status, body, _replaced(headers, step.headers), run)
 
 
-def _response(status: int, body: bytes, headers: dict[str, str], run: Run) -> bytes:
+def _response(status: int, body: bytes, headers: dict[str, str], run: DialectRun) -> bytes:
     headers = _replaced(_for_browsers(run), headers)
     # RFC 9110 section 8.6 and RFC 9112 section 6.3: these have neither a body nor a length.
     if status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
@@ -106,7 +106,7 @@ def _head(status: int, headers: Mapping[str, str], *, close: bool, wanted: Head 
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1")
 
 
-def _for_browsers(run: Run) -> dict[str, str]:
+def _for_browsers(run: DialectRun) -> dict[str, str]:
     """Let a page of any origin read the answer; only browsers say where they come from."""
     return dict(_ANY_ORIGIN) if "origin" in run.headers else {}
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from runagent_testing._render.plan import End, Move
     from runagent_testing._script.computed import Computed, Source
     from runagent_testing._script.steps import Step
-    from runagent_testing.dialects import Run
+    from runagent_testing.dialects import DialectRun
 
 __all__ = ["Kept", "LazyPlan", "Progress"]
 
@@ -100,7 +100,9 @@ class LazyPlan:
         is_whole: Whether there are no more.
     """
 
-    def __init__(self, computed: Computed, first: Any, source: Source, run: Run, progress: Progress) -> None:
+    def __init__(
+        self, computed: Computed, first: Any, source: Source, run: DialectRun, progress: Progress
+    ) -> None:
         if computed.script.framing == "length":
             raise ValueError("framing='length' needs all steps at once: have responds() return a list")
         self.known: Kept[Move] = Kept(Wait(0.0))

@@ -15,7 +15,7 @@ from runagent_testing.dialects._frames import frame_pieces
 
 if TYPE_CHECKING:
     from runagent_testing._render.plan import AnyPlan
-    from runagent_testing.dialects import Run
+    from runagent_testing.dialects import DialectRun
 
 __all__ = [
     "growing_plan",
@@ -28,19 +28,19 @@ __all__ = [
 ]
 
 
-def stream_plan(script: Script, run: Run) -> Plan:
+def stream_plan(script: Script, run: DialectRun) -> Plan:
     """Render a stream, on a WebSocket what comes after the handshake; the script must not be a refusal."""
     stream = Rendering(script, run)
     return Plan(tuple(itertools.chain.from_iterable(stream.parts())), stream.end)
 
 
-def growing_plan(script: Script, run: Run) -> GrowingPlan:
+def growing_plan(script: Script, run: DialectRun) -> GrowingPlan:
     """Render what `stream_plan` does, move by move as far as it is asked for."""
     stream = Rendering(script, run)
     return GrowingPlan(stream.parts(), stream.end)
 
 
-def handshake_plan(script: Script | None, run: Run) -> Plan:
+def handshake_plan(script: Script | None, run: DialectRun) -> Plan:
     """Render the answer that opens a WebSocket; None for a script that is not known yet."""
     script = script or Script(steps=())
     out = Composer(script.writes, script.apart)
@@ -57,7 +57,7 @@ def words_plan(frames: bytes) -> Plan:
     return out.plan("close")
 
 
-def result_plan(result: Result, run: Run) -> Plan:
+def result_plan(result: Result, run: DialectRun) -> Plan:
     """Render the answer to a plain run; an ending after the answer withholds its last byte."""
     out = Composer(result.writes, result.apart)
     answer: tuple[int | None, bytes] = (None, b"")
@@ -81,7 +81,7 @@ def result_plan(result: Result, run: Run) -> Plan:
     return out.plan(end)
 
 
-def refusal_plan(steps: tuple[Step, ...], run: Run) -> Plan:
+def refusal_plan(steps: tuple[Step, ...], run: DialectRun) -> Plan:
     """Render a refusal: pauses and one status, or bytes from the status line on."""
     return result_plan(Result(steps=steps), run)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from runagent_testing._script.script import Framing, Script
     from runagent_testing._script.writes import Piece
-    from runagent_testing.dialects import Format, Run
+    from runagent_testing.dialects import DialectRun, Format
 
 __all__ = ["ENDS", "Rendering", "Unrolling", "before_head", "pause", "stall"]
 
@@ -65,7 +65,7 @@ class Rendering:
         end: How it ends, known before anything is rendered.
     """
 
-    def __init__(self, script: Script, run: Run) -> None:
+    def __init__(self, script: Script, run: DialectRun) -> None:
         self._script = script
         self._run = run
         self._out = Composer(script.writes, script.apart)
@@ -232,7 +232,7 @@ class Unrolling(Rendering):
         has_end: Whether a client need not wait for what follows.
     """
 
-    def __init__(self, script: Script, run: Run) -> None:
+    def __init__(self, script: Script, run: DialectRun) -> None:
         super().__init__(script, run)
         first = _resume_place(script, run, known=False)
         self._first, self._claimed = (0, first) if script.resume == "fake" else (first, 0)
@@ -282,7 +282,7 @@ def _is_end(step: Step) -> bool:
     return isinstance(step, Done | Error) or (isinstance(step, Ending) and step.kind != "clean")
 
 
-def _framing(script: Script, run: Run) -> Framing:
+def _framing(script: Script, run: DialectRun) -> Framing:
     if script.ending == "close-delimited-cut":
         return "close"
     if not run.http_1_1 and script.framing != "length":
@@ -310,7 +310,7 @@ def before_head(script: Script) -> int:
     return next((number for number, step in enumerate(script.steps) if isinstance(step, Head)), 0)
 
 
-def _resume_place(script: Script, run: Run, *, known: bool = True) -> int:
+def _resume_place(script: Script, run: DialectRun, *, known: bool = True) -> int:
     """Tell which chunk the client asks for next; 0 where it does not, or is not heard.
 
     Args:

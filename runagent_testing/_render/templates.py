@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from runagent_testing._render.plan import Move
     from runagent_testing._script.script import Script
-    from runagent_testing.dialects import Run
+    from runagent_testing.dialects import DialectRun
 
 __all__ = ["GrowingTemplate", "Template", "shared_plan", "templates_of"]
 
@@ -51,7 +51,7 @@ class Template:
             return None
         return cls(plan, run_id, tuple(number for number, count in enumerate(counts) if count))
 
-    def plan_for(self, run: Run) -> Plan:
+    def plan_for(self, run: DialectRun) -> Plan:
         """Put the run's id, which is as long, in its places."""
         if not self.places:
             return self.plan
@@ -70,7 +70,7 @@ class GrowingTemplate:
     plan: GrowingPlan
     run_id: str
 
-    def plan_for(self, run: Run) -> GrowingPlan:
+    def plan_for(self, run: DialectRun) -> GrowingPlan:
         """Put the run's id in its places as they come."""
         return GrowingPlan(self._renamed(run.run_id.encode()), self.plan.end)
 
@@ -96,7 +96,7 @@ def templates_of(script: Script) -> dict[object, Template | GrowingTemplate | No
     return _TEMPLATES[place]
 
 
-def shared_plan(script: Script, run: Run) -> Plan | GrowingPlan:
+def shared_plan(script: Script, run: DialectRun) -> Plan | GrowingPlan:
     """Render a stream as `stream_plan` does, or use again what was rendered for an equal request."""
     is_long = len(script.steps) > _LONG and script.framing != "length"
     if not run.dialect.shares_plans or (is_long and splits_events(script.writes)):

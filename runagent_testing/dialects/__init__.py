@@ -17,7 +17,7 @@ from runagent_testing._internal.lazy import importer
 if TYPE_CHECKING:
     from runagent_testing._script.script import Result
     from runagent_testing._script.steps import Chunk, Done, Error, Status
-    from runagent_testing.dialects._base import AskedAgent, Dialect, Format, Run, RunRequest
+    from runagent_testing.dialects._base import Dialect, DialectRun, Format, RequestedAgent, RunRequest
     from runagent_testing.dialects._frames import (
         BINARY,
         CLOSE,
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
         frame,
     )
     from runagent_testing.dialects._hookspecs import RegisterDialect, hookimpl
-    from runagent_testing.dialects._jsontext import given, to_json
-    from runagent_testing.dialects._request import Request, as_json
+    from runagent_testing.dialects._jsontext import to_json, without_none
+    from runagent_testing.dialects._request import Request, parse_json
 
 _HOMES = {
     "runagent_testing._script.script": ("Result",),
     "runagent_testing._script.steps": ("Chunk", "Done", "Error", "Status"),
-    "runagent_testing.dialects._base": ("AskedAgent", "Dialect", "Format", "RunRequest", "Run"),
+    "runagent_testing.dialects._base": ("RequestedAgent", "Dialect", "Format", "RunRequest", "DialectRun"),
     "runagent_testing.dialects._frames": (
         *("BINARY", "CLOSE", "PING", "PONG", "TEXT"),
         *("close_frame", "frame"),
     ),
     "runagent_testing.dialects._hookspecs": ("RegisterDialect", "hookimpl"),
-    "runagent_testing.dialects._jsontext": ("given", "to_json"),
-    "runagent_testing.dialects._request": ("Request", "as_json"),
+    "runagent_testing.dialects._jsontext": ("without_none", "to_json"),
+    "runagent_testing.dialects._request": ("Request", "parse_json"),
 }
 __all__ = [
     "BINARY",
@@ -49,24 +49,24 @@ __all__ = [
     "PING",
     "PONG",
     "TEXT",
-    "AskedAgent",
     "Chunk",
     "Dialect",
+    "DialectRun",
     "Done",
     "Error",
     "Format",
     "RegisterDialect",
     "Request",
+    "RequestedAgent",
     "Result",
-    "Run",
     "RunRequest",
     "Status",
-    "as_json",
     "close_frame",
     "frame",
-    "given",
     "hookimpl",
+    "parse_json",
     "to_json",
+    "without_none",
 ]
 
 if not TYPE_CHECKING:  # a checker that saw it would take every misspelt name for one that is there

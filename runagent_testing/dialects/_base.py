@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from runagent_testing._script.steps import Chunk, Error, Status
 from runagent_testing.dialects._frames import TEXT, close_frame, frame
-from runagent_testing.dialects._jsontext import given, to_json
+from runagent_testing.dialects._jsontext import to_json, without_none
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from runagent_testing._script.steps import Done
     from runagent_testing.dialects._request import Request
 
-__all__ = ["AskedAgent", "Dialect", "Format", "Run", "RunRequest", "error_body", "need_dialect", "phrase"]
+__all__ = [
+    "Dialect",
+    "DialectRun",
+    "Format",
+    "RequestedAgent",
+    "RunRequest",
+    "error_body",
+    "need_dialect",
+    "phrase",
+]
 
 _CODES = {
     400: "VALIDATION_ERROR",
@@ -37,7 +46,7 @@ class RunRequest:
         agent_id: Which agent is asked.
         transport: The word for the way it is asked, as ``exchange.transport`` shows it; a dialect with
             several formats tells them apart by it.
-        kind: "stream", "plain" for one whole answer, "websocket" for a handshake, whose question follows
+        kind: "stream", "plain" for one whole answer, "websocket" for a handshake, whose request follows
             in a message.
         body: The decoded request, as ``exchange.body`` shows it; None on a WebSocket, as it is to come.
         input: The agent's input, as ``exchange.input`` shows it.
@@ -55,7 +64,7 @@ class RunRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class DialectRun:
     """What a plan needs to know of the request it answers.
 
     Attributes:
@@ -83,12 +92,12 @@ class Run:
     dialect: Dialect = field(kw_only=True)
 
 
-class AskedAgent(Protocol):
-    """The agent that a question asks, as far as its dialect has to know it."""
+class RequestedAgent(Protocol):
+    """The agent that a request asks for, as far as its dialect has to know it."""
 
     id: str
 
-    def knows(self, tag: str) -> bool:
+    def has_entrypoint(self, tag: str) -> bool:
         """Whether runs of this entry point are accepted."""
 
 
@@ -109,7 +118,7 @@ class Format(Protocol):
     can_fail: bool = True
     delimited: bool = True
 
-    def start(self, run: Run) -> bytes:
+    def start(self, run: DialectRun) -> bytes:
         """Write what comes before the first chunk, perhaps nothing."""
 
     def chunk(self, step: Chunk, index: int | None, id: str | None) -> bytes:
@@ -124,7 +133,7 @@ class Format(Protocol):
     def error(self, step: Error) -> bytes:
         """Write how the run fails; its message and code may be None."""
 
-    def done(self, step: Done, run: Run, total_chunks: int) -> bytes:
+    def done(self, step: Done, run: DialectRun, total_chunks: int) -> bytes:
         """Write the good end."""
 
 
@@ -136,7 +145,7 @@ class Dialect:
 
     Attributes:
         name: Of the dialect, as ``exchange.dialect`` shows it.
-        transports: All words that its questions have for ``transport``.
+        transports: All values of ``transport`` that its requests have.
         credential_fields: Names of the header fields, query parameters and members of the body in which the
             protocol carries credentials, besides the usual ones; nothing shows what is in them.
     """
@@ -157,11 +166,11 @@ class Dialect:
         """Understand a request; None for one that is not of this dialect, or asks for no run."""
         raise NotImplementedError
 
-    def stream(self, run: Run) -> Format:
+    def stream(self, run: DialectRun) -> Format:
         """Make the writer of one streamed answer; ``run.transport`` tells which way was asked for."""
         raise NotImplementedError
 
-    def result(self, step: Chunk | Error, result: Result, run: Run) -> Status:
+    def result(self, step: Chunk | Error, result: Result, run: DialectRun) -> Status:
         """Say the outcome of a plain run: an HTTP answer with its ``body``.
 
         Args:
@@ -173,12 +182,12 @@ class Dialect:
             return Status(500, step.retry_after, step.code, step.message)
         return Status(200, body={"result": step.content})
 
-    def refusal(self, status: Status, run: Run) -> Any:
+    def refusal(self, status: Status, run: DialectRun) -> Any:
         """Say, as a JSON value, why a request is refused; for statuses that bring no body of their own."""
         return error_body(status, run)
 
-    def fault(self, question: RunRequest, run: Run, agent: AskedAgent) -> Status | None:
-        """Say what is wrong with a question whose agent is known; None for nothing."""
+    def check(self, run_request: RunRequest, run: DialectRun, agent: RequestedAgent) -> Status | None:
+        """Return the answer that refuses an invalid request to a known agent; None if it is valid."""
         return None
 
     def key(self, request: Request) -> str | None:
@@ -186,11 +195,11 @@ class Dialect:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         return key.strip() if scheme.lower() == "bearer" else None  # any case, RFC 9110 section 11.1
 
-    def unknown_agent(self, question: RunRequest) -> Status:
-        """Refuse a question to an agent that is not there."""
-        return Status(404, message=f"there is no agent {question.agent_id!r}")
+    def unknown_agent(self, run_request: RunRequest) -> Status:
+        """Return the answer that refuses a request to an unknown agent."""
+        return Status(404, message=f"there is no agent {run_request.agent_id!r}")
 
-    def read_message(self, message: str | bytes, agent: AskedAgent) -> tuple[Any, Any, str | None]:
+    def parse_message(self, message: str | bytes, agent: RequestedAgent) -> tuple[Any, Any, str | None]:
         """Understand the first message of a WebSocket, text or binary; what comes later is only noted.
 
         Returns:
@@ -218,7 +227,7 @@ def need_dialect(given: object) -> Dialect:
     return given
 
 
-def error_body(step: Status, run: Run) -> dict[str, Any]:
+def error_body(step: Status, run: DialectRun) -> dict[str, Any]:
     """Say a refusal as the documented API does."""
     code = step.code or _CODES.get(step.status) or phrase(step.status).upper().replace(" ", "_")
     details = {
@@ -227,7 +236,7 @@ def error_body(step: Status, run: Run) -> dict[str, Any]:
         "status": step.status,
         "request_id": run.run_id,
     }
-    return {"error": details | given(retry_after=step.retry_after)}
+    return {"error": details | without_none(retry_after=step.retry_after)}
 
 
 def phrase(status: int) -> str:

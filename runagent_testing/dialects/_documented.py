@@ -9,14 +9,14 @@ from urllib.parse import parse_qsl, unquote
 from runagent_testing._script.steps import Chunk, Error, Status
 from runagent_testing.dialects._base import Dialect, RunRequest
 from runagent_testing.dialects._formats import stream_format
-from runagent_testing.dialects._jsontext import given
-from runagent_testing.dialects._request import as_json
+from runagent_testing.dialects._jsontext import without_none
+from runagent_testing.dialects._request import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runagent_testing._script.script import Result
-    from runagent_testing.dialects._base import AskedAgent, Format, Run
+    from runagent_testing.dialects._base import DialectRun, Format, RequestedAgent
     from runagent_testing.dialects._request import Request
 
 __all__ = ["Documented"]
@@ -44,7 +44,7 @@ class Documented(Dialect, shares_plans=True):
             return None
         agent_id, action = unquote(match[1]), match[2]
         if request.method == "POST":
-            body = as_json(request.body)
+            body = parse_json(request.body)
         elif request.method == "GET" and action == "stream":
             body = dict(parse_qsl(query, keep_blank_values=True))
         else:
@@ -55,25 +55,27 @@ class Documented(Dialect, shares_plans=True):
             agent_id=agent_id, transport=_accepted(request.headers) or "sse", body=body, input=body
         )
 
-    def fault(self, question: RunRequest, run: Run, agent: AskedAgent) -> Status | None:
-        """See `Dialect.fault`."""
-        if not isinstance(question.body, dict):
+    def check(self, run_request: RunRequest, run: DialectRun, agent: RequestedAgent) -> Status | None:
+        """See `Dialect.check`."""
+        if not isinstance(run_request.body, dict):
             return Status(400, code="INVALID_FIELD_TYPE", message="the body is not a JSON object")
-        if question.kind == "stream" and _accepted(run.headers) is None:
+        if run_request.kind == "stream" and _accepted(run.headers) is None:
             return Status(406, message=f"this agent streams {', '.join(list(_ACCEPTED)[:3])}")
         return None
 
-    def stream(self, run: Run) -> Format:
+    def stream(self, run: DialectRun) -> Format:
         """See `Dialect.stream`."""
         return stream_format(run.transport)
 
-    def result(self, step: Chunk | Error, result: Result, run: Run) -> Status:
+    def result(self, step: Chunk | Error, result: Result, run: DialectRun) -> Status:
         """See `Dialect.result`."""
         if isinstance(step, Error):
             return super().result(step, result, run)
-        about = given(execution_time=result.execution_time, agent_version=result.agent_version)
+        about = without_none(execution_time=result.execution_time, agent_version=result.agent_version)
         metadata = about | {"request_id": run.run_id}
-        return Status(200, body={"result": step.content} | given(usage=result.usage) | {"metadata": metadata})
+        return Status(
+            200, body={"result": step.content} | without_none(usage=result.usage) | {"metadata": metadata}
+        )
 
 
 def _accepted(headers: Mapping[str, str]) -> str | None:

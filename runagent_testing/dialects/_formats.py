@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from runagent_testing.dialects._base import Format
 from runagent_testing.dialects._frames import PING, TEXT, frame
-from runagent_testing.dialects._jsontext import given, object_json, structured, to_json
+from runagent_testing.dialects._jsontext import object_json, structured, to_json, without_none
 
 if TYPE_CHECKING:
     from runagent_testing._script.steps import Chunk, Done, Error
-    from runagent_testing.dialects._base import Run
+    from runagent_testing.dialects._base import DialectRun
 
 __all__ = ["Transport", "stream_format"]
 
@@ -23,8 +23,10 @@ class _Events(Format):
     def event(self, name: str | None, fields: dict[str, Any], id: str | None = None) -> bytes:
         raise NotImplementedError
 
-    def start(self, run: Run) -> bytes:
-        return self.event("start", given(message="stream started", session_id=run.input.get("session_id")))
+    def start(self, run: DialectRun) -> bytes:
+        return self.event(
+            "start", without_none(message="stream started", session_id=run.input.get("session_id"))
+        )
 
     def chunk(self, step: Chunk, index: int | None, id: str | None) -> bytes:
         name = "chunk" if step.event is ... else step.event
@@ -34,11 +36,13 @@ class _Events(Format):
         return self.event(name, fields, id)
 
     def error(self, step: Error) -> bytes:
-        return self.event("error", given(error=step.message, code=step.code, retry_after=step.retry_after))
+        return self.event(
+            "error", without_none(error=step.message, code=step.code, retry_after=step.retry_after)
+        )
 
-    def done(self, step: Done, run: Run, total_chunks: int) -> bytes:
-        about = given(message=step.message, usage=step.usage, execution_time=step.execution_time)
-        return self.event("done", about | given(metadata=step.metadata))
+    def done(self, step: Done, run: DialectRun, total_chunks: int) -> bytes:
+        about = without_none(message=step.message, usage=step.usage, execution_time=step.execution_time)
+        return self.event("done", about | without_none(metadata=step.metadata))
 
 
 class Sse(_Events):
@@ -73,7 +77,7 @@ class Text(Format):
     def __init__(self) -> None:
         self._half = ""
 
-    def start(self, run: Run) -> bytes:
+    def start(self, run: DialectRun) -> bytes:
         return b""
 
     def chunk(self, step: Chunk, index: int | None, id: str | None) -> bytes:
@@ -86,7 +90,7 @@ class Text(Format):
     def error(self, step: Error) -> bytes:
         return b""
 
-    def done(self, step: Done, run: Run, total_chunks: int) -> bytes:
+    def done(self, step: Done, run: DialectRun, total_chunks: int) -> bytes:
         return "\ufffd".encode() if self._half else b""
 
 
@@ -99,7 +103,7 @@ class WebSocket(Format):
     def message(self, fields: dict[str, Any]) -> bytes:
         return frame(TEXT, object_json(fields, compact=True).encode())
 
-    def start(self, run: Run) -> bytes:
+    def start(self, run: DialectRun) -> bytes:
         return self.message({"type": "status", "status": "stream_started", "invocation_id": run.run_id})
 
     def chunk(self, step: Chunk, index: int | None, id: str | None) -> bytes:
@@ -112,12 +116,12 @@ class WebSocket(Format):
         return self.message(fields)
 
     def error(self, step: Error) -> bytes:
-        fields = given(error=step.message, code=step.code, retry_after=step.retry_after)
+        fields = without_none(error=step.message, code=step.code, retry_after=step.retry_after)
         return self.message({"type": "error"} | fields)
 
-    def done(self, step: Done, run: Run, total_chunks: int) -> bytes:
+    def done(self, step: Done, run: DialectRun, total_chunks: int) -> bytes:
         fields = {"total_chunks": total_chunks, "execution_time": step.execution_time or 0.0}
-        extra = given(message=step.message, usage=step.usage, metadata=step.metadata)
+        extra = without_none(message=step.message, usage=step.usage, metadata=step.metadata)
         extra |= {"invocation_id": run.run_id}
         return self.message({"type": "status", "status": "stream_completed"} | fields | extra)
 

@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-__all__ = ["given", "object_json", "structured", "to_json"]
+__all__ = ["object_json", "structured", "to_json", "without_none"]
 
 # Made once: json.dumps would make one for every event.
 _SPACED = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
@@ -67,6 +67,6 @@ def _type_name(value: Any) -> str:
     return known or next(name for kind, name in _TYPE_NAMES.items() if isinstance(value, kind))
 
 
-def given(**fields: Any) -> dict[str, Any]:
+def without_none(**fields: Any) -> dict[str, Any]:
     """Leave out the fields that are None."""
     return {name: value for name, value in fields.items() if value is not None}

@@ -12,11 +12,11 @@ from runagent_testing.dialects._base import Dialect, RunRequest
 from runagent_testing.dialects._formats import stream_format
 from runagent_testing.dialects._frames import TEXT, close_frame, frame
 from runagent_testing.dialects._jsontext import structured, to_json
-from runagent_testing.dialects._request import as_json
+from runagent_testing.dialects._request import parse_json
 
 if TYPE_CHECKING:
     from runagent_testing._script.script import Result
-    from runagent_testing.dialects._base import AskedAgent, Format, Run
+    from runagent_testing.dialects._base import DialectRun, Format, RequestedAgent
     from runagent_testing.dialects._request import Request
 
 __all__ = ["Published"]
@@ -44,19 +44,19 @@ class Published(Dialect, shares_plans=True):
         if (request.method, action) == ("GET", "run-stream"):
             return RunRequest(agent_id=agent_id, transport="websocket", kind="websocket")
         if (request.method, action) == ("POST", "run"):
-            body = as_json(request.body)
+            body = parse_json(request.body)
             return RunRequest(agent_id=agent_id, transport="run", kind="plain", body=body, input=_input(body))
         return None
 
-    def fault(self, question: RunRequest, run: Run, agent: AskedAgent) -> Status | None:
-        """See `Dialect.fault`."""
-        if question.kind != "plain":
+    def check(self, run_request: RunRequest, run: DialectRun, agent: RequestedAgent) -> Status | None:
+        """See `Dialect.check`."""
+        if run_request.kind != "plain":
             return None
-        if faults := _request_faults(question.body):
+        if faults := _request_faults(run_request.body):
             text = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
             return Status(422, message=text, body={"detail": faults})
-        tag = question.body["entrypoint_tag"]
-        if not agent.knows(tag):
+        tag = run_request.body["entrypoint_tag"]
+        if not agent.has_entrypoint(tag):
             text = f"Entrypoint {tag} not found"
             return Status(404, message=text, body=_envelope(Error("NOT_FOUND", text), run))
         if tag.endswith("_stream"):
@@ -64,25 +64,27 @@ class Published(Dialect, shares_plans=True):
             return Status(400, message=text, body=_envelope(Error("VALIDATION_ERROR", text), run))
         return None
 
-    def unknown_agent(self, question: RunRequest) -> Status:
+    def unknown_agent(self, run_request: RunRequest) -> Status:
         """See `Dialect.unknown_agent`."""
-        return Status(403, body=b"") if question.kind == "websocket" else super().unknown_agent(question)
+        return (
+            Status(403, body=b"") if run_request.kind == "websocket" else super().unknown_agent(run_request)
+        )
 
-    def stream(self, run: Run) -> Format:
+    def stream(self, run: DialectRun) -> Format:
         """See `Dialect.stream`."""
         return stream_format(run.transport)
 
-    def result(self, step: Chunk | Error, result: Result, run: Run) -> Status:
+    def result(self, step: Chunk | Error, result: Result, run: DialectRun) -> Status:
         """See `Dialect.result`."""
         return Status(200, body=_envelope(step, run))
 
-    def read_message(self, message: str | bytes, agent: AskedAgent) -> tuple[Any, Any, str | None]:
-        """See `Dialect.read_message`."""
+    def parse_message(self, message: str | bytes, agent: RequestedAgent) -> tuple[Any, Any, str | None]:
+        """See `Dialect.parse_message`."""
         body, fault = _message_fault(message)
         return body, _input(body), fault or _stream_tag_fault(agent, body["entrypoint_tag"])
 
     def reject_message(self, fault: str) -> bytes:
-        """See `Dialect.objection`."""
+        """See `Dialect.reject_message`."""
         said = to_json({"type": "error", "detail": fault}, compact=True)
         return frame(TEXT, said.encode()) + close_frame(1003)
 
@@ -91,15 +93,15 @@ def _input(body: Any) -> Any:
     return body.get("input_kwargs") if isinstance(body, dict) else None
 
 
-def _stream_tag_fault(agent: AskedAgent, tag: str) -> str | None:
-    if not agent.knows(tag):
+def _stream_tag_fault(agent: RequestedAgent, tag: str) -> str | None:
+    if not agent.has_entrypoint(tag):
         return f"Entrypoint {tag} not found"
     if not tag.endswith("_stream"):
         return f"Entrypoint `{tag}` is not a streaming entrypoint. Ask the run endpoint for it."
     return None
 
 
-def _envelope(step: Chunk | Error, run: Run) -> dict[str, Any]:
+def _envelope(step: Chunk | Error, run: DialectRun) -> dict[str, Any]:
     """Wrap an outcome as the published server's ``run`` does."""
     outcome: dict[str, Any]
     if isinstance(step, Error):

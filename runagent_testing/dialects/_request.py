@@ -12,7 +12,7 @@ from typing import Any
 from runagent_testing._internal.clock import now
 from runagent_testing._internal.redaction import Secrets
 
-__all__ = ["MAX_BODY", "Request", "as_json", "joined"]
+__all__ = ["MAX_BODY", "Request", "joined", "parse_json"]
 
 _SECRETS = Secrets()
 MAX_BODY = 16 * 1024 * 1024  # bytes
@@ -71,7 +71,7 @@ def joined(fields: Mapping[str, Any] | list[tuple[str, str]]) -> dict[str, str]:
     return headers
 
 
-def as_json(body: bytes | None) -> Any:
+def parse_json(body: bytes | None) -> Any:
     """Decode a body; None if it is missing or not JSON."""
     try:
         return json.loads(body or b"")

@@ -14,7 +14,7 @@ from runagent_testing._render.plan import Write
 from runagent_testing._render.render import stream_plan
 from runagent_testing._script.script import Options, Script
 from runagent_testing._script.steps import Chunk, Head, Step
-from runagent_testing.dialects import Format, Run
+from runagent_testing.dialects import DialectRun, Format
 from runagent_testing.dialects._builtin import dialect_of
 from runagent_testing.dialects._frames import TEXT, frame, frame_pieces
 from runagent_testing.dialects._jsontext import to_json
@@ -187,11 +187,11 @@ class FaultContext:
     # Bytes
 
     @property
-    def run(self) -> Run:
+    def run(self) -> DialectRun:
         """A request to render an answer for, as nobody has sent one yet."""
         run_id = "00000000-0000-0000-0000-000000000000"
         dialect = dialect_of(self.transport) if self.dialect is None else self.dialect
-        return Run(self.transport, run_id, "", {}, {}, keep_alive=False, dialect=dialect)
+        return DialectRun(self.transport, run_id, "", {}, {}, keep_alive=False, dialect=dialect)
 
     @property
     def format(self) -> Format:

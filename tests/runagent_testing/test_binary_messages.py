@@ -44,7 +44,7 @@ class AcknowledgedDialect(Dialect):
         agent_id = request.path.removeprefix("/acknowledged/")
         return RunRequest(agent_id=agent_id, transport="acknowledged", kind="websocket", subprotocol="ack.v1")
 
-    def read_message(self, message, agent):
+    def parse_message(self, message, agent):
         if not isinstance(message, bytes):
             return message, None, "the request has to be a binary message"
         return message, {"query": message[1:].decode("latin-1")}, None

@@ -584,9 +584,9 @@ class _Hanging(Documented):
         self._wait("parse_request")
         return super().parse_request(request)
 
-    def fault(self, question, run, agent):
+    def check(self, run_request, run, agent):
         self._wait("fault")
-        return super().fault(question, run, agent)
+        return super().check(run_request, run, agent)
 
     def stream(self, run):
         self._wait("stream")

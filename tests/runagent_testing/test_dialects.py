@@ -61,8 +61,8 @@ class LineDialect(Dialect):
     def stream(self, run):
         return Lines()
 
-    def fault(self, question, run, agent):
-        return None if question.input else status(422, message="no question")
+    def check(self, run_request, run, agent):
+        return None if run_request.input else status(422, message="no question")
 
     def refusal(self, status, run):
         return {"oh": status.message}
@@ -98,7 +98,7 @@ class SocketDialect(Dialect):
     def stream(self, run):
         return FramedLines()
 
-    def read_message(self, message, agent):
+    def parse_message(self, message, agent):
         return message, {"ask": message}, None if message else "say something"
 
 

@@ -11,7 +11,7 @@ from runagent_testing._render.plan import Pass, Wait, Write
 from runagent_testing._render.render import refusal_plan, stream_plan
 from runagent_testing._script.script import Script
 from runagent_testing._script.writes import WRITE_LIMIT
-from runagent_testing.dialects import Run, frame, to_json
+from runagent_testing.dialects import DialectRun, frame, to_json
 from runagent_testing.dialects._builtin import dialect_of
 from runagent_testing.dialects._jsontext import structured
 
@@ -23,7 +23,7 @@ def script(*steps, **options):
 
 
 def run(transport, agent_input=None, headers=None, **options):
-    return Run(
+    return DialectRun(
         transport,
         "run-1",
         "2026-01-01T00:00:00+00:00",

@@ -15,7 +15,7 @@ import runagent_testing
 from runagent_testing import MemoryNetwork, faults
 from runagent_testing._render.render import refusal_plan, stream_plan
 from runagent_testing._script.script import Script
-from runagent_testing.dialects import Run
+from runagent_testing.dialects import DialectRun
 from runagent_testing.dialects._builtin import dialect_of
 from tests.runagent_testing.raw_client import PATIENCE, connected, masked
 
@@ -40,7 +40,7 @@ def plan(fault, chunks=CHUNKS):
     """Render what a fault has the agent say, on a WebSocket what comes after the handshake."""
     story = fault.script(chunks, oversize=1000)
     script = Script.of(story.steps, **story.options)
-    run = Run(
+    run = DialectRun(
         fault.transport, "id", "now", {}, {"sec-websocket-key": "AAAA"}, dialect=dialect_of(fault.transport)
     )
     return refusal_plan(script.steps, run) if script.refuses else stream_plan(script, run)

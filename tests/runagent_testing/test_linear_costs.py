@@ -25,7 +25,7 @@ from runagent_testing._render.plan import GrowingPlan, Write
 from runagent_testing._render.render import growing_plan, stream_plan
 from runagent_testing._script.script import Script
 from runagent_testing._standalone.script_file import StoryFileError, load_script
-from runagent_testing.dialects import Run
+from runagent_testing.dialects import DialectRun
 from runagent_testing.dialects._builtin import dialect_of
 from runagent_testing.dialects._documented import Documented
 from runagent_testing.dialects._formats import Sse
@@ -37,7 +37,7 @@ TICKS = ["tick", delay(0.05)]
 
 
 def run(transport="sse", **fields):
-    return Run(transport, "r", "2026-01-01", {}, fields, dialect=dialect_of(transport))
+    return DialectRun(transport, "r", "2026-01-01", {}, fields, dialect=dialect_of(transport))
 
 
 def planned(*options, transport="sse", before=(), **properties):

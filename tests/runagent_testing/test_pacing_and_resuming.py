@@ -23,7 +23,7 @@ from runagent_testing._host.agent import Agent
 from runagent_testing._render.plan import Wait, Write
 from runagent_testing._render.render import stream_plan
 from runagent_testing._script.script import Script
-from runagent_testing.dialects import Run
+from runagent_testing.dialects import DialectRun
 from runagent_testing.dialects._builtin import dialect_of
 
 PACES = {
@@ -35,7 +35,7 @@ PACES = {
 
 
 def plan(*steps, transport="sse", agent_input=None, headers=None, **options):
-    run = Run(
+    run = DialectRun(
         transport,
         "r",
         "2026-01-01T00:00:00+00:00",

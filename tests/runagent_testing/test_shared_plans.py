@@ -13,7 +13,7 @@ from runagent_testing import delay, done, ending, every, fixed, gate, inside, re
 from runagent_testing._render.render import stream_plan
 from runagent_testing._render.templates import shared_plan, templates_of
 from runagent_testing._script.script import Script
-from runagent_testing.dialects import Run
+from runagent_testing.dialects import DialectRun
 from runagent_testing.dialects._builtin import dialect_of
 
 STEPS = ("Once", delay(1), " upon ä", gate("g"), {"page": 1}, done(usage={"total_tokens": 3}))
@@ -30,7 +30,7 @@ ASKED = [
 
 def run(transport="sse", asked=None, headers=None, **how):
     how.setdefault("dialect", dialect_of(transport))
-    return Run(transport, str(uuid.uuid4()), "2026-01-01", asked or {}, headers or {}, **how)
+    return DialectRun(transport, str(uuid.uuid4()), "2026-01-01", asked or {}, headers or {}, **how)
 
 
 @pytest.mark.parametrize("writes", ["merged", "per-step", every(1), inside("characters"), rechunked(5)])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runagent_testing._script.steps import Chunk, Done
-from runagent_testing.dialects import Dialect, Format, Run
+from runagent_testing.dialects import Dialect, DialectRun, Format
 from runagent_testing.dialects._builtin import BUILT_IN
 from runagent_testing.dialects._installed import installed_dialects
 
@@ -61,13 +61,13 @@ def half_an_event(exchange: Exchange, dialects: Iterable[Dialect]) -> bytes:
     return written[: len(written) // 2]
 
 
-def _format(exchange: Exchange, dialects: Iterable[Dialect]) -> tuple[Format, Run]:
+def _format(exchange: Exchange, dialects: Iterable[Dialect]) -> tuple[Format, DialectRun]:
     spoken = next(
         dialect
         for dialect in (*dialects, *BUILT_IN, *installed_dialects())
         if dialect.name == exchange.dialect
     )
-    run = Run(
+    run = DialectRun(
         exchange.transport,
         "run",
         "2026-01-01T00:00:00+00:00",

@@ -204,7 +204,7 @@ class TalkDialect(Dialect):
     def stream(self, run):
         return Talk()
 
-    def read_message(self, message, agent):
+    def parse_message(self, message, agent):
         body = json.loads(message)
         return body, body, None
 

@@ -16,17 +16,17 @@ from runagent_openai.testing.responses import ResponsesFormat, response
 from runagent_testing.dialects import (
     Chunk,
     Dialect,
+    DialectRun,
     Error,
     Format,
-    Run,
     RunRequest,
     Status,
-    as_json,
     hookimpl,
+    parse_json,
 )
 
 if TYPE_CHECKING:
-    from runagent_testing.dialects import AskedAgent, RegisterDialect, Request, Result
+    from runagent_testing.dialects import RegisterDialect, Request, RequestedAgent, Result
 
 __all__ = ["OpenAIDialect", "runagent_testing_register_dialects"]
 
@@ -52,7 +52,7 @@ class OpenAIDialect(Dialect):
         match = _PATH.fullmatch(request.path)
         if match is None or request.method != "POST":
             return None
-        body = as_json(request.body)
+        body = parse_json(request.body)
         asked = body if isinstance(body, dict) else {}
         chat = match[1] == "chat/completions"
         return RunRequest(
@@ -63,33 +63,33 @@ class OpenAIDialect(Dialect):
             input=_input(asked, "messages" if chat else "input"),
         )
 
-    def fault(self, question: RunRequest, run: Run, agent: AskedAgent) -> Status | None:
-        """See `Dialect.fault`."""
+    def check(self, run_request: RunRequest, run: DialectRun, agent: RequestedAgent) -> Status | None:
+        """See `Dialect.check`."""
         name = "messages" if run.transport == _CHAT else "input"
-        if question.body.get(name) is not None:
+        if run_request.body.get(name) is not None:
             return None
         return Status(400, message=f"Missing required parameter: '{name}'.")
 
-    def stream(self, run: Run) -> Format:
+    def stream(self, run: DialectRun) -> Format:
         """See `Dialect.stream`."""
         return ChatFormat() if run.transport == _CHAT else ResponsesFormat()
 
-    def result(self, step: Chunk | Error, result: Result, run: Run) -> Status:
+    def result(self, step: Chunk | Error, result: Result, run: DialectRun) -> Status:
         """See `Dialect.result`."""
         if isinstance(step, Error):
             return super().result(step, result, run)
         make = completion if run.transport == _CHAT else response
         return Status(200, body=make(step.content, result.usage, run), headers={"x-request-id": run.run_id})
 
-    def refusal(self, status: Status, run: Run) -> Any:
+    def refusal(self, status: Status, run: DialectRun) -> Any:
         """See `Dialect.refusal`."""
         kind, code = _FAULTS.get(status.status, ("server_error", None))
         message = status.message or f"The request was refused with status {status.status}."
         return {"error": {"message": message, "type": kind, "param": None, "code": status.code or code}}
 
-    def unknown_agent(self, question: RunRequest) -> Status:
+    def unknown_agent(self, run_request: RunRequest) -> Status:
         """See `Dialect.unknown_agent`."""
-        return Status(404, message=f"The model '{question.agent_id}' does not exist.")
+        return Status(404, message=f"The model '{run_request.agent_id}' does not exist.")
 
 
 @hookimpl

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runagent_openai.testing.saying import as_call, as_refusal, as_text, chat_call, finish_reason
-from runagent_testing.dialects import Format, Run, given, to_json
+from runagent_testing.dialects import DialectRun, Format, to_json, without_none
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ class ChatFormat(Format):
         about = {"id": self._id, "object": "chat.completion.chunk", "created": _CREATED, "model": _MODEL}
         return _data({**about, "choices": choices, **fields})
 
-    def start(self, run: Run) -> bytes:
+    def start(self, run: DialectRun) -> bytes:
         """Write the role."""
         self._id = f"chatcmpl-{run.run_id}"
         return self._chunk({"role": "assistant", "content": ""})
@@ -64,16 +64,16 @@ class ChatFormat(Format):
     def error(self, step: Error) -> bytes:
         """Report, in the middle of the stream, that the model failed."""
         error = {"message": step.message, "type": "server_error", "param": None, "code": step.code}
-        return _data({"error": error | given(retry_after=step.retry_after)})
+        return _data({"error": error | without_none(retry_after=step.retry_after)})
 
-    def done(self, step: Done, run: Run, total_chunks: int) -> bytes:
+    def done(self, step: Done, run: DialectRun, total_chunks: int) -> bytes:
         """Write why the model stopped, what it used, and that it is done."""
         reason = finish_reason(step.metadata, "tool_calls" if self._calls else "stop")
         usage = b"" if step.usage is None else self._chunk(None, usage=dict(step.usage))
         return self._chunk({}, reason) + usage + b"data: [DONE]\n\n"
 
 
-def completion(content: Any, usage: Mapping[str, Any] | None, run: Run) -> dict[str, Any]:
+def completion(content: Any, usage: Mapping[str, Any] | None, run: DialectRun) -> dict[str, Any]:
     """Write the answer of a plain run."""
     message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None}
     calls = [

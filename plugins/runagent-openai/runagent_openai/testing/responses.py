@@ -11,7 +11,7 @@ from runagent_openai.testing.saying import (
     call_item,
     finish_reason,
 )
-from runagent_testing.dialects import Format, Run, given, to_json
+from runagent_testing.dialects import DialectRun, Format, to_json, without_none
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +43,7 @@ class ResponsesFormat(Format):
         self._number += 1
         return f"event: {kind}\ndata: {to_json(said, compact=True)}\n\n".encode()
 
-    def start(self, run: Run) -> bytes:
+    def start(self, run: DialectRun) -> bytes:
         """Report that there is a response."""
         self._response = _about(run, "in_progress")
         return self._event("response.created", response=self._response) + self._event(
@@ -113,10 +113,10 @@ class ResponsesFormat(Format):
 
     def error(self, step: Error) -> bytes:
         """Report that the model failed."""
-        wait = given(retry_after=step.retry_after)
+        wait = without_none(retry_after=step.retry_after)
         return self._event("error", code=step.code, message=step.message, param=None, **wait)
 
-    def done(self, step: Done, run: Run, total_chunks: int) -> bytes:
+    def done(self, step: Done, run: DialectRun, total_chunks: int) -> bytes:
         """Report that the response is complete, or why it is not."""
         closed = self._close()
         reason = finish_reason(step.metadata, "completed")
@@ -142,7 +142,7 @@ _INCOMPLETE = {
 }
 
 
-def _about(run: Run, status: str) -> dict[str, Any]:
+def _about(run: DialectRun, status: str) -> dict[str, Any]:
     return {
         "id": f"resp_{run.run_id}",
         "object": "response",
@@ -163,7 +163,7 @@ def _message(parts: list[dict[str, Any]], number: int, status: str) -> dict[str,
     return {"type": "message", "id": f"msg_{number}", "role": "assistant", "status": status, "content": parts}
 
 
-def response(content: Any, usage: Mapping[str, Any] | None, run: Run) -> dict[str, Any]:
+def response(content: Any, usage: Mapping[str, Any] | None, run: DialectRun) -> dict[str, Any]:
     """Write the answer of a plain run."""
     calls = [
         call for item in (content if isinstance(content, list) else [content]) if (call := as_call(item))
