@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from runagent_testing.conformance._checks import all_requirements
     from runagent_testing.conformance._harness.requirements import LATEST, Requirement
     from runagent_testing.conformance._harness.violation import Violation
-    from runagent_testing.conformance._report import Outcome, Report
+    from runagent_testing.conformance._report import Report, Result
     from runagent_testing.conformance._suite import TransportConformance
 
 __all__ = [
@@ -37,9 +37,9 @@ __all__ = [
     "LATEST",
     "Baseline",
     "BaselineError",
-    "Outcome",
     "Report",
     "Requirement",
+    "Result",
     "TransportConformance",
     "Violation",
     "all_requirements",
@@ -50,7 +50,7 @@ _HOMES = {
     "runagent_testing.conformance._broken": ("BROKEN",),
     "runagent_testing.conformance._baseline": ("Baseline", "BaselineError"),
     "runagent_testing.conformance._check": ("check_transport",),
-    "runagent_testing.conformance._report": ("Outcome", "Report"),
+    "runagent_testing.conformance._report": ("Result", "Report"),
     "runagent_testing.conformance._checks": ("all_requirements",),
     "runagent_testing.conformance._harness.requirements": ("LATEST", "Requirement"),
     "runagent_testing.conformance._harness.violation": ("Violation",),

@@ -16,7 +16,7 @@ from runagent_testing.conformance._harness.requirements import LATEST, PLAYERS, 
 from runagent_testing.conformance._harness.stage import Stage
 from runagent_testing.conformance._harness.subject import API_KEY, CAPABILITIES, Subject
 from runagent_testing.conformance._harness.violation import NotApplicable, Violation
-from runagent_testing.conformance._report import Outcome, Report
+from runagent_testing.conformance._report import Report, Result
 from runagent_testing.conformance._watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -73,14 +73,14 @@ def check_transport(
     _need_words("capability", subject.cannot_show, CAPABILITIES)
     _need_words("requirement", only, [requirement.id for requirement in all_requirements()])
     watchdog = Watchdog()
-    outcomes = [
+    results = [
         examine(subject, requirement, variant, requirements=requirements, baseline=known, watchdog=watchdog)
         for requirement in all_requirements()
         if not only or requirement.id in only
         for variant in variants(requirement)
         if not variant or _chosen(variant, styles, players)
     ]
-    return Report(subject.name, requirements, subject.capabilities, tuple(outcomes))
+    return Report(subject.name, requirements, subject.capabilities, tuple(results))
 
 
 def examine(
@@ -91,36 +91,36 @@ def examine(
     requirements: int,
     baseline: Baseline,
     watchdog: Watchdog,
-) -> Outcome:
+) -> Result:
     """Check one requirement in one variant."""
-    outcome = _outcome(subject, requirement, variant, requirements, baseline, watchdog)
-    return replace(outcome, reason=subject.secrets.prose(outcome.reason))
+    result = _examined(subject, requirement, variant, requirements, baseline, watchdog)
+    return replace(result, reason=subject.secrets.prose(result.reason))
 
 
-def _outcome(
+def _examined(
     subject: Subject,
     requirement: Requirement,
     variant: str,
     requirements: int,
     baseline: Baseline,
     watchdog: Watchdog,
-) -> Outcome:
+) -> Result:
     known = baseline.reason(requirement.id, variant)
     try:
         watchdog.perform(lambda: _perform(subject, requirement, variant), f"{requirement.id}[{variant}]")
     except NotApplicable as exc:
-        return Outcome(requirement, variant, "not applicable", str(exc))
+        return Result(requirement, variant, "not applicable", str(exc))
     except Violation as exc:
         fault = str(exc)
     except Exception as exc:  # noqa: BLE001 - whatever a third party's transport may raise
         fault = _fault(exc)
     else:
         if known is None:
-            return Outcome(requirement, variant, "passed")
-        return Outcome(requirement, variant, "stale", f"it passes: take it out of the baseline ({known})")
+            return Result(requirement, variant, "passed")
+        return Result(requirement, variant, "stale", f"it passes: take it out of the baseline ({known})")
     if known is not None:
-        return Outcome(requirement, variant, "known", f"{known}\n{fault}")
-    return Outcome(requirement, variant, "failed" if requirement.since <= requirements else "advice", fault)
+        return Result(requirement, variant, "known", f"{known}\n{fault}")
+    return Result(requirement, variant, "failed" if requirement.since <= requirements else "advice", fault)
 
 
 def _fault(raised: BaseException) -> str:

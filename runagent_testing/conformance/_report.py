@@ -11,19 +11,19 @@ from runagent_testing._internal.redaction import escaped
 if TYPE_CHECKING:
     from runagent_testing.conformance._harness.requirements import Requirement
 
-__all__ = ["Outcome", "Report", "Word"]
+__all__ = ["Report", "Result", "Status"]
 
-Word = Literal["passed", "failed", "stale", "known", "advice", "not applicable"]
+Status = Literal["passed", "failed", "stale", "known", "advice", "not applicable"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Result:
     """What came of one requirement in one variant.
 
     Attributes:
         requirement: The requirement.
         variant: The style and player, as in "trio-memory"; "" for what is required of a session.
-        word: "passed"; "failed"; "not applicable"; "known" for a failure that the baseline lists;
+        status: "passed"; "failed"; "not applicable"; "known" for a failure that the baseline lists;
             "stale" for a pass that it lists as a failure; "advice" for a failure of a requirement that
             is newer than the chosen set. Only "failed" and "stale" are bad.
         reason: Why it is not "passed".
@@ -31,7 +31,7 @@ class Outcome:
 
     requirement: Requirement
     variant: str
-    word: Word
+    status: Status
     reason: str = ""
 
     @property
@@ -42,7 +42,7 @@ class Outcome:
     @property
     def bad(self) -> bool:
         """Whether the transport does not pass because of it."""
-        return self.word in ("failed", "stale")
+        return self.status in ("failed", "stale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +53,23 @@ class Report:
         transport: The transport's name.
         requirements: The number of the set.
         capabilities: What is declared.
-        outcomes: In the order of the requirements.
+        results: In the order of the requirements.
     """
 
     transport: str
     requirements: int
     capabilities: frozenset[str]
-    outcomes: tuple[Outcome, ...]
+    results: tuple[Result, ...]
 
     @property
     def ok(self) -> bool:
         """Whether the transport passes."""
-        return not any(outcome.bad for outcome in self.outcomes)
+        return not any(result.bad for result in self.results)
 
     @property
-    def failed(self) -> tuple[Outcome, ...]:
-        """The outcomes because of which it does not pass."""
-        return tuple(outcome for outcome in self.outcomes if outcome.bad)
+    def failed(self) -> tuple[Result, ...]:
+        """The results because of which it does not pass."""
+        return tuple(result for result in self.results if result.bad)
 
     def check(self) -> None:
         """Raise what does not pass.
@@ -81,7 +81,7 @@ class Report:
             raise AssertionError(str(self))
 
     def __str__(self) -> str:
-        counts = Counter(outcome.word for outcome in self.outcomes)
+        counts = Counter(result.status for result in self.results)
         declared = ", ".join(sorted(self.capabilities)) or "nothing"
         verdict = "passes" if self.ok else "does not pass"
         lines = [
@@ -89,18 +89,18 @@ class Report:
                 f"transport {self.transport!r} {verdict} the requirements {self.requirements}"
                 f" (declared: {declared})"
             ),
-            "  " + ", ".join(f"{counts[word]} {word}" for word in get_args(Word) if counts[word]),
+            "  " + ", ".join(f"{counts[status]} {status}" for status in get_args(Status) if counts[status]),
         ]
-        for word in ("failed", "stale", "advice", "known"):
-            for outcome in self.outcomes:
-                if outcome.word == word:
-                    lines += self._told(outcome)
+        for status in ("failed", "stale", "advice", "known"):
+            for result in self.results:
+                if result.status == status:
+                    lines += self._summarize(result)
         return "\n".join(map(escaped, lines))
 
-    def _told(self, outcome: Outcome) -> list[str]:
-        requirement = outcome.requirement
+    def _summarize(self, result: Result) -> list[str]:
+        requirement = result.requirement
         return [
-            f"{outcome.word}: {outcome.id}",
+            f"{result.status}: {result.id}",
             f"    required: {requirement.sentence} ({requirement.source})",
-            *(f"    {line}" for line in outcome.reason.splitlines()),
+            *(f"    {line}" for line in result.reason.splitlines()),
         ]

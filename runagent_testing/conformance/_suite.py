@@ -84,7 +84,7 @@ class TransportConformance:
             pytest.fail(f"say which set of requirements: requirements = {LATEST}", pytrace=False)
         need_set(self.requirements)
         subject = Subject(transport, tuple(dialects), self.options, frozenset(self.cannot_show))
-        outcome = examine(
+        result = examine(
             subject,
             requirement,
             variant,
@@ -92,15 +92,15 @@ class TransportConformance:
             baseline=Baseline.of(self.baseline),
             watchdog=self._watchdog,
         )
-        told = f"{requirement.sentence} ({requirement.source})\n{outcome.reason}"
-        if outcome.bad:
-            pytest.fail(f"{outcome.id}: {told}", pytrace=False)
-        if outcome.word == "known":
-            pytest.xfail(outcome.reason)
-        if outcome.word == "advice":
-            pytest.skip(f"advice, required from set {requirement.since} on: {told}")
-        if outcome.word == "not applicable":
-            pytest.skip(outcome.reason)
+        summary = f"{requirement.sentence} ({requirement.source})\n{result.reason}"
+        if result.bad:
+            pytest.fail(f"{result.id}: {summary}", pytrace=False)
+        if result.status == "known":
+            pytest.xfail(result.reason)
+        if result.status == "advice":
+            pytest.skip(f"advice, required from set {requirement.since} on: {summary}")
+        if result.status == "not applicable":
+            pytest.skip(result.reason)
 
     def test_baseline(self) -> None:
         """Check that the baseline lists requirements that there are."""

@@ -4,11 +4,11 @@
 
     @pytest.mark.parametrize("fault", faults.for_transport("sse"))
     def test_my_client(fake_agent_server, fault):
-        fault.install(fake_agent_server, "a", beat=0.05, oversize=1_000_000)
+        fault.install(fake_agent_server, "a", interval=0.05, oversize=1_000_000)
         error, contents = what_my_client_shows(fake_agent_server.url, "a")
         fault.check(error, contents)
 
-The faults are data and know no client: ``outcome.error`` names a family of errors, which a test maps to
+The faults are data and know no client: ``expected.error`` names a family of errors, which a test maps to
 its client's classes. A script is queued, so only the next run meets the fault.
 
 Positions: "before-accept", "before-answer" (the request was read), "in-head", "after-head",
@@ -23,21 +23,21 @@ from __future__ import annotations
 
 from runagent_testing.faults._catalogue import (
     CHUNKS,
+    Expected,
     Fault,
-    Outcome,
     Player,
     Unavailable,
     for_transport,
     unavailable,
 )
-from runagent_testing.faults._scene import TRANSPORTS, Family, Position, Scenario, StreamTransport
+from runagent_testing.faults._kind import TRANSPORTS, Family, Position, Scenario, StreamTransport
 
 __all__ = [
     "CHUNKS",
     "TRANSPORTS",
+    "Expected",
     "Family",
     "Fault",
-    "Outcome",
     "Player",
     "Position",
     "Scenario",

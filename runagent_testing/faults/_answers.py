@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing._script.steps import Head, RawResponse, Status, Step, head, raw_response, status
-from runagent_testing.faults._scene import (
+from runagent_testing.faults._kind import (
     WEBSOCKET_ONLY,
     Family,
     FaultContext,
@@ -30,33 +30,33 @@ _INTERIMS = 2000
 
 def _instead(step: Step) -> Callable[[FaultContext], Scenario]:
     """Answer with this alone."""
-    return lambda scene: scene.story(step)
+    return lambda context: context.scenario(step)
 
 
 def _with_head(step: Step) -> Callable[[FaultContext], Scenario]:
     """Answer as usual, but for the head."""
-    return lambda scene: scene.story(step, *scene.after())
+    return lambda context: context.scenario(step, *context.after())
 
 
-def _oversized_head(scene: FaultContext) -> Scenario:
-    began = b"HTTP/1.1 101 Switching Protocols" if scene.websocket else b"HTTP/1.1 200 OK"
-    return scene.story(raw_response(began + b"\r\nX-Filler: " + b"x" * scene.oversize + b"\r\n\r\n"))
+def _oversized_head(context: FaultContext) -> Scenario:
+    began = b"HTTP/1.1 101 Switching Protocols" if context.websocket else b"HTTP/1.1 200 OK"
+    return context.scenario(raw_response(began + b"\r\nX-Filler: " + b"x" * context.oversize + b"\r\n\r\n"))
 
 
-def _many_headers(scene: FaultContext) -> Scenario:
-    lines = scene.oversize // 8
-    began = b"HTTP/1.1 101 Switching Protocols" if scene.websocket else b"HTTP/1.1 200 OK"
-    return scene.story(raw_response(began + b"\r\n" + b"X-A: b\r\n" * lines + b"\r\n"))
+def _many_headers(context: FaultContext) -> Scenario:
+    lines = context.oversize // 8
+    began = b"HTTP/1.1 101 Switching Protocols" if context.websocket else b"HTTP/1.1 200 OK"
+    return context.scenario(raw_response(began + b"\r\n" + b"X-A: b\r\n" * lines + b"\r\n"))
 
 
-def _interim_flood(scene: FaultContext) -> Scenario:
-    return scene.story(raw_response(_INTERIM * _INTERIMS))
+def _interim_flood(context: FaultContext) -> Scenario:
+    return context.scenario(raw_response(_INTERIM * _INTERIMS))
 
 
 def _kind(
     name: str,
-    about: str,
-    tell: Callable[[FaultContext], Scenario],
+    description: str,
+    make_scenario: Callable[[FaultContext], Scenario],
     family: Family,
     *,
     accepted: tuple[Family, ...] = (),
@@ -65,9 +65,9 @@ def _kind(
 ) -> FaultKind:
     return FaultKind(
         name,
-        about,
+        description,
         (Position("in-head"),),
-        tell,
+        make_scenario,
         family,
         accepted={"": accepted} if accepted else {},
         hidden=hidden,
@@ -76,24 +76,26 @@ def _kind(
     )
 
 
-def _garbage(name: str, about: str, data: bytes) -> FaultKind:
-    return _kind(name, about, _instead(RawResponse(data)), "protocol")
+def _garbage(name: str, description: str, data: bytes) -> FaultKind:
+    return _kind(name, description, _instead(RawResponse(data)), "protocol")
 
 
-def _refusal(name: str, about: str, code: int, *, hidden: Hidden = "nothing", **fields: Any) -> FaultKind:
-    return _kind(name, about, _instead(status(code, **fields)), "agent", hidden=hidden)
+def _refusal(
+    name: str, description: str, code: int, *, hidden: Hidden = "nothing", **fields: Any
+) -> FaultKind:
+    return _kind(name, description, _instead(status(code, **fields)), "agent", hidden=hidden)
 
 
 def _no_stream(
-    name: str, about: str, step: Status | Head, absent: Mapping[str, str] | None = None
+    name: str, description: str, step: Status | Head, absent: Mapping[str, str] | None = None
 ) -> FaultKind:
-    tell = _instead(step) if isinstance(step, Status) else _with_head(step)
-    return _kind(name, about, tell, "protocol", absent=absent)
+    make_scenario = _instead(step) if isinstance(step, Status) else _with_head(step)
+    return _kind(name, description, make_scenario, "protocol", absent=absent)
 
 
-def _handshake(name: str, about: str, **headers: str | None) -> FaultKind:
+def _handshake(name: str, description: str, **headers: str | None) -> FaultKind:
     named = {field.replace("_", "-"): value for field, value in headers.items()}
-    return _kind(name, about, _with_head(head(headers=named)), "protocol", absent=WEBSOCKET_ONLY)
+    return _kind(name, description, _with_head(head(headers=named)), "protocol", absent=WEBSOCKET_ONLY)
 
 
 _OTHER_TYPE = "application/octet-stream"

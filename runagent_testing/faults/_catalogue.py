@@ -12,7 +12,7 @@ from runagent_testing.faults import _cuts as cuts
 from runagent_testing.faults import _harmless as harmless
 from runagent_testing.faults import _streams as streams
 from runagent_testing.faults import _websocket as websocket
-from runagent_testing.faults._scene import (
+from runagent_testing.faults._kind import (
     TRANSPORTS,
     Family,
     FaultContext,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from runagent_testing._host.host import AgentHost
     from runagent_testing.dialects import Dialect
 
-__all__ = ["CHUNKS", "Fault", "Outcome", "Player", "Unavailable", "for_transport", "unavailable"]
+__all__ = ["CHUNKS", "Expected", "Fault", "Player", "Unavailable", "for_transport", "unavailable"]
 
 Player = Literal["socket", "memory"]
 
@@ -44,7 +44,7 @@ _MEMORY_TLS = "the memory network speaks no TLS"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Expected:
     """What a sound client shows.
 
     Attributes:
@@ -75,8 +75,8 @@ class Fault:
         kind: What happens, for example "reset".
         position: Where.
         transport: For which transport.
-        about: What happens, in a line.
-        outcome: What a sound client shows.
+        description: What happens, in a line.
+        expected: What a sound client shows.
         dialect: What the agent speaks; None for a built-in protocol.
     """
 
@@ -84,8 +84,8 @@ class Fault:
     kind: str
     position: Position
     transport: str
-    about: str
-    outcome: Outcome
+    description: str
+    expected: Expected
     dialect: Dialect | None = None
 
     def __str__(self) -> str:
@@ -97,13 +97,13 @@ class Fault:
         return self.id
 
     def script(
-        self, chunks: Sequence[Any] = CHUNKS, *, beat: float = 0.02, oversize: int = 17 * 1024 * 1024
+        self, chunks: Sequence[Any] = CHUNKS, *, interval: float = 0.02, oversize: int = 17 * 1024 * 1024
     ) -> Scenario:
         """Make the script; its ``connection`` is instead what becomes of the connection.
 
         Args:
             chunks: Contents of the whole answer, as many as the position needs.
-            beat: Seconds between two signs of life of an agent that is slow, and of silence before
+            interval: Seconds between two signs of life of an agent that is slow, and of silence before
                 a late reset; the client has to be more patient than that.
             oversize: Bytes of a part that is larger than the client allows.
 
@@ -113,8 +113,8 @@ class Fault:
         if len(chunks) < max(2, self.position.event):
             raise ValueError(f"{self.id} needs {max(2, self.position.event)} chunks, and got {len(chunks)}")
         kind = _KINDS[self.kind, self.position.name]
-        return kind.tell(
-            FaultContext(self.transport, self.position, tuple(chunks), beat, oversize, self.dialect)
+        return kind.make_scenario(
+            FaultContext(self.transport, self.position, tuple(chunks), interval, oversize, self.dialect)
         )
 
     def install(
@@ -123,7 +123,7 @@ class Fault:
         agent_id: str,
         chunks: Sequence[Any] = CHUNKS,
         *,
-        beat: float = 0.02,
+        interval: float = 0.02,
         oversize: int = 17 * 1024 * 1024,
     ) -> Agent:
         """Have the next run (or connection) meet the fault; what comes later is the agent's own affair.
@@ -132,7 +132,7 @@ class Fault:
             host: A `FakeAgentServer` or `MemoryNetwork`.
             agent_id: Which agent.
             chunks: As for `script`, as are the others.
-            beat: Seconds.
+            interval: Seconds.
             oversize: Bytes.
 
         Returns:
@@ -141,12 +141,12 @@ class Fault:
         Raises:
             ValueError: There are not enough chunks.
         """
-        story = self.script(chunks, beat=beat, oversize=oversize)
+        scenario = self.script(chunks, interval=interval, oversize=oversize)
         agent = host.agent(agent_id)
-        if story.connection is not None:
-            host.on_connect(story.connection)
+        if scenario.connection is not None:
+            host.on_connect(scenario.connection)
         else:
-            agent.reply(*story.steps, **story.options)
+            agent.reply(*scenario.steps, **scenario.options)
         return agent
 
     def contents(self, chunks: Sequence[Any] = CHUNKS) -> tuple[Any, ...]:
@@ -169,10 +169,10 @@ class Fault:
             raise ValueError(
                 f"a client's error has to be one of {', '.join(get_args(Family))}, not {error!r}"
             )
-        outcome, sent = self.outcome, self.contents(chunks)
-        right = (outcome.error, *outcome.accepted)
-        least = len(sent) if outcome.at_least is None else outcome.at_least
-        most = len(sent) if outcome.at_most is None else outcome.at_most
+        expected, sent = self.expected, self.contents(chunks)
+        right = (expected.error, *expected.accepted)
+        least = len(sent) if expected.at_least is None else expected.at_least
+        most = len(sent) if expected.at_most is None else expected.at_most
         if error not in right:
             raise AssertionError(f"{self.id}: expected {' or '.join(right)}, the client showed {error}")
         if self.transport == "text":
@@ -244,12 +244,12 @@ def _dialect_of(transport: str, given: Dialect | None) -> Dialect | None:
 
 
 def _names(transport: str, dialect: Dialect | None) -> tuple[str, ...]:
-    """Describe what a transport is and lacks, in the terms of `Kind.absent`; first of all its wire."""
+    """Describe what a transport is and lacks, in the terms of `FaultKind.absent`; first of all its wire."""
     if dialect is None:
         return (transport,)
-    scene = FaultContext(transport, Position("throughout"), (), 0, 0, dialect)
-    form = scene.format
-    if not form.delimited or not form.done(Done(), scene.run, 0):
+    context = FaultContext(transport, Position("throughout"), (), 0, 0, dialect)
+    form = context.format
+    if not form.delimited or not form.done(Done(), context.run, 0):
         raise ValueError(f"the chunks of {transport!r} have no bounds, or its runs have no end marker")
     wire = "websocket" if form.frames else "http"
     lacks = [name for name, has in (("no-heartbeat", form.heartbeat), ("no-error", form.can_fail)) if not has]
@@ -287,8 +287,8 @@ def _fault(
         least = 0
         accepted += ("truncated", "network") if family == "ok" else ()
     hidden = _hidden_by(kind, family, most, resumes=dialect is not None or wire in ("sse", "chunked"))
-    outcome = Outcome(family, accepted, least, most, hidden)
-    return Fault(_id(kind, position), kind.name, position, transport, kind.about, outcome, dialect)
+    expected = Expected(family, accepted, least, most, hidden)
+    return Fault(_id(kind, position), kind.name, position, transport, kind.description, expected, dialect)
 
 
 def _counts(wire: str, position: Position, *, whole: bool) -> tuple[int | None, int | None]:

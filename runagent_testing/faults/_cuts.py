@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from runagent_testing._script.steps import EndingKind, Step, delay, done, ending, heartbeat, raw, raw_response
-from runagent_testing.faults._scene import (
+from runagent_testing.faults._kind import (
     HTTP_ONLY,
     NO_HEARTBEATS,
     Family,
@@ -42,33 +42,33 @@ _FAMILIES: dict[str, Family] = {
     "after-done": "ok",
 }
 _ACCEPTED: dict[str, tuple[Family, ...]] = {"in-head": ("truncated",)}
-_HEARTBEATS = 200  # at one a beat, longer than any client waits
+_HEARTBEATS = 200  # at one a interval, longer than any client waits
 
 
 def _cut(kind: EndingKind) -> Callable[[FaultContext], Scenario]:
-    def tell(scene: FaultContext) -> Scenario:
-        last = ending(kind, seconds=scene.beat if kind == "stall-reset" else None)
-        if scene.position.name == "in-event":
-            half, _ = scene.torn()
-            return scene.story(*scene.before(), raw(half), last, contents=scene.half_contents())
-        return scene.story(*_until(scene), last)
+    def make_scenario(context: FaultContext) -> Scenario:
+        last = ending(kind, seconds=context.interval if kind == "stall-reset" else None)
+        if context.position.name == "in-event":
+            half, _ = context.torn()
+            return context.scenario(*context.before(), raw(half), last, contents=context.half_contents())
+        return context.scenario(*_until(context), last)
 
-    return tell
+    return make_scenario
 
 
-def _until(scene: FaultContext) -> tuple[Step, ...]:
+def _until(context: FaultContext) -> tuple[Step, ...]:
     """Answer up to a place between two events, or before the first."""
-    match scene.position.name:
+    match context.position.name:
         case "before-answer":
             return (raw_response(b""),)
         case "in-head":
-            head = b"HTTP/1.1 101 Switching Protocols\r\nUpgra" if scene.websocket else scene.head()
+            head = b"HTTP/1.1 101 Switching Protocols\r\nUpgra" if context.websocket else context.head()
             return (raw_response(head[: len(head) // 2]),)
         case "after-head":
-            return (raw_response(scene.head()),)
+            return (raw_response(context.head()),)
         case "after-done":
-            return (*scene.before(), done())
-    return tuple(scene.before())
+            return (*context.before(), done())
+    return tuple(context.before())
 
 
 def _at_once(kind: str) -> Callable[[FaultContext], Scenario]:
@@ -76,45 +76,47 @@ def _at_once(kind: str) -> Callable[[FaultContext], Scenario]:
     return lambda _: Scenario((), connection=fault)
 
 
-def _in_chunk(scene: FaultContext) -> Scenario:
-    half, rest = scene.torn()
+def _in_chunk(context: FaultContext) -> Scenario:
+    half, rest = context.torn()
     size = b"%x\r\n" % (len(half) + len(rest))
-    sent = scene.answer(*scene.before(), ending("cut"))
-    return scene.story(raw_response(sent + size + half), ending("fin"), contents=scene.half_contents())
+    sent = context.answer(*context.before(), ending("cut"))
+    return context.scenario(raw_response(sent + size + half), ending("fin"), contents=context.half_contents())
 
 
-def _in_chunk_size(scene: FaultContext) -> Scenario:
-    return scene.story(raw_response(scene.answer(*scene.before(), ending("cut")) + b"1"), ending("fin"))
+def _in_chunk_size(context: FaultContext) -> Scenario:
+    return context.scenario(
+        raw_response(context.answer(*context.before(), ending("cut")) + b"1"), ending("fin")
+    )
 
 
-def _short_body(scene: FaultContext) -> Scenario:
-    return scene.story(*scene.before(), ending("fin"), framing="length")
+def _short_body(context: FaultContext) -> Scenario:
+    return context.scenario(*context.before(), ending("fin"), framing="length")
 
 
-def _close_delimited_cut(scene: FaultContext) -> Scenario:
-    return scene.story(*scene.before(), ending("close-delimited-cut"))
+def _close_delimited_cut(context: FaultContext) -> Scenario:
+    return context.scenario(*context.before(), ending("close-delimited-cut"))
 
 
-def _no_done(scene: FaultContext) -> Scenario:
-    if scene.position.name == "in-event":
-        return scene.story(*scene.before(), raw(scene.torn()[0]), ending("no-done"))
-    return scene.story(*scene.before(), ending("no-done"))
+def _no_done(context: FaultContext) -> Scenario:
+    if context.position.name == "in-event":
+        return context.scenario(*context.before(), raw(context.torn()[0]), ending("no-done"))
+    return context.scenario(*context.before(), ending("no-done"))
 
 
-def _only_heartbeats(scene: FaultContext) -> Scenario:
+def _only_heartbeats(context: FaultContext) -> Scenario:
     beat: Step
-    if scene.position.name == "after-head":
-        beat = raw(scene.framed(scene.format.heartbeat))
+    if context.position.name == "after-head":
+        beat = raw(context.framed(context.format.heartbeat))
     else:
         beat = heartbeat()
-    beats: list[Step] = [step for _ in range(_HEARTBEATS) for step in (delay(scene.beat), beat)]
-    return scene.story(*_until(scene), *beats, ending("stall"))
+    beats: list[Step] = [step for _ in range(_HEARTBEATS) for step in (delay(context.interval), beat)]
+    return context.scenario(*_until(context), *beats, ending("stall"))
 
 
-def _fin(name: EndingKind, about: str, absent: dict[str, str], *, loses: bool = False) -> FaultKind:
+def _fin(name: EndingKind, description: str, absent: dict[str, str], *, loses: bool = False) -> FaultKind:
     return FaultKind(
         name,
-        about,
+        description,
         ON_THE_WAY,
         _cut(name),
         "truncated",
@@ -126,9 +128,9 @@ def _fin(name: EndingKind, about: str, absent: dict[str, str], *, loses: bool = 
     )
 
 
-def _on_connect(name: str, fault: str, about: str, family: Family, absent: dict[str, str]) -> FaultKind:
+def _on_connect(name: str, fault: str, description: str, family: Family, absent: dict[str, str]) -> FaultKind:
     positions = (Position("before-accept"),)
-    return FaultKind(name, about, positions, _at_once(fault), family, hidden="retry", absent=absent)
+    return FaultKind(name, description, positions, _at_once(fault), family, hidden="retry", absent=absent)
 
 
 _ACCEPTS = "a socket that listens accepts; for a refusal, connect to a port on which nobody listens"
@@ -143,7 +145,7 @@ KINDS = (
     _fin("fin", "TCP's FIN without an end marker (WebSocket: without a Close frame, 1006)", {}),
     _fin("reset", "a RST", {}, loses=True),
     _fin("half-close", "a FIN, but the server goes on reading", {"tls": _NO_HALF}),
-    _fin("stall-reset", "silence for a beat, then a RST", {}),
+    _fin("stall-reset", "silence for a interval, then a RST", {}),
     FaultKind(
         "stall",
         "silence, and the connection stays",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from runagent_testing._script.steps import Step, delay, done, ending, heartbeat, raw, raw_response
 from runagent_testing._script.writes import every, inside
 from runagent_testing.dialects._jsontext import structured, to_json
-from runagent_testing.faults._scene import (
+from runagent_testing.faults._kind import (
     HTTP_ONLY,
     NO_HEARTBEATS,
     WEBSOCKET_ONLY,
@@ -33,83 +33,94 @@ _THROUGHOUT = (Position("throughout"),)
 _INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
 
 
-def _drip(scene: FaultContext) -> Scenario:
+def _drip(context: FaultContext) -> Scenario:
     # A hundredth, so that the head is there before a client gives up that waits for two beats and more.
-    return scene.story(*scene.before(), writes=every(1), apart=scene.beat / 100)
+    return context.scenario(*context.before(), writes=every(1), apart=context.interval / 100)
 
 
 def _split(*places: Place) -> Callable[[FaultContext], Scenario]:
-    return lambda scene: scene.story(*scene.before(), writes=inside(*places), apart=scene.beat / 100)
+    return lambda context: context.scenario(
+        *context.before(), writes=inside(*places), apart=context.interval / 100
+    )
 
 
 def _framing(name: Framing) -> Callable[[FaultContext], Scenario]:
-    return lambda scene: scene.story(*scene.before(), framing=name)
+    return lambda context: context.scenario(*context.before(), framing=name)
 
 
-def _heartbeats(scene: FaultContext) -> Scenario:
-    steps = [part for step in scene.before() for part in (step, delay(scene.beat), heartbeat())]
-    return scene.story(*steps)
+def _heartbeats(context: FaultContext) -> Scenario:
+    steps = [part for step in context.before() for part in (step, delay(context.interval), heartbeat())]
+    return context.scenario(*steps)
 
 
-def _interim(scene: FaultContext) -> Scenario:
-    return scene.story(raw_response(_INTERIM * 3 + scene.answer(*scene.before())))
+def _interim(context: FaultContext) -> Scenario:
+    return context.scenario(raw_response(_INTERIM * 3 + context.answer(*context.before())))
 
 
-def _gzip(scene: FaultContext) -> Scenario:
-    return scene.story(raw_response(in_gzip(scene, *scene.before())))
+def _gzip(context: FaultContext) -> Scenario:
+    return context.scenario(raw_response(in_gzip(context, *context.before())))
 
 
-def _whole(scene: FaultContext, *between: Step) -> Scenario:
+def _whole(context: FaultContext, *between: Step) -> Scenario:
     """Put something into an answer that is whole otherwise."""
-    return scene.story(*scene.before(), *between, *scene.after(), contents=scene.as_sent(scene.chunks))
+    return context.scenario(
+        *context.before(), *between, *context.after(), contents=context.as_sent(context.chunks)
+    )
 
 
-def _second_start(scene: FaultContext) -> Scenario:
-    again = {"status": "stream_started"} if scene.websocket else {"message": "again"}
-    return _whole(scene, raw(scene.message("status" if scene.websocket else "start", **again)))
+def _second_start(context: FaultContext) -> Scenario:
+    again = {"status": "stream_started"} if context.websocket else {"message": "again"}
+    return _whole(context, raw(context.message("status" if context.websocket else "start", **again)))
 
 
-def _unknown_event(scene: FaultContext) -> Scenario:
-    return _whole(scene, raw(scene.message("progress", percent=50)))
+def _unknown_event(context: FaultContext) -> Scenario:
+    return _whole(context, raw(context.message("progress", percent=50)))
 
 
-def _fields_of_wrong_type(scene: FaultContext) -> Scenario:
+def _fields_of_wrong_type(context: FaultContext) -> Scenario:
     usage = {"usage": [], "execution_time": "soon", "message": 7}
-    kind = {"status": "stream_completed"} if scene.websocket else {}
-    ended = raw(scene.message("status" if scene.websocket else "done", **kind, **usage))
-    return scene.story(*scene.before(), ended, ending("no-done"))
+    kind = {"status": "stream_completed"} if context.websocket else {}
+    ended = raw(context.message("status" if context.websocket else "done", **kind, **usage))
+    return context.scenario(*context.before(), ended, ending("no-done"))
 
 
-def _after_done(scene: FaultContext) -> Scenario:
-    return scene.story(*scene.before(), done(), raw(scene.event(b"{junk", scene.chunk_kind)))
+def _after_done(context: FaultContext) -> Scenario:
+    return context.scenario(*context.before(), done(), raw(context.event(b"{junk", context.chunk_kind)))
 
 
-def _fragments(scene: FaultContext) -> Scenario:
-    fields = {"type": "data", "content": structured(scene.chunks[scene.count])}
+def _fragments(context: FaultContext) -> Scenario:
+    fields = {"type": "data", "content": structured(context.chunks[context.count])}
     data = to_json(fields).encode()
     # One byte in each, so that characters are cut; a ping may come in between (RFC 6455 section 5.4).
     pieces = [bytes((0x00, 1, byte)) for byte in data]
     pieces.insert(len(pieces) // 2, b"\x89\x00")
     message = b"\x01\x00" + b"".join(pieces) + b"\x80\x00"
-    rest = [*scene.before(), raw(message), *scene.after()[1:]]
-    return scene.story(*rest, contents=scene.chunks)
+    rest = [*context.before(), raw(message), *context.after()[1:]]
+    return context.scenario(*rest, contents=context.chunks)
 
 
-def _closed_after_done(scene: FaultContext) -> Scenario:
-    return scene.story(*scene.before(), done(), ending("close", code=1011))
+def _closed_after_done(context: FaultContext) -> Scenario:
+    return context.scenario(*context.before(), done(), ending("close", code=1011))
 
 
 def _kind(
     name: str,
-    about: str,
-    tell: Callable[[FaultContext], Scenario],
+    description: str,
+    make_scenario: Callable[[FaultContext], Scenario],
     absent: Mapping[str, str] | None = None,
     positions: tuple[Position, ...] = _THROUGHOUT,
     unlike: Mapping[str, Family] | None = None,
 ) -> FaultKind:
     alone = positions == _THROUGHOUT
     return FaultKind(
-        name, about, positions, tell, "ok", unlike=unlike or {}, absent=absent or {}, alone=alone
+        name,
+        description,
+        positions,
+        make_scenario,
+        "ok",
+        unlike=unlike or {},
+        absent=absent or {},
+        alone=alone,
     )
 
 

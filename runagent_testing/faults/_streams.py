@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from runagent_testing._render.http import LAST_CHUNK
 from runagent_testing._script.steps import Chunk, Step, ending, error, raw, raw_response
-from runagent_testing.faults._scene import (
+from runagent_testing.faults._kind import (
     HTTP_ONLY,
     NO_ERRORS,
     NO_EVENTS,
@@ -31,93 +31,97 @@ _GZIP = 16 + zlib.MAX_WBITS
 
 def _bad_event(data: bytes) -> Callable[[FaultContext], Scenario]:
     """Send an event whose data is this."""
-    return lambda scene: scene.story(*scene.before(), raw(scene.event(data, scene.chunk_kind)))
+    return lambda context: context.scenario(*context.before(), raw(context.event(data, context.chunk_kind)))
 
 
 def _bad_chunk_size(line: bytes) -> Callable[[FaultContext], Scenario]:
-    def tell(scene: FaultContext) -> Scenario:
-        good = scene.answer(*scene.before(), ending("cut")) if scene.count else scene.head()
-        return scene.story(raw_response(good + line + b"\r\n"))
+    def make_scenario(context: FaultContext) -> Scenario:
+        good = context.answer(*context.before(), ending("cut")) if context.count else context.head()
+        return context.scenario(raw_response(good + line + b"\r\n"))
 
-    return tell
+    return make_scenario
 
 
-def _no_content(scene: FaultContext) -> Scenario:
-    return scene.story(*scene.before(), raw(scene.message(scene.chunk_kind, text="no content")))
+def _no_content(context: FaultContext) -> Scenario:
+    return context.scenario(*context.before(), raw(context.message(context.chunk_kind, text="no content")))
 
 
 def _index(shift: int) -> Callable[[FaultContext], Scenario]:
     """Give a chunk an index that is wrong by ``shift``."""
 
-    def tell(scene: FaultContext) -> Scenario:
-        return scene.story(*scene.before(indexed=True), Chunk("?", scene.count + shift))
+    def make_scenario(context: FaultContext) -> Scenario:
+        return context.scenario(*context.before(indexed=True), Chunk("?", context.count + shift))
 
-    return tell
+    return make_scenario
 
 
 def _fails(code: str | None, message: str | None) -> Callable[[FaultContext], Scenario]:
-    return lambda scene: scene.story(*scene.before(), error(code, message))
+    return lambda context: context.scenario(*context.before(), error(code, message))
 
 
-def _invalid_utf8(scene: FaultContext) -> Scenario:
-    if scene.transport != "text":
-        bad = scene.event(b'{"type": "%b", "content": "\xff"}' % scene.chunk_kind.encode(), scene.chunk_kind)
+def _invalid_utf8(context: FaultContext) -> Scenario:
+    if context.transport != "text":
+        bad = context.event(
+            b'{"type": "%b", "content": "\xff"}' % context.chunk_kind.encode(), context.chunk_kind
+        )
     else:
         bad = b"\xff"
-    contents = scene.contents
-    if scene.transport in ("sse", "text"):
-        contents = (*contents, "\ufffd", *scene.as_sent(scene.chunks[scene.count :]))
-    return scene.story(*scene.before(), raw(bad), *scene.after(shift=1), contents=contents)
+    contents = context.contents
+    if context.transport in ("sse", "text"):
+        contents = (*contents, "\ufffd", *context.as_sent(context.chunks[context.count :]))
+    return context.scenario(*context.before(), raw(bad), *context.after(shift=1), contents=contents)
 
 
-def _endless(scene: FaultContext) -> Scenario:
-    began = b"data: " if scene.transport == "sse" else b'{"type": "chunk", "content": "'
-    return scene.story(*scene.before(), raw(began + b"x" * scene.oversize), ending("stall"))
+def _endless(context: FaultContext) -> Scenario:
+    began = b"data: " if context.transport == "sse" else b'{"type": "chunk", "content": "'
+    return context.scenario(*context.before(), raw(began + b"x" * context.oversize), ending("stall"))
 
 
-def _many_lines(scene: FaultContext) -> Scenario:
+def _many_lines(context: FaultContext) -> Scenario:
     line = b"data: %b\n" % (b"x" * 1000)
-    return scene.story(*scene.before(), raw(line * (scene.oversize // 1000 + 1)), ending("stall"))
+    return context.scenario(*context.before(), raw(line * (context.oversize // 1000 + 1)), ending("stall"))
 
 
-def in_gzip(scene: FaultContext, *steps: Step, end: bytes | None = None) -> bytes:
+def in_gzip(context: FaultContext, *steps: Step, end: bytes | None = None) -> bytes:
     """Write an answer in gzip, each event in a separate HTTP chunk; ``end`` replaces that of gzip."""
     coding = zlib.compressobj(wbits=_GZIP)
-    events = scene.payloads(*steps)
-    sent = [scene.framed(coding.compress(data) + coding.flush(zlib.Z_SYNC_FLUSH)) for data in events]
-    last = scene.framed(coding.flush() if end is None else end)
-    return b"".join((scene.head(**{"Content-Encoding": "gzip"}), *sent, last, LAST_CHUNK))
+    events = context.payloads(*steps)
+    sent = [context.framed(coding.compress(data) + coding.flush(zlib.Z_SYNC_FLUSH)) for data in events]
+    last = context.framed(coding.flush() if end is None else end)
+    return b"".join((context.head(**{"Content-Encoding": "gzip"}), *sent, last, LAST_CHUNK))
 
 
-def _gzip_cut(scene: FaultContext) -> Scenario:
-    return scene.story(raw_response(in_gzip(scene, *scene.before(), ending("cut"), end=b"")))
+def _gzip_cut(context: FaultContext) -> Scenario:
+    return context.scenario(raw_response(in_gzip(context, *context.before(), ending("cut"), end=b"")))
 
 
-def _gzip_broken(scene: FaultContext) -> Scenario:
-    return scene.story(raw_response(in_gzip(scene, *scene.before(), ending("cut"), end=b"\xff" * 32)))
+def _gzip_broken(context: FaultContext) -> Scenario:
+    return context.scenario(
+        raw_response(in_gzip(context, *context.before(), ending("cut"), end=b"\xff" * 32))
+    )
 
 
 def _event(
     name: str,
-    about: str,
-    tell: Callable[[FaultContext], Scenario],
+    description: str,
+    make_scenario: Callable[[FaultContext], Scenario],
     family: Family = "protocol",
     positions: tuple[Position, ...] = _BETWEEN,
     absent: Mapping[str, str] = WORDS,
 ) -> FaultKind:
-    return FaultKind(name, about, positions, tell, family, absent=absent)
+    return FaultKind(name, description, positions, make_scenario, family, absent=absent)
 
 
 def _http(
     name: str,
-    about: str,
-    tell: Callable[[FaultContext], Scenario],
+    description: str,
+    make_scenario: Callable[[FaultContext], Scenario],
     family: Family,
     positions: tuple[Position, ...],
     *,
     absent: Mapping[str, str] = HTTP_ONLY,
 ) -> FaultKind:
-    return FaultKind(name, about, positions, tell, family, absent=absent)
+    return FaultKind(name, description, positions, make_scenario, family, absent=absent)
 
 
 _COUNTED = NO_EVENTS | {"dialect": "not every protocol numbers its chunks; the conformance kit asks"}

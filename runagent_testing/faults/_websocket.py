@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from runagent_testing._script.steps import ending, heartbeat, raw
 from runagent_testing.dialects._frames import BAD_FRAMES, TEXT, frame
-from runagent_testing.faults._scene import (
+from runagent_testing.faults._kind import (
     NO_HEARTBEATS,
     WEBSOCKET_ONLY,
     Family,
@@ -48,45 +48,45 @@ _CLOSES = {
 
 
 def _frame(data: bytes) -> Callable[[FaultContext], Scenario]:
-    return lambda scene: scene.story(*scene.before(), raw(data), ending("stall"))
+    return lambda context: context.scenario(*context.before(), raw(data), ending("stall"))
 
 
 def _close(code: int, reason: str = "") -> Callable[[FaultContext], Scenario]:
-    return lambda scene: scene.story(*scene.before(), ending("close", code=code, reason=reason))
+    return lambda context: context.scenario(*context.before(), ending("close", code=code, reason=reason))
 
 
-def _oversized(scene: FaultContext) -> Scenario:
-    message = b'{"type": "data", "content": "%b"}' % (b"x" * scene.oversize)
-    return scene.story(*scene.before(), raw(frame(TEXT, message)), ending("stall"))
+def _oversized(context: FaultContext) -> Scenario:
+    message = b'{"type": "data", "content": "%b"}' % (b"x" * context.oversize)
+    return context.scenario(*context.before(), raw(frame(TEXT, message)), ending("stall"))
 
 
-def _oversized_in_fragments(scene: FaultContext) -> Scenario:
+def _oversized_in_fragments(context: FaultContext) -> Scenario:
     piece = b"\x00\x7d" + b"x" * 125
-    fragments = b"\x01\x00" + piece * (scene.oversize // 125 + 1)
-    return scene.story(*scene.before(), raw(fragments), ending("stall"))
+    fragments = b"\x01\x00" + piece * (context.oversize // 125 + 1)
+    return context.scenario(*context.before(), raw(fragments), ending("stall"))
 
 
-def _no_code(scene: FaultContext) -> Scenario:
-    return scene.story(*scene.before(), raw(b"\x88\x00"), ending("stall"))
+def _no_code(context: FaultContext) -> Scenario:
+    return context.scenario(*context.before(), raw(b"\x88\x00"), ending("stall"))
 
 
-def _silence_after_ping(scene: FaultContext) -> Scenario:
-    return scene.story(*scene.before(), heartbeat(), ending("silent"))
+def _silence_after_ping(context: FaultContext) -> Scenario:
+    return context.scenario(*context.before(), heartbeat(), ending("silent"))
 
 
 def _kind(
     name: str,
-    about: str,
-    tell: Callable[[FaultContext], Scenario],
+    description: str,
+    make_scenario: Callable[[FaultContext], Scenario],
     family: Family,
     positions: tuple[Position, ...] = _BETWEEN,
     absent: Mapping[str, str] = WEBSOCKET_ONLY,
 ) -> FaultKind:
     return FaultKind(
         name,
-        about,
+        description,
         positions,
-        tell,
+        make_scenario,
         family,
         hidden="cut" if family in ("truncated", "timeout") else "nothing",
         absent=absent,
@@ -94,7 +94,7 @@ def _kind(
 
 
 KINDS = (
-    *(_kind(name, about, _frame(data), "protocol") for name, (about, data) in _FRAMES.items()),
+    *(_kind(name, description, _frame(data), "protocol") for name, (description, data) in _FRAMES.items()),
     *(
         _kind(f"close-{code}", f"Close, {phrase}", _close(code, phrase), "truncated", _ENDS)
         for code, phrase in _CLOSES.items()

@@ -197,37 +197,37 @@ def test_places_around_the_closing_event_are_where_they_say(transport):
 
 
 def test_outcomes_are_data():
-    outcome = find("sse", "reset-after-event-2").outcome
+    expected = find("sse", "reset-after-event-2").expected
     assert ("truncated", (), 2, 2, "resume") == (
-        outcome.error,
-        outcome.accepted,
-        outcome.at_least,
-        outcome.at_most,
-        outcome.hidden_by,
+        expected.error,
+        expected.accepted,
+        expected.at_least,
+        expected.at_most,
+        expected.hidden_by,
     )
     # What has not been read when a RST comes, the system may throw away.
-    assert 0 == find("sse", "reset-after-event-2", "socket").outcome.at_least
-    assert "nothing" == find("websocket", "reset-after-event-2").outcome.hidden_by
-    assert "unproven" == find("text", "close-delimited-cut-after-event-1").outcome.error
-    assert "retry" == find("text", "status-503-seconds").outcome.hidden_by
+    assert 0 == find("sse", "reset-after-event-2", "socket").expected.at_least
+    assert "nothing" == find("websocket", "reset-after-event-2").expected.hidden_by
+    assert "unproven" == find("text", "close-delimited-cut-after-event-1").expected.error
+    assert "retry" == find("text", "status-503-seconds").expected.hidden_by
 
 
 def right_contents(fault):
     sent = list(fault.contents(CHUNKS))
-    return sent[: len(sent) if fault.outcome.at_least is None else fault.outcome.at_least]
+    return sent[: len(sent) if fault.expected.at_least is None else fault.expected.at_least]
 
 
 @pytest.mark.parametrize("transport", faults.TRANSPORTS)
 def test_a_client_is_sound_that_shows_the_outcome(transport):
     for fault in faults.for_transport(transport, "memory"):
-        for family in (fault.outcome.error, *fault.outcome.accepted):
+        for family in (fault.expected.error, *fault.expected.accepted):
             fault.check(family, right_contents(fault), CHUNKS)
 
 
 @pytest.mark.parametrize("transport", faults.TRANSPORTS)
 def test_a_client_that_shows_anything_else_is_not(transport):
     for fault in faults.for_transport(transport, "memory"):
-        right, error = right_contents(fault), fault.outcome.error
+        right, error = right_contents(fault), fault.expected.error
         wrong: list[tuple[faults.Family, list[Any]]] = [
             ("agent" if error != "agent" else "ok", right),
             (error, [*right, "more"]),

@@ -44,7 +44,7 @@ def read(fault, style, **options):
 @pytest.mark.parametrize("fault", [*catalogue("lines"), *catalogue("talk")], ids=str)
 def test_every_fault_ends_as_it_should(fault):
     memory = MemoryNetwork(dialects=[LINES, TALK])
-    fault.install(memory, "a", beat=BEAT, oversize=2 * LIMIT)
+    fault.install(memory, "a", interval=BEAT, oversize=2 * LIMIT)
     options = {"base_url": memory.url, "network": memory.blocking, "timeout": TIMEOUTS}
     fault.check(*read(fault, Style("sync"), **options))
 

@@ -63,7 +63,7 @@ def test_the_fields_of_an_exchange_are_there():
 
 
 def test_the_families_of_errors_are_those_of_the_catalogue():
-    families = PAGE.text.partition("one of those that `outcome.error` can be (")[2].partition(";")[0]
+    families = PAGE.text.partition("one of those that `expected.error` can be (")[2].partition(";")[0]
     assert {*families.replace("\n", " ").split(", ")} == {*get_args(faults.Family)} - {"ok", "unproven"}
 
 

@@ -47,7 +47,7 @@ def speaking(transport):
 
 def limit(fault):
     """Tell how many virtual seconds a run may take."""
-    if fault.outcome.error != "timeout":
+    if fault.expected.error != "timeout":
         return 12 * BEAT
     counts_events = fault.kind == "only-heartbeats" and fault.position.name != "after-head"
     return TIMEOUTS.progress if counts_events else TIMEOUTS.idle
@@ -57,7 +57,7 @@ def limit(fault):
 @pytest.mark.parametrize("fault", MEMORY, ids=named)
 def test_every_fault_ends_as_it_should(fault, style):
     virtual = Virtual(style)
-    fault.install(virtual.memory, "a", beat=BEAT, oversize=OVERSIZE)
+    fault.install(virtual.memory, "a", interval=BEAT, oversize=OVERSIZE)
 
     async def scenario():
         options = CLIENT | speaking(fault.transport) | {"timeout": TIMEOUTS}
@@ -76,20 +76,20 @@ def test_every_fault_ends_as_it_should(fault, style):
 def test_another_attempt_hides_a_fault_only_where_it_may(transport):
     hidden = [fault.id for fault in faults.for_transport(transport, "memory") if is_hidden(fault)]
     assert hidden == [
-        fault.id for fault in faults.for_transport(transport, "memory") if has_to_be_hidden(fault.outcome)
+        fault.id for fault in faults.for_transport(transport, "memory") if has_to_be_hidden(fault.expected)
     ]
 
 
-def has_to_be_hidden(outcome):
+def has_to_be_hidden(expected):
     """Tell what a client hides that does all that can be done for a run."""
-    tried_again = outcome.hidden_by == "retry" and outcome.error != "timeout"
-    return tried_again or outcome.hidden_by == "resume"
+    tried_again = expected.hidden_by == "retry" and expected.error != "timeout"
+    return tried_again or expected.hidden_by == "resume"
 
 
 def is_hidden(fault):
     """Run once with retries and resuming; either the whole answer is there, or the fault shows."""
     virtual = Virtual("sync")
-    fault.install(virtual.memory, "a", beat=BEAT, oversize=OVERSIZE).always(*faults.CHUNKS)
+    fault.install(virtual.memory, "a", interval=BEAT, oversize=OVERSIZE).always(*faults.CHUNKS)
 
     async def scenario():
         options = CLIENT | speaking(fault.transport) | {"timeout": TIMEOUTS}
@@ -98,11 +98,11 @@ def is_hidden(fault):
             return await shown(client.run_generic_stream("x"))
 
     error, contents = virtual.run(scenario)
-    if error != "ok" or fault.outcome.error == "ok":
+    if error != "ok" or fault.expected.error == "ok":
         fault.check(error, contents)
         return False
     assert "".join(faults.CHUNKS) == "".join(contents)
-    assert "nothing" != fault.outcome.hidden_by
+    assert "nothing" != fault.expected.hidden_by
     return True
 
 
@@ -171,9 +171,9 @@ def server_for(fault, shared, context=None):
 
 def check_on_sockets(fault, style, server, **options):
     agent_id = next(names)
-    fault.install(server, agent_id, beat=0.02, oversize=OVERSIZE)
+    fault.install(server, agent_id, interval=0.02, oversize=OVERSIZE)
     options |= CLIENT | speaking(fault.transport)
-    options["timeout"] = SHORT if fault.outcome.error == "timeout" else PATIENCE
+    options["timeout"] = SHORT if fault.expected.error == "timeout" else PATIENCE
 
     async def scenario():
         async with Style(style).client(agent_id, base_url=server.url, **options) as client:

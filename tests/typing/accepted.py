@@ -96,5 +96,5 @@ def raises() -> None:
 
 
 def checks() -> None:
-    print(check_transport("sse").outcomes, runagent.__version__, runagent.transports.Limits)
+    print(check_transport("sse").results, runagent.__version__, runagent.transports.Limits)
     print(runagent_testing.status(429), runagent_testing.conformance.LATEST)

@@ -37,7 +37,7 @@ FAMILIES: dict[type[Exception], faults.Family] = {
 )
 def test_every_fault_ends_as_it_should(fault: faults.Fault) -> None:
     memory = MemoryNetwork()
-    fault.install(memory, "a", beat=10, oversize=2 * LIMIT)
+    fault.install(memory, "a", interval=10, oversize=2 * LIMIT)
     client = RunAgentClient(
         "a",
         base_url=memory.url,

@@ -44,7 +44,7 @@ class Broken:
     api_version: int = 1
 
     @property
-    def about(self) -> str:
+    def description(self) -> str:
         """What is wrong with it."""
         return (self.session.__doc__ or "").partition("\n")[0]
 

@@ -35,7 +35,7 @@ def _expect_truncated(lab: Lab, seen: Seen, delivered: int, most: int, what: str
     demand(not seen.completed, f"{what}: Completed was told of an answer that broke off")
     demand(seen.error is not None, f"{what}: no error was set")
     right = isinstance(seen.error, StreamTruncatedError | NetworkError)
-    demand(right, f"{what}: expected a StreamTruncatedError, got {seen.told()}")
+    demand(right, f"{what}: expected a StreamTruncatedError, got {seen.summarize()}")
     if lab.subject.traits.delimited:
         count = len(seen.contents)
         expect_contents(lab.subject, seen.contents, CHUNKS[:count], what)
@@ -93,7 +93,7 @@ def check_framed_truncation(lab: Lab) -> None:
 def check_no_answer(lab: Lab) -> None:
     seen = lab.feed("x", until=0).need_sound()
     right = isinstance(seen.error, NetworkError)
-    demand(right, f"expected a NetworkError, got {seen.told()}")
+    demand(right, f"expected a NetworkError, got {seen.summarize()}")
     demand(not seen.events, f"there was no answer, and it gave {seen.events!r}")
 
 
@@ -109,7 +109,7 @@ def check_after_end(lab: Lab) -> None:
         expect_contents(lab.subject, seen.contents, ["a"], "up to the end")
         ends = [event for event in seen.events if isinstance(event, Completed)]
         demand(len(ends) == 1 and seen.events[-1] is ends[0], f"Completed is not the end of {seen.events!r}")
-        demand(seen.error is None, f"what comes behind the end is no error: {seen.told()}")
+        demand(seen.error is None, f"what comes behind the end is no error: {seen.summarize()}")
 
 
 @required(
@@ -122,8 +122,8 @@ def check_after_error(lab: Lab) -> None:
     for cut in (whole, byte_by_byte):
         seen = lab.feed("a", error("CAPACITY_ERROR", "no room"), "late", done(), cut=cut).need_sound()
         expect_contents(lab.subject, seen.contents, ["a"], "up to the error")
-        demand(not seen.completed, f"a run that failed gave Completed: {seen.told()}")
-        fault = f"expected a StreamError with the agent's message, got {seen.told()}"
+        demand(not seen.completed, f"a run that failed gave Completed: {seen.summarize()}")
+        fault = f"expected a StreamError with the agent's message, got {seen.summarize()}"
         demand(type(seen.error) is StreamError and "no room" in str(seen.error), fault)
 
 
@@ -137,7 +137,7 @@ def check_good_before_bad(lab: Lab) -> None:
         seen.need_sound()
         expect_contents(lab.subject, seen.contents, CHUNKS[:2], "before the fault")
         right = isinstance(seen.error, ProtocolError | StreamError)
-        demand(right, f"bytes that break the format: expected a ProtocolError, got {seen.told()}")
+        demand(right, f"bytes that break the format: expected a ProtocolError, got {seen.summarize()}")
 
 
 def _with_a_fault_behind_two(lab: Lab) -> Iterator[Seen]:
@@ -173,9 +173,9 @@ def check_refusals(lab: Lab) -> None:
         for until in (math.inf, 200):
             seen = lab.feed(status(code, message="not today"), until=until).need_sound()
             right = isinstance(seen.error, AgentError) and seen.error.status == code
-            demand(right or until < math.inf, f"HTTP status {code}: {seen.told()}")
+            demand(right or until < math.inf, f"HTTP status {code}: {seen.summarize()}")
             right = isinstance(seen.error, AgentError | TransportError | StreamTruncatedError)
-            demand(right, f"HTTP status {code}, cut short: {seen.told()}")
+            demand(right, f"HTTP status {code}, cut short: {seen.summarize()}")
             demand(not seen.events, f"HTTP status {code} gave {seen.events!r}")
 
 
@@ -190,7 +190,9 @@ def check_other_content(lab: Lab) -> None:
         seen = lab.feed(status(200, body=page, headers={"Content-Type": content_type})).need_sound()
         what = f"an answer of the type {content_type!r}"
         demand(not seen.events, f"{what} gave {seen.events!r}")
-        demand(isinstance(seen.error, ProtocolError), f"{what}: expected a ProtocolError, got {seen.told()}")
+        demand(
+            isinstance(seen.error, ProtocolError), f"{what}: expected a ProtocolError, got {seen.summarize()}"
+        )
 
 
 @required(

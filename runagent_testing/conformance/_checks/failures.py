@@ -35,11 +35,12 @@ async def check_refusals(stage: Stage) -> None:
             stage.agent.reply(status(code, message="not today", retry_after=after))
             shown = await stage.show(client.run_generic_stream("x"))
             demand(
-                type(shown.error) is kind, f"HTTP status {code}: expected {kind.__name__}, got {shown.told()}"
+                type(shown.error) is kind,
+                f"HTTP status {code}: expected {kind.__name__}, got {shown.summarize()}",
             )
             demand(
                 "not today" in str(shown.error),
-                f"HTTP status {code}: the service's words are lost: {shown.told()}",
+                f"HTTP status {code}: the service's words are lost: {shown.summarize()}",
             )
             demand(not shown.events, f"HTTP status {code}: {shown.events!r} came before the error")
             got = getattr(shown.error, "retry_after", None)
@@ -59,7 +60,7 @@ async def check_error_inside(stage: Stage) -> None:
         expect_contents(stage.subject, shown.contents, CHUNKS[:count], "before the error")
         right = isinstance(shown.error, StreamError | AgentError) and "no room left" in str(shown.error)
         right &= not isinstance(shown.error, StreamTruncatedError | RunTimeoutError)
-        demand(right, f"expected the agent's error, got {shown.told()}")
+        demand(right, f"expected the agent's error, got {shown.summarize()}")
 
 
 @required(
@@ -84,7 +85,7 @@ async def check_truncation(stage: Stage) -> None:
 
 def _expect_truncated(stage: Stage, shown: Shown, kind: str, said: tuple[str, ...]) -> None:
     what = f"ending {kind!r} after {len(said)} chunk{'s' if len(said) != 1 else ''}"
-    demand(isinstance(shown.error, StreamTruncatedError), f"{what}: {shown.told()}")
+    demand(isinstance(shown.error, StreamTruncatedError), f"{what}: {shown.summarize()}")
     if kind.startswith("reset") and not stage.virtual:
         # A kernel that gets a RST may throw away what was not read.
         known = "".join(said).startswith("".join(map(str, shown.contents)))
@@ -106,13 +107,13 @@ async def check_no_answer(stage: Stage) -> None:
         shown = await stage.run()
         demand(
             isinstance(shown.error, NetworkError),
-            f"on_connect({fault!r}): expected a NetworkError, {shown.told()}",
+            f"on_connect({fault!r}): expected a NetworkError, {shown.summarize()}",
         )
 
 
 def _expect_timeout(stage: Stage, shown: Shown, phase: str, count: int, kind: type) -> None:
     right = isinstance(shown.error, kind) and getattr(shown.error, "phase", None) == phase
-    demand(right, f"expected {kind.__name__} of phase {phase!r}, got {shown.told()}")
+    demand(right, f"expected {kind.__name__} of phase {phase!r}, got {shown.summarize()}")
     expect_contents(stage.subject, shown.contents, CHUNKS[:count], f"before the limit of {phase}")
 
 
@@ -168,7 +169,8 @@ async def check_no_second_run(stage: Stage) -> None:
     stage.agent.reply(*CHUNKS[:2], ending("cut")).always(*CHUNKS)
     shown = await stage.run(max_retries=3, resume=True)
     demand(
-        isinstance(shown.error, StreamTruncatedError), f"expected a StreamTruncatedError, got {shown.told()}"
+        isinstance(shown.error, StreamTruncatedError),
+        f"expected a StreamTruncatedError, got {shown.summarize()}",
     )
     expect_contents(stage.subject, shown.contents, CHUNKS[:2], "before the cut")
     demand(len(stage.host.requests) == 1, f"the agent was asked {len(stage.host.requests)} times")
@@ -186,7 +188,7 @@ async def check_resume(stage: Stage) -> None:
         stage.agent.reply(*texts[:count], ending("cut")).always(*texts)
         shown = await stage.run(max_retries=3, resume=True)
         what = f"broken after {count} chunk{'s' if count != 1 else ''}"
-        demand(shown.error is None and shown.completed, f"{what}: {shown.told()}")
+        demand(shown.error is None and shown.completed, f"{what}: {shown.summarize()}")
         expect_contents(stage.subject, shown.contents, texts, what)
         attempts = len(shown.report.attempts)
         demand(attempts == 2, f"{what}: it took {attempts} attempts")
@@ -222,5 +224,5 @@ async def check_gaps(stage: Stage) -> None:
         first, second = numbers
         stage.agent.always(chunk("a", index=first), chunk("b", index=second))
         shown = await stage.run()
-        demand(shown.error is not None, f"chunks numbered {numbers}: {shown.told()}")
+        demand(shown.error is not None, f"chunks numbered {numbers}: {shown.summarize()}")
         expect_contents(stage.subject, shown.contents, ["a"], f"chunks numbered {numbers}")

@@ -143,7 +143,7 @@ def check_event_limit(lab: Lab) -> None:
 
 def _expect_limit(seen: Any, name: str, what: str) -> None:
     right = isinstance(seen.error, StreamLimitError) and seen.error.limit_name == name
-    demand(right, f"{what}: expected a StreamLimitError of {name}, got {seen.told()[:300]}")
+    demand(right, f"{what}: expected a StreamLimitError of {name}, got {seen.summarize()[:300]}")
 
 
 @required(
@@ -185,7 +185,7 @@ def check_proxy(lab: Lab) -> None:
 def check_refusal_limit(lab: Lab) -> None:
     body = b"<p>no</p>" * 20_000
     seen = lab.feed(status(500, body=body), options={"max_error_bytes": _LIMIT}, cut=_by_fifty).need_sound()
-    demand(isinstance(seen.error, AgentError), f"HTTP status 500: {seen.told()[:300]}")
+    demand(isinstance(seen.error, AgentError), f"HTTP status 500: {seen.summarize()[:300]}")
     demand(
         seen.received < 4 * _LIMIT,
         f"{seen.received} bytes of a refusal were waited for, where max_error_bytes is {_LIMIT}",
@@ -206,6 +206,6 @@ def check_redirects(lab: Lab) -> None:
     for code, location in ((307, f"http:{elsewhere}"), (308, elsewhere), (302, "/x")):
         seen = lab.feed(status(code, body=b"", headers={"Location": location})).need_sound()
         what = f"HTTP status {code} to {location}"
-        demand(isinstance(seen.error, RunAgentError), f"{what}: {seen.told()}")
+        demand(isinstance(seen.error, RunAgentError), f"{what}: {seen.summarize()}")
         demand(seen.session.wants.value == "done", f"{what}: the session wants {seen.session.wants.value!r}")
         demand(len(seen.sent) <= 1, f"{what}: {seen.sent[1:]!r} was sent")

@@ -37,7 +37,10 @@ def check_plain_splits(lab: Lab) -> None:
     cuts = [whole, byte_by_byte, rechunked(1), *map(in_two, range(1, length, 7))]
     for cut in cuts:
         seen = lab.feed(ANSWER, mode="invoke", cut=cut, tape=tape)
-        demand(_result(seen) == ANSWER, f"expected the result {ANSWER!r}, got {seen.events!r}, {seen.told()}")
+        demand(
+            _result(seen) == ANSWER,
+            f"expected the result {ANSWER!r}, got {seen.events!r}, {seen.summarize()}",
+        )
 
 
 @required(
@@ -55,7 +58,10 @@ def check_plain_truncation(lab: Lab) -> None:
         right = isinstance(seen.error, RunAgentError)
         demand(right, f"cut after byte {until} of {length}: no error was set")
         behind_head = seen.session.answered and isinstance(seen.error, StreamTruncatedError)
-        demand(behind_head or not seen.session.answered, f"cut after byte {until} of {length}: {seen.told()}")
+        demand(
+            behind_head or not seen.session.answered,
+            f"cut after byte {until} of {length}: {seen.summarize()}",
+        )
 
 
 @required(
@@ -68,11 +74,12 @@ def check_result_limit(lab: Lab) -> None:
     limits = {"max_result_bytes": 4096}
     for cut in (whole, rechunked(5)):
         seen = lab.feed("x" * 2048, mode="invoke", options=limits, cut=cut)
-        demand(_result(seen) == "x" * 2048, f"a result within the limit: {seen.told()}")
+        demand(_result(seen) == "x" * 2048, f"a result within the limit: {seen.summarize()}")
         seen = lab.feed("x" * 4097, mode="invoke", options=limits, cut=cut).need_sound()
         right = isinstance(seen.error, StreamLimitError) and seen.error.limit_name == "max_result_bytes"
         demand(
-            right, f"a result of more than the limit: expected a StreamLimitError, got {seen.told()[:300]}"
+            right,
+            f"a result of more than the limit: expected a StreamLimitError, got {seen.summarize()[:300]}",
         )
 
 

@@ -60,7 +60,7 @@ def check_agent_id(lab: Lab) -> None:
         seen = Feeding(memory, lab.open(memory, agent_id=agent_id)).run().need_sound()
         asked = None if seen.exchange is None else seen.exchange.agent_id
         demand(asked == agent_id, f"the agent {agent_id!r} was asked for as {asked!r}")
-        demand(seen.completed, f"a run of the agent {agent_id!r} gave {seen.told()}")
+        demand(seen.completed, f"a run of the agent {agent_id!r} gave {seen.summarize()}")
 
 
 @required(

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 def check_events(lab: Lab) -> None:
     seen = lab.feed(*story(lab.subject)).need_sound()
     expect_contents(lab.subject, seen.contents, TEXTS, "the chunks")
-    demand(seen.error is None, f"a good answer gave {seen.told()}")
+    demand(seen.error is None, f"a good answer gave {seen.summarize()}")
     starts = [place for place, event in enumerate(seen.events) if isinstance(event, Started)]
     demand(starts in ([], [0]), f"Started is event number {[place + 1 for place in starts]}")
-    demand(seen.completed, f"a good answer gave no Completed: {seen.told()}")
+    demand(seen.completed, f"a good answer gave no Completed: {seen.summarize()}")
     kinds = {type(event.content).__name__ for event in seen.events if isinstance(event, Chunk)}
     demand(kinds == {"str"}, f"text arrived as {kinds}")
 
@@ -41,7 +41,7 @@ def check_events(lab: Lab) -> None:
 )
 def check_done(lab: Lab) -> None:
     seen = lab.feed("x", "y").need_sound()
-    demand(seen.completed and seen.error is None, f"a good answer gave {seen.told()}")
+    demand(seen.completed and seen.error is None, f"a good answer gave {seen.summarize()}")
     demand(not seen.ended, "the session went on reading after Completed, until the connection ended")
     wants = seen.session.wants.value
     demand(wants == "done", f"after Completed the session wants {wants!r}, so the connection is never let go")
@@ -70,8 +70,8 @@ def check_splits(lab: Lab) -> None:
     for name, cut in _cuts(reference.received):
         seen = lab.feed(*steps, cut=cut, tape=tape).need_sound()
         outcome = seen.outcome(delimited=delimited)
-        fault = f"{name}: expected {reference.told()}; got {seen.told()}"
-        if reference.told() == seen.told():  # what differs is something else than the contents
+        fault = f"{name}: expected {reference.summarize()}; got {seen.summarize()}"
+        if reference.summarize() == seen.summarize():  # what differs is something else than the contents
             fault = f"{name}: expected {expected!r}; got {outcome!r}"
         demand(outcome == expected, fault)
 
@@ -114,7 +114,7 @@ def check_characters(lab: Lab) -> None:
     halves, expected = ("a \ud83e", "\udd8a b", "\udd8a c", "\ud83e"), "a 🦊 b\ufffd c\ufffd"
     for cut in (whole, byte_by_byte):
         seen = lab.feed(*halves, cut=cut).need_sound()
-        demand(seen.completed, f"an emoji in two halves: {seen.told()}")
+        demand(seen.completed, f"an emoji in two halves: {seen.summarize()}")
         text = "".join(map(str, seen.contents))
         what = "an emoji in two halves, and halves alone"
         demand(text == expected, f"{what}: expected {expected!r}, got {text!r}")
@@ -153,7 +153,7 @@ def check_framings(lab: Lab) -> None:
         for cut in (whole, rechunked(1)):
             seen = lab.feed(*story(lab.subject), script={"framing": framing}, cut=cut).need_sound()
             expect_contents(lab.subject, seen.contents, TEXTS, f"framed by {framing}")
-            demand(seen.completed, f"framed by {framing}: {seen.told()}")
+            demand(seen.completed, f"framed by {framing}: {seen.summarize()}")
             if not traits.marked:
                 proven = next(event for event in seen.events if hasattr(event, "proven")).proven
                 demand(

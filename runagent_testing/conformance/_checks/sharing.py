@@ -163,7 +163,7 @@ async def _end_in_every_way(stage: Stage) -> None:
         for steps in (("a", ending("cut")), (status(500),)):
             stage.agent.always(*steps)
             shown = await stage.show(client.run_generic_stream("x"))
-            demand(shown.error is not None, f"a bad run: {shown.told()}")
+            demand(shown.error is not None, f"a bad run: {shown.summarize()}")
         stage.agent.always("a", ending("stall"))
         async with client.run_generic_stream("x") as stream:
             await first_chunk(stream)

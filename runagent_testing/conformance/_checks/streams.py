@@ -27,7 +27,7 @@ VALUES: tuple[Any, ...] = (
 
 def expect_good(stage: Stage, shown: Shown, expected: Any, what: str) -> None:
     """Compare a run with what was said, good end included."""
-    demand(shown.error is None, f"{what}: {shown.told()}")
+    demand(shown.error is None, f"{what}: {shown.summarize()}")
     expect_contents(stage.subject, shown.contents, expected, what)
     demand(shown.completed, f"{what}: the stream ended without Completed")
 
@@ -171,4 +171,4 @@ async def check_key(stage: Stage) -> None:
     expect_good(stage, await stage.run(), ["a"], "with the key")
     shown = await stage.run(api_key="another")
     right = isinstance(shown.error, AuthenticationError) and not shown.contents
-    demand(right, f"with another key: expected an AuthenticationError, got {shown.told()}")
+    demand(right, f"with another key: expected an AuthenticationError, got {shown.summarize()}")

@@ -118,7 +118,7 @@ class Seen:
         kinds = [type(event).__name__ for event in self.events if not isinstance(event, Chunk)]
         return ("".join(map(str, self.contents)), kinds, *how)
 
-    def told(self) -> str:
+    def summarize(self) -> str:
         """Say in a line what came."""
         end = "Completed" if self.completed else f"{type(self.error).__name__}: {self.error}"
         end = "no end" if not self.completed and self.error is None else end

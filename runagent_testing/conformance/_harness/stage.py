@@ -53,7 +53,7 @@ class Shown:
         """Whether the stream was told to be complete."""
         return any(isinstance(event, Completed) for event in self.events)
 
-    def told(self) -> str:
+    def summarize(self) -> str:
         """Say in a line what was shown."""
         end = "a good end" if self.error is None else f"{type(self.error).__name__}: {self.error}"
         return f"{self.contents!r}, then {end}"

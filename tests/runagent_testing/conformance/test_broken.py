@@ -23,7 +23,7 @@ def variant_for(broken):
 def test_a_broken_transport_is_caught_by_the_requirement_meant_for_it(name):
     broken = BY_NAME[name]
     report = check_transport(broken, only=[broken.misses], **variant_for(broken))
-    assert [(broken.misses, "failed")] == [(o.requirement.id, o.word) for o in report.outcomes]
+    assert [(broken.misses, "failed")] == [(o.requirement.id, o.status) for o in report.results]
     assert not report.ok
     # Nor by an accident of its own: only one of the mistakes is to raise.
     assert report.failed[0].reason.startswith("it raised") == (name == "cannot-be-left")
@@ -36,12 +36,12 @@ def test_every_requirement_has_a_transport_that_misses_it():
 
 
 def test_no_mistake_is_left_without_a_word():
-    assert all(broken.about.endswith(".") for broken in BROKEN)
+    assert all(broken.description.endswith(".") for broken in BROKEN)
     assert len(BY_NAME) == len(BROKEN)
 
 
 def test_what_the_broken_libraries_are_made_of_is_sound():
     report = check_transport(Library(), players=("socket",))
     report.check()
-    told = {o.reason for o in report.outcomes if o.word == "not applicable" and not o.variant}
-    assert "the transport has connections of its own: there is no session to feed" in told
+    summary = {o.reason for o in report.results if o.status == "not applicable" and not o.variant}
+    assert "the transport has connections of its own: there is no session to feed" in summary

@@ -89,8 +89,8 @@ class ForgetfulTransport(LineTransport):
 
 def test_a_session_that_depends_on_cuts_is_found_all_the_same():
     report = check_transport(ForgetfulTransport(), dialects=[StampedDialect()], only=["session.any-split"])
-    (outcome,) = report.failed
-    assert "byte by byte" in outcome.reason or "cut at byte" in outcome.reason
+    (result,) = report.failed
+    assert "byte by byte" in result.reason or "cut at byte" in result.reason
 
 
 def test_the_same_request_gets_the_same_bytes_and_another_one_its_own():

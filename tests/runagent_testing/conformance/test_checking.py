@@ -33,7 +33,7 @@ QUICK: dict[str, Any] = {"styles": ("sync",), "players": ("memory",)}
 
 
 def words(report):
-    return {outcome.id: outcome.word for outcome in report.outcomes}
+    return {result.id: result.status for result in report.results}
 
 
 def test_the_first_set_is_frozen():
@@ -58,7 +58,7 @@ def test_ids_are_unique_and_sentences_are_sentences():
 def test_a_report_says_what_is_required_and_what_came():
     report = check_transport(DEAF, only=["session.key", "session.done"])
     assert not report.ok
-    assert ["session.key"] == [outcome.id for outcome in report.failed]
+    assert ["session.key"] == [result.id for result in report.failed]
     told = str(report)
     assert "transport 'key-in-the-address' does not pass the requirements 1" in told
     assert "1 passed, 1 failed" in told
@@ -194,7 +194,7 @@ def test_a_transport_that_opens_no_new_session_is_told(opens, fault):
     transport = Broken("forgetful", "session.request-waits", opens)
     report = check_transport(transport, only=["session.request-waits", "session.done"])
     assert {"session.request-waits": "failed", "session.done": "failed"} == words(report)
-    assert all(fault in outcome.reason for outcome in report.failed)
+    assert all(fault in result.reason for result in report.failed)
 
 
 def test_a_session_that_is_given_twice_is_told():
@@ -283,7 +283,7 @@ def test_the_command_with_words_that_nobody_knows(capsys, arguments, fault):
 def test_a_missing_trio_is_told(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     report = check_transport("sse", only=["run.order"], styles=["trio"], players=["memory"])
-    assert [f"trio is not installed: {install_command('trio')}"] == [o.reason for o in report.outcomes]
+    assert [f"trio is not installed: {install_command('trio')}"] == [o.reason for o in report.results]
 
 
 def test_transport_options_are_an_object(capsys):

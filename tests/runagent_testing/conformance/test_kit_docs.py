@@ -44,7 +44,7 @@ def test_the_transports_of_the_page_about_plugins_pass_as_it_says():
             exec(example.text, namespace)  # the examples are ours
     check_transport(namespace["CountedTransport"](), styles=("sync",)).check()
     failed = check_transport(namespace["StoryTransport"](), styles=("sync",)).failed
-    assert ["session.whole-characters"] == [outcome.id for outcome in failed]
+    assert ["session.whole-characters"] == [result.id for result in failed]
 
 
 def test_the_class_on_the_page_is_a_test(pytester):

@@ -83,6 +83,4 @@ SESSIONS = (Mute, Blind, DoneAtOnce, EndsAtOnce, FailsAtOnce, Nonsense, OneWord)
 def test_where_nothing_arrives_the_kit_says_so(session):
     report = check_transport(Broken("nothing", "session.done", session), **QUICK)
     assert not report.ok
-    assert [] == [
-        (outcome.id, outcome.reason) for outcome in report.outcomes if OWN_ERROR.search(outcome.reason)
-    ]
+    assert [] == [(result.id, result.reason) for result in report.results if OWN_ERROR.search(result.reason)]

@@ -49,8 +49,8 @@ def reads_itself(session, data):
 
 def check(read_body, *only, **options):
     report = check_transport(broken(read_body), only=only, **options)
-    assert all(outcome.word == "failed" for outcome in report.outcomes)
-    return [outcome.reason for outcome in report.outcomes]
+    assert all(result.status == "failed" for result in report.results)
+    return [result.reason for result in report.results]
 
 
 @pytest.mark.parametrize("read_body", [loops, loops_whatever_is_raised, reads_itself])

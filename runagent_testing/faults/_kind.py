@@ -63,7 +63,7 @@ PositionName = Literal[
 
 TRANSPORTS: tuple[StreamTransport, ...] = ("sse", "chunked", "text", "websocket")
 
-# Why a kind does not exist somewhere, as `Kind.absent` has it.
+# Why a kind does not exist somewhere, as `FaultKind.absent` has it.
 NO_EVENTS = {"text": "plain text has no events that could be wrong"}
 NO_ERRORS = NO_EVENTS | {"no-error": "the dialect has no word for an error"}
 NO_HEARTBEATS = {"text": "plain text has no heartbeats", "no-heartbeat": "the dialect has no heartbeats"}
@@ -125,7 +125,7 @@ class FaultContext:
         transport: Who is to hear it.
         position: Where the fault strikes.
         chunks: Contents of the whole answer's chunks.
-        beat: Seconds between two signs of life.
+        interval: Seconds between two signs of life.
         oversize: Bytes of the part that is too large.
         dialect: What the agent speaks; None for a built-in protocol.
     """
@@ -133,7 +133,7 @@ class FaultContext:
     transport: str
     position: Position
     chunks: tuple[Any, ...]
-    beat: float
+    interval: float
     oversize: int
     dialect: Dialect | None = None
 
@@ -177,12 +177,12 @@ class FaultContext:
         chunks = enumerate(self.chunks[self.count :], self.count + shift)
         return [Chunk(content, number if counted else ...) for number, content in chunks]
 
-    def story(
+    def scenario(
         self, *steps: Step, contents: tuple[Any, ...] | None = None, **options: Unpack[Options]
     ) -> Scenario:
         """Make it; the contents are those before the place unless given."""
-        told = self.contents if contents is None else contents
-        return Scenario(told, steps, options)
+        sent = self.contents if contents is None else contents
+        return Scenario(sent, steps, options)
 
     # Bytes
 
@@ -252,9 +252,9 @@ class FaultKind:
 
     Attributes:
         name: As in the ids.
-        about: What happens, in a line.
+        description: What happens, in a line.
         positions: Where it may strike.
-        tell: What the agent does.
+        make_scenario: What the agent does.
         family: What a sound client shows.
         unlike: Where it shows something else, by the name of a position or transport.
         accepted: What else is right, by the name of a position or transport, or "" for everywhere.
@@ -267,9 +267,9 @@ class FaultKind:
     """
 
     name: str
-    about: str
+    description: str
     positions: tuple[Position, ...]
-    tell: Callable[[FaultContext], Scenario]
+    make_scenario: Callable[[FaultContext], Scenario]
     family: Family
     unlike: Mapping[str, Family] = field(default_factory=dict)
     accepted: Mapping[str, tuple[Family, ...]] = field(default_factory=dict)
