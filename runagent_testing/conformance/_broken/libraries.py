@@ -32,7 +32,7 @@ class Library:
     misses: ClassVar[str] = ""
 
     @property
-    def about(self) -> str:
+    def description(self) -> str:
         """What is wrong with it."""
         return (type(self).__doc__ or "").partition("\n")[0]
 
