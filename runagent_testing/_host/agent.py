@@ -114,7 +114,7 @@ class Agent:
             usage: Token counts (``invoke`` only, as the two below).
             execution_time: Seconds.
             agent_version: For the metadata.
-            written: ``writes`` and ``apart``, as for `always`.
+            written: ``writes`` and ``write_gap``, as for `always`.
 
         Raises:
             TypeError: As for `always`.

@@ -82,7 +82,7 @@ class WebSocketAnswer:
 
     Attributes:
         handshake: What the connection begins with.
-        talk: What both sides say besides.
+        conversation: What both sides say besides.
     """
 
     def __init__(
@@ -94,8 +94,8 @@ class WebSocketAnswer:
         asked: Asked,
     ) -> None:
         self.handshake = handshake_plan(script if isinstance(script, Script) else None, asked.run)
-        self.talk = Conversation(asked.exchange.secrets.veiled)
-        asked.exchange.messages = self.talk.messages
+        self.conversation = Conversation(asked.exchange.secrets.veiled)
+        asked.exchange.messages = self.conversation.messages
         self._note = note
         self._agent = agent
         self._script: Script | Computed | None = script

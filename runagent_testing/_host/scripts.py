@@ -100,4 +100,4 @@ class AgentScripts:
 
 def as_result(steps: tuple[Any, ...], options: Options) -> Result:
     """Make a plain result of a script, most of whose properties have no meaning there."""
-    return Result.of(steps, writes=options.get("writes", MERGED), apart=options.get("apart", 0.0))
+    return Result.of(steps, writes=options.get("writes", MERGED), write_gap=options.get("write_gap", 0.0))

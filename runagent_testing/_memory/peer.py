@@ -172,23 +172,23 @@ class Peer:
         self._wire.write(write.data)
         if self._opened is not None and self._exchange is None:
             Recorder(self._opened.exchange).aside(write.data)
-        elif self._talk is not None:
-            self._talk.wrote(write)
+        elif self._conversation is not None:
+            self._conversation.wrote(write)
             self._flush()
 
     def _ended(self, answer: Answer) -> None:
         """Do with the connection what the plan says of it."""
         self._playing = None
         end = answer.plan.end
-        if self._talk is not None:
-            self._talk.played(answer.plan)
+        if self._conversation is not None:
+            self._conversation.played(answer.plan)
         if end not in ("stall", "silent"):
             Recorder(answer.exchange).end("done")
         if end in ("cut", "reset"):
             self._close(reset=end == "reset")
         elif end == "half-close":
             self._wire.end()
-        elif self._talk is not None:
+        elif self._conversation is not None:
             self._flush()
         elif end == "close":
             self._close()
@@ -207,8 +207,8 @@ class Peer:
         return self._exchange
 
     @property
-    def _talk(self) -> Conversation | None:
-        return None if self._opened is None else self._opened.talk
+    def _conversation(self) -> Conversation | None:
+        return None if self._opened is None else self._opened.conversation
 
     def _shaken(self) -> None:
         self._playing = None
@@ -218,19 +218,19 @@ class Peer:
         if self._opened is None or (self._playing is not None and self._exchange is None):
             self._reader.feed(data)  # comes early: the handshake is not answered yet
             return
-        talk = self._opened.talk
+        conversation = self._opened.conversation
         self._heard = self._clock.time()
-        talk.receive_data(data)
+        conversation.receive_data(data)
         self._flush()
-        if self._exchange is None and talk.message is not None:
-            answer = self._decided(self._opened.answer(talk.message))
-            talk.begin(answer.plan)
+        if self._exchange is None and conversation.message is not None:
+            answer = self._decided(self._opened.answer(conversation.message))
+            conversation.begin(answer.plan)
             if answer.plan.end == "silent":
-                talk.played(answer.plan)
+                conversation.played(answer.plan)
             elif answer.plan.end != "stall":
                 self._ping_later()
             self._play(answer.plan, answer.exchange, lambda: self._ended(answer))
-        elif talk.left and not talk.silent:
+        elif conversation.left and not conversation.silent:
             self.client_left()
 
     def _ping_later(self) -> None:
@@ -242,15 +242,15 @@ class Peer:
         assert self._exchange is not None
         if self._clock.time() >= self._heard + self._ping_interval:
             self._heard = self._clock.time()
-            self._opened.talk.idle()
+            self._opened.conversation.idle()
             self._flush()
-        if not self._opened.talk.left:
+        if not self._opened.conversation.left:
             self._ping_later()
             return
         Recorder(self._exchange).end("client disconnected")
         self.drop()
 
     def _flush(self) -> None:
-        if self._opened is not None and (data := self._opened.talk.data_to_send()):
+        if self._opened is not None and (data := self._opened.conversation.data_to_send()):
             self._wire.write(data)
             Recorder(self._opened.exchange).aside(data)

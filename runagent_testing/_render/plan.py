@@ -197,15 +197,15 @@ class Composer:
 
     Args:
         writes: Where to cut.
-        apart: Seconds to wait between two writes that nothing else parts.
+        write_gap: Seconds to wait between two writes that nothing else parts.
 
     Attributes:
         is_ripe: Whether `take` has something to give.
     """
 
-    def __init__(self, writes: Writes, apart: float) -> None:
+    def __init__(self, writes: Writes, write_gap: float) -> None:
         self._writes = writes
-        self._apart = apart
+        self._write_gap = write_gap
         self._entries: list[Event | Wait | Pass] = []
         self._head: int | None = None
         self._together: list[Event] = []
@@ -277,8 +277,8 @@ class Composer:
         whole = set(ends)
         begin = first = 0
         for cut in sorted(wanted | {len(data)}):
-            if self._follows_write and self._apart:
-                yield Wait(self._apart)
+            if self._follows_write and self._write_gap:
+                yield Wait(self._write_gap)
             while ends[first] <= begin:
                 first += 1
             last = first

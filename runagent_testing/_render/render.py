@@ -43,7 +43,7 @@ def growing_plan(script: Script, run: DialectRun) -> GrowingPlan:
 def handshake_plan(script: Script | None, run: DialectRun) -> Plan:
     """Render the answer that opens a WebSocket; None for a script that is not known yet."""
     script = script or Script(steps=())
-    out = Composer(script.writes, script.apart)
+    out = Composer(script.writes, script.write_gap)
     for number, step in enumerate(script.steps[: before_head(script)]):
         pause(out, step, number)
     out.say(None, ("head", handshake_head(script.head, run)))
@@ -59,7 +59,7 @@ def words_plan(frames: bytes) -> Plan:
 
 def result_plan(result: Result, run: DialectRun) -> Plan:
     """Render the answer to a plain run; an ending after the answer withholds its last byte."""
-    out = Composer(result.writes, result.apart)
+    out = Composer(result.writes, result.write_gap)
     answer: tuple[int | None, bytes] = (None, b"")
     end: End = "open" if run.keep_alive else "close"
     for number, step in enumerate(result.steps):

@@ -68,7 +68,7 @@ class Rendering:
     def __init__(self, script: Script, run: DialectRun) -> None:
         self._script = script
         self._run = run
-        self._out = Composer(script.writes, script.apart)
+        self._out = Composer(script.writes, script.write_gap)
         self._format: Format = run.dialect.stream(run)
         self._framing = "frames" if self._format.frames else _framing(script, run)
         self._head = script.head

@@ -42,7 +42,7 @@ __all__ = ["Framing", "Options", "Result", "Resume", "Script"]
 Resume = Literal["honour", "refuse", "fake"]
 Framing = Literal["chunked", "extensions", "length", "close"]
 
-_PLAIN_PROPERTIES = ("usage", "execution_time", "agent_version", "writes", "apart")
+_PLAIN_PROPERTIES = ("usage", "execution_time", "agent_version", "writes", "write_gap")
 _PLAIN_STEPS = (Delay, Gate, Chunk, Error, Status, RawResponse, Ending)
 _PLAIN_ENDINGS: tuple[EndingKind, ...] = (
     "clean",
@@ -69,7 +69,7 @@ class Options(TypedDict, total=False):
         pace: Waits between the chunks; see `runagent_testing._script.pacing`.
         writes: "merged" (default: what no pause parts is one write), "per-step" (one write for each
             event), or a policy of `runagent_testing._script.writes`.
-        apart: Seconds to wait between two writes that nothing else parts; default 0.
+        write_gap: Seconds to wait between two writes that nothing else parts; default 0.
         framing: Of an HTTP body: "chunked" (default), "extensions" (chunked, with an extension on
             every chunk), "length" (Content-Length), "close" (neither: the connection's end is the end).
     """
@@ -79,7 +79,7 @@ class Options(TypedDict, total=False):
     resume: Resume | bool
     pace: Pace | None
     writes: Writes | str
-    apart: float
+    write_gap: float
     framing: Framing
 
 
@@ -97,7 +97,7 @@ class Script:
     resume: Resume = "honour"
     pace: Pace | None = None
     writes: Writes = MERGED
-    apart: float = 0.0
+    write_gap: float = 0.0
     framing: Framing = "chunked"
 
     @classmethod
@@ -160,7 +160,7 @@ class Result:
     execution_time: float | None = None
     agent_version: str | None = None
     writes: Writes = MERGED
-    apart: float = 0.0
+    write_gap: float = 0.0
 
     @classmethod
     def of(cls, steps: tuple[Any, ...], *, writes: Writes | str = MERGED, **options: Any) -> Self:

@@ -147,7 +147,7 @@ def check_properties(given: Mapping[str, Any], known: tuple[str, ...]) -> None:
     if pace is not None and not isinstance(pace, Pace):
         makers = "fixed(), uniform(), log_normal() or tokens_per_second()"
         raise TypeError(f"pace= is made by {makers}, not {pace!r}")
-    check_seconds(given.get("apart", 0.0), "apart=")
+    check_seconds(given.get("write_gap", 0.0), "write_gap=")
     for name in ("indexed", "ids"):
         if not isinstance(given.get(name, True), bool):
             raise TypeError(f"{name}= is True or False, not {given[name]!r}")

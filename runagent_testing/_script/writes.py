@@ -2,7 +2,7 @@
 
 A policy sees the bytes between two pauses as events made of pieces, each of which knows what it
 is, and answers with the offsets to cut at. On the memory network every write is one read of the
-client; on sockets the kernel may join what no pause keeps apart (``apart=`` puts one there).
+client; on sockets the kernel may join what no pause keeps apart (``write_gap=`` puts one there).
 """
 
 from __future__ import annotations

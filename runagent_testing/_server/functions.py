@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from runagent_testing._host.asked import Answer
     from runagent_testing._script.computed import Computed
 
-__all__ = ["AbandonedError", "Apart", "DaemonThreads", "raise_in"]
+__all__ = ["AbandonedError", "DaemonThreads", "FunctionRunner", "raise_in"]
 
 _NAME = "fake-agent-responds"
 
@@ -38,7 +38,7 @@ def raise_in(thread: int, exception: type[BaseException] | None) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
 
 
-class Apart:
+class FunctionRunner:
     """The functions that compute replies of one server, as long as they are at work."""
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from runagent_testing._host.websocket import Conversation
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._journal.record import ClientState
-    from runagent_testing._server.functions import Apart
+    from runagent_testing._server.functions import FunctionRunner
 
 __all__ = ["Connection", "Handler"]
 
@@ -123,15 +123,15 @@ class Handler:
         endpoints: Decides on the answers.
         ping_interval: Seconds without a byte of a WebSocket's client until it is pinged, and from
             a ping until it is given up.
-        apart: Runs the functions that compute replies.
+        functions: Runs the functions that compute replies.
 
     Attributes:
         answering: How many requests are being answered.
     """
 
-    def __init__(self, endpoints: Endpoints, ping_interval: float, apart: Apart) -> None:
+    def __init__(self, endpoints: Endpoints, ping_interval: float, functions: FunctionRunner) -> None:
         self._endpoints = endpoints
-        self._apart = apart
+        self._functions = functions
         self._ping_interval = ping_interval
         self.answering = 0
         self.closing = False
@@ -155,82 +155,84 @@ class Handler:
         return Sent(keep_alive=False)
 
     async def _play(self, asked: Answer | Pending, request: web.BaseRequest) -> web.StreamResponse:
-        line = ResponseWriter(request, Recorder(asked.exchange))
-        with self._watching(asked.exchange, line):
+        writer = ResponseWriter(request, Recorder(asked.exchange))
+        with self._watching(asked.exchange, writer):
             answer = await self._decided(asked)
-            await play(answer.plan, line, Recorder(answer.exchange))
+            await play(answer.plan, writer, Recorder(answer.exchange))
         return Sent(keep_alive=answer.plan.end == "open")
 
     async def _decided(self, asked: Answer | Pending) -> Answer:
-        return await self._apart.answer(asked) if isinstance(asked, Pending) else asked
+        return await self._functions.answer(asked) if isinstance(asked, Pending) else asked
 
     async def _converse(self, opened: WebSocketAnswer, request: web.BaseRequest) -> None:
-        line = ResponseWriter(request, Recorder(opened.exchange), opened.talk)
+        writer = ResponseWriter(request, Recorder(opened.exchange), opened.conversation)
         with contextlib.ExitStack() as stack:
             if opened.is_noted:
-                stack.enter_context(self._watching(opened.exchange, line))
-            ear, message = await self._shake_hands(opened, request, line)
+                stack.enter_context(self._watching(opened.exchange, writer))
+            reader, message = await self._shake_hands(opened, request, writer)
             if not opened.is_noted:
-                stack.enter_context(self._watching(opened.exchange, line))
+                stack.enter_context(self._watching(opened.exchange, writer))
             asked = opened.answer(message)
             try:
-                answer = asked if isinstance(asked, Answer) else await ear.unless_left(self._decided(asked))
-                await self._answer(answer, ear, line, opened.talk)
+                answer = (
+                    asked if isinstance(asked, Answer) else await reader.unless_left(self._decided(asked))
+                )
+                await self._answer(answer, reader, writer, opened.conversation)
             finally:
-                if opened.talk.closed:
+                if opened.conversation.closed:
                     Recorder(asked.exchange).leave("closed")
 
     async def _shake_hands(
-        self, opened: WebSocketAnswer, request: web.BaseRequest, line: ResponseWriter
+        self, opened: WebSocketAnswer, request: web.BaseRequest, writer: ResponseWriter
     ) -> tuple[_WebSocketReader, str | bytes]:
         """Answer the handshake, and wait for the request.
 
         Raises:
             ConnectionResetError: The client is gone.
         """
-        talk = opened.talk
+        conversation = opened.conversation
         try:
-            # Not on the line of what follows, which lets pongs and the like come in between.
+            # Not with the writer of what follows, which lets pongs and the like come in between.
             recorder = Recorder(opened.exchange)
             shaking = ResponseWriter(request, recorder)
             await play(opened.handshake, shaking)
-            line.written = shaking.written
+            writer.written = shaking.written
             recorder.aside(opened.handshake.data)
-            ear = _WebSocketReader(request, talk, line, self._ping_interval)
-            await ear.listen(lambda: talk.message is not None)
-            if talk.message is None:
+            reader = _WebSocketReader(request, conversation, writer, self._ping_interval)
+            await reader.listen(lambda: conversation.message is not None)
+            if conversation.message is None:
                 raise ConnectionResetError("the client has left without a request")
         except BaseException:
             opened.give_up()
             raise
-        return ear, talk.message
+        return reader, conversation.message
 
     async def _answer(
-        self, answer: Answer, ear: _WebSocketReader, line: ResponseWriter, talk: Conversation
+        self, answer: Answer, reader: _WebSocketReader, writer: ResponseWriter, conversation: Conversation
     ) -> None:
         """Play the plan, then wait for the client to close, as the published server does."""
-        talk.begin(answer.plan)
-        playing = self._speak(answer, line, talk)
-        await ear.unless_left(playing, whatever=lambda: answer.plan.end == "silent")
-        await ear.listen()
+        conversation.begin(answer.plan)
+        playing = self._speak(answer, writer, conversation)
+        await reader.unless_left(playing, whatever=lambda: answer.plan.end == "silent")
+        await reader.listen()
 
-    async def _speak(self, answer: Answer, line: ResponseWriter, talk: Conversation) -> None:
+    async def _speak(self, answer: Answer, writer: ResponseWriter, conversation: Conversation) -> None:
         if answer.plan.end != "silent":
-            await play(answer.plan, line, Recorder(answer.exchange))
-            talk.played(answer.plan)
+            await play(answer.plan, writer, Recorder(answer.exchange))
+            conversation.played(answer.plan)
             return
-        talk.played(answer.plan)
-        await play(answer.plan, line, Recorder(answer.exchange))
+        conversation.played(answer.plan)
+        await play(answer.plan, writer, Recorder(answer.exchange))
 
     @contextlib.contextmanager
-    def _watching(self, exchange: Exchange, line: ResponseWriter) -> Iterator[None]:
+    def _watching(self, exchange: Exchange, writer: ResponseWriter) -> Iterator[None]:
         recorder = Recorder(exchange)
         # aiohttp cancels the handler of a connection that is lost.
         try:
             yield
         except (ConnectionError, asyncio.CancelledError):
             if not self.closing and exchange.outcome != "server closed":
-                _note_departure(recorder, line)
+                _note_departure(recorder, writer)
             if isinstance(exchange.plan, LazyPlan) and exchange.plan.is_answered:
                 recorder.end("done")
             recorder.end("server closed" if self.closing else "client disconnected")
@@ -249,10 +251,10 @@ class _WebSocketReader:
     """Listens on a WebSocket; aiohttp takes it for the parser of what follows an upgrade."""
 
     def __init__(
-        self, request: web.BaseRequest, talk: Conversation, line: ResponseWriter, interval: float
+        self, request: web.BaseRequest, conversation: Conversation, writer: ResponseWriter, interval: float
     ) -> None:
-        self._talk = talk
-        self._line = line
+        self._conversation = conversation
+        self._writer = writer
         self._interval = interval
         self._heard = asyncio.Event()
         protocol = cast("Any", request.protocol)
@@ -260,27 +262,27 @@ class _WebSocketReader:
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         """Take the client's bytes; answers aiohttp that there is more to come, and nothing left over."""
-        self._talk.receive_data(data)
+        self._conversation.receive_data(data)
         with contextlib.suppress(ConnectionResetError):
-            self._line.flush()
+            self._writer.flush()
         self._heard.set()
         return False, b""
 
     def feed_eof(self) -> None:
         """Take the end of the connection."""
-        self._talk.receive_eof()
+        self._conversation.receive_eof()
         self._heard.set()
 
     async def listen(self, enough: Callable[[], bool] = bool) -> None:
         """Wait until the client has left, or has sent enough; pings it when it is quiet."""
-        while not self._talk.left and not enough():
+        while not self._conversation.left and not enough():
             self._heard.clear()
             try:
                 async with asyncio.timeout(self._interval):
                     await self._heard.wait()
             except TimeoutError:
-                self._talk.idle()
-                self._line.flush()
+                self._conversation.idle()
+                self._writer.flush()
 
     async def unless_left(
         self, work: Coroutine[Any, Any, T], whatever: Callable[[], bool] = lambda: False
@@ -313,14 +315,14 @@ def _secrets(request: web.BaseRequest) -> Secrets:
     return Secrets().seen_in(request.headers, request.raw_path)
 
 
-def _note_departure(recorder: Recorder, line: ResponseWriter) -> None:
-    connection = line.connection
+def _note_departure(recorder: Recorder, writer: ResponseWriter) -> None:
+    connection = writer.connection
     assert isinstance(connection, Connection)
     if connection.departure is not None:
         how, taken = connection.departure
-        recorder.leave(how, line.untaken(taken))
+        recorder.leave(how, writer.untaken(taken))
     elif connection.transport is None or connection.transport.is_closing():
-        recorder.leave("reset", line.untaken(connection.taken))  # noticed by writing
+        recorder.leave("reset", writer.untaken(connection.taken))  # noticed by writing
 
 
 async def _read(request: web.BaseRequest) -> Request:

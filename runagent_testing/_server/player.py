@@ -62,11 +62,11 @@ class ResponseWriter:
     written = 0
 
     def __init__(
-        self, request: web.BaseRequest, recorder: Recorder, talk: Conversation | None = None
+        self, request: web.BaseRequest, recorder: Recorder, conversation: Conversation | None = None
     ) -> None:
         self._request = request
         self._recorder = recorder
-        self._talk = talk
+        self._conversation = conversation
         self._taken_before = bytes_taken(request.transport)
 
     @property
@@ -100,16 +100,16 @@ class ResponseWriter:
         """
         self.transport.write(write.data)
         self.written += len(write.data)
-        if self._talk is not None:
-            self._talk.wrote(write)
+        if self._conversation is not None:
+            self._conversation.wrote(write)
             self.flush()
         await self.drain()
 
     def write_eof(self) -> None:
         """Write nothing more, whatever the client of a WebSocket may send."""
         self.transport.write_eof()
-        if self._talk is not None:
-            self._talk.silent = True
+        if self._conversation is not None:
+            self._conversation.silent = True
 
     async def drain(self) -> None:
         """Wait until the transport wants more."""
@@ -117,7 +117,7 @@ class ResponseWriter:
 
     def flush(self) -> None:
         """Write what the conversation has to send."""
-        if self._talk is not None and (data := self._talk.data_to_send()):
+        if self._conversation is not None and (data := self._conversation.data_to_send()):
             self.transport.write(data)
             self.written += len(data)
             self._recorder.aside(data)

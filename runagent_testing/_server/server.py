@@ -19,7 +19,7 @@ from runagent_testing._internal.clock import now
 from runagent_testing._internal.log import log_failure
 from runagent_testing._script.computed import place_of_thread
 from runagent_testing._script.numbers import check_seconds, check_texts, is_whole
-from runagent_testing._server.functions import AbandonedError, Apart, DaemonThreads, raise_in
+from runagent_testing._server.functions import AbandonedError, DaemonThreads, FunctionRunner, raise_in
 from runagent_testing._server.handler import Connection, Handler
 from runagent_testing._server.listener import Listener, listen_tcp, listen_unix
 
@@ -76,9 +76,9 @@ class FakeAgentServer(AgentHost):
         self._ssl_context = ssl_context
         self._address = (host, port)
         self._unix_path = None if unix_path is None else str(unix_path)
-        self._apart = Apart()
+        self._functions = FunctionRunner()
         endpoints = Endpoints(self._scripts, self.journal, api_key, dialects)
-        self._handler = Handler(endpoints, ping_interval, self._apart)
+        self._handler = Handler(endpoints, ping_interval, self._functions)
         self._thread: threading.Thread | None = None
         self._url = ""
 
@@ -127,10 +127,10 @@ class FakeAgentServer(AgentHost):
         thread, self._thread = self._thread, None
         self._loop.call_soon_threadsafe(self._stop.set)
         thread.join(_PATIENCE)
-        hung = self._apart.hung(_LEAVING)
+        hung = self._functions.hung(_LEAVING)
         if thread.is_alive():
             hung = [self._where(thread), *hung]
-        self._apart.abandon()
+        self._functions.abandon()
         if self._unix_path is not None:
             Path(self._unix_path).unlink(missing_ok=True)
         if hung:
@@ -167,20 +167,20 @@ class FakeAgentServer(AgentHost):
         """
         self._check_caller("clear")
         super().clear()
-        if hung := self._apart.hung(_LEAVING):
-            self._apart.abandon()
+        if hung := self._functions.hung(_LEAVING):
+            self._functions.abandon()
             raise RuntimeError("; ".join(hung))
 
     def _check_caller(self, method: str) -> None:
         own = threading.current_thread()
-        if own is self._thread or self._apart.runs_in(own.ident):
+        if own is self._thread or self._functions.runs_in(own.ident):
             why = (
                 "waits for the server's thread and for functions that compute replies, and was called by one"
             )
             raise RuntimeError(f"{method}() {why}")
 
     def _hung(self, patience: float) -> list[str]:
-        return self._apart.hung(patience)
+        return self._functions.hung(patience)
 
     def _drop_connections(self) -> None:
         if self._thread is None:

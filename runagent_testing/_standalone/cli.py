@@ -119,7 +119,11 @@ def _parser() -> argparse.ArgumentParser:
         "--transport-options", metavar="JSON", type=json_object, help="as RUNAGENT_TRANSPORT_OPTIONS"
     )
     prove.add_argument(
-        "--cannot-show", metavar="CAPABILITY", action="append", default=[], help="what the peer cannot show"
+        "--skip-capabilities",
+        metavar="CAPABILITY",
+        action="append",
+        default=[],
+        help="a declared capability that the peer cannot show",
     )
     check.add_argument("stories", metavar="FILE", nargs="+", help="story files, YAML or JSON")
     serve.add_argument("story", metavar="FILE", help="a story file, YAML or JSON")
@@ -190,7 +194,7 @@ def _check_transport(options: argparse.Namespace) -> int:
         report = check_transport(
             options.name,
             options={} if given is None else {"transport_options": given},
-            cannot_show=options.cannot_show,
+            skip_capabilities=options.skip_capabilities,
             requirements=LATEST if options.requirements is None else options.requirements,
             baseline=options.baseline,
         )

@@ -283,6 +283,6 @@ OPTIONS: dict[str, FieldType | Choice] = {
     "resume": _RESUME,
     "pace": PACES,
     "writes": WRITES,
-    "apart": SECONDS,
+    "write_gap": SECONDS,
     "framing": _one_of(get_args(Framing)),
 }

@@ -47,7 +47,7 @@ _RESULT_OPTIONS: dict[str, FieldType | Choice] = {
     "execution_time": NUMBER,
     "agent_version": TEXT,
     "writes": OPTIONS["writes"],
-    "apart": OPTIONS["apart"],
+    "write_gap": OPTIONS["write_gap"],
 }
 # By the key of the file: the agent's method, and its options.
 _ONE: dict[str, tuple[str, dict[str, FieldType | Choice]]] = {

@@ -34,7 +34,7 @@ def check_transport(
     *,
     dialects: Iterable[Dialect] = (),
     options: Mapping[str, Any] | None = None,
-    cannot_show: Iterable[str] = (),
+    skip_capabilities: Iterable[str] = (),
     requirements: int = LATEST,
     baseline: Baseline | str | Path | None = None,
     styles: Collection[str] = STYLES,
@@ -48,8 +48,8 @@ def check_transport(
         dialects: What the fake agent has to speak so that it understands the transport, beside its own
             dialects and those that installed distributions bring.
         options: Arguments for the clients: ``headers``, ``transport_options``, ``entrypoint_tag``.
-        cannot_show: Declared capabilities that the peer cannot show, with these options perhaps; what is
-            required of them is then not applicable.
+        skip_capabilities: Declared capabilities that the peer cannot show, with these options perhaps; the
+            requirements of these are then not applicable.
         requirements: The number of the set; a set never changes once it is released. What is required
             by newer sets only is checked too, and its failures are advice.
         baseline: Known failures, or the file that lists them.
@@ -67,10 +67,10 @@ def check_transport(
     need_set(requirements)
     known = Baseline.of(baseline)
     known.need_known(all_requirements())
-    subject = Subject(transport, tuple(dialects), options or {}, frozenset(cannot_show))
+    subject = Subject(transport, tuple(dialects), options or {}, frozenset(skip_capabilities))
     _need_words("style", styles, STYLES)
     _need_words("player", players, PLAYERS)
-    _need_words("capability", subject.cannot_show, CAPABILITIES)
+    _need_words("capability", subject.skip_capabilities, CAPABILITIES)
     _need_words("requirement", only, [requirement.id for requirement in all_requirements()])
     watchdog = Watchdog()
     results = [
@@ -143,7 +143,7 @@ def need_set(number: int) -> None:
 
 def _perform(subject: Subject, requirement: Requirement, variant: str) -> None:
     name = requirement.capability
-    if name is not None and name in subject.cannot_show:
+    if name is not None and name in subject.skip_capabilities:
         raise NotApplicable(f"the peer cannot show {name!r}")
     if name is not None and (name in subject.capabilities) == requirement.undeclared:
         raise NotApplicable(f"{name!r} is {'' if requirement.undeclared else 'not '}declared")

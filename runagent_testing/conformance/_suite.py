@@ -30,7 +30,7 @@ class TransportConformance:
     Attributes:
         requirements: The number of the set; it has no default, so that no update of the kit fails you by
             surprise. Failures of newer requirements are skipped tests with the reason (``pytest -rs``).
-        cannot_show: Declared capabilities that the peer cannot show.
+        skip_capabilities: Declared capabilities that the peer cannot show.
         options: Arguments for the clients: ``headers``, ``transport_options``, ``entrypoint_tag``.
         baseline: The file of known failures.
         styles: Which styles to run in.
@@ -38,7 +38,7 @@ class TransportConformance:
     """
 
     requirements: ClassVar[int] = 0
-    cannot_show: ClassVar[Iterable[str]] = ()
+    skip_capabilities: ClassVar[Iterable[str]] = ()
     options: ClassVar[Mapping[str, Any]] = {}
     baseline: ClassVar[Baseline | str | Path | None] = None
     styles: ClassVar[Collection[str]] = STYLES
@@ -83,7 +83,7 @@ class TransportConformance:
         if not self.requirements:
             pytest.fail(f"say which set of requirements: requirements = {LATEST}", pytrace=False)
         need_set(self.requirements)
-        subject = Subject(transport, tuple(dialects), self.options, frozenset(self.cannot_show))
+        subject = Subject(transport, tuple(dialects), self.options, frozenset(self.skip_capabilities))
         result = examine(
             subject,
             requirement,

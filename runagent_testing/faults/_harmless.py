@@ -35,12 +35,12 @@ _INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
 
 def _drip(context: FaultContext) -> Scenario:
     # A hundredth, so that the head is there before a client gives up that waits for two beats and more.
-    return context.scenario(*context.before(), writes=every(1), apart=context.interval / 100)
+    return context.scenario(*context.before(), writes=every(1), write_gap=context.interval / 100)
 
 
 def _split(*places: Place) -> Callable[[FaultContext], Scenario]:
     return lambda context: context.scenario(
-        *context.before(), writes=inside(*places), apart=context.interval / 100
+        *context.before(), writes=inside(*places), write_gap=context.interval / 100
     )
 
 

@@ -132,7 +132,7 @@ def test_random_cuts_change_nothing(transport, seed, framing):
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_random_cuts_change_nothing_on_sockets(module_server, transport, seed):
-    module_server.agent("a").always(*SCRIPT, writes=rechunked(seed), apart=0.0005)
+    module_server.agent("a").always(*SCRIPT, writes=rechunked(seed), write_gap=0.0005)
     client, run = _sockets(module_server)
     seen, failure = collected(client, run, transport)
     assert (TEXT, None) == ("".join(seen), failure)

@@ -380,7 +380,7 @@ def test_a_generator_that_never_says_anything_is_stopped_on_virtual_time(style, 
     virtual.run(scenario)
 
 
-# Apart, and within a limit
+# In the background, and within a limit
 
 
 def waits_for(door):

@@ -188,7 +188,7 @@ def test_a_silent_websocket_answers_neither_ping_nor_close(server):
 
 
 def test_a_pong_never_lands_inside_a_frame(server):
-    server.agent("a").always("word", writes=every(5), apart=0.002)
+    server.agent("a").always("word", writes=every(5), write_gap=0.002)
     with connected(server.url) as client:
         client.open_websocket()
         for _ in range(10):
@@ -287,7 +287,7 @@ WRITES = {
 @pytest.mark.parametrize("accept", [*ACCEPTS, "websocket"])
 @pytest.mark.parametrize("writes", WRITES)
 def test_writes_that_are_kept_apart_arrive_one_by_one(server, accept, writes):
-    server.agent("a").always("wörld 🦊", {"k": "ü"}, writes=WRITES[writes], apart=0.004)
+    server.agent("a").always("wörld 🦊", {"k": "ü"}, writes=WRITES[writes], write_gap=0.004)
     seen = []
     with connected(server.url) as client:
         if accept == "websocket":

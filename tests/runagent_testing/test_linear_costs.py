@@ -112,7 +112,7 @@ COSTS = {
     "a plan with a pace": planned(pace=fixed(0.1)),
     "a plan with ids": planned(("last-event-id", "99999999"), ids=True),
     "a plan of one length": planned(framing="length"),
-    "a plan per step": planned(writes="per-step", apart=0.1),
+    "a plan per step": planned(writes="per-step", write_gap=0.1),
     "an exchange that is looked at": looked_at,
     "requests that are waited for": waited_for,
     "a message in fragments": heard_in_fragments,
@@ -148,7 +148,7 @@ def test_a_story_full_of_faults_is_checked_in_linear_time(tmp_path):
 @pytest.mark.parametrize("writes", ["merged", "per-step"])
 def test_a_growing_plan_is_that_of_the_script(transport, writes):
     steps = ("a", heartbeat(), *(["b"] * 700), delay(1), "c", *TICKS * 40, *(["x" * 1000] * 600))
-    script = Script.of(steps, writes=writes, ids=True, pace=None, apart=0.5)
+    script = Script.of(steps, writes=writes, ids=True, pace=None, write_gap=0.5)
     grown, whole = growing_plan(script, run(transport)), stream_plan(script, run(transport))
     assert list(whole.moves) == list(grown) == list(grown.moves)
     assert (whole.end, whole.data) == (grown.end, grown.data)

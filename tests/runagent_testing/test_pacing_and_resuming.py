@@ -181,7 +181,7 @@ def test_every_write_knows_its_steps_and_whether_it_is_whole(transport, writes):
 
 
 def test_apart_waits_between_writes_and_nowhere_else():
-    rendered = plan("a", "b", writes="per-step", apart=0.25)
+    rendered = plan("a", "b", writes="per-step", write_gap=0.25)
     kinds = [type(move) for move in rendered.moves]
     assert [Write, Wait] * (len(kinds) // 2) + [Write] == kinds
     assert {0.25} == set(waits(rendered))

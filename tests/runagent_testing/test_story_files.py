@@ -141,7 +141,10 @@ def test_numbers_that_json_does_not_have_are_refused_with_their_place(written):
     [
         ("indexed: false, ids: true", {"indexed": False, "ids": True}),
         ("resume: fake", {"resume": "fake"}),
-        ("resume: false, framing: close, apart: 0.1", {"resume": False, "framing": "close", "apart": 0.1}),
+        (
+            "resume: false, framing: close, write_gap: 0.1",
+            {"resume": False, "framing": "close", "write_gap": 0.1},
+        ),
         ("pace: {fixed: 1, first: 2, jitter: 0.5, seed: 3}", {"pace": fixed(1, first=2, jitter=0.5, seed=3)}),
         ("pace: {uniform: 1, high: 2}", {"pace": uniform(1, 2)}),
         ("pace: {log_normal: 1, sigma: 0.5}", {"pace": log_normal(1, 0.5)}),
@@ -181,8 +184,8 @@ def test_several_answers_are_several_calls():
 
 
 def test_properties_of_an_agent_hold_for_what_knows_them():
-    text = "agents: {a: {ids: true, apart: 1, always: {steps: [x], apart: 2}, returns: y}}"
-    assert [{"ids": True, "apart": 2}, {"apart": 1}] == [options for *_, options in calls(text)]
+    text = "agents: {a: {ids: true, write_gap: 1, always: {steps: [x], write_gap: 2}, returns: y}}"
+    assert [{"ids": True, "write_gap": 2}, {"write_gap": 1}] == [options for *_, options in calls(text)]
 
 
 def test_a_gate_of_one_name_is_one_gate():

@@ -33,7 +33,7 @@ def _queue(stage: Stage) -> list[list[str]]:
     answers = [[f"{run}:{place} " for place in range(8)] for run in range(_RUNS)]
     for answer in answers:
         # Cut inside events, with time between the writes, so that runs really take turns.
-        stage.agent.reply(*answer, writes=rechunked(int(answer[0].partition(":")[0])), apart=0.001)
+        stage.agent.reply(*answer, writes=rechunked(int(answer[0].partition(":")[0])), write_gap=0.001)
     return answers
 
 

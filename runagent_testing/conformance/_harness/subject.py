@@ -51,13 +51,13 @@ class Subject:
         dialects: What the fake agent speaks beside its own dialects and those installed.
         options: Arguments for the clients beside those that the kit sets: ``headers``,
             ``transport_options``, ``entrypoint_tag``.
-        cannot_show: Declared capabilities that the peer cannot show.
+        skip_capabilities: Declared capabilities that the peer cannot show.
     """
 
     given: AnyTransport | str
     dialects: tuple[Dialect, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
-    cannot_show: frozenset[str] = frozenset()
+    skip_capabilities: frozenset[str] = frozenset()
 
     @cached_property
     def transport(self) -> Transport:
@@ -73,7 +73,7 @@ class Subject:
     @property
     def capabilities(self) -> frozenset[str]:
         """What the transport declares, and the peer can show."""
-        return frozenset(map(str, self.transport.capabilities)) - self.cannot_show
+        return frozenset(map(str, self.transport.capabilities)) - self.skip_capabilities
 
     @property
     def secrets(self) -> Secrets:

@@ -29,7 +29,7 @@ class TestPlainText(TransportConformance):
     """What chunked HTTP reads where the agent has nothing better."""
 
     requirements = 1
-    cannot_show = ("heartbeats", "resume", "structured")
+    skip_capabilities = ("heartbeats", "resume", "structured")
     options = MappingProxyType({"headers": {"Accept": "text/plain"}})
 
     @pytest.fixture

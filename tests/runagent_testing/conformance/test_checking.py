@@ -143,7 +143,7 @@ def test_newer_requirements_advise_and_never_fail(monkeypatch):
         ({"requirements": 0}, "the sets of requirements are 1 to 1, not 0"),
         ({"styles": ["curio"]}, "there is no style 'curio'; there are: sync, asyncio, trio"),
         ({"players": ["disk"]}, "there is no player 'disk'; there are: memory, socket"),
-        ({"cannot_show": ["speed"]}, "there is no capability 'speed'; there are: invoke"),
+        ({"skip_capabilities": ["speed"]}, "there is no capability 'speed'; there are: invoke"),
         (
             {"only": ["session.kye"]},
             "there is no requirement 'session.kye'; there are: session.own-names",
@@ -271,7 +271,7 @@ def test_the_command_says_what_fails(capsys, monkeypatch):
     [
         (["ssee"], "unknown transport 'ssee'; did you mean 'sse'?"),
         (["sse", "--requirements", "9"], "the sets of requirements are 1 to 1, not 9"),
-        (["sse", "--cannot-show", "speed"], "there is no capability 'speed'"),
+        (["sse", "--skip-capabilities", "speed"], "there is no capability 'speed'"),
         (["sse", "--baseline", "no/such/file"], "No such file"),
     ],
 )
