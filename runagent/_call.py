@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +16,12 @@ from runagent._version import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["AgentCall", "ResumePoint"]
+__all__ = ["AgentCall", "ResumePoint", "new_run_id"]
+
+
+def new_run_id() -> str:
+    """Make the id of a run: 32 random hexadecimal digits."""
+    return os.urandom(16).hex()
 
 
 class ResumePoint(msgspec.Struct, frozen=True, gc=False):
@@ -47,7 +53,8 @@ class AgentCall:
         api_key: Goes into ``Authorization: Bearer``; hidden from ``repr``.
         options: ``transport_options``, limits included.
         limits: The bounds of what the peer may make us hold.
-        idempotency_key: The same in all attempts of one call.
+        run_id: Our id of the run, the same in all of its attempts, its report, its errors and its log lines.
+        idempotency_key: The run's id in the first request and its retries; a resumption has another one.
         timeout_seconds: How long the agent may take, if the protocol can carry it.
         opened_at: Seconds since the epoch, against which a ``Retry-After`` date is read.
     """
@@ -62,6 +69,7 @@ class AgentCall:
     api_key: str | None = field(default=None, repr=False)
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     limits: Limits = field(default_factory=Limits)
+    run_id: str = field(default_factory=new_run_id)
     idempotency_key: str = ""
     timeout_seconds: float | None = None
     opened_at: float = 0.0

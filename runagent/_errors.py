@@ -2,7 +2,7 @@
 
 Each class shows who has to act; fields, not texts, are the contract. All of them pickle and copy.
 
-    RunAgentError(message, code, details, request_id)
+    RunAgentError(message, code, details, request_id, run_id, agent_id)
     ├── ConfigurationError          the caller: a bad option, an unknown transport, no agent id
     ├── TransportError              the way to the agent
     │   ├── NetworkError            refused, DNS, TLS, proxy, reset before an answer
@@ -57,6 +57,8 @@ class _Fields(TypedDict, total=False):
     code: str | None
     details: Any
     request_id: str | None
+    run_id: str | None
+    agent_id: str | None
 
 
 class _TimeoutFields(_Fields, total=False):
@@ -111,12 +113,16 @@ class RunAgentError(Exception):
         code: The agent's or our own machine-readable code, if there is one.
         details: Whatever the agent sent with its message; JSON values, cut after 64 KiB.
         request_id: The id by which the service knows the request.
+        run_id: Our id of the run, as in its report and its log lines; None if there was none yet.
+        agent_id: The agent's id; None if no agent was concerned.
     """
 
     message: str
     code: str | None = None
     details: Any = None
     request_id: str | None = None
+    run_id: str | None = None
+    agent_id: str | None = None
 
     # Exceptions are rebuilt by pickle and copy from `args` and `__dict__`: everything but
     # the message is therefore a keyword with a default, kept as a plain attribute.

@@ -37,6 +37,8 @@ class RunReport(msgspec.Struct, gc=False):
     """What a run has come to; it is filled while the run goes on.
 
     Attributes:
+        run_id: Our id of the run: 32 hexadecimal digits, the same in all attempts, log lines and errors.
+        agent_id: The agent's id.
         outcome: How far it is: ``running``; ``completed``, if the last event has come; ``failed``, if
             an error was raised; ``left``, where its reader left it before its end.
         transport: The name of the transport in use.
@@ -51,6 +53,8 @@ class RunReport(msgspec.Struct, gc=False):
         ignored: What was harmless and left out, with counts.
     """
 
+    run_id: str = ""
+    agent_id: str = ""
     outcome: Literal["running", "completed", "failed", "closed"] = "running"
     transport: str = ""
     request_id: str | None = None

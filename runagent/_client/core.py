@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, NoReturn, ParamSpec, TypeVar
 
 from runagent._address.url import validate_agent_id, validate_headers
-from runagent._call import AgentCall
+from runagent._call import AgentCall, new_run_id
 from runagent._client.options import (
     Timeout,
     call_policy,
@@ -22,7 +23,7 @@ from runagent._client.options import (
 from runagent._client.shared import ClientContext
 from runagent._config.settings import Resume, Settings, load_settings
 from runagent._config.timeouts import parse_timeout
-from runagent._errors import ConfigurationError
+from runagent._errors import ConfigurationError, RunAgentError
 from runagent._internal.jsoninput import copy_input, copy_input_object, read_entrypoint_tag
 from runagent._internal.locks import ForkSafeLock
 from runagent._internal.tracebacks import without_traceback
@@ -35,6 +36,7 @@ from runagent.transports._async_transport import AnyTransport
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from runagent._address.route import SocketOption
     from runagent._config.parsers import ApiKey
@@ -47,6 +49,25 @@ _LOCAL_HOST, _LOCAL_PORT = "127.0.0.1", 8450
 Input = Mapping[str, Any] | str
 TransportChoice = str | AnyTransport
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _name_agent(
+    method: Callable[Concatenate[ClientCore, P], T],
+) -> Callable[Concatenate[ClientCore, P], T]:
+    """Have the errors of a client's method carry the id of its agent."""
+
+    @functools.wraps(method)
+    def named(self: ClientCore, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(self, *args, **kwargs)
+        except RunAgentError as exc:
+            exc.agent_id = getattr(self, "agent_id", None)
+            raise
+
+    return named
+
 
 class ClientCore:
     """A client without a concurrency style."""
@@ -54,6 +75,7 @@ class ClientCore:
     _asynchronous = False
 
     @without_traceback
+    @_name_agent
     def __init__(
         self,
         agent_id: str,
@@ -218,6 +240,7 @@ class ClientCore:
         )
 
     @without_traceback
+    @_name_agent
     def _new_run(
         self,
         mode: Literal["stream", "invoke"],
@@ -238,6 +261,7 @@ class ClientCore:
         timeouts = call_timeouts(
             mode, settings.timeout if timeout is None else parse_timeout(timeout, "argument timeout")
         )
+        run_id = new_run_id()
         call = AgentCall(
             agent_id=self.agent_id,
             base=settings.base_url,
@@ -248,6 +272,8 @@ class ClientCore:
             headers=merge_headers(self._headers, validate_headers(headers)),
             options=settings.transport_options,
             limits=context.limits,
+            run_id=run_id,
+            idempotency_key=run_id,
             timeout_seconds=timeouts.total,
         )
         if context.key_risk:

@@ -107,9 +107,9 @@ class AttemptState(msgspec.Struct, eq=False):
         for kind, count in self.session.ignored.items():
             report.ignored[kind] = report.ignored.get(kind, 0) + count
 
-    def describe_failure(self) -> str:
+    def describe_failure(self, number: int) -> str:
         """Describe how it failed in one line that nothing a peer sent can break."""
-        return f"over {self.report.transport} failed with {quote(self.report.error or '')}"
+        return f"attempt {number} over {self.report.transport} failed with {quote(self.report.error or '')}"
 
     def release(self) -> None:
         """Drop what leads to frames or holds the connection."""

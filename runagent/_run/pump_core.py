@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn, cast
 
-from runagent._errors import StreamError
+from runagent._errors import RunAgentError, StreamError
 from runagent._internal.foreign import let_signals_through
 from runagent._net.base import ConnectAttempt
 from runagent._run.spec import Step
@@ -111,6 +111,8 @@ class PumpCore:
         raise RuntimeError(TWO_READERS)
 
     def _give_up(self, exc: BaseException) -> None:
+        if isinstance(exc, RunAgentError):
+            self.run.identify(exc)
         self.run.finished(self._now(), failed=isinstance(exc, Exception) and not self._closed)
         self._leave()
 

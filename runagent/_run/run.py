@@ -113,7 +113,11 @@ class Run(RunState):
         report.reused = reused
         report.connect_seconds = None if reused else now - attempt.began_at
         _logger.debug(
-            "%s connection to %s over %s", "kept" if reused else "new", self.address, report.transport
+            "run %s: %s connection to %s over %s",
+            self.report.run_id,
+            "kept" if reused else "new",
+            self.address,
+            report.transport,
         )
         self.report.connect_seconds = report.connect_seconds
         self.deadlines.connected(now - attempt.began_at)
@@ -326,7 +330,7 @@ class Run(RunState):
     def _failed(self, error: RunAgentError) -> None:
         """Have it decided whether there is another attempt."""
         attempt, recovery = self.attempt, self.recovery
-        name_transport(error, recovery.names[0])
+        name_transport(self.identify(error), recovery.names[0])
         error.__cause__ = error.__cause__ or attempt.send_error or recovery.last_error
         hide_secrets(error, self._secrets)
         attempt.account(self.report)
@@ -336,13 +340,19 @@ class Run(RunState):
             self._give_up(error)
             return
         recovery.last_error = error
-        number, wait = len(self.report.attempts), attempt.report.waited_seconds
-        _logger.info("attempt %d %s; trying again in %.3g s", number, attempt.describe_failure(), wait)
+        _logger.info(
+            "run %s: %s; trying again in %.3g s",
+            self.report.run_id,
+            attempt.describe_failure(len(self.report.attempts)),
+            attempt.report.waited_seconds,
+        )
 
     def _give_up(self, error: RunAgentError) -> None:
         attempt, recovery = self.attempt, self.recovery
         if not recovery.begun and recovery.policy.holds_back(error, connected=attempt.connected):
             add_remark(error, _NOT_TRIED_AGAIN)
         self.error = final_error(error, self.report, attempt.session, recovery, self._longest_pause)
+        self.identify(self.error)
         hide_secrets(self.error, self._secrets)
-        _logger.info("attempt %d %s; giving up", len(self.report.attempts), attempt.describe_failure())
+        number = len(self.report.attempts)
+        _logger.info("run %s: %s; giving up", self.report.run_id, attempt.describe_failure(number))

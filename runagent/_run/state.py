@@ -46,10 +46,12 @@ class RunState:
         self.step = Step.CONNECT
         self.events: list[Event] = []
         self.error: RunAgentError | None = None
-        self.report = RunReport()
+        self.report = RunReport(call.run_id, call.agent_id)
         self.forked = False
         context = spec.context
-        self.recovery = Recovery(spec.policy, context.known_unsupported, call.base.origin, spec.transports)
+        self.recovery = Recovery(
+            spec.policy, context.known_unsupported, call.base.origin, spec.transports, call.run_id
+        )
         self._context = context
         self._timeouts = spec.timeouts
         self._observers: Observers | None = spec.observers
@@ -130,9 +132,14 @@ class RunState:
         good = self._complete and self.error is None and not failed
         report.outcome = ("completed" if good else "failed") if over else "closed"
         report.total_seconds = None if now is None else now - self._started_at
-        _logger.debug("run %s after %s", report.outcome, counted(report.chunks, "chunk"))
+        _logger.debug("run %s %s after %s", report.run_id, report.outcome, counted(report.chunks, "chunk"))
         if self._observers is not None and self._asked is not None:
             self._observers.finished(self._asked, report)
+
+    def identify(self, error: RunAgentError) -> RunAgentError:
+        """Put into an error whose it is, and return it."""
+        error.run_id, error.agent_id = self.report.run_id, self.report.agent_id
+        return error
 
     def release(self) -> None:
         """Drop what is of no use any more.

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["AGENT", "API_KEY", "CAPABILITIES", "Subject"]
 
 AGENT = "kit"
+_CALL_ID = "0123456789abcdef" * 2
 _RUN_ID = "7d0f2c5e-3a41-4f0c-9a57-1f6e8d2b4c90"
 API_KEY = "kit-key-4b1c-not-to-be-shown"
 CAPABILITIES = tuple(capability.value for capability in Capability)
@@ -115,7 +116,8 @@ class Subject:
             "headers": tuple(dict(self.options.get("headers", {})).items()),
             "entrypoint_tag": self.options.get("entrypoint_tag"),
             "api_key": API_KEY,
-            "idempotency_key": "00000000-0000-4000-8000-000000000000",
+            "run_id": _CALL_ID,
+            "idempotency_key": _CALL_ID,
             "options": options,
             "limits": read_limits(options),
         }

@@ -1,0 +1,63 @@
+"""A run has one id: in its report, its errors, its log lines and on the wire."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runagent import ConfigurationError, RunAgentError
+from tests.retries.attempts import BUSY, DONE, chunk, run
+from tests.support.peer import Peer, answers, http, sse
+from tests.support.transports import OwnTransport
+
+if TYPE_CHECKING:
+    from tests.support.styles import Style
+
+
+def test_the_id_is_the_key_of_the_request_and_of_its_retries(style: Style, transport: str) -> None:
+    with Peer(answers(BUSY), answers(BUSY), answers(http(401, connection="close"))) as peer:
+        outcome = run(style, peer, transport=transport, max_retries=2, retry_delay=0)
+        keys = [request.headers["idempotency-key"] for request in peer.requests]
+    assert re.fullmatch("[0-9a-f]{32}", outcome.report.run_id)
+    assert [outcome.report.run_id] * 3 == keys
+    assert (outcome.report.run_id, outcome.report.agent_id) == (outcome.error.run_id, outcome.error.agent_id)
+
+
+def test_the_key_of_a_resumption_is_the_id_and_its_number(style: Style) -> None:
+    parts = [sse(chunk(at), end=False) for at in range(3)]
+    with Peer(*(answers(part) for part in parts), answers(sse(chunk(3), DONE))) as peer:
+        outcome = run(style, peer, max_retries=1)
+        keys = [request.headers["idempotency-key"] for request in peer.requests]
+    assert [outcome.report.run_id + end for end in ("", "-1", "-2", "-3")] == keys
+
+
+def test_two_runs_have_different_ids(style: Style) -> None:
+    with Peer(answers(BUSY), answers(BUSY)) as peer:
+        first, second = (run(style, peer, max_retries=0).error.run_id for _ in range(2))
+    assert first != second
+
+
+def test_lines_of_the_log_carry_the_id(style: Style, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "runagent.run")
+    with Peer(answers(BUSY), answers(sse(chunk(0), DONE))) as peer:
+        outcome = run(style, peer, retry_delay=0)
+    lines = [record.getMessage() for record in caplog.records if record.name == "runagent.run"]
+    assert len(lines) >= 4
+    assert all(outcome.report.run_id in line for line in lines)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_an_error_before_the_first_request_has_the_id_too(style: Style, plain: bool) -> None:
+    async def scenario() -> Any:
+        client = style.client("w", transport=OwnTransport(capabilities=frozenset()), base_url="http://h")
+        with pytest.raises(RunAgentError) as caught:
+            await client.run_generic(object() if plain else "x")
+        return caught.value
+
+    error = style.run(scenario)
+    assert "w" == error.agent_id
+    assert (error.run_id is None) == plain
+    assert plain or isinstance(error, ConfigurationError)
