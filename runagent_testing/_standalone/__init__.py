@@ -1,1 +1,1 @@
-"""The fake agent as a program: story files, the log of exchanges, ``runagent-fake``."""
+"""The fake agent as a program: script files, the log of exchanges, ``runagent-fake``."""

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from runagent_testing._standalone.output import Output
     from runagent_testing._standalone.script_file import ScriptFile
 
-__all__ = ["BAD_STORY", "FAILED", "GOOD", "INTERRUPTED", "main"]
+__all__ = ["FAILED", "GOOD", "INTERRUPTED", "INVALID", "main"]
 
-GOOD, FAILED, BAD_STORY, INTERRUPTED = 0, 1, 2, 130
+GOOD, FAILED, INVALID, INTERRUPTED = 0, 1, 2, 130
 _LONGEST_LINE = 1000  # characters that are typed
 _NEEDS = "runagent-fake needs more than is installed ({}): {}"
 
@@ -46,19 +46,19 @@ class _StopError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code.
 
-    It is 0, 1 for a transport that does not pass, 2 for wrong usage or an invalid story, or 130.
+    It is 0, 1 for a transport that does not pass, 2 for wrong usage or an invalid script, or 130.
     """
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
     except _StopError as exc:
         _say(str(exc))
-        return BAD_STORY
+        return INVALID
     except ImportError as exc:
         from runagent._version import install_command
 
         _say(_NEEDS.format(exc.name, install_command("testing")))
-        return BAD_STORY
+        return INVALID
     except _TerminatedError:  # before it served, or a second one
         return GOOD
     except KeyboardInterrupt:
@@ -100,9 +100,9 @@ def _parser() -> argparse.ArgumentParser:
         description="A scriptable fake agent.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    serve = commands.add_parser("serve", help="serve a story to anything that speaks HTTP or WebSocket")
+    serve = commands.add_parser("serve", help="serve a script to anything that speaks HTTP or WebSocket")
     serve.set_defaults(run=_serve)
-    check = commands.add_parser("check", help="check stories, or show what their agents send")
+    check = commands.add_parser("check", help="check scripts, or show what their agents send")
     check.set_defaults(run=_check)
     new = commands.add_parser("new-transport", help="write a starter package for a transport")
     new.set_defaults(run=_new_transport)
@@ -125,8 +125,8 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="a declared capability that the peer cannot show",
     )
-    check.add_argument("stories", metavar="FILE", nargs="+", help="story files, YAML or JSON")
-    serve.add_argument("story", metavar="FILE", help="a story file, YAML or JSON")
+    check.add_argument("scripts", metavar="FILE", nargs="+", help="script files, YAML or JSON")
+    serve.add_argument("script", metavar="FILE", help="a script file, YAML or JSON")
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (%(default)s)")
     serve.add_argument("--port", type=port, default=8450, help="0 for a free one (%(default)s)")
     serve.add_argument("--api-key", metavar="KEY", help="answer 401 to everyone who does not send it")
@@ -156,18 +156,18 @@ def port(text: str) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from runagent_testing._standalone.summary import told
+    from runagent_testing._standalone.summary import summarize
 
     code = GOOD
-    for path in options.stories:
+    for path in options.scripts:
         try:
-            story = _story(path)
+            script = _load(path)
         except _StopError as exc:
             _say(str(exc))
-            code = BAD_STORY
+            code = INVALID
             continue
-        names = [] if len(options.stories) == 1 else [f"# {path}"]
-        _print([*names, *told(story)])
+        names = [] if len(options.scripts) == 1 else [f"# {path}"]
+        _print([*names, *summarize(script)])
     return code
 
 
@@ -208,51 +208,51 @@ def _serve(options: argparse.Namespace) -> int:
     from runagent_testing._server.server import FakeAgentServer
     from runagent_testing._standalone.output import Output
 
-    story = _story(options.story)
+    script = _load(options.script)
     server = FakeAgentServer(
         host=options.host,
         port=options.port,
         api_key=options.api_key,
         ssl_context=_tls_context(options.tls_cert, options.tls_key),
     )
-    story.tell(server)
+    script.apply(server)
     with (
         contextlib.closing(Output(sys.stderr)) as screen,
         _logging(server, options, screen),
         _interruptible(),
         _started(server, options),
     ):
-        if story.gates:
-            screen.write(escaped(f"type a gate's name to open it: {', '.join(story.gates)}") + "\n")
-        agents = ", ".join(dict.fromkeys(call.agent_id for call in story.calls))
+        if script.gates:
+            screen.write(escaped(f"type a gate's name to open it: {', '.join(script.gates)}") + "\n")
+        agents = ", ".join(dict.fromkeys(call.agent_id for call in script.calls))
         screen.write(escaped(f"{agents} at {server.url} (Ctrl-C ends it)") + "\n")
         try:
-            _wait(story, screen)
+            _wait(script, screen)
         except _TerminatedError:
             server.drain(_GRACE)
     return GOOD
 
 
-def _wait(story: ScriptFile, screen: Output) -> NoReturn:
+def _wait(script: ScriptFile, screen: Output) -> NoReturn:
     """Open the gates that are typed, until the command is interrupted."""
-    if story.gates:
+    if script.gates:
         for line in iter(lambda: sys.stdin.readline(_LONGEST_LINE), ""):
             name = line.strip()
-            if name in story.gates:
+            if name in script.gates:
                 screen.write(escaped(f"gate {name} is open") + "\n")
-                story.gates[name].open()
+                script.gates[name].open()
             elif name:
                 screen.write(escaped(f"there is no gate {name!r}") + "\n")
     while True:
         time.sleep(3600)
 
 
-def _story(path: str) -> ScriptFile:
-    from runagent_testing._standalone.script_file import StoryFileError, load_script
+def _load(path: str) -> ScriptFile:
+    from runagent_testing._standalone.script_file import ScriptFileError, load_script
 
     try:
         return load_script(path)
-    except StoryFileError as exc:
+    except ScriptFileError as exc:
         count = len(exc.problems)
         raise _StopError(f"{exc}\n{count} problem{'s' if count > 1 else ''}") from exc
     except OSError as exc:

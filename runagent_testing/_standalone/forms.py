@@ -1,4 +1,4 @@
-"""What may be written in a story file: each form is a function of the Python interface, by its name.
+"""What may be written in a script file: each form is a function of the Python interface, by its name.
 
 ``{error: CAPACITY_ERROR, retry_after: 3}`` is ``error("CAPACITY_ERROR", retry_after=3)``: the value of
 the form's own key is the first argument, the other keys next to it are the others.

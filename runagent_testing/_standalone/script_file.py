@@ -1,4 +1,4 @@
-"""Story files: what agents send, as YAML or JSON; they become calls of a fake agent."""
+"""Script files: what agents send, as YAML or JSON; they become calls of a fake agent."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from runagent_testing._host.host import AgentHost
 
-__all__ = ["Call", "ScriptFile", "StoryFileError", "load_script", "read_story"]
+__all__ = ["Call", "ScriptFile", "ScriptFileError", "load_script", "read_script"]
 
 _RESULT_OPTIONS: dict[str, FieldType | Choice] = {
     "usage": OBJECT,
@@ -63,8 +63,8 @@ _KEYS = (*_ONE, *_MANY, "entrypoints", *OPTIONS)
 _FAULTS = 100  # of the steps of one answer that are listed
 
 
-class StoryFileError(ValueError):
-    """An invalid story file.
+class ScriptFileError(ValueError):
+    """An invalid script file.
 
     Attributes:
         path: As given.
@@ -105,18 +105,18 @@ class ScriptFile:
     calls: list[Call] = field(default_factory=list)
     gates: dict[str, Gate] = field(default_factory=dict)
 
-    def tell(self, host: AgentHost) -> None:
+    def apply(self, host: AgentHost) -> None:
         """Give the agents of a server or network their scripts."""
         for call in self.calls:
             getattr(host.agent(call.agent_id), call.method)(*_as_chunks(call.args), **call.options)
 
 
 def load_script(path: str | Path) -> ScriptFile:
-    """Read a story file, YAML or, if its name ends in ``.json``, JSON.
+    """Read a script file, YAML or, if its name ends in ``.json``, JSON.
 
     Raises:
         OSError: It cannot be read, or is too large (`MAX_FILE`).
-        StoryFileError: It is invalid; the error lists every place.
+        ScriptFileError: It is invalid; the error lists every place.
     """
     data = read_file(path)
     try:
@@ -124,12 +124,12 @@ def load_script(path: str | Path) -> ScriptFile:
     except UnicodeDecodeError as exc:
         before = data[: exc.start].decode("utf-8", "replace")
         place = Place(before.count("\n") + 1, len(before) - before.rfind("\n"))
-        raise StoryFileError(str(path), [Problem(place, "this is not UTF-8")]) from exc
-    return read_story(text, str(path))
+        raise ScriptFileError(str(path), [Problem(place, "this is not UTF-8")]) from exc
+    return read_script(text, str(path))
 
 
-def read_story(text: str, path: str) -> ScriptFile:
-    """Read the text of a story file; arguments and errors as for `load_script`."""
+def read_script(text: str, path: str) -> ScriptFile:
+    """Read the text of a script file; arguments and errors as for `load_script`."""
     problems = Problems()
     reader = _Reader(problems)
     with contextlib.suppress(TooManyProblemsError):
@@ -139,13 +139,13 @@ def read_story(text: str, path: str) -> ScriptFile:
         elif not problems:
             problems.add(Place(1, 1), "the file is empty: it needs agents")
     if problems:
-        raise StoryFileError(path, sorted(set(problems)))
-    return reader.story
+        raise ScriptFileError(path, sorted(set(problems)))
+    return reader.script
 
 
 class _Reader:
     def __init__(self, problems: Problems) -> None:
-        self.story = ScriptFile()
+        self.script = ScriptFile()
         self._problems = problems
 
     def read(self, document: Item) -> None:
@@ -155,7 +155,7 @@ class _Reader:
         agents = top.get("agents")
         if agents is None or not isinstance(agents.value, dict) or not agents.value:
             self._problems.add(
-                agents or document, "a story has agents: a mapping of their ids to what they send"
+                agents or document, "a script file has agents: a mapping of their ids to what they send"
             )
             return
         for agent_id, item in agents.value.items():
@@ -185,7 +185,7 @@ class _Reader:
     def _entrypoints(self, agent_id: str, item: Item) -> None:
         tags = item.plain
         if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
-            self.story.calls.append(Call(agent_id, "entrypoints", tuple(tags), {}))
+            self.script.calls.append(Call(agent_id, "entrypoints", tuple(tags), {}))
         else:
             self._problems.add(item, f"entrypoints is a list of tags, not {shown(tags)}")
 
@@ -225,7 +225,7 @@ class _Reader:
         options = {name: value for name, value in defaults.items() if name in known} | options
         steps = [self._step(one) for one in step_items]
         self._check(method, args, steps, options, [item, *step_items], quiet=len(self._problems) > before)
-        self.story.calls.append(Call(agent_id, method, (*args, *steps), options))
+        self.script.calls.append(Call(agent_id, method, (*args, *steps), options))
 
     def _said_with_options(
         self, item: Item, known: Mapping[str, FieldType | Choice], method: str
@@ -247,7 +247,7 @@ class _Reader:
             return item.plain
         step = read_form(item, STEPS, self._problems)
         if isinstance(step, Gate):
-            return self.story.gates.setdefault(step.name, step)
+            return self.script.gates.setdefault(step.name, step)
         return Delay(0.0) if step is None else step
 
     def _check(

@@ -1,4 +1,4 @@
-"""A story in words, for ``runagent-fake check``."""
+"""A script in words, for ``runagent-fake check``."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     from runagent_testing._standalone.script_file import ScriptFile
 
-__all__ = ["told"]
+__all__ = ["summarize"]
 
 
-def told(story: ScriptFile) -> Iterator[str]:
+def summarize(script: ScriptFile) -> Iterator[str]:
     """Describe line by line what each agent sends."""
     agent_id = None
-    for call in story.calls:
+    for call in script.calls:
         if call.agent_id != agent_id:
             agent_id = call.agent_id
             yield agent_id

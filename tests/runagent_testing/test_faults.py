@@ -38,8 +38,8 @@ def find(transport, fault_id, player="memory"):
 
 def plan(fault, chunks=CHUNKS):
     """Render what a fault has the agent say, on a WebSocket what comes after the handshake."""
-    story = fault.script(chunks, oversize=1000)
-    script = Script.of(story.steps, **story.options)
+    scenario = fault.script(chunks, oversize=1000)
+    script = Script.of(scenario.steps, **scenario.options)
     run = DialectRun(
         fault.transport, "id", "now", {}, {"sec-websocket-key": "AAAA"}, dialect=dialect_of(fault.transport)
     )

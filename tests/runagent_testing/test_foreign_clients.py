@@ -19,7 +19,7 @@ from runagent_testing import delay, done, ending, error, every, heartbeat, insid
 from tests.runagent_testing.raw_client import NDJSON, PATIENCE, SSE, STREAM_REQUEST, TEXT
 
 CHUNKS = ("Once", " upon ä time 😀", {"page": [1, None]}, "", "line\n\r\u2028", 0.5)
-STORY = (*CHUNKS[:2], heartbeat(), *CHUNKS[2:], done(usage={"total_tokens": 6}))
+SCRIPT = (*CHUNKS[:2], heartbeat(), *CHUNKS[2:], done(usage={"total_tokens": 6}))
 CURL = shutil.which("curl")
 
 needs_curl = pytest.mark.skipif(CURL is None, reason="curl is not installed")
@@ -63,7 +63,7 @@ def sse_events(text):
 @any_writes
 @pytest.mark.parametrize("framing", ["chunked", "extensions", "length", "close"])
 def test_httpx2_reads_sse(framing, writes, server):
-    server.agent("a").always(*STORY, writes=writes, framing=framing, ids=True)
+    server.agent("a").always(*SCRIPT, writes=writes, framing=framing, ids=True)
     with (
         httpx2.Client(timeout=PATIENCE, trust_env=False) as client,
         client.sse(path(server), method="POST", json={}) as source,
@@ -75,7 +75,7 @@ def test_httpx2_reads_sse(framing, writes, server):
 
 @any_writes
 def test_httpx2_reads_sse_on_asyncio(writes, server):
-    server.agent("a").always(*STORY, writes=writes)
+    server.agent("a").always(*SCRIPT, writes=writes)
 
     async def events():
         async with (
@@ -91,7 +91,7 @@ def test_httpx2_reads_sse_on_asyncio(writes, server):
 @any_writes
 @pytest.mark.parametrize("framing", ["chunked", "extensions", "length", "close"])
 def test_requests_reads_ndjson(framing, writes, server):
-    server.agent("a").always(*STORY, writes=writes, framing=framing)
+    server.agent("a").always(*SCRIPT, writes=writes, framing=framing)
     with requests.post(
         path(server), json={}, headers={"Accept": NDJSON}, stream=True, timeout=PATIENCE
     ) as answer:
@@ -125,7 +125,7 @@ def test_requests_uses_a_connection_again(server):
 @any_writes
 @pytest.mark.parametrize("accept", [SSE, NDJSON])
 def test_aiohttp_reads_streams(accept, writes, server):
-    server.agent("a").always(*STORY, writes=writes)
+    server.agent("a").always(*SCRIPT, writes=writes)
 
     async def body():
         async with (
@@ -155,7 +155,7 @@ def check_messages(messages):
 
 @any_writes
 def test_aiohttp_reads_the_websocket(writes, server):
-    server.agent("a").always(*STORY, writes=writes)
+    server.agent("a").always(*SCRIPT, writes=writes)
 
     async def messages():
         async with aiohttp.ClientSession() as session, session.ws_connect(socket_url(server)) as websocket:
@@ -168,7 +168,7 @@ def test_aiohttp_reads_the_websocket(writes, server):
 
 @any_writes
 def test_websockets_reads_the_websocket(writes, server):
-    server.agent("a").always(*STORY, writes=writes)
+    server.agent("a").always(*SCRIPT, writes=writes)
     with websockets.sync.client.connect(socket_url(server), proxy=None) as websocket:
         websocket.send(json.dumps(STREAM_REQUEST))
         messages = [websocket.recv(timeout=PATIENCE) for _ in range(8)]
@@ -178,7 +178,7 @@ def test_websockets_reads_the_websocket(writes, server):
 
 @any_writes
 def test_websockets_reads_the_websocket_on_asyncio(writes, server):
-    server.agent("a").always(*STORY, writes=writes)
+    server.agent("a").always(*SCRIPT, writes=writes)
 
     async def messages():
         async with websockets.asyncio.client.connect(socket_url(server), proxy=None) as websocket:
@@ -197,7 +197,7 @@ def curl(*arguments):
 @any_writes
 @pytest.mark.parametrize("framing", ["chunked", "extensions", "length", "close"])
 def test_curl_reads_sse(framing, writes, server):
-    server.agent("a").always(*STORY, writes=writes, framing=framing)
+    server.agent("a").always(*SCRIPT, writes=writes, framing=framing)
     ran = curl("--json", "{}", "--header", f"Accept: {SSE}", path(server))
     assert 0 == ran.returncode
     assert EXPECTED == said(sse_events(ran.stdout.decode()))
@@ -206,7 +206,7 @@ def test_curl_reads_sse(framing, writes, server):
 @needs_curl
 @any_writes
 def test_curl_reads_lines(writes, server):
-    server.agent("a").always(*STORY, writes=writes)
+    server.agent("a").always(*SCRIPT, writes=writes)
     ran = curl("--json", "{}", "--header", f"Accept: {NDJSON}", path(server))
     lines = [json.loads(line) for line in ran.stdout.split(b"\n") if line]
     assert (0, {"type": "done", "usage": {"total_tokens": 6}}) == (ran.returncode, lines[-1])

@@ -24,7 +24,7 @@ from runagent_testing._journal.record import Recorder
 from runagent_testing._render.plan import GrowingPlan, Write
 from runagent_testing._render.render import growing_plan, stream_plan
 from runagent_testing._script.script import Script
-from runagent_testing._standalone.script_file import StoryFileError, load_script
+from runagent_testing._standalone.script_file import ScriptFileError, load_script
 from runagent_testing.dialects import DialectRun
 from runagent_testing.dialects._builtin import dialect_of
 from runagent_testing.dialects._documented import Documented
@@ -129,13 +129,13 @@ def test_costs_are_linear(name):
     raise AssertionError(f"{name}: {TIMES} times as much took {large / small:.0f} times as long")
 
 
-def test_a_story_full_of_faults_is_checked_in_linear_time(tmp_path):
+def test_a_script_full_of_faults_is_checked_in_linear_time(tmp_path):
     def checked(count):
         path = tmp_path / f"{count}.yaml"
         path.write_text("agents: {a: {always: [" + "{ending: cut}, " * count + "x]}}", encoding="utf-8")
 
         def check():
-            with pytest.raises(StoryFileError):
+            with pytest.raises(ScriptFileError):
                 load_script(path)
 
         return check

@@ -1,4 +1,4 @@
-"""Story files and the like as anybody may have written them: too large, endless, or made to do harm."""
+"""Script files and the like as anybody may have written them: too large, endless, or made to do harm."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runagent import RunAgentClient
 from runagent_testing import DeadlockError, MemoryNetwork, gate
 from runagent_testing._internal.files import MAX_FILE, read_file
 from runagent_testing._standalone.cli import main
-from runagent_testing._standalone.script_file import StoryFileError, read_story
+from runagent_testing._standalone.script_file import ScriptFileError, read_script
 from runagent_testing.conformance import check_transport
 from tests.runagent_testing.project import run
 
@@ -47,24 +47,24 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("text", BOMBS.values(), ids=BOMBS)
-def test_a_story_that_grows_is_refused_in_time(text):
+def test_a_script_that_grows_is_refused_in_time(text):
     before = time.process_time()
-    with pytest.raises(StoryFileError) as raised:
-        read_story(text, "s.yaml")
+    with pytest.raises(ScriptFileError) as raised:
+        read_script(text, "s.yaml")
     assert (time.process_time() - before < TIME, len(str(raised.value)) < 200_000) == (True, True)
 
 
 @pytest.mark.parametrize("name", ["aliases of lists", "aliases of a long text", "many values"])
 def test_the_refusal_says_what_the_limit_is(name):
-    with pytest.raises(StoryFileError, match="these are more than 100000 values, those of aliases included"):
-        read_story(BOMBS[name], "s.yaml")
+    with pytest.raises(ScriptFileError, match="these are more than 100000 values, those of aliases included"):
+        read_script(BOMBS[name], "s.yaml")
 
 
 def test_aliases_may_be_used():
-    story = read_story(
+    script = read_script(
         "agents: {a: {always: &x [a, b], returns: &y {steps: [c]}}, b: {always: *x}}", "s.yaml"
     )
-    assert [("a", "b"), ("c",), ("a", "b")] == [call.args for call in story.calls]
+    assert [("a", "b"), ("c",), ("a", "b")] == [call.args for call in script.calls]
 
 
 def limited(*arguments):
@@ -86,14 +86,14 @@ def limited(*arguments):
     [
         (["check", ENDLESS], f"cannot read {ENDLESS}: it has more than {MAX_FILE} bytes\n"),
         (["serve", ENDLESS], f"cannot read {ENDLESS}: it has more than {MAX_FILE} bytes\n"),
-        (["serve", "STORY", "--tls-cert", ENDLESS], f"cannot use the certificate {ENDLESS}: "),
-        (["serve", "STORY", "--tls-cert", "STORY", "--tls-key", ENDLESS], "cannot use the certificate "),
+        (["serve", "SCRIPT", "--tls-cert", ENDLESS], f"cannot use the certificate {ENDLESS}: "),
+        (["serve", "SCRIPT", "--tls-cert", "SCRIPT", "--tls-key", ENDLESS], "cannot use the certificate "),
         (["check-transport", "sse", "--baseline", ENDLESS], f"it has more than {MAX_FILE} bytes"),
     ],
 )
 def test_a_file_without_an_end_is_refused(arguments, fault):
-    story = str(ROOT / "tests/runagent_testing/stories/story.yaml")
-    ended = limited(*[story if word == "STORY" else word for word in arguments])
+    script = str(ROOT / "tests/runagent_testing/scripts/script.yaml")
+    ended = limited(*[script if word == "SCRIPT" else word for word in arguments])
     assert (2, "", True, False) == (
         ended.returncode,
         ended.stdout,
@@ -121,7 +121,7 @@ def test_a_baseline_that_is_not_text_is_refused(tmp_path, capsys):
 # Control characters
 
 QUOTED = '"\\e]0;gotcha\\a\\x9b2J\\u202e"'  # as YAML writes `ESCAPE`
-STORIES = {
+SCRIPTS = {
     "an agent's id": f"agents: {{{QUOTED}: {{always: x}}}}",
     "a tag": f"agents: {{a: {{entrypoints: [{QUOTED}]}}}}",
     "a chunk": f'agents: {{a: {{always: [{QUOTED}, {{chunk: {{{QUOTED}: 1}}}}, "\\ud83e"]}}}}',
@@ -140,8 +140,8 @@ STORIES = {
 }
 
 
-@pytest.mark.parametrize("text", STORIES.values(), ids=STORIES)
-def test_no_control_character_of_a_story_reaches_the_terminal(text, tmp_path, capsys):
+@pytest.mark.parametrize("text", SCRIPTS.values(), ids=SCRIPTS)
+def test_no_control_character_of_a_script_reaches_the_terminal(text, tmp_path, capsys):
     path = tmp_path / f"{ESCAPE}.yaml"
     path.write_text(text, encoding="utf-8")
     main(["check", str(path), str(path), f"{ESCAPE}missing"])
@@ -192,10 +192,10 @@ def test_raises(fake_agent_server):
     assert [] == [char for char in shown if not char.isprintable()]
 
 
-@pytest.mark.parametrize("text", [STORIES["a bad key"], STORIES["a bad top"], STORIES["a bad tag"]])
-def test_nor_does_one_in_the_error_of_a_story(text):
-    with pytest.raises(StoryFileError) as raised:
-        read_story(text, ESCAPE)
+@pytest.mark.parametrize("text", [SCRIPTS["a bad key"], SCRIPTS["a bad top"], SCRIPTS["a bad tag"]])
+def test_nor_does_one_in_the_error_of_a_script(text):
+    with pytest.raises(ScriptFileError) as raised:
+        read_script(text, ESCAPE)
     assert [] == [char for char in str(raised.value) if not char.isprintable() and char != "\n"]
 
 

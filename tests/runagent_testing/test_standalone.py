@@ -28,7 +28,7 @@ from runagent_testing._standalone.log import ExchangeLog
 from tests.runagent_testing.raw_client import NDJSON, PATIENCE, connected, post, stream, until_refused
 
 ROOT = Path(__file__).resolve().parents[2]
-STORY = ROOT / "tests/runagent_testing/stories/story.yaml"
+SCRIPT = ROOT / "tests/runagent_testing/scripts/script.yaml"
 START = 20.0  # seconds for a process to start
 
 
@@ -91,7 +91,7 @@ def serve():
 
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_it_serves_logs_and_ends_cleanly(serve, number, expected):
-    program = serve(STORY, "--port", 0)
+    program = serve(SCRIPT, "--port", 0)
     with connected(program.url) as client:
         client.send(stream("writer", {"query": "hi", "api_key": "hidden"}, authorization="Bearer hidden"))
         assert client.until(b"}").startswith(b"HTTP/1.1 503 ")
@@ -124,9 +124,9 @@ def test_it_serves_logs_and_ends_cleanly(serve, number, expected):
 
 
 def test_sigterm_lets_streams_end(serve, tmp_path):
-    story = tmp_path / "s.yaml"
-    story.write_text("agents: {a: {always: [word, {delay: 0.5}, last]}}", encoding="utf-8")
-    program = serve(story, "--port", 0)
+    script = tmp_path / "s.yaml"
+    script.write_text("agents: {a: {always: [word, {delay: 0.5}, last]}}", encoding="utf-8")
+    program = serve(script, "--port", 0)
     with connected(program.url) as client:
         client.send(stream())
         client.until(b"word")
@@ -138,9 +138,9 @@ def test_sigterm_lets_streams_end(serve, tmp_path):
 
 
 def test_a_second_sigterm_waits_for_no_stream(serve, tmp_path):
-    story = tmp_path / "s.yaml"
-    story.write_text("agents: {a: {always: [word, {ending: stall}]}}", encoding="utf-8")
-    program = serve(story, "--port", 0)
+    script = tmp_path / "s.yaml"
+    script.write_text("agents: {a: {always: [word, {ending: stall}]}}", encoding="utf-8")
+    program = serve(script, "--port", 0)
     with connected(program.url) as client:
         client.send(stream())
         client.until(b"word")
@@ -152,9 +152,9 @@ def test_a_second_sigterm_waits_for_no_stream(serve, tmp_path):
 
 
 def test_ctrl_c_ends_streams_that_are_open(serve, tmp_path):
-    story = tmp_path / "s.yaml"
-    story.write_text("agents: {a: {always: [word, {ending: stall}]}}", encoding="utf-8")
-    program = serve(story, "--port", 0)
+    script = tmp_path / "s.yaml"
+    script.write_text("agents: {a: {always: [word, {ending: stall}]}}", encoding="utf-8")
+    program = serve(script, "--port", 0)
     with connected(program.url) as client:
         client.send(stream())
         client.until(b"word")
@@ -170,7 +170,7 @@ def test_it_serves_tls_and_asks_for_the_key(serve, tmp_path):
     pem, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     certificate.cert_chain_pems[0].write_to_path(pem)
     certificate.private_key_pem.write_to_path(key)
-    program = serve(STORY, "--port", 0, "--tls-cert", pem, "--tls-key", key, "--api-key", "k3y")
+    program = serve(SCRIPT, "--port", 0, "--tls-cert", pem, "--tls-key", key, "--api-key", "k3y")
     assert program.url.startswith("https://127.0.0.1:")
     context = ssl.create_default_context()
     authority.configure_trust(context)
@@ -194,7 +194,7 @@ def test_it_serves_tls_and_asks_for_the_key(serve, tmp_path):
 
 
 def test_check_says_what_each_agent_says(capsys):
-    assert 0 == main(["check", str(STORY)])
+    assert 0 == main(["check", str(SCRIPT)])
     out, err = capsys.readouterr()
     assert "" == err
     assert out.splitlines()[:10] == [
@@ -213,19 +213,19 @@ def test_check_says_what_each_agent_says(capsys):
 
 
 @pytest.mark.parametrize("command", ["check", "serve"])
-def test_a_bad_story_is_told_with_its_places(command, tmp_path, capsys):
-    story = tmp_path / "s.yaml"
-    story.write_text("agents:\n  a: {alway: x}\n  b: {always: [{dely: 1}]}\n", encoding="utf-8")
-    assert 2 == main([command, str(story)])
+def test_a_bad_script_is_reported_with_its_places(command, tmp_path, capsys):
+    script = tmp_path / "s.yaml"
+    script.write_text("agents:\n  a: {alway: x}\n  b: {always: [{dely: 1}]}\n", encoding="utf-8")
+    assert 2 == main([command, str(script)])
     out, err = capsys.readouterr()
     assert ("", 3) == (out, err.count("\n"))
     assert err.startswith(
-        f"{story}:2:7: a: 'alway' is nothing an agent has: did you mean 'always'?\n{story}:3:17: "
+        f"{script}:2:7: a: 'alway' is nothing an agent has: did you mean 'always'?\n{script}:3:17: "
     )
     assert err.endswith("\n2 problems\n")
 
 
-def test_many_stories_are_checked_at_once(tmp_path, capsys):
+def test_many_scripts_are_checked_at_once(tmp_path, capsys):
     bad = tmp_path / "bad.yaml"
     bad.write_text("agents: {a: {alway: x}}", encoding="utf-8")
     good = tmp_path / "good.yaml"
@@ -242,9 +242,9 @@ def test_many_stories_are_checked_at_once(tmp_path, capsys):
     ("arguments", "fault"),
     [
         (["check", "missing.yaml"], "cannot read missing.yaml: No such file or directory\n"),
-        (["serve", str(STORY), "--tls-cert", "missing.pem"], "cannot use the certificate missing.pem: "),
-        (["serve", str(STORY), "--tls-key", "key.pem"], "--tls-key needs --tls-cert\n"),
-        (["serve", str(STORY), "--host", "name.invalid"], "cannot listen on name.invalid:8450: "),
+        (["serve", str(SCRIPT), "--tls-cert", "missing.pem"], "cannot use the certificate missing.pem: "),
+        (["serve", str(SCRIPT), "--tls-key", "key.pem"], "--tls-key needs --tls-cert\n"),
+        (["serve", str(SCRIPT), "--host", "name.invalid"], "cannot listen on name.invalid:8450: "),
     ],
 )
 def test_what_cannot_be_is_said_in_a_line(arguments, fault, capsys):
@@ -255,7 +255,7 @@ def test_what_cannot_be_is_said_in_a_line(arguments, fault, capsys):
 
 def test_a_port_in_use_is_said_in_a_line(server, capsys):
     port = server.url.rpartition(":")[2]
-    assert 2 == main(["serve", str(STORY), "--port", port])
+    assert 2 == main(["serve", str(SCRIPT), "--port", port])
     _, err = capsys.readouterr()
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use; --port chooses another\n" == err
 
@@ -277,7 +277,7 @@ def test_without_the_extra_it_says_what_to_install(module, monkeypatch, capsys):
         monkeypatch.setattr(sys.modules[package], own, sys.modules[name])  # put back with the module
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
-    assert 2 == main(["serve", str(STORY)])
+    assert 2 == main(["serve", str(SCRIPT)])
     expected = f"runagent-fake needs more than is installed ({module}): {install_command('testing')}\n"
     assert expected == capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""docs/testing.md and docs/fake.md are true: what tables promise happens, stories are ones, options exist."""
+"""docs/testing.md and docs/fake.md are true: what tables promise happens, scripts are ones, options exist."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runagent_testing import FakeAgentServer, MemoryNetwork, faults
 from runagent_testing._host.agent import Agent
 from runagent_testing._journal.exchange import Exchange
 from runagent_testing._standalone.cli import main
-from runagent_testing._standalone.script_file import read_story
+from runagent_testing._standalone.script_file import read_script
 from tests.docs.pages import DOCS, code_in
 
 PAGE, PROGRAM = DOCS["testing"], DOCS["fake"]
@@ -67,10 +67,10 @@ def test_the_families_of_errors_are_those_of_the_catalogue():
     assert {*families.replace("\n", " ").split(", ")} == {*get_args(faults.Family)} - {"ok", "unproven"}
 
 
-def test_the_story_on_the_page_is_one():
-    story = read_story(PROGRAM.block("agents:"), "story.yaml")
-    assert {"writer", "doorman"} == {call.agent_id for call in story.calls}
-    assert ["door"] == list(story.gates)
+def test_the_script_on_the_page_is_one():
+    script = read_script(PROGRAM.block("agents:"), "script.yaml")
+    assert {"writer", "doorman"} == {call.agent_id for call in script.calls}
+    assert ["door"] == list(script.gates)
 
 
 def test_the_options_of_the_program_are_those_of_the_page(capsys):

@@ -25,7 +25,7 @@ from tests.runagent_testing.raw_client import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 START = 20.0  # seconds for a process to start
-STORY = "agents: {a: {always: [Once, {gate: door}, ' upon'], returns: 1}, b: {always: [Once, ' upon']}}"
+SCRIPT = "agents: {a: {always: [Once, {gate: door}, ' upon'], returns: 1}, b: {always: [Once, ' upon']}}"
 
 
 def free_port():
@@ -34,9 +34,9 @@ def free_port():
 
 
 @contextlib.contextmanager
-def serving(story, stderr):
+def serving(script, stderr):
     port = free_port()
-    command = [sys.executable, "-m", "runagent_testing", "serve", str(story), "--port", str(port)]
+    command = [sys.executable, "-m", "runagent_testing", "serve", str(script), "--port", str(port)]
     process = subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=stderr, text=True
     )
@@ -55,9 +55,9 @@ def serving(story, stderr):
 
 
 @pytest.fixture
-def story(tmp_path):
+def script(tmp_path):
     path = tmp_path / "s.yaml"
-    path.write_text(STORY, encoding="utf-8")
+    path.write_text(SCRIPT, encoding="utf-8")
     return path
 
 
@@ -84,8 +84,8 @@ def unread(kind):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="for Linux")  # noqa: PTH110
 @pytest.mark.parametrize("kind", ["full disk", "reader gone", "reader asleep", "without blocking"])
-def test_answers_go_on_whatever_becomes_of_the_log(kind, story):
-    with unread(kind) as stderr, serving(story, stderr) as (process, url):
+def test_answers_go_on_whatever_becomes_of_the_log(kind, script):
+    with unread(kind) as stderr, serving(script, stderr) as (process, url):
         process.stdin.write("nonsense\ndoor\n")
         process.stdin.flush()
         for agent in ("a", "b"):
@@ -197,10 +197,10 @@ def test_what_the_log_cannot_show_is_a_line(caplog):
     ("kind", "code", "told"),
     [("reader gone", 0, ""), ("full disk", 2, "cannot write the result: No space left on device\n")],
 )
-def test_check_ends_quietly_when_nobody_reads_on(kind, code, told, story):
+def test_check_ends_quietly_when_nobody_reads_on(kind, code, told, script):
     with unread(kind) as stdout:
         ended = subprocess.run(
-            [sys.executable, "-m", "runagent_testing", "check", str(story)],
+            [sys.executable, "-m", "runagent_testing", "check", str(script)],
             cwd=ROOT,
             stdout=stdout,
             stderr=subprocess.PIPE,

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 __all__ = [
     "STATUSES",
     "TEXTS",
+    "answer_steps",
     "demand",
     "expect_contents",
     "first_chunk",
     "only_where",
-    "story",
 ]
 
 STATUSES: dict[int, type[AgentError]] = {
@@ -84,7 +84,7 @@ async def first_chunk(stream: Any) -> Any:
     raise Violation("the stream ended before its first chunk, without an error")
 
 
-def story(subject: Subject, texts: Iterable[Any] = TEXTS) -> list[Any]:
+def answer_steps(subject: Subject, texts: Iterable[Any] = TEXTS) -> list[Any]:
     """Write a script of chunks, with a heartbeat where the dialect has one."""
     steps = list(texts)
     if subject.traits.heartbeats:

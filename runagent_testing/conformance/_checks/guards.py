@@ -10,7 +10,7 @@ from runagent._address.proxy import Proxy
 from runagent._address.route import Route
 from runagent._errors import AgentError, RunAgentError, StreamLimitError
 from runagent_testing._script.steps import error, head, status
-from runagent_testing.conformance._checks.common import demand, expect_contents, only_where, story
+from runagent_testing.conformance._checks.common import answer_steps, demand, expect_contents, only_where
 from runagent_testing.conformance._harness.feeding import Feeding, byte_by_byte, rechunked, whole
 from runagent_testing.conformance._harness.purity import Watched, Watcher
 from runagent_testing.conformance._harness.requirements import required
@@ -33,7 +33,7 @@ _LIMIT = 4096  # bytes
 def check_purity(lab: Lab) -> None:
     watcher = Watcher()
     transport = lab.subject.transport
-    for steps in (story(lab.subject), ["a", error("E", "no room")], [status(429, retry_after=3)]):
+    for steps in (answer_steps(lab.subject), ["a", error("E", "no room")], [status(429, retry_after=3)]):
         lab.feed(*steps)  # whatever is imported on first use is imported now
         memory = lab.subject.memory()
         memory.agent(AGENT).always(*steps)
@@ -72,7 +72,7 @@ _BODIES = (
 
 
 def _hostile_answers(lab: Lab) -> Iterator[tuple[str, Seen]]:
-    steps: list[Any] = [*story(lab.subject), error("E", "no room")]
+    steps: list[Any] = [*answer_steps(lab.subject), error("E", "no room")]
     runs = [(seed, steps if seed % 3 else steps[:-1]) for seed in range(150)]
     runs += [(seed, [status(503)]) for seed in range(150, 180)]
     for seed, said in runs:

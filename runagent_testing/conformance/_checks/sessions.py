@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runagent._events import Chunk, Started
-from runagent_testing.conformance._checks.common import TEXTS, demand, expect_contents, story
+from runagent_testing.conformance._checks.common import TEXTS, answer_steps, demand, expect_contents
 from runagent_testing.conformance._harness.feeding import Feeding, byte_by_byte, in_two, rechunked, whole
 from runagent_testing.conformance._harness.requirements import required
 from runagent_testing.conformance._harness.subject import AGENT
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     'docs/streaming.md, "Events"',
 )
 def check_events(lab: Lab) -> None:
-    seen = lab.feed(*story(lab.subject)).need_sound()
+    seen = lab.feed(*answer_steps(lab.subject)).need_sound()
     expect_contents(lab.subject, seen.contents, TEXTS, "the chunks")
     demand(seen.error is None, f"a good answer gave {seen.summarize()}")
     starts = [place for place, event in enumerate(seen.events) if isinstance(event, Started)]
@@ -62,7 +62,7 @@ def _cuts(length: int) -> Iterator[tuple[str, Cut]]:
 )
 def check_splits(lab: Lab) -> None:
     delimited = lab.subject.traits.delimited
-    steps = story(lab.subject)
+    steps = answer_steps(lab.subject)
     tape = Tape()
     reference = lab.feed(*steps, tape=tape).need_sound()
     expect_contents(lab.subject, reference.contents, TEXTS, "uncut")
@@ -151,7 +151,7 @@ def check_framings(lab: Lab) -> None:
     traits = lab.subject.traits
     for framing in ("chunked", "extensions", "length", "close"):
         for cut in (whole, rechunked(1)):
-            seen = lab.feed(*story(lab.subject), script={"framing": framing}, cut=cut).need_sound()
+            seen = lab.feed(*answer_steps(lab.subject), script={"framing": framing}, cut=cut).need_sound()
             expect_contents(lab.subject, seen.contents, TEXTS, f"framed by {framing}")
             demand(seen.completed, f"framed by {framing}: {seen.summarize()}")
             if not traits.marked:

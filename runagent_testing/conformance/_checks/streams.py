@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 from runagent._errors import AgentError, AuthenticationError, RunAgentError
 from runagent_testing._script.steps import delay, error, heartbeat
 from runagent_testing._script.writes import at, every, inside, rechunked
-from runagent_testing.conformance._checks.common import TEXTS, demand, expect_contents, only_where, story
+from runagent_testing.conformance._checks.common import (
+    TEXTS,
+    answer_steps,
+    demand,
+    expect_contents,
+    only_where,
+)
 from runagent_testing.conformance._harness.requirements import required
 
 if TYPE_CHECKING:
@@ -63,7 +69,7 @@ _WRITES: dict[str, Any] = {
     'docs/plugins.md, "What a session promises"',
 )
 async def check_writes(stage: Stage) -> None:
-    steps = story(stage.subject)
+    steps = answer_steps(stage.subject)
     for name, writes in _WRITES.items():
         stage.agent.always(*steps, writes=writes)
         expect_good(stage, await stage.run(), TEXTS, f"written {name}")

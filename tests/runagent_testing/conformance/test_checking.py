@@ -16,7 +16,7 @@ from runagent._errors import ProtocolError
 from runagent._version import install_command
 from runagent.transports._base import Wants
 from runagent.transports._sse import SSESession
-from runagent_testing._standalone.cli import BAD_STORY, FAILED, GOOD, main
+from runagent_testing._standalone.cli import FAILED, GOOD, INVALID, main
 from runagent_testing.conformance import (
     Baseline,
     BaselineError,
@@ -276,7 +276,7 @@ def test_the_command_says_what_fails(capsys, monkeypatch):
     ],
 )
 def test_the_command_with_words_that_nobody_knows(capsys, arguments, fault):
-    assert BAD_STORY == main(["check-transport", *arguments])
+    assert INVALID == main(["check-transport", *arguments])
     assert fault in capsys.readouterr().err
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runagent_testing._standalone.cli import BAD_STORY, GOOD, main
+from runagent_testing._standalone.cli import GOOD, INVALID, main
 from runagent_testing._starter import StarterError, write_starter
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -117,12 +117,12 @@ def test_a_name_that_is_taken(tmp_path, name):
 
 def test_a_folder_that_exists_is_left_alone(tmp_path, capsys):
     (tmp_path / "runagent-acme").mkdir()
-    assert BAD_STORY == main(["new-transport", "acme", "--directory", str(tmp_path)])
+    assert INVALID == main(["new-transport", "acme", "--directory", str(tmp_path)])
     assert f"{tmp_path / 'runagent-acme'} exists already\n" == capsys.readouterr().err
     assert [] == list((tmp_path / "runagent-acme").iterdir())
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    assert BAD_STORY == main(["new-transport", "acme", "--directory", str(tmp_path / "file")])
+    assert INVALID == main(["new-transport", "acme", "--directory", str(tmp_path / "file")])
     assert f"cannot write into {tmp_path / 'file'}: " in capsys.readouterr().err

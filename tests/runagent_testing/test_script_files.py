@@ -1,4 +1,4 @@
-"""Story files: they say what the Python interface says, and a bad one is told every fault with its place."""
+"""Script files: they hold what the Python interface takes, and every fault of one is reported with its place."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from runagent_testing._host import agent
 from runagent_testing._script import pacing, steps, writes
 from runagent_testing._script.script import Options
 from runagent_testing._standalone.forms import OPTIONS, PACES, STEPS, WRITES
-from runagent_testing._standalone.script_file import StoryFileError, load_script, read_story
+from runagent_testing._standalone.script_file import ScriptFileError, load_script, read_script
 
-STORY = Path(__file__).parent / "stories/story.yaml"
+SCRIPT = Path(__file__).parent / "scripts/script.yaml"
 
 
-def calls(text, name="story.yaml"):
-    return [(call.agent_id, call.method, call.args, call.options) for call in read_story(text, name).calls]
+def calls(text, name="script.yaml"):
+    return [(call.agent_id, call.method, call.args, call.options) for call in read_script(text, name).calls]
 
 
 def steps_of(*lines):
@@ -53,8 +53,8 @@ def options_of(line):
 
 
 def faults(text, name="s.yaml"):
-    with pytest.raises(StoryFileError) as caught:
-        read_story(text, name)
+    with pytest.raises(ScriptFileError) as caught:
+        read_script(text, name)
     return str(caught.value).splitlines()
 
 
@@ -132,7 +132,7 @@ def test_scalars_are_those_of_the_core_schema(written, value):
 
 @pytest.mark.parametrize("written", [".inf", "-.inf", ".nan", "{chunk: {a: [.nan]}}", "[1, .inf]"])
 def test_numbers_that_json_does_not_have_are_refused_with_their_place(written):
-    with pytest.raises(StoryFileError, match=r"4:9: a.always: step 1 .*JSON has no NaN and no infinity"):
+    with pytest.raises(ScriptFileError, match=r"4:9: a.always: step 1 .*JSON has no NaN and no infinity"):
         steps_of(written)
 
 
@@ -189,11 +189,11 @@ def test_properties_of_an_agent_hold_for_what_knows_them():
 
 
 def test_a_gate_of_one_name_is_one_gate():
-    story = read_story(
+    script = read_script(
         "agents: {a: {always: [{gate: g}], returns: [{gate: g}, x]}, b: {always: [{gate: h}]}}", "s"
     )
-    first, second, third = (call.args[0] for call in story.calls)
-    assert {"g": first, "h": third} == story.gates
+    first, second, third = (call.args[0] for call in script.calls)
+    assert {"g": first, "h": third} == script.gates
     assert first is second
 
 
@@ -204,14 +204,14 @@ def test_an_anchor_is_used_again():
 
 def test_json_may_be_indented_with_tabs_and_escape_in_halves(tmp_path):
     path = tmp_path / "s.json"
-    story = {"agents": {"a": {"always": ["😀", {"chunk": {"tab\t": 1}}]}}}
-    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(story, indent="\t").encode())
+    script = {"agents": {"a": {"always": ["😀", {"chunk": {"tab\t": 1}}]}}}
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(script, indent="\t").encode())
     (call,) = load_script(path).calls
     assert ("😀", chunk({"tab\t": 1})) == call.args
 
 
 def test_the_example_is_told_to_a_server(server):
-    load_script(STORY).tell(server)
+    load_script(SCRIPT).apply(server)
     assert ("generic", "generic_stream", "words_stream") == server._scripts["writer"].tags
     assert server._scripts["doorman"].take_script()[0].refuses
 
@@ -296,8 +296,8 @@ agents:
     [
         ("", "1:1: the file is empty: it needs agents"),
         ("# nothing", "1:1: the file is empty: it needs agents"),
-        ("[]", "1:1: a story has agents: "),
-        ("agents: {}", "1:9: a story has agents: "),
+        ("[]", "1:1: a script has agents: "),
+        ("agents: {}", "1:9: a script has agents: "),
         ("agent: {}", "1:1: 'agent' has no meaning here: did you mean 'agents'?"),
         ("agents: {a: {always: [x", "1:24: while parsing a flow sequence: "),
         ("agents:\n\ta: 1", "2:1: while scanning for the next token: "),
@@ -357,7 +357,7 @@ def test_a_fault_in_json_says_where_and_what(text, fault):
 def test_a_file_that_is_not_utf_8_says_where(tmp_path):
     path = tmp_path / "s.yaml"
     path.write_bytes(b"agents:\n  \xe9")
-    with pytest.raises(StoryFileError, match=r":2:3: this is not UTF-8$"):
+    with pytest.raises(ScriptFileError, match=r":2:3: this is not UTF-8$"):
         load_script(path)
 
 
