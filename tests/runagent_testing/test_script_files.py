@@ -1,4 +1,4 @@
-"""Script files: they hold what the Python interface takes, and every fault of one is reported with its place."""
+"""Script files: they hold what the Python interface takes, and every fault is reported with its place."""
 
 from __future__ import annotations
 
@@ -296,8 +296,8 @@ agents:
     [
         ("", "1:1: the file is empty: it needs agents"),
         ("# nothing", "1:1: the file is empty: it needs agents"),
-        ("[]", "1:1: a script has agents: "),
-        ("agents: {}", "1:9: a script has agents: "),
+        ("[]", "1:1: a script file has agents: "),
+        ("agents: {}", "1:9: a script file has agents: "),
         ("agent: {}", "1:1: 'agent' has no meaning here: did you mean 'agents'?"),
         ("agents: {a: {always: [x", "1:24: while parsing a flow sequence: "),
         ("agents:\n\ta: 1", "2:1: while scanning for the next token: "),
