@@ -77,14 +77,16 @@ def _take_rest(arguments: argparse.Namespace, rest: list[str]) -> None:
     """Take what argparse leaves over: ``AGENT_ID --json QUERY`` has its optional positional at the end."""
     if not rest:
         return
-    words = rest[1:] if rest[0] == "--" else rest
-    options = [word for word in words if word.startswith("-")] if words is rest else []
+    arguments_left = rest[1:] if rest[0] == "--" else rest
+    options = [word for word in arguments_left if word.startswith("-")] if arguments_left is rest else []
     query_is_open = getattr(arguments, "query", "") is None
-    if query_is_open and len(words) == 1 and not (options and words != ["-"]):
-        arguments.query = words[0]
+    if query_is_open and len(arguments_left) == 1 and not (options and arguments_left != ["-"]):
+        arguments.query = arguments_left[0]
         return
     hint = "; put the query in quotes" if "query" in arguments and not options else ""
-    raise UsageError(f"unrecognized arguments: {' '.join(words)}{hint} (see {arguments.prog} --help)")
+    raise UsageError(
+        f"unrecognized arguments: {' '.join(arguments_left)}{hint} (see {arguments.prog} --help)"
+    )
 
 
 def _check_run(arguments: argparse.Namespace) -> None:

@@ -192,13 +192,13 @@ def _write_events(run: Stream, console: Console) -> None:
 def _summary(report: RunReport) -> str:
     """Describe how quick it was; the rate is that of the chunks after the first."""
     total, first = report.total_seconds or 0.0, report.first_chunk_seconds
-    words = [
+    parts = [
         f"{report.chunks} chunk{'' if report.chunks == 1 else 's'} in {total:.2f} s over {report.transport}"
     ]
     if first is not None:
-        words.insert(0, f"first chunk after {first:.2f} s")
+        parts.insert(0, f"first chunk after {first:.2f} s")
         if report.chunks > 1 and total > first:
-            words.append(f"{(report.chunks - 1) / (total - first):.0f} chunks/s")
+            parts.append(f"{(report.chunks - 1) / (total - first):.0f} chunks/s")
     if report.retries:
-        words.append(f"{report.retries} retr{'y' if report.retries == 1 else 'ies'}")
-    return f"[{', '.join(words)}]"
+        parts.append(f"{report.retries} retr{'y' if report.retries == 1 else 'ies'}")
+    return f"[{', '.join(parts)}]"

@@ -58,7 +58,7 @@ def demo(arguments: argparse.Namespace, console: Console) -> None:
     with _fake_agent(SHORT_PAUSE_SECONDS if arguments.fast else PAUSE_SECONDS) as server:
         console.line(f"A fake agent streams a story at {server.url}; nothing leaves this machine.")
         reports = [
-            (transport, style, _tell(transport, style, server.url, console))
+            (transport, style, _stream_once(transport, style, server.url, console))
             for transport in TRANSPORTS
             for style in STYLES
         ]
@@ -98,20 +98,22 @@ def _fake_agent(pause: float) -> Iterator[FakeAgentServer]:
         server.close()
 
 
-def _tell(transport: str, style: str, url: str, console: Console) -> RunReport:
+def _stream_once(transport: str, style: str, url: str, console: Console) -> RunReport:
     """Stream the story in one way, each line with the time at which its first chunk came."""
     console.line(f"\n{transport}, {style}")
     begun = clock.now()
-    told: list[str] = []
+    texts: list[str] = []
 
     def show(text: str) -> None:
-        line_begins = not told or told[-1].endswith("\n")
+        line_begins = not texts or texts[-1].endswith("\n")
         console.write(f"{clock.now() - begun:7.3f} s  {text}" if line_begins else text)
-        told.append(text)
+        texts.append(text)
 
     report = STYLES[style](_options(transport, url), show)
-    if tuple(told) != STORY:
-        raise ProtocolError(f"the story came as {len(told)} chunks over {transport}, and is not the original")
+    if tuple(texts) != STORY:
+        raise ProtocolError(
+            f"the story came as {len(texts)} chunks over {transport}, and is not the original"
+        )
     return report
 
 

@@ -66,8 +66,8 @@ def examine() -> Facts:
         found = [*_transports(registry), *_observers(plugins)]
     for plugin in found:
         if plugin["status"] not in _USABLE:
-            told = plugin["error"] or _REASONS[plugin["status"]]
-            problems.append(f"{plugin['kind']} {plugin['name']} of {plugin['distribution']}: {told}")
+            reason = plugin["error"] or _REASONS[plugin["status"]]
+            problems.append(f"{plugin['kind']} {plugin['name']} of {plugin['distribution']}: {reason}")
     if settings is not None:
         _check_choice(registry, settings, problems)
     return {

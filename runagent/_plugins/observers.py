@@ -162,14 +162,14 @@ class Observers:
         except Exception as exc:  # noqa: BLE001  # a guest: whatever it raises, the run goes on
             let_signals_through(exc)
             # As text: a traceback, also one in a log record, would hold the stream and all it holds.
-            told = "".join(traceback.format_exception(exc)).rstrip()
+            text = "".join(traceback.format_exception(exc)).rstrip()
             exc.__traceback__ = None
             with self._lock:
                 if self._manager is None or not self._manager.has_plugin(observer):
                     return  # another thread has met the same fault
                 self._manager.unregister(name=observer)
                 self._collect(self._manager)
-            _logger.warning("the observer %s failed and is switched off\n%s", observer, told)
+            _logger.warning("the observer %s failed and is switched off\n%s", observer, text)
 
     # Registering
 

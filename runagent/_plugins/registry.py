@@ -248,8 +248,8 @@ def declaration_fault(plugin: Plugin, transport: Transport) -> str | None:
     declared = plugin.declaration
     if declared is None or declared == Declaration(transport.api_version, frozenset(transport.capabilities)):
         return None
-    words = ".".join([f"v{transport.api_version}", *sorted(transport.capabilities)])
-    right = f"runagent.capabilities:{words}"
+    attributes = ".".join([f"v{transport.api_version}", *sorted(transport.capabilities)])
+    right = f"runagent.capabilities:{attributes}"
     return f"its metadata declares something else than it does; the right entry point is {right}"
 
 

@@ -57,7 +57,7 @@ class RunState:
         self._observers: Observers | None = spec.observers
         self._call = call  # of the current attempt, once there is one
         self._asked: AgentCall | None = None  # the call without the key, for observers
-        self._untold = [self.report]  # until observers know that the run is over
+        self._unreported = [self.report]  # until observers know that the run is over
         self._taken: list[Event] = []
         self._attempt: AttemptState | None = None
         self._deadlines: Deadlines | None = None
@@ -120,10 +120,10 @@ class RunState:
             now: The time; None where there is no clock any more.
             failed: It ends by an exception that is not the run's own.
         """
-        if not self._untold or self._deadlines is None or self.forked:
+        if not self._unreported or self._deadlines is None or self.forked:
             return
         try:
-            report = self._untold.pop()
+            report = self._unreported.pop()
         except IndexError:  # told already, perhaps by another thread
             return
         if self._attempt is not None:

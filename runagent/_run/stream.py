@@ -79,7 +79,7 @@ class _Text:
             error.partial_text = self.value()
 
 
-def _told(stream: Stream | AsyncStream) -> str:
+def _describe(stream: Stream | AsyncStream) -> str:
     report = stream.report
     where = (
         f"{report.outcome} over {report.transport}, {counted(report.chunks, 'chunk')}"
@@ -139,7 +139,7 @@ class Stream:
         self.close()
 
     def __repr__(self) -> str:
-        return _told(self)
+        return _describe(self)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(_NO_COPIES)
@@ -263,7 +263,7 @@ class AsyncStream:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return _told(self)
+        return _describe(self)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(_NO_COPIES)

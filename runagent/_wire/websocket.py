@@ -191,10 +191,10 @@ class _Core(Protocol):
         if frame.opcode is Opcode.CLOSE:
             # A control frame like any other: it may come between two fragments (RFC 6455 §5.4).
             self.current_size = None
-            said = len(self.writes)
+            before = len(self.writes)
             super().recv_frame(frame)
-            self.reply = self.writes[said:]
-            del self.writes[said:]
+            self.reply = self.writes[before:]
+            del self.writes[before:]
             self.events.clear()
             return
         super().recv_frame(frame)

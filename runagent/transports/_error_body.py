@@ -66,9 +66,9 @@ class ErrorBody:
         )
         message = decode_object(self.data)
         if has_error(message):
-            said = error_from_body(error_object(message))
-            error.code, error.details, error.request_id = said.code, said.details, said.request_id
-            add_remark(error, f"the agent reports: {said.message}")
+            reported = error_from_body(error_object(message))
+            error.code, error.details, error.request_id = reported.code, reported.details, reported.request_id
+            add_remark(error, f"the agent reports: {reported.message}")
         return error
 
     def proxy_refusal(self, proxy: Proxy | None, opened_at: float) -> NetworkError:

@@ -92,9 +92,9 @@ class MessageSession(HttpSession):
         Raises:
             StreamTruncatedError: The agent was not done.
         """
-        told = f": {quote(reason)}" if reason else ""
+        why = f": {quote(reason)}" if reason else ""
         raise StreamTruncatedError(
-            f"the WebSocket was closed with code {code}{told} before the stream was complete",
+            f"the WebSocket was closed with code {code}{why} before the stream was complete",
             code=f"CLOSE_{code}",
         )
 

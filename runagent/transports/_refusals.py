@@ -195,9 +195,9 @@ def _read_error_object(error: Mapping[str, Any]) -> dict[str, Any]:
 def _describe_detail(detail: Any) -> str:
     """Write FastAPI's list of faults as one line: where it is, and what is wrong with it."""
     if isinstance(detail, dict):
-        said = (detail.get(name) for name in ("message", "error", "msg", "detail"))
+        texts = (detail.get(name) for name in ("message", "error", "msg", "detail"))
         otherwise = f"{_NOT_ACCEPTED}: {quote_value(detail)}"
-        return next((each for each in said if isinstance(each, str) and each), otherwise)
+        return next((each for each in texts if isinstance(each, str) and each), otherwise)
     faults = [f for f in detail[:_MAX_FAULTS] if isinstance(f, dict)] if isinstance(detail, list) else []
     return "; ".join(map(_describe_fault, faults)) or _NOT_ACCEPTED
 

@@ -10,7 +10,7 @@ from runagent_testing._host.scripts import as_result
 from runagent_testing._host.websocket import Conversation
 from runagent_testing._journal.record import Recorder
 from runagent_testing._render.lazy import LazyPlan
-from runagent_testing._render.render import handshake_plan, words_plan
+from runagent_testing._render.render import frames_plan, handshake_plan
 from runagent_testing._render.templates import shared_plan
 from runagent_testing._script.computed import Computed
 from runagent_testing._script.script import Result, Script
@@ -126,7 +126,7 @@ class WebSocketAnswer:
         if fault:
             self._give_back()
             exchange.refused, exchange.steps = exchange.secrets.text(fault), ()
-            exchange.plan = words_plan(dialect.reject_message(fault))
+            exchange.plan = frames_plan(dialect.reject_message(fault))
             return Answer(exchange, exchange.plan)
         script, self._script = self._script, None
         assert script is not None
@@ -158,4 +158,4 @@ class WebSocketAnswer:
         return shared_plan(script, self._asked.new_run(keep_alive=True))
 
     def _reject(self, fault: str) -> Plan:
-        return words_plan(self._asked.dialect.reject_message(fault))
+        return frames_plan(self._asked.dialect.reject_message(fault))

@@ -162,7 +162,7 @@ class Endpoints:
         return taken or self._unscripted(agent, asked)
 
     def _unscripted(self, agent: AgentScripts, asked: Asked) -> Status:
-        why = agent.lack(plain=asked.is_plain)
+        why = agent.describe_missing(plain=asked.is_plain)
         self._journal.note_unmatched(asked.exchange, why)
         return Status(500, code="NO_SCRIPT", message=why)
 

@@ -72,14 +72,14 @@ class AgentScripts:
             return self._failures.popleft()[1]
         return self._results.popleft() if self._results else self.result
 
-    def lack(self, *, plain: bool) -> str:
+    def describe_missing(self, *, plain: bool) -> str:
         """Describe what is missing after `take_script` or `take_result` has given nothing."""
         once, every = ("returns_once", "returns") if plain else ("reply", "always")
         if once in self._queued:
             return f"agent {self.id!r} has used up its {once}(...): call one for each run, or {every}(...)"
         return f"agent {self.id!r} has no answer to a {'plain' if plain else 'stream'} run: call {every}(...)"
 
-    def left_over(self) -> Iterator[tuple[str, tuple[Step, ...]]]:
+    def unused(self) -> Iterator[tuple[str, tuple[Step, ...]]]:
         """Give what is queued and was not used: by which method, and its steps."""
         for script, _ in list(self._failures):
             yield "fails", script.steps

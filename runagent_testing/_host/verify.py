@@ -39,14 +39,14 @@ def unused(journal: Journal, agents: Iterable[AgentScripts], faults: int) -> Ite
     """List replies that nobody asked for, steps that were not played and connections that never came."""
     secrets = journal.secrets
     for agent in agents:
-        left = (_worded(kind, steps, secrets) for kind, steps in agent.left_over())
+        left = (_described(kind, steps, secrets) for kind, steps in agent.unused())
         for (kind, steps), count in Counter(left).items():
             times = "" if count == 1 else f", {count} times"
             yield f"agent {agent.id!r}: never used: {kind} with {steps}{times}"
     for exchange in journal.requests:
         if unplayed := exchange.unplayed:
-            told = f"{_listed(exchange, unplayed, secrets)}{_left(exchange)}"
-            yield f"request {exchange.title}: never played: {told}"
+            steps = f"{_listed(exchange, unplayed, secrets)}{_left(exchange)}"
+            yield f"request {exchange.title}: never played: {steps}"
         elif isinstance(exchange.plan, LazyPlan) and exchange.plan.has_more:
             more = f"what comes after step {len(exchange.steps)} of {exchange.plan.computed.name}"
             yield f"request {exchange.title}: never played: {more}{_left(exchange)}"
@@ -71,7 +71,7 @@ def timelines(journal: Journal) -> str:
     return "\n\n".join([*first, *(timeline(exchange, secrets) for exchange in exchanges[-_EXCHANGES_SHOWN:])])
 
 
-def _worded(kind: str, steps: tuple[Step, ...], secrets: Secrets) -> tuple[str, str]:
+def _described(kind: str, steps: tuple[Step, ...], secrets: Secrets) -> tuple[str, str]:
     shown = [described(without_secrets(step, secrets)) for step in steps[:_STEPS_SHOWN]]
     more = [] if len(steps) <= _STEPS_SHOWN else ["..."]
     return kind, ", ".join([*shown, *more]) or "no steps"
@@ -84,11 +84,11 @@ def _left(exchange: Exchange) -> str:
 
 
 def _listed(exchange: Exchange, numbers: list[int], secrets: Secrets) -> str:
-    words = []
+    parts = []
     for number in numbers[:_STEPS_SHOWN]:
         step = without_secrets(exchange.steps[number], secrets)
         shut = " (never opened)" if isinstance(step, Gate) and not step.is_open else ""
-        words.append(f"step {number + 1}, {described(step)}{shut}")
+        parts.append(f"step {number + 1}, {described(step)}{shut}")
     if len(numbers) > _STEPS_SHOWN:
-        words.append(f"and {len(numbers) - _STEPS_SHOWN} more")
-    return "; ".join(words)
+        parts.append(f"and {len(numbers) - _STEPS_SHOWN} more")
+    return "; ".join(parts)

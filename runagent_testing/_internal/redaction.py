@@ -139,10 +139,10 @@ class Secrets:
         if isinstance(value, str):
             return self._replaced(value, lambda _: REDACTED, certain=True)
         if isinstance(value, Mapping):
-            return {self.sent(name): self._told(name, item) for name, item in value.items()}
+            return {self.sent(name): self._sent_member(name, item) for name, item in value.items()}
         return [self.sent(item) for item in value] if isinstance(value, list | tuple) else value
 
-    def _told(self, name: Any, value: Any) -> Any:
+    def _sent_member(self, name: Any, value: Any) -> Any:
         return REDACTED if self._names.mean_a_credential(str(name), certain=True) else self.sent(value)
 
     def _value(self, value: Any) -> Any:

@@ -135,13 +135,13 @@ def _played(move: Move, data: bytes, seconds: float | None) -> list[str]:
     match move:
         case Write(whole=whole):
             cut = "" if whole else ", cut inside an event"
-            said = f"write of {_size(data)}{cut}", f"         {_excerpt.repr(data)}"
+            text = f"write of {_size(data)}{cut}", f"         {_excerpt.repr(data)}"
         case Wait(seconds=length):
-            said = f"waited {length:g} s", ""
+            text = f"waited {length:g} s", ""
         case Pass(gate=gate):
-            said = f"gate {'open' if gate.is_open else 'shut'}", ""
+            text = f"gate {'open' if gate.is_open else 'shut'}", ""
     when = "   never" if seconds is None else f"{seconds:8.3f}"
-    return [f"{when}  {said[0]}", *filter(None, said[1:])]
+    return [f"{when}  {text[0]}", *filter(None, text[1:])]
 
 
 def _aside(sent: Sent, secrets: Secrets) -> tuple[str, str]:
@@ -171,12 +171,12 @@ def _ending(exchange: Record, plan: AnyPlan, secrets: Secrets) -> tuple[str, str
 
 def _conclusion(exchange: Record) -> str:
     ended = "" if exchange.ended_at is None else f" after {exchange.ended_at:.3f} s"
-    said = f"{exchange.outcome}{ended}; "
+    text = f"{exchange.outcome}{ended}; "
     if exchange.client == "still reading":
         given_up = exchange.outcome == "client disconnected"
-        return said + ("the agent gave the client up" if given_up else "the client had not left")
-    said += f"the client {_LEFT_HOW[exchange.client]} after {exchange.disconnected_at or 0.0:.3f} s"
-    return said if exchange.unread_bytes is None else f"{said} with {exchange.unread_bytes} bytes unread"
+        return text + ("the agent gave the client up" if given_up else "the client had not left")
+    text += f"the client {_LEFT_HOW[exchange.client]} after {exchange.disconnected_at or 0.0:.3f} s"
+    return text if exchange.unread_bytes is None else f"{text} with {exchange.unread_bytes} bytes unread"
 
 
 def _brief(value: Any) -> str:

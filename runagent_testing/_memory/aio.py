@@ -72,7 +72,7 @@ class AioMemoryConnection(MemoryConnection):
         """Whether somebody reads, without having been woken."""
         return self._waiter is not None and not self._waiter.done()
 
-    def tell_deadlock(self) -> None:
+    def report_deadlock(self) -> None:
         """Have the reader raise what it waits for in vain."""
         if self._waiter is not None:
             self._waiter.set_exception(self.deadlock())

@@ -30,7 +30,7 @@ class Reader(Protocol):
     def idle_timers(self) -> list[object]:
         """The timers that open no gate."""
 
-    def tell_deadlock(self) -> None:
+    def report_deadlock(self) -> None:
         """Have the reader raise what it waits for in vain."""
 
 
@@ -71,7 +71,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """
 
     def __init__(self) -> None:
-        self._jumping = _JumpingSelector(self._tell_deadlocks)
+        self._jumping = _JumpingSelector(self._report_deadlocks)
         self.connections: weakref.WeakSet[Reader] = weakref.WeakSet()
         self.reading: set[Reader] = set()
         self._timers: list[asyncio.TimerHandle] = []
@@ -109,7 +109,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def _no_longer_busy(self, future: object) -> None:
         self._jumping.busy -= 1
 
-    def _tell_deadlocks(self, timeout: float | None) -> bool:
+    def _report_deadlocks(self, timeout: float | None) -> bool:
         """Tell those who wait in vain, now that all wait; whether there were any."""
         if timeout is None:
             stuck = [connection for connection in self.reading if connection.waits]
@@ -118,7 +118,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             if stuck and not self._only_idle_timers_are_left():
                 return False
         for connection in stuck:
-            connection.tell_deadlock()
+            connection.report_deadlock()
         return bool(stuck)
 
     def _only_idle_timers_are_left(self) -> bool:

@@ -121,7 +121,7 @@ class TrioMemoryConnection(MemoryConnection):
         """Whether somebody reads, without having been woken."""
         return self._reader is not None
 
-    def tell_deadlock(self) -> None:
+    def report_deadlock(self) -> None:
         """Have the reader raise what it waits for in vain."""
         self._deadlock = self.deadlock()
         self._wake()
@@ -168,7 +168,7 @@ class _Run:
                 seconds = trio.lowlevel.current_statistics().seconds_to_next_deadline
                 stuck = self._waiting() if seconds == math.inf else self._stuck()
                 for connection in stuck:
-                    connection.tell_deadlock()
+                    connection.report_deadlock()
                 if not stuck and seconds != math.inf:
                     await trio.sleep(max(seconds, 0.0))
         finally:

@@ -222,7 +222,7 @@ class Composer:
         """Bytes so far; known until the first `take`."""
         return _size(entry for entry in self._entries if isinstance(entry, Event))
 
-    def say(self, step: int | None, *pieces: Piece) -> None:
+    def add(self, step: int | None, *pieces: Piece) -> None:
         """Add what belongs together."""
         self._entries.append(Event.of(step, pieces))
 

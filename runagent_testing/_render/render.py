@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from runagent_testing.dialects import DialectRun
 
 __all__ = [
+    "frames_plan",
     "growing_plan",
     "handshake_plan",
     "refusal_plan",
     "result_plan",
     "stream_plan",
     "without_body",
-    "words_plan",
 ]
 
 
@@ -46,14 +46,14 @@ def handshake_plan(script: Script | None, run: DialectRun) -> Plan:
     out = Composer(script.writes, script.write_gap)
     for number, step in enumerate(script.steps[: before_head(script)]):
         pause(out, step, number)
-    out.say(None, ("head", handshake_head(script.head, run)))
+    out.add(None, ("head", handshake_head(script.head, run)))
     return out.plan("open")
 
 
-def words_plan(frames: bytes) -> Plan:
+def frames_plan(frames: bytes) -> Plan:
     """Render the refusal of a request that came over a WebSocket."""
     out = Composer(MERGED, 0.0)
-    out.say(None, *frame_pieces(frames))
+    out.add(None, *frame_pieces(frames))
     return out.plan("close")
 
 
@@ -71,13 +71,13 @@ def result_plan(result: Result, run: DialectRun) -> Plan:
             case Status():
                 answer = number, refusal(step, run)
             case RawResponse() | Raw():
-                out.say(number, ("payload", step.data))
+                out.add(number, ("payload", step.data))
                 end = "close"
             case Ending(kind=kind) if kind != "clean":
-                _say_answer(out, answer[0], answer[1][:-1])
+                _add_answer(out, answer[0], answer[1][:-1])
                 stall(out, step, number)
                 return out.plan(ENDS.get(kind, "cut"))
-    _say_answer(out, *answer)
+    _add_answer(out, *answer)
     return out.plan(end)
 
 
@@ -92,6 +92,6 @@ def without_body(plan: AnyPlan) -> Plan:
     return Plan((Write(head + blank),), plan.end or "close")
 
 
-def _say_answer(out: Composer, number: int | None, answer: bytes) -> None:
+def _add_answer(out: Composer, number: int | None, answer: bytes) -> None:
     head, blank, body = answer.partition(b"\r\n\r\n")
-    out.say(number, ("head", head + blank), ("payload", body))
+    out.add(number, ("head", head + blank), ("payload", body))

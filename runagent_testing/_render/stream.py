@@ -103,8 +103,8 @@ class Rendering:
             self._out.leave_room_for_head()
         elif self._framing != "frames":
             head = self._stream_head("close" if self._framing == "close" else "chunked")
-            self._out.say(step, ("head", head))
-        self._say(None, self._format.start(self._run))
+            self._out.add(step, ("head", head))
+        self._write(None, self._format.start(self._run))
 
     def _stream_head(self, length: int | str) -> bytes:
         return stream_head(self._format, self._run, self._head, length)
@@ -116,7 +116,7 @@ class Rendering:
                 if self._waits is not None:
                     self._pace(number, place)
                 labels = _labels(step, place + self._claimed, self._script)
-                self._say(number, self._format.chunk(step, *labels))
+                self._write(number, self._format.chunk(step, *labels))
                 self._chunks += 1
             case Delay() | Gate():
                 # Over a WebSocket, pauses before the head came before the handshake's answer.
@@ -128,7 +128,7 @@ class Rendering:
             case Error() if not self._format.can_fail:
                 return True
             case Ending():
-                self._say_end(number or 0, step)
+                self._write_end(number or 0, step)
                 return self._end_of(step) is not None
             case _:
                 self._other(number, step)
@@ -146,25 +146,25 @@ class Rendering:
     def _other(self, number: int | None, step: Step) -> None:
         match step:
             case Error():
-                self._say(number, self._format.error(step))
+                self._write(number, self._format.error(step))
             case Done():
-                self._say(number, self._format.done(step, self._run, self._chunks))
+                self._write(number, self._format.done(step, self._run, self._chunks))
             case Heartbeat():
-                self._say(number, self._format.heartbeat)
+                self._write(number, self._format.heartbeat)
             case Raw() if self._framing == "frames":
-                self._out.say(number, ("payload", step.data))
+                self._out.add(number, ("payload", step.data))
             case Raw():
-                self._say(number, step.data)
+                self._write(number, step.data)
 
-    def _say_end(self, number: int, step: Ending) -> None:
+    def _write_end(self, number: int, step: Ending) -> None:
         websocket = self._framing == "frames"
         match step.kind:
             case "no-done" | "close" if websocket:
-                self._say(number, close_frame(step.code, step.reason))
+                self._write(number, close_frame(step.code, step.reason))
             case "bad-utf8" | "bad-opcode" | "masked-frame" as kind if websocket:
-                self._out.say(number, ("payload", BAD_FRAMES[kind]))
+                self._out.add(number, ("payload", BAD_FRAMES[kind]))
             case "fin-in-chunk":
-                self._out.say(number, *self._half_an_event())
+                self._out.add(number, *self._half_an_event())
             case _:
                 stall(self._out, step, number)
 
@@ -194,11 +194,11 @@ class Rendering:
 
     def _finish(self) -> None:
         if self._framing in ("chunked", "extensions"):
-            self._out.say(None, ("chunk-header", LAST_CHUNK))
+            self._out.add(None, ("chunk-header", LAST_CHUNK))
 
-    def _say(self, number: int | None, payload: bytes) -> None:
+    def _write(self, number: int | None, payload: bytes) -> None:
         if payload:
-            self._out.say(number, *self._framed(payload))
+            self._out.add(number, *self._framed(payload))
 
     def _framed(self, payload: bytes) -> tuple[Piece, ...]:
         if self._framing == "frames":

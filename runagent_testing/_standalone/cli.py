@@ -52,12 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = options.run(options)
     except _StopError as exc:
-        _say(str(exc))
+        _report(str(exc))
         return INVALID
     except ImportError as exc:
         from runagent._version import install_command
 
-        _say(_NEEDS.format(exc.name, install_command("testing")))
+        _report(_NEEDS.format(exc.name, install_command("testing")))
         return INVALID
     except _TerminatedError:  # before it served, or a second one
         return GOOD
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _say(text: str) -> None:
+def _report(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # nobody can be informed
         _write(sys.stderr, text.split("\n"))
 
@@ -163,7 +163,7 @@ def _check(options: argparse.Namespace) -> int:
         try:
             script = _load(path)
         except _StopError as exc:
-            _say(str(exc))
+            _report(str(exc))
             code = INVALID
             continue
         names = [] if len(options.scripts) == 1 else [f"# {path}"]
@@ -181,7 +181,7 @@ def _new_transport(options: argparse.Namespace) -> int:
     except OSError as exc:
         raise _StopError(f"cannot write into {options.directory}: {exc.strerror or exc}") from exc
     _print(str(path) for path in sorted(folder.rglob("*")) if path.is_file())
-    _say(f"next: python -m pip install -e '{folder}[dev]' && python -m pytest {folder}")
+    _report(f"next: python -m pip install -e '{folder}[dev]' && python -m pytest {folder}")
     return GOOD
 
 

@@ -146,9 +146,9 @@ def _read(item: Item, kind: FieldType | Choice, name: str, problems: Problems) -
     value = item.plain
     if kind.fits(value):
         return value
-    words = kind.name.split(" | ")
-    if isinstance(value, str) and len(words) > 1:
-        problems.add(item, f"{name} cannot be {value!r}: {nearest(value, words)}")
+    choices = kind.name.split(" | ")
+    if isinstance(value, str) and len(choices) > 1:
+        problems.add(item, f"{name} cannot be {value!r}: {nearest(value, choices)}")
     else:
         problems.add(item, f"{name} is {kind.name}, not {shown(value)}")
     return None
@@ -175,8 +175,8 @@ def _list_of(kind: FieldType) -> FieldType:
     )
 
 
-def _one_of(words: tuple[str, ...]) -> FieldType:
-    return FieldType(" | ".join(words), lambda value: isinstance(value, str) and value in words)
+def _one_of(choices: tuple[str, ...]) -> FieldType:
+    return FieldType(" | ".join(choices), lambda value: isinstance(value, str) and value in choices)
 
 
 def _headers(kind: FieldType) -> FieldType:

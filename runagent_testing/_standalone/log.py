@@ -71,7 +71,7 @@ class ExchangeLog(logging.Handler):
     def _emit(self, record: logging.LogRecord) -> None:
         exchange: Exchange | None = getattr(record, "exchange", None)
         if exchange is None:
-            self._write(_told(record), record.levelname)
+            self._write(_message(record), record.levelname)
         elif exchange.outcome == "running":
             self._begun(exchange)
         elif exchange in self._running or exchange.unmatched is not None:
@@ -86,20 +86,20 @@ class ExchangeLog(logging.Handler):
         self._write(f"{_name(exchange, self._count)} begins: {shown}", "begins", exchange)
 
     def _ended(self, exchange: Exchange, number: int | None) -> None:
-        words: list[str] = [exchange.outcome]
+        parts: list[str] = [exchange.outcome]
         last = exchange.steps[-1] if exchange.steps else None
         if exchange.outcome == "done" and isinstance(last, Ending):
-            words.append(described(last))
+            parts.append(described(last))
         if exchange.client != "still reading":
-            words.append(f"client {exchange.client}")
+            parts.append(f"client {exchange.client}")
         sent, scripted = sent_chunks(exchange)
         if scripted and exchange.transport not in ("invoke", "run"):
-            words.append(f"{sent} of {scripted} chunks")
+            parts.append(f"{sent} of {scripted} chunks")
         if (status := _status(exchange)) is not None:
-            words.append(f"status {status}")
-        words.append(f"{exchange.ended_at or 0:.3f} s")
-        words += filter(None, [exchange.unmatched, exchange.refused, exchange.failure])
-        self._write(f"{_name(exchange, number)} ends: {', '.join(words)}", exchange.outcome, exchange)
+            parts.append(f"status {status}")
+        parts.append(f"{exchange.ended_at or 0:.3f} s")
+        parts += filter(None, [exchange.unmatched, exchange.refused, exchange.failure])
+        self._write(f"{_name(exchange, number)} ends: {', '.join(parts)}", exchange.outcome, exchange)
 
     def _write(self, text: str, kind: str, exchange: Exchange | None = None) -> None:
         text = (self._secrets if exchange is None else exchange.secrets).line(text)
@@ -142,7 +142,7 @@ def _status(exchange: Exchange) -> str | None:
     return beginning[9:12].decode("latin-1") if beginning.startswith(b"HTTP/1.1 ") else None
 
 
-def _told(record: logging.LogRecord) -> str:
+def _message(record: logging.LogRecord) -> str:
     if record.name == logger.name:
         return record.getMessage()
     # Of what other libraries log, nothing is known: a traceback may quote anything.

@@ -176,10 +176,10 @@ class _Reader:
             if key == "entrypoints":
                 self._entrypoints(agent_id, value)
             elif key in _ONE:
-                self._say(agent_id, value, defaults, *_ONE[key])
+                self._add_call(agent_id, value, defaults, *_ONE[key])
             elif key in _MANY:
                 for one in self._listed(value, key):
-                    self._say(agent_id, one, defaults, *_MANY[key])
+                    self._add_call(agent_id, one, defaults, *_MANY[key])
             self._problems.where = agent_id
 
     def _entrypoints(self, agent_id: str, item: Item) -> None:
@@ -195,7 +195,7 @@ class _Reader:
         self._problems.add(item, f"{key} is a list of answers, each with its own steps")
         return []
 
-    def _say(
+    def _add_call(
         self,
         agent_id: str,
         item: Item,
@@ -212,7 +212,7 @@ class _Reader:
         if isinstance(item.value, list):
             step_items = item.value
         elif isinstance(item.value, dict):
-            step_items, options = self._said_with_options(item, known, method)
+            step_items, options = self._steps_with_options(item, known, method)
         elif method == "fails":
             step_items, options = [], {"times": item.value}
         elif item.value is None:
@@ -227,20 +227,20 @@ class _Reader:
         self._check(method, args, steps, options, [item, *step_items], quiet=len(self._problems) > before)
         self.script.calls.append(Call(agent_id, method, (*args, *steps), options))
 
-    def _said_with_options(
+    def _steps_with_options(
         self, item: Item, known: Mapping[str, FieldType | Choice], method: str
     ) -> tuple[list[Item], dict[str, Any]]:
         """Read ``{steps: [...], option: ...}``."""
-        said = item.value.get("steps")
+        steps = item.value.get("steps")
         rest = {key: value for key, value in item.value.items() if key != "steps"}
-        if said is None and method != "fails":
+        if steps is None and method != "fails":
             hint = " (a single step is in a list, too)" if rest.keys() & STEPS.forms.keys() else ""
             self._problems.add(item, f"this needs steps, a list{hint}")
             return [], {}
         options = read_fields(Item(item.place, rest, item.keys), known, self._problems, of=method)
-        if said is None:
+        if steps is None:
             return [], options
-        return said.value if isinstance(said.value, list) else [said], options
+        return steps.value if isinstance(steps.value, list) else [steps], options
 
     def _step(self, item: Item) -> Any:
         if not isinstance(item.value, dict):

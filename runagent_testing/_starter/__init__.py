@@ -42,28 +42,28 @@ def write_starter(name: str, parent: Path) -> Path:
         raise StarterError(f"{name!r} is no name: it has lower-case letters, digits and single hyphens")
     if name in _RESERVED or has_other_meaning(name):
         raise StarterError(f"the name {name!r} is taken")
-    words = {
+    fields = {
         "name": name,
         "distribution": f"runagent-{name}",
         "package": f"runagent_{name.replace('-', '_')}",
         "class": "".join(part.capitalize() for part in name.split("-")),
         "version": __version__,
     }
-    folder = parent / words["distribution"]
+    folder = parent / fields["distribution"]
     if folder.exists():
         raise StarterError(f"{folder} exists already")
-    for path, text in _files(words):
+    for path, text in _files(fields):
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     return folder
 
 
-def _files(words: dict[str, str]) -> Iterator[tuple[Path, str]]:
+def _files(fields: dict[str, str]) -> Iterator[tuple[Path, str]]:
     for source in sorted(_TEMPLATE.rglob("*.txt")):
         path = source.relative_to(_TEMPLATE).with_suffix("")
         if path.parts[0] == "package":
-            path = Path(words["package"], *path.parts[1:])
+            path = Path(fields["package"], *path.parts[1:])
         if path.name == "gitignore":
             path = path.with_name(".gitignore")
-        yield path, Template(source.read_text(encoding="utf-8")).substitute(words)
+        yield path, Template(source.read_text(encoding="utf-8")).substitute(fields)

@@ -68,10 +68,10 @@ def check_transport(
     known = Baseline.of(baseline)
     known.need_known(all_requirements())
     subject = Subject(transport, tuple(dialects), options or {}, frozenset(skip_capabilities))
-    _need_words("style", styles, STYLES)
-    _need_words("player", players, PLAYERS)
-    _need_words("capability", subject.skip_capabilities, CAPABILITIES)
-    _need_words("requirement", only, [requirement.id for requirement in all_requirements()])
+    _need_known("style", styles, STYLES)
+    _need_known("player", players, PLAYERS)
+    _need_known("capability", subject.skip_capabilities, CAPABILITIES)
+    _need_known("requirement", only, [requirement.id for requirement in all_requirements()])
     watchdog = Watchdog()
     results = [
         examine(subject, requirement, variant, requirements=requirements, baseline=known, watchdog=watchdog)
@@ -168,7 +168,7 @@ def _chosen(variant: str, styles: Collection[str], players: Collection[str]) -> 
     return style in styles and player in players
 
 
-def _need_words(what: str, words: Iterable[str], known: Collection[str]) -> None:
-    for word in words:
-        if word not in known:
-            raise ValueError(f"there is no {what} {word!r}; there are: {', '.join(known)}")
+def _need_known(what: str, names: Iterable[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"there is no {what} {name!r}; there are: {', '.join(known)}")

@@ -85,8 +85,8 @@ class Published(Dialect, shares_plans=True):
 
     def reject_message(self, fault: str) -> bytes:
         """See `Dialect.reject_message`."""
-        said = to_json({"type": "error", "detail": fault}, compact=True)
-        return frame(TEXT, said.encode()) + close_frame(1003)
+        message = to_json({"type": "error", "detail": fault}, compact=True)
+        return frame(TEXT, message.encode()) + close_frame(1003)
 
 
 def _input(body: Any) -> Any:

@@ -239,8 +239,8 @@ def _dialect_of(transport: str, given: Dialect | None) -> Dialect | None:
     known = installed_dialects() if given is None else (given,)
     if found := next((dialect for dialect in known if transport in dialect.transports), None):
         return found
-    words = ", ".join((*TRANSPORTS, *(word for dialect in known for word in dialect.transports)))
-    raise ValueError(f"the catalogue knows {words}, not {transport!r}; for another one pass its dialect=")
+    names = ", ".join((*TRANSPORTS, *(name for dialect in known for name in dialect.transports)))
+    raise ValueError(f"the catalogue knows {names}, not {transport!r}; for another one pass its dialect=")
 
 
 def _names(transport: str, dialect: Dialect | None) -> tuple[str, ...]:

@@ -8,10 +8,10 @@ from runagent_testing._script.steps import Step, delay, done, ending, heartbeat,
 from runagent_testing._script.writes import every, inside
 from runagent_testing.dialects._jsontext import structured, to_json
 from runagent_testing.faults._kind import (
+    BUILT_IN_ONLY,
     HTTP_ONLY,
     NO_HEARTBEATS,
     WEBSOCKET_ONLY,
-    WORDS,
     Family,
     FaultContext,
     FaultKind,
@@ -146,16 +146,16 @@ KINDS = (
         unlike={"text": "unproven"},
     ),
     _kind("gzip", "an answer in gzip, though nobody asked for it", _gzip, HTTP_ONLY),
-    _kind("wrong-types", "optional fields of the wrong type", _fields_of_wrong_type, WORDS),
-    _kind("junk-after-done", "what comes after the closing event does not count", _after_done, WORDS),
+    _kind("wrong-types", "optional fields of the wrong type", _fields_of_wrong_type, BUILT_IN_ONLY),
+    _kind("junk-after-done", "what comes after the closing event does not count", _after_done, BUILT_IN_ONLY),
     _kind("closed-after-done", "Close 1011, after the closing message", _closed_after_done, WEBSOCKET_ONLY),
-    _kind("second-start", "the agent begins again", _second_start, WORDS, _BETWEEN),
-    _kind("unknown-event", "an event of an unknown kind", _unknown_event, WORDS, _BETWEEN),
+    _kind("second-start", "the agent begins again", _second_start, BUILT_IN_ONLY, _BETWEEN),
+    _kind("unknown-event", "an event of an unknown kind", _unknown_event, BUILT_IN_ONLY, _BETWEEN),
     _kind(
         "fragments",
         "a message in fragments, with a ping among them",
         _fragments,
-        WEBSOCKET_ONLY | WORDS,
+        WEBSOCKET_ONLY | BUILT_IN_ONLY,
         (Position("after-start"), Position("after-event", 1)),
     ),
 )

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from runagent_testing.dialects import Dialect
 
 __all__ = [
+    "BUILT_IN_ONLY",
     "HTTP_ONLY",
     "NO_ERRORS",
     "NO_EVENTS",
     "NO_HEARTBEATS",
     "TRANSPORTS",
     "WEBSOCKET_ONLY",
-    "WORDS",
     "Family",
     "FaultContext",
     "FaultKind",
@@ -67,7 +67,7 @@ TRANSPORTS: tuple[StreamTransport, ...] = ("sse", "chunked", "text", "websocket"
 NO_EVENTS = {"text": "plain text has no events that could be wrong"}
 NO_ERRORS = NO_EVENTS | {"no-error": "the dialect has no word for an error"}
 NO_HEARTBEATS = {"text": "plain text has no heartbeats", "no-heartbeat": "the dialect has no heartbeats"}
-WORDS = NO_EVENTS | {"dialect": "it is written in the format of the built-in protocols"}
+BUILT_IN_ONLY = NO_EVENTS | {"dialect": "it is written in the format of the built-in protocols"}
 HTTP_ONLY = {"websocket": "a WebSocket's stream has no HTTP framing, headers or body"}
 WEBSOCKET_ONLY = dict.fromkeys(
     ("sse", "chunked", "text", "http"), "only a WebSocket has frames and a handshake"

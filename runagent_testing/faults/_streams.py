@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from runagent_testing._render.http import LAST_CHUNK
 from runagent_testing._script.steps import Chunk, Step, ending, error, raw, raw_response
 from runagent_testing.faults._kind import (
+    BUILT_IN_ONLY,
     HTTP_ONLY,
     NO_ERRORS,
     NO_EVENTS,
-    WORDS,
     Family,
     FaultContext,
     FaultKind,
@@ -107,7 +107,7 @@ def _event(
     make_scenario: Callable[[FaultContext], Scenario],
     family: Family = "protocol",
     positions: tuple[Position, ...] = _BETWEEN,
-    absent: Mapping[str, str] = WORDS,
+    absent: Mapping[str, str] = BUILT_IN_ONLY,
 ) -> FaultKind:
     return FaultKind(name, description, positions, make_scenario, family, absent=absent)
 
@@ -127,8 +127,10 @@ def _http(
 _COUNTED = NO_EVENTS | {"dialect": "not every protocol numbers its chunks; the conformance kit asks"}
 _FRAMED = (Position("after-head"), *after_events())
 _ENDS = (*_BETWEEN, Position("before-end-marker"))
-_LINES = HTTP_ONLY | WORDS | {"text": "plain text has no lines that have to end"}
-_SSE_ONLY = HTTP_ONLY | WORDS | dict.fromkeys(("chunked", "text"), "only SSE has events of many lines")
+_LINES = HTTP_ONLY | BUILT_IN_ONLY | {"text": "plain text has no lines that have to end"}
+_SSE_ONLY = (
+    HTTP_ONLY | BUILT_IN_ONLY | dict.fromkeys(("chunked", "text"), "only SSE has events of many lines")
+)
 
 KINDS = (
     _http("bad-chunk-size", "a chunk's size is no number", _bad_chunk_size(b"no size"), "protocol", _FRAMED),
@@ -155,7 +157,7 @@ KINDS = (
         _invalid_utf8,
         "protocol",
         unlike={"sse": "ok", "text": "ok"},
-        absent={"dialect": WORDS["dialect"]},
+        absent={"dialect": BUILT_IN_ONLY["dialect"]},
     ),
     _http(
         "endless-line", "a line longer than the client's limit", _endless, "limit", _BETWEEN, absent=_LINES

@@ -91,8 +91,8 @@ def complete_refusal(error: RunAgentError, headers: Mapping[str, str], body: byt
     """Add to an HTTP refusal what only these servers send: type and parameter, a code, their rate limits."""
     found = find_error(decode(body))
     if found is not None:
-        text, said = _describe(found)
-        fields = vars(error) | said
+        text, found_fields = _describe(found)
+        fields = vars(error) | found_fields
         message = fields.pop("message")
         if text != _NO_MESSAGE and not message.startswith(text):
             message = text

@@ -127,7 +127,7 @@ class ResponsesStream(EventStream):
         kind = item.get("type")
         if kind == "message":
             # Its parts have been read already, unless the server does not really stream.
-            texts, refusals = ([], []) if self._speaking else _said_in(item)
+            texts, refusals = ([], []) if self._speaking else _contents_of(item)
             self._speaking = False
             for text in texts:
                 self.add_text(text, events)
@@ -205,19 +205,19 @@ class ResponsesPlain(PlainAnswer):
                 {"message": f"the response is {response.status}", "code": response.status}, self.status
             )
         items = [item for item in response.output if item.get("type") != "reasoning"]
-        said = [_said_in(item) for item in items if item.get("type") == "message"]
-        text = "".join(text for texts, _ in said for text in texts)
+        contents = [_contents_of(item) for item in items if item.get("type") == "message"]
+        text = "".join(text for texts, _ in contents for text in texts)
         return self.result(
-            text if len(said) == len(items) else response.output,
+            text if len(contents) == len(items) else response.output,
             items,
-            [refusal for _, refusals in said for refusal in refusals],
+            [refusal for _, refusals in contents for refusal in refusals],
             msgspec.structs.asdict(response),
             reason=response.reason,
             usage=response.tokens,
         )
 
 
-def _said_in(message: dict[str, Any]) -> tuple[list[str], list[str]]:
+def _contents_of(message: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Return the texts and the refusals of a message."""
     parts = objects_in(message.get("content"))
     texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]

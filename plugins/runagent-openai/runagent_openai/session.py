@@ -97,13 +97,13 @@ class EventStream(_Session):
         """Take lines that are no fields: some gateways write their error so, in one line or over several."""
         text = bytes(self._decoder.stray).strip()
         for line in [text] if find_error(decode(text)) else text.splitlines():
-            said = line.decode("utf-8", "replace")
+            text_of_line = line.decode("utf-8", "replace")
             if find_error(decode(line)):
-                super().fail(stream_error(said))
+                super().fail(stream_error(text_of_line))
             elif fault := undecodable(line):
                 super().fail(ProtocolError(f"a line of the stream that is no field is {fault}"))
             else:
-                self.leave_out("a line that is no field", said)
+                self.leave_out("a line that is no field", text_of_line)
 
     def take(self, event: ServerSentEvent, events: list[Event]) -> None:
         """Add to ``events`` what an event means; call `complete` at the one that ends the run.

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 __all__ = ["REQUESTS"]
 
 
-class _SaysItTwice(SSESession):
+class _SendsItTwice(SSESession):
     """Gives its request twice."""
 
-    _said: bytes | None = None
+    _first: bytes | None = None
 
     def data_to_send(self) -> bytes:
-        if self._said is None:
-            self._said = super().data_to_send()
-            return self._said
-        again, self._said = self._said, b""
+        if self._first is None:
+            self._first = super().data_to_send()
+            return self._first
+        again, self._first = self._first, b""
         return again or super().data_to_send()
 
 
@@ -127,7 +127,7 @@ class _TakesAnAttributeOfOurs(SSESession):
 
 
 REQUESTS: tuple[Broken, ...] = (
-    Broken("says-it-twice", "session.request-waits", _SaysItTwice),
+    Broken("sends-it-twice", "session.request-waits", _SendsItTwice),
     Broken("key-in-the-address", "session.key", _KeyInTheAddress),
     Broken("key-in-a-header-of-its-own", "run.key", _KeyInAHeaderOfItsOwn),
     Broken("forgets-the-callers-headers", "session.callers-headers", _ForgetsTheCallersHeaders),

@@ -134,7 +134,7 @@ class Seen:
             raise Violation(f"the session raised {self.raised!r} instead of setting error") from self.raised
         return self
 
-    def need_said(self) -> Seen:
+    def need_written(self) -> Seen:
         """Refuse what the dialect could not say.
 
         Raises:

@@ -62,7 +62,7 @@ class Lab:
             agent.returns(*steps)
         else:
             agent.always(*steps, **(script or {}))
-        return Feeding(memory, self.open(memory, **fields), cut, until, tamper).run().need_said()
+        return Feeding(memory, self.open(memory, **fields), cut, until, tamper).run().need_written()
 
     def offsets(self, *steps: Any, tape: Tape | None = None) -> tuple[list[tuple[int, int]], int]:
         """Say where in the bytes of an answer each step begins and ends, and how long it is in all.

@@ -42,13 +42,13 @@ class Traits:
 def traits_of(exchange: Exchange, dialects: Iterable[Dialect]) -> Traits:
     """Return what the dialect of a request can say."""
     form, run = _format(exchange, dialects)
-    word = form.done(Done(), run, 0)
+    marker = form.done(Done(), run, 0)
     return Traits(
         transport=run.transport,
         frames=form.frames,
         delimited=form.delimited,
         can_fail=form.can_fail,
-        marked=bool(word),
+        marked=bool(marker),
         heartbeats=bool(form.heartbeat),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runagent_openai.testing.saying import as_call, as_refusal, as_text, chat_call, finish_reason
+from runagent_openai.testing.content import as_call, as_refusal, as_text, chat_call, finish_reason
 from runagent_testing.dialects import DialectRun, Format, to_json, without_none
 
 if TYPE_CHECKING:

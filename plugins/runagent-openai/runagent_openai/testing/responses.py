@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runagent_openai.testing.saying import (
+from runagent_openai.testing.content import (
     as_call,
     as_refusal,
     as_text,
@@ -22,7 +22,7 @@ __all__ = ["ResponsesFormat", "response"]
 
 _MODEL = "fake-agent"
 _CREATED = 1700000000
-_WORDS = {"output_text": "text", "refusal": "refusal"}  # of a part of a message, by its type
+_FIELD_OF = {"output_text": "text", "refusal": "refusal"}  # of a part of a message, by its type
 
 
 class ResponsesFormat(Format):
@@ -36,12 +36,12 @@ class ResponsesFormat(Format):
         self._response: dict[str, Any] = {}
         self._output: list[dict[str, Any]] = []
         self._open: dict[str, Any] | None = None  # the part at hand
-        self._words: list[str] = []
+        self._texts: list[str] = []
 
     def _event(self, kind: str, **fields: Any) -> bytes:
-        said = {"type": kind, "sequence_number": self._number, **fields}
+        written = {"type": kind, "sequence_number": self._number, **fields}
         self._number += 1
-        return f"event: {kind}\ndata: {to_json(said, compact=True)}\n\n".encode()
+        return f"event: {kind}\ndata: {to_json(written, compact=True)}\n\n".encode()
 
     def start(self, run: DialectRun) -> bytes:
         """Report that there is a response."""
@@ -58,53 +58,53 @@ class ResponsesFormat(Format):
         if call is not None:
             return self._close() + self._item(call_item(call, len(self._output)))
         if refusal is not None:
-            return self._say("refusal", refusal)
-        return self._say("output_text", as_text(step.content))
+            return self._write("refusal", refusal)
+        return self._write("output_text", as_text(step.content))
 
     def _place(self) -> dict[str, Any]:
         at = len(self._output)
         return {"item_id": f"msg_{at}", "output_index": at, "content_index": 0}
 
-    def _say(self, kind: str, words: str) -> bytes:
+    def _write(self, kind: str, text: str) -> bytes:
         opened = b""
         if self._open is None or self._open["type"] != kind:
             opened = self._close()
-            self._open = {"type": kind, _WORDS[kind]: ""} | (
+            self._open = {"type": kind, _FIELD_OF[kind]: ""} | (
                 {"annotations": []} if kind == "output_text" else {}
             )
             item = _message([], len(self._output), "in_progress")
             opened += self._event("response.output_item.added", output_index=len(self._output), item=item)
             opened += self._event("response.content_part.added", part=self._open, **self._place())
-        self._words.append(words)
+        self._texts.append(text)
         extra: dict[str, Any] = {"logprobs": []} if kind == "output_text" else {}
-        return opened + self._event(f"response.{kind}.delta", delta=words, **self._place(), **extra)
+        return opened + self._event(f"response.{kind}.delta", delta=text, **self._place(), **extra)
 
     def _close(self) -> bytes:
         """Report that the message at hand is done."""
         part, self._open = self._open, None
         if part is None:
             return b""
-        kind, words = part["type"], "".join(self._words)
-        self._words.clear()
-        part = {**part, _WORDS[kind]: words}
+        kind, text = part["type"], "".join(self._texts)
+        self._texts.clear()
+        part = {**part, _FIELD_OF[kind]: text}
         extra: dict[str, Any] = {"logprobs": []} if kind == "output_text" else {}
         place = self._place()
-        said = self._event(f"response.{kind}.done", **{_WORDS[kind]: words}, **place, **extra)
-        said += self._event("response.content_part.done", part=part, **place)
-        return said + self._done_item(_message([part], len(self._output), "completed"))
+        written = self._event(f"response.{kind}.done", **{_FIELD_OF[kind]: text}, **place, **extra)
+        written += self._event("response.content_part.done", part=part, **place)
+        return written + self._done_item(_message([part], len(self._output), "completed"))
 
     def _item(self, item: dict[str, Any]) -> bytes:
         at = len(self._output)
         place = {"item_id": item["id"], "output_index": at}
         begun = {**item, "arguments": "", "status": "in_progress"}
-        said = self._event("response.output_item.added", output_index=at, item=begun)
+        written = self._event("response.output_item.added", output_index=at, item=begun)
         half = len(item["arguments"]) // 2
         for piece in (item["arguments"][:half], item["arguments"][half:]):
-            said += self._event("response.function_call_arguments.delta", delta=piece, **place)
-        said += self._event(
+            written += self._event("response.function_call_arguments.delta", delta=piece, **place)
+        written += self._event(
             "response.function_call_arguments.done", arguments=item["arguments"], name=item["name"], **place
         )
-        return said + self._done_item(item)
+        return written + self._done_item(item)
 
     def _done_item(self, item: dict[str, Any]) -> bytes:
         at = len(self._output)

@@ -25,8 +25,8 @@ def as_call(content: Any) -> tuple[str, str, str] | None:
 def as_refusal(content: Any) -> str | None:
     """Return the text of a refusal; None for anything else."""
     match content:
-        case {"type": "refusal", "refusal": str(words)}:
-            return words
+        case {"type": "refusal", "refusal": str(text)}:
+            return text
     return None
 
 
