@@ -52,8 +52,8 @@ def main() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
     ports = [_listen(None), _listen(context)]
-    told = {"plain": ports[0], "tls": ports[1], "authority": authority.cert_pem.bytes().decode()}
-    sys.stdout.write(json.dumps(told) + "\n")
+    ready = {"plain": ports[0], "tls": ports[1], "authority": authority.cert_pem.bytes().decode()}
+    sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
     sys.stdin.read()
 

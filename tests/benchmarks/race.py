@@ -72,8 +72,8 @@ def origins() -> Iterator[tuple[Origin, Origin]]:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            told: dict[str, Any] = json.loads(process.stdout.readline())
-            yield Origin(told["plain"]), Origin(told["tls"], told["authority"])
+            ready: dict[str, Any] = json.loads(process.stdout.readline())
+            yield Origin(ready["plain"]), Origin(ready["tls"], ready["authority"])
         finally:
             process.kill()
 

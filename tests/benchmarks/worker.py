@@ -35,7 +35,7 @@ class Tally:
         self.count += 1
         self.size += len(text)
 
-    def told(self) -> dict[str, float]:
+    def summary(self) -> dict[str, float]:
         """Tell what came."""
         return {"count": self.count, "size": self.size}
 
@@ -54,10 +54,10 @@ class Stopwatch(Tally):
         self._ages.append(time.monotonic_ns() - int(text))
         self.count += 1
 
-    def told(self) -> dict[str, float]:
+    def summary(self) -> dict[str, float]:
         """Tell what came, the CPU since the first event, and the median age in microseconds."""
         cpu = time.process_time() - self._cpu
-        return super().told() | {"cpu": cpu, "latency": statistics.median(self._ages) / 1000}
+        return super().summary() | {"cpu": cpu, "latency": statistics.median(self._ages) / 1000}
 
 
 class Opening(Tally):
@@ -75,7 +75,7 @@ class Opening(Tally):
             self.memory = _memory() - self._memory
         self.count += 1
 
-    def told(self) -> dict[str, float]:
+    def summary(self) -> dict[str, float]:
         """Tell the costs: CPU until all were open and afterwards, and memory in bytes."""
         cpu = time.process_time() - self._cpu - self.setup_cpu
         grown = _memory() - self._memory - self.memory
@@ -101,7 +101,7 @@ def _orders() -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
-def _tell(report: dict[str, float]) -> None:
+def _send(report: dict[str, float]) -> None:
     sys.stdout.write(json.dumps(report) + "\n")
     sys.stdout.flush()
 
@@ -119,22 +119,22 @@ class _Measurement:
 
     def report(self) -> dict[str, float]:
         spent = {"cpu": time.process_time() - self._cpu, "wall": time.perf_counter() - self._wall}
-        return spent | self.tally.told()
+        return spent | self.tally.summary()
 
 
 def _run_sync(contender: Contender, origin: Origin) -> None:
     with contender.open(origin) as ask:  # type: ignore[union-attr]  # its style says which it is
-        _tell({})
+        _send({})
         for order in _orders():
             measured = _Measurement(order)
             for _ in range(measured.times):
                 ask(measured.name, measured.take)
-            _tell(measured.report())
+            _send(measured.report())
 
 
 async def _run_asyncio(contender: Contender, origin: Origin) -> None:
     async with contender.open(origin) as ask:  # type: ignore[union-attr]
-        _tell({})
+        _send({})
         for order in _orders():
             measured = _Measurement(order)
             if measured.together:
@@ -142,14 +142,14 @@ async def _run_asyncio(contender: Contender, origin: Origin) -> None:
             else:
                 for _ in range(measured.times):
                     await ask(measured.name, measured.take)
-            _tell(measured.report())
+            _send(measured.report())
 
 
 async def _run_trio(contender: Contender, origin: Origin) -> None:
     import trio
 
     async with contender.open(origin) as ask:  # type: ignore[union-attr]
-        _tell({})
+        _send({})
         for order in _orders():
             measured = _Measurement(order)
             if measured.together:
@@ -159,7 +159,7 @@ async def _run_trio(contender: Contender, origin: Origin) -> None:
             else:
                 for _ in range(measured.times):
                     await ask(measured.name, measured.take)
-            _tell(measured.report())
+            _send(measured.report())
 
 
 def main() -> None:

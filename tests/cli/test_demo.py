@@ -62,15 +62,15 @@ def test_settings_of_the_user_do_not_matter(monkeypatch, capfd) -> None:
 
 
 def test_a_story_told_wrongly_fails_the_demo(monkeypatch, capfd) -> None:
-    told = demo_module.STORY
+    story = demo_module.STORY
 
     class Forgetful(tuple[str, ...]):
         __slots__ = ()
 
         def __iter__(self):
-            return iter(told[:-1])
+            return iter(story[:-1])
 
-    monkeypatch.setattr(demo_module, "STORY", Forgetful(told))
+    monkeypatch.setattr(demo_module, "STORY", Forgetful(story))
     assert 3 == main(["demo", "--fast"])
     assert "runagent: error: the story came as 14 chunks over sse" in capfd.readouterr().err
 

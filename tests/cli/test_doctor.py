@@ -97,7 +97,7 @@ def test_a_configuration_file_that_others_can_write_or_read(
     file.write_text(json.dumps({"api_key": SECRET}))
     file.chmod(mode)
     facts = examine(capfd, 1)
-    assert any(problem in told and str(file) in told for told in facts["problems"])
+    assert any(problem in shown and str(file) in shown for shown in facts["problems"])
     assert SECRET not in json.dumps(facts)
 
 
@@ -108,8 +108,8 @@ def test_certificates_to_trust_that_others_can_write(
     trustme.CA().cert_pem.write_to_path(str(file))
     file.chmod(0o666)
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    told = f"TLS: SSL_CERT_FILE names {file}, which can be changed by other users; run: chmod go-w {file}"
-    assert [told] == examine(capfd, 1)["problems"]
+    problem = f"TLS: SSL_CERT_FILE names {file}, which can be changed by other users; run: chmod go-w {file}"
+    assert [problem] == examine(capfd, 1)["problems"]
 
 
 @pytest.mark.parametrize(
@@ -178,13 +178,13 @@ def test_each_plugin_is_looked_at_for_itself(
         "doctored-watch": "broken",
     }.items() <= status.items()
     problems = "\n".join(facts["problems"])
-    for told in (
+    for problem in (
         "ModuleNotFoundError",
         "SystemExit(7)",
         "runagent.capabilities:v1.",
         "version 0 of the transport API",
     ):
-        assert told in problems
+        assert problem in problems
     for quiet in ("doctored-sound", "doctored-off"):
         assert quiet not in problems
     assert ("observer", "watch") == (plugin(facts, "watch")["kind"], plugin(facts, "watch")["name"])

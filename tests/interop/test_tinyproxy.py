@@ -146,9 +146,9 @@ def test_a_wrong_password_is_told_and_not_shown(
     assert (AuthenticationError if plainly and given[0] is not None else NetworkError) is type(caught.value)
     assert "password" in str(caught.value)
     assert f"127.0.0.1:{way.proxy.port.number}" in str(caught.value)
-    told = "".join(traceback.format_exception(caught.value)) + repr(vars(caught.value)) + caplog.text
+    shown = "".join(traceback.format_exception(caught.value)) + repr(vars(caught.value)) + caplog.text
     for secret in filter(None, (given[0], "key-unseen")):
-        assert secret not in told
+        assert secret not in shown
     assert [] == way.agents.requests
 
 

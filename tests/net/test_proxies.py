@@ -140,7 +140,7 @@ def test_a_host_that_the_proxy_cannot_reach(style: Style, tls: TLS) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "message"),
     [
         (b"SSH-2.0-x\r\n", "SSH-2.0-x"),
         (b"", "broke off"),
@@ -151,12 +151,12 @@ def test_a_host_that_the_proxy_cannot_reach(style: Style, tls: TLS) -> None:
         (http(302, location="http://login.test"), "302"),
     ],
 )
-def test_a_proxy_that_is_none(style: Style, tls: TLS, answer: bytes, told: str) -> None:
+def test_a_proxy_that_is_none(style: Style, tls: TLS, answer: bytes, message: str) -> None:
     with Peer(answers(answer)) as peer:
         error = failure(style, "https://agent.test", proxy=peer.url, ssl_context=tls[1])
     assert type(error) is NetworkError
     assert peer.url in str(error)
-    assert told in str(error)
+    assert message in str(error)
 
 
 @pytest.mark.parametrize(

@@ -174,10 +174,10 @@ def test_an_agent_is_never_asked_too_often(style: str, kind: str, data: Any) -> 
         "max_retry_wait": 0,
     }
     attempts = ask(style, deeds, runs, options)
-    for number, told in enumerate(attempts):
+    for number, counted in enumerate(attempts):
         asked = deeds.asked[str(number)]
         assert asked <= 1 + options["max_retries"] + options["max_resumes"]
-        assert kind == "plain" or asked <= told
+        assert kind == "plain" or asked <= counted
     # A peer that closes a connection which it has promised to keep may have a request in its hands.
     if kind != "plain" and not deeds.breaks_promises:
         assert sum(deeds.asked.values()) + deeds.unasked == sum(attempts)

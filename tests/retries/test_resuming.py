@@ -124,7 +124,7 @@ def test_resuming_gives_up_after_max_retries_without_progress(style: Style) -> N
 
 
 @pytest.mark.parametrize(
-    ("then", "code", "told"),
+    ("then", "code", "message"),
     [
         (b"", "NO_ANSWER", "without an answer"),
         (http(502, b"<html>Bad Gateway"), None, "502"),
@@ -133,13 +133,13 @@ def test_resuming_gives_up_after_max_retries_without_progress(style: Style) -> N
     ids=["no answer", "a proxy's refusal", "the service's refusal"],
 )
 def test_a_stream_that_cannot_be_resumed_is_cut_short_whatever_stopped_it(
-    style: Style, then: bytes, code: str | None, told: str
+    style: Style, then: bytes, code: str | None, message: str
 ) -> None:
     with Peer(answers(sse(chunk(0), end=False)), answers(then)) as peer:
         outcome = run(style, peer, max_retries=1)
     assert (["0 "], StreamTruncatedError, code) == (outcome.chunks, type(outcome.error), outcome.error.code)
     assert 1 == outcome.error.chunks_received
-    assert told in str(outcome.error)
+    assert message in str(outcome.error)
     assert isinstance(outcome.error.__cause__, AgentError if then else NetworkError)
 
 

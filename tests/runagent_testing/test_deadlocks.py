@@ -154,14 +154,14 @@ def test_the_timeout_of_another_stream_may_open_a_gate(virtual_tasks, transport)
 def test_two_who_wait_for_each_other_are_both_told(virtual_tasks):
     virtual, mine, yours = virtual_tasks, gate("mine"), gate("yours")
     virtual.memory.agent("a").reply("x", mine, "y").reply("x", yours, "y")
-    told = []
+    messages = []
 
     async def read():
         stream = virtual.client(timeout=60).run_generic_stream("x")
         assert "x" == await anext(stream)
         with pytest.raises(DeadlockError) as failure:
             await anext(stream)
-        told.append(str(failure.value).split(",")[0])
+        messages.append(str(failure.value).split(",")[0])
 
     async def both():
         if virtual.style == "trio":
@@ -172,7 +172,7 @@ def test_two_who_wait_for_each_other_are_both_told(virtual_tasks):
             await asyncio.gather(read(), read())
 
     virtual.run(both)
-    assert ["deadlock: gate mine", "deadlock: gate yours"] == sorted(told)
+    assert ["deadlock: gate mine", "deadlock: gate yours"] == sorted(messages)
 
 
 @pytest.fixture

@@ -162,7 +162,7 @@ def test_an_agent_waits_for_a_client_that_does_not_read():
     asked.peer.receive_data(stream(accept=TEXT))
     for _ in range(3):
         asked.clock.step(10)
-    told = len(asked.exchange.sent)
+    before = len(asked.exchange.sent)
     unread = asked.wire.unread
     assert (False, True) == (asked.exchange.outcome == "done", unread >= 300)
     asked.clock.jump(60)
@@ -170,7 +170,7 @@ def test_an_agent_waits_for_a_client_that_does_not_read():
     while asked.clock.step(100):
         asked.received()
     assert ("done", 0) == (asked.outcome, asked.wire.unread)
-    assert [60.0] == [sent.seconds for sent in asked.exchange.sent][told : told + 1]
+    assert [60.0] == [sent.seconds for sent in asked.exchange.sent][before : before + 1]
 
 
 def test_a_websocket_that_never_asks_uses_no_reply_up():

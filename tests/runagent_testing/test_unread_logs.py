@@ -194,10 +194,10 @@ def test_what_the_log_cannot_show_is_a_line(caplog):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="for Linux")  # noqa: PTH110
 @pytest.mark.parametrize(
-    ("kind", "code", "told"),
+    ("kind", "code", "message"),
     [("reader gone", 0, ""), ("full disk", 2, "cannot write the result: No space left on device\n")],
 )
-def test_check_ends_quietly_when_nobody_reads_on(kind, code, told, script):
+def test_check_ends_quietly_when_nobody_reads_on(kind, code, message, script):
     with unread(kind) as stdout:
         ended = subprocess.run(
             [sys.executable, "-m", "runagent_testing", "check", str(script)],
@@ -208,4 +208,4 @@ def test_check_ends_quietly_when_nobody_reads_on(kind, code, told, script):
             timeout=START,
             check=False,
         )
-    assert (code, told) == (ended.returncode, ended.stderr)
+    assert (code, message) == (ended.returncode, ended.stderr)

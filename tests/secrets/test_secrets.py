@@ -322,13 +322,13 @@ def test_what_a_peer_says_is_one_harmless_line(
         with pytest.raises(RunAgentError) as caught:
             await stream.text()
         error = pickle.loads(pickle.dumps(copy.copy(caught.value)))
-        told = [str(error), error.message, error.code or "", error.request_id or ""]
-        return told + [attempt.error or "" for attempt in stream.report.attempts]
+        texts = [str(error), error.message, error.code or "", error.request_id or ""]
+        return texts + [attempt.error or "" for attempt in stream.report.attempts]
 
     with Peer(act) as peer:
-        told = style.run(scenario)
-    assert told[0]
-    for text in (*told, *caplog.messages):
+        texts = style.run(scenario)
+    assert texts[0]
+    for text in (*texts, *caplog.messages):
         assert escape_controls(text) == text
         text.encode()
 
@@ -352,7 +352,7 @@ def test_every_attempt_is_in_the_report_and_in_the_log(
         "RateLimitError",
         "None",
     ]
-    told = [message for message in caplog.messages if message.startswith("attempt")]
-    assert [message.partition(" failed")[0] for message in told] == [
+    texts = [message for message in caplog.messages if message.startswith("attempt")]
+    assert [message.partition(" failed")[0] for message in texts] == [
         f"attempt {n} over {transport}" for n in (1, 2)
     ]

@@ -177,7 +177,7 @@ for _ in range(1000):
 
 
 @pytest.mark.parametrize(
-    ("value", "path", "told"),
+    ("value", "path", "message"),
     [
         ({1, 2}, "", "make it a list"),
         (frozenset(), "", "frozenset"),
@@ -198,12 +198,12 @@ for _ in range(1000):
     ],
 )
 def test_input_that_json_cannot_carry(
-    style: Style, server: FakeAgentServer, value: Any, path: str, told: str
+    style: Style, server: FakeAgentServer, value: Any, path: str, message: str
 ) -> None:
     error = failure(style, "a", base_url=server.url, input_data={"in": value})
     assert (ValidationError, "INVALID_INPUT") == (type(error), error.code)
     assert f"input_data['in']{path}: " == str(error)[: len(f"input_data['in']{path}: ")]
-    assert told in str(error)
+    assert message in str(error)
     assert f"input_data['in']{path}" == error.details["path"]
     assert 0 == server.connections
 
@@ -298,7 +298,7 @@ HTML = "<html><head><title>It works!</title></head></html>"
 
 
 @pytest.mark.parametrize(
-    ("said", "kind", "told"),
+    ("said", "kind", "message"),
     [
         (http(200, HTML, content_type="text/html"), ProtocolError, "It works!"),
         (http(404, HTML, content_type="text/html"), AgentNotFoundError, "It works!"),
@@ -310,11 +310,13 @@ HTML = "<html><head><title>It works!</title></head></html>"
         (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", ProtocolError, "base_url"),
     ],
 )
-def test_a_server_that_is_no_agent(style: Style, transport: str, said: bytes, kind: type, told: str) -> None:
+def test_a_server_that_is_no_agent(
+    style: Style, transport: str, said: bytes, kind: type, message: str
+) -> None:
     with Peer(says(said)) as peer:
         error = failure(style, "a", base_url=peer.url, transport=transport)
     assert type(error) is kind
-    assert told in str(error)
+    assert message in str(error)
     assert "base_url" in str(error) or kind is AgentServerError
     assert 600 > len(str(error))
     assert str(error).isprintable()

@@ -139,7 +139,7 @@ def test_a_failure_in_an_answer_of_status_200(error: Any, kind: type, text: str,
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "told"),
+    ("answer", "kind", "message"),
     [
         (http(200, "<html>", content_type="text/html"), ProtocolError, "application/json"),
         (http(200, "{oops", content_type="application/json"), ProtocolError, "oops"),
@@ -165,10 +165,10 @@ def test_a_failure_in_an_answer_of_status_200(error: Any, kind: type, text: str,
         ),
     ],
 )
-def test_answers_that_are_none(answer: bytes, kind: type, told: str, step: int) -> None:
+def test_answers_that_are_none(answer: bytes, kind: type, message: str, step: int) -> None:
     seen = invoke(answer, step)
     assert ([], kind) == (seen.events, type(seen.error))
-    assert told in str(seen.error)
+    assert message in str(seen.error)
 
 
 def test_an_error_that_is_only_text(step: int) -> None:

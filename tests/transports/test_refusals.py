@@ -140,8 +140,8 @@ def test_a_refusal_says_what_to_do(status: int, advice: str, step: int) -> None:
 
 @pytest.mark.parametrize("status", [404, 405, 501])
 def test_a_refusal_by_who_knows_no_agents_may_be_the_transports(status: int, step: int) -> None:
-    told = str(refused(("sse", "stream"), http(status, {"detail": "Not Found"}), step).error)
-    assert told.endswith(', or choose another transport: "auto" tries them all)')
+    message = str(refused(("sse", "stream"), http(status, {"detail": "Not Found"}), step).error)
+    assert message.endswith(', or choose another transport: "auto" tries them all)')
 
 
 @pytest.mark.parametrize(

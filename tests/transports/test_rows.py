@@ -67,9 +67,9 @@ def message_texts(draw: Any, kind: str | None, content: st.SearchStrategy[Any]) 
 
 def outcome(seen: Seen) -> Any:
     error = seen.session.error
-    told = None if error is None else (type(error), str(error), error.code)
+    shown = None if error is None else (type(error), str(error), error.code)
     # As text, because NaN is not equal to itself.
-    return repr(seen.events), told, seen.session.ignored, seen.session.resume_point, seen.session.wants
+    return repr(seen.events), shown, seen.session.ignored, seen.session.resume_point, seen.session.wants
 
 
 def both_ways(run: Callable[[], Seen]) -> None:

@@ -59,11 +59,11 @@ def test_a_report_says_what_is_required_and_what_came():
     report = check_transport(DEAF, only=["session.key", "session.done"])
     assert not report.ok
     assert ["session.key"] == [result.id for result in report.failed]
-    told = str(report)
-    assert "transport 'key-in-the-address' does not pass the requirements 1" in told
-    assert "1 passed, 1 failed" in told
-    assert "required: The API key travels in a header field" in told
-    assert "the key is in the request line: POST /v1/agents/kit/stream?token=<the key> HTTP/1.1" in told
+    text = str(report)
+    assert "transport 'key-in-the-address' does not pass the requirements 1" in text
+    assert "1 passed, 1 failed" in text
+    assert "required: The API key travels in a header field" in text
+    assert "the key is in the request line: POST /v1/agents/kit/stream?token=<the key> HTTP/1.1" in text
     with pytest.raises(AssertionError, match=r"failed: session\.key"):
         report.check()
 

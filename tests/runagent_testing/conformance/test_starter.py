@@ -37,9 +37,9 @@ def test_a_starter_package_passes_its_own_tests(tmp_path):
     site = tmp_path / "site"
     offline = ("--no-index", "--no-deps", "--no-build-isolation")
     run(sys.executable, *PIP, *offline, "--target", str(site), str(folder), cwd=tmp_path)
-    told = run(sys.executable, *TEST, cwd=folder, PYTHONPATH=str(site))
-    assert " passed" in told
-    assert "failed" not in told
+    output = run(sys.executable, *TEST, cwd=folder, PYTHONPATH=str(site))
+    assert " passed" in output
+    assert "failed" not in output
 
 
 @pytest.mark.skipif("RUNAGENT_KIT_CLEAN" not in os.environ, reason="fetches packages: make kit")
@@ -55,9 +55,9 @@ def test_it_does_so_in_a_clean_environment(tmp_path):
     run(python, "-m", "runagent_testing", "new-transport", "acme", cwd=tmp_path)
     folder = tmp_path / "runagent-acme"
     run(python, *PIP, *constraints, "--no-build-isolation", f"{folder}[dev]", cwd=tmp_path)
-    told = run(python, *TEST, cwd=folder)
-    assert " passed" in told
-    assert "failed" not in told
+    output = run(python, *TEST, cwd=folder)
+    assert " passed" in output
+    assert "failed" not in output
     listed = run(environment / python.parent.name / "runagent", "transports", cwd=tmp_path)
     assert "acme" in listed
 
