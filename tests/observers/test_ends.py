@@ -136,7 +136,7 @@ def test_every_end_is_told_once(
 
     style.run(scenario)
     assert ["started", outcome] == watcher.outcomes
-    report = watcher.calls[-1][1]
+    report = watcher.noted[-1][1]
     assert ("sse", 1) == (report.transport, len(report.attempts))
     assert (report.total_seconds is None) == (act is drop)
 
@@ -148,7 +148,7 @@ def test_a_failure_to_connect_is_told_after_its_retries(style: Style, watcher: W
 
     style.run(scenario)
     assert ["started", "failed"] == watcher.outcomes
-    assert 3 == len(watcher.calls[-1][1].attempts)
+    assert 3 == len(watcher.noted[-1][1].attempts)
 
 
 def test_a_call_that_cannot_be_made_is_told(style: Style, watcher: Watcher) -> None:
@@ -187,7 +187,7 @@ def test_a_stream_that_never_began_is_not_told(
 
     style.run(scenario)
     gc.collect()
-    assert [] == watcher.calls
+    assert [] == watcher.noted
 
 
 def test_reading_ahead_is_told_once(style: Style, server: FakeAgentServer, watcher: Watcher) -> None:
@@ -212,7 +212,7 @@ def test_a_fork_tells_only_in_the_process_that_reads(server: FakeAgentServer, wa
     if child == 0:
         del stream
         gc.collect()
-        os._exit(len(watcher.calls))
+        os._exit(len(watcher.noted))
     assert 1 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     stream.close()
     assert ["started", "closed"] == watcher.outcomes

@@ -16,22 +16,22 @@ class Watcher:
     """Notes what it is told."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[str, Any]] = []
+        self.noted: list[tuple[str, Any]] = []
         self.calls: list[AgentCall] = []
 
     @property
     def outcomes(self) -> list[str]:
-        return [word for word, _ in self.calls]
+        return [word for word, _ in self.noted]
 
     @hookimpl
     def runagent_call_started(self, call: AgentCall) -> None:
         self.calls.append(call)
-        self.calls.append(("started", None))
+        self.noted.append(("started", None))
 
     @hookimpl
     def runagent_call_finished(self, call: AgentCall, report: RunReport) -> None:
         assert self.calls[-1] is call
-        self.calls.append((report.outcome, report))
+        self.noted.append((report.outcome, report))
 
 
 async def read_to_the_end(client: Any, style: Style) -> None:
