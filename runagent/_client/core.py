@@ -113,8 +113,8 @@ class ClientCore:
             api_key: The key, or a function that gives it, asked for each attempt; the asynchronous
                 client also takes an async function, which it awaits within the limit of ``connect``.
             base_url: Where the service is; default ``https://api.run-agent.ai``.
-            transport: ``sse`` (default), ``chunked``, ``websocket``, a plugin's name, an object that
-                is a transport, an ordered choice of them, or ``auto``.
+            transport: ``sse`` (default), ``chunked`` (or ``ndjson``), ``websocket``, a plugin's name, an
+                object that is a transport, an ordered choice of them, or ``auto``.
             transport_options: Limits, paths and what a transport defines.
             entrypoint_tag: The agent's entry point over WebSocket; default ``generic``
                 for plain runs and ``generic_stream`` for streams.

@@ -35,7 +35,8 @@ __all__ = [
     "validate_api_key",
 ]
 
-TRANSPORT_GROUPS = {"auto": ("sse", "chunked", "websocket")}
+# Names that mean one or several transports; no transport may take such a name.
+TRANSPORT_GROUPS = {"auto": ("sse", "chunked", "websocket"), "ndjson": ("chunked",)}
 ApiKey = str | Callable[[], str | Awaitable[str]]
 Parser = Callable[[Any, str], Any]
 _QUOTES = ('"', "'", "`")
@@ -113,7 +114,7 @@ def parse_api_key(value: Any, source: str) -> ApiKey:
 
 
 def parse_transport(value: Any, source: str) -> tuple[str, ...]:
-    """Return the names of transports in order of preference, groups expanded."""
+    """Return the names of transports in order of preference, groups and aliases expanded."""
     names = value.split(",") if isinstance(value, str) else value
     if not isinstance(names, list | tuple) or not names:
         raise unexpected(source, "a transport's name or a list of names", value)

@@ -42,11 +42,10 @@ def _built_in(name: str, kind: str, capabilities: frozenset[str]) -> Plugin:
     return Plugin(TRANSPORTS, name, "runagent", __version__, target, Declaration(1, capabilities))
 
 
-# Common names for a transport; no transport may take such a name, or a program would get another one.
+# Schemes that users write for a transport; no transport may take such a name.
 _MEANT = {
     "http": "'sse' or 'chunked'",
     "https": "'sse' or 'chunked'",
-    "ndjson": "'chunked'",
     "ws": "'websocket'",
     "wss": "'websocket'",
 }
@@ -162,10 +161,11 @@ class TransportRegistry:
     # Finding
 
     def _find(self, name: str) -> Plugin:
-        if name in BUILT_IN:
-            return BUILT_IN[name]
-        if meant := _MEANT.get(name.lower()):
-            hint = f"did you mean {meant}? The scheme belongs to base_url"
+        meant = TRANSPORT_GROUPS.get(name, (name,))
+        if len(meant) == 1 and meant[0] in BUILT_IN:
+            return BUILT_IN[meant[0]]
+        if right := _MEANT.get(name.lower()):
+            hint = f"did you mean {right}? The scheme belongs to base_url"
             raise ConfigurationError(f"unknown transport {name!r}; {hint}", code="UNKNOWN_TRANSPORT")
         distribution, _, plain = name.rpartition(":")
         found = [plugin for plugin in self._installed.enabled(TRANSPORTS) if plugin.name == plain]

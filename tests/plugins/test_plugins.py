@@ -153,7 +153,7 @@ def test_what_the_program_registers_goes_before_what_is_installed(install: Insta
     assert registry.get("runagent-loud:loud") not in (None, own)
 
 
-ALIASES = ("ws", "wss", "http", "https", "ndjson", "auto", "WS", "Auto")
+ALIASES = ("ws", "wss", "http", "https", "ndjson", "auto", "WS", "Auto", "NDJSON")
 
 
 @pytest.mark.parametrize("name", ALIASES)
@@ -166,7 +166,7 @@ def test_what_people_say_for_a_transport_is_nobodys_name(install: Install, name:
         RunAgentClient("a", transport=OwnTransport(name))
     (cuckoo,) = (plugin for plugin in registry.installed() if plugin.name == name)
     assert "reserved" == registry.status(cuckoo)
-    if name.lower() != "auto":
+    if name.lower() not in ("auto", "ndjson"):
         with pytest.raises(ConfigurationError, match=rf"unknown transport '{name}'; did you mean '"):
             registry.get(name)
 
@@ -178,6 +178,16 @@ def test_what_people_say_for_a_transport_is_nobodys_name(install: Install, name:
 def test_a_scheme_as_a_transport_is_answered_with_the_right_word(name: str, word: str) -> None:
     with pytest.raises(ConfigurationError, match=f"did you mean {word}"):
         RunAgentClient("a", base_url="http://127.0.0.1:1", transport=name).run_generic_stream("x")
+
+
+def test_ndjson_is_another_name_of_chunked(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = TransportRegistry(Installed())
+    assert registry.get("chunked") is registry.load(BUILT_IN["chunked"]) is registry.get("ndjson")
+    registry.check(["ndjson"])
+    client = RunAgentClient("a", base_url="http://127.0.0.1:1", transport=["ndjson", "chunked", "sse"])
+    assert ("chunked", "sse") == client.settings.transport
+    monkeypatch.setenv("RUNAGENT_TRANSPORT", "ndjson")
+    assert ("chunked",) == RunAgentClient("a", base_url="http://127.0.0.1:1").settings.transport
 
 
 def test_a_url_as_a_transport_is_not_shown_with_its_password() -> None:
@@ -206,7 +216,7 @@ def test_plugins_can_be_switched_off(install: Install, switch: str) -> None:
         ("WebSocket", "did you mean 'websocket'?"),
         ("ws", "did you mean 'websocket'?"),
         ("SSE", "did you mean 'sse'?"),
-        ("ndjson", "did you mean 'chunked'?"),
+        ("NDJSON", "did you mean 'ndjson'?"),
         ("grpc", "there are: "),
     ],
 )
