@@ -28,7 +28,11 @@ def _undeclared(name: str, works: bool) -> None:
 
 
 @required(
-    "declared.invoke", "Plain runs that work are declared.", SOURCE, capability="invoke", undeclared=True
+    "declared.invoke",
+    "If plain runs work, the transport declares 'invoke'.",
+    SOURCE,
+    capability="invoke",
+    undeclared=True,
 )
 def check_invoke(lab: Lab) -> None:
     try:
@@ -38,7 +42,13 @@ def check_invoke(lab: Lab) -> None:
     _undeclared("invoke", any(isinstance(e, RunResult) and e.result == "whole" for e in seen.events))
 
 
-@required("declared.resume", "Resuming that works is declared.", SOURCE, capability="resume", undeclared=True)
+@required(
+    "declared.resume",
+    "If resuming works, the transport declares 'resume'.",
+    SOURCE,
+    capability="resume",
+    undeclared=True,
+)
 def check_resume(lab: Lab) -> None:
     texts = ("one", "two", "three")
     tape = Tape()
@@ -52,7 +62,7 @@ def check_resume(lab: Lab) -> None:
 
 @required(
     "declared.heartbeats",
-    "Heartbeats that work are declared.",
+    "If heartbeats work, the transport declares 'heartbeats'.",
     SOURCE,
     capability="heartbeats",
     undeclared=True,
@@ -65,7 +75,7 @@ def check_heartbeats(lab: Lab) -> None:
 
 @required(
     "declared.structured",
-    "Chunks that are JSON values and arrive as such are declared.",
+    "If JSON chunks arrive as JSON values, the transport declares 'structured'.",
     SOURCE,
     capability="structured",
     undeclared=True,
@@ -77,7 +87,7 @@ def check_structured(lab: Lab) -> None:
 
 @required(
     "declared.reuse",
-    "A connection that may serve another call is declared.",
+    "If a connection can serve another call, the transport declares 'reuse'.",
     SOURCE,
     capability="reuse",
     undeclared=True,

@@ -50,8 +50,8 @@ def _expect_truncated(lab: Lab, seen: Seen, delivered: int, most: int, what: str
 
 @required(
     "session.truncated",
-    "An answer that ends before it is over is a StreamTruncatedError at every byte (a NetworkError before its"
-    " first); what was complete is delivered.",
+    "An answer that breaks off, at any byte, is a StreamTruncatedError (before its first byte a"
+    " NetworkError); complete events are delivered first.",
     'docs/errors.md, "Who has to act"; RFC 9112 section 8',
 )
 def check_truncation(lab: Lab) -> None:
@@ -72,7 +72,7 @@ def check_truncation(lab: Lab) -> None:
 
 @required(
     "session.truncated-by-framing",
-    "What HTTP's framing says is missing, or ends without the end marker, is a StreamTruncatedError.",
+    "An answer that is incomplete by HTTP's framing, or lacks the end marker, is a StreamTruncatedError.",
     'docs/errors.md, "Who has to act"; RFC 9112 section 8',
 )
 def check_framed_truncation(lab: Lab) -> None:
@@ -87,7 +87,7 @@ def check_framed_truncation(lab: Lab) -> None:
 
 @required(
     "session.no-answer",
-    "A connection that ends before the answer's first byte is a NetworkError: nothing was lost.",
+    "A connection that closes before the answer's first byte is a NetworkError, not a truncated stream.",
     'docs/errors.md, "Who has to act"',
 )
 def check_no_answer(lab: Lab) -> None:
@@ -99,7 +99,7 @@ def check_no_answer(lab: Lab) -> None:
 
 @required(
     "session.nothing-after-end",
-    "Nothing is delivered after Completed, whatever the peer goes on to say.",
+    "No event follows Completed, whatever the peer still sends.",
     'docs/plugins.md, "What a session promises"',
 )
 def check_after_end(lab: Lab) -> None:
@@ -114,7 +114,7 @@ def check_after_end(lab: Lab) -> None:
 
 @required(
     "session.error-is-final",
-    "Nothing is delivered after the error that the agent reports, and the error stays.",
+    "No event follows an error that the agent reports, and the session's error does not change.",
     'docs/plugins.md, "What a session promises"',
 )
 def check_after_error(lab: Lab) -> None:
@@ -129,7 +129,7 @@ def check_after_error(lab: Lab) -> None:
 
 @required(
     "session.good-before-bad",
-    "Good events that came before a fault, in the same bytes, are delivered.",
+    "Valid events are delivered even if invalid bytes follow them in the same read.",
     'docs/plugins.md, "What a session promises"',
 )
 def check_good_before_bad(lab: Lab) -> None:
@@ -165,7 +165,7 @@ class _Spoiler:
 
 @required(
     "session.refused",
-    "A refusal by HTTP status is an AgentError of the status, without events, whole or cut short.",
+    "A refusal by HTTP status is the AgentError of that status, without events, even if its body breaks off.",
     'docs/errors.md, "Who has to act"',
 )
 def check_refusals(lab: Lab) -> None:
@@ -181,7 +181,7 @@ def check_refusals(lab: Lab) -> None:
 
 @required(
     "session.other-content",
-    "A good answer of a content type that the protocol does not have is a ProtocolError.",
+    "A successful answer with a content type unknown to the protocol is a ProtocolError.",
     'docs/errors.md, "Who has to act"',
 )
 def check_other_content(lab: Lab) -> None:
@@ -197,7 +197,7 @@ def check_other_content(lab: Lab) -> None:
 
 @required(
     "session.outage-proves-nothing",
-    "Only positive proof sets unsupported: an outage, a refusal or a broken connection never does.",
+    "A session sets unsupported only on proof: an outage, a refusal or a broken connection never does so.",
     'docs/transports.md, "How a choice is made"',
 )
 def check_unsupported(lab: Lab) -> None:
@@ -211,7 +211,7 @@ def check_unsupported(lab: Lab) -> None:
 
 @required(
     "session.close",
-    "A session may be closed at any time and again; that raises nothing, and says its farewell once.",
+    "A session can be closed at any time, and again: close raises nothing, and sends its last bytes once.",
     'docs/plugins.md, "What a session promises"',
 )
 def check_close(lab: Lab) -> None:
@@ -233,7 +233,7 @@ def check_close(lab: Lab) -> None:
 
 @required(
     "session.reusable",
-    "A connection is offered for another call only once nothing of this one can still come.",
+    "A session is reusable only once nothing of its answer can still arrive on the connection.",
     'docs/plugins.md, "What a session promises"',
 )
 def check_reusable(lab: Lab) -> None:

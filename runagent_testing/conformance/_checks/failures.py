@@ -25,7 +25,7 @@ CHUNKS = ("first ", "sécond ", "third")
 
 @required(
     "run.refused",
-    "A refusal is the error of its status, with the service's words and its Retry-After, before any chunk.",
+    "A refusal is the error of its status, with the service's message and Retry-After, before any event.",
     'docs/errors.md, "Who has to act"',
 )
 async def check_refusals(stage: Stage) -> None:
@@ -49,7 +49,7 @@ async def check_refusals(stage: Stage) -> None:
 
 @required(
     "run.failed-inside",
-    "What the agent reports in the middle is a StreamError with its message, behind the chunks before it.",
+    "An agent's error within a stream is a StreamError with the agent's message, after the chunks before it.",
     'docs/errors.md, "Who has to act"',
 )
 async def check_error_inside(stage: Stage) -> None:
@@ -65,7 +65,7 @@ async def check_error_inside(stage: Stage) -> None:
 
 @required(
     "run.truncated",
-    "A stream that breaks off is a StreamTruncatedError behind all chunks that came, however it breaks off.",
+    "A stream that breaks off, in whatever way, is a StreamTruncatedError after all chunks that arrived.",
     'docs/errors.md, "Who has to act"',
 )
 async def check_truncation(stage: Stage) -> None:
@@ -97,7 +97,7 @@ def _expect_truncated(stage: Stage, shown: Shown, kind: str, said: tuple[str, ..
 
 @required(
     "run.no-answer",
-    "A connection that ends before an answer is a NetworkError.",
+    "A connection that closes before any answer is a NetworkError.",
     'docs/errors.md, "Who has to act"',
 )
 async def check_no_answer(stage: Stage) -> None:
@@ -119,7 +119,7 @@ def _expect_timeout(stage: Stage, shown: Shown, phase: str, count: int, kind: ty
 
 @required(
     "run.limits-of-time",
-    "Each time limit ends a run that exceeds it, at its time: first_event, idle, progress and total.",
+    "Each time limit (first_event, idle, progress, total) ends a run as soon as the run exceeds it.",
     'docs/streaming.md, "Timeouts"',
     players=("memory",),
 )
@@ -148,7 +148,7 @@ async def check_timeouts(stage: Stage) -> None:
 
 @required(
     "run.silence",
-    "Silence ends in an error on real sockets, too.",
+    "A silent agent ends in a timeout error on real sockets, too.",
     'docs/streaming.md, "Timeouts"',
     players=("socket",),
 )
@@ -160,7 +160,7 @@ async def check_silence(stage: Stage) -> None:
 
 @required(
     "run.not-begun-again",
-    "A run that broke after its first chunk is not begun anew where nothing proves the place.",
+    "A run that breaks after its first chunk is not started again if it cannot be resumed.",
     'docs/errors.md, "What is tried again"',
     capability="resume",
     undeclared=True,
@@ -178,7 +178,7 @@ async def check_no_second_run(stage: Stage) -> None:
 
 @required(
     "run.resume",
-    "A broken stream goes on where it broke: every chunk once, in order.",
+    "A broken stream resumes after its last chunk: every chunk is delivered once, in order.",
     'docs/errors.md, "What is resumed"',
     capability="resume",
 )
@@ -196,7 +196,7 @@ async def check_resume(stage: Stage) -> None:
 
 @required(
     "run.no-splice",
-    "Two answers are never spliced: an agent that begins anew instead of going on is an error.",
+    "Two answers are never spliced: it is an error if the agent starts again instead of resuming.",
     'docs/errors.md, "What is resumed"',
     capability="resume",
 )
@@ -212,7 +212,7 @@ async def check_no_splice(stage: Stage) -> None:
 
 @required(
     "run.gaps",
-    "A chunk that is missing or comes twice is an error, where the agent numbers its chunks.",
+    "If the agent numbers its chunks, a missing or repeated chunk is an error.",
     'docs/errors.md, "What is resumed"',
     capability="resume",
     players=("memory",),

@@ -27,7 +27,7 @@ _LIMIT = 4096  # bytes
 
 @required(
     "session.pure",
-    "A session does no I/O, waits for nothing, reads no clock and starts no thread.",
+    "A session does no I/O, does not block, reads no clock and starts no thread.",
     'docs/plugins.md, "What a session promises"',
 )
 def check_purity(lab: Lab) -> None:
@@ -105,7 +105,7 @@ def check_nothing_is_raised(lab: Lab) -> None:
 
 @required(
     "session.our-errors",
-    "What is wrong with the peer's bytes is set as error, and is a RunAgentError.",
+    "Invalid bytes from the peer set the session's error, which is a RunAgentError.",
     'docs/plugins.md, "What a session promises"',
 )
 def check_errors_are_ours(lab: Lab) -> None:
@@ -118,8 +118,8 @@ def check_errors_are_ours(lab: Lab) -> None:
 
 @required(
     "session.event-limit",
-    "An event up to max_event_bytes, as it is written, passes; one whose content alone is larger is a"
-    " StreamLimitError, before much more than the limit has come.",
+    "An event of at most max_event_bytes, framing included, passes; one whose content alone is larger is a"
+    " StreamLimitError, raised before much more than the limit has been read.",
     'docs/transports.md, "Limits"',
 )
 def check_event_limit(lab: Lab) -> None:
@@ -148,7 +148,7 @@ def _expect_limit(seen: Any, name: str, what: str) -> None:
 
 @required(
     "session.head-limit",
-    "A head of more than max_head_bytes is a StreamLimitError.",
+    "An answer's head larger than max_head_bytes is a StreamLimitError.",
     'docs/transports.md, "Limits"',
 )
 def check_head_limit(lab: Lab) -> None:
@@ -161,8 +161,8 @@ def check_head_limit(lab: Lab) -> None:
 
 @required(
     "session.through-proxy",
-    "Through a plain HTTP proxy the request has the absolute form and the proxy's credentials; not where"
-    " the transport tunnels.",
+    "Unless the transport tunnels, a request through a plain HTTP proxy has the absolute form and the proxy's"
+    " credentials.",
     'RFC 9112 section 3.2.2; docs/transports.md, "Proxies"',
 )
 def check_proxy(lab: Lab) -> None:
@@ -179,7 +179,7 @@ def check_proxy(lab: Lab) -> None:
 
 @required(
     "session.refusal-limit",
-    "Of a refusal's body no more than max_error_bytes is waited for.",
+    "A session reads at most max_error_bytes of a refusal's body.",
     'docs/transports.md, "Limits"',
 )
 def check_refusal_limit(lab: Lab) -> None:
@@ -198,7 +198,7 @@ def _by_fifty(data: bytes, _at: int) -> Iterator[bytes]:
 
 @required(
     "session.redirect-elsewhere",
-    "A redirect to another origin, or one that would change the request, is an error.",
+    "A redirect that leads to another origin, or would change the request, is an error.",
     'docs/transports.md, "Redirects"',
 )
 def check_redirects(lab: Lab) -> None:

@@ -53,7 +53,7 @@ _WAYS: tuple[Callable[[Any], Awaitable[None]], ...] = (
 
 @required(
     "run.left-early",
-    "A stream that is left early releases its connection at once: the agent sees the client leave.",
+    "A stream that is closed early releases its connection at once: the agent sees the client disconnect.",
     'docs/streaming.md, "Leave early"',
 )
 async def check_leaving(stage: Stage) -> None:
@@ -81,7 +81,7 @@ async def _request(stage: Stage, number: int) -> Any:
 
 @required(
     "run.cancelled-read",
-    "A read that is cancelled loses nothing: the next one goes on where it was.",
+    "A cancelled read loses nothing: the next read continues at the same chunk.",
     'docs/streaming.md, "Cancellation"',
     styles=ASYNC,
 )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @required(
     "session.own-names",
-    "A session replaces none of the private names of the class of ours that it extends.",
+    "A session replaces no private name of the built-in class that it extends.",
     'docs/plugins.md, "The hooks of HttpSession"',
 )
 def check_own_names(lab: Lab) -> None:

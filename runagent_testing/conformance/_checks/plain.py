@@ -27,7 +27,7 @@ def _result(seen: Seen) -> Any:
 
 @required(
     "session.plain-split",
-    "The answer to a plain run gives the same result, however its bytes are cut.",
+    "The answer to a plain run gives the same result, wherever its bytes are cut.",
     'docs/plugins.md, "What a session promises"',
     capability="invoke",
 )
@@ -45,7 +45,7 @@ def check_plain_splits(lab: Lab) -> None:
 
 @required(
     "session.plain-truncated",
-    "The answer to a plain run that ends before it is over is an error, at every byte, and no result.",
+    "The answer to a plain run that breaks off, at any byte, is an error, and gives no result.",
     'docs/errors.md, "Who has to act"; RFC 9112 section 8',
     capability="invoke",
 )
@@ -66,7 +66,7 @@ def check_plain_truncation(lab: Lab) -> None:
 
 @required(
     "session.result-limit",
-    "The answer to a plain run of more than max_result_bytes is a StreamLimitError.",
+    "The answer to a plain run is a StreamLimitError if it is larger than max_result_bytes.",
     'docs/transports.md, "Limits"',
     capability="invoke",
 )
@@ -85,7 +85,7 @@ def check_result_limit(lab: Lab) -> None:
 
 @required(
     "run.plain-refused",
-    "A refusal of a plain run is the error of its status, with the service's words.",
+    "A refusal of a plain run is the error of its status, with the service's message.",
     'docs/errors.md, "Who has to act"',
     capability="invoke",
 )

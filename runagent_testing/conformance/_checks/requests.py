@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @required(
     "session.request-waits",
-    "A fresh session has its request waiting in data_to_send, and gives it once.",
+    "A new session's data_to_send returns its request, and returns it only once.",
     'docs/plugins.md, "What a session promises"',
 )
 def check_request(lab: Lab) -> None:
@@ -38,7 +38,7 @@ def check_request(lab: Lab) -> None:
 
 @required(
     "session.prefix",
-    "The path of base_url comes before that of the request.",
+    "The request's path begins with the path of base_url.",
     'docs/transports.md, "Addresses"',
 )
 def check_prefix(lab: Lab) -> None:
@@ -50,7 +50,7 @@ def check_prefix(lab: Lab) -> None:
 
 @required(
     "session.agent-id",
-    "An agent of any id is asked for by that id: what a URL cannot hold is percent-encoded.",
+    "The request names the agent by its exact id; characters that a URL cannot hold are percent-encoded.",
     'docs/transports.md, "Addresses"',
 )
 def check_agent_id(lab: Lab) -> None:
@@ -65,7 +65,7 @@ def check_agent_id(lab: Lab) -> None:
 
 @required(
     "session.input",
-    "The agent gets the input as the caller gave it.",
+    "The agent receives the input exactly as the caller passed it.",
     'docs/streaming.md, "Start a run"',
 )
 def check_input(lab: Lab) -> None:
@@ -78,7 +78,7 @@ def check_input(lab: Lab) -> None:
 
 @required(
     "session.idempotency-key",
-    "The request carries the call's Idempotency-Key, by which a service knows a run that is tried again.",
+    "The request carries the call's Idempotency-Key, by which a service recognises a retried run.",
     'docs/errors.md, "What is tried again"',
 )
 def check_idempotency_key(lab: Lab) -> None:
@@ -89,7 +89,7 @@ def check_idempotency_key(lab: Lab) -> None:
 
 @required(
     "session.call-untouched",
-    "A session leaves the call as it was: the next attempt uses it again.",
+    "A session does not modify the call: the next attempt uses it again.",
     'docs/plugins.md, "What a transport states"',
 )
 def check_call(lab: Lab) -> None:
@@ -101,7 +101,7 @@ def check_call(lab: Lab) -> None:
 
 @required(
     "session.callers-headers",
-    "The caller's header fields are sent, and replace those of the transport of the same name.",
+    "The caller's header fields are sent; they replace the transport's own fields with the same names.",
     'docs/configuration.md, "Settings"',
 )
 def check_headers(lab: Lab) -> None:
@@ -115,7 +115,7 @@ def check_headers(lab: Lab) -> None:
 
 @required(
     "session.key",
-    "The API key travels in a header field; it is in no URL, no repr and no error text.",
+    "The API key travels in a header field; it appears in no URL, no repr and no error text.",
     'docs/errors.md, "What errors do not show"',
 )
 def check_key(lab: Lab) -> None:

@@ -36,7 +36,7 @@ def check_events(lab: Lab) -> None:
 
 @required(
     "session.done",
-    "With Completed the session wants DONE: nobody waits for more.",
+    "Once a session has returned Completed, it wants DONE: the client reads no further.",
     'docs/plugins.md, "What a session promises"',
 )
 def check_done(lab: Lab) -> None:
@@ -57,7 +57,7 @@ def _cuts(length: int) -> Iterator[tuple[str, Cut]]:
 
 @required(
     "session.any-split",
-    "The same bytes give the same events, however they are cut: byte by byte, anywhere, at random.",
+    "The same bytes give the same events, wherever they are cut: after every byte, once anywhere, at random.",
     'docs/plugins.md, "What a session promises"',
 )
 def check_splits(lab: Lab) -> None:
@@ -78,7 +78,7 @@ def check_splits(lab: Lab) -> None:
 
 @required(
     "session.prompt",
-    "An event is handed out as soon as its last byte has come, not with the next one.",
+    "An event is returned as soon as its last byte has arrived, not together with the next event.",
     'docs/plugins.md, "What a session promises"',
 )
 def check_promptness(lab: Lab) -> None:
@@ -107,7 +107,7 @@ def _fed_until(lab: Lab, steps: tuple[str, ...], end: int, tape: Tape) -> Iterat
 
 @required(
     "session.whole-characters",
-    "Text has whole characters only, also where the agent cuts one in two.",
+    "Text contains whole characters only, even if the agent splits one between two chunks.",
     'docs/plugins.md, "Words for wires"',
 )
 def check_characters(lab: Lab) -> None:
@@ -122,7 +122,7 @@ def check_characters(lab: Lab) -> None:
 
 @required(
     "session.independent",
-    "Sessions share nothing: two that are fed by turns, byte by byte, each give their own answer.",
+    "Sessions share no state: sessions that are fed in turn, byte by byte, each return their own answer.",
     'docs/plugins.md, "What a transport states"',
 )
 def check_independence(lab: Lab) -> None:
@@ -144,7 +144,7 @@ _OVER = object()
 
 @required(
     "session.any-framing",
-    "An answer is read however HTTP frames it: in chunks, with a length, up to the connection's end.",
+    "An answer is read in each of HTTP's framings: chunked, Content-Length, or until the connection closes.",
     "RFC 9112 sections 6 and 7",
 )
 def check_framings(lab: Lab) -> None:

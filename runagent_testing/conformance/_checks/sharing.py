@@ -53,7 +53,7 @@ def _compare(expected: list[list[str]], got: list[list[Any]]) -> None:
 
 @required(
     "run.threads",
-    "One client serves several threads at once; each run gets its own answer.",
+    "One client serves several threads at once, and each run gets its own answer.",
     'docs/streaming.md, "Share a client"',
     styles=("sync",),
     players=("socket",),
@@ -75,7 +75,7 @@ async def check_threads(stage: Stage) -> None:
 
 @required(
     "run.tasks",
-    "One client serves several tasks at once; each run gets its own answer.",
+    "One client serves several tasks at once, and each run gets its own answer.",
     'docs/streaming.md, "Share a client"',
     styles=("asyncio", "trio"),
 )
@@ -126,7 +126,7 @@ def check_loops(stage: Stage) -> None:
 
 @required(
     "run.leaves-nothing",
-    "Runs that end well, badly or early leave no thread, no open socket and no unclosed object behind.",
+    "Runs that complete, fail or are closed early leave no thread, open socket or unclosed object behind.",
     'docs/plugins.md, "A library with its own connections"; docs/streaming.md, "Leave early"',
     players=("socket",),
 )

@@ -40,7 +40,7 @@ def expect_good(stage: Stage, shown: Shown, expected: Any, what: str) -> None:
 
 @required(
     "run.order",
-    "A run delivers every chunk exactly as it was said, in order, and then Completed.",
+    "A run delivers every chunk exactly as the agent sent it, in order, and then Completed.",
     'docs/streaming.md, "Chunks and values"',
 )
 async def check_order(stage: Stage) -> None:
@@ -65,7 +65,7 @@ _WRITES: dict[str, Any] = {
 
 @required(
     "run.any-writes",
-    "However the agent cuts its answer into writes, the run delivers the same.",
+    "A run delivers the same events, however the agent divides its answer into writes.",
     'docs/plugins.md, "What a session promises"',
 )
 async def check_writes(stage: Stage) -> None:
@@ -77,7 +77,7 @@ async def check_writes(stage: Stage) -> None:
 
 @required(
     "run.structured",
-    "Chunks that are JSON values arrive as such.",
+    "Chunks that are JSON values arrive as JSON values, not as text.",
     'docs/plugins.md, "Capabilities"',
     capability="structured",
 )
@@ -92,7 +92,7 @@ async def check_structured(stage: Stage) -> None:
 
 @required(
     "run.heartbeats",
-    "A heartbeat delivers nothing, and holds off the idle limit.",
+    "A heartbeat delivers no event, and restarts the idle limit.",
     'docs/plugins.md, "Capabilities"',
     capability="heartbeats",
     players=("memory",),
@@ -109,7 +109,7 @@ async def check_heartbeats(stage: Stage) -> None:
 
 @required(
     "run.invoke",
-    "A plain run gives the agent's result, or its error as an AgentError.",
+    "A plain run returns the agent's result, or raises its error as an AgentError.",
     'docs/plugins.md, "Capabilities"',
     capability="invoke",
 )
@@ -134,7 +134,7 @@ async def check_invoke(stage: Stage) -> None:
 
 @required(
     "run.reuse",
-    "The connection of a run that is over serves the next one.",
+    "The connection of a finished run serves the next run.",
     'docs/plugins.md, "Capabilities"',
     capability="reuse",
 )
@@ -149,7 +149,7 @@ async def check_reuse(stage: Stage) -> None:
 
 @required(
     "run.lets-go",
-    "A connection that serves no other run is closed when the run is over, not when the client is.",
+    "A connection that no other run can use is closed when its run ends, not when the client is closed.",
     'docs/transports.md, "Connections"',
     capability="reuse",
     undeclared=True,
@@ -167,7 +167,7 @@ async def check_lets_go(stage: Stage) -> None:
 
 @required(
     "run.key",
-    "The service gets the key as it expects it; a wrong one is an AuthenticationError.",
+    "The service receives the API key where it expects it; a wrong key is an AuthenticationError.",
     'docs/errors.md, "What errors do not show"',
     guarded=True,
     players=("memory",),
