@@ -17,11 +17,11 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 class ConfigFile(msgspec.Struct, frozen=True):
-    """What was read.
+    """The content of a configuration file, and its exposure to other users.
 
     Attributes:
-        path: Absolute.
-        data: Its bytes.
+        path: The absolute path.
+        data: The file's bytes.
         writable: Why users other than this one and root can change its content; "" if they cannot.
         readable: Whether other users can read it.
     """
@@ -33,7 +33,7 @@ class ConfigFile(msgspec.Struct, frozen=True):
 
 
 def find_config_file(named: str) -> str:
-    """Return the path of the file; "" if none was named and this user has no home.
+    """Return the absolute path of the file, or "" if none was named and this user has no home.
 
     Args:
         named: The value of ``RUNAGENT_CONFIG``; "" for the default.
@@ -45,19 +45,19 @@ def find_config_file(named: str) -> str:
     if os.path.isabs(path):  # noqa: PTH117  # pathlib is slow to import
         return path
     if not named:
-        return ""  # the owner of the working directory must not choose where the key goes
+        return ""  # a file in the working directory could send the key to an address of its owner's choice
     why = "this user has no home directory" if path.startswith("~") else "expected an absolute path"
     raise ValueError(why)
 
 
 def read_config_file(path: str) -> ConfigFile:
-    """Read a regular file; anything else of that name is left alone, and none can make this wait.
+    """Read a regular file; reject a device, a pipe or a directory without waiting for it.
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It is too large, or no regular file.
+        ValueError: It is too large, or not a regular file.
     """
-    _need_regular(os.stat(path))  # noqa: PTH116  # before it is opened: to open a device may do something
+    _need_regular(os.stat(path))  # noqa: PTH116  # before it is opened, as opening a device may have effects
     with open(path, "rb", opener=_open_at_once) as file:  # as above
         about = os.fstat(file.fileno())
         _need_regular(about)

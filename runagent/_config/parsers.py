@@ -1,4 +1,4 @@
-"""Parsers of setting values: each returns the value, or raises what was expected and where it came from."""
+"""Parsers of setting values: each returns the value, or raises an error that names its source."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _QUOTES = ('"', "'", "`")
 
 
 def invalid(source: str, problem: str) -> ConfigurationError:
-    """Make the error for a setting whose place is ``source``."""
+    """Make the error for a setting that came from ``source``."""
     return ConfigurationError(f"{source}: {problem}", code="INVALID_SETTING", details={"source": source})
 
 
@@ -53,7 +53,7 @@ def unexpected(source: str, expected: str, value: object) -> ConfigurationError:
 
 
 def nearest(name: str, known: Mapping[str, str], otherwise: str | None = None) -> str:
-    """Say which of the names in ``known`` was meant: its value there, or else the whole list."""
+    """Suggest the value of the key in ``known`` that is most like ``name``; if none is, list all values."""
     import difflib
 
     if close := difflib.get_close_matches(name, known, n=1, cutoff=0.7):
@@ -90,10 +90,11 @@ def one_of(expected: str, *choices: bool | str) -> Parser:
 
 
 def validate_api_key(value: object, source: str) -> str:
-    """Return an API key that fits into a header, wherever it came from; blanks around it are left out.
+    """Return an API key without the blanks around it, after a check that a header can hold it.
 
     Raises:
-        ConfigurationError: It is no text, empty, in quotes, or not visible ASCII; the key is not shown.
+        ConfigurationError: The key is not text, is empty, is in quotes, or holds other characters than
+            visible ASCII. The message does not show the key.
     """
     if not isinstance(value, str):
         raise invalid(source, f"expected the API key as text, found a value of type {type(value).__name__}")
@@ -141,7 +142,7 @@ def parse_options(value: Any, source: str) -> Mapping[str, Any]:
 
 
 def _check_texts(value: Any, path: str) -> None:
-    """Refuse half characters, which nothing can send; all but text is left to the transport."""
+    """Reject lone surrogates, which cannot be sent; the transport checks values that are not text."""
     if isinstance(value, str) and (at := lone_surrogate(value)) is not None:
         raise invalid(path, f"the text holds a lone surrogate at position {at}")
     if isinstance(value, Mapping):
@@ -155,7 +156,7 @@ def _check_texts(value: Any, path: str) -> None:
 
 def parse_proxy_setting(value: Any, source: str) -> str:
     """Check a proxy's URL."""
-    if value != "":  # an empty text means: no proxy, whatever the environment says
+    if value != "":  # an empty text means no proxy, even if the environment names one
         parse_proxy(value, source)
     return value  # type: ignore[no-any-return]
 

@@ -1,7 +1,7 @@
 """Settings: arguments, then the environment, then a JSON file, then defaults.
 
-Every value remembers where it came from, and every complaint about one says so. A value that something
-stronger replaces is not looked at; the file as a whole must always be sound.
+Every value remembers where it came from, and every error about a value names that place. A value that a
+stronger source overrides is not checked; the file as a whole must always be valid.
 """
 
 from __future__ import annotations
@@ -51,9 +51,10 @@ _warned: set[tuple[str, str]] = set()
 
 
 class _Option(msgspec.Struct, frozen=True):
-    """One setting, and how each place calls it; None where it cannot be given.
+    """One setting and its name in each source; None if that source cannot give it.
 
-    ``read`` takes environment text; what it cannot read it hands on as text, so that ``parse`` complains.
+    ``read`` converts the text of an environment variable. It returns text that it cannot convert unchanged,
+    so that ``parse`` rejects it.
     """
 
     name: str
@@ -90,19 +91,19 @@ _FILE_KEYS = tuple(option.file_key for option in _OPTIONS if option.file_key)
 _SECTIONS = {section: section for key in _FILE_KEYS if (section := key.rpartition(".")[0])}
 _MEANT = {name: o.file_key for o in _OPTIONS if o.file_key for name in (o.name, o.argument)} | _SECTIONS
 _OTHER_VARIABLES = ("RUNAGENT_CONFIG", "RUNAGENT_DISABLE_PLUGINS", "RUNAGENT_STRICT_PLUGINS")
-_SECRETIVE = ("api_key", "proxy", "transport_options")  # what may hold a secret
+_SECRETIVE = ("api_key", "proxy", "transport_options")  # may hold a secret
 _VARIABLES = (*_OTHER_VARIABLES, *(option.environment for option in _OPTIONS if option.environment))
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client was told to do; what may hold a secret is left out of its repr.
+    """The resolved settings of a client; its repr leaves out those that may hold a secret.
 
     Attributes:
         timeout: Seconds, one limit for each phase, or None for the defaults.
         transport: Names in order of preference, ``auto`` already expanded.
         retry_delay: Seconds before the first retry; each further wait is ``retry_backoff`` times as long.
-        max_retry_wait: The longest ``Retry-After`` in seconds that is waited for.
-        proxy: A proxy's URL; an empty text means none at all, None leaves it to the environment.
+        max_retry_wait: The longest ``Retry-After``, in seconds, that the client waits for.
+        proxy: A proxy's URL; an empty text means no proxy, None leaves the choice to the environment.
         sources: Where each setting came from, by its name in the configuration file.
     """
 
@@ -133,10 +134,11 @@ def load_settings(arguments: Mapping[str, Any], *, environ: Mapping[str, str] = 
 
     Args:
         arguments: By argument name; one that is None counts as not given, as does an empty variable.
-        environ: Also names the file: ``RUNAGENT_CONFIG``, otherwise ``~/.runagent/config.json`` if it exists.
+        environ: The environment, which also names the file: ``RUNAGENT_CONFIG``, otherwise
+            ``~/.runagent/config.json`` if it exists.
 
     Raises:
-        ConfigurationError: A value or the file is not usable; the message names where it came from.
+        ConfigurationError: A value or the file is not usable; the message names the source.
     """
     known = {option.argument: option.argument for option in _OPTIONS}
     for name in sorted(arguments.keys() - known):
@@ -153,7 +155,7 @@ def load_settings(arguments: Mapping[str, Any], *, environ: Mapping[str, str] = 
 
 
 def _findings(option: _Option, places: _Places) -> Iterator[tuple[Any, str, str]]:
-    """Yield (value, what an error calls its place, what `Settings.sources` says), the strongest first."""
+    """Yield (value, its place for an error message, its entry in `Settings.sources`), the strongest first."""
     arguments, environ, path, content = places
     if (value := arguments.get(option.argument)) is not None:
         yield value, f"argument {option.argument}", f"argument {option.argument}"
@@ -175,7 +177,7 @@ def _note_strange_variables(environ: Mapping[str, str]) -> None:
 
 
 def _load_file(named: str) -> tuple[str, dict[str, Any]]:
-    """Return the file's path and its values by dotted key: none if no file was named and there is none."""
+    """Return the file's path and its values by dotted key; both are empty if there is no file to read."""
     file = _read_file(named)
     if file is None:
         return "", {}
@@ -224,7 +226,7 @@ def _exposures(file: ConfigFile, content: Mapping[str, Any]) -> list[str]:
 
 
 def file_exposures(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Return what other users can do with the configuration file in force and should not.
+    """Describe what other users can do to the configuration file in use, but should not be able to.
 
     Raises:
         ConfigurationError: The file is not usable.

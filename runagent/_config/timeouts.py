@@ -15,7 +15,7 @@ class Timeouts:
     """Limits of the phases of a run: finite seconds above 0, or None for no limit.
 
     Attributes:
-        connect: Until the connection stands: name look-up, all addresses, proxy and TLS together.
+        connect: Until the connection is established: name look-up, all addresses, proxy and TLS together.
         first_event: From then until the agent's first event.
         idle: Between two reads of any bytes, heartbeats included.
         progress: Between two events.

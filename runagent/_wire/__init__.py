@@ -1,6 +1,6 @@
-"""Codecs: they know bytes and nothing of agents, sockets or clocks.
+"""Codecs of wire formats: they handle bytes, and know no agents, sockets or clocks.
 
-All decoders share one contract. ``feed`` returns what was good and never raises for what it is
-given; a fault sets ``error``, and the next ``feed`` or ``close`` raises it. So nothing that
-arrived before a bad byte is ever lost to the exception that the byte causes.
+All decoders share one contract. ``feed`` never raises because of the bytes that it gets: it returns
+everything before the first bad byte and sets ``error``, which the next ``feed`` or ``close`` raises. So no
+good data is lost to the exception that a later byte causes.
 """

@@ -1,7 +1,7 @@
-"""Content codings (RFC 9110 §8.4.1): gzip, also of several members, and deflate, zlib-wrapped or raw.
+"""Content codings (RFC 9110 §8.4.1): gzip of one or more members, and deflate, zlib-wrapped or raw.
 
-What follows the last member, or the deflate data, and is no member is ignored, as gzip itself does. A body
-without a byte is an empty body, whatever its coding.
+Bytes after the last gzip member or the deflate data are ignored, as the program gzip does. A body of zero
+bytes decodes to an empty body in every coding.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from runagent._limits import Limits
 
 __all__ = ["ContentDecoder", "content_decoder", "unknown_codings"]
 
-_FREE_OUTPUT = 1024 * 1024  # small answers may be as repetitive as they like
-_MEMBER_BYTES = 20  # of the shortest member: each counts as what so many bytes may become, for it costs time
-_MOST_INSIDE = 10  # of decompressed bytes per byte of the connection that still are coded: they cost time too
+_FREE_OUTPUT = 1024 * 1024  # up to this size, output may be as repetitive as it likes
+_MEMBER_BYTES = 20  # the shortest member; as it costs time, each counts as so many bytes at the full ratio
+_MOST_INSIDE = 10  # the highest ratio for output that has to be decoded again, as that costs time too
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
 class ContentDecoder(Protocol):
-    """What undoes one content coding."""
+    """Decodes one content coding."""
 
     error: RunAgentError | None
 
     def feed(self, data: bytes) -> bytes:
-        """Take coded bytes and return what they decode to."""
+        """Take coded bytes and return the decoded ones."""
 
     def close(self) -> None:
-        """Say that no more bytes will come; raises where the coded data is cut short."""
+        """Take note that no more bytes will come; raises if the coded data is cut short."""
 
 
 class _ZlibDecoder:
-    """Both codings: they differ in the wrapping, and in whether members may follow each other."""
+    """Decodes either coding: they differ in the wrapper, and only gzip may have several members."""
 
     def __init__(self, coding: str, max_ratio: int) -> None:
         self.error: RunAgentError | None = None
@@ -47,15 +47,15 @@ class _ZlibDecoder:
         self._began = self._over = False
 
     def feed(self, data: bytes, wire_bytes: int | None = None) -> bytes:
-        """Take coded bytes and return what they decode to.
+        """Take coded bytes and return the decoded ones.
 
         Args:
             data: The next bytes of this coding.
-            wire_bytes: How many bytes of the connection they stand for, where another coding lies around.
+            wire_bytes: How many bytes of the connection they came from, if they were inside another coding.
 
         Raises:
-            ProtocolError: An earlier call has met bytes that are not of this coding.
-            StreamLimitError: An earlier call has met far more output than its input deserves.
+            ProtocolError: An earlier call received bytes that are not of this coding.
+            StreamLimitError: An earlier call exceeded the ratio of output to input.
         """
         if self.error:
             raise self.error
@@ -66,10 +66,10 @@ class _ZlibDecoder:
         return b"".join(pieces)
 
     def close(self) -> None:
-        """Say that no more bytes will come.
+        """Take note that no more bytes will come.
 
         Raises:
-            StreamTruncatedError: The coded data is cut short, whatever the framing around it says.
+            StreamTruncatedError: The coded data is cut short, even if the framing around it is complete.
         """
         if self.error:
             raise self.error
@@ -77,7 +77,7 @@ class _ZlibDecoder:
             raise StreamTruncatedError(f"the {self._coding} data of the answer is cut short")
 
     def _feed_member(self, data: bytes, pieces: list[bytes]) -> bytes:
-        """Decode up to the member's end and return what lies behind it."""
+        """Decode up to the member's end and return the bytes after it."""
         if self._inflate is None:
             self._inflate = self._open_member(data)
             if self._inflate is None:
@@ -87,7 +87,7 @@ class _ZlibDecoder:
         try:
             output = self._inflate.decompress(data, max(allowed, 0) + 1)
         except zlib.error as exc:
-            self.error = ProtocolError(f"the answer is not the {self._coding} data it claims to be: {exc}")
+            self.error = ProtocolError(f"the answer is not valid {self._coding} data: {exc}")
             pieces.append(_decode_good_part(untouched, data, max(allowed, 0)))
             return b""
         pieces.append(output[: max(allowed, 0)])
@@ -105,7 +105,7 @@ class _ZlibDecoder:
         return rest
 
     def _open_member(self, data: bytes) -> zlib._Decompress | None:
-        """Start on a member once two bytes tell what it is; None where they do not, or where none follows."""
+        """Begin a member, which takes two bytes; None if there are fewer, or if no member follows."""
         self._start = b""
         if self._began and not (self._coding == "gzip" and _GZIP_MAGIC.startswith(data[:2])):
             self._over = True
@@ -123,7 +123,7 @@ class _ZlibDecoder:
 
 
 def _decode_good_part(inflate: zlib._Decompress, data: bytes, allowed: int) -> bytes:
-    """Decode byte by byte what lies before a fault: zlib throws it away together with the fault."""
+    """Decode the bytes before a fault one by one, as zlib discards their output when it meets the fault."""
     output = bytearray()
     with contextlib.suppress(zlib.error):
         for at in range(len(data)):
@@ -134,9 +134,11 @@ def _decode_good_part(inflate: zlib._Decompress, data: bytes, allowed: int) -> b
 
 
 class _Chain:
-    """Several codings, undone from the last applied to the first.
+    """Decodes several codings, from the last applied to the first.
 
-    Each may give so many bytes for a byte of the connection: two codings must not multiply their ratios.
+    The ratio of each is that of its output to the bytes of the connection, so that two codings do not
+    multiply their ratios. For example, 10 bytes that become 100 and then 1,000 count as 10 and 100, not as 10
+    and 10.
     """
 
     def __init__(self, decoders: list[_ZlibDecoder]) -> None:
@@ -149,7 +151,7 @@ class _Chain:
         wire_bytes = len(data)
         for decoder in self._decoders:
             data = decoder.feed(data, wire_bytes)
-            self.error = decoder.error or self.error  # an inner fault lies before the outer one
+            self.error = decoder.error or self.error  # an inner fault comes before the outer one
         return data
 
     def close(self) -> None:
@@ -162,8 +164,8 @@ class _Chain:
 _MAX_CODINGS = 3
 _ALIASES = {"x-gzip": "gzip"}  # RFC 9110 §8.4.1.3
 _NOTHING = frozenset({"", "identity"})
-# A value with one of these words in it stands for coded data: the registered codings, and others in use.
-# What is none of them (none, utf-8, the name of a file type) is a server's mistake, and the data is plain.
+# A value that contains one of these words means coded data: the registered codings, and others in use. Any
+# other value (none, utf-8, the name of a file type) is a server's mistake, and the data is not coded.
 _CODINGS = frozenset(
     (
         "aes128gcm",
@@ -188,15 +190,15 @@ _CODINGS = frozenset(
 
 
 def unknown_codings(field: str) -> list[str]:
-    """Return the values of a ``Content-Encoding`` field that stand for no coding at all."""
+    """Return the values of a ``Content-Encoding`` field that name no coding."""
     return [value for value in _values(field) if not (value in _NOTHING or _is_coding(value))]
 
 
 def content_decoder(field: str, *, max_ratio: int = Limits.max_decompression_ratio) -> ContentDecoder | None:
-    """Make a decoder for a ``Content-Encoding`` field; None where nothing is coded.
+    """Make a decoder for a ``Content-Encoding`` field, or return None if it names no coding.
 
     Raises:
-        ProtocolError: A coding that we did not ask for and cannot undo.
+        ProtocolError: The field names a coding that this client did not ask for and cannot decode.
     """
     codings = [_ALIASES.get(value, value) for value in _values(field) if _is_coding(value)]
     if not codings:

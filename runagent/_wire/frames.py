@@ -1,38 +1,39 @@
-"""WebSocket frames (RFC 6455 §5.2), as far as plain texts of modest length want no general machinery.
+"""The fast path for WebSocket frames (RFC 6455 §5.2): whole text messages of modest length.
 
-A frame of a server is two bytes, perhaps more bytes of length, and the payload. For example ::
+A server's frame is two bytes, zero, two or eight more bytes of length, and the payload. For example ::
 
     81 02 68 69             the text "hi": 0x81 is the last fragment (0x80) of a text (1), 2 is its length
-    81 7e 01 00 ...         a text of 256 bytes: behind a length of 126 there are two bytes of length
+    81 7e 01 00 ...         a text of 256 bytes: after a length of 126 come two bytes with the real length
     01 02 68 69 80 01 21    "hi!" in two fragments: not read here, as neither begins with 0x81
     88 02 03 e8             a Close with the code 1000: not read here
 
-Invariant: a frame is read here only if it is whole, unmasked, unfragmented and without an extension's bit, so
-that it is a message by itself; the first one that is anything else stays where it is, with all behind it, for
-the general machinery. That one sees the same bytes that it would have seen if nothing had been read here.
+Invariant: a frame is read here only if it is complete, unmasked, unfragmented and has no reserved bit set, so
+that it is a message by itself. Reading stops at the first frame that is anything else; that frame and all
+bytes after it go to the general decoder unchanged. No state changes here, so the general decoder continues as
+if the frames before had never come.
 """
 
 from __future__ import annotations
 
 __all__ = ["SHORT", "can_wait", "frame_parts", "head_fault", "is_control", "read_texts", "split_texts"]
 
-_TEXT = 0x81  # the last fragment, no extension's bit, opcode 1
-SHORT, _MEDIUM, _LONG = 125, 126, 127  # a length as it stands; two bytes of length follow; eight
+_TEXT = 0x81  # the last fragment, no reserved bit, opcode 1
+SHORT, _MEDIUM, _LONG = 125, 126, 127  # the longest direct length; 2 bytes of length follow; 8 follow
 _FIN, _RESERVED, _CONTROL = 0x80, 0x70, 0x08
 _OPCODES = frozenset({0, 1, 2, 8, 9, 10})
 _KEPT = 16 * 1024
 
 
 def split_texts(data: bytes, at: int, max_bytes: int) -> tuple[list[bytes], int]:
-    """Read unfragmented text frames up to one that is something else, not whole, or too large.
+    """Read unfragmented text frames, up to one that is of another kind, incomplete or too large.
 
     Args:
         data: Received bytes.
-        at: Where a frame begins in them.
-        max_bytes: Bytes of one text.
+        at: The index of a frame's first byte.
+        max_bytes: The most bytes of one text.
 
     Returns:
-        The texts, not looked at yet, and where the frame begins that is none of them.
+        The payloads, not yet checked to be UTF-8, and the index of the first frame that was not read.
     """
     texts: list[bytes] = []
     size = len(data)
@@ -41,7 +42,7 @@ def split_texts(data: bytes, at: int, max_bytes: int) -> tuple[list[bytes], int]
             length, begin = data[at + 1], at + 2
             if length == _MEDIUM:
                 length, begin = data[at + 2] << 8 | data[at + 3], at + 4
-            elif length > SHORT:  # a very long one, or masked, which no server may do
+            elif length > SHORT:  # 64 KiB or longer; or masked, which no server may do
                 break
             end = begin + length
             if end > size or length > max_bytes:
@@ -49,12 +50,12 @@ def split_texts(data: bytes, at: int, max_bytes: int) -> tuple[list[bytes], int]
             texts.append(data[begin:end])
             at = end
     except IndexError:
-        pass  # a head that is not whole
+        pass  # an incomplete head
     return texts, at
 
 
 def read_texts(data: bytes, at: int, max_bytes: int) -> tuple[list[str], int]:
-    """Do what `split_texts` does and decode the texts, up to one that is not UTF-8."""
+    """Read texts as `split_texts` does and decode them; stop also at one that is not UTF-8."""
     texts, end = split_texts(data, at, max_bytes)
     try:
         return [text.decode() for text in texts], end
@@ -66,7 +67,7 @@ def read_texts(data: bytes, at: int, max_bytes: int) -> tuple[list[str], int]:
 
 
 def head_fault(data: bytes, at: int) -> str:
-    """Tell what is wrong with the two bytes that begin a frame, whatever follows them; "" for nothing."""
+    """Return what is invalid in the first two bytes of a frame, or "" if nothing is."""
     first, second = data[at], data[at + 1]
     if first & _RESERVED:
         return "reserved bits must be 0"
@@ -82,12 +83,12 @@ def head_fault(data: bytes, at: int) -> str:
 
 
 def is_control(data: bytes, at: int) -> bool:
-    """Whether the frame that begins at ``at`` belongs to no message."""
+    """Whether a control frame begins at ``at``, which is part of no message."""
     return bool(data[at] & _CONTROL)
 
 
 def frame_parts(data: bytes, at: int) -> tuple[int, int] | None:
-    """Tell how long head and payload of a frame are that is not masked; None where its head is not whole."""
+    """Return (head length, payload length) of an unmasked frame, or None while its head is incomplete."""
     if len(data) - at < 2:
         return None
     length = data[at + 1]
@@ -100,5 +101,5 @@ def frame_parts(data: bytes, at: int) -> tuple[int, int] | None:
 
 
 def can_wait(data: bytes, at: int, size: int, max_bytes: int) -> bool:
-    """Tell whether a frame of this size is not whole, and a plain text of modest length."""
+    """Whether a frame of ``size`` bytes is an incomplete text of modest length, so that it can be kept."""
     return data[at] == _TEXT and data[at + 1] <= _MEDIUM and len(data) - at < size <= min(max_bytes, _KEPT)

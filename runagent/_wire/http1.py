@@ -1,9 +1,9 @@
-"""HTTP/1.1 requests and responses (RFC 9112), on llhttp through httptools.
+"""HTTP/1.1 requests and responses (RFC 9112), parsed by llhttp through httptools.
 
-llhttp parses. What it leaves to its caller is here and in the readers of the two phases: the verdict at the
-end of the connection, and what may follow the end; interim responses; the bounds. A read that is just one
-short chunk does without it. Deviation: a version other than 1.0 and 1.1 is refused, as is a transfer coding
-other than a single ``chunked``.
+This module, `http1_head` and `http1_body` do what llhttp leaves to its caller: limits, interim responses,
+what the connection's end means, and bytes after the response's end. A read that is exactly one short HTTP
+chunk bypasses llhttp. Deviation: versions other than 1.0 and 1.1 are rejected, as are transfer codings other
+than a single ``chunked``.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ __all__ = ["ResponseDecoder", "encode_request", "let_interrupts_through"]
 
 
 def encode_request(method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes = b"") -> bytes:
-    """Write one request with a Content-Length where it has a body.
+    """Encode one request; it has a Content-Length if it has a body.
 
     Args:
-        method: The method, as it goes on the wire.
+        method: The method, in capitals as sent.
         target: Path and query, or the absolute form for a proxy; already percent-encoded.
-        headers: Names and values that have been checked to be free of CR, LF and NUL.
+        headers: Names and values, already checked to be free of CR, LF and NUL.
         body: The whole body.
     """
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
@@ -39,20 +39,20 @@ def encode_request(method: str, target: str, headers: Iterable[tuple[str, str]],
 
 
 class ResponseDecoder:
-    """Read one response, cut anywhere, down to its body's bytes as they come.
+    """Decode one response, received in pieces of any size, and return its body's bytes as they come.
 
     Attributes:
         status: The status of the final response; 0 until its head is complete.
         version: Its HTTP version, ``1.0`` or ``1.1``.
         headers: Its fields: lower-case names, repeated ones joined by ", ".
-        head_complete: The final response's head is there.
-        flowing: The next bytes are the body's: no part of a chunk's head or of trailers was the last to come.
-        complete: Its end is there, by framing or, without one, by the connection's end.
-        proven: False where only the connection's end told the end.
+        head_complete: The final response's head has been received.
+        flowing: The last read ended with bytes of the body, not inside a chunk's head or the trailers.
+        complete: The response has ended: as its framing announced or, without framing, with the connection.
+        proven: False if only the connection's end marked the response's end.
         keep_alive: The connection may carry another request.
-        excess: Bytes came behind the end: the connection must not be used again.
-        upgraded: The answer was 101; ``rest`` holds the first bytes of the new protocol.
-        error: Why no more body will come, or None.
+        excess: Bytes came after the response's end, so the connection must not be used again.
+        upgraded: The response was 101; ``rest`` holds the first bytes of the new protocol.
+        error: Why no more of the body will come, or None.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
@@ -66,24 +66,26 @@ class ResponseDecoder:
         self.error: RunAgentError | None = None
         self._limits = limits or Limits()
         self._pieces: list[bytes] = []  # of the body, as the parser finds them
-        self._pieces_at_end = 0  # how many of them were there at the answer's end
+        self._pieces_at_end = 0  # how many of them the parser had found at the response's end
         self._between_chunks = False  # the next byte begins a chunk's head
         self._head: HeadReader | None = HeadReader(self._limits)  # until the final head is complete
         self._body: BodyReader | None = None  # from then on
-        # Dropped at the end: it holds our methods, and in a cycle an error would keep its frames alive.
+        # Dropped at the end: it refers to our methods, and that cycle would keep an error's frames alive.
         self._parser: httptools.HttpResponseParser | None = self._new_parser()
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes of the connection and return the body's bytes in them.
 
-        A read that is just one short chunk, where a chunk begins, needs no parser: the parser would find the
-        same body, and be where it is now. For example ``5\\r\\nhello\\r\\n`` behind ``3\\r\\nabc\\r\\n``.
+        Invariant of the fast path: if the parser expects a chunk's head and the read is exactly one short
+        chunk, the parser would return the same body and end in the same state, so it is bypassed. For
+        example, after ``3\\r\\nabc\\r\\n`` the read ``5\\r\\nhello\\r\\n`` gives ``hello``, and the parser
+        still expects a head.
 
         Raises:
-            ProtocolError: An earlier call has met bytes that are not HTTP/1.1.
-            StreamLimitError: An earlier call has met a head or trailers over ``max_head_bytes``.
+            ProtocolError: An earlier call received bytes that are not HTTP/1.1.
+            StreamLimitError: An earlier call received a head or trailers over ``max_head_bytes``.
         """
-        if self._between_chunks:  # in this very function: a call costs more than a branch
+        if self._between_chunks:  # inline, as a function call costs more than the branch
             head = short_chunk_head(len(data))
             if head is not None and data.startswith(head) and data.endswith(b"\r\n"):
                 return data[len(head) : -2]
@@ -100,16 +102,16 @@ class ResponseDecoder:
 
     @property
     def began(self) -> bool:
-        """Whether any byte of the answer has come."""
+        """Whether any byte of the response has been received."""
         return self._head is None or bool(self._head.beginning)
 
     def close(self) -> None:
-        """Say that the connection has ended; sets ``complete`` where that ends the body.
+        """Take note that the connection has ended; sets ``complete`` if that ends the body.
 
         Raises:
             StreamTruncatedError: The response is cut short.
-            ProtocolError: An earlier ``feed`` has met bytes that are not HTTP/1.1.
-            StreamLimitError: An earlier ``feed`` has met a head or trailers over ``max_head_bytes``.
+            ProtocolError: An earlier ``feed`` received bytes that are not HTTP/1.1.
+            StreamLimitError: An earlier ``feed`` received a head or trailers over ``max_head_bytes``.
         """
         if self.error:
             raise self.error
@@ -126,7 +128,7 @@ class ResponseDecoder:
             raise self.error
 
     def _feed_flowing(self, data: bytes) -> bytes:
-        """Take bytes behind bytes of the body: mostly one piece of it, with little around it."""
+        """Take a read that follows bytes of the body: mostly one more piece of it with little framing."""
         going, pieces, reader = self._parse(data), self._pieces, self._body
         if going and len(pieces) == 1:
             body = pieces[0]
@@ -141,7 +143,7 @@ class ResponseDecoder:
         return self._take_pieces()
 
     def _feed_readers(self, data: bytes) -> bytes:
-        """Feed the phase that is at hand, and the next one if it ends; return what has not been fed."""
+        """Feed the reader of the current phase, and of the next; return the bytes that were not fed."""
         if self._head is not None:
             head = self._head
             data = head.feed(data, self._parse)
@@ -154,10 +156,10 @@ class ResponseDecoder:
         return data
 
     def _settle(self, rest: bytes) -> None:
-        """Bring the attributes up to date with what has been fed; ``rest`` has not been."""
+        """Update the attributes after a read; ``rest`` is the part of it that was not fed."""
         self.flowing = self._body is not None and not (self._body.waiting or self.complete or self.error)
         if self.complete:
-            del self._pieces[self._pieces_at_end :]  # the body of another answer behind this one
+            del self._pieces[self._pieces_at_end :]  # the body of another response after this one
             self.excess = self.excess or (not self.upgraded and _means_something(rest))
         if not self.head_complete:
             self._pieces.clear()
@@ -179,12 +181,13 @@ class ResponseDecoder:
 
     def _new_parser(self) -> httptools.HttpResponseParser:
         parser = httptools.HttpResponseParser(_Callbacks(self))
-        # An interim answer ends no connection, whatever its head says; what follows the final one is excess.
+        # An interim response never ends the connection, even with "Connection: close"; what follows the final
+        # one is excess.
         parser.set_dangerous_leniencies(lenient_keep_alive=True)
         return parser
 
     def _parse(self, data: bytes) -> bool:
-        """Feed the parser; False once it is to get no more."""
+        """Feed the parser; False if it takes no more."""
         parser, unfolded = self._parser, None
         assert parser is not None
         try:
@@ -235,14 +238,14 @@ class ResponseDecoder:
         if self.head_complete and not self.complete and not self.error:
             self.complete, self.flowing = True, False
             self._pieces_at_end = len(self._pieces)
-            # Framing that HTTP/1.0 does not have is trusted for this one answer (RFC 9112 §6.1).
+            # Chunks, which HTTP/1.0 does not have, are trusted for this one response (RFC 9112 §6.1).
             trusted = self.version != "1.0" or "transfer-encoding" not in self.headers
             self.keep_alive = trusted and self._live_parser.should_keep_alive()
             self._parser = None
 
 
 class _Callbacks:
-    """The names that httptools looks for, bound to what they do."""
+    """The callbacks by the names that httptools looks for."""
 
     def __init__(self, decoder: ResponseDecoder) -> None:
         self.on_message_begin = decoder.begin
@@ -253,11 +256,11 @@ class _Callbacks:
 
 
 def let_interrupts_through(exc: httptools.HttpParserError) -> None:
-    """Raise what a callback was interrupted by.
+    """Raise the exception that interrupted a callback.
 
-    Our callbacks raise nothing, so that a signal handler has raised it, whatever it is. httptools keeps it as
-    the context of its own error, unless the caller is handling another exception, which then takes its place:
-    all that is known then is that it must not be lost.
+    Our callbacks raise nothing, so a signal handler raised it. httptools keeps it as the context of its
+    error. But if the caller is handling another exception, that one is the context; the interrupt is then
+    unknown, and a KeyboardInterrupt is raised so that it is not lost.
     """
     if isinstance(exc, httptools.HttpParserCallbackError):
         raise _interrupt_in(exc) or KeyboardInterrupt from None
@@ -267,12 +270,12 @@ def _interrupt_in(exc: httptools.HttpParserError) -> BaseException | None:
     inner, caught = exc.__context__, exc.__traceback__
     trace = inner.__traceback__ if inner is not None else None
     while trace is not None and caught is not None:
-        if trace.tb_frame.f_back is caught.tb_frame:  # a callback that was called by this very parser
+        if trace.tb_frame.f_back is caught.tb_frame:  # the frame of a callback that this parser called
             return inner
         trace = trace.tb_next
     return None
 
 
 def _means_something(data: bytes) -> bool:
-    """Whether there is more than empty lines, which llhttp skips in front of the next answer."""
+    """Whether there is more than empty lines, which llhttp skips before the next response."""
     return bool(data.strip(b"\r\n"))

@@ -1,4 +1,4 @@
-"""The body of an HTTP/1.1 response: the bounds of what lies between its pieces, and short chunks."""
+"""The body of an HTTP/1.1 response: limits of the framing between its pieces, and short chunks."""
 
 from __future__ import annotations
 
@@ -13,32 +13,33 @@ if TYPE_CHECKING:
 
 __all__ = ["FREE_FRAMING", "BodyReader", "is_chunk", "short_chunk_head"]
 
-# A stream that is written event by event mostly comes chunk by chunk. These are the heads of short chunks
-# without extensions, by the bytes of the whole chunk: no other chunk is as long. For example, a read of 10
-# bytes that begins with "5\r\n" and ends with "\r\n", where a chunk begins, is one chunk such as
-# "5\r\nhello\r\n": by its size 5 bytes of body follow, whatever they are, and then the line end.
+# A stream that is written event by event mostly arrives one HTTP chunk a read. This table maps the length of
+# a whole short chunk without extensions to its head. Invariant: a read where a chunk begins is exactly one
+# chunk if it starts with the head for its length and ends with CR LF, as the head fixes how many bytes
+# follow. For example, a read of 10 bytes that starts with "5\r\n" and ends with "\r\n", such as
+# "5\r\nhello\r\n", holds 5 bytes of body, whatever they are.
 _SHORT_BYTES = 1024
 _HEADS = {len(head) + size + 2: head for size in range(1, _SHORT_BYTES) if (head := b"%x\r\n" % size)}
 short_chunk_head = _HEADS.get
 
-FREE_FRAMING = 1024  # bytes of a chunk's head that do not count
+FREE_FRAMING = 1024  # bytes of framing around each piece of body that do not count towards the limit
 
 
 class BodyReader:
-    """Bounds what is no body: chunk heads with their extensions, and trailers.
+    """Limits the bytes that are not body: chunk heads with their extensions, and trailers.
 
-    Their length is known only at their end. So after a read without body the parser gets no more than
-    ``max_head_bytes`` until some body comes; and of the bytes around each piece of body all but 1,024 count
-    towards the same limit (RFC 9112 §7.1.1). For example, ``1;``, 1,500 bytes and ``\\r\\na\\r\\n`` count 482
-    bytes: these are 1,507, less the one of body and the 1,024.
+    The length of either is known only at its end, so two counts have the limit ``max_head_bytes`` (RFC 9112
+    §7.1.1): the bytes that the parser gets without finding any body, and the sum of the framing around pieces
+    of body, less 1,024 bytes for each piece. For example, the chunk ``1;``, 1,500 bytes of extension,
+    ``\\r\\na\\r\\n`` adds 482 to the sum: 1,507 bytes, less one byte of body, less 1,024.
 
     Args:
-        pieces: Where the parser puts the pieces of body that it finds.
+        pieces: The list to which the parser appends pieces of body.
         max_head_bytes: The limit.
 
     Attributes:
         waiting: Bytes since the last piece of body.
-        error: Why no more will come, or None.
+        error: Why no more of the body will come, or None.
     """
 
     def __init__(self, pieces: list[bytes], max_head_bytes: int) -> None:
@@ -49,7 +50,7 @@ class BodyReader:
         self._framing = 0  # bytes of long chunk heads
 
     def feed(self, data: bytes, parse: Callable[[bytes], bool]) -> bytes:
-        """Give the parser the next bytes, and return those that it has not been given.
+        """Feed the parser and return the bytes that it was not fed.
 
         Args:
             data: The next bytes.
@@ -68,12 +69,12 @@ class BodyReader:
         return data
 
     def measure(self, size: int, found: bool, going: bool) -> None:
-        """Count what may be chunk heads or trailers: a byte of body behind each does not excuse them.
+        """Count bytes of framing, also of heads with hardly any body between them, and check the limit.
 
         Args:
-            size: Bytes that the parser was given.
-            found: It has found body in them.
-            going: It takes more; otherwise there is nothing left to be bounded.
+            size: Bytes that the parser was fed.
+            found: Whether it found body in them.
+            going: Whether it takes more; if not, the response is over and no limit applies.
         """
         if found:
             free = FREE_FRAMING * len(self._pieces)
@@ -84,11 +85,11 @@ class BodyReader:
 
 
 def is_chunk(data: bytes, body: bytes) -> bool:
-    r"""Whether ``data`` is exactly one short chunk, of which the parser has found ``body`` in one piece.
+    r"""Whether ``data`` is exactly one short HTTP chunk whose payload is ``body``.
 
-    The parser does not say where it has found it: it counts only if it can be nowhere else. There is one
-    ``hello`` in ``5\r\nhello\r\n``. But ``4\r\n4\r\n4\r\n`` may be the chunk ``4\r\n4``, or the end of a
-    longer one, ``4\r\n4``, and the head of the next.
+    The parser reports the body but not its position, so the answer is True only if ``body`` occurs in
+    ``data`` once. ``5\r\nhello\r\n`` holds ``hello`` once. But ``4\r\n4\r\n4\r\n`` holds ``4\r\n4`` twice: it
+    is either one whole chunk, or the end of a longer one and the head of the next.
     """
     head = short_chunk_head(len(data))
     if head is None or data != b"%b%b\r\n" % (head, body):

@@ -1,4 +1,4 @@
-"""The head of an HTTP/1.1 response, and of the interim ones before it: what llhttp leaves to its caller."""
+"""The heads of an HTTP/1.1 response and of interim ones before it: limits, folded fields, checks."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 __all__ = ["HeadReader", "head_too_large"]
 
 _FOLD = rb"\r\n[ \t]+"
-_MAX_UNFOLDED = 100  # each time the whole head is read again
+_MAX_UNFOLDED = 100  # the whole head is parsed again each time
 
 
 class HeadReader:
-    """Reads heads until the final response's is complete; then it is dropped, with all that it kept.
+    """Reads heads until the final response's is complete; the decoder then drops it with all that it kept.
 
-    The parser does not bound what it keeps. So it never gets more than ``max_head_bytes`` of a head: with a
-    limit of 10 and the reads ``HTTP/1.1`` and `` 200 OK``, it gets ``HTTP/1.1`` and `` 2``, and then the
-    answer is refused.
+    The parser has no limit for what it keeps. Invariant: it gets at most ``max_head_bytes`` of one head. With
+    a limit of 10 and the reads ``HTTP/1.1`` and `` 200 OK``, it gets ``HTTP/1.1`` and `` 2``, and the
+    response is rejected.
 
     Attributes:
         status: The status of the final response; 0 until its head is complete.
         version: Its HTTP version.
         headers: Its fields: lower-case names, repeated ones joined by ", ".
         done: The final response's head is complete.
-        error: Why it will not be, or None.
-        beginning: The first bytes of all, for messages.
-        fields: The fields of the head that is under way.
+        error: Why it will not be complete, or None.
+        beginning: The first bytes of the first head, for error messages.
+        fields: The fields of the current head.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -47,12 +47,12 @@ class HeadReader:
         self.fields: list[tuple[bytes, bytes]] = []
         self._limits = limits
         self._size = 0  # bytes since the last head ended
-        self._heads = 0  # that have ended
-        self._text = bytearray()  # all that has come
-        self._unfolded = 0  # times that folds had to be taken out of it
+        self._heads = 0  # how many have ended
+        self._text = bytearray()  # all bytes so far
+        self._unfolded = 0  # how often folds were removed from them
 
     def feed(self, data: bytes, parse: Callable[[bytes], bool]) -> bytes:
-        """Give the parser the next bytes, and return those that it has not been given.
+        """Feed the parser and return the bytes that it was not fed.
 
         Args:
             data: The next bytes.
@@ -73,27 +73,27 @@ class HeadReader:
         return data
 
     def unfold(self) -> bytes | None:
-        """Put a space for each line break inside a field: RFC 9112 §5.2 has us read what llhttp refuses.
+        """Replace line breaks inside fields by spaces (RFC 9112 §5.2), as llhttp rejects folded fields.
 
         Returns:
-            All that has come, to be read again; None if there is nothing to unfold.
+            All bytes so far, to be parsed again; None if there is nothing to unfold.
         """
         head = bytes(self._text)
         fold = re.search(_FOLD, head)
         if fold is None or self._unfolded >= _MAX_UNFOLDED:
             return None
         line = head[: fold.start()].rpartition(b"\r\n")[2]
-        if b":" not in line or line.startswith(b"HTTP/"):  # no field that could go on
+        if b":" not in line or line.startswith(b"HTTP/"):  # only a field can be folded
             return None
         end = head.find(b"\r\n\r\n", fold.start())
-        end = len(head) if end < 0 else end  # what lies behind is no part of this head
+        end = len(head) if end < 0 else end  # bytes after it are not part of this head
         self._text[:end] = re.sub(_FOLD, b" ", head[:end])
         self._unfolded += 1
         self._heads = 0
         return bytes(self._text)
 
     def end(self, status: int, version: str) -> None:
-        """Judge a head that is complete; sets ``done`` or ``error``, or neither after an interim one."""
+        """Check a complete head and set ``done`` or ``error``; an interim one usually sets neither."""
         # llhttp reads RTSP and ICE as well.
         if version not in ("1.1", "1.0") or not self.beginning.lstrip(b"\r\n").startswith(b"HTTP/"):
             self.error = self.malformed("HTTP version")
@@ -113,13 +113,13 @@ class HeadReader:
         limit = self._limits.max_interim_responses
         if self._heads > limit:
             self.error = StreamLimitError(
-                f"more than {limit} 1xx responses came first",
+                f"more than {limit} interim (1xx) responses came before the final one",
                 limit_name="max_interim_responses",
                 limit=limit,
             )
 
     def malformed(self, why: object) -> ProtocolError:
-        """Make the error for bytes that are no head of HTTP/1.1."""
+        """Make the error for bytes that are not an HTTP/1.1 head."""
         return ProtocolError(
             f"this is not an HTTP/1.1 answer ({why}); the peer sent {quote(self.beginning)}."
             " Check the scheme, the port and the path of base_url"

@@ -1,8 +1,8 @@
-"""JSON texts (RFC 8259), as fast as msgspec and as forgiving as the grammar.
+"""JSON texts (RFC 8259): decoded by msgspec, or by the standard library if msgspec rejects them.
 
-msgspec refuses a lone surrogate escape such as ``"\\ud83d"``, which the grammar allows and which
-a token stream sends when an emoji is cut between two tokens; the standard library reads those.
-It is imported where that happens, because most runs do without.
+msgspec rejects a lone surrogate escape such as ``"\\ud83d"``. The grammar allows it, and a stream of tokens
+sends it if an emoji is cut between two tokens. The standard library decodes it; ``json`` is imported only
+then, as most runs need no more than msgspec.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
 
 QUOTE_BYTES = 200
-_LONG_TEXT = 4096  # a longer one is not gone through to be quoted
-# What may stand at the end of a text that is cut inside a string, an escape, a word or a number.
+_LONG_TEXT = 4096  # of a longer one only the start is encoded to be quoted
+# The end of a text that is cut inside a string, an escape, a word or a number.
 _HALF_TOKEN = r'"(?:[^"\\]|\\.)*+\\?|(?<=\\)u[0-9a-fA-F]{0,3}|tr?u?|fa?l?s?|nu?l?|-|(?<=\d)(?:\.|[eE][+-]?)'
 
 
 class InvalidJSONError(ValueError):
-    """The text is not JSON; the message says why and quotes it.
+    """The text is not JSON; the message gives the reason and quotes it.
 
     Attributes:
-        undecodable: It may be JSON, but nests too deeply or holds an integer of too many digits: unlike other
-            text that is not JSON it is never noise.
+        undecodable: The text may be JSON, but nests too deeply or holds an integer of too many digits. Unlike
+            other text that is not JSON, it is never taken for noise.
     """
 
     undecodable: bool = False
@@ -70,7 +70,7 @@ def _decode_slowly(text: bytes | str) -> Any:
         return json.loads(text, parse_constant=_refuse_constant)
     except (json.JSONDecodeError, UnicodeDecodeError, _UnknownConstantError) as exc:
         raise InvalidJSONError(f"not JSON ({exc}): {quote(text)}") from None
-    except (RecursionError, ValueError) as exc:  # the latter: an integer of more than 4300 digits
+    except (RecursionError, ValueError) as exc:  # ValueError: an integer of more than 4300 digits
         why = "nested too deeply" if isinstance(exc, RecursionError) else exc
         error = InvalidJSONError(f"not JSON ({why}): {quote(text)}")
         error.undecodable = True
@@ -78,10 +78,10 @@ def _decode_slowly(text: bytes | str) -> Any:
 
 
 def encode_json(value: Any) -> bytes:
-    """Encode a value that is known to be JSON, as UTF-8; NaN and infinity, which are none, become null."""
+    """Encode a value that is known to be JSON as UTF-8; NaN and infinity, which JSON lacks, become null."""
     try:
         return _encoder.encode(value)
-    except TypeError:  # msgspec knows no subclasses of str, int and float
+    except TypeError:  # msgspec rejects subclasses of str, int and float
         import json
 
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
@@ -90,8 +90,8 @@ def encode_json(value: Any) -> bytes:
 def write_json(value: Any) -> str:
     """Write a decoded value as JSON text that any encoding of Unicode can hold.
 
-    Numbers that JSON does not know are ``NaN``, ``Infinity`` and ``-Infinity``. Half of a surrogate pair
-    becomes an escape, and so does then all that is not ASCII.
+    Numbers that JSON lacks become ``NaN``, ``Infinity`` and ``-Infinity``. If the value holds half of a
+    surrogate pair, every character outside of ASCII becomes an escape.
     """
     import json
 
@@ -104,7 +104,7 @@ def write_json(value: Any) -> str:
 
 
 def is_cut_short(text: bytes) -> bool:
-    """Tell whether a text that is not JSON may be the beginning of one that is."""
+    """Whether a text that is not JSON may be the beginning of one that is."""
     import json
 
     try:
@@ -124,7 +124,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def quote(text: bytes | str) -> str:
-    """Quote what a peer sent for a message: at most 200 bytes, nothing in it that acts on a terminal."""
+    """Quote a peer's text for a message: at most 200 bytes, with control characters escaped."""
     left_out = ""
     if isinstance(text, str):
         if len(text) > _LONG_TEXT:
@@ -140,7 +140,7 @@ def quote(text: bytes | str) -> str:
 
 
 def quote_value(value: Any) -> str:
-    """Quote a decoded value; one at the very limit of what can be decoded may be too deep to be written."""
+    """Quote a decoded value; one that could just be decoded may be nested too deeply to be written."""
     try:
         return quote(repr(cut_value(value, _LONG_TEXT)))
     except RecursionError:

@@ -1,7 +1,7 @@
 """Newline-delimited JSON (ndjson-spec 1.0).
 
-An empty line is a heartbeat and gives nothing. A line is UTF-8 and ends in LF or CRLF; the last
-one may lack its end, which ``close`` accepts where the line is a whole JSON text.
+A line is UTF-8 and ends in LF or CRLF. An empty line is a heartbeat and gives no value. The last line may
+lack its end: ``close`` accepts it if it is a whole JSON text.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 __all__ = ["LineRow", "NDJSONDecoder"]
 
-_ROWS = 2  # looked for in one read: a stream's start, and its chunks
+_ROWS = 2  # in one read: the stream's first event, and its chunks
 _decoder = msgspec.json.Decoder()
 _WHITE_SPACE = b" \t\r"  # RFC 8259 §2, without the LF that ends a line
 
 
 class LineRow(msgspec.Struct, frozen=True):
-    """Lines in a row that begin alike and have the look of JSON objects.
+    """Consecutive lines that begin alike and look like JSON objects; none has been decoded.
 
     Attributes:
-        lines: They, from ``{`` to ``}`` each, with LF between them and nowhere else.
-        count: How many they are.
+        lines: The lines, each from ``{`` to ``}``, with LF between two of them and nowhere else.
+        count: The number of lines.
     """
 
     lines: bytes
@@ -38,10 +38,10 @@ class LineRow(msgspec.Struct, frozen=True):
 
 
 class NDJSONDecoder:
-    """Turn the bytes of an NDJSON body, cut anywhere, into JSON values.
+    """Decode an NDJSON body, received in pieces of any size, into JSON values.
 
     Args:
-        max_line_bytes: Bytes of one line; more than that sets ``error``.
+        max_line_bytes: The most bytes of one line; a longer one sets ``error``.
 
     Attributes:
         lines: Lines ended so far, empty ones included.
@@ -55,11 +55,11 @@ class NDJSONDecoder:
         self._tail = bytearray()  # the line that has no end yet
 
     def feed(self, data: bytes) -> list[Any]:
-        """Take the next bytes and return the values of the lines that they end.
+        """Take the next bytes and return the values of the lines that end in them.
 
         Raises:
-            ProtocolError: An earlier call has met a line that is not JSON.
-            StreamLimitError: An earlier call has met a line over ``max_line_bytes``.
+            ProtocolError: An earlier call received a line that is not JSON.
+            StreamLimitError: An earlier call received a line over ``max_line_bytes``.
         """
         if self.error:
             raise self.error
@@ -71,18 +71,18 @@ class NDJSONDecoder:
         return values
 
     def feed_rows(self, data: bytes) -> Iterator[LineRow | list[Any]]:
-        """Do what ``feed`` does, but give lines that are alike undecoded, in one piece.
+        """Do what ``feed`` does, but yield lines that are alike as one undecoded row.
 
-        The first two rows are cut out with a few searches, whatever their length; all that is not in them
-        goes through ``feed``. Invariant: the lines of rows and the values, in their order, are the lines that
-        ``feed`` would decode; a row is cut only where a line begins.
+        Up to two rows are cut out with a few searches, whatever their length; all other bytes go through
+        ``feed``. Invariant: the lines of the rows and the values are, in their order, what ``feed`` would
+        return if it got all bytes; each row begins with a new line.
 
-        Before going on the caller decodes a row and calls ``skip``, or hands it to ``feed`` with a line end
-        behind it.
+        Before it asks for more, the caller either decodes the row and calls ``skip``, or passes the row and a
+        final LF to ``feed``.
 
         Raises:
-            ProtocolError: An earlier call has met a line that is not JSON.
-            StreamLimitError: An earlier call has met a line over ``max_line_bytes``.
+            ProtocolError: An earlier call received a line that is not JSON.
+            StreamLimitError: An earlier call received a line over ``max_line_bytes``.
         """
         if self._tail and b"\n" in data:
             end = data.index(b"\n") + 1
@@ -99,7 +99,7 @@ class NDJSONDecoder:
             yield self.feed(data)
 
     def skip(self, lines: int) -> None:
-        """Count lines that somebody else has decoded."""
+        """Count lines that the caller has decoded."""
         self.lines += lines
 
     @property
@@ -108,12 +108,12 @@ class NDJSONDecoder:
         return bytes(self._tail)
 
     def close(self) -> list[Any]:
-        """Say that no more bytes will come and return the value of a last line without LF.
+        """Take note that no more bytes will come, and return the value of a last line without LF.
 
         Raises:
             StreamTruncatedError: The last line is cut short.
-            ProtocolError: The last line is not JSON, or an earlier ``feed`` has met one.
-            StreamLimitError: An earlier ``feed`` has met a line over ``max_line_bytes``.
+            ProtocolError: The last line is not JSON, or an earlier ``feed`` received one that is not.
+            StreamLimitError: An earlier ``feed`` received a line over ``max_line_bytes``.
         """
         if self.error:
             raise self.error
@@ -140,13 +140,13 @@ class NDJSONDecoder:
     def _take_lines(self, complete: bytes) -> list[Any]:
         if self._tail:
             complete = b"".join((self._tail, complete))
-            self._tail = bytearray()  # a new one: what was large once need not stay so
+            self._tail = bytearray()  # a new one, as a cleared one would keep its memory
         lines = complete.split(b"\n")
         if self.lines and len(complete) <= self._max:
             try:
                 values = [_decoder.decode(line) for line in lines if line]
             except (msgspec.DecodeError, UnicodeError, RecursionError):
-                pass  # one of the lines is odd or bad: find it, and keep those before it
+                pass  # find the line that msgspec rejects, and keep the values before it
             else:
                 self.lines += len(lines)
                 return values
@@ -173,21 +173,21 @@ class NDJSONDecoder:
 
 
 def _split_row(data: bytes) -> tuple[LineRow | None, bytes]:
-    """Cut lines that share the start of the first one, up to its first comma, off the start of data."""
-    # For example, of the bytes
+    """Cut a row off the start of ``data``: lines that begin as the first does, up to its first comma."""
+    # For example, in the bytes
     #
     #     {"type":"chunk","n":1}\n{"type":"chunk","n":2}\n{"ty
     #
-    # the shared start is {"type":"chunk", and the joint between two lines of the row is }\n{"type":"chunk",
-    # There is one joint, so the row has two lines; the third is not whole. As the row holds no line end but
-    # those of its joints, no line of another look hides in it.
+    # the shared start is {"type":"chunk", and the joint between two lines of a row is }\n{"type":"chunk",
+    # There is one joint, so the row has two lines; the third is incomplete. Invariant: a row has no LF except
+    # those of its joints, so each of its lines begins with the shared start.
     first = data.find(b"\n")
     comma = data.find(b",", 0, max(first, 0))
     between = b"}\n" + data[: comma + 1]
     last = data.rfind(between) if comma >= 0 else -1
     end = data.find(b"\n", last + len(between)) if last >= 0 else first
     if end < 0:
-        end = last + 1  # the last line is not whole: the row ends with the one before it
+        end = last + 1  # the last line is incomplete: the row ends with the one before it
     lines = data[:end]
     count = lines.count(between) + 1 if last >= 0 else 1
     if not (lines.startswith(b"{") and lines.endswith(b"}") and lines.count(b"\n") == count - 1):

@@ -1,8 +1,9 @@
-"""Plain text in the charsets of the Web (WHATWG Encoding), decoded as it comes.
+"""Plain text in the charsets of the Web (WHATWG Encoding), decoded as it is received.
 
-Only charsets of a list are read: their decoders keep a few bytes at the most, and each byte takes the same
-time. Other codecs of Python keep all they get until a section ends (UTF-7), or are no charsets. A name that a
-peer sends never reaches Python's registry, which remembers every name that it was asked for.
+Only the charsets of a list are accepted: their decoders keep a few bytes at most and take the same time for
+each byte. Other codecs of Python keep everything until a section ends (UTF-7), or are not charsets. A peer's
+name of a charset is looked up in that list alone, as Python's registry of codecs keeps every name that it
+gets.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _BYTE_ORDER_MARKS: dict[str, tuple[bytes, ...]] = {
     "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
     "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
 }
-# Python's names, and how else they are written; "-", "_" and spaces are the same and left out.
+# Python's names, and other spellings of them; "-", "_" and spaces are ignored.
 _NAMES = {
     "ascii": "us-ascii ansi_x3.4-1968 iso646-us",
     "utf-8": "unicode-1-1-utf-8 utf8mb4 utf-8-sig",
@@ -82,7 +83,7 @@ CHARSETS = {_plain(each): name for name, others in _NAMES.items() for each in (n
 
 
 class _TextDecoder(codecs.IncrementalDecoder):
-    """Python's decoder of a charset, which has ways to fail although it is told to replace."""
+    """Python's decoder of a charset with ``"replace"``, whose remaining errors become a ProtocolError."""
 
     def __init__(self, charset: str) -> None:
         super().__init__("replace")
@@ -104,7 +105,7 @@ class _TextDecoder(codecs.IncrementalDecoder):
             raise ProtocolError(f"the agent's text is not in the charset {self._charset!r}: {exc}") from None
 
     def _in_byte_order(self, start: bytes) -> codecs.IncrementalDecoder:
-        """Without a mark wide characters are little-endian, as the WHATWG Encoding Standard has it."""
+        """Make the decoder; wide characters without a mark are little-endian (WHATWG Encoding)."""
         marked = start.startswith(self._marks)
         if self._charset == "utf-8":  # Python's own utf-8-sig loses half a mark at the end
             name = "utf-8-sig" if marked else "utf-8"
@@ -114,16 +115,14 @@ class _TextDecoder(codecs.IncrementalDecoder):
 
 
 def text_decoder(charset: str) -> codecs.IncrementalDecoder:
-    """Make a decoder that holds back half a character until its other half is there.
+    """Make a decoder that keeps the bytes of an incomplete character until the rest arrives.
 
-    Bytes that the charset does not know become U+FFFD; a byte order mark at the start of UTF-8 is dropped.
+    Bytes that are invalid in the charset become U+FFFD; a byte order mark at the start of UTF-8 is dropped.
 
     Raises:
-        ProtocolError: The name is none of the charsets that are read. Decoding raises it if Python gives up.
+        ProtocolError: The charset is not supported. Decoding raises it, too, if Python's decoder fails.
     """
     name = CHARSETS.get(_plain(charset[:40])) if len(charset) <= 40 else None
     if name is None:
-        raise ProtocolError(
-            f"the agent answered in the charset {charset[:40]!r}, which is not one that is read"
-        )
+        raise ProtocolError(f"the agent answered in the charset {charset[:40]!r}, which is not supported")
     return _TextDecoder(name)

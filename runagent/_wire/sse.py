@@ -1,7 +1,7 @@
-"""Server-sent events, written from the WHATWG text (HTML §9.2.6, "Interpreting an event stream").
+"""Server-sent events, as the WHATWG specifies them (HTML §9.2.6, "Interpreting an event stream").
 
-Lines end at CR, LF or CRLF and nowhere else. Invalid UTF-8 becomes U+FFFD. An event that the
-stream's end cuts off is dropped, as the text demands; ``incomplete`` tells of it.
+Lines end at CR, LF or CRLF and nowhere else. Invalid UTF-8 becomes U+FFFD. An event that the stream's end
+cuts off is dropped, as specified; ``incomplete`` is then True.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ __all__ = ["EventRow", "SSEDecoder", "ServerSentEvent"]
 
 _EVENT, _DATA, _BLANK = b"event: ", b"\ndata: {", b"\n\n"
 _DATA_LINE, _LF = b"data: ", 10
-_SHORT_BYTES = 4096  # a longer read is not looked at as one event
-_ROWS = 2  # looked for in one read: a stream's start, and its chunks
+_SHORT_BYTES = 4096  # a longer read is not tried as a single event
+_ROWS = 2  # in one read: the stream's first event, and its chunks
 _BOM = b"\xef\xbb\xbf"
 _MAX_RETRY_DIGITS = 15
 _STRAY_BYTES = 8 * 1024
@@ -26,10 +26,10 @@ class ServerSentEvent(msgspec.Struct, frozen=True, gc=False):
     """One dispatched event.
 
     Attributes:
-        event: Its type; ``message`` where the stream names none.
+        event: Its type; ``message`` if the stream names none.
         data: The data lines, joined by LF.
         id: The last event id at the moment of dispatch; it persists from event to event.
-        retry: The reconnection time in milliseconds, if this very event set one.
+        retry: The reconnection time in milliseconds, if this event set one.
     """
 
     event: str
@@ -39,12 +39,12 @@ class ServerSentEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class EventRow(msgspec.Struct, frozen=True, gc=False):
-    """Events in a row that differ in their data only, each of them one line with the look of a JSON object.
+    """Consecutive events that differ only in their data, which is one line that looks like a JSON object.
 
     Attributes:
-        event: The type of all of them, as it came.
-        lines: Their data, from ``{`` to ``}`` each, with LF between them and nowhere else.
-        count: How many they are.
+        event: The type of all events, as received.
+        lines: Their data, each from ``{`` to ``}``, with LF between two of them and nowhere else.
+        count: The number of events.
         id: The last event id at their dispatch.
     """
 
@@ -61,18 +61,18 @@ class EventRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class SSEDecoder:
-    """Turn the bytes of an event stream, cut anywhere, into events.
+    """Decode an event stream, received in pieces of any size, into events.
 
     Args:
-        max_event_bytes: Bytes of one event's lines, or of one line without an end; more than
-            that sets ``error``.
+        max_event_bytes: The most bytes of one event's lines, or of one line without an end; more
+            sets ``error``.
 
     Attributes:
-        last_event_id: What a reconnect sends as ``Last-Event-ID``: the id at the last blank line.
-        retry: The reconnection time that the stream asked for last, in milliseconds.
-        comments: Comment lines seen; servers send them as heartbeats.
-        stray: Lines that are no fields, joined by LF, as far as they are short; an error that was written
-            past the format is among them.
+        last_event_id: The ``Last-Event-ID`` of a reconnect: the id at the last blank line.
+        retry: The latest reconnection time that the stream asked for, in milliseconds.
+        comments: Comment lines so far; servers send them as heartbeats.
+        stray: The last lines that are not fields, 8 KiB at most, joined by LF. An error that the server wrote
+            into the stream without the event format is among them.
         error: Why no more events will come, or None.
     """
 
@@ -127,37 +127,40 @@ class SSEDecoder:
         return events
 
     def peek_event(self, event: bytes, data: bytes) -> bytes | None:
-        """Return the data of the one event that the next bytes are, for whoever decodes it by himself.
+        """Return the data of the next bytes if they are exactly one event of a type, without its decoding.
 
-        Events that are written one by one mostly come so: whole, and with nothing beside them. Nothing is
-        taken: the bytes go to ``feed_rows`` if they are not what was hoped for, and nowhere otherwise.
+        Events that are written one by one mostly arrive so. If this returns data, the bytes need not go to
+        any other method: an event of this form leaves the decoder in the state it had before. If it returns
+        None, they go to ``feed_rows``.
 
         Args:
-            event: The line that says its type, for example ``b"event: chunk"``.
+            event: The line with the event's type, for example ``b"event: chunk"``.
             data: The next bytes.
 
         Returns:
-            Its only data line; None where the bytes are anything else.
+            The event's data line. For ``event: chunk\\ndata: {"a": 1}\\n\\n`` that is ``{"a": 1}``. None if
+            the bytes are anything else.
         """
         if not self._between or len(data) > self._short:
             return None
         lines = data.splitlines()
         if len(lines) == 3:
             first, line, blank = lines
-            # Behind a CR at the end there may come an LF that belongs to it.
+            # A CR at the end may be half of a CRLF, so that the event would not end here.
             if first == event and not blank and line[:6] == _DATA_LINE and data[-1] == _LF:
                 self._at_start = False
                 return line[6:]
         return None
 
     def feed_rows(self, data: bytes) -> list[EventRow | ServerSentEvent]:
-        """Do what ``feed`` does, but leave events together that are alike.
+        """Do what ``feed`` does, but return events that are alike as one row.
 
-        Streams are mostly made of blocks of ``event: NAME`` and ``data: {...}``. The first two rows of them
-        are cut out with a few searches, whatever their length; all that is not in them goes through ``feed``.
+        Streams mostly consist of events of the two lines ``event: NAME`` and ``data: {...}``. Up to two rows
+        of them are cut out with a few searches, whatever their length; all other bytes go through ``feed``.
 
-        Invariant: the rows, taken apart, and the events are those that ``feed`` would return, in their order,
-        and both leave the decoder in the same state. A row is cut only where an event begins (``_between``).
+        Invariant: the events of the rows and the single events are, in their order, those that ``feed`` would
+        return, and both methods leave the decoder in the same state. Each row begins with a new event
+        (``_between``).
 
         Raises:
             StreamLimitError: An earlier call has set ``error``.
@@ -170,7 +173,7 @@ class SSEDecoder:
                 return list[EventRow | ServerSentEvent](self.feed(data))
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if (self._dirty or self._tail) and _BLANK in data:
-            end, blank, data = data.partition(_BLANK)  # of what is under way, or of what comes behind it
+            end, blank, data = data.partition(_BLANK)  # the end of the event under way, or of the next
             found += self.feed(end + blank)
         if self._between and len(data) <= self._max:
             for _ in range(_ROWS):
@@ -184,15 +187,15 @@ class SSEDecoder:
         return found
 
     def _split_row(self, data: bytes) -> tuple[EventRow | None, bytes]:
-        """Cut a row off the start of data that has no CR; None where it is no row, or no whole event."""
-        # The opening is all from an event's first byte to the "{" of its data; the joint of two events is
-        # "}\n\n" and the opening. For example, of the bytes
+        """Cut a row off the start of ``data``, which has no CR; None if no row of whole events begins it."""
+        # The opening is an event's bytes up to the "{" of its data; the joint of two events is "}\n\n" and
+        # the opening. For example, in the bytes
         #
         #     event: chunk\ndata: {"a": 1}\n\nevent: chunk\ndata: {"a": 2}\n\nevent: do
         #
-        # the opening is "event: chunk\ndata: {", the row ends at the first "\n\n" behind the last joint, and
-        # its lines are {"a": 1}\n{"a": 2}. Each event has three line ends: one between its lines, two at its
-        # end. If the row has no other, it holds nothing but these lines: no field is left to be looked for.
+        # the opening is "event: chunk\ndata: {", the row ends at the first "\n\n" after the last joint, and
+        # its lines are {"a": 1}\n{"a": 2}. Invariant: a row has three LF an event, one between its lines and
+        # two at its end, and no other. So it holds no further line, and no field can be missed.
         opening = self._opening
         if not (opening and data.startswith(opening)):  # most rows are like the one before
             event = data[len(_EVENT) : data.find(b"\n")]
@@ -204,23 +207,23 @@ class SSEDecoder:
         last = data.rfind(between)
         end = data.find(_BLANK, last + len(between) if last >= 0 else 0)
         if end < 0:
-            end = last + 1  # the last event is not whole: the row ends with the one before it
+            end = last + 1  # the last event is incomplete: the row ends with the one before it
         lines = data[len(opening) - 1 : end]
         if last >= 0:
             lines = lines.replace(between, b"}\n{")
         count = lines.count(b"\n") + 1
-        # Three line ends an event: so there is none but those between and behind the events.
+        # Three LF an event; two of the last event's are behind `end`.
         if not lines.endswith(b"}") or data.count(b"\n", 0, end) + 2 != 3 * count:
             return None, data
         self._at_start = False
         return EventRow(opening[len(_EVENT) : -len(_DATA)], lines, count, self.last_event_id), data[end + 2 :]
 
     def leftovers(self) -> list[ServerSentEvent]:
-        """End the event under way as if its blank line had come; only an error is to be looked for in it."""
+        """End the event under way as if its blank line had come; use it only to look for an error in it."""
         return [] if self.error else self.feed(b"\n\n\n")
 
     def close(self) -> None:
-        """Say that no more bytes will come; an event without its blank line is dropped.
+        """Take note that no more bytes will come; an event without its blank line is dropped.
 
         Raises:
             StreamLimitError: An earlier ``feed`` has set ``error``.
@@ -232,7 +235,7 @@ class SSEDecoder:
         start = bytes(self._tail) + data
         self._tail.clear()
         if len(start) < len(_BOM) and _BOM.startswith(start):
-            return start  # kept by the caller until it can be told
+            return start  # perhaps half of a mark: the caller keeps it until more bytes come
         self._at_start = False
         return start.removeprefix(_BOM)
 
@@ -253,7 +256,7 @@ class SSEDecoder:
         events: list[ServerSentEvent] = []
         if self._tail:
             complete = b"".join((self._tail, complete))
-            self._tail = bytearray()  # a new one: what was large once need not stay so
+            self._tail = bytearray()  # a new one, as a cleared one would keep its memory
         for line in complete.split(b"\n"):
             if line:
                 self._take_line(line)
@@ -288,7 +291,7 @@ class SSEDecoder:
             self._keep_stray(line)
 
     def _keep_stray(self, line: bytes) -> None:
-        """Keep the last lines that are no fields."""
+        """Keep the last lines that are not fields."""
         if len(self.stray) + len(line) >= _STRAY_BYTES:
             self.stray.clear()
         self.stray += line[:_STRAY_BYTES] + b"\n"

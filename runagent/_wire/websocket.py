@@ -1,8 +1,9 @@
 """The client's side of a WebSocket connection (RFC 6455), without extensions.
 
-The opening handshake goes through ``ResponseDecoder``, with the limits and errors of every other
-answer; from the OPEN state on the ``websockets`` core speaks. What the core leaves to its caller
-is here: joining fragments, UTF-8 in text (close code 1007), and one account of how it ended.
+``ResponseDecoder`` reads the opening handshake, with the limits and errors of every other response; from the
+OPEN state on, the core of ``websockets`` handles the protocol. This module does what the core leaves to its
+caller: it joins fragments, checks that texts are UTF-8 (close code 1007), and records how the connection
+    ended.
 """
 
 from __future__ import annotations
@@ -41,13 +42,13 @@ __all__ = ["WebSocketConnection", "accept_value", "check_handshake", "handshake_
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _ABNORMAL = 1006
 _PING, _PONG = 0x89, 0x8A
-_DATA_FRAMES = frozenset({0x00, 0x80, 0x01, 0x02, 0x82})  # but whole texts, which are read elsewhere
+_DATA_FRAMES = frozenset({0x00, 0x80, 0x01, 0x02, 0x82})  # without whole texts, which `frames` reads
 _FIN, _OPCODE = 0x80, 0x0F
-_MOST_PONGS = 16  # in a read
+_MOST_PONGS = 16  # per read
 
 
 def handshake_headers() -> tuple[str, list[tuple[str, str]]]:
-    """Make a fresh key and the request headers that ask for a WebSocket (RFC 6455 §4.1)."""
+    """Return a new random key and the request headers of an opening handshake (RFC 6455 §4.1)."""
     key = base64.b64encode(os.urandom(16)).decode()
     return key, [
         ("Upgrade", "websocket"),
@@ -65,7 +66,7 @@ def accept_value(key: str) -> str:
 def check_handshake(
     answer: ResponseDecoder, key: str, subprotocols: Sequence[str] = ()
 ) -> ProtocolError | None:
-    """Tell what is wrong with a 101 answer to a key and an offer, if anything is (RFC 6455 §4.1)."""
+    """Return the error if a 101 response does not fit the key and the offer, or None (RFC 6455 §4.1)."""
     headers = answer.headers
     tokens = _tokens(headers.get("connection", ""))
     if answer.version != "1.1":
@@ -92,40 +93,40 @@ _LOGGER = logging.getLogger("websockets.client")
 
 
 class _Core(Protocol):
-    """The core, and what it leaves out, done before and as it reads a frame.
+    """The core of ``websockets``, with checks before a frame is read, and messages joined from fragments.
 
-    A fault stops it at once, so that it answers nothing that comes behind.
+    A fault stops it at once, so that it answers no frame after that.
 
     Attributes:
-        messages: The whole messages that nobody has taken yet.
+        messages: The whole messages that the caller has not taken yet.
         pings: Pings so far.
-        answered: Those of this read that were answered one by one.
-        reply: Our answer to the peer's Close; what is said of the messages before that comes first.
+        answered: Pings of this read that were answered one by one.
+        reply: Our answer to the peer's Close; it is kept until the messages before that have been answered.
     """
 
     def __init__(self, max_message_bytes: int) -> None:
-        # Its own limit would count control frames between fragments.
+        # No limit in the core, as it would count control frames between fragments.
         super().__init__(CLIENT, state=OPEN, max_size=None, logger=_LOGGER)
         self._max = max_message_bytes
         self.messages: list[str | bytes] = []
         self.pings = self.answered = 0
         self.reply: list[bytes] = []
-        self._last_ping: bytes | None = None  # that is still to be answered
+        self._last_ping: bytes | None = None  # the payload of one that has not been answered
         self._fragments: bytearray | None = None
         self._utf8: codecs.IncrementalDecoder | None = None  # of a text in fragments
 
     @property
     def between_messages(self) -> bool:
-        """Whether a whole text may come next, if the last frame has ended."""
+        """Whether a new message may begin, provided that the last frame has ended."""
         return self.state is OPEN and self._fragments is None and self.parser_exc is None
 
     def refuses(self, data: bytes, at: int, payload_bytes: int | None) -> bool:
-        """Fail the connection where a frame may not be, before any of it is read; tell whether it is so.
+        """Fail the connection, and return True, if a frame is invalid or too large; none of it is read.
 
         Args:
             data: Received bytes.
-            at: Where the frame begins in them; two bytes of it are there.
-            payload_bytes: What it announces; None where that is not there yet.
+            at: The index of the frame's first byte; at least two bytes of it have been received.
+            payload_bytes: The length that it announces, or None while its head is incomplete.
         """
         fault, code = head_fault(data, at), CloseCode.PROTOCOL_ERROR
         if not fault and payload_bytes is not None and not is_control(data, at):
@@ -138,9 +139,11 @@ class _Core(Protocol):
         return bool(fault)
 
     def take_short(self, data: bytes, at: int) -> int:
-        """Take whole short frames up to one that is something else; return where that begins.
+        """Take complete short frames up to one of another kind, and return the index of that one.
 
-        The general machinery takes ten times as long for each, and a peer may send thousands in a read.
+        The core takes ten times as long for each, and a peer may send thousands in a read. For example, of
+        ``89 00 | 8a 01 21 | 88 02 03 e8`` the ping and the pong are taken, and 5 is returned: a Close is for
+        the core.
         """
         size = len(data)
         while at + 1 < size:
@@ -152,7 +155,7 @@ class _Core(Protocol):
         return at
 
     def _take_one(self, first: int, payload: bytes) -> bool:
-        """Take a frame by its first byte; False, and nothing is taken, if it needs a closer look."""
+        """Take a frame, given as first byte and payload; return False, with no effect, if the core must."""
         if first == _PING:
             self.pings += 1
             self._answer(payload)
@@ -173,7 +176,7 @@ class _Core(Protocol):
         return True
 
     def _answer(self, payload: bytes) -> None:
-        """Answer a ping; of many in one read the last answers all (RFC 6455 §5.5.3)."""
+        """Answer a ping; after 16 in one read, only the last one is answered (RFC 6455 §5.5.3)."""
         if self.answered < _MOST_PONGS:
             self.answered += 1
             self.send_frame(Frame(Opcode.PONG, payload))
@@ -181,7 +184,7 @@ class _Core(Protocol):
             self._last_ping = payload
 
     def answer_last(self) -> None:
-        """Answer the last ping, if nobody has."""
+        """Answer the last ping, unless that has been done."""
         if self._last_ping is not None and self.state is OPEN:
             self.send_frame(Frame(Opcode.PONG, self._last_ping))
         self._last_ping = None
@@ -189,7 +192,7 @@ class _Core(Protocol):
     def recv_frame(self, frame: Frame) -> None:
         """Take a frame; a UnicodeDecodeError makes the core fail the connection with 1007."""
         if frame.opcode is Opcode.CLOSE:
-            # A control frame like any other: it may come between two fragments (RFC 6455 §5.4).
+            # A Close is a control frame, so it may come between two fragments (RFC 6455 §5.4).
             self.current_size = None
             before = len(self.writes)
             super().recv_frame(frame)
@@ -213,7 +216,7 @@ class _Core(Protocol):
         if self._fragments is None:
             self._fragments = bytearray()
             self._utf8 = codecs.getincrementaldecoder("utf-8")() if frame.opcode is Opcode.TEXT else None
-        if self._utf8 is not None:  # each fragment is checked as it comes (RFC 6455 §8.1)
+        if self._utf8 is not None:  # each fragment is checked when it is received (RFC 6455 §8.1)
             self._utf8.decode(frame.data, frame.fin)
         self._fragments += frame.data
         if frame.fin:
@@ -225,13 +228,13 @@ class WebSocketConnection:
     """An open WebSocket: bytes in, messages out, and bytes to send.
 
     Args:
-        max_message_bytes: Bytes of one message, all its fragments together.
+        max_message_bytes: The most bytes of one message, all its fragments together.
 
     Attributes:
-        close_code: The code of the peer's Close frame; 1005 if it had none, 1006 if the
-            connection ended without one, None while it is open.
-        close_reason: The reason in it.
-        error: What the peer broke, or None. An end without a Close frame is no error here.
+        close_code: The code of the peer's Close frame; 1005 if the frame had none, 1006 if the connection
+            ended without a Close frame, None while it is open.
+        close_reason: The reason in the peer's Close frame.
+        error: How the peer violated the protocol, or None. An end without a Close frame is not an error here.
     """
 
     def __init__(self, *, max_message_bytes: int = Limits.max_event_bytes) -> None:
@@ -240,8 +243,8 @@ class WebSocketConnection:
         self.error: RunAgentError | None = None
         self._max = max_message_bytes
         self._core = _Core(max_message_bytes)
-        self._kept = b""  # the beginning of a frame, of which too little is there
-        self._owed = 0  # bytes that the core lacks of the frame it reads
+        self._kept = b""  # the beginning of an incomplete frame that nothing has read yet
+        self._owed = 0  # bytes of the current frame that the core has not received yet
 
     @property
     def pings(self) -> int:
@@ -267,17 +270,17 @@ class WebSocketConnection:
         self._send(Opcode.BINARY, message)
 
     def _send(self, opcode: Opcode, message: bytes) -> None:
-        # A Close that came together with messages does not keep us from answering these (RFC 6455 §5.5.1).
+        # Messages that came in one read with a Close can still be answered (RFC 6455 §5.5.1).
         if self._core.state is OPEN or self._core.reply:
             self._core.send_frame(Frame(opcode, message))
 
     def send_close(self, code: int = CloseCode.NORMAL_CLOSURE) -> None:
-        """Queue a Close frame; does nothing where one has been sent already."""
+        """Queue a Close frame; does nothing if one has been sent already."""
         if self._core.state is OPEN:
             self._core.send_close(code)
 
     def data_to_send(self) -> bytes:
-        """Take the bytes that are to be sent now; empty where there are none."""
+        """Take the queued bytes; empty if there are none."""
         core = self._core
         if core.reply:
             core.writes += core.reply
@@ -285,11 +288,12 @@ class WebSocketConnection:
         return b"".join(core.data_to_send())
 
     def peek_texts(self, data: bytes) -> tuple[list[bytes], bytes, bytes]:
-        """Look at the next bytes for whoever reads plain texts by himself, in one go.
+        """Split whole text messages off the start of the next bytes, for a caller that decodes them together.
 
         Returns:
-            The plain texts at their start, not looked at yet; what follows them; and all the bytes, with
-            those before that were kept. Either of the latter two then goes to ``receive_data``.
+            The payloads of those messages, not yet checked to be UTF-8; the bytes after them; and all bytes,
+            including those kept from earlier reads. The caller then passes the second to ``receive_data``, or
+            the third if it does not use the payloads.
         """
         data, self._kept = self._kept + data if self._kept else data, b""
         if self._owed or self.closed or not self._core.between_messages:
@@ -300,7 +304,7 @@ class WebSocketConnection:
     def receive_data(self, data: bytes) -> list[str | bytes]:
         """Take the next bytes and return the messages that they complete.
 
-        A fault sets ``error``; ``data_to_send`` then holds the Close frame that says so.
+        A fault sets ``error``; ``data_to_send`` then returns the Close frame that reports it.
         """
         if self.closed:
             return []
@@ -314,9 +318,11 @@ class WebSocketConnection:
         return messages
 
     def _read_frames(self, core: _Core, data: bytes) -> list[str | bytes]:
-        """Read plain texts here, and leave every other frame to the core, which sees no part of a plain one.
+        """Read whole texts here, other short frames in `take_short`, and leave the rest to the core.
 
-        So the core knows all that it has to know: whether a message is under way, and how it all ended.
+        Invariant: the core gets a frame either as a whole, over one or more reads, or not at all. A frame
+            that it
+        does not get leaves its state unchanged, so it still knows whether a message is under way.
         """
         messages: list[str | bytes] = []
         self._kept = b""
@@ -350,13 +356,14 @@ class WebSocketConnection:
         return messages
 
     def _next_frame(self, core: _Core, data: bytes, at: int, plain: bool) -> int | None:
-        """Tell how long the next frame is; None where it is refused, or kept until more of it is there.
+        """Return the length of the next frame, or None if it is refused, or kept until more of it arrives.
 
         Args:
-            core: What is to read it.
+            core: Reads the frame.
             data: Received bytes.
-            at: Where the frame begins in them.
-            plain: Whether it is read here, once it is whole, if it is a plain text.
+            at: The index of the frame's first byte.
+            plain: Whether a new message may begin, so that a whole text will be read here once it is
+                complete.
         """
         parts = frame_parts(data, at)
         if parts is None or not (plain and can_wait(data, at, sum(parts), self._max)):
@@ -368,7 +375,7 @@ class WebSocketConnection:
         return None
 
     def receive_eof(self) -> None:
-        """Say that the connection has ended."""
+        """Take note that the connection has ended."""
         if not self.closed:
             self.close_code = _ABNORMAL
 
@@ -382,4 +389,4 @@ class WebSocketConnection:
             )
         if isinstance(fault, UnicodeDecodeError):
             return ProtocolError(f"a WebSocket text message is not UTF-8: {fault.reason}")
-        return ProtocolError(f"the peer broke the WebSocket protocol: {fault}")
+        return ProtocolError(f"the peer violated the WebSocket protocol: {fault}")

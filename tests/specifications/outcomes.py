@@ -23,7 +23,7 @@ _PROTOCOL_ERRORS = {
     "expected text/event-stream": "content_type_error",
     "which has no body": "http_error",
     "content coding": "decode_error",
-    "data it claims to be": "decode_error",
+    "the answer is not valid": "decode_error",
 }
 _HANDSHAKE_ERRORS = ("WebSocket handshake", "expected an upgrade")
 
