@@ -101,7 +101,7 @@ def test_good_output_comes_before_the_fault() -> None:
     assert TEXT == coding.feed(data[:-8])
     assert b"" == coding.feed(b"\0" * 8)
     assert isinstance(coding.error, ProtocolError)
-    with pytest.raises(ProtocolError, match="not the gzip data"):
+    with pytest.raises(ProtocolError, match="not valid gzip data"):
         coding.feed(b"x")
 
 
