@@ -107,7 +107,7 @@ def test_good_output_comes_before_the_fault() -> None:
 
 @pytest.mark.parametrize(("field", "data"), [("gzip", b"<html>"), ("deflate", b"\xff\xff\xff\xff")])
 def test_what_is_not_so_coded_is_a_protocol_error(field: str, data: bytes, step: int) -> None:
-    with pytest.raises(ProtocolError, match=f"not the {field} data"):
+    with pytest.raises(ProtocolError, match=f"not valid {field} data"):
         decode(field, data, step)
 
 
