@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-__all__ = ["Chunk", "Completed", "Event", "RunResult", "Started", "StreamEvent"]
+__all__ = [
+    "Chunk",
+    "Completed",
+    "Custom",
+    "Event",
+    "JSONValue",
+    "Reasoning",
+    "RunResult",
+    "Started",
+    "StreamEvent",
+    "ToolCall",
+]
+
+if TYPE_CHECKING:
+    JSONValue = str | int | float | bool | None | list["JSONValue"] | dict[str, "JSONValue"]
+else:
+    JSONValue = (
+        Any  # what resolves annotations (msgspec, pydantic) does not end at an alias that names itself
+    )
 
 
-class Started(msgspec.Struct, frozen=True):
+# Events are frozen, and what they hold comes of JSON, so no cycle leads through one: the collector need not
+# look at them. It would, at every few hundred chunks.
+class Started(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The agent has begun.
 
     Attributes:
+        session_id: The conversation that this run belongs to; the next turn sends it.
+        invocation_id: The service's own id of the run.
         message: The agent's greeting, if it sent one.
-        session_id: The conversation this run belongs to.
-        invocation_id: The server's own id of the run (WebSocket).
     """
 
-    message: str | None = None
     session_id: str | None = None
     invocation_id: str | None = None
+    message: str | None = None
 
 
-# JSON values hold no cycles, so the collector need not look for any: it would, at every few hundred chunks.
 class Chunk(msgspec.Struct, frozen=True, gc=False):
-    """One piece of the answer.
+    """One piece of the answer, and the only event that iterating a stream gives.
 
     Attributes:
         content: ``str`` for text, otherwise the decoded JSON value.
@@ -33,17 +52,61 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
         id: The event id it came with (SSE ``id:``).
     """
 
-    content: Any
+    content: JSONValue
     index: int | None = None
     id: str | None = None
 
 
-class Completed(msgspec.Struct, frozen=True):
+class Reasoning(msgspec.Struct, frozen=True, gc=False):
+    """A piece of what the model thinks, or a summary of it; no part of the answer.
+
+    Attributes:
+        text: The text.
+        id: Which of several trains of thought it belongs to, if the protocol names them.
+    """
+
+    text: str
+    id: str | None = None
+
+
+class ToolCall(msgspec.Struct, frozen=True, gc=False):
+    """A tool that the agent wants to have called, once the call is whole.
+
+    Attributes:
+        id: The id that the tool's result has to name; None if the protocol has none.
+        name: The tool's name.
+        arguments: Its arguments: JSON text as the model wrote it, which may be empty or invalid.
+        index: Its place among the calls of the answer; None if the protocol does not count.
+    """
+
+    id: str | None
+    name: str
+    arguments: str = ""
+    index: int | None = None
+
+
+class Custom(msgspec.Struct, frozen=True, gc=False):
+    """Anything else that a protocol sends and a caller may want.
+
+    Attributes:
+        name: The protocol's own word for it; where protocols share an idea, the shared name: ``state``
+            (of the agent or the graph), ``tool_result``.
+        value: Its decoded payload.
+    """
+
+    name: str
+    value: JSONValue = None
+
+
+class Completed(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The agent is done: the only good end of a stream.
 
     Attributes:
+        usage: Token counts as the agent sent them, for example ``{"total_tokens": 150}``.
+        stop_reason: Why the model stopped, in the protocol's own word: ``stop``, ``length``, ``tool_calls``.
+        interrupts: What the agent waits for before it can go on, as the protocol sent it; empty if the
+            run is over.
         message: The agent's closing text, if any.
-        usage: Token counts as the agent gave them, for example ``{"total_tokens": 150}``.
         execution_time: Seconds that the agent reports.
         total_chunks: How many chunks the agent reports.
         proven: False if the protocol has no end marker and the body ended with the
@@ -51,8 +114,10 @@ class Completed(msgspec.Struct, frozen=True):
         metadata: Everything else that the agent sent at the end.
     """
 
-    message: str | None = None
     usage: dict[str, Any] | None = None
+    stop_reason: str | None = None
+    interrupts: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    message: str | None = None
     execution_time: float | None = None
     total_chunks: int | None = None
     proven: bool = True
@@ -85,5 +150,5 @@ class RunResult(msgspec.Struct, frozen=True):
         return total if isinstance(total, int) else None
 
 
-StreamEvent = Started | Chunk | Completed
+StreamEvent = Started | Chunk | Reasoning | ToolCall | Custom | Completed
 Event = StreamEvent | RunResult

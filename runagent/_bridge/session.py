@@ -13,7 +13,16 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from runagent._errors import PluginError, RunAgentError, StreamTruncatedError
-from runagent._events import Chunk, Completed, Event, RunResult, Started
+from runagent._events import (
+    Chunk,
+    Completed,
+    Custom,
+    Event,
+    Reasoning,
+    RunResult,
+    Started,
+    ToolCall,
+)
 from runagent._internal.foreign import is_cancellation, let_signals_through
 from runagent._internal.locks import ThreadWakeup
 from runagent._net.base import DeadlineExceededError
@@ -37,7 +46,7 @@ _TIDY_SECONDS = 1.0
 _NEWS = b"\0"
 _NEVER = float("inf")
 _LAST_EVENTS = frozenset({Completed, RunResult})
-_EVENTS = _LAST_EVENTS | {Started, Chunk}
+_EVENTS = _LAST_EVENTS | {Started, Chunk, Reasoning, ToolCall, Custom}
 
 
 class _Ringer(Protocol):
@@ -138,7 +147,7 @@ class LibrarySession(BaseSession):
             self._last_event_id = event.id or self._last_event_id
         elif isinstance(event, Started):
             self.request_id = event.invocation_id or self.request_id
-        else:
+        elif type(event) in _LAST_EVENTS:
             self.wants = Wants.DONE
             self.request_id = getattr(event, "request_id", None) or self.request_id
         return True
@@ -238,7 +247,7 @@ class _Worker:
         mailbox = self._mailbox
         for event in events:
             if type(event) not in _EVENTS:
-                raise TypeError(f"{event!r} is no event: no Started, Chunk, Completed or RunResult")
+                raise TypeError(f"{event!r} is no event, such as Started, Chunk, Completed or RunResult")
         if mailbox.complete:
             return
         mailbox.complete = not _LAST_EVENTS.isdisjoint(map(type, events))

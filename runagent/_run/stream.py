@@ -149,7 +149,7 @@ class Stream:
             self._source.drop()
 
     def events(self) -> Events:
-        """Iterate the typed events instead: ``Started``, ``Chunk``, ``Completed``."""
+        """Iterate the typed events instead, those included that are no content."""
         return Events(self)
 
     def text(self, *, max_bytes: int = TEXT_LIMIT_BYTES) -> str:
@@ -273,7 +273,7 @@ class AsyncStream:
             self._source.drop()
 
     def events(self) -> AsyncEvents:
-        """Iterate the typed events instead: ``Started``, ``Chunk``, ``Completed``."""
+        """Iterate the typed events instead, those included that are no content."""
         return AsyncEvents(self)
 
     async def text(self, *, max_bytes: int = TEXT_LIMIT_BYTES) -> str:

@@ -14,7 +14,18 @@ from runagent._internal.lazy import importer
 if TYPE_CHECKING:
     from runagent._address.route import Address, Route
     from runagent._call import AgentCall, ResumePoint
-    from runagent._events import Event
+    from runagent._events import (
+        Chunk,
+        Completed,
+        Custom,
+        Event,
+        JSONValue,
+        Reasoning,
+        RunResult,
+        Started,
+        StreamEvent,
+        ToolCall,
+    )
     from runagent._limits import Limits
     from runagent._wire.jsontext import InvalidJSONError, decode_json, encode_json, quote
     from runagent._wire.ndjson import NDJSONDecoder
@@ -32,7 +43,18 @@ if TYPE_CHECKING:
 _HOMES = {
     "runagent._address.route": ("Address", "Route"),
     "runagent._call": ("AgentCall", "ResumePoint"),
-    "runagent._events": ("Event",),
+    "runagent._events": (
+        "Chunk",
+        "Completed",
+        "Custom",
+        "Event",
+        "JSONValue",
+        "Reasoning",
+        "RunResult",
+        "Started",
+        "StreamEvent",
+        "ToolCall",
+    ),
     "runagent._limits": ("Limits",),
     "runagent.capabilities": ("OLDEST_TRANSPORT_API_VERSION", "TRANSPORT_API_VERSION", "Capability"),
     "runagent.transports._base": ("BaseSession", "Session", "Transport", "Wants"),
@@ -55,23 +77,32 @@ __all__ = [
     "AsyncTransport",
     "BaseSession",
     "Capability",
+    "Chunk",
     "ChunkCount",
+    "Completed",
+    "Custom",
     "Emit",
     "Event",
     "HttpRequest",
     "HttpSession",
     "InvalidJSONError",
     "InvokeSession",
+    "JSONValue",
     "Limits",
     "MessageSession",
     "NDJSONDecoder",
+    "Reasoning",
     "RegisterTransport",
     "ResumePoint",
     "Route",
+    "RunResult",
     "SSEDecoder",
     "ServerSentEvent",
     "Session",
+    "Started",
+    "StreamEvent",
     "SurrogateJoiner",
+    "ToolCall",
     "Transport",
     "Wants",
     "decode_json",

@@ -138,9 +138,9 @@ class MessageReader(ChunkReader):
         self._identify(message, "request_id")
         events.append(
             Started(
-                self._optional(message, "message", str),
-                self._optional(message, "session_id", str),
-                self._optional(message, "invocation_id", str),
+                session_id=self._optional(message, "session_id", str),
+                invocation_id=self._optional(message, "invocation_id", str),
+                message=self._optional(message, "message", str),
             )
         )
 

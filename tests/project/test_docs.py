@@ -268,7 +268,7 @@ def test_a_stream_on_the_page_is_one_that_the_client_reads(
     server.agent("a").always(status(200, body=body, headers={"Content-Type": content_type}))
     client = RunAgentClient("a", base_url=server.url, transport=transport)
     started, chunk, completed = client.run_generic_stream("x").events()
-    assert (runagent.Started("stream started"), runagent.Chunk("Once", 0)) == (started, chunk)
+    assert (runagent.Started(message="stream started"), runagent.Chunk("Once", 0)) == (started, chunk)
     assert runagent.Completed(usage={"total_tokens": 4}, execution_time=0.2) == completed
 
 

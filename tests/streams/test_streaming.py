@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import pytest
 
-from runagent import AsyncRunAgentClient, Chunk, Completed, RunAgentClient, Started, StreamLimitError
+from runagent import (
+    AsyncRunAgentClient,
+    Chunk,
+    Completed,
+    Custom,
+    Reasoning,
+    RunAgentClient,
+    Started,
+    StreamLimitError,
+    ToolCall,
+)
 from tests.support.peer import Peer, answers, ndjson
 
 if TYPE_CHECKING:
@@ -56,7 +66,9 @@ def test_type_checkers_know_which_events_there_are(server: FakeAgentServer) -> N
             case Started():
                 seen.append("started")
             case Chunk(content=content):
-                seen.append(content)
+                seen.append(str(content))
+            case Reasoning() | ToolCall() | Custom():
+                seen.append("no content")
             case Completed():
                 seen.append("completed")
             case other:

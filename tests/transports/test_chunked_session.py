@@ -67,10 +67,10 @@ def test_ndjson(content_type: str, step: int) -> None:
     ]
     answer = chunked(content_type, *(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines))
     assert [
-        Started("hi", "s"),
+        Started(message="hi", session_id="s"),
         Chunk("a\u2028b\n", 0),
         Chunk({"n": 1}, 1),
-        Completed("bye", {"total_tokens": 3}, 1),
+        Completed(message="bye", usage={"total_tokens": 3}, execution_time=1),
     ] == run(answer, step).events
 
 

@@ -75,10 +75,10 @@ def test_the_documented_stream(step: int) -> None:
         ),
     )
     assert [
-        Started("hi", "s"),
+        Started(message="hi", session_id="s"),
         Chunk("Straße", 0),
         Chunk({"n": [1, None]}, 1),
-        Completed("bye", {"total_tokens": 150}, 2.5, metadata={"model": "m"}),
+        Completed(message="bye", usage={"total_tokens": 150}, execution_time=2.5, metadata={"model": "m"}),
     ] == run(answer, step).events
 
 

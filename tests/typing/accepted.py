@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, assert_type
+from typing import TYPE_CHECKING, Any, assert_never, assert_type
 
 import runagent
 import runagent.transports
@@ -12,12 +12,18 @@ from runagent import (
     AsyncRunAgentClient,
     Chunk,
     Completed,
+    Custom,
+    JSONValue,
     RateLimitError,
+    Reasoning,
     RunAgentClient,
     RunReport,
     RunTimeoutError,
+    Started,
+    StreamEvent,
     StreamTruncatedError,
     Timeouts,
+    ToolCall,
     hookimpl,
 )
 from runagent.transports import HttpRequest, MessageSession, RegisterTransport, Transport
@@ -34,11 +40,36 @@ def reads(client: RunAgentClient) -> str:
         print(chunk)
     for event in stream.events():
         if isinstance(event, Chunk):
-            print(event.content)
+            assert_type(event.content, JSONValue)
         elif isinstance(event, Completed):
             print(event.metadata)
     assert_type(stream.report, RunReport)
     return stream.text()
+
+
+def reads_contents_as_they_are(client: RunAgentClient) -> None:
+    for chunk in client.run_generic_stream("x"):
+        assert_type(chunk, Any)
+        print(chunk.upper(), end="")
+
+
+def describes(event: StreamEvent) -> str:
+    match event:
+        case Started(session_id=session):
+            return session or ""
+        case Chunk(content=str(text)) | Reasoning(text=text):
+            return text
+        case Chunk():
+            return "data"
+        case ToolCall(name=name, arguments=arguments):
+            return f"{name}({arguments})"
+        case Custom(name=name, value=value):
+            assert_type(value, JSONValue)
+            return name
+        case Completed(stop_reason=reason):
+            return reason or ""
+        case other:
+            assert_never(other)
 
 
 async def reads_asynchronously(client: AsyncRunAgentClient) -> str:

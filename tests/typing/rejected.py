@@ -6,7 +6,7 @@ import runagent
 import runagent.transports
 import runagent_testing
 import runagent_testing.conformance
-from runagent import AsyncRunAgentClient, RunAgentClient, Timeouts
+from runagent import AsyncRunAgentClient, Chunk, Completed, RunAgentClient, Timeouts, ToolCall
 from runagent import RateLimitErorr  # error
 from runagent.transports import HttpSesion  # error
 from runagent_openai import OpenAITransprot  # error
@@ -32,6 +32,12 @@ for number in client.run_generic_stream("x").txt():  # error
     print(number)
 for chunk in other.run_generic_stream("x"):  # error
     print(chunk)
+for event in client.run_generic_stream("x").events():
+    print(event.content)  # error
+Chunk("x").content.upper()  # error
+Chunk(b"x")  # error
+Completed({"total_tokens": 1})  # error
+ToolCall("c1", "f", {"a": 1})  # error
 print(client.run_generic_stream("x").report.atempts)  # error
 runagent_testing.FakeAgentServer().agent("a").always("x", indexd=True)  # error
 

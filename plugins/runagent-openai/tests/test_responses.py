@@ -73,7 +73,7 @@ def plain(body: Any) -> Seen:
     return feed(session, http(200, json.dumps(body), content_type="application/json"))
 
 
-CALL = {
+CALL: dict[str, Any] = {
     "type": "function_call",
     "id": "fc_1",
     "call_id": "c1",
