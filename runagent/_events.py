@@ -89,7 +89,7 @@ class Custom(msgspec.Struct, frozen=True, gc=False):
     """Anything else that a protocol sends and a caller may want.
 
     Attributes:
-        name: The protocol's own word for it; where protocols share an idea, the shared name: ``state``
+        name: As the protocol names it; where protocols share an idea, the shared name: ``state``
             (of the agent or the graph), ``tool_result``.
         value: Its decoded payload.
     """
