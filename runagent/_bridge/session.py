@@ -186,13 +186,13 @@ class LibrarySession(BaseSession):
     async def connect_async(self, address: Address, network: AsyncNetwork) -> AsyncLibraryConnection:
         """Begin the run in the reader's own event loop, if the library knows it, and else in a thread."""
         self._address = address
-        bell = self.mailbox.reader = Wakeup()
+        wakeup = self.mailbox.reader = Wakeup()
         if current_library() in self.library.runs_on:
             worker = _Worker(self, address)
             spawn(worker.work, f"runagent-{self.library.name}", worker.failed)
         else:
             worker = self._start_thread(address)
-        return AsyncLibraryConnection(self.mailbox, worker, network, bell)
+        return AsyncLibraryConnection(self.mailbox, worker, network, wakeup)
 
     def _start_thread(self, address: Address) -> _Worker:
         worker = _Worker(self, address)
@@ -288,13 +288,13 @@ class LibraryConnection(_CoreConnection):
     def __init__(self, mailbox: _Mailbox, worker: _Worker, network: Network) -> None:
         super().__init__(mailbox, worker)
         self._now = network.now
-        self._bell = ThreadWakeup()
+        self._wakeup = ThreadWakeup()
         self._broken = False
         mailbox.reader = self
 
     def wake(self) -> None:
         """Wake who waits in ``receive``."""
-        self._bell.wake()
+        self._wakeup.wake()
 
     def send(self, data: bytes, deadline: float) -> None:
         """See `Connection.send`."""
@@ -307,22 +307,22 @@ class LibraryConnection(_CoreConnection):
             left = deadline - self._now()
             if left <= 0:
                 raise DeadlineExceededError
-            self._bell.wait(left)
+            self._wakeup.wait(left)
         raise OSError("the connection was closed")
 
     def interrupt(self) -> None:
         """See `Connection.interrupt`."""
         self._broken = True
-        self._bell.wake()
+        self._wakeup.wake()
 
 
 class AsyncLibraryConnection(_CoreConnection):
     """`AsyncConnection` to a library, in the same loop or in a thread."""
 
-    def __init__(self, mailbox: _Mailbox, worker: _Worker, network: AsyncNetwork, bell: Wakeup) -> None:
+    def __init__(self, mailbox: _Mailbox, worker: _Worker, network: AsyncNetwork, wakeup: Wakeup) -> None:
         super().__init__(mailbox, worker)
         self._now = network.now
-        self._bell = bell
+        self._wakeup = wakeup
 
     async def send(self, data: bytes, deadline: float) -> None:
         """See `Connection.send`."""
@@ -333,5 +333,5 @@ class AsyncLibraryConnection(_CoreConnection):
             left = deadline - self._now()
             if left <= 0:
                 raise DeadlineExceededError
-            await self._bell.wait(None if left == _NEVER else left)
+            await self._wakeup.wait(None if left == _NEVER else left)
         return _NEWS

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["list_transports"]
 
-_COLUMNS = ("NAME", "SOURCE", "VERSION", "SEAM", "STATUS", "CAPABILITIES")
+_COLUMNS = ("NAME", "SOURCE", "VERSION", "API", "STATUS", "CAPABILITIES")
 
 
 def list_transports(arguments: argparse.Namespace, console: Console) -> None:

@@ -23,7 +23,7 @@ def without_traceback(function: Callable[P, T]) -> Callable[P, T]:
     """
 
     @functools.wraps(function)
-    def concealed(*args: P.args, **kwargs: P.kwargs) -> T:
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return function(*args, **kwargs)
         except RunAgentError as exc:
@@ -35,7 +35,7 @@ def without_traceback(function: Callable[P, T]) -> Callable[P, T]:
         finally:
             del error  # or the traceback would keep this frame, and the frame the error
 
-    return concealed
+    return wrapped
 
 
 def _drop_tracebacks(error: BaseException) -> None:

@@ -58,7 +58,7 @@ class AsyncPump(PumpCore):
     def close(self) -> None:
         """Leave the run; a `next_batch` that waits in another task raises a StreamError."""
         self._closed = True
-        self._dialing.cancel()
+        self._connect_attempt.cancel()
         self.run.finished(self._now())
         self._leave()
 
@@ -212,7 +212,7 @@ class AsyncPump(PumpCore):
                 scope.limit(max(0.0, deadline - self._now()))
             keys.append(await coming)
 
-        run.attempt.key_to_come, self._dialing.wake = None, scope.cancel
+        run.attempt.key_to_come, self._connect_attempt.wake = None, scope.cancel
         await scope.run(wait)
         self._check_closed()
         if keys:
@@ -239,7 +239,7 @@ class AsyncPump(PumpCore):
                 idle.connection.abort()
                 raise
             idle.connection.abort()
-        return await self._network.connect(address, deadline, self._dialing), False
+        return await self._network.connect(address, deadline, self._connect_attempt), False
 
     async def _flush(self, data: bytes, *, more: bool = False) -> None:
         """Send what the session has to say; then let go of a connection that has served.

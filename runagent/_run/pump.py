@@ -47,7 +47,7 @@ class Pump(PumpCore):
     def close(self) -> None:
         """Leave the run; a `next_batch` that waits in another thread raises a StreamError."""
         self._closed = True
-        self._dialing.cancel()
+        self._connect_attempt.cancel()
         try:
             del self._token[0]
         except IndexError:
@@ -178,7 +178,7 @@ class Pump(PumpCore):
             if idle.reusable:
                 return idle.connection, True
             idle.connection.abort()
-        return self._network.connect(address, deadline, self._dialing), False
+        return self._network.connect(address, deadline, self._connect_attempt), False
 
     def _flush(self, data: bytes, *, more: bool = False) -> None:
         """Send what the session has to say; then let go of a connection that has served.

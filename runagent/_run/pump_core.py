@@ -44,7 +44,7 @@ class PumpCore:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._closed = False
-        self._dialing = ConnectAttempt()
+        self._connect_attempt = ConnectAttempt()
         # While the peer takes nothing: what goes behind the rest, and how long it has to take that.
         self._outgoing = b""
         self._overheard = 0  # bytes to be sent because of what the peer said while it took nothing

@@ -1,4 +1,4 @@
-"""Plain runs: one request, one JSON answer, on either surface."""
+"""Plain runs: one request, one JSON answer, over either protocol."""
 
 from __future__ import annotations
 

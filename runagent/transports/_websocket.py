@@ -1,4 +1,4 @@
-"""The published server's surface: streams over a WebSocket, plain runs over its ``run`` endpoint."""
+"""The published server's protocol: streams over a WebSocket, plain runs over its ``run`` endpoint."""
 
 from __future__ import annotations
 

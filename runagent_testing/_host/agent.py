@@ -141,7 +141,7 @@ class Agent:
         return self
 
     def entrypoints(self, *tags: str) -> Self:
-        """Know only these entry-point tags (published server's surface); none given: any tag."""
+        """Know only these entry-point tags (published server's protocol); none given: any tag."""
         check_texts(tags, "an entry-point tag")
         self._scripts.entrypoints = tags
         return self

@@ -113,7 +113,7 @@ def guarded(decide: Callable[[], AnyPlan], exchange: Exchange, failed: Callable[
     except Exception as exc:  # noqa: BLE001 - whatever a test's function or a dialect may raise
         log_failure("the fake agent could not answer", exc, exchange.secrets)
         exchange.steps = ()
-        return failed(Status(500, code="SCRIPT_FAILED", message=Recorder(exchange).failed(exc)))
+        return failed(Status(500, code="SCRIPT_FAILED", message=Recorder(exchange).note_failure(exc)))
 
 
 def _run(

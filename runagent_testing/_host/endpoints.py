@@ -105,13 +105,13 @@ class Endpoints:
         return Pending(computed[0], asked.exchange, asked.is_plain, asked.run, asked.decided, asked.render)
 
     def _understand(self, request: Request) -> Asked:
-        asked = self._recognised(request)
+        asked = self._parsed(request)
         # What is not recognised may be meant for any of them.
         spoken = installed_dialects() if asked.run_request is None else (asked.dialect,)
         Recorder(asked.exchange).hide(self._hidden(spoken), _key(asked.dialect, request))
         return asked
 
-    def _recognised(self, request: Request) -> Asked:
+    def _parsed(self, request: Request) -> Asked:
         for dialect in self._dialects:
             if run_request := dialect.parse_request(request):
                 return Asked.of(request, dialect, run_request, self._run_ids())
@@ -204,7 +204,9 @@ class Endpoints:
         agent = self._agent(asked, RunRequest(agent_id=agent_id, transport=asked.exchange.transport))
         if isinstance(agent, Status):
             return agent
-        entrypoints = [{"file": "agent.py", "module": tag, "tag": tag, "extractor": {}} for tag in agent.tags]
+        entrypoints = [
+            {"file": "agent.py", "module": tag, "tag": tag, "extractor": {}} for tag in agent.entrypoint_tags
+        ]
         return Status(200, body={"data": {"entrypoints": entrypoints}})
 
 

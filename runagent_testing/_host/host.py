@@ -98,7 +98,7 @@ class AgentHost:
         if not allow_unused:
             until = now() + _SETTLING
             for exchange in list(self.requests):
-                Recorder(exchange).settle(max(until - now(), 0.0))
+                Recorder(exchange).wait_until_idle(max(until - now(), 0.0))
             until = now() + _LEAVING
             for exchange in list(self.requests):
                 if exchange.unplayed:

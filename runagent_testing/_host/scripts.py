@@ -89,7 +89,7 @@ class AgentScripts:
             yield "returns_once", result.steps
 
     @property
-    def tags(self) -> tuple[str, ...]:
+    def entrypoint_tags(self) -> tuple[str, ...]:
         """The tags that the architecture lists."""
         return self.entrypoints or ("generic", "generic_stream")
 

@@ -37,7 +37,7 @@ class Journal:
             self._count += 1
             exchange.number = self._count
             self._arrived.notify_all()
-        Recorder(exchange).begin()
+        Recorder(exchange).log_begin()
 
     def note_unmatched(self, exchange: Exchange, why: str) -> None:
         """Note what nobody has scripted, and what comes nearest."""

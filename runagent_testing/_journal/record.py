@@ -107,7 +107,7 @@ class Record:
     dialect: str = "documented"
     _began: float = field(init=False)
     _times: list[float] | Kept[float] = field(default_factory=list, init=False)
-    _asides: list[Sent] = field(default_factory=list, init=False)
+    _unplanned: list[Sent] = field(default_factory=list, init=False)
     _changed: threading.Condition = field(default_factory=threading.Condition, init=False)
     _waiting: int = field(default=0, init=False)
     _over: bool = field(default=False, init=False)
@@ -140,7 +140,7 @@ class Record:
 
     @property
     def input_args(self) -> list[Any]:
-        """The positional inputs (published server's surface only)."""
+        """The positional inputs (published server's protocol only)."""
         args = self.body.get("input_args") if isinstance(self.body, dict) else None
         return args if isinstance(args, list) and self.dialect == "published" else []
 
@@ -163,12 +163,12 @@ class Record:
             for seconds, move in zip(self.times, moves, strict=False)
             if isinstance(move, Write)
         ]
-        return sorted([*self._asides, *writes], key=lambda sent: sent.seconds)
+        return sorted([*self._unplanned, *writes], key=lambda sent: sent.seconds)
 
     @property
-    def asides(self) -> list[Sent]:
+    def unplanned(self) -> list[Sent]:
         """Those writes that belong to no plan: a WebSocket's handshake, pongs, the answer to a Close."""
-        return list(self._asides)
+        return list(self._unplanned)
 
     @property
     def unplayed(self) -> list[int]:
@@ -220,16 +220,16 @@ class Recorder:
         secrets.veil(record.body)
         secrets.veil(record.input)
 
-    def begin(self) -> None:
+    def log_begin(self) -> None:
         """Log that it has begun."""
         log_exchange("begins", self._record)
 
-    def came_on(self) -> None:
+    def note_progress(self) -> None:
         """Note that the agent has come to another step of a `LazyPlan`."""
         if self._record._waiting:
             self._notify()
 
-    def failed(self, exc: Exception, function: str = "") -> str:
+    def note_failure(self, exc: Exception, function: str = "") -> str:
         """Note what went wrong in the test's own function, and return it without secrets."""
         fault = self._record.secrets.text(f"{type(exc).__name__}: {exc}")
         self._record.failure = f"{fault} (in {function})" if function else fault
@@ -239,17 +239,17 @@ class Recorder:
         """Keep no more times of moves than there are moves of a `LazyPlan`."""
         self._record._times = Kept(self._record._began)
 
-    def made(self, move: Move) -> None:
+    def note_move(self, move: Move) -> None:
         """Note that a move of the plan has been made."""
         record = self._record
         record._times.append(record.now())
         if record._waiting:
             self._notify()
 
-    def aside(self, data: bytes) -> None:
-        """Note bytes that went out beside the plan."""
+    def note_unplanned(self, data: bytes) -> None:
+        """Note bytes that went out in addition to the plan."""
         record = self._record
-        record._asides.append(Sent(record.now() - record._began, data, ()))
+        record._unplanned.append(Sent(record.now() - record._began, data, ()))
 
     def end(self, outcome: Outcome) -> None:
         """Note how it went; only the first word counts."""
@@ -261,7 +261,7 @@ class Recorder:
             record.outcome = outcome
             record._changed.notify_all()
 
-    def leave(self, how: ClientState, unread_bytes: int | None = None) -> None:
+    def note_departure(self, how: ClientState, unread_bytes: int | None = None) -> None:
         """Note that the client has left; only the first word counts, and only before it is over."""
         record = self._record
         with record._changed:
@@ -271,14 +271,14 @@ class Recorder:
                 record.client = how
             record._changed.notify_all()
 
-    def finish(self) -> None:
+    def close(self) -> None:
         """Note that nothing more will be noted."""
         record = self._record
         record._over = True
         self._notify()
         log_exchange(f"ends: {record.outcome}, client {record.client}", record)
 
-    def settle(self, timeout: float) -> None:
+    def wait_until_idle(self, timeout: float) -> None:
         """Wait as long as the agent is about to write: until it waits for a time or a gate, or has ended."""
         self._record._wait(lambda: self._record.outcome != "running" or not self._is_busy(), timeout)
 

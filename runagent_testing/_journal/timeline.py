@@ -69,7 +69,7 @@ def _rows(exchange: Record, secrets: Secrets) -> Iterator[tuple[str, str]]:
             (f"{number:>4}  {described(without_secrets(step, secrets))}", "   never")
             for number, step in enumerate(exchange.steps, 1)
         )
-    asides, times = exchange.asides, exchange.times
+    unplanned, times = exchange.unplanned, exchange.times
     seen: set[int] = set()
     shown = -1
     for at in _moves_to_show(exchange):
@@ -79,12 +79,12 @@ def _rows(exchange: Record, secrets: Secrets) -> Iterator[tuple[str, str]]:
         shown = at
         move = plan.moves[at]
         seconds = times[at] if at < len(times) else None
-        while asides and (seconds is None or asides[0].seconds <= seconds):
-            yield _aside(asides.pop(0), secrets)
+        while unplanned and (seconds is None or unplanned[0].seconds <= seconds):
+            yield _unplanned_line(unplanned.pop(0), secrets)
         data = _shown_data(plan.moves, at, secrets)
         scripted = _scripted(move, exchange, seen, secrets)
         yield from zip_longest(scripted, _played(move, data, seconds), fillvalue="")
-    yield from (_aside(sent, secrets) for sent in asides)
+    yield from (_unplanned_line(sent, secrets) for sent in unplanned)
     if plan is not None:
         yield _ending(exchange, plan, secrets)
 
@@ -144,7 +144,7 @@ def _played(move: Move, data: bytes, seconds: float | None) -> list[str]:
     return [f"{when}  {text[0]}", *filter(None, text[1:])]
 
 
-def _aside(sent: Sent, secrets: Secrets) -> tuple[str, str]:
+def _unplanned_line(sent: Sent, secrets: Secrets) -> tuple[str, str]:
     shown = _excerpt.repr(secrets.data(sent.data))
     return "      (the protocol)", f"{sent.seconds:8.3f}  {_size(sent.data)} {shown}"
 

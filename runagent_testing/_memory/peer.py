@@ -108,7 +108,7 @@ class Peer:
         self._stop()
         if (exchange := self._noted) is not None:
             recorder = Recorder(exchange)
-            recorder.leave(how, self._wire.unread)
+            recorder.note_departure(how, self._wire.unread)
             if isinstance(exchange.plan, LazyPlan) and exchange.plan.is_answered:
                 recorder.end("done")
             recorder.end("client disconnected")
@@ -133,7 +133,7 @@ class Peer:
         self._playing = None
         self._wire.end(reset=reset)
         if (exchange := self._noted) is not None:
-            Recorder(exchange).finish()
+            Recorder(exchange).close()
 
     def _next(self) -> None:
         """Answer the next request, unless one is being answered."""
@@ -171,7 +171,7 @@ class Peer:
     def _write(self, write: Write) -> None:
         self._wire.write(write.data)
         if self._opened is not None and self._exchange is None:
-            Recorder(self._opened.exchange).aside(write.data)
+            Recorder(self._opened.exchange).note_unplanned(write.data)
         elif self._conversation is not None:
             self._conversation.wrote(write)
             self._flush()
@@ -193,7 +193,7 @@ class Peer:
         elif end == "close":
             self._close()
         elif end == "open":
-            Recorder(answer.exchange).finish()
+            Recorder(answer.exchange).close()
             self._exchange = None
             self._next()
 
@@ -253,4 +253,4 @@ class Peer:
     def _flush(self) -> None:
         if self._opened is not None and (data := self._opened.conversation.data_to_send()):
             self._wire.write(data)
-            Recorder(self._opened.exchange).aside(data)
+            Recorder(self._opened.exchange).note_unplanned(data)

@@ -93,7 +93,7 @@ class Playing:
                     return
             self._timer = self._gate = None
             if self._recorder is not None:
-                self._recorder.made(move)
+                self._recorder.note_move(move)
             self._move = next(self._moves, None)
         if not self._stopped:
             self._stopped = True

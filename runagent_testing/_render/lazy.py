@@ -72,10 +72,10 @@ class Kept(Sequence[T]):
 class Progress(Protocol):
     """Where is noted how a plan comes on that is made while it is played."""
 
-    def came_on(self) -> None:
+    def note_progress(self) -> None:
         """Note another step."""
 
-    def failed(self, exc: Exception, function: str) -> str:
+    def note_failure(self, exc: Exception, function: str) -> str:
         """Note what the test's function has raised, and return it without secrets."""
 
 
@@ -192,7 +192,7 @@ class LazyPlan:
 
     def _feed(self, step: Step) -> list[Move]:
         self.steps.append(step)
-        self._progress.came_on()
+        self._progress.note_progress()
         self._chunks_before = self._chunks
         moves = self._note(self._stream.feed(step))
         self._chunks += isinstance(step, Chunk)
@@ -205,7 +205,7 @@ class LazyPlan:
 
     def _fail(self, exc: Exception) -> list[Move]:
         """Say what went wrong in the test's own function, as far as the answer's format has a word for it."""
-        fault = self._progress.failed(exc, "" if isinstance(exc, TimeoutError) else self.computed.name)
+        fault = self._progress.note_failure(exc, "" if isinstance(exc, TimeoutError) else self.computed.name)
         self._silent = 0
         moves = self._feed(Error("SCRIPT_FAILED", fault))
         return moves if self.is_whole else self._over(moves + self._note(self._stream.finish()))

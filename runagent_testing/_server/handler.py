@@ -180,7 +180,7 @@ class Handler:
                 await self._answer(answer, reader, writer, opened.conversation)
             finally:
                 if opened.conversation.closed:
-                    Recorder(asked.exchange).leave("closed")
+                    Recorder(asked.exchange).note_departure("closed")
 
     async def _shake_hands(
         self, opened: WebSocketAnswer, request: web.BaseRequest, writer: ResponseWriter
@@ -197,7 +197,7 @@ class Handler:
             shaking = ResponseWriter(request, recorder)
             await play(opened.handshake, shaking)
             writer.written = shaking.written
-            recorder.aside(opened.handshake.data)
+            recorder.note_unplanned(opened.handshake.data)
             reader = _WebSocketReader(request, conversation, writer, self._ping_interval)
             await reader.listen(lambda: conversation.message is not None)
             if conversation.message is None:
@@ -238,13 +238,13 @@ class Handler:
             recorder.end("server closed" if self.closing else "client disconnected")
             raise
         except Exception as exc:  # a dialect's, whose plan grows while it is played
-            recorder.failed(exc)
+            recorder.note_failure(exc)
             recorder.end("server closed")
             raise
         finally:
             if isinstance(exchange.plan, LazyPlan):
                 exchange.plan.close()
-            recorder.finish()
+            recorder.close()
 
 
 class _WebSocketReader:
@@ -320,9 +320,9 @@ def _note_departure(recorder: Recorder, writer: ResponseWriter) -> None:
     assert isinstance(connection, Connection)
     if connection.departure is not None:
         how, taken = connection.departure
-        recorder.leave(how, writer.untaken(taken))
+        recorder.note_departure(how, writer.untaken(taken))
     elif connection.transport is None or connection.transport.is_closing():
-        recorder.leave("reset", writer.untaken(connection.taken))  # noticed by writing
+        recorder.note_departure("reset", writer.untaken(connection.taken))  # noticed by writing
 
 
 async def _read(request: web.BaseRequest) -> Request:

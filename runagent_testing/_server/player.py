@@ -120,7 +120,7 @@ class ResponseWriter:
         if self._conversation is not None and (data := self._conversation.data_to_send()):
             self.transport.write(data)
             self.written += len(data)
-            self._recorder.aside(data)
+            self._recorder.note_unplanned(data)
 
 
 async def play(plan: AnyPlan, line: ResponseWriter, recorder: Recorder | None = None) -> None:
@@ -153,7 +153,7 @@ async def _make(moves: Iterable[Move], line: ResponseWriter, recorder: Recorder 
             case Pass():
                 await _pass(move.gate)
         if recorder is not None:
-            recorder.made(move)
+            recorder.note_move(move)
         if not count % _TURN:  # a socket that takes everything at once never waits
             await asyncio.sleep(0)
 

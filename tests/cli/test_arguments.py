@@ -85,7 +85,7 @@ def test_local_talks_to_a_port_of_this_machine_with_an_entry_point(capfd, server
 def test_transports_lists_what_is_installed_with_its_source(capfd) -> None:
     version = out_of(capfd, "--version").removeprefix("runagent ").rstrip()
     rows = [line.split() for line in out_of(capfd, "transports").splitlines()]
-    assert ["NAME", "SOURCE", "VERSION", "SEAM", "STATUS", "CAPABILITIES"] == rows[0]
+    assert ["NAME", "SOURCE", "VERSION", "API", "STATUS", "CAPABILITIES"] == rows[0]
     assert ["websocket", "runagent", version, "1", "built-in", "heartbeats", "invoke", "structured"] in rows
     listed = json.loads(out_of(capfd, "transports", "--json"))
     (row,) = (row for row in listed if row["name"] == "websocket")

@@ -130,11 +130,11 @@ def test_a_transport_needs_to_open_sessions() -> None:
 # Versions
 
 
-def test_seams_that_are_known_have_no_fault() -> None:
+def test_known_api_versions_have_no_fault() -> None:
     assert api_version_fault(TRANSPORT_API_VERSION) is None
 
 
-def test_a_range_of_seams_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_range_of_api_versions_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runagent.capabilities.TRANSPORT_API_VERSION", 4)
     monkeypatch.setattr("runagent.capabilities.OLDEST_TRANSPORT_API_VERSION", 2)
     assert [None] * 3 == [api_version_fault(version) for version in (2, 3, 4)]
@@ -266,7 +266,7 @@ def test_a_bug_in_a_session_is_raised_and_ends_the_stream(style: Style) -> None:
 # The public place
 
 
-def test_public_names_of_the_seam_are_there() -> None:
+def test_public_names_for_transports_exist() -> None:
     assert sorted(public.__all__) == dir(public)
     assert all(getattr(public, name) is not None for name in public.__all__)
     with pytest.raises(AttributeError, match=r"'runagent.transports' has no attribute 'Sessoin'"):
@@ -274,7 +274,7 @@ def test_public_names_of_the_seam_are_there() -> None:
 
 
 @pytest.mark.parametrize("name", public.__all__)
-def test_public_names_of_the_seam_are_documented(name: str) -> None:
+def test_public_names_for_transports_are_documented(name: str) -> None:
     assert name in DOCS["plugins"].words()
 
 

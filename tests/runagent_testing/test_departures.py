@@ -158,7 +158,7 @@ def test_a_websocket_client_leaves_with_a_close(server):
         assert server.requests[0].wait_disconnected(PATIENCE)
     exchange = server.requests[0]
     assert ("closed", "GET") == (exchange.client, exchange.method)
-    handshake, answer_to_close = exchange.asides
+    handshake, answer_to_close = exchange.unplanned
     assert handshake.data.startswith(b"HTTP/1.1 101 ")
     assert b"\x88\x02\x03\xe8" == answer_to_close.data
     assert exchange.sent[0] == handshake

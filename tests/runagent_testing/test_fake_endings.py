@@ -210,7 +210,7 @@ def test_a_pong_never_lands_inside_a_frame(server):
 @pytest.mark.parametrize(
     "asks", [stream(), post("/v1/agents/a/invoke"), handshake()], ids=["stream", "invoke", "ws"]
 )
-def test_a_raw_answer_is_all_that_is_sent(server, asks):
+def test_a_raw_response_is_all_that_is_sent(server, asks):
     junk = b"\x00\xffSSH-2.0\r\n\r\n"
     server.agent("a").always(raw_response(junk), delay(0.01), raw(b"more"))
     server.agent("a").returns(raw_response(junk), delay(0.01), raw(b"more"))
@@ -219,7 +219,7 @@ def test_a_raw_answer_is_all_that_is_sent(server, asks):
         assert (junk + b"more", "fin") == client.rest()
 
 
-def test_a_raw_answer_can_end_in_a_reset(server):
+def test_a_raw_response_can_end_in_a_reset(server):
     server.agent("a").always(raw_response(b"HTTP/1.1 200 "), ending("reset"))
     with connected(server.url) as client:
         client.send(stream())

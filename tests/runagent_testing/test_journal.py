@@ -198,7 +198,7 @@ def test_a_chunk_that_was_only_waited_for_is_unplayed():
     exchange = Exchange("POST", "sse", "a", "/", {}, 1, plan=plan)
     left = [exchange.unplayed]
     for move in plan.moves:
-        Recorder(exchange).made(move)
+        Recorder(exchange).note_move(move)
         left.append(exchange.unplayed)
     assert [[0, 1, 2], [1, 2], [1, 2], [2], []] == left
 
@@ -328,7 +328,7 @@ def test_a_write_costs_next_to_nothing_to_record():
 def _seconds(exchange, write):
     began = time.perf_counter()
     for _ in range(10_000):
-        Recorder(exchange).made(write)
+        Recorder(exchange).note_move(write)
     return time.perf_counter() - began
 
 

@@ -55,13 +55,13 @@ def looked_at(count):
     script = Script.of(tuple(TICKS * count))
     exchange.steps, exchange.plan = script.steps, growing_plan(script, run())
     for move in exchange.plan:
-        Recorder(exchange).made(move)
+        Recorder(exchange).note_move(move)
 
     def look():
         assert not exchange.unplayed
         assert exchange.wait_sent(count)
         assert exchange.timeline()
-        Recorder(exchange).settle(1)
+        Recorder(exchange).wait_until_idle(1)
 
     return look
 

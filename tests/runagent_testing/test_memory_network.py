@@ -262,7 +262,7 @@ def test_every_write_is_one_read(virtual, transport, monkeypatch):
 def test_pings_keep_a_slow_websocket_alive_as_on_sockets(virtual):
     virtual.memory.agent("a").always("x", delay(190), "y")
     assert ([("x", 0), ("y", 190)], None) == timed(virtual, "websocket", timeout=50)
-    pings = [sent for sent in virtual.memory.requests[0].asides if sent.data == b"\x89\0"]
+    pings = [sent for sent in virtual.memory.requests[0].unplanned if sent.data == b"\x89\0"]
     assert list(range(20, 190, 20)) == [round(ping.seconds) for ping in pings]
 
 

@@ -97,7 +97,7 @@ def test_a_websocket_is_pinged_in_real_time_while_dates_are_frozen():
             stopped(),
         ):
             assert "ab" == client.run_generic_stream("q").text()
-        pings = [sent for sent in server.requests[0].asides if sent.data == b"\x89\x00"]
+        pings = [sent for sent in server.requests[0].unplanned if sent.data == b"\x89\x00"]
     assert 2 <= len(pings) <= 6
 
 

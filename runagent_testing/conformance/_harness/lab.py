@@ -73,7 +73,7 @@ class Lab:
         exchange = self.feed(*steps, script={"writes": "per-step"}, tape=tape).exchange
         if exchange is None or exchange.plan is None:
             raise Violation(NOT_UNDERSTOOD)
-        at, places = sum(len(sent.data) for sent in exchange.asides[:1]), {}
+        at, places = sum(len(sent.data) for sent in exchange.unplanned[:1]), {}
         for move in exchange.plan.moves:
             assert isinstance(move, Write)
             places.update(dict.fromkeys(move.steps, (at, at + len(move.data))))
