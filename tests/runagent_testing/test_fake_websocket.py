@@ -205,7 +205,7 @@ def test_a_failure_that_a_bad_request_did_not_meet_stays_a_failure(server):
         socket.recv(timeout=PATIENCE)
         with pytest.raises(ConnectionClosedError):
             socket.recv(timeout=PATIENCE)
-    assert ["fails"] == [kind for kind, _ in server._scripts["a"].left_over()]
+    assert ["fails"] == [kind for kind, _ in server._scripts["a"].unused()]
     with connected(server.url) as client:
         client.send(post("/v1/agents/a/invoke"))
         assert b"}" != client.rest()[0][-1:]  # cut
