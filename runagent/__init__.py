@@ -30,7 +30,6 @@ if TYPE_CHECKING:
         PluginError,
         ProtocolError,
         RateLimitError,
-        RunAgentError,
         RunTimeoutError,
         StreamError,
         StreamLimitError,
@@ -53,7 +52,7 @@ if TYPE_CHECKING:
     from runagent._plugins.hookspecs import hookimpl
     from runagent._plugins.observers import register_observer
     from runagent._plugins.registry import register_transport
-    from runagent._report import Attempt, RunReport
+    from runagent._report import Attempt, RunAgentError, RunReport, Tokens
     from runagent._run.stream import AsyncStream, Stream
 
     TimeoutError = RunTimeoutError  # noqa: A001  # the name is meant to be the builtin's: it is one, too
@@ -72,7 +71,6 @@ _HOMES = {
         "PluginError",
         "ProtocolError",
         "RateLimitError",
-        "RunAgentError",
         "RunTimeoutError",
         "StreamError",
         "StreamLimitError",
@@ -95,7 +93,7 @@ _HOMES = {
     "runagent._plugins.hookspecs": ("hookimpl",),
     "runagent._plugins.observers": ("register_observer",),
     "runagent._plugins.registry": ("register_transport",),
-    "runagent._report": ("Attempt", "RunReport"),
+    "runagent._report": ("Attempt", "RunAgentError", "RunReport", "Tokens"),
     "runagent._run.stream": ("AsyncStream", "Stream"),
 }
 _import = importer(__name__, _HOMES)
@@ -132,6 +130,7 @@ __all__ = [
     "StreamTimeoutError",
     "StreamTruncatedError",
     "Timeouts",
+    "Tokens",
     "ToolCall",
     "TransportError",
     "ValidationError",

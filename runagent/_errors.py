@@ -2,7 +2,7 @@
 
 Each class shows who has to act; fields, not texts, are the contract. All of them pickle and copy.
 
-    RunAgentError(message, code, details, request_id, run_id, agent_id)
+    RunAgentError(message, code, details, request_id, run_id, agent_id, report)
     ├── ConfigurationError          the caller: a bad option, an unknown transport, no agent id
     ├── TransportError              the way to the agent
     │   ├── NetworkError            refused, DNS, TLS, proxy, reset before an answer
@@ -20,10 +20,9 @@ Each class shows who has to act; fields, not texts, are the contract. All of the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
-from runagent._cutting import cut_text, cut_value
-from runagent._redact import escape_controls
+from runagent._report import ErrorFields, RunAgentError
 
 __all__ = [
     "AgentError",
@@ -46,26 +45,15 @@ __all__ = [
     "ValidationError",
 ]
 
-_EXACT = frozenset({"last_event_id", "partial_text"})  # of no use if they are cut
-_MAX_ADDED = 1024
-
 Phase = Literal["connect", "first_event", "idle", "progress", "total"]
 
 
 # The keywords that each class takes, for type checkers.
-class _Fields(TypedDict, total=False):
-    code: str | None
-    details: Any
-    request_id: str | None
-    run_id: str | None
-    agent_id: str | None
-
-
-class _TimeoutFields(_Fields, total=False):
+class _TimeoutFields(ErrorFields, total=False):
     phase: Phase | None
 
 
-class _AgentFields(_Fields, total=False):
+class _AgentFields(ErrorFields, total=False):
     status: int | None
 
 
@@ -79,7 +67,7 @@ class _RateLimitFields(_ServerFields, total=False):
     reset: float | None
 
 
-class _StreamFields(_Fields, total=False):
+class _StreamFields(ErrorFields, total=False):
     chunks_received: int
     last_event_id: str | None
     retry_after: float | None
@@ -95,54 +83,8 @@ class _StreamLimitFields(_StreamFields, total=False):
     limit: int | None
 
 
-class _PluginFields(_Fields, total=False):
+class _PluginFields(ErrorFields, total=False):
     plugin: str | None
-
-
-def _shown(text: str) -> str:
-    """Cut a text before it is gone through, and once more if escaping has made it long."""
-    return cut_text(escape_controls(cut_text(text)))
-
-
-class RunAgentError(Exception):
-    """Base of everything that runagent raises on purpose.
-
-    Attributes:
-        message: What happened and what to do about it, in one line; control characters in what a peer
-            sent are escaped, and what is longer than 8 KiB is cut.
-        code: The agent's or our own machine-readable code, if there is one.
-        details: Whatever the agent sent with its message; JSON values, cut after 64 KiB.
-        request_id: The id by which the service knows the request.
-        run_id: Our id of the run, as in its report and its log lines; None if there was none yet.
-        agent_id: The agent's id; None if no agent was concerned.
-    """
-
-    message: str
-    code: str | None = None
-    details: Any = None
-    request_id: str | None = None
-    run_id: str | None = None
-    agent_id: str | None = None
-
-    # Exceptions are rebuilt by pickle and copy from `args` and `__dict__`: everything but
-    # the message is therefore a keyword with a default, kept as a plain attribute.
-    def __init__(self, message: str = "", **fields: Unpack[_Fields]) -> None:
-        if not isinstance(message, str):  # of a peer, perhaps, that has put something else there
-            raise TypeError(f"the message of a {type(self).__name__} has to be text, not {message!r}")
-        self.message = _shown(message)
-        super().__init__(self.message)
-        for name, value in fields.items():
-            if not hasattr(type(self), name):
-                raise TypeError(f"{type(self).__name__} has no field {name!r}")
-            if isinstance(value, str):
-                value = escape_controls(value) if name in _EXACT else _shown(value)
-            setattr(self, name, cut_value(value) if name == "details" else value)
-
-
-def add_remark(error: RunAgentError, text: str) -> None:
-    """Append a remark in parentheses to the message of an error."""
-    error.message = f"{error.message} ({cut_text(text, _MAX_ADDED)})"
-    error.args = (error.message,)
 
 
 class ConfigurationError(RunAgentError):

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from runagent._report import RunReport  # noqa: TC001  # `help` of the fields' types resolves it
+
 __all__ = [
     "Chunk",
     "Completed",
@@ -134,6 +136,7 @@ class RunResult(msgspec.Struct, frozen=True):
         agent_version: The version of the agent that answered.
         request_id: The id by which the service knows the request.
         metadata: Everything else that came with the result.
+        report: What the run came to: attempts, times, tokens.
     """
 
     result: Any
@@ -142,6 +145,7 @@ class RunResult(msgspec.Struct, frozen=True):
     agent_version: str | None = None
     request_id: str | None = None
     metadata: dict[str, Any] | None = None
+    report: RunReport | None = None
 
     @property
     def tokens_used(self) -> int | None:

@@ -147,8 +147,9 @@ class LibrarySession(BaseSession):
             self._last_event_id = event.id or self._last_event_id
         elif isinstance(event, Started):
             self.request_id = event.invocation_id or self.request_id
-        elif type(event) in _LAST_EVENTS:
+        elif isinstance(event, Completed | RunResult):
             self.wants = Wants.DONE
+            self.usage = event.usage
             self.request_id = getattr(event, "request_id", None) or self.request_id
         return True
 

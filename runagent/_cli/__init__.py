@@ -9,15 +9,9 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
+import runagent  # whose errors are loaded once there is one
 from runagent._cli.arguments import UsageError, parse_arguments
 from runagent._cli.console import Console, OutputError
-from runagent._errors import (
-    ConfigurationError,
-    PluginError,
-    RunAgentError,
-    RunTimeoutError,
-    TransportError,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +59,7 @@ def _run(argv: Sequence[str] | None, console: Console) -> int:
         return exc.code if isinstance(exc.code, int) else GOOD
     except UsageError as exc:
         return _fail(console, str(exc), WRONG_USAGE)
-    except RunAgentError as exc:
+    except runagent.RunAgentError as exc:
         return _fail(console, _describe(exc), _exit_code(exc), exc if verbose > 1 else None)
     except KeyboardInterrupt:
         console.end_wait()
@@ -75,24 +69,24 @@ def _run(argv: Sequence[str] | None, console: Console) -> int:
     return code
 
 
-def _fail(console: Console, message: str, code: int, traced: RunAgentError | None = None) -> int:
+def _fail(console: Console, message: str, code: int, traced: runagent.RunAgentError | None = None) -> int:
     console.note(f"runagent: error: {message}")
     if traced is not None:
         console.traceback(traced)
     return code
 
 
-def _exit_code(error: RunAgentError) -> int:
+def _exit_code(error: runagent.RunAgentError) -> int:
     """Describe who has to act."""
     match error:
-        case ConfigurationError() | PluginError():
+        case runagent.ConfigurationError() | runagent.PluginError():
             return WRONG_USAGE
-        case TransportError() | RunTimeoutError():
+        case runagent.TransportError() | runagent.RunTimeoutError():
             return NETWORK_FAILED
         case _:
             return AGENT_FAILED
 
 
-def _describe(error: RunAgentError) -> str:
+def _describe(error: runagent.RunAgentError) -> str:
     message = error.message or type(error).__name__
     return f"{message} (request {error.request_id})" if error.request_id else message

@@ -58,7 +58,9 @@ def invoke(arguments: argparse.Namespace, console: Console) -> None:
         console.begin_wait("waiting for the agent")
         answer = client.run_generic_with_metadata(value)
     if arguments.metadata:
-        console.line(write_json({**msgspec.structs.asdict(answer), "tokens_used": answer.tokens_used}))
+        facts = msgspec.structs.asdict(answer) | {"tokens_used": answer.tokens_used}
+        del facts["report"]
+        console.line(write_json(facts))
     elif isinstance(answer.result, str):
         console.write(answer.result)
     else:

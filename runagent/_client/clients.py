@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
+
 from runagent._client.core import ClientCore, Input
 from runagent._client.options import check_network
 from runagent._errors import ProtocolError, RunAgentError
@@ -157,8 +159,8 @@ class RunAgentClient(ClientCore):
         with self._stream(run) as stream:
             for event in stream.events():
                 if isinstance(event, RunResult):
-                    return event
-        raise _no_result()
+                    return msgspec.structs.replace(event, report=run.report)
+        raise run.identify(_no_result())
 
 
 class AsyncRunAgentClient(ClientCore):
@@ -294,8 +296,8 @@ class AsyncRunAgentClient(ClientCore):
         async with self._stream(run) as stream:
             async for event in stream.events():
                 if isinstance(event, RunResult):
-                    return event
-        raise _no_result()
+                    return msgspec.structs.replace(event, report=run.report)
+        raise run.identify(_no_result())
 
 
 def _no_result() -> RunAgentError:

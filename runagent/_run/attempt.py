@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from runagent._report import bare_copy
 from runagent._wire.jsontext import quote
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class AttemptState(msgspec.Struct, eq=False):
         session: Its session, once that is open.
         key_to_come: Gives the key, for `Run.open_session`; None if the session is open.
         connecting: The same, if it brings its own connection.
-        accounted: What the session knows is in the run's report.
+        ended: It is over, and the run's report has what its session knows.
         connected: There is a connection.
         heard: A byte has come.
         progressed: A chunk has come.
@@ -48,7 +49,7 @@ class AttemptState(msgspec.Struct, eq=False):
     session: Session | None = None
     connecting: ConnectingSession | None = None
     key_to_come: Awaitable[str] | None = None
-    accounted: bool = False
+    ended: bool = False
     connected: bool = False
     heard: bool = False
     progressed: bool = False
@@ -64,9 +65,7 @@ class AttemptState(msgspec.Struct, eq=False):
 
     def over_another_connection(self, transport: Transport, now: float) -> AttemptState:
         """Return the state of this attempt for the next connection that its session wants."""
-        return AttemptState(
-            transport, self.report, now, self.session, self.connecting, accounted=self.accounted
-        )
+        return AttemptState(transport, self.report, now, self.session, self.connecting)
 
     @property
     def sends(self) -> bool:
@@ -92,24 +91,38 @@ class AttemptState(msgspec.Struct, eq=False):
         self.send_stopped, self.steady = True, False
 
     def note_answer(self, report: RunReport) -> None:
-        """Put status and request id into the report."""
+        """Put into the report what the session knows of the answer so far."""
         session = self.session
-        if session is not None:
-            report.status = session.status if session.status is not None else report.status
-            report.request_id = session.request_id or report.request_id
-
-    def account(self, report: RunReport) -> None:
-        """Put what the session knows into the report, once."""
-        if self.accounted or self.session is None:
+        if session is None:
             return
-        self.accounted = True
+        if session.status is not None:
+            report.status = self.report.status = session.status
+            report.headers = session.headers
+        report.request_id = session.request_id or report.request_id
+        if session.usage is not None and session.usage is not report.usage:
+            report.usage, report.tokens = session.usage, session.tokens
+
+    def end(self, report: RunReport, seconds: float | None, error: BaseException | None) -> None:
+        """Put what is known of it into the report.
+
+        Args:
+            report: The run's.
+            seconds: How long it took; None if there is no clock any more.
+            error: What ended it, if it did not end well.
+        """
+        self.ended = True
+        self.report.seconds = seconds
+        self.report.error = None if error is None else bare_copy(error)
+        if self.session is None:
+            return
         self.note_answer(report)
         for kind, count in self.session.ignored.items():
             report.ignored[kind] = report.ignored.get(kind, 0) + count
 
     def describe_failure(self, number: int) -> str:
         """Describe how it failed in one line that nothing a peer sent can break."""
-        return f"attempt {number} over {self.report.transport} failed with {quote(self.report.error or '')}"
+        failure = f"{type(self.report.error).__name__}: {self.report.error}"
+        return f"attempt {number} over {self.report.transport} failed with {quote(failure)}"
 
     def release(self) -> None:
         """Drop what leads to frames or holds the connection."""

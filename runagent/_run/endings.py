@@ -12,17 +12,17 @@ from runagent._errors import (
     RunTimeoutError,
     StreamError,
     StreamTruncatedError,
-    add_remark,
 )
+from runagent._report import add_remark
 
 if TYPE_CHECKING:
     from runagent._report import RunReport
     from runagent._run.recovery import Recovery
     from runagent.transports._base import Session
 
-__all__ = ["connection_lost", "final_error", "refusal"]
+__all__ = ["LONG_PAUSE_SECONDS", "connection_lost", "final_error", "refusal"]
 
-_LONG_PAUSE_SECONDS = 5.0  # servers that ping begin to give a client up after about that long
+LONG_PAUSE_SECONDS = 5.0  # servers that ping begin to give a client up after about that long
 
 
 def refusal(session: Session) -> RunAgentError | None:
@@ -87,7 +87,7 @@ def _complete(error: RunAgentError, report: RunReport, session: Session | None, 
         error.chunks_received = report.chunks
         point = getattr(session, "resume_point", None)
         error.last_event_id = (cut_text(point.last_event_id) or None) if point is not None else None
-    if isinstance(error, StreamTruncatedError) and pause > _LONG_PAUSE_SECONDS:
+    if isinstance(error, StreamTruncatedError) and pause > LONG_PAUSE_SECONDS:
         add_remark(error, f"before, nobody had read the stream for {pause:.0f} s")
     if isinstance(error, StreamTruncatedError | RunTimeoutError):
         last = getattr(session, "last_ignored", "")

@@ -113,7 +113,8 @@ class PumpCore:
     def _give_up(self, exc: BaseException) -> None:
         if isinstance(exc, RunAgentError):
             self.run.identify(exc)
-        self.run.finished(self._now(), failed=isinstance(exc, Exception) and not self._closed)
+        failed = isinstance(exc, Exception) and not self._closed
+        self.run.finished(self._now(), error=exc if failed else None)
         self._leave()
 
     def _end(self) -> None:
@@ -123,6 +124,6 @@ class PumpCore:
         error, self.run.error = self.run.error, None
         if error is not None:
             try:
-                raise error
+                raise self.run.identify(error)
             finally:
                 del error  # or the traceback would keep this frame, and the frame the error

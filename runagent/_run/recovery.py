@@ -103,7 +103,7 @@ class Recovery(msgspec.Struct, eq=False):
             error: How it failed.
             attempt: What failed.
             deadlines: The limits of the run.
-            now: When something was last heard of it.
+            now: The time.
 
         Returns:
             CONNECT, BACK_OFF, or END if it is not to be tried again.
@@ -176,7 +176,9 @@ class Recovery(msgspec.Struct, eq=False):
             self.resume, self.resumes = point, resumes
         if isinstance(error, RunTimeoutError) and error.phase is not None:
             deadlines.follow_silence(error.phase)
+        asked_for = (suggested, getattr(error, "retry_after", None)) != (None, None)
         attempt.report.waited_seconds = self.delay = wait
+        attempt.report.waited_for = "agent" if asked_for else "backoff"
         return Step.BACK_OFF
 
 

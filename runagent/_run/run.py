@@ -10,13 +10,13 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from runagent._errors import NetworkError, PluginError, ProtocolError, RunAgentError, add_remark
+from runagent._errors import NetworkError, PluginError, ProtocolError, RunAgentError
 from runagent._events import Chunk, Completed, Event
 from runagent._redact import hide_secrets
-from runagent._report import Attempt
+from runagent._report import Attempt, add_remark, bare_copy
 from runagent._run.attempt import AttemptState
 from runagent._run.deadlines import Deadlines
-from runagent._run.endings import connection_lost, final_error, refusal
+from runagent._run.endings import LONG_PAUSE_SECONDS, connection_lost, final_error, refusal
 from runagent._run.spec import Step
 from runagent._run.state import RunState
 from runagent.transports._base import Session, Wants
@@ -53,17 +53,19 @@ class Run(RunState):
             self._begin(now)
         transport = self.recovery.find_capable(self._context.find, self._call.mode)
         self.address = address = self._context.address(transport.tunnels)
+        self._pass(now)
+        self.report.transport = self.recovery.names[0]
         last = self._attempt
         if last is not None and last.session is not None and last.session.wants is Wants.RECONNECT:
             self._attempt = last.over_another_connection(transport, now)
         else:
             self._begin_session(transport, now)
-        self.report.transport = self.recovery.names[0]
         self.step = Step.CONNECT
         return address
 
     def _begin(self, now: float) -> None:
-        self._started_at = now
+        self._started_at = self._read_at = now
+        self.report.started_at = self._context.clock()
         self._deadlines = Deadlines(self._timeouts, now)
         self.recovery.begin(now)
         if self._observers is not None:
@@ -72,13 +74,15 @@ class Run(RunState):
             self._observers.started(self._call)
 
     def _begin_session(self, transport: Transport, now: float) -> None:
-        self._attempt = attempt = AttemptState(transport, Attempt(self.recovery.names[0]), now)
+        self._attempt = attempt = AttemptState(
+            transport, Attempt(self.recovery.names[0], now - self._started_at), now
+        )
+        self.report.attempts.append(attempt.report)
         key = self._context.api_key()
         if key is None or isinstance(key, str):
             self.open_session(key)
         else:
             attempt.key_to_come = key
-        self.report.attempts.append(attempt.report)
         self.deadlines.begin_attempt()
 
     def open_session(self, key: str | None) -> None:
@@ -121,7 +125,8 @@ class Run(RunState):
         )
         self.report.connect_seconds = report.connect_seconds
         self.deadlines.connected(now - attempt.began_at)
-        self._read_at, self._longest_pause = now, 0.0
+        self._pass(now)
+        self._longest_pause = 0.0
         self.step = Step.READ
 
     # What is to be sent
@@ -165,6 +170,25 @@ class Run(RunState):
         self.attempt.write_closed = True
         self.step = Step.READ
 
+    # The time that goes by
+
+    def _pass(self, now: float) -> None:
+        """Note a moment at which no event has come."""
+        self._quiet += now - self._read_at
+        self._read_at = now
+
+    def _note_gap(self, gap: float, waited: float, *, events: bool) -> None:
+        """Note the time since the read before, of which so many seconds were waited."""
+        report = self.report
+        self._longest_pause = max(self._longest_pause, gap - waited)
+        self._quiet += gap
+        if not events:
+            return
+        if report.first_event_seconds is not None and self._quiet > report.longest_gap_seconds:
+            report.longest_gap_seconds = self._quiet
+            self._notable_gap = min(self._quiet, LONG_PAUSE_SECONDS)  # a pause is part of a gap
+        self._quiet = 0.0
+
     # What was received
 
     def received(self, data: bytes, start: float, end: float) -> bytes:
@@ -180,16 +204,15 @@ class Run(RunState):
         assert deadlines is not None
         session = attempt.session
         assert session is not None
-        pause, self._read_at = start - self._read_at, end
-        if pause > self._longest_pause:
-            self._longest_pause = pause
+        gap, self._read_at = end - self._read_at, end
         if data:
             events = session.receive_data(data)
             report = self.report
             if attempt.connecting is None:
                 report.bytes_received += len(data)
             if (
-                attempt.steady
+                gap <= self._notable_gap
+                and attempt.steady
                 and deadlines.steady
                 and len(events) == 1
                 and type(events[0]) is Chunk
@@ -200,13 +223,15 @@ class Run(RunState):
                 self.events.append(events[0])
                 return session.data_to_send()
             attempt.heard = True
-        elif attempt.send_error is not None:  # the peer closed in the middle of the request
-            self._lost(attempt.send_error)
-            return self.data_to_send()
-        elif attempt.report.reused and not attempt.heard and not self.recovery.replaced:
-            self.step = Step.PROBE
-            return b""
+            self._note_gap(gap, end - start, events=bool(events))
         else:
+            self._quiet += gap
+            if attempt.send_error is not None:  # the peer closed in the middle of the request
+                self._lost(attempt.send_error)
+                return self.data_to_send()
+            if attempt.report.reused and not attempt.heard and not self.recovery.replaced:
+                self.step = Step.PROBE
+                return b""
             events = session.receive_eof()
         deadlines.received(end - start, events=bool(events))
         self._take(session, events, start, end)
@@ -225,8 +250,6 @@ class Run(RunState):
         attempt, deadlines = self.attempt, self.deadlines
         if events:
             self._note(events)
-            if self.report.first_chunk_seconds is None and self.report.chunks:
-                self.report.first_chunk_seconds = end - self._started_at
         attempt.note_answer(self.report)
         if session.wants is not _READ or session.error is not None:
             self._follow(session)
@@ -239,14 +262,21 @@ class Run(RunState):
         attempt.steady = attempt.progressed and attempt.sends
 
     def _note(self, events: list[Event]) -> None:
-        chunks = list(map(type, events)).count(Chunk)
+        chunks, report = list(map(type, events)).count(Chunk), self.report
+        if events:
+            report.note_read(chunks)
+        if events and report.first_event_seconds is None:
+            report.first_event_seconds = self._read_at - self._started_at
         if chunks:
-            self.report.chunks += chunks
+            if report.first_chunk_seconds is None:
+                report.first_chunk_seconds = self._read_at - self._started_at
             self.attempt.progressed = True
             if self.recovery.note_progress():
                 self.deadlines.renew()
-        if events and isinstance(events[-1], self._last_event):
+        if events and isinstance(last := events[-1], self._last_event):
             self._complete = True
+            if self.session.usage is None:
+                report.usage = last.usage
         self.events += events
 
     def _follow(self, session: Session) -> None:
@@ -268,7 +298,7 @@ class Run(RunState):
             self._failed(ProtocolError(_INCOMPLETE.format(self.report.transport, self._last_event.__name__)))
             return
         self.step = Step.END
-        self.attempt.account(self.report)
+        self.end_attempt(self._read_at)
 
     # What went wrong
 
@@ -280,6 +310,7 @@ class Run(RunState):
             start: When the read began.
             end: When it failed.
         """
+        self._pass(end)
         if isinstance(exc, OSError):
             self._lost(exc)
         else:
@@ -299,11 +330,13 @@ class Run(RunState):
 
     def connect_failed(self, exc: NetworkError, now: float) -> None:
         """Note that no connection could be opened."""
+        self._pass(now)
         self.deadlines.waited(now - self.attempt.began_at)
         self._failed(exc.with_traceback(None))  # a proxy's answer is in its frames, our password perhaps
 
     def timed_out(self, now: float, waited: float) -> None:
         """Note that a deadline has passed."""
+        self._pass(now)
         attempt, deadlines, begun = self.attempt, self.deadlines, self.recovery.begun
         if not attempt.connected:
             late = deadlines.error(deadlines.phase(now, connected=False), begun=begun)
@@ -322,20 +355,14 @@ class Run(RunState):
         self.session.receive_eof()
         self._failed(refusal(self.session) or error)
 
-    @property
-    def _secrets(self) -> tuple[str, ...]:
-        """What an error must not show, whatever it quotes."""
-        return *self._call.secrets, *self.address.secrets
-
     def _failed(self, error: RunAgentError) -> None:
         """Have it decided whether there is another attempt."""
         attempt, recovery = self.attempt, self.recovery
         name_transport(self.identify(error), recovery.names[0])
         error.__cause__ = error.__cause__ or attempt.send_error or recovery.last_error
-        hide_secrets(error, self._secrets)
-        attempt.account(self.report)
-        attempt.report.error = f"{type(error).__name__}: {error}"
-        self.step = recovery.decide(error, attempt, self.deadlines, max(attempt.began_at, self._read_at))
+        hide_secrets(error, self.secrets)
+        self.end_attempt(self._read_at, error)
+        self.step = recovery.decide(error, attempt, self.deadlines, self._read_at)
         if self.step is Step.END:
             self._give_up(error)
             return
@@ -353,6 +380,7 @@ class Run(RunState):
             add_remark(error, _NOT_TRIED_AGAIN)
         self.error = final_error(error, self.report, attempt.session, recovery, self._longest_pause)
         self.identify(self.error)
-        hide_secrets(self.error, self._secrets)
+        hide_secrets(self.error, self.secrets)
+        self.report.error = bare_copy(self.error)
         number = len(self.report.attempts)
         _logger.info("run %s: %s; giving up", self.report.run_id, attempt.describe_failure(number))

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from runagent._events import Completed, Event, RunResult
 from runagent._net.base import track_descriptor
-from runagent._report import RunReport, counted
+from runagent._redact import hide_secrets
+from runagent._report import RunAgentError, RunReport, bare_copy, counted, set_run
 from runagent._run.recovery import Recovery
 from runagent._run.spec import RunSpec, Step
 
 if TYPE_CHECKING:
     from runagent._address.route import Address
     from runagent._call import AgentCall
-    from runagent._errors import RunAgentError
     from runagent._limits import Limits
     from runagent._plugins.observers import Observers
     from runagent._run.attempt import AttemptState
@@ -64,7 +64,9 @@ class RunState:
         self._started_at = 0.0
         self._last_event = RunResult if call.mode == "invoke" else Completed
         self._complete = False  # it has come
-        self._read_at = 0.0  # when the last read ended
+        self._read_at = 0.0  # when the last read ended, or whatever else was last noted
+        self._quiet = 0.0  # seconds from the last read that brought events to that
+        self._notable_gap = 0.0  # a gap between reads that is not longer changes nothing here
         self._longest_pause = 0.0  # how long nobody read at a stretch
         track_descriptor(self)
 
@@ -113,12 +115,20 @@ class RunState:
         """Whether the connection may serve other runs now that this one is over."""
         return self.step is Step.END and self.error is None and self.attempt.keeps_connection
 
-    def finished(self, now: float | None, *, failed: bool = False) -> None:
-        """Note the end, once, and tell those who observe.
+    def end_attempt(self, now: float | None, error: BaseException | None = None) -> None:
+        """Note the end of the current attempt, once."""
+        attempt = self._attempt
+        if attempt is None or attempt.ended:
+            return
+        seconds = None if now is None else now - self._started_at - attempt.report.started_at
+        attempt.end(self.report, seconds, error)
+
+    def finished(self, now: float | None, *, error: BaseException | None = None) -> None:
+        """Note the end, once, and report it to observers.
 
         Args:
-            now: The time; None where there is no clock any more.
-            failed: It ends by an exception that is not the run's own.
+            now: The time; None if there is no clock any more.
+            error: An exception that ends it without being the run's own.
         """
         if not self._unreported or self._deadlines is None or self.forked:
             return
@@ -126,10 +136,12 @@ class RunState:
             report = self._unreported.pop()
         except IndexError:  # told already, perhaps by another thread
             return
-        if self._attempt is not None:
-            self._attempt.account(self.report)
-        over = failed or self.step is Step.END
-        good = self._complete and self.error is None and not failed
+        if error is not None:
+            error = report.error = bare_copy(error)
+            hide_secrets(error, self.secrets)
+        self.end_attempt(now, error)
+        over = error is not None or self.step is Step.END
+        good = self._complete and self.error is None and error is None
         report.outcome = ("completed" if good else "failed") if over else "closed"
         report.total_seconds = None if now is None else now - self._started_at
         _logger.debug("run %s %s after %s", report.run_id, report.outcome, counted(report.chunks, "chunk"))
@@ -137,9 +149,15 @@ class RunState:
             self._observers.finished(self._asked, report)
 
     def identify(self, error: RunAgentError) -> RunAgentError:
-        """Put into an error whose it is, and return it."""
-        error.run_id, error.agent_id = self.report.run_id, self.report.agent_id
+        """Put into an error of which run it is, and return it."""
+        set_run(error, self.report)
         return error
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What an error must not show, whatever it quotes."""
+        address: Address | None = getattr(self, "address", None)
+        return *self._call.secrets, *(address.secrets if address is not None else ())
 
     def release(self) -> None:
         """Drop what is of no use any more.

@@ -27,16 +27,19 @@ another session sees, hold more than its limits allow, raise for what the peer s
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from runagent._errors import RunAgentError
 from runagent.transports._request import check_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from runagent._address.route import Address, Route
     from runagent._call import AgentCall, ResumePoint
     from runagent._events import Event
     from runagent._net.base import AsyncConnection, AsyncNetwork, Connection, Network
+    from runagent._report import Tokens
     from runagent.capabilities import Capability
 
 __all__ = ["BaseSession", "ConnectingSession", "Session", "Transport", "Wants", "count_ignored"]
@@ -82,6 +85,8 @@ class Session(Protocol):
         retry_delay: Seconds that the peer asks to wait before another attempt; None if it asks for nothing.
         status: The HTTP status of the answer, if there is one.
         request_id: The id by which the service knows the request.
+        usage: Token counts as the service sent them, as soon as they have come; those of the last event
+            need not be here.
         ignored: What was understood to be harmless and left out, by kind; it ends up in the report.
     """
 
@@ -92,7 +97,16 @@ class Session(Protocol):
     retry_delay: float | None
     status: int | None
     request_id: str | None
+    usage: dict[str, Any] | None
     ignored: dict[str, int]
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """``usage`` by its meaning; read when there is another ``usage``."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header fields of the answer, by lower-case name; read once there is a ``status``."""
 
     @property
     def resume_point(self) -> ResumePoint | None:
@@ -188,12 +202,25 @@ class BaseSession:
     retry_delay: float | None = None
     status: int | None = None
     request_id: str | None = None
+    usage: dict[str, Any] | None = None
 
     def __init__(self) -> None:
         self.wants: Wants = Wants.READ
         self.error: RunAgentError | None = None
         self.ignored: dict[str, int] = {}
         self._outgoing: list[bytes] = []
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header fields of the answer; a protocol without an HTTP answer has none."""
+        return {}
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """``usage`` by its meaning: counts under the names that OpenAI's and Anthropic's interfaces use."""
+        from runagent.transports._usage import read_tokens  # many runs have none
+
+        return read_tokens(self.usage)
 
     @property
     def last_ignored(self) -> str:

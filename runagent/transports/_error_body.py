@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runagent._errors import NetworkError, ProtocolError, add_remark
+from runagent._errors import NetworkError, ProtocolError
+from runagent._report import add_remark
 from runagent._wire.jsontext import quote
 from runagent.transports._media import is_json, parse_content_type
 from runagent.transports._refusals import (

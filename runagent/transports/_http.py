@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from runagent._errors import NetworkError, ProtocolError, RunAgentError, StreamTruncatedError, add_remark
+from runagent._errors import NetworkError, ProtocolError, RunAgentError, StreamTruncatedError
+from runagent._report import add_remark
 from runagent._wire.http1 import ResponseDecoder, encode_request
 from runagent.transports._base import BaseSession, Wants
 from runagent.transports._error_body import ErrorBody, via_proxy

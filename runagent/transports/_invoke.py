@@ -100,10 +100,11 @@ class InvokeSession(HttpSession):
         )
         self.request_id = request_id if isinstance(request_id, str) else self.request_id
         usage = answer.get("usage", metadata.get("usage"))
+        self.usage = usage if isinstance(usage, dict) else None
         return RunResult(
             answer["result"],
             execution_time=seconds if isinstance(seconds, int | float) else None,
-            usage=usage if isinstance(usage, dict) else None,
+            usage=self.usage,
             agent_version=version if isinstance(version, str) else None,
             request_id=self.request_id,
             metadata=dict(metadata),

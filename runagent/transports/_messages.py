@@ -44,6 +44,7 @@ class MessageReader(ChunkReader):
     Attributes:
         done: The agent has said that it is done.
         request_id: The id by which the server knows the run.
+        usage: Token counts, once the agent is done.
         last_ignored: The last message of an unknown kind, as text or decoded; None if there is none.
     """
 
@@ -51,6 +52,7 @@ class MessageReader(ChunkReader):
         super().__init__(resume)
         self.done = False
         self.request_id: str | None = None
+        self.usage: dict[str, Any] | None = None
         self.last_ignored: Any = None
         self._ignored = ignored
         self._started = False
@@ -154,12 +156,13 @@ class MessageReader(ChunkReader):
 
     def _done(self, message: dict[str, Any], events: list[Event]) -> None:
         self.done = True
+        self.usage = self._optional(message, "usage", dict)
         if half := self.surrogates.flush():
             events.append(Chunk(half))
         events.append(
             Completed(
                 message=self._optional(message, "message", str),
-                usage=self._optional(message, "usage", dict),
+                usage=self.usage,
                 execution_time=self._seconds(message, "execution_time"),
                 total_chunks=self._optional(message, "total_chunks", int),
                 metadata=self._optional(message, "metadata", dict),

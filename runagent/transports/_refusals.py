@@ -18,8 +18,8 @@ from runagent._errors import (
     PermissionDeniedError,
     RateLimitError,
     ValidationError,
-    add_remark,
 )
+from runagent._report import add_remark
 from runagent._wire.jsontext import InvalidJSONError, decode_json, quote, quote_value
 
 if TYPE_CHECKING:

@@ -67,6 +67,7 @@ class StreamSession(HttpSession):
         if messages.error is not None:
             self.fail(messages.error)
         elif messages.done:
+            self.usage = messages.usage
             self.finish()
         elif decoder_error is not None:
             self.fail(decoder_error)

@@ -83,7 +83,7 @@ def test_verbose_shows_what_is_tried_again_and_goes_over_the_environment(capfd, 
     assert 0 == main(["stream", "a", "hi", "-v"])
     out, err = capfd.readouterr()
     assert "x" == out
-    assert re.search("^runagent.run: INFO: attempt 1 over sse failed.*AgentServerError", err)
+    assert re.search("^runagent.run: INFO: run [0-9a-f]+: attempt 1 over sse failed.*AgentServerError", err)
     assert "1 retry" in err
     server.agent("a").reply(status(503))
     assert "x" == out_of(capfd, "stream", "a", "hi")

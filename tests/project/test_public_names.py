@@ -54,6 +54,7 @@ PUBLIC_NAMES = [
     "StreamTimeoutError",
     "StreamTruncatedError",
     "Timeouts",
+    "Tokens",
     "ToolCall",
     "TransportError",
     "ValidationError",

@@ -29,7 +29,7 @@ def test_a_failed_connect_is_tried_again_with_full_jitter(
     assert [(0, 0.5), (0, 1.5), (0, 2.0)] == waits
     assert (4, 3) == (len(outcome.report.attempts), outcome.report.retries)
     assert str(outcome.error).endswith("(after 4 attempts)")
-    assert all("refused" in attempt.error for attempt in outcome.report.attempts)
+    assert all("refused" in str(attempt.error) for attempt in outcome.report.attempts)
 
 
 def test_a_connect_that_fails_once_is_forgotten(style: Style, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +81,7 @@ def test_a_refusal_may_pass(style: Style) -> None:
         outcome = run(style, peer)
     assert (["0 "], None, 200) == (outcome.chunks, outcome.error, outcome.report.status)
     assert 3 == len(outcome.report.attempts)
-    assert [None] == [a.error for a in outcome.report.attempts if "Error" not in (a.error or "")]
+    assert [None] == [a.error for a in outcome.report.attempts if a.error is None]
 
 
 def test_a_retry_after_is_kept_to(style: Style, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ def test_unless_the_caller_says_that_it_is_safe(style: Style, answer: bytes) -> 
         outcome = run(style, peer, retry_unsafe=True)
         assert 1 == len({request.headers["idempotency-key"] for request in peer.requests})
     assert (["0 "], None, 1) == (outcome.chunks, outcome.error, outcome.report.retries)
-    assert "not tried again" not in outcome.report.attempts[0].error
+    assert "not tried again" not in str(outcome.report.attempts[0].error)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 501, 505])

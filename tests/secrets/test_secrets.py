@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runagent import AuthenticationError, ConfigurationError, RunAgentClient, RunAgentError
+from runagent import (
+    AgentServerError,
+    AuthenticationError,
+    ConfigurationError,
+    RateLimitError,
+    RunAgentClient,
+    RunAgentError,
+)
 from runagent._redact import escape_controls, is_credential
 from runagent_testing import FakeAgentServer, error, status
 from tests.support.peer import Peer, answers, http, ndjson, sse, upgrade, websocket_frame
@@ -323,7 +330,7 @@ def test_what_a_peer_says_is_one_harmless_line(
             await stream.text()
         error = pickle.loads(pickle.dumps(copy.copy(caught.value)))
         texts = [str(error), error.message, error.code or "", error.request_id or ""]
-        return texts + [attempt.error or "" for attempt in stream.report.attempts]
+        return texts + [str(attempt.error) for attempt in stream.report.attempts]
 
     with Peer(act) as peer:
         texts = style.run(scenario)
@@ -338,21 +345,17 @@ def test_every_attempt_is_in_the_report_and_in_the_log(
 ) -> None:
     caplog.set_level(logging.INFO, "runagent")
 
-    async def scenario() -> list[str | None]:
+    async def scenario() -> list[type]:
         client = style.client("a", base_url=server.url, transport=transport, retry_delay=0)
         stream = client.run_generic_stream("x")
         assert await stream.text() == "x"
-        return [attempt.error for attempt in stream.report.attempts]
+        return [type(attempt.error) for attempt in stream.report.attempts]
 
     with FakeAgentServer() as server:
         server.agent("a").reply(status(503)).reply(status(429, retry_after=0)).always("x")
         errors = style.run(scenario)
-    assert [(error or "None").partition(":")[0] for error in errors] == [
-        "AgentServerError",
-        "RateLimitError",
-        "None",
-    ]
-    texts = [message for message in caplog.messages if message.startswith("attempt")]
-    assert [message.partition(" failed")[0] for message in texts] == [
+    assert [AgentServerError, RateLimitError, type(None)] == errors
+    texts = [message for message in caplog.messages if " failed with " in message]
+    assert [message.partition(" failed")[0].partition(": ")[2] for message in texts] == [
         f"attempt {n} over {transport}" for n in (1, 2)
     ]

@@ -69,7 +69,6 @@ class ChatStream(EventStream):
         self._calls = ToolCalls(call.limits.max_event_bytes)
         self._about = _Completion()
         self._reason: str | None = None
-        self._usage: dict[str, Any] | None = None
 
     def make_request(self) -> HttpRequest:
         """Ask for the stream."""
@@ -89,7 +88,7 @@ class ChatStream(EventStream):
         self.begin(chunk.id, events)
         if chunk.choices:
             self._about = chunk
-        self._usage = chunk.usage if isinstance(chunk.usage, dict) and chunk.usage else self._usage
+        self.usage = chunk.usage if isinstance(chunk.usage, dict) and chunk.usage else self.usage
         for choice in chunk.choices or ():
             if is_error(choice.error) or choice.reason == "error":
                 raise stream_error(choice.error or {"message": _ERROR_REASON, "code": "error"})
@@ -142,7 +141,7 @@ class ChatStream(EventStream):
     def _complete(self, events: list[Event], *, proven: bool) -> None:
         self.add_calls(self._calls.take(), self._reason, events)
         about = msgspec.structs.asdict(self._about)
-        self.complete(events, about, reason=self._reason, usage=self._usage, proven=proven)
+        self.complete(events, about, reason=self._reason, usage=self.usage, proven=proven)
 
 
 class ChatPlain(PlainAnswer):

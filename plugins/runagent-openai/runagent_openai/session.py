@@ -174,6 +174,7 @@ class EventStream(_Session):
         Raises:
             StreamError: The model refused.
         """
+        self.usage = usage
         if half := self._surrogates.flush():
             events.append(Chunk(half))
         if self._refusal:
@@ -229,6 +230,7 @@ class PlainAnswer(_Session, InvokeSession):
         Raises:
             AgentError: The model refused, or was cut inside a tool call.
         """
+        self.usage = usage
         for call in calls:
             if _is_cut(call, reason):
                 raise AgentError(**_cut_call(call, reason), status=self.status)
