@@ -1,4 +1,4 @@
-"""The conformance kit: proves that a transport does what clients rely on, before its users find out.
+"""The conformance kit: checks that a transport does what clients rely on.
 
     from runagent_testing.conformance import check_transport
 
@@ -6,12 +6,12 @@
     print(report)
     report.check()
 
-or, with a test for every requirement, style and player, `TransportConformance` to subclass.
+or, for one test per requirement, style and player, subclass `TransportConformance`.
 
-A requirement is data: an id, a sentence, a source, the check. Those of the scope "session" feed sessions
-by hand with what a fake agent answers; the others run the real clients, in each style, against a
+A requirement is data: an id, a sentence, a source and the check. Requirements of the scope "session" feed
+a fake agent's answer to sessions by hand; the others run the real clients, in each style, against a
 `MemoryNetwork` on virtual time and a `FakeAgentServer` on sockets. `BROKEN` has transports that each
-miss one requirement, and prove that the kit sees it.
+violate one requirement, and so prove that the kit detects the violation.
 
 The names are imported on first use, so that the kit needs pytest only for the class.
 """
@@ -57,7 +57,7 @@ _HOMES = {
     "runagent_testing.conformance._suite": ("TransportConformance",),
 }
 
-if not TYPE_CHECKING:  # a checker that saw it would take every misspelt name for one that is there
+if not TYPE_CHECKING:  # a type checker that saw it would accept misspelt names
     __getattr__ = importer(__name__, _HOMES)
 
 

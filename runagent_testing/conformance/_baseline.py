@@ -1,4 +1,4 @@
-"""Known failures, as a file whose stale entries fail: what has been mended has to leave it."""
+"""Known failures, as a file; an entry fails once its requirement passes, so that the file stays true."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _ENTRY = re.compile(r"(?P<id>[a-z-]+\.[a-z-]+)(?:\[(?P<variant>[a-z-]+)\])?\s*:\
 
 
 class BaselineError(ValueError):
-    """A baseline cannot be used; the text says which line, and why."""
+    """A baseline cannot be used; the message has the line and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Which failures are known.
+    """The known failures of a transport.
 
-    A line is ``id[variant]: reason`` or, for all variants of a requirement, ``id: reason``; empty lines
-    and those that begin with # say nothing.
+    A line is ``id[variant]: reason`` or, for all variants of a requirement, ``id: reason``. Empty lines
+    and lines that begin with # are ignored.
 
     Attributes:
         entries: Reasons by id and variant; None for all variants.
@@ -38,11 +38,11 @@ class Baseline:
 
     @classmethod
     def of(cls, source: Baseline | str | Path | None) -> Baseline:
-        """Take a baseline as it is, or read its file.
+        """Return a baseline, which is read from its file if a path is given.
 
         Raises:
             OSError: The file cannot be read.
-            BaselineError: A line makes no sense.
+            BaselineError: A line is invalid.
         """
         if isinstance(source, Baseline):
             return source
@@ -60,7 +60,7 @@ class Baseline:
         """Read the lines.
 
         Raises:
-            BaselineError: One makes no sense.
+            BaselineError: A line is invalid.
         """
         entries: dict[tuple[str, str | None], str] = {}
         for number, line in enumerate(map(str.strip, text.splitlines()), 1):
@@ -73,14 +73,14 @@ class Baseline:
         return cls(entries)
 
     def reason(self, id: str, variant: str) -> str | None:
-        """Return why a failure is known; None for one that is not."""
+        """Return the reason of a known failure, or None if the failure is not known."""
         return self.entries.get((id, variant), self.entries.get((id, None)))
 
     def need_known(self, requirements: Iterable[Requirement]) -> None:
-        """Refuse entries of requirements that there are not.
+        """Reject entries of unknown requirements.
 
         Raises:
-            BaselineError: There is one.
+            BaselineError: An entry's requirement or variant is unknown.
         """
         from runagent_testing.conformance._harness.requirements import variants
 
@@ -88,4 +88,4 @@ class Baseline:
         for id, variant in self.entries:
             if id not in known or (variant is not None and variant not in known[id]):
                 shown = id if variant is None else f"{id}[{variant}]"
-                raise BaselineError(f"the baseline lists {shown}, which is no requirement")
+                raise BaselineError(f"the baseline lists an unknown requirement, {shown}")

@@ -45,24 +45,23 @@ def check_transport(
 
     Args:
         transport: The transport, or the name of an installed one.
-        dialects: What the fake agent has to speak so that it understands the transport, beside its own
-            dialects and those that installed distributions bring.
+        dialects: Dialects that the fake agent needs to understand the transport, in addition to the
+            built-in ones and those of installed distributions.
         options: Arguments for the clients: ``headers``, ``transport_options``, ``entrypoint_tag``.
-        skip_capabilities: Declared capabilities that the peer cannot show, with these options perhaps; the
-            requirements of these are then not applicable.
-        requirements: The number of the set; a set never changes once it is released. What is required
-            by newer sets only is checked too, and its failures are advice.
+        skip_capabilities: Declared capabilities that the peer cannot show, perhaps because of these options;
+            their requirements are then not applicable.
+        requirements: The number of the set; a set never changes once it is released. Requirements of newer
+            sets are checked too, but their failures are only advice.
         baseline: Known failures, or the file that lists them.
         styles: Some of "sync", "asyncio", "trio".
         players: Some of "memory", "socket".
-        only: Ids of requirements; none given means all.
+        only: Ids of requirements; if empty, all are checked.
 
     Returns:
         A report, to print or to `Report.check`.
 
     Raises:
-        ValueError: There is no such set, style, player, capability or requirement; or the baseline makes
-            no sense.
+        ValueError: A set, style, player, capability or requirement is unknown, or the baseline is invalid.
     """
     need_set(requirements)
     known = Baseline.of(baseline)
@@ -112,12 +111,12 @@ def _examined(
         return Result(requirement, variant, "not applicable", str(exc))
     except Violation as exc:
         fault = str(exc)
-    except Exception as exc:  # noqa: BLE001 - whatever a third party's transport may raise
+    except Exception as exc:  # noqa: BLE001 - a third party's transport may raise anything
         fault = _fault(exc)
     else:
         if known is None:
             return Result(requirement, variant, "passed")
-        return Result(requirement, variant, "stale", f"it passes: take it out of the baseline ({known})")
+        return Result(requirement, variant, "stale", f"it passes: remove it from the baseline ({known})")
     if known is not None:
         return Result(requirement, variant, "known", f"{known}\n{fault}")
     return Result(requirement, variant, "failed" if requirement.since <= requirements else "advice", fault)
@@ -132,10 +131,10 @@ def _fault(raised: BaseException) -> str:
 
 
 def need_set(number: int) -> None:
-    """Refuse a set that there is not.
+    """Reject an unknown set.
 
     Raises:
-        ValueError: There is none of this number.
+        ValueError: No set has this number.
     """
     if not 1 <= number <= LATEST:
         raise ValueError(f"the sets of requirements are 1 to {LATEST}, not {number!r}")
@@ -148,7 +147,7 @@ def _perform(subject: Subject, requirement: Requirement, variant: str) -> None:
     if name is not None and (name in subject.capabilities) == requirement.undeclared:
         raise NotApplicable(f"{name!r} is {'' if requirement.undeclared else 'not '}declared")
     if subject.is_library and (not variant or variant.endswith("-memory")):
-        raise NotApplicable("the transport has connections of its own: there is no session to feed")
+        raise NotApplicable("the transport brings its own connections: there is no session to feed")
     if not variant:
         requirement.check(Lab(subject))
         return
@@ -171,4 +170,4 @@ def _chosen(variant: str, styles: Collection[str], players: Collection[str]) -> 
 def _need_known(what: str, names: Iterable[str], known: Collection[str]) -> None:
     for name in names:
         if name not in known:
-            raise ValueError(f"there is no {what} {name!r}; there are: {', '.join(known)}")
+            raise ValueError(f"unknown {what} {name!r}; known: {', '.join(known)}")

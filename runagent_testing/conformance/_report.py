@@ -1,4 +1,4 @@
-"""What came of a check, as data and in print."""
+"""The results of a check, as data and as text."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Status = Literal["passed", "failed", "stale", "known", "advice", "not applicable
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one requirement in one variant.
+    """The result of one requirement in one variant.
 
     Attributes:
         requirement: The requirement.
-        variant: The style and player, as in "trio-memory"; "" for what is required of a session.
+        variant: The style and player, as in "trio-memory"; "" for a requirement of the scope "session".
         status: "passed"; "failed"; "not applicable"; "known" for a failure that the baseline lists;
             "stale" for a pass that it lists as a failure; "advice" for a failure of a requirement that
             is newer than the chosen set. Only "failed" and "stale" are bad.
-        reason: Why it is not "passed".
+        reason: Why the status is not "passed".
     """
 
     requirement: Requirement
@@ -41,18 +41,18 @@ class Result:
 
     @property
     def bad(self) -> bool:
-        """Whether the transport does not pass because of it."""
+        """Whether it makes the transport fail."""
         return self.status in ("failed", "stale")
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of all requirements.
+    """The results of all requirements.
 
     Attributes:
         transport: The transport's name.
         requirements: The number of the set.
-        capabilities: What is declared.
+        capabilities: The declared capabilities.
         results: In the order of the requirements.
     """
 
@@ -68,14 +68,14 @@ class Report:
 
     @property
     def failed(self) -> tuple[Result, ...]:
-        """The results because of which it does not pass."""
+        """The results that make the transport fail."""
         return tuple(result for result in self.results if result.bad)
 
     def check(self) -> None:
-        """Raise what does not pass.
+        """Raise an error if the transport does not pass.
 
         Raises:
-            AssertionError: The transport does not pass; the text is the report's.
+            AssertionError: The transport does not pass; the message is the whole report.
         """
         if not self.ok:
             raise AssertionError(str(self))

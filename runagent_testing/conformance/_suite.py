@@ -1,4 +1,4 @@
-"""The kit as a pytest class: every requirement, style and player a test of its own."""
+"""The kit as a pytest class: one test per requirement, style and player."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ class TransportConformance:
     """Subclass it under a name that begins with ``Test``, and override `transport` and, mostly, `dialects`.
 
     Attributes:
-        requirements: The number of the set; it has no default, so that no update of the kit fails you by
-            surprise. Failures of newer requirements are skipped tests with the reason (``pytest -rs``).
+        requirements: The number of the set; it has no default, so that an update of the kit never breaks your
+            tests. If a requirement of a newer set fails, its test is skipped with the reason
+            (``pytest -rs``).
         skip_capabilities: Declared capabilities that the peer cannot show.
         options: Arguments for the clients: ``headers``, ``transport_options``, ``entrypoint_tag``.
         baseline: The file of known failures.
-        styles: Which styles to run in.
-        players: On which players.
+        styles: The styles to run in.
+        players: The players to run on.
     """
 
     requirements: ClassVar[int] = 0
@@ -56,7 +57,7 @@ class TransportConformance:
 
     @pytest.fixture
     def dialects(self) -> Iterable[Dialect]:
-        """Return what the fake agent has to speak so that it understands the transport."""
+        """Return the dialects that the fake agent needs to understand the transport."""
         return ()
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -81,7 +82,7 @@ class TransportConformance:
         """Check one requirement."""
         __tracebackhide__ = True
         if not self.requirements:
-            pytest.fail(f"say which set of requirements: requirements = {LATEST}", pytrace=False)
+            pytest.fail(f"set the number of the requirements: requirements = {LATEST}", pytrace=False)
         need_set(self.requirements)
         subject = Subject(transport, tuple(dialects), self.options, frozenset(self.skip_capabilities))
         result = examine(
@@ -103,7 +104,7 @@ class TransportConformance:
             pytest.skip(result.reason)
 
     def test_baseline(self) -> None:
-        """Check that the baseline lists requirements that there are."""
+        """Check that the baseline lists known requirements only."""
         Baseline.of(self.baseline).need_known(all_requirements())
 
     def _chosen(self, variant: str) -> bool:

@@ -1,4 +1,4 @@
-"""Stops a check that does not come to an end: an endless loop fails its requirement, and hangs nothing."""
+"""Stops a check that does not end: an endless loop fails its requirement instead of hanging the kit."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
 
 __all__ = ["Watchdog"]
 
-PROCESSOR_SECONDS = 10.0  # ten times what the longest check of a sound transport takes
-SECONDS = 120.0  # for one that waits instead
-_PATIENCE = 3  # checks that may be stopped before no other is begun
-_LOOKS = 0.05  # seconds from one look at the clocks to the next
+PROCESSOR_SECONDS = 10.0  # ten times as long as the longest check of a conforming transport
+SECONDS = 120.0  # for a check that waits instead of computing
+_PATIENCE = 3  # once so many checks were stopped, no other is started
+_LOOKS = 0.05  # seconds between two looks at the clocks
 _FRAMES = 3
 
 
 class EndlessError(BaseException):
-    """Raised in the middle of what does not end; no ``except Exception`` catches it."""
+    """Raised in the middle of an endless check; no ``except Exception`` catches it."""
 
 
 class Watchdog:
-    """Performs checks of one transport, and no other once too many had to be stopped."""
+    """Performs checks of one transport until too many had to be stopped."""
 
     def __init__(self) -> None:
         self._stopped: set[str] = set()
 
     def perform(self, check: Callable[[], None], name: str) -> None:
-        """Perform a check in this thread; one of the same name is another attempt at it.
+        """Perform a check in this thread; a check of the same name counts as another attempt at it.
 
-        An exception is raised in it from another thread, as the interpreter allows on every system. So it
-        comes between two steps of Python; what waits in C is not stopped before it returns.
+        Another thread raises an exception in this one, as the interpreter allows on every system. The
+        exception comes between two steps of Python; a call of a C function is not stopped before it returns.
 
         Raises:
-            Violation: It did not come to an end.
+            Violation: The check did not end.
         """
         self._stopped.discard(name)
         if len(self._stopped) >= _PATIENCE:
-            raise Violation(f"not checked, as {_PATIENCE} others did not come to an end")
+            raise Violation(f"not checked, as {_PATIENCE} other checks did not end")
         watch = _Watch()
         try:
             with watch:
@@ -60,15 +60,15 @@ class Watchdog:
             raise watch.error
         if watch.place:
             self._stopped.add(name)
-            raise Violation(f"it did not come to an end, and was stopped here:\n{watch.place}")
+            raise Violation(f"the check did not end, and was stopped here:\n{watch.place}")
 
 
 class _Watch:
     """Watches the thread that enters it.
 
     Attributes:
-        place: Where it was when it was stopped; "" where it was not.
-        error: What has kept the watch from being held.
+        place: The line at which the thread was stopped; "" if it was not stopped.
+        error: The exception that ended the watch itself.
     """
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ class _Watch:
 
     def _look(self) -> None:
         while not self._over.is_set():
-            # Counted anew each time: what has caught one gets another.
+            # Counted again each time: code that has caught one exception gets another.
             busy, late = time.process_time() + PROCESSOR_SECONDS, now() + SECONDS
             while time.process_time() < busy and now() < late:
                 if self._over.wait(_LOOKS):
@@ -111,15 +111,15 @@ class _Watch:
 
 
 def _raise_in(thread: int, exception: type[BaseException]) -> None:
-    """Have an exception raised in a thread."""
+    """Raise an exception in another thread."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(exception))
 
 
 def _let_come() -> None:
-    """Catch what may still be raised in this thread.
+    """Catch an exception that may still be raised in this thread.
 
-    An exception that is called off instead leaves a flag set which only raising one clears. While it is set,
-    CPython 3.11 never gets beyond the entry of a function that is profiled or traced.
+    To withdraw it instead would leave a flag set that only a raised exception clears. While the flag is set,
+    CPython 3.11 never gets beyond the entry of a profiled or traced function.
     """
     with contextlib.suppress(EndlessError):
         _raise_in(threading.get_ident(), EndlessError)

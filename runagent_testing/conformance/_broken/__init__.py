@@ -1,7 +1,7 @@
-"""Transports that each miss one requirement: a kit that cannot fail is worth nothing.
+"""Transports that each violate one requirement, and so prove that the kit can fail.
 
-They also show authors what a requirement is about: each is a built-in transport, or a sound library, with one
-mistake in it. Most of these mistakes were made in earnest somewhere.
+They also show authors what a requirement is about: each is a built-in transport, or a working library, with
+one mistake in it. Most of these mistakes come from real code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a broken transport is."""
+"""The class of the broken transports."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Broken:
     """A transport with one mistake.
 
     Attributes:
-        name: Of the transport.
-        misses: The requirement that is meant to catch it.
+        name: The transport's name.
+        misses: The requirement that has to fail it.
         session: Makes its sessions.
-        capabilities: What it declares.
+        capabilities: The declared capabilities.
         tunnels: As for any transport.
         invoke: Makes the sessions of plain runs.
     """
@@ -45,7 +45,7 @@ class Broken:
 
     @property
     def description(self) -> str:
-        """What is wrong with it."""
+        """What it does wrong."""
         return (self.session.__doc__ or "").partition("\n")[0]
 
     def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:

@@ -46,7 +46,7 @@ class _AlwaysReusable(SSESession):
 
 
 class _NeverReused(SSESession):
-    """Declares that its connections are reused, and gives them away."""
+    """Declares that its connections are reused, and does not keep them."""
 
     @property
     def keeps_connection(self) -> bool:
@@ -54,18 +54,18 @@ class _NeverReused(SSESession):
 
 
 class _KeepsItsWebSocket(WebSocketSession):
-    """Has a connection kept that can never be used again."""
+    """Keeps a connection that can never be used again."""
 
     @property
     def keeps_connection(self) -> bool:
         return True
 
     def close(self) -> None:
-        """Say nothing."""
+        """Send no Close frame."""
 
 
 class _ClosesTwice(WebSocketSession):
-    """Says goodbye as often as it is asked to."""
+    """Sends its closing bytes again each time it is closed."""
 
     def close(self) -> None:
         super().close()
@@ -78,7 +78,7 @@ class _ClosesTwice(WebSocketSession):
 
 
 class _CannotBeLeft(SSESession):
-    """Does not survive being left early."""
+    """Raises an error if it is closed early."""
 
     def close(self) -> None:
         if self.wants is Wants.READ:
@@ -89,7 +89,7 @@ class _CannotBeLeft(SSESession):
 
 
 class _Splices(SSESession):
-    """Goes on with whatever comes when it asked for the rest of an answer."""
+    """Takes any answer for the rest that it asked for."""
 
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
         super().__init__(call, route, resume)
@@ -97,7 +97,7 @@ class _Splices(SSESession):
 
 
 class _CountsNothing(SSESession):
-    """Does not look at the numbers of the chunks."""
+    """Ignores the numbers of the chunks."""
 
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
         super().__init__(call, route, resume)
@@ -111,15 +111,15 @@ class _NoCount(ChunkCount):
 
 
 class _SSE(SSESession):
-    """Declares something else than it can do."""
+    """Declares other capabilities than it has."""
 
 
 class _WebSocket(WebSocketSession):
-    """Declares that it resumes, and cannot."""
+    """Declares that it resumes, but cannot."""
 
 
 class _FollowsAnyRedirect(SSESession):
-    """Goes wherever it is sent, with the key."""
+    """Follows a redirect to any origin, with the key."""
 
     def fail(self, error: RunAgentError) -> None:
         if 300 <= (self.status or 0) < 400 and not self._outgoing:
@@ -137,7 +137,7 @@ class _WaitsForAllOfARefusal(SSESession):
 
 
 class _LosesPartsOfAResult(InvokeSession):
-    """Takes the last read for the whole answer."""
+    """Takes the bytes of the last read for the whole answer."""
 
     def read_body(self, data: bytes) -> list[Event]:
         self._body.clear()
@@ -145,7 +145,7 @@ class _LosesPartsOfAResult(InvokeSession):
 
 
 class _HalfAResult(InvokeSession):
-    """Takes what has come of an answer for its result."""
+    """Takes the part of an answer that has arrived for the result."""
 
     def receive_eof(self) -> list[Event]:
         events = super().receive_eof()
@@ -163,14 +163,14 @@ class _AnyResult(InvokeSession):
 
 
 class _OneErrorForAllPlainRuns(InvokeSession):
-    """Makes the same error of every refusal."""
+    """Turns every refusal into the same error."""
 
     def fail(self, error: RunAgentError) -> None:
         super().fail(AgentError("refused") if isinstance(error, AgentError) else error)
 
 
 class _BrokenInvoke(InvokeSession):
-    """Gives the whole envelope as the result."""
+    """Returns the whole envelope as the result."""
 
     def read_answer(self, answer: dict[str, Any], body: bytes) -> Any:
         return super().read_answer({"result": answer}, body)

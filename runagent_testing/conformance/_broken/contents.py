@@ -1,4 +1,4 @@
-"""Mistakes in what becomes of the bytes of an answer."""
+"""Mistakes in turning the bytes of an answer into events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["CONTENTS"]
 
 
 class _LosesWhatIsCut(SSESession):
-    """Takes every read for whole events, and drops what is left over."""
+    """Takes every read for whole events, and drops the incomplete rest."""
 
     def read_body(self, data: bytes) -> list[Event]:
         whole, separator, _ = data.rpartition(b"\n\n")
@@ -27,7 +27,7 @@ class _LosesWhatIsCut(SSESession):
 
 
 class _JoinsChunks(SSESession):
-    """Makes one chunk of those that came together."""
+    """Joins the chunks of one read into one."""
 
     def read_body(self, data: bytes) -> list[Event]:
         joined: list[Event] = []
@@ -41,7 +41,7 @@ class _JoinsChunks(SSESession):
 
 
 class _CutsCharacters(SSESession):
-    """Hands out the halves of characters as they come."""
+    """Returns the halves of characters as they come."""
 
     def read_body(self, data: bytes) -> list[Event]:
         self.messages.surrogates.join = lambda text: text  # type: ignore[method-assign]
@@ -49,7 +49,7 @@ class _CutsCharacters(SSESession):
 
 
 class _SortsChunks(SSESession):
-    """Hands out the longest chunk of a read first."""
+    """Returns the longest chunk of a read first."""
 
     def read_body(self, data: bytes) -> list[Event]:
         events = super().read_body(data)
@@ -62,7 +62,7 @@ class _SortsChunks(SSESession):
 
 
 class _HoldsBack(SSESession):
-    """Hands out an event when the next one has come."""
+    """Returns an event only when the next one has come."""
 
     _held: list[Event]
 
@@ -74,7 +74,7 @@ class _HoldsBack(SSESession):
 
 
 class _ShowsHeartbeats(SSESession):
-    """Makes an empty chunk of each heartbeat."""
+    """Turns each heartbeat into an empty chunk."""
 
     def read_body(self, data: bytes) -> list[Event]:
         events = super().read_body(data)
@@ -82,14 +82,14 @@ class _ShowsHeartbeats(SSESession):
 
 
 class _StartsAgain(SSESession):
-    """Says Started with every read."""
+    """Returns Started with every read."""
 
     def read_body(self, data: bytes) -> list[Event]:
         return [Started(), *super().read_body(data)]
 
 
 class _TextOnly(SSESession):
-    """Turns every chunk into text, and declares that it does not."""
+    """Turns every chunk into text, but declares structured chunks."""
 
     def read_body(self, data: bytes) -> list[Event]:
         events = super().read_body(data)
@@ -109,7 +109,7 @@ _shared: dict[str, Any] = {}
 
 
 class _SharesItsDecoder(SSESession):
-    """Keeps what is half read where all sessions see it."""
+    """Keeps half-read events in a decoder that all sessions share."""
 
     def open_body(self, content_type: str, charset: str) -> bool:
         good = super().open_body(content_type, charset)
@@ -118,7 +118,7 @@ class _SharesItsDecoder(SSESession):
 
 
 class _Sleeps(SSESession):
-    """Lets other threads run while everybody's event loop waits."""
+    """Sleeps, and so blocks the caller's event loop."""
 
     def receive_data(self, data: bytes) -> list[Event]:
         time.sleep(0)
@@ -126,7 +126,7 @@ class _Sleeps(SSESession):
 
 
 class _WaitsForAThread(SSESession):
-    """Waits until another thread is done, while everybody's event loop waits."""
+    """Waits for another thread, and so blocks the caller's event loop."""
 
     def receive_data(self, data: bytes) -> list[Event]:
         threading.Event().wait(0.000_001)

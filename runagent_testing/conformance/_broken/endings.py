@@ -35,7 +35,7 @@ class _TakesACutForTheEnd(SSESession):
 
 
 class _CutsIfNothingCame(SSESession):
-    """Calls a connection that nobody answered a stream that broke off."""
+    """Reports a connection without any answer as a truncated stream."""
 
     def fail(self, error: RunAgentError) -> None:
         right = getattr(error, "code", None) != "NO_ANSWER"
@@ -43,7 +43,7 @@ class _CutsIfNothingCame(SSESession):
 
 
 class _NeverDone(SSESession):
-    """Goes on reading after the end, so that the connection is never let go."""
+    """Goes on reading after the end, so that the connection is never released."""
 
     def finish(self) -> None:
         self.wants = Wants.READ
@@ -53,7 +53,7 @@ class _NeverDone(SSESession):
 
 
 class _GoesOnAfterTheEnd(SSESession):
-    """Delivers what comes behind the end."""
+    """Delivers events that come after the end."""
 
     def read_body(self, data: bytes) -> list[Event]:
         events = super().read_body(data)
@@ -63,7 +63,7 @@ class _GoesOnAfterTheEnd(SSESession):
 
 
 class _GoesOnAfterAnError(SSESession):
-    """Delivers what comes behind the agent's error."""
+    """Delivers events that come after the agent's error."""
 
     def read_body(self, data: bytes) -> list[Event]:
         events = super().read_body(data)
@@ -72,7 +72,7 @@ class _GoesOnAfterAnError(SSESession):
 
 
 class _ThrowsGoodAway(SSESession):
-    """Forgets the good events of a read whose end is bad."""
+    """Drops the valid events of a read that ends with invalid bytes."""
 
     def receive_data(self, data: bytes) -> list[Event]:
         events = super().receive_data(data)
@@ -80,7 +80,7 @@ class _ThrowsGoodAway(SSESession):
 
 
 class _Raises(SSESession):
-    """Raises what is wrong with the peer's bytes."""
+    """Raises an error about the peer's bytes instead of setting it."""
 
     def receive_data(self, data: bytes) -> list[Event]:
         events = super().receive_data(data)
@@ -90,7 +90,7 @@ class _Raises(SSESession):
 
 
 class _ForeignErrors(SSESession):
-    """Sets an error that is none of ours."""
+    """Sets an error that is not a RunAgentError."""
 
     def fail(self, error: RunAgentError) -> None:
         super().fail(error)
@@ -99,7 +99,7 @@ class _ForeignErrors(SSESession):
 
 
 class _OneErrorForAll(SSESession):
-    """Makes the same error of every refusal."""
+    """Turns every refusal into the same error."""
 
     def fail(self, error: RunAgentError) -> None:
         if isinstance(error, AgentError):
@@ -108,7 +108,7 @@ class _OneErrorForAll(SSESession):
 
 
 class _RefusalAsAnEnd(SSESession):
-    """Takes a refusal for an answer that is over."""
+    """Takes a refusal for a complete answer."""
 
     def fail(self, error: RunAgentError) -> None:
         if isinstance(error, AgentError):
@@ -118,7 +118,7 @@ class _RefusalAsAnEnd(SSESession):
 
 
 class _ReadsAnyContent(SSESession):
-    """Takes any page for its protocol."""
+    """Accepts an answer of any content type."""
 
     def open_body(self, content_type: str, charset: str) -> bool:
         super().open_body(content_type, charset)
@@ -126,14 +126,14 @@ class _ReadsAnyContent(SSESession):
 
 
 class _OutageAsProof(SSESession):
-    """Takes every refusal for a proof that the peer does not speak it."""
+    """Takes every refusal for proof that the service does not support the transport."""
 
     def proves_unsupported(self, status: int, body: bytes) -> bool:
         return True
 
 
 class _AgentErrorAsCut(SSESession):
-    """Says of a run that failed that its stream broke off."""
+    """Reports a failed run as a stream that broke off."""
 
     def fail(self, error: RunAgentError) -> None:
         inside = self.messages.error is error and type(error).__name__ == "StreamError"

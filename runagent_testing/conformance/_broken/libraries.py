@@ -1,4 +1,4 @@
-"""Transports that are somebody's asyncio code, with the mistakes that only such transports can make."""
+"""Transports that are asyncio libraries, with the mistakes that only such transports can make."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _READ_BYTES = 65536
 
 
 class Library:
-    """A sound one: asyncio's own streams, with SSE on them."""
+    """A working one: SSE on asyncio's streams."""
 
     name = "library"
     api_version = 1
@@ -33,7 +33,7 @@ class Library:
 
     @property
     def description(self) -> str:
-        """What is wrong with it."""
+        """What it does wrong."""
         return (type(self).__doc__ or "").partition("\n")[0]
 
     async def run(self, call: AgentCall, address: Address, resume: ResumePoint | None, emit: Emit) -> None:
@@ -56,7 +56,7 @@ class Library:
 
 
 class _Retries(Library):
-    """Runs the agent anew by itself when the stream broke off."""
+    """Runs the agent again by itself after the stream broke off."""
 
     name, misses = "library-retries", "run.not-begun-again"
 
@@ -68,7 +68,7 @@ class _Retries(Library):
 
 
 class _ShowsLife(Library):
-    """Says that the agent lives, without having asked."""
+    """Emits heartbeats that the agent did not send."""
 
     name, misses = "library-shows-life", "run.silence"
 
@@ -85,7 +85,7 @@ class _ShowsLife(Library):
 
 
 class _KeepsItsLoop(Library):
-    """Goes back to the event loop in which it was first used."""
+    """Runs everything in the event loop in which it was first used."""
 
     name, misses = "library-keeps-its-loop", "run.loops"
     _loop: asyncio.AbstractEventLoop | None = None
@@ -96,7 +96,7 @@ class _KeepsItsLoop(Library):
 
 
 class _NeverCloses(Library):
-    """Leaves its connections to the garbage."""
+    """Leaves its connections to the garbage collector."""
 
     name, misses = "library-never-closes", "run.leaves-nothing"
 
@@ -105,7 +105,7 @@ class _NeverCloses(Library):
 
 
 class _CannotBeCancelled(Library):
-    """Goes on when it is cancelled."""
+    """Ignores cancellation."""
 
     name, misses = "library-cannot-be-cancelled", "run.cancelled-task"
 

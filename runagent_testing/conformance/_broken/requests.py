@@ -17,7 +17,7 @@ __all__ = ["REQUESTS"]
 
 
 class _SendsItTwice(SSESession):
-    """Gives its request twice."""
+    """Returns its request twice."""
 
     _first: bytes | None = None
 
@@ -30,7 +30,7 @@ class _SendsItTwice(SSESession):
 
 
 class _KeyInTheAddress(SSESession):
-    """Puts the key into the query, where every log shows it."""
+    """Puts the key into the URL's query, which every log shows."""
 
     def make_request(self) -> HttpRequest:
         request = super().make_request()
@@ -40,7 +40,7 @@ class _KeyInTheAddress(SSESession):
 
 
 class _KeyInAHeaderOfItsOwn(SSESession):
-    """Sends the key where the service does not look for it."""
+    """Sends the key in a header field that the service does not read."""
 
     def make_request(self) -> HttpRequest:
         request = super().make_request()
@@ -49,7 +49,7 @@ class _KeyInAHeaderOfItsOwn(SSESession):
 
 
 class _ForgetsTheCallersHeaders(SSESession):
-    """Sends its own header fields only."""
+    """Sends only its own header fields."""
 
     def make_request(self) -> HttpRequest:
         request = super().make_request()
@@ -85,7 +85,7 @@ class _RawAgentId(SSESession):
 
 
 class _AsciiOnly(SSESession):
-    """Leaves out of the input what is not ASCII."""
+    """Drops characters from the input that are not ASCII."""
 
     def make_request(self) -> HttpRequest:
         request = super().make_request()
@@ -94,7 +94,7 @@ class _AsciiOnly(SSESession):
 
 
 class _NewKeyEachTime(SSESession):
-    """Makes an Idempotency-Key of its own for each attempt."""
+    """Makes a new Idempotency-Key for each attempt."""
 
     def make_request(self) -> HttpRequest:
         request = super().make_request()
@@ -105,21 +105,21 @@ class _NewKeyEachTime(SSESession):
 
 
 class _IgnoresTheProxy(SSESession):
-    """Asks a proxy as if it were the agent."""
+    """Sends a proxy the request that is meant for the agent."""
 
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
         super().__init__(call, type(route)(route.origin), resume)
 
 
 class _TakesANameOfOurs(SSESession):
-    """Has a method that replaces one of the base class, which happens to do no harm today."""
+    """Overrides a private method of the base class, which happens to do no harm today."""
 
     def _end(self) -> list[Event]:
         return super()._end()
 
 
 class _TakesAnAttributeOfOurs(SSESession):
-    """Keeps something where the base class keeps something else."""
+    """Sets a private attribute that the base class uses for something else."""
 
     def end_body(self, proven: bool) -> list[Event]:
         self._redirects = 7

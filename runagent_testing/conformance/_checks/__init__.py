@@ -1,4 +1,4 @@
-"""The checks, by what they are about; each module adds its requirements when it is imported."""
+"""The checks, by subject; each module adds its requirements when it is imported."""
 
 from __future__ import annotations
 

@@ -46,17 +46,17 @@ TEXTS = ("Once ", "upön\u2028", 'a "tïme" 🦊\r\n', "\\u0041 data: end", "end
 
 
 def only_where(condition: bool, reason: str) -> None:
-    """Check on only where a condition holds.
+    """Go on with the check only if a condition holds.
 
     Raises:
-        NotApplicable: It does not.
+        NotApplicable: The condition does not hold.
     """
     if not condition:
         raise NotApplicable(reason)
 
 
 def demand(condition: bool, fault: str) -> None:
-    """Refuse a transport.
+    """Fail the transport unless a condition holds.
 
     Raises:
         Violation: The condition does not hold.
@@ -66,7 +66,7 @@ def demand(condition: bool, fault: str) -> None:
 
 
 def expect_contents(subject: Subject, got: Sequence[Any], expected: Sequence[Any], what: str) -> None:
-    """Compare chunks; where their bounds cannot be seen, their text."""
+    """Compare chunks, or only their text if the dialect does not show their bounds."""
     same = list(got) == list(expected)
     if not subject.traits.delimited:
         same = "".join(map(str, got)) == "".join(map(str, expected))
@@ -77,7 +77,7 @@ async def first_chunk(stream: Any) -> Any:
     """Read the first chunk.
 
     Raises:
-        Violation: There is none.
+        Violation: The stream has no chunk.
     """
     async for content in stream:
         return content
@@ -85,7 +85,7 @@ async def first_chunk(stream: Any) -> Any:
 
 
 def answer_steps(subject: Subject, texts: Iterable[Any] = TEXTS) -> list[Any]:
-    """Write a script of chunks, with a heartbeat where the dialect has one."""
+    """Write a script of chunks, with a heartbeat if the dialect has one."""
     steps = list(texts)
     if subject.traits.heartbeats:
         steps.insert(1, heartbeat())

@@ -1,6 +1,6 @@
-"""What works is declared: a capability that nobody declares is one that nobody uses.
+"""Working capabilities are declared, because clients do not use an undeclared one.
 
-The other direction, that what is declared works, is each capability's own requirement.
+That a declared capability works is the subject of that capability's own requirement.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is required of a session where a run ends: well, badly, or in the middle."""
+"""What is required of a session when a run completes, fails or breaks off."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CHUNKS = ("first", "second", "third")
 
 def _expect_truncated(lab: Lab, seen: Seen, delivered: int, most: int, what: str) -> None:
     seen.need_sound()
-    demand(not seen.completed, f"{what}: Completed was told of an answer that broke off")
+    demand(not seen.completed, f"{what}: the session returned Completed although the answer broke off")
     demand(seen.error is not None, f"{what}: no error was set")
     right = isinstance(seen.error, StreamTruncatedError | NetworkError)
     demand(right, f"{what}: expected a StreamTruncatedError, got {seen.summarize()}")
@@ -41,11 +41,11 @@ def _expect_truncated(lab: Lab, seen: Seen, delivered: int, most: int, what: str
         expect_contents(lab.subject, seen.contents, CHUNKS[:count], what)
         demand(
             delivered <= count <= most,
-            f"{what}: {delivered} to {most} chunks are there, {count} were delivered",
+            f"{what}: the bytes hold {delivered} to {most} chunks, {count} were delivered",
         )
     else:
         got, whole_text = "".join(seen.contents), "".join(CHUNKS)
-        demand(whole_text.startswith(got), f"{what}: {got!r} was never said")
+        demand(whole_text.startswith(got), f"{what}: the agent never sent {got!r}")
 
 
 @required(
@@ -94,7 +94,7 @@ def check_no_answer(lab: Lab) -> None:
     seen = lab.feed("x", until=0).need_sound()
     right = isinstance(seen.error, NetworkError)
     demand(right, f"expected a NetworkError, got {seen.summarize()}")
-    demand(not seen.events, f"there was no answer, and it gave {seen.events!r}")
+    demand(not seen.events, f"without any answer, the session returned {seen.events!r}")
 
 
 @required(
@@ -108,8 +108,8 @@ def check_after_end(lab: Lab) -> None:
         seen = lab.feed("a", done(), "late", done(), cut=cut).need_sound()
         expect_contents(lab.subject, seen.contents, ["a"], "up to the end")
         ends = [event for event in seen.events if isinstance(event, Completed)]
-        demand(len(ends) == 1 and seen.events[-1] is ends[0], f"Completed is not the end of {seen.events!r}")
-        demand(seen.error is None, f"what comes behind the end is no error: {seen.summarize()}")
+        demand(len(ends) == 1 and seen.events[-1] is ends[0], f"Completed is not the last of {seen.events!r}")
+        demand(seen.error is None, f"bytes after the end are not an error: {seen.summarize()}")
 
 
 @required(
@@ -118,11 +118,11 @@ def check_after_end(lab: Lab) -> None:
     'docs/plugins.md, "What a session promises"',
 )
 def check_after_error(lab: Lab) -> None:
-    only_where(lab.subject.traits.can_fail, "the dialect has no word for a run that fails")
+    only_where(lab.subject.traits.can_fail, "the dialect cannot express a failed run")
     for cut in (whole, byte_by_byte):
         seen = lab.feed("a", error("CAPACITY_ERROR", "no room"), "late", done(), cut=cut).need_sound()
         expect_contents(lab.subject, seen.contents, ["a"], "up to the error")
-        demand(not seen.completed, f"a run that failed gave Completed: {seen.summarize()}")
+        demand(not seen.completed, f"the session returned Completed for a failed run: {seen.summarize()}")
         fault = f"expected a StreamError with the agent's message, got {seen.summarize()}"
         demand(type(seen.error) is StreamError and "no room" in str(seen.error), fault)
 
@@ -150,7 +150,7 @@ def _with_a_fault_behind_two(lab: Lab) -> Iterator[Seen]:
 
 
 class _Spoiler:
-    """Puts a fault at an offset into all that is sent."""
+    """Inserts a fault at an offset into all bytes that the agent sends."""
 
     def __init__(self, at: int, fault: bytes) -> None:
         self._at = at
@@ -228,7 +228,7 @@ def check_close(lab: Lab) -> None:
         farewell = session.data_to_send()
         session.close()
         again = session.data_to_send()
-        demand(not again, f"closed twice after {until} bytes: {farewell!r}, and then {again!r}")
+        demand(not again, f"closed twice after {until} bytes: sent {farewell!r}, and then {again!r}")
 
 
 @required(

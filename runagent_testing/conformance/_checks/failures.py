@@ -40,7 +40,7 @@ async def check_refusals(stage: Stage) -> None:
             )
             demand(
                 "not today" in str(shown.error),
-                f"HTTP status {code}: the service's words are lost: {shown.summarize()}",
+                f"HTTP status {code}: the service's message is lost: {shown.summarize()}",
             )
             demand(not shown.events, f"HTTP status {code}: {shown.events!r} came before the error")
             got = getattr(shown.error, "retry_after", None)
@@ -53,7 +53,7 @@ async def check_refusals(stage: Stage) -> None:
     'docs/errors.md, "Who has to act"',
 )
 async def check_error_inside(stage: Stage) -> None:
-    only_where(stage.subject.traits.can_fail, "the dialect has no word for a run that fails")
+    only_where(stage.subject.traits.can_fail, "the dialect cannot express a failed run")
     for count in (0, 2):
         stage.agent.always(*CHUNKS[:count], error("CAPACITY_ERROR", "no room left"))
         shown = await stage.run()
@@ -87,9 +87,9 @@ def _expect_truncated(stage: Stage, shown: Shown, kind: str, said: tuple[str, ..
     what = f"ending {kind!r} after {len(said)} chunk{'s' if len(said) != 1 else ''}"
     demand(isinstance(shown.error, StreamTruncatedError), f"{what}: {shown.summarize()}")
     if kind.startswith("reset") and not stage.virtual:
-        # A kernel that gets a RST may throw away what was not read.
+        # A kernel that receives a RST may discard bytes that were not read.
         known = "".join(said).startswith("".join(map(str, shown.contents)))
-        demand(known, f"{what}: {shown.contents!r} was never said")
+        demand(known, f"{what}: the agent never sent {shown.contents!r}")
     else:
         expect_contents(stage.subject, shown.contents, said, what)
     demand(not shown.completed, f"{what}: Completed was delivered")
@@ -107,7 +107,7 @@ async def check_no_answer(stage: Stage) -> None:
         shown = await stage.run()
         demand(
             isinstance(shown.error, NetworkError),
-            f"on_connect({fault!r}): expected a NetworkError, {shown.summarize()}",
+            f"on_connect({fault!r}): expected a NetworkError, got {shown.summarize()}",
         )
 
 
@@ -173,7 +173,7 @@ async def check_no_second_run(stage: Stage) -> None:
         f"expected a StreamTruncatedError, got {shown.summarize()}",
     )
     expect_contents(stage.subject, shown.contents, CHUNKS[:2], "before the cut")
-    demand(len(stage.host.requests) == 1, f"the agent was asked {len(stage.host.requests)} times")
+    demand(len(stage.host.requests) == 1, f"the agent got {len(stage.host.requests)} requests")
 
 
 @required(

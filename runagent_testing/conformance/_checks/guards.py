@@ -1,4 +1,4 @@
-"""What guards the client: purity, bad bytes, limits, and the way through a proxy."""
+"""What is required to protect the client: purity, invalid bytes, limits, proxies and redirects."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check_purity(lab: Lab) -> None:
     watcher = Watcher()
     transport = lab.subject.transport
     for steps in (answer_steps(lab.subject), ["a", error("E", "no room")], [status(429, retry_after=3)]):
-        lab.feed(*steps)  # whatever is imported on first use is imported now
+        lab.feed(*steps)  # does the imports of the first use
         memory = lab.subject.memory()
         memory.agent(AGENT).always(*steps)
         call = lab.subject.call(memory.url)
@@ -46,7 +46,7 @@ def check_purity(lab: Lab) -> None:
 
 
 def _hostile(seed: int) -> Callable[[bytes], bytes]:
-    """Spoil bytes at random: flip, cut out, repeat, put in."""
+    """Corrupt bytes at random: flip, remove, repeat or insert some."""
     random = Random(seed)
 
     def tamper(data: bytes) -> bytes:
@@ -77,10 +77,10 @@ def _hostile_answers(lab: Lab) -> Iterator[tuple[str, Seen]]:
     runs += [(seed, [status(503)]) for seed in range(150, 180)]
     for seed, said in runs:
         cut = (whole, rechunked(seed), byte_by_byte)[seed % 3]
-        yield f"spoilt answer {seed}", lab.feed(*said, cut=cut, tamper=_hostile(seed))
-    yield "an error without a word", lab.feed("a", error(None, None))
+        yield f"corrupted answer {seed}", lab.feed(*said, cut=cut, tamper=_hostile(seed))
+    yield "an error without code and message", lab.feed("a", error(None, None))
     for body in _BODIES:
-        yield f"{body!r} behind the answer", lab.feed("a", tamper=_append(body))
+        yield f"{body!r} after the answer", lab.feed("a", tamper=_append(body))
         yield f"{body!r} instead of an answer", lab.feed("a", tamper=_replace(body))
         yield f"an answer of {body!r}", lab.feed(status(200, body=body))
 
@@ -111,9 +111,11 @@ def check_nothing_is_raised(lab: Lab) -> None:
 def check_errors_are_ours(lab: Lab) -> None:
     for what, seen in _hostile_answers(lab):
         right = seen.error is None or isinstance(seen.error, RunAgentError)
-        demand(right, f"{what}: error is {seen.error!r}, which is no RunAgentError")
+        demand(right, f"{what}: error is {seen.error!r}, which is not a RunAgentError")
         settled = seen.raised is not None or seen.over or not seen.ended
-        demand(settled, f"{what}: the connection has ended, and neither error nor DONE says what of it")
+        demand(
+            settled, f"{what}: the connection has closed, but the session has no error and does not want DONE"
+        )
 
 
 @required(
@@ -123,7 +125,7 @@ def check_errors_are_ours(lab: Lab) -> None:
     'docs/transports.md, "Limits"',
 )
 def check_event_limit(lab: Lab) -> None:
-    only_where(lab.subject.traits.delimited, "the dialect's chunks have no bounds, so none is too large")
+    only_where(lab.subject.traits.delimited, "the dialect does not delimit chunks, so none is too large")
     limits = {"max_event_bytes": _LIMIT}
     places, _ = lab.offsets("")
     room = _LIMIT - (places[0][1] - places[0][0]) - 16 if places else _LIMIT // 2
@@ -131,13 +133,13 @@ def check_event_limit(lab: Lab) -> None:
         seen = lab.feed("x" * room, "y", options=limits, cut=cut).need_sound()
         expect_contents(lab.subject, seen.contents, ["x" * room, "y"], "an event within the limit")
         seen = lab.feed("a", "x" * (_LIMIT + 1), options=limits, cut=cut).need_sound()
-        _expect_limit(seen, "max_event_bytes", "a content of one byte more than the limit")
-        expect_contents(lab.subject, seen.contents, ["a"], "before the event that is too large")
+        _expect_limit(seen, "max_event_bytes", "content one byte larger than the limit")
+        expect_contents(lab.subject, seen.contents, ["a"], "before the oversized event")
     seen = lab.feed("x" * 20 * _LIMIT, options=limits, cut=rechunked(3)).need_sound()
-    _expect_limit(seen, "max_event_bytes", "an event of twenty times the limit")
+    _expect_limit(seen, "max_event_bytes", "an event twenty times as large as the limit")
     demand(
         seen.received < 4 * _LIMIT,
-        f"{seen.received} bytes were taken in before the limit of {_LIMIT} showed",
+        f"{seen.received} bytes were read before the limit of {_LIMIT} took effect",
     )
 
 
@@ -156,7 +158,7 @@ def check_head_limit(lab: Lab) -> None:
     fields = {"X-Long": "x" * (_LIMIT + 1)}
     for cut in (whole, rechunked(4)):
         seen = lab.feed(head(headers=fields), "x", options=limits, cut=cut).need_sound()
-        _expect_limit(seen, "max_head_bytes", "a head of more than the limit")
+        _expect_limit(seen, "max_head_bytes", "a head larger than the limit")
 
 
 @required(
@@ -188,7 +190,7 @@ def check_refusal_limit(lab: Lab) -> None:
     demand(isinstance(seen.error, AgentError), f"HTTP status 500: {seen.summarize()[:300]}")
     demand(
         seen.received < 4 * _LIMIT,
-        f"{seen.received} bytes of a refusal were waited for, where max_error_bytes is {_LIMIT}",
+        f"{seen.received} bytes of a refusal were read, although max_error_bytes is {_LIMIT}",
     )
 
 

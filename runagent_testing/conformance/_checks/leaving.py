@@ -1,4 +1,4 @@
-"""What is required where a stream is left early, or a read of it is cancelled."""
+"""What is required when a stream is closed early, or a read of it is cancelled."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def check_leaving(stage: Stage) -> None:
 
 
 async def _request(stage: Stage, number: int) -> Any:
-    """Give a request; None where the client left before the agent had understood it."""
+    """Return a request, or None if the client disconnected before the agent had understood it."""
     if stage.virtual:
         await stage.settle()
         return stage.host.requests[number - 1] if len(stage.host.requests) >= number else None
@@ -101,7 +101,7 @@ async def check_cancelled_reads(stage: Stage) -> None:
             except StopAsyncIteration:
                 break
     expect_contents(stage.subject, got, texts, f"with {cancelled} reads cancelled")
-    demand(cancelled > 0 or not stage.virtual, "the kit has cancelled no read")
+    demand(cancelled > 0 or not stage.virtual, "the kit was unable to cancel a read")
 
 
 async def _within(stage: Stage, seconds: float, stream: Any) -> Any:
@@ -136,13 +136,16 @@ async def check_cancelled_task(stage: Stage) -> None:
                     begun()
                     read.append(await first_chunk(stream))
             finally:
-                begun()  # also where nothing came: nobody shall wait for it
+                begun()  # even if nothing came: the canceller waits for it
 
         await _cancel_once_begun(stage, reader)
-        demand(bool(stage.host.requests), "the agent was not asked")
+        demand(bool(stage.host.requests), "the agent got no request")
         exchange = stage.host.requests[0]
-        demand(await stage.has_left(exchange), f"the task was cancelled, and the agent sees {exchange!r}")
-    demand("b" not in read, "the gate was opened by nobody")
+        demand(
+            await stage.has_left(exchange),
+            f"the task was cancelled, but the client did not disconnect: {exchange!r}",
+        )
+    demand("b" not in read, "a chunk came through a closed gate")
 
 
 async def _cancel_once_begun(stage: Stage, reader: Callable[[Callable[[], object]], Any]) -> None:

@@ -1,4 +1,4 @@
-"""What is required of a session's class; first of all, as nothing else goes right where it is not met."""
+"""What is required of a session's class; comes first, as nothing else works if it is violated."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def check_own_names(lab: Lab) -> None:
 
 
 def _names(kind: type) -> set[str]:
-    """Name what a class has, and what its methods set."""
+    """Return the names that a class defines and that its methods set."""
     codes = [member.__code__ for member in vars(kind).values() if isinstance(member, FunctionType)]
     steps = [step for code in codes for step in dis.get_instructions(code)]
     return {*vars(kind), *(step.argval for step in steps if step.opname == "STORE_ATTR")}

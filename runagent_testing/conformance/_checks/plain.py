@@ -79,7 +79,7 @@ def check_result_limit(lab: Lab) -> None:
         right = isinstance(seen.error, StreamLimitError) and seen.error.limit_name == "max_result_bytes"
         demand(
             right,
-            f"a result of more than the limit: expected a StreamLimitError, got {seen.summarize()[:300]}",
+            f"a result larger than the limit: expected a StreamLimitError, got {seen.summarize()[:300]}",
         )
 
 
@@ -99,5 +99,5 @@ async def check_plain_refusals(stage: Stage) -> None:
                 got = exc
             right = type(got) is kind and "not today" in str(got)
             demand(
-                right, f"HTTP status {code}: expected {kind.__name__} with the service's words, got {got!r}"
+                right, f"HTTP status {code}: expected {kind.__name__} with the service's message, got {got!r}"
             )

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 def check_request(lab: Lab) -> None:
     session = lab.open(lab.subject.memory())
     again = lab.open(lab.subject.memory())
-    demand(session is not again, "open gives one session twice; make a new one each time")
+    demand(session is not again, "open returned the same session twice; make a new one each time")
     request = session.data_to_send()
     demand(bool(request), "data_to_send is empty after open")
     repeated = session.data_to_send()
-    demand(not repeated, f"data_to_send gives {repeated[:80]!r} a second time")
+    demand(not repeated, f"data_to_send returned {repeated[:80]!r} a second time")
     demand(
         lab.feed("x").exchange is not None,
-        f"the fake agent does not take this for a request: {request[:200]!r}",
+        f"the fake agent does not recognise this as a request: {request[:200]!r}",
     )
 
 
@@ -45,7 +45,7 @@ def check_prefix(lab: Lab) -> None:
     memory = lab.subject.memory()
     session = lab.open(memory, base=parse_base_url(f"{memory.url}/some/where"))
     line = session.data_to_send().partition(b"\r\n")[0].decode("latin-1")
-    demand(" /some/where/" in line, f"with the base_url {memory.url}/some/where it asks for {line!r}")
+    demand(" /some/where/" in line, f"with the base_url {memory.url}/some/where the request line is {line!r}")
 
 
 @required(
@@ -59,7 +59,7 @@ def check_agent_id(lab: Lab) -> None:
         memory.agent(agent_id).always("x")
         seen = Feeding(memory, lab.open(memory, agent_id=agent_id)).run().need_sound()
         asked = None if seen.exchange is None else seen.exchange.agent_id
-        demand(asked == agent_id, f"the agent {agent_id!r} was asked for as {asked!r}")
+        demand(asked == agent_id, f"the request names the agent {agent_id!r} as {asked!r}")
         demand(seen.completed, f"a run of the agent {agent_id!r} gave {seen.summarize()}")
 
 
@@ -69,10 +69,10 @@ def check_agent_id(lab: Lab) -> None:
     'docs/streaming.md, "Start a run"',
 )
 def check_input(lab: Lab) -> None:
-    given = {"query": 'Tell me a "störy" 🦊\u2028\n'}
+    given = {"query": 'Tell me a story, a "schön" 🦊 one\u2028\n'}
     seen = lab.feed("x", input=given)
     got = None if seen.exchange is None else seen.exchange.input
-    only_where(got is not None, "the dialect does not tell what the input is")
+    only_where(got is not None, "the dialect does not show the input")
     demand(got == given, f"the input {given!r} arrived as {got!r}")
 
 
@@ -96,7 +96,7 @@ def check_call(lab: Lab) -> None:
     given: dict[str, Any] = {"query": "x", "parameters": {"a": [1]}}
     before = copy.deepcopy(given)
     lab.feed("x", input=given)
-    demand(given == before, f"the input became {given!r}")
+    demand(given == before, f"the session changed the input to {given!r}")
 
 
 @required(
@@ -133,6 +133,6 @@ def check_key(lab: Lab) -> None:
     }.items():
         demand(API_KEY not in text, f"the key is in the {what}")
     if seen.exchange is None:
-        raise Violation("the fake agent has understood no request")
+        raise Violation("the fake agent understood no request")
     carriers = [name for name, value in seen.exchange.raw_headers.items() if API_KEY in value]
     demand(bool(carriers), "no header field carries the key")

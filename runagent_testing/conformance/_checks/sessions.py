@@ -1,4 +1,4 @@
-"""What is required of a session: its request, its events, and that the cut of the bytes changes nothing."""
+"""What is required of a session's events, however the bytes of the answer are cut."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 def check_events(lab: Lab) -> None:
     seen = lab.feed(*answer_steps(lab.subject)).need_sound()
     expect_contents(lab.subject, seen.contents, TEXTS, "the chunks")
-    demand(seen.error is None, f"a good answer gave {seen.summarize()}")
+    demand(seen.error is None, f"a complete answer gave {seen.summarize()}")
     starts = [place for place, event in enumerate(seen.events) if isinstance(event, Started)]
     demand(starts in ([], [0]), f"Started is event number {[place + 1 for place in starts]}")
-    demand(seen.completed, f"a good answer gave no Completed: {seen.summarize()}")
+    demand(seen.completed, f"a complete answer gave no Completed: {seen.summarize()}")
     kinds = {type(event.content).__name__ for event in seen.events if isinstance(event, Chunk)}
     demand(kinds == {"str"}, f"text arrived as {kinds}")
 
@@ -41,10 +41,12 @@ def check_events(lab: Lab) -> None:
 )
 def check_done(lab: Lab) -> None:
     seen = lab.feed("x", "y").need_sound()
-    demand(seen.completed and seen.error is None, f"a good answer gave {seen.summarize()}")
-    demand(not seen.ended, "the session went on reading after Completed, until the connection ended")
+    demand(seen.completed and seen.error is None, f"a complete answer gave {seen.summarize()}")
+    demand(not seen.ended, "the session went on reading after Completed, until the connection closed")
     wants = seen.session.wants.value
-    demand(wants == "done", f"after Completed the session wants {wants!r}, so the connection is never let go")
+    demand(
+        wants == "done", f"after Completed the session wants {wants!r}, so the connection is never released"
+    )
 
 
 def _cuts(length: int) -> Iterator[tuple[str, Cut]]:
@@ -71,7 +73,7 @@ def check_splits(lab: Lab) -> None:
         seen = lab.feed(*steps, cut=cut, tape=tape).need_sound()
         outcome = seen.outcome(delimited=delimited)
         fault = f"{name}: expected {reference.summarize()}; got {seen.summarize()}"
-        if reference.summarize() == seen.summarize():  # what differs is something else than the contents
+        if reference.summarize() == seen.summarize():  # something other than the contents differs
             fault = f"{name}: expected {expected!r}; got {outcome!r}"
         demand(outcome == expected, fault)
 
@@ -86,7 +88,7 @@ def check_promptness(lab: Lab) -> None:
     tape = Tape()
     places, _ = lab.offsets(*steps, tape=tape)
     for number, (_, end) in enumerate(places, 1):
-        # What comes by then is all that is looked at: the end of the connection is not told.
+        # Only the events up to here count: the session never sees the end of the connection.
         given: list[Any] = []
         for piece in _fed_until(lab, steps, end, tape):
             given = piece
@@ -116,7 +118,7 @@ def check_characters(lab: Lab) -> None:
         seen = lab.feed(*halves, cut=cut).need_sound()
         demand(seen.completed, f"an emoji in two halves: {seen.summarize()}")
         text = "".join(map(str, seen.contents))
-        what = "an emoji in two halves, and halves alone"
+        what = "an emoji in two halves, and single halves"
         demand(text == expected, f"{what}: expected {expected!r}, got {text!r}")
 
 

@@ -47,8 +47,8 @@ def _read(stream: Iterable[Any]) -> list[Any]:
 def _compare(expected: list[list[str]], got: list[list[Any]]) -> None:
     texts = sorted("".join(map(str, answer)) for answer in got)
     mixed = [text for text in texts if text not in map("".join, expected)]
-    demand(not mixed, f"runs at once were mixed up: {mixed[:2]!r}")
-    demand(texts == sorted(map("".join, expected)), "of runs at once, not every answer arrived")
+    demand(not mixed, f"simultaneous runs were mixed up: {mixed[:2]!r}")
+    demand(texts == sorted(map("".join, expected)), "some answers to simultaneous runs did not arrive")
 
 
 @required(
@@ -137,13 +137,13 @@ def check_leftovers(stage: Stage) -> None:
         stage.perform(_end_in_every_way)
         threads = _threads_left(before)
         gc.collect()
-    demand(not threads, f"threads are left behind: {threads!r}")
+    demand(not threads, f"threads still run: {threads!r}")
     demand(not found, f"left unclosed: {'; '.join(found)}")
 
 
 @contextlib.contextmanager
 def _garbage_noted() -> Iterator[list[str]]:
-    """Note what complains when it is collected."""
+    """Record the warnings of objects that are collected unclosed."""
     found: list[str] = []
     hook = sys.unraisablehook
     sys.unraisablehook = lambda raised: found.append(f"{raised.exc_value!r} in {raised.object!r}")
@@ -170,7 +170,7 @@ async def _end_in_every_way(stage: Stage) -> None:
 
 
 def _threads_left(before: frozenset[threading.Thread]) -> list[threading.Thread]:
-    """Give a thread five seconds to end; those of event loops' pools stay on purpose."""
+    """Return the threads that still run after five seconds; those of event loops' pools stay on purpose."""
     deadline = now() + 5
     while now() < deadline:
         left = [t for t in threading.enumerate() if t not in before and not t.name.startswith(_POOLS)]

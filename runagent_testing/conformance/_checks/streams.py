@@ -1,4 +1,4 @@
-"""What is required of whole runs that go well."""
+"""What is required of whole runs that complete."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ VALUES: tuple[Any, ...] = (
 
 
 def expect_good(stage: Stage, shown: Shown, expected: Any, what: str) -> None:
-    """Compare a run with what was said, good end included."""
+    """Compare a run's chunks with the expected ones, and demand that it completed."""
     demand(shown.error is None, f"{what}: {shown.summarize()}")
     expect_contents(stage.subject, shown.contents, expected, what)
     demand(shown.completed, f"{what}: the stream ended without Completed")
@@ -52,7 +52,7 @@ async def check_order(stage: Stage) -> None:
 
 
 _WRITES: dict[str, Any] = {
-    "each event for itself": "per-step",
+    "one write per event": "per-step",
     "byte by byte": every(1),
     "inside characters": inside("characters"),
     "inside the framing": inside("crlf", "chunk-header", "frame-header"),
@@ -100,7 +100,7 @@ async def check_structured(stage: Stage) -> None:
 async def check_heartbeats(stage: Stage) -> None:
     from runagent import Timeouts
 
-    demand(stage.subject.traits.heartbeats, "heartbeats are declared, and the dialect has none to prove it")
+    demand(stage.subject.traits.heartbeats, "heartbeats are declared, but the dialect has none to prove it")
     beats = [step for _ in range(10) for step in (delay(6), heartbeat())]
     stage.agent.always("a", *beats, "b")
     shown = await stage.run(timeout=Timeouts(connect=10, first_event=10, idle=10))
@@ -155,14 +155,14 @@ async def check_reuse(stage: Stage) -> None:
     undeclared=True,
 )
 async def check_lets_go(stage: Stage) -> None:
-    only_where(stage.subject.traits.frames, "over HTTP the agent does not see what becomes of its connection")
+    only_where(stage.subject.traits.frames, "over HTTP the agent does not see what happens to its connection")
     stage.agent.always("a", "b")
     async with stage.client() as client:
         for number in range(2):
             expect_good(stage, await stage.show(client.run_generic_stream("x")), ["a", "b"], f"run {number}")
-            demand(bool(stage.host.requests), "the agent was not asked")
+            demand(bool(stage.host.requests), "the agent got no request")
             gone = await stage.has_left(stage.host.requests[-1])
-            demand(gone, f"after run {number} the agent still sees the client on its connection")
+            demand(gone, f"after run {number} the client's connection is still open")
 
 
 @required(

@@ -1,1 +1,1 @@
-"""What checks are made of: a subject, sessions that are fed by hand, runs on a stage, and requirements."""
+"""The building blocks of checks: a subject, sessions fed by hand, runs on a stage, and requirements."""

@@ -1,4 +1,4 @@
-"""Feeds sessions by hand: the fake agent's bytes, cut and spoilt at will, without network and pump."""
+"""Feeds sessions by hand: the fake agent's bytes, cut or corrupted at will, without network and pump."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Cut", "Feeding", "Seen", "byte_by_byte", "in_two", "rechunked", "whole"]
 
 _ALL = 1 << 40
-_CONNECTIONS = 20  # a session that asks for more is not going to end
-_SENDS = 100  # likewise, of one that has that much to say at once
+_CONNECTIONS = 20  # a session that asks for more would never end
+_SENDS = 100  # as would one that returns more pieces to send in a row
 
 Cut = Callable[[bytes, int], Iterable[bytes]]
 
@@ -69,16 +69,16 @@ def rechunked(seed: int) -> Cut:
 
 @dataclass
 class Seen:
-    """What came of a session.
+    """What a session did with the bytes it was fed.
 
     Attributes:
         session: The session.
-        exchange: What the agent noted of its last request; None if it understood none.
+        exchange: The agent's record of its last request; None if it understood no request.
         events: In order.
-        raised: What a call to it raised.
+        raised: The exception that one of its methods raised.
         sent: What it sent, in order.
-        received: How many bytes it was given.
-        ended: The end of the connection was told.
+        received: How many bytes it received.
+        ended: Whether it was informed of the connection's end.
     """
 
     session: Session
@@ -101,16 +101,16 @@ class Seen:
 
     @property
     def completed(self) -> bool:
-        """Whether the good end was told."""
+        """Whether the session returned Completed."""
         return any(isinstance(event, Completed | RunResult) for event in self.events)
 
     @property
     def over(self) -> bool:
-        """Whether nothing more is to be given to the session."""
+        """Whether the session needs no more bytes."""
         return self.raised is not None or self.error is not None or self.session.wants is Wants.DONE
 
     def outcome(self, *, delimited: bool) -> tuple[Any, ...]:
-        """What must not depend on where the bytes were cut."""
+        """Everything that must not depend on where the bytes were cut."""
         error = self.error
         how = (None, None) if error is None else (type(error).__name__, error.code)
         if delimited:
@@ -119,34 +119,34 @@ class Seen:
         return ("".join(map(str, self.contents)), kinds, *how)
 
     def summarize(self) -> str:
-        """Say in a line what came."""
+        """Describe events and end in one line."""
         end = "Completed" if self.completed else f"{type(self.error).__name__}: {self.error}"
         end = "no end" if not self.completed and self.error is None else end
         return f"{self.contents!r}, then {end if self.raised is None else f'raised {self.raised!r}'}"
 
     def need_sound(self) -> Seen:
-        """Refuse what no session may do, whatever it was given.
+        """Reject what no session may do, whatever bytes it received.
 
         Raises:
-            Violation: It has raised, or its events or error are none.
+            Violation: A method raised, or returned something other than events, or error is not an error.
         """
         if self.raised is not None:
             raise Violation(f"the session raised {self.raised!r} instead of setting error") from self.raised
         return self
 
     def need_written(self) -> Seen:
-        """Refuse what the dialect could not say.
+        """Reject an answer that the dialect was unable to write.
 
         Raises:
-            Violation: It could not.
+            Violation: The dialect failed.
         """
         if self.exchange is not None and self.exchange.failure is not None:
-            raise Violation(f"the dialect could not say it: {self.exchange.failure}")
+            raise Violation(f"the dialect was unable to write the answer: {self.exchange.failure}")
         return self
 
 
 class Feeding:
-    """One session and what it is given, connection by connection."""
+    """Feeds one session, connection by connection."""
 
     def __init__(
         self,
@@ -164,13 +164,13 @@ class Feeding:
         self.seen = Seen(session)
 
     def run(self) -> Seen:
-        """Go on until the session wants nothing more."""
+        """Feed the session until it wants nothing more."""
         for _ in self.steps():
             pass
         return self.seen
 
     def steps(self) -> Iterator[None]:
-        """Go on piece by piece, for sessions that are fed by turns."""
+        """Feed the session piece by piece, for sessions that are fed in turn."""
         address = Address(parse_base_url(self._memory.url).origin)
         seen, connections = self.seen, 0
         while not seen.over:
@@ -197,7 +197,7 @@ class Feeding:
             else:
                 self._end()
             if seen.session.wants is not Wants.RECONNECT:
-                self._flush(peer)  # what it says before it reconnects is for the next connection
+                self._flush(peer)  # bytes from before a reconnect belong to the next connection
             if seen.ended:
                 return
 
@@ -225,7 +225,7 @@ class Feeding:
         seen = self.seen
         try:
             events = function()
-        except Exception as exc:  # noqa: BLE001 - whatever a third party's session may raise
+        except Exception as exc:  # noqa: BLE001 - a third party's session may raise anything
             seen.raised = exc
             return
         if not isinstance(events, list):
@@ -243,4 +243,4 @@ class Feeding:
                 return
             seen.sent.append(data)
             peer.receive_data(data)
-        raise Violation("data_to_send never becomes empty: what was given once is given again")
+        raise Violation("data_to_send never becomes empty: it must return each byte only once")

@@ -1,4 +1,4 @@
-"""Opens sessions of a subject and feeds them what a fake agent answers."""
+"""Opens sessions of a subject and feeds them a fake agent's answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Lab"]
 
 
 class Lab:
-    """Opens sessions and gives them what a fake agent answers."""
+    """Opens sessions and feeds them a fake agent's answers."""
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
@@ -40,19 +40,19 @@ class Lab:
         tape: Tape | None = None,
         **fields: Any,
     ) -> Seen:
-        """Have an agent say some steps to a fresh session, and see what comes of it.
+        """Feed an agent's answer with these steps to a new session, and return what the session did.
 
         Args:
             steps: As for `Agent.reply`; with ``mode="invoke"`` as for `Agent.returns`.
-            cut: Where the bytes are cut.
-            until: After how many bytes the connection ends.
+            cut: Cuts the bytes into pieces.
+            until: The connection closes after so many bytes.
             tamper: Changes the bytes of each write.
             script: Options of the script.
-            tape: Gives what it has given before.
+            tape: Repeats answers that it has recorded.
             fields: As for `open`.
 
         Raises:
-            Violation: The dialect has no answer, or the transport no session.
+            Violation: The dialect wrote no answer, or the transport opened no session.
         """
         memory = self.subject.memory()
         if tape is not None:
@@ -65,10 +65,10 @@ class Lab:
         return Feeding(memory, self.open(memory, **fields), cut, until, tamper).run().need_written()
 
     def offsets(self, *steps: Any, tape: Tape | None = None) -> tuple[list[tuple[int, int]], int]:
-        """Say where in the bytes of an answer each step begins and ends, and how long it is in all.
+        """Return the offsets of each step's begin and end in the answer's bytes, and the answer's length.
 
         Raises:
-            Violation: There is no answer.
+            Violation: The dialect wrote no answer.
         """
         exchange = self.feed(*steps, script={"writes": "per-step"}, tape=tape).exchange
         if exchange is None or exchange.plan is None:

@@ -1,4 +1,4 @@
-"""What a dialect can say: it is asked, so that nobody has to declare it."""
+"""What a dialect can express, found out by asking it, so that its author need not declare it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ __all__ = ["Traits", "half_an_event", "traits_of"]
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What the dialect can say.
+    """What the dialect can express.
 
     Attributes:
-        transport: The dialect's word for the way that the transport asks.
-        frames: It is a WebSocket.
-        delimited: Where a chunk ends can be seen.
-        can_fail: A run can fail in the middle.
-        marked: There is an end marker; without one only HTTP's own end tells a whole answer from a part.
-        heartbeats: There is a sign of life without an event.
+        transport: The dialect's name for the transport of the request.
+        frames: Whether the transport is a WebSocket.
+        delimited: Whether the bytes show where a chunk ends.
+        can_fail: Whether a run can fail after its first chunk.
+        marked: Whether there is an end marker; without one only HTTP's framing distinguishes a whole answer
+            from a truncated one.
+        heartbeats: Whether there is a sign of life without an event.
     """
 
     transport: str
@@ -40,7 +41,7 @@ class Traits:
 
 
 def traits_of(exchange: Exchange, dialects: Iterable[Dialect]) -> Traits:
-    """Return what the dialect of a request can say."""
+    """Return what the dialect of a request can express."""
     form, run = _format(exchange, dialects)
     marker = form.done(Done(), run, 0)
     return Traits(

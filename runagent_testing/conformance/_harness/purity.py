@@ -1,4 +1,4 @@
-"""Watches what a session calls: it must do no I/O, wait for nothing, read no clock and start no thread."""
+"""Watches which functions a session calls: no I/O, no blocking, no clocks and no threads are allowed."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _IMPORTING = "<frozen importlib"
 
 
 class Watcher:
-    """Notes what is forbidden, while one of the watched methods runs.
+    """Records forbidden calls while one of the watched methods runs.
 
-    The interpreter tells of every call of a function that is written in C, however it was imported; only
-    what C calls by itself goes unseen.
+    The interpreter reports every call from Python to a C function, however the function was imported; it
+    does not report calls from C to C.
 
     Attributes:
-        found: What was called, and where.
+        found: The forbidden functions that were called, and where.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Watcher:
     def call(self, function: Any, *arguments: Any) -> Any:
         """Call a function under watch."""
         before, collecting = sys.getprofile(), gc.isenabled()
-        gc.disable()  # what it would call, finalizers and callbacks of others, is none of the session's
+        gc.disable()  # a collection runs other objects' finalizers and callbacks, which are not the session's
         sys.setprofile(self._see)
         try:
             return function(*arguments)
@@ -54,7 +54,7 @@ class Watcher:
 
 
 class Watched:
-    """A session that is watched."""
+    """A session whose methods run under watch."""
 
     def __init__(self, session: Any, watcher: Watcher) -> None:
         self._session = session

@@ -1,4 +1,4 @@
-"""Requirements as data: what a transport has to do, where that is written, and the check that proves it."""
+"""Requirements as data: what a transport has to do, the source of that rule, and the check that proves it."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class Requirement:
 
     Attributes:
         id: Its name, for example "session.any-split"; never reused.
-        sentence: What is required.
-        source: Where that is written.
-        since: The first set that it is in. A check never becomes stricter; what is found later is a new
+        sentence: The rule, in one sentence.
+        source: The page or specification that states the rule.
+        since: The first set that has it. A check never becomes stricter; a stricter rule is a new
             requirement of a later set.
-        scope: "session" for what is seen of a session fed by hand; "run" for whole runs of a client,
+        scope: "session" for checks of a session that is fed by hand; "run" for whole runs of a client,
             once for every style and player.
-        capability: It concerns only transports that declare this, None for all of them.
-        undeclared: It concerns those that do not declare it, instead.
-        styles: In which styles.
-        players: On which players: "memory" has virtual time, "socket" the kernel.
-        guarded: The agents ask for the key.
-        check: Of a session, takes a `Lab`; of a run, takes a `Stage`, in whose event loop it runs where it is
-            a coroutine function. Raises a `Violation` where it is not met, and `NotApplicable` where it
-            makes no sense.
+        capability: Only transports that declare it are checked; None for all of them.
+        undeclared: Only transports that do not declare the capability are checked, instead.
+        styles: The styles to check.
+        players: The players to check on: "memory" has virtual time, "socket" the kernel.
+        guarded: Whether the agents demand the key.
+        check: Takes a `Lab` if the scope is "session", else a `Stage`, in whose event loop a coroutine
+            function runs. Raises a `Violation` if the requirement is not met, and `NotApplicable` if it
+            does not concern the transport.
     """
 
     id: str
@@ -56,13 +56,13 @@ _found: dict[str, Requirement] = {}
 
 
 def required(id: str, sentence: str, source: str, **fields: Any) -> Callable[[Any], Any]:
-    """Make a requirement of the check that follows; for the modules of checks."""
+    """Register the decorated check as a requirement; for the modules of checks."""
 
     def add(check: Any) -> Any:
         scope = "session" if id.partition(".")[0] in ("session", "declared") else "run"
         made = Requirement(id=id, sentence=sentence, source=source, scope=scope, check=check, **fields)
         known = _found.setdefault(id, made)
-        # A module that is imported anew, as in a pytest run inside of another, brings its own once more.
+        # A module that is imported again, as by a pytest run inside another one, registers its own again.
         if known.check.__qualname__ != check.__qualname__:
             raise ValueError(f"there are two requirements {id!r}")
         return check
@@ -76,7 +76,7 @@ def registered() -> tuple[Requirement, ...]:
 
 
 def variants(requirement: Requirement) -> tuple[str, ...]:
-    """Name the ways in which a requirement is checked; one without a name for a session's."""
+    """Return the variants in which a requirement is checked; the only one of a session's is ""."""
     if requirement.scope == "session":
         return ("",)
     return tuple(f"{style}-{player}" for style in requirement.styles for player in requirement.players)

@@ -1,4 +1,4 @@
-"""Where a check's runs take place: a concurrency style, a player, an agent to script and a client to use."""
+"""The stage of a check's runs: a concurrency style, a player, an agent to script and a client to use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PATIENCE", "Shown", "Stage"]
 
-PATIENCE = 5.0  # seconds that a socket may take for what is due at once
+PATIENCE = 5.0  # seconds that real sockets may take for something that is due at once
 _NETWORKS = {"sync": "blocking", "asyncio": "aio", "trio": "trio"}
 _VIRTUAL = Timeouts(connect=30, first_event=60, idle=60, total=3600)
 _REAL = Timeouts(connect=PATIENCE, first_event=PATIENCE, idle=PATIENCE, total=3 * PATIENCE)
@@ -31,11 +31,11 @@ _REAL = Timeouts(connect=PATIENCE, first_event=PATIENCE, idle=PATIENCE, total=3 
 
 @dataclass
 class Shown:
-    """What a client has shown of a stream.
+    """What a client delivered of a stream.
 
     Attributes:
         events: In order.
-        error: What it raised; None where it ended well.
+        error: The error that it raised; None if it completed.
         report: The stream's.
     """
 
@@ -50,20 +50,20 @@ class Shown:
 
     @property
     def completed(self) -> bool:
-        """Whether the stream was told to be complete."""
+        """Whether the stream delivered Completed."""
         return any(isinstance(event, Completed) for event in self.events)
 
     def summarize(self) -> str:
-        """Say in a line what was shown."""
+        """Describe events and end in one line."""
         end = "a good end" if self.error is None else f"{type(self.error).__name__}: {self.error}"
         return f"{self.contents!r}, then {end}"
 
 
 class Stage:
-    """One style on one player; a context that has the agents served.
+    """One style on one player; a context manager that serves the agents.
 
     Attributes:
-        subject: What is put to the test.
+        subject: The transport under test.
         style: "sync", "asyncio" or "trio".
         player: "memory" or "socket".
         host: The fake agents.
@@ -85,7 +85,7 @@ class Stage:
 
     @property
     def agent(self) -> Agent:
-        """The agent that the clients ask."""
+        """The agent that the clients run."""
         return self.host.agent(AGENT)
 
     def __enter__(self) -> Self:
@@ -96,7 +96,7 @@ class Stage:
         self._open.close()
 
     def perform(self, check: Callable[[Stage], Awaitable[None]]) -> None:
-        """Run a check to its end, in an event loop of its own where the style has one."""
+        """Run a check to its end, in a new event loop if the style has one."""
         if self.style == "sync":
             drive(check(self))
         elif self.style == "asyncio":
@@ -116,7 +116,7 @@ class Stage:
         """Read a stream to its end.
 
         Raises:
-            Violation: It raised what is no RunAgentError.
+            Violation: It raised something other than a RunAgentError.
         """
         shown = Shown()
         try:
@@ -125,17 +125,17 @@ class Stage:
         except RunAgentError as exc:
             shown.error = exc
         except Exception as exc:
-            raise Violation(f"the client raised {exc!r}, which is no RunAgentError") from exc
+            raise Violation(f"the client raised {exc!r}, which is not a RunAgentError") from exc
         shown.report = stream.report
         return shown
 
     async def run(self, **options: Any) -> Shown:
-        """Make a client, run the agent once, and show it."""
+        """Make a client, run the agent once, and read the stream to its end."""
         async with self.client(**options) as client:
             return await self.show(client.run_generic_stream("x"))
 
     async def aside(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Wait for a blocking function; the event loop, if there is one, goes on."""
+        """Call a blocking function without blocking the event loop, if there is one."""
         if self.style == "sync":
             return function(*arguments)
         if self.style == "asyncio":
@@ -145,14 +145,14 @@ class Stage:
         return await trio.to_thread.run_sync(function, *arguments)
 
     async def has_left(self, exchange: Exchange) -> bool:
-        """Whether the agent sees that the client has left."""
+        """Whether the agent sees that the client has disconnected."""
         if self.virtual:
             await self.settle()
             return exchange.outcome == "client disconnected" or exchange.client != "still reading"
         return bool(await self.aside(exchange.wait_disconnected, PATIENCE))
 
     async def settle(self) -> None:
-        """Let what has been cancelled come to its end."""
+        """Wait until cancelled tasks have ended."""
         if self.style == "asyncio":
             for _ in range(5):
                 await asyncio.sleep(0)
@@ -177,11 +177,11 @@ class Stage:
 
         async def scenario() -> None:
             await check(self)
-            for _ in range(200):  # what was told to end may tidy up
+            for _ in range(200):  # cancelled tasks may clean up
                 if not (left := asyncio.all_tasks() - {asyncio.current_task()}):
                     return
                 await asyncio.sleep(0.01)
-            raise Violation(f"tasks are left behind: {left!r}")
+            raise Violation(f"tasks still run: {left!r}")
 
         with asyncio.Runner(loop_factory=VirtualTimeLoop if self.virtual else None) as runner:
             runner.run(scenario())

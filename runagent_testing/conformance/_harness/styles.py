@@ -56,7 +56,7 @@ class SyncStream:
 
 
 class SyncClient:
-    """A `RunAgentClient` with the face of the asynchronous one."""
+    """A `RunAgentClient` with the interface of the asynchronous one."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -96,10 +96,10 @@ class SyncClient:
 
 
 def drive(scenario: Awaitable[T]) -> T:
-    """Run a scenario that has nothing to wait for.
+    """Run a scenario that never suspends.
 
     Raises:
-        RuntimeError: It had.
+        RuntimeError: It suspended.
     """
     steps = scenario.__await__()
     try:
@@ -107,4 +107,4 @@ def drive(scenario: Awaitable[T]) -> T:
     except StopIteration as done:
         value: T = done.value
         return value
-    raise RuntimeError("a synchronous scenario has nothing to wait for")
+    raise RuntimeError("a synchronous scenario must not suspend")

@@ -1,4 +1,4 @@
-"""What is put to the test: a transport, the dialects of its peer, and what clients are told besides."""
+"""The subject of a check: a transport, the dialects of its peer, and further arguments for clients."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Subject:
 
     Attributes:
         given: The transport, or its name, as clients get it.
-        dialects: What the fake agent speaks beside its own dialects and those installed.
-        options: Arguments for the clients beside those that the kit sets: ``headers``,
+        dialects: Dialects of the fake agent, in addition to the built-in and installed ones.
+        options: Arguments for the clients, in addition to those that the kit sets: ``headers``,
             ``transport_options``, ``entrypoint_tag``.
         skip_capabilities: Declared capabilities that the peer cannot show.
     """
@@ -62,7 +62,7 @@ class Subject:
 
     @cached_property
     def transport(self) -> Transport:
-        """The transport that core works with."""
+        """The transport as the client uses it."""
         given = self.given
         return default_registry().get(given) if isinstance(given, str) else as_transport(given)
 
@@ -73,12 +73,12 @@ class Subject:
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What the transport declares, and the peer can show."""
+        """The declared capabilities that the peer can show."""
         return frozenset(map(str, self.transport.capabilities)) - self.skip_capabilities
 
     @property
     def secrets(self) -> Secrets:
-        """What no report may show: the credentials among the options."""
+        """The credentials among the options, which no report may show."""
         headers, given = (dict(self.options.get(name, {})) for name in ("headers", "transport_options"))
         named = [name for dialect in self.dialects for name in dialect.credential_fields]
         folded = {str(name).lower(): str(value) for name, value in headers.items()}
@@ -86,11 +86,11 @@ class Subject:
 
     @property
     def is_library(self) -> bool:
-        """Whether it has connections of its own, so that there is no session to feed."""
+        """Whether it brings its own connections, so that there is no session to feed."""
         return isinstance(self.transport, LibraryTransport)
 
     def client(self, style: str, **options: Any) -> RunAgentClient | AsyncRunAgentClient:
-        """Make a client that speaks over the transport."""
+        """Make a client that uses the transport."""
         arguments: dict[str, Any] = {
             "agent_id": AGENT,
             "api_key": API_KEY,
@@ -124,7 +124,7 @@ class Subject:
         return AgentCall(**(given | fields))
 
     def memory(self, api_key: str | None = None) -> MemoryNetwork:
-        """Make a network that speaks the dialects; equal answers of it have equal bytes."""
+        """Make a network that speaks the dialects, and writes equal answers as equal bytes."""
         return MemoryNetwork(dialects=self.dialects, api_key=api_key, run_ids=lambda: _RUN_ID)
 
     def route(self, call: AgentCall) -> Route:
@@ -132,10 +132,10 @@ class Subject:
         return Route(call.base.origin)
 
     def open(self, memory: MemoryNetwork, **fields: Any) -> Session:
-        """Open a session; ``resume`` and ``route`` go to the transport, the rest into the call.
+        """Open a session; ``resume`` and ``route`` are passed to the transport, the rest to the call.
 
         Raises:
-            Violation: The transport gave none.
+            Violation: The transport returned no session.
         """
         resume: ResumePoint | None = fields.pop("resume", None)
         route: Route | None = fields.pop("route", None)
@@ -143,16 +143,16 @@ class Subject:
         session = self.transport.open(call, route or self.route(call), resume)
         if lacks := [name for name in _PROMISED if not hasattr(session, name)]:
             raise Violation(
-                f"open returned {session!r}, which has no {', '.join(lacks)}: return a new session whose"
-                " __init__, if it has one of its own, calls super().__init__"
+                f"open returned {session!r}, which has no {', '.join(lacks)}: return a new session, and call"
+                " super().__init__ if its class overrides __init__"
             )
         if session.error is not None or session.wants is Wants.DONE:
-            raise Violation("open returned a session that is over: each attempt needs one of its own")
+            raise Violation("open returned a session that is over: each attempt needs a new one")
         return session
 
     @cached_property
     def traits(self) -> Traits:
-        """What the dialect can say.
+        """What the dialect can express.
 
         Raises:
             Violation: The fake agent does not understand the transport's request.
@@ -164,7 +164,7 @@ class Subject:
         return half_an_event(self._trial(), self.dialects)
 
     def _trial(self) -> Exchange:
-        """Ask an agent once."""
+        """Send the transport's request to an agent once."""
         exchange = self._served() if self.is_library else self._fed()
         if exchange is None:
             raise Violation(NOT_UNDERSTOOD)

@@ -1,4 +1,4 @@
-"""The same answer once more, byte for byte, though a dialect may write the time or a number into it."""
+"""Repeats an answer byte for byte, even if its dialect writes the time or a counter into it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["Tape"]
 
 
 class Tape:
-    """What agents have answered; who asks in the same words, on another network, gets the same bytes."""
+    """Records what agents answer; an equal request, on another network, gets the same bytes."""
 
     def __init__(self) -> None:
         self._plans: dict[Hashable, AnyPlan] = {}
 
     def play_on(self, memory: MemoryNetwork) -> None:
-        """Have a network answer from here."""
+        """Make a network answer from this tape."""
         endpoints = memory._endpoints
         decide = endpoints.answer
 
@@ -33,7 +33,7 @@ class Tape:
             if isinstance(decided, WebSocketAnswer):
                 self._play_to(decided)
                 return decided
-            # A handshake is answered by the key in it, and so is not kept.
+            # The answer to a handshake depends on the key in it, and so is not recorded.
             asked = request.method, request.path, tuple(request.headers.items()), request.body
             return self._again(decided, asked)
 

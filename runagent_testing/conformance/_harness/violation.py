@@ -1,4 +1,4 @@
-"""What a check raises."""
+"""The exceptions that a check raises."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ __all__ = ["NOT_UNDERSTOOD", "NotApplicable", "Violation"]
 
 NOT_UNDERSTOOD = (
     "the fake agent does not understand the request: pass the dialect that the transport speaks"
-    " (dialects=[...]), and see that the dialect's parse_request() knows the request"
+    " (dialects=[...]), and make sure that its parse_request() accepts the request"
 )
 
 
 class Violation(AssertionError):
-    """A requirement is not met; the text says how."""
+    """A requirement is not met; the message describes how."""
 
 
 class NotApplicable(Exception):
-    """A requirement makes no sense for a transport; the text says why."""
+    """A requirement does not concern a transport; the message has the reason."""

@@ -44,4 +44,4 @@ def test_what_the_broken_libraries_are_made_of_is_sound():
     report = check_transport(Library(), players=("socket",))
     report.check()
     summary = {o.reason for o in report.results if o.status == "not applicable" and not o.variant}
-    assert "the transport has connections of its own: there is no session to feed" in summary
+    assert "the transport brings its own connections: there is no session to feed" in summary

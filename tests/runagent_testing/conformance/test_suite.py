@@ -55,10 +55,10 @@ def test_a_known_failure_is_expected_and_a_stale_one_fails(pytester):
         pytester, "key-in-the-address", "-k", "session.key or session.done or baseline", baseline=str(known)
     )
     result.assert_outcomes(passed=1, failed=1, xfailed=1)
-    result.stdout.fnmatch_lines(["it passes: take it out of the baseline (mended)"])
+    result.stdout.fnmatch_lines(["it passes: remove it from the baseline (mended)"])
     known.write_text("session.kye: later\n")
     result = run(pytester, "key-in-the-address", "-k", "baseline", baseline=str(known))
-    result.stdout.fnmatch_lines(["*the baseline lists session.kye, which is no requirement"])
+    result.stdout.fnmatch_lines(["*the baseline lists an unknown requirement, session.kye"])
 
 
 def test_the_fixture_has_to_be_overridden(pytester):
@@ -88,4 +88,4 @@ def test_the_set_has_to_be_named(pytester):
     )
     result = pytester.runpytest_inprocess(*OPTIONS, "-k", "session.done")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["say which set of requirements: requirements = 1"])
+    result.stdout.fnmatch_lines(["set the number of the requirements: requirements = 1"])

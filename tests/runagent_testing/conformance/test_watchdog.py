@@ -14,7 +14,7 @@ from runagent_testing.conformance import Violation, check_transport
 from runagent_testing.conformance._broken import Broken
 from runagent_testing.conformance._watchdog import Watchdog
 
-STOPPED = "it did not come to an end, and was stopped here:"
+STOPPED = "the check did not end, and was stopped here:"
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +94,7 @@ def test_the_rest_is_not_checked_when_three_did_not_come_to_an_end():
     only = ("session.done", "session.events", "session.prompt", "session.truncated", "session.refused")
     reasons = check(loops, *only)
     assert 3 == sum(reason.startswith(STOPPED) for reason in reasons)
-    assert ["not checked, as 3 others did not come to an end"] * 2 == reasons[3:]
+    assert ["not checked, as 3 other checks did not end"] * 2 == reasons[3:]
 
 
 def test_attempts_at_one_check_count_once():
