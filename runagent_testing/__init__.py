@@ -85,7 +85,7 @@ _HOMES = {
     "runagent_testing._standalone.script_file": ("load_script",),
 }
 
-if not TYPE_CHECKING:  # a checker that saw it would take every misspelt name for one that is there
+if not TYPE_CHECKING:  # a type checker that saw it would accept misspelt names
 
     def __getattr__(name: str) -> Any:
         from runagent_testing._internal.lazy import importer  # pytest imports this package in every run

@@ -124,7 +124,7 @@ class _Source:
             What it gives, and how long it has waited, in virtual seconds.
 
         Raises:
-            TimeoutError: It has not come back in time.
+            TimeoutError: It has not returned in time.
         """
         if self._loop is None:
             self._loop = VirtualTimeLoop()

@@ -1,4 +1,4 @@
-"""Replies that a function of the test's makes: what it may give, and how it is named. No I/O."""
+"""Replies that a function of the test computes: what it may return, and its name in messages. No I/O."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 __all__ = ["END", "Computed", "Gathering", "Source", "called", "place_of", "place_of_thread"]
 
 END = object()
-"""What a source gives when it has no more steps."""
+"""Returned by a source that has no more steps."""
 _LIBRARIES = (*(sysconfig.get_path(name) for name in ("stdlib", "purelib")), str(Path(__file__).parent), "<")
-_MOST_STEPS = 10_000  # of what is gathered before anything can be answered
+_MOST_STEPS = 10_000  # of an answer that has to be whole before it is sent
 
 
 class Source(Protocol):
-    """Where the steps of one answer come from, one by one; each is asked for when the one before has left."""
+    """Makes the steps of one answer, one by one; each is requested once the one before has been sent."""
 
     def next_now(self) -> Any:
-        """Make the next step in this thread; `END` if there is none."""
+        """Make the next step in this thread; return `END` if there is none."""
 
     async def next(self) -> Any:
-        """Have the next step made apart from the loop; `END` if there is none."""
+        """Make the next step without blocking the event loop; return `END` if there is none."""
 
     def close(self) -> None:
-        """Ask for no more."""
+        """Make no more steps."""
 
     @property
     def has_ended(self) -> bool:
-        """Whether the last that was made was an end, although nobody waited for it any more."""
+        """Whether the last step made was an end, even if its answer was given up before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class Computed:
     """A reply that depends on the request.
 
     Attributes:
-        function: Gets the exchange.
-        timeout: Seconds that the function has, and a generator for each of its steps.
+        function: Called with the exchange.
+        timeout: The limit of a call, and of each step of a generator, in seconds.
     """
 
     function: Callable[[Any], Any]
@@ -61,11 +61,11 @@ class Computed:
 
     @classmethod
     def of(cls, function: Callable[[Any], Any], timeout: float, options: Options) -> Computed:
-        """Check what an agent is to compute its replies with.
+        """Check the function and options of an agent's replies.
 
         Raises:
-            TypeError: It is no function, or an option is of no use.
-            ValueError: An option has no such value.
+            TypeError: The function is not callable, or an option is unknown or has the wrong type.
+            ValueError: An option's value is invalid.
         """
         if not callable(function):
             raise TypeError(f"responds() takes a function of the request, not {function!r}")
@@ -75,7 +75,7 @@ class Computed:
 
     @property
     def name(self) -> str:
-        """The function's name and place."""
+        """The function's name, file and line."""
         code = _code_of(self.function)
         if code is None:
             return repr(self.function)
@@ -84,30 +84,30 @@ class Computed:
 
     @property
     def script(self) -> Script:
-        """A script of its options, without steps."""
+        """A script with these options, without steps."""
         return Script.of((), **self.options)
 
     def is_late(self, place: str) -> str:
-        """Say that it has not come back in time."""
-        return f"responds() with {self.name} has not come back within {self.timeout:g} s: it was at {place}"
+        """Return the message that the function has not returned in time."""
+        return f"responds() with {self.name} has not returned within {self.timeout:g} s: it was at {place}"
 
     def rows(self, given: object) -> tuple[Any, ...] | Iterator[Any] | AsyncIterator[Any]:
-        """Take what the function has returned: all steps, or what gives them one by one.
+        """Return the function's steps: all of them, or an iterator.
 
         Raises:
-            TypeError: It is neither.
+            TypeError: The function returned something else.
         """
         if isinstance(given, list | tuple):
             return tuple(given)
         if hasattr(given, "__aiter__"):
             return aiter(given)  # type: ignore[no-any-return]
         if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
-            raise TypeError(f"what responds the agent's reply returns a list of steps, not {given!r}")
+            raise TypeError(f"the function of responds() has to return a list of steps, not {given!r}")
         return iter(given)
 
 
 class Gathering:
-    """Collects the steps of an answer that cannot begin before it is whole: a plain one, or a refusal."""
+    """Collects the steps of an answer that has to be whole before it is sent: a plain one, or a refusal."""
 
     def __init__(self, *, plain: bool) -> None:
         self.steps: list[Any] = []
@@ -115,7 +115,7 @@ class Gathering:
 
     @property
     def needs_more(self) -> bool:
-        """Whether the answer is not known yet."""
+        """Whether the answer needs another step."""
         if not self.steps:
             return True
         if isinstance(self.steps[-1], Ending) or len(self.steps) > _MOST_STEPS:
@@ -124,18 +124,18 @@ class Gathering:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is to be streamed."""
+        """Whether the answer is sent as a whole, not streamed."""
         return self._plain or bool(self.steps and isinstance(self.steps[0], Status | RawResponse))
 
     def add(self, step: Any) -> None:
         """Add the next step."""
         self.steps.append(step)
         if len(self.steps) > _MOST_STEPS:
-            raise ValueError(f"an answer that is no stream has {_MOST_STEPS} steps at most")
+            raise ValueError(f"an answer that is not a stream has at most {_MOST_STEPS} steps")
 
 
 def called(function: Any) -> Any:
-    """Return the function behind partials, decorators, methods and objects that can be called."""
+    """Return the function behind partials, decorators, methods and callable objects."""
     while isinstance(function, functools.partial):
         function = function.func
     function = inspect.unwrap(function)
@@ -150,7 +150,7 @@ def _code_of(function: Any) -> CodeType | None:
 
 
 def place_of(frame: FrameType | None, function: object = None) -> str:
-    """Say which line is being executed, of the function's file, or at least of no library."""
+    """Describe the line that runs, in the function's file if possible, or else outside of libraries."""
     code = _code_of(function) if callable(function) else None
     stack = [one for one, _ in traceback.walk_stack(frame)] if frame is not None else []
     if not stack:
@@ -162,5 +162,5 @@ def place_of(frame: FrameType | None, function: object = None) -> str:
 
 
 def place_of_thread(ident: int | None, function: object = None) -> str:
-    """Say where a thread is."""
+    """Describe the line that a thread runs."""
     return place_of(sys._current_frames().get(ident or 0), function)

@@ -1,4 +1,4 @@
-"""Steps in words, for timelines, for failing tests and for ``runagent-fake check``."""
+"""Descriptions of steps, for timelines, for failing tests and for ``runagent-fake check``."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _short.maxstring = _short.maxother = 28
 
 
 def described(step: Step, shown: Callable[[Any], str] | None = None) -> str:
-    """Say what a step is.
+    """Describe a step.
 
     Args:
         step: The step.
-        shown: Writes its values, all that somebody has set; without it only what tells it from other
-            steps is said, and shortened.
+        shown: Writes a value; every value that the script has set is then included. Without it, the
+            description has only what distinguishes the step from others, shortened.
     """
     write = shown or _short.repr
     details = "" if shown is None else "".join(_details(step, shown))
@@ -60,7 +60,7 @@ def described(step: Step, shown: Callable[[Any], str] | None = None) -> str:
 
 
 def without_secrets(step: Step, secrets: Secrets) -> Step:
-    """Hide credentials in what a step sends."""
+    """Return the step with the credentials hidden in everything it sends."""
     if isinstance(step, Gate | Delay | Heartbeat):
         return step
     return replace(step, **{field.name: secrets.sent(getattr(step, field.name)) for field in fields(step)})
@@ -71,7 +71,7 @@ def _name(step: Step) -> str:
 
 
 def _details(step: Step, shown: Callable[[Any], str]) -> Iterator[str]:
-    """Say what is not as it is by itself."""
+    """Describe the fields that differ from their defaults."""
     for field in fields(step):
         usual = field.default if field.default_factory is MISSING else field.default_factory()
         value = getattr(step, field.name)

@@ -1,4 +1,4 @@
-"""Checks of the numbers that scripts are written with."""
+"""Checks of the numbers and names in scripts."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ _MAX_COUNT = 1_000_000
 
 
 def is_number(value: object) -> bool:
-    """Whether it can be compared with numbers."""
+    """Whether a value can be compared with numbers."""
     return isinstance(value, int | float)
 
 
 def is_whole(value: object, least: int = 0) -> bool:
-    """Whether it is a whole number, and not too small a one."""
+    """Whether a value is a whole number of at least ``least``."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def check_seconds(seconds: float, what: str) -> None:
-    """Refuse what is no length of time that can be waited for; ``what`` begins the complaint.
+    """Reject an invalid length of time; ``what`` begins the message.
 
     Raises:
-        TypeError: It is no number.
-        ValueError: It is below 0, or infinite.
+        TypeError: It is not a number.
+        ValueError: It is negative or infinite.
     """
     if not is_number(seconds):
         raise TypeError(f"{what} is a number of seconds, not {seconds!r}")
@@ -31,10 +31,10 @@ def check_seconds(seconds: float, what: str) -> None:
 
 
 def check_texts(values: tuple[object, ...], what: str) -> None:
-    """Refuse names that are no text, or empty; ``what`` begins the complaint.
+    """Reject names that are empty or not text; ``what`` begins the message.
 
     Raises:
-        TypeError: One is none.
+        TypeError: A name is empty or not text.
     """
     for value in values:
         if not isinstance(value, str) or not value:
@@ -42,12 +42,12 @@ def check_texts(values: tuple[object, ...], what: str) -> None:
 
 
 def check_count(times: object, method: str) -> None:
-    """Refuse what does not say how many times.
+    """Reject an invalid count.
 
     Raises:
-        ValueError: It is no whole number, below 0, or more than can be kept.
+        ValueError: The count is not a whole number, is negative, or is larger than can be kept.
     """
     if not isinstance(times, int) or times < 0:
-        raise ValueError(f"{method} takes how many times, a whole number, not {times!r}")
+        raise ValueError(f"{method} takes a count, a whole number of 0 or more, not {times!r}")
     if times > _MAX_COUNT:
-        raise ValueError(f"{method} takes how many times, at most {_MAX_COUNT}")
+        raise ValueError(f"{method} takes a count of at most {_MAX_COUNT}")

@@ -1,8 +1,8 @@
-"""How fast an agent speaks: the waits before its chunks, drawn when a script is rendered.
+"""The pace of an agent: the waits before its chunks, drawn when a script is rendered.
 
 A pace puts a wait between any two chunks, and ``first`` seconds before the first one. The same
-seed gives the same waits, whatever the transport; a resumed run waits as the whole run would have
-at the same places. Explicit delays come on top.
+seed gives the same waits on every transport; a resumed run has the waits that the whole run has
+at the same chunks. Explicit delays are added to them.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["Pace", "fixed", "log_normal", "tokens_per_second", "uniform"]
 
 
-_MOST_SIGMA = 10  # the waits would be longer than any number
+_MOST_SIGMA = 10  # above it, a wait can exceed the range of a float
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """A distribution of waits; made by the functions of this module.
+    """A distribution of waits, made by the functions of this module.
 
     Attributes:
         kind: "uniform" between ``low`` and ``high``, or "log-normal" of median ``low`` and sigma ``high``.
@@ -48,7 +48,7 @@ class Pace:
         return list(islice(self.drawn(), count))
 
     def drawn(self) -> Iterator[float]:
-        """Draw the seconds before each chunk, without end."""
+        """Draw the seconds before each chunk, endlessly."""
         random = Random(self.seed)
         yield self.first
         while True:
@@ -61,35 +61,35 @@ class Pace:
 
 
 def fixed(seconds: float, *, first: float = 0.0, jitter: float = 0.0, seed: int = 0) -> Pace:
-    """Wait the same between any two chunks.
+    """Wait equally long between any two chunks.
 
     Args:
         seconds: The wait.
         first: Seconds before the first chunk.
-        jitter: Share, 0 to 1, by which each wait may be shorter or longer.
-        seed: Which of the possible jitters.
+        jitter: Fraction, 0 to 1, by which each wait may be shorter or longer.
+        seed: Seed of the jitter.
     """
     if not is_number(jitter) or not 0 <= jitter <= 1:
-        raise ValueError(f"jitter is a share from 0 to 1, not {jitter!r}")
+        raise ValueError(f"jitter is a fraction from 0 to 1, not {jitter!r}")
     check_seconds(seconds, "a pace")
     return _pace("uniform", seconds * (1 - jitter), seconds * (1 + jitter), first, seed)
 
 
 def uniform(low: float, high: float, *, first: float = 0.0, seed: int = 0) -> Pace:
-    """Wait between ``low`` and ``high`` seconds, every length as likely as any other."""
+    """Wait between ``low`` and ``high`` seconds, uniformly random."""
     if is_number(low) and is_number(high) and not low <= high:
         raise ValueError(f"low may not be above high: {low!r}, {high!r}")
     return _pace("uniform", low, high, first, seed)
 
 
 def log_normal(median: float, sigma: float, *, first: float = 0.0, seed: int = 0) -> Pace:
-    """Wait ``median`` seconds in the middle, with the long tail that real services have.
+    """Draw each wait from a log-normal distribution, which has the long tail of real services.
 
     Args:
-        median: Half of the waits are shorter, in seconds.
-        sigma: Standard deviation of the waits' logarithm; 0.5 is a calm service, 1.5 a nervous one.
+        median: Half of the waits are shorter than this, in seconds.
+        sigma: Standard deviation of the waits' logarithm; 0.5 is a steady service, 1.5 an erratic one.
         first: Seconds before the first chunk.
-        seed: Which of the possible sequences.
+        seed: Seed of the waits.
     """
     if is_number(sigma) and sigma > _MOST_SIGMA:
         raise ValueError(f"sigma is at most {_MOST_SIGMA}, not {sigma!r}")
@@ -97,16 +97,16 @@ def log_normal(median: float, sigma: float, *, first: float = 0.0, seed: int = 0
 
 
 def tokens_per_second(rate: float, *, first: float = 0.0, jitter: float = 0.0, seed: int = 0) -> Pace:
-    """Speak as a language model does; every chunk counts as one token.
+    """Send chunks at the rate of a language model; every chunk counts as one token.
 
     Args:
-        rate: Chunks a second, once it has begun.
+        rate: Chunks per second after the first one.
         first: Seconds to the first token.
         jitter: As for `fixed`.
         seed: As for `fixed`.
     """
     if not is_number(rate) or not 0 < rate < float("inf"):
-        raise ValueError(f"a rate is a number of tokens a second above 0, not {rate!r}")
+        raise ValueError(f"a rate is a positive number of tokens per second, not {rate!r}")
     return fixed(1 / rate, first=first, jitter=jitter, seed=seed)
 
 
@@ -115,5 +115,5 @@ def _pace(kind: Literal["uniform", "log-normal"], low: float, high: float, first
         raise TypeError(f"a seed is a whole number, not {seed!r}")
     for number in (low, high, first):
         if not is_number(number) or not 0 <= number < float("inf"):
-            raise ValueError(f"a pace is made of numbers of 0 or more, not {number!r}")
+            raise ValueError(f"a pace takes numbers of 0 or more, not {number!r}")
     return Pace(kind, low, high, first, seed)

@@ -1,6 +1,6 @@
-"""Scripts: what a fake agent answers, as data, checked when it is written.
+"""Scripts: a fake agent's answers, as data, checked when they are written.
 
-A script knows no transport; `render` makes a plan of it for one.
+A script does not depend on a transport; `render` makes a plan of it for one.
 """
 
 from __future__ import annotations
@@ -59,19 +59,20 @@ class Options(TypedDict, total=False):
     """The properties of a script, as `Agent.always` and its like take them.
 
     Attributes:
-        indexed: SSE and NDJSON chunks carry their place as ``index``, counted from 0; default True.
-        ids: SSE chunks carry their place as ``id:``; default False.
-        resume: What becomes of ``parameters.resume_from_index`` and, with ``ids``, ``Last-Event-ID``.
-            "honour" (default, also True) goes on behind what the client has. "refuse" (also False)
-            starts again with the first chunk and its own index. "fake" starts again with the first
-            chunk, too, but numbers the chunks from where the client wanted them: the proof of the
-            place is there, and it is a lie.
+        indexed: Whether SSE and NDJSON chunks carry their place as ``index``, counted from 0; default True.
+        ids: Whether SSE chunks carry their place as ``id:``; default False.
+        resume: How the agent reacts to ``parameters.resume_from_index`` and, with ``ids``, to
+            ``Last-Event-ID``. "honour" (default, also True) continues after the client's last chunk.
+            "refuse" (also False) starts again with the first chunk and its own index. "fake" starts again
+            with the first chunk, too, but numbers the chunks from the requested index, so that the
+            numbers wrongly prove a resumption.
         pace: Waits between the chunks; see `runagent_testing._script.pacing`.
-        writes: "merged" (default: what no pause parts is one write), "per-step" (one write for each
-            event), or a policy of `runagent_testing._script.writes`.
-        write_gap: Seconds to wait between two writes that nothing else parts; default 0.
-        framing: Of an HTTP body: "chunked" (default), "extensions" (chunked, with an extension on
-            every chunk), "length" (Content-Length), "close" (neither: the connection's end is the end).
+        writes: "merged" (default: one write for everything between two pauses), "per-step" (one write
+            for each event), or a policy of `runagent_testing._script.writes`.
+        write_gap: Seconds between two writes that no pause separates; default 0.
+        framing: The framing of an HTTP body: "chunked" (default), "extensions" (chunked, with an
+            extension on every chunk), "length" (Content-Length), "close" (neither: the body ends with the
+            connection).
     """
 
     indexed: bool
@@ -85,10 +86,10 @@ class Options(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Script:
-    """A stream, for any transport; see `Options` for what is not said here.
+    """A stream, for any transport; `Options` describes the other attributes.
 
     Attributes:
-        steps: What happens, in order.
+        steps: The steps, in order.
     """
 
     steps: tuple[Step, ...]
@@ -113,9 +114,9 @@ class Script:
         """Check the steps and options; text and JSON values become chunks.
 
         Raises:
-            TypeError: A step is no step, or stands where it cannot; the message says which. Or there is
-                no such option, or its value is of no use.
-            ValueError: An option has no such value.
+            TypeError: A step is invalid or misplaced; the message names it. Or an option is unknown, or its
+                value has the wrong type.
+            ValueError: An option's value is invalid.
         """
         checked = checked_steps(steps)
         mode: Resume = ("honour" if resume else "refuse") if isinstance(resume, bool) else resume
@@ -126,22 +127,22 @@ class Script:
 
     @property
     def refuses(self) -> bool:
-        """Whether this is an answer of its own instead of a stream: a status or bytes."""
+        """Whether the answer is not a stream: a status, or raw bytes."""
         return any(isinstance(step, Status | RawResponse) for step in self.steps)
 
     @property
     def head(self) -> Head | None:
-        """What the script says of the answer's head."""
+        """The step that changes the answer's head, if there is one."""
         return next((step for step in self.steps if isinstance(step, Head)), None)
 
     @property
     def keeps_waiting(self) -> bool:
-        """Whether pauses come before the answer's head, on a WebSocket before that of the handshake."""
+        """Whether pauses precede the answer's head (on a WebSocket, the handshake's answer)."""
         return self.head is not None and self.steps[0] is not self.head
 
     @property
     def ending(self) -> EndingKind:
-        """How the stream ends."""
+        """The kind of the stream's ending."""
         last = self.steps[-1] if self.steps else None
         return last.kind if isinstance(last, Ending) else "clean"
 
@@ -176,7 +177,7 @@ class Result:
         for number, step in enumerate(checked, 1):
             known = isinstance(step, _PLAIN_STEPS) or (manual and isinstance(step, Raw))
             if not known or (isinstance(step, Ending) and step.kind not in _PLAIN_ENDINGS):
-                raise StepError(number, f" makes no sense in a plain run: {described(step)}")
+                raise StepError(number, f" is invalid in a plain run: {described(step)}")
         if sum(isinstance(step, Chunk | Error | Status | RawResponse) for step in checked) > 1:
             raise TypeError("a plain run has one answer: a value, an error or a status")
         if not checked or isinstance(checked[-1], Pause):

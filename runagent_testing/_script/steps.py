@@ -1,7 +1,7 @@
 """The steps of a script, and the functions that make them.
 
-Steps are frozen data, so any number of runs may share them; only a gate has a state, which it
-shares with the test.
+Steps are frozen data, so any number of runs may share them; only a gate has state, which the
+test changes.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ EndingKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One piece of the answer; ``...`` means "as the script does it", None leaves the field out."""
+    """One piece of the answer; ``...`` takes the field from the script's options, None omits it."""
 
     content: Any
     index: Any = ...
@@ -87,7 +87,7 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gate:
-    """A place where the agent waits until the test lets it pass; once open, it stays open."""
+    """A step at which the agent waits until the test opens it; an open gate stays open."""
 
     name: str
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -101,7 +101,7 @@ class Gate:
 
     def open(self) -> None:
         """Let every run pass, now and later; callable from any thread."""
-        # Woken under the lock: after `forget` has returned, nobody calls into a loop that may be closed.
+        # Woken under the lock: once `forget` has returned, no call reaches a loop that may be closed.
         with self._lock:
             self._opened.set()
             while self._waiting:
@@ -116,9 +116,9 @@ class Gate:
         wake()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait in this thread until it is open; False if it was not within ``timeout`` seconds."""
+        """Wait in this thread until the gate is open; False if ``timeout`` seconds passed first."""
         self._opened.wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
-        with self._lock:  # after those whom `open` wakes
+        with self._lock:  # only once `open` has woken all others
             return self._opened.is_set()
 
     def forget(self, wake: Callable[[], object]) -> None:
@@ -138,7 +138,7 @@ class Error:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The event that ends a run well."""
+    """The event that completes a run."""
 
     message: str | None = None
     usage: Mapping[str, Any] | None = None
@@ -155,14 +155,14 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class RawResponse:
-    """Bytes from the status line on, in place of a whole answer."""
+    """Bytes from the status line on, instead of an answer."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Status and headers of a stream's answer; None for a header leaves it out."""
+    """Status and headers of a stream's answer; None as a header's value omits the header."""
 
     status: int | None = None
     headers: Mapping[str, str | None] = field(default_factory=dict)
@@ -170,7 +170,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """An HTTP answer instead of a run."""
+    """A whole HTTP answer, mostly a refusal, instead of a stream."""
 
     status: int
     retry_after: float | str | None = None
@@ -182,7 +182,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How the run ends, if not as the protocol wants it."""
+    """An end of the run other than the protocol's normal one."""
 
     kind: EndingKind
     seconds: float = 0.0
@@ -199,8 +199,8 @@ def chunk(content: Any, index: Any = ..., id: Any = ..., event: Any = ...) -> Ch
 
     Args:
         content: Text or any other JSON value.
-        index: Instead of its place in the script; any JSON value, or None for no index.
-        id: The SSE id, instead of what ``ids=True`` would give it; None for no id.
+        index: The index, instead of the chunk's place in the script; any JSON value, or None for no index.
+        id: The SSE id, instead of the one that ``ids=True`` sets; None for no id.
         event: The event name or message type, instead of "chunk" ("data" on a WebSocket);
             None for an event without a name.
     """
@@ -208,13 +208,13 @@ def chunk(content: Any, index: Any = ..., id: Any = ..., event: Any = ...) -> Ch
 
 
 def delay(seconds: float) -> Delay:
-    """Wait; what was said before has left by then."""
+    """Wait, after everything before this step has been sent."""
     check_seconds(seconds, "a delay")
     return Delay(seconds)
 
 
 def heartbeat() -> Heartbeat:
-    """Send an SSE comment, an empty NDJSON line or a WebSocket ping; nothing in plain text."""
+    """Send an SSE comment, an empty NDJSON line or a WebSocket ping; nothing on plain text."""
     return Heartbeat()
 
 
@@ -224,11 +224,11 @@ def gate(name: str) -> Gate:
 
 
 def error(code: str | None, message: str | None = None, retry_after: float | None = None) -> Error:
-    """Fail the run; plain text, which has no word for it, is cut off instead.
+    """Fail the run; plain text, which cannot express an error, is cut off instead.
 
     Args:
-        code: For example "CAPACITY_ERROR"; None leaves it out.
-        message: The text of the error; None leaves it out.
+        code: For example "CAPACITY_ERROR"; None omits it.
+        message: The text of the error; None omits it.
         retry_after: Seconds.
     """
     return Error(code, message, retry_after)
@@ -240,13 +240,13 @@ def done(
     execution_time: float | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> Done:
-    """Say how the closing event looks; a script that does not end otherwise gets ``done()``.
+    """Complete the run with this closing event; a script without an end gets ``done()``.
 
     Args:
-        message: The agent's closing words.
+        message: The agent's closing message.
         usage: Token counts.
         execution_time: Seconds.
-        metadata: Anything else about the run, as an object of its own.
+        metadata: Any other facts about the run, as a separate object.
     """
     return Done(message, usage, execution_time, metadata)
 
@@ -257,20 +257,19 @@ def raw(data: bytes) -> Raw:
 
 
 def raw_response(data: bytes) -> RawResponse:
-    """Answer with bytes of your own from the status line on (for a WebSocket: instead of the 101).
+    """Answer with exactly these bytes, from the status line on (on a WebSocket: instead of the 101).
 
-    Nothing is added to them. Only pauses, ``raw(...)`` and an ending may follow; without an ending
-    the connection is closed.
+    Only pauses, ``raw(...)`` and an ending may follow; without an ending the connection is closed.
     """
     return RawResponse(_bytes(data, "raw_response"))
 
 
 def head(status: int | None = None, *, headers: Mapping[str, str | None] | None = None) -> Head:
-    """Say what the answer's head looks like; the stream follows all the same.
+    """Change the head of the answer; the stream follows as usual.
 
     Args:
         status: Instead of 200 (101 on a WebSocket).
-        headers: Added to the head, or put in place of its own; None as a value leaves one out.
+        headers: Added to the head, or replacing its headers; None as a value omits a header.
     """
     if status is not None and not 100 <= status <= 999:
         raise ValueError(f"a status line has a number from 100 to 999, not {status!r}")
@@ -294,40 +293,40 @@ def status(
         code: The agent's error code; by default one that fits the status.
         message: The error's text; by default the status's own phrase.
         body: Instead of the error JSON: text or bytes as they are, anything else as JSON.
-        headers: Added to the answer, or put in place of its own.
+        headers: Added to the answer, or replacing its headers.
     """
     if not 200 <= status <= 599:
-        raise ValueError(f"an HTTP status that answers a request is 200 to 599, not {status!r}")
+        raise ValueError(f"the HTTP status of an answer is from 200 to 599, not {status!r}")
     return Status(status, retry_after, code, message, body, dict(headers or {}))
 
 
 def ending(kind: EndingKind, *, seconds: float | None = None, code: int = 1000, reason: str = "") -> Ending:
-    """End the run in a way of your choice, at this place of the script.
+    """End the run in a chosen way, at this place of the script.
 
-    Where a transport does not know an ending, it gets the nearest one, named in brackets:
+    If a transport does not have an ending, it gets the nearest one, named in brackets:
 
-    - "clean": as the protocol wants it, which is also what a script without an ending does.
+    - "clean": the protocol's normal end, which a script without an ending has, too.
     - "no-done": HTTP ends properly, or the WebSocket closes with 1000, without the closing event.
-    - "cut" or "fin": TCP's FIN without any end marker. Over TLS without its goodbye, either.
+    - "cut" or "fin": TCP's FIN without any end marker; over TLS also without close_notify.
     - "fin-in-chunk": FIN in the middle of an HTTP chunk or WebSocket frame, that of the closing event.
-    - "close-delimited-cut": the answer has neither length nor chunks and ends with the connection,
+    - "close-delimited-cut": the answer has neither length nor HTTP chunks and ends with the connection,
       without the closing event (WebSocket: "cut").
-    - "reset": a TCP RST (Unix socket: "cut"). The client may lose what it has not read yet; over
-      TLS, and a slow client with "cut" as well, what the server still holds.
-    - "half-close": FIN, but the server goes on reading until the client leaves (TLS: "cut").
-    - "stall": nothing more is sent; the connection stays until the client leaves.
+    - "reset": a TCP RST (Unix socket: "cut"). The client may lose bytes that it has not read yet. Bytes
+      that the server still holds are lost, too: over TLS, and on "cut" if the client is slow.
+    - "half-close": FIN, but the server goes on reading until the client disconnects (TLS: "cut").
+    - "stall": nothing more is sent; the connection stays open until the client disconnects.
     - "stall-reset": ``seconds`` of silence, then a RST.
     - "close": the WebSocket's Close frame with ``code`` and ``reason`` (HTTP: "no-done").
     - "no-close-frame": FIN without a Close frame, which clients call 1006 (HTTP: "cut").
-    - "bad-utf8", "bad-opcode", "masked-frame": one WebSocket frame that breaks RFC 6455; then the
-      client has the word (HTTP: "cut").
+    - "bad-utf8", "bad-opcode", "masked-frame": one WebSocket frame that violates RFC 6455; then the
+      server waits for the client's reaction (HTTP: "cut").
     - "silent": nothing more is sent, not even an answer to a ping or a Close (HTTP: "stall").
 
     Args:
         kind: One of the above.
         seconds: How long "stall-reset" is silent.
-        code: For "close"; also codes that must not be sent, such as 1005.
-        reason: For "close".
+        code: The code of "close", even one that must not be sent, such as 1005.
+        reason: The reason of "close".
     """
     if kind not in get_args(EndingKind):
         raise ValueError(f"an ending is one of {', '.join(get_args(EndingKind))}, not {kind!r}")

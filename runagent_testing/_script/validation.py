@@ -33,10 +33,10 @@ _MANUAL_STEPS = (Delay, Gate, Raw, Ending)
 
 
 class StepError(TypeError):
-    """A step is no step, or stands where it cannot.
+    """A step is invalid or misplaced.
 
     Attributes:
-        number: Of the step, from 1.
+        number: The step's number, from 1.
     """
 
     def __init__(self, number: int, fault: str) -> None:
@@ -48,15 +48,15 @@ class StepError(TypeError):
         return f"step {self.number}{self._fault}"
 
     def at(self, number: int) -> StepError:
-        """Return the same of another step."""
+        """Return the same error for another step's number."""
         return StepError(number, self._fault)
 
 
 def checked_steps(items: tuple[Any, ...]) -> tuple[Step, ...]:
-    """Make steps of what a script is written with.
+    """Turn the items of a script into steps.
 
     Raises:
-        StepError: One of them is no step, or stands where it cannot.
+        StepError: A step is invalid or misplaced.
     """
     steps = tuple(_step(item, number) for number, item in enumerate(items, 1))
     _check_order(steps)
@@ -74,7 +74,7 @@ def _step(item: Any, number: int) -> Step:
 
 
 def _check_writable(step: Step, number: int) -> None:
-    """Refuse texts that the answer's encoding does not have: Latin-1 in header fields, elsewhere UTF-8."""
+    """Reject texts that cannot be encoded: in Latin-1 for header fields, else in UTF-8."""
     texts: list[tuple[str, Any, str]] = []
     if isinstance(step, Head | Status):
         for name, value in step.headers.items():
@@ -93,13 +93,13 @@ def _check_writable(step: Step, number: int) -> None:
 
 def _unfit(item: object, why: str) -> str:
     if inspect.isroutine(item):
-        return f"the function {item.__name__}, and not what it makes: write {item.__name__}(...)"
+        return f"the function {item.__name__}, not its result: write {item.__name__}(...)"
     if isinstance(item, Iterator):
-        return "an iterator, and not the steps in it: write a * before it"
+        return "an iterator, not the steps in it: write a * before it"
     if isinstance(item, list | tuple) and any(isinstance(one, Step) for one in item):
         return "a list with steps in it: write a * before it"
     if isinstance(item, bytes):
-        return "bytes, and not text or a JSON value: raw(...) writes bytes as they are"
+        return "bytes, not text or a JSON value: raw(...) writes bytes unchanged"
     return f"neither a step nor text nor a JSON value ({why})"
 
 
@@ -121,7 +121,7 @@ def _check_order(steps: tuple[Step, ...]) -> None:
 
 _TOO_LATE: dict[type, str] = {
     Status: ": a status refuses a run before it starts: only delays and gates may come first",
-    RawResponse: ": a raw_response is all of an answer: only delays and gates may come first",
+    RawResponse: ": a raw_response is the whole answer: only delays and gates may come first",
     Head: ": a head begins the answer: only delays and gates may come first",
 }
 
@@ -131,18 +131,18 @@ def _only_pauses(steps: tuple[Step, ...]) -> bool:
 
 
 def check_word(name: str, value: object, known: tuple[str, ...]) -> None:
-    """Refuse a word that is none of those that are known."""
+    """Reject an unknown keyword value."""
     if value not in known:
         raise ValueError(f"{name}= is one of {', '.join(known)}, not {value!r}")
 
 
 def check_properties(given: Mapping[str, Any], known: tuple[str, ...]) -> None:
-    """Refuse properties that a script does not have, and values that it can do nothing with."""
+    """Reject unknown properties of a script, and invalid values."""
     for name in given:
         if name not in known:
             near = get_close_matches(name, known, n=1)
-            meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-            raise TypeError(f"an answer has no property {name!r}: {meant}")
+            meant = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            raise TypeError(f"unknown property {name!r} of an answer; {meant}")
     pace = given.get("pace")
     if pace is not None and not isinstance(pace, Pace):
         makers = "fixed(), uniform(), log_normal() or tokens_per_second()"

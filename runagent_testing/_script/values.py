@@ -1,4 +1,4 @@
-"""Checks of the values that steps and options hold: what JSON, a header or a line cannot carry is refused."""
+"""Checks of the values in steps and options: JSON, header fields and lines have to be able to carry them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _REASON_BYTES = 123  # of a Close frame (RFC 6455 section 5.5)
 
 
 def json_fault(value: object) -> str | None:
-    """Say why a value is none of JSON; None if it is one."""
+    """Return why a value cannot be written as JSON, or None if it can."""
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as exc:
@@ -52,14 +52,14 @@ def _whole(value: object) -> str | None:
 
 
 def _line(value: object) -> str | None:
-    """Text that stays one line of an event; raw(...) writes others."""
+    """Check for text that stays one line of an event; raw(...) can write other text."""
     if isinstance(value, int) and not isinstance(value, bool):
         return None
     return _text(value) or ("it is one line" if any(mark in str(value) for mark in "\r\n\0") else None)
 
 
 def _field(value: object) -> str | None:
-    """What may be a header's value."""
+    """Check a header's value."""
     if not isinstance(value, str):
         return "a header's value is text"
     return "a header's value is one line" if any(mark in value for mark in "\r\n\0") else None
@@ -122,7 +122,7 @@ _FIELDS: dict[type, dict[str, Callable[[Any], str | None]]] = {
 
 
 def fault_of(step: Step) -> str | None:
-    """Say which value of a step cannot be written, and why; the content of a chunk apart."""
+    """Return which value of a step cannot be written, and why; does not check a chunk's content."""
     for name, check in _FIELDS.get(type(step), {}).items():
         value = getattr(step, name)
         if value is not None and value is not ... and (fault := check(value)):
@@ -131,10 +131,10 @@ def fault_of(step: Step) -> str | None:
 
 
 def check_usage(options: Mapping[str, Any]) -> None:
-    """Refuse what the answer of a plain run cannot say of itself.
+    """Reject metadata that the answer of a plain run cannot carry.
 
     Raises:
-        TypeError: A value is not one that JSON has.
+        TypeError: A value has the wrong type, or is not JSON.
     """
     checks = {"usage": _object, "execution_time": _number, "agent_version": _text}
     for name, check in checks.items():

@@ -1,8 +1,8 @@
-"""Where one write ends and the next begins: the boundaries that a script can ask for.
+"""The boundaries between writes that a script can choose.
 
-A policy sees the bytes between two pauses as events made of pieces, each of which knows what it
-is, and answers with the offsets to cut at. On the memory network every write is one read of the
-client; on sockets the kernel may join what no pause keeps apart (``write_gap=`` puts one there).
+A policy gets the bytes between two pauses as events made of pieces, each with its kind, and returns
+the offsets to cut at. On the memory network every write is one read of the client; on sockets the
+kernel may join writes that no pause separates (``write_gap=`` adds pauses).
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ Piece = tuple[PieceKind, bytes]
 
 
 class Event(NamedTuple):
-    """What belongs together: a head, a framed event, an end marker.
+    """Bytes that belong together: a head, a framed event or an end marker.
 
     Attributes:
-        step: Number of the script's step, from 0; None for what nobody has scripted.
-        size: Bytes in all.
+        step: Number of the script's step, from 0; None for bytes that the protocol adds.
+        size: Total of bytes.
     """
 
     step: int | None
@@ -53,7 +53,7 @@ class Event(NamedTuple):
 
     @classmethod
     def of(cls, step: int | None, pieces: tuple[Piece, ...]) -> Self:
-        """Make one."""
+        """Make an event of its pieces."""
         size = 0
         for _, data in pieces:
             size += len(data)
@@ -61,23 +61,23 @@ class Event(NamedTuple):
 
 
 class Writes(Protocol):
-    """A policy."""
+    """A policy that chooses the boundaries of writes."""
 
     def cuts(self, events: Sequence[Event], start: int) -> Iterable[int]:
-        """Choose where to cut; the same bytes at the same places, as a plan may serve many runs.
+        """Choose where to cut; equal bytes need equal cuts, as many runs may share a plan.
 
         Args:
-            events: What is written between two pauses.
-            start: How many bytes of the answer came before.
+            events: The events between two pauses.
+            start: Number of the answer's bytes before them.
 
         Returns:
-            Offsets into the bytes of ``events``; those outside are ignored.
+            Offsets into the bytes of ``events``; offsets outside of them are ignored.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class _Merged:
-    """One write, so that an end marker leaves with what it ends; large ones are cut between events."""
+    """One write, so that an end marker is sent with the last event; large ones are cut between events."""
 
     limit: int = WRITE_LIMIT
 
@@ -163,13 +163,13 @@ class _Rechunked:
         random, size = Random(f"{self.seed}/{start}"), sum(event.size for event in events)
         offset = 0
         while offset < size:
-            # Of every size: single bytes, a few, and whole events at once.
+            # Writes of every size: single bytes, a few bytes, and several events at once.
             offset += random.randint(1, random.choice((1, 4, 40, 400)))
             yield offset
 
 
 def settled(writes: Writes, events: Sequence[Event]) -> int:
-    """Count the first of some events, those whose writes are the same whatever follows."""
+    """Return how many of the first events have writes that no later event can change."""
     if isinstance(writes, _PerStep):
         return len(events)
     return writes.settled(events) if isinstance(writes, _Merged) else 0
@@ -224,7 +224,7 @@ def every(size: int) -> Writes:
 def at(*offsets: int) -> Writes:
     """Cut at these offsets, counted from the first byte of the answer.
 
-    A WebSocket's handshake is an answer of its own, and counted for itself.
+    A WebSocket's handshake is a separate answer, with separate offsets.
     """
     for offset in offsets:
         if not isinstance(offset, int):
@@ -233,11 +233,11 @@ def at(*offsets: int) -> Writes:
 
 
 def inside(*places: Place) -> Writes:
-    """Cut at every byte inside these things.
+    """Cut at every byte inside certain places.
 
     Args:
         places: "characters" (multi-byte ones of UTF-8, in payloads), "crlf" (in heads and in the
-            framing of HTTP's chunks), "chunk-header" (a chunk's size line), "frame-header" (of a
+            framing of HTTP chunks), "chunk-header" (an HTTP chunk's size line), "frame-header" (of a
             WebSocket).
     """
     for place in places:
@@ -252,7 +252,7 @@ def rechunked(seed: int) -> Writes:
 
 
 def named_writes(writes: Writes | str) -> Writes:
-    """Look up a policy that was given by its name."""
+    """Return a policy, which is looked up if its name is given."""
     if hasattr(writes, "cuts"):
         return writes
     if writes not in _NAMED:

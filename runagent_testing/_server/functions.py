@@ -128,7 +128,7 @@ class _Source:
     def place(self) -> str:
         """Who it is, and where, for a report."""
         name = self._computed.name
-        return f"agent {self._agent_id!r}: responds() with {name} has not come back: it is at {self._at}"
+        return f"agent {self._agent_id!r}: responds() with {name} has not returned: it is at {self._at}"
 
     @property
     def _at(self) -> str:
@@ -151,7 +151,7 @@ class _Source:
         """Call the function.
 
         Raises:
-            TimeoutError: It has not come back in time.
+            TimeoutError: It has not returned in time.
         """
         function = self._computed.function
         asked = called(function)

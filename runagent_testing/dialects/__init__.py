@@ -1,11 +1,11 @@
-"""Dialects: how a protocol asks for runs, and how the answers are written in it. No I/O.
+"""Dialects: how the requests of a protocol are understood, and how its answers are written. No I/O.
 
-A script holds what happens, a dialect writes it in the words of one protocol, and the players put it on
-the wire: so write boundaries, endings, faults, virtual time and the journal come with every dialect.
+A script defines what happens, a dialect writes it in the format of one protocol, and a player sends it. So
+write boundaries, endings, faults, virtual time and the journal come with every dialect.
 
-All that a dialect is made of is here: subclass `Dialect` and `Format`, and offer the dialect through the hook
-(`hookimpl`) or to one host (``dialects=``). docs/dialects.md shows both. Names are imported when they are
-first used.
+Everything that a dialect needs is here: subclass `Dialect` and `Format`, and offer the dialect through the
+hook (`hookimpl`) or to one host (``dialects=``).
+docs/dialects.md shows both. Names are imported on first use.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ __all__ = [
     "without_none",
 ]
 
-if not TYPE_CHECKING:  # a checker that saw it would take every misspelt name for one that is there
+if not TYPE_CHECKING:  # a type checker that saw it would accept misspelt names
     __getattr__ = importer(__name__, _HOMES)
 
 

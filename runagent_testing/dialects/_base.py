@@ -1,4 +1,4 @@
-"""What a dialect has to know. No I/O."""
+"""The base classes of dialects, and the data that they get. No I/O."""
 
 from __future__ import annotations
 
@@ -43,15 +43,16 @@ class RunRequest:
     """A request that asks for a run, as its dialect understands it.
 
     Attributes:
-        agent_id: Which agent is asked.
-        transport: The word for the way it is asked, as ``exchange.transport`` shows it; a dialect with
-            several formats tells them apart by it.
+        agent_id: The id of the requested agent.
+        transport: The transport's name, as ``exchange.transport`` shows it; a dialect with several formats
+            distinguishes them by it.
         kind: "stream", "plain" for one whole answer, "websocket" for a handshake, whose request follows
             in a message.
-        body: The decoded request, as ``exchange.body`` shows it; None on a WebSocket, as it is to come.
+        body: The decoded request, as ``exchange.body`` shows it; None on a WebSocket, where it is still to
+            come.
         input: The agent's input, as ``exchange.input`` shows it.
-        resume_from: The place, from 0, of the first chunk that is wanted; None for all of them.
-        subprotocol: What the handshake's answer names as ``Sec-WebSocket-Protocol``; None for none.
+        resume_from: The index, from 0, of the first requested chunk; None for all chunks.
+        subprotocol: The ``Sec-WebSocket-Protocol`` in the handshake's answer; None for none.
     """
 
     agent_id: str
@@ -65,19 +66,19 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class DialectRun:
-    """What a plan needs to know of the request it answers.
+    """The parts of a request on which its plan depends.
 
     Attributes:
-        transport: Which protocol asks.
+        transport: The transport's name, as in `RunRequest`.
         run_id: The invocation's or request's id.
-        timestamp: When the run began, ISO 8601.
+        timestamp: The begin of the run, ISO 8601.
         input: The agent's input, if it is an object.
-        headers: The request's, names in lower case.
-        http_1_1: False for HTTP/1.0, which knows no chunked framing.
-        keep_alive: Whether the connection outlives the answer.
-        resume_from: The place, from 0, of the first chunk that is wanted, as the dialect understood it.
-        subprotocol: What the answer to a WebSocket's handshake names; None for none.
-        dialect: What it is answered in.
+        headers: The request's headers, names in lower case.
+        http_1_1: False for HTTP/1.0, which has no chunked framing.
+        keep_alive: Whether the connection stays open after the answer.
+        resume_from: The index, from 0, of the first requested chunk, as the dialect understood it.
+        subprotocol: The subprotocol in the answer to a WebSocket's handshake; None for none.
+        dialect: The dialect of the answer.
     """
 
     transport: str
@@ -93,7 +94,7 @@ class DialectRun:
 
 
 class RequestedAgent(Protocol):
-    """The agent that a request asks for, as far as its dialect has to know it."""
+    """The requested agent, as far as a dialect has to know it."""
 
     id: str
 
@@ -105,11 +106,11 @@ class Format(Protocol):
     """Writes the events of one run; an instance serves one run only.
 
     Attributes:
-        content_type: Of the answer; unused on a WebSocket.
-        frames: What it writes are a WebSocket's frames (`frame` makes one).
-        heartbeat: A sign of life without an event; empty where there is none.
-        can_fail: Whether there is a word for an error; without one a run that fails is cut off.
-        delimited: Whether a reader can tell where one chunk ends and the next begins.
+        content_type: The answer's Content-Type; unused on a WebSocket.
+        frames: Whether it writes WebSocket frames (`frame` makes one).
+        heartbeat: The bytes of a sign of life without an event; empty if the protocol has none.
+        can_fail: Whether the protocol can express an error; otherwise a failed run is cut off.
+        delimited: Whether a reader can see where one chunk ends and the next begins.
     """
 
     content_type: str = ""
@@ -119,35 +120,35 @@ class Format(Protocol):
     delimited: bool = True
 
     def start(self, run: DialectRun) -> bytes:
-        """Write what comes before the first chunk, perhaps nothing."""
+        """Write what precedes the first chunk, perhaps nothing."""
 
     def chunk(self, step: Chunk, index: int | None, id: str | None) -> bytes:
         """Write a chunk.
 
         Args:
-            step: Its content, and what the script says of its names.
-            index: Its place, where the script numbers its chunks.
-            id: Its event id, where the script gives them.
+            step: The chunk's content, and the names that the script sets for it.
+            index: The chunk's index if the script numbers its chunks, else None.
+            id: The chunk's event id if the script sets ids, else None.
         """
 
     def error(self, step: Error) -> bytes:
-        """Write how the run fails; its message and code may be None."""
+        """Write the error with which the run fails; its message and code may be None."""
 
     def done(self, step: Done, run: DialectRun, total_chunks: int) -> bytes:
-        """Write the good end."""
+        """Write the end of a completed run."""
 
 
 class Dialect:
-    """How one protocol asks for runs, and how it says what a script says; subclass it for your own.
+    """Understands the requests of one protocol and writes its answers; subclass it for your protocol.
 
-    Pure: the same request and steps give the same bytes. One instance serves all requests, from several
-    threads perhaps, so what belongs to one answer is kept in the `Format` that `stream` makes for it.
+    A dialect is pure: the same request and steps give the same bytes. One instance serves all requests,
+    perhaps from several threads, so the state of one answer belongs into the `Format` that `stream` makes.
 
     Attributes:
-        name: Of the dialect, as ``exchange.dialect`` shows it.
+        name: The dialect's name, as ``exchange.dialect`` shows it.
         transports: All values of ``transport`` that its requests have.
         credential_fields: Names of the header fields, query parameters and members of the body in which the
-            protocol carries credentials, besides the usual ones; nothing shows what is in them.
+            protocol carries credentials, in addition to the usual ones; their values are never shown.
     """
 
     name: ClassVar[str]
@@ -156,34 +157,34 @@ class Dialect:
     shares_plans: ClassVar[bool] = False
 
     def __init_subclass__(cls, *, shares_plans: bool = False) -> None:
-        """Note whether one rendering of a script may serve many runs, for which the built-in dialects ask.
+        """Set whether runs may share one rendering of a script, as those of the built-in dialects do.
 
-        Subclasses do not inherit it: they may say anything of a run.
+        Subclasses do not inherit this, because their answers may depend on anything of a run.
         """
         cls.shares_plans = shares_plans
 
     def parse_request(self, request: Request) -> RunRequest | None:
-        """Understand a request; None for one that is not of this dialect, or asks for no run."""
+        """Understand a request; None if it is not of this dialect, or does not ask for a run."""
         raise NotImplementedError
 
     def stream(self, run: DialectRun) -> Format:
-        """Make the writer of one streamed answer; ``run.transport`` tells which way was asked for."""
+        """Make the writer of one streamed answer, of the transport ``run.transport``."""
         raise NotImplementedError
 
     def result(self, step: Chunk | Error, result: Result, run: DialectRun) -> Status:
-        """Say the outcome of a plain run: an HTTP answer with its ``body``.
+        """Write the outcome of a plain run, as an HTTP answer with its ``body``.
 
         Args:
-            step: The value, or how the run fails.
-            result: All that was scripted, usage included.
-            run: For whom.
+            step: The result's value, or the error with which the run fails.
+            result: The whole script, usage included.
+            run: The run to answer.
         """
         if isinstance(step, Error):
             return Status(500, step.retry_after, step.code, step.message)
         return Status(200, body={"result": step.content})
 
     def refusal(self, status: Status, run: DialectRun) -> Any:
-        """Say, as a JSON value, why a request is refused; for statuses that bring no body of their own."""
+        """Return the JSON body of a refusal; called for a status without a body."""
         return error_body(status, run)
 
     def check(self, run_request: RunRequest, run: DialectRun, agent: RequestedAgent) -> Status | None:
@@ -200,27 +201,27 @@ class Dialect:
         return Status(404, message=f"there is no agent {run_request.agent_id!r}")
 
     def parse_message(self, message: str | bytes, agent: RequestedAgent) -> tuple[Any, Any, str | None]:
-        """Understand the first message of a WebSocket, text or binary; what comes later is only noted.
+        """Understand the first message of a WebSocket, text or binary; later messages are only recorded.
 
         Returns:
-            The body, the agent's input, and what is wrong with them; None for nothing.
+            The body, the agent's input, and a description of the fault in them, None if they are valid.
         """
         raise NotImplementedError
 
     def reject_message(self, fault: str) -> bytes:
-        """Write the frames that refuse a message, and close."""
+        """Write the frames that refuse a message and close the WebSocket."""
         return frame(TEXT, to_json({"error": fault}, compact=True).encode()) + close_frame(1003)
 
 
 def need_dialect(given: object) -> Dialect:
-    """Refuse what is no dialect.
+    """Reject an object that is not a dialect.
 
     Raises:
-        TypeError: It is none; the message says why.
+        TypeError: The object is not a dialect; the message has the reason.
     """
     if not isinstance(given, Dialect):
         raise TypeError(
-            f"{given!r} is no Dialect: pass an object of a subclass of runagent_testing.dialects.Dialect"
+            f"{given!r} is not a Dialect: pass an object of a subclass of runagent_testing.dialects.Dialect"
         )
     if not isinstance(getattr(given, "name", None), str):
         raise TypeError(f"{type(given).__qualname__} has no name: give it one, as text")
@@ -228,7 +229,7 @@ def need_dialect(given: object) -> Dialect:
 
 
 def error_body(step: Status, run: DialectRun) -> dict[str, Any]:
-    """Say a refusal as the documented API does."""
+    """Write a refusal's body as the documented API does."""
     code = step.code or _CODES.get(step.status) or phrase(step.status).upper().replace(" ", "_")
     details = {
         "code": code,
@@ -240,5 +241,5 @@ def error_body(step: Status, run: DialectRun) -> dict[str, Any]:
 
 
 def phrase(status: int) -> str:
-    """Return the words that go with a status."""
+    """Return the reason phrase of a status."""
     return next((known.phrase for known in HTTPStatus if known == status), "Unnamed")

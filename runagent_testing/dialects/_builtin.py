@@ -17,5 +17,5 @@ _BY_TRANSPORT = {transport: dialect for dialect in BUILT_IN for transport in dia
 
 
 def dialect_of(transport: str) -> Dialect:
-    """Return the built-in dialect that has this word for a way to ask."""
+    """Return the built-in dialect of a transport."""
     return _BY_TRANSPORT[transport]

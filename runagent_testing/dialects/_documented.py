@@ -31,7 +31,7 @@ _ACCEPTED = {
 
 
 class Documented(Dialect, shares_plans=True):
-    """Chosen by ``Accept``; a browser's EventSource may GET a stream, with the input in the query."""
+    """``Accept`` chooses the transport; a browser's EventSource may GET a stream, its input in the query."""
 
     name = "documented"
     transports = ("sse", "chunked", "text", "invoke")

@@ -1,4 +1,4 @@
-"""How each event is written in each format of the stream (docs/wire.md sections 1 to 3). No I/O."""
+"""The built-in formats, which write the events of a stream (docs/wire.md sections 1 to 3). No I/O."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Ndjson(_Events):
 
 
 class Text(Format):
-    """Nothing but the text; values that are not text are written as JSON (docs/wire.md section 3)."""
+    """Plain text only; other values are written as JSON (docs/wire.md section 3)."""
 
     content_type = "text/plain; charset=utf-8"
     can_fail = False

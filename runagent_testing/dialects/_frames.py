@@ -1,4 +1,4 @@
-"""WebSocket frames as a server writes them (RFC 6455 section 5), right and wrong."""
+"""WebSocket frames as a server writes them (RFC 6455 section 5), valid and invalid."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def close_frame(code: int, reason: str = "") -> bytes:
 
 
 def frame_pieces(data: bytes) -> tuple[Piece, ...]:
-    """Take whole frames, as `frame` makes them, apart into headers and payloads."""
+    """Split whole frames, as `frame` makes them, into headers and payloads."""
     pieces: list[Piece] = []
     at = 0
     while at < len(data):

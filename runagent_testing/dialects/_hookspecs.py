@@ -1,4 +1,4 @@
-"""The hooks that a distribution may implement to bring something to the fake agent."""
+"""The hooks that a distribution may implement to extend the fake agent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 RegisterDialect = Callable[["Dialect"], None]
 
 
-# Historic: the plugins are loaded when a request comes that no other dialect understands.
+# Historic: plugins are loaded only once a request comes that no other dialect understands.
 @hookspec(historic=True)
 def runagent_testing_register_dialects(register: RegisterDialect) -> None:
     """Offer dialects to every fake agent of the process.

@@ -18,17 +18,18 @@ __all__ = ["GROUP", "installed_dialects"]
 GROUP = "runagent_testing.dialects"
 
 
-_PASSING = (OSError, MemoryError)  # what may be over at the next attempt
+_PASSING = (OSError, MemoryError)  # faults that may be gone at the next attempt
 
 
 class _IncompleteError(Exception):
-    """Keeps what has been found from being remembered, as a passing fault has hidden something."""
+    """Prevents the list of dialects from being cached, because a passing fault has hidden some."""
 
 
 def installed_dialects() -> tuple[Dialect, ...]:
     """Load the plugins of the entry-point group ``runagent_testing.dialects``, by name; once per process.
 
-    One that does not work is logged and left out; it is tried again if files or memory were short.
+    A plugin that fails is logged and left out; it is tried again later if an OSError or MemoryError was the
+    reason.
     """
     try:
         return _loaded()
@@ -52,7 +53,7 @@ def _loaded() -> tuple[Dialect, ...]:
             _load(manager, entry)
             if len(found) == before:
                 raise TypeError("it offers no dialect")
-        except Exception as exc:  # noqa: BLE001 - whatever a third party's import may raise
+        except Exception as exc:  # noqa: BLE001 - a third party's import may raise anything
             complete = complete and not isinstance(exc, _PASSING)
             log_failure(f"the dialect {entry.name} ({entry.value}) cannot be used", exc)
     if not complete:

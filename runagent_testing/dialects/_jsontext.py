@@ -1,4 +1,4 @@
-"""JSON as the fake agent writes it: any text and any number can be written. No I/O."""
+"""JSON as the fake agent writes it: it writes any text and any number. No I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 
 
 def to_json(value: Any, *, compact: bool = False) -> str:
-    """Write JSON with its non-ASCII as it is, except lone surrogates, which become escapes."""
+    """Write JSON without escaping non-ASCII characters, except for lone surrogates."""
     if type(value) is int:
         return str(value)
     encode = (_COMPACT if compact else _SPACED).encode
@@ -28,8 +28,8 @@ def to_json(value: Any, *, compact: bool = False) -> str:
 def object_json(fields: dict[str, Any], *, compact: bool = False) -> str:
     """Write an object with plain names as `to_json` does.
 
-    Most values of an event are texts and numbers, which it writes five times as fast: json sets up an
-    encoder anew for every object.
+    Most values of an event are texts and numbers, which it writes five times as fast: json sets up a new
+    encoder for every object.
     """
     comma, colon = (",", ":") if compact else (", ", ": ")
     items = [f'"{name}"{colon}{to_json(value, compact=compact)}' for name, value in fields.items()]

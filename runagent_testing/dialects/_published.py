@@ -30,7 +30,7 @@ _FIELDS = {
 
 
 class Published(Dialect, shares_plans=True):
-    """What a stream is asked for comes in the WebSocket's first message."""
+    """The first message of a WebSocket asks for the stream."""
 
     name = "published"
     transports = ("websocket", "run")
@@ -114,7 +114,7 @@ def _envelope(step: Chunk | Error, run: DialectRun) -> dict[str, Any]:
 
 
 def _request_faults(body: Any) -> list[dict[str, Any]]:
-    """List what is wrong with the body of a ``run``, as FastAPI does; empty if it is good."""
+    """List the faults in the body of a ``run``, as FastAPI does; empty if it is valid."""
     if body is None:
         return [_fault("json_invalid", ["body", 0], "JSON decode error", {})]
     if not isinstance(body, dict):
@@ -133,7 +133,7 @@ def _fault(kind: str, location: list[str | int], text: str, value: Any) -> dict[
 
 
 def _message_fault(message: str | bytes) -> tuple[Any, str | None]:
-    """Decode a WebSocket's request, and say in the published server's words what is wrong with it."""
+    """Decode a WebSocket's request, and describe its fault as the published server does."""
     try:
         body = json.loads(message)
     except (ValueError, RecursionError) as exc:

@@ -1,4 +1,4 @@
-"""Requests as the deciding code sees them, whoever has parsed them."""
+"""Requests as dialects and agents see them, from any parser."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Request:
         path: As received, percent-encoded, with the query.
         headers: Names in lower case; a repeated header's values joined with a comma.
         connection: Number of the connection, counted from 1.
-        body: None if it was larger than `MAX_BODY`; the rest of it is then unread.
+        body: None if it was larger than `MAX_BODY`; it is then not read to its end.
         http_1_1: False for HTTP/1.0.
         keep_alive: Whether the client wants to use the connection again.
         reused: Whether the connection has carried a request before.
-        now: Tells the time, in seconds.
+        now: Returns the time in seconds.
     """
 
     method: str
@@ -49,7 +49,7 @@ class Request:
 
     @property
     def handshake_fault(self) -> tuple[int, str] | None:
-        """Its fault as a WebSocket's handshake, and the status for that (RFC 6455 section 4.2)."""
+        """The status and reason that refuse it as a WebSocket's handshake, or None (RFC 6455 section 4.2)."""
         tokens = [token.strip().lower() for token in self.headers.get("connection", "").split(",")]
         if self.headers.get("upgrade", "").lower() != "websocket" or "upgrade" not in tokens:
             return 426, "this is a WebSocket endpoint: the request does not ask for an upgrade to websocket"
@@ -63,7 +63,7 @@ class Request:
 
 
 def joined(fields: Mapping[str, Any] | list[tuple[str, str]]) -> dict[str, str]:
-    """Bring header fields into the form of `Request.headers`."""
+    """Return header fields in the form of `Request.headers`."""
     headers: dict[str, str] = {}
     for name, value in fields.items() if isinstance(fields, Mapping) else fields:
         key = name.lower()

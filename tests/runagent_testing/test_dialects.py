@@ -242,7 +242,7 @@ class Nameless(Dialect):
 
 @pytest.mark.parametrize(
     ("given", "complaint"),
-    [(LineDialect, "is no Dialect: pass an object"), (Nameless(), "Nameless has no name: give it one")],
+    [(LineDialect, "is not a Dialect: pass an object"), (Nameless(), "Nameless has no name: give it one")],
 )
 def test_what_is_no_dialect_is_refused_at_once(given, complaint):
     for host in (FakeAgentServer, MemoryNetwork):

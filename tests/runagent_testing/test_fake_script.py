@@ -91,7 +91,7 @@ def test_steps_are_frozen(step):
         (("x", {1, 2}), "step 2 is neither a step nor text nor a JSON value"),
         ((chunk(object()),), "step 1 is neither"),
         ((iter("xy"),), r"step 1 is an iterator, .*: write a \* before it"),
-        (("x", b"y"), r"step 2 is bytes, .*: raw\(...\) writes bytes as they are"),
+        (("x", b"y"), r"step 2 is bytes, .*: raw\(...\) writes bytes unchanged"),
         ((ending("cut"), "x"), "step 1, ending 'cut', must be the last one"),
         ((status(503), "x"), "step 1, status 503, must be the last one"),
         (("x", status(503)), "refuses a run before it starts"),
@@ -108,8 +108,8 @@ def test_a_bad_stream_script_says_which_step_and_why(steps, complaint):
         ((), "needs an answer or an ending"),
         ((1, delay(1)), "needs an answer or an ending as its last step"),
         ((1, 2), "one answer"),
-        ((heartbeat(), 1), "step 1 makes no sense in a plain run"),
-        ((ending("no-done"),), "step 1 makes no sense in a plain run: ending 'no-done'"),
+        ((heartbeat(), 1), "step 1 is invalid in a plain run"),
+        ((ending("no-done"),), "step 1 is invalid in a plain run: ending 'no-done'"),
     ],
 )
 def test_a_bad_plain_result_says_which_step_and_why(steps, complaint):
@@ -126,8 +126,11 @@ def test_a_step_checks_its_numbers(make):
 @pytest.mark.parametrize(
     ("write", "complaint"),
     [
-        (lambda agent: agent.always("x", pase=fixed(1)), "no property 'pase': did you mean 'pace'"),
-        (lambda agent: agent.returns("x", ids=True), "no property 'ids': there are usage, "),
+        (
+            lambda agent: agent.always("x", pase=fixed(1)),
+            "unknown property 'pase' of an answer; did you mean 'pace'",
+        ),
+        (lambda agent: agent.returns("x", ids=True), "unknown property 'ids' of an answer; known: usage, "),
         (lambda agent: agent.always("x", pace=5), r"pace= is made by fixed\(\), .*, not 5"),
         (lambda agent: agent.always("x", writes=5), "writes= is one of merged, per-step, .*; not 5"),
         (lambda agent: agent.always("x", write_gap="1"), "write_gap= is a number of seconds, not '1'"),
@@ -137,16 +140,22 @@ def test_a_step_checks_its_numbers(make):
         ),
         (lambda agent: agent.always("x", delay(ANY_TEXT)), "a delay is a number of seconds, not 'text'"),
         (lambda agent: agent.always(heartbeat), r"step 1 is the function heartbeat, .*: write heartbeat\("),
-        (lambda agent: agent.fails(-1), r"fails\(\) takes how many times, a whole number, not -1"),
-        (lambda agent: agent.fails("x"), r"fails\(\) takes how many times"),
+        (lambda agent: agent.fails(-1), r"fails\(\) takes a count, a whole number of 0 or more, not -1"),
+        (lambda agent: agent.fails("x"), r"fails\(\) takes a count"),
         (lambda agent: agent.responds(str, timeout=-1), "timeout= is a number of seconds, 0 or more, not -1"),
         (lambda agent: agent.responds(str, timeout=None), "timeout= is a number of seconds, not None"),
-        (lambda agent: agent.responds(str, pase=1), "no property 'pase': did you mean 'pace'"),
+        (
+            lambda agent: agent.responds(str, pase=1),
+            "unknown property 'pase' of an answer; did you mean 'pace'",
+        ),
         (lambda agent: agent.responds("x"), r"responds\(\) takes a function of the request, not 'x'"),
-        (lambda _: tokens_per_second(ANY_TEXT), "a rate is a number of tokens a second above 0, not 'text'"),
-        (lambda _: fixed(1, jitter=ANY_TEXT), "jitter is a share from 0 to 1, not 'text'"),
-        (lambda _: uniform(0, 1, first=ANY_TEXT), "made of numbers"),
-        (lambda _: MemoryNetwork().on_connect("close", times=ANY_TEXT), r"on_connect\(\) takes how many"),
+        (
+            lambda _: tokens_per_second(ANY_TEXT),
+            "a rate is a positive number of tokens per second, not",
+        ),
+        (lambda _: fixed(1, jitter=ANY_TEXT), "jitter is a fraction from 0 to 1, not 'text'"),
+        (lambda _: uniform(0, 1, first=ANY_TEXT), "a pace takes numbers"),
+        (lambda _: MemoryNetwork().on_connect("close", times=ANY_TEXT), r"on_connect\(\) takes a count"),
     ],
 )
 def test_what_a_script_cannot_use_is_refused_when_it_is_written(write, complaint):
@@ -254,7 +263,7 @@ def test_a_list_with_steps_in_it_is_refused():
         (lambda _: at(odd("x")), "an offset is a whole number, not 'x'"),
         (lambda _: fixed(1, seed=odd([])), r"a seed is a whole number, not \[\]"),
         (lambda _: log_normal(1, 1e6), "sigma is at most 10, not 1000000.0"),
-        (lambda _: uniform(odd("a"), 2), "made of numbers"),
+        (lambda _: uniform(odd("a"), 2), "a pace takes numbers"),
         (lambda _: MemoryNetwork().agent(odd(5)), "an agent's id is text, not 5"),
         (lambda _: MemoryNetwork().agent(""), "an agent's id is text, not ''"),
         (lambda _: MemoryNetwork(room=0), "room= is a number of bytes, 1 or more, not 0"),

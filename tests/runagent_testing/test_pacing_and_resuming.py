@@ -118,7 +118,7 @@ def test_numbers_and_words_without_meaning_are_refused(make):
     ("steps", "complaint"),
     [
         (("x", head(201)), "step 2: a head begins the answer"),
-        (("x", raw_response(b"y")), "step 2: a raw_response is all of an answer"),
+        (("x", raw_response(b"y")), "step 2: a raw_response is the whole answer"),
         ((raw_response(b"y"), "x"), "step 2, .* cannot follow a raw_response"),
         (("x", "y", heartbeat(), ending("silent"), "z"), "step 4, .* must be the last one"),
     ],

@@ -312,7 +312,7 @@ agents:
         ("agents: {a: {always: }}", "1:21: a.always: nothing is here: "),
         ("agents: {a: {always: {chunk: x}}}", "1:22: a.always: this needs steps, a list (a single step "),
         ("agents: {a: {returns: [1, 2]}}", "1:23: a.returns: a plain run has one answer: "),
-        ("agents: {a: {returns: [{heartbeat: }]}}", "1:24: a.returns: step 1 makes no sense "),
+        ("agents: {a: {returns: [{heartbeat: }]}}", "1:24: a.returns: step 1 is invalid in a "),
         (
             "agents: {a: {returns: {steps: [1], ids: true}}}",
             "1:36: a.returns: 'ids' is no property of returns",
