@@ -212,7 +212,7 @@ def test_json_may_be_indented_with_tabs_and_escape_in_halves(tmp_path):
 
 def test_the_example_is_told_to_a_server(server):
     load_script(SCRIPT).apply(server)
-    assert ("generic", "generic_stream", "words_stream") == server._scripts["writer"].tags
+    assert ("generic", "generic_stream", "words_stream") == server._scripts["writer"].entrypoint_tags
     assert server._scripts["doorman"].take_script()[0].refuses
 
 
