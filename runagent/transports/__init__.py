@@ -1,8 +1,8 @@
-"""What a transport is made of: everything that one by a third party needs, in one stable place.
+"""The transport API: every name that a third-party transport needs.
 
-A transport turns a call into bytes and bytes into events; no I/O happens in it. Most of them are a
-subclass of `HttpSession` or `MessageSession` and five lines that name it; docs/plugins.md shows both.
-Names are imported when they are first used.
+A transport turns a call into bytes and bytes into events, without any I/O. Most transports are a subclass of
+`HttpSession` or `MessageSession` and a class of five lines that names it; docs/plugins.md shows both. A name
+is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ __all__ = [
     "quote",
 ]
 
-if not TYPE_CHECKING:  # a checker that saw it would take every misspelt name for one that is there
+if not TYPE_CHECKING:  # a type checker that saw it would accept every misspelt name
     __getattr__ = importer(__name__, _HOMES)
 
 

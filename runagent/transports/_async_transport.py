@@ -1,4 +1,4 @@
-"""The transport API for libraries that do their own I/O: one coroutine a run hands events over."""
+"""The transport API for libraries that do their own I/O: one coroutine for each run emits its events."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ __all__ = ["AnyTransport", "AsyncTransport", "Emit", "RegisterTransport"]
 
 
 class Emit(Protocol):
-    """Hands events over to the reader."""
+    """Passes events to the reader."""
 
     async def __call__(self, *events: Event) -> None:
-        """Hand over events in this order; without any, tell that the agent shows life.
+        """Pass events to the reader, in this order; a call without events is a heartbeat.
 
-        Waits while 64 events or more have not been taken, which is the back-pressure; whoever waits is
-        cancelled when the reader leaves. What comes after ``Completed`` or ``RunResult`` is ignored.
+        It waits while the reader has 64 events or more to take, which is the back-pressure. If the reader
+        closes the stream, the wait is cancelled. Events after ``Completed`` or ``RunResult`` are ignored.
 
         Raises:
-            TypeError: Something else than an event was given.
+            TypeError: An argument is not an event.
         """
 
 
 @runtime_checkable
 class AsyncTransport(Protocol):
-    """A transport that is somebody's asynchronous library, with its own connections.
+    """A transport on top of an asynchronous library, which makes its own connections.
 
-    It is the second choice: a `Transport` works in every style at full speed, and its time limits, retries
-    and connections are core's. This one runs each call as one task in the event loop of the asynchronous
-    client, or, for the synchronous client and on a loop that it does not know, in a loop of its own in a
-    thread that ends with the call.
+    Prefer a `Transport` if you can: it works in every style at full speed, and the client handles its time
+    limits, retries and connections. An AsyncTransport runs each call as one task. With the asynchronous
+    client that is a task of the user's event loop. With the synchronous client, or on an event loop that the
+    library does not support, it is a task of a separate loop, in a thread that ends with the call.
 
     Attributes:
-        name: The word in the configuration that chooses it.
+        name: The name by which the configuration chooses this transport.
         api_version: The version of the transport API that it was written for.
         capabilities: What it can do beyond streaming a run.
-        runs_on: The event loops that the library knows: ``asyncio``, ``trio`` or both.
+        runs_on: The event loops that the library supports: ``asyncio``, ``trio`` or both.
     """
 
     name: str
@@ -52,25 +52,25 @@ class AsyncTransport(Protocol):
     runs_on: frozenset[str]
 
     async def run(self, call: AgentCall, address: Address, resume: ResumePoint | None, emit: Emit) -> None:
-        """Run the agent and hand over its events; return once the agent is done.
+        """Run the agent and emit its events; return once the agent is done.
 
-        Everything happens in one task from beginning to end, so that task groups and ``async with`` around
-        connections are safe. The last event is ``Completed``, for a call of mode ``invoke`` a ``RunResult``;
-        it is handed out at once, and what the coroutine still has to tidy up gets one second.
+        The whole run happens in one task, so task groups and ``async with`` around connections are safe. The
+        last event is ``Completed``, or ``RunResult`` for a call of mode ``invoke``. The reader gets it at
+        once, and the coroutine then has one second left to clean up.
 
-        It is cancelled when the reader leaves, when a time limit has passed and when the event loop ends;
-        it then closes what it has opened, waits for no peer, and lets the cancellation go on.
+        The coroutine is cancelled if the reader closes the stream, a time limit passes or the event loop
+        ends. It then closes what it has opened, waits for no peer, and lets the cancellation propagate.
 
         Args:
-            call: What is asked. Its ``limits`` are to be kept to as far as the library can.
+            call: The call. Keep to its ``limits`` as far as the library can.
             address: Origin, proxy and TLS context that the user has chosen.
-            resume: Where a broken stream is to go on; None without the capability ``resume``.
-            emit: Hands events over. Called without an event it is a heartbeat.
+            resume: Where to resume a broken stream; None without the capability ``resume``.
+            emit: Passes events to the reader; a call without events is a heartbeat.
 
         Raises:
-            RunAgentError: The run failed; it is raised for the reader after the events before it. An
-                OSError is told as a broken connection. Whatever else escapes becomes a PluginError, so a
-                library's own errors are best mapped here, with ``raise … from``.
+            RunAgentError: The run failed. The reader gets it after the events before it. An OSError is
+                reported as a broken connection. Any other exception becomes a PluginError, so map the
+                library's errors here, with ``raise … from``.
         """
 
 

@@ -1,26 +1,27 @@
-"""The transport API between what is said on the wire and how the wire is read.
+"""The transport API between a session, which knows a protocol, and a pump, which moves bytes.
 
-A transport opens a session for each attempt to run an agent; a pump moves its bytes. A session owns no
-socket, no clock and no thread, so one plain class serves synchronous code, asyncio and trio.
+A transport opens a session for each attempt to run an agent. A session owns no socket, no clock and no
+thread, so one plain class serves synchronous code, asyncio and trio.
 
-What the pump promises a session:
+The pump promises a session:
 
-* Calls come one at a time, though not always from the same thread.
-* After the session is made, and after **every** call to it, ``data_to_send`` is taken until it is empty.
-* Bytes come in order through ``receive_data``, cut at any place and never empty; the end of the
-  connection comes through ``receive_eof``, at most once, and no bytes come after it.
-* Once ``wants`` is ``DONE`` or ``error`` is set nothing is called any more but ``close``, ``data_to_send``
-  and, where ``keeps_connection`` is true, ``receive_data`` until ``reusable`` has been asked.
-* After ``wants`` became ``RECONNECT`` the old connection is dropped. What ``data_to_send`` gives then opens
-  a new one to the same origin, and with that the session says what it wants next.
-* When the run is left early (``break``, ``close``, a cancellation) ``close`` is called, what ``data_to_send``
-  gives is sent if that needs no wait, and the session is dropped. It is not told that its connection ended.
-* A read that is cancelled or timed out calls nothing: all state is the session's, and the next read goes on.
-* When a time limit has passed or the connection broke, ``receive_eof`` is called, so that a refusal whose
-  beginning has come can still be told.
+* It makes one call at a time, though not always from the same thread. * After it has opened the session, and
+after **every** call to it, it calls ``data_to_send`` until that is empty. * It passes bytes to
+``receive_data`` in order, in pieces of any size but never empty. It calls ``receive_eof``
+  at the connection's end, at most once, and passes no bytes after that.
+* Once ``wants`` is ``DONE`` or ``error`` is set, it calls only ``close``, ``data_to_send`` and, if
+  ``keeps_connection`` is true, ``receive_data`` until it has read ``reusable``.
+* After ``wants`` became ``RECONNECT``, it drops the old connection and opens a new one to the same origin. It
+  sends what ``data_to_send`` returns, and then reads from ``wants`` what the session needs next.
+* If the reader closes the stream early (``break``, ``close``, a cancellation), it calls ``close``, sends what
+  ``data_to_send`` returns if that needs no wait, and drops the session. It does not call ``receive_eof``.
+* If a read is cancelled or times out, it calls nothing: the session has all state, and the next read
+continues. * If a time limit of the run passes or the connection breaks, it calls ``receive_eof``, so that the
+session can
+  report a refusal of which only the beginning has come.
 
-What a session must never do: wait, read a clock, start a thread or a task, touch a socket, keep state that
-another session sees, hold more than its limits allow, raise for what the peer sent, or give an event after
+A session must never wait, read a clock, start a thread or a task, use a socket, share state with another
+session, hold more than its limits allow, raise because of what the peer sent, or return an event after
 ``Completed``, ``RunResult`` or ``error``.
 """
 
@@ -48,7 +49,7 @@ _MAX_IGNORED_KINDS = 50  # a peer may invent a new kind for every message
 
 
 def count_ignored(ignored: dict[str, int], kind: str) -> None:
-    """Count what is harmless and left out, under "others" once there are too many kinds."""
+    """Count something harmless that was ignored, under "others" once there are too many kinds."""
     if kind not in ignored and len(ignored) >= _MAX_IGNORED_KINDS:
         kind = "others"
     ignored[kind] = ignored.get(kind, 0) + 1
@@ -59,8 +60,8 @@ class Wants(enum.Enum):
 
     Attributes:
         READ: Bytes, or the end of the connection.
-        CLOSE_WRITE: To say that it sends nothing more (a FIN), and then to read on.
-        RECONNECT: A fresh connection to the same origin: a redirect, a subscription made anew.
+        CLOSE_WRITE: To end the sending direction (a FIN), and then bytes.
+        RECONNECT: A new connection to the same origin, for a redirect or a repeated subscription.
         DONE: Nothing: the run is over.
     """
 
@@ -75,19 +76,19 @@ class Session(Protocol):
 
     Attributes:
         wants: What the session needs next; read after every call.
-        error: What the peer did wrong or refused; set, never raised, and final. The events before it are
-            handed out first. An ``AgentError`` says that the service refused the run before it gave
-            anything, a ``StreamError`` that the run failed after it began, a ``ProtocolError`` that the
-            peer broke the format.
-        unsupported: The error is positive proof that the peer does not speak this transport, so that
-            another one may be tried. An outage never proves that.
-        answered: The answer's head has come: the peer has taken the request.
+        error: Why the run failed; set, never raised, and final. The reader gets the events before it first.
+            An ``AgentError`` means that the service refused the run before it returned anything, a
+            ``StreamError`` that the run failed after it began, a ``ProtocolError`` that the peer violated the
+            format.
+        unsupported: The error proves that the peer does not support this transport, so that another one may
+            be tried. An outage never proves that.
+        answered: The answer's head has come, so the peer has accepted the request.
         retry_delay: Seconds that the peer asks to wait before another attempt; None if it asks for nothing.
         status: The HTTP status of the answer, if there is one.
-        request_id: The id by which the service knows the request.
-        usage: Token counts as the service sent them, as soon as they have come; those of the last event
-            need not be here.
-        ignored: What was understood to be harmless and left out, by kind; it ends up in the report.
+        request_id: The service's id of the request.
+        usage: Token counts as the service sent them, as soon as they have come; those of the last event need
+            not be here.
+        ignored: Counts of harmless things that were ignored, by kind; they are part of the report.
     """
 
     wants: Wants
@@ -110,49 +111,46 @@ class Session(Protocol):
 
     @property
     def resume_point(self) -> ResumePoint | None:
-        """Where another attempt could go on, or None where it could not prove that it does.
+        """Where another attempt could resume, or None if it could not prove that it does.
 
-        Read only of transports with the capability ``resume``.
+        It is read only if the transport has the capability ``resume``.
         """
 
     def data_to_send(self) -> bytes:
-        """Take the bytes that are to be sent now; empty where there are none.
-
-        What was given once is not given again.
-        """
+        """Take the bytes to send now; empty if there are none. Bytes are returned once."""
 
     def receive_data(self, data: bytes) -> list[Event]:
         """Take the next bytes of the connection and return the events that they complete.
 
-        The same bytes cut elsewhere give the same events in the same order. A fault behind good events
-        returns those and sets ``error``. A stream's last event is ``Completed``, a plain run's only one
-        that counts is ``RunResult``; with it ``wants`` becomes ``DONE``.
+        The same bytes in other pieces give the same events in the same order. If a fault follows good events,
+        those are returned and ``error`` is set. The last event is ``Completed`` for a stream and
+        ``RunResult`` for a plain run; with it, ``wants`` becomes ``DONE``.
         """
 
     def receive_eof(self) -> list[Event]:
-        """Say that the connection has ended; whether that is a good end is the session's to judge.
+        """Take note that the connection has ended; the session decides whether that ends the run well.
 
-        Afterwards ``wants`` is ``DONE`` or ``RECONNECT``, or ``error`` is set: an end in the middle of the
+        Afterwards ``wants`` is ``DONE`` or ``RECONNECT``, or ``error`` is set. An end in the middle of the
         answer is a ``StreamTruncatedError``, never a good end.
         """
 
     def close(self) -> None:
-        """Queue the farewell, if the protocol has one; the reader has left, or the run is over."""
+        """Queue the protocol's farewell, if it has one: the stream has been closed, or the run is over."""
 
     @property
     def keeps_connection(self) -> bool:
-        """Whether the connection is, or with the last answer's formal end becomes, reusable."""
+        """Whether the connection is reusable, or will be at the formal end of the last answer."""
 
     @property
     def reusable(self) -> bool:
-        """Whether the connection may serve another call now: nothing of this one can still come."""
+        """Whether the connection may serve another call now, as no more bytes of this one can come."""
 
 
 class ConnectingSession(Session, Protocol):
-    """A session that brings its own connection, which carries no bytes: that of an asynchronous library."""
+    """A session of an asynchronous library, with its own connection; the pump moves no bytes over it."""
 
     def connect(self, address: Address, network: Network) -> Connection:
-        """Begin the run, for a reader that blocks."""
+        """Begin the run, for a synchronous reader."""
 
     async def connect_async(self, address: Address, network: AsyncNetwork) -> AsyncConnection:
         """Begin the run, for a reader in an event loop."""
@@ -160,14 +158,14 @@ class ConnectingSession(Session, Protocol):
 
 @runtime_checkable
 class Transport(Protocol):
-    """A way to speak to agents, shared by all clients and threads of the process.
+    """A way to run agents, shared by all clients and threads of the process.
 
     Attributes:
-        name: The word in the configuration that chooses it.
+        name: The name by which the configuration chooses this transport.
         api_version: The version of the transport API that it was written for: the number itself, not
             ``TRANSPORT_API_VERSION``, which would always be the installed one.
         capabilities: What it can do beyond streaming a run.
-        tunnels: A proxy must pass the bytes through untouched (CONNECT), also without TLS.
+        tunnels: Whether a proxy must pass the bytes through unchanged (CONNECT) even without TLS.
     """
 
     name: str
@@ -176,14 +174,14 @@ class Transport(Protocol):
     tunnels: bool
 
     def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:
-        """Begin a session; its request is then waiting in ``data_to_send``.
+        """Open a session whose request is ready in ``data_to_send``.
 
-        Called for each attempt, at the moment it begins, from any thread; it must not wait.
+        The client calls this when an attempt begins, from any thread; it must not wait.
 
         Args:
-            call: What is asked; key, idempotency key and time are those of this attempt.
-            route: How the request travels.
-            resume: Where a broken stream is to go on; None without the capability ``resume``.
+            call: The call, with the key, idempotency key and time of this attempt.
+            route: The origin, and the proxy if there is one.
+            resume: Where to resume a broken stream; None without the capability ``resume``.
 
         Raises:
             ConfigurationError: The call asks for something that this transport cannot do.
@@ -191,9 +189,10 @@ class Transport(Protocol):
 
 
 class BaseSession:
-    """What most sessions have in common; a subclass brings ``receive_data`` and ``receive_eof``.
+    """The base of most sessions; a subclass adds ``receive_data`` and ``receive_eof``.
 
-    It queues what is to be sent in ``send``, and ends with ``fail`` or by ``wants = Wants.DONE``.
+    A subclass queues bytes with ``send``, and ends the run with ``fail`` or by setting ``wants =
+    Wants.DONE``.
     """
 
     unsupported: bool = False
@@ -224,14 +223,14 @@ class BaseSession:
 
     @property
     def last_ignored(self) -> str:
-        """The last message that was left out, quoted; "" if there is none.
+        """The last message that was ignored, quoted; "" if there is none.
 
-        A run that ends badly shows it, because it may be the only word about the failure.
+        The error of a failed run shows it, as it may be the only trace of the reason.
         """
         return ""
 
     def ignore(self, kind: str) -> None:
-        """Count what is harmless and left out; it ends up in the report."""
+        """Count something harmless that the session ignored; the report shows the counts."""
         count_ignored(self.ignored, kind)
 
     def send(self, data: bytes) -> None:
@@ -240,7 +239,7 @@ class BaseSession:
         self._outgoing.append(data)
 
     def data_to_send(self) -> bytes:
-        """Take the bytes that are to be sent now; empty where there are none."""
+        """Take the bytes to send now; empty if there are none."""
         if not self._outgoing:
             return b""
         data = b"".join(self._outgoing)
@@ -248,11 +247,11 @@ class BaseSession:
         return data
 
     def close(self) -> None:
-        """Leave without a word."""
+        """Send no farewell; a subclass whose protocol has one queues it here."""
 
     @property
     def keeps_connection(self) -> bool:
-        """Whether the connection is, or with the last answer's formal end becomes, reusable."""
+        """Whether the connection is reusable, or will be at the formal end of the last answer."""
         return False
 
     @property
@@ -261,10 +260,10 @@ class BaseSession:
         return False
 
     def fail(self, error: RunAgentError) -> None:
-        """End the session with an error; does nothing where it has ended already, well or badly.
+        """End the session with an error; does nothing if it has ended already, well or badly.
 
         Raises:
-            TypeError: It is no `RunAgentError`.
+            TypeError: The argument is not a `RunAgentError`.
         """
         if not isinstance(error, RunAgentError):
             raise TypeError(

@@ -1,4 +1,4 @@
-"""Chunked HTTP: NDJSON, or plain text as it comes. The answer's content type decides."""
+"""Streams over chunked HTTP: NDJSON or plain text, as the answer's content type declares."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class ChunkedSession(StreamSession):
         self._lines = NDJSONDecoder(max_line_bytes=call.limits.max_event_bytes)
 
     def make_request(self) -> HttpRequest:
-        """Ask for NDJSON, or for plain text where the agent has nothing better."""
+        """Ask for NDJSON, or plain text if the agent has no NDJSON."""
         headers = self.call.request_headers(accept="application/x-ndjson, text/plain;q=0.5")
         headers.append(("Content-Type", "application/json"))
         path = self.call.path("/v1/agents/{agent_id}/stream", "stream_path")
         return HttpRequest("POST", path, headers, stream_body(self.call, self.resume))
 
     def open_body(self, content_type: str, charset: str) -> bool:
-        """Take NDJSON or plain text."""
+        """Accept NDJSON and plain text."""
         if content_type == "text/plain":
             if self.resume is not None:
                 raise ProtocolError("the agent answered the rest of an NDJSON stream in plain text")
@@ -72,7 +72,7 @@ class ChunkedSession(StreamSession):
         return events
 
     def end_body(self, proven: bool) -> list[Event]:
-        """End a text where HTTP ends it; NDJSON ends with ``done`` only, which may lack its line end."""
+        """End a plain text with the body; NDJSON ends only with ``done``, which may lack its line end."""
         if self._text is not None:
             events = self._text_events(self._text.decode(b"", True))
             return [*events, Completed(proven=proven)]
@@ -84,7 +84,7 @@ class ChunkedSession(StreamSession):
         return events
 
     def hidden_error(self) -> RunAgentError | None:
-        """Return the agent's error in what was left out, or in a line without its end."""
+        """Return the agent's error if an ignored message holds one, or a last line without its end."""
         message = decode_object(self._lines.unfinished)
         return self.messages.error_of(message) if is_error(message) else super().hidden_error()
 

@@ -1,15 +1,15 @@
-"""The chunks of a run: in order, whole, and those that are alike in one go.
+"""The chunks of a run: in order and without a gap, with a fast path for chunks that are alike.
 
-Here is the way that most chunks take, from the decoded row to the reader's list. `take_one` and `take_row`
-never judge by other rules than the general way in `MessageReader`: each takes chunks only if the general way
-would have taken every one of them, to the same effect; otherwise it takes nothing, changes nothing, and the
-general way sees the same bytes. For example, of the three lines ::
+Most chunks take the fast path, `take_one` or `take_row`, from the line to the reader's list. Invariant: the
+fast path takes chunks only if the general path in `MessageReader` would take all of them with the same
+effect. Otherwise it takes none and changes nothing, and the general path gets the same bytes. For example, of
+the three lines ::
 
     {"content": "a", "index": 4}
     {"content": "b", "index": 5}
     {"content": "c", "index": 7}
 
-`take_row` takes none, as 6 is missing. The general way then hands out the first two and names the gap.
+`take_row` takes none, as 6 is missing. The general path then returns the first two and reports the gap.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class ChunkReader:
     """Reads the chunks of one run.
 
     Args:
-        resume: Where this attempt was asked to go on; the first chunk must prove that it does.
+        resume: Where this attempt asked to resume; the first chunk must prove that it does.
 
     Attributes:
-        error: The run's end, if it is a bad one.
-        count: The count of the chunks, where the agent numbers them.
+        error: Why the run failed, or None.
+        count: Checks the indices, if the agent numbers its chunks.
         surrogates: Keeps half a character until the other half comes.
         last_event_id: The last event id seen.
     """
@@ -52,11 +52,11 @@ class ChunkReader:
         self.last_event_id = resume.last_event_id if resume else ""
 
     def take_one(self, kind: Decoder[ChunkMessage], line: bytes) -> Chunk | None:
-        """Take a chunk that is the next one; None, and nothing is taken, where it needs a closer look.
+        """Return the chunk if it is the next one; None, without any effect, if the general path must decide.
 
         Args:
-            kind: What it has to be, see ``rows``.
-            line: The message, as `decode_row` wants it.
+            kind: The decoder of its kind, one of `_rows`.
+            line: The message, in the form that `decode_row` requires.
         """
         try:
             message = kind.decode(line)
@@ -74,13 +74,13 @@ class ChunkReader:
     def take_row(
         self, kind: Decoder[ChunkMessage], lines: bytes | str, count: int, events: list[Event]
     ) -> bool:
-        """Take the messages of a row in one go; False, and nothing is taken, where one needs a closer look.
+        """Take all messages of a row; return False, without any effect, if the general path must decide.
 
         Args:
-            kind: What they have to be, see ``rows``.
-            lines: The messages, as `decode_row` wants them.
-            count: How many they are.
-            events: Where the chunks go.
+            kind: The decoder of their kind, one of `_rows`.
+            lines: The messages, in the form that `decode_row` requires.
+            count: The number of messages.
+            events: The list to which the chunks are appended.
         """
         row = decode_row(kind, lines, count)
         if row is None:
@@ -92,7 +92,7 @@ class ChunkReader:
         return unwrapped is not None and self._add_row(unwrapped, [message.index for message in row], events)
 
     def add_chunk(self, content: Any, index: int | None, events: list[Event]) -> None:
-        """Add a chunk to ``events`` if it is the next one; otherwise set ``error``."""
+        """Append a chunk to ``events`` if it is the next one; otherwise set ``error``."""
         if index is not None or self.count.active:
             self.error = self.count.take(index)
             if self.error:
@@ -102,7 +102,7 @@ class ChunkReader:
         events.append(Chunk(content, index, self.last_event_id or None))
 
     def resume_point(self) -> ResumePoint | None:
-        """Tell where another attempt could go on."""
+        """Return where another attempt could resume, or None if that is unknown."""
         return self.count.resume_point(self.last_event_id)
 
     def _add_one(self, content: Any, index: Any, events: list[Event]) -> bool:
@@ -112,7 +112,7 @@ class ChunkReader:
         return True
 
     def _add_row(self, contents: list[Any], indices: list[Any], events: list[Event]) -> bool:
-        """Add chunks whose contents msgspec has decoded, which lets no half of a character through."""
+        """Append chunks whose contents msgspec decoded, so that none ends in half a character."""
         if len(indices) == 1:
             return self._add_one(contents[0], indices[0], events)
         if self.surrogates.half or not self.count.take_row(indices):

@@ -1,4 +1,4 @@
-"""Whether the chunks of a stream come without a gap, and a resumed stream goes on in its place."""
+"""The indices of chunks: they must have no gap, and a resumed stream must continue at the right one."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _MAX_ID_CHARACTERS = 1024
 
 
 class ChunkCount:
-    """Counts the chunks of one stream whose agent numbers them.
+    """Checks the indices of the chunks of one stream.
 
     Args:
-        resume: Where the stream was asked to go on; its first chunk must prove that it does.
+        resume: Where the stream asked to resume; its first chunk must prove that it does.
 
     Attributes:
-        next_index: The index of the next chunk; None where the agent does not count.
-        active: Whether there is anything to check: chunks without an index then need not be shown.
+        next_index: The index of the next chunk; None if the agent does not number them.
+        active: Whether indices are checked. If not, ``take`` need not be called for a chunk without an index.
     """
 
     def __init__(self, resume: ResumePoint | None = None) -> None:
@@ -30,7 +30,7 @@ class ChunkCount:
         self._first = True
 
     def take(self, index: int | None) -> RunAgentError | None:
-        """Take the index of the next chunk, None for one without; return what is wrong with it."""
+        """Check the index of the next chunk, None if it has none; return the error if it is wrong."""
         expected = self.next_index
         if self._first and self._resume is not None and not self._resume.trusted:
             expected = self._resume.next_index
@@ -46,7 +46,7 @@ class ChunkCount:
         return None
 
     def take_row(self, indices: list[Any]) -> bool:
-        """Take the indices of chunks in a row; False, and nothing is taken, where one needs a closer look."""
+        """Take the indices of consecutive chunks; return False, without any effect, unless all are right."""
         if indices.count(None) == len(indices):
             return not self.active
         if (self._first and self._resume is not None) or set(map(type, indices)) != {int}:
@@ -59,10 +59,10 @@ class ChunkCount:
         return True
 
     def resume_point(self, last_event_id: str = "") -> ResumePoint | None:
-        """Tell where another attempt could go on, if anything tells it.
+        """Return where another attempt could resume, or None without an index and an event id.
 
         Args:
-            last_event_id: The last one seen; "" where there are no ids.
+            last_event_id: The last one seen; "" if there are none.
         """
         if not _fits_a_header(last_event_id):
             last_event_id = ""
@@ -72,5 +72,5 @@ class ChunkCount:
 
 
 def _fits_a_header(event_id: str) -> bool:
-    """Whether ``Last-Event-ID`` can give an id back as it came: RFC 9110 §5.5, and what servers take."""
+    """Whether ``Last-Event-ID`` can carry an id unchanged (RFC 9110 §5.5) and servers accept its length."""
     return len(event_id) <= _MAX_ID_CHARACTERS and event_id == event_id.strip() and event_id.isprintable()

@@ -1,4 +1,4 @@
-"""The body of an answer that gives no events: of a refusal, or of a format that is not read here."""
+"""The body of an answer that gives no events: a refusal, or a format that the session cannot read."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ["ErrorBody", "via_proxy"]
 
 
 class ErrorBody:
-    """Collects the beginning of such a body, as much of it as an error may show.
+    """Collects the beginning of such a body, as much as an error may show.
 
     Args:
         answer: The answer; its head is complete.
-        max_bytes: How much is kept; the rest is dropped.
+        max_bytes: How many bytes are kept; the rest is dropped.
 
     Attributes:
-        data: What has come, decoded.
+        data: The bytes kept so far, without content coding.
     """
 
     def __init__(self, answer: ResponseDecoder, max_bytes: int) -> None:
@@ -40,7 +40,7 @@ class ErrorBody:
         self._max = max_bytes
 
     def add(self, data: bytes) -> None:
-        """Keep the next bytes, as far as there is room for them."""
+        """Keep the next bytes, up to ``max_bytes`` in all."""
         self.data += data[: self._max - len(self.data)]
 
     @property
@@ -50,15 +50,15 @@ class ErrorBody:
 
     @property
     def enough(self) -> bool:
-        """Whether the error can be made: of a good answer that is not JSON its first byte says enough."""
+        """Whether the error can be made now; for a 2xx answer that is not JSON, one byte of it is enough."""
         no_error_in_it = self._answer.status < 300 and not self._is_json
         return self.whole or (no_error_in_it and bool(self.data))
 
     def unreadable(self, reads: str) -> ProtocolError:
-        """Make the error for an answer of status 2xx that is not what is read; the agent's may be in it.
+        """Make the error for a 2xx answer of the wrong type, with the agent's error if that is in it.
 
         Args:
-            reads: What is read.
+            reads: The content types that the session reads.
         """
         found = self._content_type or "of no stated type"
         error = ProtocolError(
@@ -87,5 +87,5 @@ class ErrorBody:
 
 
 def via_proxy(proxy: Proxy | None) -> str:
-    """Return how an error's message begins that came through this proxy; "" for none."""
+    """Return the beginning of the message of an error that came through this proxy; "" without a proxy."""
     return "" if proxy is None else f"through the proxy {proxy}: "

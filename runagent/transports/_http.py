@@ -1,4 +1,4 @@
-"""The session that most transports want: one HTTP/1.1 request, and events out of its answer's body."""
+"""The base of most sessions: one HTTP/1.1 request, and events from the body of its answer."""
 
 from __future__ import annotations
 
@@ -36,20 +36,21 @@ _NO_ANSWER = (
 
 
 class HttpSession(BaseSession):
-    """Send one request and turn the body of a good answer into events.
+    """Send one request and turn the body of an answer of status 2xx into events.
 
-    A subclass brings ``reads``, ``make_request``, ``open_body``, ``read_body`` and ``end_body``; status,
-    headers, framing, content coding, redirects and errors are done here.
+    A subclass defines ``reads``, ``make_request``, ``open_body``, ``read_body`` and ``end_body``; this class
+    handles status, headers, framing, content coding, redirects and errors.
 
-    Of one run the hooks are called in this order: ``make_request`` while the session is made (what a
-    subclass sets in its own ``__init__`` after ours is not there yet), ``open_body`` at the head of an
-    answer of status 2xx, ``read_body`` for each piece of its body, decoded and never empty, and
-    ``end_body`` once, where the body ends before ``finish`` or ``fail`` has been called. Every other
-    answer goes to ``proves_unsupported`` and, with a status that is not 2xx, to ``make_refusal``.
+    A run calls the hooks in this order: ``make_request`` inside of ``__init__`` (attributes that a subclass
+    sets after ``super().__init__`` do not exist yet); ``open_body`` at the head of an answer of status 2xx;
+    ``read_body`` for each piece of its body, without content coding and never empty; ``end_body`` once, if
+    the body ends before a call of ``finish`` or ``fail``. An answer that ``open_body`` rejects goes to
+    ``proves_unsupported``; one of another status also goes to ``make_refusal``.
 
-    ``make_request`` raises for the caller. Each other hook may call ``finish`` and ``fail``, after which
-    no hook is called any more, and may raise any ``RunAgentError``, which becomes the session's ``error``;
-    but raising loses the events of that very call: a fault behind good events goes to ``fail``.
+    An exception of ``make_request`` is raised for the caller. Every other hook may call ``finish`` or
+    ``fail``, after which no hook is called. It may also raise a ``RunAgentError``, which becomes the
+    session's ``error``; but then the events of that call are lost, so report a fault after good events with
+    ``fail``.
     """
 
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
@@ -57,8 +58,8 @@ class HttpSession(BaseSession):
         self.call = call
         self.route = route
         self.resume = resume
-        # What the answer's head brings is set here already: an attribute that comes late, when many streams
-        # are open, costs each of them a dictionary of its own.
+        # Attributes of the answer's head are set here already: if many streams are open, an attribute that is
+        # first set later costs each of them a separate dictionary.
         self.answered = False
         self.status = self.request_id = self.retry_delay = None
         self._redirects = 0
@@ -67,7 +68,7 @@ class HttpSession(BaseSession):
 
     # For subclasses
 
-    reads: ClassVar[str]  # the content types that open_body takes, for messages
+    reads: ClassVar[str]  # the content types that open_body accepts, for messages
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -75,11 +76,11 @@ class HttpSession(BaseSession):
         return self._answer.headers
 
     def make_request(self) -> HttpRequest:
-        """Say what to ask for."""
+        """Return the request of the run."""
         raise NotImplementedError
 
     def open_body(self, content_type: str, charset: str) -> bool:
-        """Prepare for the body of an answer of status 2xx; False where it is not of a kind read here.
+        """Prepare for the body of an answer of status 2xx; return False if its type cannot be read.
 
         Args:
             content_type: The media type in lower case, without parameters; "" if there is none.
@@ -88,14 +89,14 @@ class HttpSession(BaseSession):
         raise NotImplementedError
 
     def read_body(self, data: bytes) -> list[Event]:
-        """Turn the body's next bytes into events; a fault behind good events goes to ``fail``."""
+        """Turn the body's next bytes into events; report a fault after good events with ``fail``."""
         raise NotImplementedError
 
     def end_body(self, proven: bool) -> list[Event]:
-        """Give the last events once the body has ended where HTTP says that it ends.
+        """Return the last events once the body is complete.
 
         Args:
-            proven: False where only the end of the connection says so.
+            proven: False if only the end of the connection marks the body's end.
 
         Raises:
             StreamTruncatedError: The body ended before the agent was done.
@@ -103,45 +104,45 @@ class HttpSession(BaseSession):
         raise NotImplementedError
 
     def switch_protocols(self, answer: ResponseDecoder) -> list[Event]:
-        """Go on in another protocol after status 101; ``answer.rest`` holds its first bytes.
+        """Continue in another protocol after status 101; ``answer.rest`` holds its first bytes.
 
         Raises:
-            ProtocolError: The switch was not asked for, or is not valid.
+            ProtocolError: The request did not ask for the switch, or the switch is invalid.
         """
-        raise ProtocolError("the peer switched to another protocol, which nobody asked for")
+        raise ProtocolError("the peer switched to another protocol, which the request did not ask for")
 
     def proves_unsupported(self, status: int, body: bytes) -> bool:
-        """Whether a refusal proves that the peer does not speak this transport; an outage never does."""
+        """Whether a refusal proves that the peer does not support this transport; an outage never does."""
         return proves_unsupported(status, body)
 
     def make_refusal(self, status: int, body: bytes) -> RunAgentError:
-        """Make the error that an answer stands for whose status is not 2xx.
+        """Make the error for an answer whose status is not 2xx.
 
         Args:
-            status: The HTTP status; redirects do not come here.
+            status: The HTTP status, never one of a redirect.
             body: The body, or its beginning up to ``max_error_bytes``.
         """
         return error_from_answer(status, self.headers, body, self.call.opened_at)
 
     def finish(self) -> None:
-        """Say that the agent is done; what may still come is ignored."""
+        """End the run well, as the agent is done; further bytes are ignored."""
         self.wants = Wants.DONE
 
     # For the pump
 
     @property
     def keeps_connection(self) -> bool:
-        """Whether the connection is, or with the last answer's formal end becomes, reusable."""
+        """Whether the connection is reusable, or will be at the formal end of the last answer."""
         answer = self._answer
         if answer.error is not None or answer.excess:
             return False
         return not answer.complete or (answer.keep_alive and self._proxy_keeps())
 
     def _proxy_keeps(self) -> bool:
-        """Whether a proxy that reads the request itself announces to keep the connection, if there is one.
+        """Whether a proxy that reads the request announces that it keeps the connection; True without one.
 
-        HTTP/1.1 makes that the default, but proxies that close after each answer pass the version of the
-        server on. What is sent to them meanwhile is lost, without proof.
+        Keeping it is the default of HTTP/1.1. But proxies that close after each answer pass on the version of
+        the server, and a request that they get meanwhile is lost without proof.
         """
         if self.route.proxy is None:
             return True
@@ -168,7 +169,7 @@ class HttpSession(BaseSession):
                 if not self._opened and answer.head_complete:
                     self._open()
                     if self._answer is not answer:
-                        return []  # a redirect: what came was the old answer's
+                        return []  # a redirect: the bytes belong to the old answer
                     if answer.upgraded:
                         return self.switch_protocols(answer)
                 events = self._take(body) if body else []
@@ -180,18 +181,18 @@ class HttpSession(BaseSession):
         return self._settle(events)
 
     def receive_eof(self) -> list[Event]:
-        """Say that the connection has ended."""
+        """Take note that the connection has ended."""
         try:
             self._answer.close()
         except RunAgentError as exc:
-            exc.__traceback__ = None  # the decoder keeps the error: its frames would keep everybody alive
+            exc.__traceback__ = None  # the decoder keeps the error, whose frames would keep all objects alive
             if self.wants is Wants.READ:
                 self._fail_at_eof(exc)
             return []
         return self._settle([]) if self.wants is Wants.READ else []
 
     def data_to_send(self) -> bytes:
-        """Take the bytes that are to be sent now; empty where there are none."""
+        """Take the bytes to send now; empty if there are none."""
         if not self._outgoing:
             return b""
         data = super().data_to_send()
@@ -202,7 +203,7 @@ class HttpSession(BaseSession):
     # How an answer is read
 
     def _ask(self) -> None:
-        """Queue the request and be ready for a fresh answer to it."""
+        """Queue the request and prepare for a new answer."""
         request, origin = self._request, self.route.origin
         proxy = self.route.proxy
         headers = [("Host", origin.netloc), *request.headers, *request.upgrade]
@@ -213,11 +214,11 @@ class HttpSession(BaseSession):
         self._answer = ResponseDecoder(self.call.limits)
         self._coding: ContentDecoder | None = None
         self._opened = False
-        self._reading = False  # an answer of status 2xx whose body gives events
-        self._error_body: ErrorBody | None = None  # of any other answer, once its head is there
+        self._reading = False  # whether the answer has status 2xx and its body gives events
+        self._error_body: ErrorBody | None = None  # of any other answer, once its head is complete
 
     def _open(self) -> None:
-        """Decide by status and headers what the body is."""
+        """Decide by status and headers how to read the body."""
         answer = self._answer
         self._opened = self.answered = True
         self.status = answer.status
@@ -229,7 +230,7 @@ class HttpSession(BaseSession):
         elif 200 <= answer.status < 300:
             self._open_good()
         else:
-            with contextlib.suppress(ProtocolError):  # a refusal stands, whatever its body is
+            with contextlib.suppress(ProtocolError):  # a refusal is reported even if its body cannot be read
                 self._coding = self._content_decoder()
         if self._opened and not self._reading:  # a redirect is not opened: its answer is over
             self._error_body = ErrorBody(answer, self.call.limits.max_error_bytes)
@@ -238,7 +239,7 @@ class HttpSession(BaseSession):
         field = self._answer.headers.get("content-encoding", "")
         if not field:
             return None
-        from runagent._wire.content_coding import content_decoder, unknown_codings  # nobody is asked for one
+        from runagent._wire.content_coding import content_decoder, unknown_codings  # few answers need it
 
         for value in unknown_codings(field):
             self.ignore(f"content coding {value[:40]!r}")
@@ -248,11 +249,11 @@ class HttpSession(BaseSession):
         self._coding = self._content_decoder()
         content_type, charset = parse_content_type(self._answer.headers.get("content-type", ""))
         self._reading = self.open_body(content_type, charset)
-        if self._reading is None:  # a forgotten return would else look like a wrong answer
+        if self._reading is None:  # otherwise a forgotten return would look like a wrong content type
             raise TypeError(f"{type(self).__qualname__}.open_body returned None: return True or False")
 
     def _take(self, body: bytes) -> list[Event]:
-        """Take a piece of the body; a coded one by small parts, each of which may become a thousandfold."""
+        """Take a piece of the body; a coded one in small parts, as each may grow a thousandfold."""
         if self._coding is None:
             return self._take_part(body)
         events: list[Event] = []
@@ -280,7 +281,7 @@ class HttpSession(BaseSession):
         return []
 
     def _settle(self, events: list[Event]) -> list[Event]:
-        """See whether the answer, or the beginning of a refusal, is all there."""
+        """End the run if the answer, or enough of a refusal, has come."""
         if self.wants is not Wants.READ:
             return events
         if self._answer.error:
@@ -305,7 +306,7 @@ class HttpSession(BaseSession):
         return events
 
     def _fail_at_eof(self, error: RunAgentError) -> None:
-        """A refusal whose body is cut short is still that refusal."""
+        """End with the refusal if its head has come, even if its body is cut short; else with the error."""
         if self._error_body is not None:
             self._refuse(self._error_body)
         elif isinstance(error, StreamTruncatedError) and not self._answer.began:
@@ -314,9 +315,9 @@ class HttpSession(BaseSession):
             self.fail(error)
 
     def _refuse(self, body: ErrorBody) -> None:
-        """End with the error that the answer stands for; its body has come, as far as it is wanted."""
+        """End with the answer's error; enough of its body has come."""
         status, proxy = self._answer.status, self.route.proxy
-        if body.whole or status != 404:  # what is missing may be the agent's own word
+        if body.whole or status != 404:  # only a whole body proves that a 404 is not the agent's own error
             self.unsupported = self.proves_unsupported(status, body.data)
         if status < 300:
             self.fail(body.unreadable(self.reads))
@@ -332,7 +333,7 @@ class HttpSession(BaseSession):
             self.fail(refusal)
 
     def _redirect(self, location: str) -> None:
-        """Ask again where the answer points to, on a fresh connection."""
+        """Repeat the request at the answer's location, on a new connection."""
         from runagent.transports._redirects import redirect_target  # most runs do without
 
         target = redirect_target(

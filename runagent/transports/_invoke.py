@@ -1,4 +1,4 @@
-"""Plain runs: one request, one JSON answer, over either protocol."""
+"""Plain runs: one request and one JSON answer, of the documented API or the published server."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = ["InvokeSession"]
 class InvokeSession(HttpSession):
     """One plain run over the documented API.
 
-    A subclass for another protocol whose answer is one JSON object says what to request, and finds the
-    result with ``read_answer``.
+    A subclass for another protocol whose answer is one JSON object overrides ``make_request`` and
+    ``read_answer``.
     """
 
     reads = "application/json"
 
     def make_request(self) -> HttpRequest:
-        """Ask for the whole answer."""
+        """Return the request of the plain run."""
         headers = [
             *self.call.request_headers(accept="application/json"),
             ("Content-Type", "application/json"),
@@ -38,7 +38,7 @@ class InvokeSession(HttpSession):
         return HttpRequest("POST", path, headers, encode_json(self.call.input))
 
     def open_body(self, content_type: str, charset: str) -> bool:
-        """Take JSON of any kind."""
+        """Accept JSON, also by the suffix ``+json``."""
         self._body = bytearray()
         return is_json(content_type)
 
@@ -55,7 +55,7 @@ class InvokeSession(HttpSession):
         return []
 
     def end_body(self, proven: bool) -> list[Event]:
-        """Find the result in the answer, in whichever envelope it came."""
+        """Return the result, taken out of the envelope around it if there is one."""
         body = bytes(self._body)
         try:
             answer = decode_json(body)
@@ -66,11 +66,11 @@ class InvokeSession(HttpSession):
         return [self.read_answer(answer, body)]
 
     def read_answer(self, answer: dict[str, Any], body: bytes) -> RunResult:
-        """Find the result in the answer; ``body`` is its text, for messages.
+        """Return the result in the answer; ``body`` is the answer's text, for messages.
 
         Raises:
             AgentError: The answer is the agent's error.
-            ProtocolError: There is neither a result nor an error in it.
+            ProtocolError: The answer holds neither a result nor an error.
         """
         if isinstance(answer.get("error"), dict) or answer.get("success") is False or _reports_error(answer):
             raise error_from_body(error_object(answer), self.status)
@@ -112,7 +112,7 @@ class InvokeSession(HttpSession):
 
 
 def _reports_error(answer: Mapping[str, Any]) -> bool:
-    """Whether an answer is the agent's error: ``error`` is there and no result is."""
+    """Whether an answer is the agent's error: it has an ``error`` and no result."""
     return answer.get("result") is None and has_error(answer)
 
 

@@ -1,4 +1,4 @@
-"""Media types (RFC 9110 §8.3.1), read as leniently as they are written: one reader for all transports."""
+"""Media types (RFC 9110 §8.3.1), parsed leniently, by one parser for all transports."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["is_json", "is_lines", "parse_content_type"]
 # A parameter (RFC 9110 §5.6.6); a quoted value may hold a semicolon or a comma.
 _PARAMETER = r'(?a);\s*([^\s;,="]+)\s*=\s*(?:([^\s;,"]+)|"((?:[^"\\]|\\.)*)")'
 _TYPE = r"(?a)[^\s;,/]+/[^\s;,/]+"
-_FIELD_CHARACTERS = 500  # the search takes the square of it in the worst case
+_FIELD_CHARACTERS = 500  # the search takes quadratic time in the worst case
 _EVENT_STREAM = "text/event-stream"
-# The names under which JSON texts go, one a line.
+# Names in use for JSON texts, one on each line.
 _LINES = frozenset(
     {
         "json-lines",
@@ -33,9 +33,8 @@ _FAMILIES = frozenset({"application", "text"})
 def parse_content_type(field: str) -> tuple[str, str]:
     """Split a Content-Type into the media type, in lower case, and its charset; each "" if there is none.
 
-    A field that came twice has two types: the last counts, as the WHATWG Fetch standard has it. The first
-    charset counts, if it belongs to the same type. However server-sent events are named, they are
-    ``text/event-stream``.
+    If a field came twice and has two types, the last one counts (WHATWG Fetch), and of the charsets for that
+    type the first one. All names of server-sent events become ``text/event-stream``.
     """
     media_type = charset = ""
     for part in _split(field[:_FIELD_CHARACTERS]):
@@ -51,7 +50,7 @@ def parse_content_type(field: str) -> tuple[str, str]:
 
 
 def is_lines(media_type: str) -> bool:
-    """Whether a body of this type is JSON texts, one a line."""
+    """Whether a body of this type consists of JSON texts, one on each line."""
     return _name_of(media_type) in _LINES
 
 
@@ -61,12 +60,12 @@ def is_json(media_type: str) -> bool:
 
 
 def _name_of(media_type: str) -> str:
-    """Return the subtype without the ``x-`` that unregistered ones have; "" for a type of another family."""
+    """Return the subtype without the ``x-`` of unregistered ones; "" unless it is of application or text."""
     family, _, name = media_type.partition("/")
     return name.removeprefix("x-") if family in _FAMILIES else ""
 
 
 def _split(field: str) -> list[str]:
-    """Split a field at the commas that are in no quoted text."""
+    """Split a field at the commas outside of quoted strings."""
     parts = re.findall(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+', field)
     return [part.strip(" \t") for part in parts]

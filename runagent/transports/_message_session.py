@@ -1,4 +1,4 @@
-"""The session for protocols inside a WebSocket: a handshake, and then messages in both directions."""
+"""The base of sessions over a WebSocket: a handshake, and then messages in both directions."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ __all__ = ["MessageSession"]
 class MessageSession(HttpSession):
     """Open a WebSocket and turn its messages into events.
 
-    A subclass brings ``make_target``, ``opened`` and ``read_message``; the handshake with its refusals and
-    redirects, fragments, UTF-8, pings, limits and the closing of the WebSocket are done here. Its transport
-    has ``tunnels = True``.
+    A subclass defines ``make_target``, ``opened`` and ``read_message``; this class handles the handshake with
+    its refusals and redirects, fragments, UTF-8, pings, limits and the closing of the WebSocket. Its
+    transport has ``tunnels = True``.
 
-    Of one run the hooks are called in this order: ``make_target`` and ``make_headers`` while the session
-    is made, ``opened`` once the WebSocket is open, ``read_message`` for each message, and ``closed`` only
-    where the peer closes before ``finish`` or ``fail`` has been called. Each of them may call ``send_text``,
-    ``send_binary``, ``finish`` and ``fail``, and may raise any ``RunAgentError``, which becomes the
-    session's ``error``; ``make_target`` and ``make_headers`` raise for the caller and send nothing.
+    A run calls the hooks in this order: ``make_target`` and ``make_headers`` inside of ``__init__``,
+    ``opened`` once the WebSocket is open, ``read_message`` for each message, and ``closed`` if the peer
+    closes before a call of ``finish`` or ``fail``. An exception of ``make_target`` or ``make_headers`` is
+    raised for the caller; these two cannot send. Every other hook may call ``send_text``, ``send_binary``,
+    ``finish`` and ``fail``, and may raise a ``RunAgentError``, which becomes the session's ``error``.
 
     Attributes:
-        subprotocols: What the handshake offers, best first; none by default.
-        subprotocol: What the peer chose of it, or None.
+        subprotocols: The subprotocols that the handshake offers, the best first; none by default.
+        subprotocol: The one that the peer chose, or None.
     """
 
     reads: ClassVar[str] = "an upgrade to websocket"
@@ -46,28 +46,29 @@ class MessageSession(HttpSession):
     # For subclasses
 
     def make_target(self) -> str:
-        """Say which path, with its query, opens the WebSocket; percent-encoded. No key belongs in it."""
+        """Return the path and query that open the WebSocket, percent-encoded and without any secret."""
         raise NotImplementedError
 
     def make_headers(self) -> list[tuple[str, str]]:
-        """Give the header fields beside those of the handshake: by default the caller's, with the key."""
+        """Return further header fields of the handshake: by default the caller's, and the key."""
         fields = self.call.request_headers(accept="*/*")
         return [field for field in fields if field[0] != "Accept-Encoding"]
 
     def opened(self) -> None:
-        """Say the first words, if it is ours to speak first."""
+        """Send the first message, if the client sends first."""
 
     def read_message(self, message: str | bytes) -> list[Event]:
         """Turn one message, text or binary, into events.
 
-        It is whole, and not larger than ``max_event_bytes``. After ``finish`` or ``fail`` no other comes.
+        The message is complete, and at most ``max_event_bytes`` long. No message follows a call of ``finish``
+        or ``fail``.
         """
         raise NotImplementedError
 
     def read_messages(self, messages: list[str | bytes]) -> list[Event]:
-        """Turn the messages of one read into events, by ``read_message`` and until the run is over.
+        """Turn the messages of one read into events: call ``read_message`` for each until the run is over.
 
-        A subclass that has to be fast overrides it instead; then it raises nothing.
+        For speed a subclass may override this method instead, which must then not raise.
         """
         events: list[Event] = []
         for message in messages:
@@ -80,13 +81,13 @@ class MessageSession(HttpSession):
         return events
 
     def closed(self, code: int, reason: str) -> list[Event]:
-        """Judge a close that came before the run was over: by default, as a cut.
+        """Handle a Close frame that came before the run was over; by default it is an error.
 
-        A protocol in which closing is the good end returns ``Completed``.
+        A protocol in which a close ends the run well returns ``Completed``. A connection that ends without a
+        Close frame is always an error, and this method is not called.
 
         Args:
-            code: Of the peer's Close frame; 1005 for one without a code. An end of the connection without
-                any Close frame does not come here: it is always a cut.
+            code: The code of the peer's Close frame; 1005 if it has none.
             reason: The text in it.
 
         Raises:
@@ -99,24 +100,24 @@ class MessageSession(HttpSession):
         )
 
     def send_text(self, message: bytes) -> None:
-        """Queue a text message, given as UTF-8. Not before ``opened``."""
+        """Queue a text message, given as UTF-8. Call it in ``opened`` or later."""
         check_bytes(message, "send_text")
         self._open_socket.send_text(message)
 
     def send_binary(self, message: bytes) -> None:
-        """Queue a binary message. Not before ``opened``."""
+        """Queue a binary message. Call it in ``opened`` or later."""
         check_bytes(message, "send_binary")
         self._open_socket.send_binary(message)
 
     def finish(self) -> None:
-        """Say that the agent is done, and close the WebSocket; what may still come is ignored."""
+        """End the run well, as the agent is done, and close the WebSocket; further messages are ignored."""
         super().finish()
         self.close()
 
     # For HttpSession
 
     def make_request(self) -> HttpRequest:
-        """Ask for the upgrade."""
+        """Return the request for the upgrade."""
         self._key, upgrade = handshake_headers()
         if self.subprotocols:
             check_subprotocols(self.subprotocols)
@@ -124,11 +125,11 @@ class MessageSession(HttpSession):
         return HttpRequest("GET", self.make_target(), self.make_headers(), upgrade=upgrade)
 
     def open_body(self, content_type: str, charset: str) -> bool:
-        """No 2xx answer opens a WebSocket."""
+        """Reject the answer, as status 2xx never opens a WebSocket."""
         return False
 
     def switch_protocols(self, answer: ResponseDecoder) -> list[Event]:
-        """Open the WebSocket; what came right behind the answer may be its first frames."""
+        """Open the WebSocket, and read frames that came together with the answer's head."""
         fault = check_handshake(answer, self._key, self.subprotocols)
         if fault is not None:
             raise fault
@@ -138,7 +139,7 @@ class MessageSession(HttpSession):
         return self._receive(self._socket, answer.rest)
 
     def proves_unsupported(self, status: int, body: bytes) -> bool:
-        """An answer that is neither an upgrade nor an agent's word is a refused upgrade."""
+        """Whether an answer refuses the upgrade: by a 2xx, or by a 400 that is not the agent's own error."""
         refused = status < 300 or (status == 400 and not is_agent_error(body))
         return refused or super().proves_unsupported(status, body)
 
@@ -146,7 +147,7 @@ class MessageSession(HttpSession):
 
     @property
     def keeps_connection(self) -> bool:
-        """Only a connection that is still HTTP can serve another call."""
+        """Whether the connection may become reusable, which it cannot once it is a WebSocket."""
         return self._socket is None and super().keeps_connection
 
     def receive_data(self, data: bytes) -> list[Event]:
@@ -156,14 +157,14 @@ class MessageSession(HttpSession):
         return super().receive_data(data)
 
     def receive_eof(self) -> list[Event]:
-        """Say that the connection has ended; before the run is over that is a cut."""
+        """Take note that the connection has ended, which is an error before the run is over."""
         if self._socket is None:
             return super().receive_eof()
         self._socket.receive_eof()
         return self._settle_end(self._socket) if self.wants is Wants.READ else []
 
     def data_to_send(self) -> bytes:
-        """Take the bytes that are to be sent now; empty where there are none."""
+        """Take the bytes to send now; empty if there are none."""
         if self._socket is not None:
             return self._socket.data_to_send()
         return super().data_to_send()
@@ -178,7 +179,7 @@ class MessageSession(HttpSession):
     @property
     def _open_socket(self) -> WebSocketConnection:
         if self._socket is None:
-            raise RuntimeError("the WebSocket is not open yet; say the first words in opened()")
+            raise RuntimeError("the WebSocket is not open yet; send the first message in opened()")
         return self._socket
 
     def _receive(self, socket: WebSocketConnection, data: bytes) -> list[Event]:
@@ -190,7 +191,7 @@ class MessageSession(HttpSession):
         return events
 
     def _settle_end(self, socket: WebSocketConnection) -> list[Event]:
-        """See whether the peer has broken the protocol or closed; neither is a good end by itself."""
+        """End the run if the peer has violated the protocol or closed the WebSocket."""
         try:
             if socket.error is not None:
                 raise socket.error

@@ -1,7 +1,7 @@
-"""The messages of a run, whatever carried them, as events. See docs/wire.md, "Odd events".
+"""The messages of a run, turned into events, for every transport. See docs/wire.md, "Odd events".
 
-Two vocabularies mean the same: ``start``, ``chunk``, ``error``, ``done`` of the documented API,
-and ``status``, ``data``, ``error`` of the published server.
+There are two sets of messages: ``start``, ``chunk``, ``error``, ``done`` of the documented API, and
+``status``, ``data``, ``error`` of the published server.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class MessageReader(ChunkReader):
     """Read the messages of one run.
 
     Args:
-        ignored: Counts, by kind, whatever is harmless and left out.
-        resume: Where this attempt was asked to go on; the first chunk must prove that it does.
+        ignored: Counts, by kind, harmless things that are ignored.
+        resume: Where this attempt asked to resume; the first chunk must prove that it does.
 
     Attributes:
-        done: The agent has said that it is done.
-        request_id: The id by which the server knows the run.
+        done: The agent has reported that it is done.
+        request_id: The server's id of the run.
         usage: Token counts, once the agent is done.
         last_ignored: The last message of an unknown kind, as text or decoded; None if there is none.
     """
@@ -56,15 +56,15 @@ class MessageReader(ChunkReader):
         self.last_ignored: Any = None
         self._ignored = ignored
         self._started = False
-        self._resumed = resume is not None  # its start is expected, and no news
+        self._resumed = resume is not None  # its start message is then not a new event
 
     @property
     def over(self) -> bool:
-        """Whether everything that may still come is to be ignored."""
+        """Whether all further messages are ignored."""
         return self.done or self.error is not None
 
     def take(self, kind: str, message: Any, events: list[Event]) -> None:
-        """Add to ``events`` what a message means; a fault sets ``error``."""
+        """Append a message's events to ``events``; a fault sets ``error``."""
         handler = _HANDLERS.get(kind)
         if handler is None:
             self._leave_out(f"unknown message {kind[:40]!r}", message)
@@ -76,7 +76,7 @@ class MessageReader(ChunkReader):
             handler(self, message, events)
 
     def take_untyped(self, message: dict[str, Any], events: list[Event]) -> None:
-        """Take an object that carries its kind itself, under ``type``; one without may be an error."""
+        """Take a message with its kind under ``type``; one without a kind may be an error."""
         kind = message.get("type")
         if kind is None and reports_error(message):
             kind = "error"
@@ -95,9 +95,9 @@ class MessageReader(ChunkReader):
             self.take(kind, message, events)
 
     def take_unnamed(self, text: str, events: list[Event]) -> None:
-        """Take an event without a name: an error if it is one, a chunk if it has content, noise otherwise.
+        """Take an event without a name: an error, a chunk if it has content, or else noise to ignore.
 
-        What looks like an object and is not JSON may be either, and is no noise.
+        Text that begins like an object but is not JSON may be either of the first two, so it sets ``error``.
         """
         try:
             message = decode_json(text)
@@ -115,10 +115,10 @@ class MessageReader(ChunkReader):
             self._leave_out("unknown message 'message'", text)
 
     def hidden_error(self) -> RunAgentError | None:
-        """Return the error in the last message that was left out, if it is one, for a run that ends badly.
+        """Return the error in the last ignored message, if it has one, for a run that broke off.
 
-        A message of an unknown kind may have an ``error`` that is none of the run's, of a tool for example.
-        If the run then goes on, it was harmless; if the run breaks off, it is the agent's last word.
+        A message of an unknown kind may have an ``error`` that does not end the run, for example that of a
+        tool. If the run continues, the error was harmless; if the run breaks off, it is the likely reason.
         """
         message = self.last_ignored
         if isinstance(message, str | bytes):
@@ -128,7 +128,7 @@ class MessageReader(ChunkReader):
         failed = is_error(message) or message.get("status") in _FAILED
         return self.error_of(message) if failed else None
 
-    # The documented vocabulary
+    # Messages of the documented API
 
     def _start(self, message: dict[str, Any], events: list[Event]) -> None:
         if self._started:
@@ -180,7 +180,7 @@ class MessageReader(ChunkReader):
         code = self._optional(fields, "code", str)
         text = texts[0] if texts else code or _NO_MESSAGE
         if "detail" in message and error is None and not (self._started or self._resumed):
-            return ValidationError(text, code=code)  # the published server's word for a refusal
+            return ValidationError(text, code=code)  # how the published server refuses a run
         return StreamError(
             text,
             code=code,
@@ -189,7 +189,7 @@ class MessageReader(ChunkReader):
             retry_after=self._seconds(fields, "retry_after"),
         )
 
-    # The published server's vocabulary
+    # Messages of the published server
 
     def _status(self, message: dict[str, Any], events: list[Event]) -> None:
         status = message.get("status")
@@ -212,7 +212,7 @@ class MessageReader(ChunkReader):
         else:
             self.add_chunk(content, self._optional(message, "index", int), events)
 
-    # What both need
+    # For both
 
     def _identify(self, message: dict[str, Any], name: str) -> None:
         found: str | None = self._optional(message, name, str)
@@ -227,7 +227,7 @@ class MessageReader(ChunkReader):
         self.last_ignored = message[:QUOTE_BYTES] if long else message
 
     def leave_out_line(self, line: bytes) -> None:
-        """Take a line that is no part of the format: an error if it is one, noise otherwise."""
+        """Take a line that is not part of the format: an error, or else noise to ignore."""
         try:
             message = decode_json(line)
         except InvalidJSONError as exc:
@@ -241,7 +241,7 @@ class MessageReader(ChunkReader):
             self._leave_out("a line that is no field", line)
 
     def _optional(self, message: dict[str, Any], name: str, kind: type) -> Any:
-        """Return an optional field; one of the wrong type is as if absent, and counted."""
+        """Return an optional field; one of the wrong type counts as absent and is noted in ``ignored``."""
         value = message.get(name)
         if value is None or (isinstance(value, kind) and not (kind is int and isinstance(value, bool))):
             return value
@@ -267,15 +267,15 @@ _HANDLERS: dict[str, Callable[[MessageReader, dict[str, Any], list[Event]], None
 
 
 def reports_error(message: dict[str, Any]) -> bool:
-    """Whether a message, of whatever kind, is the agent's error: ``error`` is there and no content is."""
+    """Whether a message of any kind is the agent's error: it has an ``error`` and no content."""
     return message.get("content") is None and has_error(message)
 
 
 def is_error(message: dict[str, Any]) -> bool:
-    """Whether a message is the agent's error, by its type or by what it reports."""
+    """Whether a message is the agent's error, by its type or its fields."""
     return message.get("type") == "error" or reports_error(message)
 
 
 def name_of(value: Any) -> str:
-    """Return what should be a name as text; of what cannot be one, say what it is."""
+    """Return a value that should be a name as text; for an object or a list, its type."""
     return f"<{type(value).__name__}>" if isinstance(value, dict | list) else str(value)

@@ -14,12 +14,13 @@ _WRAPPING = r'\{\s*"(?:type|payload)"\s*:'  # compiled on first use, by few prog
 
 
 def unwrap_payload(content: Any) -> Any:
-    """Undo the published server's wrapping: ``{"type", "payload"}`` in a JSON string, the payload in another.
+    r"""Undo the published server's wrapping: ``{"type", "payload"}`` as JSON text, the payload as another.
 
-    Content that is not wrapped is returned as it is; older servers send it so.
+    For example, the content ``{"type": "string", "payload": "\"hi\""}`` gives ``hi``. Content that is not
+    wrapped, as older servers send it, is returned unchanged.
 
     Raises:
-        InvalidJSONError: The wrapping is there, but its payload is not JSON or cannot be decoded.
+        InvalidJSONError: The content is wrapped, but its payload is not JSON or cannot be decoded.
     """
     if not isinstance(content, str) or not content.startswith("{"):
         return content
@@ -41,7 +42,7 @@ def unwrap_payload(content: Any) -> Any:
 
 
 def _odd_number(value: Any) -> Any:
-    """Read what JSON cannot say: NaN travels as null, the infinities as text."""
+    """Return a number that JSON lacks: NaN is sent as null, the infinities as text."""
     if value is None:
         return float("nan")
     return float(value) if value in ("inf", "-inf", "nan") else value

@@ -1,4 +1,4 @@
-"""Redirects (RFC 9110 §15.4): only those that keep method and body, and only at home."""
+"""Redirects (RFC 9110 §15.4): only those that keep method and body, and only to the same origin."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _KEEP_REQUEST = (307, 308)
 def redirect_target(
     status: int, location: str, *, origin: Origin, target: str, followed: int, max_redirects: int
 ) -> str:
-    """Return path and query to ask for instead.
+    """Return the path and query that the redirected request asks for.
 
     Args:
-        status: The answer's status, of the 3xx kind.
+        status: The answer's status, 300 to 399.
         location: Its ``Location``; "" if there is none.
-        origin: Where the request went.
-        target: Path and query that it asked for.
-        followed: Redirects of this run that were followed before.
-        max_redirects: How many of them may be.
+        origin: The origin of the request.
+        target: The path and query of the request.
+        followed: How many redirects of this run were followed before.
+        max_redirects: The most redirects of one run.
 
     Raises:
-        ProtocolError: It leads elsewhere, would change the request, or is one too many.
+        ProtocolError: The redirect leads to another origin, would change the request, or is one too many.
     """
     there = ""
     if status not in _KEEP_REQUEST:
@@ -62,7 +62,7 @@ def _same_origin_target(base: str, location: str) -> tuple[str, str]:
     if not same or there.username is not None:
         return "", "which is another origin"
     if (given.scheme or location.startswith("//")) and not given.hostname:
-        return "", "which is no usable address"  # `urljoin` has put the old host in
+        return "", "which is no usable address"  # `urljoin` has filled in the old host
     target = there.path or "/"
     if there.query:
         target += f"?{there.query}"

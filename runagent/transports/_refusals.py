@@ -1,7 +1,7 @@
-"""Error answers: status, headers and body of an HTTP refusal as one of our errors.
+"""Refusals: the exception for an HTTP error answer, made from its status, headers and body.
 
-Bodies come in many shapes (our own, the envelope around it, FastAPI's ``detail``, HTML from a
-proxy, nothing at all); the status alone decides the class. See docs/wire.md, "Errors".
+The status alone decides the class. The body has many forms: the documented error object, with or without an
+envelope, FastAPI's ``detail``, HTML from a proxy, or nothing. See docs/wire.md, "Errors".
 """
 
 from __future__ import annotations
@@ -76,13 +76,14 @@ UNSUPPORTED_STATUSES = frozenset({405, 406, 415, 426, 501})
 
 
 def error_from_answer(status: int, headers: Mapping[str, str], body: bytes, opened_at: float) -> AgentError:
-    """Make the error that an HTTP refusal stands for.
+    """Make the error for an HTTP refusal.
 
     Args:
-        status: The HTTP status, not of the 2xx kind.
-        headers: Lower-case names.
+        status: The HTTP status, not 2xx.
+        headers: The header fields, by lower-case name.
         body: The body, or its beginning.
-        opened_at: Seconds since the epoch, for a ``Retry-After`` date without a ``Date`` beside it.
+        opened_at: Seconds since the epoch, to resolve a date in ``Retry-After`` if the answer has no
+            ``Date``.
     """
     parsed = _parse_body(body)
     advice = _ADVICE.get(status, "")
@@ -109,7 +110,7 @@ def error_from_answer(status: int, headers: Mapping[str, str], body: bytes, open
 
 
 def error_from_body(error: Mapping[str, Any], status: int | None = None) -> AgentError:
-    """Make the error that the error object in a good answer stands for; its code decides the class."""
+    """Make the error for the error object in an answer of status 2xx; its code decides the class."""
     parsed = _read_error_object(error)
     parsed.setdefault("message", "the agent reported an error without a message")
     code = parsed.get("code")
@@ -132,12 +133,12 @@ def _build(kind: type[AgentError], parsed: dict[str, Any], advice: str, status: 
 
 
 def proves_unsupported(status: int, body: bytes) -> bool:
-    """Whether a refusal proves that its server does not speak the transport."""
+    """Whether a refusal proves that the server does not support the transport."""
     return status in UNSUPPORTED_STATUSES or (status == 404 and not is_agent_error(body))
 
 
 def is_agent_error(body: bytes) -> bool:
-    """Whether a refusal may be the agent's own, and not of a server that knows nothing of agents."""
+    """Whether a refusal may come from the agent, and not from a server that knows no agents."""
     try:
         answer = decode_json(body)
     except InvalidJSONError as exc:
@@ -146,7 +147,7 @@ def is_agent_error(body: bytes) -> bool:
 
 
 def decode_object(body: bytes | str) -> dict[str, Any]:
-    """Decode an object; anything else is as if it were empty."""
+    """Decode a JSON object; return an empty one for any other text."""
     try:
         answer = decode_json(body)
     except InvalidJSONError:
@@ -155,12 +156,12 @@ def decode_object(body: bytes | str) -> dict[str, Any]:
 
 
 def has_error(message: Mapping[str, Any]) -> bool:
-    """Whether the ``error`` of a message is one; many good answers have an empty one."""
+    """Whether the ``error`` of a message reports one; in many good answers it is empty."""
     return message.get("error") not in _NO_ERROR
 
 
 def error_object(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the error in a message as an object; it may be a text, or lie flat in the message itself."""
+    """Return the error in a message as an object; it may be a text, or the message's own fields."""
     error = message.get("error")
     if isinstance(error, dict):
         return error
@@ -176,7 +177,7 @@ def _parse_body(body: bytes) -> dict[str, Any]:
 
 
 def _read_error_object(error: Mapping[str, Any]) -> dict[str, Any]:
-    """Pick the known fields of the right type; the rest is as if absent."""
+    """Return the known fields of the right type; the rest counts as absent."""
     parsed: dict[str, Any] = {}
     for name in ("code", "message", "request_id"):
         if isinstance(error.get(name), str) and error[name]:
@@ -193,7 +194,7 @@ def _read_error_object(error: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _describe_detail(detail: Any) -> str:
-    """Write FastAPI's list of faults as one line: where it is, and what is wrong with it."""
+    """Write FastAPI's list of faults as one line, each with its place in the input."""
     if isinstance(detail, dict):
         texts = (detail.get(name) for name in ("message", "error", "msg", "detail"))
         otherwise = f"{_NOT_ACCEPTED}: {quote_value(detail)}"
@@ -210,17 +211,17 @@ def _describe_fault(fault: Mapping[str, Any]) -> str:
 
 
 def is_seconds(value: Any) -> TypeGuard[float]:
-    """Whether a JSON value can stand for a number of seconds."""
+    """Whether a JSON value is a usable number of seconds: 0 or more, and below a billion."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9
 
 
 def parse_retry_after(value: str, date: str, now: float) -> float | None:
-    """Read ``Retry-After`` (RFC 9110 §10.2.3), seconds or a date, as seconds from now; None if it is neither.
+    """Parse ``Retry-After`` (RFC 9110 §10.2.3), seconds or a date, to seconds from now; None if invalid.
 
     Args:
         value: The field's value.
-        date: The answer's ``Date``: the peer's own idea of now, which makes its clock's error harmless.
-        now: Seconds since the epoch, where there is no ``Date``.
+        date: The answer's ``Date``, the peer's time of now, so that an error of its clock does not matter.
+        now: Seconds since the epoch, used if there is no ``Date``.
     """
     value = value.strip()
     seconds = _parse_number(value)
@@ -233,13 +234,13 @@ def parse_retry_after(value: str, date: str, now: float) -> float | None:
 
 
 def _parse_milliseconds(value: str) -> float | None:
-    """Read ``retry-after-ms``, which some services send in place of ``Retry-After`` or with it."""
+    """Parse ``retry-after-ms``, which some services send instead of ``Retry-After`` or with it."""
     number = _parse_number(value.strip())
     return None if number is None else number / 1000
 
 
 def _parse_number(value: str) -> float | None:
-    """Read a number without sign and exponent; the standard wants whole ones, and many send others."""
+    """Parse a number without sign and exponent; the standard requires integers, but many send fractions."""
     whole, dot, part = value.partition(".")
     if not (value.isascii() and whole.isdigit() and (part.isdigit() or not dot)):
         return None
@@ -249,11 +250,11 @@ def _parse_number(value: str) -> float | None:
 def _parse_date(value: str) -> float | None:
     if not value:
         return None
-    from email.utils import parsedate_to_datetime  # slow to import, and rarely wanted
+    from email.utils import parsedate_to_datetime  # slow to import, and rarely needed
 
     try:
         date = parsedate_to_datetime(value)
-        # One of the three forms of RFC 9110 §5.6.7 names no time zone; all of them are in UTC.
+        # One of the three formats of RFC 9110 §5.6.7 names no time zone; all of them are in UTC.
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None

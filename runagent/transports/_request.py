@@ -1,4 +1,4 @@
-"""What a session asks for over HTTP, and the check that every request passes before a byte of it leaves."""
+"""The HTTP request of a session, and the check that every request has to pass before it is sent."""
 
 from __future__ import annotations
 
@@ -32,14 +32,15 @@ Fields = list[tuple[str, str]]
 
 
 class HttpRequest(msgspec.Struct, frozen=True, gc=False):
-    """What to ask for. Its repr leaves out the values of the header fields, the query and the body.
+    """An HTTP request. Its repr leaves out the values of the header fields, the query and the body.
 
     Attributes:
         method: The HTTP method.
-        target: Path and query, percent-encoded; ``AgentCall.path`` makes one that minds prefix and options.
-        headers: Fields beyond those of framing and route; ``AgentCall.request_headers`` gives the usual
-            ones, with the key and the caller's own. A field that the caller gives too is sent as the
-            caller's; the names that the client refuses of a caller are refused here as well.
+        target: Path and query, percent-encoded; ``AgentCall.path`` makes one from the call's prefix and
+            options.
+        headers: The fields, without those of framing and route. ``AgentCall.request_headers`` returns the
+            usual ones with the key and the caller's fields. If the caller gives a field of the same name, the
+            caller's is sent. Names that a caller may not use are rejected here, too.
         body: The whole body; empty for none.
         upgrade: ``Connection``, ``Upgrade`` and ``Sec-WebSocket-…``, for a session that switches protocols.
     """
@@ -57,14 +58,14 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
 
 @without_traceback
 def check_request(request: object, callers: Sequence[tuple[str, str]]) -> HttpRequest:
-    """Return a request that is safe to send as it is.
+    """Return a request that is safe to send.
 
     Args:
-        request: What the session asks for.
+        request: The request of the session.
         callers: The header fields of the caller, which replace the session's of the same name.
 
     Raises:
-        PluginError: It is not; the message names the field and shows no value.
+        PluginError: The request is invalid; the message names the field and shows no value.
     """
     if not isinstance(request, HttpRequest):
         raise _refuse("request", f"expected an HttpRequest, found {describe(request)}")
@@ -81,30 +82,30 @@ def check_request(request: object, callers: Sequence[tuple[str, str]]) -> HttpRe
 
 
 def check_bytes(data: object, field: str) -> None:
-    """Refuse what is not bytes.
+    """Reject data that is not bytes.
 
     Raises:
-        PluginError: It is something else; only its type is named.
+        PluginError: It is not; the message names only its type.
     """
     if not isinstance(data, bytes):
         raise _refuse(field, f"expected bytes, found one of type {type(data).__name__}")
 
 
 def check_session(session: object) -> None:
-    """Refuse what a transport's ``open`` has given if it is no session at all.
+    """Reject a return value of a transport's ``open`` that is not a session.
 
     Raises:
-        PluginError: It has nothing to send.
+        PluginError: It has no method ``data_to_send``.
     """
     if isinstance(session, type) or not callable(getattr(session, "data_to_send", None)):
         raise _refuse("open", f"expected a session, found {describe(session)}")
 
 
 def check_subprotocols(names: Iterable[object]) -> None:
-    """Refuse an offer of subprotocols that is not made of different tokens (RFC 6455 §4.1).
+    """Reject an offer of subprotocols unless it consists of different tokens (RFC 6455 §4.1).
 
     Raises:
-        PluginError: It is not.
+        PluginError: It does not.
     """
     seen = [] if isinstance(names, str) else list(names)
     tokens = all(isinstance(name, str) and re.fullmatch(_TOKEN, name) for name in seen)
@@ -113,7 +114,7 @@ def check_subprotocols(names: Iterable[object]) -> None:
 
 
 def name_transport(error: BaseException, name: str) -> None:
-    """Put the transport's name before what is wrong with its request."""
+    """Put the transport's name into an error about its request."""
     if isinstance(error, PluginError) and error.code == _CODE and error.plugin is None:
         error.plugin = name
         error.message = f"the transport {name!r} cannot send its request: {error.message}"
@@ -125,7 +126,7 @@ def _refuse(field: str, problem: str) -> PluginError:
 
 
 def _pairs(fields: Any, what: str) -> Fields:
-    """Copy header fields; whatever is not a list of pairs is refused."""
+    """Copy a list of header fields, and reject anything but a list of pairs."""
     if isinstance(fields, list | tuple):
         pairs = [tuple(field) for field in fields if isinstance(field, list | tuple) and len(field) == 2]
         if len(pairs) == len(fields):
@@ -134,7 +135,7 @@ def _pairs(fields: Any, what: str) -> Fields:
 
 
 def _without_replaced(headers: Fields, callers: Sequence[tuple[str, str]]) -> Fields:
-    """Leave out what the session sends beside the caller's field of the same name."""
+    """Drop the session's fields for which the caller gives one of the same name."""
     own = {field[0].lower(): field for field in callers if field in headers}
     return [*(field for field in headers if _folded(field[0]) not in own), *own.values()]
 

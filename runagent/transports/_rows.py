@@ -1,13 +1,13 @@
-"""Messages in a row that are alike, decoded in one call.
+"""Rows: consecutive messages that are alike, decoded in one call.
 
-A burst brings hundreds of chunks in one read. Decoding each by itself and looking at its parts costs several
-times what JSON costs. A row is decoded at once, into a type that has the documented fields only; where one
-message is not just so, the whole row goes the general way, which knows everything. So a row is never judged
-by other rules: it is taken only if each of its messages would have been, and to the same effect.
+A burst brings hundreds of chunks in one read. To decode and inspect each of them by itself costs several
+times as much as the JSON. A row is decoded by one call, into a type with only the documented fields. If any
+message does not fit, the whole row takes the general path, which handles everything. Invariant: a row is
+accepted only if the general path would accept each of its messages, with the same effect.
 
-For example, the lines ``{"content": "a"}`` and ``{"content": "b"}`` are a row: two lines, and two texts are
-decoded. A row with the line ``{"content": "a"} {"content": "b"}`` gives more texts than it has lines, and
-``{"content": "a", "more": 1}`` has a field that is not known here: these rows go the general way.
+For example, the lines ``{"content": "a"}`` and ``{"content": "b"}`` are a row of two lines and two JSON
+texts. The line ``{"content": "a"} {"content": "b"}`` holds two texts, so a row with it has more texts than
+lines; ``{"content": "a", "more": 1}`` has an unknown field. Rows with either take the general path.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ __all__ = [
 ]
 
 
-# Unknown fields are refused, because msgspec skips them without looking whether they are JSON. An index may
-# be anything: an integer type would take 1.0, which the general way counts as a field of the wrong type.
-# What comes of JSON holds no cycles: without gc=False hundreds of objects would set the collector off.
+# Unknown fields are rejected, as msgspec would skip them without a check that they are JSON. An index may
+# have any type here: as an int, msgspec would accept 1.0, which the general path counts as a field of the
+# wrong type. gc=False is safe, as decoded JSON holds no cycles; without it, hundreds of objects would start a
+# collection.
 class ChunkMessage(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A chunk whose type stands elsewhere."""
+    """A chunk without a ``type`` field, as the event's name has its kind."""
 
     content: Any
     index: Any = None
@@ -67,16 +68,16 @@ _T = TypeVar("_T")
 
 
 def decode_row(kind: msgspec.json.Decoder[_T], lines: bytes | str, count: int) -> list[_T] | None:
-    """Decode objects that stand one on each line; None where one is not of this kind, or not alone there.
+    """Decode one object from each line; None if an object is of another kind, or not alone on its line.
 
-    msgspec does not mind where the lines end. But each line goes from ``{`` to ``}``, and no JSON text goes
-    on with ``{`` behind ``}``: so each line holds whole texts, and as many texts as lines means one each.
-    The same is true of lines from quote to quote.
+    msgspec ignores where the lines end. But each line goes from ``{`` to ``}``, and in no JSON text a ``{``
+    follows a ``}``. So no text spans two lines, and if there are as many texts as lines, each line is one
+    text. The same holds for lines that go from quote to quote.
 
     Args:
-        kind: The kind.
-        lines: The lines, LF between them and nowhere else, each from ``{`` to ``}``.
-        count: How many they are.
+        kind: The decoder of the kind.
+        lines: The lines, each from ``{`` to ``}``, with LF between two of them and nowhere else.
+        count: The number of lines.
     """
     try:
         row = kind.decode_lines(lines) if count > 1 else [kind.decode(lines)]
@@ -86,11 +87,15 @@ def decode_row(kind: msgspec.json.Decoder[_T], lines: bytes | str, count: int) -
 
 
 def join_row(texts: Sequence[AnyStr], joint: AnyStr) -> AnyStr | None:
-    """Write texts one on each line; None where one does not look as `decode_row` wants it.
+    r"""Join texts to lines for `decode_row`; None if one of them has not the required form.
+
+    For example, ``{"a": 1}`` and ``{"a": 2}`` with the joint ``}\n{`` become two lines. A text that holds an
+    LF, or begins or ends otherwise, gives None, as there are then more LF than joints, or fewer joints than
+    texts.
 
     Args:
         texts: The texts.
-        joint: What each of them has to end with, LF, and what each has to begin with.
+        joint: The required last character of each text, LF, and the required first character.
     """
     close, newline, begin = joint[:1], joint[1:2], joint[2:]
     lines = newline.join(texts)
@@ -100,7 +105,7 @@ def join_row(texts: Sequence[AnyStr], joint: AnyStr) -> AnyStr | None:
 
 
 def unwrap_row(contents: list[Any]) -> list[Any] | None:
-    """Undo the wrapping of texts as `unwrap_payload` does; None where one of them needs a closer look."""
+    """Unwrap all texts as `unwrap_payload` does; None if the general path must decide about one of them."""
     if not contents[0].startswith("{"):
         return None if any(content[:1] == "{" for content in contents) else contents
     lines = join_row(contents, "}\n{")

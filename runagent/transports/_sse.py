@@ -35,7 +35,7 @@ class SSESession(StreamSession):
         self._decoder = SSEDecoder(max_event_bytes=call.limits.max_event_bytes)
 
     def make_request(self) -> HttpRequest:
-        """Ask for the stream, from ``Last-Event-ID`` on where the last attempt had one."""
+        """Return the request of the stream, with ``Last-Event-ID`` if the last attempt had an event id."""
         headers = self.call.request_headers(accept="text/event-stream")
         headers += [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
         if self.resume and self.resume.last_event_id:
@@ -44,7 +44,7 @@ class SSESession(StreamSession):
         return HttpRequest("POST", path, headers, stream_body(self.call, self.resume))
 
     def open_body(self, content_type: str, charset: str) -> bool:
-        """Take an event stream, which is UTF-8 whatever its charset parameter says."""
+        """Accept an event stream, which is always UTF-8, even if a parameter names another charset."""
         return content_type == "text/event-stream"
 
     def read_body(self, data: bytes) -> list[Event]:
@@ -77,9 +77,9 @@ class SSESession(StreamSession):
             messages.take_json(event.event, event.data, events)
 
     def _take_stray(self) -> None:
-        """Take lines that are no fields: some agents write their error so, in one line or over several.
+        """Take lines that are not fields, as some agents write their error so, in one line or in several.
 
-        Looked at when the stream breaks off, so that it does not matter how its bytes were cut.
+        Called when the stream has broken off, so that the result does not depend on how its bytes were cut.
         """
         text = bytes(self._decoder.stray).strip()
         for line in [text] if is_error(decode_object(text)) else text.splitlines():
@@ -87,30 +87,30 @@ class SSESession(StreamSession):
                 self.messages.leave_out_line(line)
 
     def hidden_error(self) -> RunAgentError | None:
-        """Return the agent's error in what was left out, or in an event without its blank line."""
+        """Return the agent's error if an ignored message, a stray line or the unfinished event holds one."""
         for event in self._decoder.leftovers():
-            message = decode_object(event.data)  # empty if it is not the whole of an object
+            message = decode_object(event.data)  # empty if the object is incomplete
             if (event.event == "error" and message) or is_error(message):
                 return self.messages.error_of(message)
         self._take_stray()
         return self.messages.error or super().hidden_error()
 
     def end_body(self, proven: bool) -> list[Event]:
-        """Refuse the end: only ``done`` ends a run."""
+        """Raise an error, as only ``done`` ends a run well."""
         raise StreamTruncatedError("the event stream ended without a done event")
 
 
 def _last_event_id(resume: ResumePoint) -> list[tuple[str, str]]:
-    """Write the id as UTF-8, as the WHATWG text has it: `encode_request` writes Latin-1 as bytes.
+    """Return the header field with the id as UTF-8, as the WHATWG specifies; `encode_request` writes Latin-1.
 
     Raises:
-        ProtocolError: No header field can carry the id, and nothing else names the place.
+        ProtocolError: No header field can carry the id, and there is no index to resume at.
     """
     try:
         return [("Last-Event-ID", header_value(resume.last_event_id.encode().decode("latin-1"), "id"))]
     except ConfigurationError:
         if resume.next_index is not None:
-            return []  # the body names it
+            return []  # the body has the index
         raise ProtocolError(
             f"the stream cannot be resumed: no header field can carry its id {quote(resume.last_event_id)}"
         ) from None

@@ -1,4 +1,4 @@
-"""What the HTTP streams have in common: the request's body, where the messages lead, the transport."""
+"""The base of sessions and transports for streams: the request's body, and how messages end the run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["StreamSession", "StreamTransport", "stream_body"]
 
 
 def stream_body(call: AgentCall, resume: ResumePoint | None) -> bytes:
-    """Write the input object; a resumed stream names the chunk that it wants next."""
+    """Encode the input object, with the index of the next chunk if the stream is resumed."""
     body: dict[str, Any] = dict(call.input)
     if resume is not None and resume.next_index is not None:
         given = body.get("parameters")
@@ -39,29 +39,29 @@ class StreamSession(HttpSession):
 
     @property
     def resume_point(self) -> ResumePoint | None:  # type: ignore[override]  # made when it is asked for
-        """Where another attempt could go on."""
+        """Where another attempt could resume, or None."""
         return self.messages.resume_point()
 
     @property
     def last_ignored(self) -> str:
-        """The last message that was left out, quoted; "" if there is none."""
+        """The last message that was ignored, quoted; "" if there is none."""
         message = self.messages.last_ignored
         if message is None:
             return ""
         return quote(message) if isinstance(message, str | bytes) else quote_value(message)
 
     def hidden_error(self) -> RunAgentError | None:
-        """Return the agent's error in what was left out, for a stream that breaks off."""
+        """Return the agent's error if an ignored message holds one, for a stream that broke off."""
         return self.messages.hidden_error()
 
     def fail(self, error: RunAgentError) -> None:
-        """End the session with an error; if the stream broke off, the agent's own word goes first."""
+        """End the session with an error; if the stream broke off, prefer the agent's error to that."""
         if isinstance(error, StreamTruncatedError) and not (self.messages.over or self.wants is Wants.DONE):
             error = self.hidden_error() or error
         super().fail(error)
 
     def settle_messages(self, decoder_error: RunAgentError | None) -> None:
-        """Draw the consequence of what the messages, and the bytes they came in, have said."""
+        """End the run if the messages or their decoder have ended it; call this after each read."""
         messages = self.messages
         self.request_id = messages.request_id or self.request_id
         if messages.error is not None:
@@ -74,7 +74,7 @@ class StreamSession(HttpSession):
 
 
 class StreamTransport:
-    """Chooses between a stream and a plain run; a subclass says its name and the streams' session."""
+    """Opens a session for a stream or a plain run; a subclass has its name and the class for streams."""
 
     name: str
     session: type[StreamSession]
@@ -83,9 +83,9 @@ class StreamTransport:
     tunnels = False
 
     def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:
-        """Begin a session."""
+        """Open a session."""
         if call.mode == "invoke":
-            from runagent.transports._invoke import InvokeSession  # a stream does without
+            from runagent.transports._invoke import InvokeSession  # not needed for a stream
 
             return InvokeSession(call, route, None)
         return self.session(call, route, resume)

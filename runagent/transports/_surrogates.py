@@ -1,4 +1,4 @@
-"""Characters that an agent cut in two: the halves come as escapes in two chunks."""
+"""Characters that an agent cut in two, so that their halves come as escapes in two chunks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ _HIGH = ("\ud800", "\udbff")
 
 
 class SurrogateJoiner(msgspec.Struct, gc=False):
-    """Join an emoji that was cut between two chunks, where each half came as a ``\\ud83d`` escape.
+    """Joins an emoji that was cut between two chunks, each half an escape such as ``\\ud83d``.
 
-    The first half waits for the next text; a half that stays alone becomes U+FFFD, because a lone
-    surrogate can be neither printed nor encoded.
+    The first half is kept until the next text. For example, ``"a\\ud83d"`` gives ``a``, and then
+    ``"\\ude00b"`` gives ``😀b``. A half that stays alone becomes U+FFFD, as a lone surrogate can be neither
+    printed nor encoded.
 
     Attributes:
-        half: What waits for its other half; "" for nothing.
+        half: The first half that is kept; "" for none.
     """
 
     half: str = ""
@@ -35,6 +36,6 @@ class SurrogateJoiner(msgspec.Struct, gc=False):
         return text
 
     def flush(self) -> str:
-        """Return what the half that never found its other stands for, if there is one."""
+        """Return U+FFFD for a half that is still kept, or "" if there is none."""
         half, self.half = self.half, ""
         return "\ufffd" if half else ""

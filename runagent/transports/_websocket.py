@@ -27,7 +27,7 @@ _OPTIONAL_FIELDS = ("user_id", "persistent_memory")
 
 
 def run_request(call: AgentCall, default_tag: str) -> bytes:
-    """Write the message that starts a run; the server knows both ways to give an input."""
+    """Encode the message that starts a run, with the input by position and by name."""
     seconds = call.timeout_seconds
     message: dict[str, Any] = {
         "entrypoint_tag": call.entrypoint_tag or default_tag,
@@ -41,20 +41,20 @@ def run_request(call: AgentCall, default_tag: str) -> bytes:
 
 
 class WebSocketSession(StreamSession, MessageSession):
-    """One streamed run: one message out, messages in, and our Close at the end."""
+    """One streamed run: it sends one message, receives messages, and sends a Close frame at the end."""
 
     def make_target(self) -> str:
-        """Ask the endpoint that streams."""
+        """Return the path of the endpoint for streams."""
         return self.call.path("/api/v1/agents/{agent_id}/run-stream", "stream_path")
 
     def opened(self) -> None:
-        """Ask for the run."""
+        """Send the message that starts the run."""
         self.send_text(run_request(self.call, "generic_stream"))
 
     def read_messages(self, messages: list[str | bytes]) -> list[Event]:
         """Decode the messages."""
         events: list[Event] = []
-        # The first may be the start, and the last the end; what lies between is mostly alike.
+        # The first may be the start and the last the end; those between are mostly alike.
         for part in (messages[:1], messages[1:-1], messages[1:][-1:]):
             texts = [message for message in part if isinstance(message, str)]
             if len(texts) == len(part) and self._take_row(texts, "}\n{", events):
@@ -66,7 +66,7 @@ class WebSocketSession(StreamSession, MessageSession):
         return events
 
     def make_refusal(self, status: int, body: bytes) -> RunAgentError:
-        """Read a 403 without a word: servers refuse a WebSocket so where there is no such agent."""
+        """Make an AgentNotFoundError for an empty 403, with which servers refuse an unknown agent."""
         if status == 403 and not body.strip():
             return AgentNotFoundError(
                 f"the server refused the WebSocket for agent {self.call.agent_id!r} without a reason"
@@ -79,13 +79,13 @@ class WebSocketSession(StreamSession, MessageSession):
         texts, rest, data = socket.peek_texts(data)
         events: list[Event] = []
         if self._take_row(texts, b"}\n{", events):
-            # What could be decoded is UTF-8: the connection need not see it any more.
+            # Decoded texts are valid UTF-8, so the connection need not get them.
             self.settle_messages(None)
             data = rest
         return events + super()._receive(socket, data)
 
     def _take_row(self, texts: list[AnyStr], joint: AnyStr, events: list[Event]) -> bool:
-        """Take chunks in one go, if they are alike and nothing has gone wrong before."""
+        """Take chunks as one row, if they are alike and the run is not over."""
         lines = join_row(texts, joint) if texts and not self.messages.over else None
         return lines is not None and self.messages.take_row(DATA, lines, len(texts), events)
 
@@ -107,7 +107,7 @@ class RunEndpointSession(InvokeSession):
     """One plain run over the published server's ``run`` endpoint."""
 
     def make_request(self) -> HttpRequest:
-        """Ask for the whole answer."""
+        """Return the request of the plain run."""
         headers = [
             *self.call.request_headers(accept="application/json"),
             ("Content-Type", "application/json"),
@@ -117,7 +117,7 @@ class RunEndpointSession(InvokeSession):
 
 
 class WebSocketTransport:
-    """Chooses between a stream over a WebSocket and a plain run."""
+    """Opens a session for a stream over a WebSocket, or for a plain run."""
 
     name = "websocket"
     api_version = 1
@@ -125,7 +125,7 @@ class WebSocketTransport:
     tunnels = True
 
     def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:
-        """Begin a session."""
+        """Open a session."""
         if call.mode == "invoke":
             return RunEndpointSession(call, route, None)
         return WebSocketSession(call, route, None)

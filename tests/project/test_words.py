@@ -27,6 +27,7 @@ FOLDERS = (
     "runagent/_net",
     "runagent/_plugins",
     "runagent/_wire",
+    "runagent/transports",
     "runagent_testing/__init__.py",
     "runagent_testing/__main__.py",
     "runagent_testing/_internal",
