@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from runagent._internal.foreign import let_signals_through
 from runagent._net.resolve import ATTEMPT_SECONDS
-from runagent._net.sockets import QUEUE_SECONDS, new_socket, refuse_itself, wants_another_try
+from runagent._net.sockets import QUEUE_SECONDS, connected_socket, wants_another_try
 
 if TYPE_CHECKING:
     import socket
@@ -31,7 +31,7 @@ async def dial_first(
         OSError: No address can be connected to; the error of the last one that failed.
     """
     if len(candidates) == 1:
-        return await _dial(candidates[0], options)
+        return await connected_socket(candidates[0], options, _connect)
     attempts: _Attempts = []
     winner: socket.socket | None = None
     try:
@@ -50,7 +50,7 @@ async def _race(
     waiting: set[asyncio.Task[socket.socket]] = set()
     while untried or waiting:
         if untried:
-            attempts.append(asyncio.ensure_future(_dial(untried.pop(), options)))
+            attempts.append(asyncio.ensure_future(connected_socket(untried.pop(), options, _connect)))
             waiting.add(attempts[-1])
         patience = ATTEMPT_SECONDS if untried else None
         ended, waiting = await asyncio.wait(waiting, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
@@ -80,22 +80,10 @@ async def _end(attempts: _Attempts, winner: socket.socket | None) -> None:
         raise
 
 
-async def _dial(candidate: Candidate, options: tuple[SocketOption, ...] | None) -> socket.socket:
-    sock = new_socket(candidate, options)
-    try:
-        sock.setblocking(False)
-        if wants_another_try(candidate):
-            await _connect_by_tries(sock, candidate)
-        else:
-            await asyncio.get_running_loop().sock_connect(sock, candidate[3])
-        refuse_itself(sock)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-async def _connect_by_tries(sock: socket.socket, candidate: Candidate) -> None:
+async def _connect(sock: socket.socket, candidate: Candidate) -> None:
+    if not wants_another_try(candidate):
+        await asyncio.get_running_loop().sock_connect(sock, candidate[3])
+        return
     while True:
         with contextlib.suppress(BlockingIOError):
             sock.connect(candidate[3])

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from runagent._errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from runagent._address.route import SocketOption
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "Candidate",
     "Outbox",
     "check_attempt",
+    "connected_socket",
     "hears",
     "new_socket",
     "reaches_itself",
@@ -93,6 +96,27 @@ def wants_another_try(candidate: Candidate) -> bool:
     The kernel does not note such an attempt, and reports the socket as writable.
     """
     return candidate[0] == getattr(socket, "AF_UNIX", None)
+
+
+async def connected_socket(
+    candidate: Candidate,
+    options: tuple[SocketOption, ...] | None,
+    connect: Callable[[socket.socket, Candidate], Awaitable[None]],
+) -> socket.socket:
+    """Return a non-blocking socket that an event loop's ``connect`` has connected; closed if that fails.
+
+    Raises:
+        OSError: It cannot be connected, or is connected to itself.
+    """
+    sock = new_socket(candidate, options)
+    try:
+        sock.setblocking(False)
+        await connect(sock, candidate)
+        refuse_itself(sock)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def check_attempt(sock: socket.socket) -> None:

@@ -9,7 +9,7 @@ import trio
 
 from runagent._internal.foreign import let_signals_through
 from runagent._net.resolve import ATTEMPT_SECONDS
-from runagent._net.sockets import QUEUE_SECONDS, check_attempt, new_socket, refuse_itself, wants_another_try
+from runagent._net.sockets import QUEUE_SECONDS, check_attempt, connected_socket, wants_another_try
 
 if TYPE_CHECKING:
     import socket
@@ -30,7 +30,7 @@ async def dial_first(
         OSError: No address can be connected to; the error of the last one that failed.
     """
     if len(candidates) == 1:
-        return await _dial(candidates[0], options)
+        return await connected_socket(candidates[0], options, _connect)
     race = _Race(options)
     try:
         async with trio.open_nursery() as nursery:
@@ -59,7 +59,7 @@ class _Race:
     async def attempt(self, candidate: Candidate, failed: trio.Event, scope: trio.CancelScope) -> None:
         """Connect; the first to succeed cancels the others."""
         try:
-            sock = await _dial(candidate, self._options)
+            sock = await connected_socket(candidate, self._options, _connect)
         except OSError as exc:
             let_signals_through(exc)
             self._failure = exc
@@ -86,18 +86,6 @@ def alone(group: BaseExceptionGroup[BaseException]) -> BaseException:
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
     return found
-
-
-async def _dial(candidate: Candidate, options: tuple[SocketOption, ...] | None) -> socket.socket:
-    sock = new_socket(candidate, options)
-    try:
-        sock.setblocking(False)
-        await _connect(sock, candidate)
-        refuse_itself(sock)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
 
 
 async def _connect(sock: socket.socket, candidate: Candidate) -> None:

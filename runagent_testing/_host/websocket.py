@@ -12,6 +12,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, SERVER, Protocol
 
 from runagent_testing._internal.log import SILENT
+from runagent_testing._render.plan import ENDS
 from runagent_testing.dialects._frames import PING, PONG, close_frame, frame
 
 if TYPE_CHECKING:
@@ -87,12 +88,13 @@ class Conversation:
 
     def begin(self, plan: AnyPlan) -> None:
         """Note which plan is being played: one that ends in a stall says nothing of its own accord."""
-        self._pings = plan.end not in ("stall", "silent")
+        self._pings = ENDS[plan.end].pings
 
     def played(self, plan: AnyPlan) -> None:
         """Note that a plan is over."""
-        self._close_sent |= plan.end == "close"
-        self.silent = plan.end == "silent"
+        end = ENDS[plan.end]
+        self._close_sent |= end.closes
+        self.silent = end.is_mute
 
     def idle(self) -> None:
         """Ping a client that was not heard for a while, and give it up with 1011 the second time."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runagent_testing._internal.redaction import escaped
 from runagent_testing._render.lazy import LazyPlan
-from runagent_testing._render.plan import Pass, Wait, Write
+from runagent_testing._render.plan import ENDS, Pass, Wait, Write
 from runagent_testing._script.describe import described, without_secrets
 from runagent_testing._script.steps import Chunk, Ending
 
@@ -25,15 +25,6 @@ _LEFT = 40  # characters
 _STEPS_SHOWN = 5  # of one write
 _MOVES_SHOWN = 8, 5, 2  # at the beginning, around the place where it stands, at the end
 _AROUND = 300  # bytes around a write that tell whether a field's name comes before a part of its value
-_ENDS = {
-    "open": "the connection stays open",
-    "close": "the connection is closed",
-    "cut": "FIN at the wrong time",
-    "reset": "RST",
-    "half-close": "FIN, and the agent reads on",
-    "stall": "nothing more",
-    "silent": "nothing more, whatever the client says",
-}
 _LEFT_HOW = {
     "closed": "closed the connection (FIN)",
     "reset": "reset the connection (RST)",
@@ -166,7 +157,7 @@ def _ending(exchange: Record, plan: AnyPlan, secrets: Secrets) -> tuple[str, str
         return left, "   never"
     at = exchange.ended_at if exchange.outcome == "done" else max(exchange.times, default=0.0)
     when = "        " if at is None else f"{at:8.3f}"
-    return left, f"{when}  {_ENDS[plan.end]}"
+    return left, f"{when}  {ENDS[plan.end].description}"
 
 
 def _conclusion(exchange: Record) -> str:

@@ -11,6 +11,7 @@ from runagent_testing._memory.computing import answered
 from runagent_testing._memory.playing import Playing
 from runagent_testing._memory.requests import BadRequestError, RequestReader
 from runagent_testing._render.lazy import LazyPlan
+from runagent_testing._render.plan import ENDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,20 +180,20 @@ class Peer:
     def _ended(self, answer: Answer) -> None:
         """Do with the connection what the plan says of it."""
         self._playing = None
-        end = answer.plan.end
+        end = ENDS[answer.plan.end]
         if self._conversation is not None:
             self._conversation.played(answer.plan)
-        if end not in ("stall", "silent"):
+        if end.is_done:
             Recorder(answer.exchange).end("done")
-        if end in ("cut", "reset"):
-            self._close(reset=end == "reset")
-        elif end == "half-close":
+        if end.drops:
+            self._close(reset=end.resets)
+        elif end.shuts_writing:
             self._wire.end()
         elif self._conversation is not None:
             self._flush()
-        elif end == "close":
+        elif end.closes:
             self._close()
-        elif end == "open":
+        elif end.serves_on:
             Recorder(answer.exchange).close()
             self._exchange = None
             self._next()
@@ -225,9 +226,10 @@ class Peer:
         if self._exchange is None and conversation.message is not None:
             answer = self._decided(self._opened.answer(conversation.message))
             conversation.begin(answer.plan)
-            if answer.plan.end == "silent":
+            end = ENDS[answer.plan.end]
+            if end.is_mute:
                 conversation.played(answer.plan)
-            elif answer.plan.end != "stall":
+            elif end.pings:
                 self._ping_later()
             self._play(answer.plan, answer.exchange, lambda: self._ended(answer))
         elif conversation.left and not conversation.silent:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
 
 from runagent_testing._script.writes import Event, Piece, Writes, settled
 
@@ -18,12 +18,63 @@ if TYPE_CHECKING:
 
     from runagent_testing._script.steps import Gate
 
-__all__ = ["AnyPlan", "Composer", "End", "GrowingPlan", "Move", "Pass", "Plan", "Wait", "Write"]
+__all__ = [
+    "ENDS",
+    "AnyPlan",
+    "Composer",
+    "End",
+    "EndMeaning",
+    "GrowingPlan",
+    "Move",
+    "Pass",
+    "Plan",
+    "Wait",
+    "Write",
+]
 
 _MANY = 512  # events that are cut into writes before their pause has come, if that changes nothing
 _FOREIGN_CUTS = 1_000_000  # offsets outside of what is cut that a policy may give
 
 End = Literal["open", "close", "cut", "reset", "half-close", "stall", "silent"]
+
+
+class EndMeaning(NamedTuple):
+    """What a player does after the last move of a plan.
+
+    Attributes:
+        description: For time lines.
+        is_done: The exchange is done; otherwise it lasts until the connection is closed by one side.
+        drops: The connection is dropped at once, over TLS without announcing it.
+        resets: It is dropped by RST instead of FIN.
+        shuts_writing: FIN is sent, and the connection is still read.
+        closes: The connection is closed as the protocol wants it; a WebSocket waits for the client's Close.
+        serves_on: The next request on the connection is answered.
+        pings: A WebSocket sends pings while it is open.
+        is_mute: A WebSocket answers no pings and no Close either.
+    """
+
+    description: str
+    is_done: bool = True
+    drops: bool = False
+    resets: bool = False
+    shuts_writing: bool = False
+    closes: bool = False
+    serves_on: bool = False
+    pings: bool = True
+    is_mute: bool = False
+
+
+# None: a plan that is still being computed, whose end is not known yet.
+ENDS: dict[End | None, EndMeaning] = {
+    None: EndMeaning("not known yet"),
+    "open": EndMeaning("the connection stays open", serves_on=True),
+    "close": EndMeaning("the connection is closed", closes=True),
+    "cut": EndMeaning("FIN at the wrong time", drops=True),
+    "reset": EndMeaning("RST", drops=True, resets=True),
+    "half-close": EndMeaning("FIN, and the agent reads on", shuts_writing=True),
+    "stall": EndMeaning("nothing more", is_done=False, pings=False),
+    "silent": EndMeaning("nothing more, whatever the client says", is_done=False, pings=False, is_mute=True),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +146,7 @@ class Plan:
 
     Attributes:
         moves: Writes and waits.
-        end: "open" leaves the connection open for the next request (or the WebSocket's Close);
-            "close" closes it in peace: the bytes have announced it, or are over with it; the others
-            are those of `steps.ending`, "cut" for all that are a FIN at the wrong time.
+        end: What becomes of the connection afterwards; `ENDS` has the meaning of each.
     """
 
     moves: tuple[Move, ...]

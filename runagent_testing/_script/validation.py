@@ -67,28 +67,9 @@ def _step(item: Any, number: int) -> Step:
     step = item if isinstance(item, Step) else Chunk(item)
     if isinstance(step, Chunk) and (fault := json_fault(step.content)):
         raise StepError(number, f" is {_unfit(item, fault)}")
-    _check_writable(step, number)
     if fault := fault_of(step):
         raise StepError(number, fault)
     return step
-
-
-def _check_writable(step: Step, number: int) -> None:
-    """Reject texts that cannot be encoded: in Latin-1 for header fields, else in UTF-8."""
-    texts: list[tuple[str, Any, str]] = []
-    if isinstance(step, Head | Status):
-        for name, value in step.headers.items():
-            texts += [("a header's name", name, "latin-1"), (f"the header {name!r}", value, "latin-1")]
-    if isinstance(step, Status):
-        texts.append(("retry_after", step.retry_after, "latin-1"))
-    if isinstance(step, Chunk):
-        texts += [("the id", step.id, "utf-8"), ("the event", step.event, "utf-8")]
-    for what, text, encoding in texts:
-        try:
-            _ = text.encode(encoding) if isinstance(text, str) else b""
-        except UnicodeEncodeError as exc:
-            why = f": {what} cannot be written in {encoding}: position {exc.start}"
-            raise StepError(number, why) from None
 
 
 def _unfit(item: object, why: str) -> str:

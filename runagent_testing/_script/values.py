@@ -73,12 +73,7 @@ def _headers(value: object) -> str | None:
     if not isinstance(value, Mapping):
         return "headers are a mapping"
     for name, text in value.items():
-        if (
-            not isinstance(name, str)
-            or not name
-            or not name.isascii()
-            or any(mark in name for mark in " :\r\n\0")
-        ):
+        if not isinstance(name, str) or not _is_token(name):
             return f"a header cannot be called {name!r}"
         if text is not None and (fault := _field(text)):
             return f"{fault}, not {text!r}"
@@ -123,10 +118,30 @@ _FIELDS: dict[type, dict[str, Callable[[Any], str | None]]] = {
 
 def fault_of(step: Step) -> str | None:
     """Return which value of a step cannot be written, and why; does not check a chunk's content."""
+    if fault := _encoding_fault(step):
+        return fault
     for name, check in _FIELDS.get(type(step), {}).items():
         value = getattr(step, name)
         if value is not None and value is not ... and (fault := check(value)):
             return f" has {name}={value!r}: {fault}"
+    return None
+
+
+def _encoding_fault(step: Step) -> str | None:
+    """Return which text of a step its encoding lacks: Latin-1 in header fields, elsewhere UTF-8."""
+    texts: list[tuple[str, Any, str]] = []
+    if isinstance(step, Head | Status):
+        for name, value in step.headers.items():
+            texts += [("a header's name", name, "latin-1"), (f"the header {name!r}", value, "latin-1")]
+    if isinstance(step, Status):
+        texts.append(("retry_after", step.retry_after, "latin-1"))
+    if isinstance(step, Chunk):
+        texts += [("the id", step.id, "utf-8"), ("the event", step.event, "utf-8")]
+    for what, text, encoding in texts:
+        try:
+            _ = text.encode(encoding) if isinstance(text, str) else b""
+        except UnicodeEncodeError as exc:
+            return f": {what} cannot be written in {encoding}: position {exc.start}"
     return None
 
 

@@ -15,6 +15,7 @@ from runagent_testing._internal.log import log_failure
 from runagent_testing._internal.redaction import Secrets
 from runagent_testing._journal.record import Recorder
 from runagent_testing._render.lazy import LazyPlan
+from runagent_testing._render.plan import ENDS
 from runagent_testing._server.player import ResponseWriter, Sent, play
 from runagent_testing._server.tcpinfo import bytes_taken, is_half_closed
 from runagent_testing.dialects._request import MAX_BODY, Request, joined
@@ -159,7 +160,7 @@ class Handler:
         with self._watching(asked.exchange, writer):
             answer = await self._decided(asked)
             await play(answer.plan, writer, Recorder(answer.exchange))
-        return Sent(keep_alive=answer.plan.end == "open")
+        return Sent(keep_alive=ENDS[answer.plan.end].serves_on)
 
     async def _decided(self, asked: Answer | Pending) -> Answer:
         return await self._functions.answer(asked) if isinstance(asked, Pending) else asked
@@ -213,11 +214,11 @@ class Handler:
         """Play the plan, then wait for the client to close, as the published server does."""
         conversation.begin(answer.plan)
         playing = self._speak(answer, writer, conversation)
-        await reader.unless_left(playing, whatever=lambda: answer.plan.end == "silent")
+        await reader.unless_left(playing, whatever=lambda: ENDS[answer.plan.end].is_mute)
         await reader.listen()
 
     async def _speak(self, answer: Answer, writer: ResponseWriter, conversation: Conversation) -> None:
-        if answer.plan.end != "silent":
+        if not ENDS[answer.plan.end].is_mute:
             await play(answer.plan, writer, Recorder(answer.exchange))
             conversation.played(answer.plan)
             return

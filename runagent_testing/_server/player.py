@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from runagent_testing._render.lazy import LazyPlan
-from runagent_testing._render.plan import Pass, Wait, Write
+from runagent_testing._render.plan import ENDS, Pass, Wait, Write
 from runagent_testing._server.tcpinfo import bytes_taken
 
 if TYPE_CHECKING:
@@ -169,17 +169,16 @@ async def _pass(gate: Gate) -> None:
 
 
 async def _end(plan: AnyPlan, line: ResponseWriter, recorder: Recorder) -> None:
-    end = plan.end
-    # Over TLS there is no half-close.
-    if end == "half-close" and not line.transport.can_write_eof():
-        end = "cut"
-    if end in ("cut", "reset"):
-        await _hang_up(line, reset=end == "reset")
-    if end == "half-close":
+    end = ENDS[plan.end]
+    if end.shuts_writing and not line.transport.can_write_eof():  # over TLS there is no half-close
+        end = ENDS["cut"]
+    if end.drops:
+        await _hang_up(line, reset=end.resets)
+    if end.shuts_writing:
         line.write_eof()
-    if end not in ("stall", "silent"):
+    if end.is_done:
         recorder.end("done")
-    if end in ("stall", "silent", "half-close"):
+    if end.shuts_writing or not end.is_done:
         await asyncio.Event().wait()
 
 

@@ -27,7 +27,7 @@ SOON = 5.0  # seconds; all limits of the tests are far longer
 # Targets that need no `try` of their own, and who hears of their errors instead.
 HEARD = {
     ("runagent/_cli/console.py", "_draw"): "nobody waits for it; what it raises is printed",
-    ("runagent/_net/aio_dial.py", "_dial"): "its task is awaited by the one who connects",
+    ("runagent/_net/aio_dial.py", "connected_socket"): "its task is awaited by the one who connects",
     ("runagent_testing/_server/functions.py", "_work"): "the call that waits has a limit",
     ("runagent_testing/_server/functions.py", "_aclose"): "its task is looked at when it is done",
     ("runagent_testing/_server/functions.py", "coroutine"): "its task is looked at when it is done",
