@@ -12,8 +12,6 @@ import pytest
 import trustme
 
 from runagent import StreamError
-from runagent._net import aio_dial, resolve, trio_dial
-from runagent._net.sockets import new_socket
 from runagent_testing import FakeAgentServer, delay, ending, fixed, status
 from tests.support.cancelling import Moment, cancelled_at
 from tests.support.proxy import Proxy
@@ -69,17 +67,10 @@ def with_read_ahead() -> Iterator[Route]:
 
 @contextlib.contextmanager
 def with_a_large_input() -> Iterator[Route]:
-    """Larger than what the kernel takes at once, of which we have it take little."""
-
-    def small(candidate: Any, options: Any) -> socket.socket:
-        sock = new_socket(candidate, options)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
-        return sock
-
-    with FakeAgentServer() as server, pytest.MonkeyPatch.context() as patch:
-        for module in (aio_dial, resolve, trio_dial):
-            patch.setattr(module, "new_socket", small)
-        route = Route(server)
+    """Larger than what the kernel takes at once, which takes little."""
+    little = (socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
+    with FakeAgentServer() as server:
+        route = Route(server, socket_options=[little])
         route.input = LARGE
         yield route
 
