@@ -190,7 +190,7 @@ def test_a_reset_behind_the_end_proves_that_the_request_was_not_read(
 
 
 def test_the_repeat_is_the_only_one_of_its_run(style: Style, meanwhile: Any) -> None:
-    with Peer(meanwhile.act, takes_it_and(close, b"")) as peer:
+    with Peer(meanwhile.act, answers(b"")) as peer:
         report, error = ask(style, peer, "sse")
         assert (2, 2) == (len(peer.requests), peer.connections)
     assert (NetworkError, [True, False]) == (type(error), [attempt.reused for attempt in report.attempts])

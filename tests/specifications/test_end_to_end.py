@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 IDLE_SECONDS = 0.5  # below what the heartbeats of a case take together, far above what one takes
+FIRST_EVENT_SECONDS = 2.0  # far above what a case takes until its first event
 
 
 def _needs_sockets(case: Case) -> bool:
@@ -69,7 +70,7 @@ def play(case: Case, transport: str, style: Style) -> Outcome:
                 base_url=peer.url,
                 transport=transport,
                 transport_options=options_of(case) | limits_of(case),
-                timeout=Timeouts(connect=5, first_event=5, idle=IDLE_SECONDS),
+                timeout=Timeouts(connect=5, first_event=FIRST_EVENT_SECONDS, idle=IDLE_SECONDS),
                 max_retries=0,
             ) as client:
                 await _read(client.run_generic_stream("?"), case, player, outcome, _SLEEP[style.name])
