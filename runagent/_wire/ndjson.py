@@ -103,7 +103,7 @@ class NDJSONDecoder:
         self.lines += lines
 
     @property
-    def unfinished(self) -> bytes:
+    def partial_line(self) -> bytes:
         """The line that has no end yet."""
         return bytes(self._tail)
 

@@ -218,7 +218,7 @@ class SSEDecoder:
         self._at_start = False
         return EventRow(opening[len(_EVENT) : -len(_DATA)], lines, count, self.last_event_id), data[end + 2 :]
 
-    def leftovers(self) -> list[ServerSentEvent]:
+    def flush(self) -> list[ServerSentEvent]:
         """End the event under way as if its blank line had come; use it only to look for an error in it."""
         return [] if self.error else self.feed(b"\n\n\n")
 

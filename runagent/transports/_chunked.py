@@ -29,7 +29,7 @@ __all__ = ["ChunkedSession", "ChunkedTransport"]
 class ChunkedSession(StreamSession):
     """One streamed run over NDJSON or plain text."""
 
-    reads = "application/x-ndjson or text/plain"
+    expects = "application/x-ndjson or text/plain"
 
     _text: codecs.IncrementalDecoder | None = None
     _started = False

@@ -62,7 +62,7 @@ class ErrorBody:
         """
         found = self._content_type or "of no stated type"
         error = ProtocolError(
-            f"expected {reads}, but the answer is {quote(found)}: {quote(self.data)}."
+            f"expected {expects}, but the answer is {quote(found)}: {quote(self.data)}."
             " Check base_url and the transport"
         )
         message = decode_object(self.data)

@@ -320,7 +320,7 @@ class HttpSession(BaseSession):
         if body.whole or status != 404:  # only a whole body proves that a 404 is not the agent's own error
             self.unsupported = self.proves_unsupported(status, body.data)
         if status < 300:
-            self.fail(body.unreadable(self.reads))
+            self.fail(body.unreadable(self.expects))
         elif status == 407:
             self.fail(body.proxy_refusal(proxy, self.call.opened_at))
         else:

@@ -26,7 +26,7 @@ class InvokeSession(HttpSession):
     ``read_answer``.
     """
 
-    reads = "application/json"
+    expects = "application/json"
 
     def make_request(self) -> HttpRequest:
         """Return the request of the plain run."""

@@ -37,7 +37,7 @@ class MessageSession(HttpSession):
         subprotocol: The one that the peer chose, or None.
     """
 
-    reads: ClassVar[str] = "an upgrade to websocket"
+    expects: ClassVar[str] = "an upgrade to websocket"
     subprotocols: tuple[str, ...] = ()
     subprotocol: str | None = None
 

@@ -28,7 +28,7 @@ _CHUNK = b"event: chunk"
 class SSESession(StreamSession):
     """One streamed run over SSE."""
 
-    reads = "text/event-stream"
+    expects = "text/event-stream"
 
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
         super().__init__(call, route, resume)
@@ -88,7 +88,7 @@ class SSESession(StreamSession):
 
     def hidden_error(self) -> RunAgentError | None:
         """Return the agent's error if an ignored message, a stray line or the unfinished event holds one."""
-        for event in self._decoder.leftovers():
+        for event in self._decoder.flush():
             message = decode_object(event.data)  # empty if the object is incomplete
             if (event.event == "error" and message) or is_error(message):
                 return self.messages.error_of(message)

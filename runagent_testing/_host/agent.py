@@ -160,13 +160,13 @@ class Agent:
         """The runs that it was asked for, in order of arrival."""
         return self._home.journal.of(self.id)
 
-    def wait_request(self, n: int = 1, timeout: float = 5.0) -> Exchange:
-        """Wait until it was asked for ``n`` runs, and return the last of these.
+    def wait_request(self, count: int = 1, timeout: float = 5.0) -> Exchange:
+        """Wait until it was asked for ``count`` runs, and return the last of these.
 
         Raises:
             TimeoutError: It was not within ``timeout`` seconds.
         """
-        return self._home.journal.wait(n, timeout, self.id)
+        return self._home.journal.wait(count, timeout, self.id)
 
     @property
     def _home(self) -> Home:

@@ -18,7 +18,7 @@ from runagent_testing._render.render import without_body
 from runagent_testing._script.computed import Computed
 from runagent_testing._script.script import Script
 from runagent_testing._script.steps import Status
-from runagent_testing.dialects._base import RunRequest, need_dialect
+from runagent_testing.dialects._base import RunRequest, check_dialect
 from runagent_testing.dialects._builtin import BUILT_IN
 from runagent_testing.dialects._installed import installed_dialects
 from runagent_testing.dialects._request import MAX_BODY
@@ -71,7 +71,7 @@ class Endpoints:
         self._journal = journal
         self._api_key = api_key
         self._run_ids = run_ids
-        self._dialects = (*map(need_dialect, dialects), *BUILT_IN)
+        self._dialects = (*map(check_dialect, dialects), *BUILT_IN)
         self._secrets: dict[Sequence[Dialect], Secrets] = {}
 
     def note(self, exchange: Exchange) -> None:
@@ -177,7 +177,7 @@ class Endpoints:
         return asked.dialect.unknown_agent(run_request)
 
     def _key_fault(self, asked: Asked) -> Status | None:
-        if self._api_key is None or asked.dialect.key(asked.request) == self._api_key:
+        if self._api_key is None or asked.dialect.find_api_key(asked.request) == self._api_key:
             return None
         return asked.reject(Status(401, message="the API key is missing or wrong"))
 
@@ -212,7 +212,7 @@ class Endpoints:
 
 def _key(dialect: Dialect, request: Request) -> str | None:
     try:
-        return dialect.key(request)
+        return dialect.find_api_key(request)
     except Exception:  # noqa: BLE001 - whatever a dialect may raise: shown where the key is checked
         return None
 

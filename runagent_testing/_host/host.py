@@ -76,15 +76,15 @@ class AgentHost:
         with self._lock:
             self._faults.extend([fault] * times)
 
-    def wait_request(self, n: int = 1, timeout: float = 5.0) -> Exchange:
-        """Wait until ``n`` runs were asked for, and return the last of these.
+    def wait_request(self, count: int = 1, timeout: float = 5.0) -> Exchange:
+        """Wait until ``count`` runs were asked for, and return the last of these.
 
         Blocks the thread; see `Exchange` for what that means on a memory network.
 
         Raises:
             TimeoutError: They were not within ``timeout`` seconds.
         """
-        return self.journal.wait(n, timeout)
+        return self.journal.wait(count, timeout)
 
     def problems(self, *, allow_unused: bool = False, allow_unmatched: bool = False) -> list[str]:
         """List what `check` complains of; waits a moment for agents that are about to write.

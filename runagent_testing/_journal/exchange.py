@@ -34,11 +34,11 @@ class Exchange(Record):
         """Show what was scripted and what was sent side by side, and how it ended."""
         return timeline(self, self.secrets)
 
-    def wait_sent(self, what: int | Step, timeout: float = _PATIENCE) -> bool:
+    def wait_sent(self, target: int | Step, timeout: float = _PATIENCE) -> bool:
         """Wait until so many chunks have been sent, or until the agent has come to a step.
 
         Args:
-            what: A number of chunks, or a step of the script, the same object: of one that is
+            target: A number of chunks, or a step of the script, the same object: of one that is
                 written, all has left; at a gate or delay, everything before it has.
             timeout: In seconds.
 
@@ -48,16 +48,16 @@ class Exchange(Record):
         Raises:
             TypeError: It is neither.
         """
-        if not isinstance(what, int | Step):
-            raise TypeError(f"wait_sent() takes a number of chunks, or a step itself, not {what!r}")
+        if not isinstance(target, int | Step):
+            raise TypeError(f"wait_sent() takes a number of chunks, or a step itself, not {target!r}")
         needed: float | None = None
 
         def reached() -> bool:
             nonlocal needed
             if isinstance(self.plan, LazyPlan):
-                return self.plan.has_sent(what, self.moves_done)
+                return self.plan.has_sent(target, self.moves_done)
             if needed is None and self.plan is not None:
-                needed = _moves_until(what, self.plan, self.steps)
+                needed = _moves_until(target, self.plan, self.steps)
             return needed is not None and self.moves_done >= needed
 
         self._wait(lambda: reached() or self.outcome != "running", timeout)
@@ -79,15 +79,15 @@ class Exchange(Record):
         return self.client != "still reading" or self.outcome == "client disconnected"
 
 
-def _moves_until(what: int | Step, plan: AnyPlan, steps: Sequence[Step]) -> float:
+def _moves_until(target: int | Step, plan: AnyPlan, steps: Sequence[Step]) -> float:
     """Count the moves that have to be made first; infinite if the plan does not hold it."""
     last = {}  # number of a step to the number of moves after which it is all over
     for count, move in enumerate(plan.moves, 1):
         before = isinstance(move, Wait | Pass)
         for number in numbers_of(move):
             last[number] = count - 1 if before else count
-    if isinstance(what, int):
+    if isinstance(target, int):
         chunks = [number for number in sorted(last) if isinstance(steps[number], Chunk)]
-        return 0 if what < 1 else last[chunks[what - 1]] if what <= len(chunks) else math.inf
-    found = next((number for number, step in enumerate(steps) if step is what), None)
+        return 0 if target < 1 else last[chunks[target - 1]] if target <= len(chunks) else math.inf
+    found = next((number for number, step in enumerate(steps) if step is target), None)
     return math.inf if found is None else last.get(found, math.inf)

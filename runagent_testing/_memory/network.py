@@ -45,7 +45,7 @@ class MemoryNetwork(AgentHost):
         api_key: Answer everyone who does not send it as a bearer token with 401.
         dialects: As for a `FakeAgentServer`.
         ping_interval: As for a `FakeAgentServer`, in virtual seconds.
-        room: How many bytes the client may leave unread before the agent has to wait with its next
+        buffer_bytes: How many bytes the client may leave unread before the agent has to wait with its next
             write, which a socket does at some size that the kernel chooses; None for any number.
         run_ids: Gives every run its id, where the same answer shall have the same bytes.
 
@@ -61,15 +61,15 @@ class MemoryNetwork(AgentHost):
         api_key: str | None = None,
         dialects: Sequence[Dialect] = (),
         ping_interval: float = 20.0,
-        room: int | None = None,
+        buffer_bytes: int | None = None,
         run_ids: Callable[[], str] = random_id,
     ) -> None:
         super().__init__()
         check_seconds(ping_interval, "ping_interval=")
-        if room is not None and not is_whole(room, 1):
-            raise ValueError(f"room= is a number of bytes, 1 or more, not {room!r}")
+        if buffer_bytes is not None and not is_whole(buffer_bytes, 1):
+            raise ValueError(f"buffer_bytes= is a number of bytes, 1 or more, not {buffer_bytes!r}")
         self._ping_interval = ping_interval
-        self._room = room
+        self._buffer_bytes = buffer_bytes
         self._endpoints = Endpoints(self._scripts, self.journal, api_key, dialects, run_ids)
         self._peers: weakref.WeakSet[Peer] = weakref.WeakSet()
 
@@ -135,7 +135,7 @@ class MemoryNetwork(AgentHost):
         number, fault = self._accept()
         if fault == "refuse":
             raise ConnectionRefusedError("the agent has refused the connection")
-        wire = Wire(self._room)
+        wire = Wire(self._buffer_bytes)
         peer = Peer(self._endpoints, number, clock, wire, self._ping_interval)
         if fault is not None:
             peer.spoil(fault)

@@ -70,7 +70,7 @@ class Rendering:
         self._run = run
         self._out = Composer(script.writes, script.write_gap)
         self._format: Format = run.dialect.stream(run)
-        self._framing = "frames" if self._format.frames else _framing(script, run)
+        self._framing = "frames" if self._format.writes_frames else _framing(script, run)
         self._head = script.head
         self._before_head = before_head(script)
         self._waits = None if script.pace is None else script.pace.drawn()
@@ -125,7 +125,7 @@ class Rendering:
             case Head():
                 if self._framing != "frames":
                     self._begin(number)
-            case Error() if not self._format.can_fail:
+            case Error() if not self._format.supports_errors:
                 return True
             case Ending():
                 self._write_end(number or 0, step)
@@ -184,7 +184,7 @@ class Rendering:
 
     def _how_it_ends(self) -> End:
         steps = self._script.steps
-        if not self._format.can_fail and any(isinstance(step, Error) for step in steps):
+        if not self._format.supports_errors and any(isinstance(step, Error) for step in steps):
             return "cut"
         last = steps[-1] if steps else None
         end = self._end_of(last) if isinstance(last, Ending) else None

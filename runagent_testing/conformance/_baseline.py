@@ -76,7 +76,7 @@ class Baseline:
         """Return the reason of a known failure, or None if the failure is not known."""
         return self.entries.get((id, variant), self.entries.get((id, None)))
 
-    def need_known(self, requirements: Iterable[Requirement]) -> None:
+    def check_known(self, requirements: Iterable[Requirement]) -> None:
         """Reject entries of unknown requirements.
 
         Raises:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from runagent.transports._async_transport import AnyTransport
     from runagent_testing.dialects import Dialect
 
-__all__ = ["check_transport", "examine", "need_set"]
+__all__ = ["check_set", "check_transport", "examine"]
 
 
 def check_transport(
@@ -63,14 +63,14 @@ def check_transport(
     Raises:
         ValueError: A set, style, player, capability or requirement is unknown, or the baseline is invalid.
     """
-    need_set(requirements)
+    check_set(requirements)
     known = Baseline.of(baseline)
-    known.need_known(all_requirements())
+    known.check_known(all_requirements())
     subject = Subject(transport, tuple(dialects), options or {}, frozenset(skip_capabilities))
-    _need_known("style", styles, STYLES)
-    _need_known("player", players, PLAYERS)
-    _need_known("capability", subject.skip_capabilities, CAPABILITIES)
-    _need_known("requirement", only, [requirement.id for requirement in all_requirements()])
+    _check_known("style", styles, STYLES)
+    _check_known("player", players, PLAYERS)
+    _check_known("capability", subject.skip_capabilities, CAPABILITIES)
+    _check_known("requirement", only, [requirement.id for requirement in all_requirements()])
     watchdog = Watchdog()
     results = [
         examine(subject, requirement, variant, requirements=requirements, baseline=known, watchdog=watchdog)
@@ -130,7 +130,7 @@ def _fault(raised: BaseException) -> str:
     return f"it raised {raised!r}\n" + "".join(traceback.format_exception(raised)[-4:])
 
 
-def need_set(number: int) -> None:
+def check_set(number: int) -> None:
     """Reject an unknown set.
 
     Raises:
@@ -167,7 +167,7 @@ def _chosen(variant: str, styles: Collection[str], players: Collection[str]) -> 
     return style in styles and player in players
 
 
-def _need_known(what: str, names: Iterable[str], known: Collection[str]) -> None:
+def _check_known(what: str, names: Iterable[str], known: Collection[str]) -> None:
     for name in names:
         if name not in known:
             raise ValueError(f"unknown {what} {name!r}; known: {', '.join(known)}")

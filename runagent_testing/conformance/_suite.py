@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from runagent_testing.conformance._baseline import Baseline
-from runagent_testing.conformance._check import examine, need_set
+from runagent_testing.conformance._check import check_set, examine
 from runagent_testing.conformance._checks import all_requirements
 from runagent_testing.conformance._harness.requirements import LATEST, PLAYERS, STYLES, variants
 from runagent_testing.conformance._harness.subject import Subject
@@ -83,7 +83,7 @@ class TransportConformance:
         __tracebackhide__ = True
         if not self.requirements:
             pytest.fail(f"set the number of the requirements: requirements = {LATEST}", pytrace=False)
-        need_set(self.requirements)
+        check_set(self.requirements)
         subject = Subject(transport, tuple(dialects), self.options, frozenset(self.skip_capabilities))
         result = examine(
             subject,
@@ -105,7 +105,7 @@ class TransportConformance:
 
     def test_baseline(self) -> None:
         """Check that the baseline lists known requirements only."""
-        Baseline.of(self.baseline).need_known(all_requirements())
+        Baseline.of(self.baseline).check_known(all_requirements())
 
     def _chosen(self, variant: str) -> bool:
         style, _, player = variant.partition("-")

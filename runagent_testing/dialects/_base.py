@@ -23,8 +23,8 @@ __all__ = [
     "Format",
     "RequestedAgent",
     "RunRequest",
+    "check_dialect",
     "error_body",
-    "need_dialect",
     "phrase",
 ]
 
@@ -107,16 +107,16 @@ class Format(Protocol):
 
     Attributes:
         content_type: The answer's Content-Type; unused on a WebSocket.
-        frames: Whether it writes WebSocket frames (`frame` makes one).
+        writes_frames: Whether it writes WebSocket frames (`frame` makes one).
         heartbeat: The bytes of a sign of life without an event; empty if the protocol has none.
-        can_fail: Whether the protocol can express an error; otherwise a failed run is cut off.
+        supports_errors: Whether the protocol can express an error; otherwise a failed run is cut off.
         delimited: Whether a reader can see where one chunk ends and the next begins.
     """
 
     content_type: str = ""
-    frames: bool = False
+    writes_frames: bool = False
     heartbeat: bytes = b""
-    can_fail: bool = True
+    supports_errors: bool = True
     delimited: bool = True
 
     def start(self, run: DialectRun) -> bytes:
@@ -191,7 +191,7 @@ class Dialect:
         """Return the answer that refuses an invalid request to a known agent; None if it is valid."""
         return None
 
-    def key(self, request: Request) -> str | None:
+    def find_api_key(self, request: Request) -> str | None:
         """Find the API key of a request; by default it is a bearer token."""
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         return key.strip() if scheme.lower() == "bearer" else None  # any case, RFC 9110 section 11.1
@@ -213,7 +213,7 @@ class Dialect:
         return frame(TEXT, to_json({"error": fault}, compact=True).encode()) + close_frame(1003)
 
 
-def need_dialect(given: object) -> Dialect:
+def check_dialect(given: object) -> Dialect:
     """Reject an object that is not a dialect.
 
     Raises:

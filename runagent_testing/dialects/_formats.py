@@ -71,7 +71,7 @@ class Text(Format):
     """Plain text only; other values are written as JSON (docs/wire.md section 3)."""
 
     content_type = "text/plain; charset=utf-8"
-    can_fail = False
+    supports_errors = False
     delimited = False
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ class Text(Format):
 class WebSocket(Format):
     """The published server's messages (docs/wire.md section 2)."""
 
-    frames = True
+    writes_frames = True
     heartbeat = frame(PING, b"")
 
     def message(self, fields: dict[str, Any]) -> bytes:

@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from runagent_testing._internal.log import log_failure
-from runagent_testing.dialects._base import Dialect, need_dialect
+from runagent_testing.dialects._base import Dialect, check_dialect
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -67,7 +67,7 @@ def _plugin_manager(found: list[Dialect]) -> pluggy.PluginManager:
     from runagent_testing.dialects import _hookspecs as hookspecs
 
     def register(dialect: Dialect) -> None:
-        found.append(need_dialect(dialect))
+        found.append(check_dialect(dialect))
 
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)

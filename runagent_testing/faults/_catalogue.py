@@ -53,16 +53,16 @@ class Expected:
             "network" (there was none), "protocol" (the peer broke the format), "timeout", "agent" (the
             agent or the service rejected the request), "limit" (larger than the client allows).
         accepted: Other families that are right as well.
-        at_least: How many chunks are delivered before it; None for all that the agent sends.
-        at_most: As many at the most. Of plain text, which has no chunks, the text of as many.
+        min_chunks: How many chunks are delivered before it; None for all that the agent sends.
+        max_chunks: As many at the most. Of plain text, which has no chunks, the text of as many.
         hidden_by: "retry": a client that tries again may show the next answer instead. "resume": one
             that goes on with the next chunk may. "nothing": neither.
     """
 
     error: Family
     accepted: tuple[Family, ...] = ()
-    at_least: int | None = None
-    at_most: int | None = None
+    min_chunks: int | None = None
+    max_chunks: int | None = None
     hidden_by: Hidden = "nothing"
 
 
@@ -171,8 +171,8 @@ class Fault:
             )
         expected, sent = self.expected, self.contents(chunks)
         right = (expected.error, *expected.accepted)
-        least = len(sent) if expected.at_least is None else expected.at_least
-        most = len(sent) if expected.at_most is None else expected.at_most
+        least = len(sent) if expected.min_chunks is None else expected.min_chunks
+        most = len(sent) if expected.max_chunks is None else expected.max_chunks
         if error not in right:
             raise AssertionError(f"{self.id}: expected {' or '.join(right)}, the client showed {error}")
         if self.transport == "text":
@@ -251,8 +251,12 @@ def _names(transport: str, dialect: Dialect | None) -> tuple[str, ...]:
     form = context.format
     if not form.delimited or not form.done(Done(), context.run, 0):
         raise ValueError(f"the chunks of {transport!r} have no bounds, or its runs have no end marker")
-    wire = "websocket" if form.frames else "http"
-    lacks = [name for name, has in (("no-heartbeat", form.heartbeat), ("no-error", form.can_fail)) if not has]
+    wire = "websocket" if form.writes_frames else "http"
+    lacks = [
+        name
+        for name, has in (("no-heartbeat", form.heartbeat), ("no-error", form.supports_errors))
+        if not has
+    ]
     return (wire, "dialect", form.content_type, *lacks)
 
 

@@ -152,7 +152,7 @@ class FaultContext:
     @property
     def websocket(self) -> bool:
         """Whether this is one."""
-        return self.format.frames
+        return self.format.writes_frames
 
     @property
     def contents(self) -> tuple[Any, ...]:

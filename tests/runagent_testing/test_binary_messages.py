@@ -15,7 +15,7 @@ from tests.support.styles import Style
 
 
 class Acknowledged(Format):
-    frames = True
+    writes_frames = True
 
     def __init__(self):
         self.number = 0

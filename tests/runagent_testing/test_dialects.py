@@ -69,7 +69,7 @@ class LineDialect(Dialect):
 
 
 class FramedLines(Lines):
-    frames = True
+    writes_frames = True
 
     def start(self, run):
         return frame(TEXT, super().start(run))

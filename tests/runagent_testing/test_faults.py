@@ -201,12 +201,12 @@ def test_outcomes_are_data():
     assert ("truncated", (), 2, 2, "resume") == (
         expected.error,
         expected.accepted,
-        expected.at_least,
-        expected.at_most,
+        expected.min_chunks,
+        expected.max_chunks,
         expected.hidden_by,
     )
     # What has not been read when a RST comes, the system may throw away.
-    assert 0 == find("sse", "reset-after-event-2", "socket").expected.at_least
+    assert 0 == find("sse", "reset-after-event-2", "socket").expected.min_chunks
     assert "nothing" == find("websocket", "reset-after-event-2").expected.hidden_by
     assert "unproven" == find("text", "close-delimited-cut-after-event-1").expected.error
     assert "retry" == find("text", "status-503-seconds").expected.hidden_by
@@ -214,7 +214,7 @@ def test_outcomes_are_data():
 
 def right_contents(fault):
     sent = list(fault.contents(CHUNKS))
-    return sent[: len(sent) if fault.expected.at_least is None else fault.expected.at_least]
+    return sent[: len(sent) if fault.expected.min_chunks is None else fault.expected.min_chunks]
 
 
 @pytest.mark.parametrize("transport", faults.TRANSPORTS)

@@ -85,7 +85,7 @@ class Curt(LineDialect):
 
     def stream(self, run):
         form = super().stream(run)
-        form.heartbeat, form.can_fail, form.content_type = b"", False, "application/octet-stream"
+        form.heartbeat, form.supports_errors, form.content_type = b"", False, "application/octet-stream"
         return form
 
 

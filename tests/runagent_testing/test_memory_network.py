@@ -268,7 +268,7 @@ def test_pings_keep_a_slow_websocket_alive_as_on_sockets(virtual):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_client_that_reads_slowly_slows_the_agent_down(style, transport):
-    virtual = Virtual(style, room=1000, ping_interval=1000)
+    virtual = Virtual(style, buffer_bytes=1000, ping_interval=1000)
     virtual.memory.agent("a").always(*["x" * 1000] * 10, writes="per-step")
 
     async def scenario():

@@ -19,8 +19,8 @@ CLOSE_1000 = b"\x88\x02\x03\xe8"
 class Asked:
     """A connection to a network of its own, and everything that came over it."""
 
-    def __init__(self, *steps, room=None, **options):
-        self.memory, self.clock = MemoryNetwork(room=room), VirtualClock()
+    def __init__(self, *steps, buffer_bytes=None, **options):
+        self.memory, self.clock = MemoryNetwork(buffer_bytes=buffer_bytes), VirtualClock()
         self.memory.agent("a").always(*steps, **options).returns("y")
         self.again()
 
@@ -158,7 +158,7 @@ def test_a_websocket_that_stalls_does_not_ping(kind):
 
 
 def test_an_agent_waits_for_a_client_that_does_not_read():
-    asked = Asked("x" * 100, delay(1), "y" * 100, delay(1), "z" * 100, room=300)
+    asked = Asked("x" * 100, delay(1), "y" * 100, delay(1), "z" * 100, buffer_bytes=300)
     asked.peer.receive_data(stream(accept=TEXT))
     for _ in range(3):
         asked.clock.step(10)

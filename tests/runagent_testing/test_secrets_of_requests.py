@@ -193,7 +193,7 @@ class Custom(Dialect):
         body = json.loads(request.body)
         return RunRequest(agent_id="a", transport="custom", body=body, input=body)
 
-    def key(self, request):
+    def find_api_key(self, request):
         return request.path.split("/")[2] if request.path.startswith("/custom") else None
 
     def stream(self, run):

@@ -22,7 +22,7 @@ __all__ = ["RAW_BODY", "RAW_WEBSOCKET", "registry"]
 class RawBodySession(HttpSession):
     """An HTTP exchange that asks for an event stream and gives the bytes of its body."""
 
-    reads = "text/event-stream"
+    expects = "text/event-stream"
 
     def make_request(self) -> HttpRequest:
         method = self.call.options["method"]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class LettersSession(HttpSession):
     """Gives the body of a plain text answer letter by letter."""
 
-    reads = "text/plain"
+    expects = "text/plain"
 
     def make_request(self) -> HttpRequest:
         return HttpRequest(

@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 class TicksSession(HttpSession):
     """Reads ``{"n": 0, "text": "…"}`` a line, the last of them with ``"end": true``."""
 
-    reads = "application/x-ticks"
+    expects = "application/x-ticks"
 
     def make_request(self) -> HttpRequest:
         start = self.resume.next_index if self.resume else 0
         path = self.call.path(f"/ticks/{{agent_id}}?from={start}", "stream_path")
-        return HttpRequest("POST", path, self.call.request_headers(accept=self.reads), encode_json({}))
+        return HttpRequest("POST", path, self.call.request_headers(accept=self.expects), encode_json({}))
 
     def open_body(self, content_type: str, charset: str) -> bool:
         self.lines = NDJSONDecoder(max_line_bytes=self.call.limits.max_event_bytes)
         self.count = ChunkCount(self.resume)
         self.joiner = SurrogateJoiner()
-        return content_type == self.reads
+        return content_type == self.expects
 
     def read_body(self, data: bytes) -> list[Event]:
         events: list[Event] = []

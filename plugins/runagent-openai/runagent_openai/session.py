@@ -52,7 +52,7 @@ class _Session(HttpSession):
 class EventStream(_Session):
     """A streamed run: text as it comes, everything else once it is whole."""
 
-    reads = "text/event-stream"
+    expects = "text/event-stream"
 
     def __init__(self, call: AgentCall, route: Route) -> None:
         super().__init__(call, route, None)
@@ -86,7 +86,7 @@ class EventStream(_Session):
     def fail(self, error: RunAgentError) -> None:
         """End the session with an error; if the stream broke off, the server's own message goes first."""
         if isinstance(error, StreamTruncatedError) and self.wants is Wants.READ:
-            for event in self._decoder.leftovers():
+            for event in self._decoder.flush():
                 found = decode(event.data)
                 if isinstance(found, dict) and (event.event == "error" or find_error(found)):
                     error = stream_error(event.data)

@@ -28,7 +28,7 @@ class Broken:
 
     Attributes:
         name: The transport's name.
-        misses: The requirement that has to fail it.
+        caught_by: The requirement that has to fail it.
         session: Makes its sessions.
         capabilities: The declared capabilities.
         tunnels: As for any transport.
@@ -36,7 +36,7 @@ class Broken:
     """
 
     name: str
-    misses: str
+    caught_by: str
     session: Open
     capabilities: frozenset[Capability] = HTTP
     tunnels: bool = False

@@ -29,7 +29,7 @@ class Library:
     api_version = 1
     capabilities = frozenset({Capability.HEARTBEATS, Capability.INVOKE, Capability.STRUCTURED})
     runs_on = frozenset({"asyncio"})
-    misses: ClassVar[str] = ""
+    caught_by: ClassVar[str] = ""
 
     @property
     def description(self) -> str:
@@ -58,7 +58,7 @@ class Library:
 class _Retries(Library):
     """Runs the agent again by itself after the stream broke off."""
 
-    name, misses = "library-retries", "run.not-begun-again"
+    name, caught_by = "library-retries", "run.not-begun-again"
 
     async def run(self, call: AgentCall, address: Address, resume: ResumePoint | None, emit: Emit) -> None:
         try:
@@ -70,7 +70,7 @@ class _Retries(Library):
 class _ShowsLife(Library):
     """Emits heartbeats that the agent did not send."""
 
-    name, misses = "library-shows-life", "run.silence"
+    name, caught_by = "library-shows-life", "run.silence"
 
     async def run(self, call: AgentCall, address: Address, resume: ResumePoint | None, emit: Emit) -> None:
         async with asyncio.TaskGroup() as group:
@@ -87,7 +87,7 @@ class _ShowsLife(Library):
 class _KeepsItsLoop(Library):
     """Runs everything in the event loop in which it was first used."""
 
-    name, misses = "library-keeps-its-loop", "run.loops"
+    name, caught_by = "library-keeps-its-loop", "run.loops"
     _loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self, call: AgentCall, address: Address, resume: ResumePoint | None, emit: Emit) -> None:
@@ -98,7 +98,7 @@ class _KeepsItsLoop(Library):
 class _NeverCloses(Library):
     """Leaves its connections to the garbage collector."""
 
-    name, misses = "library-never-closes", "run.leaves-nothing"
+    name, caught_by = "library-never-closes", "run.leaves-nothing"
 
     def abort(self, writer: asyncio.StreamWriter) -> None:
         """Forget the connection."""
@@ -107,7 +107,7 @@ class _NeverCloses(Library):
 class _CannotBeCancelled(Library):
     """Ignores cancellation."""
 
-    name, misses = "library-cannot-be-cancelled", "run.cancelled-task"
+    name, caught_by = "library-cannot-be-cancelled", "run.cancelled-task"
 
     async def run(self, call: AgentCall, address: Address, resume: ResumePoint | None, emit: Emit) -> None:
         run = asyncio.ensure_future(super().run(call, address, resume, emit))

@@ -31,7 +31,7 @@ CHUNKS = ("first", "second", "third")
 
 
 def _expect_truncated(lab: Lab, seen: Seen, delivered: int, most: int, what: str) -> None:
-    seen.need_sound()
+    seen.check_sound()
     demand(not seen.completed, f"{what}: the session returned Completed although the answer broke off")
     demand(seen.error is not None, f"{what}: no error was set")
     right = isinstance(seen.error, StreamTruncatedError | NetworkError)
@@ -91,7 +91,7 @@ def check_framed_truncation(lab: Lab) -> None:
     'docs/errors.md, "Who has to act"',
 )
 def check_no_answer(lab: Lab) -> None:
-    seen = lab.feed("x", until=0).need_sound()
+    seen = lab.feed("x", until=0).check_sound()
     right = isinstance(seen.error, NetworkError)
     demand(right, f"expected a NetworkError, got {seen.summarize()}")
     demand(not seen.events, f"without any answer, the session returned {seen.events!r}")
@@ -105,7 +105,7 @@ def check_no_answer(lab: Lab) -> None:
 def check_after_end(lab: Lab) -> None:
     only_where(lab.subject.traits.marked, "the dialect has no end marker")
     for cut in (whole, byte_by_byte):
-        seen = lab.feed("a", done(), "late", done(), cut=cut).need_sound()
+        seen = lab.feed("a", done(), "late", done(), cut=cut).check_sound()
         expect_contents(lab.subject, seen.contents, ["a"], "up to the end")
         ends = [event for event in seen.events if isinstance(event, Completed)]
         demand(len(ends) == 1 and seen.events[-1] is ends[0], f"Completed is not the last of {seen.events!r}")
@@ -120,7 +120,7 @@ def check_after_end(lab: Lab) -> None:
 def check_after_error(lab: Lab) -> None:
     only_where(lab.subject.traits.can_fail, "the dialect cannot express a failed run")
     for cut in (whole, byte_by_byte):
-        seen = lab.feed("a", error("CAPACITY_ERROR", "no room"), "late", done(), cut=cut).need_sound()
+        seen = lab.feed("a", error("CAPACITY_ERROR", "no room"), "late", done(), cut=cut).check_sound()
         expect_contents(lab.subject, seen.contents, ["a"], "up to the error")
         demand(not seen.completed, f"the session returned Completed for a failed run: {seen.summarize()}")
         fault = f"expected a StreamError with the agent's message, got {seen.summarize()}"
@@ -134,7 +134,7 @@ def check_after_error(lab: Lab) -> None:
 )
 def check_good_before_bad(lab: Lab) -> None:
     for seen in _with_a_fault_behind_two(lab):
-        seen.need_sound()
+        seen.check_sound()
         expect_contents(lab.subject, seen.contents, CHUNKS[:2], "before the fault")
         right = isinstance(seen.error, ProtocolError | StreamError)
         demand(right, f"bytes that break the format: expected a ProtocolError, got {seen.summarize()}")
@@ -171,7 +171,7 @@ class _Spoiler:
 def check_refusals(lab: Lab) -> None:
     for code in (400, 401, 403, 404, 409, 422, 429, 500, 502, 503):
         for until in (math.inf, 200):
-            seen = lab.feed(status(code, message="not today"), until=until).need_sound()
+            seen = lab.feed(status(code, message="not today"), until=until).check_sound()
             right = isinstance(seen.error, AgentError) and seen.error.status == code
             demand(right or until < math.inf, f"HTTP status {code}: {seen.summarize()}")
             right = isinstance(seen.error, AgentError | TransportError | StreamTruncatedError)
@@ -187,7 +187,7 @@ def check_refusals(lab: Lab) -> None:
 def check_other_content(lab: Lab) -> None:
     page = b"<!doctype html>\n\n<p>Log in to the network</p>\n"
     for content_type in ("text/html; charset=utf-8", "image/png"):
-        seen = lab.feed(status(200, body=page, headers={"Content-Type": content_type})).need_sound()
+        seen = lab.feed(status(200, body=page, headers={"Content-Type": content_type})).check_sound()
         what = f"an answer of the type {content_type!r}"
         demand(not seen.events, f"{what} gave {seen.events!r}")
         demand(

@@ -41,7 +41,7 @@ def check_purity(lab: Lab) -> None:
         session = watcher.call(transport.open, call, lab.subject.route(call), None)
         seen = Feeding(memory, Watched(session, watcher), rechunked(1)).run()
         watcher.call(session.close)
-        seen.need_sound()
+        seen.check_sound()
     demand(not watcher.found, "; ".join(dict.fromkeys(watcher.found)))
 
 
@@ -130,12 +130,12 @@ def check_event_limit(lab: Lab) -> None:
     places, _ = lab.offsets("")
     room = _LIMIT - (places[0][1] - places[0][0]) - 16 if places else _LIMIT // 2
     for cut in (whole, rechunked(2)):
-        seen = lab.feed("x" * room, "y", options=limits, cut=cut).need_sound()
+        seen = lab.feed("x" * room, "y", options=limits, cut=cut).check_sound()
         expect_contents(lab.subject, seen.contents, ["x" * room, "y"], "an event within the limit")
-        seen = lab.feed("a", "x" * (_LIMIT + 1), options=limits, cut=cut).need_sound()
+        seen = lab.feed("a", "x" * (_LIMIT + 1), options=limits, cut=cut).check_sound()
         _expect_limit(seen, "max_event_bytes", "content one byte larger than the limit")
         expect_contents(lab.subject, seen.contents, ["a"], "before the oversized event")
-    seen = lab.feed("x" * 20 * _LIMIT, options=limits, cut=rechunked(3)).need_sound()
+    seen = lab.feed("x" * 20 * _LIMIT, options=limits, cut=rechunked(3)).check_sound()
     _expect_limit(seen, "max_event_bytes", "an event twenty times as large as the limit")
     demand(
         seen.received < 4 * _LIMIT,
@@ -157,7 +157,7 @@ def check_head_limit(lab: Lab) -> None:
     limits = {"max_head_bytes": _LIMIT}
     fields = {"X-Long": "x" * (_LIMIT + 1)}
     for cut in (whole, rechunked(4)):
-        seen = lab.feed(head(headers=fields), "x", options=limits, cut=cut).need_sound()
+        seen = lab.feed(head(headers=fields), "x", options=limits, cut=cut).check_sound()
         _expect_limit(seen, "max_head_bytes", "a head larger than the limit")
 
 
@@ -186,7 +186,7 @@ def check_proxy(lab: Lab) -> None:
 )
 def check_refusal_limit(lab: Lab) -> None:
     body = b"<p>no</p>" * 20_000
-    seen = lab.feed(status(500, body=body), options={"max_error_bytes": _LIMIT}, cut=_by_fifty).need_sound()
+    seen = lab.feed(status(500, body=body), options={"max_error_bytes": _LIMIT}, cut=_by_fifty).check_sound()
     demand(isinstance(seen.error, AgentError), f"HTTP status 500: {seen.summarize()[:300]}")
     demand(
         seen.received < 4 * _LIMIT,
@@ -206,7 +206,7 @@ def _by_fifty(data: bytes, _at: int) -> Iterator[bytes]:
 def check_redirects(lab: Lab) -> None:
     elsewhere = "//elsewhere.localhost/x"
     for code, location in ((307, f"http:{elsewhere}"), (308, elsewhere), (302, "/x")):
-        seen = lab.feed(status(code, body=b"", headers={"Location": location})).need_sound()
+        seen = lab.feed(status(code, body=b"", headers={"Location": location})).check_sound()
         what = f"HTTP status {code} to {location}"
         demand(isinstance(seen.error, RunAgentError), f"{what}: {seen.summarize()}")
         demand(seen.session.wants.value == "done", f"{what}: the session wants {seen.session.wants.value!r}")

@@ -20,7 +20,7 @@ ANSWER = 'Önce "upon" \u2028 a time 🦊'
 
 
 def _result(seen: Seen) -> Any:
-    seen.need_sound()
+    seen.check_sound()
     results = [event.result for event in seen.events if isinstance(event, RunResult)]
     return results[0] if len(results) == 1 else None
 
@@ -75,7 +75,7 @@ def check_result_limit(lab: Lab) -> None:
     for cut in (whole, rechunked(5)):
         seen = lab.feed("x" * 2048, mode="invoke", options=limits, cut=cut)
         demand(_result(seen) == "x" * 2048, f"a result within the limit: {seen.summarize()}")
-        seen = lab.feed("x" * 4097, mode="invoke", options=limits, cut=cut).need_sound()
+        seen = lab.feed("x" * 4097, mode="invoke", options=limits, cut=cut).check_sound()
         right = isinstance(seen.error, StreamLimitError) and seen.error.limit_name == "max_result_bytes"
         demand(
             right,

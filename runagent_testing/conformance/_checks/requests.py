@@ -57,7 +57,7 @@ def check_agent_id(lab: Lab) -> None:
     for agent_id in ("a/b", "ü 🦊", "100%", "a?b#c&d=e"):
         memory = lab.subject.memory()
         memory.agent(agent_id).always("x")
-        seen = Feeding(memory, lab.open(memory, agent_id=agent_id)).run().need_sound()
+        seen = Feeding(memory, lab.open(memory, agent_id=agent_id)).run().check_sound()
         asked = None if seen.exchange is None else seen.exchange.agent_id
         demand(asked == agent_id, f"the request names the agent {agent_id!r} as {asked!r}")
         demand(seen.completed, f"a run of the agent {agent_id!r} gave {seen.summarize()}")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     'docs/streaming.md, "Events"',
 )
 def check_events(lab: Lab) -> None:
-    seen = lab.feed(*answer_steps(lab.subject)).need_sound()
+    seen = lab.feed(*answer_steps(lab.subject)).check_sound()
     expect_contents(lab.subject, seen.contents, TEXTS, "the chunks")
     demand(seen.error is None, f"a complete answer gave {seen.summarize()}")
     starts = [place for place, event in enumerate(seen.events) if isinstance(event, Started)]
@@ -40,7 +40,7 @@ def check_events(lab: Lab) -> None:
     'docs/plugins.md, "What a session promises"',
 )
 def check_done(lab: Lab) -> None:
-    seen = lab.feed("x", "y").need_sound()
+    seen = lab.feed("x", "y").check_sound()
     demand(seen.completed and seen.error is None, f"a complete answer gave {seen.summarize()}")
     demand(not seen.ended, "the session went on reading after Completed, until the connection closed")
     wants = seen.session.wants.value
@@ -66,11 +66,11 @@ def check_splits(lab: Lab) -> None:
     delimited = lab.subject.traits.delimited
     steps = answer_steps(lab.subject)
     tape = Tape()
-    reference = lab.feed(*steps, tape=tape).need_sound()
+    reference = lab.feed(*steps, tape=tape).check_sound()
     expect_contents(lab.subject, reference.contents, TEXTS, "uncut")
     expected = reference.outcome(delimited=delimited)
     for name, cut in _cuts(reference.received):
-        seen = lab.feed(*steps, cut=cut, tape=tape).need_sound()
+        seen = lab.feed(*steps, cut=cut, tape=tape).check_sound()
         outcome = seen.outcome(delimited=delimited)
         fault = f"{name}: expected {reference.summarize()}; got {seen.summarize()}"
         if reference.summarize() == seen.summarize():  # something other than the contents differs
@@ -101,7 +101,7 @@ def _fed_until(lab: Lab, steps: tuple[str, ...], end: int, tape: Tape) -> Iterat
     memory.agent(AGENT).always(*steps, writes="per-step")
     feeding = Feeding(memory, lab.open(memory), in_two(end))
     for _ in feeding.steps():
-        feeding.seen.need_sound()
+        feeding.seen.check_sound()
         if feeding.seen.received > end:
             return
         yield feeding.seen.contents
@@ -115,7 +115,7 @@ def _fed_until(lab: Lab, steps: tuple[str, ...], end: int, tape: Tape) -> Iterat
 def check_characters(lab: Lab) -> None:
     halves, expected = ("a \ud83e", "\udd8a b", "\udd8a c", "\ud83e"), "a 🦊 b\ufffd c\ufffd"
     for cut in (whole, byte_by_byte):
-        seen = lab.feed(*halves, cut=cut).need_sound()
+        seen = lab.feed(*halves, cut=cut).check_sound()
         demand(seen.completed, f"an emoji in two halves: {seen.summarize()}")
         text = "".join(map(str, seen.contents))
         what = "an emoji in two halves, and single halves"
@@ -138,7 +138,7 @@ def check_independence(lab: Lab) -> None:
     while turns:
         turns = [turn for turn in turns if next(turn, _OVER) is not _OVER]
     for answer, feeding in zip(answers, feedings, strict=True):
-        expect_contents(lab.subject, feeding.seen.need_sound().contents, answer, "one of three sessions")
+        expect_contents(lab.subject, feeding.seen.check_sound().contents, answer, "one of three sessions")
 
 
 _OVER = object()
@@ -153,7 +153,7 @@ def check_framings(lab: Lab) -> None:
     traits = lab.subject.traits
     for framing in ("chunked", "extensions", "length", "close"):
         for cut in (whole, rechunked(1)):
-            seen = lab.feed(*answer_steps(lab.subject), script={"framing": framing}, cut=cut).need_sound()
+            seen = lab.feed(*answer_steps(lab.subject), script={"framing": framing}, cut=cut).check_sound()
             expect_contents(lab.subject, seen.contents, TEXTS, f"framed by {framing}")
             demand(seen.completed, f"framed by {framing}: {seen.summarize()}")
             if not traits.marked:

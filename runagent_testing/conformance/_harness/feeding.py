@@ -124,7 +124,7 @@ class Seen:
         end = "no end" if not self.completed and self.error is None else end
         return f"{self.contents!r}, then {end if self.raised is None else f'raised {self.raised!r}'}"
 
-    def need_sound(self) -> Seen:
+    def check_sound(self) -> Seen:
         """Reject what no session may do, whatever bytes it received.
 
         Raises:
@@ -134,7 +134,7 @@ class Seen:
             raise Violation(f"the session raised {self.raised!r} instead of setting error") from self.raised
         return self
 
-    def need_written(self) -> Seen:
+    def check_written(self) -> Seen:
         """Reject an answer that the dialect was unable to write.
 
         Raises:

@@ -62,7 +62,7 @@ class Lab:
             agent.returns(*steps)
         else:
             agent.always(*steps, **(script or {}))
-        return Feeding(memory, self.open(memory, **fields), cut, until, tamper).run().need_written()
+        return Feeding(memory, self.open(memory, **fields), cut, until, tamper).run().check_written()
 
     def offsets(self, *steps: Any, tape: Tape | None = None) -> tuple[list[tuple[int, int]], int]:
         """Return the offsets of each step's begin and end in the answer's bytes, and the answer's length.

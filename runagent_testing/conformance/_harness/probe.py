@@ -46,9 +46,9 @@ def traits_of(exchange: Exchange, dialects: Iterable[Dialect]) -> Traits:
     marker = form.done(Done(), run, 0)
     return Traits(
         transport=run.transport,
-        frames=form.frames,
+        frames=form.writes_frames,
         delimited=form.delimited,
-        can_fail=form.can_fail,
+        can_fail=form.supports_errors,
         marked=bool(marker),
         heartbeats=bool(form.heartbeat),
     )

@@ -173,7 +173,7 @@ class Subject:
     def _fed(self) -> Exchange | None:
         memory = self.memory()
         memory.agent(AGENT).always("x")
-        return Feeding(memory, self.open(memory)).run().need_written().exchange
+        return Feeding(memory, self.open(memory)).run().check_written().exchange
 
     def _served(self) -> Exchange | None:
         from runagent_testing._server.server import FakeAgentServer

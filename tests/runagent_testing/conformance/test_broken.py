@@ -14,7 +14,7 @@ CORES = {"run.cancelled-read"}
 
 def variant_for(broken):
     """Choose one in which the requirement is checked; on memory, unless the transport brings connections."""
-    requirement = next(r for r in all_requirements() if r.id == broken.misses)
+    requirement = next(r for r in all_requirements() if r.id == broken.caught_by)
     library = hasattr(broken, "run") or "memory" not in requirement.players
     return {"styles": requirement.styles[:1], "players": ("socket",) if library else ("memory",)}
 
@@ -22,8 +22,8 @@ def variant_for(broken):
 @pytest.mark.parametrize("name", BY_NAME)
 def test_a_broken_transport_is_caught_by_the_requirement_meant_for_it(name):
     broken = BY_NAME[name]
-    report = check_transport(broken, only=[broken.misses], **variant_for(broken))
-    assert [(broken.misses, "failed")] == [(o.requirement.id, o.status) for o in report.results]
+    report = check_transport(broken, only=[broken.caught_by], **variant_for(broken))
+    assert [(broken.caught_by, "failed")] == [(o.requirement.id, o.status) for o in report.results]
     assert not report.ok
     # Nor by an accident of its own: only one of the mistakes is to raise.
     assert report.failed[0].reason.startswith("it raised") == (name == "cannot-be-left")
@@ -31,7 +31,7 @@ def test_a_broken_transport_is_caught_by_the_requirement_meant_for_it(name):
 
 
 def test_every_requirement_has_a_transport_that_misses_it():
-    missed = {broken.misses for broken in BROKEN}
+    missed = {broken.caught_by for broken in BROKEN}
     assert {requirement.id for requirement in all_requirements()} - missed == CORES
 
 

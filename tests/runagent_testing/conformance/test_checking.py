@@ -105,7 +105,7 @@ def test_a_known_failure_does_not_fail_and_a_stale_one_does(tmp_path):
 
 
 def test_a_baseline_may_name_one_variant():
-    broken = next(broken for broken in BROKEN if broken.misses == "run.order")
+    broken = next(broken for broken in BROKEN if broken.caught_by == "run.order")
     baseline = Baseline.parse("run.order[sync-memory]: later")
     report = check_transport(
         broken, only=["run.order"], styles=("sync", "trio"), players=("memory",), baseline=baseline

@@ -75,7 +75,7 @@ class TextFormat(Format):
 
 
 class LineSession(HttpSession):
-    reads = "text/x-lines"
+    expects = "text/x-lines"
 
     def make_request(self):
         place = 0 if self.resume is None else self.resume.next_index
@@ -183,7 +183,7 @@ class TalkTransport:
 
 
 class Talk(TextFormat):
-    frames = True
+    writes_frames = True
     heartbeat = frame(PING, b"")
 
     def __init__(self):

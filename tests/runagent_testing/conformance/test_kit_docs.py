@@ -33,7 +33,7 @@ def test_the_source_of_a_requirement_is_there(requirement):
 
 def test_the_baseline_on_the_page_makes_sense():
     baseline = Baseline.parse(PAGE.block("# protocol 1.x"))
-    baseline.need_known(all_requirements())
+    baseline.check_known(all_requirements())
     assert "see our issue 12" == baseline.reason("run.reuse", "trio-socket")
 
 
