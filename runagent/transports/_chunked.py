@@ -85,7 +85,7 @@ class ChunkedSession(StreamSession):
 
     def hidden_error(self) -> RunAgentError | None:
         """Return the agent's error if an ignored message holds one, or a last line without its end."""
-        message = decode_object(self._lines.unfinished)
+        message = decode_object(self._lines.partial_line)
         return self.messages.error_of(message) if is_error(message) else super().hidden_error()
 
     def _take_lines(self, values: list[object], events: list[Event]) -> None:

@@ -54,11 +54,11 @@ class ErrorBody:
         no_error_in_it = self._answer.status < 300 and not self._is_json
         return self.whole or (no_error_in_it and bool(self.data))
 
-    def unreadable(self, reads: str) -> ProtocolError:
+    def unreadable(self, expects: str) -> ProtocolError:
         """Make the error for a 2xx answer of the wrong type, with the agent's error if that is in it.
 
         Args:
-            reads: The content types that the session reads.
+            expects: The content types that the session reads.
         """
         found = self._content_type or "of no stated type"
         error = ProtocolError(
