@@ -38,8 +38,8 @@ _NO_ANSWER = (
 class HttpSession(BaseSession):
     """Send one request and turn the body of an answer of status 2xx into events.
 
-    A subclass defines ``reads``, ``make_request``, ``open_body``, ``read_body`` and ``end_body``; this class
-    handles status, headers, framing, content coding, redirects and errors.
+    A subclass defines ``expects``, ``make_request``, ``open_body``, ``read_body`` and ``end_body``; this
+    class handles status, headers, framing, content coding, redirects and errors.
 
     A run calls the hooks in this order: ``make_request`` inside of ``__init__`` (attributes that a subclass
     sets after ``super().__init__`` do not exist yet); ``open_body`` at the head of an answer of status 2xx;
@@ -68,7 +68,7 @@ class HttpSession(BaseSession):
 
     # For subclasses
 
-    reads: ClassVar[str]  # the content types that open_body accepts, for messages
+    expects: ClassVar[str]  # the content types that open_body accepts, for messages
 
     @property
     def headers(self) -> Mapping[str, str]:
