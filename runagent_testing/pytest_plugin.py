@@ -3,9 +3,9 @@
 pytest imports this module in every test run of everybody who has the package installed: so it
 imports nothing but pytest, and the rest if a fixture is used.
 
-A test fails at its teardown when it and its fake agents disagree (see `AgentHost.check`), unless it
-is marked ``@pytest.mark.fake_agent(allow_unused=True, allow_unmatched=True)`` or strictness is off. A
-test that fails shows what was scripted and what was sent.
+A test fails at its teardown if its expectations of the fake agents are unmet (see `AgentHost.check`),
+unless it is marked ``@pytest.mark.fake_agent(allow_unused=True, allow_unmatched=True)`` or strictness
+is off. A test that fails shows the scripted steps next to the writes.
 """
 
 from __future__ import annotations
@@ -231,7 +231,7 @@ def _watched(request: pytest.FixtureRequest, strict: bool) -> Iterator[list[Agen
     if problems := [problem for host in hosts for problem in host.problems(**allowed)]:
         attempt.shown += filter(None, (host.timelines() for host in hosts))
         listed = "\n".join(f"  - {problem}" for problem in problems)
-        pytest.fail(f"the test and its fake agents disagree:\n{listed}", pytrace=False)
+        pytest.fail(f"unmet fake-agent expectations:\n{listed}", pytrace=False)
 
 
 def _timelines(attempt: _Attempt) -> list[str]:

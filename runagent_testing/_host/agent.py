@@ -1,4 +1,4 @@
-"""One fake agent: what it will say."""
+"""One fake agent, as a test scripts it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Agent"]
 
 
 class Home(Protocol):
-    """Where an agent lives: a host, as far as its agents have to know it."""
+    """The host of an agent, as far as the agent has to know it."""
 
     journal: Journal
 
@@ -31,7 +31,7 @@ class Home(Protocol):
 
 
 class Agent:
-    """What one agent answers; every method may be called while it serves."""
+    """A scriptable agent; every method may be called while the agent serves requests."""
 
     def __init__(self, agent_id: str, host: Home | None = None, scripts: AgentScripts | None = None) -> None:
         self.id = agent_id
@@ -39,55 +39,55 @@ class Agent:
         self._scripts = AgentScripts(agent_id) if scripts is None else scripts
 
     def always(self, *steps: Any, **options: Unpack[Options]) -> Self:
-        """Stream this, whenever no `reply` is queued.
+        """Stream these steps in every run for which no `reply` is queued.
 
         Args:
             steps: Chunks (text or any JSON value) and steps, in order.
             options: Properties of the whole script; see `runagent_testing._script.script.Options`.
 
         Raises:
-            TypeError: A step is no step, or stands where it cannot; the message says which.
-            ValueError: An option has no such value.
+            TypeError: A step is invalid or misplaced; the message names it. Or an option is unknown.
+            ValueError: An option's value is invalid.
         """
         self._scripts.script = Script.of(_unpacked("always", steps), **options)
         return self
 
     def reply(self, *steps: Any, **options: Unpack[Options]) -> Self:
-        """Stream this once; several replies are used up in order. Arguments as for `always`."""
+        """Stream these steps in one run; several replies are used in order. Arguments as for `always`."""
         self._scripts.add_reply(Script.of(_unpacked("reply", steps), **options))
         return self
 
     def responds(
         self, function: Callable[[Exchange], Any], *, timeout: float = 30.0, **options: Unpack[Options]
     ) -> Self:
-        """Ask a function for the steps of every answer, streams and plain runs alike.
+        """Compute the steps of every answer with a function, for streams and plain runs alike.
 
-        It replaces what `always` and `returns` said before, and they replace it. What it raises, or
-        steps that make no sense, are answered with a 500 whose text says so, and fail the test; in the middle
-        of a stream it is an error event.
+        The function replaces the scripts of `always` and `returns`, and they replace it. If it raises an
+        exception or returns invalid steps, the answer is a 500 with the reason (within a stream, an error
+        event), and the test fails.
 
-        A server calls a plain function in a thread, an async one in a task of its own loop, so neither keeps
-        other agents waiting, and a plain one may ask this server. A `MemoryNetwork` calls it in the reader's
-        thread, without a limit, and an async one may not wait there.
+        A server calls a plain function in a thread, and an async one in a task of its event loop. So neither
+        blocks other agents, and a plain function may send requests to this server. A `MemoryNetwork` calls
+        the function in the reader's thread, without a limit; an async one may not wait there.
 
         Args:
-            function: Gets the request (``transport``, ``dialect``, ``agent_id``, ``input``, ``headers``)
-                and returns the steps as a list, or gives them one by one as a generator, plain or async: each
-                is asked for when the one before it has left, so there may be no end to them. Over a WebSocket
-                it is asked after the handshake, which a status of it can therefore not refuse any more.
-            timeout: Seconds that it has, and a generator for each step. After them the answer is a 500, and
-                the test fails.
+            function: Gets the request (``transport``, ``dialect``, ``agent_id``, ``input``, ``headers``),
+                and returns the steps as a list, or is a generator, plain or async. A generator makes each
+                step once the one before has been sent, so it may be endless. Over a WebSocket the function is
+                called after the handshake, so a status can no longer refuse the handshake.
+            timeout: The limit of the call, and of each step of a generator, in seconds. When it has passed,
+                the answer is a 500, and the test fails.
             options: As for `always`.
         """
         self._scripts.script = self._scripts.result = Computed.of(function, timeout, options)
         return self
 
     def fails(self, times: int, *steps: Any, **options: Unpack[Options]) -> Self:
-        """Fail the next runs, streams and plain ones alike, before anything else is used.
+        """Fail the next runs, streams and plain runs alike, before any reply is used.
 
         Args:
-            times: How many runs.
-            steps: How, in steps that fit both kinds of run; default ``status(503, retry_after=0)``.
+            times: Number of runs.
+            steps: Steps that are valid for both kinds of run; default ``status(503, retry_after=0)``.
             options: As for `always`.
 
         Raises:
@@ -106,14 +106,14 @@ class Agent:
         agent_version: str | None = None,
         **written: Any,
     ) -> Self:
-        """Answer plain runs (``invoke``, ``run``) with this, whenever no `returns_once` is queued.
+        """Answer every plain run (``invoke``, ``run``) for which no `returns_once` is queued.
 
         Args:
             steps: One JSON value, ``error(...)``, ``status(...)`` or ``raw_response(...)``; delays and
                 gates may come before it and an ending after it or in its place.
-            usage: Token counts (``invoke`` only, as the two below).
+            usage: Token counts (only for ``invoke``, as the next two).
             execution_time: Seconds.
-            agent_version: For the metadata.
+            agent_version: The version in the metadata.
             written: ``writes`` and ``write_gap``, as for `always`.
 
         Raises:
@@ -132,7 +132,7 @@ class Agent:
         agent_version: str | None = None,
         **written: Any,
     ) -> Self:
-        """Answer one plain run with this; several are used up in order. Arguments as for `returns`."""
+        """Answer one plain run; several results are used in order. Arguments as for `returns`."""
         self._scripts.add_result(
             Result.of(
                 steps, usage=usage, execution_time=execution_time, agent_version=agent_version, **written
@@ -148,35 +148,35 @@ class Agent:
 
     @property
     def url(self) -> str:
-        """The base URL of where it lives.
+        """The base URL of its host.
 
         Raises:
-            RuntimeError: It lives nowhere, or on a server that has not started.
+            RuntimeError: The agent has no host, or its server has not started.
         """
         return self._home.url
 
     @property
     def requests(self) -> list[Exchange]:
-        """The runs that it was asked for, in order of arrival."""
+        """The requests for runs of this agent, in order of arrival."""
         return self._home.journal.of(self.id)
 
     def wait_request(self, count: int = 1, timeout: float = 5.0) -> Exchange:
-        """Wait until it was asked for ``count`` runs, and return the last of these.
+        """Wait until the agent has received ``count`` requests for runs, and return the last of them.
 
         Raises:
-            TimeoutError: It was not within ``timeout`` seconds.
+            TimeoutError: Fewer requests came within ``timeout`` seconds.
         """
         return self._home.journal.wait(count, timeout, self.id)
 
     @property
     def _home(self) -> Home:
         if self._host is None:
-            raise RuntimeError(f"agent {self.id!r} lives nowhere: make it with agent({self.id!r}) of a host")
+            raise RuntimeError(f"agent {self.id!r} has no host: make it with agent({self.id!r}) of a host")
         return self._host
 
 
 def _unpacked(method: str, steps: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Refuse a list of steps that was to be several arguments: it would silently be one chunk."""
+    """Reject a list of steps in place of several arguments, as it would silently become one chunk."""
     if len(steps) == 1 and isinstance(steps[0], list | tuple):
         hint = f"write {method}(*steps) for the steps in it, chunk([...]) for one chunk that is a list"
         raise StepError(1, f" is a list, and the only one: {hint}")

@@ -1,4 +1,4 @@
-"""Answers that take two steps: of a WebSocket, and those that a test's function responds. No I/O."""
+"""Answers that are decided in two stages: WebSockets, and replies of a test's function. No I/O."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ __all__ = ["Pending", "WebSocketAnswer"]
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An answer that a function of the test's has to be asked for first, by whoever can run it.
+    """An answer whose steps a function of the test computes; the player calls the function.
 
     Attributes:
-        is_plain: Whether it is no stream, so that its steps are needed at once.
+        is_plain: Whether it is not a stream, so that all its steps are needed at once.
     """
 
     computed: Computed
@@ -65,7 +65,7 @@ class Pending:
         return self._answer(plan)
 
     def failed(self, exc: Exception) -> Answer:
-        """Answer that the function has failed."""
+        """Answer with the function's failure."""
 
         def fail() -> NoReturn:
             raise exc
@@ -81,8 +81,8 @@ class WebSocketAnswer:
     """The answer to a WebSocket's handshake, and then to its request.
 
     Attributes:
-        handshake: What the connection begins with.
-        conversation: What both sides say besides.
+        handshake: The plan of the handshake's answer.
+        conversation: The messages and control frames that follow.
     """
 
     def __init__(
@@ -107,16 +107,16 @@ class WebSocketAnswer:
 
     @property
     def exchange(self) -> Exchange:
-        """What the handshake belongs to."""
+        """The exchange of the handshake."""
         return self._asked.exchange
 
     @property
     def is_noted(self) -> bool:
-        """Whether the run counts as asked for: the request has come, or the script lets it wait to come."""
+        """Whether the run counts as requested: its message has come, or the handshake waits in a pause."""
         return self.exchange.number > 0
 
     def answer(self, message: str | bytes) -> Answer | Pending:
-        """Decide on the answer to the request, which has come."""
+        """Decide on the answer to the request's message."""
         exchange, dialect = self._asked.exchange, self._asked.dialect
         exchange.body, exchange.input, fault = dialect.parse_message(message, self._agent)
         exchange.secrets.veil(exchange.body)
@@ -137,7 +137,7 @@ class WebSocketAnswer:
         return Answer(exchange, exchange.plan)
 
     def give_up(self) -> None:
-        """Keep the script for another run if none has come to use it."""
+        """Put the script back for another run if no request has used it."""
         if not self.is_noted:
             self._give_back()
 

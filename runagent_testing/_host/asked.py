@@ -1,4 +1,4 @@
-"""One request, what it asks for, and the plans that may answer it. No I/O."""
+"""One request, the run that it asks for, and the plans that may answer it. No I/O."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Answer", "Asked", "guarded"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A plan, and the exchange that it is for."""
+    """A plan and its exchange."""
 
     exchange: Exchange
     plan: AnyPlan
@@ -34,7 +34,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request, and what it asks for in which dialect; ``run_request`` is None if it asks for no run."""
+    """A request as its dialect understands it; ``run_request`` is None if it does not ask for a run."""
 
     request: Request
     dialect: Dialect
@@ -65,7 +65,7 @@ class Asked:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it asks for one whole answer."""
+        """Whether it asks for a plain run, whose answer is one whole."""
         return self.run_request is not None and self.run_request.kind == "plain"
 
     def new_run(self, *, keep_alive: bool) -> DialectRun:
@@ -80,12 +80,12 @@ class Asked:
         )
 
     def reject(self, status: Status) -> Status:
-        """Note what is wrong with the request, and return the status."""
+        """Record why the request is refused, and return the status."""
         self.exchange.refused = self.exchange.secrets.text(status.message or f"status {status.status}")
         return status
 
     def render(self, script: Script | Result) -> AnyPlan:
-        """Make the plan of what the agent sends."""
+        """Make the plan of a script."""
         self.exchange.steps = script.steps
         if isinstance(script, Result):
             return result_plan(script, self.run)
@@ -97,7 +97,7 @@ class Asked:
         return refusal_plan(steps, self.run)
 
     def decided(self, decide: Callable[[], AnyPlan]) -> AnyPlan:
-        """Decide on the plan, or refuse with a 500."""
+        """Return the decided plan, or a refusal with a 500 if deciding fails."""
         return guarded(decide, self.exchange, self.refused)
 
     def answer(self, plan: AnyPlan) -> Answer:
@@ -107,11 +107,11 @@ class Asked:
 
 
 def guarded(decide: Callable[[], AnyPlan], exchange: Exchange, failed: Callable[[Status], Plan]) -> AnyPlan:
-    """Answer what a test's own function raises, and scripts that cannot be rendered, with a 500."""
+    """Decide on a plan; answer with a 500 if a test's function raises, or the script cannot be rendered."""
     try:
         return decide()
-    except Exception as exc:  # noqa: BLE001 - whatever a test's function or a dialect may raise
-        log_failure("the fake agent could not answer", exc, exchange.secrets)
+    except Exception as exc:  # noqa: BLE001 - a test's function or a dialect may raise anything
+        log_failure("the fake agent was unable to answer", exc, exchange.secrets)
         exchange.steps = ()
         return failed(Status(500, code="SCRIPT_FAILED", message=Recorder(exchange).note_failure(exc)))
 

@@ -1,4 +1,4 @@
-"""What answers a request, in whichever dialect, from the agents' scripts. No I/O."""
+"""Decides on the answer to each request, in any dialect, from the agents' scripts. No I/O."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def random_id() -> str:
 
 
 class Endpoints:
-    """Decides what every request is answered with.
+    """Decides on the answer to every request.
 
     Args:
-        agents: By their ids.
-        journal: Where requests are noted.
-        api_key: What a client has to send as its bearer token.
-        dialects: Asked before the built-in ones and those that are installed.
-        run_ids: Gives every run its id.
+        agents: The agents by id.
+        journal: Records the requests.
+        api_key: The bearer token that a client has to send.
+        dialects: Tried before the built-in and the installed ones.
+        run_ids: Makes the ids of runs.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Endpoints:
         self._secrets: dict[Sequence[Dialect], Secrets] = {}
 
     def note(self, exchange: Exchange) -> None:
-        """Note a run that was asked for."""
+        """Record a request for a run."""
         self._journal.note(exchange)
 
     def answer(self, request: Request) -> Answer | Pending | WebSocketAnswer:
@@ -106,7 +106,7 @@ class Endpoints:
 
     def _understand(self, request: Request) -> Asked:
         asked = self._parsed(request)
-        # What is not recognised may be meant for any of them.
+        # A request that no dialect recognises may be meant for any of them.
         spoken = installed_dialects() if asked.run_request is None else (asked.dialect,)
         Recorder(asked.exchange).hide(self._hidden(spoken), _key(asked.dialect, request))
         return asked
@@ -121,7 +121,7 @@ class Endpoints:
         return Asked.of(request, BUILT_IN[0], None, self._run_ids())
 
     def _hidden(self, spoken: Sequence[Dialect]) -> Secrets:
-        """Return what is hidden of requests in a dialect; those given here may share a client's headers."""
+        """Return the credentials to hide in these dialects' requests; the host's own are always included."""
         if spoken not in self._secrets:
             named = [name for dialect in (*self._dialects, *spoken) for name in dialect.credential_fields]
             keys = [] if self._api_key is None else [self._api_key]
@@ -135,7 +135,7 @@ class Endpoints:
         status = _handshake_fault(asked.request) or asked.dialect.check(run_request, asked.run, agent)
         if status is not None:
             return self._refuse(asked, asked.reject(status))
-        # Taken now, as a refusal has to come before the handshake's answer.
+        # Taken now, because a refusal has to precede the handshake's answer.
         script, put_back = agent.take_script()
         if script is None:
             return self._refuse(asked, self._unscripted(agent, asked))
@@ -149,12 +149,12 @@ class Endpoints:
         return asked.answer(asked.refused(*steps))
 
     def _take(self, asked: Asked, run_request: RunRequest) -> Script | Result | Computed | Status:
-        """Take what answers a run, or return the status that refuses it."""
+        """Take the script of a run, or return the status that refuses the run."""
         agent = self._agent(asked, run_request)
         if isinstance(agent, Status):
             return agent
         if asked.request.body is None:
-            limit = f"a request has {MAX_BODY} bytes at most"
+            limit = f"a request has at most {MAX_BODY} bytes"
             return asked.reject(Status(413, code="REQUEST_TOO_LARGE", message=limit))
         if status := asked.dialect.check(run_request, asked.run, agent):
             return asked.reject(status)
@@ -182,7 +182,7 @@ class Endpoints:
         return asked.reject(Status(401, message="the API key is missing or wrong"))
 
     def _inform(self, asked: Asked) -> Status:
-        """Answer what is not a run."""
+        """Answer a request that does not ask for a run."""
         request = asked.request
         if request.method == "OPTIONS":
             return _preflight(request)
@@ -213,12 +213,12 @@ class Endpoints:
 def _key(dialect: Dialect, request: Request) -> str | None:
     try:
         return dialect.find_api_key(request)
-    except Exception:  # noqa: BLE001 - whatever a dialect may raise: shown where the key is checked
+    except Exception:  # noqa: BLE001 - a dialect may raise anything; the check of the key reports it
         return None
 
 
 def _handshake_fault(request: Request) -> Status | None:
-    """Return the status that refuses a handshake; one with 426 names the version that there is."""
+    """Return the status that refuses a handshake; a 426 names the supported version."""
     if request.handshake_fault is None:
         return None
     code, fault = request.handshake_fault
@@ -227,7 +227,7 @@ def _handshake_fault(request: Request) -> Status | None:
 
 
 def _preflight(request: Request) -> Status:
-    """Allow what a browser asks for before it lets a page send it; that request carries no key."""
+    """Answer a browser's preflight request, which carries no key, with everything that a page may send."""
     wanted = request.headers.get("access-control-request-headers", "*")
     allowed = {
         "Allow": "GET, HEAD, POST, OPTIONS",

@@ -1,4 +1,4 @@
-"""What every home of fake agents has: the agents, what they were asked, and connections that go wrong."""
+"""The base class of servers and networks of fake agents: agents, requests and faulty connections."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 __all__ = ["AgentHost", "ConnectionFault"]
 
-_SETTLING = 1.0  # seconds that all agents may take to write what is due, and functions to come back
-_LEAVING = 0.1  # seconds until agents have noticed that their clients have left
+_SETTLING = 1.0  # seconds for all agents to send everything that is due, and for functions to return
+_LEAVING = 0.1  # seconds for agents to notice that their clients have disconnected
 
 ConnectionFault = Literal["refuse", "close", "reset", "silent"]
 
 
 class AgentHost:
-    """Fake agents by their ids; `FakeAgentServer` and `MemoryNetwork` are ones.
+    """Fake agents by id; the base class of `FakeAgentServer` and `MemoryNetwork`.
 
     Attributes:
-        requests: Every run that was asked for, also those refused, in order of arrival; a WebSocket's
-            counts when its request message has come, its handshake was refused or is to be answered late.
-        unmatched: What no script answers: unknown agents and endpoints, agents that nobody told what
-            to say. ``exchange.unmatched`` says what comes nearest.
+        requests: Every request for a run, even if it was refused, in order of arrival; a WebSocket's
+            counts once its first message has come, or its handshake is refused or has to wait.
+        unmatched: Requests that no script answers: for unknown agents or endpoints, or for agents without a
+            script. ``exchange.unmatched`` names the nearest match.
     """
 
     url: str
@@ -50,23 +50,23 @@ class AgentHost:
 
     @property
     def connections(self) -> int:
-        """How many connections were accepted so far."""
+        """The number of connections accepted so far."""
         return self._connections
 
     def agent(self, agent_id: str) -> Agent:
-        """Get the agent of this id; the first call creates it, before that there is no such agent."""
+        """Return the agent with this id; the first call creates it, and until then it is unknown."""
         check_texts((agent_id,), "an agent's id")
         scripts = self._scripts.setdefault(agent_id, AgentScripts(agent_id))
         return self._agents.setdefault(agent_id, Agent(agent_id, self, scripts))
 
     def on_connect(self, fault: ConnectionFault, *, times: int = 1) -> None:
-        """Spoil the next connections before anything is read from them, TLS handshake included.
+        """Break the next connections before anything is read from them, even a TLS handshake.
 
         Args:
-            fault: "refuse" has them refused (on sockets, which accept in any case: "reset"),
-                "close" ends them with a FIN as soon as they are accepted, "reset" with a RST (on a
-                Unix socket: "close"), "silent" keeps them open and reads nothing.
-            times: How many.
+            fault: "refuse" refuses the connections (real sockets always accept: "reset"), "close" sends a
+                FIN as soon as they are accepted, "reset" a RST (on a Unix socket: "close"), "silent" keeps
+                them open and reads nothing.
+            times: Number of connections.
         """
         if fault not in get_args(ConnectionFault):
             raise ValueError(
@@ -77,22 +77,22 @@ class AgentHost:
             self._faults.extend([fault] * times)
 
     def wait_request(self, count: int = 1, timeout: float = 5.0) -> Exchange:
-        """Wait until ``count`` runs were asked for, and return the last of these.
+        """Wait until ``count`` requests for runs have arrived, and return the last of them.
 
-        Blocks the thread; see `Exchange` for what that means on a memory network.
+        Blocks the thread; see `Exchange` for the consequences on a memory network.
 
         Raises:
-            TimeoutError: They were not within ``timeout`` seconds.
+            TimeoutError: Fewer requests came within ``timeout`` seconds.
         """
         return self.journal.wait(count, timeout)
 
     def problems(self, *, allow_unused: bool = False, allow_unmatched: bool = False) -> list[str]:
-        """List what `check` complains of; waits a moment for agents that are about to write.
+        """List the problems that `check` reports; waits a moment for agents that are about to send.
 
         Args:
-            allow_unused: Without replies, results, failures and connections' faults that nobody met,
-                and steps that were not played (because the client left early, or a gate stayed shut).
-            allow_unmatched: Without requests that no script answers.
+            allow_unused: Ignore unused replies, results, failures and faults of connections, and steps
+                that were not played (because the client disconnected early, or a gate stayed closed).
+            allow_unmatched: Ignore requests that no script answers.
         """
         found = [*unexpected(self.journal, allow_unmatched=allow_unmatched), *self._hung(_SETTLING)]
         if not allow_unused:
@@ -107,26 +107,26 @@ class AgentHost:
         return [escaped(problem) for problem in found]
 
     def check(self, *, allow_unused: bool = False, allow_unmatched: bool = False) -> None:
-        """Make sure that the test and its agents agree: all that was written was said, and no more asked.
+        """Verify that the client met every script, and that a script answered every request.
 
         Args:
             allow_unused: See `problems`.
             allow_unmatched: See `problems`.
 
         Raises:
-            AssertionError: They do not; its text lists the differences and shows the exchanges.
+            AssertionError: Expectations are unmet; the message lists them and shows the exchanges.
         """
         if found := self.problems(allow_unused=allow_unused, allow_unmatched=allow_unmatched):
             raise AssertionError(report(found, self.journal))
 
     def timelines(self) -> str:
-        """Show the last exchanges: what was scripted and what was sent side by side."""
+        """Show the last exchanges: the scripted steps next to the writes."""
         return timelines(self.journal)
 
     def clear(self) -> None:
         """Forget agents, requests and connections' faults, and drop every connection.
 
-        Agents have to be made anew; those made before answer nobody any more.
+        Agents have to be created again; those created before no longer answer.
         """
         for exchange in list(self.requests):
             Recorder(exchange).end("server closed")
@@ -139,15 +139,15 @@ class AgentHost:
         self.journal.clear()
 
     def _hung(self, patience: float) -> list[str]:
-        """Name the test's own functions that do not come back within some seconds."""
+        """Describe the test's functions that do not return within ``patience`` seconds."""
         return []
 
     def _drop_connections(self) -> None:
-        """Leave nobody connected."""
+        """Close every connection."""
         raise NotImplementedError
 
     def _accept(self) -> tuple[int, ConnectionFault | None]:
-        """Number a connection, and say what becomes of it."""
+        """Number a connection, and return its fault, if any."""
         with self._lock:
             self._connections += 1
             return self._connections, self._faults.popleft() if self._faults else None

@@ -1,4 +1,4 @@
-"""What one agent answers with: the queues that its runs use up, and what it sends otherwise."""
+"""The scripts of one agent: the queues that its runs use up, and the scripts for all other runs."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class AgentScripts:
     """The scripts of one agent; the test writes them through its `Agent`, requests take them.
 
     Attributes:
-        id: Of the agent.
-        script: Of every stream for which no reply is queued.
-        result: Of every plain run for which none is queued.
-        entrypoints: The tags that are known; empty for any tag.
+        id: The agent's id.
+        script: Answers every stream for which no reply is queued.
+        result: Answers every plain run for which no result is queued.
+        entrypoints: The accepted tags; empty for any tag.
     """
 
     def __init__(self, agent_id: str) -> None:
@@ -73,14 +73,14 @@ class AgentScripts:
         return self._results.popleft() if self._results else self.result
 
     def describe_missing(self, *, plain: bool) -> str:
-        """Describe what is missing after `take_script` or `take_result` has given nothing."""
+        """Describe what is missing after `take_script` or `take_result` has returned None."""
         once, every = ("returns_once", "returns") if plain else ("reply", "always")
         if once in self._queued:
-            return f"agent {self.id!r} has used up its {once}(...): call one for each run, or {every}(...)"
+            return f"agent {self.id!r} has used up its {once}(...): call it for each run, or {every}(...)"
         return f"agent {self.id!r} has no answer to a {'plain' if plain else 'stream'} run: call {every}(...)"
 
     def unused(self) -> Iterator[tuple[str, tuple[Step, ...]]]:
-        """Give what is queued and was not used: by which method, and its steps."""
+        """Yield each unused script in the queues: the method that queued it, and its steps."""
         for script, _ in list(self._failures):
             yield "fails", script.steps
         for reply in list(self._replies):
@@ -99,5 +99,5 @@ class AgentScripts:
 
 
 def as_result(steps: tuple[Any, ...], options: Options) -> Result:
-    """Make a plain result of a script, most of whose properties have no meaning there."""
+    """Make a plain result of a script, most of whose options do not apply to it."""
     return Result.of(steps, writes=options.get("writes", MERGED), write_gap=options.get("write_gap", 0.0))

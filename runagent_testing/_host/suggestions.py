@@ -1,4 +1,4 @@
-"""What somebody probably meant who asked for something that is not there. No I/O."""
+"""Suggestions for requests to unknown agents and endpoints. No I/O."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENDPOINTS = (
 
 
 def unknown_agent(agent_id: str, known: Collection[str]) -> str:
-    """Say which agent comes nearest."""
+    """Suggest the known agent with the most similar id."""
     near = get_close_matches(agent_id, known, n=1)
     if near:
         return f"agent {agent_id!r}: did you mean {near[0]!r}?"
@@ -35,7 +35,7 @@ def unknown_agent(agent_id: str, known: Collection[str]) -> str:
 
 
 def unknown_endpoint(method: str, path: str, known: Collection[str]) -> str:
-    """Say which endpoint comes nearest, and what differs."""
+    """Suggest the most similar endpoint, and describe the differences."""
     path = path.partition("?")[0]
     agents = [quote(agent_id, safe="") for agent_id in known] or ["{agent_id}"]
     candidates = [(verb, pattern.format(agent)) for verb, pattern in ENDPOINTS for agent in agents]

@@ -1,4 +1,4 @@
-"""Where a test and its fake agents disagree: what was not expected, and what never happened."""
+"""Unmet expectations of a test: requests that no script answers, and scripts that no request used."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STEPS_SHOWN = 4
 
 
 def unexpected(journal: Journal, *, allow_unmatched: bool) -> Iterator[str]:
-    """List the requests that no script answers, and failures of the test's own functions."""
+    """List the requests that no script answers, and failures of the test's functions."""
     if not allow_unmatched:
         for exchange in journal.unmatched:
             yield f"unmatched request {exchange.title}: {exchange.secrets.line(exchange.unmatched or '')}"
@@ -36,7 +36,7 @@ def unexpected(journal: Journal, *, allow_unmatched: bool) -> Iterator[str]:
 
 
 def unused(journal: Journal, agents: Iterable[AgentScripts], faults: int) -> Iterator[str]:
-    """List replies that nobody asked for, steps that were not played and connections that never came."""
+    """List unused replies, steps that were not played, and connections that never came."""
     secrets = journal.secrets
     for agent in agents:
         left = (_described(kind, steps, secrets) for kind, steps in agent.unused())
@@ -48,21 +48,21 @@ def unused(journal: Journal, agents: Iterable[AgentScripts], faults: int) -> Ite
             steps = f"{_listed(exchange, unplayed, secrets)}{_left(exchange)}"
             yield f"request {exchange.title}: never played: {steps}"
         elif isinstance(exchange.plan, LazyPlan) and exchange.plan.has_more:
-            more = f"what comes after step {len(exchange.steps)} of {exchange.plan.computed.name}"
+            more = f"the steps after step {len(exchange.steps)} of {exchange.plan.computed.name}"
             yield f"request {exchange.title}: never played: {more}{_left(exchange)}"
     if faults:
-        yield f"on_connect: {faults} more connection(s) were to go wrong, and did not come"
+        yield f"on_connect: {faults} more faulty connection(s) were expected, but did not come"
 
 
 def report(problems: list[str], journal: Journal) -> str:
-    """Put it all in words."""
+    """Write the message that lists the problems and shows the exchanges."""
     listed = "\n".join(f"  - {problem}" for problem in problems)
     shown = timelines(journal)
-    return "the test and its fake agents disagree:\n" + listed + (f"\n\n{shown}" if shown else "")
+    return "unmet fake-agent expectations:\n" + listed + (f"\n\n{shown}" if shown else "")
 
 
 def timelines(journal: Journal) -> str:
-    """Show the last exchanges, those included that nobody expected."""
+    """Show the last exchanges, unmatched ones included."""
     others = [exchange for exchange in list(journal.unmatched) if not exchange.number]
     exchanges = [*list(journal.requests), *others]
     secrets = journal.secrets
@@ -80,7 +80,9 @@ def _described(kind: str, steps: tuple[Step, ...], secrets: Secrets) -> tuple[st
 def _left(exchange: Exchange) -> str:
     if exchange.disconnected_at is None:
         return ""
-    return f" (the client left after {exchange.disconnected_at:.3f} s; if it should: allow_unused=True)"
+    return (
+        f" (the client disconnected after {exchange.disconnected_at:.3f} s; if expected: allow_unused=True)"
+    )
 
 
 def _listed(exchange: Exchange, numbers: list[int], secrets: Secrets) -> str:

@@ -1,7 +1,7 @@
 """The published server's side of a WebSocket after its handshake (docs/wire.md section 2), without I/O.
 
-Bytes in, the client's messages out, and what is to be said in between: pongs, the answer to a
-Close. What the agent says comes from plans, which are written past this; `wrote` tells of it.
+Takes the client's bytes, and returns its messages and the answers of the protocol: pongs, and the answer to
+a Close. The agent's own messages come from plans, which the player writes; it reports them with `wrote`.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ class Conversation:
     """One WebSocket.
 
     Args:
-        veiled: Makes texts whose repr shows no credential of what the client says.
+        veiled: Makes texts of the client's messages whose repr shows no credentials.
 
     Attributes:
-        left: The client is through with us: it has closed, gone, or broken the protocol.
-        closed: The client has said a Close.
-        messages: What the client has said, in order: texts as ``str``, binary ones as ``bytes``.
-        silent: Nothing more is said, whatever the client says.
+        left: Whether the client has closed the WebSocket, disconnected, or violated the protocol.
+        closed: Whether the client has sent a Close.
+        messages: The client's messages, in order: texts as ``str``, binary ones as ``bytes``.
+        silent: Whether nothing more is sent, whatever the client sends.
     """
 
     def __init__(self, veiled: Callable[[str], str] = str) -> None:
-        # A parser only: what it would answer is thrown away, as the published server answers otherwise.
-        # The size is checked here, because it would read nothing any more after a message that is too large.
+        # Only parses: its answers are dropped, because the published server's differ. The size of messages is
+        # checked here, because the parser would stop reading after an oversized message.
         self._core = Protocol(SERVER, state=OPEN, max_size=None, logger=SILENT)
         self._veiled = veiled
         self.left = self.closed = False
@@ -72,22 +72,22 @@ class Conversation:
             self.left = True
 
     def receive_eof(self) -> None:
-        """Note that nothing more comes from the client."""
+        """Take the end of the client's bytes."""
         self.left = True
 
     def data_to_send(self) -> bytes:
-        """Take what is to be said now; nothing as long as a frame of the plan is half written."""
+        """Return the bytes to send now; none as long as a frame of the plan is half written."""
         if not self._whole:
             return b""
         out, self._out = self._out, []
         return b"" if self.silent else b"".join(out)
 
     def wrote(self, write: Write) -> None:
-        """Note what has been written past this."""
+        """Note a write of the plan."""
         self._whole = write.whole
 
     def begin(self, plan: AnyPlan) -> None:
-        """Note which plan is being played: one that ends in a stall says nothing of its own accord."""
+        """Note the plan that is being played: no pings are sent if it ends in a stall."""
         self._pings = ENDS[plan.end].pings
 
     def played(self, plan: AnyPlan) -> None:
@@ -97,7 +97,7 @@ class Conversation:
         self.silent = end.is_mute
 
     def idle(self) -> None:
-        """Ping a client that was not heard for a while, and give it up with 1011 the second time."""
+        """Ping a silent client; close with 1011 if it has not answered the last ping."""
         if self._close_sent or not self._pings:
             return
         if self._awaits_pong:
@@ -108,7 +108,7 @@ class Conversation:
         self._out.append(frame(PING, b""))
 
     def close(self, code: int) -> None:
-        """Say a Close, unless one has been said."""
+        """Send a Close, unless one has been sent."""
         if not self._close_sent:
             self._close_sent = True
             self._out.append(close_frame(code))

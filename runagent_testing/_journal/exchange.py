@@ -1,4 +1,4 @@
-"""What became of one request."""
+"""One request with its answer, as a test sees it."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ _PATIENCE = 5.0  # seconds
 
 
 class Exchange(Record):
-    """One request that an agent received, and how its answer went; `Record` lists what is known of it.
+    """One request that an agent received, with its answer; `Record` lists the attributes.
 
-    The methods that wait block their thread: on a memory network, where the agent runs in the client's
-    own thread or loop, nothing happens meanwhile, so look at the attributes there.
+    The methods that wait block their thread. On a memory network, where the agent runs in the client's
+    thread or event loop, nothing happens meanwhile: read the attributes there instead.
     """
 
     __slots__ = ()
 
     def timeline(self) -> str:
-        """Show what was scripted and what was sent side by side, and how it ended."""
+        """Show the scripted steps next to the writes, and the outcome."""
         return timeline(self, self.secrets)
 
     def wait_sent(self, target: int | Step, timeout: float = _PATIENCE) -> bool:
-        """Wait until so many chunks have been sent, or until the agent has come to a step.
+        """Wait until a number of chunks have been sent, or until the agent has reached a step.
 
         Args:
-            target: A number of chunks, or a step of the script, the same object: of one that is
-                written, all has left; at a gate or delay, everything before it has.
+            target: A number of chunks, or a step of the script, the same object: the step has been sent
+                completely or, if it is a gate or delay, everything before it has been sent.
             timeout: In seconds.
 
         Returns:
-            False if it has not come to that within the time, or never will.
+            False if this did not happen within the time, or can no longer happen.
 
         Raises:
-            TypeError: It is neither.
+            TypeError: ``target`` is neither a number nor a step.
         """
         if not isinstance(target, int | Step):
             raise TypeError(f"wait_sent() takes a number of chunks, or a step itself, not {target!r}")
@@ -64,24 +64,24 @@ class Exchange(Record):
         return reached()
 
     def wait_done(self, timeout: float = _PATIENCE) -> bool:
-        """Wait until the answer was given as scripted; False if it was not within ``timeout`` seconds."""
+        """Wait until everything scripted was sent; False if it was not within ``timeout`` seconds."""
         self._wait(lambda: self.outcome != "running", timeout)
         return self.outcome == "done"
 
     def wait_disconnected(self, timeout: float = _PATIENCE) -> bool:
-        """Wait until the client left, or was given up: early, or where the script lets it leave last.
+        """Wait until the client has disconnected or was given up, in the middle or after the answer.
 
         Returns:
-            False if it has not within ``timeout`` seconds, or the connection has been put to another
-            use, or the agent has ended it.
+            False if it has not disconnected within ``timeout`` seconds, or if before that the connection
+            served another request, or the agent closed it.
         """
         self._wait(lambda: self._over or self.client != "still reading", timeout)
         return self.client != "still reading" or self.outcome == "client disconnected"
 
 
 def _moves_until(target: int | Step, plan: AnyPlan, steps: Sequence[Step]) -> float:
-    """Count the moves that have to be made first; infinite if the plan does not hold it."""
-    last = {}  # number of a step to the number of moves after which it is all over
+    """Count the moves that have to be made before; infinite if the plan does not have the step or chunk."""
+    last = {}  # the number of each step: the number of moves after which it is complete
     for count, move in enumerate(plan.moves, 1):
         before = isinstance(move, Wait | Pass)
         for number in numbers_of(move):

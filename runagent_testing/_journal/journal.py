@@ -1,4 +1,4 @@
-"""What a host of fake agents was asked, in order."""
+"""The requests that a host of fake agents received, in order."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Journal:
     """Every request of a host; may be written and read by different threads.
 
     Attributes:
-        requests: The runs that were asked for, in order of arrival.
-        unmatched: What had no answer in any script; what of it asked for a run is in ``requests``, too.
+        requests: The requests for runs, in order of arrival.
+        unmatched: The requests that no script answers; those for runs are in ``requests``, too.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Journal:
         self._arrived = threading.Condition()
 
     def note(self, exchange: Exchange) -> None:
-        """Note a run that was asked for."""
+        """Record a request for a run."""
         with self._arrived:
             self.requests.append(exchange)
             self._count += 1
@@ -40,27 +40,27 @@ class Journal:
         Recorder(exchange).log_begin()
 
     def note_unmatched(self, exchange: Exchange, why: str) -> None:
-        """Note what nobody has scripted, and what comes nearest."""
+        """Record a request that no script answers, with the nearest match."""
         exchange.unmatched = why
         with self._arrived:
             self.unmatched.append(exchange)
 
     @property
     def secrets(self) -> Secrets:
-        """What must not be shown: the credentials of all requests."""
+        """The credentials of all requests, which must not be shown."""
         exchanges = [*list(self.requests), *list(self.unmatched)]
         return Secrets().joined(exchange.secrets for exchange in exchanges)
 
     def of(self, agent_id: str | None) -> list[Exchange]:
-        """Return the runs that one agent was asked for; None for all agents."""
+        """Return the requests for runs of one agent, or of all agents if it is None."""
         return [exchange for exchange in list(self.requests) if agent_id in (None, exchange.agent_id)]
 
     def wait(self, count: int, timeout: float, agent_id: str | None = None) -> Exchange:
-        """Wait until so many runs were asked for, and return the last of these.
+        """Wait until ``count`` requests for runs have arrived, and return the last of them.
 
         Raises:
-            TimeoutError: They were not within ``timeout`` seconds.
-            ValueError: It is no number of requests.
+            TimeoutError: Fewer requests came within ``timeout`` seconds.
+            ValueError: ``count`` is not a positive number.
         """
         if not is_whole(count, 1):
             raise ValueError(f"wait_request() takes how many requests, 1 or more, not {count!r}")
@@ -79,7 +79,7 @@ class Journal:
         if len(came) < count:
             whose = "" if agent_id is None else f" of agent {agent_id!r}"
             raise TimeoutError(
-                f"{count} request(s){whose} were to come within {timeout:g} s, and {len(came)} did"
+                f"expected {count} request(s){whose} within {timeout:g} s, but {len(came)} came"
                 + "".join(f"; unmatched: {exchange.title}" for exchange in self.unmatched)
                 + _blocked()
             )
@@ -94,7 +94,7 @@ class Journal:
 
 
 def _blocked() -> str:
-    """Say what could not go on meanwhile in this thread."""
+    """Return the end of a message if the wait has blocked an event loop."""
     import sniffio  # only tests that fail come here
 
     try:

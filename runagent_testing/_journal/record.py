@@ -1,4 +1,4 @@
-"""What is known of one request, and of what was made of its answer so far."""
+"""The data of one request and of its answer so far."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Sent(NamedTuple):
     """One write.
 
     Attributes:
-        seconds: Since the exchange began, when the transport had taken the bytes.
-        steps: Numbers of the steps, from 0, of which something is in it; empty for what the protocol
-            says of its own (a WebSocket's handshake and pongs, HTTP's end).
+        seconds: Seconds from the begin of the exchange until the transport had taken the bytes.
+        steps: Numbers, from 0, of the steps that have bytes in it; empty for bytes that the protocol adds
+            (a WebSocket's handshake and pongs, HTTP's end).
     """
 
     seconds: float
@@ -42,13 +42,13 @@ class Sent(NamedTuple):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Record:
-    """What is known of one request and its answer.
+    """The data of one request and its answer.
 
-    It is written by the agent's thread and may be read by any other.
+    The agent's thread writes it; any thread may read it.
 
     Attributes:
         method: "POST", or "GET" for a WebSocket or a browser's EventSource.
-        transport: "sse", "chunked", "text", "websocket", "invoke" or "run"; in other dialects their word.
+        transport: "sse", "chunked", "text", "websocket", "invoke" or "run"; other dialects have other names.
         agent_id: As decoded from the path.
         path: As received, percent-encoded, with the query.
         raw_headers: Names in lower case; a repeated header's values joined with a comma. They may
@@ -56,30 +56,30 @@ class Record:
         connection: Number of the connection, counted from 1.
         reused: Whether the connection had carried a request before.
         body: The decoded JSON of the request (on a WebSocket: its message), None if there is none.
-        input: The agent's input, whichever way it came.
-        messages: On a WebSocket, what the client has said since, in order: texts as ``str``, binary ones
-            as ``bytes``. The first asks for the run.
-        dialect: The dialect it came in: "documented", "published" (docs/wire.md sections 1 and 2), or
-            the name of one that was brought along.
-        number: Its place in the host's ``requests``, counted from 1; 0 if it is not there.
-        plan: What the answer is to be, once that is decided (on a WebSocket: after the handshake).
-        steps: The steps that ``plan`` was made of.
-        outcome: "running", "done" (all that was scripted, a fault included), "client disconnected" (before
-            that) or "server closed".
+        input: The agent's input, from the body or the query.
+        messages: On a WebSocket, the client's messages in order: texts as ``str``, binary ones as
+            ``bytes``. The first asks for the run.
+        dialect: The dialect of the request: "documented", "published" (docs/wire.md sections 1 and 2), or
+            the name of another one.
+        number: Its place in the host's ``requests``, counted from 1; 0 if it does not ask for a run.
+        plan: The plan of the answer, once it is decided (on a WebSocket: after the handshake).
+        steps: The steps from which ``plan`` was made.
+        outcome: "running", "done" (everything scripted was sent, faults included), "client disconnected"
+            (before that) or "server closed".
         ended_at: Seconds from the request to the outcome.
-        client: How the client left, as far as this exchange saw it: "closed" (a FIN, or a WebSocket's
-            Close), "reset" (a RST, which a kernel also sends for a client that closes with bytes
-            unread), "half-closed" (a FIN from a client that holds its socket and may still read; such a
-            one is not answered any further, as by the published server). Both are one FIN on the wire:
-            on a memory network, and on Linux for clients of this machine, they are told apart, over
-            TLS and elsewhere both are "closed".
+        client: How the client disconnected, as far as this exchange saw it: "closed" (a FIN, or a
+            WebSocket's Close), "reset" (a RST, which a kernel also sends if the client closes with bytes
+            unread), "half-closed" (a FIN from a client that keeps its socket open and may still read; it
+            gets no further bytes, as from the published server). Both kinds of FIN look the same on the
+            wire: a memory network, and Linux for clients of the same machine, distinguish them; over TLS
+            and elsewhere both are "closed".
         disconnected_at: Seconds from the request to that moment.
-        unread_bytes: How much of what was written the client had not taken when it left; None where
-            that is not known. On sockets its kernel counts (Linux, not over TLS or a Unix socket).
-        unmatched: Why no script answers it, and what comes nearest; None if one does.
-        refused: What was wrong with the request, so that no script was asked: a key, the body; None if
-            nothing was.
-        failure: What went wrong in the test's own function; None if nothing did.
+        unread_bytes: Number of written bytes that the client had not taken when it disconnected; None if
+            unknown. On sockets the kernel counts them (Linux, not over TLS or a Unix socket).
+        unmatched: Why no script answers the request, with the nearest match; None if a script does.
+        refused: Why the request was refused before any script was used, such as a wrong key; None if it was
+            not.
+        failure: The error of the test's function; None if there was none.
     """
 
     method: str
@@ -124,7 +124,7 @@ class Record:
 
     @property
     def title(self) -> str:
-        """What was asked, in one line without secrets."""
+        """The request, in one line without secrets."""
         number = f"{self.number}: " if self.number else ""
         return f"{number}{self.method} {self.secrets.line(self.path)} ({self.transport})"
 
@@ -135,7 +135,7 @@ class Record:
 
     @property
     def secrets(self) -> Secrets:
-        """What must not be shown of it: the credentials that it came with, wherever they may turn up."""
+        """The credentials of the request, which must not be shown anywhere."""
         return self._known.seen_in(self.raw_headers, self.path, (self.body, *self.messages), self._key)
 
     @property
@@ -146,7 +146,7 @@ class Record:
 
     @property
     def moves_done(self) -> int:
-        """How many moves of the plan have been made."""
+        """The number of moves of the plan that have been made."""
         return len(self._times)
 
     @property
@@ -167,21 +167,21 @@ class Record:
 
     @property
     def unplanned(self) -> list[Sent]:
-        """Those writes that belong to no plan: a WebSocket's handshake, pongs, the answer to a Close."""
+        """The writes that belong to no plan: a WebSocket's handshake, pongs, the answer to a Close."""
         return list(self._unplanned)
 
     @property
     def unplayed(self) -> list[int]:
-        """Numbers of the steps, from 0, that the plan holds and of which nothing has happened.
+        """Numbers, from 0, of the plan's steps that have not begun.
 
-        Those behind a ``done(...)`` that was sent are left out: a client need not wait for them.
+        Steps after a ``done(...)`` that was sent are left out: a client need not wait for them.
         """
-        if self.plan is None:  # the client of a WebSocket has not waited for the handshake's answer
+        if self.plan is None:  # a WebSocket's client disconnected before the handshake's answer
             return list(range(len(self.steps)))
         moves = self.plan.moves
         planned = {number for move in moves for number in numbers_of(move)}
         written = {number for move in moves if isinstance(move, Write) for number in move.steps}
-        # The wait that a pace puts before a chunk is not the chunk.
+        # A pace's wait before a chunk does not count as the chunk.
         played = {
             number
             for move in moves[: self.moves_done]
@@ -194,7 +194,7 @@ class Record:
 
     def _wait(self, condition: Callable[[], bool], timeout: float) -> None:
         with self._changed:
-            # Raised before the condition is looked at, so that no move between the two goes unheard.
+            # Counted before the condition is checked, so that no move between the two is missed.
             self._waiting += 1
             try:
                 wait_for(self._changed, condition, timeout)
@@ -203,7 +203,7 @@ class Record:
 
 
 class Recorder:
-    """Notes in a record how its exchange goes; the players' side of it."""
+    """Writes the record of an exchange while a player plays its plan."""
 
     __slots__ = ("_record",)
 
@@ -211,7 +211,7 @@ class Recorder:
         self._record = record
 
     def hide(self, secrets: Secrets, key: str | None = None) -> None:
-        """Note what must not be shown of it, and the key that came with it."""
+        """Note the credentials that must not be shown, and the request's key."""
         record = self._record
         record._known, record._key = secrets, key
         record.raw_headers = Headers(record.raw_headers, secrets)
@@ -221,7 +221,7 @@ class Recorder:
         secrets.veil(record.input)
 
     def log_begin(self) -> None:
-        """Log that it has begun."""
+        """Log the begin of the exchange."""
         log_exchange("begins", self._record)
 
     def note_progress(self) -> None:
@@ -230,13 +230,13 @@ class Recorder:
             self._notify()
 
     def note_failure(self, exc: Exception, function: str = "") -> str:
-        """Note what went wrong in the test's own function, and return it without secrets."""
+        """Note the error of the test's function, and return it without secrets."""
         fault = self._record.secrets.text(f"{type(exc).__name__}: {exc}")
         self._record.failure = f"{fault} (in {function})" if function else fault
         return fault
 
     def forget_times(self) -> None:
-        """Keep no more times of moves than there are moves of a `LazyPlan`."""
+        """Keep the times only of those moves that a `LazyPlan` keeps."""
         self._record._times = Kept(self._record._began)
 
     def note_move(self, move: Move) -> None:
@@ -252,7 +252,7 @@ class Recorder:
         record._unplanned.append(Sent(record.now() - record._began, data, ()))
 
     def end(self, outcome: Outcome) -> None:
-        """Note how it went; only the first word counts."""
+        """Note the outcome; only the first call counts."""
         record = self._record
         with record._changed:
             if record.outcome != "running":
@@ -262,7 +262,7 @@ class Recorder:
             record._changed.notify_all()
 
     def note_departure(self, how: ClientState, unread_bytes: int | None = None) -> None:
-        """Note that the client has left; only the first word counts, and only before it is over."""
+        """Note that the client has disconnected; only the first call counts, and only before the end."""
         record = self._record
         with record._changed:
             if record.client == "still reading" and not record._over:
@@ -272,14 +272,14 @@ class Recorder:
             record._changed.notify_all()
 
     def close(self) -> None:
-        """Note that nothing more will be noted."""
+        """End the record: nothing more will be noted."""
         record = self._record
         record._over = True
         self._notify()
         log_exchange(f"ends: {record.outcome}, client {record.client}", record)
 
     def wait_until_idle(self, timeout: float) -> None:
-        """Wait as long as the agent is about to write: until it waits for a time or a gate, or has ended."""
+        """Wait until the agent is not about to write: it waits for a time or a gate, or has ended."""
         self._record._wait(lambda: self._record.outcome != "running" or not self._is_busy(), timeout)
 
     def _is_busy(self) -> bool:
@@ -293,7 +293,7 @@ class Recorder:
 
 
 def numbers_of(move: Move) -> Iterator[int]:
-    """Give the numbers of the steps that a move belongs to."""
+    """Yield the numbers of the steps of a move."""
     if isinstance(move, Write):
         yield from move.steps
     elif move.step is not None:

@@ -1,4 +1,4 @@
-"""Exchanges for people to read: what was scripted and what was sent, side by side."""
+"""Exchanges for people to read: the scripted steps next to the writes."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ __all__ = ["timeline"]
 
 _LEFT = 40  # characters
 _STEPS_SHOWN = 5  # of one write
-_MOVES_SHOWN = 8, 5, 2  # at the beginning, around the place where it stands, at the end
-_AROUND = 300  # bytes around a write that tell whether a field's name comes before a part of its value
+_MOVES_SHOWN = 8, 5, 2  # at the beginning, around the current move, at the end
+_AROUND = 300  # bytes around a write in which a field's name is searched, as the write may begin in its value
 _LEFT_HOW = {
     "closed": "closed the connection (FIN)",
     "reset": "reset the connection (RST)",
@@ -36,11 +36,11 @@ _excerpt.maxother = 64
 
 
 def timeline(exchange: Record, secrets: Secrets) -> str:
-    """Show one exchange; long ones are shortened in the middle.
+    """Show one exchange; a long one is shortened in the middle.
 
     Args:
         exchange: The exchange.
-        secrets: What is hidden.
+        secrets: The credentials to hide.
     """
     lines = [f"request {exchange.title}, connection {exchange.connection}"]
     lines[0] += " (used before)" if exchange.reused else " (new)"
@@ -89,7 +89,7 @@ def _moves_to_show(exchange: Record) -> list[int]:
 
 
 def _shown_data(moves: Sequence[Move], at: int, secrets: Secrets) -> bytes:
-    """Hide credentials in a write, those included of which it holds a part only."""
+    """Hide credentials in a write, even those of which it has only a part."""
     room = secrets.longest + _AROUND
     before, after = b"", b""
     for move in reversed(moves[max(at - room, 0) : at]):
@@ -165,7 +165,7 @@ def _conclusion(exchange: Record) -> str:
     text = f"{exchange.outcome}{ended}; "
     if exchange.client == "still reading":
         given_up = exchange.outcome == "client disconnected"
-        return text + ("the agent gave the client up" if given_up else "the client had not left")
+        return text + ("the agent gave up the client" if given_up else "the client had not disconnected")
     text += f"the client {_LEFT_HOW[exchange.client]} after {exchange.disconnected_at or 0.0:.3f} s"
     return text if exchange.unread_bytes is None else f"{text} with {exchange.unread_bytes} bytes unread"
 

@@ -150,7 +150,7 @@ class Handler:
             pass
         except Exception as exc:  # noqa: BLE001 - whatever a dialect may raise
             path = request.raw_path
-            log_failure(f"the fake agent server could not answer {path}", exc, _secrets(request))
+            log_failure(f"the fake agent server was unable to answer {path}", exc, _secrets(request))
         finally:
             self.answering -= 1
         return Sent(keep_alive=False)

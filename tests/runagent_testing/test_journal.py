@@ -218,7 +218,7 @@ def test_waiting_for_requests(server):
     assert server.agent("a").wait_request(2) is server.wait_request(3)
     thread.join(PATIENCE)
     assert [1, 3] == [run.number for run in server.agent("a").requests]
-    with pytest.raises(TimeoutError, match=r"4 request\(s\) were to come within 0.01 s, and 3 did"):
+    with pytest.raises(TimeoutError, match=r"expected 4 request\(s\) within 0.01 s, but 3 came"):
         server.wait_request(4, timeout=0.01)
     with pytest.raises(TimeoutError, match="of agent 'c'"):
         server.agent("c").wait_request(timeout=0)
@@ -231,7 +231,7 @@ def test_waiting_for_a_request_in_a_loop_says_what_it_has_blocked(server, run, w
     async def scenario():
         server.wait_request(timeout=0.01)
 
-    with pytest.raises(TimeoutError, match=f"0 did; .* blocked .*: call it through {words}"):
+    with pytest.raises(TimeoutError, match=f"0 came; .* blocked .*: call it through {words}"):
         run(scenario() if run is asyncio.run else scenario)
 
 

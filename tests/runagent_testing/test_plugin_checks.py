@@ -23,7 +23,7 @@ def test_what_was_left_over_fails_at_the_teardown(project):
     result.stdout.fnmatch_lines(
         [
             "*ERROR at teardown of test_unused*",
-            "the test and its fake agents disagree:",
+            "unmet fake-agent expectations:",
             "  - agent 'fake-agent': never used: reply with chunk 'Once', chunk ' upon'",
         ]
     )

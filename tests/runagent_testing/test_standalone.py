@@ -343,5 +343,5 @@ def test_control_characters_do_not_reach_the_terminal(log):
         client.until(b"}}")
     text = "\n".join(log())
     assert (True, True) == (text.replace("\n", "").isprintable(), r"#1 a\x1b[2J sse begins" in text)
-    assert "could not answer: ZeroDivisionError: division by zero" in text
+    assert "was unable to answer: ZeroDivisionError: division by zero" in text
     assert "long..." in text

@@ -108,10 +108,10 @@ def test_an_agent_without_a_script_is_unmatched(server, request_bytes, words):
 @pytest.mark.parametrize(
     ("ask", "words"),
     [
-        ("run_generic_stream", "agent 'a' has used up its reply(...): call one for each run, or always(...)"),
+        ("run_generic_stream", "agent 'a' has used up its reply(...): call it for each run, or always(...)"),
         (
             "run_generic",
-            "agent 'a' has used up its returns_once(...): call one for each run, or returns(...)",
+            "agent 'a' has used up its returns_once(...): call it for each run, or returns(...)",
         ),
     ],
 )
@@ -175,12 +175,12 @@ def test_what_is_queued_and_never_asked_for(host):
     host.on_connect("close", times=3)
     said = complaint(host).splitlines()
     assert [
-        "the test and its fake agents disagree:",
+        "unmet fake-agent expectations:",
         "  - agent 'a': never used: fails with status 503, 2 times",
         "  - agent 'a': never used: reply with chunk 'x', gate 'g'",
         "  - agent 'a': never used: reply with chunk 'a', chunk 'b', chunk 'c', chunk 'd', ...",
         "  - agent 'a': never used: returns_once with chunk 'r'",
-        "  - on_connect: 3 more connection(s) were to go wrong, and did not come",
+        "  - on_connect: 3 more faulty connection(s) were expected, but did not come",
     ] == said
     host.check(allow_unused=True)
 
@@ -208,7 +208,8 @@ def test_an_answer_that_a_client_did_not_wait_for(host, transport):
     said = complaint(host)
     assert 1 == len(host.requests)
     assert (
-        "never played: step 1, delay 60 s; step 2, head; step 3, chunk 'x' (the client left after 0." in said
+        "never played: step 1, delay 60 s; step 2, head; step 3, chunk 'x' (the client disconnected after 0."
+        in said
     )
     assert "never used" not in said
     assert "3  chunk 'x'" in said  # the timeline
