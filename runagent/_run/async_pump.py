@@ -33,8 +33,8 @@ __all__ = ["AsyncPump"]
 
 _READ = Step.READ
 _NEVER = float("inf")
-_CANCELLED_WHILE_SENT = "the run was cancelled while something was being sent to the agent; begin it anew"
-_OTHER_LOOP = "this stream was begun in another event loop; read it there, or begin a new one here"
+_CANCELLED_WHILE_SENT = "the run was cancelled while it was sending to the agent; start a new run"
+_OTHER_LOOP = "this stream was begun in another event loop; read it there, or start a new one here"
 
 
 class AsyncPump(PumpCore):
@@ -50,13 +50,13 @@ class AsyncPump(PumpCore):
         self._pools = pools
         self._given_network = network
         self._loop: EventLoop | None = None
-        self._pool: Pool[AsyncConnection] | None = None  # that knows of the connection
+        self._pool: Pool[AsyncConnection] | None = None  # the one that counts the connection as in use
         self._connection: AsyncConnection | None = None
         self._now: Callable[[], float] = float  # there is no clock before the first connection
         self._reading = False
 
     def close(self) -> None:
-        """Leave the run; a `next_batch` that waits in another task raises a StreamError."""
+        """Close the run; a `next_batch` that waits in another task raises a StreamError."""
         self._closed = True
         self._connect_attempt.cancel()
         self.run.finished(self._now())
@@ -73,10 +73,10 @@ class AsyncPump(PumpCore):
         """Move bytes until there are events and return them; None at the end.
 
         Args:
-            until_connected: Return as soon as the request is on its way.
+            until_connected: Return as soon as the request has been sent.
 
         Raises:
-            RunAgentError: The run has failed; told once, afterwards it is at its end.
+            RunAgentError: The run failed. It is raised once; later calls return None.
         """
         run = self.run
         if run.forked or self._reading:
@@ -110,11 +110,11 @@ class AsyncPump(PumpCore):
                     end = self._now()
                     try:
                         outgoing = run.received(data, start, end)
-                    except BaseException as exc:  # what a session would make of further bytes is a guess
+                    except BaseException as exc:  # the session may be in any state: it gets no more bytes
                         self._give_up(exc)
                         raise
                     data = b""  # it may quote the key, and errors keep the variables of their frames
-                    start = end  # what follows without an event goes on counting as a wait
+                    start = end  # without an event, the time from here on counts as part of the same wait
                 if outgoing or run.step is not _READ:
                     await self._flush(outgoing)
                     self._check_closed()
@@ -125,14 +125,14 @@ class AsyncPump(PumpCore):
             self._give_up(exc)
             raise
         except BaseException as exc:
-            if not is_cancellation(exc):  # which has ended a wait; Ctrl-C may have come between any two steps
+            if not is_cancellation(exc):  # a cancellation only ends a wait; Ctrl-C may interrupt any step
                 self._give_up(exc)
             raise
         finally:
             self._reading = False
 
     async def _move_on(self, step: Step) -> bool:
-        """Do what is to be done before the next read; False at the end."""
+        """Take a step that has to come before the next read; return False at the end."""
         if step is Step.CONNECT:
             await self._connect()
         elif step is Step.SEND:
@@ -155,19 +155,19 @@ class AsyncPump(PumpCore):
         return self._given_network or cast("EventLoop", self._loop).network
 
     async def _back_off(self) -> None:
-        """Wait before the next attempt; by small steps, because closing the stream wakes no sleeper."""
+        """Wait before the next attempt, in small steps, as closing the stream does not end a sleep."""
         run, now = self.run, self._now
         until = now() + run.recovery.delay
         try:
             while not self._closed and (left := until - now()) > 0:
                 await self._network.sleep(min(left, CLOSED_NOTICED_SECONDS))
         finally:
-            # A read that is cancelled while it waits has waited all the same.
+            # If the wait is cancelled, the next read continues with the rest of it.
             run.recovery.delay = until - now()
         run.step = Step.CONNECT
 
     async def _probe(self) -> None:
-        """See whether a reset follows the end of the connection, as it does if the peer has not read all."""
+        """Check whether a reset follows the connection's end: the peer had then not read everything."""
         connection, until = cast("AsyncConnection", self._connection), self._now() + RESET_SECONDS
         while not (reset := connection.was_reset()) and not self._closed and self._now() < until:
             await self._network.sleep(RESET_SECONDS / RESET_LOOKS)
@@ -242,11 +242,11 @@ class AsyncPump(PumpCore):
         return await self._network.connect(address, deadline, self._connect_attempt), False
 
     async def _flush(self, data: bytes, *, more: bool = False) -> None:
-        """Send what the session has to say; then let go of a connection that has served.
+        """Send the session's bytes; then release the connection if the session needs it no more.
 
         Args:
-            data: What it has to say.
-            more: The connection holds the rest of something, which goes first.
+            data: The first bytes to send.
+            more: The connection still holds unsent bytes, which are sent first.
         """
         run, connection, now = self.run, cast("AsyncConnection", self._connection), self._now
         deadline = now() + self._send_seconds
@@ -282,7 +282,7 @@ class AsyncPump(PumpCore):
             connection.abort()
 
     def _leave(self) -> None:
-        """Drop everything at once, with a word of farewell where the protocol has one."""
+        """Drop the connection and the run at once; send the protocol's farewell if that needs no wait."""
         run, connection = self.run, self._connection
         self._connection = None
         if connection is not None and not run.forked:

@@ -1,4 +1,4 @@
-"""The state of one attempt, made for each attempt: nothing of an earlier one can be left in it."""
+"""The state of one attempt; each attempt has a new one, so that nothing of an earlier one is left in it."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ _NEVER = float("inf")
 
 
 class AttemptState(msgspec.Struct, eq=False):
-    """What is known of an attempt, or of the connection that an attempt goes on over after a redirect.
+    """The state of one attempt on one connection; after a redirect, the attempt has a new state.
 
     Attributes:
-        transport: What makes its session.
-        report: What the run's report has of it.
-        began_at: When it began.
-        session: Its session, once that is open.
-        key_to_come: Gives the key, for `Run.open_session`; None if the session is open.
-        connecting: The same, if it brings its own connection.
-        ended: It is over, and the run's report has what its session knows.
-        connected: There is a connection.
+        transport: The transport that opens the session.
+        report: The attempt's part of the run's report.
+        began_at: When the attempt, or its current connection, began.
+        session: The session, once it is open.
+        key_to_come: An awaitable of the key for `Run.open_session`; None if the session is open.
+        connecting: The session, if it has its own connection.
+        ended: The attempt is over, and the run's report has everything that its session knows.
+        connected: The connection is established.
         heard: A byte has come.
         progressed: A chunk has come.
-        steady: A chunk has come, and what was to be sent has been.
+        steady: A chunk has come, and all queued bytes have been sent.
         send_error: Why sending failed.
         send_late: Sending took too long.
-        send_stopped: Something stays unsent, because the peer wants no more.
-        write_closed: The peer knows that nothing more will be sent.
+        send_stopped: Some bytes stay unsent, because the peer wants no more.
+        write_closed: The sending direction has been closed.
         unread: The peer has provably not read the request.
         late_at: When the first read after a send that took too long began.
     """
@@ -61,7 +61,7 @@ class AttemptState(msgspec.Struct, eq=False):
     unread: bool = False
     late_at: float = _NEVER
 
-    __repr__ = object.__repr__  # a session's may show secrets
+    __repr__ = object.__repr__  # the repr of a session may show secrets
 
     def over_another_connection(self, transport: Transport, now: float) -> AttemptState:
         """Return the state of this attempt for the next connection that its session wants."""
@@ -69,12 +69,12 @@ class AttemptState(msgspec.Struct, eq=False):
 
     @property
     def sends(self) -> bool:
-        """Whether all that was to be sent on this connection has been."""
+        """Whether sending works on this connection: it has not failed, been late or been stopped."""
         return self.send_error is None and not (self.send_late or self.send_stopped)
 
     @property
     def refused(self) -> bool:
-        """Whether the peer's answer makes it pointless to send it the rest: the end, or a refusal."""
+        """Whether it is useless to send the rest: the peer refused the request, or there is no session."""
         session = self.session
         if session is None:
             return True
@@ -82,12 +82,12 @@ class AttemptState(msgspec.Struct, eq=False):
 
     @property
     def keeps_connection(self) -> bool:
-        """Whether the connection is in order once the session is done."""
+        """Whether the connection can be kept once the session is done."""
         session = self.session
         return self.sends and session is not None and session.error is None and session.keeps_connection
 
     def stop_sending(self) -> None:
-        """Note that something stays unsent, because the peer wants no more."""
+        """Note that some bytes stay unsent, because the peer wants no more."""
         self.send_stopped, self.steady = True, False
 
     def note_answer(self, report: RunReport) -> None:
@@ -103,12 +103,12 @@ class AttemptState(msgspec.Struct, eq=False):
             report.usage, report.tokens = session.usage, session.tokens
 
     def end(self, report: RunReport, seconds: float | None, error: BaseException | None) -> None:
-        """Put what is known of it into the report.
+        """Note the end of the attempt and complete the report.
 
         Args:
-            report: The run's.
-            seconds: How long it took; None if there is no clock any more.
-            error: What ended it, if it did not end well.
+            report: The run's report.
+            seconds: How long the attempt took; None if there is no clock any more.
+            error: How it failed, or None.
         """
         self.ended = True
         self.report.seconds = seconds
@@ -120,10 +120,10 @@ class AttemptState(msgspec.Struct, eq=False):
             report.ignored[kind] = report.ignored.get(kind, 0) + count
 
     def describe_failure(self, number: int) -> str:
-        """Describe how it failed in one line that nothing a peer sent can break."""
+        """Describe the failure in one line, with control characters of a peer's text escaped."""
         failure = f"{type(self.report.error).__name__}: {self.report.error}"
         return f"attempt {number} over {self.report.transport} failed with {quote(failure)}"
 
     def release(self) -> None:
-        """Drop what leads to frames or holds the connection."""
+        """Drop references to frames and to the connection."""
         self.session = self.connecting = self.send_error = None

@@ -1,4 +1,4 @@
-"""The limits of a run's time: how long each wait may take, and which limit was met."""
+"""The time limits of a run: how long each wait may take, and which limit has passed."""
 
 from __future__ import annotations
 
@@ -23,20 +23,23 @@ _WHAT: dict[Phase, str] = {
 
 
 class Deadlines:
-    """The limits of one run.
+    """The time limits of one run.
 
-    ``total`` is a moment. The others are budgets that run down only while the client waits for
-    the network or reads bytes that hold no event: ``first_event`` until the first event of an attempt,
-    then ``idle`` between bytes and ``progress`` between events. They hold as well if the peer never pauses.
+    ``total`` is a moment. The others are budgets that are used up only while the client waits for the network
+    or receives bytes without an event: ``first_event`` until the first event of an attempt, then ``idle``
+    between bytes and ``progress`` between events. They also hold for a peer that never stops sending.
 
-    A limit that was met by silence gives one more attempt as much time again, for its connection and its
-    first event together. A new chunk renews that allowance.
+    If a budget is used up by silence, one more attempt gets the same time again, for its connection and its
+    first event together. After a new chunk that is possible once more.
+
+    For example, with an ``idle`` of 60 s, reads that each bring an event never time out, however long the
+    reader of the stream takes between them. A read that brings nothing for 60 s times out.
 
     Attributes:
         total: The moment when the run has to be over.
-        patience: How long the next read may take, in seconds, as far as the budgets go.
-        steady: The last read brought an event: another one that does changes nothing here.
-        overdue: The read that began last is the last one that ``total`` allows.
+        patience: How many seconds the budgets allow for the next read.
+        steady: The last read brought an event, so another read with an event changes nothing here.
+        overdue: The latest read was the last one that ``total`` allows.
     """
 
     def __init__(self, timeouts: Timeouts, now: float) -> None:
@@ -47,23 +50,23 @@ class Deadlines:
         self._connect_limit = _NEVER if timeouts.connect is None else timeouts.connect
         self._connected = self._begun = self._hurried = self.steady = self.overdue = False
         self._first = self._idle = self._progress = self.patience = _NEVER
-        self._allowance = _NEVER  # what is left of the time that followed a silence
-        self._silence: Phase | None = None  # the limit that was met by it
+        self._allowance = _NEVER  # the time left for attempts that follow a silence
+        self._silence: Phase | None = None  # the limit that the silence exceeded
 
     def begin_attempt(self) -> None:
-        """Begin an attempt: what its connection and the answer to it may take."""
+        """Begin an attempt, with new budgets for its connection and the answer."""
         limit = self._timeouts.first_event
         self._first = _NEVER if limit is None else limit
         self._connected = self._begun = self._hurried = self.steady = self.overdue = False
         self._measure()
 
     def connect(self, now: float) -> float:
-        """Return the deadline of a connection: an attempt's first one, or the next one that it needs."""
+        """Return the deadline for connecting, also for a further connection of the same attempt."""
         first = self._first if self._connected else _NEVER
         return min(self.total, now + min(self._connect_limit, first, self._allowance))
 
     def connected(self, waited: float) -> None:
-        """Begin to wait for an answer, or go on over another connection, after so many seconds."""
+        """Note that connecting took so many seconds, for the first or a further connection."""
         if self._connected:
             self._first -= waited
         self._connected = True
@@ -72,20 +75,20 @@ class Deadlines:
 
     @property
     def may_follow_silence(self) -> bool:
-        """Whether there may be one more attempt after a silence: none since the last new chunk."""
+        """Whether one more attempt may follow a silence: none has since the last new chunk."""
         return self._silence is None
 
     def follow_silence(self, phase: Phase) -> None:
-        """Give the attempts that follow as much time, in all, as the limit that was met."""
+        """Give the further attempts together as much time as the limit that was exceeded."""
         limit = self.limit(phase)
         self._silence, self._allowance = phase, _NEVER if limit is None else limit
 
     def renew(self) -> None:
-        """Forget a silence: there is a new chunk."""
+        """Forget a silence, as a new chunk has come."""
         self._silence, self._allowance = None, _NEVER
 
     def hurry(self) -> None:
-        """Have this attempt's reads take what is there, and wait for nothing."""
+        """Let the further reads of this attempt return what has arrived, without a wait."""
         self._hurried, self.steady = True, False
         self._measure()
 
@@ -98,7 +101,7 @@ class Deadlines:
         return self.total
 
     def received(self, waited: float, *, events: bool) -> None:
-        """Note that bytes came, and whether an event was in them."""
+        """Note that a read brought bytes, and whether they held an event."""
         self._allowance -= waited
         self._idle = self._idle_limit
         if events and not self._begun:
@@ -115,11 +118,11 @@ class Deadlines:
 
     @property
     def spent(self) -> bool:
-        """Whether a read that brought bytes without an event was the last one that the limits allow."""
+        """Whether the budgets are used up, after a read that brought bytes without an event."""
         return self.patience <= 0 and not self._hurried
 
     def waited(self, seconds: float) -> None:
-        """Note a wait that its caller gave up before anything came."""
+        """Note a wait that ended without any bytes."""
         self._allowance -= seconds
         self._first -= seconds
         self._idle -= seconds
@@ -135,7 +138,7 @@ class Deadlines:
             self.patience = min(self._idle, self._progress) if self._begun else first
 
     def phase(self, now: float, *, connected: bool = True) -> Phase:
-        """Return which limit was met: by a read, or before that by connecting."""
+        """Return which limit was exceeded: by a read, or by connecting."""
         if now >= self.total:
             return "total"
         if self._begun:
@@ -150,12 +153,12 @@ class Deadlines:
         return min(limits, key=itemgetter(0))[1]
 
     def limit(self, phase: Phase) -> float | None:
-        """Return the seconds that a phase may take."""
+        """Return how many seconds a phase may take, or None without a limit."""
         limit: float | None = getattr(self._timeouts, phase)
         return limit
 
     def error(self, phase: Phase, *, begun: bool) -> RunTimeoutError:
-        """Make the error for a limit that ran out; ``begun`` tells of an earlier attempt's chunks."""
+        """Make the error for an exceeded limit; ``begun`` means that an earlier attempt brought chunks."""
         seconds = self.limit(phase)
         text = (
             f"{_WHAT[phase]} within {seconds:g} s;"

@@ -1,4 +1,4 @@
-"""Decisions without I/O: whether to try again, after how long, and from where to go on."""
+"""The policy for retries and resumptions: which failures, after how long, and from which chunk."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from runagent._errors import (
 
 __all__ = ["RetryPolicy"]
 
-# Failures to connect that may pass by themselves; a bad certificate or an unknown host name does not.
+# Failures to connect that may be temporary, unlike a bad certificate or an unknown host name.
 _PASSING = frozenset({"DNS_TEMPORARY", "NETWORK", "PROXY_502", "PROXY_503", "PROXY_504", "REFUSED", "RESET"})
 _GATEWAY_ERRORS = frozenset({500, 502, 504})
 _FIRST_RESUME_SECONDS = 0.1
 
 
 class RetryPolicy(msgspec.Struct, frozen=True):
-    """What is tried again, and after how long.
+    """Which failures are retried or resumed, and after how long.
 
     Attributes:
-        max_retries: Failed attempts in a row that are tried again; a new chunk begins a new row.
-        max_resumes: How often one run goes on after its first chunk, whether it gets further or not.
+        max_retries: How many consecutive failures are retried; a new chunk starts the count again.
+        max_resumes: How often one run is resumed after its first chunk, with or without progress.
         delay: Upper bound of the first wait, in seconds.
-        backoff: Factor from one wait's bound to the next.
-        max_wait: No wait is longer; a ``Retry-After`` above it is raised instead.
-        unsafe: Also try again what the agent may have begun.
-        resume: Go on with a broken stream where the agent can prove the place; ``trust`` takes its word.
+        backoff: Factor from the upper bound of one wait to that of the next.
+        max_wait: The longest wait, in seconds; if a ``Retry-After`` is longer, the error is raised.
+        unsafe: Also retry runs that the agent may have begun.
+        resume: Resume a broken stream if the agent proves that it continues at the right chunk; with
+            ``trust``, also without a proof.
     """
 
     max_retries: int = 3
@@ -46,13 +47,13 @@ class RetryPolicy(msgspec.Struct, frozen=True):
     resume: bool | Literal["trust"] = True
 
     def may_retry(self, error: RunAgentError, *, connected: bool) -> bool:
-        """Whether a run that failed before its first event may be tried again.
+        """Whether a run that failed before its first event may be retried.
 
-        By itself that is so only where the agent cannot have begun it.
+        Without ``unsafe`` that is so only if the agent cannot have begun it.
 
         Args:
             error: How it failed.
-            connected: The request has been sent, or at least its beginning.
+            connected: At least the beginning of the request has been sent.
         """
         if isinstance(error, RateLimitError):
             return True
@@ -69,12 +70,12 @@ class RetryPolicy(msgspec.Struct, frozen=True):
     def resume_from(
         self, error: RunAgentError, point: ResumePoint | None, *, may_retry: bool
     ) -> ResumePoint | None:
-        """Return where a stream that broke after its first chunk can go on, or None where nothing proves it.
+        """Return where a stream that broke after its first chunk can be resumed, or None if it cannot.
 
         Args:
             error: How it broke, or how the attempt to resume it failed.
-            point: The place that the last chunk leads to.
-            may_retry: What `may_retry` says of the error.
+            point: The place after the last chunk.
+            may_retry: The result of `may_retry` for the error.
         """
         broken = isinstance(error, StreamTruncatedError | StreamTimeoutError | NetworkError) or may_retry
         if not self.resume or point is None or not broken:
@@ -88,17 +89,19 @@ class RetryPolicy(msgspec.Struct, frozen=True):
     def wait(
         self, failures: int, error: RunAgentError, suggested: float | None, *, resumes: int = 0
     ) -> float | None:
-        """Return the seconds to wait before the next attempt, or None if there is to be none.
+        """Return the seconds to wait before the next attempt, or None if there is no other attempt.
 
-        The wait is uniformly random between zero and a bound that grows by ``backoff`` (full jitter), so
-        that clients which failed together do not come back together. Before a resumption there is a floor
-        that doubles each time: neither progress nor what the peer asks for makes a loop of it.
+        The wait is uniformly random between zero and a bound that grows by ``backoff`` (full jitter), so that
+        clients that failed together do not all return together. The wait before a resumption also has a
+        minimum, which doubles each time, so that a stream which breaks after each chunk, or asks for no wait,
+        does not keep the client busy.
 
         Args:
-            failures: Failed attempts in a row, the last one included.
-            error: How the last one failed; its ``retry_after`` is kept to.
-            suggested: What the stream itself asked for (SSE ``retry:``), the bound of the first wait.
-            resumes: How many resumptions of the run the next attempt makes; 0 before its first chunk.
+            failures: Consecutive failed attempts, the last one included.
+            error: How the last one failed; the wait is its ``retry_after`` if it has one.
+            suggested: The wait that the stream asked for (SSE ``retry:``), used as the bound of the first
+                wait.
+            resumes: The number of resumptions, the next attempt included; 0 before the first chunk.
         """
         if failures > self.max_retries or resumes > self.max_resumes:
             return None
@@ -106,7 +109,7 @@ class RetryPolicy(msgspec.Struct, frozen=True):
         retry_after: float | None = getattr(error, "retry_after", None)
         if retry_after is not None:
             return max(floor, retry_after) if retry_after <= self.max_wait else None
-        import random  # only a run that fails needs it
+        import random  # slow to import, and only a failed attempt needs it
 
         first = self.delay if suggested is None else suggested
         try:
@@ -117,5 +120,5 @@ class RetryPolicy(msgspec.Struct, frozen=True):
 
 
 def _broke(error: RunAgentError) -> bool:
-    """Whether a connection broke; a proxy that wants a password does not change its mind."""
+    """Whether a connection broke; a proxy that wants a password (407) is not such a failure."""
     return isinstance(error, StreamTruncatedError | NetworkError) and error.code != "PROXY_407"

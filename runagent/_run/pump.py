@@ -1,4 +1,4 @@
-"""The loop that moves bytes in a thread; `async_pump` has the same for event loops."""
+"""The loop that moves bytes in a thread; `async_pump` is its twin for event loops."""
 
 from __future__ import annotations
 
@@ -40,12 +40,13 @@ class Pump(PumpCore):
         self._now = network.now
         self._pool = pool
         self._connection: Connection | None = None
-        # Who takes the token reads. A lock would do the same; it costs four times as much with cold caches.
-        # It is taken and given back without a call, behind which a signal handler could run and raise.
+        # The thread that has the token is the reader. A lock would do the same, but costs four times as much
+        # with cold caches. Invariant: taking the token and returning it are single steps without a call, so
+        # no signal handler can run and raise in between and leave it lost.
         self._token: list[None] = [None]
 
     def close(self) -> None:
-        """Leave the run; a `next_batch` that waits in another thread raises a StreamError."""
+        """Close the run; a `next_batch` that waits in another thread raises a StreamError."""
         self._closed = True
         self._connect_attempt.cancel()
         try:
@@ -66,10 +67,10 @@ class Pump(PumpCore):
         """Move bytes until there are events and return them; None at the end.
 
         Args:
-            until_connected: Return as soon as the request is on its way.
+            until_connected: Return as soon as the request has been sent.
 
         Raises:
-            RunAgentError: The run has failed; told once, afterwards it is at its end.
+            RunAgentError: The run failed. It is raised once; later calls return None.
         """
         run = self.run
         if run.forked:
@@ -103,7 +104,7 @@ class Pump(PumpCore):
                     end = self._now()
                     outgoing = run.received(data, start, end)
                     data = b""  # it may quote the key, and errors keep the variables of their frames
-                    start = end  # what follows without an event goes on counting as a wait
+                    start = end  # without an event, the time from here on counts as part of the same wait
                 if outgoing or run.step is not _READ:
                     self._flush(outgoing)
                     self._check_closed()
@@ -115,7 +116,7 @@ class Pump(PumpCore):
             self._token += TOKEN
 
     def _move_on(self, step: Step) -> bool:
-        """Do what is to be done before the next read; False at the end."""
+        """Take a step that has to come before the next read; return False at the end."""
         if step is Step.CONNECT:
             self._connect()
         elif step is Step.SEND:
@@ -134,7 +135,7 @@ class Pump(PumpCore):
         return True
 
     def _back_off(self) -> None:
-        """Wait before the next attempt; by small steps, because closing the stream wakes no sleeper."""
+        """Wait before the next attempt, in small steps, as closing the stream does not end a sleep."""
         now = self._now
         until = now() + self.run.recovery.delay
         while not self._closed and (left := until - now()) > 0:
@@ -142,7 +143,7 @@ class Pump(PumpCore):
         self.run.step = Step.CONNECT
 
     def _probe(self) -> None:
-        """See whether a reset follows the end of the connection, as it does if the peer has not read all."""
+        """Check whether a reset follows the connection's end: the peer had then not read everything."""
         connection, until = cast("Connection", self._connection), self._now() + RESET_SECONDS
         while not (reset := connection.was_reset()) and not self._closed and self._now() < until:
             self._network.sleep(RESET_SECONDS / RESET_LOOKS)
@@ -166,7 +167,7 @@ class Pump(PumpCore):
             begun = now()
             run.connected(begun, reused=reused)
             self._flush(run.data_to_send())
-            run.deadlines.waited(now() - begun)  # it is the network that was waited for
+            run.deadlines.waited(now() - begun)  # sending is a wait for the network
 
     def _acquire(self, address: Address, deadline: float) -> tuple[Connection, bool]:
         if (session := self.run.attempt.connecting) is not None:
@@ -181,11 +182,11 @@ class Pump(PumpCore):
         return self._network.connect(address, deadline, self._connect_attempt), False
 
     def _flush(self, data: bytes, *, more: bool = False) -> None:
-        """Send what the session has to say; then let go of a connection that has served.
+        """Send the session's bytes; then release the connection if the session needs it no more.
 
         Args:
-            data: What it has to say.
-            more: The connection holds the rest of something, which goes first.
+            data: The first bytes to send.
+            more: The connection still holds unsent bytes, which are sent first.
         """
         run, connection, now = self.run, cast("Connection", self._connection), self._now
         deadline = now() + self._send_seconds
@@ -201,7 +202,7 @@ class Pump(PumpCore):
                 let_signals_through(exc)
                 run.send_failed(exc)
             except BaseException as exc:
-                # The key is in what is sent, and so in the variables of this frame and those below.
+                # The bytes hold the key, and so do the variables of this frame and of those below.
                 data, exc.__traceback__ = b"", None
                 raise
             data = self._overhear(connection) if more else run.data_to_send()
@@ -218,7 +219,7 @@ class Pump(PumpCore):
             connection.abort()
 
     def _leave(self) -> None:
-        """Drop everything at once, with a word of farewell where the protocol has one."""
+        """Drop the connection and the run at once; send the protocol's farewell if that needs no wait."""
         run, connection = self.run, self._connection
         self._connection = None
         if connection is not None and not run.forked:

@@ -1,6 +1,6 @@
-"""What both pumps have in common: all that waits for nothing.
+"""The base of both pumps: everything that does not wait.
 
-What the bytes mean, what comes next and how it ends is `Run`'s to say.
+`Run` decides what the bytes mean, what comes next and how the run ends.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 __all__ = ["PumpCore"]
 
 READ_BYTES = 64 * 1024
-_MAX_OVERHEARD = 64 * 1024  # bytes, such as pongs, that are kept for a peer which takes nothing
+_MAX_OVERHEARD = 64 * 1024  # bytes, such as pongs, that are kept for a peer that reads nothing
 SAME_CONNECTION = frozenset({Step.READ, Step.SEND, Step.CLOSE_WRITE, Step.PROBE})
 TOKEN = (None,)
-CLOSED_NOTICED_SECONDS = 0.1  # a wait before another attempt goes by such steps
-RESET_SECONDS, RESET_LOOKS = 0.05, 10  # so long a reset is looked for behind the end of a connection
-END_OF_ANSWER_SECONDS = 0.02  # the formal end of an answer comes right behind its last event
+CLOSED_NOTICED_SECONDS = 0.1  # the longest step of a wait before another attempt
+RESET_SECONDS, RESET_LOOKS = 0.05, 10  # how long and how often to check for a reset after the end
+END_OF_ANSWER_SECONDS = 0.02  # the formal end of an answer comes right after its last event
 CLOSED_WHILE_READ = "the stream was closed while it was being read"
-TWO_READERS = "the stream is being read by somebody else; one stream has one reader"
+TWO_READERS = "another thread or task is reading this stream; a stream has one reader"
 
 
 class PumpCore:
-    """What both styles have: the run, and how it is over.
+    """The base of both pumps: the run, and how it ends.
 
     Attributes:
-        run: The run whose bytes are moved.
+        run: The run whose bytes the pump moves.
     """
 
     _now: Callable[[], float]
@@ -45,16 +45,16 @@ class PumpCore:
         self.run = run
         self._closed = False
         self._connect_attempt = ConnectAttempt()
-        # While the peer takes nothing: what goes behind the rest, and how long it has to take that.
-        self._outgoing = b""
-        self._overheard = 0  # bytes to be sent because of what the peer said while it took nothing
-        self._send_seconds = 0.0
+        # While the peer reads nothing:
+        self._outgoing = b""  # the bytes to send after those that the connection still holds
+        self._overheard = 0  # how many bytes were queued in answer to what the peer sent meanwhile
+        self._send_seconds = 0.0  # how long the peer has to read them
 
     def check_process(self) -> None:
-        """Refuse to go on with what belongs to the parent process.
+        """Refuse to continue a run of the parent process.
 
         Raises:
-            RuntimeError: There was a fork since the run began.
+            RuntimeError: The process was forked after the run began.
         """
         if self.run.forked:
             raise RuntimeError(
@@ -62,15 +62,15 @@ class PumpCore:
             )
 
     def drop(self) -> None:
-        """Leave the run for a stream that nobody holds any more; callable from any thread."""
+        """Close the run of a stream that was garbage-collected; callable from any thread."""
         self._leave()
 
     def _leave(self) -> None:
-        """Drop everything at once, with a word of farewell if the protocol has one."""
+        """Drop the connection and the run at once; send the protocol's farewell if that needs no wait."""
         raise NotImplementedError
 
     def _farewell(self) -> bytes:
-        """Return what the protocol sends to a peer whose run is given up early."""
+        """Return the bytes that the protocol sends to the peer if the run is closed early."""
         self.run.session.close()
         return self.run.data_to_send()
 
@@ -88,18 +88,18 @@ class PumpCore:
         self.run.write_closed()
 
     def _overhear(self, connection: Connection | AsyncConnection) -> bytes:
-        """Take what the peer says while it takes nothing; return what is to be sent behind the rest."""
+        """Receive while the peer reads nothing; return the bytes to send after the unsent rest."""
         data, now = connection.poll(READ_BYTES), self._now()
         return self.run.received(data, now, now) if data else b""
 
     def _stops_sending(self, outgoing: bytes, deadline: float) -> bool:
-        """Whether the rest is not sent now: never, or once the events that have come are handed out."""
+        """Whether to stop sending the rest, for ever or until the reader has taken the events at hand."""
         if self.run.wants_no_more:
             self.run.attempt.stop_sending()
             return True
         self._overheard += len(outgoing)
         if self._now() >= deadline or self._overheard > _MAX_OVERHEARD:
-            self.run.send_failed(None)  # a peer that takes nothing and never pauses
+            self.run.send_failed(None)  # the peer reads nothing and never stops sending
             return True
         if self.run.events:
             self._outgoing, self._send_seconds = outgoing, deadline - self._now()
@@ -118,7 +118,7 @@ class PumpCore:
         self._leave()
 
     def _end(self) -> None:
-        """Raise the run's error, once; afterwards the stream is at its end."""
+        """Raise the run's error, once; after that the stream is at its end."""
         self.run.finished(self._now())
         self.run.release()
         error, self.run.error = self.run.error, None
@@ -126,4 +126,4 @@ class PumpCore:
             try:
                 raise self.run.identify(error)
             finally:
-                del error  # or the traceback would keep this frame, and the frame the error
+                del error  # otherwise the traceback keeps this frame, and this frame the error

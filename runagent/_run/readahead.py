@@ -1,7 +1,7 @@
-"""Reading ahead: a thread or a task that keeps a run going while its reader is busy elsewhere.
+"""Reading ahead: a thread or a task that keeps receiving while the reader of the stream is busy.
 
-Nobody reads a stream that nobody asks, which is back-pressure; but then nobody answers pings
-either. ``read_ahead_bytes`` opts into a helper that reads on, up to that many bytes.
+Normally the client receives only while the reader waits for the next event. That is the back-pressure, but
+meanwhile no ping is answered. With ``read_ahead_bytes`` a thread or a task receives up to that many bytes.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncReadAhead", "ReadAhead"]
 
-_CANCELLED = "the task that reads ahead was cancelled by somebody else; begin the run anew"
+_CANCELLED = "the task that reads ahead was cancelled from outside; start a new run"
 
 
 class _Store:
-    """The batches read and not yet asked for, and how the run ended."""
+    """The batches that were received but not yet taken, and how the run ended."""
 
     def __init__(self, pump: Pump | AsyncPump, max_bytes: int) -> None:
         self.over = False
@@ -47,13 +47,13 @@ class _Store:
         return self._size >= self._max
 
     def put(self, batch: list[Event]) -> None:
-        """Keep a batch; its size is what came over the network for it."""
+        """Keep a batch; its size is the number of bytes received for it."""
         size, self._seen = self._report.bytes_received - self._seen, self._report.bytes_received
         self._batches.append((batch, size))
         self._size += size
 
     def take(self) -> list[Event] | None:
-        """Take the next batch; None where there is none at hand."""
+        """Take the next batch, or None if there is none yet."""
         if not self._batches:
             return None
         batch, size = self._batches.popleft()
@@ -61,7 +61,7 @@ class _Store:
         return batch
 
     def end(self) -> None:
-        """Raise what ended the run badly, once."""
+        """Raise the run's error, once."""
         error, self.error = self.error, None
         if error is not None:
             try:
@@ -70,20 +70,20 @@ class _Store:
                 del error
 
     def forget(self) -> None:
-        """Drop what the parent process will hand out; see `track_descriptor`."""
+        """Drop the batches, which belong to the parent process; see `track_descriptor`."""
         self._batches.clear()
 
 
 class ReadAhead:
-    """A source for a `Stream` that a thread of its own fills."""
+    """A source for a `Stream` that a separate thread fills."""
 
     def __init__(self, pump: Pump, max_bytes: int) -> None:
         self._pump = pump
         self._store = _Store(pump, max_bytes)
-        self._lock = threading.RLock()  # of the store; a finalizer may close in the middle of anything
+        self._lock = threading.RLock()  # guards the store; reentrant, as a finalizer may close at any moment
         self._news, self._room = ThreadWakeup(), ThreadWakeup()
         self._thread: threading.Thread | None = None
-        self._token: list[None] = [None]  # who takes it reads; see `Pump`
+        self._token: list[None] = [None]  # the thread that has it is the reader; see `Pump`
         self._closed = False
 
     def next_batch(self, *, until_connected: bool = False) -> list[Event] | None:
@@ -99,9 +99,9 @@ class ReadAhead:
             if self._thread is None:
                 self._start()
             batch = [] if until_connected else self._wait_for_batch()
-        except NetworkError:  # no thread is to be had yet
+        except NetworkError:  # no thread could be started yet: the next call may try again
             raise
-        except BaseException:  # a signal handler's, which may have lost a batch
+        except BaseException:  # raised by a signal handler, perhaps between two steps, so a batch may be lost
             self.close()
             raise
         finally:
@@ -121,7 +121,7 @@ class ReadAhead:
     def _wait_for_batch(self) -> list[Event] | None:
         while (batch := self._take()) is None and not self._closed:
             if self._store.over:
-                return self._take()  # put there before it was over
+                return self._take()  # a last batch may have come between the two checks
             self._news.wait()
         self._room.wake()
         return batch
@@ -152,7 +152,7 @@ class ReadAhead:
                 self._news.wake()
                 while self._store.full and not self._closed:
                     self._room.wait()
-        except BaseException as exc:  # noqa: BLE001  # handed to the reader, whose thread is another one
+        except BaseException as exc:  # noqa: BLE001  # raised for the reader, in another thread
             self._store.error = exc.with_traceback(None)
         finally:
             self._store.over = True
@@ -160,12 +160,12 @@ class ReadAhead:
 
 
 class AsyncReadAhead:
-    """A source for an `AsyncStream` that a task of its own fills."""
+    """A source for an `AsyncStream` that a separate task fills."""
 
     def __init__(self, pump: AsyncPump, max_bytes: int) -> None:
         self._pump = pump
         self._store = _Store(pump, max_bytes)
-        self._changed: Wakeup | None = None  # there is one once reading has begun
+        self._changed: Wakeup | None = None  # made when reading begins
         self._scope: Scope | None = None
         self._reading = self._closed = False
 
@@ -217,7 +217,7 @@ class AsyncReadAhead:
         self._end()
 
     def _failed(self, error: BaseException) -> None:
-        """Hand over what ended the task, perhaps before it began."""
+        """Keep the error that ended the task, perhaps before its first step, for the reader."""
         if not is_cancellation(error):
             self._store.error = error.with_traceback(None)
         elif not self._closed:

@@ -25,20 +25,20 @@ __all__ = ["Recovery"]
 
 
 class Recovery(msgspec.Struct, eq=False):
-    """What a run keeps from one attempt to the next.
+    """The state that a run keeps from one attempt to the next.
 
     Attributes:
-        policy: What is tried again.
-        known_unsupported: Which origins are known not to speak a transport.
-        origin: Where the run goes.
+        policy: Which failures are retried.
+        known_unsupported: Which transports the origins are known not to support.
+        origin: The origin of the run's requests.
         names: The transports that are left to try, the current one first.
         run_id: The run's id.
-        begun: A chunk has come: from now on the run can only be resumed.
-        resume: Where the next attempt goes on.
-        failures: Failed attempts in a row without a new chunk.
+        begun: A chunk has come, so the run can only be resumed, and no longer retried.
+        resume: Where the next attempt resumes.
+        failures: Consecutive failed attempts without a new chunk.
         resumes: How often the run has been resumed.
-        replaced: A kept connection that failed has been replaced by a new one, which happens once a run.
-        fresh: The next attempt needs a new connection: a kept one has not carried it.
+        replaced: A pooled connection that failed has been replaced by a new one, which happens once in a run.
+        fresh: The next attempt needs a new connection, as a pooled one has failed.
         delay: Seconds to wait before the next attempt.
         last_error: How the last attempt failed.
     """
@@ -59,22 +59,22 @@ class Recovery(msgspec.Struct, eq=False):
 
     @property
     def key(self) -> str:
-        """The idempotency key of the next request: a resumption asks for something else than the run did."""
+        """The idempotency key of the next request; each resumption has another, as its request differs."""
         return f"{self.run_id}-{self.resumes}" if self.resumes else self.run_id
 
     def begin(self, now: float) -> None:
-        """Leave out the transports that the origin is known not to speak."""
+        """Drop the transports that the origin is known not to support."""
         self.names = self.known_unsupported.choose(self.origin, self.names, now)
 
     def find_capable(self, find: Callable[[str], Transport], mode: str) -> Transport:
-        """Return the first transport of the choice that can make such a run.
+        """Return the first of the transports that supports the mode of the call.
 
         Args:
             find: Returns the transport of a name.
-            mode: The call's.
+            mode: ``stream`` or ``invoke``.
 
         Raises:
-            ConfigurationError: None of them can.
+            ConfigurationError: None of them supports it.
         """
         asked = self.names
         while self.names:
@@ -83,13 +83,13 @@ class Recovery(msgspec.Struct, eq=False):
                 return transport
             self.names = self.names[1:]
         raise ConfigurationError(
-            f"no plain run can be made over {' or '.join(map(repr, asked))}: stream it (run_generic_stream),"
+            f"{' or '.join(map(repr, asked))} cannot make a plain run: stream it (run_generic_stream),"
             " or choose another transport",
             code="NO_PLAIN_RUN",
         )
 
     def note_progress(self) -> bool:
-        """Note a new chunk, which ends a row of failures; False if there was none to end."""
+        """Note a new chunk; return whether failures came before it, which no longer count."""
         self.begun = True
         if not self.failures:
             return False
@@ -97,16 +97,16 @@ class Recovery(msgspec.Struct, eq=False):
         return True
 
     def decide(self, error: RunAgentError, attempt: AttemptState, deadlines: Deadlines, now: float) -> Step:
-        """Decide whether there is another attempt: elsewhere, again, or from where the stream broke.
+        """Decide whether to make another attempt: over another transport, again, or as a resumption.
 
         Args:
-            error: How it failed.
-            attempt: What failed.
+            error: How the attempt failed.
+            attempt: The failed attempt.
             deadlines: The limits of the run.
             now: The time.
 
         Returns:
-            CONNECT, BACK_OFF, or END if it is not to be tried again.
+            CONNECT, BACK_OFF, or END if there is no other attempt.
         """
         if self._move_on(attempt) or self._replace_connection(error, attempt):
             return Step.CONNECT
@@ -122,7 +122,7 @@ class Recovery(msgspec.Struct, eq=False):
         return self._back_off(error, attempt, deadlines, point, now)
 
     def _move_on(self, attempt: AttemptState) -> bool:
-        """Move on to the next transport, on proof that the peer does not speak this one."""
+        """Switch to the next transport if the peer has proven not to support this one."""
         session = attempt.session
         if session is None or self.begun or not session.unsupported or len(self.names) < 2:
             return False
@@ -131,11 +131,11 @@ class Recovery(msgspec.Struct, eq=False):
         return True
 
     def _replace_connection(self, error: RunAgentError, attempt: AttemptState) -> bool:
-        """Once a run, repeat on a new connection what a kept one provably did not carry to the agent.
+        """Repeat a request on a new connection, once in a run, if a pooled one provably did not deliver it.
 
-        Proof is a write that failed while part of the request was unsent, a reset behind the end of the
-        connection, or the peer's own word that it no longer waited for a request (RFC 9110 §15.5.9).
-        A connection that ends after it has taken the whole request proves nothing, however soon it ends.
+        Proof is a write that failed before the whole request was sent, a reset after the connection's end, or
+        a status 408, with which the peer reports that it no longer waited for a request (RFC 9110 §15.5.9). A
+        connection that ends after the whole request was sent proves nothing, however soon it ends.
         """
         if not attempt.report.reused or self.replaced:
             return False
@@ -165,7 +165,7 @@ class Recovery(msgspec.Struct, eq=False):
         point: ResumePoint | None,
         now: float,
     ) -> Step:
-        """Count the failure and set the wait, unless the next attempt would be one too many or too late."""
+        """Count the failure and set the wait; END if another attempt would be one too many or too late."""
         resumes = self.resumes + 1 if point is not None else 0
         suggested = attempt.session.retry_delay if attempt.session is not None else None
         wait = self.policy.wait(self.failures + 1, error, suggested, resumes=resumes)
@@ -183,6 +183,6 @@ class Recovery(msgspec.Struct, eq=False):
 
 
 def _came_too_late(error: RunAgentError, attempt: AttemptState) -> bool:
-    """Whether the peer no longer waited for a request on this connection, and closes it."""
+    """Whether the peer reported that it no longer waited for a request, and closes the connection."""
     closes = attempt.session is not None and not attempt.session.keeps_connection
     return isinstance(error, AgentError) and error.status == 408 and closes

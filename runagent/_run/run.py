@@ -1,7 +1,7 @@
-"""One run from its first attempt to its verdict, without I/O.
+"""One run from its first attempt to its outcome, without I/O.
 
-The two pumps move bytes; what they mean, what comes next and how it ends is decided here, once for
-every concurrency style.
+The two pumps move bytes. This module decides what the bytes mean, what comes next and how the run ends, once
+for every style.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ _logger = logging.getLogger("runagent.run")
 _READ = Wants.READ
 _FAREWELL_SECONDS = 1.0
 _NOT_TRIED_AGAIN = "not tried again, because the agent may have begun the run; retry_unsafe=True would"
-_INCOMPLETE = "the transport {!r} ended the run without the event that says so ({})"
+_INCOMPLETE = "the transport {!r} ended the run without its last event ({})"
 
 
 class Run(RunState):
-    """What a pump asks and reports, and what follows from it."""
+    """The decisions of one run: a pump reports each step to it, and asks for the next."""
 
     # Before a connection, and while there is one
 
     def begin_attempt(self, now: float) -> Address:
-        """Open a session, unless the last one only wants another connection; return where to connect.
+        """Open a session, or keep the last one if it only needs another connection; return the address.
 
         Raises:
             RunAgentError: The call cannot be made; the run is over.
@@ -129,14 +129,14 @@ class Run(RunState):
         self._longest_pause = 0.0
         self.step = Step.READ
 
-    # What is to be sent
+    # Sending
 
     def send_deadline(self, now: float) -> float:
-        """Return the deadline of a send that begins now; a farewell gets little time."""
+        """Return the deadline of a send that begins now; a farewell gets one second."""
         return self.deadlines.read(now) if self.step is Step.READ else now + _FAREWELL_SECONDS
 
     def data_to_send(self) -> bytes:
-        """Take what is to be sent on the connection at hand; empty once an earlier send has failed."""
+        """Take the bytes to send on the current connection; empty once an earlier send has failed."""
         if self.step is Step.CONNECT:
             return b""
         data = self.session.data_to_send()
@@ -154,31 +154,31 @@ class Run(RunState):
     def send_failed(self, exc: OSError | None) -> None:
         """Note that sending failed, or with None that it took too long.
 
-        It is never the verdict: the peer may have sent the reason, and is read first.
+        That alone never ends the run: the peer may have sent the reason, so the pump reads first.
         """
         attempt = self.attempt
         if exc is None:
             attempt.send_late = True
             self.deadlines.hurry()
         else:
-            # The frames that it has passed through hold what was being sent, the key with it.
+            # The frames of its traceback hold the sent bytes, and so the key.
             attempt.send_error = exc.with_traceback(None)
         attempt.steady = False
 
     def write_closed(self) -> None:
-        """Note that the peer knows that nothing more will be sent."""
+        """Note that the sending direction is closed."""
         self.attempt.write_closed = True
         self.step = Step.READ
 
-    # The time that goes by
+    # Time
 
     def _pass(self, now: float) -> None:
-        """Note a moment at which no event has come."""
+        """Note that no event came until ``now``."""
         self._quiet += now - self._read_at
         self._read_at = now
 
     def _note_gap(self, gap: float, waited: float, *, events: bool) -> None:
-        """Note the time since the read before, of which so many seconds were waited."""
+        """Note the time since the read before, and how much of it the client waited."""
         report = self.report
         self._longest_pause = max(self._longest_pause, gap - waited)
         self._quiet += gap
@@ -189,14 +189,14 @@ class Run(RunState):
             self._notable_gap = min(self._quiet, LONG_PAUSE_SECONDS)  # a pause is part of a gap
         self._quiet = 0.0
 
-    # What was received
+    # Receiving
 
     def received(self, data: bytes, start: float, end: float) -> bytes:
-        """Take bytes from the connection, b"" for its end, and return what is to be sent now.
+        """Take bytes from the connection, b"" for its end, and return the bytes to send now.
 
         Args:
             data: The bytes.
-            start: When they began to be waited for.
+            start: When the wait for them began.
             end: When they came.
         """
         attempt, deadlines = self._attempt, self._deadlines
@@ -238,9 +238,9 @@ class Run(RunState):
         return self.data_to_send()
 
     def probed(self, *, reset: bool) -> bytes:
-        """Note whether a reset followed the end of a kept connection, and return what is to be sent now.
+        """Note whether a reset followed the end of a pooled connection, and return the bytes to send now.
 
-        It proves that the peer had closed the connection before it read all that we sent.
+        A reset proves that the peer closed the connection before it read everything that we sent.
         """
         self.step, self.attempt.unread = Step.READ, reset
         self._take(self.session, self.session.receive_eof(), self._read_at, self._read_at)
@@ -258,7 +258,7 @@ class Run(RunState):
         elif attempt.send_late:
             attempt.late_at = min(attempt.late_at, start)
             if end - attempt.late_at > _FAREWELL_SECONDS:
-                self.timed_out(end, 0.0)  # a peer that takes nothing and goes on talking
+                self.timed_out(end, 0.0)  # a peer that reads nothing and goes on sending
         attempt.steady = attempt.progressed and attempt.sends
 
     def _note(self, events: list[Event]) -> None:
@@ -280,7 +280,7 @@ class Run(RunState):
         self.events += events
 
     def _follow(self, session: Session) -> None:
-        """Do what the session wants next."""
+        """Set the next step by what the session wants."""
         wants = session.wants
         if session.error is not None:
             self._failed(session.error)
@@ -293,20 +293,21 @@ class Run(RunState):
             self.step = Step.CLOSE_WRITE if half_close else Step.READ
 
     def _finish(self) -> None:
-        """End the run well only if its last event has come, whatever the session promises."""
+        """End the run; it fails if its last event has not come, even if the session reports no error."""
         if not self._complete:
             self._failed(ProtocolError(_INCOMPLETE.format(self.report.transport, self._last_event.__name__)))
             return
         self.step = Step.END
         self.end_attempt(self._read_at)
 
-    # What went wrong
+    # Failures
 
     def read_failed(self, exc: DeadlineExceededError | OSError, start: float, end: float) -> bytes:
-        """Note that nothing was received, and return what is to be sent now.
+        """Note that a read failed, and return the bytes to send now.
 
         Args:
-            exc: Why: a deadline has passed, or the connection broke and all that had arrived was received.
+            exc: The reason: a deadline has passed, or the connection broke after the last bytes were
+                received.
             start: When the read began.
             end: When it failed.
         """
@@ -332,7 +333,7 @@ class Run(RunState):
         """Note that no connection could be opened."""
         self._pass(now)
         self.deadlines.waited(now - self.attempt.began_at)
-        self._failed(exc.with_traceback(None))  # a proxy's answer is in its frames, our password perhaps
+        self._failed(exc.with_traceback(None))  # its frames hold a proxy's answer, and perhaps our password
 
     def timed_out(self, now: float, waited: float) -> None:
         """Note that a deadline has passed."""
@@ -350,13 +351,13 @@ class Run(RunState):
             return
         deadlines.waited(waited)
         error = deadlines.error(deadlines.phase(now), begun=begun)
-        # What is still to be sent, to a peer that takes nothing perhaps, comes too late.
+        # Bytes that have not been sent yet, perhaps as the peer reads nothing, come too late.
         attempt.send_late = True
         self.session.receive_eof()
         self._failed(refusal(self.session) or error)
 
     def _failed(self, error: RunAgentError) -> None:
-        """Have it decided whether there is another attempt."""
+        """Note a failed attempt, and let `Recovery` decide whether to make another one."""
         attempt, recovery = self.attempt, self.recovery
         name_transport(self.identify(error), recovery.names[0])
         error.__cause__ = error.__cause__ or attempt.send_error or recovery.last_error

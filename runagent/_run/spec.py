@@ -1,4 +1,4 @@
-"""What a run is made of, and the words between it and its pump."""
+"""The input of a run, and the steps that it asks of its pump."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Step(enum.Enum):
     """What the pump has to do next.
 
     Attributes:
-        SEND: To send the rest of what the peer did not take at once.
-        PROBE: To see whether a reset follows the end of a kept connection.
+        SEND: Send the rest of the bytes that the peer did not accept at once.
+        PROBE: Check whether a reset follows the end of a pooled connection.
     """
 
     CONNECT = "connect"
@@ -41,24 +41,24 @@ class Step(enum.Enum):
 
 
 class KnownUnsupported:
-    """Which origins have proven not to speak a transport; kept for five minutes."""
+    """Which transports an origin has proven not to support; each proof is kept for five minutes."""
 
     def __init__(self) -> None:
         self._until: dict[tuple[Origin, str], float] = {}
 
     def add(self, origin: Origin, transport: str, now: float) -> None:
-        """Note a proof."""
+        """Note that the origin does not support the transport."""
         self._until[origin, transport] = now + _UNSUPPORTED_SECONDS
 
     def choose(self, origin: Origin, transports: Sequence[str], now: float) -> Sequence[str]:
-        """Return the transports to try, in order: those without a verdict, or all where none is left."""
+        """Return the transports to try, in order: those without such a proof, or all if there is none."""
         if not self._until:
             return transports
         return [t for t in transports if self._until.get((origin, t), 0.0) <= now] or transports
 
 
 class RunContext(Protocol):
-    """What all runs of a client have in common.
+    """What a run needs of its client.
 
     Attributes:
         known_unsupported: Which transports earlier runs found unsupported.
@@ -67,28 +67,28 @@ class RunContext(Protocol):
     known_unsupported: KnownUnsupported
 
     def find(self, name: str) -> Transport:
-        """Return the transport of a name; raises where there is none."""
+        """Return the transport of a name, or raise a ConfigurationError."""
 
     def address(self, tunnels: bool) -> Address:
-        """Return where to connect, through a tunnel if the transport wants one."""
+        """Return the address to connect to, through a tunnel if the transport needs one."""
 
     def api_key(self) -> str | Awaitable[str] | None:
-        """Return the key, or what gives it; asked again for each attempt."""
+        """Return the key, or an awaitable of it; called for each attempt."""
 
     def clock(self) -> float:
         """Return seconds since the epoch."""
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client wants of one run.
+    """The input of one run.
 
     Attributes:
-        call: What is asked; key, idempotency key and time are filled in for each attempt.
-        transports: Names, in order of preference.
-        timeouts: The limits.
-        policy: What is tried again.
-        context: What all runs of the client have in common.
-        observers: Who is told of the call, if anyone is.
+        call: The call; key, idempotency key and time are filled in for each attempt.
+        transports: The names of the transports, in order of preference.
+        timeouts: The limits of the phases.
+        policy: Which failures are retried or resumed.
+        context: What the run needs of its client.
+        observers: The observers that see the call, or None.
     """
 
     call: AgentCall

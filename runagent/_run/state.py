@@ -1,4 +1,4 @@
-"""What a run has, and how it is over; what follows from what is `Run`'s to decide."""
+"""The state of a run, and how it ends; `Run` makes the decisions."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class RunState:
 
     Attributes:
         step: What the pump has to do next.
-        events: What there is to hand out.
-        error: Why the run ended badly, once ``step`` is END.
-        report: What the run has come to so far.
-        recovery: What one attempt leaves to the next.
-        address: Where the current attempt goes.
-        forked: It belongs to the parent of this process.
+        events: Events for the reader.
+        error: Why the run failed, once ``step`` is END; None if it did not.
+        report: The report so far.
+        recovery: The state that is kept from one attempt to the next.
+        address: The address of the current attempt.
+        forked: The process was forked, and the run belongs to the parent process.
     """
 
     address: Address  # once an attempt has begun
@@ -63,27 +63,27 @@ class RunState:
         self._deadlines: Deadlines | None = None
         self._started_at = 0.0
         self._last_event = RunResult if call.mode == "invoke" else Completed
-        self._complete = False  # it has come
+        self._complete = False  # the last event has come
         self._read_at = 0.0  # when the last read ended, or whatever else was last noted
         self._quiet = 0.0  # seconds from the last read that brought events to that
         self._notable_gap = 0.0  # a gap between reads that is not longer changes nothing here
-        self._longest_pause = 0.0  # how long nobody read at a stretch
+        self._longest_pause = 0.0  # the longest time without a reader
         track_descriptor(self)
 
     def take_events(self) -> list[Event]:
-        """Take what there is to hand out."""
+        """Take the events for the reader."""
         self._taken, self.events = self.events, []
         return self._taken
 
     def forget(self) -> None:
-        """Drop what the parent process will hand out; see `track_descriptor`."""
+        """Drop the events, which belong to the parent process; see `track_descriptor`."""
         self.forked = True
         self._taken.clear()
         self.events.clear()
 
     @property
     def limits(self) -> Limits:
-        """The bounds of what the peer may make us hold."""
+        """The limits of what the peer may send."""
         return self._call.limits
 
     @property
@@ -107,7 +107,7 @@ class RunState:
 
     @property
     def wants_no_more(self) -> bool:
-        """Whether what the peer has sent makes it pointless to send it the rest."""
+        """Whether the peer's answer makes it useless to send the rest of the request."""
         return self.step is not Step.READ or self.attempt.refused
 
     @property
@@ -124,17 +124,17 @@ class RunState:
         attempt.end(self.report, seconds, error)
 
     def finished(self, now: float | None, *, error: BaseException | None = None) -> None:
-        """Note the end, once, and report it to observers.
+        """Note the end of the run, once, and report it to observers.
 
         Args:
             now: The time; None if there is no clock any more.
-            error: An exception that ends it without being the run's own.
+            error: An exception that ended the run, if it is not the run's own error.
         """
         if not self._unreported or self._deadlines is None or self.forked:
             return
         try:
             report = self._unreported.pop()
-        except IndexError:  # told already, perhaps by another thread
+        except IndexError:  # reported already, perhaps by another thread
             return
         if error is not None:
             error = report.error = bare_copy(error)
@@ -149,27 +149,28 @@ class RunState:
             self._observers.finished(self._asked, report)
 
     def identify(self, error: RunAgentError) -> RunAgentError:
-        """Put into an error of which run it is, and return it."""
+        """Put the run's ids into an error and return it."""
         set_run(error, self.report)
         return error
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What an error must not show, whatever it quotes."""
+        """Secrets that no error may show, even if it quotes a peer's text."""
         address: Address | None = getattr(self, "address", None)
         return *self._call.secrets, *(address.secrets if address is not None else ())
 
     def release(self) -> None:
-        """Drop what is of no use any more.
+        """Drop references to errors and sessions.
 
-        An error's traceback leads to the frames that lead here: kept, it would keep all of us alive.
+        An error's traceback refers to frames that refer to this object: the cycle would keep all of them
+        alive.
         """
         self.recovery.last_error = None
         if self._attempt is not None:
             self._attempt.release()
 
     def abandon(self) -> None:
-        """End the run because its reader has left it."""
+        """End the run, as its reader has closed the stream."""
         self.finished(None)
         self.step = Step.END
         self.events = []

@@ -1,8 +1,8 @@
 """Streams: what a user iterates.
 
-`Stream` and `AsyncStream` are the same class in two styles; a test compares them. They are
-iterators with a ``__next__`` of their own and no generators: a generator whose read is cancelled
-once is over for good, which would turn a timeout around one chunk into a silent end.
+`Stream` and `AsyncStream` are the same class in two styles; a test compares them. They are iterators with
+``__next__`` or ``__anext__``, not generators: an asynchronous generator is over once a read of it is
+cancelled, so a timeout around one chunk would end the stream silently.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncEvents", "AsyncStream", "Events", "Stream"]
 
-_NOTHING: Iterator[Event] = iter(())  # which has ended already: all streams share it
+_NOTHING: Iterator[Event] = iter(())  # all streams can share it, as it has ended already
 TEXT_LIMIT_BYTES = 16 * 1024 * 1024
 _EVENTS_PER_CHECKPOINT = 32
 _NO_COPIES = "a stream has a connection and cannot be pickled or copied; collect its chunks instead"
@@ -70,11 +70,11 @@ class _Text:
         self._parts.append(content)
 
     def value(self) -> str:
-        """Return what has been collected."""
+        """Return the text so far."""
         return "".join(self._parts)
 
     def keep_on(self, error: RunAgentError) -> None:
-        """Give an error what had been collected before it."""
+        """Put the text so far into an error."""
         if isinstance(error, StreamError):
             error.partial_text = self.value()
 
@@ -90,13 +90,13 @@ def _describe(stream: Stream | AsyncStream) -> str:
 
 
 class Stream:
-    """The answer of a run, as it comes: iterate it, or use it in a ``with`` block.
+    """The stream of a run: iterate it, or use it in a ``with`` block.
 
-    Iterating gives ``str`` for text chunks and the decoded JSON value for structured ones.
-    Nothing is sent before the first ``next`` or ``with``. Leaving early, by ``break``, an
-    exception, ``close`` or by dropping the object, releases the connection at once.
+    Iterating gives ``str`` for text chunks and the decoded JSON value for structured ones. Nothing is sent
+    before the first ``next`` or ``with``. A ``break`` or an exception inside of ``with``, ``close``, or the
+    loss of the last reference to the object releases the connection at once.
 
-    One thread reads; ``close`` may be called by another.
+    One thread reads; another may call ``close``.
     """
 
     def __init__(self, source: Source, report: RunReport) -> None:
@@ -124,7 +124,7 @@ class Stream:
                 raise StopIteration
             try:
                 self._batch = iter(batch)
-            except BaseException:  # a signal handler's, which would lose the batch
+            except BaseException:  # raised by a signal handler: the batch is lost
                 self.close()
                 raise
 
@@ -172,7 +172,7 @@ class Stream:
         return text.value()
 
     def close(self) -> None:
-        """Leave the stream; does nothing where it is over.
+        """Close the stream; does nothing if it is over.
 
         A ``next`` that waits in another thread raises a StreamError.
         """
@@ -192,7 +192,7 @@ class Stream:
 
 
 class Events:
-    """The typed events of a `Stream`, which they share: what one gives, the other does not."""
+    """The typed events of a `Stream`. An event that one of the two returns, the other does not."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -212,22 +212,22 @@ class Events:
 class AsyncStream:
     """`Stream` for asyncio and trio.
 
-    Cancelling a read, for example by a timeout around one ``anext``, loses nothing: the next one
-    goes on where it was. Cancelling it while a large input is being sent ends the stream, whose
-    next read raises. ``aclose`` waits for nothing; an ``async for`` that is left early needs none.
+    Cancelling a read, for example by a timeout around one ``anext``, loses nothing: the next read continues.
+    But if a read is cancelled while the client sends a large input, the stream ends, and its next read
+    raises. ``aclose`` waits for nothing; an ``async for`` that ends early needs no ``aclose``.
 
     One task reads at a time.
     """
 
-    # Frameworks keep the cancellation of a task, and its traceback keeps our frames: none of them may hold
-    # the stream, or nothing would release the connection of a loop that was cancelled. (A deleted argument
-    # would do, but what prints tracebacks stumbles over it.)
+    # Frameworks keep the cancellation of a task, and its traceback keeps our frames. Invariant: none of these
+    # frames refers to the stream; otherwise nothing would release the connection of a cancelled loop. (`del
+    # self` would do the same, but programs that print tracebacks fail on a deleted argument.)
 
     def __init__(self, source: AsyncSource, report: RunReport) -> None:
         self._source = source
         self._report = report
         self._at_hand: Iterator[Event] = _NOTHING
-        self._batch: Iterator[Event] = _NOTHING  # of them, what may be handed out before others have to run
+        self._batch: Iterator[Event] = _NOTHING  # the part of them before the next checkpoint
         self._begun = False
         self._handed_out = 0
 
@@ -299,7 +299,7 @@ class AsyncStream:
         return text.value()
 
     async def aclose(self) -> None:
-        """Leave the stream; does nothing where it is over, and waits for nothing.
+        """Close the stream; does nothing if it is over, and waits for nothing.
 
         A read that waits in another task raises a StreamError.
         """
@@ -307,9 +307,9 @@ class AsyncStream:
         self._source.close()
 
     async def _advance(self, *, until_connected: bool = False) -> bool:
-        """Get the next events, no more than may be handed out before others have to run; False at the end.
+        """Get the next events, up to the next checkpoint; False at the end.
 
-        A burst of events at hand must neither starve other tasks nor outlive a cancellation.
+        A checkpoint after every 32 events lets other tasks run, and a cancellation end the loop, in a burst.
         """
         self._begun = True
         left = length_hint(self._at_hand)
@@ -332,7 +332,7 @@ class AsyncStream:
 
 
 class AsyncEvents:
-    """The typed events of an `AsyncStream`, which they share: what one gives, the other does not."""
+    """The typed events of an `AsyncStream`. An event that one of the two returns, the other does not."""
 
     def __init__(self, stream: AsyncStream) -> None:
         self._stream = stream

@@ -26,6 +26,7 @@ FOLDERS = (
     "runagent/_internal",
     "runagent/_net",
     "runagent/_plugins",
+    "runagent/_run",
     "runagent/_wire",
     "runagent/transports",
     "runagent_testing/__init__.py",
