@@ -80,7 +80,7 @@ async def collect(stream: Any, chunks: list[Any]) -> None:
 def test_all_that_arrived_is_delivered_and_the_end_tells_of_the_pause(
     style: Style, monkeypatch: pytest.MonkeyPatch, options: dict[str, int]
 ) -> None:
-    monkeypatch.setattr(endings, "_LONG_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(endings, "LONG_PAUSE_SECONDS", 0.05)
 
     async def scenario(server: PingingServer) -> list[Any]:
         url = f"ws://127.0.0.1:{server.port}"
