@@ -19,7 +19,7 @@ def origin():
 
 
 @pytest.mark.parametrize("wire", ["sse", "plain"])
-def test_a_burst_costs_little_more_than_the_floor(wire, origin):
+def test_a_burst_costs_little_more_than_the_baseline(wire, origin):
     with workers([f"{FLOOR}/sync/{wire}", f"{NAME}/sync/{wire}"], origin) as racers:
         floor, ours = race(racers, lambda wire: f"{wire}-burst-2000", rounds=3).values()
     assert ours.ratio(floor, "cpu") < 8

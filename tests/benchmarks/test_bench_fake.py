@@ -21,7 +21,7 @@ def test_events_cost_little(agent, transport, server):
     assert rate(server, agent, transport, seconds=0.2).per_cpu_second > 50_000
 
 
-def test_many_streams_are_held_at_once(server):
+def test_many_streams_are_open_at_once(server):
     held = hold_streams(server, 1000)
     assert 1000 == held.count
     assert held.memory < 200 * 1024

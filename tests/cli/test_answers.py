@@ -62,13 +62,13 @@ def test_events_prints_each_event_with_its_type(capfd, server, transport) -> Non
     assert {"usage", "execution_time", "proven"} < events[-1].keys()
 
 
-def test_nothing_is_said_beside_the_answer_in_a_pipe(server) -> None:
+def test_nothing_but_the_answer_is_in_a_pipe(server) -> None:
     server.agent("a").always("x")
     with piped("stream", "a", "hi") as (_, out, err):
         assert (b"x", b"") == (out.read(), err.read())
 
 
-def test_verbose_tells_how_it_went(capfd, server) -> None:
+def test_verbose_shows_how_it_went(capfd, server) -> None:
     server.agent("a").always("x", "y", "z")
     assert 0 == main(["stream", "a", "hi", "-v"])
     pattern = r"\[first chunk after [\d.]+ s, 3 chunks in [\d.]+ s over sse(, \d+ chunks/s)?\]\n"
@@ -91,7 +91,7 @@ def test_verbose_shows_what_is_tried_again_and_goes_over_the_environment(capfd, 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8", "latin-1"])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_pipe_gets_utf_8_whatever_the_locale_says(server, monkeypatch, encoding, unbuffered) -> None:
+def test_a_pipe_gets_utf_8_in_any_locale(server, monkeypatch, encoding, unbuffered) -> None:
     server.agent("a").always("é\N{GRINNING FACE}")
     monkeypatch.setenv("PYTHONIOENCODING", encoding)
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)

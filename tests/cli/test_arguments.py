@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("settings")
         ["--input", '{"query": "hi"}', "--json"],
     ],
 )
-def test_the_query_stands_anywhere(capfd, server, arguments) -> None:
+def test_the_query_may_be_anywhere(capfd, server, arguments) -> None:
     server.agent("a").always("x")
     out_of(capfd, "stream", "a", *arguments)
     assert {"query": "hi"} == server.requests[0].input
@@ -99,7 +99,9 @@ def test_transports_lists_what_is_installed_with_its_source(capfd) -> None:
     } == row
 
 
-def test_transports_does_not_import_plugins_and_tells_equal_names_apart(capfd, tmp_path, monkeypatch) -> None:
+def test_transports_does_not_import_plugins_and_distinguishes_equal_names(
+    capfd, tmp_path, monkeypatch
+) -> None:
     for name in ("one", "two"):
         metadata = tmp_path / f"runagent_{name}-1.0.dist-info"
         metadata.mkdir()
@@ -118,7 +120,7 @@ def test_help_names_the_exit_codes(capfd, arguments) -> None:
     assert "exit codes: 0 success" in out_of(capfd, *arguments)
 
 
-def test_help_says_where_the_key_belongs(capfd) -> None:
+def test_help_shows_where_the_key_belongs(capfd) -> None:
     printed = out_of(capfd, "stream", "--help")
     assert "RUNAGENT_API_KEY" in printed
     assert "--api-key" not in printed

@@ -16,7 +16,7 @@ from runagent._version import install_command
 from runagent_testing import FakeAgentServer
 
 
-def test_the_story_is_told_whole_in_all_nine_ways(capfd) -> None:
+def test_the_story_arrives_whole_in_all_nine_ways(capfd) -> None:
     assert 0 == main(["demo", "--fast"])
     out, err = capfd.readouterr()
     ways = [f"{t}, {s}" for t, s in itertools.product(demo_module.TRANSPORTS, demo_module.STYLES)]
@@ -61,7 +61,7 @@ def test_settings_of_the_user_do_not_matter(monkeypatch, capfd) -> None:
     assert {"Bearer demo"} == {request.raw_headers["authorization"] for request in servers[0].requests}
 
 
-def test_a_story_told_wrongly_fails_the_demo(monkeypatch, capfd) -> None:
+def test_an_altered_story_fails_the_demo(monkeypatch, capfd) -> None:
     story = demo_module.STORY
 
     class Forgetful(tuple[str, ...]):

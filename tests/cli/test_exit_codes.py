@@ -86,7 +86,7 @@ def test_an_unreachable_service_is_a_network_error(capfd) -> None:
         (["transports", "sse"], "unrecognized arguments: sse"),
     ],
 )
-def test_wrong_usage_is_said_in_one_line(capfd, server, arguments, message) -> None:
+def test_wrong_usage_is_reported_in_one_line(capfd, server, arguments, message) -> None:
     code, said = error_of(capfd, *arguments)
     assert 2 == code
     assert message in said

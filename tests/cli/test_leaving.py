@@ -43,7 +43,7 @@ def test_a_reader_who_leaves_ends_the_run_quietly(server) -> None:
     assert server.requests[0].wait_disconnected(PATIENCE)
 
 
-def test_output_that_cannot_be_written_is_said(server) -> None:
+def test_output_that_cannot_be_written_is_reported(server) -> None:
     server.agent("a").always("x")
     with Path(__file__).open("rb") as not_writable:
         process = start("stream", "a", "hi", stdout=not_writable, stderr=subprocess.PIPE)

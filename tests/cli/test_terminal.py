@@ -31,7 +31,7 @@ def test_a_terminal_shows_a_sign_of_waiting_and_how_it_went(server) -> None:
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_nothing_is_shown_beside_the_answer_unless_both_are_terminals(server, stream) -> None:
+def test_only_the_answer_is_shown_unless_both_are_terminals(server, stream) -> None:
     server.agent("a").always(delay(0.3), "Once")  # long enough for a sign of waiting to come
     with Terminal("stream", "a", "hi", **{stream: subprocess.PIPE}) as terminal:
         piped_part = terminal.process.communicate(timeout=PATIENCE)[stream == "stderr"]

@@ -54,7 +54,7 @@ def test_no_argument_of_a_client_takes_one(style: Style, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NESTED)
-def test_nor_does_what_an_argument_holds(style: Style, name: str) -> None:
+def test_nor_does_the_value_of_an_argument(style: Style, name: str) -> None:
     error = refused(style, name, **{name: NESTED[name]})
     if name == "transport_options":
         assert "transport_options['own'][0]['deep']: the text holds a lone surrogate at position 5" in str(
@@ -76,7 +76,7 @@ def test_an_option_that_is_sent_has_to_be_json(style: Style, name: str, value: A
     refused(style, f"transport_options['{name}']", transport_options={name: value})
 
 
-def test_an_option_that_holds_itself_is_refused(style: Style) -> None:
+def test_an_option_that_contains_itself_is_refused(style: Style) -> None:
     loop: dict[str, Any] = {}
     loop["loop"] = loop
     refused(style, "transport_options: nested too deeply", transport_options=loop)

@@ -116,7 +116,7 @@ def test_without_buffering_a_chunk_arrives_before_the_agent_goes_on(
 
 
 @pytest.mark.parametrize("transport", ["sse", "chunked", "text"])
-def test_an_nginx_that_buffers_what_comes_without_chunks_holds_it_back(
+def test_an_nginx_that_buffers_delays_answers_without_chunks(
     style: Style, nginx: Nginx, agents: FakeAgentServer, transport: str
 ) -> None:
     door = gate("door")

@@ -107,7 +107,7 @@ def test_a_private_authority(
         ("with an incomplete chain", "ssl_context="),
     ],
 )
-def test_whoever_cannot_be_trusted_is_told_nothing(
+def test_a_peer_that_cannot_be_trusted_is_sent_nothing(
     style: Style, transport: str, tls: TLS, agents: FakeAgentServer, certificate: str, advice: str
 ) -> None:
     agents.agent("a").always("x")

@@ -128,7 +128,7 @@ def test_a_tunnel_is_kept_for_the_next_run(style: Style, way: Way) -> None:
     [(None, USER), ("wrong-pa55word", USER), pytest.param((PASSWORD, "nobody"), marks=pytest.mark.interop)],
     ids=["none", "another", "another user's"],
 )
-def test_a_wrong_password_is_told_and_not_shown(
+def test_a_wrong_password_is_reported_and_not_shown(
     style: Style, transport: str, way: Way, given: tuple[str | None, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")

@@ -205,7 +205,7 @@ def test_zone_of_an_ipv6_address_is_in_messages_and_in_nothing_that_is_sent():
         ("[::ffff:10.0.0.1]", False),
     ],
 )
-def test_loopback_is_told_by_the_name(host, expected):
+def test_loopback_is_recognised_by_its_name(host, expected):
     assert expected is parse_base_url(f"http://{host}").origin.is_loopback
 
 

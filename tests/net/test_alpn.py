@@ -87,7 +87,7 @@ def offer_of(context: ssl.SSLContext, ca: trustme.CA) -> str | None:
     return client_end.selected_alpn_protocol()
 
 
-def test_a_context_of_ours_offers_it(style: Style, ca: trustme.CA, system_trust: None) -> None:
+def test_a_default_context_offers_it(style: Style, ca: trustme.CA, system_trust: None) -> None:
     with Server(ca, "h2", "http/1.1") as server:
         assert "x" == stream(style, server.url)
     assert ["http/1.1"] == server.negotiated

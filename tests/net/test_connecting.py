@@ -97,7 +97,7 @@ def silence(request: pytest.FixtureRequest) -> Iterator[Silence]:
         yield silence
 
 
-def test_the_limit_holds(style: Style, silence: Silence) -> None:
+def test_the_limit_is_kept(style: Style, silence: Silence) -> None:
     async def scenario() -> None:
         client = style.client("a", timeout=SHORT, max_retries=0, **silence.options)
         with pytest.raises(RunTimeoutError) as caught:

@@ -261,7 +261,7 @@ def test_a_peer_that_speaks_while_it_takes_nothing_is_heard(style: Style, listen
     assert LARGE + b"behind it" == style.run(scenario)
 
 
-def test_a_peer_that_has_left_had_the_last_word(style: Style, listener: socket.socket) -> None:
+def test_what_a_peer_sent_before_it_left_counts(style: Style, listener: socket.socket) -> None:
     async def scenario() -> None:
         async with connected(style, listener) as (connection, peer, now):
             peer.sendall(b"I am leaving")
@@ -283,7 +283,7 @@ def test_a_peer_that_has_left_had_the_last_word(style: Style, listener: socket.s
     style.run(scenario)
 
 
-def test_a_word_that_comes_with_a_reset(style: Style, listener: socket.socket) -> None:
+def test_a_chunk_that_comes_with_a_reset(style: Style, listener: socket.socket) -> None:
     """libuv tells of both at once, and watches the socket no longer."""
 
     async def scenario() -> None:
@@ -302,7 +302,7 @@ def test_a_word_that_comes_with_a_reset(style: Style, listener: socket.socket) -
     style.run(scenario)
 
 
-def test_a_word_of_farewell(style: Style, listener: socket.socket) -> None:
+def test_the_reason_of_a_close_is_reported(style: Style, listener: socket.socket) -> None:
     async def scenario() -> bytes:
         async with connected(style, listener) as (connection, peer, _):
             connection.abort(b"bye")

@@ -120,7 +120,7 @@ def test_the_order_is_the_callers(style: Style) -> None:
             assert (first, [first]) == (run(style, peer, order)[0], speaks.asked)
 
 
-def test_all_three_are_tried_and_the_last_word_counts(style: Style) -> None:
+def test_all_three_are_tried_and_the_last_error_counts(style: Style) -> None:
     speaks = Speaks(sse=http(405), chunked=http(406), websocket=http(501, "the last word"))
     with Peer(speaks) as peer:
         for _ in range(2):

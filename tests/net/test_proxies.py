@@ -162,7 +162,7 @@ def test_a_proxy_that_is_none(style: Style, tls: TLS, answer: bytes, message: st
 @pytest.mark.parametrize(
     "fields", [b"Content-Length: 0", b"Content-Length: 5", b"Transfer-Encoding: chunked"]
 )
-def test_a_tunnel_has_no_body_whatever_the_proxy_says(style: Style, tls: TLS, fields: bytes) -> None:
+def test_a_tunnel_has_no_body_whatever_the_proxy_sends(style: Style, tls: TLS, fields: bytes) -> None:
     """RFC 9110 section 9.3.6."""
 
     def act(connection: PeerConnection) -> None:

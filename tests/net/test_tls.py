@@ -300,7 +300,7 @@ def test_another_hosts_certificate_is_refused(style: Style, ca: trustme.CA) -> N
         assert [] == peer.requests
 
 
-def test_a_context_that_checks_nothing_is_the_callers_word(style: Style, ca: trustme.CA) -> None:
+def test_a_context_that_checks_nothing_is_the_callers_choice(style: Style, ca: trustme.CA) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with Peer(answers(STREAM), ssl_context=server_context(ca, "elsewhere.test")) as peer:

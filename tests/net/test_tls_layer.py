@@ -168,7 +168,7 @@ class Trickle:
         return self._ciphertext[self.given - 1 : self.given]
 
 
-def test_a_deadline_holds_against_records_that_never_end() -> None:
+def test_a_deadline_ends_records_that_never_end() -> None:
     server = Server(ssl.TLSVersion.TLSv1_3)
     inner = Trickle(server.says(b"x" * 1000))
     connection = TLSConnection(cast("AsyncConnection", inner), server.layer, inner.now)

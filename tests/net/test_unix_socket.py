@@ -114,7 +114,7 @@ def without_unix_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("without_unix_sockets")
-def test_a_system_without_unix_sockets_says_so(style: Style) -> None:
+def test_a_system_without_unix_sockets_is_reported(style: Style) -> None:
     with pytest.raises(NetworkError, match="this system has no Unix sockets"):
         stream(style, "http+unix://%2Frun%2Fagent.sock", max_retries=0)
 

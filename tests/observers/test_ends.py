@@ -122,7 +122,7 @@ HANGS = ("a", gate("never"))
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_every_end_is_told_once(
+def test_every_end_is_reported_once(
     style: Style, server: FakeAgentServer, watcher: Watcher, act: Any, script: Any, outcome: str
 ) -> None:
     server.agent("a").always(*script).returns("x")
@@ -141,7 +141,7 @@ def test_every_end_is_told_once(
     assert (report.total_seconds is None) == (act is drop)
 
 
-def test_a_failure_to_connect_is_told_after_its_retries(style: Style, watcher: Watcher) -> None:
+def test_a_failure_to_connect_is_reported_after_its_retries(style: Style, watcher: Watcher) -> None:
     async def scenario() -> None:
         client = style.client("a", base_url="http://127.0.0.1:1", max_retries=2, retry_delay=0)
         await read_until_it_fails(client, style)
@@ -151,7 +151,7 @@ def test_a_failure_to_connect_is_told_after_its_retries(style: Style, watcher: W
     assert 3 == len(watcher.noted[-1][1].attempts)
 
 
-def test_a_call_that_cannot_be_made_is_told(style: Style, watcher: Watcher) -> None:
+def test_a_call_that_cannot_be_made_is_reported(style: Style, watcher: Watcher) -> None:
     async def scenario() -> None:
         streams_only = OwnTransport(capabilities=frozenset())
         with pytest.raises(runagent.ConfigurationError):
@@ -161,7 +161,7 @@ def test_a_call_that_cannot_be_made_is_told(style: Style, watcher: Watcher) -> N
     assert ["started", "failed"] == watcher.outcomes
 
 
-def test_a_bug_in_a_session_is_told(style: Style, watcher: Watcher) -> None:
+def test_a_bug_in_a_session_is_reported(style: Style, watcher: Watcher) -> None:
     class Faulty(LettersSession):
         def open_body(self, content_type: str, charset: str) -> bool:
             raise ZeroDivisionError
@@ -176,7 +176,7 @@ def test_a_bug_in_a_session_is_told(style: Style, watcher: Watcher) -> None:
     assert ["started", "failed"] == watcher.outcomes
 
 
-def test_a_stream_that_never_began_is_not_told(
+def test_a_stream_that_never_began_is_not_reported(
     style: Style, server: FakeAgentServer, watcher: Watcher
 ) -> None:
     async def scenario() -> None:
@@ -190,7 +190,7 @@ def test_a_stream_that_never_began_is_not_told(
     assert [] == watcher.noted
 
 
-def test_reading_ahead_is_told_once(style: Style, server: FakeAgentServer, watcher: Watcher) -> None:
+def test_reading_ahead_is_logged_once(style: Style, server: FakeAgentServer, watcher: Watcher) -> None:
     server.agent("a").always("a", "b")
 
     async def scenario() -> None:
@@ -204,7 +204,7 @@ def test_reading_ahead_is_told_once(style: Style, server: FakeAgentServer, watch
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_a_fork_tells_only_in_the_process_that_reads(server: FakeAgentServer, watcher: Watcher) -> None:
+def test_a_fork_reports_only_in_the_process_that_reads(server: FakeAgentServer, watcher: Watcher) -> None:
     server.agent("a").always(*HANGS)
     stream = RunAgentClient("a", base_url=server.url).run_generic_stream("x")
     assert "a" == next(stream)

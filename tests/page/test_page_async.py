@@ -55,7 +55,7 @@ def test_a_chunk_is_there_before_the_next_one_is_made(agent: Agent, loop: Style)
 
 
 @pytest.mark.parametrize("name", ["asyncio", "uvloop"])
-def test_tasks_beside_the_stream(agent: Agent, server: FakeAgentServer, name: str) -> None:
+def test_tasks_next_to_the_stream(agent: Agent, server: FakeAgentServer, name: str) -> None:
     last = gate("last")
     agent.always("a", "b", last, "c")
     processed: list[str] = []
@@ -85,7 +85,7 @@ def test_tasks_beside_the_stream(agent: Agent, server: FakeAgentServer, name: st
     assert [{"query": "a plain string"}] == [exchange.input for exchange in server.requests]
 
 
-def test_trio_tasks_beside_the_stream(agent: Agent) -> None:
+def test_trio_tasks_next_to_the_stream(agent: Agent) -> None:
     last = gate("last")
     agent.always("a", "b", last, "c")
     processed: list[str] = []

@@ -162,7 +162,7 @@ def test_an_error_of_the_agent_is_a_stream_error(agent: Agent, client: RunAgentC
 
 
 @pytest.mark.parametrize("kind", ["cut", "reset", "no-done"])
-def test_an_end_without_a_word_is_a_stream_error(agent: Agent, kind: Any) -> None:
+def test_an_end_without_a_message_is_a_stream_error(agent: Agent, kind: Any) -> None:
     agent.always("half", ending(kind))
     client = RunAgentClient(agent_id="your-agent-id", max_retries=0)
 

@@ -221,7 +221,7 @@ def page_relay() -> Any:
         ("5", (), "error"),
     ],
 )
-def test_the_pages_websocket_relay_says_how_each_run_ends(
+def test_the_pages_websocket_relay_reports_how_each_run_ends(
     agent: Agent, page_relay: Any, said: str, steps: tuple[Any, ...], last: Any
 ) -> None:
     if steps:

@@ -96,14 +96,14 @@ def test_names_that_mean_something_cannot_be_registered(name: str) -> None:
         (object(), "its name"),
     ],
 )
-def test_what_is_no_transport_for_this_runagent_is_told_why(transport: Any, complaint: str) -> None:
+def test_what_is_no_transport_for_this_runagent_gets_a_reason(transport: Any, complaint: str) -> None:
     for take in (TransportRegistry().register, lambda given: RunAgentClient("a", transport=given)):
         with pytest.raises(ConfigurationError, match=complaint):
             take(transport)
 
 
 @pytest.mark.parametrize("runs_on", [None, frozenset(), {"asyncio"}, frozenset({"asyncio", "curio"})])
-def test_a_library_says_in_which_loops_it_runs(runs_on: Any) -> None:
+def test_a_library_declares_in_which_loops_it_runs(runs_on: Any) -> None:
     library: Any = OwnTransport()
     library.run, library.runs_on = OwnTransport.open, runs_on
     with pytest.raises(ConfigurationError, match="runs_on has to be a frozenset of asyncio, trio or both"):
@@ -205,7 +205,7 @@ def test_a_plain_run_goes_over_the_first_that_can(style: Style) -> None:
         assert "all" == plain_run(style, peer.url, streams_only, OwnTransport())
 
 
-def test_a_stream_is_resumed_only_where_the_transport_says_so() -> None:
+def test_a_stream_is_resumed_only_if_the_transport_declares_it() -> None:
     sse_transport = default_registry().get("sse")
     cut = sse(("chunk", {"content": "a", "index": 0}), end=False)
     rest = sse(("chunk", {"content": "b", "index": 1}), ("done", {}))

@@ -158,7 +158,7 @@ def test_a_plain_run(style: Style) -> None:
     assert {"mode": "invoke", "query": "x"} == style.run(scenario)
 
 
-def test_the_library_is_told_where_and_how(style: Style) -> None:
+def test_the_library_gets_address_and_call(style: Style) -> None:
     seen: list[Any] = []
 
     class Curious(Library):
@@ -347,7 +347,7 @@ def raising(error: BaseException, *events: Any) -> Script:
     ],
     ids=["refusal", "failure", "no connection", "broken", "bug", "group of one", "group"],
 )
-def test_errors_are_ours(
+def test_errors_are_built_in(
     style: Style, error: Exception, events: tuple[Any, ...], kind: type, text: str
 ) -> None:
     seen, raised, _ = collect(style, Library(raising(error, *events)))
@@ -384,7 +384,7 @@ def test_the_wrong_last_event_is_no_good_end(style: Style) -> None:
     assert ProtocolError is type(error)
 
 
-def test_time_limits_hold(style: Style) -> None:
+def test_time_limits_are_kept(style: Style) -> None:
     async def silent(library: Library, call: AgentCall, emit: Emit) -> None:
         await forever()
 
@@ -425,7 +425,7 @@ def test_a_broken_stream_is_resumed_with_proof(style: Style) -> None:
     assert (None, 2) == (error, len(report.attempts))
 
 
-def test_a_gap_between_chunks_is_told(style: Style) -> None:
+def test_a_gap_between_chunks_is_reported(style: Style) -> None:
     async def script(library: Library, call: AgentCall, emit: Emit) -> None:
         await emit(Chunk("a", 0), Chunk("c", 2), Completed())
 

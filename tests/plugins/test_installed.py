@@ -100,7 +100,7 @@ def test_nothing_imports_a_plugin_that_was_not_asked_for(computer: Computer) -> 
     assert [] == computer.imported
 
 
-def test_the_list_tells_all_without_an_import(computer: Computer) -> None:
+def test_the_list_is_complete_without_an_import(computer: Computer) -> None:
     listed = json.loads(computer.run("-m", "runagent", "transports", "--json").stdout)
     rows = {row["name"]: row for row in listed if row["distribution"] != "runagent-openai"}
     assert len(listed) - len(rows) <= 1
@@ -149,7 +149,7 @@ def test_two_of_one_name_are_an_error_that_names_both(computer: Computer) -> Non
     assert [] == computer.imported
 
 
-def test_a_broken_one_is_told_and_disturbs_nobody(computer: Computer) -> None:
+def test_a_broken_one_is_reported_and_disturbs_no_other(computer: Computer) -> None:
     ran = computer.run("-m", "runagent", "stream", "a", "x", "--transport", "broken")
     assert 2 == ran.returncode
     assert "'broken' of runagent-broken 1.2 cannot be loaded: ModuleNotFoundError" in ran.stderr
@@ -172,7 +172,7 @@ def test_a_broken_one_is_imported_once(computer: Computer) -> None:
 @pytest.mark.parametrize(
     ("switch", "name"), [("all", "good"), ("x,runagent_two:morse", "runagent-two:morse")]
 )
-def test_what_is_switched_off_is_told_and_not_imported(computer: Computer, switch: str, name: str) -> None:
+def test_what_is_switched_off_is_listed_and_not_imported(computer: Computer, switch: str, name: str) -> None:
     ran = computer.run(
         "-m", "runagent", "stream", "a", "x", RUNAGENT_TRANSPORT=name, RUNAGENT_DISABLE_PLUGINS=switch
     )
@@ -209,7 +209,7 @@ def test_a_version_that_is_not_known_is_refused_before_an_import(computer: Compu
     assert [] == computer.imported
 
 
-def test_a_false_declaration_is_told_and_an_error_where_strict(computer: Computer) -> None:
+def test_a_false_declaration_is_logged_and_an_error_if_strict(computer: Computer) -> None:
     source = MARK + transport_module("boaster")
     install(computer.site, "runagent-boaster", source, transports=("boaster",), declares="v1.invoke")
     ran = computer.run("-c", RUN, RUNAGENT_TRANSPORT="boaster")
@@ -254,7 +254,7 @@ def test_a_module_in_the_working_directory_does_not_take_a_plugins_place(compute
     assert "hello" == ran.stdout.strip(), ran.stderr
 
 
-def test_whoever_develops_a_plugin_stands_in_its_folder(computer: Computer) -> None:
+def test_plugins_are_developed_in_their_folders(computer: Computer) -> None:
     source = MARK + transport_module("mine")
     install(computer.site, "runagent-mine", source, transports=("mine",), editable_from=computer.home)
     ran = computer.run("-c", RUN, RUNAGENT_TRANSPORT="mine")

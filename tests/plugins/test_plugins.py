@@ -75,7 +75,7 @@ def runagent_register_transports(register):
 """
 
 
-def test_a_plugin_may_be_somebodys_library(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plugin_may_be_an_asynchronous_library(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     install("runagent-library", "library", LIBRARY, declares="v1")
     monkeypatch.setattr("runagent._plugins.registry._default", TransportRegistry(Installed()))
     client = RunAgentClient("a", base_url="http://127.0.0.1:1", transport="library")
@@ -115,9 +115,7 @@ def test_a_plugin_that_keeps_no_promise_is_refused(install: Install, source: str
         TransportRegistry(Installed()).get("loud")
 
 
-def test_a_slow_import_holds_up_only_those_who_want_it(
-    install: Install, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_import_delays_only_its_own_users(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     gate: Any = SimpleNamespace(entered=threading.Event(), opened=threading.Event())
     monkeypatch.setitem(sys.modules, "gate_of_a_test", gate)
     wait = "import gate_of_a_test as gate; gate.entered.set(); assert gate.opened.wait(10)"
@@ -133,7 +131,7 @@ def test_a_slow_import_holds_up_only_those_who_want_it(
         assert 1 == len({id(future.result(10)) for future in asked})
 
 
-def test_two_distributions_of_one_name_are_told_apart(install: Install) -> None:
+def test_two_distributions_of_one_name_are_distinguished(install: Install) -> None:
     install("runagent-loud", "loud", GOOD, "one")
     install("runagent-other", "loud", GOOD, "two")
     registry = TransportRegistry(Installed())
@@ -157,7 +155,7 @@ ALIASES = ("ws", "wss", "http", "https", "ndjson", "auto", "WS", "Auto", "NDJSON
 
 
 @pytest.mark.parametrize("name", ALIASES)
-def test_what_people_say_for_a_transport_is_nobodys_name(install: Install, name: str) -> None:
+def test_common_words_for_a_transport_are_reserved(install: Install, name: str) -> None:
     install("runagent-cuckoo", name, "raise RuntimeError('imported')")
     registry = TransportRegistry(Installed())
     with pytest.raises(ConfigurationError, match="has a meaning already"):
@@ -175,7 +173,7 @@ def test_what_people_say_for_a_transport_is_nobodys_name(install: Install, name:
     ("name", "word"),
     [("ws", "'websocket'"), ("WSS", "'websocket'"), ("http", "'sse' or 'chunked'"), ("https", "'sse' or")],
 )
-def test_a_scheme_as_a_transport_is_answered_with_the_right_word(name: str, word: str) -> None:
+def test_a_scheme_as_a_transport_is_answered_with_the_right_name(name: str, word: str) -> None:
     with pytest.raises(ConfigurationError, match=f"did you mean {word}"):
         RunAgentClient("a", base_url="http://127.0.0.1:1", transport=name).run_generic_stream("x")
 

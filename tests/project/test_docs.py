@@ -71,7 +71,7 @@ def run_in(namespace: dict[str, Any], example: Example, page: Page) -> None:
 
 
 @by_page
-def test_every_example_does_what_the_page_says(
+def test_every_example_does_what_the_page_shows(
     page: Page,
     your_agent: None,
     pytester: pytest.Pytester,
@@ -210,7 +210,7 @@ def test_the_statuses_that_prove_something_are_those_of_the_code() -> None:
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
-def test_every_error_is_in_the_tree_and_says_who_acts(error: type) -> None:
+def test_every_error_is_in_the_tree_with_who_has_to_act(error: type) -> None:
     tree = re.search(r"```\n(RunAgentError.*?)```", DOCS["errors"].text, re.DOTALL)
     assert tree is not None
     (line,) = (line for line in tree[1].splitlines() if line.lstrip("│├└─ ").split()[0] == error.__name__)
@@ -219,7 +219,7 @@ def test_every_error_is_in_the_tree_and_says_who_acts(error: type) -> None:
     assert error is errors.RunAgentError or error.__name__ in explained
 
 
-def test_every_code_of_ours_is_documented() -> None:
+def test_every_built_in_code_is_documented() -> None:
     faults = (ROOT / "runagent/_net/faults.py").read_text(encoding="utf-8")
     codes = set(re.findall(r'return "([A-Z_]+)",', faults))
     for path in (ROOT / "runagent").rglob("*.py"):
@@ -341,7 +341,7 @@ def test_a_section_that_a_page_names_is_there(page: Page) -> None:
 
 
 @pytest.mark.parametrize("path", COMMENTED, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_what_the_code_says_of_the_docs_is_there(path: Path) -> None:
+def test_what_the_code_cites_of_the_docs_exists(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     assert "WIRE" not in source
     for name in re.findall(r"docs/(\w+)\.md", source):

@@ -113,7 +113,7 @@ def test_what_a_page_has_pip_install_is_this_package(line: str, index: Path, rel
     assert __version__ == after["runagent"]
 
 
-def test_the_starter_installs_as_its_readme_says(tmp_path: Path, index: Path) -> None:
+def test_the_starter_installs_as_its_readme_shows(tmp_path: Path, index: Path) -> None:
     folder = write_starter("acme", tmp_path)
     (line,) = _LINE.findall((folder / "README.md").read_text(encoding="utf-8"))
     chosen = installed(shlex.split(line.replace("/path/to/runagent", str(ROOT))), index, cwd=folder)

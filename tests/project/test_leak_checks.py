@@ -131,7 +131,7 @@ def names_of_tests(source: str) -> set[str]:
     return {line[4:].partition("(")[0] for line in source.splitlines() if line.startswith("def test_")}
 
 
-def test_whoever_leaks_fails_and_is_told_what(project: pytest.Pytester) -> None:
+def test_a_test_that_leaks_fails_with_what_it_leaked(project: pytest.Pytester) -> None:
     result = run(project, LEAKY, patience=0.1)
     assert names_of_tests(LEAKY) - {"test_innocent"} == named(result, "ERROR")
     assert "test_innocent" in named(result, "PASSED")
@@ -146,7 +146,7 @@ def test_whoever_leaks_fails_and_is_told_what(project: pytest.Pytester) -> None:
     )
 
 
-def test_whoever_cleans_up_passes(project: pytest.Pytester) -> None:
+def test_a_test_that_cleans_up_passes(project: pytest.Pytester) -> None:
     result = run(project, CLEAN, patience=5)
     assert set() == named(result, "ERROR") | named(result, "FAILED")
     assert names_of_tests(CLEAN) == named(result, "PASSED")

@@ -43,7 +43,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_wheel(ROOT, tmp_path_factory.mktemp("wheel"))
 
 
-def test_the_wheel_holds_the_two_packages_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_contains_the_two_packages_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     sources = {
@@ -67,7 +67,7 @@ def test_the_wheel_installs_the_command(wheel: Path) -> None:
     assert "[console_scripts]\nrunagent = runagent._cli:main\n" in entry_points
 
 
-def test_the_top_level_holds_only_what_belongs_there() -> None:
+def test_the_top_level_has_only_what_belongs_there() -> None:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=20).stdout
     names = {name.partition("/")[0] for name in listed.split("\0") if name}

@@ -169,7 +169,7 @@ def test_errors_pickle_and_copy_with_their_fields(name: str) -> None:
 
 @pytest.mark.parametrize("make", [RunAgentClient, AsyncRunAgentClient])
 @pytest.mark.parametrize("twin", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_what_has_connections_says_why_it_does_not_pickle(make: Any, twin: Any) -> None:
+def test_what_has_connections_explains_why_it_does_not_pickle(make: Any, twin: Any) -> None:
     client = make("a", base_url="http://127.0.0.1:1")
     with pytest.raises(TypeError, match="make one in each process"):
         twin(client)

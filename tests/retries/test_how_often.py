@@ -62,7 +62,7 @@ def test_waits_before_resumptions_grow_whatever_the_peer_asks_for(style: Style, 
     assert [0.1, 0.2, 0.4, 0.0] == [attempt.waited_seconds for attempt in outcome.report.attempts]
 
 
-def test_the_floor_doubles_up_to_the_longest_wait() -> None:
+def test_the_shortest_wait_doubles_up_to_the_longest() -> None:
     policy, cut = RetryPolicy(max_wait=2.0, max_resumes=10**6, max_retries=10**6), StreamTruncatedError("cut")
     assert [0.1, 0.2, 0.4, 0.8, 1.6, 2.0] == [policy.wait(1, cut, 0.0, resumes=n) for n in range(1, 7)]
     assert 2.0 == policy.wait(1, cut, 0.0, resumes=10**6)

@@ -140,7 +140,7 @@ def test_what_the_agent_may_have_begun_is_not_tried_again(style: Style, answer: 
     [http(500, connection="close"), http(502, connection="close"), b"", sse(), sse(end=False)],
     ids=str,
 )
-def test_unless_the_caller_says_that_it_is_safe(style: Style, answer: bytes) -> None:
+def test_unless_the_caller_declares_it_safe(style: Style, answer: bytes) -> None:
     with Peer(answers(answer), answers(sse(chunk(0), DONE))) as peer:
         outcome = run(style, peer, retry_unsafe=True)
         assert 1 == len({request.headers["idempotency-key"] for request in peer.requests})

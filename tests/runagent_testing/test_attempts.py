@@ -79,7 +79,7 @@ def test_an_attempt_shows_its_own_exchanges_only(project, host):
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_what_an_attempt_has_left_over_is_not_held_against_the_next(project, host):
+def test_what_an_attempt_has_left_over_does_not_fail_the_next(project, host):
     body = ["ask()", "if attempt == 0:", "    agent.reply('more')"]
     assert attempts(project, host, body) == ["['teardown failed'] shows [0] in 1", "[] shows [] in 0"]
 

@@ -124,7 +124,7 @@ def test_so_it_is_without_a_socket_and_before_an_error():
     assert ACKNOWLEDGED == memory.requests[0].messages
 
 
-def test_text_and_binary_are_told_apart_and_fragments_put_together(server):
+def test_text_and_binary_are_distinguished_and_fragments_put_together(server):
     server.agent("a").always("Once")
     with connected(server.url) as client:
         client.send(handshake("a").replace(b"/api/v1/agents/a/run-stream", b"/acknowledged/a"))

@@ -108,7 +108,7 @@ def test_both_kinds_of_clients_of_one_script_get_their_own_head(server):
     assert [{}, ANY_ORIGIN, {}, ANY_ORIGIN] == heads
 
 
-def test_a_script_may_say_otherwise(server):
+def test_a_script_may_override_it(server):
     server.agent("a").always(status(403, headers={"access-control-allow-origin": "http://other.example"}))
     with connected(server.url) as client:
         client.send(stream(origin=ORIGIN))

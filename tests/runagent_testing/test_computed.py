@@ -357,7 +357,7 @@ def test_what_is_no_row_of_steps_is_refused(host, given):
 
 
 @pytest.mark.parametrize(("step", "accept"), [(heartbeat(), "text/plain"), (delay(0), "text/event-stream")])
-def test_a_generator_that_never_says_anything_is_stopped(server, step, accept, monkeypatch):
+def test_a_generator_that_never_yields_is_stopped(server, step, accept, monkeypatch):
     monkeypatch.setattr("runagent_testing._render.lazy._SILENT", 500)
     server.agent("a").responds(lambda _: itertools.chain(["a"], itertools.repeat(step)))
     with connected(server.url) as client:
@@ -368,7 +368,7 @@ def test_a_generator_that_never_says_anything_is_stopped(server, step, accept, m
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_a_generator_that_never_says_anything_is_stopped_on_virtual_time(style, monkeypatch):
+def test_a_generator_that_never_yields_is_stopped_on_virtual_time(style, monkeypatch):
     monkeypatch.setattr("runagent_testing._render.lazy._SILENT", 500)
     virtual = Virtual(style)
     virtual.memory.agent("a").responds(lambda _: itertools.chain(["a"], itertools.repeat(delay(0))))

@@ -151,7 +151,7 @@ def test_the_timeout_of_another_stream_may_open_a_gate(virtual_tasks, transport)
     assert "xy" == virtual.run(scenario)
 
 
-def test_two_who_wait_for_each_other_are_both_told(virtual_tasks):
+def test_two_who_wait_for_each_other_both_get_the_deadlock(virtual_tasks):
     virtual, mine, yours = virtual_tasks, gate("mine"), gate("yours")
     virtual.memory.agent("a").reply("x", mine, "y").reply("x", yours, "y")
     messages = []

@@ -73,7 +73,7 @@ def local(request, tmp_path):
 
 
 @pytest.mark.parametrize(("leave", "how"), [("half_close", "half-closed"), ("close", "closed")])
-def test_a_client_that_may_still_read_is_told_from_one_that_is_gone(local, leave, how):
+def test_a_client_that_may_still_read_is_distinguished_from_one_that_is_gone(local, leave, how):
     local.agent("a").always("x", ending("stall"))
     with connected(local.url) as client:
         client.send(stream())

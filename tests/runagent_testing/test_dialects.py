@@ -128,7 +128,7 @@ def test_the_same_script_speaks_it(server):
     )
 
 
-def test_its_own_words_for_what_goes_wrong(server):
+def test_its_own_errors_for_what_goes_wrong(server):
     server.agent("a").reply("Once", error("E", "broken")).always(status(503, message="full"))
     assert 's\nc"Once"\ne"broken"\n' == post(server, "/lines/a", ask="x").text
     asked = [("/lines/a", "x"), ("/lines/b", "x"), ("/lines/a", "")]

@@ -155,7 +155,7 @@ def test_a_websocket_is_closed_with_code_and_reason(server, code, reason):
 
 
 @pytest.mark.parametrize("kind", BAD_FRAMES)
-def test_a_bad_frame_is_sent_and_the_client_has_the_word(server, kind):
+def test_a_bad_frame_is_sent_and_the_client_decides_how_it_ends(server, kind):
     server.agent("a").always("word", ending(kind))
     with connected(server.url) as client:
         client.open_websocket()

@@ -71,7 +71,7 @@ def test_results_are_used_up_in_order_before_the_usual_one(server):
     assert ["first", "second", "usual"] == answers
 
 
-def test_a_failing_run_is_200_on_the_published_surface_and_500_on_the_documented(server):
+def test_a_failing_run_is_200_in_the_published_protocol_and_500_in_the_documented(server):
     server.agent("a").returns(error("INTERNAL_ERROR", "Agent execution failed: x", retry_after=3))
     published, documented = ask(server, "run"), ask(server, "invoke")
     assert (200, False) == (published.status_code, published.json()["success"])
@@ -147,7 +147,7 @@ def test_an_unknown_agent_is_404(server, kind):
 @pytest.mark.parametrize(
     ("kind", "method"), [("stream", "always"), ("invoke", "returns"), ("run", "returns")]
 )
-def test_an_agent_without_an_answer_says_which_call_to_make(server, kind, method):
+def test_an_agent_without_an_answer_names_the_call_to_make(server, kind, method):
     server.agent("a")
     answer = ask(server, kind)
     assert (500, "NO_SCRIPT") == (answer.status_code, answer.json()["error"]["code"])

@@ -207,7 +207,7 @@ def test_a_bad_ending_leaves_out_every_end_marker(transport, kind):
     assert len(broken) < len(complete)
 
 
-def test_what_follows_an_error_or_done_is_said_without_another_done():
+def test_what_follows_an_error_or_done_is_sent_without_another_done():
     assert b"a" + b"b" == body("text", "a", done(), "b")
     assert body("sse", error("C", "m"), "late").endswith(b'data: {"content": "late", "index": 0}\n\n')
 
@@ -268,11 +268,11 @@ def test_the_published_structure_names_the_type(value, type_name, payload):
         ([1, [float("-inf")]], "array", '[1, ["-inf"]]'),
     ],
 )
-def test_the_published_structure_has_words_for_numbers_that_json_does_not_have(value, type_name, payload):
+def test_the_published_structure_has_text_for_numbers_that_json_does_not_have(value, type_name, payload):
     assert {"type": type_name, "payload": payload} == json.loads(structured(value))
 
 
-def test_json_never_holds_a_number_that_json_does_not_know():
+def test_json_never_contains_a_number_that_json_does_not_have():
     assert '{"a": null, "b": ["inf"]}' == to_json({"a": float("nan"), "b": [float("inf")]})
 
 

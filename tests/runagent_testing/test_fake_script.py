@@ -97,7 +97,7 @@ def test_steps_are_frozen(step):
         (("x", status(503)), "refuses a run before it starts"),
     ],
 )
-def test_a_bad_stream_script_says_which_step_and_why(steps, complaint):
+def test_a_bad_stream_script_is_an_error_that_names_step_and_reason(steps, complaint):
     with pytest.raises(TypeError, match=complaint):
         Agent("a").always(*steps)
 
@@ -112,7 +112,7 @@ def test_a_bad_stream_script_says_which_step_and_why(steps, complaint):
         ((ending("no-done"),), "step 1 is invalid in a plain run: ending 'no-done'"),
     ],
 )
-def test_a_bad_plain_result_says_which_step_and_why(steps, complaint):
+def test_a_bad_plain_result_is_an_error_that_names_step_and_reason(steps, complaint):
     with pytest.raises(TypeError, match=complaint):
         Agent("a").returns(*steps)
 
@@ -282,7 +282,7 @@ def test_an_unknown_ending_lists_the_known_ones():
         ending("explode")  # type: ignore[arg-type]
 
 
-def test_a_gate_calls_whoever_waits_once_and_stays_open():
+def test_a_gate_calls_each_waiter_once_and_stays_open():
     door, calls = gate("door"), []
     door.on_open(lambda: calls.append("early"))
     assert calls == []
@@ -333,6 +333,6 @@ HALF = "half \ud83d"
         chunk("x", event=HALF),
     ],
 )
-def test_a_text_that_the_answer_cannot_hold_is_refused_when_it_is_written(step):
+def test_a_text_that_does_not_fit_the_answer_is_refused_when_it_is_written(step):
     with pytest.raises(TypeError, match=r"step 2: .* cannot be written in (latin-1|utf-8): position "):
         Agent("a").always(delay(0), step)

@@ -203,7 +203,7 @@ def test_a_gate_of_a_closed_server_can_still_be_opened():
     assert "running" != server.requests[0].outcome
 
 
-def test_tls_carries_every_surface(tls_server, trusting, authority, tmp_path):
+def test_tls_carries_every_protocol(tls_server, trusting, authority, tmp_path):
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     tls_server.agent("a").always("x").returns(1)
     assert tls_server.url.startswith("https://127.0.0.1:")
@@ -227,7 +227,7 @@ def test_tls_carries_every_surface(tls_server, trusting, authority, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["cut", "half-close", "reset"])
-def test_a_broken_ending_over_tls_says_no_goodbye(tls_server, trusting, kind):
+def test_a_broken_ending_over_tls_sends_no_close_notify(tls_server, trusting, kind):
     tls_server.agent("a").always("word", ending(kind))
     with connected_with_tls(tls_server, trusting) as client:
         client.send(stream(accept=TEXT))

@@ -107,7 +107,7 @@ def test_nothing_acceptable_is_406(server):
     ("kind", "how"),
     [("cut", "fin"), ("reset", "reset")],
 )
-def test_a_broken_ending_delivers_what_was_said_and_no_end_marker(server, accept, kind, how):
+def test_a_broken_ending_delivers_what_was_sent_and_no_end_marker(server, accept, kind, how):
     server.agent("a").always("word", ending(kind))
     with connected(server.url) as client:
         client.send(stream(accept=accept))
@@ -238,7 +238,7 @@ def test_an_eleven_megabyte_chunk_arrives_whole(server, accept):
     assert big == (response.text if accept == TEXT else read_events(response)[1]["content"])
 
 
-def test_a_client_that_does_not_read_holds_the_answer_back(server):
+def test_a_client_that_does_not_read_delays_the_answer(server):
     server.agent("a").always(*["x" * 1_000_000] * 40)
     with connected(server.url) as client:
         client.send(stream(accept=TEXT))
@@ -305,7 +305,7 @@ def test_what_was_asked_is_on_record(server):
     assert ("1", SSE) == (exchange.headers["x-trace"], exchange.headers["accept"])
 
 
-def test_small_writes_are_not_held_back_by_the_kernel(server, monkeypatch):
+def test_small_writes_are_not_delayed_by_the_kernel(server, monkeypatch):
     seen = []
     made = Connection.connection_made
 

@@ -137,7 +137,7 @@ def test_no_done_closes_with_1000_and_takes_the_answer(server):
         assert (b"", "fin") == client.rest()
 
 
-def test_a_stall_holds_the_socket_until_the_client_leaves(server):
+def test_a_stall_keeps_the_socket_until_the_client_disconnects(server):
     server.agent("a").always("x", ending("stall"))
     with opened(server) as socket:
         socket.send(json.dumps(STREAM_REQUEST))
@@ -184,7 +184,7 @@ def test_a_close_in_the_middle_of_a_run_is_answered_with_1000(server):
         ),
     ],
 )
-def test_a_bad_request_is_refused_in_words_and_with_1003(server, message, detail):
+def test_a_bad_request_is_refused_with_a_message_and_1003(server, message, detail):
     server.agent("a").entrypoints("echo", "words_stream").reply("kept for the next run")
     with opened(server) as socket:
         socket.send(message)
@@ -211,7 +211,7 @@ def test_a_failure_that_a_bad_request_did_not_meet_stays_a_failure(server):
         assert b"}" != client.rest()[0][-1:]  # cut
 
 
-def test_what_an_agent_said_before_is_not_queued_when_it_changes(server):
+def test_earlier_answers_of_an_agent_are_not_queued_when_it_changes(server):
     agent = server.agent("a").always("before")
     with connected(server.url) as client:
         client.send(handshake())
@@ -263,7 +263,7 @@ def test_sockets_take_their_replies_in_the_order_of_their_handshakes(server):
             assert expected in json.loads(json.loads(socket.recv(timeout=PATIENCE))["content"])["payload"]
 
 
-def test_an_agent_without_script_says_which_call_to_make(server):
+def test_an_agent_without_script_names_the_call_to_make(server):
     server.agent("a")
     with pytest.raises(InvalidStatus) as refusal, opened(server):
         pass

@@ -78,7 +78,7 @@ def test_a_websocket_is_closed_with_every_code_at_every_place():
     assert {f"close-{code}-{place}" for code in CLOSE_CODES for place in places} <= ids
 
 
-def test_what_does_not_exist_somewhere_says_why():
+def test_what_does_not_exist_somewhere_has_a_reason():
     assert "no half-close" in dict(faults.unavailable("sse", tls=True))["half-close-in-head"]
     assert "half-close-in-head" not in dict(faults.unavailable("sse"))
     assert "nobody listens" in dict(faults.unavailable("sse"))["refuse-before-accept"]
@@ -157,7 +157,7 @@ def test_the_catalogue_needs_no_client_and_no_server():
 
 @pytest.mark.parametrize("transport", faults.TRANSPORTS)
 @pytest.mark.parametrize("event", [1, 2])
-def test_after_an_event_and_in_it_are_where_they_say(transport, event):
+def test_after_an_event_and_in_it_are_at_their_places(transport, event):
     after = plan(find(transport, f"fin-after-event-{event}"))
     inside = plan(find(transport, f"fin-in-event-{event}"))
     words = [chunk.encode() for chunk in CHUNKS]
@@ -177,7 +177,7 @@ def test_inside_an_event_is_inside_a_character(transport):
 
 
 @pytest.mark.parametrize("transport", ["sse", "chunked", "text"])
-def test_places_around_the_head_are_where_they_say(transport):
+def test_places_around_the_head_are_right(transport):
     assert b"" == plan(find(transport, "reset-before-answer")).data
     in_head = plan(find(transport, "reset-in-head"))
     assert (True, False) == (in_head.data.startswith(b"HTTP/1.1 200 OK\r\n"), b"\r\n\r\n" in in_head.data)
@@ -186,7 +186,7 @@ def test_places_around_the_head_are_where_they_say(transport):
 
 
 @pytest.mark.parametrize("transport", ["sse", "chunked"])
-def test_places_around_the_closing_event_are_where_they_say(transport):
+def test_places_around_the_closing_event_are_right(transport):
     before = plan(find(transport, "half-close-before-end-marker")).data
     after = plan(find(transport, "half-close-after-done")).data
     assert all(chunk.encode() in before for chunk in CHUNKS)
@@ -241,7 +241,7 @@ def test_a_client_that_shows_anything_else_is_not(transport):
                 fault.check(family, contents, CHUNKS)
 
 
-def test_an_error_that_is_told_in_other_words_is_refused():
+def test_an_error_in_another_format_is_refused():
     wrong: Any = ConnectionError("gone")
     with pytest.raises(ValueError, match=r"one of ok, unproven, truncated, .*, not ConnectionError"):
         find("sse", "fin-after-event-1").check(wrong, ["alpha"], CHUNKS)

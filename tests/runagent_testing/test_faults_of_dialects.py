@@ -66,7 +66,7 @@ def test_sockets_make_no_difference(fault, style: Style):
         fault.check(*read(fault, style, base_url=server.url, timeout=5))
 
 
-def test_what_is_said_in_the_words_of_others_is_left_out_and_told():
+def test_what_is_in_the_format_of_others_is_left_out_and_listed():
     whys = dict(faults.unavailable("lines", "memory", dialect=LINES))
     assert "format of the built-in protocols" in whys["bad-json-after-event-1"]
     assert "not every protocol numbers its chunks" in whys["missing-index-after-event-1"]
@@ -89,7 +89,7 @@ class Curt(LineDialect):
         return form
 
 
-def test_what_a_dialect_has_no_word_for_is_left_out_and_told():
+def test_what_a_dialect_cannot_express_is_left_out_and_listed():
     whys = dict(faults.unavailable("lines", dialect=Curt()))
     assert "the dialect has no heartbeats" == whys["heartbeats"] == whys["only-heartbeats-after-start"]
     assert "the dialect has no word for an error" == whys["error-after-start"]
@@ -103,12 +103,12 @@ class Endless(LineDialect):
         return form
 
 
-def test_nothing_is_said_of_protocols_whose_end_cannot_be_seen():
+def test_nothing_is_reported_of_protocols_whose_end_cannot_be_seen():
     with pytest.raises(ValueError, match="'lines' have no bounds, or its runs have no end marker"):
         faults.for_transport("lines", dialect=Endless())
 
 
-def test_words_that_an_installed_distribution_brings_need_no_dialect(monkeypatch):
+def test_names_that_an_installed_distribution_brings_need_no_dialect(monkeypatch):
     monkeypatch.setattr("runagent_testing.faults._catalogue.installed_dialects", lambda: (TALK,))
     assert catalogue("talk", "socket") == faults.for_transport("talk")
     with pytest.raises(ValueError, match=r"websocket, talk, not 'lines'; for another one pass its dialect="):

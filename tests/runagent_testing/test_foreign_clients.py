@@ -234,7 +234,7 @@ def test_curl_sees_how_a_stream_ends(kind, code, server):
 
 
 @needs_curl
-def test_curl_tries_again_when_told_to(server):
+def test_curl_tries_again_at_retry_after(server):
     server.agent("a").fails(1).always("x")
     ran = curl("--retry", "2", "--json", "{}", "--header", f"Accept: {TEXT}", path(server))
     assert [True, True] == [exchange.wait_done(PATIENCE) for exchange in server.requests]

@@ -139,7 +139,7 @@ def test_waiting_in_vain_ends_with_the_run(server):
     assert PATIENCE > time.monotonic() - began
 
 
-def test_whoever_waits_is_woken_while_the_run_goes_on(server):
+def test_a_waiter_is_woken_while_the_run_goes_on(server):
     here = gate("here")
     server.agent("a").always("x", here, "y", gate("never"))
     with connected(server.url) as client:
@@ -227,7 +227,7 @@ def test_waiting_for_requests(server):
 @pytest.mark.parametrize(
     ("run", "words"), [(asyncio.run, "asyncio.to_thread"), (trio.run, "trio.to_thread.run_sync")]
 )
-def test_waiting_for_a_request_in_a_loop_says_what_it_has_blocked(server, run, words):
+def test_waiting_for_a_request_in_a_loop_names_what_it_has_blocked(server, run, words):
     async def scenario():
         server.wait_request(timeout=0.01)
 
@@ -277,7 +277,7 @@ def test_the_timeline_shows_script_and_writes_side_by_side(server):
         (handshake("a") + masked(1, b"{}"), "Missing required field: entrypoint_tag"),
     ],
 )
-def test_the_timeline_tells_what_was_wrong_with_a_request(server, request_bytes, why):
+def test_the_timeline_shows_what_was_wrong_with_a_request(server, request_bytes, why):
     server.agent("a").always("x").returns("x")
     with connected(server.url) as client:
         client.send(request_bytes)
@@ -286,7 +286,7 @@ def test_the_timeline_tells_what_was_wrong_with_a_request(server, request_bytes,
     assert f"  refused: {why}" in exchange.timeline()
 
 
-def test_the_timeline_tells_of_a_wrong_key():
+def test_the_timeline_shows_a_wrong_key():
     with FakeAgentServer(api_key="right") as server, connected(server.url) as client:
         server.agent("a").always("x")
         client.send(stream("a", authorization="Bearer wrong"))

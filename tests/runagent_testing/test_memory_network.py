@@ -106,7 +106,7 @@ def test_a_plain_run_and_many_runs_share_a_connection(virtual):
     assert 1 == virtual.memory.connections
 
 
-def test_the_published_surface_answers_plain_runs(virtual):
+def test_the_published_protocol_answers_plain_runs(virtual):
     virtual.memory.agent("a").returns("wörld")
 
     async def scenario():
@@ -317,7 +317,7 @@ def test_two_clients_at_once_share_the_time():
     assert (["ab", "cd"], 5) == virtual.run(scenario)
 
 
-def test_a_thread_of_the_loop_holds_the_time():
+def test_a_thread_of_the_loop_stops_virtual_time():
     import asyncio
     import threading
 
@@ -365,7 +365,7 @@ def test_the_network_of_the_other_client_is_refused(kind, network, wanted):
 @pytest.mark.parametrize(
     ("network", "run", "meant"), [("aio", "run_trio", "memory.trio"), ("trio", "run_asyncio", "memory.aio")]
 )
-def test_the_network_of_the_other_library_says_which_is_meant(network, run, meant):
+def test_the_network_of_another_library_is_an_error_that_names_the_right_one(network, run, meant):
     memory = MemoryNetwork()
     memory.agent("a").always("x")
 

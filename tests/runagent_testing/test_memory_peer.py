@@ -121,7 +121,7 @@ def test_a_websocket_stays_open_after_its_run():
     assert ("done", True) == (asked.outcome, asked.ended)
 
 
-def test_a_silent_websocket_says_nothing_to_ping_and_close():
+def test_a_silent_websocket_answers_neither_ping_nor_close():
     asked = Asked("word", ending("silent"))
     asked.send(handshake(), masked(1, json.dumps(STREAM_REQUEST).encode()))
     assert b"" == asked.send(masked(9, b"hi"), masked(8, b"\x03\xe8"))

@@ -55,7 +55,7 @@ def test_a_script_that_grows_is_refused_in_time(text):
 
 
 @pytest.mark.parametrize("name", ["aliases of lists", "aliases of a long text", "many values"])
-def test_the_refusal_says_what_the_limit_is(name):
+def test_the_refusal_names_the_limit(name):
     with pytest.raises(ScriptFileError, match="these are more than 100000 values, those of aliases included"):
         read_script(BOMBS[name], "s.yaml")
 
@@ -207,7 +207,7 @@ def test_nor_does_one_in_the_name_of_a_gate():
     assert str(raised.value).isprintable()
 
 
-def test_the_kit_shows_none_of_what_a_transport_says(tmp_path):
+def test_the_kit_shows_none_of_what_a_transport_prints(tmp_path):
     path = tmp_path / "baseline"
     path.write_text("session.done: known \x1b[2J\n", encoding="utf-8")
     report = check_transport("sse", baseline=path, only=["session.done"])

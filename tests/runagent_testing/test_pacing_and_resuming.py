@@ -109,7 +109,7 @@ def test_a_resumed_run_waits_as_the_whole_one_at_the_same_places():
         lambda: Agent("a").always("x", framing="none"),  # type: ignore[arg-type]
     ],
 )
-def test_numbers_and_words_without_meaning_are_refused(make):
+def test_meaningless_numbers_and_names_are_refused(make):
     with pytest.raises(ValueError, match="not"):
         make()
 
@@ -123,7 +123,7 @@ def test_numbers_and_words_without_meaning_are_refused(make):
         (("x", "y", heartbeat(), ending("silent"), "z"), "step 4, .* must be the last one"),
     ],
 )
-def test_a_bad_script_says_which_step_and_why(steps, complaint):
+def test_a_bad_script_is_an_error_that_names_step_and_reason(steps, complaint):
     with pytest.raises(TypeError, match=complaint):
         Agent("a").always(*steps)
 

@@ -68,7 +68,7 @@ def test_the_marker_next_to_the_test_counts(project):
 
 
 @pytest.mark.parametrize("mark", ["True", "allow_all=True"])
-def test_a_marker_that_makes_no_sense_says_what_does(project, mark):
+def test_an_invalid_marker_is_an_error_with_an_example(project, mark):
     result = run(project, f"pytestmark = pytest.mark.fake_agent({mark})\n{UNUSED}")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
@@ -124,7 +124,7 @@ def test_failing(fake_agent, fake_agent_server_factory, memory_network):
     assert "s3cret" not in "".join(line for line in result.outlines if "asked(" not in line)
 
 
-def test_a_client_without_the_memory_network_is_told_of_it(project):
+def test_a_client_without_the_memory_network_gets_a_hint(project):
     source = """
 def test_it(memory_network):
     memory_network.agent("fake-agent").always("x")

@@ -209,7 +209,7 @@ def test_help_and_markers_explain_the_options(project):
     assert "no docstring" not in shown.partition(PLUGIN)[2]
 
 
-def test_without_aiohttp_the_fixture_says_what_to_install(project):
+def test_without_aiohttp_the_fixture_names_what_to_install(project):
     project.makeconftest("import sys\nsys.modules['aiohttp'] = None")
     result = run(
         project, "def test_server(fake_agent):\n    pass\n\ndef test_memory(memory_network):\n    pass\n"

@@ -183,7 +183,7 @@ def test_several_answers_are_several_calls():
     assert [("a", *call, {}) for call in said] == calls(text)
 
 
-def test_properties_of_an_agent_hold_for_what_knows_them():
+def test_properties_of_an_agent_apply_to_what_takes_them():
     text = "agents: {a: {ids: true, write_gap: 1, always: {steps: [x], write_gap: 2}, returns: y}}"
     assert [{"ids": True, "write_gap": 2}, {"write_gap": 1}] == [options for *_, options in calls(text)]
 
@@ -210,7 +210,7 @@ def test_json_may_be_indented_with_tabs_and_escape_in_halves(tmp_path):
     assert ("😀", chunk({"tab\t": 1})) == call.args
 
 
-def test_the_example_is_told_to_a_server(server):
+def test_the_example_is_applied_to_a_server(server):
     load_script(SCRIPT).apply(server)
     assert ("generic", "generic_stream", "words_stream") == server._scripts["writer"].entrypoint_tags
     assert server._scripts["doorman"].take_script()[0].refuses
@@ -240,7 +240,7 @@ def test_every_option_can_be_written():
     assert Options.__annotations__.keys() == OPTIONS.keys()
 
 
-def test_every_method_that_says_something_can_be_written():
+def test_every_method_that_scripts_something_can_be_written():
     methods = {"always", "reply", "fails", "returns", "returns_once", "entrypoints"}
     of_agent = {
         name for name, value in vars(agent.Agent).items() if name in methods and inspect.isfunction(value)
@@ -332,7 +332,7 @@ agents:
         ),
     ],
 )
-def test_a_fault_says_where_and_what(text, fault):
+def test_a_fault_has_its_place_and_reason(text, fault):
     (first, *_) = faults(text)
     assert f"s.yaml:{fault}" == first[: len(fault) + 7]
 
@@ -350,11 +350,11 @@ def test_a_fault_says_where_and_what(text, fault):
         ),
     ],
 )
-def test_a_fault_in_json_says_where_and_what(text, fault):
+def test_a_fault_in_json_has_its_place_and_reason(text, fault):
     assert fault == faults(text, "s.json")[0][: len(fault)]
 
 
-def test_a_file_that_is_not_utf_8_says_where(tmp_path):
+def test_a_file_that_is_not_utf_8_is_an_error_with_its_place(tmp_path):
     path = tmp_path / "s.yaml"
     path.write_bytes(b"agents:\n  \xe9")
     with pytest.raises(ScriptFileError, match=r":2:3: this is not UTF-8$"):

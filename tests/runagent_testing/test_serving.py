@@ -23,7 +23,7 @@ from tests.runagent_testing.raw_client import PATIENCE, connected, stream, until
 # Descriptors
 
 
-def test_it_pauses_when_descriptors_run_out_and_says_so_once():
+def test_it_pauses_when_descriptors_run_out_and_logs_it_once():
     program = """
         import logging, resource, socket, sys, time
         from runagent_testing import FakeAgentServer

@@ -87,7 +87,7 @@ def test_what_is_rendered_of_a_script_is_forgotten_with_it(steps):
     assert kept() is None
 
 
-def test_scripts_are_compared_by_what_they_say():
+def test_scripts_are_compared_by_their_steps():
     one, other = Script.of(STEPS), Script.of(STEPS)
     shared_plan(one, run())
     assert one == other

@@ -193,7 +193,7 @@ def test_it_serves_tls_and_asks_for_the_key(serve, tmp_path):
 # In this process
 
 
-def test_check_says_what_each_agent_says(capsys):
+def test_check_lists_what_each_agent_sends(capsys):
     assert 0 == main(["check", str(SCRIPT)])
     out, err = capsys.readouterr()
     assert "" == err
@@ -247,13 +247,13 @@ def test_many_scripts_are_checked_at_once(tmp_path, capsys):
         (["serve", str(SCRIPT), "--host", "name.invalid"], "cannot listen on name.invalid:8450: "),
     ],
 )
-def test_what_cannot_be_is_said_in_a_line(arguments, fault, capsys):
+def test_what_cannot_be_is_reported_in_one_line(arguments, fault, capsys):
     assert 2 == main(arguments)
     out, err = capsys.readouterr()
     assert ("", fault, 1) == (out, err[: len(fault)], err.count("\n"))
 
 
-def test_a_port_in_use_is_said_in_a_line(server, capsys):
+def test_a_port_in_use_is_reported_in_one_line(server, capsys):
     port = server.url.rpartition(":")[2]
     assert 2 == main(["serve", str(SCRIPT), "--port", port])
     _, err = capsys.readouterr()
@@ -261,7 +261,7 @@ def test_a_port_in_use_is_said_in_a_line(server, capsys):
 
 
 @pytest.mark.parametrize("arguments", [[], ["serve"], ["serve", "x", "--port", "70000"], ["play", "x"]])
-def test_wrong_usage_is_said(arguments, capsys):
+def test_wrong_usage_is_reported(arguments, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
     assert "usage: runagent-fake" in capsys.readouterr().err
@@ -271,7 +271,7 @@ STARTED = ("runagent_testing._server", "runagent_testing._standalone")
 
 
 @pytest.mark.parametrize("module", ["yaml", "aiohttp"])
-def test_without_the_extra_it_says_what_to_install(module, monkeypatch, capsys):
+def test_without_the_extra_it_names_what_to_install(module, monkeypatch, capsys):
     for name in sorted((name for name in sys.modules if name.startswith(STARTED)), reverse=True):
         package, _, own = name.rpartition(".")
         monkeypatch.setattr(sys.modules[package], own, sys.modules[name])  # put back with the module

@@ -53,7 +53,7 @@ def host(request):
 
 
 @pytest.mark.parametrize("transport", ["sse", "chunked", "websocket"])
-def test_there_is_nothing_to_say_of_a_test_that_used_all_up(host, transport):
+def test_a_test_that_used_all_up_has_no_problems(host, transport):
     host.agent("a").always("z").reply("x").reply("y", delay(0.001)).returns("w")
     assert ["x", "y", "z", "z"] == [asked(host, transport=transport) for _ in range(4)]
     host.check()
@@ -115,7 +115,7 @@ def test_an_agent_without_a_script_is_unmatched(server, request_bytes, words):
         ),
     ],
 )
-def test_one_run_more_than_was_queued_is_unmatched_and_told_so(server, ask, words):
+def test_one_run_more_than_was_queued_is_unmatched_and_reported(server, ask, words):
     server.agent("a").reply("x").returns_once("x")
     client = RunAgentClient("a", base_url=server.url, max_retries=0)
     assert ["x"] == list(getattr(client, ask)("q"))
@@ -216,7 +216,7 @@ def test_an_answer_that_a_client_did_not_wait_for(host, transport):
     host.check(allow_unused=True)
 
 
-def test_many_clients_that_stay_do_not_hold_up_the_complaint(server):
+def test_many_clients_that_stay_do_not_delay_the_complaint(server):
     server.agent("a").always("x", gate("shut"))
     with contextlib.ExitStack() as stack:
         for _ in range(60):

@@ -34,7 +34,7 @@ def table(page, beginning):
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("row", table(PAGE, "| it happens that |"), ids=lambda row: row[0])
-def test_what_goes_wrong_shows_as_the_page_says(row, transport):
+def test_what_goes_wrong_shows_as_on_the_page(row, transport):
     memory = MemoryNetwork()
     (script,) = code_in(row[1])
     exec(script, NAMES | {"agent": memory.agent("a"), "server": memory})  # the page is ours

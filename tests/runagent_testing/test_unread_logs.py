@@ -118,7 +118,7 @@ class Failing(io.StringIO):
         (ValueError("I/O operation on closed file"), "I/O operation on closed file"),
     ],
 )
-def test_the_log_says_once_what_it_could_not_say(error, why):
+def test_the_log_counts_once_what_it_could_not_write(error, why):
     stream = Failing(error, 3)
     output = Output(stream)
     for number in range(5):

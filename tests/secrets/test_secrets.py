@@ -276,7 +276,7 @@ def test_a_key_is_asked_for_at_each_attempt(style: Style) -> None:
         assert style.run(scenario) == "x"
 
 
-def test_what_a_peer_says_forges_no_log_line(
+def test_what_a_peer_sends_forges_no_log_line(
     style: Style, transport: str, server: FakeAgentServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "runagent")
@@ -316,7 +316,7 @@ ESCAPED = json.dumps(HOSTILE)[1:-1]
         ("websocket", None),
     ],
 )  # fmt: skip
-def test_what_a_peer_says_is_one_harmless_line(
+def test_what_a_peer_sends_is_one_harmless_line(
     style: Style, transport: str, answer: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "runagent")

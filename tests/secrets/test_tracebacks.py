@@ -65,7 +65,7 @@ def error_of(style: Style, **options: Any) -> Any:
     ],
     ids=lambda answer: answer[:12].decode() if isinstance(answer, bytes) else str(answer),
 )  # fmt: skip
-def test_what_the_peer_says(style: Style, mode: str, answer: bytes) -> None:
+def test_what_the_peer_sends(style: Style, mode: str, answer: bytes) -> None:
     with Peer(answers(answer)) as peer:
         error = error_of(style, base_url=peer.url, mode=mode, max_retries=1, retry_delay=0)
     assert places_of(KEY, error) == []

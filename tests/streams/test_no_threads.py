@@ -130,7 +130,7 @@ def _without_a_task(awaitable: Any) -> BaseException:
 
 
 @pytest.mark.parametrize("options", [{}, {"transport_options": {"read_ahead_bytes": 1000}}])
-def test_without_a_task_one_line_says_so(options: dict[str, Any]) -> None:
+def test_without_a_task_there_is_an_error_of_one_line(options: dict[str, Any]) -> None:
     client = AsyncRunAgentClient("a", base_url="http://127.0.0.1:9", **options)
     for awaitable in (client.run_generic_stream("x").text(), client.run_generic("x")):
         error = _without_a_task(awaitable)

@@ -77,7 +77,7 @@ async def collect(stream: Any, chunks: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"read_ahead_bytes": 100}], ids=["", "past what is read ahead"])
-def test_all_that_arrived_is_delivered_and_the_end_tells_of_the_pause(
+def test_all_that_arrived_is_delivered_and_the_error_mentions_the_pause(
     style: Style, monkeypatch: pytest.MonkeyPatch, options: dict[str, int]
 ) -> None:
     monkeypatch.setattr(endings, "LONG_PAUSE_SECONDS", 0.05)

@@ -98,7 +98,7 @@ def test_what_was_ignored_is_counted_also_in_a_run_that_was_left(style: Style) -
         assert 2 == sum(style.run(scenario).ignored.values())
 
 
-def test_a_stream_that_nobody_holds_any_more_has_told_it_all(style: Style, server: FakeAgentServer) -> None:
+def test_a_collected_stream_has_reported_its_end(style: Style, server: FakeAgentServer) -> None:
     server.agent("a").always("x", gate("never"))
 
     async def scenario() -> Any:
@@ -147,7 +147,7 @@ HEAD = head(headers={"X-Request-Id": "r-1", "X-Region": "north"})
     ],
     ids=["completed", "left", "dropped", "timed out", "failed", "refused", "never begun"],
 )
-def test_a_report_says_how_the_run_ended(
+def test_a_report_shows_how_the_run_ended(
     style: Style, server: FakeAgentServer, script: Any, act: Any, expected: Any
 ) -> None:
     server.agent("a").always(*script)
@@ -288,7 +288,7 @@ def test_what_is_known_of_a_run_can_be_copied(server: FakeAgentServer, duplicate
     assert (str(caught.value), caught.value.run_id) == (str(failure), failure.run_id)
 
 
-def test_a_report_holds_no_frames_and_no_cycles(server: FakeAgentServer) -> None:
+def test_a_report_keeps_no_frames_and_no_cycles(server: FakeAgentServer) -> None:
     server.agent("a").always("x", error("NO_ROOM", "no room"))
     stream = RunAgentClient("a", base_url=server.url).run_generic_stream("q")
     with pytest.raises(StreamError) as caught:

@@ -250,7 +250,7 @@ def test_a_fork_leaves_idle_connections_to_the_parent(
 
 
 @forks
-def test_a_fork_frees_the_locks_that_other_threads_hold() -> None:
+def test_a_fork_frees_the_locks_of_other_threads() -> None:
     lock, held, release = ForkSafeLock(), threading.Event(), threading.Event()
 
     def hold() -> None:

@@ -324,7 +324,7 @@ class StruckLibrary:
 
 
 @HANDLERS_RAISE
-def test_somebodys_library_in_the_readers_own_loop(handler: Any, raised: BaseException, style: Style) -> None:
+def test_a_library_in_the_readers_own_loop(handler: Any, raised: BaseException, style: Style) -> None:
     if style.name == "sync" or isinstance(raised, asyncio.CancelledError):
         pytest.skip("signals come in no other thread, and a cancelled task is nobody's failure")
 

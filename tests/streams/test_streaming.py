@@ -126,7 +126,7 @@ def test_plain_runs_give_the_result_and_its_metadata(style: Style, server: FakeA
     assert isinstance(result.request_id, str)
 
 
-def test_plain_runs_work_on_both_surfaces(style: Style, transport: str, server: FakeAgentServer) -> None:
+def test_plain_runs_work_in_both_protocols(style: Style, transport: str, server: FakeAgentServer) -> None:
     server.agent("a").returns([1, "two", None])
 
     async def scenario() -> Any:
@@ -159,7 +159,7 @@ def test_a_published_server_takes_positional_and_keyword_input(style: Style, ser
     )
 
 
-def test_the_report_tells_of_the_run(style: Style, transport: str, server: FakeAgentServer) -> None:
+def test_the_report_describes_the_run(style: Style, transport: str, server: FakeAgentServer) -> None:
     server.agent("a").always("x", "y")
 
     async def scenario() -> Any:
@@ -174,7 +174,7 @@ def test_the_report_tells_of_the_run(style: Style, transport: str, server: FakeA
     assert 0 <= report.connect_seconds <= report.first_chunk_seconds <= report.total_seconds
 
 
-def test_a_stream_shows_how_it_stands(transport: str, server: FakeAgentServer) -> None:
+def test_a_stream_shows_its_state(transport: str, server: FakeAgentServer) -> None:
     server.agent("a").always("x", "y")
     stream = RunAgentClient("a", base_url=server.url, transport=transport).run_generic_stream("q")
     assert "<Stream not begun>" == repr(stream)
@@ -196,7 +196,7 @@ def test_text_is_collected_up_to_a_limit(style: Style, server: FakeAgentServer) 
     assert style.run(scenario) == ('xxxxxxxxxx{"a":1}y', 'xxxxxxxxxx{"a":1}')
 
 
-def test_text_holds_what_json_cannot_say(style: Style) -> None:
+def test_text_takes_what_json_cannot_express(style: Style) -> None:
     odd = b'{"type":"chunk","content":[1e999,"\\ud83d"]}\n'
     with Peer(answers(ndjson({"type": "chunk", "content": "x"}, odd, {"type": "done"}))) as peer:
 

@@ -123,7 +123,7 @@ class LaxSession(TicksSession):
         (LaxSession, r"fail takes a RunAgentError, .*not 'no error'"),
     ],
 )
-def test_what_an_author_forgets_is_told(style: Style, session: Any, complaint: str) -> None:
+def test_what_an_author_forgets_is_reported(style: Style, session: Any, complaint: str) -> None:
     class Forgetful(Ticks):
         def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> HttpSession:
             return session(call, route, resume)  # type: ignore[no-any-return]
@@ -180,7 +180,7 @@ def test_a_module_registers_it_through_the_hook() -> None:
     assert ["ticks"] == [transport.name for transport in offered]
 
 
-def test_what_is_no_json_says_so() -> None:
+def test_what_is_no_json_is_an_error() -> None:
     assert {"a": [1]} == decode_json(encode_json({"a": [1]}))
     with pytest.raises(InvalidJSONError, match="not JSON"):
         decode_json(b"{")

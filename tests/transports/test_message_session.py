@@ -132,7 +132,7 @@ def test_a_fault_behind_good_messages(frame: bytes, kind: type, events: list[Any
     assert 8 == sent_frames(seen.sent)[-1][0]  # the peer is told
 
 
-def test_a_close_is_a_cut_unless_the_protocol_says_otherwise(step: int) -> None:
+def test_a_close_is_a_cut_unless_the_protocol_allows_it(step: int) -> None:
     seen = run(close(1000, b"done?"), step=step)
     assert StreamTruncatedError is type(seen.error)
     assert "CLOSE_1000" == seen.error.code
@@ -153,7 +153,7 @@ def test_a_subprotocol_that_nobody_offered_is_refused(step: int) -> None:
     assert "subprotocol" in str(run(step=step, chosen="other").error)
 
 
-def test_leaving_early_says_goodbye(step: int) -> None:
+def test_leaving_early_sends_a_close(step: int) -> None:
     seen = run(websocket_frame(b"one"), step=step, eof=False)
     seen.session.close()
     assert [(8, struct.pack("!H", 1000))] == sent_frames(seen.session.data_to_send())
@@ -168,12 +168,12 @@ def test_a_refused_upgrade(answer: bytes, proof: bool, step: int) -> None:
     assert proof == seen.session.unsupported
 
 
-def test_nothing_can_be_said_before_the_socket_is_open() -> None:
+def test_nothing_can_be_sent_before_the_socket_is_open() -> None:
     with pytest.raises(RuntimeError, match="opened"):
         open_echo().send_text(b"early")
 
 
-def test_what_is_said_after_the_close_is_dropped(step: int) -> None:
+def test_what_is_sent_after_the_close_is_dropped(step: int) -> None:
     session: Any = run(websocket_frame(b"bye"), step=step).session
     session.send_text(b"late")
     session.send_binary(b"late")

@@ -133,7 +133,7 @@ def test_any_other_body_leaves_the_status(way: tuple[str, str], body: bytes, ste
         (501, "another transport"),
     ],
 )
-def test_a_refusal_says_what_to_do(status: int, advice: str, step: int) -> None:
+def test_a_refusal_has_advice(status: int, advice: str, step: int) -> None:
     assert advice in str(refused(("sse", "stream"), http(status, {"error": {"message": "no"}}), step).error)
     assert advice in str(refused(("sse", "stream"), http(status), step).error)
 

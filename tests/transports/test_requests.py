@@ -308,7 +308,7 @@ CALLS = [
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(CALLS), st.dictionaries(ANY_TEXT, ANY_TEXT, max_size=2), ANY_TEXT, ANY_TEXT, ANY_TEXT)
-def test_no_word_of_a_caller_adds_a_line_to_a_request_of_ours(
+def test_no_text_of_a_caller_adds_a_line_to_a_request(
     way: tuple[str, Any], headers: dict[str, str], path: str, key: str, agent_id: str
 ) -> None:
     transport, mode = way
@@ -330,7 +330,7 @@ def test_no_word_of_a_caller_adds_a_line_to_a_request_of_ours(
     assert usual | {name.lower().encode() for name in headers} == set(names)
 
 
-def test_nothing_writes_a_request_beside_the_check() -> None:
+def test_nothing_writes_a_request_without_the_check() -> None:
     root = Path(__file__).resolve().parents[2] / "runagent"
     writers = {
         path.relative_to(root).as_posix()

@@ -275,7 +275,7 @@ def test_a_resumed_stream_asks_for_the_rest_and_must_prove_it(step: int) -> None
         assert "did not resume at chunk 2" in str(seen.error)
 
 
-def test_a_trusted_resume_takes_the_agents_word(step: int) -> None:
+def test_a_trusted_resume_needs_no_proof(step: int) -> None:
     point = ResumePoint(None, "7", trusted=True)
     assert [Chunk("c"), Completed()] == run(sse(chunk("c"), DONE), step, resume=point).events
 

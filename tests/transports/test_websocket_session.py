@@ -263,12 +263,12 @@ def test_a_false_acceptance_is_a_protocol_error(head: str, step: int) -> None:
     assert ([], ProtocolError, b"") == (seen.events, type(seen.error), seen.sent)
 
 
-def test_the_request_leaves_before_the_server_says_anything() -> None:
+def test_the_request_leaves_before_the_server_sends_anything() -> None:
     seen = run(eof=False)
     assert [1] == [opcode for opcode, _ in client_frames(seen.sent)]
 
 
-def test_leaving_early_says_goodbye() -> None:
+def test_leaving_early_sends_a_close() -> None:
     seen = run(data("x"), eof=False)
     seen.session.close()
     assert (8, struct.pack("!H", 1000)) == client_frames(seen.session.data_to_send())[-1]

@@ -90,7 +90,7 @@ def test_a_coding_that_nobody_asked_for_is_refused_by_name(field: str) -> None:
         ("deflate", b"\x78"),
     ],
 )
-def test_what_is_cut_short_says_so(field: str, data: bytes, step: int) -> None:
+def test_what_is_cut_short_is_marked(field: str, data: bytes, step: int) -> None:
     with pytest.raises(StreamTruncatedError, match=f"the {field} data"):
         decode(field, data, step)
 

@@ -69,7 +69,7 @@ def step(request: pytest.FixtureRequest) -> int:
         ),
     ],
 )
-def test_framing_tells_the_end(answer: bytes, body: bytes, keep_alive: bool, step: int) -> None:
+def test_framing_marks_the_end(answer: bytes, body: bytes, keep_alive: bool, step: int) -> None:
     outcome = decode(answer, step, eof=False)
     assert (body, True, True) == (outcome.body, outcome.decoder.complete, outcome.decoder.proven)
     assert outcome.fault is None
@@ -128,7 +128,7 @@ def test_what_is_not_http_is_a_protocol_error(answer: bytes, step: int) -> None:
     assert ProtocolError == decode(answer, step).kind
 
 
-def test_the_error_quotes_a_stranger_and_says_what_to_check() -> None:
+def test_the_error_quotes_a_foreign_answer_and_has_advice() -> None:
     fault = decode(b"SSH-2.0-OpenSSH_9.6\r\n", 1 << 20).fault
     assert "SSH-2.0-OpenSSH_9.6" in str(fault)
     assert "base_url" in str(fault)

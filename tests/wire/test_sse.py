@@ -97,7 +97,7 @@ def test_comments_are_counted_and_the_state_is_kept() -> None:
         (b"id: 1\n", True),
     ],
 )
-def test_it_tells_whether_an_event_is_cut_off(stream: bytes, incomplete: bool) -> None:
+def test_it_shows_whether_an_event_is_cut_off(stream: bytes, incomplete: bool) -> None:
     decoder = SSEDecoder()
     decoder.feed(stream)
     assert incomplete == decoder.incomplete

@@ -106,7 +106,7 @@ def test_a_broken_frame_is_a_protocol_error_behind_the_good_ones(data: bytes, st
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1003, 1011, 1012, 3000, 4999])
-def test_a_close_is_told_and_answered(code: int, step: int) -> None:
+def test_a_close_is_reported_and_answered(code: int, step: int) -> None:
     _, connection = receive(close_frame(code, b"why"), step)
     assert (code, "why", None) == (connection.close_code, connection.close_reason, connection.error)
     assert (CLOSE, struct.pack("!H", code) + b"why") == unmasked(connection.data_to_send())

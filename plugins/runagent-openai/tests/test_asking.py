@@ -212,7 +212,7 @@ def test_rate_limits(headers: dict[str, str], fields: Any) -> None:
     assert fields == (error.retry_after, error.limit, error.remaining, error.reset)
 
 
-def test_a_server_that_has_no_such_endpoint_is_told_from_a_model_that_is_not_there() -> None:
+def test_a_missing_endpoint_is_distinguished_from_an_unknown_model() -> None:
     assert (True, False) == (
         refused(404, b"<html>").session.unsupported,
         refused(404, {"error": {"message": "no such model"}}).session.unsupported,

@@ -215,7 +215,7 @@ def test_what_is_collected_is_bounded(said: list[Any]) -> None:
     )
 
 
-def test_a_refusal_is_an_error_with_all_its_words_and_the_usage() -> None:
+def test_a_refusal_is_an_error_with_its_whole_text_and_the_usage() -> None:
     usage = {"choices": [], "usage": USAGE}
     seen = run(piece("Well"), says({"refusal": "I "}), says({"refusal": "cannot."}), STOP, usage, DONE)
     assert (["Well"], StreamError, "refusal", "the model refused: I cannot.") == (
@@ -296,7 +296,7 @@ def test_nothing_counts_after_done() -> None:
 
 
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
-def test_an_answer_that_was_cut_says_so(reason: str) -> None:
+def test_an_answer_that_was_cut_is_marked(reason: str) -> None:
     assert (True, reason) == ended(run(piece("x"), says({}, reason), DONE))
 
 

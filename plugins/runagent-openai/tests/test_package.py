@@ -24,7 +24,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
     return zipfile.Path(build_wheel(PROJECT, tmp_path_factory.mktemp("wheel")))
 
 
-def test_the_wheel_holds_the_package_and_its_licence(wheel: zipfile.Path) -> None:
+def test_the_wheel_contains_the_package_and_its_licence(wheel: zipfile.Path) -> None:
     names = {name for name in wheel.root.namelist() if not name.endswith("/")}
     about = {name for name in names if name.startswith("runagent_openai-")}
     sources = {path.relative_to(PROJECT).as_posix() for path in FOLDER.rglob("*.py")}
@@ -43,7 +43,7 @@ def test_the_wheel_depends_on_runagent_and_what_it_decodes_with(wheel: zipfile.P
     assert any(line.startswith("Requires-Dist: openai") and "extra == 'dev'" in line for line in lines)
 
 
-def test_the_metadata_says_what_the_class_says() -> None:
+def test_the_metadata_matches_the_class() -> None:
     (entry,) = entry_points(group="runagent.capabilities", name="openai")
     declared = parse_declaration(entry.value)
     assert declared is not None

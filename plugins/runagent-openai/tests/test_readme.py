@@ -17,7 +17,7 @@ USAGE = {"prompt_tokens": 4, "completion_tokens": 4, "total_tokens": 8}
 CALL = {"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Oslo"}'}}
 
 
-def test_its_examples_do_what_it_says(
+def test_its_examples_do_what_it_shows(
     server: FakeAgentServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def answer(asked: Any) -> Any:

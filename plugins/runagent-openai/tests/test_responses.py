@@ -150,7 +150,7 @@ def test_any_other_item_is_handed_out_whole_but_for_reasoning() -> None:
         ),
     ],
 )
-def test_text_comes_once_however_it_is_said(said: list[Said]) -> None:
+def test_text_comes_once_in_whatever_events(said: list[Said]) -> None:
     seen = run(CREATED, *said)
     assert ("xy", None) == ("".join(seen.contents), seen.error)
 
@@ -184,7 +184,7 @@ def test_a_refusal_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("reason", ["max_output_tokens", "content_filter"])
-def test_a_response_that_was_cut_says_so(reason: str) -> None:
+def test_a_response_that_was_cut_is_marked(reason: str) -> None:
     last = run(CREATED, text("x"), incomplete(reason)).events[-1]
     assert isinstance(last, Completed)
     assert ({"finish_reason": reason} | ABOUT | {"status": "incomplete"}, USAGE) == (
@@ -204,7 +204,7 @@ def test_any_other_end_is_a_cut() -> None:
     assert isinstance(run(CREATED, text("x"), item_done(message(words("x")))).error, StreamTruncatedError)
 
 
-def test_the_other_endpoints_last_word_proves_nothing() -> None:
+def test_the_other_endpoints_end_marker_proves_nothing() -> None:
     done = b"data: [DONE]\n\n"
     session = open_session("openai", options=OPTIONS)
     assert isinstance(
@@ -268,7 +268,7 @@ def test_a_plain_run_gives_the_items_where_there_are_others() -> None:
     assert [message(words("x")), CALL] == event.result
 
 
-def test_a_plain_run_that_was_cut_says_so() -> None:
+def test_a_plain_run_that_was_cut_is_a_truncation() -> None:
     details = {"reason": "max_output_tokens"}
     (event,) = plain(response(message(words("x")), status="incomplete", incomplete_details=details)).events
     assert isinstance(event, RunResult)

@@ -35,7 +35,7 @@ def test_every_requirement_has_a_transport_that_misses_it():
     assert {requirement.id for requirement in all_requirements()} - missed == CORES
 
 
-def test_no_mistake_is_left_without_a_word():
+def test_every_mistake_is_reported():
     assert all(broken.description.endswith(".") for broken in BROKEN)
     assert len(BY_NAME) == len(BROKEN)
 

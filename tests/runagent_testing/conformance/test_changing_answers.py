@@ -67,7 +67,7 @@ class StampedDialect(LineDialect):
 
 
 @pytest.mark.parametrize("requirement", SESSIONS)
-def test_a_stamp_is_held_against_nobody(requirement):
+def test_a_timestamp_fails_no_transport(requirement):
     report = check_transport(StampedTransport(), dialects=[StampedDialect()], only=[requirement])
     assert report.ok, str(report)
 

@@ -55,7 +55,7 @@ def test_ids_are_unique_and_sentences_are_sentences():
         assert requirement.source
 
 
-def test_a_report_says_what_is_required_and_what_came():
+def test_a_report_shows_the_requirement_and_what_came():
     report = check_transport(DEAF, only=["session.key", "session.done"])
     assert not report.ok
     assert ["session.key"] == [result.id for result in report.failed]
@@ -150,12 +150,12 @@ def test_newer_requirements_advise_and_never_fail(monkeypatch):
         ),
     ],
 )
-def test_words_that_nobody_knows(arguments, fault):
+def test_unknown_names(arguments, fault):
     with pytest.raises(ValueError, match=fault):
         check_transport("sse", **arguments)
 
 
-def test_a_request_that_the_fake_agent_does_not_understand_is_told():
+def test_a_request_that_the_fake_agent_does_not_understand_is_reported():
     def elsewhere(call, route, resume):
         return SSESession(dataclasses.replace(call, options={"stream_path": "/elsewhere"}), route, resume)
 
@@ -190,14 +190,14 @@ class Over(SSESession):
         (Over, "open returned a session that is over: each attempt needs a new one"),
     ],
 )
-def test_a_transport_that_opens_no_new_session_is_told(opens, fault):
+def test_a_transport_that_opens_no_new_session_is_reported(opens, fault):
     transport = Broken("forgetful", "session.request-waits", opens)
     report = check_transport(transport, only=["session.request-waits", "session.done"])
     assert {"session.request-waits": "failed", "session.done": "failed"} == words(report)
     assert all(fault in result.reason for result in report.failed)
 
 
-def test_a_session_that_is_given_twice_is_told():
+def test_a_session_that_is_returned_twice_is_reported():
     kept: list[SSESession] = []
 
     def keeps(*arguments):
@@ -219,7 +219,7 @@ def test_a_dialect_that_fails_is_not_taken_for_the_transport():
     assert "the dialect was unable to write the answer: TypeError: " in str(report)
 
 
-def test_an_error_without_a_word_is_among_what_a_session_has_to_bear():
+def test_an_error_without_a_message_is_fed_to_sessions():
     class Trusting(LineSession):
         def fail(self, error):
             if str(error) == "None":
@@ -259,7 +259,7 @@ def test_the_command_that_checks_an_installed_transport(capsys, monkeypatch):
     assert "transport 'sse' passes the requirements 1" in capsys.readouterr().out
 
 
-def test_the_command_says_what_fails(capsys, monkeypatch):
+def test_the_command_lists_what_fails(capsys, monkeypatch):
     wrong = functools.partial(lambda _, **given: check_transport(DEAF, only=["session.key"], **given))
     monkeypatch.setattr("runagent_testing.conformance.check_transport", wrong)
     assert FAILED == main(["check-transport", "anything"])
@@ -275,12 +275,12 @@ def test_the_command_says_what_fails(capsys, monkeypatch):
         (["sse", "--baseline", "no/such/file"], "No such file"),
     ],
 )
-def test_the_command_with_words_that_nobody_knows(capsys, arguments, fault):
+def test_the_command_with_unknown_names(capsys, arguments, fault):
     assert INVALID == main(["check-transport", *arguments])
     assert fault in capsys.readouterr().err
 
 
-def test_a_missing_trio_is_told(monkeypatch):
+def test_a_missing_trio_is_reported(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     report = check_transport("sse", only=["run.order"], styles=["trio"], players=["memory"])
     assert [f"trio is not installed: {install_command('trio')}"] == [o.reason for o in report.results]

@@ -37,7 +37,7 @@ def test_the_baseline_on_the_page_makes_sense():
     assert "see our issue 12" == baseline.reason("run.reuse", "trio-socket")
 
 
-def test_the_transports_of_the_page_about_plugins_pass_as_it_says():
+def test_the_transports_of_the_page_about_plugins_pass():
     namespace: dict[str, Any] = {}
     for example in DOCS["plugins"].examples():
         if "class StorySession" in example.text or "class CountedSession" in example.text:

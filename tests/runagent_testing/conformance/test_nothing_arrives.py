@@ -80,7 +80,7 @@ SESSIONS = (Mute, Blind, DoneAtOnce, EndsAtOnce, FailsAtOnce, Nonsense, OneWord)
 
 
 @pytest.mark.parametrize("session", SESSIONS)
-def test_where_nothing_arrives_the_kit_says_so(session):
+def test_the_kit_reports_that_nothing_arrives(session):
     report = check_transport(Broken("nothing", "session.done", session), **QUICK)
     assert not report.ok
     assert [] == [(result.id, result.reason) for result in report.results if OWN_ERROR.search(result.reason)]

@@ -39,7 +39,7 @@ def test_every_requirement_and_variant_is_a_test_of_its_own(pytester):
     result.stdout.no_fnmatch_line("*socket*")
 
 
-def test_a_failure_says_what_is_required(pytester):
+def test_a_failure_names_the_requirement(pytester):
     result = run(pytester, "key-in-the-address", "-k", "session.key or session.done or declared.reuse")
     result.assert_outcomes(passed=1, failed=1, skipped=1)
     result.stdout.fnmatch_lines(

@@ -54,7 +54,7 @@ def check(read_body, *only, **options):
 
 
 @pytest.mark.parametrize("read_body", [loops, loops_whatever_is_raised, reads_itself])
-def test_a_session_in_an_endless_loop_fails_and_is_told_where(read_body):
+def test_a_session_in_an_endless_loop_fails_with_its_line(read_body):
     (reason,) = check(read_body, "session.done")
     assert reason.startswith(STOPPED)
     assert f"in {read_body.__name__}" in reason
@@ -79,7 +79,7 @@ def test_one_that_waits_is_stopped_by_the_clock(monkeypatch):
     assert "time.sleep" in reason
 
 
-def test_a_session_that_has_something_to_say_for_ever_is_stopped():
+def test_a_session_that_sends_for_ever_is_stopped():
     class Talks(SSESession):
         def data_to_send(self):
             return b"more"
