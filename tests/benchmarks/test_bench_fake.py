@@ -32,5 +32,5 @@ def test_it_starts_at_once():
     assert median < 0.1
 
 
-def test_an_agent_knows_soon_that_its_client_has_left():
+def test_an_agent_knows_soon_that_its_client_has_disconnected():
     assert {"closed", "reset", "half-closed"} == departure_times(1).keys()

@@ -533,7 +533,7 @@ def test_file_that_exposes_no_key_is_not_warned_of(config_file, caplog, content,
     assert [] == caplog.records
 
 
-def test_strange_variables_are_left_alone(caplog):
+def test_unknown_variables_are_ignored(caplog):
     caplog.set_level(logging.DEBUG, "runagent.config")
     environ = {
         "RUNAGENT_TIMEOT": SECRET,

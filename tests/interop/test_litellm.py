@@ -184,7 +184,7 @@ def test_an_answer_that_is_cut(style: Style, behind: tuple[str, str], agents: Fa
     assert expected == style.run(scenario).metadata["finish_reason"]
 
 
-def test_leaving_a_stream_leaves_the_agent(
+def test_closing_a_stream_frees_the_agent(
     style: Style, behind: tuple[str, str], agents: FakeAgentServer
 ) -> None:
     agents.agent("relayed").always("Well", " then", gate("never opened"), writes="per-step")

@@ -181,9 +181,7 @@ def test_connections_are_kept_on_both_sides(style: Style, nginx: Nginx, agents: 
     assert 1 == agents.connections
 
 
-def test_a_client_that_leaves_is_seen_to_leave_by_the_agent(
-    style: Style, nginx: Nginx, agents: FakeAgentServer
-) -> None:
+def test_the_agent_sees_a_client_disconnect(style: Style, nginx: Nginx, agents: FakeAgentServer) -> None:
     agents.agent("a").always("Once", ending("stall"))
 
     async def scenario() -> None:
@@ -243,7 +241,7 @@ def test_heartbeats_keep_nginx_patient(
     assert ("ok", ["Once", " upon"]) == style.run(scenario)
 
 
-def test_our_own_limit_comes_before_nginxs(style: Style, nginx: Nginx, agents: FakeAgentServer) -> None:
+def test_the_clients_limit_comes_before_nginxs(style: Style, nginx: Nginx, agents: FakeAgentServer) -> None:
     agents.agent("a").always("Once", ending("stall"))
     error = failure(style, nginx, "sse", "1.0-unbuffered", timeout=Timeouts(idle=0.2), resume=False)
     assert (StreamTimeoutError, "idle") == (type(error), getattr(error, "phase", None))

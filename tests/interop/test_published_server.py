@@ -173,7 +173,7 @@ def test_auto_finds_the_transport_that_it_speaks(style: Style, published: Progra
     assert "websocket" == style.run(scenario)
 
 
-def test_leaving_early_leaves_the_server_in_order(style: Style, published: Program) -> None:
+def test_closing_early_leaves_the_server_in_order(style: Style, published: Program) -> None:
     async def scenario() -> Any:
         async with client_of(style, published, "pauses_stream").run_generic_stream("x") as stream:
             assert "one" == await anext(aiter(stream))

@@ -107,7 +107,7 @@ def test_a_server_whose_agent_breaks_off(style: Style, url: str, transport: str)
 
 
 @servers()
-def test_leaving_early(style: Style, url: str, transport: str) -> None:
+def test_closing_early(style: Style, url: str, transport: str) -> None:
     async def scenario() -> Any:
         async with client_of(style, url, transport, "waits").run_generic_stream("x") as stream:
             first = await anext(aiter(stream))

@@ -153,7 +153,7 @@ def test_refused_base_url_never_shows_what_may_be_secret(text):
     assert "s3cret" not in f"{caught.value!r} {caught.value} {caught.value.details}"
 
 
-def test_unix_socket_is_an_origin_of_its_own():
+def test_a_unix_socket_is_a_separate_origin():
     url = parse_base_url("http+unix://%2Frun%2Fagent.sock/prefix/v1/")
     assert BaseURL(Origin("http", "localhost", 0, "/run/agent.sock"), "/prefix") == url
     assert "localhost" == url.origin.netloc

@@ -159,7 +159,7 @@ def test_a_cancelled_read_loses_nothing(async_style: Style, listener: socket.soc
     async_style.run(scenario)
 
 
-def test_what_nobody_reads_is_the_peers_to_keep(async_style: Style, listener: socket.socket) -> None:
+def test_what_is_never_read_stays_with_the_peer(async_style: Style, listener: socket.socket) -> None:
     """And costs nothing while nobody reads it."""
 
     async def scenario() -> None:
@@ -185,7 +185,7 @@ def test_what_nobody_reads_is_the_peers_to_keep(async_style: Style, listener: so
     async_style.run(scenario)
 
 
-def test_an_end_that_nobody_reads_costs_nothing(async_style: Style, listener: socket.socket) -> None:
+def test_an_end_that_is_never_read_costs_nothing(async_style: Style, listener: socket.socket) -> None:
     async def scenario() -> None:
         async with connected(async_style, listener) as (connection, peer, _):
             peer.sendall(b"x")

@@ -151,7 +151,7 @@ def test_a_host_that_the_proxy_cannot_reach(style: Style, tls: TLS) -> None:
         (http(302, location="http://login.test"), "302"),
     ],
 )
-def test_a_proxy_that_is_none(style: Style, tls: TLS, answer: bytes, message: str) -> None:
+def test_an_invalid_proxy(style: Style, tls: TLS, answer: bytes, message: str) -> None:
     with Peer(answers(answer)) as peer:
         error = failure(style, "https://agent.test", proxy=peer.url, ssl_context=tls[1])
     assert type(error) is NetworkError
@@ -183,7 +183,7 @@ def test_a_proxy_that_is_silent_costs_the_connect_timeout(style: Style, tls: TLS
     assert f"on the way to https://agent.test through the proxy {peer.url}" in str(error)
 
 
-def test_a_proxy_that_is_not_there_is_named(style: Style) -> None:
+def test_a_missing_proxy_is_named(style: Style) -> None:
     with Peer() as peer:
         gone = peer.url
     error = failure(style, "http://agent.test", proxy=gone.replace("http://", "http://user:secret@"))

@@ -179,7 +179,7 @@ def test_a_peer_that_vanishes_is_noticed(style: Style, transport: str, way: Any,
     assert [DEFAULTS] * len(watch.options) == watch.options
 
 
-def test_options_of_ones_own_replace_them_all(style: Style, watch: Watch) -> None:
+def test_given_options_replace_the_defaults(style: Style, watch: Watch) -> None:
     given = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 10_000), [socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 7]]
 
     async def scenario() -> None:
@@ -219,7 +219,7 @@ def test_an_option_that_the_system_refuses(style: Style, given: Any, watch: Watc
 
 
 @pytest.mark.parametrize("given", [5, "text", [1], [(1, 2)], [(1, 2, "x")], [(1, None, 2)]])
-def test_options_that_are_none(given: Any) -> None:
+def test_invalid_options(given: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"socket_options: expected \(level, option, value\)"):
         RunAgentClient("a", socket_options=given)
 

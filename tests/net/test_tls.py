@@ -387,13 +387,13 @@ def test_a_server_that_wants_a_certificate_and_gets_none(
 @pytest.mark.parametrize(
     "given", [False, True, "ca.pem", ssl.SSLContext, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)]
 )
-def test_a_context_that_is_none(style: Style, given: Any) -> None:
+def test_an_invalid_context(style: Style, given: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"ssl_context: expected an ssl\.SSLContext for clients"):
         style.client("a", base_url="https://127.0.0.1:1", ssl_context=given)
 
 
 @pytest.mark.parametrize("given", [(), ("a", "b", "c", "d"), (1,), ("no-such-file.pem",)])
-def test_a_client_certificate_that_is_none(style: Style, given: Any) -> None:
+def test_an_invalid_client_certificate(style: Style, given: Any) -> None:
     with pytest.raises(ConfigurationError, match="client_cert"):
         stream(style, "https://127.0.0.1:1", client_cert=given)
 

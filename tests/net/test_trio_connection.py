@@ -90,7 +90,7 @@ async def test_what_has_come_already_is_read_without_waiting(connect: Pairs) -> 
 
 
 @pytest.mark.trio
-async def test_a_reader_without_patience_gets_what_is_there(connect: Pairs) -> None:
+async def test_a_reader_without_patience_gets_what_has_arrived(connect: Pairs) -> None:
     connection, _, peer = connect()
     received = []
     for number in b"0123456789":
@@ -132,7 +132,7 @@ async def test_every_read_has_its_own_deadline(connect: Pairs, autojump_clock: M
 
 
 @pytest.mark.trio
-async def test_a_read_is_late_by_its_own_deadline_and_not_by_those_before(
+async def test_a_read_is_late_by_its_deadline_and_not_by_those_before(
     connect: Pairs, autojump_clock: MockClock
 ) -> None:
     connection, _, peer = connect()
@@ -146,7 +146,7 @@ async def test_a_read_is_late_by_its_own_deadline_and_not_by_those_before(
 
 
 @pytest.mark.trio
-async def test_a_deadline_that_is_over_gives_what_is_there(connect: Pairs) -> None:
+async def test_a_deadline_that_is_over_gives_what_has_arrived(connect: Pairs) -> None:
     connection, _, peer = connect()
     for _ in range(3):
         peer.send(b"x")

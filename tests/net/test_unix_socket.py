@@ -58,7 +58,7 @@ def test_no_proxy_is_asked(style: Style, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("stale", [True, False])
-def test_a_socket_that_nobody_serves(style: Style, tmp_path: Path, stale: bool) -> None:
+def test_a_socket_without_a_server(style: Style, tmp_path: Path, stale: bool) -> None:
     path = tmp_path / "s"
     if stale:
         with Peer(unix_path=str(path)):

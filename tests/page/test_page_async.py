@@ -39,7 +39,7 @@ def test_basic_streaming(agent: Agent, capsys: pytest.CaptureFixture[str], run: 
     assert "".join(STORY) == capsys.readouterr().out
 
 
-def test_a_chunk_is_there_before_the_next_one_is_made(agent: Agent, loop: Style) -> None:
+def test_a_chunk_arrives_before_the_next_one_is_made(agent: Agent, loop: Style) -> None:
     gates = [gate("first"), gate("second")]
     agent.always("a", gates[0], "b", gates[1], "c")
 
@@ -106,7 +106,7 @@ def test_trio_tasks_next_to_the_stream(agent: Agent) -> None:
     assert ["a", "b", "c"] == sorted(processed)
 
 
-def test_leaving_a_generator_around_the_stream(agent: Agent, server: FakeAgentServer, loop: Style) -> None:
+def test_closing_a_generator_around_the_stream(agent: Agent, server: FakeAgentServer, loop: Style) -> None:
     agent.always(*STORY, ending("stall"))
 
     async def upper(client: AsyncRunAgentClient, query: str) -> AsyncIterator[str]:

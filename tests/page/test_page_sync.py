@@ -35,7 +35,7 @@ def test_basic_streaming(agent: Agent, server: FakeAgentServer, capsys: pytest.C
     assert [{"query": "Tell me a long story about space exploration"}] == [x.input for x in server.requests]
 
 
-def test_a_chunk_is_there_before_the_next_one_is_made(agent: Agent, client: RunAgentClient) -> None:
+def test_a_chunk_arrives_before_the_next_one_is_made(agent: Agent, client: RunAgentClient) -> None:
     gates = [gate("first"), gate("second")]
     agent.always("a", gates[0], "b", gates[1], "c")
     seen = []

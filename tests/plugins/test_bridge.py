@@ -245,7 +245,7 @@ async def leave_by_dropping(stream: Any) -> None:
 
 
 @pytest.mark.parametrize("leave", [leave_by_closing, leave_by_dropping])
-def test_leaving_early_cancels_the_library(style: Style, leave: Any) -> None:
+def test_closing_early_cancels_the_library(style: Style, leave: Any) -> None:
     library = Library(endless)
 
     async def scenario() -> bool:

@@ -335,7 +335,7 @@ def test_the_readme_links_every_page() -> None:
 
 
 @by_page
-def test_a_section_that_a_page_names_is_there(page: Page) -> None:
+def test_a_section_that_a_page_names_exists(page: Page) -> None:
     for name, section in re.findall(r"\[[^\]]+\]\(([\w/]+\.md)\), \"([^\"]+)\"", page.prose):
         assert section in Page((page.path.parent / name).resolve()).headings()
 

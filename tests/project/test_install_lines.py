@@ -136,7 +136,7 @@ def test_pages_show_how_to_install() -> None:
 
 
 @pytest.mark.parametrize("folder", ["runagent", "runagent_testing", "plugins"])
-def test_no_message_writes_its_own_line(folder: str) -> None:
+def test_no_message_writes_a_line_of_the_log(folder: str) -> None:
     found = [
         f"{path.relative_to(ROOT)}: {line}"
         for path in (ROOT / folder).rglob("*.py")

@@ -30,7 +30,7 @@ async def never_awaited():
 def test_thread():
     start()
 
-def test_server_thread_of_its_own():
+def test_server_in_a_separate_thread():
     start("fake-agent 1")
 
 def test_open_socket():

@@ -267,5 +267,5 @@ def test_a_wait_without_a_limit_is_found(text):
         "async def f():\n  with trio.move_on_after(5): await event.wait()",
     ],
 )
-def test_a_wait_with_a_limit_is_none(text):
+def test_a_wait_with_a_limit_is_not_found(text):
     assert [] == waits(text)

@@ -9,7 +9,7 @@ from runagent._run.deadlines import Deadlines
 from runagent._run.policy import RetryPolicy
 
 
-def test_the_streams_own_wish_is_the_first_bound(waits: list[tuple[float, float]]) -> None:
+def test_the_retry_field_is_the_first_bound(waits: list[tuple[float, float]]) -> None:
     policy = RetryPolicy(delay=1.0, backoff=2.0, max_wait=60.0, max_retries=9)
     for failures in (1, 2, 9):
         policy.wait(failures, StreamTruncatedError("cut"), 3.0)

@@ -67,7 +67,7 @@ def test_busy_is_tried_again_with_the_same_idempotency_key(style: Style, transpo
     assert (status, 0.0, 2) == (outcome.error.status, outcome.error.retry_after, outcome.report.retries)
 
 
-def test_every_run_has_a_key_of_its_own(style: Style) -> None:
+def test_every_run_has_another_key(style: Style) -> None:
     stream = sse(chunk(0), DONE)
     with Peer(answers(stream, stream)) as peer:
         run(style, peer, times=2)

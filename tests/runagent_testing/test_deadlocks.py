@@ -53,7 +53,7 @@ async def together(virtual, *functions):
 
 
 @pytest.mark.parametrize("timeout", [FOREVER, 60], ids=["no timeout", "a timeout"])
-def test_a_gate_that_nobody_opens_is_a_deadlock(virtual, transport, timeout):
+def test_a_gate_that_is_never_opened_is_a_deadlock(virtual, transport, timeout):
     virtual.memory.agent("a").always("x", gate("door"), "y")
 
     async def scenario():
@@ -78,7 +78,7 @@ def test_a_gate_behind_a_delay_is_one_when_it_is_reached(virtual, transport):
     assert 30 == virtual.run(scenario)
 
 
-def test_a_gate_that_is_opened_between_two_chunks_is_none(virtual, transport):
+def test_a_gate_that_is_opened_between_two_chunks_is_no_deadlock(virtual, transport):
     door = gate("door")
     virtual.memory.agent("a").always("x", door, "y")
 

@@ -128,7 +128,7 @@ def test_the_same_script_speaks_it(server):
     )
 
 
-def test_its_own_errors_for_what_goes_wrong(server):
+def test_errors_of_the_dialect_for_what_goes_wrong(server):
     server.agent("a").reply("Once", error("E", "broken")).always(status(503, message="full"))
     assert 's\nc"Once"\ne"broken"\n' == post(server, "/lines/a", ask="x").text
     asked = [("/lines/a", "x"), ("/lines/b", "x"), ("/lines/a", "")]
@@ -161,7 +161,7 @@ def test_endings_and_the_built_in_dialects_come_with_it(server):
     assert ["lines", "documented"] == [exchange.dialect for exchange in server.requests]
 
 
-def test_a_websocket_of_its_own(server):
+def test_a_separate_websocket(server):
     server.agent("a").always("Once")
     with connect(server.url.replace("http", "ws") + "/socket/a", subprotocols=LINES) as socket:
         socket.send("x")
@@ -254,7 +254,7 @@ def test_what_is_no_dialect_is_refused_at_once(given, complaint):
 
 
 @pytest.mark.parametrize("name", dialects.__all__)
-def test_every_exported_name_is_there(name):
+def test_every_exported_name_exists(name):
     assert name in dir(dialects)
     assert getattr(dialects, name) is not None
 

@@ -363,7 +363,7 @@ def test_a_half_close_on_a_unix_socket(tmp_path):
         client.send(b"still there")
 
 
-def test_computed_replies_get_the_request_and_may_fail(server):
+def test_responding_functions_get_the_request_and_may_fail(server):
     def reply(request):
         if request.input["query"] == "boom":
             raise LookupError("no such word")

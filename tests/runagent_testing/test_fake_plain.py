@@ -274,7 +274,7 @@ def test_health_and_architecture(server):
         ("/api/v1/agents/b/architecture", "AGENT_NOT_FOUND"),
     ],
 )
-def test_what_nobody_serves_is_404(server, path, code):
+def test_an_unknown_path_is_404(server, path, code):
     server.agent("a").always("x")
     answer = requests.get(server.url + path, timeout=PATIENCE)
     assert (404, code) == (answer.status_code, answer.json()["error"]["code"])

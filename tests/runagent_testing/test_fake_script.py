@@ -65,7 +65,7 @@ def methods(cls):
 
 
 @pytest.mark.parametrize("name", runagent_testing.__all__)
-def test_every_public_name_is_there_and_documented(name):
+def test_every_public_name_exists_and_is_documented(name):
     assert getattr(runagent_testing, name).__doc__
 
 

@@ -116,7 +116,7 @@ def seconds_to_start():
         return time.perf_counter() - began
 
 
-def test_nobody_listens_after_the_close():
+def test_a_closed_server_does_not_listen():
     with FakeAgentServer() as server:
         pass
     with pytest.raises(ConnectionRefusedError), connected(server.url):
@@ -241,7 +241,7 @@ def test_a_broken_ending_over_tls_sends_no_close_notify(tls_server, trusting, ki
 
 
 @pytest.mark.parametrize("fault", ["close", "reset", "silent"])
-def test_a_spoilt_connection_does_not_get_to_shake_hands(tls_server, trusting, fault):
+def test_a_spoilt_connection_never_reaches_the_handshake(tls_server, trusting, fault):
     tls_server.on_connect(fault)
     with pytest.raises((OSError, TimeoutError)), connected_with_tls(tls_server, trusting, seconds=0.1):
         pass

@@ -58,7 +58,7 @@ def test_the_bytes_of_a_whole_answer(server):
 
 
 @pytest.mark.parametrize("accept", [SSE, NDJSON])
-def test_the_same_script_is_read_by_a_stranger_in_both_event_formats(server, accept):
+def test_the_same_script_is_read_by_a_third_party_in_both_event_formats(server, accept):
     server.agent("a").always("x", {"k": 1}, "\u2028\r\n", "", error("C", "m", retry_after=3))
     assert read_events(ask(server, accept=accept, body={"session_id": "s"})) == [
         {"type": "start", "message": "stream started", "session_id": "s"},
@@ -284,7 +284,7 @@ def test_the_server_sees_the_client_leave(server, leave):
     assert not server.requests[0].wait_done(0)
 
 
-def test_a_complete_answer_is_not_an_early_leave(server):
+def test_a_complete_answer_is_not_closed_early(server):
     server.agent("a").always("x")
     ask(server)
     assert server.requests[0].wait_done(PATIENCE)

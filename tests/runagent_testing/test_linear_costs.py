@@ -165,7 +165,7 @@ def test_the_first_move_needs_few_steps(steps):
 
 
 @pytest.mark.parametrize("count", [8_000, 50_000])
-def test_nobody_waits_for_a_long_script(transport, count):
+def test_a_long_script_delays_no_client(transport, count):
     with FakeAgentServer() as server:
         server.agent("long").always(*TICKS * count)
         server.agent("short").always("x")

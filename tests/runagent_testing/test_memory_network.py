@@ -285,7 +285,7 @@ def test_a_client_that_reads_slowly_slows_the_agent_down(style, transport):
     assert [0, 0, *range(10, 90, 10)] == written
 
 
-def test_leaving_early_is_seen_by_the_agent(virtual, transport):
+def test_closing_early_is_seen_by_the_agent(virtual, transport):
     virtual.memory.agent("a").always("x", delay(9), "y")
 
     async def scenario():

@@ -181,7 +181,7 @@ def test_a_websocket_that_never_asks_uses_no_reply_up():
     assert b"kept" in asked.again().send(stream(accept=TEXT))
 
 
-def test_leaving_stops_the_timers():
+def test_disconnecting_stops_the_timers():
     asked = Asked("x", delay(5), "y")
     asked.send(stream())
     asked.peer.client_left()

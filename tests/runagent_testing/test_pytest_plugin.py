@@ -6,7 +6,7 @@ from runagent._version import install_command
 from tests.runagent_testing.project import PLUGIN, run
 
 
-def test_the_agent_of_a_test_is_there_and_empty(project):
+def test_the_agent_of_a_test_exists_and_is_empty(project):
     result = run(
         project,
         """

@@ -361,6 +361,6 @@ def test_a_file_that_is_not_utf_8_is_an_error_with_its_place(tmp_path):
         load_script(path)
 
 
-def test_a_file_that_is_not_there_is_an_error_of_the_system(tmp_path):
+def test_a_missing_file_is_an_error_of_the_system(tmp_path):
     with pytest.raises(FileNotFoundError):
         load_script(tmp_path / "s.yaml")

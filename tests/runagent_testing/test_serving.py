@@ -122,7 +122,7 @@ def test_all_interfaces_of_ipv6_are_those_of_ipv4_too():
                 client.until(b"0\r\n\r\n")
 
 
-def test_a_unix_socket_that_nobody_listens_on_is_replaced(tmp_path):
+def test_a_unix_socket_without_a_listener_is_replaced(tmp_path):
     path = tmp_path / "agent.sock"
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(path))

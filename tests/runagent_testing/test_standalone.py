@@ -326,7 +326,7 @@ def test_a_line_ends_with_how_it_went(last, ends, log):
     assert f"#1 a sse ends: {ends}" in log()
 
 
-def test_what_nobody_scripted_is_logged_with_what_comes_nearest(log):
+def test_an_unscripted_request_is_logged_with_the_nearest_name(log):
     with FakeAgentServer() as server, connected(server.url) as client:
         server.agent("writer").always("x")
         client.send(post("/v1/agents/writer/streem?token=k3y"))

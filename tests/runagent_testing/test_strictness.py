@@ -59,7 +59,7 @@ def test_a_test_that_used_all_up_has_no_problems(host, transport):
     host.check()
 
 
-def test_what_is_there_for_anyone_may_stay_unused(host):
+def test_answers_for_any_request_may_stay_unused(host):
     host.agent("a").always("x").returns("y")
     host.check()
 
@@ -166,7 +166,7 @@ def test_the_nearest_endpoint(method, path, words):
     assert f"nearest is {words}" == unknown_endpoint(method, path, ["a"])
 
 
-def test_the_nearest_endpoint_of_nobody():
+def test_no_endpoint_is_near():
     assert "/v1/agents/{agent_id}/stream" in unknown_endpoint("POST", "/v1/agents/x/strem", [])
 
 
@@ -255,7 +255,7 @@ def test_a_client_that_waits_for_the_head_has_asked(server, transport):
     ids=["a late reset", "a late heartbeat"],
 )
 @pytest.mark.parametrize("transport", ["sse", "chunked", "websocket"])
-def test_nobody_has_to_wait_for_what_comes_after_done(host, transport, after):
+def test_bytes_after_done_delay_no_reader(host, transport, after):
     host.agent("a").reply("x", done(), *after)
     assert "x" == asked(host, transport=transport)
     host.check()

@@ -56,7 +56,7 @@ def test_what_goes_wrong_shows_as_on_the_page(row, transport):
     assert ("twice" in row[2]) == (len(shown) == 2)
 
 
-def test_the_fields_of_an_exchange_are_there():
+def test_the_fields_of_an_exchange_exist():
     names = {name for row in table(PAGE, "| field | meaning |") for name in code_in(row[0])}
     assert {"input", "unread_bytes"} <= names
     assert set() == {name for name in names if not hasattr(Exchange, name)}

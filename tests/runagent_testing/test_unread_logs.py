@@ -197,7 +197,7 @@ def test_what_the_log_cannot_show_is_a_line(caplog):
     ("kind", "code", "message"),
     [("reader gone", 0, ""), ("full disk", 2, "cannot write the result: No space left on device\n")],
 )
-def test_check_ends_quietly_when_nobody_reads_on(kind, code, message, script):
+def test_check_ends_quietly_when_its_output_is_closed(kind, code, message, script):
     with unread(kind) as stdout:
         ended = subprocess.run(
             [sys.executable, "-m", "runagent_testing", "check", str(script)],

@@ -88,7 +88,7 @@ def test_a_key_over_tls_that_checks_nothing_warns_once(
     assert all(str(warning) in message for message in caplog.messages)
 
 
-def test_tls_that_checks_nothing_is_nobodys_business_without_a_key(caplog: pytest.LogCaptureFixture) -> None:
+def test_tls_that_checks_nothing_is_not_warned_of_without_a_key(caplog: pytest.LogCaptureFixture) -> None:
     made = context(ssl.CERT_NONE, names=False)
     RunAgentClient("a", base_url="https://agents.example", ssl_context=made).run_generic_stream("x")
     assert [] == caplog.messages
@@ -204,7 +204,7 @@ def test_no_url_is_shown_with_its_secrets(
 
 
 @pytest.mark.parametrize("name", ["X-Request-Id", "Idempotency-Key", "User-Agent", "X-Tokenizer", "Keyboard"])
-def test_what_authorizes_nobody_is_shown(name: str) -> None:
+def test_what_is_no_credential_is_shown(name: str) -> None:
     assert not is_credential(name)
 
 
@@ -218,7 +218,7 @@ def test_a_path_that_is_refused_is_not_shown_with_its_query(option: str, path: s
 
 
 @pytest.mark.parametrize("name", ["Authorization", "x-api-key", "Cookie", "X-Auth-Token", "X-Goog-Api-Key"])
-def test_a_key_in_a_header_of_ones_own_warns_as_well(
+def test_a_key_in_a_custom_header_warns_as_well(
     name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runagent._client.options._warned_origins", set())

@@ -92,7 +92,7 @@ def test_a_websocket_that_is_refused_or_closed(style: Style) -> None:
 
 
 @pytest.mark.parametrize("transport", ["sse", "websocket"])
-def test_a_peer_that_is_not_there(style: Style, transport: str) -> None:
+def test_a_missing_peer(style: Style, transport: str) -> None:
     for url in ("http://127.0.0.1:1", "http://nobody.invalid"):
         assert places_of(KEY, error_of(style, base_url=url, transport=transport, max_retries=0)) == []
 
@@ -207,7 +207,7 @@ def test_what_is_wrong_in_the_file(style: Style, monkeypatch: pytest.MonkeyPatch
         assert places_of(KEY, error_of(style, api_key=None)) == []
 
 
-def test_a_run_that_is_left_while_it_sends() -> None:
+def test_a_run_that_is_closed_while_it_sends() -> None:
     """KeyboardInterrupt, for example, passes through the frames that hold what is being sent."""
 
     class Interrupted(BaseException):
@@ -297,7 +297,7 @@ def test_a_proxy_that_repeats_what_authorizes_us(style: Style, said: str) -> Non
         ({"agent_id": "silent", "timeout": 0.05}, "stream", "x"),
     ],
 )
-def test_an_error_that_is_dealt_with_is_gone(
+def test_a_handled_error_is_collected(
     style: Style, server: FakeAgentServer, options: dict[str, Any], mode: str, given: Any
 ) -> None:
     """It would keep the frames that it came through, and all that is in their variables."""

@@ -77,7 +77,7 @@ def test_an_odd_agent_id_reaches_that_agent(
 @pytest.mark.parametrize(
     "agent_id", ["", ".", "..", "a\r\nHost: evil", "a\nb", "a\0", "\x7f", "\ud83d", None, 5, b"a"]
 )
-def test_an_agent_id_that_is_none(style: Style, agent_id: Any) -> None:
+def test_an_invalid_agent_id(style: Style, agent_id: Any) -> None:
     with pytest.raises(ConfigurationError, match="agent_id") as caught:
         style.client(agent_id)
     assert "deployed" in str(caught.value)
@@ -111,7 +111,7 @@ def test_a_header_that_cannot_be_sent(style: Style, server: FakeAgentServer, nam
     assert 0 == server.connections
 
 
-def test_headers_arrive_and_a_calls_own_go_before_the_clients(
+def test_headers_of_a_call_take_precedence_over_the_clients(
     style: Style, transport: str, server: FakeAgentServer
 ) -> None:
     server.agent("a").always("x")
@@ -258,7 +258,7 @@ def refused_port() -> int:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_port_where_nothing_listens(style: Style, transport: str, mode: str, scheme: str) -> None:
+def test_a_port_without_a_listener(style: Style, transport: str, mode: str, scheme: str) -> None:
     url = f"{scheme}://127.0.0.1:{refused_port()}"
     error = failure(style, "a", base_url=url, transport=transport, mode=mode)
     assert (NetworkError, "REFUSED") == (type(error), error.code)

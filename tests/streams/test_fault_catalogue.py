@@ -201,7 +201,7 @@ def test_nor_does_tls(fault, style, secure, certified, trust):
         check_on_sockets(fault, style, server, ssl_context=trust)
 
 
-def test_a_port_where_nobody_listens_refuses():
+def test_a_port_without_a_listener_refuses():
     with contextlib.closing(FakeAgentServer()) as server:
         url = server.start().url
 

@@ -94,7 +94,7 @@ def test_a_message_of_a_known_kind_may_be_the_agents_error(
 
 
 @pytest.mark.parametrize("empty", [None, False, "", [], 0])
-def test_an_empty_error_is_none(style: Style, transport: str, empty: Any) -> None:
+def test_an_empty_error_is_no_error(style: Style, transport: str, empty: Any) -> None:
     parts = [typed("done", {"error": empty})] if transport != "sse" else [("done", {"error": empty})]
 
     async def scenario() -> str:

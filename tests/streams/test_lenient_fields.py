@@ -38,14 +38,14 @@ def read(style: Style, transport: str, answer: bytes, mode: str = "stream") -> t
 
 @pytest.mark.parametrize("transport", STREAMS)
 @pytest.mark.parametrize("coding", ["none", "UTF-8", "utf-8, identity", "text/event-stream", "binary"])
-def test_a_content_encoding_that_is_none(style: Style, transport: str, coding: str) -> None:
+def test_a_content_encoding_that_means_no_coding(style: Style, transport: str, coding: str) -> None:
     content_type, body = STREAMS[transport]
     text, report = read(style, transport, chunked(content_type, body, content_encoding=coding))
     assert ("x", [1]) == (text, list(report.ignored.values()))
     assert "content coding" in next(iter(report.ignored))
 
 
-def test_a_content_encoding_that_is_none_hides_no_refusal(style: Style, transport: str) -> None:
+def test_a_content_encoding_that_means_no_coding_hides_no_refusal(style: Style, transport: str) -> None:
     answer = http(429, {"error": {"code": "BUSY", "message": "come back later"}}, content_encoding="none")
     error = failure(style, "a", base_url=(peer := Peer(answers(answer))).__enter__().url, transport=transport)
     peer.__exit__(None, None, None)
@@ -64,7 +64,9 @@ def test_a_coding_that_cannot_be_undone_is_refused(style: Style, transport: str,
 
 
 @pytest.mark.parametrize("coding", ["none", "UTF-8"])
-def test_a_content_encoding_that_is_none_on_a_plain_run(style: Style, transport: str, coding: str) -> None:
+def test_a_content_encoding_that_means_no_coding_on_a_plain_run(
+    style: Style, transport: str, coding: str
+) -> None:
     answer = http(200, json.dumps({"result": 4}), content_type="application/json", content_encoding=coding)
     assert 4 == read(style, transport, answer, "invoke")[0]
 

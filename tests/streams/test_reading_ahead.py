@@ -127,7 +127,7 @@ def test_reading_ahead_changes_nothing_else(style: Style, transport: str, server
 
 
 @pytest.mark.parametrize("leave", ["close", "drop"])
-def test_leaving_ends_what_reads_ahead(
+def test_closing_ends_what_reads_ahead(
     style: Style, transport: str, server: FakeAgentServer, leave: str
 ) -> None:
     server.agent("a").always("x", ending("stall"))

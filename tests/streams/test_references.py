@@ -37,7 +37,7 @@ def no_collector() -> Iterator[None]:
     ],
 )
 @pytest.mark.usefixtures("no_collector")
-def test_a_dropped_client_is_gone_at_once(
+def test_a_dropped_client_is_collected_at_once(
     server: FakeAgentServer, transport: str, scripts: list[tuple[Any, ...]]
 ) -> None:
     for script in scripts:

@@ -61,7 +61,7 @@ async def let_it_time_out(stream: Any) -> None:
 
 
 @pytest.mark.parametrize("end", [leave_it, break_off, let_it_time_out])
-def test_status_and_request_id_are_there_from_the_first_chunk_on(
+def test_status_and_request_id_are_known_from_the_first_chunk_on(
     style: Style, transport: str, server: FakeAgentServer, end: Callable[[Any], Awaitable[None]]
 ) -> None:
     silence = ending("stall") if end is let_it_time_out else gate("never")

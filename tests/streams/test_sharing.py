@@ -326,7 +326,7 @@ else:
 
 
 @pytest.mark.parametrize("name", STYLES)
-def test_a_client_that_nobody_closes_warns_of_nothing(server: FakeAgentServer, name: str) -> None:
+def test_a_client_that_is_never_closed_warns_of_nothing(server: FakeAgentServer, name: str) -> None:
     for _ in range(3):
         server.agent("a").reply("x", "y", "z")
         for _ in range(3):

@@ -141,7 +141,7 @@ LARGE = {"text": "x" * 16_000_000}
 
 
 @pytest.mark.parametrize("phase", ["first_event", "total"])
-def test_a_large_input_that_nobody_takes(style: Style, phase: str, gate: threading.Event) -> None:
+def test_a_large_input_that_is_never_read(style: Style, phase: str, gate: threading.Event) -> None:
     with Peer(lambda _: gate.wait(ENOUGH)) as peer:
         options = {"base_url": peer.url, "input_data": LARGE}
         assert phase_of(style, timeouts(**{phase: LIMIT}), **options) == phase

@@ -231,7 +231,7 @@ def test_an_end_by_closing_is_not_proven(step: int) -> None:
     assert not seen.session.reusable
 
 
-def test_a_charset_that_nobody_knows_is_named(step: int) -> None:
+def test_an_unknown_charset_is_named(step: int) -> None:
     seen = run(text(b"abc", content_type="text/plain; charset=klingon"), step)
     assert type(seen.error) is ProtocolError
     assert "klingon" in str(seen.error)

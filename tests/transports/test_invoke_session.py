@@ -165,7 +165,7 @@ def test_a_failure_in_an_answer_of_status_200(error: Any, kind: type, text: str,
         ),
     ],
 )
-def test_answers_that_are_none(answer: bytes, kind: type, message: str, step: int) -> None:
+def test_invalid_answers(answer: bytes, kind: type, message: str, step: int) -> None:
     seen = invoke(answer, step)
     assert ([], kind) == (seen.events, type(seen.error))
     assert message in str(seen.error)

@@ -149,11 +149,11 @@ def test_an_end_without_a_close_is_always_a_cut(step: int) -> None:
     assert "CLOSE_1006" == seen.error.code
 
 
-def test_a_subprotocol_that_nobody_offered_is_refused(step: int) -> None:
+def test_an_unoffered_subprotocol_is_refused(step: int) -> None:
     assert "subprotocol" in str(run(step=step, chosen="other").error)
 
 
-def test_leaving_early_sends_a_close(step: int) -> None:
+def test_closing_early_sends_a_close(step: int) -> None:
     seen = run(websocket_frame(b"one"), step=step, eof=False)
     seen.session.close()
     assert [(8, struct.pack("!H", 1000))] == sent_frames(seen.session.data_to_send())

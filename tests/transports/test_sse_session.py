@@ -343,12 +343,12 @@ def test_bytes_that_are_no_utf8_do_not_end_a_stream(step: int) -> None:
     assert ["a\ufffd"] == run(sse(b'event: chunk\ndata: {"content": "a\xff"}\n\n', DONE), step).contents
 
 
-def test_a_retry_field_is_the_streams_own_wish(step: int) -> None:
+def test_a_retry_field_sets_the_wait(step: int) -> None:
     seen = run(sse(b"retry: 1500\n\n", chunk("x")), step)
     assert 1.5 == seen.session.retry_delay
 
 
-def test_a_switch_of_protocols_that_nobody_asked_for(step: int) -> None:
+def test_an_unrequested_switch_of_protocols(step: int) -> None:
     seen = run(b"HTTP/1.1 101 x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", step)
     assert type(seen.error) is ProtocolError
 

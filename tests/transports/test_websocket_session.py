@@ -268,7 +268,7 @@ def test_the_request_leaves_before_the_server_sends_anything() -> None:
     assert [1] == [opcode for opcode, _ in client_frames(seen.sent)]
 
 
-def test_leaving_early_sends_a_close() -> None:
+def test_closing_early_sends_a_close() -> None:
     seen = run(data("x"), eof=False)
     seen.session.close()
     assert (8, struct.pack("!H", 1000)) == client_frames(seen.session.data_to_send())[-1]

@@ -72,7 +72,7 @@ def test_what_is_no_coding_means_plain(field: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["br", "zstd", "gzip, br", "gzip, gzip, gzip, gzip", "compress", "snappy"])
-def test_a_coding_that_nobody_asked_for_is_refused_by_name(field: str) -> None:
+def test_an_unrequested_coding_is_refused_by_name(field: str) -> None:
     with pytest.raises(ProtocolError, match=field):
         content_decoder(field)
 

@@ -104,7 +104,7 @@ def test_text_is_never_cut_inside_a_character(charset: str, data: bytes, text: s
     "charset",
     ["no-such", "", "rot13", "hex", "base64", "zlib", "uu", "idna", "undefined", "a\0b", "x" * 9999],
 )
-def test_a_charset_that_is_none_is_refused(charset: str) -> None:
+def test_an_invalid_charset_is_refused(charset: str) -> None:
     with pytest.raises(ProtocolError, match="charset") as caught:
         text_decoder(charset)
     assert 200 > len(str(caught.value))

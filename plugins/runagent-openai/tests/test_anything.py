@@ -82,7 +82,7 @@ def test_half_a_character_where_none_belongs(said: str) -> None:
 
 
 @pytest.mark.parametrize("odd", [1.5, True, "x", {"a": 1}, [1], None])
-def test_lists_that_are_none(odd: Any) -> None:
+def test_invalid_lists(odd: Any) -> None:
     chat = {"choices": [{"message": {"content": "here", "tool_calls": odd}}]}
     response = {"status": "completed", "output": [{"type": "message", "content": odd}]}
     for api, answer in (("chat", chat), ("responses", response)):

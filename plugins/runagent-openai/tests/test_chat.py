@@ -193,7 +193,7 @@ def test_a_whole_call_of_an_answer_that_was_cut_is_handed_out() -> None:
     assert ("{}", (True, "length")) == (seen.contents[0]["function"]["arguments"], ended(seen))
 
 
-def test_what_a_model_calls_with_is_its_own_affair() -> None:
+def test_arguments_of_tool_calls_are_passed_on_as_they_are() -> None:
     seen = run(call(id="c", name="f", arguments="no json"), says({}, "tool_calls"), DONE)
     assert (None, "no json") == (seen.error, seen.contents[0]["function"]["arguments"])
 
@@ -341,7 +341,7 @@ def test_an_emoji_in_two_halves_is_one() -> None:
     assert "a\N{GRINNING FACE}b" == "".join(run(*halves, STOP, DONE).contents)
 
 
-def test_half_an_emoji_is_none() -> None:
+def test_half_an_emoji_is_no_text() -> None:
     half = '{"choices": [{"delta": {"content": "a\\ud83d"}}]}'
     assert "a\N{REPLACEMENT CHARACTER}" == "".join(run(half, STOP, DONE).contents)
 

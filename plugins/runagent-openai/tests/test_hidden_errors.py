@@ -88,7 +88,7 @@ def test_an_error_in_place_of_a_stream(api: str) -> None:
 
 
 @pytest.mark.parametrize("empty", [None, False, "", []])
-def test_an_empty_error_is_none(empty: Any) -> None:
+def test_an_empty_error_is_no_error(empty: Any) -> None:
     chunk = {"error": empty, "choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]}
     assert isinstance(run("chat", data(chunk), b"data: [DONE]\n\n").events[-1], Completed)
     plain = {"error": empty, "choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]}

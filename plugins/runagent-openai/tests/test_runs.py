@@ -129,7 +129,7 @@ def test_runs_share_a_connection(style: Style, server: FakeAgentServer, api: str
     assert server.connections == 1
 
 
-def test_leaving_a_stream_leaves_the_server(style: Style, server: FakeAgentServer, api: str) -> None:
+def test_closing_a_stream_frees_the_server(style: Style, server: FakeAgentServer, api: str) -> None:
     server.agent("m").always("a", gate("never opened"))
 
     async def scenario() -> None:

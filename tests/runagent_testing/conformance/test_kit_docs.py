@@ -23,7 +23,7 @@ def test_the_table_is_that_of_the_code():
 
 
 @pytest.mark.parametrize("requirement", all_requirements(), ids=lambda requirement: requirement.id)
-def test_the_source_of_a_requirement_is_there(requirement):
+def test_the_source_of_a_requirement_exists(requirement):
     for part in requirement.source.split("; "):
         if match := re.fullmatch(r'docs/(\w+)\.md, "([^"]+)"', part):
             assert match[2] in DOCS[match[1]].headings()

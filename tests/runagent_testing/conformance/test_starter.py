@@ -32,7 +32,7 @@ def run(*command, cwd, **environ):
     return done.stdout
 
 
-def test_a_starter_package_passes_its_own_tests(tmp_path):
+def test_a_starter_package_passes_its_tests(tmp_path):
     folder = write_starter("acme-lines", tmp_path)
     site = tmp_path / "site"
     offline = ("--no-index", "--no-deps", "--no-build-isolation")
@@ -101,7 +101,7 @@ def test_what_is_written_is_clean(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["", "Acme", "acme_lines", "-acme", "acme--lines", "1st", "a/b", "ácme"])
-def test_a_name_that_is_none(tmp_path, name):
+def test_an_invalid_name(tmp_path, name):
     with pytest.raises(
         StarterError, match="is no name: it has lower-case letters, digits and single hyphens"
     ):

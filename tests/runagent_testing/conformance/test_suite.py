@@ -25,7 +25,7 @@ def run(pytester, name, *options, baseline=None):
     return pytester.runpytest_inprocess(*OPTIONS, *options)
 
 
-def test_every_requirement_and_variant_is_a_test_of_its_own(pytester):
+def test_every_requirement_and_variant_is_a_separate_test(pytester):
     result = run(pytester, "key-in-the-address", "--collect-only", "-q")
     result.stdout.fnmatch_lines(
         [

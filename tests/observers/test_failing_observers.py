@@ -108,7 +108,7 @@ def test_what_is_no_observer_is_refused(observers: Observers, observer: object, 
 
 
 @pytest.mark.usefixtures("observers")
-def test_nobody_is_asked_where_nobody_observes(
+def test_without_observers_no_hook_is_called(
     server: FakeAgentServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*facts: object) -> None:

@@ -302,7 +302,7 @@ def test_a_second_member_cut_anywhere_is_truncated() -> None:
 @pytest.mark.parametrize(
     "field", ["br", "zstd", "compress", "x-deflate", "gzip;q=1", "gzip deflate", "gzip, br", "gzip\xa0"]
 )
-def test_a_coding_that_nobody_asked_for_is_refused(field: str) -> None:
+def test_an_unrequested_coding_is_refused(field: str) -> None:
     with pytest.raises(ProtocolError, match="content coding"):
         content_decoder(field)
 

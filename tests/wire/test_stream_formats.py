@@ -245,7 +245,7 @@ def test_text(charset: str, data: bytes, text: str) -> None:
         "x" * 999,
     ],
 )
-def test_charsets_that_are_none(charset: str) -> None:
+def test_invalid_charsets(charset: str) -> None:
     with pytest.raises(ProtocolError, match="charset") as caught:
         text_decoder(charset)
     assert len(str(caught.value)) < 200

@@ -81,7 +81,7 @@ WAYS = [(style, way) for style, ways in WAYS_OF.items() for way in ways]
 
 
 @pytest.mark.parametrize(("name", "leave"), WAYS, ids=lambda value: getattr(value, "__name__", value))
-def test_an_agent_sees_at_once_that_a_stream_was_left(name, leave, transport, server):
+def test_an_agent_sees_at_once_that_a_stream_was_closed(name, leave, transport, server):
     server.agent("a").always("x", ending("stall"))
     style, seconds = Style(name), []
 

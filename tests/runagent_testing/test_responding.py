@@ -457,7 +457,7 @@ def test_no_other_agent_waits_for_a_function(server, door, make):
     door.set()
 
 
-def test_a_function_may_ask_its_own_server(style, server):
+def test_a_function_may_ask_the_server_that_calls_it(style, server):
     server.agent("inner").always("inside")
     server.agent("a").responds(
         lambda _: ["from ", client_of(server, agent="inner").run_generic_stream("x").text()]
@@ -471,7 +471,7 @@ def test_a_function_may_ask_its_own_server(style, server):
 
 
 @pytest.mark.parametrize("method", ["clear", "close"])
-def test_a_function_cannot_end_its_own_server(server, method):
+def test_a_function_cannot_end_the_server_that_calls_it(server, method):
     server.agent("a").responds(lambda _: getattr(server, method)())
     with pytest.raises(AgentServerError, match=rf"{method}\(\) waits for the server's thread"):
         client_of(server).run_generic_stream("x").text()
@@ -525,7 +525,7 @@ def test_ending_does_not_wait_for_a_task_that_refuses_to_end(door):
         client.send(stream())
         server.wait_request()
     began = time.monotonic()
-    with pytest.raises(RuntimeError, match=r"stubborn .* has not returned: it is at .*test_computed.py"):
+    with pytest.raises(RuntimeError, match=r"stubborn .* has not returned: it is at .*test_responding.py"):
         server.clear()
     assert time.monotonic() - began < 5
     door.set()
@@ -635,7 +635,7 @@ def test_a_generator_that_does_not_end_when_it_is_closed_is_named(door):
         next(stream)
     assert server.requests[0].wait_disconnected()
     with pytest.raises(
-        RuntimeError, match=r"steps .* has not returned: it is at .*test_computed.py:\d+, in steps"
+        RuntimeError, match=r"steps .* has not returned: it is at .*test_responding.py:\d+, in steps"
     ):
         server.close()
     door.set()

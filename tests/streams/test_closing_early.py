@@ -80,7 +80,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize("leave", WAYS)
-def test_leaving_is_seen_at_once(
+def test_closing_is_seen_at_once(
     style: Style, transport: str, server: FakeAgentServer, leave: Callable[[Any], Awaitable[None]]
 ) -> None:
     server.agent("a").always("x", ending("stall"))
@@ -98,7 +98,7 @@ def test_leaving_is_seen_at_once(
 
 
 @pytest.mark.parametrize("name", STYLES)
-def test_ctrl_c_leaves_the_stream(name: str, transport: str, server: FakeAgentServer) -> None:
+def test_ctrl_c_closes_the_stream(name: str, transport: str, server: FakeAgentServer) -> None:
     server.agent("a").always("x", ending("stall"))
     style, reading, left = Style(name), threading.Event(), threading.Event()
     reader = threading.get_ident()

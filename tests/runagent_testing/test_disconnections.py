@@ -21,7 +21,7 @@ KNOWN = sys.platform == "linux"  # only Linux tells what was acknowledged, and w
 
 
 @pytest.mark.parametrize(("leave", "how"), [("close", "closed"), ("abort", "reset")])
-def test_how_and_when_the_client_left(server, leave, how):
+def test_how_and_when_the_client_disconnected(server, leave, how):
     server.agent("a").always("x", gate("never"))
     with connected(server.url) as client:
         client.send(stream())
@@ -51,7 +51,7 @@ def test_what_the_client_had_not_taken_is_counted(server):
     assert not KNOWN or 0 < exchange.unread_bytes < written + 2_000_000
 
 
-def test_a_client_that_has_taken_all_leaves_nothing_unread(server):
+def test_a_client_that_has_read_all_leaves_nothing_unread(server):
     server.agent("a").always("x", ending("stall"))
     with connected(server.url) as client:
         client.send(post("/v1/agents/a/invoke"))
@@ -87,7 +87,7 @@ def test_a_client_that_may_still_read_is_distinguished_from_one_that_is_gone(loc
             assert (b"", "fin") == client.rest()
 
 
-def test_the_first_sign_of_leaving_counts(server, monkeypatch):
+def test_the_first_sign_of_a_disconnection_counts(server, monkeypatch):
     looked = threading.Semaphore(0)
 
     def look(connection):
@@ -110,7 +110,7 @@ def test_the_first_sign_of_leaving_counts(server, monkeypatch):
     assert ("half-closed" if KNOWN else "closed") == exchange.client
 
 
-def test_over_tls_nobody_knows_what_was_taken():
+def test_over_tls_the_number_of_unread_bytes_is_unknown():
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -149,7 +149,7 @@ def _address(memory):
     return Address(parse_base_url(memory.url).origin)
 
 
-def test_a_websocket_client_leaves_with_a_close(server):
+def test_a_websocket_client_ends_with_a_close(server):
     server.agent("a").always("x", ending("stall"))
     with connected(server.url) as client:
         client.open_websocket()
@@ -186,7 +186,7 @@ def test_after_a_half_close_the_client_leaves_last(server):
 
 
 @pytest.mark.parametrize("end", ["cut", "reset"])
-def test_an_end_of_the_agents_own_is_no_leaving_of_the_client(server, end):
+def test_an_end_by_the_agent_is_no_disconnection_of_the_client(server, end):
     server.agent("a").always("x", ending(end))
     with connected(server.url) as client:
         client.send(stream())
