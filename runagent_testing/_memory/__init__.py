@@ -1,20 +1,20 @@
-"""The fake agents without sockets, in process and on virtual time.
+"""Fake agents without sockets, in the test's process and on virtual time.
 
     memory = MemoryNetwork()
     memory.agent("a").always("Once", delay(600), " upon")
     client = RunAgentClient("a", base_url=memory.url, network=memory.blocking)
 
-The same scripts and plans as on a `FakeAgentServer`, decided by the same code, so the client under
-test runs with its real timeouts, retries and parsers; only the bytes do not travel. One write of a
-plan is one read of the client (unless the client asks for fewer bytes), nothing takes any time but
-what was scripted, and waiting takes none.
+The scripts and plans are the same as on a `FakeAgentServer`, decided by the same code, so the client
+under test runs with its real timeouts, retries and parsers; only the sockets are missing. One write of
+a plan is one read of the client (unless the client asks for fewer bytes). Only scripted waits take
+time, and this time is virtual: no test waits for it.
 
 - ``network.py``: `MemoryNetwork`.        - ``peer.py``: the agent's end of a connection, a state machine.
 - ``wire.py``: the bytes on their way.    - ``requests.py``: reads requests, with httptools.
-- ``connection.py``: the client's end.    - ``calls.py``: what is to happen, in the order of time.
-- ``blocking.py``, ``aio.py``, ``trio.py``: waiting, in each style, its virtual time, and who waits in vain.
+- ``connection.py``: the client's end.    - ``calls.py``: pending calls, in the order of time.
+- ``blocking.py``, ``aio.py``, ``trio.py``: waiting in each style, its virtual time, and deadlocks.
 - ``loop.py``: virtual time for asyncio.  - ``playing.py``: a plan on its way to the wire.
-- ``computing.py``: asks a test's function for steps.
+- ``computing.py``: calls a test's function for steps.
 """
 
 from __future__ import annotations

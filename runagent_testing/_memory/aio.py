@@ -44,13 +44,13 @@ class AioMemoryConnection(MemoryConnection):
         """See `runagent._net.base.Connection.receive`.
 
         Raises:
-            DeadlockError: The agent stands at a gate, and nothing is planned in the whole loop that could
-                open it; or nothing is planned any more at all (only in a `VirtualTimeLoop`).
+            DeadlockError: The agent waits at a gate, and nothing is scheduled in the whole loop that could
+                open it; or nothing is scheduled at all (only in a `VirtualTimeLoop`).
         """
         self._reading.add(self)
         try:
             while (data := self._take(max_bytes)) is None:
-                # What is due at the deadline itself has come by now: timers first, then tasks.
+                # Bytes that are due exactly at the deadline have come by now: timers run before tasks.
                 if self._loop.time() >= deadline:
                     raise DeadlineExceededError
                 if self._deadline is None and deadline != math.inf:
@@ -69,11 +69,11 @@ class AioMemoryConnection(MemoryConnection):
 
     @property
     def waits(self) -> bool:
-        """Whether somebody reads, without having been woken."""
+        """Whether a reader waits and has not been woken."""
         return self._waiter is not None and not self._waiter.done()
 
     def report_deadlock(self) -> None:
-        """Have the reader raise what it waits for in vain."""
+        """Make the reader raise a `DeadlockError`."""
         if self._waiter is not None:
             self._waiter.set_exception(self.deadlock())
 
@@ -83,7 +83,7 @@ class AioMemoryConnection(MemoryConnection):
 
 
 class AioMemory:
-    """A `runagent._net.base.AsyncNetwork` for whichever asyncio loop is running."""
+    """A `runagent._net.base.AsyncNetwork` for the running asyncio loop."""
 
     def __init__(self, opener: Callable[[Address, Clock], tuple[Wire, Peer]]) -> None:
         self._open = opener

@@ -1,4 +1,4 @@
-"""The memory network of synchronous code: waiting makes what is due happen, and moves the clock."""
+"""The memory network of synchronous code: a wait runs the calls that are due, and moves the clock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PATIENCE = 1.0  # real seconds that another thread has to open a gate
 
 
 class VirtualClock:
-    """Time that passes only when somebody waits."""
+    """Time that passes only while a caller waits."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -42,7 +42,7 @@ class VirtualClock:
         return self._calls.add(self._now, callback)
 
     def step(self, deadline: float) -> bool:
-        """Jump to the next thing that is due by ``deadline`` and do it; False if there is none."""
+        """Jump to the next call that is due by ``deadline`` and make it; False if there is none."""
         if (due := self._calls.take(deadline)) is None:
             return False
         when, callback = due
@@ -51,7 +51,7 @@ class VirtualClock:
         return True
 
     def jump(self, when: float) -> None:
-        """Go on to a time; nothing may be due before it."""
+        """Set the time; no call may be due before it."""
         self._now = max(self._now, when)
 
 
@@ -70,8 +70,8 @@ class BlockingMemoryConnection(MemoryConnection):
         """See `runagent._net.base.Connection.receive`.
 
         Raises:
-            DeadlockError: The agent stands at a gate that nobody can open, as the thread that could is
-                in here; or there is no deadline, and nothing left that could happen before it.
+            DeadlockError: The agent waits at a gate that only this thread could open; or there is no
+                deadline, and nothing is scheduled that could send bytes.
         """
         while (data := self._take(max_bytes)) is None:
             if self._peer.is_at_gate and not self._is_opened_by_another_thread():
@@ -92,7 +92,7 @@ class BlockingMemoryConnection(MemoryConnection):
 
 
 class BlockingMemory:
-    """A `runagent._net.base.Network` on a clock of its own."""
+    """A `runagent._net.base.Network` on a separate clock."""
 
     def __init__(self, opener: Callable[[Address, Clock], tuple[Wire, Peer]]) -> None:
         self._open = opener

@@ -1,4 +1,4 @@
-"""Calls to come, in the order of their times."""
+"""Pending calls, in the order of their times."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["Call", "Calls", "Clock", "Timer"]
 
 
 class Timer(Protocol):
-    """A call to come."""
+    """A pending call."""
 
     def cancel(self) -> None:
-        """Call it off."""
+        """Cancel the call."""
 
 
 class Clock(Protocol):
@@ -35,7 +35,7 @@ class Clock(Protocol):
 
 
 class Call:
-    """One of them."""
+    """A call in `Calls`."""
 
     __slots__ = ("callback",)
 
@@ -43,12 +43,12 @@ class Call:
         self.callback: Callable[[], object] | None = callback
 
     def cancel(self) -> None:
-        """Call it off."""
+        """Cancel the call."""
         self.callback = None
 
 
 class Calls:
-    """All of them; those of one time come in the order in which they were made."""
+    """All pending calls; calls of the same time run in the order in which they were added."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Call]] = []
@@ -56,7 +56,7 @@ class Calls:
         self._lock = threading.Lock()
 
     def add(self, when: float, callback: Callable[[], object]) -> Call:
-        """Have a call made at a time; callable from any thread."""
+        """Schedule a call; callable from any thread."""
         call = Call(callback)
         with self._lock:
             heapq.heappush(self._heap, (when, next(self._order), call))
@@ -64,14 +64,14 @@ class Calls:
 
     @property
     def next(self) -> float:
-        """When the next one is due; infinite if there is none."""
+        """Return when the next call is due; infinite if there is none."""
         with self._lock:
             while self._heap and self._heap[0][2].callback is None:
                 heapq.heappop(self._heap)
             return self._heap[0][0] if self._heap else math.inf
 
     def take(self, until: float) -> tuple[float, Callable[[], object]] | None:
-        """Take the next one, if it is due by then: its time, and what to call."""
+        """Remove the next call if it is due by ``until``, and return its time and callback."""
         with self._lock:
             while self._heap and self._heap[0][0] <= until:
                 when, _, call = heapq.heappop(self._heap)
@@ -80,5 +80,5 @@ class Calls:
         return None
 
     def are_among(self, known: Collection[object]) -> bool:
-        """Whether none but these are to come."""
+        """Whether no other calls are pending."""
         return all(call in known for _, _, call in self._heap if call.callback is not None)

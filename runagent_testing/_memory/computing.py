@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["answered"]
 
-_SLOW = 1.0  # seconds that a function may keep the reader's thread without being named
+_SLOW = 1.0  # seconds that a function may block the reader's thread before a warning names it
 
 
 def answered(pending: Pending) -> Answer:
-    """Ask the function, and make the answer of what it gives."""
+    """Call the function, and make the answer of its steps."""
     source = _Source(pending.computed)
     try:
         steps = source.ask(pending.exchange)
@@ -39,7 +39,7 @@ def answered(pending: Pending) -> Answer:
         gathering = Gathering(plain=pending.is_plain)
         while gathering.needs_more and (step := source.next_now()) is not END:
             gathering.add(step)
-    except Exception as exc:  # noqa: BLE001 - whatever the test's function raises
+    except Exception as exc:  # noqa: BLE001 - the test's function may raise anything
         source.close()
         return pending.failed(exc)
     if gathering.is_whole or not gathering.steps:
@@ -59,7 +59,7 @@ class _Source:
         self._is_named = False
 
     def ask(self, exchange: Exchange) -> Any:
-        """Call the function; what it waits for on virtual time is a delay before its steps."""
+        """Call the function; the virtual time that it waits becomes a delay before its steps."""
         given = self._timed(lambda: self._computed.function(exchange))
         waited = 0.0
         if inspect.isawaitable(given):
@@ -112,16 +112,16 @@ class _Source:
             if now() - began > _SLOW and not self._is_named:
                 self._is_named = True
                 log_warning(
-                    f"responds() with {self._computed.name} keeps the reader's thread for "
-                    f"{now() - began:.1f} s; on a memory network, have it "
-                    "give delay(...) instead of waiting"
+                    f"responds() with {self._computed.name} blocked the reader's thread for "
+                    f"{now() - began:.1f} s; on a memory network, return "
+                    "delay(...) instead of waiting"
                 )
 
     def _waited(self, awaitable: Awaitable[Any]) -> tuple[Any, float]:
-        """Run something of asyncio on a loop of its own, as the reader's may be another library's.
+        """Run an asyncio awaitable on a separate loop, as the reader's may be another library's.
 
         Returns:
-            What it gives, and how long it has waited, in virtual seconds.
+            The result, and the virtual seconds that it has waited.
 
         Raises:
             TimeoutError: It has not returned in time.
@@ -133,7 +133,7 @@ class _Source:
 
         def work() -> None:
             outcome.append(task := loop.create_task(_awaited(awaitable)))
-            with contextlib.suppress(BaseException):  # the task has it
+            with contextlib.suppress(BaseException):  # the task keeps it
                 loop.run_until_complete(task)
             if self._loop is not loop:
                 loop.close()

@@ -1,4 +1,4 @@
-"""The client's end of a connection, as far as it is the same in every style."""
+"""The client's end of a connection: the parts that all styles share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class MemoryConnection:
         self._wire = wire
         self._peer = peer
         self._broken = False
-        self._deadline: Timer | None = None  # of whoever reads
+        self._deadline: Timer | None = None  # of the reader
         wire.wake = self._wake
 
     def poll(self, max_bytes: int) -> bytes | None:
@@ -29,7 +29,7 @@ class MemoryConnection:
         return b"" if self._broken else self._wire.poll(max_bytes)
 
     def was_reset(self) -> bool:
-        """See `runagent._net.base.Connection.was_reset`; no agent here closes without having read."""
+        """See `runagent._net.base.Connection.was_reset`; agents here read everything before they close."""
         return False
 
     def close_write(self) -> None:
@@ -47,22 +47,22 @@ class MemoryConnection:
 
     @property
     def waits(self) -> bool:
-        """Whether somebody reads, without having been woken."""
+        """Whether a reader waits and has not been woken."""
         raise NotImplementedError
 
     @property
     def waits_at_gate(self) -> bool:
-        """Whether somebody reads what will not come before a gate is opened."""
+        """Whether a reader waits for bytes that a closed gate holds back."""
         return self.waits and self._peer.is_at_gate
 
     @property
     def idle_timers(self) -> list[object]:
-        """The timers that open no gate: a ping, and the deadline of a reader whom only an open gate helps."""
+        """The timers that cannot open a gate: the next ping, and a deadline of a read that waits for one."""
         timers = [self._peer.ping_timer, self._deadline if self.waits_at_gate else None]
         return [timer for timer in timers if timer is not None]
 
     def deadlock(self) -> DeadlockError:
-        """Say what a reader waits for in vain."""
+        """Make the error that describes what a reader waits for in vain."""
         return DeadlockError(f"deadlock: {self._peer.waits_for}")
 
     def _send(self, data: bytes) -> None:
@@ -79,4 +79,4 @@ class MemoryConnection:
             raise OSError("the connection was closed")
 
     def _wake(self) -> None:
-        """Wake whoever reads."""
+        """Wake the reader."""

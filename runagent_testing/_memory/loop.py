@@ -12,33 +12,33 @@ if TYPE_CHECKING:
 
 __all__ = ["Reader", "VirtualTimeLoop"]
 
-_FEW_TIMERS = 100  # that may have come or been cancelled before they are sorted out
+_FEW_TIMERS = 100  # past or cancelled timers that may be kept before they are removed
 
 
 class Reader(Protocol):
-    """A connection of a memory network: who reads from it may wait in vain."""
+    """A connection of a memory network, whose reader may wait in vain."""
 
     @property
     def waits(self) -> bool:
-        """Whether somebody reads, without having been woken."""
+        """Whether a reader waits and has not been woken."""
 
     @property
     def waits_at_gate(self) -> bool:
-        """Whether somebody reads what will not come before a gate is opened."""
+        """Whether a reader waits for bytes that a closed gate holds back."""
 
     @property
     def idle_timers(self) -> list[object]:
-        """The timers that open no gate."""
+        """The timers that cannot open a gate."""
 
     def report_deadlock(self) -> None:
-        """Have the reader raise what it waits for in vain."""
+        """Make the reader raise a `DeadlockError`."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Never waits for a time: it says that it has."""
+    """Returns at once, as if the time had passed."""
 
     now = 0.0
-    busy = 0  # threads that work for the loop: as long as there are any, time stands still
+    busy = 0  # threads that work for the loop: while there are any, time does not move
 
     def __init__(self, on_idle: Callable[[float | None], bool]) -> None:
         super().__init__()
@@ -61,13 +61,13 @@ class _JumpingSelector(selectors.DefaultSelector):
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An event loop whose time jumps to the next timer when there is nothing to do.
 
-    ``asyncio.Runner(loop_factory=VirtualTimeLoop)``. Everything of asyncio that waits for a time
-    does so at once. Time stands still while a thread of ``run_in_executor`` works. Other threads and
-    real sockets may be used, but time does not wait for them: what they do may come too late.
+    ``asyncio.Runner(loop_factory=VirtualTimeLoop)``. All timers and sleeps of asyncio end without real
+    waiting. Time does not move while a thread of ``run_in_executor`` works. Other threads and real
+    sockets may be used, but time does not wait for them: their effects may come too late.
 
     Attributes:
-        connections: Those of a memory network.
-        reading: Those of them that are being read.
+        connections: The connections of memory networks.
+        reading: The connections that are being read.
     """
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._jumping.busy -= 1
 
     def _report_deadlocks(self, timeout: float | None) -> bool:
-        """Tell those who wait in vain, now that all wait; whether there were any."""
+        """Report a deadlock to readers that wait in vain; return whether there were any."""
         if timeout is None:
             stuck = [connection for connection in self.reading if connection.waits]
         else:

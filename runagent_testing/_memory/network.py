@@ -1,4 +1,4 @@
-"""`MemoryNetwork`: agents, and a network for each style that leads to them."""
+"""`MemoryNetwork`: fake agents, and a network for each style that connects to them."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ T = TypeVar("T")
 _HOST, _PORT = "memory.localhost", 80
 _NOBODY_CAME = (
     "nobody has connected to the memory network: the client needs network=memory.blocking, memory.aio or "
-    "memory.trio beside base_url=memory.url"
+    "memory.trio in addition to base_url=memory.url"
 )
 
 
 class MemoryNetwork(AgentHost):
     """Fake agents that are reached without sockets.
 
-    One network may serve clients of all styles, one after another. There is no TLS and no proxy on the
-    way: those are below what a network of the client shows. For them, use a `FakeAgentServer`.
+    One network may serve clients of all styles, one after another. It has neither TLS nor proxies, because
+    the client's own network handles those. To test them, use a `FakeAgentServer`.
 
     Args:
-        api_key: Answer everyone who does not send it as a bearer token with 401.
+        api_key: Requests without it as a bearer token are answered with 401.
         dialects: As for a `FakeAgentServer`.
         ping_interval: As for a `FakeAgentServer`, in virtual seconds.
-        buffer_bytes: How many bytes the client may leave unread before the agent has to wait with its next
-            write, which a socket does at some size that the kernel chooses; None for any number.
-        run_ids: Gives every run its id, where the same answer shall have the same bytes.
+        buffer_bytes: How many bytes may be unread before the agent has to wait with its next write; None for
+            any number. For sockets, the kernel chooses this size.
+        run_ids: Makes the runs' ids, for answers with the same bytes each time.
 
     Attributes:
         url: The base URL. Its host is a loopback name, so that no proxy of the environment is used.
@@ -75,7 +75,7 @@ class MemoryNetwork(AgentHost):
 
     @cached_property
     def blocking(self) -> BlockingMemory:
-        """The network for synchronous clients, which has a clock of its own; for one thread at a time."""
+        """The network for synchronous clients, with a separate clock; for one thread at a time."""
         return BlockingMemory(self.open)
 
     @cached_property
@@ -88,7 +88,7 @@ class MemoryNetwork(AgentHost):
 
     @cached_property
     def trio(self) -> AsyncNetwork:
-        """The network for trio; time is virtual with a ``MockClock`` that jumps, as `run_trio` has it."""
+        """The network for trio; time is virtual with an autojumping ``MockClock``, as in `run_trio`."""
         from runagent_testing._memory.trio import TrioMemory
 
         network: TrioMemory = TrioMemory(self.open)
@@ -104,7 +104,7 @@ class MemoryNetwork(AgentHost):
             return runner.run(coroutine)
 
     def run_trio(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:
-        """Run an async function in trio, on a clock that jumps."""
+        """Run an async function in trio, on an autojumping clock."""
         import trio
         from trio.testing import MockClock
 
@@ -120,7 +120,7 @@ class MemoryNetwork(AgentHost):
         """Make a connection; the networks of the styles call it.
 
         Raises:
-            NetworkError: The address leads nowhere here, or the agent has refused.
+            NetworkError: The address is not this network's, or the agent has refused the connection.
         """
         try:
             return self._connect(address, clock)
@@ -131,7 +131,7 @@ class MemoryNetwork(AgentHost):
         if address.proxy is not None:
             raise OSError(f"the memory network has no proxies; use base_url={self.url!r} and proxy=''")
         if (address.origin.scheme, address.origin.host, address.origin.port) != ("http", _HOST, _PORT):
-            raise OSError(f"the memory network leads to {self.url} only, and without TLS")
+            raise OSError(f"the memory network connects only to {self.url}, and without TLS")
         number, fault = self._accept()
         if fault == "refuse":
             raise ConnectionRefusedError("the agent has refused the connection")

@@ -37,14 +37,14 @@ class Peer:
 
     Args:
         endpoints: Decides on the answers.
-        number: Of the connection.
-        clock: What waits are measured with.
-        wire: Where the bytes go.
-        ping_interval: Seconds without a word of a WebSocket's client until it is pinged, and from a
-            ping until it is given up.
+        number: The connection's number.
+        clock: Measures the waits.
+        wire: Carries the bytes.
+        ping_interval: Seconds of a WebSocket client's silence until it is pinged, and from a ping until it
+            is given up.
 
     Attributes:
-        ping_timer: Tells when the next ping is due.
+        ping_timer: The timer of the next ping.
     """
 
     def __init__(
@@ -66,22 +66,22 @@ class Peer:
 
     @property
     def is_at_gate(self) -> bool:
-        """Whether it waits at a gate that is shut."""
+        """Whether it waits at a closed gate."""
         return self._playing is not None and self._playing.is_at_gate
 
     def wait_at_gate(self, seconds: float) -> bool:
-        """Wait for another thread to open the gate; whether it has."""
+        """Wait for another thread to open the gate, and return whether it has."""
         return self._playing is None or self._playing.wait_at_gate(seconds)
 
     @property
     def waits_for(self) -> str:
-        """What it waits for, in words."""
+        """A description of what it waits for."""
         if self._playing is not None:
             return self._playing.waits_for
         return "a stall without end" if self._exchange is not None else "a request that never comes"
 
     def spoil(self, fault: ConnectionFault) -> None:
-        """Go wrong before anything is read."""
+        """Break the connection before anything is read."""
         self._deaf = True
         if fault != "silent":
             self._close(reset=fault == "reset")
@@ -105,7 +105,7 @@ class Peer:
         self._next()
 
     def client_left(self, how: ClientState = "closed") -> None:
-        """Note that the client is gone, or will at least send nothing more."""
+        """Note that the client has disconnected, or at least sends nothing more."""
         self._stop()
         if (exchange := self._noted) is not None:
             recorder = Recorder(exchange)
@@ -116,7 +116,7 @@ class Peer:
         self._close()
 
     def drop(self) -> None:
-        """Hang up on the client, whatever was still to be said."""
+        """Close the connection, even in the middle of an answer."""
         self._stop()
         self._close()
 
@@ -156,7 +156,7 @@ class Peer:
             return asked
         answer = answered(asked)
         if isinstance(answer.plan, LazyPlan):
-            self._wire.limit_room(_ROOM)  # there may be no end to it
+            self._wire.limit_room(_ROOM)  # the steps may be endless
         return answer
 
     def _play(self, plan: AnyPlan, exchange: Exchange | None, then: Callable[[], None]) -> None:
@@ -178,7 +178,7 @@ class Peer:
             self._flush()
 
     def _ended(self, answer: Answer) -> None:
-        """Do with the connection what the plan says of it."""
+        """End the connection as the plan demands."""
         self._playing = None
         end = ENDS[answer.plan.end]
         if self._conversation is not None:
@@ -202,7 +202,7 @@ class Peer:
 
     @property
     def _noted(self) -> Exchange | None:
-        """The run that is being answered, or whose handshake is."""
+        """The exchange whose run or handshake is being answered."""
         if self._exchange is None and self._opened is not None and self._opened.is_noted:
             return self._opened.exchange
         return self._exchange
@@ -217,7 +217,7 @@ class Peer:
 
     def _hear(self, data: bytes) -> None:
         if self._opened is None or (self._playing is not None and self._exchange is None):
-            self._reader.feed(data)  # comes early: the handshake is not answered yet
+            self._reader.feed(data)  # sent early: the handshake is not answered yet
             return
         conversation = self._opened.conversation
         self._heard = self._clock.time()
@@ -239,7 +239,7 @@ class Peer:
         self.ping_timer = self._clock.call_at(self._heard + self._ping_interval, self._ping)
 
     def _ping(self) -> None:
-        """Ping a client that was quiet for so long; one that does not answer a ping is given up."""
+        """Ping a silent client; give it up if it has not answered the last ping."""
         assert self._opened is not None
         assert self._exchange is not None
         if self._clock.time() >= self._heard + self._ping_interval:

@@ -1,4 +1,4 @@
-"""A plan on its way to the wire, move by move, on a clock."""
+"""Plays a plan on a wire, move by move, on a clock."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Playing"]
 
-_NOBODY = "which nobody can open any more (for a client's timeout, script a delay or ending('stall'))"
+_NOBODY = "which nothing can open any more (for a client's timeout, script a delay or ending('stall'))"
 
 
 class Playing:
-    """A plan on its way.
+    """A plan that is being played.
 
     Args:
-        plan: What to play.
-        wire: Says when it is full.
+        plan: The plan.
+        wire: Carries the bytes, and may be full.
         write: Takes the bytes of each write.
-        clock: What waits are measured with.
+        clock: Measures the waits.
         recorder: Notes each move; None for a handshake.
-        then: Called when the last move is made.
+        then: Called after the last move.
 
     Attributes:
-        wants_room: It goes on once the wire has room again.
+        wants_room: Whether it continues once the wire has room again.
     """
 
     def __init__(
@@ -60,16 +60,16 @@ class Playing:
 
     @property
     def waits_for(self) -> str:
-        """What it waits for, in words."""
+        """A description of what it waits for."""
         return "a time" if self._gate is None else f"gate {escaped(self._gate.gate.name)}, {_NOBODY}"
 
     @property
     def is_at_gate(self) -> bool:
-        """Whether it waits at a gate that is shut."""
+        """Whether it waits at a closed gate."""
         return self._gate is not None and not self._gate.gate.is_open
 
     def wait_at_gate(self, seconds: float) -> bool:
-        """Wait for another thread to open the gate; whether it has."""
+        """Wait for another thread to open the gate, and return whether it has."""
         return self._gate is None or self._gate.gate.wait(seconds)
 
     def go(self) -> None:
@@ -89,7 +89,7 @@ class Playing:
                     if self._gate is not place:
                         self._gate = place
                         gate.on_open(self._opened)
-                        self._wire.wake()  # for whoever reads to know that it is about a gate now
+                        self._wire.wake()  # so that the reader sees that it waits for a gate now
                     return
             self._timer = self._gate = None
             if self._recorder is not None:

@@ -1,4 +1,4 @@
-"""A warning that a memory network waits in real time, as the event loop it was given does."""
+"""A warning that a memory network waits in real time, because its event loop does."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ __all__ = ["RealTime"]
 
 _TEXT = (
     "the memory network waits in real time, as this event loop does; time is virtual in memory.{run}(...), "
-    'and in loops of your own that are {kind} (docs/testing.md, "Virtual time")'
+    'and in your event loops if they are {kind} (docs/testing.md, "Virtual time")'
 )
 
 
 class RealTime:
-    """Warns when somebody waits, once for each network.
+    """Warns about the first wait of a network.
 
     Args:
-        run: The method of a memory network that has virtual time.
-        kind: What a loop is that has it.
+        run: The method of a memory network that runs code on virtual time.
+        kind: A description of the event loops that have virtual time.
     """
 
     def __init__(self, run: str, kind: str) -> None:
@@ -25,7 +25,7 @@ class RealTime:
         self._has_warned = False
 
     def warn(self) -> None:
-        """Warn, unless that was done."""
+        """Warn, unless it has warned before."""
         if not self._has_warned:
             self._has_warned = True
             warnings.warn(self._text, RuntimeWarning, stacklevel=2)

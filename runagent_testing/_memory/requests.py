@@ -1,4 +1,4 @@
-"""Requests out of bytes, with httptools. No I/O."""
+"""Parses requests, with httptools. No I/O."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["BadRequestError", "RequestReader"]
 
 
 class BadRequestError(Exception):
-    """What came is no HTTP request."""
+    """The client's bytes are not an HTTP request."""
 
 
 class RequestReader:
     """Reads the requests of one connection.
 
     Args:
-        connection: Its number.
-        now: Tells the time.
+        connection: The connection's number.
+        now: Returns the time in seconds.
 
     Attributes:
-        rest: What came after a request that asks for an upgrade; None as long as none did.
-        expects_continue: The client waits for a ``100 Continue``; whoever sends it resets this.
+        rest: The bytes after a request that asks for an upgrade; None before such a request.
+        expects_continue: Whether the client waits for a ``100 Continue``; its sender resets this.
     """
 
     def __init__(self, connection: int, now: Callable[[], float]) -> None:
@@ -45,7 +45,7 @@ class RequestReader:
         """Take bytes, and return the requests that they complete.
 
         Raises:
-            BadRequestError: They are no HTTP.
+            BadRequestError: The bytes are not HTTP.
         """
         if self.rest is not None:
             self.rest += data

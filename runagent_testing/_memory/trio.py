@@ -25,7 +25,7 @@ __all__ = ["TrioClock", "TrioMemory", "TrioMemoryConnection"]
 
 
 class TrioClock:
-    """Calls at a time, in one ``trio.run``: a system task sleeps until the next, if there is one."""
+    """Scheduled calls in one ``trio.run``: a system task sleeps until the next call, if there is one."""
 
     def __init__(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
@@ -47,17 +47,17 @@ class TrioClock:
         return call
 
     def call_soon_threadsafe(self, callback: Callable[[], object]) -> None:
-        """Call back soon; callable from any thread, also when trio has ended."""
+        """Call back soon; callable from any thread, even when trio has ended."""
         try:
             self._token.run_sync_soon(callback)
         except trio.RunFinishedError:
             return
 
     def only_these_are_left(self, timers: Collection[object]) -> bool:
-        """Whether nothing else is to come in the whole of trio; not for the clock's own task."""
+        """Whether nothing else is scheduled in the whole of trio; not to be called by the clock's task."""
         if self._sleep is None:
             return trio.lowlevel.current_statistics().seconds_to_next_deadline == math.inf
-        # Our own deadline is taken out of the count.
+        # This clock's own deadline must not count.
         deadline, self._sleep.deadline = self._sleep.deadline, math.inf
         others = trio.lowlevel.current_statistics().seconds_to_next_deadline
         self._sleep.deadline = deadline
@@ -93,14 +93,14 @@ class TrioMemoryConnection(MemoryConnection):
         """See `runagent._net.base.Connection.receive`.
 
         Raises:
-            DeadlockError: The agent stands at a gate, and nothing is planned in the whole of trio that
-                could open it; or nothing is planned any more at all (only with an autojumping clock).
+            DeadlockError: The agent waits at a gate, and nothing is scheduled in the whole of trio that
+                could open it; or nothing is scheduled at all (only with an autojumping clock).
         """
         try:
             while (data := self._take(max_bytes)) is None:
                 if self._deadlock is not None:
                     raise self._deadlock
-                # What is due at the deadline itself has come by now: timers first, then tasks.
+                # Bytes that are due exactly at the deadline have come by now: timers run before tasks.
                 if trio.current_time() >= deadline:
                     raise DeadlineExceededError
                 if deadline == math.inf or self._peer.is_at_gate:
@@ -118,11 +118,11 @@ class TrioMemoryConnection(MemoryConnection):
 
     @property
     def waits(self) -> bool:
-        """Whether somebody reads, without having been woken."""
+        """Whether a reader waits and has not been woken."""
         return self._reader is not None
 
     def report_deadlock(self) -> None:
-        """Have the reader raise what it waits for in vain."""
+        """Make the reader raise a `DeadlockError`."""
         self._deadlock = self.deadlock()
         self._wake()
 
@@ -147,7 +147,7 @@ def _has_virtual_time() -> bool:
 
 
 class _Run:
-    """What belongs to one ``trio.run``: its timers, and the watch for a deadlock."""
+    """The state of one ``trio.run``: its timers, and the watch for deadlocks."""
 
     def __init__(self) -> None:
         self.clock = TrioClock()
@@ -156,7 +156,7 @@ class _Run:
         self._watching = False
 
     def watch(self) -> None:
-        """Look for a deadlock as long as somebody reads; real time has none that could be proven."""
+        """Look for deadlocks while there are readers; on real time, none could be proven."""
         if self.is_virtual and not self._watching:
             self._watching = True
             trio.lowlevel.spawn_system_task(self._look)
@@ -178,7 +178,7 @@ class _Run:
         return [connection for connection in self.connections if connection.waits]
 
     def _stuck(self) -> list[TrioMemoryConnection]:
-        """List those who wait for a gate that nobody can open."""
+        """List the connections that wait for a gate that nothing can open."""
         idle = [timer for connection in self.connections for timer in connection.idle_timers]
         if not self.clock.only_these_are_left(idle):
             return []
@@ -186,7 +186,7 @@ class _Run:
 
 
 class TrioMemory:
-    """A `runagent._net.base.AsyncNetwork` for whichever ``trio.run`` is running."""
+    """A `runagent._net.base.AsyncNetwork` for the running ``trio.run``."""
 
     def __init__(self, opener: Callable[[Address, Clock], tuple[Wire, Peer]]) -> None:
         self._open = opener

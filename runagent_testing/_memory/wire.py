@@ -12,20 +12,20 @@ __all__ = ["DeadlockError", "Wire"]
 
 
 class DeadlockError(RuntimeError):
-    """Everybody waits, and nothing will ever happen: nobody can open a gate, or a stall has no timeout."""
+    """Everything waits, and nothing can end it: nothing can open a gate, or a stall has no timeout."""
 
 
 class Wire:
-    """What the agent has sent and the client has not read: whole writes, in order, and how it ends.
+    """The agent's writes that the client has not read yet, in order, and the end of the connection.
 
     Args:
         room: How many unread bytes there may be before the agent has to wait with its next write; None
             for any number.
 
     Attributes:
-        wake: Called when there is something new to read, or nothing before a gate is opened.
+        wake: Called when there is something new to read, or when the agent starts to wait at a gate.
         on_room: Called when the agent may write again.
-        unread: Bytes that were sent and not taken.
+        unread: Number of bytes that were sent but not read.
     """
 
     def __init__(self, room: int | None = None) -> None:
@@ -40,7 +40,7 @@ class Wire:
     # What the agent does
 
     def limit_room(self, room: int) -> None:
-        """Have the agent wait if so many bytes are unread, unless there is less room already."""
+        """Make the agent wait if ``room`` bytes are unread, unless there is less room already."""
         self._room = room if self._room is None else min(self._room, room)
 
     def write(self, data: bytes) -> None:
@@ -56,7 +56,7 @@ class Wire:
         return self._room is not None and self.unread >= self._room
 
     def end(self, *, reset: bool = False) -> None:
-        """Send a FIN or RST; the client reads what came before it all the same."""
+        """Send a FIN or RST; the client can still read the bytes before it."""
         if not self._ended:
             self._ended, self._reset = True, reset
             self.wake()
@@ -64,7 +64,7 @@ class Wire:
     # What the client does
 
     def take(self, max_bytes: int) -> bytes | None:
-        """Return the next write, or as much of it as was asked for; b"" at the end, None for nothing yet.
+        """Return the next write, at most ``max_bytes`` of it; b"" at the end, None if there is nothing yet.
 
         Raises:
             ConnectionResetError: The agent has reset the connection.
@@ -93,7 +93,7 @@ class Wire:
             return b""
 
     def check_send(self) -> None:
-        """Raise what a send after the agent's RST raises."""
+        """Raise the error of a send after the agent's RST, if there was one."""
         if self._reset:
             raise reset_error()
 

@@ -35,7 +35,7 @@ _CHUNK_END: Piece = ("chunk-end", b"\r\n")
 
 
 def http_chunk(data: bytes, extension: bytes = b"") -> tuple[Piece, ...]:
-    """Frame a piece of a chunked body; nothing stays nothing, as an empty chunk would end the body."""
+    """Frame a piece of a chunked body; no data gives no pieces, as an empty HTTP chunk would end the body."""
     if not data:
         return ()
     return ("chunk-header", b"%x%b\r\n" % (len(data), extension)), ("payload", data), _CHUNK_END
@@ -45,9 +45,9 @@ def stream_head(stream: Format, run: DialectRun, head: Head | None, length: int 
     """Make the head of a streamed answer.
 
     Args:
-        stream: What is streamed.
-        run: For whom.
-        head: What the script says of it.
+        stream: The format of the stream.
+        run: The run to answer.
+        head: The script's changes to the head.
         length: Bytes of the body, "chunked", or "close" for a body that ends with the connection.
     """
     headers = {"Content-Type": stream.content_type, "Cache-Control": "no-cache"} | _for_browsers(run)
@@ -71,7 +71,7 @@ def handshake_head(head: Head | None, run: DialectRun) -> bytes:
 
 
 def plain_answer(step: Chunk | Error, result: Result, run: DialectRun) -> bytes:
-    """Make the answer of a plain run, as its dialect says it."""
+    """Make the answer of a plain run, as its dialect writes it."""
     return refusal(run.dialect.result(step, result, run), run)
 
 
@@ -89,7 +89,7 @@ def refusal(step: Status, run: DialectRun) -> bytes:
 
 def _response(status: int, body: bytes, headers: dict[str, str], run: DialectRun) -> bytes:
     headers = _replaced(_for_browsers(run), headers)
-    # RFC 9110 section 8.6 and RFC 9112 section 6.3: these have neither a body nor a length.
+    # RFC 9110 section 8.6 and RFC 9112 section 6.3: these statuses have neither a body nor a length.
     if status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
         return _head(status, headers, close=not run.keep_alive)
     framed = _replaced({"Content-Length": str(len(body))}, headers)
@@ -107,7 +107,7 @@ def _head(status: int, headers: Mapping[str, str], *, close: bool, wanted: Head 
 
 
 def _for_browsers(run: DialectRun) -> dict[str, str]:
-    """Let a page of any origin read the answer; only browsers say where they come from."""
+    """Let a page of any origin read the answer; only browsers send an Origin."""
     return dict(_ANY_ORIGIN) if "origin" in run.headers else {}
 
 

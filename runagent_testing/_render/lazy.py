@@ -1,4 +1,4 @@
-"""Answers whose steps a generator gives one by one, so that they may have no end. No I/O."""
+"""Answers whose steps a generator makes one by one, so that they may be endless. No I/O."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ __all__ = ["Kept", "LazyPlan", "Progress"]
 
 T = TypeVar("T")
 
-_KEPT = 1000  # of the first, and of the last
-_SILENT = 100_000  # steps in a row of which nothing is written
+_KEPT = 1000  # of the first items, and of the last ones
+_SILENT = 100_000  # steps in a row from which no bytes come
 
 
 class Kept(Sequence[T]):
-    """A long row, of which only the first and last items are kept.
+    """A long sequence that keeps only its first and last items.
 
     Args:
-        gap: Stands for each of the others.
+        gap: Returned for each of the other items.
     """
 
     def __init__(self, gap: T) -> None:
@@ -44,7 +44,7 @@ class Kept(Sequence[T]):
         self._count = 0
 
     def append(self, item: T) -> None:
-        """Add one."""
+        """Add an item."""
         (self._first if self._count < _KEPT else self._last).append(item)
         self._count += 1
 
@@ -70,34 +70,34 @@ class Kept(Sequence[T]):
 
 
 class Progress(Protocol):
-    """Where is noted how a plan comes on that is made while it is played."""
+    """Records the progress of a plan that is made while it is played."""
 
     def note_progress(self) -> None:
         """Note another step."""
 
     def note_failure(self, exc: Exception, function: str) -> str:
-        """Note what the test's function has raised, and return it without secrets."""
+        """Note the error of the test's function, and return it without secrets."""
 
 
 class LazyPlan:
-    """A plan that nobody knows before it is played.
+    """A plan that is computed while it is played.
 
     Args:
-        computed: What makes it.
+        computed: The function that computes the steps.
         first: Its first step, or `END`.
-        source: Gives the others.
-        run: The request that it answers.
-        progress: Where it is noted how it comes on, and if something goes wrong.
+        source: Makes the other steps.
+        run: The run that it answers.
+        progress: Records new steps and failures.
 
     Raises:
-        StepError: The first step is none.
-        ValueError: It cannot be made step by step.
+        StepError: The first step is invalid.
+        ValueError: The answer needs all steps at once.
 
     Attributes:
-        known: Its moves so far.
-        steps: Its steps so far.
-        end: How it ends; None until that is known.
-        is_whole: Whether there are no more.
+        known: The moves so far.
+        steps: The steps so far.
+        end: The end; None until it is known.
+        is_whole: Whether no more moves follow.
     """
 
     def __init__(
@@ -119,21 +119,21 @@ class LazyPlan:
 
     @property
     def moves(self) -> Sequence[Move]:
-        """Its moves so far."""
+        """The moves so far."""
         return self.known
 
     @property
     def data(self) -> bytes:
-        """Its bytes so far."""
+        """The bytes so far."""
         return b"".join(move.data for move in self.known if isinstance(move, Write))
 
     def after(self, count: int) -> Move | None:
-        """Return the move that follows so many, if it is known."""
+        """Return the move after the first ``count``, or None if it is not known."""
         return self.known[count] if count < len(self.known) else None
 
     def has_sent(self, what: int | Step, moves_done: int) -> bool:
-        """Whether so many chunks have left, or the agent has come to a step."""
-        # A step is asked for when all before it has left.
+        """Whether a number of chunks have been sent, or the agent has reached a step."""
+        # A step is requested once everything before it has been sent.
         all_done = moves_done >= len(self.known)
         if isinstance(what, int):
             return what <= (self._chunks if all_done else self._chunks_before)
@@ -143,37 +143,37 @@ class LazyPlan:
         return any(step is what for step in self.steps)
 
     def __iter__(self) -> Iterator[Move]:
-        """Make its moves in this thread."""
+        """Make the moves in this thread."""
         yield from self._ready
         while not self.is_whole:
             try:
                 moves = self._take(self._source.next_now())
-            except Exception as exc:  # noqa: BLE001 - whatever the test's generator raises
+            except Exception as exc:  # noqa: BLE001 - the test's generator may raise anything
                 moves = self._fail(exc)
             yield from moves
 
     async def more(self) -> list[Move]:
-        """Return its next moves, made apart from the loop; none at the end."""
+        """Return the next moves, made without blocking the event loop; none at the end."""
         moves, self._ready = self._ready, []
         while not self.is_whole and not moves:
             try:
                 moves = self._take(await self._source.next())
-            except Exception as exc:  # noqa: BLE001 - whatever the test's generator raises
+            except Exception as exc:  # noqa: BLE001 - the test's generator may raise anything
                 moves = self._fail(exc)
         return moves
 
     @property
     def has_more(self) -> bool:
-        """Whether its steps have not come to an end, as far as anybody knows."""
+        """Whether more steps may follow, as far as is known."""
         return not (self.is_whole or self.is_answered or self._source.has_ended)
 
     @property
     def is_answered(self) -> bool:
-        """Whether its end has been given, so that a client need not wait for more."""
+        """Whether the end has been made, so that a client need not wait for more."""
         return self._stream.has_end
 
     def close(self) -> None:
-        """Ask for no more steps."""
+        """Make no more steps."""
         self._source.close()
 
     def _take(self, item: Any) -> list[Move]:
@@ -198,13 +198,13 @@ class LazyPlan:
         self._chunks += isinstance(step, Chunk)
         self._silent = 0 if any(isinstance(move, Write) for move in moves) else self._silent + 1
         if self._silent > _SILENT:
-            raise RuntimeError(f"nothing was written of {_SILENT} steps in a row")
+            raise RuntimeError(f"{_SILENT} steps in a row wrote nothing")
         if isinstance(step, Ending) or self._stream.is_over:
             return self._over(moves)
         return moves
 
     def _fail(self, exc: Exception) -> list[Move]:
-        """Say what went wrong in the test's own function, as far as the answer's format has a word for it."""
+        """End with the error of the test's function, if the answer's format can express one."""
         fault = self._progress.note_failure(exc, "" if isinstance(exc, TimeoutError) else self.computed.name)
         self._silent = 0
         moves = self._feed(Error("SCRIPT_FAILED", fault))

@@ -1,7 +1,7 @@
-"""Plans: the exact bytes of each write, the waits, how it ends. No I/O.
+"""Plans: the exact bytes of each write, the waits and the end. No I/O.
 
-Whoever plays a plan only writes, waits and closes. Every move knows the steps of the script that
-it comes from, so that what was scripted and what was sent can be put side by side.
+A player of a plan only writes, waits and closes. Every move knows the steps of the script from which
+it comes, so that a timeline can show the steps next to the writes.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ __all__ = [
     "Write",
 ]
 
-_MANY = 512  # events that are cut into writes before their pause has come, if that changes nothing
-_FOREIGN_CUTS = 1_000_000  # offsets outside of what is cut that a policy may give
+_MANY = 512  # after so many events, writes are cut before the next pause has come, if that changes nothing
+_FOREIGN_CUTS = 1_000_000  # offsets outside of the events that a policy may return
 
 End = Literal["open", "close", "cut", "reset", "half-close", "stall", "silent"]
 
@@ -42,15 +42,16 @@ class EndMeaning(NamedTuple):
     """What a player does after the last move of a plan.
 
     Attributes:
-        description: For time lines.
-        is_done: The exchange is done; otherwise it lasts until the connection is closed by one side.
-        drops: The connection is dropped at once, over TLS without announcing it.
-        resets: It is dropped by RST instead of FIN.
-        shuts_writing: FIN is sent, and the connection is still read.
-        closes: The connection is closed as the protocol wants it; a WebSocket waits for the client's Close.
-        serves_on: The next request on the connection is answered.
-        pings: A WebSocket sends pings while it is open.
-        is_mute: A WebSocket answers no pings and no Close either.
+        description: The text for timelines.
+        is_done: Whether the exchange is done; otherwise it lasts until one side closes the connection.
+        drops: Whether the connection is dropped at once, over TLS without close_notify.
+        resets: Whether it is dropped by RST instead of FIN.
+        shuts_writing: Whether FIN is sent, but the connection is still read.
+        closes: Whether the connection is closed as the protocol demands; a WebSocket waits for the client's
+            Close.
+        serves_on: Whether the next request on the connection is answered.
+        pings: Whether a WebSocket sends pings while it is open.
+        is_mute: Whether a WebSocket answers neither pings nor a Close.
     """
 
     description: str
@@ -73,17 +74,17 @@ ENDS: dict[End | None, EndMeaning] = {
     "reset": EndMeaning("RST", drops=True, resets=True),
     "half-close": EndMeaning("FIN, and the agent reads on", shuts_writing=True),
     "stall": EndMeaning("nothing more", is_done=False, pings=False),
-    "silent": EndMeaning("nothing more, whatever the client says", is_done=False, pings=False, is_mute=True),
+    "silent": EndMeaning("nothing more, whatever the client sends", is_done=False, pings=False, is_mute=True),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Bytes that leave together.
+    """Bytes that are sent together.
 
     Attributes:
-        steps: Numbers of the steps, from 0, of which something is in it; empty for what nobody scripted.
-        whole: Nothing is half said after it, so that a WebSocket's own answers may come in between.
+        steps: Numbers, from 0, of the steps that have bytes in it; empty for bytes that the protocol adds.
+        whole: Whether it ends with a whole frame, so that a WebSocket's pongs may follow it.
     """
 
     data: bytes
@@ -93,7 +94,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A pause in seconds; ``step`` is None between two writes that are kept apart."""
+    """A pause in seconds; ``step`` is None for the gap between two writes."""
 
     seconds: float
     step: int | None = None
@@ -111,42 +112,42 @@ Move = Write | Wait | Pass
 
 
 class AnyPlan(Protocol):
-    """What every plan can do, however much of it is known before it is played."""
+    """The interface of every plan, whether it is known before it is played or not."""
 
     @property
     def end(self) -> End | None:
-        """How it ends; None until that is known."""
+        """The end; None until it is known."""
 
     @property
     def is_whole(self) -> bool:
-        """Whether its moves so far are all."""
+        """Whether no more moves follow those that are known."""
 
     @property
     def known(self) -> Sequence[Move]:
-        """Its moves so far."""
+        """The moves so far."""
 
     @property
     def moves(self) -> Sequence[Move]:
-        """All moves that can be known without playing it."""
+        """All moves that can be known without playing the plan."""
 
     @property
     def data(self) -> bytes:
-        """Their bytes."""
+        """The bytes of `moves`."""
 
     def after(self, count: int) -> Move | None:
-        """Return the move that follows so many, if there is one."""
+        """Return the move after the first ``count``, if there is one."""
 
     def __iter__(self) -> Iterator[Move]:
-        """Give its moves, those included that are not known yet."""
+        """Yield the moves, also those that are not known yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do, in order, and what becomes of the connection.
+    """The moves of a player, in order, and what happens to the connection after them.
 
     Attributes:
         moves: Writes and waits.
-        end: What becomes of the connection afterwards; `ENDS` has the meaning of each.
+        end: What happens to the connection afterwards; `ENDS` has the meaning of each.
     """
 
     moves: tuple[Move, ...]
@@ -155,7 +156,7 @@ class Plan:
 
     @property
     def known(self) -> Sequence[Move]:
-        """The moves that are rendered by now: all of them."""
+        """The rendered moves, which are all of them."""
         return self.moves
 
     def __iter__(self) -> Iterator[Move]:
@@ -167,21 +168,21 @@ class Plan:
         return _bytes_of(self.moves)
 
     def after(self, count: int) -> Move | None:
-        """Return the move that follows so many; None at the end."""
+        """Return the move after the first ``count``; None at the end."""
         return self.moves[count] if count < len(self.moves) else None
 
 
 class GrowingPlan:
-    """A plan that is rendered while it is played, so that its first byte waits for no other step.
+    """A plan that is rendered while it is played, so that its first bytes need not wait for later steps.
 
-    Several runs may play it at once, and any thread may look at it.
+    Several runs may play it at once, and any thread may read it.
 
     Args:
-        parts: Its moves, in order.
+        parts: The moves, in order.
         end: As of a `Plan`.
 
     Attributes:
-        known: The moves that are rendered by now.
+        known: The moves rendered so far.
         is_whole: Whether these are all.
     """
 
@@ -201,7 +202,7 @@ class GrowingPlan:
 
     @property
     def moves(self) -> Sequence[Move]:
-        """All moves; those that nobody has come to yet are rendered now."""
+        """All moves; renders those that no run has reached yet."""
         while self._grow(len(self.known)):
             pass
         return self.known
@@ -212,21 +213,21 @@ class GrowingPlan:
         return _bytes_of(self.moves)
 
     def after(self, count: int) -> Move | None:
-        """Return the move that follows so many, rendered if need be; None at the end."""
+        """Return the move after the first ``count``, rendering it if necessary; None at the end."""
         while count >= len(self.known):
             if not self._grow(count):
                 return None
         return self.known[count]
 
     def _grow(self, size: int) -> bool:
-        """Render the next part, unless another thread has; False if there is none."""
-        with self._lock:  # for one part only, as the server's thread may wait for it
+        """Render the next part, unless another thread has done so; False if there is none."""
+        with self._lock:  # held for one part only, as the server's thread may wait for it
             if size >= len(self.known) and not self.is_whole:
                 self._render()
         return not self.is_whole or size < len(self.known)
 
     def _render(self) -> None:
-        if self._failure is not None:  # a generator that has raised is over, and looks as if it had ended
+        if self._failure is not None:  # a generator that has raised would look as if it had ended normally
             raise self._failure
         try:
             part = next(self._parts, None)
@@ -246,10 +247,10 @@ class Composer:
 
     Args:
         writes: Where to cut.
-        write_gap: Seconds to wait between two writes that nothing else parts.
+        write_gap: Seconds to wait between two writes that no pause separates.
 
     Attributes:
-        is_ripe: Whether `take` has something to give.
+        is_ripe: Whether `take` would return moves.
     """
 
     def __init__(self, writes: Writes, write_gap: float) -> None:
@@ -272,7 +273,7 @@ class Composer:
         return _size(entry for entry in self._entries if isinstance(entry, Event))
 
     def add(self, step: int | None, *pieces: Piece) -> None:
-        """Add what belongs together."""
+        """Add the pieces of one event."""
         self._entries.append(Event.of(step, pieces))
 
     def pause(self, move: Wait | Pass) -> None:
@@ -281,11 +282,11 @@ class Composer:
         self._is_paused = True
 
     def leave_room_for_head(self) -> None:
-        """Note where the head goes, which may depend on what follows it."""
+        """Note the place of the head, which may depend on later events."""
         self._head = len(self._entries)
 
     def put_head(self, step: int | None, head: bytes) -> None:
-        """Put the head where room was left for it."""
+        """Put the head in the place that was noted for it."""
         assert self._head is not None
         self._entries.insert(self._head, Event.of(step, (("head", head),)))
 
@@ -294,10 +295,10 @@ class Composer:
         return Plan(tuple(self.take(last=True)), end)
 
     def take(self, *, last: bool = False) -> list[Move]:
-        """Make moves of what has come, but for writes that what follows may still change.
+        """Make moves of the events so far, except for writes that later events may still change.
 
         Args:
-            last: Nothing follows.
+            last: Whether no more events follow.
         """
         moves: list[Move] = []
         for entry in self._entries:
@@ -316,7 +317,7 @@ class Composer:
         return moves
 
     def _cut(self, count: int) -> Iterator[Move]:
-        """Make writes of the first events that are together."""
+        """Make writes of the first ``count`` events between two pauses."""
         if not count:
             return
         events, self._together = self._together[:count], self._together[count:]
@@ -340,7 +341,7 @@ class Composer:
         self._start += len(data)
 
     def _wanted(self, events: list[Event], size: int) -> set[int]:
-        """Ask the policy, which may be somebody's own, where to cut."""
+        """Return the cuts of the policy, which may be the test's code."""
         limit = size + _FOREIGN_CUTS
         cuts = list(itertools.islice(self._writes.cuts(events, self._start), limit + 1))
         if len(cuts) > limit:

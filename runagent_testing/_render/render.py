@@ -1,4 +1,4 @@
-"""Renders a script for one request: a plan of it, for one transport. No I/O."""
+"""Renders a script for one request, as a plan for one transport. No I/O."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ __all__ = [
 
 
 def stream_plan(script: Script, run: DialectRun) -> Plan:
-    """Render a stream, on a WebSocket what comes after the handshake; the script must not be a refusal."""
+    """Render a stream, without a WebSocket's handshake; the script must not be a refusal."""
     stream = Rendering(script, run)
     return Plan(tuple(itertools.chain.from_iterable(stream.parts())), stream.end)
 
 
 def growing_plan(script: Script, run: DialectRun) -> GrowingPlan:
-    """Render what `stream_plan` does, move by move as far as it is asked for."""
+    """Render the same as `stream_plan`, but each move only when it is requested."""
     stream = Rendering(script, run)
     return GrowingPlan(stream.parts(), stream.end)
 
 
 def handshake_plan(script: Script | None, run: DialectRun) -> Plan:
-    """Render the answer that opens a WebSocket; None for a script that is not known yet."""
+    """Render the answer that opens a WebSocket; ``script`` is None if it is not known yet."""
     script = script or Script(steps=())
     out = Composer(script.writes, script.write_gap)
     for number, step in enumerate(script.steps[: before_head(script)]):
@@ -51,7 +51,7 @@ def handshake_plan(script: Script | None, run: DialectRun) -> Plan:
 
 
 def frames_plan(frames: bytes) -> Plan:
-    """Render the refusal of a request that came over a WebSocket."""
+    """Render the refusal of a request in a WebSocket's message."""
     out = Composer(MERGED, 0.0)
     out.add(None, *frame_pieces(frames))
     return out.plan("close")
@@ -87,7 +87,7 @@ def refusal_plan(steps: tuple[Step, ...], run: DialectRun) -> Plan:
 
 
 def without_body(plan: AnyPlan) -> Plan:
-    """Keep the head of an answer only, for a HEAD request (RFC 9110 section 9.3.2)."""
+    """Keep only the head of an answer, for a HEAD request (RFC 9110 section 9.3.2)."""
     head, blank, _ = plan.data.partition(b"\r\n\r\n")
     return Plan((Write(head + blank),), plan.end or "close")
 

@@ -1,4 +1,4 @@
-"""Streams rendered step by step: heads, framed events, pauses, and how each ends. No I/O."""
+"""Streams rendered step by step: heads, framed events, pauses and ends. No I/O."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["ENDS", "Rendering", "Unrolling", "before_head", "pause", "stall"]
 
 _MOST_DIGITS = 15  # of an event id that is an index
 _EXTENSION = b";part=1"
-# By the kind of the ending; the others are a FIN at the wrong time.
+# By the kind of the ending; all other kinds are a FIN at the wrong time.
 ENDS: dict[EndingKind, End] = {
     "reset": "reset",
     "stall-reset": "reset",
@@ -45,7 +45,7 @@ _PROPER: tuple[EndingKind, ...] = ("clean", "no-done", "close")
 
 
 def pause(out: Composer, step: Step, number: int) -> None:
-    """Add the pause that a delay or gate asks for."""
+    """Add the pause of a delay or gate."""
     if isinstance(step, Delay):
         out.pause(Wait(step.seconds, number))
     elif isinstance(step, Gate):
@@ -53,7 +53,7 @@ def pause(out: Composer, step: Step, number: int) -> None:
 
 
 def stall(out: Composer, step: Ending, number: int) -> None:
-    """Add the pause that an ending makes before its end."""
+    """Add the pause before an ending."""
     if step.kind == "stall-reset":
         out.pause(Wait(step.seconds, number))
 
@@ -62,7 +62,7 @@ class Rendering:
     """One stream being rendered.
 
     Attributes:
-        end: How it ends, known before anything is rendered.
+        end: The end, known before anything is rendered.
     """
 
     def __init__(self, script: Script, run: DialectRun) -> None:
@@ -80,7 +80,7 @@ class Rendering:
         self.end = self._how_it_ends()
 
     def parts(self) -> Iterator[list[Move]]:
-        """Render it, and give its moves as soon as they are certain."""
+        """Render the stream, and yield its moves as soon as they are certain."""
         first = _resume_place(self._script, self._run)
         if self._script.resume == "fake":
             first, self._claimed = 0, first
@@ -110,16 +110,16 @@ class Rendering:
         return stream_head(self._format, self._run, self._head, length)
 
     def _play(self, number: int | None, place: int, step: Step) -> bool:
-        """Render one step; whether nothing follows, not even HTTP's own end."""
+        """Render one step, and return whether nothing follows it, not even HTTP's end of the body."""
         match step:
-            case Chunk():  # first, as most are
+            case Chunk():  # first, as most steps are chunks
                 if self._waits is not None:
                     self._pace(number, place)
                 labels = _labels(step, place + self._claimed, self._script)
                 self._write(number, self._format.chunk(step, *labels))
                 self._chunks += 1
             case Delay() | Gate():
-                # Over a WebSocket, pauses before the head came before the handshake's answer.
+                # On a WebSocket, the pauses before the head precede the handshake's answer, and are over.
                 if number is not None and not (self._framing == "frames" and number < self._before_head):
                     pause(self._out, step, number)
             case Head():
@@ -136,7 +136,7 @@ class Rendering:
 
     def _pace(self, number: int | None, place: int) -> None:
         assert self._waits is not None
-        # The first chunk that is played waits as the first of all does.
+        # The first chunk that is played waits like the script's first chunk.
         count = place + 1 - self._drawn if self._chunks else 1
         *_, seconds = itertools.islice(self._waits, count)
         self._drawn += count
@@ -169,7 +169,7 @@ class Rendering:
                 stall(self._out, step, number)
 
     def _end_of(self, step: Ending) -> End | None:
-        """Look up how the connection ends; None for an ending that leaves HTTP's own end to come."""
+        """Look up the end of the connection; None if the ending lets HTTP's end of the body follow."""
         websocket = self._framing == "frames"
         match step.kind:
             case "clean":
@@ -208,7 +208,7 @@ class Rendering:
         return http_chunk(payload, _EXTENSION if self._framing == "extensions" else b"")
 
     def _half_an_event(self) -> list[Piece]:
-        """Frame the closing event, and keep no more than half of it; of plain text, the chunk's size."""
+        """Frame the closing event, and keep at most half of it; of plain text, only the HTTP chunk's size."""
         done = self._format.done(Done(), self._run, self._chunks)
         kept: list[Piece] = []
         for kind, data in self._framed(done or b"?"):
@@ -218,7 +218,7 @@ class Rendering:
         return kept
 
     def _length(self) -> int:
-        """Count the body's bytes; what was to come after a bad ending counts."""
+        """Count the body's bytes, including those after a bad ending, which are never sent."""
         if self._script.ending in _PROPER and self.end in ("open", "close"):
             return self._out.size
         return self._out.size + (len(self._format.done(Done(), self._run, self._chunks)) or 1)
@@ -228,8 +228,8 @@ class Unrolling(Rendering):
     """A stream whose steps come one by one.
 
     Attributes:
-        is_over: Whether nothing may follow.
-        has_end: Whether a client need not wait for what follows.
+        is_over: Whether no step may follow.
+        has_end: Whether the client has its end, so that it need not wait for further steps.
     """
 
     def __init__(self, script: Script, run: DialectRun) -> None:
@@ -258,7 +258,7 @@ class Unrolling(Rendering):
         return self._out.take(last=True)
 
     def finish(self) -> list[Move]:
-        """Render the good end, unless there was another."""
+        """Render the protocol's normal end, unless the steps had an end."""
         self._begin_with(None)
         self._finish_well()
         return self._out.take(last=True)
@@ -291,7 +291,7 @@ def _framing(script: Script, run: DialectRun) -> Framing:
 
 
 def _steps_to_play(script: Script, first: int, before: int) -> Iterator[tuple[int | None, int, Step]]:
-    """Give the steps with their numbers and the place of the next chunk, from chunk ``first`` on."""
+    """Yield the steps from chunk ``first`` on, with their numbers and the index of the next chunk."""
     place, ends = 0, False
     for number, step in enumerate(script.steps):
         if _is_end(step):
@@ -306,17 +306,19 @@ def _steps_to_play(script: Script, first: int, before: int) -> Iterator[tuple[in
 
 
 def before_head(script: Script) -> int:
-    """Count the steps that come before the answer's head."""
+    """Count the steps before the answer's head."""
     return next((number for number, step in enumerate(script.steps) if isinstance(step, Head)), 0)
 
 
 def _resume_place(script: Script, run: DialectRun, *, known: bool = True) -> int:
-    """Tell which chunk the client asks for next; 0 where it does not, or is not heard.
+    """Return the index of the chunk at which the answer resumes; 0 if the client does not resume.
+
+    It is also 0 if the script ignores the client's wish.
 
     Args:
-        script: What is resumed.
-        run: The request.
-        known: Whether the script has its chunks, and with them ids of their own.
+        script: The script to resume.
+        run: The run to answer.
+        known: Whether the script has all its chunks, with their own ids.
     """
     if script.resume == "refuse":
         return 0

@@ -1,6 +1,6 @@
-"""Plans that serve many runs: what does not depend on the request is rendered once for each script.
+"""Plans that many runs share: a script is rendered once for all requests that get equal answers.
 
-Rendering costs some 20 microseconds an event, playing almost nothing. No I/O.
+Rendering takes about 20 microseconds per event, playing almost nothing. No I/O.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 __all__ = ["GrowingTemplate", "Template", "shared_plan", "templates_of"]
 
 _LIMIT = 8  # templates of one script
-_LONG = 256  # steps of a script that is not rendered as a whole before its first byte leaves
-_HEADERS = ("last-event-id", "origin")  # all of a request that a stream depends on
+_LONG = 256  # a script with so many steps is not rendered as a whole before its first byte is sent
+_HEADERS = ("last-event-id", "origin")  # all headers of a request on which a stream depends
 _INPUT = ("parameters", "session_id")  # likewise
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A plan for every run that asks in the same way, but for the run's own id.
+    """A plan for all runs whose requests are alike; only the run's id differs.
 
     Attributes:
-        plan: With ``run_id`` in place of the id.
-        places: The moves that hold it.
+        plan: The plan with ``run_id`` in place of the id.
+        places: The moves that contain it.
     """
 
     plan: Plan
@@ -44,7 +44,7 @@ class Template:
 
     @classmethod
     def of(cls, plan: Plan, run_id: str) -> Template | None:
-        """Make one; None if the id falls on two writes."""
+        """Make a template; None if the id is split between two writes."""
         name = run_id.encode()
         counts = [move.data.count(name) if isinstance(move, Write) else 0 for move in plan.moves]
         if sum(counts) != plan.data.count(name):
@@ -52,7 +52,7 @@ class Template:
         return cls(plan, run_id, tuple(number for number, count in enumerate(counts) if count))
 
     def plan_for(self, run: DialectRun) -> Plan:
-        """Put the run's id, which is as long, in its places."""
+        """Put the run's id, which has the same length, in its places."""
         if not self.places:
             return self.plan
         moves = list(self.plan.moves)
@@ -65,13 +65,13 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class GrowingTemplate:
-    """The same for a long script, of a plan that is rendered while it is played; no event is cut."""
+    """A template of a long script, whose plan is rendered while it is played; no event is cut."""
 
     plan: GrowingPlan
     run_id: str
 
     def plan_for(self, run: DialectRun) -> GrowingPlan:
-        """Put the run's id in its places as they come."""
+        """Put the run's id in its places as they are rendered."""
         return GrowingPlan(self._renamed(run.run_id.encode()), self.plan.end)
 
     def _renamed(self, name: bytes) -> Iterator[list[Move]]:
@@ -83,12 +83,12 @@ class GrowingTemplate:
             at += 1
 
 
-# By the ids of scripts, as equal ones may have gates that are not the same.
+# By the identity of scripts, as equal scripts may have different gates.
 _TEMPLATES: dict[int, dict[object, Template | GrowingTemplate | None]] = {}
 
 
 def templates_of(script: Script) -> dict[object, Template | GrowingTemplate | None]:
-    """Return what has been rendered of a script, which is forgotten with it."""
+    """Return the templates of a script, which are dropped together with it."""
     place = id(script)
     if place not in _TEMPLATES:
         _TEMPLATES[place] = {}
@@ -97,16 +97,16 @@ def templates_of(script: Script) -> dict[object, Template | GrowingTemplate | No
 
 
 def shared_plan(script: Script, run: DialectRun) -> Plan | GrowingPlan:
-    """Render a stream as `stream_plan` does, or use again what was rendered for an equal request."""
+    """Render a stream as `stream_plan` does, or reuse the plan of an equal request."""
     is_long = len(script.steps) > _LONG and script.framing != "length"
     if not run.dialect.shares_plans or (is_long and splits_events(script.writes)):
         plan = growing_plan(script, run) if is_long else stream_plan(script, run)
-        plan.after(0)  # what fails now can still be refused
+        plan.after(0)  # a failure before the first move can still become a refusal
         return plan
-    # The template is rendered for a run that knows nothing but what is in the key.
+    # The template is rendered for a run that has only the data in the key.
     headers = {name: run.headers[name] for name in _HEADERS if name in run.headers}
     if "origin" in headers:
-        headers["origin"] = "*"  # which one makes no difference
+        headers["origin"] = "*"  # the answer is the same for every origin
     given = {name: run.input[name] for name in _INPUT if name in run.input}
     key = (run.transport, run.http_1_1, run.keep_alive, repr(headers), repr(given))
     templates = templates_of(script)
@@ -115,7 +115,7 @@ def shared_plan(script: Script, run: DialectRun) -> Plan | GrowingPlan:
             templates.clear()
         run_id = str(uuid.uuid4())
         common = replace(run, run_id=run_id, timestamp="", headers=headers, input=given)
-        # Of a copy, as a plan that is still growing holds its script, which would then never be forgotten.
+        # Rendered of a copy: a growing plan holds its script, which would otherwise never be collected.
         templates[key] = (
             GrowingTemplate(growing_plan(replace(script), common), run_id)
             if is_long

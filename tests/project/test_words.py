@@ -34,6 +34,8 @@ FOLDERS = (
     "runagent_testing/_host",
     "runagent_testing/_internal",
     "runagent_testing/_journal",
+    "runagent_testing/_memory",
+    "runagent_testing/_render",
     "runagent_testing/_script",
     "runagent_testing/_server",
     "runagent_testing/_standalone",

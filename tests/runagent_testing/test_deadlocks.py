@@ -15,7 +15,7 @@ from tests.runagent_testing.virtual import STYLES, Virtual
 
 TRANSPORTS = ("sse", "chunked", "websocket")
 FOREVER = Timeouts(connect=None, first_event=None, idle=None)
-DEADLOCK = "^deadlock: gate door, which nobody can open any more"
+DEADLOCK = "^deadlock: gate door, which nothing can open any more"
 
 
 @pytest.fixture(params=STYLES)
