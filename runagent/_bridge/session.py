@@ -49,7 +49,7 @@ _LAST_EVENTS = frozenset({Completed, RunResult})
 _EVENTS = _LAST_EVENTS | {Started, Chunk, Reasoning, ToolCall, Custom}
 
 
-class _Ringer(Protocol):
+class _Wakes(Protocol):
     def wake(self) -> None: ...
 
 
@@ -67,8 +67,8 @@ class _Mailbox:
     def __init__(self) -> None:
         self.over = self.complete = False
         self.error: BaseException | None = None
-        self.reader: _Ringer | None = None
-        self.writer: _Ringer | None = None
+        self.reader: _Wakes | None = None
+        self.writer: _Wakes | None = None
         self._events: deque[Event] = deque()
         self._stirred = False  # the reader has been informed, or has seen for itself
 

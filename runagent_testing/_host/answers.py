@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from runagent_testing._host.asked import Answer, guarded
+from runagent_testing._host.parsed import Answer, guarded
 from runagent_testing._host.scripts import as_result
 from runagent_testing._host.websocket import Conversation
 from runagent_testing._journal.record import Recorder
@@ -19,7 +19,7 @@ from runagent_testing._script.steps import Status
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runagent_testing._host.asked import Asked
+    from runagent_testing._host.parsed import ParsedRequest
     from runagent_testing._host.scripts import AgentScripts
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._render.plan import AnyPlan, Plan
@@ -91,16 +91,16 @@ class WebSocketAnswer:
         agent: AgentScripts,
         script: Script | Computed,
         put_back: Callable[[], None],
-        asked: Asked,
+        parsed: ParsedRequest,
     ) -> None:
-        self.handshake = handshake_plan(script if isinstance(script, Script) else None, asked.run)
-        self.conversation = Conversation(asked.exchange.secrets.veiled)
-        asked.exchange.messages = self.conversation.messages
+        self.handshake = handshake_plan(script if isinstance(script, Script) else None, parsed.run)
+        self.conversation = Conversation(parsed.exchange.secrets.veiled)
+        parsed.exchange.messages = self.conversation.messages
         self._note = note
         self._agent = agent
         self._script: Script | Computed | None = script
         self._put_back = put_back
-        self._asked = asked
+        self._parsed_request = parsed
         if isinstance(script, Script) and script.keeps_waiting:
             self.exchange.steps = script.steps
             note(self.exchange)
@@ -108,7 +108,7 @@ class WebSocketAnswer:
     @property
     def exchange(self) -> Exchange:
         """The exchange of the handshake."""
-        return self._asked.exchange
+        return self._parsed_request.exchange
 
     @property
     def is_noted(self) -> bool:
@@ -117,7 +117,7 @@ class WebSocketAnswer:
 
     def answer(self, message: str | bytes) -> Answer | Pending:
         """Decide on the answer to the request's message."""
-        exchange, dialect = self._asked.exchange, self._asked.dialect
+        exchange, dialect = self._parsed_request.exchange, self._parsed_request.dialect
         exchange.body, exchange.input, fault = dialect.parse_message(message, self._agent)
         exchange.secrets.veil(exchange.body)
         exchange.secrets.veil(exchange.input)
@@ -131,7 +131,7 @@ class WebSocketAnswer:
         script, self._script = self._script, None
         assert script is not None
         if isinstance(script, Computed):
-            run = self._asked.new_run(keep_alive=True)
+            run = self._parsed_request.new_run(keep_alive=True)
             return Pending(script, exchange, False, run, self._decide, self._render)
         exchange.plan = self._decide(lambda: self._render(script))
         return Answer(exchange, exchange.plan)
@@ -151,11 +151,11 @@ class WebSocketAnswer:
 
     def _render(self, script: Script | Result) -> AnyPlan:
         assert isinstance(script, Script)
-        self._asked.exchange.steps = script.steps
+        self._parsed_request.exchange.steps = script.steps
         if script.refuses:
             last = script.steps[-1]
             return self._reject(str(last.message or last.status) if isinstance(last, Status) else "refused")
-        return shared_plan(script, self._asked.new_run(keep_alive=True))
+        return shared_plan(script, self._parsed_request.new_run(keep_alive=True))
 
     def _reject(self, fault: str) -> Plan:
-        return frames_plan(self._asked.dialect.reject_message(fault))
+        return frames_plan(self._parsed_request.dialect.reject_message(fault))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from runagent_testing._host.answers import Pending, WebSocketAnswer
-from runagent_testing._host.asked import Asked
+from runagent_testing._host.parsed import ParsedRequest
 from runagent_testing._host.suggestions import unknown_agent, unknown_endpoint
 from runagent_testing._internal.credentials import Names
 from runagent_testing._internal.redaction import Secrets
@@ -26,7 +26,7 @@ from runagent_testing.dialects._request import MAX_BODY
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from runagent_testing._host.asked import Answer
+    from runagent_testing._host.parsed import Answer
     from runagent_testing._host.scripts import AgentScripts
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._journal.journal import Journal
@@ -80,45 +80,47 @@ class Endpoints:
 
     def answer(self, request: Request) -> Answer | Pending | WebSocketAnswer:
         """Decide on the answer to a request."""
-        asked = self._understand(request)
-        if asked.run_request is None:
-            plan = asked.decided(lambda: asked.refused(self._inform(asked)))
-            return asked.answer(without_body(plan) if request.method == "HEAD" else plan)
-        if asked.run_request.kind == "websocket":
-            return self._answer_websocket(asked, asked.run_request)
-        self.note(asked.exchange)
-        return self._answer_run(asked, asked.run_request)
+        parsed = self._understand(request)
+        if parsed.run_request is None:
+            plan = parsed.decided(lambda: parsed.refused(self._inform(parsed)))
+            return parsed.answer(without_body(plan) if request.method == "HEAD" else plan)
+        if parsed.run_request.kind == "websocket":
+            return self._answer_websocket(parsed, parsed.run_request)
+        self.note(parsed.exchange)
+        return self._answer_run(parsed, parsed.run_request)
 
-    def _answer_run(self, asked: Asked, run_request: RunRequest) -> Answer | Pending:
+    def _answer_run(self, parsed: ParsedRequest, run_request: RunRequest) -> Answer | Pending:
         computed: list[Computed] = []
 
         def plan() -> AnyPlan:
-            taken = self._take(asked, run_request)
+            taken = self._take(parsed, run_request)
             if isinstance(taken, Computed):
                 computed.append(taken)
                 return _NOTHING_YET
-            return asked.refused(taken) if isinstance(taken, Status) else asked.render(taken)
+            return parsed.refused(taken) if isinstance(taken, Status) else parsed.render(taken)
 
-        decided = asked.decided(plan)
+        decided = parsed.decided(plan)
         if not computed:
-            return asked.answer(decided)
-        return Pending(computed[0], asked.exchange, asked.is_plain, asked.run, asked.decided, asked.render)
+            return parsed.answer(decided)
+        return Pending(
+            computed[0], parsed.exchange, parsed.is_plain, parsed.run, parsed.decided, parsed.render
+        )
 
-    def _understand(self, request: Request) -> Asked:
-        asked = self._parsed(request)
+    def _understand(self, request: Request) -> ParsedRequest:
+        parsed = self._parsed(request)
         # A request that no dialect recognises may be meant for any of them.
-        spoken = installed_dialects() if asked.run_request is None else (asked.dialect,)
-        Recorder(asked.exchange).hide(self._hidden(spoken), _key(asked.dialect, request))
-        return asked
+        spoken = installed_dialects() if parsed.run_request is None else (parsed.dialect,)
+        Recorder(parsed.exchange).hide(self._hidden(spoken), _key(parsed.dialect, request))
+        return parsed
 
-    def _parsed(self, request: Request) -> Asked:
+    def _parsed(self, request: Request) -> ParsedRequest:
         for dialect in self._dialects:
             if run_request := dialect.parse_request(request):
-                return Asked.of(request, dialect, run_request, self._run_ids())
+                return ParsedRequest.of(request, dialect, run_request, self._run_ids())
         for dialect in installed_dialects():
             if not _is_information(request) and (run_request := dialect.parse_request(request)):
-                return Asked.of(request, dialect, run_request, self._run_ids())
-        return Asked.of(request, BUILT_IN[0], None, self._run_ids())
+                return ParsedRequest.of(request, dialect, run_request, self._run_ids())
+        return ParsedRequest.of(request, BUILT_IN[0], None, self._run_ids())
 
     def _hidden(self, spoken: Sequence[Dialect]) -> Secrets:
         """Return the credentials to hide in these dialects' requests; the host's own are always included."""
@@ -128,65 +130,65 @@ class Endpoints:
             self._secrets[spoken] = Secrets(Names(named), keys)
         return self._secrets[spoken]
 
-    def _answer_websocket(self, asked: Asked, run_request: RunRequest) -> Answer | WebSocketAnswer:
-        agent = self._agent(asked, run_request)
+    def _answer_websocket(self, parsed: ParsedRequest, run_request: RunRequest) -> Answer | WebSocketAnswer:
+        agent = self._agent(parsed, run_request)
         if isinstance(agent, Status):
-            return self._refuse(asked, agent)
-        status = _handshake_fault(asked.request) or asked.dialect.check(run_request, asked.run, agent)
+            return self._refuse(parsed, agent)
+        status = _handshake_fault(parsed.request) or parsed.dialect.check(run_request, parsed.run, agent)
         if status is not None:
-            return self._refuse(asked, asked.reject(status))
+            return self._refuse(parsed, parsed.reject(status))
         # Taken now, because a refusal has to precede the handshake's answer.
         script, put_back = agent.take_script()
         if script is None:
-            return self._refuse(asked, self._unscripted(agent, asked))
+            return self._refuse(parsed, self._unscripted(agent, parsed))
         if isinstance(script, Script) and script.refuses:
-            return self._refuse(asked, *script.steps)
-        return WebSocketAnswer(self.note, agent, script, put_back, asked)
+            return self._refuse(parsed, *script.steps)
+        return WebSocketAnswer(self.note, agent, script, put_back, parsed)
 
-    def _refuse(self, asked: Asked, *steps: Step) -> Answer:
+    def _refuse(self, parsed: ParsedRequest, *steps: Step) -> Answer:
         """Refuse a handshake."""
-        self.note(asked.exchange)
-        return asked.answer(asked.refused(*steps))
+        self.note(parsed.exchange)
+        return parsed.answer(parsed.refused(*steps))
 
-    def _take(self, asked: Asked, run_request: RunRequest) -> Script | Result | Computed | Status:
+    def _take(self, parsed: ParsedRequest, run_request: RunRequest) -> Script | Result | Computed | Status:
         """Take the script of a run, or return the status that refuses the run."""
-        agent = self._agent(asked, run_request)
+        agent = self._agent(parsed, run_request)
         if isinstance(agent, Status):
             return agent
-        if asked.request.body is None:
+        if parsed.request.body is None:
             limit = f"a request has at most {MAX_BODY} bytes"
-            return asked.reject(Status(413, code="REQUEST_TOO_LARGE", message=limit))
-        if status := asked.dialect.check(run_request, asked.run, agent):
-            return asked.reject(status)
-        taken = agent.take_result() if asked.is_plain else agent.take_script()[0]
-        return taken or self._unscripted(agent, asked)
+            return parsed.reject(Status(413, code="REQUEST_TOO_LARGE", message=limit))
+        if status := parsed.dialect.check(run_request, parsed.run, agent):
+            return parsed.reject(status)
+        taken = agent.take_result() if parsed.is_plain else agent.take_script()[0]
+        return taken or self._unscripted(agent, parsed)
 
-    def _unscripted(self, agent: AgentScripts, asked: Asked) -> Status:
-        why = agent.describe_missing(plain=asked.is_plain)
-        self._journal.note_unmatched(asked.exchange, why)
+    def _unscripted(self, agent: AgentScripts, parsed: ParsedRequest) -> Status:
+        why = agent.describe_missing(plain=parsed.is_plain)
+        self._journal.note_unmatched(parsed.exchange, why)
         return Status(500, code="NO_SCRIPT", message=why)
 
-    def _agent(self, asked: Asked, run_request: RunRequest) -> AgentScripts | Status:
+    def _agent(self, parsed: ParsedRequest, run_request: RunRequest) -> AgentScripts | Status:
         """Find the agent, or return the status that refuses the request."""
-        if status := self._key_fault(asked):
+        if status := self._key_fault(parsed):
             return status
         if (agent := self._agents.get(run_request.agent_id)) is not None:
             return agent
         known = list(self._agents)
-        self._journal.note_unmatched(asked.exchange, unknown_agent(run_request.agent_id, known))
-        return asked.dialect.unknown_agent(run_request)
+        self._journal.note_unmatched(parsed.exchange, unknown_agent(run_request.agent_id, known))
+        return parsed.dialect.unknown_agent(run_request)
 
-    def _key_fault(self, asked: Asked) -> Status | None:
-        if self._api_key is None or asked.dialect.find_api_key(asked.request) == self._api_key:
+    def _key_fault(self, parsed: ParsedRequest) -> Status | None:
+        if self._api_key is None or parsed.dialect.find_api_key(parsed.request) == self._api_key:
             return None
-        return asked.reject(Status(401, message="the API key is missing or wrong"))
+        return parsed.reject(Status(401, message="the API key is missing or wrong"))
 
-    def _inform(self, asked: Asked) -> Status:
+    def _inform(self, parsed: ParsedRequest) -> Status:
         """Answer a request that does not ask for a run."""
-        request = asked.request
+        request = parsed.request
         if request.method == "OPTIONS":
             return _preflight(request)
-        if status := self._key_fault(asked):
+        if status := self._key_fault(parsed):
             return status
         path = request.path.partition("?")[0]
         if request.method in _READS and path == _HEALTH:
@@ -194,14 +196,14 @@ class Endpoints:
             health = {"status": "healthy", "agent_id": first, "agent_name": first, "framework": "fake"}
             return Status(200, body=health)
         if request.method in _READS and (match := _ARCHITECTURE.fullmatch(path)):
-            return self._architecture(asked, unquote(match[1]))
-        path = asked.exchange.secrets.text(request.path)
+            return self._architecture(parsed, unquote(match[1]))
+        path = parsed.exchange.secrets.text(request.path)
         nearest = unknown_endpoint(request.method, path, list(self._agents))
-        self._journal.note_unmatched(asked.exchange, nearest)
+        self._journal.note_unmatched(parsed.exchange, nearest)
         return Status(404, code="NOT_FOUND", message=f"nothing answers {request.method} {path}")
 
-    def _architecture(self, asked: Asked, agent_id: str) -> Status:
-        agent = self._agent(asked, RunRequest(agent_id=agent_id, transport=asked.exchange.transport))
+    def _architecture(self, parsed: ParsedRequest, agent_id: str) -> Status:
+        agent = self._agent(parsed, RunRequest(agent_id=agent_id, transport=parsed.exchange.transport))
         if isinstance(agent, Status):
             return agent
         entrypoints = [

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from runagent_testing._host.answers import Pending
-    from runagent_testing._host.asked import Answer
+    from runagent_testing._host.parsed import Answer
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._script.computed import Computed
 

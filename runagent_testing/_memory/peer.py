@@ -16,9 +16,9 @@ from runagent_testing._render.plan import ENDS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runagent_testing._host.asked import Answer
     from runagent_testing._host.endpoints import Endpoints
     from runagent_testing._host.host import ConnectionFault
+    from runagent_testing._host.parsed import Answer
     from runagent_testing._host.websocket import Conversation
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._journal.record import ClientState

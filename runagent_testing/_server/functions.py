@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from runagent_testing._host.answers import Pending
-    from runagent_testing._host.asked import Answer
+    from runagent_testing._host.parsed import Answer
     from runagent_testing._script.computed import Computed
 
 __all__ = ["AbandonedError", "DaemonThreads", "FunctionRunner", "raise_in"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from aiohttp import HttpVersion11, web
 
 from runagent_testing._host.answers import Pending, WebSocketAnswer
-from runagent_testing._host.asked import Answer
+from runagent_testing._host.parsed import Answer
 from runagent_testing._internal.log import log_failure
 from runagent_testing._internal.redaction import Secrets
 from runagent_testing._journal.record import Recorder

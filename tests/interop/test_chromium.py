@@ -71,24 +71,24 @@ class Page:
 
     def __enter__(self) -> Page:
         self._peer.__enter__()
-        self._tab = self._tell(f"new?{quote(self._peer.url, safe='')}", "PUT")
+        self._tab = self._request(f"new?{quote(self._peer.url, safe='')}", "PUT")
         return self
 
     def __exit__(self, *details: Any) -> None:
         tab = self._tab.partition(b'"id": "')[2].partition(b'"')[0].decode()
-        self._tell(f"close/{tab}", "GET")
+        self._request(f"close/{tab}", "GET")
         self._peer.__exit__(None, None, None)
 
     def report(self) -> Any:
         """Wait for the page's next report."""
         return self.reports.get(timeout=PATIENCE)
 
-    def _tell(self, what: str, method: str) -> bytes:
+    def _request(self, what: str, method: str) -> bytes:
         request = urllib.request.Request(f"{self._browser.url}/json/{what}", method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=PATIENCE) as answer:
-            told: bytes = answer.read()
-        return told
+            body: bytes = answer.read()
+        return body
 
     def _serve(self, connection: PeerConnection) -> None:
         while request := connection.read_request():
@@ -102,7 +102,7 @@ const seen = [];
 const source = new EventSource(`${agent}/v1/agents/a/stream?query=hello`);
 const note = (event) => seen.push([event.type, event.data ?? null, event.lastEventId ?? null]);
 for (const name of ["open", "start", "chunk", "error"]) source.addEventListener(name, note);
-source.addEventListener("chunk", (event) => event.data.includes("tell me") && report("told"));
+source.addEventListener("chunk", (event) => event.data.includes("tell me") && report("seen"));
 source.addEventListener("error", () => source.readyState === EventSource.CLOSED && report(seen));
 source.addEventListener("done", (event) => { note(event); source.close(); report(seen); });
 """
@@ -130,7 +130,7 @@ def test_an_event_source_gets_a_chunk_before_the_agent_goes_on(
     door = gate("door")
     server.agent("a").always("tell me", door, " more")
     with Page(browser, server.url, EVENT_SOURCE) as page:
-        assert "told" == page.report()
+        assert "seen" == page.report()
         door.open()
         assert ["tell me", " more"] == contents(page.report())
 
@@ -166,10 +166,10 @@ const answer = await fetch(`${agent}/v1/agents/a/stream`, {
   },
   body: JSON.stringify({ query: "hello" }),
 });
-let [text, told] = ["", false];
+let [text, seen] = ["", false];
 for await (const piece of answer.body.pipeThrough(new TextDecoderStream())) {
   text += piece;
-  if (text.includes("tell me") && !told) told = report("told");
+  if (text.includes("tell me") && !seen) seen = report("seen");
 }
 report(text.split("\\n").filter(Boolean).map((line) => JSON.parse(line)));
 """
@@ -180,7 +180,7 @@ def test_fetch_reads_lines_with_a_key_after_a_preflight(browser: Program) -> Non
     with FakeAgentServer(api_key="secret") as server:
         server.agent("a").always("tell me", door, *CHUNKS)
         with Page(browser, server.url, FETCH) as page:
-            assert "told" == page.report()
+            assert "seen" == page.report()
             door.open()
             messages = page.report()
     assert ["tell me", *CHUNKS] == [line["content"] for line in messages if line["type"] == "chunk"]

@@ -131,6 +131,26 @@ def test_no_text_uses_a_word_that_is_out(folder: str) -> None:
     assert set() == found
 
 
+# Out of the names of tests, which have no quotes and no phrases.
+NAME_WORDS = (
+    *("anew", "beside", "colour", "colours", "nobody", "ours", "said", "saying", "says", "seam", "seams"),
+    *("somebody", "somebodys", "stands", "stood", "story_file", "surface", "surfaces", "telling", "tells"),
+    *("theirs", "told", "whoever", "whom"),
+)
+
+
+def test_no_name_of_a_test_uses_a_word_that_is_out() -> None:
+    files = [*(ROOT / "tests").rglob("test_*.py"), *(ROOT / "plugins").glob("*/tests/test_*.py")]
+    word = re.compile(rf"_(?:{'|'.join(NAME_WORDS)})(?=_|$)")
+    names = {
+        f"{path.name}: {name}"
+        for path in files
+        for name in (path.stem, *re.findall(r"def (test_\w+)", path.read_text("utf-8")))
+    }
+    assert 1000 < len(names)
+    assert set() == {name for name in names if word.search(name)}
+
+
 @pytest.mark.parametrize("word", WORDS)
 def test_each_word_is_found_in_comments_docstrings_and_messages(word: str) -> None:
     sentence, _ = WORDS[word]

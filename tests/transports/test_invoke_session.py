@@ -1,4 +1,4 @@
-"""Plain runs on both surfaces: docs/wire.md sections 1 and 2, whole and byte by byte."""
+"""Plain runs in both protocols: docs/wire.md sections 1 and 2, whole and byte by byte."""
 
 from __future__ import annotations
 

@@ -23,14 +23,14 @@ def close(code: int, reason: bytes = b"") -> bytes:
     return frame(struct.pack("!H", code) + reason, CLOSE)
 
 
-def talk(data: bytes) -> dict[str, Any]:
+def receive(data: bytes) -> dict[str, Any]:
     """Receive in every cut; return the one account of it that all of them give."""
-    accounts = [_talk(pieces) for pieces in every_cut(data)]
+    accounts = [_receive(pieces) for pieces in every_cut(data)]
     assert all(account == accounts[0] for account in accounts)
     return accounts[0]
 
 
-def _talk(pieces: list[bytes]) -> dict[str, Any]:
+def _receive(pieces: list[bytes]) -> dict[str, Any]:
     connection, sent = WebSocketConnection(max_message_bytes=1000), ClientFrames()
     messages: list[str | bytes] = []
     for piece in pieces:
@@ -49,7 +49,7 @@ def _talk(pieces: list[bytes]) -> dict[str, Any]:
 
 def refused(data: bytes, code: int, fault: type[RunAgentError] = ProtocolError) -> None:
     """Check that what comes behind a good message fails the connection, and nothing is said after that."""
-    account = talk(GOOD + data + frame(b"late", PING) + close(1000))
+    account = receive(GOOD + data + frame(b"late", PING) + close(1000))
     assert account == {
         "messages": ["good"], "fault": fault, "code": None, "reason": "", "pongs": [], "closes": [code],
     }  # fmt: skip
@@ -61,14 +61,14 @@ def test_control_frames_come_between_fragments() -> None:
         + frame(b"2", PONG) + frame(b"3", PING) + frame(b"", CONT, fin=False) + frame(SMILE[3:], CONT)
         + close(1000)
     )  # fmt: skip
-    account = talk(data)
+    account = receive(data)
     assert account["messages"] == [SMILE.decode()]
     assert account["pongs"] == [b"1", b"3"]
     assert (account["code"], account["closes"]) == (1000, [1000])
 
 
 def test_a_close_may_come_between_fragments() -> None:
-    account = talk(GOOD + frame(b"half", fin=False) + close(1001, b"restarting"))
+    account = receive(GOOD + frame(b"half", fin=False) + close(1001, b"restarting"))
     assert account["messages"] == ["good"]
     assert (account["code"], account["reason"], account["fault"]) == (1001, "restarting", None)
 
@@ -89,7 +89,7 @@ def test_reserved_opcodes(opcode: int) -> None:
 def test_control_frames_are_short_and_whole(opcode: int) -> None:
     refused(frame(b"x" * 126, opcode), 1002)
     refused(frame(b"", opcode, fin=False), 1002)
-    assert talk(frame(b"\x03\xe8" + b"x" * 123, opcode))["fault"] is None
+    assert receive(frame(b"\x03\xe8" + b"x" * 123, opcode))["fault"] is None
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_control_frames_are_short_and_whole(opcode: int) -> None:
 )
 @pytest.mark.parametrize("before", [GOOD, frame(b"half", fin=False)], ids=["between", "inside"])
 def test_a_head_is_refused_before_what_it_announces_comes(head: bytes, before: bytes) -> None:
-    account = talk(before + head)
+    account = receive(before + head)
     assert (account["fault"], account["closes"]) == (ProtocolError, [1002])
 
 
@@ -135,7 +135,7 @@ def test_fragments_out_of_order_and_masked_frames(data: bytes) -> None:
 def test_text_that_is_not_utf8(text: bytes) -> None:
     refused(frame(text), 1007)
     refused(frame(b"ok", fin=False) + frame(text, CONT), 1007)
-    assert talk(frame(text, BINARY))["messages"] == [text]
+    assert receive(frame(text, BINARY))["messages"] == [text]
 
 
 @pytest.mark.parametrize("text", [b"\xff", b"\xf4\x90", b"\xce\xba\xed\xa0\x80"])
@@ -153,14 +153,14 @@ def test_text_at_the_bounds_of_utf8(text: str) -> None:
     data = text.encode()
     fragments = [frame(data[at : at + 1], CONT if at else TEXT, fin=False) for at in range(len(data))]
     whole = b"".join(fragments) + frame(b"", CONT if fragments else TEXT)
-    assert talk(frame(data) + whole)["messages"] == [text, text]
+    assert receive(frame(data) + whole)["messages"] == [text, text]
 
 
 @pytest.mark.parametrize(
     "code", [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999]
 )
 def test_close_codes(code: int) -> None:
-    account = talk(GOOD + close(code, "Grüße".encode()) + frame(b"late") + frame(b"late", PING))
+    account = receive(GOOD + close(code, "Grüße".encode()) + frame(b"late") + frame(b"late", PING))
     assert account == {
         "messages": ["good"], "fault": None, "code": code, "reason": "Grüße", "pongs": [], "closes": [code],
     }  # fmt: skip
@@ -174,8 +174,8 @@ def test_close_codes_that_do_not_exist(code: int) -> None:
 
 
 def test_close_payloads() -> None:
-    assert talk(frame(b"", CLOSE))["code"] == 1005
-    assert talk(b"")["code"] == 1006
+    assert receive(frame(b"", CLOSE))["code"] == 1005
+    assert receive(b"")["code"] == 1006
     refused(frame(b"\x03", CLOSE), 1002)
     refused(close(1000, b"\xff"), 1007)
     refused(close(1000, SMILE[:3]), 1007)
@@ -183,14 +183,14 @@ def test_close_payloads() -> None:
 
 @pytest.mark.parametrize("size", [0, 125, 126, 127, 128, 999, 1000])
 def test_lengths_up_to_the_limit(size: int) -> None:
-    assert talk(frame(b"x" * size, BINARY))["messages"] == [b"x" * size]
+    assert receive(frame(b"x" * size, BINARY))["messages"] == [b"x" * size]
 
 
 @pytest.mark.parametrize("size", [900, 1000])
 def test_control_frames_do_not_count_as_parts_of_a_message(size: int) -> None:
     halves = frame(b"x" * size, fin=False), frame(b"", CONT)
-    assert talk(frame(b"p" * 125, PING).join(halves))["messages"] == ["x" * size]
-    assert talk(halves[0] + close(1001, b"r" * 123))["code"] == 1001
+    assert receive(frame(b"p" * 125, PING).join(halves))["messages"] == ["x" * size]
+    assert receive(halves[0] + close(1001, b"r" * 123))["code"] == 1001
 
 
 def test_a_control_frame_may_be_larger_than_the_largest_message() -> None:
@@ -211,7 +211,7 @@ def test_lengths_over_the_limit_are_refused_by_their_announcement(opcode: int) -
 
 def test_lengths_in_a_longer_form_than_they_need() -> None:
     data = b"\x81" + struct.pack("!BH", 126, 1) + b"a" + b"\x81" + struct.pack("!BQ", 127, 1) + b"b"
-    assert talk(data)["messages"] == ["a", "b"]
+    assert receive(data)["messages"] == ["a", "b"]
 
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="

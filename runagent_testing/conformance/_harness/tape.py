@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runagent_testing._host.answers import Pending, WebSocketAnswer
-from runagent_testing._host.asked import Answer
+from runagent_testing._host.parsed import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

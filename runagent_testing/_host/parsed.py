@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from runagent_testing._render.plan import AnyPlan, Plan
     from runagent_testing.dialects import Dialect, Request
 
-__all__ = ["Answer", "Asked", "guarded"]
+__all__ = ["Answer", "ParsedRequest", "guarded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ParsedRequest:
     """A request as its dialect understands it; ``run_request`` is None if it does not ask for a run."""
 
     request: Request
@@ -43,7 +43,9 @@ class Asked:
     run: DialectRun
 
     @classmethod
-    def of(cls, request: Request, dialect: Dialect, run_request: RunRequest | None, run_id: str) -> Asked:
+    def of(
+        cls, request: Request, dialect: Dialect, run_request: RunRequest | None, run_id: str
+    ) -> ParsedRequest:
         """Begin the exchange."""
         exchange = Exchange(
             request.method,
