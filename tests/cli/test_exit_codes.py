@@ -87,19 +87,19 @@ def test_an_unreachable_service_is_a_network_error(capfd) -> None:
     ],
 )
 def test_wrong_usage_is_reported_in_one_line(capfd, server, arguments, message) -> None:
-    code, said = error_of(capfd, *arguments)
+    code, shown = error_of(capfd, *arguments)
     assert 2 == code
-    assert message in said
-    assert "sk-secret" not in said
+    assert message in shown
+    assert "sk-secret" not in shown
     assert [] == server.requests
 
 
 @pytest.mark.parametrize("arguments", [["--api-key", "sk-secret"], ["--api-key=sk-secret"], ["--api-key"]])
 def test_a_key_is_refused_without_showing_it(capfd, server, arguments) -> None:
-    code, said = error_of(capfd, "stream", "a", "hi", *arguments)
+    code, shown = error_of(capfd, "stream", "a", "hi", *arguments)
     assert 2 == code
-    assert "RUNAGENT_API_KEY" in said
-    assert "sk-secret" not in said
+    assert "RUNAGENT_API_KEY" in shown
+    assert "sk-secret" not in shown
 
 
 def test_bad_settings_are_wrong_usage(capfd, monkeypatch) -> None:
@@ -115,8 +115,8 @@ def test_a_broken_plugin_is_wrong_usage(capfd, tmp_path, monkeypatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     for shared in ("installed._installed", "registry._default"):
         monkeypatch.setattr(f"runagent._plugins.{shared}", None)
-    code, said = error_of(capfd, "stream", "a", "hi", "--transport", "morse")
-    assert (2, True) == (code, "broken 1.0 cannot be loaded" in said)
+    code, shown = error_of(capfd, "stream", "a", "hi", "--transport", "morse")
+    assert (2, True) == (code, "broken 1.0 cannot be loaded" in shown)
 
 
 def test_standard_input_that_is_no_text_is_wrong_usage(capfd, monkeypatch) -> None:

@@ -104,18 +104,18 @@ def test_a_plain_run(style: Style, api: str) -> None:
 
 @pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize(
-    ("model", "options", "kind", "said"),
+    ("model", "options", "kind", "problem"),
     [
         ("storyteller", {"api_key": "sk-wrong"}, AuthenticationError, "not known"),
         ("nobody", {}, ValidationError, "Invalid model name"),
     ],
 )
 def test_a_refusal(
-    style: Style, api: str, plain: bool, model: str, options: Any, kind: type[Exception], said: str
+    style: Style, api: str, plain: bool, model: str, options: Any, kind: type[Exception], problem: str
 ) -> None:
     async def scenario() -> None:
         user = client(style, api, model, **options)
-        with pytest.raises(kind, match=said):
+        with pytest.raises(kind, match=problem):
             await (user.run_generic("hi") if plain else user.run_generic_stream("hi").text())
 
     style.run(scenario)
@@ -141,8 +141,8 @@ def test_tool_calls_and_usage(style: Style, behind: tuple[str, str], agents: Fak
 
     events, result = style.run(scenario)
     text, call = (event.content for event in events[1:-1])
-    said = call["function"] if behind[0] == "chat" else call
-    assert ("Well", "weather", {"city": "Oslo"}) == (text, said["name"], json.loads(said["arguments"]))
+    problem = call["function"] if behind[0] == "chat" else call
+    assert ("Well", "weather", {"city": "Oslo"}) == (text, problem["name"], json.loads(problem["arguments"]))
     assert 6 == events[-1].usage["total_tokens"]
     assert "weather" in str(result)
 

@@ -112,8 +112,8 @@ def test_a_stream_gives_what_the_agent_yields(style: Style, published: Program) 
         stream = client_of(style, published).run_generic_stream({"query": "wörld"})
         return await shown(stream)
 
-    said = ["wörld \N{GRINNING FACE}", "", {"a": [1, None, True]}, 3, None, 0.5, [], "wörld"]
-    assert ("ok", said) == style.run(scenario)
+    expected = ["wörld \N{GRINNING FACE}", "", {"a": [1, None, True]}, 3, None, 0.5, [], "wörld"]
+    assert ("ok", expected) == style.run(scenario)
 
 
 def test_a_long_stream_arrives_whole(style: Style, published: Program) -> None:

@@ -17,7 +17,7 @@ from runagent import (
     RunTimeoutError,
 )
 from runagent_testing import FakeAgentServer
-from tests.support.peer import Peer, PeerConnection, answers, http, says, sse
+from tests.support.peer import Peer, PeerConnection, answers, http, sends, sse
 from tests.support.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def test_a_tunnel_has_no_body_whatever_the_proxy_sends(style: Style, tls: TLS, f
 
 
 def test_a_proxy_that_is_silent_costs_the_connect_timeout(style: Style, tls: TLS) -> None:
-    with Peer(says()) as peer:
+    with Peer(sends()) as peer:
         error = failure(style, "https://agent.test", proxy=peer.url, ssl_context=tls[1], timeout=0.2)
     assert (RunTimeoutError, "connect") == (type(error), getattr(error, "phase", None))
     assert f"on the way to https://agent.test through the proxy {peer.url}" in str(error)

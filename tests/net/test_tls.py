@@ -15,7 +15,7 @@ import truststore
 from runagent import ConfigurationError, NetworkError, RunAgentError, RunTimeoutError, StreamTruncatedError
 from runagent._net.tls import default_context, shared_trust
 from runagent_testing import FakeAgentServer, ending
-from tests.support.peer import Peer, PeerConnection, answers, says, sse
+from tests.support.peer import Peer, PeerConnection, answers, sends, sse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -464,8 +464,8 @@ def test_text_ended_by_a_goodbye_is_not_proven_and_one_cut_off_is_no_better(
 
 
 def test_a_plain_server(style: Style, ca: trustme.CA) -> None:
-    for said in (b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH\r\n", b"\x00" * 20):
-        with Peer(says(said)) as peer:
+    for answer in (b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH\r\n", b"\x00" * 20):
+        with Peer(sends(answer)) as peer:
             error = failure(style, peer.url.replace("http", "https"), ssl_context=client_context(ca))
         assert (NetworkError, "TLS") == (type(error), error.code)
 

@@ -35,13 +35,13 @@ class Server:
         self.layer = TLSLayer(trusting, "agent.test")
         self._shake_hands()
 
-    def says(self, *texts: bytes) -> bytes:
+    def sends(self, *texts: bytes) -> bytes:
         """Return ciphertext, a record for each text."""
         for text in texts:
             self._object.write(text)
         return self._outgoing.read()
 
-    def says_goodbye(self) -> bytes:
+    def closes(self) -> bytes:
         """Return the ciphertext of a ``close_notify``."""
         with pytest.raises(ssl.SSLWantReadError):
             self._object.unwrap()
@@ -80,22 +80,22 @@ def read_all(layer: TLSLayer, pieces: Iterable[bytes], max_bytes: int = ALL) -> 
 
 def test_wherever_records_are_cut(server: Server) -> None:
     texts = [b"one", b"three"]
-    assert texts == read_all(server.layer, [server.says(*texts)])
-    ciphertext = server.says(*texts)
+    assert texts == read_all(server.layer, [server.sends(*texts)])
+    ciphertext = server.sends(*texts)
     for cut in range(1, len(ciphertext)):
         assert texts == read_all(server.layer, [ciphertext[:cut], ciphertext[cut:]])
-        ciphertext = server.says(*texts)
+        ciphertext = server.sends(*texts)
 
 
 def test_byte_by_byte(server: Server) -> None:
-    ciphertext = server.says(b"one", b"three")
+    ciphertext = server.sends(b"one", b"three")
     pieces = [ciphertext[at : at + 1] for at in range(len(ciphertext))]
     assert [b"one", b"three"] == read_all(server.layer, pieces)
 
 
 @pytest.mark.parametrize("max_bytes", [1, 2, 3, 4, 5, 6])
 def test_however_little_is_read_at_once(server: Server, max_bytes: int) -> None:
-    texts = read_all(server.layer, [server.says(b"12345", b"678", b"9")], max_bytes)
+    texts = read_all(server.layer, [server.sends(b"12345", b"678", b"9")], max_bytes)
     assert b"123456789" == b"".join(texts)
     assert max_bytes >= max(map(len, texts))
 
@@ -104,14 +104,14 @@ def test_however_little_is_read_at_once(server: Server, max_bytes: int) -> None:
 @pytest.mark.parametrize("max_bytes", [RECORD - 1, RECORD, ALL])
 def test_full_records(server: Server, size: int, max_bytes: int) -> None:
     text = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
-    assert text == b"".join(read_all(server.layer, [server.says(text)], max_bytes))
+    assert text == b"".join(read_all(server.layer, [server.sends(text)], max_bytes))
 
 
 def test_a_record_in_a_read_leaves_nothing_and_the_layer_knows(server: Server) -> None:
     """Which it must not find out by an exception: there is one read for each event of a slow stream."""
-    read_all(server.layer, [server.says(b"first")])
+    read_all(server.layer, [server.sends(b"first")])
     for _ in range(3):
-        server.layer.feed(server.says(b"event"))
+        server.layer.feed(server.sends(b"event"))
         assert not server.layer.drained
         assert b"event" == server.layer.read(ALL)
         assert server.layer.drained
@@ -120,14 +120,14 @@ def test_a_record_in_a_read_leaves_nothing_and_the_layer_knows(server: Server) -
 def test_tickets_are_no_plaintext(server: Server) -> None:
     assert not server.layer.drained  # who knows what came behind the handshake
     assert server.layer.read(ALL) is None
-    if tickets := server.says():
+    if tickets := server.sends():
         assert [] == read_all(server.layer, [tickets])
-    assert [b"x"] == read_all(server.layer, [server.says(b"x")])
+    assert [b"x"] == read_all(server.layer, [server.sends(b"x")])
 
 
 @pytest.mark.parametrize("polite", [True, False])
 def test_the_end_stays_the_end(server: Server, *, polite: bool) -> None:
-    server.layer.feed(server.says(b"last") + (server.says_goodbye() if polite else b""))
+    server.layer.feed(server.sends(b"last") + (server.closes() if polite else b""))
     assert b"last" == server.layer.read(ALL)
     if not polite:
         server.layer.feed(b"")
@@ -135,14 +135,14 @@ def test_the_end_stays_the_end(server: Server, *, polite: bool) -> None:
 
 
 def test_an_end_inside_a_record(server: Server) -> None:
-    server.layer.feed(server.says(b"last", b"cut off")[:-1])
+    server.layer.feed(server.sends(b"last", b"cut off")[:-1])
     assert [b"last", None] == [server.layer.read(ALL), server.layer.read(ALL)]
     server.layer.feed(b"")
     assert b"" == server.layer.read(ALL)
 
 
 def test_a_record_that_was_tampered_with(server: Server) -> None:
-    ciphertext = server.says(b"one")
+    ciphertext = server.sends(b"one")
     server.layer.feed(ciphertext[:-1] + bytes([ciphertext[-1] ^ 1]))
     with pytest.raises(ssl.SSLError, match=r"bad record mac|record layer failure"):
         server.layer.read(ALL)
@@ -170,7 +170,7 @@ class Trickle:
 
 def test_a_deadline_ends_records_that_never_end() -> None:
     server = Server(ssl.TLSVersion.TLSv1_3)
-    inner = Trickle(server.says(b"x" * 1000))
+    inner = Trickle(server.sends(b"x" * 1000))
     connection = TLSConnection(cast("AsyncConnection", inner), server.layer, inner.now)
     with pytest.raises(DeadlineExceededError):
         connection.receive(ALL, 5.0).send(None)

@@ -211,7 +211,7 @@ def page_relay() -> Any:
 
 
 @pytest.mark.parametrize(
-    ("said", "steps", "last"),
+    ("question", "steps", "last"),
     [
         ('{"query": "x"}', ("a", "b"), {"type": "done"}),
         ('{"query": "x"}', ("a", error("E", "internal words")), "error"),
@@ -222,7 +222,7 @@ def page_relay() -> Any:
     ],
 )
 def test_the_pages_websocket_relay_reports_how_each_run_ends(
-    agent: Agent, page_relay: Any, said: str, steps: tuple[Any, ...], last: Any
+    agent: Agent, page_relay: Any, question: str, steps: tuple[Any, ...], last: Any
 ) -> None:
     if steps:
         agent.always(*steps)
@@ -232,7 +232,7 @@ def test_the_pages_websocket_relay_reports_how_each_run_ends(
             serve(page_relay, "127.0.0.1", 0) as relay,
             connect(f"ws://127.0.0.1:{port_of(relay)}", proxy=None) as websocket,
         ):
-            await websocket.send(said.encode("utf-8", "replace"))
+            await websocket.send(question.encode("utf-8", "replace"))
             received = [json.loads(await websocket.recv())]
             while received[-1]["type"] == "chunk":
                 received.append(json.loads(await websocket.recv()))

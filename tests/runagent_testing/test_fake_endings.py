@@ -120,9 +120,9 @@ def test_a_stall_reset_is_silent_and_then_resets(server, transport):
     with connected(server.url) as client:
         client.send(stream()) if transport == "http" else client.open_websocket()
         client.until(b"word")
-        said = time.perf_counter()
+        before = time.perf_counter()
         assert "reset" == client.rest()[1]
-    assert time.perf_counter() - said > 0.1
+    assert time.perf_counter() - before > 0.1
 
 
 def test_a_clean_ending_is_what_no_ending_does(server):
@@ -148,8 +148,8 @@ def test_a_websocket_is_closed_with_code_and_reason(server, code, reason):
     server.agent("a").always("x", ending("close", code=code, reason=reason))
     with connected(server.url) as client:
         client.open_websocket()
-        said = code.to_bytes(2, "big") + reason.encode()
-        client.until(bytes([0x88, len(said)]) + said)
+        before = code.to_bytes(2, "big") + reason.encode()
+        client.until(bytes([0x88, len(before)]) + before)
         client.send(masked(8, b"\x03\xe8"))
         assert (b"", "fin") == client.rest()
 

@@ -126,9 +126,9 @@ STEP_BYTES = {
 @pytest.mark.parametrize("at", range(4), ids=STREAMS)
 @pytest.mark.parametrize("step", STEP_BYTES)
 def test_each_step_has_its_bytes(step, at):
-    said, *expected = STEP_BYTES[step]
+    scripted, *expected = STEP_BYTES[step]
     ends = step in ("error", "done", "no-done")
-    assert expected[at] == body(STREAMS[at], *([said] if ends else [said, ending("cut")]))
+    assert expected[at] == body(STREAMS[at], *([scripted] if ends else [scripted, ending("cut")]))
 
 
 @pytest.mark.parametrize(

@@ -188,9 +188,9 @@ def test_a_bad_request_is_refused_with_a_message_and_1003(server, message, detai
     server.agent("a").entrypoints("echo", "words_stream").reply("kept for the next run")
     with opened(server) as socket:
         socket.send(message)
-        said = json.loads(socket.recv(timeout=PATIENCE))
-        assert said["type"] == "error"
-        assert said["detail"].startswith(detail)
+        refusal = json.loads(socket.recv(timeout=PATIENCE))
+        assert refusal["type"] == "error"
+        assert refusal["detail"].startswith(detail)
         with pytest.raises(ConnectionClosedError):
             socket.recv(timeout=PATIENCE)
         assert (1003, "") == (socket.close_code, socket.close_reason)

@@ -44,7 +44,7 @@ def socket_url(server):
     return f"{server.url.replace('http', 'ws')}/api/v1/agents/a/run-stream"
 
 
-def said(events):
+def contents_of(events):
     """Give the contents of the chunks, and the closing event."""
     chunks = [json.loads(data)["content"] for name, data in events if name == "chunk"]
     return chunks, json.loads(events[-1][1]) if events[-1][0] == "done" else events[-1]
@@ -69,7 +69,7 @@ def test_httpx2_reads_sse(framing, writes, server):
         client.sse(path(server), method="POST", json={}) as source,
     ):
         events = list(source)
-    assert EXPECTED == said([(event.event, event.data) for event in events])
+    assert EXPECTED == contents_of([(event.event, event.data) for event in events])
     assert [str(number) for number in range(6)] == [event.id for event in events[1:-1]]
 
 
@@ -84,7 +84,7 @@ def test_httpx2_reads_sse_on_asyncio(writes, server):
         ):
             return [(event.event, event.data) async for event in source]
 
-    assert EXPECTED == said(asyncio.run(events()))
+    assert EXPECTED == contents_of(asyncio.run(events()))
     assert {"query": "hi"} == server.requests[0].input
 
 
@@ -136,7 +136,7 @@ def test_aiohttp_reads_streams(accept, writes, server):
 
     text = asyncio.run(body())
     if accept == SSE:
-        assert EXPECTED == said(sse_events(text))
+        assert EXPECTED == contents_of(sse_events(text))
     else:
         lines = [json.loads(line) for line in text.split("\n") if line]
         assert list(CHUNKS) == [line["content"] for line in lines if line["type"] == "chunk"]
@@ -200,7 +200,7 @@ def test_curl_reads_sse(framing, writes, server):
     server.agent("a").always(*SCRIPT, writes=writes, framing=framing)
     ran = curl("--json", "{}", "--header", f"Accept: {SSE}", path(server))
     assert 0 == ran.returncode
-    assert EXPECTED == said(sse_events(ran.stdout.decode()))
+    assert EXPECTED == contents_of(sse_events(ran.stdout.decode()))
 
 
 @needs_curl

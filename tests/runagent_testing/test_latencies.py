@@ -140,7 +140,7 @@ def test_an_agent_sees_soon_that_a_process_has_ended(name, sent, server, pytestc
             process.send_signal(sent)
             assert all(exchange.wait_disconnected(PATIENCE) for exchange in server.requests)
             seconds = time.monotonic() - began
-            _, said = process.communicate(timeout=PATIENCE)
+            _, errors = process.communicate(timeout=PATIENCE)
         finally:
             process.kill()
 
@@ -149,4 +149,4 @@ def test_an_agent_sees_soon_that_a_process_has_ended(name, sent, server, pytestc
     assert {"closed"} == {exchange.client for exchange in server.requests}
     # Python ends at its own pace after Ctrl-C; after a kill the kernel closes at once.
     assert seconds < PATIENCE / 2
-    assert (b"KeyboardInterrupt" in said) == (sent == signal.SIGINT)
+    assert (b"KeyboardInterrupt" in errors) == (sent == signal.SIGINT)

@@ -174,8 +174,8 @@ def test_every_write_knows_its_steps_and_whether_it_is_whole(transport, writes):
     if writes == "per-step":
         assert all(move.whole for move in written)
         head_and_end = [(), ()] if transport == "sse" else []
-        said = [move.steps for move in written]
-        assert [*head_and_end[:1], (), (0,), (1,), (2,), (), *head_and_end[1:]] == said
+        numbers = [move.steps for move in written]
+        assert [*head_and_end[:1], (), (0,), (1,), (2,), (), *head_and_end[1:]] == numbers
     else:
         assert 1 <= sum(move.whole for move in written) < len(written)
 

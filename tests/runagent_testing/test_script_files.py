@@ -179,8 +179,8 @@ def test_a_key_of_an_agent_is_a_method(line, expected):
 
 def test_several_answers_are_several_calls():
     text = "agents: {a: {replies: [[x, y], z], returns_once: [1, [2]]}}"
-    said = [("reply", ("x", "y")), ("reply", ("z",)), ("returns_once", (1,)), ("returns_once", (2,))]
-    assert [("a", *call, {}) for call in said] == calls(text)
+    first = [("reply", ("x", "y")), ("reply", ("z",)), ("returns_once", (1,)), ("returns_once", (2,))]
+    assert [("a", *call, {}) for call in first] == calls(text)
 
 
 def test_properties_of_an_agent_apply_to_what_takes_them():
@@ -198,8 +198,8 @@ def test_a_gate_of_one_name_is_one_gate():
 
 
 def test_an_anchor_is_used_again():
-    ((*_, said, _), (*_, again, _)) = calls("agents: {a: {always: &s [x, {delay: 1}]}, b: {always: *s}}")
-    assert ("x", delay(1)) == said == again
+    ((*_, first, _), (*_, again, _)) = calls("agents: {a: {always: &s [x, {delay: 1}]}, b: {always: *s}}")
+    assert ("x", delay(1)) == first == again
 
 
 def test_json_may_be_indented_with_tabs_and_escape_in_halves(tmp_path):

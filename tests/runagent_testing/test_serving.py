@@ -50,8 +50,8 @@ def test_it_pauses_when_descriptors_run_out_and_logs_it_once():
         with contextlib.ExitStack() as many:
             for _ in range(80):
                 many.enter_context(socket.create_connection((address.hostname, address.port or 0)))
-            said = process.stdout.readline()
-            assert "accepts no connections for now: [Errno 24] Too many open files" in said
+            line = process.stdout.readline()
+            assert "accepts no connections for now: [Errno 24] Too many open files" in line
             process.stdin.write("\n")
             process.stdin.flush()
             threading.Event().wait(1.5)  # what it does meanwhile is what is looked at

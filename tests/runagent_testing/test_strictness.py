@@ -72,9 +72,9 @@ def test_an_unknown_agent_is_unmatched(host, transport):
     (exchange,) = host.unmatched
     assert exchange is host.requests[0]
     assert "agent 'wrter': did you mean 'writer'?" == exchange.unmatched
-    said = complaint(host)
-    assert "unmatched request 1: " in said
-    assert "agent 'wrter': did you mean 'writer'?" in said
+    text = complaint(host)
+    assert "unmatched request 1: " in text
+    assert "agent 'wrter': did you mean 'writer'?" in text
     host.check(allow_unmatched=True)
 
 
@@ -84,9 +84,9 @@ def test_an_unknown_endpoint_is_unmatched_and_no_run(server):
         client.send(post("/v1/agents/a/strem"))
         client.until(b"}}")
     assert ([], 1) == (server.requests, len(server.unmatched))
-    said = complaint(server)
-    assert "POST /v1/agents/a/strem" in said
-    assert "nearest is POST /v1/agents/a/stream: 'strem' instead of 'stream'" in said
+    text = complaint(server)
+    assert "POST /v1/agents/a/strem" in text
+    assert "nearest is POST /v1/agents/a/stream: 'strem' instead of 'stream'" in text
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_no_endpoint_is_near():
 def test_what_is_queued_and_never_asked_for(host):
     host.agent("a").reply("x", gate("g")).reply(*"abcdef").returns_once("r").fails(2)
     host.on_connect("close", times=3)
-    said = complaint(host).splitlines()
+    text = complaint(host).splitlines()
     assert [
         "unmet fake-agent expectations:",
         "  - agent 'a': never used: fails with status 503, 2 times",
@@ -181,7 +181,7 @@ def test_what_is_queued_and_never_asked_for(host):
         "  - agent 'a': never used: reply with chunk 'a', chunk 'b', chunk 'c', chunk 'd', ...",
         "  - agent 'a': never used: returns_once with chunk 'r'",
         "  - on_connect: 3 more faulty connection(s) were expected, but did not come",
-    ] == said
+    ] == text
     host.check(allow_unused=True)
 
 
@@ -194,9 +194,9 @@ def test_steps_that_a_client_did_not_wait_for(host, transport):
         assert "x" == next(run)
         run.close()
     assert host.requests[0].wait_disconnected(PATIENCE)
-    said = complaint(host)
-    assert "never played: step 2, gate 'shut' (never opened); step 3, chunk 'y'; step 4, chunk 'z'" in said
-    assert "scripted" in said  # the timeline
+    text = complaint(host)
+    assert "never played: step 2, gate 'shut' (never opened); step 3, chunk 'y'; step 4, chunk 'z'" in text
+    assert "scripted" in text  # the timeline
     host.check(allow_unused=True)
 
 
@@ -205,14 +205,14 @@ def test_an_answer_that_a_client_did_not_wait_for(host, transport):
     host.agent("a").reply(delay(60), head(), "x")
     with pytest.raises(RunTimeoutError):
         asked(host, transport=transport, timeout=0.1)
-    said = complaint(host)
+    text = complaint(host)
     assert 1 == len(host.requests)
     assert (
         "never played: step 1, delay 60 s; step 2, head; step 3, chunk 'x' (the client disconnected after 0."
-        in said
+        in text
     )
-    assert "never used" not in said
-    assert "3  chunk 'x'" in said  # the timeline
+    assert "never used" not in text
+    assert "3  chunk 'x'" in text  # the timeline
     host.check(allow_unused=True)
 
 

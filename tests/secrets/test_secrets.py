@@ -117,10 +117,10 @@ def test_no_error_repeats_a_credential(style: Style, transport: str, name: str, 
             await client.run_generic_stream("x").text()
         return caught.value
 
-    said = {
+    error_body = {
         "error": {"code": KEY, "message": f"{KEY} is not known", "details": {"given": value, "is": [KEY]}}
     }
-    with Peer(answers(http(403, said))) as peer:
+    with Peer(answers(http(403, error_body))) as peer:
         error = style.run(scenario)
     assert KEY not in f"{error!r} {vars(error)}"
     assert "***" in str(error)

@@ -19,7 +19,7 @@ import trustme
 from runagent import RunAgentClient, RunAgentError, Timeouts
 from runagent_testing import FakeAgentServer, ending
 from tests.support.failing import failure
-from tests.support.peer import Peer, PeerConnection, answers, chunked, http, says, sse
+from tests.support.peer import Peer, PeerConnection, answers, chunked, http, sends, sse
 from tests.support.proxy import Proxy
 from tests.support.secrets import places_of
 from tests.support.styles import Style
@@ -112,9 +112,9 @@ def test_a_peer_that_leaves_in_the_middle_of_the_request(style: Style, leave: An
 @pytest.mark.parametrize("phase", ["first_event", "idle", "total"])
 def test_a_peer_that_does_not_go_on(style: Style, phase: str) -> None:
     acts = {
-        "first_event": says(),
-        "idle": says(chunked("text/event-stream", b"event: start\ndata: {}\n\n", end=False)),
-        "total": says(),
+        "first_event": sends(),
+        "idle": sends(chunked("text/event-stream", b"event: start\ndata: {}\n\n", end=False)),
+        "total": sends(),
     }
     with Peer(acts[phase]) as peer:
         error = error_of(style, base_url=peer.url, timeout=Timeouts(**{phase: 0.1}))
@@ -126,9 +126,9 @@ def test_tls_that_fails(style: Style) -> None:
     server, client = (ssl.SSLContext(p) for p in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT))
     authority.issue_cert("127.0.0.1").configure_cert(server)
     other.configure_trust(client)
-    with Peer(says(), ssl_context=server) as peer:
+    with Peer(sends(), ssl_context=server) as peer:
         assert places_of(KEY, error_of(style, base_url=peer.url, ssl_context=client)) == []
-    with Peer(says(b"plain")) as peer:
+    with Peer(sends(b"plain")) as peer:
         error = error_of(style, base_url=f"https://127.0.0.1:{peer.port}", ssl_context=client)
         assert places_of(KEY, error) == []
 
@@ -217,7 +217,7 @@ def test_a_run_that_is_closed_while_it_sends() -> None:
         def send(self, *_: Any) -> int:
             raise Interrupted
 
-    with Peer(says()) as peer, pytest.MonkeyPatch.context() as patch:
+    with Peer(sends()) as peer, pytest.MonkeyPatch.context() as patch:
         patch.setattr("runagent._net.resolve.socket.socket", Sock)
         with pytest.raises(Interrupted) as caught:
             RunAgentClient("a", base_url=peer.url, api_key=KEY).run_generic_stream("x").text()
@@ -270,10 +270,10 @@ def test_a_request_that_is_cancelled_while_it_is_sent(style: Style, peer_that_do
     assert places_of(KEY, error) == []
 
 
-@pytest.mark.parametrize("said", ["NO {}\r\n\r\n", "HTTP/1.1 200 OK\r\nX: \0{}\r\n\r\n"])
-def test_a_proxy_that_repeats_what_authorizes_us(style: Style, said: str) -> None:
+@pytest.mark.parametrize("refusal", ["NO {}\r\n\r\n", "HTTP/1.1 200 OK\r\nX: \0{}\r\n\r\n"])
+def test_a_proxy_that_repeats_what_authorizes_us(style: Style, refusal: str) -> None:
     basic = base64.b64encode(f"u:{PASSWORD}".encode()).decode()
-    with Peer(answers(said.format(basic).encode())) as proxy:
+    with Peer(answers(refusal.format(basic).encode())) as proxy:
         url = f"http://u:{PASSWORD}@127.0.0.1:{proxy.port}"
         error = error_of(style, base_url="https://agent.test", proxy=url)
     assert "opens no tunnel" in str(error)

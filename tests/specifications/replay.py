@@ -163,10 +163,10 @@ class _Replay:
 
     def _receive(self, data: bytes) -> None:
         run = self._run
-        said = run.received(data, self._waits_since, self._now)
+        answered = run.received(data, self._waits_since, self._now)
         self._waits_since = self._now
         self._take_events()
-        self._sent.feed(said + run.data_to_send())
+        self._sent.feed(answered + run.data_to_send())
         assert run.data_to_send() == b""
 
     def _take_events(self) -> None:

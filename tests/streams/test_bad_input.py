@@ -26,7 +26,7 @@ from runagent import (
 )
 from runagent_testing import FakeAgentServer
 from tests.support.failing import failure
-from tests.support.peer import Peer, PeerConnection, answers, http, says, sse, upgrade, websocket_frame
+from tests.support.peer import Peer, PeerConnection, answers, http, sends, sse, upgrade, websocket_frame
 
 if TYPE_CHECKING:
     from tests.support.styles import Style
@@ -298,7 +298,7 @@ HTML = "<html><head><title>It works!</title></head></html>"
 
 
 @pytest.mark.parametrize(
-    ("said", "kind", "message"),
+    ("answer", "kind", "message"),
     [
         (http(200, HTML, content_type="text/html"), ProtocolError, "It works!"),
         (http(404, HTML, content_type="text/html"), AgentNotFoundError, "It works!"),
@@ -311,9 +311,9 @@ HTML = "<html><head><title>It works!</title></head></html>"
     ],
 )
 def test_a_server_that_is_no_agent(
-    style: Style, transport: str, said: bytes, kind: type, message: str
+    style: Style, transport: str, answer: bytes, kind: type, message: str
 ) -> None:
-    with Peer(says(said)) as peer:
+    with Peer(sends(answer)) as peer:
         error = failure(style, "a", base_url=peer.url, transport=transport)
     assert type(error) is kind
     assert message in str(error)
@@ -406,6 +406,6 @@ def test_a_websocket_that_breaks_its_protocol(style: Style) -> None:
 
 
 def test_an_answer_that_stalls_after_a_refusals_head_is_that_refusal(style: Style) -> None:
-    with Peer(says(b"HTTP/1.1 401 x\r\nContent-Length: 100\r\n\r\nhalf")) as peer:
+    with Peer(sends(b"HTTP/1.1 401 x\r\nContent-Length: 100\r\n\r\nhalf")) as peer:
         error = failure(style, "a", base_url=peer.url, timeout=0.2)
     assert type(error) is AuthenticationError

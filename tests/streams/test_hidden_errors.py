@@ -75,20 +75,20 @@ def check(style: Style, transport: str, act: Callable[[PeerConnection], None], *
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["first", "behind a chunk"])
-@pytest.mark.parametrize("said", UNNAMED, ids=repr)
+@pytest.mark.parametrize("written", UNNAMED, ids=repr)
 def test_an_object_with_an_error_and_no_content_is_the_agents_error(
-    style: Style, transport: str, said: dict[str, Any], first: bool
+    style: Style, transport: str, written: dict[str, Any], first: bool
 ) -> None:
-    parts = [said] if first else [numbered(transport), said]
+    parts = [written] if first else [numbered(transport), written]
     error = check(style, transport, stream(transport, *parts))
     assert (StreamError, "BUDGET", WORDS) == (type(error), error.code, error.message)
 
 
-@pytest.mark.parametrize(("kind", "said"), KNOWN)
+@pytest.mark.parametrize(("kind", "written"), KNOWN)
 def test_a_message_of_a_known_kind_may_be_the_agents_error(
-    style: Style, transport: str, kind: str, said: dict[str, Any]
+    style: Style, transport: str, kind: str, written: dict[str, Any]
 ) -> None:
-    part = (kind, said) if transport == "sse" else typed(kind, said)
+    part = (kind, written) if transport == "sse" else typed(kind, written)
     error = check(style, transport, stream(transport, numbered(transport), part))
     assert (StreamError, "BUDGET", WORDS) == (type(error), error.code, error.message)
 
@@ -129,8 +129,8 @@ def test_the_error_of_an_unknown_message_is_final_if_the_run_breaks_off(
 
 @pytest.mark.parametrize("word", ["error", "failed"])
 def test_a_status_of_failure_is_final_if_the_run_breaks_off(style: Style, transport: str, word: str) -> None:
-    said = {"status": word, "message": WORDS, "code": "BUDGET"}
-    part = ("status", said) if transport == "sse" else typed("status", said)
+    written = {"status": word, "message": WORDS, "code": "BUDGET"}
+    part = ("status", written) if transport == "sse" else typed("status", written)
     error = check(style, transport, stream(transport, numbered(transport), part))
     assert (StreamError, "BUDGET", WORDS) == (type(error), error.code, error.message)
 
@@ -157,9 +157,9 @@ PAST_THE_FORMAT = {
 
 
 @pytest.mark.parametrize("end", [True, False], ids=["ends", "is cut"])
-@pytest.mark.parametrize("said", PAST_THE_FORMAT.values(), ids=PAST_THE_FORMAT)
-def test_an_error_past_the_format_of_an_event_stream(style: Style, said: bytes, end: bool) -> None:
-    error = check(style, "sse", stream("sse", numbered("sse"), said, end=end))
+@pytest.mark.parametrize("written", PAST_THE_FORMAT.values(), ids=PAST_THE_FORMAT)
+def test_an_error_past_the_format_of_an_event_stream(style: Style, written: bytes, end: bool) -> None:
+    error = check(style, "sse", stream("sse", numbered("sse"), written, end=end))
     assert (StreamError, "BUDGET", WORDS) == (type(error), error.code, error.message)
 
 
@@ -170,11 +170,11 @@ def test_an_error_in_a_line_without_its_end(style: Style, end: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [b"budget used up\n", b"budget: used up\n", b"data: budget used up\n\n", b"budget"]
+    "written", [b"budget used up\n", b"budget: used up\n", b"data: budget used up\n\n", b"budget"]
 )
 @pytest.mark.parametrize("end", [True, False], ids=["ends", "is cut"])
-def test_what_was_ignored_before_a_bad_end_is_quoted(style: Style, said: bytes, end: bool) -> None:
-    error = check(style, "sse", stream("sse", ("chunk", {"content": "x"}), said, end=end))
+def test_what_was_ignored_before_a_bad_end_is_quoted(style: Style, written: bytes, end: bool) -> None:
+    error = check(style, "sse", stream("sse", ("chunk", {"content": "x"}), written, end=end))
     assert type(error) is StreamTruncatedError
     assert 'the last message that was ignored: "budget' in str(error)
 
@@ -213,8 +213,8 @@ def test_the_error_of_a_plain_run(style: Style, transport: str, answer: dict[str
 
 
 def test_an_error_in_place_of_a_stream_is_shown_whole(style: Style, transport: str) -> None:
-    said = {"trace": "x" * 300, **ERROR}
-    head, body = http(200, said).split(b"\r\n\r\n")
+    written = {"trace": "x" * 300, **ERROR}
+    head, body = http(200, written).split(b"\r\n\r\n")
 
     def act(connection: PeerConnection) -> None:
         connection.read_request()

@@ -34,10 +34,10 @@ def check(error: Any) -> None:
     assert error.args == (error.message,)
 
 
-def stream(transport: str, said: dict[str, Any]) -> Any:
+def stream(transport: str, fields: dict[str, Any]) -> Any:
     if transport == "websocket":
-        return upgrade(message({"type": "error", **said}))
-    return answers(ndjson({"type": "error", **said}) if transport == "chunked" else sse(("error", said)))
+        return upgrade(message({"type": "error", **fields}))
+    return answers(ndjson({"type": "error", **fields}) if transport == "chunked" else sse(("error", fields)))
 
 
 @pytest.mark.parametrize("field", ["message", "code", "details", "request_id"])
@@ -51,8 +51,8 @@ def test_an_error_of_a_stream_is_cut(style: Style, transport: str, field: str) -
 
 @pytest.mark.parametrize("field", ["message", "code", "details", "request_id"])
 def test_an_error_of_a_plain_run_is_cut(style: Style, transport: str, field: str) -> None:
-    said = {"error": {"message": "no", field: LONG}}
-    with Peer(answers(http(200, said))) as peer:
+    fields = {"error": {"message": "no", field: LONG}}
+    with Peer(answers(http(200, fields))) as peer:
         error = failure(style, "a", base_url=peer.url, transport=transport, mode="invoke")
     assert isinstance(error, AgentServerError)
     check(error)
@@ -141,7 +141,7 @@ def test_secrets_are_found_in_one_go(name: str, key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("fields", "shown"),
     [
         ("the key secret-key-1 is wrong", "the key *** is wrong"),
         ("secret-key-1secret-key-1", "******"),
@@ -154,8 +154,8 @@ def test_secrets_are_found_in_one_go(name: str, key: str) -> None:
         ("other-secret-key-1", "***"),
     ],
 )
-def test_what_is_hidden(said: str, shown: str) -> None:
-    error = RunAgentError(said, details={said: [said]})
+def test_what_is_hidden(fields: str, shown: str) -> None:
+    error = RunAgentError(fields, details={fields: [fields]})
     hide_secrets(error, ["secret-key-1", "other-secret-key-1", "short"])
     assert (shown, {shown: [shown]}) == (error.message, error.details)
 

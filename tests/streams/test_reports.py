@@ -34,7 +34,7 @@ from runagent_testing import (
     heartbeat,
     status,
 )
-from tests.support.peer import Peer, says, sse
+from tests.support.peer import Peer, sends, sse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -94,7 +94,7 @@ def test_what_was_ignored_is_counted_also_in_a_run_that_was_left(style: Style) -
         await stream.aclose()
         return stream.report
 
-    with Peer(says(answer)) as peer:
+    with Peer(sends(answer)) as peer:
         assert 2 == sum(style.run(scenario).ignored.values())
 
 

@@ -69,7 +69,7 @@ def timeouts(**limit: float) -> Timeouts:
     return Timeouts(**{"connect": ENOUGH, "first_event": ENOUGH, "idle": ENOUGH} | limit)
 
 
-def says_then(data: bytes, more: bytes = b"") -> Callable[[PeerConnection], None]:
+def sends_then(data: bytes, more: bytes = b"") -> Callable[[PeerConnection], None]:
     """Answer a request with the beginning of an answer, and then with silence or in trickles."""
 
     def act(connection: PeerConnection) -> None:
@@ -86,11 +86,11 @@ def says_then(data: bytes, more: bytes = b"") -> Callable[[PeerConnection], None
 @pytest.mark.parametrize(
     ("phase", "act"),
     [
-        ("first_event", says_then(b"")),
-        ("first_event", says_then(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n")),
-        ("idle", says_then(EVENT)),
-        ("progress", says_then(EVENT, b"3\r\n:a\n\r\n")),
-        ("total", says_then(EVENT, b"3\r\n:a\n\r\n")),
+        ("first_event", sends_then(b"")),
+        ("first_event", sends_then(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n")),
+        ("idle", sends_then(EVENT)),
+        ("progress", sends_then(EVENT, b"3\r\n:a\n\r\n")),
+        ("total", sends_then(EVENT, b"3\r\n:a\n\r\n")),
     ],
     ids=["silent head", "trickling head", "silence", "trickling heartbeats", "all in all"],
 )
@@ -110,17 +110,17 @@ def test_each_limit_on_each_way(
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "pieces"),
     [
         ("https://agent.test", b"HTTP/1.1 200 OK\r\nX: " + b"y" * 1000),
         ("https://127.0.0.1:{port}", b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc" + bytes(1000)),
     ],
     ids=["proxy", "TLS"],
 )
-def test_a_connection_that_is_made_in_trickles(style: Style, url: str, said: bytes) -> None:
+def test_a_connection_that_is_made_in_trickles(style: Style, url: str, pieces: bytes) -> None:
     def act(connection: PeerConnection) -> None:
         connection.socket.recv(1)
-        trickle(connection, said)
+        trickle(connection, pieces)
 
     with Peer(act) as peer:
         options = {"base_url": url.format(port=peer.port), "ssl_context": ssl.create_default_context()}
@@ -172,6 +172,6 @@ def test_sending_and_waiting_share_the_time_until_the_first_event(
 def test_time_limits_do_not_follow_a_clock_that_is_set(style: Style, monkeypatch: pytest.MonkeyPatch) -> None:
     now, hours = time.time, itertools.cycle([-5.0, 0.0, 7.0])
     monkeypatch.setattr(time, "time", lambda: now() + 3600 * next(hours))
-    with Peer(says_then(EVENT)) as peer:
+    with Peer(sends_then(EVENT)) as peer:
         for phase in ("idle", "total"):
             assert phase_of(style, timeouts(**{phase: LIMIT}), base_url=peer.url) == phase

@@ -38,7 +38,7 @@ __all__ = [
     "ndjson",
     "opens_websocket",
     "reads_some_then",
-    "says",
+    "sends",
     "sse",
     "upgrade",
     "websocket_frame",
@@ -256,7 +256,7 @@ def answers(*responses: bytes) -> Act:
     return act
 
 
-def says(*data: bytes) -> Act:
+def sends(*data: bytes) -> Act:
     """Send this at once, then read until the client leaves."""
 
     def act(connection: PeerConnection) -> None:

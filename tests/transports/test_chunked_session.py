@@ -267,7 +267,7 @@ def test_kinds_of_messages_that_a_peer_makes_up_are_counted_up_to_a_bound() -> N
 
 
 @pytest.mark.parametrize(
-    ("parameters", "said"),
+    ("parameters", "decoded"),
     [
         ("", "ß"),
         ("; charset=iso-8859-1", "Ã\x9f"),
@@ -281,6 +281,6 @@ def test_kinds_of_messages_that_a_peer_makes_up_are_counted_up_to_a_bound() -> N
         ("; xcharset=utf-16", "ß"),
     ],
 )
-def test_the_charset_is_a_parameter(parameters: str, said: str) -> None:
+def test_the_charset_is_a_parameter(parameters: str, decoded: str) -> None:
     seen = run(text("ß".encode(), content_type=f"text/plain{parameters}"))
-    assert seen.contents == [said]
+    assert seen.contents == [decoded]

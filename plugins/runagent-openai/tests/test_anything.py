@@ -49,8 +49,8 @@ STREAMS: dict[str, st.SearchStrategy[list[dict[str, Any]]]] = {
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_any_stream(api: str, data: st.DataObject) -> None:
-    said = data.draw(STREAMS[api])
-    answer = sse(*(f"data: {json.dumps(event)}\n\n".encode() for event in said), b"data: [DONE]\n\n")
+    drawn = data.draw(STREAMS[api])
+    answer = sse(*(f"data: {json.dumps(event)}\n\n".encode() for event in drawn), b"data: [DONE]\n\n")
     seen, cut = (
         feed(open_session("openai", options={"openai_api": api}), answer, step=step, eof=True)
         for step in (len(answer), data.draw(st.integers(1, 20)))
@@ -63,7 +63,7 @@ def test_any_stream(api: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "drawn",
     [
         *('{"choices": "\\ud83d"}', '{"choices": [{"index": "\\ud83d"}]}', '{"\\ud83d": 1}'),
         '{"choices": [{"delta": {"tool_calls": [{"index": 0, "id": "\\ud83d"}]}}]}',
@@ -71,9 +71,9 @@ def test_any_stream(api: str, data: st.DataObject) -> None:
         '{"choices": [{"delta": {"tool_calls": [{"function": {"arguments": ["\\ud83d"]}}]}}]}',
     ],
 )
-def test_half_a_character_where_none_belongs(said: str) -> None:
+def test_half_a_character_where_none_belongs(drawn: str) -> None:
     answer = sse(
-        f"data: {said}\n\n".encode(),
+        f"data: {drawn}\n\n".encode(),
         b'data: {"choices": [{"finish_reason": "stop"}]}\n\n',
         b"data: [DONE]\n\n",
     )

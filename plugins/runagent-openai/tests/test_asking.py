@@ -77,7 +77,7 @@ def test_the_body_of_a_response(given: dict[str, Any], asked: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "problem"),
     [
         ({}, "give query or messages"),
         ({"query": "a", "messages": USER}, "give one of them"),
@@ -86,8 +86,8 @@ def test_the_body_of_a_response(given: dict[str, Any], asked: dict[str, Any]) ->
         ({"query": "a", "parameters": [1]}, "parameters is not an object"),
     ],
 )
-def test_an_input_that_cannot_be_asked(given: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_an_input_that_cannot_be_asked(given: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
         ask(given)
 
 
@@ -121,15 +121,15 @@ def test_the_usage_need_not_be_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "problem"),
     [
         ({"openai_api": "assistants"}, '"chat" or "responses"'),
         ({"openai_include_usage": 1}, "true or false"),
         ({"openai_apis": "chat"}, "did you mean 'openai_api'"),
     ],
 )
-def test_options_that_are_not_usable(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+def test_options_that_are_not_usable(options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
         ask({"query": "hi"}, options=options)
 
 

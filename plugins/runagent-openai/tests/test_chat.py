@@ -32,31 +32,31 @@ HEAD = (
 STOP = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 
 
-def says(delta: Any, reason: str | None = None, **fields: Any) -> dict[str, Any]:
+def sends(delta: Any, reason: str | None = None, **fields: Any) -> dict[str, Any]:
     """A chunk as the endpoint writes it."""
     about = {"id": ID, "object": "chat.completion.chunk", "created": 1, "model": "m-1"}
     return {**about, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}], **fields}
 
 
 def piece(text: str) -> dict[str, Any]:
-    return says({"content": text})
+    return sends({"content": text})
 
 
 def call(index: int | None = 0, **fields: Any) -> dict[str, Any]:
     """A piece of a tool call; name and arguments belong to its function."""
     function = {name: fields.pop(name) for name in ("name", "arguments") if name in fields}
     place = {} if index is None else {"index": index}
-    return says({"tool_calls": [{**place, "function": function, **fields}]})
+    return sends({"tool_calls": [{**place, "function": function, **fields}]})
 
 
-def events(*said: Any) -> list[bytes]:
+def events(*payloads: Any) -> list[bytes]:
     """Unnamed events: objects as JSON, text as it is."""
-    texts = [event if isinstance(event, str) else json.dumps(event) for event in said]
+    texts = [event if isinstance(event, str) else json.dumps(event) for event in payloads]
     return [f"data: {text}\n\n".encode() for text in texts]
 
 
-def run(*said: Any, step: int = WHOLE, end: bool = True, **fields: Any) -> Seen:
-    return feed(open_session("openai", **fields), sse(*events(*said), end=end), step=step, eof=True)
+def run(*payloads: Any, step: int = WHOLE, end: bool = True, **fields: Any) -> Seen:
+    return feed(open_session("openai", **fields), sse(*events(*payloads), end=end), step=step, eof=True)
 
 
 def plain(body: Any) -> Seen:
@@ -67,10 +67,10 @@ def plain(body: Any) -> Seen:
 @pytest.mark.parametrize("step", [1, 7, WHOLE])
 def test_the_documented_stream(step: int) -> None:
     seen = run(
-        says({"role": "assistant", "content": ""}),
+        sends({"role": "assistant", "content": ""}),
         piece("Once"),
         piece(" upon"),
-        says({}, "stop"),
+        sends({}, "stop"),
         {"id": ID, "model": "m-1", "choices": [], "usage": USAGE},
         DONE,
         step=step,
@@ -97,7 +97,7 @@ TIME = {"id": "c2", "type": "function", "function": {"name": "time", "arguments"
 
 
 @pytest.mark.parametrize(
-    "said",
+    "payloads",
     [
         pytest.param(
             [
@@ -140,11 +140,11 @@ TIME = {"id": "c2", "type": "function", "function": {"name": "time", "arguments"
             ],
             id="with fields that are repeated",
         ),
-        pytest.param([says({"tool_calls": [{"index": 0, **WEATHER}, {"index": 1, **TIME}]})], id="at once"),
+        pytest.param([sends({"tool_calls": [{"index": 0, **WEATHER}, {"index": 1, **TIME}]})], id="at once"),
     ],
 )
-def test_tool_calls_are_put_together(said: list[Any]) -> None:
-    seen = run(*said, says({}, "tool_calls"), DONE)
+def test_tool_calls_are_put_together(payloads: list[Any]) -> None:
+    seen = run(*payloads, sends({}, "tool_calls"), DONE)
     assert ([WEATHER, TIME], (True, "tool_calls")) == (seen.contents, ended(seen))
 
 
@@ -178,36 +178,36 @@ def test_tool_calls_are_put_together(said: list[Any]) -> None:
     ],
 )
 def test_what_else_a_call_may_be(delta: dict[str, Any], whole: dict[str, Any]) -> None:
-    assert [whole] == run(says(delta), says({}, "stop"), DONE).contents
+    assert [whole] == run(sends(delta), sends({}, "stop"), DONE).contents
 
 
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
 def test_an_answer_cut_inside_a_call_is_an_error(reason: str) -> None:
-    seen = run(piece("x"), call(id="c", name="f", arguments='{"a'), says({}, reason), DONE)
+    seen = run(piece("x"), call(id="c", name="f", arguments='{"a'), sends({}, reason), DONE)
     assert (["x"], StreamError, reason) == (seen.contents, type(seen.error), seen.error.code)
     assert '{"a' == seen.error.details["tool_call"]["function"]["arguments"]
 
 
 def test_a_whole_call_of_an_answer_that_was_cut_is_handed_out() -> None:
-    seen = run(call(id="c", name="f", arguments="{}"), says({}, "length"), DONE)
+    seen = run(call(id="c", name="f", arguments="{}"), sends({}, "length"), DONE)
     assert ("{}", (True, "length")) == (seen.contents[0]["function"]["arguments"], ended(seen))
 
 
 def test_arguments_of_tool_calls_are_passed_on_as_they_are() -> None:
-    seen = run(call(id="c", name="f", arguments="no json"), says({}, "tool_calls"), DONE)
+    seen = run(call(id="c", name="f", arguments="no json"), sends({}, "tool_calls"), DONE)
     assert (None, "no json") == (seen.error, seen.contents[0]["function"]["arguments"])
 
 
 @pytest.mark.parametrize(
-    "said",
+    "payloads",
     [
         pytest.param([call(arguments="x" * 100)] * 20, id="arguments"),
         pytest.param([call(n, id=f"call {n}") for n in range(200)], id="calls"),
-        pytest.param([says({"refusal": "x" * 100})] * 20, id="a refusal"),
+        pytest.param([sends({"refusal": "x" * 100})] * 20, id="a refusal"),
     ],
 )
-def test_what_is_collected_is_bounded(said: list[Any]) -> None:
-    seen = run(piece("x"), *said, STOP, DONE, limits={"max_event_bytes": 1000})
+def test_what_is_collected_is_bounded(payloads: list[Any]) -> None:
+    seen = run(piece("x"), *payloads, STOP, DONE, limits={"max_event_bytes": 1000})
     assert (["x"], StreamLimitError, "max_event_bytes") == (
         seen.contents,
         type(seen.error),
@@ -217,7 +217,7 @@ def test_what_is_collected_is_bounded(said: list[Any]) -> None:
 
 def test_a_refusal_is_an_error_with_its_whole_text_and_the_usage() -> None:
     usage = {"choices": [], "usage": USAGE}
-    seen = run(piece("Well"), says({"refusal": "I "}), says({"refusal": "cannot."}), STOP, usage, DONE)
+    seen = run(piece("Well"), sends({"refusal": "I "}), sends({"refusal": "cannot."}), STOP, usage, DONE)
     assert (["Well"], StreamError, "refusal", "the model refused: I cannot.") == (
         seen.contents,
         type(seen.error),
@@ -239,8 +239,8 @@ def ended(seen: Seen) -> Any:
     return last.proven, (last.metadata or {}).get("finish_reason")
 
 
-def until_the_connection_ends(*said: Any, tail: bytes = b"") -> Seen:
-    return feed(open_session("openai"), HEAD + b"".join(events(*said)) + tail, eof=True)
+def until_the_connection_ends(*payloads: Any, tail: bytes = b"") -> Seen:
+    return feed(open_session("openai"), HEAD + b"".join(events(*payloads)) + tail, eof=True)
 
 
 def test_the_good_end() -> None:
@@ -258,15 +258,15 @@ def test_done_without_a_reason_proves_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "end"),
+    ("payloads", "end"),
     [
         pytest.param([piece("x")], True, id="no reason and no done"),
         pytest.param([piece("x"), STOP], False, id="the body cut behind the reason"),
         pytest.param([], True, id="nothing"),
     ],
 )
-def test_any_other_end_is_a_cut(said: list[Any], end: bool) -> None:
-    assert StreamTruncatedError is ended(run(*said, end=end))
+def test_any_other_end_is_a_cut(payloads: list[Any], end: bool) -> None:
+    assert StreamTruncatedError is ended(run(*payloads, end=end))
 
 
 @pytest.mark.parametrize("tail", [b"data: [DO", b"data: [DONE]\n", b"data: {}\n"])
@@ -276,13 +276,13 @@ def test_an_event_that_is_cut_is_a_cut(tail: bytes) -> None:
 
 @pytest.mark.parametrize("framed", [True, False], ids=["chunked", "until the connection ends"])
 def test_no_beginning_of_an_answer_is_taken_for_all_of_it(framed: bool) -> None:
-    said = events(piece("a"), piece("b"), STOP, DONE)
-    whole = sse(b"".join(said)) if framed else HEAD + b"".join(said)
+    payloads = events(piece("a"), piece("b"), STOP, DONE)
+    whole = sse(b"".join(payloads)) if framed else HEAD + b"".join(payloads)
     for size in range(len(HEAD), len(whole)):
         seen = feed(open_session("openai"), whole[:size], eof=True)
         if b"[DONE]\n\n" in whole[:size]:
             expected: Any = True, "stop"
-        elif not framed and whole[:size].endswith(said[2]):
+        elif not framed and whole[:size].endswith(payloads[2]):
             expected = False, "stop"
         else:
             expected = StreamTruncatedError
@@ -297,26 +297,26 @@ def test_nothing_counts_after_done() -> None:
 
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
 def test_an_answer_that_was_cut_is_marked(reason: str) -> None:
-    assert (True, reason) == ended(run(piece("x"), says({}, reason), DONE))
+    assert (True, reason) == ended(run(piece("x"), sends({}, reason), DONE))
 
 
 # Servers
 
 
 @pytest.mark.parametrize(
-    "said",
+    "payloads",
     [
         pytest.param([{"choices": [], "prompt_filter_results": [{}]}, piece("x"), STOP], id="azure"),
         pytest.param([{**piece("x"), "usage": {"total_tokens": 1}}, {**STOP, "usage": USAGE}], id="vllm"),
-        pytest.param([piece("x"), STOP, says({}, usage=USAGE)], id="litellm"),
+        pytest.param([piece("x"), STOP, sends({}, usage=USAGE)], id="litellm"),
         pytest.param([piece("x"), {**STOP, "choices": [{"finish_reason": "stop"}]}], id="no delta"),
-        pytest.param([{"choices": None}, says(None), piece("x"), STOP], id="nulls"),
-        pytest.param([says({"content": "x", "tool_calls": [], "refusal": None}), STOP], id="empty fields"),
+        pytest.param([{"choices": None}, sends(None), piece("x"), STOP], id="nulls"),
+        pytest.param([sends({"content": "x", "tool_calls": [], "refusal": None}), STOP], id="empty fields"),
         pytest.param([{**piece("x"), "obfuscation": "abc", "new": {"a": [1]}}, STOP], id="unknown fields"),
     ],
 )
-def test_servers_that_differ(said: list[Any]) -> None:
-    seen = run(*said, DONE)
+def test_servers_that_differ(payloads: list[Any]) -> None:
+    seen = run(*payloads, DONE)
     assert (["x"], (True, "stop"), {}) == (seen.contents, ended(seen), seen.session.ignored)
 
 
@@ -329,7 +329,7 @@ def test_the_last_usage_counts() -> None:
 
 def test_what_is_left_out_is_counted() -> None:
     other = {"choices": [{"index": 1, "delta": {"content": "other"}}]}
-    seen = run(says({"reasoning_content": "hm", "audio": {"data": "AA"}}), other, piece("x"), STOP, DONE)
+    seen = run(sends({"reasoning_content": "hm", "audio": {"data": "AA"}}), other, piece("x"), STOP, DONE)
     assert (["x"], {"delta.reasoning_content": 1, "delta.audio": 1, "a second choice": 1}) == (
         seen.contents,
         seen.session.ignored,
@@ -354,19 +354,19 @@ def test_an_emoji_in_two_halves_is_one_in_arguments_too() -> None:
 
 def test_content_of_another_kind_is_handed_out_as_it_is() -> None:
     parts = [{"type": "text", "text": "x"}]
-    assert [parts] == run(says({"content": parts}), STOP, DONE).contents
+    assert [parts] == run(sends({"content": parts}), STOP, DONE).contents
 
 
 @pytest.mark.parametrize(
-    "said", ["{", '{"choices": 5}', "[]", says({"tool_calls": [5]}), says({"function_call": [5]})]
+    "payloads", ["{", '{"choices": 5}', "[]", sends({"tool_calls": [5]}), sends({"function_call": [5]})]
 )
-def test_what_is_no_chunk_is_an_error_and_loses_nothing(said: Any) -> None:
-    seen = run(piece("x"), said, piece("late"), DONE)
+def test_what_is_no_chunk_is_an_error_and_loses_nothing(payloads: Any) -> None:
+    seen = run(piece("x"), payloads, piece("late"), DONE)
     assert (["x"], ProtocolError) == (seen.contents, type(seen.error))
 
 
 @pytest.mark.parametrize(
-    ("said", "message", "code", "details"),
+    ("payloads", "message", "code", "details"),
     [
         (
             {"error": {"message": "full", "type": "server_error", "param": None, "code": "busy"}},
@@ -381,8 +381,8 @@ def test_what_is_no_chunk_is_an_error_and_loses_nothing(said: Any) -> None:
         ({"error": {"message": {"detail": 1}, "param": "n"}}, "\"{'detail': 1}\"", None, {"param": "n"}),
     ],
 )
-def test_an_error_in_the_stream(said: Any, message: str, code: str | None, details: Any) -> None:
-    seen = run(piece("x"), said, DONE)
+def test_an_error_in_the_stream(payloads: Any, message: str, code: str | None, details: Any) -> None:
+    seen = run(piece("x"), payloads, DONE)
     error = seen.error
     assert (["x"], StreamError, message) == (seen.contents, type(error), error.message)
     assert (code, details) == (error.code, error.details)

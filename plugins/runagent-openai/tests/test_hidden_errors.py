@@ -35,7 +35,7 @@ CHUNK = data({"choices": [{"index": 0, "delta": {"content": "x"}}]})
 
 @pytest.mark.parametrize("end", [True, False], ids=["ends", "is cut"])
 @pytest.mark.parametrize(
-    "said",
+    "written",
     [
         data(ERROR),
         data({"type": "error", "message": WORDS, "code": "BUDGET"}),
@@ -51,8 +51,8 @@ CHUNK = data({"choices": [{"index": 0, "delta": {"content": "x"}}]})
     ],
 )
 @pytest.mark.parametrize("api", APIS)
-def test_an_error_in_a_stream(api: str, said: bytes, end: bool) -> None:
-    seen = run(api, said, end=end)
+def test_an_error_in_a_stream(api: str, written: bytes, end: bool) -> None:
+    seen = run(api, written, end=end)
     assert (StreamError, "BUDGET", WORDS) == (type(seen.error), seen.error.code, seen.error.message)
 
 
@@ -71,10 +71,10 @@ def test_an_answer_that_ends_with_an_error_is_no_good_end() -> None:
     assert (StreamError, "error") == (type(seen.error), seen.error.code)
 
 
-@pytest.mark.parametrize("said", [data({"message": WORDS}), WORDS.encode() + b"\n", WORDS.encode()])
+@pytest.mark.parametrize("written", [data({"message": WORDS}), WORDS.encode() + b"\n", WORDS.encode()])
 @pytest.mark.parametrize("api", APIS)
-def test_what_was_left_out_before_a_bad_end_is_kept(api: str, said: bytes) -> None:
-    seen = run(api, said)
+def test_what_was_left_out_before_a_bad_end_is_kept(api: str, written: bytes) -> None:
+    seen = run(api, written)
     assert type(seen.error) is StreamTruncatedError
     session: Any = seen.session
     assert WORDS in session.last_ignored
@@ -117,16 +117,16 @@ UNFINISHED = data({"type": "response.output_item.done", "item": {"status": "inco
 
 
 @pytest.mark.parametrize(
-    ("api", "said"),
+    ("api", "written"),
     [
         ("chat", [data({"choices": [{"delta": {"tool_calls": [{"index": n}]}}]}) for n in range(200)]),
         ("chat", [data({"choices": [{"delta": {"tool_calls": [{"id": str(n)}]}}]}) for n in range(200)]),
         ("responses", [UNFINISHED] * 200),
     ],
 )
-def test_what_is_gathered_over_many_events_has_a_limit(api: str, said: list[bytes]) -> None:
+def test_what_is_gathered_over_many_events_has_a_limit(api: str, written: list[bytes]) -> None:
     session = open_session("openai", options={"openai_api": api}, limits={"max_event_bytes": 2000})
-    seen = feed(session, sse(*said), eof=True)
+    seen = feed(session, sse(*written), eof=True)
     assert isinstance(seen.error, StreamLimitError)
     assert "max_event_bytes" == seen.error.limit_name
 

@@ -26,17 +26,17 @@ USAGE = {"input_tokens": 4, "output_tokens": 2, "total_tokens": 6}
 ABOUT = {"id": "resp_1", "model": "m-1", "created_at": 1, "status": "completed"}
 OPTIONS = {"openai_api": "responses"}
 
-Said = tuple[str, dict[str, Any]]
+Payload = tuple[str, dict[str, Any]]
 
-CREATED: Said = ("response.created", {"response": {**ABOUT, "status": "in_progress", "output": []}})
-COMPLETED: Said = ("response.completed", {"response": {**ABOUT, "output": [], "usage": USAGE}})
+CREATED: Payload = ("response.created", {"response": {**ABOUT, "status": "in_progress", "output": []}})
+COMPLETED: Payload = ("response.completed", {"response": {**ABOUT, "output": [], "usage": USAGE}})
 
 
-def text(delta: str, at: int = 0) -> Said:
+def text(delta: str, at: int = 0) -> Payload:
     return "response.output_text.delta", {"item_id": f"msg_{at}", "output_index": at, "delta": delta}
 
 
-def refusal(delta: str) -> Said:
+def refusal(delta: str) -> Payload:
     return "response.refusal.delta", {"item_id": "msg_0", "output_index": 0, "delta": delta}
 
 
@@ -44,28 +44,28 @@ def message(*parts: dict[str, Any]) -> dict[str, Any]:
     return {"type": "message", "id": "msg_0", "role": "assistant", "content": list(parts)}
 
 
-def words(said: str) -> dict[str, Any]:
-    return {"type": "output_text", "text": said, "annotations": []}
+def words(sent: str) -> dict[str, Any]:
+    return {"type": "output_text", "text": sent, "annotations": []}
 
 
-def item_done(item: dict[str, Any]) -> Said:
+def item_done(item: dict[str, Any]) -> Payload:
     return "response.output_item.done", {"output_index": 0, "item": item}
 
 
-def incomplete(reason: str, *output: Any) -> Said:
+def incomplete(reason: str, *output: Any) -> Payload:
     response = {**ABOUT, "status": "incomplete", "output": list(output), "usage": USAGE}
     return "response.incomplete", {"response": {**response, "incomplete_details": {"reason": reason}}}
 
 
-def events(*said: Said) -> list[bytes]:
+def events(*sent: Payload) -> list[bytes]:
     texts = [
-        (kind, json.dumps({"type": kind, "sequence_number": n} | rest)) for n, (kind, rest) in enumerate(said)
+        (kind, json.dumps({"type": kind, "sequence_number": n} | rest)) for n, (kind, rest) in enumerate(sent)
     ]
-    return [f"event: {kind}\ndata: {said}\n\n".encode() for kind, said in texts]
+    return [f"event: {kind}\ndata: {sent}\n\n".encode() for kind, sent in texts]
 
 
-def run(*said: Said, step: int = WHOLE, **fields: Any) -> Seen:
-    return feed(open_session("openai", options=OPTIONS, **fields), sse(*events(*said)), step=step, eof=True)
+def run(*sent: Payload, step: int = WHOLE, **fields: Any) -> Seen:
+    return feed(open_session("openai", options=OPTIONS, **fields), sse(*events(*sent)), step=step, eof=True)
 
 
 def plain(body: Any) -> Seen:
@@ -124,7 +124,7 @@ def test_any_other_item_is_handed_out_whole_but_for_reasoning() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "sent",
     [
         pytest.param([item_done(message(words("x"), words("y"))), COMPLETED], id="only whole items"),
         pytest.param(
@@ -150,8 +150,8 @@ def test_any_other_item_is_handed_out_whole_but_for_reasoning() -> None:
         ),
     ],
 )
-def test_text_comes_once_in_whatever_events(said: list[Said]) -> None:
-    seen = run(CREATED, *said)
+def test_text_comes_once_in_whatever_events(sent: list[Payload]) -> None:
+    seen = run(CREATED, *sent)
     assert ("xy", None) == ("".join(seen.contents), seen.error)
 
 
@@ -161,7 +161,7 @@ def test_what_is_left_out_is_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "sent",
     [
         pytest.param([refusal("I "), refusal("cannot."), COMPLETED], id="in pieces"),
         pytest.param(
@@ -169,8 +169,8 @@ def test_what_is_left_out_is_counted() -> None:
         ),
     ],
 )
-def test_a_refusal_is_an_error(said: list[Said]) -> None:
-    seen = run(CREATED, *said)
+def test_a_refusal_is_an_error(sent: list[Payload]) -> None:
+    seen = run(CREATED, *sent)
     assert ([], StreamError, "refusal") == (seen.contents, type(seen.error), seen.error.code)
     assert {"refusal": "I cannot.", "usage": USAGE} == seen.error.details
 
@@ -217,15 +217,15 @@ def test_the_other_endpoints_end_marker_proves_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "sent",
     [
         ("error", {"code": "busy", "message": "full", "param": None}),
         ("error", {"error": {"type": "t", "code": "busy", "message": "full"}}),
         ("response.failed", {"response": {**ABOUT, "error": {"code": "busy", "message": "full"}}}),
     ],
 )
-def test_an_error_in_the_stream(said: Said) -> None:
-    seen = run(CREATED, text("x"), said)
+def test_an_error_in_the_stream(sent: Payload) -> None:
+    seen = run(CREATED, text("x"), sent)
     assert (["x"], StreamError, "busy", "full") == (
         seen.contents,
         type(seen.error),

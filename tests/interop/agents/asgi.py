@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CHUNKS = ["wörld \N{GRINNING FACE}", *(f"{number} " for number in range(500))]
 
 
-async def said(agent_id: str) -> AsyncIterator[str]:
+async def answer_of(agent_id: str) -> AsyncIterator[str]:
     """Say what this agent says; of the others one breaks off, one is silent after its first word."""
     for chunk in CHUNKS:
         yield chunk
@@ -33,13 +33,13 @@ async def said(agent_id: str) -> AsyncIterator[str]:
 
 async def events(agent_id: str) -> AsyncIterator[dict[str, str]]:
     yield {"event": "start", "data": "{}"}
-    async for chunk in said(agent_id):
+    async for chunk in answer_of(agent_id):
         yield {"event": "chunk", "data": json.dumps({"content": chunk}, ensure_ascii=False)}
     yield {"event": "done", "data": "{}"}
 
 
 async def lines(agent_id: str) -> AsyncIterator[str]:
-    async for chunk in said(agent_id):
+    async for chunk in answer_of(agent_id):
         yield json.dumps({"type": "chunk", "content": chunk}) + "\n"
     yield '{"type": "done"}\n'
 
@@ -50,7 +50,7 @@ async def stream(request: Request) -> Response:
         return EventSourceResponse(events(agent_id))
     if "ndjson" in accepted:
         return StreamingResponse(lines(agent_id), media_type="application/x-ndjson")
-    return StreamingResponse(said(agent_id), media_type="text/plain")
+    return StreamingResponse(answer_of(agent_id), media_type="text/plain")
 
 
 async def invoke(request: Request) -> Response:
@@ -65,7 +65,7 @@ async def run_stream(websocket: WebSocket) -> None:
         await websocket.send_text(json.dumps(message))
 
     await say(type="status", status="stream_started")
-    async for chunk in said(websocket.path_params["agent_id"]):
+    async for chunk in answer_of(websocket.path_params["agent_id"]):
         await say(type="data", content=json.dumps({"type": "string", "payload": json.dumps(chunk)}))
     await say(type="status", status="stream_completed")
     await websocket.receive()

@@ -15,7 +15,7 @@ CHUNKS = ["wörld \N{GRINNING FACE}", *(f"{number} " for number in range(500))]
 app = Flask(__name__)
 
 
-def said(agent_id: str) -> Iterator[str]:
+def answer_of(agent_id: str) -> Iterator[str]:
     for chunk in CHUNKS:
         yield chunk
         if agent_id == "breaks":
@@ -25,13 +25,13 @@ def said(agent_id: str) -> Iterator[str]:
 
 
 def events(agent_id: str) -> Iterator[str]:
-    for chunk in said(agent_id):
+    for chunk in answer_of(agent_id):
         yield f"event: chunk\ndata: {json.dumps({'content': chunk}, ensure_ascii=False)}\n\n"
     yield "event: done\ndata: {}\n\n"
 
 
 def lines(agent_id: str) -> Iterator[str]:
-    for chunk in said(agent_id):
+    for chunk in answer_of(agent_id):
         yield json.dumps({"type": "chunk", "content": chunk}) + "\n"
     yield '{"type": "done"}\n'
 
@@ -43,7 +43,7 @@ def stream(agent_id: str) -> Response:
         return Response(events(agent_id), mimetype="text/event-stream")
     if "ndjson" in accepted:
         return Response(lines(agent_id), mimetype="application/x-ndjson")
-    return Response(said(agent_id), mimetype="text/plain")
+    return Response(answer_of(agent_id), mimetype="text/plain")
 
 
 @app.post("/v1/agents/<agent_id>/invoke")

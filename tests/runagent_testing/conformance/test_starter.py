@@ -76,9 +76,9 @@ def test_what_is_written(tmp_path, capsys):
         "runagent-acme/tests/test_conformance.py",
         "runagent-acme/tests/test_installed.py",
     }
-    said = capsys.readouterr()
-    assert sorted(said.out.splitlines()) == sorted(str(tmp_path / name) for name in written)
-    assert f"python -m pip install -e '{tmp_path / 'runagent-acme'}[dev]'" in said.err
+    output = capsys.readouterr()
+    assert sorted(output.out.splitlines()) == sorted(str(tmp_path / name) for name in written)
+    assert f"python -m pip install -e '{tmp_path / 'runagent-acme'}[dev]'" in output.err
 
 
 def test_what_is_written_is_clean(tmp_path):
