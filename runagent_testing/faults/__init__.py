@@ -30,13 +30,13 @@ from runagent_testing.faults._catalogue import (
     for_transport,
     unavailable,
 )
-from runagent_testing.faults._kind import TRANSPORTS, Family, Position, Scenario, StreamTransport
+from runagent_testing.faults._kind import TRANSPORTS, ErrorFamily, Position, Scenario, StreamTransport
 
 __all__ = [
     "CHUNKS",
     "TRANSPORTS",
     "Expected",
-    "Family",
+    "ErrorFamily",
     "Fault",
     "Player",
     "Position",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runagent_testing._script.steps import Head, RawResponse, Status, Step, head, raw_response, status
 from runagent_testing.faults._kind import (
     WEBSOCKET_ONLY,
-    Family,
+    ErrorFamily,
     FaultContext,
     FaultKind,
     Hidden,
@@ -57,9 +57,9 @@ def _kind(
     name: str,
     description: str,
     make_scenario: Callable[[FaultContext], Scenario],
-    family: Family,
+    family: ErrorFamily,
     *,
-    accepted: tuple[Family, ...] = (),
+    accepted: tuple[ErrorFamily, ...] = (),
     hidden: Hidden = "nothing",
     absent: Mapping[str, str] | None = None,
 ) -> FaultKind:

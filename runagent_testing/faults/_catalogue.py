@@ -14,7 +14,7 @@ from runagent_testing.faults import _streams as streams
 from runagent_testing.faults import _websocket as websocket
 from runagent_testing.faults._kind import (
     TRANSPORTS,
-    Family,
+    ErrorFamily,
     FaultContext,
     FaultKind,
     Hidden,
@@ -59,8 +59,8 @@ class Expected:
             that goes on with the next chunk may. "nothing": neither.
     """
 
-    error: Family
-    accepted: tuple[Family, ...] = ()
+    error: ErrorFamily
+    accepted: tuple[ErrorFamily, ...] = ()
     min_chunks: int | None = None
     max_chunks: int | None = None
     hidden_by: Hidden = "nothing"
@@ -153,7 +153,7 @@ class Fault:
         """Give the contents that the agent sends, in order; a client delivers the first so many of them."""
         return self.script(chunks, oversize=0).contents
 
-    def check(self, error: Family, contents: Sequence[Any], chunks: Sequence[Any] = CHUNKS) -> None:
+    def check(self, error: ErrorFamily, contents: Sequence[Any], chunks: Sequence[Any] = CHUNKS) -> None:
         """Compare what a client has shown with what a sound one shows.
 
         Args:
@@ -165,9 +165,9 @@ class Fault:
             AssertionError: It is not sound; the message names what it should have shown.
             ValueError: There is no such family.
         """
-        if error not in get_args(Family):
+        if error not in get_args(ErrorFamily):
             raise ValueError(
-                f"a client's error has to be one of {', '.join(get_args(Family))}, not {error!r}"
+                f"a client's error has to be one of {', '.join(get_args(ErrorFamily))}, not {error!r}"
             )
         expected, sent = self.expected, self.contents(chunks)
         right = (expected.error, *expected.accepted)
@@ -309,7 +309,7 @@ def _counts(wire: str, position: Position, *, whole: bool) -> tuple[int | None, 
     return 0, 0
 
 
-def _hidden_by(kind: FaultKind, family: Family, most: int | None, *, resumes: bool) -> Hidden:
+def _hidden_by(kind: FaultKind, family: ErrorFamily, most: int | None, *, resumes: bool) -> Hidden:
     if kind.hidden != "cut":
         return kind.hidden
     if family in ("ok", "unproven"):

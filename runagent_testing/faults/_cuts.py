@@ -8,7 +8,7 @@ from runagent_testing._script.steps import EndingKind, Step, delay, done, ending
 from runagent_testing.faults._kind import (
     HTTP_ONLY,
     NO_HEARTBEATS,
-    Family,
+    ErrorFamily,
     FaultContext,
     FaultKind,
     Position,
@@ -35,13 +35,13 @@ ON_THE_WAY = (
     Position("after-done"),
 )
 # A client that knows that the run is done need not mind how the connection ends.
-_FAMILIES: dict[str, Family] = {
+_FAMILIES: dict[str, ErrorFamily] = {
     "before-accept": "network",
     "before-answer": "network",
     "in-head": "network",
     "after-done": "ok",
 }
-_ACCEPTED: dict[str, tuple[Family, ...]] = {"in-head": ("truncated",)}
+_ACCEPTED: dict[str, tuple[ErrorFamily, ...]] = {"in-head": ("truncated",)}
 _HEARTBEATS = 200  # at one a interval, longer than any client waits
 
 
@@ -128,7 +128,9 @@ def _fin(name: EndingKind, description: str, absent: dict[str, str], *, loses: b
     )
 
 
-def _on_connect(name: str, fault: str, description: str, family: Family, absent: dict[str, str]) -> FaultKind:
+def _on_connect(
+    name: str, fault: str, description: str, family: ErrorFamily, absent: dict[str, str]
+) -> FaultKind:
     positions = (Position("before-accept"),)
     return FaultKind(name, description, positions, _at_once(fault), family, hidden="retry", absent=absent)
 

@@ -12,7 +12,7 @@ from runagent_testing.faults._kind import (
     HTTP_ONLY,
     NO_HEARTBEATS,
     WEBSOCKET_ONLY,
-    Family,
+    ErrorFamily,
     FaultContext,
     FaultKind,
     Position,
@@ -109,7 +109,7 @@ def _kind(
     make_scenario: Callable[[FaultContext], Scenario],
     absent: Mapping[str, str] | None = None,
     positions: tuple[Position, ...] = _THROUGHOUT,
-    unlike: Mapping[str, Family] | None = None,
+    unlike: Mapping[str, ErrorFamily] | None = None,
 ) -> FaultKind:
     alone = positions == _THROUGHOUT
     return FaultKind(

@@ -33,7 +33,7 @@ __all__ = [
     "NO_HEARTBEATS",
     "TRANSPORTS",
     "WEBSOCKET_ONLY",
-    "Family",
+    "ErrorFamily",
     "FaultContext",
     "FaultKind",
     "Hidden",
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 StreamTransport = Literal["sse", "chunked", "text", "websocket"]
-Family = Literal["ok", "unproven", "truncated", "network", "protocol", "timeout", "agent", "limit"]
+ErrorFamily = Literal["ok", "unproven", "truncated", "network", "protocol", "timeout", "agent", "limit"]
 Hidden = Literal["nothing", "retry", "resume"]
 PositionName = Literal[
     "before-accept",
@@ -270,19 +270,19 @@ class FaultKind:
     description: str
     positions: tuple[Position, ...]
     make_scenario: Callable[[FaultContext], Scenario]
-    family: Family
-    unlike: Mapping[str, Family] = field(default_factory=dict)
-    accepted: Mapping[str, tuple[Family, ...]] = field(default_factory=dict)
+    family: ErrorFamily
+    unlike: Mapping[str, ErrorFamily] = field(default_factory=dict)
+    accepted: Mapping[str, tuple[ErrorFamily, ...]] = field(default_factory=dict)
     hidden: Hidden | Literal["cut"] = "nothing"
     absent: Mapping[str, str] = field(default_factory=dict)
     alone: bool = False
     loses: bool = False
 
-    def family_at(self, transport: str, position: Position) -> Family:
+    def family_at(self, transport: str, position: Position) -> ErrorFamily:
         """Return what a sound client shows."""
         return self.unlike.get(position.name) or self.unlike.get(transport) or self.family
 
-    def accepted_at(self, transport: str, position: Position) -> tuple[Family, ...]:
+    def accepted_at(self, transport: str, position: Position) -> tuple[ErrorFamily, ...]:
         """Return what else is right."""
         names = (position.name, transport, "")
         return next((self.accepted[name] for name in names if name in self.accepted), ())

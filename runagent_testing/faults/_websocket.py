@@ -9,7 +9,7 @@ from runagent_testing.dialects._frames import BAD_FRAMES, TEXT, frame
 from runagent_testing.faults._kind import (
     NO_HEARTBEATS,
     WEBSOCKET_ONLY,
-    Family,
+    ErrorFamily,
     FaultContext,
     FaultKind,
     Position,
@@ -78,7 +78,7 @@ def _kind(
     name: str,
     description: str,
     make_scenario: Callable[[FaultContext], Scenario],
-    family: Family,
+    family: ErrorFamily,
     positions: tuple[Position, ...] = _BETWEEN,
     absent: Mapping[str, str] = WEBSOCKET_ONLY,
 ) -> FaultKind:

@@ -228,7 +228,7 @@ def test_a_client_is_sound_that_shows_the_outcome(transport):
 def test_a_client_that_shows_anything_else_is_not(transport):
     for fault in faults.for_transport(transport, "memory"):
         right, error = right_contents(fault), fault.expected.error
-        wrong: list[tuple[faults.Family, list[Any]]] = [
+        wrong: list[tuple[faults.ErrorFamily, list[Any]]] = [
             ("agent" if error != "agent" else "ok", right),
             (error, [*right, "more"]),
         ]

@@ -64,7 +64,7 @@ def test_the_fields_of_an_exchange_exist():
 
 def test_the_families_of_errors_are_those_of_the_catalogue():
     families = PAGE.text.partition("one of those that `expected.error` can be (")[2].partition(";")[0]
-    assert {*families.replace("\n", " ").split(", ")} == {*get_args(faults.Family)} - {"ok", "unproven"}
+    assert {*families.replace("\n", " ").split(", ")} == {*get_args(faults.ErrorFamily)} - {"ok", "unproven"}
 
 
 def test_the_script_on_the_page_is_one():
