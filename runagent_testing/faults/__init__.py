@@ -35,8 +35,8 @@ from runagent_testing.faults._kind import TRANSPORTS, ErrorFamily, Position, Sce
 __all__ = [
     "CHUNKS",
     "TRANSPORTS",
-    "Expected",
     "ErrorFamily",
+    "Expected",
     "Fault",
     "Player",
     "Position",

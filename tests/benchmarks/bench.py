@@ -1,9 +1,9 @@
-"""Compare our clients with the floor, and with what people use today.
+"""Compare our clients with the baseline, and with what people use today.
 
     make bench          all of it, some minutes; ARGS='--write docs' puts it into docs/performance.md
-    make bench-quick    ourselves against the floor only, in less than a minute
+    make bench-quick    ourselves against the baseline only, in less than a minute
 
-CPU is what each process has used itself, user and system; "x" is the ratio to the floor in the same round.
+CPU is what each process has used itself, user and system; "x" is the ratio to the baseline in the same round.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.benchmarks.baselines import BASELINE, BASELINES, TASK
 from tests.benchmarks.contenders import load_all
-from tests.benchmarks.floors import FLOOR, FLOORS, TASK
 from tests.benchmarks.origin import EVENTS_OF_MANY, PACE
 from tests.benchmarks.ours import NAME
 from tests.benchmarks.race import Result, origins, race, workers
@@ -40,7 +40,7 @@ TITLES = {
     "published": "WebSocket burst, the published server's triple encoding",
     "plain": "WebSocket burst, plain content",
 }
-# By wire: how much of the floor, and how many times less than the best peer.
+# By wire: how much of the baseline, and how many times less than the best peer.
 BURST_GOALS = {"sse": (1.25, 2.5), "ndjson": (1.5, 5.0), "published": (1.5, 1.0), "plain": (2.0, 1.0)}
 LESS_THAN = {"httpx2": 10.0, "openai": 60.0}  # for the SSE burst
 PEERS = (
@@ -63,9 +63,9 @@ def _events(wire: str) -> int:
 
 
 def _keys(wires: Sequence[str], names: Sequence[str] = ()) -> list[str]:
-    """List the contenders of some wires by style: the floor and ourselves first, as neighbours."""
+    """List the contenders of some wires by style: the baseline and ourselves first, as neighbours."""
     found = [c for c in load_all().values() if c.wire in wires and (not names or c.name in names)]
-    order = {FLOOR: 0, NAME: 1, TASK: 2}
+    order = {BASELINE: 0, NAME: 1, TASK: 2}
     found.sort(key=lambda c: (STYLES.index(c.style), order.get(c.name, 9)))
     return [c.key for c in found]
 
@@ -75,17 +75,17 @@ def bursts(
 ) -> tuple[Table, list[Goal], dict[str, Result]]:
     """Race over one wire, everything sent at once."""
     wires = (wire, *_SDKS) if wire == "sse" and peers else (wire,)
-    with workers(_keys(wires, () if peers else (FLOOR, TASK, NAME)), origin) as racers:
+    with workers(_keys(wires, () if peers else (BASELINE, TASK, NAME)), origin) as racers:
         results = race(racers, lambda wire: f"{wire}-burst-{_events(wire)}", rounds)
-    table = Table(f"{TITLES[wire]}: CPU for one event", ("contender", "style", "us", "x floor"))
+    table = Table(f"{TITLES[wire]}: CPU for one event", ("contender", "style", "us", "x baseline"))
     goals = []
     most, less = BURST_GOALS[wire]
     for style in STYLES:
-        floor, ours = results[f"{FLOOR}/{style}/{wire}"], results[f"{NAME}/{style}/{wire}"]
+        baseline, ours = results[f"{BASELINE}/{style}/{wire}"], results[f"{NAME}/{style}/{wire}"]
         here = sorted((r for r in results.values() if r.style == style), key=lambda r: r.median("cpu"))
-        table.rows += [(r.name, style, r.median("cpu"), r.ratio(floor, "cpu")) for r in here]
-        goals.append(Goal(f"{TITLES[wire]}, {style}: of the floor", ours.ratio(floor, "cpu"), most))
-        theirs = [r for r in here if r.name not in (*FLOORS, NAME)]
+        table.rows += [(r.name, style, r.median("cpu"), r.ratio(baseline, "cpu")) for r in here]
+        goals.append(Goal(f"{TITLES[wire]}, {style}: of the baseline", ours.ratio(baseline, "cpu"), most))
+        theirs = [r for r in here if r.name not in (*BASELINES, NAME)]
         if theirs:
             best = theirs[0]
             what = f"{TITLES[wire]}, {style}: less than the best peer ({best.name})"
@@ -100,31 +100,35 @@ def bursts(
 def paced(origin: Origin, rounds: int, *, events: int, peers: bool) -> tuple[Table, list[Goal]]:
     """Race over SSE with one event in each write, a thousand a second."""
     over = "TLS" if origin.authority else "TCP"
-    names = (*FLOORS, NAME, *(() if origin.authority else ("httpx2", "aiohttp")))
+    names = (*BASELINES, NAME, *(() if origin.authority else ("httpx2", "aiohttp")))
     if not peers:
-        names = (FLOOR, TASK, NAME)
+        names = (BASELINE, TASK, NAME)
     with workers(_keys(("sse",), names), origin) as racers:
         results = race(racers, lambda wire: f"{wire}-paced-{events}", rounds, times=lambda _: 1)
-    columns = ("contender", "style", "CPU us", "x floor", "latency p50 us", "x floor")
+    columns = ("contender", "style", "CPU us", "x baseline", "latency p50 us", "x baseline")
     table = Table(f"SSE over {over}, one event in each write, {PACE} a second", columns)
     goals = []
     for style in STYLES:
-        floor = results[f"{TASK if style == 'asyncio' else FLOOR}/{style}/sse"]
+        baseline = results[f"{TASK if style == 'asyncio' else BASELINE}/{style}/sse"]
         for result in (r for r in results.values() if r.style == style):
             table.rows.append(
                 (
                     result.name,
                     style,
                     result.median("cpu"),
-                    result.ratio(floor, "cpu"),
+                    result.ratio(baseline, "cpu"),
                     result.median("latency"),
-                    result.ratio(floor, "latency"),
+                    result.ratio(baseline, "latency"),
                 )
             )
         ours = results[f"{NAME}/{style}/sse"]
-        goals.append(Goal(f"Paced over {over}, {style}: CPU of the floor", ours.ratio(floor, "cpu"), 1.15))
         goals.append(
-            Goal(f"Paced over {over}, {style}: latency of the floor", ours.ratio(floor, "latency"), 1.15)
+            Goal(f"Paced over {over}, {style}: CPU of the baseline", ours.ratio(baseline, "cpu"), 1.15)
+        )
+        goals.append(
+            Goal(
+                f"Paced over {over}, {style}: latency of the baseline", ours.ratio(baseline, "latency"), 1.15
+            )
         )
     return table, goals
 
@@ -136,7 +140,7 @@ def many(origin: Origin, rounds: int, *, streams: Sequence[int]) -> tuple[Table,
     table = Table(f"Many SSE streams at once, {EVENTS_OF_MANY} events each, 20 a second", columns)
     goals = []
     for style in ("asyncio", "trio"):
-        keys = [key for key in _keys(("sse",), (*FLOORS, NAME, "aiohttp")) if f"/{style}/" in key]
+        keys = [key for key in _keys(("sse",), (*BASELINES, NAME, "aiohttp")) if f"/{style}/" in key]
         with workers(keys, origin) as racers:
             by_count = {
                 count: race(
@@ -161,16 +165,16 @@ def many(origin: Origin, rounds: int, *, streams: Sequence[int]) -> tuple[Table,
                     )
                 )
         results = by_count[usual]
-        floor, ours = results[f"{FLOOR}/{style}/sse"], results[f"{NAME}/{style}/sse"]
+        baseline, ours = results[f"{BASELINE}/{style}/sse"], results[f"{NAME}/{style}/sse"]
         name = f"{usual} streams, {style}"
-        goals.append(Goal(f"{name}: events' CPU of the floor", ours.ratio(floor, "cpu"), 1.3))
-        goals.append(Goal(f"{name}: set-up of the floor", ours.ratio(floor, "setup"), 1.3))
+        goals.append(Goal(f"{name}: events' CPU of the baseline", ours.ratio(baseline, "cpu"), 1.3))
+        goals.append(Goal(f"{name}: set-up of the baseline", ours.ratio(baseline, "setup"), 1.3))
         peer = results.get(f"aiohttp/{style}/sse")
         if peer is not None:
             goals.append(Goal(f"{name}: events' CPU of aiohttp's", ours.ratio(peer, "cpu"), 1.0))
             goals.append(Goal(f"{name}: set-up of aiohttp's", ours.ratio(peer, "setup"), 1.0))
-        above = (ours.first["memory"] - floor.first["memory"]) / usual / 1024
-        goals.append(Goal(f"{name}: memory above the floor's", above, 12.0, unit=" KiB"))
+        above = (ours.first["memory"] - baseline.first["memory"]) / usual / 1024
+        goals.append(Goal(f"{name}: memory above the baseline's", above, 12.0, unit=" KiB"))
         least, most = (
             by_count[count][f"{NAME}/{style}/sse"].median("cpu") for count in (streams[0], streams[-1])
         )
@@ -242,7 +246,7 @@ class Report:
         page.write_text(f"{before}{_BEGIN}\n\n{about()}\n{tables}\n{_END}{behind}", encoding="utf-8")
         if self.bars:
             title = "CPU for one event of an SSE burst, in microseconds (logarithmic scale)"
-            (docs / "sse-burst.svg").write_text(chart(title, self.bars, NAME, FLOOR), encoding="utf-8")
+            (docs / "sse-burst.svg").write_text(chart(title, self.bars, NAME, BASELINE), encoding="utf-8")
 
 
 def measure(report: Report, wanted: Sequence[str], rounds: int, *, peers: bool) -> None:
@@ -267,7 +271,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="ourselves against the floor only")
+    parser.add_argument("--quick", action="store_true", help="ourselves against the baseline only")
     parser.add_argument("--only", choices=("burst", "paced", "many", "start"), action="append")
     parser.add_argument("--rounds", type=int, default=0, help="turns of each contender")
     parser.add_argument("--write", type=Path, metavar="DOCS", help="write into DOCS/performance.md")

@@ -165,10 +165,10 @@ def main() -> None:
         return
     burst = measure(f"burst {BURST}", arguments.rounds)
     paced = measure(f"paced {PACED}", arguments.rounds)
-    floor = next(iter(READERS))
+    baseline = next(iter(READERS))
     print("| reader | burst | one at a time |\n|---|---|---|")  # noqa: T201
     for name in READERS:
-        print(f"| {name} | {burst[name] / burst[floor]:.2f}x | {paced[name] / paced[floor]:.2f}x |")  # noqa: T201
+        print(f"| {name} | {burst[name] / burst[baseline]:.2f}x | {paced[name] / paced[baseline]:.2f}x |")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The race: contenders in processes of their own take turns against one server, round by round.
 
-A round's figures are compared with each other only: each is divided by the floor's of the same round, and the
-median of these ratios is what counts. What else the machine does hits all of a round alike.
+A round's figures are compared with each other only: each is divided by the baseline's of the same round, and
+the median of these ratios is what counts. What else the machine does hits all of a round alike.
 """
 
 from __future__ import annotations
@@ -123,9 +123,9 @@ class Result:
         """Return its median."""
         return statistics.median(self.values(figure))
 
-    def ratio(self, floor: Result, figure: str) -> float:
+    def ratio(self, baseline: Result, figure: str) -> float:
         """Return the median of the rounds' ratios to another contender."""
-        pairs = zip(self.values(figure), floor.values(figure), strict=True)
+        pairs = zip(self.values(figure), baseline.values(figure), strict=True)
         return statistics.median(mine / other for mine, other in pairs)
 
 

@@ -67,10 +67,10 @@ def _cell(value: str | float) -> str:
 
 
 _BAR, _GAP, _LABEL, _WIDTH = 18, 6, 190, 720
-_OURS, _FLOOR, _THEIRS = "#1f77b4", "#888888", "#d9a441"
+_OURS, _BASELINE, _THEIRS = "#1f77b4", "#888888", "#d9a441"
 
 
-def chart(title: str, bars: Sequence[tuple[str, float]], ours: str, floor: str) -> str:
+def chart(title: str, bars: Sequence[tuple[str, float]], ours: str, baseline: str) -> str:
     """Draw horizontal bars, the shortest first, on a logarithmic scale, which the title should tell."""
     from math import log10
 
@@ -89,7 +89,7 @@ def chart(title: str, bars: Sequence[tuple[str, float]], ours: str, floor: str) 
     for number, (label, value) in enumerate(bars):
         y = 34 + number * (_BAR + _GAP)
         length = max(2.0, room * (log10(value) - least) / (most - least))
-        color = _OURS if label.startswith(ours) else _FLOOR if label.startswith(floor) else _THEIRS
+        color = _OURS if label.startswith(ours) else _BASELINE if label.startswith(baseline) else _THEIRS
         base = y + _BAR - 5
         lines += [
             f'<text x="{_LABEL - 8}" y="{base}" text-anchor="end" fill="#222222">{escape(label)}</text>',

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.benchmarks.baselines import BASELINE
 from tests.benchmarks.contenders import Origin, load_all
-from tests.benchmarks.floors import FLOOR
 from tests.benchmarks.ours import NAME
 from tests.benchmarks.race import origins, race, workers
 from tests.benchmarks.starts import imports
@@ -20,9 +20,9 @@ def origin():
 
 @pytest.mark.parametrize("wire", ["sse", "plain"])
 def test_a_burst_costs_little_more_than_the_baseline(wire, origin):
-    with workers([f"{FLOOR}/sync/{wire}", f"{NAME}/sync/{wire}"], origin) as racers:
-        floor, ours = race(racers, lambda wire: f"{wire}-burst-2000", rounds=3).values()
-    assert ours.ratio(floor, "cpu") < 8
+    with workers([f"{BASELINE}/sync/{wire}", f"{NAME}/sync/{wire}"], origin) as racers:
+        baseline, ours = race(racers, lambda wire: f"{wire}-burst-2000", rounds=3).values()
+    assert ours.ratio(baseline, "cpu") < 8
 
 
 def test_one_event_in_each_write_is_measured_from_its_writing(origin):
@@ -38,7 +38,7 @@ def test_the_import_costs_about_what_its_parts_do():
 
 
 def test_a_race_that_reads_different_texts_is_void(origin):
-    with workers([f"{FLOOR}/sync/sse", f"{NAME}/sync/sse"], origin) as racers:
+    with workers([f"{BASELINE}/sync/sse", f"{NAME}/sync/sse"], origin) as racers:
         sizes = iter([10, 20, 30, 40])
         with pytest.raises(AssertionError, match="different texts"):
             race(racers, lambda wire: f"{wire}-burst-{next(sizes)}", rounds=1, times=lambda _: 1)
@@ -58,7 +58,7 @@ def test_a_goal_that_is_missed_is_called_short():
 
 
 def test_the_chart_has_a_bar_for_each(tmp_path):
-    drawn = chart("Costs", [("them <1>", 100.0), ("us", 1.0), ("floor", 0.9)], "us", "floor")
+    drawn = chart("Costs", [("them <1>", 100.0), ("us", 1.0), ("baseline", 0.9)], "us", "baseline")
     assert 4 == drawn.count("<rect")
     assert "them &lt;1&gt;" in drawn
-    assert drawn.index("floor</text>") < drawn.index("us</text>") < drawn.index("them")
+    assert drawn.index("baseline</text>") < drawn.index("us</text>") < drawn.index("them")

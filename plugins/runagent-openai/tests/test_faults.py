@@ -19,7 +19,7 @@ from runagent_testing import MemoryNetwork, faults
 
 LIMIT = 64 * 1024  # bytes
 # In this order: the last is the base of some before it.
-FAMILIES: dict[type[Exception], faults.Family] = {
+FAMILIES: dict[type[Exception], faults.ErrorFamily] = {
     StreamTruncatedError: "truncated",
     StreamLimitError: "limit",
     RunTimeoutError: "timeout",
@@ -50,7 +50,7 @@ def test_every_fault_ends_as_it_should(fault: faults.Fault) -> None:
         max_retries=0,
         resume=False,
     )
-    shown: faults.Family = "ok"
+    shown: faults.ErrorFamily = "ok"
     contents: list[object] = []
     try:
         contents.extend(client.run_generic_stream("x"))

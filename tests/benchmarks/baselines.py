@@ -1,4 +1,4 @@
-"""The floors: what the wire itself costs in Python, with nothing checked, no limits, deadlines or errors.
+"""The baselines: what the wire itself costs in Python, with nothing checked, no limits, deadlines or errors.
 
 A raw socket (asyncio: a Protocol, trio: a SocketStream), ``httptools``, a minimal parser that knows LF only,
 ``orjson``. A WebSocket's frames are read by a minimal reader of unfragmented frames. Nobody can use this; it
@@ -23,9 +23,14 @@ from tests.benchmarks.contenders import Origin, Take, contender
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-__all__ = ["FLOOR", "FLOORS", "TASK"]
+__all__ = ["BASELINE", "BASELINES", "TASK"]
 
-FLOOR, TASK, TIMED, HEAP = FLOORS = "floor", "floor (task)", "floor (timeout)", "floor (kept heap)"
+BASELINE, TASK, TIMED, HEAP = BASELINES = (
+    "baseline",
+    "baseline (task)",
+    "baseline (timeout)",
+    "baseline (kept heap)",
+)
 _READ_BYTES = 65536
 _REQUEST = (
     "POST /{} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n"
@@ -159,7 +164,7 @@ def blocking_socket(origin: Origin, wire: str, timeout: float | None = None) -> 
     yield ask
 
 
-contender(FLOOR, "sync", *_READERS)(blocking_socket)
+contender(BASELINE, "sync", *_READERS)(blocking_socket)
 contender(TIMED, "sync", *_READERS)(functools.partial(blocking_socket, timeout=30))
 
 
@@ -232,7 +237,7 @@ async def protocol(origin: Origin, wire: str) -> AsyncIterator[Any]:
     yield ask
 
 
-contender(FLOOR, "asyncio", *_READERS, environment=_FRESH)(protocol)
+contender(BASELINE, "asyncio", *_READERS, environment=_FRESH)(protocol)
 contender(HEAP, "asyncio", *_READERS, environment=_KEPT)(protocol)
 
 
@@ -249,7 +254,7 @@ async def protocol_and_task(origin: Origin, wire: str) -> AsyncIterator[Any]:
     yield ask
 
 
-@contender(FLOOR, "trio", *_READERS)
+@contender(BASELINE, "trio", *_READERS)
 @contextlib.asynccontextmanager
 async def socket_stream(origin: Origin, wire: str) -> AsyncIterator[Any]:
     import trio
