@@ -1,4 +1,4 @@
-# make demo   sets everything up and shows it        make test   sets everything up and runs the tests
+# make demo   sets everything up and shows a stream   make test   sets everything up and runs the tests
 #
 # Needs Python 3.11 or newer, make and git; everything else goes into .venv, at the versions of constraints.txt.
 
@@ -14,13 +14,13 @@ STAMP := $(VENV)/.installed
 # Seconds of fuzzing for each target: make fuzz FUZZ_SECONDS=900
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= sse ndjson http websocket
-# Per cent of the branches of both packages that the tests have to run.
+# Percentage of the branches of both packages that the tests have to run.
 COVERAGE_FLOOR := 90
 # The versions that are installed.
 CONSTRAINTS ?= constraints.txt
 # Arguments for pytest: make test ARGS="-k sse -x"
 ARGS ?=
-# Processes that share the tests: make test JOBS=0 runs them in pytest's own, for a debugger.
+# Number of processes for the tests: make test JOBS=0 runs them in pytest's process, for a debugger.
 JOBS ?= auto
 # Every plugin goes into the environment with the project, so that its tests run there too.
 PLUGINS := $(patsubst %/pyproject.toml,--editable './%[dev]',$(wildcard plugins/*/pyproject.toml))
@@ -38,25 +38,25 @@ PYTHON ?= $(call first_usable,python3.13 python3.12 python3.11 python3 python)
 
 .PHONY: help
 help:
-	@echo "make demo         stream a story over every transport, in every style"
+	@echo "make demo         stream a text over every transport, in every style"
 	@echo "make test         run the tests (ARGS=... goes to pytest)"
 	@echo "make test-all     run the tests on each Python of: $(SUPPORTED)"
 	@echo "make test-lowest  run the tests with the oldest versions that pyproject.toml allows, on Python $(firstword $(SUPPORTED))"
 	@echo "make fuzz         fuzz the codecs under coverage (FUZZ_SECONDS=... for each of: $(FUZZ_TARGETS))"
 	@echo "make check        lint, types and tests: what CI runs"
-	@echo "make fix          have ruff mend what it can, and format"
+	@echo "make fix          let ruff fix what it can, and format"
 	@echo "make coverage     the tests with branch coverage; fails below $(COVERAGE_FLOOR) %"
-	@echo "make programs     install the programs that some tests want, by apt-get as root"
+	@echo "make programs     install the programs that some tests need, with apt-get as root"
 	@echo "make lint         ruff: rules and format"
 	@echo "make types        mypy --strict"
-	@echo "make bench        compare with peers and with the baseline (ARGS=... goes to tests.benchmarks.bench)"
-	@echo "make bench-quick  ourselves against the baseline, in less than a minute"
-	@echo "make bench-bridge measure what a library costs as a transport"
-	@echo "make bench-fake   measure the fake agent: events a second, streams at once, start, cost of a test"
+	@echo "make bench        compare with other clients and with a bare-socket baseline (ARGS=... goes to tests.benchmarks.bench)"
+	@echo "make bench-quick  compare only with the baseline, in less than a minute"
+	@echo "make bench-bridge measure the overhead of a library as a transport"
+	@echo "make bench-fake   measure the fake agent: events per second, simultaneous streams, start, cost per test"
 	@echo "make soak         chaos, load and floods at full size (ARGS=\"--only chaos --seed 7\")"
-	@echo "make interop      what others wrote: nginx, a proxy, TLS, Chromium, curl, other servers, the published package"
-	@echo "make kit          the conformance kit, also in a clean environment as a plugin's author has it"
-	@echo "make lock         write constraints.txt anew"
+	@echo "make interop      test with third-party software: nginx, a proxy, TLS, Chromium, curl, other servers, the published package"
+	@echo "make kit          run the conformance kit, also in the clean environment of a plugin's author"
+	@echo "make lock         write constraints.txt again"
 	@echo "make venv         set up $(VENV) only (PYTHON=... chooses the interpreter)"
 	@echo "make clean        remove environments and caches"
 
@@ -102,14 +102,14 @@ test-all:
 	if [ -z "$$found" ]; then echo "None of Python $(SUPPORTED) found" >&2; exit 1; fi; \
 	if [ -n "$$failed" ]; then echo "Failed on Python$$failed" >&2; exit 1; fi
 
-# constraints-lowest.txt has each requirement of ours at its lower bound; a test holds it to pyproject.toml.
+# constraints-lowest.txt has each direct requirement at its lower bound; a test compares it with pyproject.toml.
 .PHONY: test-lowest
 test-lowest:
 	@python="$(call first_usable,$(call places,$(firstword $(SUPPORTED))))"; \
 	if [ -z "$$python" ]; then echo "make test-lowest needs Python $(firstword $(SUPPORTED))" >&2; exit 1; fi; \
 	$(MAKE) --no-print-directory test VENV=.venv-lowest PYTHON="$$python" CONSTRAINTS=constraints-lowest.txt
 
-# The fuzzer has wheels for some systems only and is no part of `dev`: it has an environment of its own.
+# The fuzzer has wheels for some systems only and is not part of `dev`: it gets a separate environment.
 FUZZ_VENV := .venv-fuzz
 FUZZ_STAMP := $(FUZZ_VENV)/.installed
 
@@ -156,7 +156,7 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-# What we compare with comes into an environment of its own: none of it is needed to work on the project.
+# The other clients get a separate environment: they are not needed to work on the project.
 BENCH_VENV := .venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed
 
@@ -187,8 +187,8 @@ soak: $(STAMP)
 bench-fake: $(STAMP)
 	@$(BIN)/python -m tests.benchmarks.bench_fake $(ARGS)
 
-# What nobody here wrote. Each file NAME.txt in the folder is what .venv-interop-NAME has, an environment of its own:
-# the published package has this one's name, and others would set versions of what we use.
+# Third-party software. Each file NAME.txt in the folder lists the packages of the environment .venv-interop-NAME:
+# the published package has this one's name, and others would force versions on our dependencies.
 REQUIREMENTS := tests/interop/requirements
 INTEROP_STAMPS := $(patsubst $(REQUIREMENTS)/%.txt,.venv-interop-%/.installed,$(wildcard $(REQUIREMENTS)/*.txt))
 
@@ -198,7 +198,7 @@ INTEROP_STAMPS := $(patsubst $(REQUIREMENTS)/%.txt,.venv-interop-%/.installed,$(
 	@.venv-interop-$*/bin/python $(PIP) install -qq --requirement $< </dev/null
 	@touch $@
 
-# Never fails: if a program cannot be installed, the tests that want it are skipped, with the reason.
+# Never fails: if a program cannot be installed, the tests that need it are skipped, with the reason.
 .PHONY: programs
 programs:
 	@tests/interop/install_programs.sh nginx tinyproxy curl
@@ -212,8 +212,8 @@ interop: $(STAMP) $(INTEROP_STAMPS) programs
 kit: $(STAMP)
 	@RUNAGENT_KIT_CLEAN=1 $(BIN)/python -m pytest tests/runagent_testing/conformance $(ARGS)
 
-# Made on the oldest supported Python: a version that runs there runs on the newer ones too, and
-# whatever only an old Python needs is in the list.
+# Written on the oldest supported Python: a version that runs there runs on the newer ones too, and
+# packages that only an old Python needs are in the list.
 .PHONY: lock
 lock:
 	@python="$(call first_usable,$(call places,$(firstword $(SUPPORTED))))"; \

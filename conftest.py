@@ -1,18 +1,18 @@
 """Leak checks around every test.
 
 A test that leaves a thread, a socket or unreported garbage fails itself, instead of making a later one
-fail by chance. What a test may rely on:
+fail by chance. Rules for tests:
 
-* Whatever was there before the test is not its business: fixtures of a wider scope are set up earlier
+* Resources from before the test do not count: fixtures of a wider scope are set up earlier
   and torn down later than the check. Ask for them as arguments, not through `getfixturevalue`.
-* What ends by itself within `leak_patience` seconds is no leak: a peer's side of a connection closes a
-  little after ours.
-* Threads named `fake-agent…` are a fake agent's own. One that appears while another fake agent's thread
+* Resources that end by themselves within `leak_patience` seconds are no leak: a peer closes its end a
+  little later than the client.
+* Threads named `fake-agent…` belong to a fake agent. One that appears while another fake agent's thread
   was running already is taken for the helper of a server of a wider scope; without one it is a leak.
 * trio keeps idle worker threads (`Trio thread …`) for ten seconds, on purpose and without harm.
 * Threads that `threading` did not start cannot be seen to end and are left out.
 
-Open sockets are seen through /proc, so on Linux only; elsewhere their ResourceWarning has to do.
+Open sockets are seen through /proc, so on Linux only; elsewhere only their ResourceWarning shows them.
 """
 
 from __future__ import annotations
@@ -53,11 +53,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(
         "leak_patience", "seconds a thread or socket may outlive its test", type="string", default="2"
     )
-    parser.addoption("--interop", action="store_true", help="run what is marked interop, too (make interop)")
+    parser.addoption(
+        "--interop", action="store_true", help="run the tests marked interop, too (make interop)"
+    )
 
 
 def pytest_sessionfinish() -> None:
-    # pytest collects garbage once more at the very end, and that shall see everything.
+    # pytest collects garbage once more at the very end, which has to see everything.
     gc.unfreeze()
 
 
@@ -75,7 +77,7 @@ def no_leaks(pytestconfig: pytest.Config) -> Iterator[None]:
 
 
 class _Heap:
-    """Keeps full collections cheap: well under a millisecond, where the whole heap costs 50.
+    """Keeps full collections cheap: well under a millisecond, instead of 50 for the whole heap.
 
     Imported modules, and what pytest notes about each test, outlive every test. They are frozen (left out of
     collections) between two tests, when new modules or many notes have come.
@@ -96,14 +98,14 @@ class _Heap:
 @dataclass(frozen=True)
 class _Resources:
     threads: frozenset[threading.Thread]
-    sockets: dict[str, int]  # the kernel's name, never used twice, to the descriptor, which is
+    sockets: dict[str, int]  # the kernel's name, which is never used twice, to the descriptor
 
     @classmethod
     def now(cls) -> _Resources:
         return cls(frozenset(threading.enumerate()), _open_sockets())
 
     def left_after(self, patience: float) -> list[str]:
-        """Describe what is open now, was not then, and stays so for `patience` seconds."""
+        """Describe the new threads and sockets that stay open for `patience` seconds."""
         deadline = time.monotonic() + patience
         pause = 0.001
         while (new := self._new()) and time.monotonic() < deadline:

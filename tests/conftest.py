@@ -6,7 +6,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
-import httptools  # noqa: F401  # an extension that cannot be imported twice: pytester forgets what it imports
+import httptools  # noqa: F401  # this extension cannot be imported twice, and pytester forgets modules that it has imported
 import pytest
 
 from runagent_testing import FakeAgentServer
@@ -38,7 +38,7 @@ def server() -> Iterator[Any]:
 
 @pytest.fixture(scope="session", autouse=True)
 def working_ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C work in the tests and in what they start, also where a shell runs them in the background."""
+    """Let Ctrl-C work in the tests and their child processes, even if a shell runs them in the background."""
     inherited = signal.getsignal(signal.SIGINT)
     if inherited is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -48,7 +48,7 @@ def working_ctrl_c() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def own_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    """Keep the settings and proxies of the person who runs the tests out of them."""
+    """Keep the user's settings and proxies out of the tests."""
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in [name for name in os.environ if name.startswith("RUNAGENT_")]:
         monkeypatch.delenv(name)

@@ -220,7 +220,7 @@ async def _open(origin: Origin, protocol: _Protocol) -> asyncio.Transport:
     return transport
 
 
-# asyncio allocates 256 KiB for each read. glibc maps that anew each time in a process that has never freed as
+# asyncio allocates 256 KiB for each read. glibc maps it again each time in a process that has never freed as
 # much, which costs some 10 us, and in any other it costs next to nothing. Neither is left to chance.
 _FRESH = {"MALLOC_MMAP_THRESHOLD_": str(128 * 1024)}
 _KEPT = {"MALLOC_MMAP_THRESHOLD_": str(4 * 1024 * 1024), "MALLOC_TRIM_THRESHOLD_": str(8 * 1024 * 1024)}

@@ -1,7 +1,7 @@
-"""Compare our clients with the baseline, and with what people use today.
+"""Compare the clients with a bare-socket baseline, and with other clients in use today.
 
     make bench          all of it, some minutes; ARGS='--write docs' puts it into docs/performance.md
-    make bench-quick    ourselves against the baseline only, in less than a minute
+    make bench-quick    only the comparison with the baseline, in less than a minute
 
 CPU is what each process has used itself, user and system; "x" is the ratio to the baseline in the same round.
 """
@@ -207,7 +207,7 @@ def _counterpart(name: str) -> str:
 
 
 def about() -> str:
-    """Tell on what was measured."""
+    """Describe the machine and versions of the measurement."""
     packages = (NAME, "httptools", "msgspec", "websockets", "trio", "orjson", *PEERS)
     versions = [f"{name} {version}" for name in packages if (version := _version(name))]
     python = f"{platform.python_implementation()} {platform.python_version()}"
@@ -236,12 +236,12 @@ class Report:
         sys.stdout.flush()
 
     def write(self, docs: Path) -> None:
-        """Put everything into the page that shows it, and the chart beside it."""
+        """Put everything into the page that shows it, and write the chart."""
         page = docs / "performance.md"
         before, begin, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
         _, end, behind = rest.partition(_END)
         if not begin or not end:
-            raise ValueError(f"{page} does not say where the tables go")
+            raise ValueError(f"{page} does not have the marks between which the tables go")
         tables = "\n".join(map(str, [Table.of_goals(self.goals), *self.tables]))
         page.write_text(f"{before}{_BEGIN}\n\n{about()}\n{tables}\n{_END}{behind}", encoding="utf-8")
         if self.bars:

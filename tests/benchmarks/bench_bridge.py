@@ -1,8 +1,8 @@
-"""What it costs to run somebody's asynchronous library as a transport: ``make bench-bridge``.
+"""What it costs to run an asynchronous library as a transport: ``make bench-bridge``.
 
-A server sends lines. They are read by a stand-in for a library (asyncio's own streams) alone, by the same
-library behind ``AsyncTransport`` in each style, and by a plain ``Transport``. What is compared is CPU time of
-the reading process, threads included, in interleaved rounds of one run; the table gives ratios to the library
+A server sends lines. They are read by a model of a library (asyncio's own streams) alone, by the same
+library behind ``AsyncTransport`` in each style, and by a plain ``Transport``. The table compares CPU time of
+the reading process, threads included, in interleaved rounds of one run, as ratios to the library
 alone, of which the best round of each counts.
 """
 
@@ -63,7 +63,7 @@ class Lines:
 
 
 class LibraryOfLines:
-    """The same as somebody's library would do it: one event at a time."""
+    """The same in the way of a typical library: one event at a time."""
 
     name = "library"
     api_version = 1
@@ -131,7 +131,7 @@ async def serve() -> None:
         writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201  # whoever started it reads that
+    print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201  # the parent process reads it
     await server.serve_forever()
 
 

@@ -1,10 +1,10 @@
-"""What the fake agent server can do: events a second, streams at once, its start, the cost of a test.
+"""The speed of the fake agent server: events per second, simultaneous streams, its start, cost per test.
 
     make bench-fake            or    python -m tests.benchmarks.bench_fake [SECONDS]
 
-The server runs in a process of its own; this one reads from raw sockets, as fast as it can. "bare" is an
-asyncio server that parses nothing and writes the same bytes, measured in the same run. What a row has to
-reach stands behind it, with "pass" or "SHORT"; a rate is judged by the work of the server's process, as
+The server runs in a separate process; this one reads from raw sockets, as fast as it can. "bare" is an
+asyncio server that parses nothing and writes the same bytes, measured in the same run. A row shows
+its goal at the end, with "pass" or "SHORT"; a rate is judged by the work of the server's process, as
 the clock runs on while other processes have the machine.
 """
 
@@ -233,7 +233,7 @@ def main(seconds: float = 2.0) -> list[Row]:
     rows = [*_starts(), *_plugin()]
     with served() as server:
         rows += _rates(server, seconds)
-    # In a process of its own: memory that was used before would be used again, and count for nothing.
+    # In a separate process: memory that was used before would be used again, and count for nothing.
     with served() as server:
         rows += _streams(hold_streams(server, STREAMS))
     for how, measured in departure_times(20).items():

@@ -59,7 +59,7 @@ class Contender:
         style: ``sync``, ``asyncio`` or ``trio``.
         wire: The wire, see ``wires``.
         open: Makes the context manager.
-        environment: What its process has in its environment beside the usual.
+        environment: Environment variables of its process, in addition to the usual ones.
     """
 
     name: str

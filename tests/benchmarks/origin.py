@@ -1,6 +1,6 @@
 """The server that everybody is measured against: it parses next to nothing and writes bytes made beforehand.
 
-The first ``WIRE-MODE-COUNT`` in a request's path says what to answer:
+The first ``WIRE-MODE-COUNT`` in a request's path chooses the answer:
 
 * ``burst``: the whole answer at once;
 * ``paced``: one event in each write, a thousand a second, each with the moment of its writing;

@@ -1,6 +1,6 @@
 """What people use today to read such streams over HTTP.
 
-Where a peer has no parser of its own, its users' is here: it splits lines and calls ``json.loads``.
+If a peer has no parser, the one that its users write is here: it splits lines and calls ``json.loads``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BODY = {"query": "hello"}
 
 
 class HandParser:
-    """A parser of events as it stands in a user's code."""
+    """A parser of events as users write it."""
 
     def __init__(self, take: Take) -> None:
         self._take = take

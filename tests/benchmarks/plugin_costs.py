@@ -1,4 +1,4 @@
-"""What the pytest plugin costs test runs, and the tests that use it; in processes of their own."""
+"""What the pytest plugin costs test runs, and the tests that use it; in separate processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The race: contenders in processes of their own take turns against one server, round by round.
+"""The race: contenders in separate processes take turns against one server, round by round.
 
 A round's figures are compared with each other only: each is divided by the baseline's of the same round, and
 the median of these ratios is what counts. What else the machine does hits all of a round alike.

@@ -1,4 +1,4 @@
-"""A fake agent server in a process of its own, and a bare one to compare with."""
+"""A fake agent server in a separate process, and a bare server to compare with."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _answer(pipe: Connection[str, str], open_door: Callable[[], object]) -> None
 
 
 def _memory() -> int:
-    """Tell how many bytes of memory this process uses; 0 where that is not known."""
+    """Return how many bytes of memory this process uses; 0 if that is not known."""
     status = Path("/proc/self/status")
     lines = status.read_text(encoding="ascii").splitlines() if status.exists() else []
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS")), 0)

@@ -63,7 +63,7 @@ for chunk in client.chat.completions.create(model="m", messages=[], stream=True)
 
 
 def start(code: str, environment: Mapping[str, str] | None = None) -> float:
-    """Run a program in a process of its own and return its CPU seconds, user and system."""
+    """Run a program in a separate process and return its CPU seconds, user and system."""
     # Compiled code is kept, as an installer keeps it: nobody pays for compiling at every start.
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     child = os.posix_spawn(sys.executable, [sys.executable, "-c", code], kept | dict(environment or {}))
@@ -85,7 +85,7 @@ def _race(programs: Mapping[str, tuple[str, Mapping[str, str]]], rounds: int) ->
 
 
 def imports(rounds: int) -> dict[str, float]:
-    """Measure ``import runagent`` beside a process that imports what any network program does."""
+    """Measure ``import runagent`` compared with a process that imports what any network program does."""
     return _race({"json, logging, socket": (_BARE, {}), "runagent": ("import runagent", {})}, rounds)
 
 
@@ -102,7 +102,7 @@ def _observer() -> Iterator[str]:
 
 
 def first_chunks(origin: Origin, rounds: int, *, peers: bool) -> dict[str, float]:
-    """Measure a client made and used once, with each transport and beside the peers.
+    """Measure a client made and used once, with each transport, compared with the peers.
 
     Args:
         origin: The server.

@@ -21,7 +21,7 @@ class Goal:
         value: What it has come to.
         limit: What it should come to.
         at_least: The limit is a lower one.
-        unit: What stands behind both.
+        unit: The unit of both.
     """
 
     what: str
@@ -45,7 +45,7 @@ class Goal:
 
 @dataclass
 class Table:
-    """A table with a heading of its own; numbers are written with three digits."""
+    """A table with a heading; numbers are written with three digits."""
 
     title: str
     columns: Sequence[str]
@@ -58,7 +58,7 @@ class Table:
 
     @classmethod
     def of_goals(cls, goals: Sequence[Goal]) -> Table:
-        """Set goals beside what has been reached."""
+        """Compare goals with the figures reached."""
         return cls("Goals", ("what", "measured", "goal", "verdict"), [goal.cells for goal in goals])
 
 
@@ -71,7 +71,7 @@ _OURS, _BASELINE, _THEIRS = "#1f77b4", "#888888", "#d9a441"
 
 
 def chart(title: str, bars: Sequence[tuple[str, float]], ours: str, baseline: str) -> str:
-    """Draw horizontal bars, the shortest first, on a logarithmic scale, which the title should tell."""
+    """Draw horizontal bars, the shortest first, on a logarithmic scale, which the title should mention."""
     from math import log10
 
     bars = sorted(bars, key=lambda bar: bar[1])

@@ -1,6 +1,6 @@
 """The answers that are measured: the documented payloads, on every wire, as the bytes of whole responses.
 
-The n-th event says ``word N ``, every eighth one with a letter beyond ASCII. An answer is a head, the events
+The n-th event is ``word N ``, every eighth one with a letter beyond ASCII. An answer is a head, the events
 one by one, and an ending; the server writes them at once or one by one.
 """
 

@@ -36,7 +36,7 @@ class Tally:
         self.size += len(text)
 
     def summary(self) -> dict[str, float]:
-        """Tell what came."""
+        """Return the figures."""
         return {"count": self.count, "size": self.size}
 
 
@@ -55,7 +55,7 @@ class Stopwatch(Tally):
         self.count += 1
 
     def summary(self) -> dict[str, float]:
-        """Tell what came, the CPU since the first event, and the median age in microseconds."""
+        """Return the figures, the CPU since the first event, and the median age in microseconds."""
         cpu = time.process_time() - self._cpu
         return super().summary() | {"cpu": cpu, "latency": statistics.median(self._ages) / 1000}
 
@@ -76,7 +76,7 @@ class Opening(Tally):
         self.count += 1
 
     def summary(self) -> dict[str, float]:
-        """Tell the costs: CPU until all were open and afterwards, and memory in bytes."""
+        """Return the costs: CPU until all were open and afterwards, and memory in bytes."""
         cpu = time.process_time() - self._cpu - self.setup_cpu
         grown = _memory() - self._memory - self.memory
         return {
@@ -89,7 +89,7 @@ class Opening(Tally):
 
 
 def _memory() -> int:
-    """Tell the resident memory of this process in bytes."""
+    """Return the resident memory of this process in bytes."""
     status = Path("/proc/self/statm")
     if not status.exists():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -123,7 +123,7 @@ class _Measurement:
 
 
 def _run_sync(contender: Contender, origin: Origin) -> None:
-    with contender.open(origin) as ask:  # type: ignore[union-attr]  # its style says which it is
+    with contender.open(origin) as ask:  # type: ignore[union-attr]  # its style decides which of both it is
         _send({})
         for order in _orders():
             measured = _Measurement(order)

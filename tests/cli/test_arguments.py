@@ -1,4 +1,4 @@
-"""What the command is given, and what it says of itself."""
+"""The command's arguments, its help and its version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``runagent doctor``: what it tells, what it hides, and what it takes for wrong."""
+"""``runagent doctor``: what it reports, what it hides, and what it considers a fault."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Example:
 
     Attributes:
         line: The line of the page on which the code begins.
-        output: What it prints, if a ``text`` block right behind it says so.
+        output: What it prints, if a ``text`` block with that follows.
     """
 
     text: str
@@ -67,7 +67,7 @@ class Page:
         return text
 
     def outputs(self) -> int:
-        """How many blocks say what something prints."""
+        """The number of blocks with the output of something."""
         return sum(block["language"] == "text" for block in _FENCE.finditer(self.text))
 
     def headings(self) -> list[str]:
@@ -91,7 +91,7 @@ class Page:
 
 
 def code_in(cell: str) -> list[str]:
-    """Return what stands between backticks in a table's cell."""
+    """Return the text between backticks in a table's cell."""
     return _CODE.findall(cell)
 
 

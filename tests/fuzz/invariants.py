@@ -1,4 +1,4 @@
-"""What holds for any bytes whatever: the cut changes nothing, and only errors of ours come of them.
+"""The invariants for any bytes: the cut changes nothing, and only documented errors are raised.
 
 Each function takes the bytes that a peer sends and raises an AssertionError, or whatever the library
 lets through, where that is not so. The fuzzer, its corpus and the property tests share them.
@@ -204,7 +204,7 @@ def check_http(data: bytes) -> None:
 
 
 def check_websocket(data: bytes) -> None:
-    """Hold frames against the invariants."""
+    """Check frames for the invariants."""
     same_for_all(decode_websocket, data)
     same_for_all(run_websocket, data)
 

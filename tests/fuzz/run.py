@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-import atheris  # type: ignore[import-untyped]  # has an environment of its own
+import atheris  # type: ignore[import-untyped]  # has a separate environment
 
 with atheris.instrument_imports(include=["runagent", "websockets"]):
     from tests.fuzz.invariants import TARGETS

@@ -1,4 +1,4 @@
-"""LiteLLM's proxy: an OpenAI-compatible server that answers by itself, or passes on what another one says."""
+"""LiteLLM's proxy: an OpenAI-compatible server that answers by itself, or relays another server's answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["LiteLLM"]
 
 STORY = "Once upon a time"
-# Without a database it tells no wrong key from an unknown one (status 400): this is its hook for keys.
+# Without a database it does not distinguish wrong keys from unknown ones (status 400): this is its hook.
 _KEYS = """
 import os
 from litellm.proxy._types import ProxyException, UserAPIKeyAuth
@@ -31,9 +31,9 @@ async def check(request, api_key):
 class LiteLLM(Program):
     """The proxy, with these models:
 
-    * ``storyteller`` tells `STORY`, ``limited`` is refused: mock responses; it streams none over Responses.
+    * ``storyteller`` streams `STORY`, ``limited`` is refused: mock responses; it streams none over Responses.
     * ``retold`` is ``storyteller`` with Responses made of chat completions, which it streams.
-    * ``relayed`` is the upstream's model of that name, and ``rebuilt`` the same with Responses made anew.
+    * ``relayed`` is the upstream's model of that name, and ``rebuilt`` the same with Responses made of it.
 
     Args:
         folder: Where its files go.

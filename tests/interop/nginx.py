@@ -17,7 +17,7 @@ _UPGRADE = (
     "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;"
 )
 
-# Prefix to directives. An nginx that is told nothing buffers; before 1.29.7 it speaks HTTP/1.0 to the agent.
+# Prefix to directives. An nginx without directives buffers; before 1.29.7 it speaks HTTP/1.0 to the agent.
 HTTP_LOCATIONS = {
     "1.0": "proxy_http_version 1.0;",
     "1.0-unbuffered": "proxy_http_version 1.0; proxy_buffering off;",

@@ -1,4 +1,4 @@
-"""Programs that nobody here wrote: found, run in the foreground on a port of their own, ended and reaped."""
+"""Programs that nobody here wrote: found, run in the foreground on a free port, ended and reaped."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Port:
 
 
 class Program:
-    """A server in a process group of its own.
+    """A server in a separate process group.
 
     Args:
         command: What starts it, in the foreground.

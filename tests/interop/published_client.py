@@ -27,7 +27,7 @@ def only_loopback(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def outcome(call: Any) -> Any:
-    """Call, and tell what came of it."""
+    """Call, and report the result."""
     try:
         return call()
     except Exception as error:  # noqa: BLE001 - the published package raises bare Exception

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from published_client import only_loopback  # type: ignore[import-not-found]  # it is beside this file
+from published_client import only_loopback  # type: ignore[import-not-found]  # it is next to this file
 
 
 def main(folder: str, port: str) -> None:

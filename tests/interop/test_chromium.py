@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.interop, needs(*BROWSERS)]
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """A browser without a window, which opens tabs when it is told to through its debugging port."""
+    """A browser without a window, which opens tabs through its debugging port."""
     folder = tmp_path_factory.mktemp("browser")
     with Port() as port:
         options = [
@@ -57,7 +57,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
 
 
 class Page:
-    """A page of an origin of its own, opened in the browser.
+    """A page of a separate origin, opened in the browser.
 
     Attributes:
         reports: What its script has reported.

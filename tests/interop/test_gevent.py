@@ -1,4 +1,4 @@
-"""Under gevent, somebody's asynchronous library runs in threads of the operating system."""
+"""Under gevent, an asynchronous library runs in threads of the operating system."""
 
 from __future__ import annotations
 

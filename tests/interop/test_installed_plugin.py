@@ -1,4 +1,4 @@
-"""A plugin as a stranger has it: a wheel in an environment of its own, and a word in the shell."""
+"""A plugin as a stranger has it: a wheel in a separate environment, and a name in the shell."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def api(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=["chat relayed", "responses relayed", "responses rebuilt"])
 def behind(request: pytest.FixtureRequest) -> tuple[str, str]:
-    """An endpoint, and a model behind LiteLLM: passed on, or made anew of the other endpoint."""
+    """An endpoint, and a model behind LiteLLM: passed on, or converted from the other endpoint."""
     api, model = request.param.split()
     return api, model
 
@@ -53,7 +53,7 @@ def behind(request: pytest.FixtureRequest) -> tuple[str, str]:
 def chosen_by_the_environment_alone(
     monkeypatch: pytest.MonkeyPatch, litellm: LiteLLM, agents: FakeAgentServer
 ) -> None:
-    """Say all in variables; what LiteLLM keeps open to the agents is dropped after each test."""
+    """Configure everything by variables; what LiteLLM keeps open to the agents is dropped after each test."""
     monkeypatch.setenv("RUNAGENT_TRANSPORT", "openai")
     monkeypatch.setenv("RUNAGENT_API_URL", f"{litellm.url}/v1")
     monkeypatch.setenv("RUNAGENT_API_KEY", litellm.key)

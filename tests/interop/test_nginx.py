@@ -1,4 +1,4 @@
-"""A real nginx between client and agent: promptness, the truth of the end, and pages of its own."""
+"""A real nginx between client and agent: promptness, the truth of the end, and nginx's own pages."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_an_agent_that_breaks_off_behind_nginx_is_seen_to(
 
 
 def _verdict(transport: str, prefix: str, how: str) -> str:
-    """Say what can be known: behind HTTP/1.0 a cut text is none, since nginx ends it for the agent."""
+    """Return what can be known: over HTTP/1.0 a cut text looks whole, since nginx ends it for the agent."""
     if transport == "text" and (how == "no-done" or (prefix in ("1.0", "1.0-unbuffered") and how != "reset")):
         return "ok"
     return "truncated"
@@ -193,7 +193,7 @@ def test_the_agent_sees_a_client_disconnect(style: Style, nginx: Nginx, agents: 
     assert agents.requests[0].wait_disconnected(10)
 
 
-# What nginx says by itself
+# nginx's own answers
 
 
 @pytest.mark.parametrize("transport", ["sse", "chunked", "websocket"])

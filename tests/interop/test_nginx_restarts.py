@@ -29,7 +29,7 @@ def client_of(style: Style, nginx: Nginx, transport: str, **options: Any) -> Any
 
 
 @any_end
-@pytest.mark.parametrize("how", ["for good", "without numbers", "resume=False"])
+@pytest.mark.parametrize("how", ["finally", "without numbers", "resume=False"])
 def test_a_stream_whose_nginx_goes_away_is_cut_short(
     style: Style, transport: str, nginx: Nginx, agents: FakeAgentServer, end: signal.Signals, how: str
 ) -> None:
@@ -41,7 +41,7 @@ def test_a_stream_whose_nginx_goes_away_is_cut_short(
         stream = client.run_generic_stream("x")
         assert ["Once", " upon"] == [await anext(aiter(stream)) for _ in range(2)]
         nginx.stop(end)
-        if how != "for good":
+        if how != "finally":
             nginx.start()
         await anext(aiter(stream))
 
@@ -49,7 +49,7 @@ def test_a_stream_whose_nginx_goes_away_is_cut_short(
         with pytest.raises(StreamTruncatedError) as caught:
             style.run(scenario)
     finally:
-        if how == "for good":
+        if how == "finally":
             nginx.restart()
     assert 2 == caught.value.chunks_received
     assert 1 == len(agents.requests)

@@ -1,4 +1,4 @@
-"""TLS that ends at a real nginx: whom the client trusts, and that nothing is said to anybody else."""
+"""TLS that ends at a real nginx: which servers the client trusts, and that it sends nothing to others."""
 
 from __future__ import annotations
 

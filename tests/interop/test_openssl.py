@@ -1,4 +1,4 @@
-"""TLS as only OpenSSL's own server can be told to speak it: it changes keys in the middle of a stream."""
+"""TLS that only OpenSSL's own server can speak: it changes keys in the middle of a stream."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The published ``runagent`` package reads a fake agent as it should.
 
-It shares its name with this one, so it needs an environment of its own: ``make interop`` makes it.
+It shares its name with this one, so it needs a separate environment: ``make interop`` makes it.
 """
 
 from __future__ import annotations

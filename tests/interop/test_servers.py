@@ -22,7 +22,7 @@ pytestmark = pytest.mark.interop
 AGENTS = Path(__file__).with_name("agents")
 CHUNKS = ["wörld \N{GRINNING FACE}", *(f"{number} " for number in range(500))]
 HTTP = ("sse", "chunked", "text")
-# Name to the program or module, its arguments (PORT stands for the port), and what it speaks.
+# Name to the program or module, its arguments (PORT is the port), and what it speaks.
 SERVERS: dict[str, tuple[str, list[str], tuple[str, ...]]] = {
     "uvicorn on h11": ("uvicorn", ["asgi:app", "--port", "PORT", "--http", "h11"], (*HTTP, "websocket")),
     "uvicorn on httptools": (

@@ -1,4 +1,4 @@
-"""A real proxy on the way: tunnels, requests in absolute form, its password, and what it says by itself."""
+"""A real proxy on the way: tunnels, requests in absolute form, its password, and its own answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ALPN: HTTP/1.1 is offered, whoever made the context, and another protocol is named."""
+"""ALPN: HTTP/1.1 is offered, even by a user's context, and another protocol is named."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_a_server_that_knows_no_alpn_is_no_trouble(style: Style, ca: trustme.CA)
 
 
 class Stubborn(ssl.SSLContext):
-    """Offers what it was made to offer, whoever asks for something else."""
+    """Offers what it was made to offer, even if something else is requested."""
 
     def set_alpn_protocols(self, alpn_protocols: Any) -> None:
         """Do nothing."""

@@ -38,7 +38,7 @@ class Silence:
         self.asked = threading.Event()
 
     def act(self, connection: PeerConnection) -> None:
-        """Take what comes and say nothing."""
+        """Read everything and send nothing."""
         connection.socket.recv(1)
         self.asked.set()
         connection.wait_gone()
@@ -46,7 +46,7 @@ class Silence:
 
 @contextlib.contextmanager
 def listener_with_a_full_queue() -> Iterator[Silence]:
-    """Linux drops the SYN of whoever finds no place in the queue; so connecting takes for ever."""
+    """Linux drops a SYN that finds no place in the queue; so connecting takes for ever."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         stack.enter_context(socket.create_connection(listener.getsockname()))

@@ -284,7 +284,7 @@ def test_what_a_peer_sent_before_it_left_counts(style: Style, listener: socket.s
 
 
 def test_a_chunk_that_comes_with_a_reset(style: Style, listener: socket.socket) -> None:
-    """libuv tells of both at once, and watches the socket no longer."""
+    """libuv reports both at once, and watches the socket no longer."""
 
     async def scenario() -> None:
         async with connected(style, listener) as (connection, peer, now):

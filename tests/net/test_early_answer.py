@@ -132,7 +132,7 @@ def test_such_an_answer_is_heard_at_once(style: Style, run: str, transport: str,
 
 
 def test_a_refusal_is_read_to_its_end(style: Style, contexts: Contexts) -> None:
-    """Its head is enough to send no more; what it says may come a moment later."""
+    """Its head is enough to send no more; its body may come a moment later."""
     server, client = contexts
     gate = threading.Event()
     head, end, body = TOO_LARGE.partition(b"\r\n\r\n")
@@ -151,7 +151,7 @@ def test_a_refusal_is_read_to_its_end(style: Style, contexts: Contexts) -> None:
 
 
 def begins(transport: str, connection: PeerConnection) -> int:
-    """Say something that refuses nothing, and the first chunk; return what is known of the request's size."""
+    """Send an interim answer and the first chunk; return what is known of the request's size."""
     if transport == "websocket":
         opens_websocket(connection)
         size = int.from_bytes(connection.read_exactly(10)[2:])  # of the one frame that is to come

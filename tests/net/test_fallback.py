@@ -74,7 +74,7 @@ PROOFS = {
     "415": http(415, {"detail": "unsupported"}),
     "426": http(426, upgrade="websocket"),
     "501": http(501),
-    "404 without a word": http(404),
+    "404 without a body": http(404),
     "404 with a page": http(404, "<html>Not Found</html>"),
     "404 of a framework": http(404, {"detail": "Not Found"}),
 }

@@ -71,7 +71,7 @@ class Watch:
         self.bound_to = 0
 
     def make(self, family: int, kind: int, protocol: int) -> socket.socket:
-        """Stand in for ``socket.socket``."""
+        """Replace ``socket.socket``."""
         made = _Watched(family, kind, protocol)
         made.watch = self
         if self.bound_to:
@@ -81,7 +81,7 @@ class Watch:
         return made
 
     def look_up(self, host: str, port: int, *args: Any, **options: Any) -> list[Any]:
-        """Stand in for ``getaddrinfo``."""
+        """Replace ``getaddrinfo``."""
         if host != "agent.test":
             return _look_up(host, port, *args, **options)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in self.names]
@@ -130,7 +130,7 @@ def options_of(sock: socket.socket) -> dict[str, int]:
 def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
     """Watch the sockets of the client; two addresses swallow what is sent to them."""
     queue = socket.create_server(("127.0.0.1", 0), backlog=0)
-    # Linux drops the SYN of whoever finds no place in the queue.
+    # Linux drops a SYN that finds no place in the queue.
     with queue, socket.create_connection(queue.getsockname()):
         watch = Watch(queue)
         names = {name: getattr(socket, name) for name in dir(socket)} | {"socket": watch.make}
@@ -399,7 +399,7 @@ def test_families_take_turns() -> None:
 def test_a_connection_to_itself_is_no_connection(
     style: Style, transport: str, way: str, watch: Watch
 ) -> None:
-    """The kernel may give the client the very port that it asks for, if nothing listens there."""
+    """The kernel may give the client the very port that it asks for, if no server listens on it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     urls = {"http": f"http://127.0.0.1:{port}", "https": f"https://127.0.0.1:{port}"}

@@ -1,4 +1,4 @@
-"""TLS in every style: whom the client trusts, who it says it is, and streams as good as without."""
+"""TLS in every style: trusted servers, the client's own certificate, and streams as good as without TLS."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def failure(style: Style, url: str, **options: Any) -> RunAgentError:
     return caught.value
 
 
-# Whom the client trusts
+# Which servers the client trusts
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -98,7 +98,7 @@ def test_the_systems_trust_is_the_default(
 def test_the_systems_trust_is_read_once(
     style: Style, ca: trustme.CA, system_trust: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Reading it takes some 20 ms, in which an event loop stands still."""
+    """Reading it takes some 20 ms, in which an event loop is blocked."""
     reads = []
     read = ssl.SSLContext.set_default_verify_paths
 
@@ -115,7 +115,7 @@ def test_the_systems_trust_is_read_once(
 def test_a_new_client_trusts_what_ssl_cert_file_names_now(
     style: Style, ca: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """In a notebook, the first attempt fails, and its error says what to set."""
+    """In a notebook, the first attempt fails, and its error names the setting."""
     ca.cert_pem.write_to_path(tmp_path / "ca.pem")
     with Peer(answers(STREAM), ssl_context=server_context(ca)) as peer:
         assert "SSL_CERT_FILE" in str(failure(style, peer.url))
@@ -316,7 +316,7 @@ def test_contexts_do_not_share_connections(style: Style, ca: trustme.CA) -> None
         assert "CERTIFICATE" == failure(style, server.url, ssl_context=client_context(trustme.CA())).code
 
 
-# Who the client says it is
+# The client's certificate
 
 
 def certificate_files(ca: trustme.CA, folder: Path, password: bytes | None = None) -> tuple[str, str]:

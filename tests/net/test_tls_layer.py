@@ -22,7 +22,7 @@ RECORD = 1 << 14
 
 
 class Server:
-    """The other side of a layer, once hands are shaken. In TLS 1.3 tickets precede what it says first."""
+    """The other side of a layer, once hands are shaken. In TLS 1.3 tickets precede its first data."""
 
     def __init__(self, version: ssl.TLSVersion) -> None:
         ca = trustme.CA()
@@ -68,7 +68,7 @@ def server(request: pytest.FixtureRequest) -> Server:
 
 
 def read_all(layer: TLSLayer, pieces: Iterable[bytes], max_bytes: int = ALL) -> list[bytes]:
-    """Feed pieces and read after each until the layer says that nothing is left, which then has to be so."""
+    """Feed pieces and read after each until the layer reports that nothing is left, and check that."""
     texts = []
     for piece in pieces:
         layer.feed(piece)
@@ -146,7 +146,7 @@ def test_a_record_that_was_tampered_with(server: Server) -> None:
     server.layer.feed(ciphertext[:-1] + bytes([ciphertext[-1] ^ 1]))
     with pytest.raises(ssl.SSLError, match=r"bad record mac|record layer failure"):
         server.layer.read(ALL)
-    assert server.layer.outgoing.pending  # says why
+    assert server.layer.outgoing.pending  # the alert
 
 
 class Trickle:

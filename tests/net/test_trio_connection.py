@@ -52,7 +52,7 @@ def connect() -> Iterator[Pairs]:
 
 
 async def late(connection: TrioConnection, deadline: float) -> float:
-    """Read until it is late, and tell when that was."""
+    """Read until it is late, and return when that was."""
     with pytest.raises(DeadlineExceededError):
         await connection.receive(100, deadline)
     return trio.current_time()

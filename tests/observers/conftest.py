@@ -1,4 +1,4 @@
-"""The observers of the process, for each test anew."""
+"""The observers of the process, new for each test."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ def observers(monkeypatch: pytest.MonkeyPatch) -> Observers:
 def watcher(observers: Observers) -> Watcher:
     watcher = Watcher()
     runagent.register_observer(watcher)
-    runagent.register_observer(watcher)  # again is no fault, and tells nothing twice
+    runagent.register_observer(watcher)  # again is no fault, and reports nothing twice
     return watcher

@@ -1,4 +1,4 @@
-"""Every end of a call is told once, whatever it is."""
+"""Every end of a call is reported once, whatever it is."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Preparer:
-    """Changes a call as a test says."""
+    """Changes a call as a test wants it."""
 
     def __init__(self, change: Callable[[AgentCall], Any]) -> None:
         self.change = change

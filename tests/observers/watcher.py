@@ -1,4 +1,4 @@
-"""An observer that notes what it is told, and a call for it to watch."""
+"""An observer that records its calls, and a call for it to watch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Watcher:
-    """Notes what it is told."""
+    """Records its calls."""
 
     def __init__(self) -> None:
         self.noted: list[tuple[str, Any]] = []

@@ -59,7 +59,7 @@ class QuietHandler(WSGIRequestHandler):
     """Werkzeug's, but its log, for want of a handler, would go to a captured stream that outlives no test."""
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager

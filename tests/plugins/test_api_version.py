@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 LETTERS = chunked("text/plain", b"ab", b"c")
 
 
-# Using a transport of one's own
+# Using a transport object
 
 
 def test_a_transport_can_be_given_as_an_object(style: Style) -> None:

@@ -1,4 +1,4 @@
-"""Transports that are somebody's asynchronous library: the same in every style, and nothing left behind."""
+"""Transports that are asynchronous libraries: the same in every style, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def forever() -> None:
 
 
 class Library:
-    """An `AsyncTransport` that does what a test says.
+    """An `AsyncTransport` that does what a test wants.
 
     Attributes:
         left: How each run has ended: returned, cancelled, or the error's name.

@@ -1,6 +1,6 @@
-"""Five transport plugins in one place, in a process of its own each time: what is imported, and what is not.
+"""Five transport plugins in one place, in a separate process each time: what is imported, and what is not.
 
-Every module of theirs notes its import in a file, so that also an import that fails is seen.
+Each of their modules records its import in a file, so that even an import that fails is seen.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ Install = Callable[..., None]
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Install a distribution that brings a transport, as far as the import system can tell."""
+    """Install a distribution that brings a transport, as far as the import system can see."""
 
     def install(distribution: str, name: str, source: str, folder: str = "site", **more: Any) -> None:
         module = f"plugin_{next(numbers)}"  # modules of earlier tests stay imported

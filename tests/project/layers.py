@@ -1,6 +1,6 @@
 """The layers of the code, from top to bottom, and who imports what.
 
-A row is a folder, or a module that stands alone in its package; the longest name that fits counts. A module
+A row is a folder, or a module that is alone in its package; the longest name that fits counts. A module
 imports only from rows below its own, and from its own without a circle. docs/architecture.md shows this list;
 ``python -m tests.project.layers --write`` brings the page up to date.
 """

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SOON = 5.0  # seconds; all limits of the tests are far longer
 
-# Targets that need no `try` of their own, and who hears of their errors instead.
+# Targets that need no `try`, and what reports their errors instead.
 HEARD = {
     ("runagent/_cli/console.py", "_draw"): "nobody waits for it; what it raises is printed",
     ("runagent/_net/aio_dial.py", "connected_socket"): "its task is awaited by the one who connects",
@@ -48,7 +48,7 @@ HEARD = {
 
 
 def targets(tree: ast.AST) -> Iterator[str]:
-    """Give the name of everything that is run in a thread, or in a task of its own."""
+    """Give the name of everything that is run in a thread, or in a separate task."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue

@@ -1,7 +1,7 @@
 """The documentation is true: its examples run, its tables are those of the code, its links lead somewhere.
 
 Every ``python`` block of the README and of docs/ is executed, in order, in one namespace a page; a ``text``
-block right behind one is exactly what it prints. A block that defines tests is a pytest file of its own.
+block right behind one is exactly what it prints. A block that defines tests is a separate pytest file.
 The agent ``your-agent-id`` is a fake one, found through ``RUNAGENT_API_URL``.
 """
 
@@ -67,7 +67,7 @@ def run_as_tests(example: Example, pytester: pytest.Pytester) -> None:
 def run_in(namespace: dict[str, Any], example: Example, page: Page) -> None:
     """Run a block; a traceback shows the page's own lines."""
     code = compile("\n" * (example.line - 1) + example.text, str(page.path), "exec", dont_inherit=True)
-    exec(code, namespace)  # the examples are ours
+    exec(code, namespace)  # the examples are the project's
 
 
 @by_page

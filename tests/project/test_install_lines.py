@@ -1,4 +1,4 @@
-"""Every line that tells how to install something is run as its reader would, with an index but no network.
+"""Every line that shows how to install something is run as its reader would, with an index but no network.
 
 The index holds an empty wheel of each distribution that is installed here, and runagent 0.1.49: the package
 of that name that is on the package index today.

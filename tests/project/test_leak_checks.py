@@ -116,7 +116,7 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 def run(project: pytest.Pytester, source: str, *, patience: float) -> pytest.RunResult:
-    # In a process of its own: a leak would otherwise be one of the test that provokes it.
+    # In a separate process: a leak would otherwise be one of the test that provokes it.
     project.makepyfile(test_it=source)
     return project.runpytest_subprocess("test_it.py", "-rA", "-o", f"leak_patience={patience}")
 

@@ -15,37 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Looked at; the others follow.
-FOLDERS = (
-    *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "runagent").glob("*.py"))),
-    "runagent/_address",
-    "runagent/_bridge",
-    "runagent/_cli",
-    "runagent/_client",
-    "runagent/_config",
-    "runagent/_internal",
-    "runagent/_net",
-    "runagent/_plugins",
-    "runagent/_run",
-    "runagent/_wire",
-    "runagent/transports",
-    "runagent_testing/__init__.py",
-    "runagent_testing/__main__.py",
-    "runagent_testing/_host",
-    "runagent_testing/_internal",
-    "runagent_testing/_journal",
-    "runagent_testing/_memory",
-    "runagent_testing/_render",
-    "runagent_testing/_script",
-    "runagent_testing/_server",
-    "runagent_testing/_standalone",
-    "runagent_testing/_starter",
-    "runagent_testing/conformance",
-    "runagent_testing/dialects",
-    "runagent_testing/faults",
-    "runagent_testing/pytest_plugin.py",
-    "plugins/runagent-openai/runagent_openai",
-)
+FOLDERS = ("conftest.py", "plugins", "runagent", "runagent_testing", "tests")
 
 # Each with a sentence that it finds, and what to write instead.
 WORDS = {
@@ -54,7 +24,7 @@ WORDS = {
     r"anew": ("It is made anew.", "again, a new one"),
     r"beside": ("It is asked beside the others.", "next to, in addition to, compared with"),
     r"told": ("The reader is told of it.", "informed, reported"),
-    r"tells?(?! me a story)": ("Tell what is wrong.", "report, describe, show, distinguish"),
+    r"tells?(?! me\b)": ("Tell what is wrong.", "report, describe, show, distinguish"),
     r"telling": ("It ends without telling why.", "reporting, describing"),
     r"says?": ("The message says why.", "names, shows, sends, has"),
     r"said": ("The service said no.", "rejected, sent, reported"),
@@ -87,6 +57,8 @@ WORDS = {
     r"hence|thereof|thereby|lest|wherein": ("The name thereof.", "of it, so, if"),
 }
 
+_ANY = re.compile(rf"\b(?:{'|'.join(WORDS)})\b", re.IGNORECASE)
+_MARKS = re.compile(r'\b[bfru]{1,2}"|"|#', re.IGNORECASE)
 _QUOTED = re.compile(r"``.+?``|`[^`\n]+`", re.DOTALL)
 _ARGUMENT = re.compile(r"^ *[\w*]+: ", re.MULTILINE)
 
@@ -108,6 +80,9 @@ def texts(source: str) -> list[tuple[int, str]]:
 
 def words_in(source: str) -> list[str]:
     """Return each word of the list that the texts of a file use, with its line."""
+    # Parsing takes most of the time, and most files have no such word, not even in their code.
+    if not _ANY.search(" ".join(_MARKS.sub(" ", source).split())):
+        return []
     return [
         f"{line}: {match[0]!r}; write: {instead}"
         for line, text in texts(source)
@@ -118,7 +93,8 @@ def words_in(source: str) -> list[str]:
 
 def files_of(folder: str) -> list[Path]:
     path = ROOT / folder
-    return [path] if path.is_file() else sorted(path.rglob("*.py"))
+    files = [path] if path.is_file() else sorted(path.rglob("*.py"))
+    return [file for file in files if file != Path(__file__)]  # which has them all
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

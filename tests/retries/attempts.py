@@ -35,7 +35,7 @@ class Outcome:
 
 
 def run(style: Style, peer: Peer | str, *, times: int = 1, **options: Any) -> Outcome:
-    """Run an agent, several times if asked, and tell of the last run."""
+    """Run an agent, several times if asked, and report the last run."""
 
     async def scenario() -> Outcome:
         url = peer if isinstance(peer, str) else peer.url

@@ -43,7 +43,7 @@ class Deeds:
     Attributes:
         asked: How often the agent was asked, by the query of the run.
         unasked: How many requests did not reach it.
-        breaks_promises: It closes connections that it has said to keep.
+        breaks_promises: It closes connections that it has promised to keep.
     """
 
     def __init__(self, kind: str, deeds: list[str]) -> None:
@@ -138,7 +138,7 @@ class _Noting:
 
 
 def ask(style: str, deeds: Deeds, runs: int, options: dict[str, Any]) -> list[int]:
-    """Make so many runs, and return how many attempts each says that it has made."""
+    """Make so many runs, and return how many attempts each reports."""
 
     async def scenario() -> list[int]:
         attempts = []

@@ -19,7 +19,7 @@ def server() -> Iterator[FakeAgentServer]:
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """An empty project, whose test runs are processes of their own and have the plugin."""
+    """An empty project, whose test runs are separate processes and have the plugin."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makeini("[pytest]\naddopts = --strict-markers\nfilterwarnings = error")

@@ -1,4 +1,4 @@
-"""Test runs of their own, with the plugin."""
+"""Test runs in separate processes, with the plugin."""
 
 from __future__ import annotations
 

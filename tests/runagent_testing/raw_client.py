@@ -70,7 +70,7 @@ class RawClient:
         return seen
 
     def rest(self) -> tuple[bytes, Literal["fin", "reset"]]:
-        """Receive until the server ends the connection; say how it did."""
+        """Receive until the server ends the connection; return how it did."""
         ended: Literal["fin", "reset"] = "fin"
         try:
             while received := self.socket.recv(1 << 20):

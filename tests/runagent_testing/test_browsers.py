@@ -34,7 +34,7 @@ ANY_ORIGIN = {"access-control-allow-origin": "*", "access-control-expose-headers
 def test_an_event_source_gets_a_stream(server):
     server.agent("a").always("Once", " upon", ids=True)
     with connected(server.url) as client:
-        client.send(event_source("/v1/agents/a/stream?query=Tell+me%21&session_id=s1&empty="))
+        client.send(event_source("/v1/agents/a/stream?query=Write%21&session_id=s1&empty="))
         head = client.until(b"\r\n\r\n")
         body = client.until(b"0\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
@@ -43,7 +43,7 @@ def test_an_event_source_gets_a_stream(server):
     assert b'event: chunk\nid: 1\ndata: {"content": " upon", "index": 1}' in body
     (exchange,) = server.requests
     assert ("GET", "sse", "documented") == (exchange.method, exchange.transport, exchange.dialect)
-    assert {"query": "Tell me!", "session_id": "s1", "empty": ""} == exchange.input
+    assert {"query": "Write!", "session_id": "s1", "empty": ""} == exchange.input
 
 
 def test_an_event_source_that_comes_back_goes_on_behind_what_it_has(server):

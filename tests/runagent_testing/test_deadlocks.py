@@ -1,4 +1,4 @@
-"""Gates on virtual time: who is left to open one, and what a reader is told if nobody is."""
+"""Gates on virtual time: what may still open one, and the error of a reader if nothing may."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEADLOCK = "^deadlock: gate door, which nothing can open any more"
 
 @pytest.fixture(params=STYLES)
 def virtual(request, monkeypatch):
-    monkeypatch.setattr(blocking, "_PATIENCE", 0.01)  # pytest may have threads of its own
+    monkeypatch.setattr(blocking, "_PATIENCE", 0.01)  # pytest may have threads, too
     return Virtual(request.param)
 
 

@@ -99,7 +99,7 @@ class SocketDialect(Dialect):
         return FramedLines()
 
     def parse_message(self, message, agent):
-        return message, {"ask": message}, None if message else "say something"
+        return message, {"ask": message}, None if message else "ask something"
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_a_separate_websocket(server):
         assert "lines" == socket.subprotocol
     with connect(server.url.replace("http", "ws") + "/socket/a", subprotocols=LINES) as socket:
         socket.send("")
-        assert '{"error":"say something"}' == socket.recv()
+        assert '{"error":"ask something"}' == socket.recv()
 
 
 def request(path):
@@ -278,6 +278,6 @@ for name in ("Dialect", "hookimpl"):
 
 def test_a_dialect_that_builds_on_a_built_in_one_shares_no_plans():
     class Other(Documented):
-        """May say anything of a run."""
+        """May depend on anything of a run."""
 
     assert (True, False) == (Documented.shares_plans, Other.shares_plans)

@@ -17,7 +17,7 @@ from runagent_testing._server import handler as serving
 from runagent_testing._server.tcpinfo import is_half_closed
 from tests.runagent_testing.raw_client import PATIENCE, TEXT, connected, masked, post, stream
 
-KNOWN = sys.platform == "linux"  # only Linux tells what was acknowledged, and who holds the other end
+KNOWN = sys.platform == "linux"  # only Linux shows what was acknowledged, and who holds the other end
 
 
 @pytest.mark.parametrize(("leave", "how"), [("close", "closed"), ("abort", "reset")])
@@ -66,7 +66,7 @@ def test_a_client_that_has_read_all_leaves_nothing_unread(server):
 
 @pytest.fixture(params=["127.0.0.1", "::1", "unix"])
 def local(request, tmp_path):
-    """A server on each kind of socket; of a client of its own machine the kernel knows all."""
+    """A server on each kind of socket; of a client of the same machine the kernel knows all."""
     options = {"unix_path": tmp_path / "s"} if request.param == "unix" else {"host": request.param}
     with FakeAgentServer(**options) as server:
         yield server

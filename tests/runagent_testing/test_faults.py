@@ -37,7 +37,7 @@ def find(transport, fault_id, player="memory"):
 
 
 def plan(fault, chunks=CHUNKS):
-    """Render what a fault has the agent say, on a WebSocket what comes after the handshake."""
+    """Render the answer of a fault, on a WebSocket without the handshake."""
     scenario = fault.script(chunks, oversize=1000)
     script = Script.of(scenario.steps, **scenario.options)
     run = DialectRun(

@@ -1,4 +1,4 @@
-"""The catalogue of faults in the words of dialects: a sound transport of a third party shows what it says."""
+"""The catalogue of faults in other dialects: a third party's sound transport shows the expected outcome."""
 
 from __future__ import annotations
 

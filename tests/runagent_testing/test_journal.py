@@ -1,4 +1,4 @@
-"""What exchanges tell of themselves: writes, times, how the client left, and waiting for it."""
+"""What exchanges show: writes, times, how the client disconnected, and waiting for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runagent_testing._journal.record import Recorder
 from runagent_testing._render.plan import Plan, Wait, Write
 from tests.runagent_testing.raw_client import PATIENCE, connected, handshake, masked, post, stream
 
-KNOWN = sys.platform == "linux"  # only Linux tells what was acknowledged
+KNOWN = sys.platform == "linux"  # only Linux shows what was acknowledged
 
 
 def finished(server, number=1):
@@ -114,7 +114,7 @@ def test_waiting_for_chunks_and_for_steps(server):
         exchange = server.wait_request()
         assert exchange.wait_sent(1)
         assert exchange.wait_sent(pulse)
-        assert exchange.wait_sent(closed)  # the agent stands there
+        assert exchange.wait_sent(closed)  # the agent waits there
         assert not exchange.wait_sent(2, timeout=0.01)
         threading.Timer(0.02, closed.open).start()
         assert exchange.wait_sent(3)

@@ -77,7 +77,7 @@ def timed(virtual, transport, **options):
 
 
 def is_quick(virtual, act, tries=10):
-    """Say whether one of a few tries was: the machine is shared, so most of the time may be others'."""
+    """Return whether one of a few tries was: the machine is shared, so most of the time may be others'."""
     for _ in range(tries):
         act()
         if virtual.cpu_seconds < QUICK and virtual.seconds < 10 * QUICK:

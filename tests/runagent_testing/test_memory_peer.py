@@ -17,7 +17,7 @@ CLOSE_1000 = b"\x88\x02\x03\xe8"
 
 
 class Asked:
-    """A connection to a network of its own, and everything that came over it."""
+    """A connection to a new network, and everything that came over it."""
 
     def __init__(self, *steps, buffer_bytes=None, **options):
         self.memory, self.clock = MemoryNetwork(buffer_bytes=buffer_bytes), VirtualClock()
@@ -25,7 +25,7 @@ class Asked:
         self.again()
 
     def again(self):
-        """Connect anew."""
+        """Connect again."""
         address = Address(parse_base_url(self.memory.url).origin)
         self.wire, self.peer = self.memory.open(address, self.clock)
         return self

@@ -1,4 +1,4 @@
-"""What a script says of pace, places and heads, rendered without any server."""
+"""A script's pace, places and heads, rendered without any server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fixtures, in test runs of their own."""
+"""The fixtures, in separate test runs."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def test_a_wait_in_real_time_warns_once(name, library):
 
 
 @pytest.mark.parametrize("name", WAITING)
-@pytest.mark.parametrize("run", ["run_asyncio", "run_trio", "a clock of one's own"])
+@pytest.mark.parametrize("run", ["run_asyncio", "run_trio", "another clock"])
 def test_no_wait_on_virtual_time_warns(name, run):
     steps, options = WAITING[name]
     memory = MemoryNetwork()
@@ -178,7 +178,7 @@ def test_what_takes_no_time_warns_of_nothing(library):
 READ_THE_TIME = {
     "_internal/clock.py": "the clock itself",
     "_server/server.py": "whose loop has the clock's time",
-    "_host/asked.py": "writes dates, which may be frozen",
+    "_host/parsed.py": "writes dates, which may be frozen",
     "_standalone/log.py": "likewise",
     "_standalone/cli.py": "sleeps",
     "_memory": "has the time of clocks and loops that are given to it",

@@ -106,7 +106,7 @@ def demand_hidden(host, records, *forms):
 
 
 def echoes(exchange):
-    """Say the key again, as some services do."""
+    """Repeat the key, as some services do."""
     return [f"you are {PLAIN}", {"you": [PLAIN]}, "left"]
 
 
@@ -181,7 +181,7 @@ def test_a_test_reads_the_real_values():
 
 
 class Custom(Dialect):
-    """A protocol with the key in places of its own."""
+    """A protocol with the key in unusual places."""
 
     name = "custom"
     transports = ("custom",)

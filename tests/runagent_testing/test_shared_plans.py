@@ -1,4 +1,4 @@
-"""A script is rendered once for all requests that ask alike, and nobody can tell."""
+"""A script is rendered once for all requests that are alike, and no client can see it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``runagent-fake``: as a process of its own, from the first line it says to the signal that ends it."""
+"""``runagent-fake``: as a separate process, from the first line it prints to the signal that ends it."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def table(page, beginning):
 def test_what_goes_wrong_shows_as_on_the_page(row, transport):
     memory = MemoryNetwork()
     (script,) = code_in(row[1])
-    exec(script, NAMES | {"agent": memory.agent("a"), "server": memory})  # the page is ours
+    exec(script, NAMES | {"agent": memory.agent("a"), "server": memory})  # the page is the project's
     client = RunAgentClient(
         "a",
         base_url=memory.url,
@@ -96,7 +96,7 @@ WRITTEN = [
 
 
 def misuse(written):
-    """Say what is wrong with a call that a page shows; None if it can be written so."""
+    """Describe the fault of a call that a page shows; None if it is valid."""
     try:
         call: Any = ast.parse(written.replace("…", "..."), mode="eval").body
     except SyntaxError:

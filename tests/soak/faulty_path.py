@@ -136,7 +136,7 @@ class _Path:
 
 
 def _where(fault: str, cut_at: int, passed: bytes) -> int | None:
-    """Tell where an answer breaks, once that has been reached.
+    """Return where an answer breaks, once that has been reached.
 
     One that falls silent does so behind a chunk: before the first one a client cannot know that the
     agent has not begun, and nothing may be tried again.
@@ -167,7 +167,7 @@ def _leave(writer: asyncio.StreamWriter, *, reset: bool) -> None:
 def serve_faulty_path(pipe: Connection[Any, Any], seed: int) -> None:
     """Serve the fake agent ``a`` behind a faulty path; answers the word ``figures``.
 
-    The agent says ``stream:number`` in each chunk, so that one which is lost, repeated, invented or
+    The agent sends ``stream:number`` as each chunk, so that one which is lost, repeated, invented or
     delivered to somebody else shows.
     """
     with FakeAgentServer() as server:

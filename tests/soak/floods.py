@@ -61,7 +61,7 @@ class Flood:
         end: and before this.
         headers: Of the answer, beyond its type.
         outcome: How the run ends: "ok", or the name of an error.
-        drained: The server takes what the client says.
+        drained: Whether the server reads what the client sends.
     """
 
     kind: str
@@ -84,7 +84,7 @@ class Flood:
     def blocks(self, size: int) -> Iterator[bytes]:
         """Give the whole of it, in blocks, at least so many bytes; what has a limit is to get past it."""
         size = size if self.outcome == "ok" else max(size, 2 * MAX_EVENT)
-        size = size if self.drained else 1024 * size  # whoever reads on without an end is to be found out
+        size = size if self.drained else 1024 * size  # a client that reads on without an end has to be found
         block = self.block * max(_BLOCK // max(len(self.block), 1), 1)
         yield self.begin
         for _ in range(-(-size // len(block)) if block else 0):
@@ -93,7 +93,7 @@ class Flood:
 
 
 def _split(data: bytes) -> bytes:
-    """Put each byte into an HTTP chunk of its own."""
+    """Put each byte into a separate HTTP chunk."""
     return b"".join(b"1\r\n%c\r\n" % byte for byte in data)
 
 
@@ -173,7 +173,7 @@ def find_flood(kind: str, transport: str) -> Flood:
 
 
 class _Server:
-    """Sends floods: the input of a run says which, and how much of it.
+    """Sends floods: the input of a run chooses which, and how much of it.
 
     Attributes:
         sent: Bytes of the flood that was begun last.

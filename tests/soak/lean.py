@@ -36,7 +36,7 @@ _ANSWERS: dict[str, dict[str, bytes]] = {
     "chunked": {"whole": ndjson(*_NDJSON, {"type": "done"})},
     "websocket": {"whole": b"".join(_MESSAGES) + _COMPLETED},
 }
-# A stream that is held open says its first chunk, and the rest when told to.
+# A stream that is held open sends its first chunk, and the rest on command.
 _FIRST = {
     "sse": sse(_SSE[0], end=False),
     "chunked": ndjson(_NDJSON[0], end=False),
@@ -57,7 +57,7 @@ class _Lean:
         self.held: list[Callable[[], None]] = []
 
     def release(self) -> int:
-        """Let the held streams end; tell how many there were."""
+        """Let the held streams end; return how many there were."""
         held, self.held = self.held, []
         for go_on in held:
             go_on()

@@ -66,7 +66,7 @@ def peak_of_memory(*, exactly: bool) -> Iterator[Peak]:
 
     Args:
         exactly: Count what Python allocates, which makes it several times as slow; otherwise the
-            resident memory of the process, which Linux tells.
+            resident memory of the process, as Linux reports it.
     """
     peak = Peak()
     gc.collect()

@@ -1,4 +1,4 @@
-"""A server of the long runs in a process of its own: it says its port, then answers words."""
+"""A server of the long runs in a separate process: it sends its port, then answers commands."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Served:
         return f"http://127.0.0.1:{self.port}"
 
     def ask(self, word: str) -> Any:
-        """Have the process do something, and return what it says."""
+        """Send the process a command, and return its answer."""
         with self._lock:
             self._pipe.send(word)
             return self._pipe.recv()
@@ -41,7 +41,7 @@ class Served:
 
 @contextlib.contextmanager
 def served(serve: Callable[..., None], *args: Any) -> Iterator[Served]:
-    """Run ``serve`` with a pipe and these arguments: it says its port, then answers words, see `answer`."""
+    """Run ``serve`` with a pipe and these arguments: it sends its port, then answers commands (`answer`)."""
     with in_process(serve, *args) as pipe:
         yield Served(pipe)
 

@@ -1,4 +1,4 @@
-"""The long runs: chaos, load, floods and pauses, each in a process of its own, as a table.
+"""The long runs: chaos, load, floods and pauses, each in a separate process, as a table.
 
     make soak          or    python -m tests.soak.run [--seed N] [--only WORD] [--scale 0.1]
 

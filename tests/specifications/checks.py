@@ -1,4 +1,4 @@
-"""What a run came to, held against what a case expects."""
+"""The outcome of a run, compared with what a case expects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["check_http", "check_websocket"]
 
 
 def _check_word(case: Case, outcome: Outcome) -> bool:
-    """Compare how a run ended; tell whether it was the first of the ends that are allowed."""
+    """Compare how a run ended; return whether it was the first of the ends that are allowed."""
     expect = case["expect"]
     assert outcome.word in (expect["outcome"], *expect.get("also_allowed", ())), outcome.error
     if case["class"] == "choice":

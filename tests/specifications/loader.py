@@ -1,7 +1,7 @@
 """The conformance cases: bytes in, result out, read from ``cases/*.json``.
 
 Large inputs are written there as formulas, connections as scripts of steps. docs/conformance.md
-tells what the classes *must*, *should* and *choice* mean, and what was decided for the last.
+explains what the classes *must*, *should* and *choice* mean, and what was decided for the last.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ READ_SIZES = (1460, 16 * 1024, 64 * 1024)
 
 
 def expand(formula: Any) -> str:
-    """Return the text that a formula stands for: a text, a sum, a repetition or a count."""
+    """Return the text that a formula describes: a text, a sum, a repetition or a count."""
     match formula:
         case str():
             return formula

@@ -1,4 +1,4 @@
-"""How a run ended, in the words of the cases; and what the client has sent, read back."""
+"""How a run ended, in the terms of the cases; and what the client has sent, read back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runagent._errors import (
 
 __all__ = ["ClientFrames", "Outcome", "http_outcome", "websocket_outcome"]
 
-# A ProtocolError says in its text what was broken: the classes are for those who have to act.
+# A ProtocolError's message names what was broken: the classes are for those who have to act.
 _PROTOCOL_ERRORS = {
     "redirects": "redirect_error",
     "expected text/event-stream": "content_type_error",
@@ -57,13 +57,13 @@ class Outcome:
 
     @property
     def close_code_sent(self) -> int | None:
-        """The code of the client's Close frame; None where it sent none, or none with a code."""
+        """The code of the client's Close frame; None if it sent none, or none with a code."""
         codes = [int.from_bytes(payload[:2]) for opcode, payload in self.frames if opcode == 8 and payload]
         return codes[0] if codes else None
 
     @property
     def close_code_seen(self) -> int | None:
-        """The code that the error tells of; a connection that broke stands for 1006."""
+        """The code in the error; a connection that broke counts as 1006."""
         code = (self.error.code if self.error else None) or ""
         if code.startswith("CLOSE_"):
             return int(code.removeprefix("CLOSE_"))

@@ -127,7 +127,7 @@ class _Replay:
 
     @property
     def completed(self) -> bool:
-        """Whether the run has said that it is complete."""
+        """Whether the run has reported that it is complete."""
         return self._completed
 
     def play(self) -> Outcome:

@@ -39,7 +39,7 @@ class RawBodySession(HttpSession):
 
 
 class RawWebSocketSession(MessageSession):
-    """A WebSocket that says nothing by itself and gives the messages as they are."""
+    """A WebSocket that sends nothing by itself and returns the messages unchanged."""
 
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
         self.subprotocols = tuple(call.options["subprotocols"])

@@ -1,6 +1,6 @@
 """A part of the HTTP and WebSocket cases over real sockets, through the public clients.
 
-It is the part that time and the socket have a say in: pauses, holds, resets, redirects, frames that
+It is the part that depends on time and the socket: pauses, holds, resets, redirects, frames that
 the client must answer; and every fifth of the others.
 """
 
@@ -59,7 +59,7 @@ def transports_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def play(case: Case, transport: str, style: Style) -> Outcome:
-    """Run a case and return what it came to, without a word for it."""
+    """Run a case and return what it came to, without a name for it."""
     outcome = Outcome()
     player = Player(case, outcome)
     with Peer(*player.acts) as peer:

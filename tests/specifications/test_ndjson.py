@@ -44,7 +44,7 @@ def decode(pieces: list[bytes]) -> list[dict[str, Any]]:
 
 
 def as_json(records: list[dict[str, Any]]) -> list[str]:
-    """Tell 0 from 0.0 and false, which are equal in Python."""
+    """Distinguish 0 from 0.0 and false, which are equal in Python."""
     return [json.dumps(record, sort_keys=True) for record in records]
 
 

@@ -38,7 +38,7 @@ def mode(request: pytest.FixtureRequest) -> str:
     return name
 
 
-# What the service says no to
+# What the service refuses
 
 
 def test_an_unknown_agent(style: Style, transport: str, mode: str, server: FakeAgentServer) -> None:
@@ -247,7 +247,7 @@ def test_what_json_can_carry_arrives_as_it_is(style: Style, transport: str, serv
     assert value | {"t": [1, 2]} == server.requests[0].input
 
 
-# Another side that is not there, or is not an agent
+# A missing peer, or one that is not an agent
 
 
 def refused_port() -> int:

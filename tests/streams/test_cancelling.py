@@ -25,7 +25,7 @@ def stream_of(server: FakeAgentServer, transport: str, **options: Any) -> Any:
 
 
 def gated(server: FakeAgentServer) -> list[Any]:
-    """Have the agent say one chunk behind each gate."""
+    """Make the agent send one chunk after each gate."""
     gates = [gate(chunk) for chunk in CHUNKS]
     server.agent("a").always(*(step for pair in zip(gates, CHUNKS, strict=True) for step in pair))
     return gates

@@ -123,7 +123,7 @@ CASES = [(straight, transport, *way) for transport in TRANSPORTS for way in WAYS
 
 
 async def sweep(style: Style, moment: Moment, route: Route, transport: str) -> tuple[int, int]:
-    """Cancel at every wait in turn; tell how many there were, and how many cancellations ended the run."""
+    """Cancel at every wait in turn; return how many there were, and how many cancellations ended the run."""
     ended = 0
     for n in itertools.count(1):
         assert n < WAITS_AT_MOST

@@ -46,7 +46,7 @@ def speaking(transport):
 
 
 def limit(fault):
-    """Tell how many virtual seconds a run may take."""
+    """Return how many virtual seconds a run may take."""
     if fault.expected.error != "timeout":
         return 12 * BEAT
     counts_events = fault.kind == "only-heartbeats" and fault.position.name != "after-head"
@@ -81,7 +81,7 @@ def test_another_attempt_hides_a_fault_only_where_it_may(transport):
 
 
 def has_to_be_hidden(expected):
-    """Tell what a client hides that does all that can be done for a run."""
+    """Return the faults that a client hides if it does everything for a run."""
     tried_again = expected.hidden_by == "retry" and expected.error != "timeout"
     return tried_again or expected.hidden_by == "resume"
 
@@ -161,7 +161,7 @@ names = (f"agent-{number}" for number in itertools.count())
 
 @contextlib.contextmanager
 def server_for(fault, shared, context=None):
-    """Give a server of its own to the fault whose connection stays until the server closes."""
+    """Give a separate server to the fault whose connection stays until the server closes."""
     if fault.id == "stall-before-accept":
         with FakeAgentServer(ssl_context=context) as own:
             yield own

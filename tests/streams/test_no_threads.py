@@ -1,4 +1,4 @@
-"""A machine that gives no more threads, or an interpreter that is ending: an error of ours, never a wait."""
+"""A machine without free threads, or an interpreter that is ending: a documented error, never a wait."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_without_a_thread_nothing_is_read_ahead() -> None:
     options = {"read_ahead_bytes": 1000}
     client = RunAgentClient("a", base_url="http://127.0.0.1:9", max_retries=0, transport_options=options)
     stream = client.run_generic_stream("x")
-    for _ in range(2):  # the second time, too: nobody waits for a thread that is not there
+    for _ in range(2):  # the second time, too: nobody waits for a missing thread
         with pytest.raises(NetworkError, match="no thread can be started to read ahead"):
             next(stream)
 

@@ -85,7 +85,7 @@ def once(raised: str) -> str:
 RAISED = ["OSError(errno.EMFILE, 'too many')", "MemoryError('no room')", "OSError(errno.EIO, 'bad disk')"]
 
 
-@pytest.mark.parametrize("raised", [*RAISED, "FileNotFoundError(errno.ENOENT, 'not there yet')"])
+@pytest.mark.parametrize("raised", [*RAISED, "FileNotFoundError(errno.ENOENT, 'missing yet')"])
 def test_a_transport_whose_import_lacked_something_is_imported_again(
     raised: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""A reader that pauses: nothing is lost, the end says what happened, and reading ahead keeps a run alive."""
+"""A reader that pauses: nothing is lost, the end shows what happened, and reading ahead keeps a run alive."""
 
 from __future__ import annotations
 

@@ -277,7 +277,7 @@ import logging
 import sys
 from runagent import AsyncRunAgentClient, RunAgentClient
 
-# In debug mode asyncio tells of slow steps, and the first one imports a good part of us.
+# In debug mode asyncio reports slow steps, and the first one imports many modules.
 logging.getLogger("asyncio").setLevel(logging.ERROR)
 style, url = sys.argv[1:]
 kind = RunAgentClient if style == "sync" else AsyncRunAgentClient

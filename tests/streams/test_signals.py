@@ -248,7 +248,7 @@ def test_registering_an_observer_that_is_interrupted_is_done_again(
 
 
 def test_ctrl_c_while_a_plugin_makes_a_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before Python 3.12 it becomes a RuntimeError where an attribute is told its name."""
+    """Before Python 3.12 it becomes a RuntimeError in ``__set_name__``."""
     source = (
         "import signal\nclass Named:\n    def __set_name__(self, owner, name):\n"
         "        signal.raise_signal(signal.SIGUSR1)\nclass Owner:\n    named = Named()\n"

@@ -1,4 +1,4 @@
-"""Time limits: each phase has its own, in every style, and says which one it was."""
+"""Time limits: each phase has its own, in every style, and names the phase."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def failure(style: Style, server_url: str, transport: str, timeout: Any) -> tupl
 
 @contextlib.contextmanager
 def silent_listener() -> Iterator[int]:
-    """Listen, and leave everybody who connects without a word."""
+    """Listen, and send nothing to any client."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 

@@ -1,4 +1,4 @@
-"""Time limits over TLS and behind proxies, against peers that say nothing or say it byte by byte."""
+"""Time limits over TLS and behind proxies, against peers that send nothing or send it byte by byte."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def trickle(connection: PeerConnection, data: bytes) -> None:
 
 
 def phase_of(style: Style, timeouts: Timeouts, *, input_data: Any = "x", **options: Any) -> str | None:
-    """Run an agent into a limit and tell which one it was; nothing else may come of it."""
+    """Run an agent into a limit and return which one it was; nothing else may come of it."""
 
     async def scenario() -> str | None:
         client = style.client("a", timeout=timeouts, max_retries=0, resume=False, **options)
@@ -151,7 +151,7 @@ def test_a_large_input_that_is_never_read(style: Style, phase: str, gate: thread
 def test_sending_and_waiting_share_the_time_until_the_first_event(
     style: Style, gate: threading.Event
 ) -> None:
-    """Whoever takes a large input just in time has no more than the rest of the limit for its answer."""
+    """A service that reads a large input just in time has only the rest of the limit for its answer."""
     limit, taken_after = 1.0, 0.7
 
     def act(connection: PeerConnection) -> None:

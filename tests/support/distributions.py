@@ -1,4 +1,4 @@
-"""Distributions that bring plugins, installed as far as the import system can tell."""
+"""Distributions that bring plugins, installed as far as the import system can see."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def install(
         site: A folder that is, or will be, on ``sys.path``.
         distribution: Its name.
         source: The module's text.
-        transports: The names of the transports that it says it brings.
+        transports: The names of the transports that its metadata lists.
         observers: The names of its entry points of the group ``runagent``.
         declares: What it declares of its transports, for example ``v1.invoke``.
         version: Its version.

@@ -20,7 +20,7 @@ def failure(style: Style, *args: Any, input_data: Any = "x", mode: str = "stream
         args: The agent.
         input_data: What it is asked.
         mode: "stream" or "invoke".
-        options: For the client; failed attempts are not tried again unless they say so.
+        options: For the client; failed attempts are not tried again unless they are set so.
     """
 
     async def scenario() -> RunAgentError:

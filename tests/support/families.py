@@ -1,4 +1,4 @@
-"""What our client shows of a stream, in the words of the catalogue of faults."""
+"""What the client shows of a stream, in the terms of the catalogue of faults."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Frozen:
 
 @contextlib.contextmanager
 def frozen() -> Iterator[Frozen]:
-    """Replace the clocks of the module ``time``, also where another module holds one of its functions."""
+    """Replace the clocks of the module ``time``, even if another module holds one of its functions."""
     state = Frozen()
     fakes: dict[int, Any] = {}
     for name in _NAMES:

@@ -1,7 +1,7 @@
-"""A peer that does exactly what it is told, also what no server would: raw sockets in threads of their own.
+"""A peer that does exactly what a test wants, even what no server would do: raw sockets in threads.
 
     with Peer(answers(http(200, b"<html>"))) as peer:
-        ...  # point a client at peer.url; peer.requests says what came
+        ...  # point a client at peer.url; peer.requests has what came
 
 Connection number n is served by act number n, those beyond the last act by the last one. An act is a
 function of a `PeerConnection`; when it returns, the connection is closed.
@@ -86,7 +86,7 @@ class PeerConnection:
         self.socket.sendall(data)
 
     def read_request(self) -> Request | None:
-        """Read the next request with its body and note it; None where the client has left."""
+        """Read the next request with its body and record it; None if the client has disconnected."""
         head, end, self._buffer = self._read_until(b"\r\n\r\n").partition(b"\r\n\r\n")
         if not end:
             return None
@@ -120,7 +120,7 @@ class PeerConnection:
         return bytes(byte ^ mask[at % 4] for at, byte in enumerate(self.read_exactly(size)))
 
     def wait_gone(self) -> None:
-        """Wait until the client has left, whatever it says before."""
+        """Wait until the client has disconnected, whatever it sends before."""
         with contextlib.suppress(ConnectionError, ssl.SSLError):
             while self.socket.recv(1 << 16):
                 pass
@@ -140,7 +140,7 @@ Act = Callable[[PeerConnection], Any]
 
 
 class Peer:
-    """A server whose every connection is served by an act in a thread of its own.
+    """A server whose every connection is served by an act in a separate thread.
 
     Attributes:
         requests: The HTTP requests that acts have read, of all connections.
@@ -301,7 +301,7 @@ def upgrade(*frames: bytes) -> Act:
 
 
 def http(status: int, body: bytes | str | dict[str, Any] = b"", **headers: str) -> bytes:
-    """Write an answer with a Content-Length; in the headers' names ``_`` stands for ``-``."""
+    """Write an answer with a Content-Length; in the headers' names ``_`` means ``-``."""
     if isinstance(body, dict):
         headers.setdefault("content_type", "application/json")
         body = json.dumps(body)

@@ -1,4 +1,4 @@
-"""A process of its own for a server, so that a client's figures are the client's."""
+"""A separate process for a server, so that a client's figures are the client's."""
 
 from __future__ import annotations
 

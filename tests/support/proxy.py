@@ -21,7 +21,7 @@ class Proxy(Peer):
     """Pass requests on to the hosts that it knows.
 
     Args:
-        hosts: What a name and port stand for, as ``{"agent.test:80": port on loopback}``.
+        hosts: Where a name and port lead, as ``{"agent.test:80": port on loopback}``.
         credentials: ``user:password`` that it asks for.
 
     Attributes:
@@ -60,7 +60,7 @@ class Proxy(Peer):
             _relay(connection.socket, upstream)
 
     def _forward(self, connection: PeerConnection, request: Request) -> None:
-        """Ask the origin on a connection of its own and stream the answer until the origin closes it."""
+        """Ask the origin on a separate connection and stream the answer until the origin closes it."""
         parts = urlsplit(request.target)
         upstream = self._dial(connection, f"{parts.hostname}:{parts.port or 80}")
         if upstream is None:

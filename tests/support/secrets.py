@@ -62,7 +62,7 @@ def _frames_with(secret: str, exc: BaseException) -> Iterator[str]:
 
 
 def _shown(value: Any) -> str:
-    """Say what a debugger shows of a variable."""
+    """Return what a debugger shows of a variable."""
     text = repr(value)
     if isinstance(value, memoryview):
         text += repr(bytes(value))

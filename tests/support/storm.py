@@ -1,4 +1,4 @@
-"""Strike short runs with signals at random moments, and count what becomes of them; a program of its own.
+"""Strike short runs with signals at random moments, and count what becomes of them; a separate program.
 
     python -W ignore -m tests.support.storm STYLE RAISED SECONDS
 
@@ -104,7 +104,7 @@ def storm(style: str, raised: str, seconds: float) -> dict[str, Any]:
     """Run for so many seconds, and give the counts."""
     dropped: list[Any] = []
     sys.unraisablehook = dropped.append
-    # Else the finalizer of a socket would run Python for its warning, and drop signals without a word.
+    # Else the finalizer of a socket would run Python for its warning, and drop signals silently.
     socket.socket.__repr__ = object.__repr__  # type: ignore[method-assign]
     source = Keyboard() if raised == "SIGINT" else Alarm(KINDS[raised])
     run: Callable[..., Any] = run_once if style != "trio" else lambda *args: trio.run(run_in_trio, *args)

@@ -58,7 +58,7 @@ class Style:
     async def beside(
         self, function: Callable[[], Awaitable[Any]], other: Callable[[], Awaitable[Any]]
     ) -> Any:
-        """Run a function, and another one beside it: as a task, or in a thread; give what the first gives."""
+        """Run a function while another one runs, as a task or in a thread; return the first one's result."""
         if self.name == "sync":
             thread = threading.Thread(target=drive, args=(other(),))
             thread.start()

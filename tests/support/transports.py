@@ -50,7 +50,7 @@ class OwnTransport:
 
 
 class QuietSession(BaseSession):
-    """Stops at the first byte, without the event that says that the run is over."""
+    """Stops at the first byte, without the event that ends the run."""
 
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
         super().__init__()

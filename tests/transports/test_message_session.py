@@ -129,7 +129,7 @@ def test_a_fault_behind_good_messages(frame: bytes, kind: type, events: list[Any
     seen = run(websocket_frame(b"one"), frame, step=step, max_event_bytes=50)
     assert events == seen.events
     assert kind is type(seen.error)
-    assert 8 == sent_frames(seen.sent)[-1][0]  # the peer is told
+    assert 8 == sent_frames(seen.sent)[-1][0]  # the peer is informed
 
 
 def test_a_close_is_a_cut_unless_the_protocol_allows_it(step: int) -> None:

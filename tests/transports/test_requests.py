@@ -123,7 +123,7 @@ def test_a_request_that_can_be_sent_is_sent(style: Style) -> None:
 
 
 class EchoSession(MessageSession):
-    """Says what a test wants over a WebSocket."""
+    """Sends what a test wants over a WebSocket."""
 
     say: Callable[[EchoSession], None] = staticmethod(lambda session: session.send_text(b"x"))
     target = "/echo"

@@ -25,7 +25,7 @@ contents = st.one_of(
     *[st.sampled_from(["a", " word", "wörld", "\N{GRINNING FACE}", "two\nlines", "{", '"'])] * 4,
     st.sampled_from([1, None, {"a": "b"}, ["x"], 1.5, "\ud83d", "\ude00", "{}", '{"type": "x"}', "}\n{"]),
 )
-# What is replaced by what in one of the messages; N stands for its number.
+# What is replaced by what in one of the messages; N is its number.
 oddities = st.sampled_from(
     [
         ("N", "N.0"),

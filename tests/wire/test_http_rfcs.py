@@ -218,7 +218,7 @@ FULL = member(FHCRC | FEXTRA | FNAME | FCOMMENT, b"\x03\0abc" + b"name\0" + b"co
 
 
 def undo(field: str) -> Callable[[list[bytes]], tuple[bytes, Kind]]:
-    """Make a function that undoes a content coding and tells the kind of fault."""
+    """Make a function that undoes a content coding and returns the kind of fault."""
 
     def decode(pieces: list[bytes]) -> tuple[bytes, Kind]:
         coding, text = content_decoder(field), b""

@@ -314,7 +314,7 @@ def test_arbitrary_coded_bytes_end_in_our_errors_only(data: bytes, field: str) -
             coding.feed(prefix + data)
             coding.close()
         except RunAgentError as exc:
-            assert isinstance(exc, RunAgentError)  # noqa: PT017 - which of ours is left open
+            assert isinstance(exc, RunAgentError)  # noqa: PT017 - which kind is left open
 
 
 # Memory

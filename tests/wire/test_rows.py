@@ -1,6 +1,6 @@
 """The short ways of the codecs lead where the long ones do: the same events, faults and state, in any cut.
 
-The long way is what stands in the specifications' words; a short one is taken where bytes are as they mostly
+The long way follows the specifications' steps; a short one is taken where bytes are as they mostly
 are. Streams here are as they mostly are, too, but with something else now and then.
 """
 

@@ -48,7 +48,7 @@ def _receive(pieces: list[bytes]) -> dict[str, Any]:
 
 
 def refused(data: bytes, code: int, fault: type[RunAgentError] = ProtocolError) -> None:
-    """Check that what comes behind a good message fails the connection, and nothing is said after that."""
+    """Check that what comes behind a good message fails the connection, and nothing is sent after that."""
     account = receive(GOOD + data + frame(b"late", PING) + close(1000))
     assert account == {
         "messages": ["good"], "fault": fault, "code": None, "reason": "", "pongs": [], "closes": [code],

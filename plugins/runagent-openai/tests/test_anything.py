@@ -1,4 +1,4 @@
-"""Whatever a server says, nothing but an error comes of it: known names with any values, cut anywhere."""
+"""Any answer of a server leads to an error at worst: known names with any values, cut anywhere."""
 
 from __future__ import annotations
 

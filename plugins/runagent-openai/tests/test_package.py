@@ -1,4 +1,4 @@
-"""What is shipped, and that the metadata says what the code does."""
+"""What is shipped, and that the metadata matches the code."""
 
 from __future__ import annotations
 

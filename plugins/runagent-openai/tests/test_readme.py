@@ -1,4 +1,4 @@
-"""The README is true: its examples run and print what it says."""
+"""The README is true: its examples run and print what it shows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_its_examples_do_what_it_shows(
     monkeypatch.setenv("RUNAGENT_API_URL", f"{server.url}/v1")
     namespace: dict[str, Any] = {}
     for example in README.examples():
-        exec(compile(example.text, README.name, "exec"), namespace)  # the examples are ours
+        exec(compile(example.text, README.name, "exec"), namespace)  # the examples are the project's
         shown = capsys.readouterr().out
         assert (example.line, (example.output or "").rstrip("\n")) == (example.line, shown.rstrip("\n"))
 

@@ -146,7 +146,7 @@ def test_any_other_item_is_handed_out_whole_but_for_reasoning() -> None:
         ),
         pytest.param(
             [text("x"), text("y"), ("response.completed", {"response": {"output": [message(words("xy"))]}})],
-            id="said again at the end",
+            id="sent again at the end",
         ),
     ],
 )

@@ -22,7 +22,7 @@ CHUNKS = ["wörld \N{GRINNING FACE}", *(f"{number} " for number in range(500))]
 
 
 async def answer_of(agent_id: str) -> AsyncIterator[str]:
-    """Say what this agent says; of the others one breaks off, one is silent after its first word."""
+    """Stream this agent's chunks; of the other agents one breaks off, one is silent after its first word."""
     for chunk in CHUNKS:
         yield chunk
         if agent_id == "breaks":

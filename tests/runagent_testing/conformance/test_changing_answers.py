@@ -1,4 +1,4 @@
-"""A dialect that writes the time, or a number of its own, gets nobody accused of what it has changed."""
+"""A dialect that writes the time or a counter makes no transport fail."""
 
 from __future__ import annotations
 

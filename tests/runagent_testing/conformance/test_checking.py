@@ -1,4 +1,4 @@
-"""`check_transport` and its report: sets, baselines, choices, and what it says."""
+"""`check_transport` and its report: sets, baselines, choices, and its text."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class Uninitialized(SSESession):
 
 
 class Over(SSESession):
-    """Stands for one that is kept, and returned again."""
+    """Represents a session that is kept, and returned again."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)

@@ -25,7 +25,7 @@ from runagent_testing.dialects import PING, TEXT, Dialect, Format, RunRequest, f
 
 
 class Words:
-    """What both protocols say: ``[kind, value]``, with a place behind it where chunks are counted."""
+    """The messages of both protocols: ``[kind, value]``, with an index after it if chunks are counted."""
 
     def __init__(self, resume=None):
         self.count = ChunkCount(resume)

@@ -41,7 +41,7 @@ def test_the_transports_of_the_page_about_plugins_pass():
     namespace: dict[str, Any] = {}
     for example in DOCS["plugins"].examples():
         if "class StorySession" in example.text or "class CountedSession" in example.text:
-            exec(example.text, namespace)  # the examples are ours
+            exec(example.text, namespace)  # the examples are the project's
     check_transport(namespace["CountedTransport"](), styles=("sync",)).check()
     failed = check_transport(namespace["StoryTransport"](), styles=("sync",)).failed
     assert ["session.whole-characters"] == [result.id for result in failed]

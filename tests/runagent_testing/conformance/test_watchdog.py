@@ -1,4 +1,4 @@
-"""What does not come to an end is stopped, told, and fails; sound transports notice nothing."""
+"""A check that does not end is stopped, reported, and fails; sound transports notice nothing."""
 
 from __future__ import annotations
 
