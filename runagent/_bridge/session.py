@@ -13,16 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from runagent._errors import PluginError, RunAgentError, StreamTruncatedError
-from runagent._events import (
-    Chunk,
-    Completed,
-    Custom,
-    Event,
-    Reasoning,
-    RunResult,
-    Started,
-    ToolCall,
-)
+from runagent._events import Chunk, Completed, Event, RunResult, Started
 from runagent._internal.foreign import is_cancellation, let_signals_through
 from runagent._internal.locks import ThreadWakeup
 from runagent._net.base import DeadlineExceededError
@@ -30,6 +21,7 @@ from runagent._net.faults import connect_error, explain_loss
 from runagent._net.tasks import Scope, Wakeup, current_library, new_scope, spawn, start_loop
 from runagent.transports._base import BaseSession, Wants
 from runagent.transports._counting import ChunkCount
+from runagent.transports._returned import check_order
 
 if TYPE_CHECKING:
     from runagent._address.route import Address
@@ -46,7 +38,6 @@ _TIDY_SECONDS = 1.0
 _NEWS = b"\0"
 _NEVER = float("inf")
 _LAST_EVENTS = frozenset({Completed, RunResult})
-_EVENTS = _LAST_EVENTS | {Started, Chunk, Reasoning, ToolCall, Custom}
 
 
 class _Wakes(Protocol):
@@ -246,12 +237,10 @@ class _Worker:
 
     async def _emit(self, *events: Event) -> None:
         mailbox = self._mailbox
-        for event in events:
-            if type(event) not in _EVENTS:
-                raise TypeError(f"{event!r} is no event, such as Started, Chunk, Completed or RunResult")
+        over = check_order(events, over=mailbox.complete)
         if mailbox.complete:
             return
-        mailbox.complete = not _LAST_EVENTS.isdisjoint(map(type, events))
+        mailbox.complete = over
         mailbox.put(events)
         if mailbox.complete and self._scope is not None:
             self._scope.limit(_TIDY_SECONDS)

@@ -21,6 +21,7 @@ from runagent._run.spec import Step
 from runagent._run.state import RunState
 from runagent.transports._base import Session, Wants
 from runagent.transports._request import check_bytes, check_session, name_transport
+from runagent.transports._returned import split_events
 
 if TYPE_CHECKING:
     from runagent._address.route import Address
@@ -210,18 +211,22 @@ class Run(RunState):
             report = self.report
             if attempt.connecting is None:
                 report.bytes_received += len(data)
-            if (
-                gap <= self._notable_gap
-                and attempt.steady
-                and deadlines.steady
-                and len(events) == 1
-                and type(events[0]) is Chunk
-                and session.wants is _READ
-                and session.error is None
-            ):
-                report.chunks += 1
-                self.events.append(events[0])
-                return session.data_to_send()
+            try:
+                if (
+                    gap <= self._notable_gap
+                    and attempt.steady
+                    and deadlines.steady
+                    and len(events) == 1
+                    and type(events[0]) is Chunk
+                    and session.wants is _READ
+                    and session.error is None
+                ):
+                    report.chunks += 1
+                    self.events.append(events[0])
+                    return session.data_to_send()
+            except (TypeError, LookupError):
+                if type(events) is list:
+                    raise  # else `_note` finds fault with it
             attempt.heard = True
             self._note_gap(gap, end - start, events=bool(events))
         else:
@@ -248,10 +253,13 @@ class Run(RunState):
 
     def _take(self, session: Session, events: list[Event], start: float, end: float) -> None:
         attempt, deadlines = self.attempt, self.deadlines
-        if events:
-            self._note(events)
+        fault = None
+        if events or type(events) is not list:
+            fault = self._note(events)
         attempt.note_answer(self.report)
-        if session.wants is not _READ or session.error is not None:
+        if fault is not None:
+            self._failed(fault)
+        elif session.wants is not _READ or session.error is not None:
             self._follow(session)
         elif deadlines.overdue or (not events and deadlines.spent):
             self.timed_out(end, 0.0)  # a peer that never pauses
@@ -259,10 +267,15 @@ class Run(RunState):
             attempt.late_at = min(attempt.late_at, start)
             if end - attempt.late_at > _FAREWELL_SECONDS:
                 self.timed_out(end, 0.0)  # a peer that reads nothing and goes on sending
-        attempt.steady = attempt.progressed and attempt.sends
+        attempt.steady = attempt.progressed and attempt.sends and not self._complete
 
-    def _note(self, events: list[Event]) -> None:
-        chunks, report = list(map(type, events)).count(Chunk), self.report
+    def _note(self, events: list[Event]) -> PluginError | None:
+        """Keep a session's events for the reader, up to a fault of the session, which is returned."""
+        fault, report = None, self.report
+        chunks = _count_chunks(events) if type(events) is list else None
+        if chunks is None or chunks < len(events) or self._complete:
+            events, fault = split_events(events, self._last_event, over=self._complete)
+            chunks = _count_chunks(events)
         if events:
             report.note_read(chunks)
         if events and report.first_event_seconds is None:
@@ -273,11 +286,12 @@ class Run(RunState):
             self.attempt.progressed = True
             if self.recovery.note_progress():
                 self.deadlines.renew()
-        if events and isinstance(last := events[-1], self._last_event):
+        if events and type(last := events[-1]) is self._last_event:
             self._complete = True
             if self.session.usage is None:
                 report.usage = last.usage
         self.events += events
+        return fault
 
     def _follow(self, session: Session) -> None:
         """Set the next step by what the session wants."""
@@ -322,9 +336,10 @@ class Run(RunState):
         session = self.session
         events = session.receive_eof()
         # A Completed that only the connection's end proves does not count if the connection broke.
-        proven = [e for e in events if not (isinstance(e, Completed) and not e.proven)]
-        self._note(proven)
-        if session.error is None and len(proven) == len(events):
+        proven = [e for e in events if not (type(e) is Completed and not e.proven)]
+        if fault := self._note(proven):
+            self._failed(fault)
+        elif session.error is None and len(proven) == len(events):
             self._follow(session)
         else:
             self._failed(refusal(session) or connection_lost(exc, heard=self.attempt.heard))
@@ -385,3 +400,7 @@ class Run(RunState):
         self.report.error = bare_copy(self.error)
         number = len(self.report.attempts)
         _logger.info("run %s: %s; giving up", self.report.run_id, attempt.describe_failure(number))
+
+
+def _count_chunks(events: list[Event]) -> int:
+    return list(map(type, events)).count(Chunk)

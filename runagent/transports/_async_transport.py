@@ -23,10 +23,10 @@ class Emit(Protocol):
         """Pass events to the reader, in this order; a call without events is a heartbeat.
 
         It waits while the reader has 64 events or more to take, which is the back-pressure. If the reader
-        closes the stream, the wait is cancelled. Events after ``Completed`` or ``RunResult`` are ignored.
+        closes the stream, the wait is cancelled.
 
         Raises:
-            TypeError: An argument is not an event.
+            PluginError: An argument is not an event, or comes behind the last one.
         """
 
 

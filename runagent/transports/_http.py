@@ -15,6 +15,7 @@ from runagent.transports._error_body import ErrorBody, via_proxy
 from runagent.transports._media import parse_content_type
 from runagent.transports._refusals import error_from_answer, proves_unsupported
 from runagent.transports._request import HttpRequest, check_request
+from runagent.transports._returned import as_events
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -259,7 +260,7 @@ class HttpSession(BaseSession):
         events: list[Event] = []
         for at in range(0, len(body), _CODED_BYTES):
             try:
-                events += self._take_part(body[at : at + _CODED_BYTES])
+                events += as_events(self._take_part(body[at : at + _CODED_BYTES]), "read_body")
             except RunAgentError as exc:
                 self.fail(exc)
             if self.wants is not Wants.READ:
@@ -282,7 +283,7 @@ class HttpSession(BaseSession):
 
     def _settle(self, events: list[Event]) -> list[Event]:
         """End the run if the answer, or enough of a refusal, has come."""
-        if self.wants is not Wants.READ:
+        if self.wants is not Wants.READ or type(events) is not list:  # core finds fault with something else
             return events
         if self._answer.error:
             self._fail_at_eof(self._answer.error)
@@ -297,7 +298,7 @@ class HttpSession(BaseSession):
         try:
             if self._coding is not None:
                 self._coding.close()
-            events = self.end_body(self._answer.proven)
+            events = as_events(self.end_body(self._answer.proven), "end_body")
         except RunAgentError as exc:
             self.fail(exc)
             return []

@@ -11,6 +11,7 @@ from runagent.transports._base import Wants
 from runagent.transports._http import HttpSession
 from runagent.transports._refusals import is_agent_error
 from runagent.transports._request import HttpRequest, check_bytes, check_subprotocols
+from runagent.transports._returned import as_events
 
 if TYPE_CHECKING:
     from runagent._events import Event
@@ -73,7 +74,8 @@ class MessageSession(HttpSession):
         events: list[Event] = []
         for message in messages:
             try:
-                events += self.read_message(message)
+                given = self.read_message(message)
+                events += given if type(given) is list else as_events(given, "read_message")
             except RunAgentError as exc:
                 self.fail(exc)
             if self.wants is not Wants.READ:
@@ -184,7 +186,7 @@ class MessageSession(HttpSession):
 
     def _receive(self, socket: WebSocketConnection, data: bytes) -> list[Event]:
         events = self.read_messages(socket.receive_data(data)) if data else []
-        if self.wants is Wants.READ:
+        if self.wants is Wants.READ and type(events) is list:  # core finds fault with something else
             events += self._settle_end(socket)
         if self.error is not None:
             self.close()
@@ -201,7 +203,7 @@ class MessageSession(HttpSession):
                 raise StreamTruncatedError(
                     "the WebSocket ended before the stream was complete", code=f"CLOSE_{socket.close_code}"
                 )
-            events = self.closed(socket.close_code, socket.close_reason)
+            events = as_events(self.closed(socket.close_code, socket.close_reason), "closed")
         except RunAgentError as exc:
             self.fail(exc)
             return []

@@ -12,6 +12,7 @@ from runagent._address.url import header_name, header_value, target_fault
 from runagent._errors import ConfigurationError, PluginError
 from runagent._internal.tracebacks import without_traceback
 from runagent._redact import describe, redact_url
+from runagent.transports._returned import CODE as INVALID_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +28,7 @@ __all__ = [
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _CODE = "INVALID_REQUEST"
+_FAULTS = {_CODE: "cannot send its request", INVALID_EVENTS: "returned something else than events"}
 
 Fields = list[tuple[str, str]]
 
@@ -114,10 +116,10 @@ def check_subprotocols(names: Iterable[object]) -> None:
 
 
 def name_transport(error: BaseException, name: str) -> None:
-    """Put the transport's name into an error about its request."""
-    if isinstance(error, PluginError) and error.code == _CODE and error.plugin is None:
+    """Put the transport's name into an error about its request or its events."""
+    if isinstance(error, PluginError) and error.code in _FAULTS and error.plugin is None:
         error.plugin = name
-        error.message = f"the transport {name!r} cannot send its request: {error.message}"
+        error.message = f"the transport {name!r} {_FAULTS[error.code]}: {error.message}"
         error.args = (error.message,)
 
 
