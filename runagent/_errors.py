@@ -2,7 +2,7 @@
 
 Each class shows who has to act; fields, not texts, are the contract. All of them pickle and copy.
 
-    RunAgentError(message, code, details, request_id, run_id, agent_id, report)
+    RunAgentError(message, hint, code, details, request_id, run_id, agent_id, report; retryable)
     ├── ConfigurationError          the caller: a bad option, an unknown transport, no agent id
     ├── TransportError              the way to the agent
     │   ├── NetworkError            refused, DNS, TLS, proxy, reset before an answer
@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Unpack
 
+from runagent._public import publish
 from runagent._report import ErrorFields, RunAgentError
 
 __all__ = [
@@ -121,30 +122,40 @@ class AgentError(RunAgentError):
     """The service refused the run before it gave any chunk.
 
     Attributes:
-        status: The HTTP status of the answer, if the refusal came as one.
+        status: The HTTP status of the refusal; if it came otherwise, the one that its class has. Never 2xx.
     """
 
     status: int | None = None
 
-    if TYPE_CHECKING:
-
-        def __init__(self, message: str = "", **fields: Unpack[_AgentFields]) -> None: ...
+    def __init__(self, message: str = "", **fields: Unpack[_AgentFields]) -> None:
+        status = fields.get("status")
+        if status is None or 200 <= status < 300:  # a good answer may hold a refusal
+            fields.pop("status", None)
+        super().__init__(message, **fields)  # type: ignore[misc]  # one that has a status takes it
 
 
 class AuthenticationError(AgentError):
     """The API key is missing, wrong or expired (401)."""
 
+    status: int = 401
+
 
 class PermissionDeniedError(AgentError):
     """The API key is good but not for this agent (403)."""
+
+    status: int = 403
 
 
 class AgentNotFoundError(AgentError):
     """No agent has this id (404)."""
 
+    status: int = 404
+
 
 class ValidationError(AgentError):
     """The input is not what the agent takes (400, 422), or not what JSON can carry."""
+
+    status: int = 422
 
 
 class RateLimitError(AgentError):
@@ -157,6 +168,7 @@ class RateLimitError(AgentError):
         reset: When the window ends, as ``X-RateLimit-Reset`` or ``-Reset-After`` gave it.
     """
 
+    status: int = 429
     retry_after: float | None = None
     limit: int | None = None
     remaining: int | None = None
@@ -174,6 +186,7 @@ class AgentServerError(AgentError):
         retry_after: Seconds to wait before the next try, if the service sent that.
     """
 
+    status: int = 500
     retry_after: float | None = None
 
     if TYPE_CHECKING:
@@ -241,3 +254,6 @@ class PluginError(RunAgentError):
     if TYPE_CHECKING:
 
         def __init__(self, message: str = "", **fields: Unpack[_PluginFields]) -> None: ...
+
+
+publish(*(kind for name, kind in list(globals().items()) if name in __all__))

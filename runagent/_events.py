@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from runagent._public import publish
 from runagent._report import RunReport  # noqa: TC001  # `help` of the fields' types resolves it
 
 __all__ = [
@@ -156,3 +157,5 @@ class RunResult(msgspec.Struct, frozen=True):
 
 StreamEvent = Started | Chunk | Reasoning | ToolCall | Custom | Completed
 Event = StreamEvent | RunResult
+
+publish(Started, Chunk, Reasoning, ToolCall, Custom, Completed, RunResult)

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypedDict, Unpack
 import msgspec
 
 from runagent._cutting import cut_text, cut_value
+from runagent._public import publish
 from runagent._redact import escape_controls
 
 __all__ = [
@@ -20,9 +21,12 @@ __all__ = [
     "RunAgentError",
     "RunReport",
     "Tokens",
+    "add_hint",
     "add_remark",
     "bare_copy",
     "counted",
+    "known_retryable",
+    "set_retryable",
     "set_run",
 ]
 
@@ -208,11 +212,13 @@ def _error_as_dict(error: RunAgentError | None) -> dict[str, Any] | None:
 class ErrorFields(TypedDict, total=False):
     """The keywords that every error takes, for type checkers."""
 
+    hint: str
     code: str | None
     details: Any
     request_id: str | None
     run_id: str | None
     agent_id: str | None
+    retryable: bool | None
 
 
 def _shown(text: str) -> str:
@@ -223,9 +229,12 @@ def _shown(text: str) -> str:
 class RunAgentError(Exception):
     """Base of everything that runagent raises on purpose.
 
+    ``str`` of it is the message with the hint, and with the agent if the process has clients for several.
+
     Attributes:
-        message: What happened and what to do about it, in one line; control characters in what a peer
-            sent are escaped, and what is longer than 8 KiB is cut.
+        message: What happened, in one line; control characters in what a peer sent are escaped, and what is
+            longer than 8 KiB is cut.
+        hint: What the operator of the program can do about it; "" if there is nothing.
         code: The agent's or our own machine-readable code, if there is one.
         details: Whatever the agent sent with its message; JSON values, cut after 64 KiB.
         request_id: The id by which the service knows the request.
@@ -235,12 +244,15 @@ class RunAgentError(Exception):
     """
 
     message: str
+    hint: str = ""
     code: str | None = None
     details: Any = None
     request_id: str | None = None
     run_id: str | None = None
     agent_id: str | None = None
     report: RunReport | None = None
+    _retryable: bool | None = None
+    _names_agent: bool = False
 
     # Exceptions are rebuilt by pickle and copy from `args` and `__dict__`: everything but
     # the message is therefore a keyword with a default, kept as a plain attribute.
@@ -254,7 +266,20 @@ class RunAgentError(Exception):
                 raise TypeError(f"{type(self).__name__} has no field {name!r}")
             if isinstance(value, str):
                 value = escape_controls(value) if name in _EXACT else _shown(value)
-            setattr(self, name, cut_value(value) if name == "details" else value)
+            field = "_retryable" if name == "retryable" else name
+            setattr(self, field, cut_value(value) if name == "details" else value)
+
+    @property
+    def retryable(self) -> bool:
+        """Whether another run may succeed, and the agent has not begun this one; of no use after a chunk.
+
+        A transport gives it to an error that it makes, if it knows; of any other the client decides.
+        """
+        return bool(self._retryable)
+
+    def __str__(self) -> str:
+        text = f"{self.message} ({self.hint})" if self.hint else self.message
+        return f"{text} (agent {self.agent_id!r})" if self._names_agent else text
 
 
 def add_remark(error: RunAgentError, text: str) -> None:
@@ -263,8 +288,25 @@ def add_remark(error: RunAgentError, text: str) -> None:
     error.args = (error.message,)
 
 
-def set_run(error: RunAgentError, report: RunReport) -> None:
-    """Put into an error of which run it is."""
+def add_hint(error: RunAgentError, text: str) -> None:
+    """Append to an error what the operator can do."""
+    error.hint = cut_text(f"{error.hint}; {text}" if error.hint else text, _MAX_ADDED)
+
+
+def set_retryable(error: RunAgentError, *, retryable: bool) -> None:
+    """Note whether another run may succeed, unless the transport has done so."""
+    if error._retryable is None:
+        error._retryable = retryable
+
+
+def known_retryable(error: RunAgentError) -> bool | None:
+    """Return what the transport, or an earlier decision, has set; None if there is nothing yet."""
+    return error._retryable
+
+
+def set_run(error: RunAgentError, report: RunReport, *, names_agent: bool) -> None:
+    """Put into an error of which run it is; its text may have to name the agent."""
+    error._names_agent = names_agent
     error.run_id, error.agent_id, error.report = report.run_id, report.agent_id, report
 
 
@@ -281,3 +323,6 @@ def bare_copy(error: BaseException) -> RunAgentError:
     vars(copy).update(vars(error))
     vars(copy).pop("report", None)
     return copy
+
+
+publish(Tokens, Attempt, RunReport, RunAgentError)

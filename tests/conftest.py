@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import httptools  # noqa: F401  # this extension cannot be imported twice, and pytester forgets modules that it has imported
@@ -44,6 +45,12 @@ def working_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, inherited)
+
+
+@pytest.fixture(autouse=True)
+def own_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep clients that other tests have left alive out of the texts of errors."""
+    monkeypatch.setattr("runagent._internal.agents._clients", weakref.WeakSet())
 
 
 @pytest.fixture(autouse=True)

@@ -89,4 +89,5 @@ def _exit_code(error: runagent.RunAgentError) -> int:
 
 def _describe(error: runagent.RunAgentError) -> str:
     message = error.message or type(error).__name__
+    message = f"{message} ({error.hint})" if error.hint else message
     return f"{message} (request {error.request_id})" if error.request_id else message

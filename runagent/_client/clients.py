@@ -10,9 +10,11 @@ from runagent._client.core import ClientCore, Input
 from runagent._client.options import check_network
 from runagent._errors import ProtocolError, RunAgentError
 from runagent._events import RunResult
+from runagent._internal.tracebacks import is_ours
 from runagent._net.blocking import BlockingNetwork
 from runagent._net.loops import Pools
 from runagent._net.pool import Pool
+from runagent._public import publish
 from runagent._run.async_pump import AsyncPump
 from runagent._run.pump import Pump
 from runagent._run.stream import AsyncStream, Stream
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from runagent._run.run import Run
 
 __all__ = ["AsyncRunAgentClient", "RunAgentClient"]
+
+__tracebackhide__ = is_ours
 
 
 class RunAgentClient(ClientCore):
@@ -302,3 +306,6 @@ class AsyncRunAgentClient(ClientCore):
 
 def _no_result() -> RunAgentError:
     return ProtocolError("the transport ended the run without a result")
+
+
+publish(RunAgentClient, AsyncRunAgentClient)

@@ -24,9 +24,10 @@ from runagent._client.shared import ClientContext
 from runagent._config.settings import Resume, Settings, load_settings
 from runagent._config.timeouts import parse_timeout
 from runagent._errors import ConfigurationError, RunAgentError
+from runagent._internal.agents import note_client
 from runagent._internal.jsoninput import copy_input, copy_input_object, read_entrypoint_tag
 from runagent._internal.locks import ForkSafeLock
-from runagent._internal.tracebacks import without_traceback
+from runagent._internal.tracebacks import is_ours, without_traceback
 from runagent._plugins.observers import default_observers
 from runagent._plugins.registry import default_registry, has_other_meaning
 from runagent._plugins.validation import as_transport
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from runagent.transports._base import Transport
 
 __all__ = ["ClientCore", "Input"]
+
+__tracebackhide__ = is_ours
 
 _LOCAL_HOST, _LOCAL_PORT = "127.0.0.1", 8450
 
@@ -145,6 +148,7 @@ class ClientCore:
             ConfigurationError: An argument that needs no looking up is not usable.
         """
         self.agent_id: str = validate_agent_id(agent_id)
+        note_client(self)
         if not local and (host is not None or port is not None):
             raise ConfigurationError("host and port go with local=True; otherwise use base_url")
         if local and base_url is not None:

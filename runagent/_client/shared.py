@@ -12,7 +12,7 @@ from runagent._client.options import key_risk, retry_policy
 from runagent._config.parsers import validate_api_key
 from runagent._errors import ConfigurationError
 from runagent._internal.clock import now, time_of_day
-from runagent._internal.tracebacks import without_traceback
+from runagent._internal.tracebacks import is_ours, without_traceback
 from runagent._run.spec import KnownUnsupported
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from runagent.transports._base import Transport
 
 __all__ = ["ClientContext"]
+
+__tracebackhide__ = is_ours
 
 _logger = logging.getLogger("runagent.client")
 

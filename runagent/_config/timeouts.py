@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from runagent._config.parsers import parse_positive_seconds
+from runagent._public import publish
 
 __all__ = ["Timeouts", "parse_timeout"]
 
@@ -47,3 +48,6 @@ def parse_timeout(value: Any, source: str) -> float | Timeouts:
         ConfigurationError: It is neither.
     """
     return value if isinstance(value, Timeouts) else parse_positive_seconds(value, source)
+
+
+publish(Timeouts)

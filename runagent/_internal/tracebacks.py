@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from runagent._errors import RunAgentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["without_traceback"]
+__all__ = ["is_ours", "without_traceback"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def is_ours(excinfo: Any) -> bool:
+    """Whether pytest leaves our frames out of a failed test: those of an error that we raise on purpose.
+
+    A module that has this as its ``__tracebackhide__`` is left out. The frames of a bug are shown.
+    """
+    return isinstance(excinfo.value, RunAgentError)
+
+
+__tracebackhide__ = is_ours
 
 
 def without_traceback(function: Callable[P, T]) -> Callable[P, T]:

@@ -15,12 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["connect_error", "explain_loss"]
 
-_REFUSED = "connection refused; is the server running, and is the port right?"
+_IS_IT_RUNNING = "is the server running, and is the port right?"
 _RESET = "the peer reset the connection"
-_PLAIN_PORT = "the server does not speak TLS on this port; is base_url meant to begin with http://?"
-_NO_TLS_ANSWER = (
-    "the peer ended the connection during the TLS handshake; is base_url meant to begin with http://?"
-)
+_IS_IT_PLAIN = "is base_url meant to begin with http://?"
 
 
 _CLOCK = "or this machine's clock is wrong"
@@ -49,15 +46,14 @@ _CERTIFICATE_WANTED = frozenset(
         "TLSV1_ALERT_UNKNOWN_CA",
     }
 )
-_GIVE_CERTIFICATE = (
-    "the server does not accept this client in TLS; it may want a client certificate (client_cert=)"
-)
+_NOT_ACCEPTED = "the server does not accept this client in TLS"
+_GIVE_CERTIFICATE = "it may want a client certificate (client_cert=)"
 
 
 def explain_loss(exc: OSError) -> tuple[str, str]:
     """Return a code and a text for a connection that broke after it had been opened."""
     if isinstance(exc, ssl.SSLError) and exc.reason in _CERTIFICATE_WANTED:
-        return "CLIENT_CERTIFICATE", _GIVE_CERTIFICATE
+        return "CLIENT_CERTIFICATE", f"{_NOT_ACCEPTED}; {_GIVE_CERTIFICATE}"
     if isinstance(exc, ssl.SSLEOFError | BrokenPipeError):
         return "RESET", _RESET
     if exc.errno == errno.EBADF:
@@ -71,20 +67,21 @@ def connect_error(exc: OSError, address: Address) -> NetworkError:
     where = str(address.origin)
     if address.proxy is not None and not isinstance(exc, ssl.SSLError):
         where = f"the proxy {address.proxy} (from proxy= or the environment)"
-    code, why = _explain(exc)
-    return NetworkError(f"could not connect to {where}: {why}", code=code)
+    code, why, hint = _explain(exc)
+    return NetworkError(f"could not connect to {where}: {why}", hint=hint, code=code)
 
 
-def _explain(exc: OSError) -> tuple[str, str]:
+def _explain(exc: OSError) -> tuple[str, str, str]:
+    """Return a code, what happened, and what the operator can do."""
     if isinstance(exc, ssl.SSLCertVerificationError):
         advice = _ADVICE.get(getattr(exc, "verify_code", 0), "ssl_context= decides what is accepted")
-        return "CERTIFICATE", f"its certificate is not accepted ({_verdict(exc)}); {advice}"
+        return "CERTIFICATE", f"its certificate is not accepted ({_verdict(exc)})", advice
     if isinstance(exc, ssl.SSLEOFError):
-        return "TLS", _NO_TLS_ANSWER
+        return "TLS", "the peer ended the connection during the TLS handshake", _IS_IT_PLAIN
     if isinstance(exc, ssl.SSLError) and exc.reason in _CERTIFICATE_WANTED:
-        return "CLIENT_CERTIFICATE", _GIVE_CERTIFICATE
+        return "CLIENT_CERTIFICATE", _NOT_ACCEPTED, _GIVE_CERTIFICATE
     if isinstance(exc, ssl.SSLError) and exc.reason == "TLSV1_ALERT_NO_APPLICATION_PROTOCOL":
-        return "ALPN", _NO_PROTOCOL
+        return "ALPN", _NO_PROTOCOL, ""
     if isinstance(exc, ssl.SSLError):
         plain = exc.reason in (
             "WRONG_VERSION_NUMBER",
@@ -92,17 +89,19 @@ def _explain(exc: OSError) -> tuple[str, str]:
             "PACKET_LENGTH_TOO_LONG",
             "HTTP_REQUEST",
         )
-        return "TLS", _PLAIN_PORT if plain else f"TLS failed ({exc.reason or exc})"
+        if plain:
+            return "TLS", "the server does not speak TLS on this port", _IS_IT_PLAIN
+        return "TLS", f"TLS failed ({exc.reason or exc})", ""
     if isinstance(exc, socket.gaierror):
         code = "DNS_TEMPORARY" if exc.errno == socket.EAI_AGAIN else "DNS"
-        return code, f"the host name cannot be resolved ({exc.strerror})"
+        return code, f"the host name cannot be resolved ({exc.strerror})", ""
     if isinstance(exc, ConnectionRefusedError):
-        return "REFUSED", _REFUSED
+        return "REFUSED", "connection refused", _IS_IT_RUNNING
     if isinstance(exc, ConnectionResetError | BrokenPipeError):
-        return "RESET", _RESET
+        return "RESET", _RESET, ""
     if isinstance(exc, FileNotFoundError):
-        return "REFUSED", "there is no such Unix socket"
-    return "NETWORK", exc.strerror or str(exc) or type(exc).__name__
+        return "REFUSED", "there is no such Unix socket", ""
+    return "NETWORK", exc.strerror or str(exc) or type(exc).__name__, ""
 
 
 def _verdict(exc: ssl.SSLCertVerificationError) -> str:

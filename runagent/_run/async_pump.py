@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from runagent._errors import NetworkError, StreamError
 from runagent._internal.foreign import is_cancellation, let_signals_through
+from runagent._internal.tracebacks import is_ours
 from runagent._net.base import AsyncConnection, AsyncNetwork, DeadlineExceededError
 from runagent._net.loops import EventLoop, current_loop
 from runagent._run.pump_core import (
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from runagent._run.run import Run
 
 __all__ = ["AsyncPump"]
+
+__tracebackhide__ = is_ours
 
 _READ = Step.READ
 _NEVER = float("inf")

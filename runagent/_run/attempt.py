@@ -121,7 +121,8 @@ class AttemptState(msgspec.Struct, eq=False):
 
     def describe_failure(self, number: int) -> str:
         """Describe the failure in one line, with control characters of a peer's text escaped."""
-        failure = f"{type(self.report.error).__name__}: {self.report.error}"
+        error = self.report.error
+        failure = f"{type(error).__name__}: {error.message if error is not None else ''}"
         return f"attempt {number} over {self.report.transport} failed with {quote(failure)}"
 
     def release(self) -> None:

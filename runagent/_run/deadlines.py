@@ -6,6 +6,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from runagent._errors import Phase, RunTimeoutError, StreamTimeoutError
+from runagent._report import counted
 
 if TYPE_CHECKING:
     from runagent._config.timeouts import Timeouts
@@ -20,6 +21,9 @@ _WHAT: dict[Phase, str] = {
     "progress": "nothing but heartbeats from the agent",
     "total": "the run was not over",
 }
+# What a number given as timeout= sets, and for a plain run; the other limits have to be named.
+_SET_BY_NUMBER = frozenset({"connect", "first_event", "idle"})
+_SET_BY_NUMBER_PLAIN = frozenset({"connect", "total"})
 
 
 class Deadlines:
@@ -42,8 +46,9 @@ class Deadlines:
         overdue: The latest read was the last one that ``total`` allows.
     """
 
-    def __init__(self, timeouts: Timeouts, now: float) -> None:
+    def __init__(self, timeouts: Timeouts, now: float, *, plain: bool = False) -> None:
         self._timeouts = timeouts
+        self._plain = plain  # a run with one answer
         self.total = _NEVER if timeouts.total is None else now + timeouts.total
         self._idle_limit = _NEVER if timeouts.idle is None else timeouts.idle
         self._progress_limit = _NEVER if timeouts.progress is None else timeouts.progress
@@ -157,12 +162,15 @@ class Deadlines:
         limit: float | None = getattr(self._timeouts, phase)
         return limit
 
-    def error(self, phase: Phase, *, begun: bool) -> RunTimeoutError:
-        """Make the error for an exceeded limit; ``begun`` means that an earlier attempt brought chunks."""
-        seconds = self.limit(phase)
-        text = (
-            f"{_WHAT[phase]} within {seconds:g} s;"
-            f" raise timeout= (or Timeouts({phase}=...)) if the agent needs longer"
+    def error(self, phase: Phase, *, chunks: int) -> RunTimeoutError:
+        """Make the error for an exceeded limit, after so many chunks of all attempts."""
+        came = "" if self._plain else f", {counted(chunks, 'chunk') if chunks else 'no chunk'} had come"
+        by_number = phase in (_SET_BY_NUMBER_PLAIN if self._plain else _SET_BY_NUMBER)
+        argument = f"timeout= or Timeouts({phase}=...)" if by_number else f"Timeouts({phase}=...)"
+        kind = StreamTimeoutError if chunks or self._begun else RunTimeoutError
+        return kind(
+            f"{_WHAT[phase]} within {self.limit(phase):g} s: limit {phase!r}{came}",
+            hint=f"raise {argument} if the agent needs longer",
+            phase=phase,
+            code="TIMEOUT",
         )
-        kind = StreamTimeoutError if begun or self._begun else RunTimeoutError
-        return kind(text, phase=phase, code="TIMEOUT")

@@ -70,7 +70,8 @@ def final_error(
 def _not_resumed(error: RunAgentError) -> StreamTruncatedError:
     """Make the error for a stream that had begun and could not be resumed."""
     cut = StreamTruncatedError(
-        f"the stream was cut short, and could not be resumed: {error}",
+        f"the stream was cut short, and could not be resumed: {error.message}",
+        hint=error.hint,
         code=error.code,
         details=error.details,
         request_id=error.request_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -15,6 +15,9 @@ from runagent._errors import (
     StreamTimeoutError,
     StreamTruncatedError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 __all__ = ["RetryPolicy"]
 
@@ -46,22 +49,29 @@ class RetryPolicy(msgspec.Struct, frozen=True):
     unsafe: bool = False
     resume: bool | Literal["trust"] = True
 
-    def may_retry(self, error: RunAgentError, *, connected: bool) -> bool:
-        """Whether a run that failed before its first event may be retried.
-
-        Without ``unsafe`` that is so only if the agent cannot have begun it.
+    def is_safe(self, error: RunAgentError, *, connected: bool) -> bool:
+        """Whether a failure may be temporary, and the agent cannot have begun the run.
 
         Args:
             error: How it failed.
             connected: At least the beginning of the request has been sent.
         """
-        if isinstance(error, RateLimitError):
+        if isinstance(error, NetworkError):
+            return not connected and error.code in _PASSING
+        return isinstance(error, RateLimitError) or _answered_with(error, {503})
+
+    def may_retry(self, error: RunAgentError, *, connected: bool) -> bool:
+        """Whether a run that failed before its first event may be retried.
+
+        Args:
+            error: How it failed.
+            connected: At least the beginning of the request has been sent.
+        """
+        if self.is_safe(error, connected=connected):
             return True
-        if isinstance(error, AgentServerError):
-            return error.status == 503 or (self.unsafe and error.status in _GATEWAY_ERRORS)
-        if isinstance(error, NetworkError) and not connected:
-            return error.code in _PASSING
-        return self.unsafe and _broke(error)
+        if not self.unsafe or (isinstance(error, NetworkError) and not connected):
+            return False
+        return _broke(error) or _answered_with(error, _GATEWAY_ERRORS)
 
     def holds_back(self, error: RunAgentError, *, connected: bool) -> bool:
         """Whether only ``unsafe=False`` keeps this failure from being retried."""
@@ -117,6 +127,11 @@ class RetryPolicy(msgspec.Struct, frozen=True):
         except OverflowError:  # after a thousand failures or so
             bound = self.max_wait if first else 0.0
         return max(floor, random.uniform(0, min(self.max_wait, bound)))
+
+
+def _answered_with(error: RunAgentError, statuses: Collection[int]) -> bool:
+    """Whether the answer had one of these statuses; the status of an error's class proves nothing."""
+    return isinstance(error, AgentServerError) and vars(error).get("status") in statuses
 
 
 def _broke(error: RunAgentError) -> bool:

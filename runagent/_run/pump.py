@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from runagent._errors import NetworkError
 from runagent._internal.foreign import let_signals_through
+from runagent._internal.tracebacks import is_ours
 from runagent._net.base import Connection, DeadlineExceededError, Network
 from runagent._run.pump_core import (
     CLOSED_NOTICED_SECONDS,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from runagent._run.run import Run
 
 __all__ = ["Pump"]
+
+__tracebackhide__ = is_ours
 
 _READ = Step.READ
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 
 from runagent._errors import RunAgentError, StreamError
 from runagent._internal.foreign import let_signals_through
+from runagent._internal.tracebacks import is_ours
 from runagent._net.base import ConnectAttempt
 from runagent._run.spec import Step
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from runagent._run.run import Run
 
 __all__ = ["PumpCore"]
+
+__tracebackhide__ = is_ours
 
 READ_BYTES = 64 * 1024
 _MAX_OVERHEARD = 64 * 1024  # bytes, such as pongs, that are kept for a peer that reads nothing

@@ -14,6 +14,7 @@ from runagent._errors import NetworkError, StreamError
 from runagent._internal.foreign import is_cancellation
 from runagent._internal.locks import ThreadWakeup
 from runagent._internal.threads import needs_thread
+from runagent._internal.tracebacks import is_ours
 from runagent._net.base import track_descriptor
 from runagent._net.tasks import Scope, Wakeup, new_scope, spawn
 from runagent._run.pump_core import CLOSED_WHILE_READ, TOKEN, TWO_READERS
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from runagent._run.pump import Pump
 
 __all__ = ["AsyncReadAhead", "ReadAhead"]
+
+__tracebackhide__ = is_ours
 
 _CANCELLED = "the task that reads ahead was cancelled from outside; start a new run"
 

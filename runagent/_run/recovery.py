@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from runagent._errors import AgentError, ConfigurationError, RunAgentError, RunTimeoutError
+from runagent._internal.tracebacks import is_ours
+from runagent._report import known_retryable, set_retryable
 from runagent._run.spec import Step
 from runagent.capabilities import Capability
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from runagent.transports._base import Transport
 
 __all__ = ["Recovery"]
+
+__tracebackhide__ = is_ours
 
 
 class Recovery(msgspec.Struct, eq=False):
@@ -111,7 +115,7 @@ class Recovery(msgspec.Struct, eq=False):
         if self._move_on(attempt) or self._replace_connection(error, attempt):
             return Step.CONNECT
         point = None
-        may_retry = self.policy.may_retry(error, connected=attempt.connected)
+        may_retry = self._may_retry(error, connected=attempt.connected)
         if self.begun:
             point = self._resume_point(error, attempt, may_retry=may_retry)
             silent = isinstance(error, RunTimeoutError) and not deadlines.may_follow_silence
@@ -120,6 +124,15 @@ class Recovery(msgspec.Struct, eq=False):
         elif not may_retry:
             return Step.END
         return self._back_off(error, attempt, deadlines, point, now)
+
+    def _may_retry(self, error: RunAgentError, *, connected: bool) -> bool:
+        """Whether a failed attempt may be repeated; before the first chunk the transport knows best."""
+        known = known_retryable(error)
+        if known is not None and not self.begun:
+            return known
+        safe = self.policy.is_safe(error, connected=connected)
+        set_retryable(error, retryable=safe and not self.begun)
+        return self.policy.may_retry(error, connected=connected)
 
     def _move_on(self, attempt: AttemptState) -> bool:
         """Switch to the next transport if the peer has proven not to support this one."""

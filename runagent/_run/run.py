@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, cast
 
 from runagent._errors import NetworkError, PluginError, ProtocolError, RunAgentError
 from runagent._events import Chunk, Completed, Event
+from runagent._internal.tracebacks import is_ours
 from runagent._redact import hide_secrets
-from runagent._report import Attempt, add_remark, bare_copy
+from runagent._report import Attempt, add_hint, add_remark, bare_copy
 from runagent._run.attempt import AttemptState
 from runagent._run.deadlines import Deadlines
 from runagent._run.endings import LONG_PAUSE_SECONDS, connection_lost, final_error, refusal
@@ -30,11 +31,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Run"]
 
+__tracebackhide__ = is_ours
+
 _logger = logging.getLogger("runagent.run")
 
 _READ = Wants.READ
 _FAREWELL_SECONDS = 1.0
-_NOT_TRIED_AGAIN = "not tried again, because the agent may have begun the run; retry_unsafe=True would"
+_NOT_TRIED_AGAIN = "not tried again, because the agent may have begun the run"
+_TRY_AGAIN = "retry_unsafe=True tries it again all the same"
 _INCOMPLETE = "the transport {!r} ended the run without its last event ({})"
 
 
@@ -67,7 +71,7 @@ class Run(RunState):
     def _begin(self, now: float) -> None:
         self._started_at = self._read_at = now
         self.report.started_at = self._context.clock()
-        self._deadlines = Deadlines(self._timeouts, now)
+        self._deadlines = Deadlines(self._timeouts, now, plain=self._call.mode == "invoke")
         self.recovery.begin(now)
         if self._observers is not None:
             self._asked = self._call
@@ -353,9 +357,9 @@ class Run(RunState):
     def timed_out(self, now: float, waited: float) -> None:
         """Note that a deadline has passed."""
         self._pass(now)
-        attempt, deadlines, begun = self.attempt, self.deadlines, self.recovery.begun
+        attempt, deadlines = self.attempt, self.deadlines
         if not attempt.connected:
-            late = deadlines.error(deadlines.phase(now, connected=False), begun=begun)
+            late = deadlines.error(deadlines.phase(now, connected=False), chunks=self.report.chunks)
             add_remark(
                 late, "waiting for api_key()" if attempt.session is None else f"on the way to {self.address}"
             )
@@ -365,7 +369,7 @@ class Run(RunState):
             self._lost(attempt.send_error)
             return
         deadlines.waited(waited)
-        error = deadlines.error(deadlines.phase(now), begun=begun)
+        error = deadlines.error(deadlines.phase(now), chunks=self.report.chunks)
         # Bytes that have not been sent yet, perhaps as the peer reads nothing, come too late.
         attempt.send_late = True
         self.session.receive_eof()
@@ -394,6 +398,7 @@ class Run(RunState):
         attempt, recovery = self.attempt, self.recovery
         if not recovery.begun and recovery.policy.holds_back(error, connected=attempt.connected):
             add_remark(error, _NOT_TRIED_AGAIN)
+            add_hint(error, _TRY_AGAIN)
         self.error = final_error(error, self.report, attempt.session, recovery, self._longest_pause)
         self.identify(self.error)
         hide_secrets(self.error, self.secrets)

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from runagent._events import Completed, Event, RunResult
+from runagent._internal.agents import are_several
 from runagent._net.base import track_descriptor
 from runagent._redact import hide_secrets
 from runagent._report import RunAgentError, RunReport, bare_copy, counted, set_run
@@ -150,7 +151,7 @@ class RunState:
 
     def identify(self, error: RunAgentError) -> RunAgentError:
         """Put the run's ids into an error and return it."""
-        set_run(error, self.report)
+        set_run(error, self.report, names_agent=are_several())
         return error
 
     @property

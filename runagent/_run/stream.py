@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
 from runagent._errors import RunAgentError, StreamError, StreamLimitError
 from runagent._events import Chunk, Event, StreamEvent
+from runagent._internal.tracebacks import is_ours
+from runagent._public import publish
 from runagent._report import counted
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from runagent._report import RunReport
 
 __all__ = ["AsyncEvents", "AsyncStream", "Events", "Stream"]
+
+__tracebackhide__ = is_ours
 
 _NOTHING: Iterator[Event] = iter(())  # all streams can share it, as it has ended already
 TEXT_LIMIT_BYTES = 16 * 1024 * 1024
@@ -63,7 +67,8 @@ class _Text:
         self._size += len(content.encode("utf-8", "surrogatepass"))
         if self._size > self._max:
             raise StreamLimitError(
-                f"the text is larger than {self._max} bytes; raise max_bytes= to collect it",
+                f"the text is larger than {self._max} bytes",
+                hint="raise max_bytes= to collect it",
                 limit_name="max_bytes",
                 limit=self._max,
             )
@@ -352,3 +357,6 @@ class AsyncEvents:
                 raise
             if not more:
                 raise StopAsyncIteration
+
+
+publish(Stream, AsyncStream)

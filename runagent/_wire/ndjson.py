@@ -131,7 +131,8 @@ class NDJSONDecoder:
     def _check_size(self, size: int) -> bool:
         if size > self._max:
             self.error = StreamLimitError(
-                f"line {self.lines + 1} is larger than {self._max} bytes; raise max_event_bytes to accept it",
+                f"line {self.lines + 1} is larger than {self._max} bytes",
+                hint="raise max_event_bytes to accept it",
                 limit_name="max_event_bytes",
                 limit=self._max,
             )

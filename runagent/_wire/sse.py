@@ -247,7 +247,8 @@ class SSEDecoder:
     def _check_size(self, pending: int) -> None:
         if self._size + pending > self._max:
             self.error = StreamLimitError(
-                f"a server-sent event is larger than {self._max} bytes; raise max_event_bytes to accept it",
+                f"a server-sent event is larger than {self._max} bytes",
+                hint="raise max_event_bytes to accept it",
                 limit_name="max_event_bytes",
                 limit=self._max,
             )

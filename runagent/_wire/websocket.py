@@ -383,7 +383,8 @@ class WebSocketConnection:
         sent = self._core.close_sent
         if sent is not None and sent.code == CloseCode.MESSAGE_TOO_BIG:
             return StreamLimitError(
-                f"a WebSocket message is larger than {self._max} bytes; raise max_event_bytes to accept it",
+                f"a WebSocket message is larger than {self._max} bytes",
+                hint="raise max_event_bytes to accept it",
                 limit_name="max_event_bytes",
                 limit=self._max,
             )

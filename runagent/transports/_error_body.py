@@ -62,8 +62,8 @@ class ErrorBody:
         """
         found = self._content_type or "of no stated type"
         error = ProtocolError(
-            f"expected {expects}, but the answer is {quote(found)}: {quote(self.data)}."
-            " Check base_url and the transport"
+            f"expected {expects}, but the answer is {quote(found)}: {quote(self.data)}",
+            hint="check base_url and the transport",
         )
         message = decode_object(self.data)
         if has_error(message):
@@ -75,7 +75,7 @@ class ErrorBody:
     def proxy_refusal(self, proxy: Proxy | None, opened_at: float) -> NetworkError:
         """Make the error for status 407, which comes from the proxy and not from the service."""
         error = error_from_answer(407, self._answer.headers, self.data, opened_at)
-        return NetworkError(f"{via_proxy(proxy)}{error.message}", code="PROXY_407")
+        return NetworkError(f"{via_proxy(proxy)}{error.message}", hint=error.hint, code="PROXY_407")
 
     @property
     def _content_type(self) -> str:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 
 from runagent._errors import NetworkError, ProtocolError, RunAgentError, StreamTruncatedError
-from runagent._report import add_remark
+from runagent._report import add_hint
 from runagent._wire.http1 import ResponseDecoder, encode_request
 from runagent.transports._base import BaseSession, Wants
-from runagent.transports._error_body import ErrorBody, via_proxy
+from runagent.transports._error_body import ErrorBody
 from runagent.transports._media import parse_content_type
 from runagent.transports._refusals import error_from_answer, proves_unsupported
 from runagent.transports._request import HttpRequest, check_request
@@ -30,10 +30,8 @@ __all__ = ["HttpRequest", "HttpSession"]
 _READ = Wants.READ
 _CODED_BYTES = 2048
 _NO_BODY = frozenset({204, 205, 304})
-_NO_ANSWER = (
-    "the peer closed the connection without an answer; check the scheme, the port and the path of base_url,"
-    " and the server's log"
-)
+_NO_ANSWER = "the peer closed the connection without an answer"
+_CHECK_URL = "check the scheme, the port and the path of base_url, and the server's log"
 
 
 class HttpSession(BaseSession):
@@ -311,7 +309,7 @@ class HttpSession(BaseSession):
         if self._error_body is not None:
             self._refuse(self._error_body)
         elif isinstance(error, StreamTruncatedError) and not self._answer.began:
-            self.fail(NetworkError(_NO_ANSWER, code="NO_ANSWER"))
+            self.fail(NetworkError(_NO_ANSWER, hint=_CHECK_URL, code="NO_ANSWER"))
         else:
             self.fail(error)
 
@@ -327,10 +325,7 @@ class HttpSession(BaseSession):
         else:
             refusal = self.make_refusal(status, body.data)
             if status == 401 and proxy is not None:
-                add_remark(
-                    refusal,
-                    f"{via_proxy(proxy)}if it was the proxy that answered: check the password in its URL",
-                )
+                add_hint(refusal, f"if it was the proxy {proxy} that answered, check the password in its URL")
             self.fail(refusal)
 
     def _redirect(self, location: str) -> None:

@@ -48,7 +48,8 @@ class InvokeSession(HttpSession):
         limit = self.call.limits.max_result_bytes
         if len(self._body) > limit:
             raise StreamLimitError(
-                f"the agent's answer is larger than {limit} bytes; raise max_result_bytes to accept it",
+                f"the agent's answer is larger than {limit} bytes",
+                hint="raise max_result_bytes to accept it",
                 limit_name="max_result_bytes",
                 limit=limit,
             )

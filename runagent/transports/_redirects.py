@@ -43,8 +43,8 @@ def redirect_target(
         there, fault = _same_origin_target(f"{origin.scheme}://{origin.netloc}{target}", location)
     if fault:
         raise ProtocolError(
-            f"the agent's address redirects (HTTP {status}) to {_shown_location(location)},"
-            f" {fault}; if that is where the agent lives now, set base_url to it"
+            f"the agent's address redirects (HTTP {status}) to {_shown_location(location)}, {fault}",
+            hint="if that is where the agent lives now, set base_url to it",
         )
     return there
 

@@ -93,7 +93,7 @@ def error_from_answer(status: int, headers: Mapping[str, str], body: bytes, open
         parsed["message"] = f"the agent answered with HTTP status {status}"
         advice = advice or (_ADVICE_SERVER if status >= 500 else "")
         if body.strip():
-            advice = f"{advice + '; ' if advice else ''}its body begins {quote(body)}"
+            parsed["message"] += f"; its body begins {quote(body)}"
     kind = _BY_STATUS.get(status) or (AgentServerError if 500 <= status < 600 else AgentError)
     error = _build(kind, parsed, advice, status)
     error.request_id = error.request_id or headers.get("x-request-id")
@@ -124,9 +124,8 @@ def _build(kind: type[AgentError], parsed: dict[str, Any], advice: str, status: 
         details=parsed.get("details"),
         request_id=parsed.get("request_id"),
         status=status,
+        hint=advice,
     )
-    if advice:
-        add_remark(error, advice)
     if isinstance(error, RateLimitError | AgentServerError):
         error.retry_after = parsed.get("retry_after")
     return error

@@ -69,8 +69,8 @@ class WebSocketSession(StreamSession, MessageSession):
         """Make an AgentNotFoundError for an empty 403, with which servers refuse an unknown agent."""
         if status == 403 and not body.strip():
             return AgentNotFoundError(
-                f"the server refused the WebSocket for agent {self.call.agent_id!r} without a reason"
-                " (403): check the agent id, and the API key if this server wants one",
+                f"the server refused the WebSocket for agent {self.call.agent_id!r} without a reason (403)",
+                hint="check the agent id, and the API key if this server wants one",
                 status=403,
             )
         return super().make_refusal(status, body)

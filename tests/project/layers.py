@@ -73,6 +73,7 @@ LAYERS = {
     "runagent._report": "what a run reports, and the base of its errors",
     "runagent._redact": "what may be shown of a secret or of a peer's text",
     "runagent._cutting": "how much an error may carry",
+    "runagent._public": "classes by their public module",
     "runagent._version": "the version",
 }
 

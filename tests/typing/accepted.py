@@ -92,7 +92,9 @@ def handles(client: RunAgentClient) -> float | None:
     try:
         client.run_generic("x")
     except RateLimitError as error:
-        assert_type(error.status, int | None)
+        assert_type(error.status, int)
+        assert_type(error.report, RunReport | None)
+        assert_type(error.retryable, bool)
         return error.retry_after
     except runagent.TimeoutError as error:
         assert_type(error, RunTimeoutError)

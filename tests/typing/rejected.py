@@ -45,3 +45,7 @@ runagent.RateLimitError("x", retry_aftr=3)  # error
 runagent.AgentError("x", status="a")  # error
 runagent.StreamError("x", phase="idle")  # error
 runagent.RunAgentError("x", status=3)  # error
+runagent.StreamError("x", chunk_recieved=3)  # error
+runagent.StreamError("x", hnt="y")  # error
+runagent.StreamError("x").retryable = True  # error
+print(runagent.RateLimitError("x").report.attempts)  # error

@@ -51,7 +51,8 @@ class ToolCalls:
         self._size += call.add(piece)
         if self._size > self._max:
             raise StreamLimitError(
-                f"the tool calls are larger than {self._max} bytes; raise max_event_bytes to accept them",
+                f"the tool calls are larger than {self._max} bytes",
+                hint="raise max_event_bytes to accept them",
                 limit_name="max_event_bytes",
                 limit=self._max,
             )

@@ -153,7 +153,8 @@ class ResponsesStream(EventStream):
         if self._room < 0:
             limit = self.call.limits.max_event_bytes
             raise StreamLimitError(
-                f"the unfinished items are larger than {limit} bytes; raise max_event_bytes to accept them",
+                f"the unfinished items are larger than {limit} bytes",
+                hint="raise max_event_bytes to accept them",
                 limit_name="max_event_bytes",
                 limit=limit,
             )

@@ -137,7 +137,8 @@ class EventStream(_Session):
         if self._refusal_room < 0:
             limit = self.call.limits.max_event_bytes
             raise StreamLimitError(
-                f"the model's refusal is longer than {limit} characters; raise max_event_bytes to accept it",
+                f"the model's refusal is longer than {limit} characters",
+                hint="raise max_event_bytes to accept it",
                 limit_name="max_event_bytes",
                 limit=limit,
             )
