@@ -93,7 +93,7 @@ class ConfigurationError(RunAgentError):
 
 
 class TransportError(RunAgentError):
-    """The agent could not be reached, or what came back made no sense."""
+    """The agent could not be reached, or its answer was invalid."""
 
 
 class NetworkError(TransportError):

@@ -186,7 +186,7 @@ def parse_json(text: str | bytes) -> Any:
         text: Bytes may be UTF-8, UTF-16 or UTF-32 and begin with a byte order mark.
 
     Raises:
-        ValueError: It is no JSON. A `json.JSONDecodeError` would hold the whole text, keys included.
+        ValueError: It is not JSON. A `json.JSONDecodeError` would hold the whole text, keys included.
     """
     import json
 

@@ -108,7 +108,7 @@ def check_network(network: object, *, asynchronous: bool) -> None:
 
 
 def check_ssl_context(context: object) -> None:
-    """Refuse what other libraries take for a context: a file's name, or False to check nothing."""
+    """Reject values that other libraries accept as a context: a file's name, or False to check nothing."""
     if context is None:
         return
     import ssl  # a caller that has a context has imported it

@@ -60,7 +60,7 @@ def _copy(value: Any, path: _Path, parents: tuple[int, ...]) -> Any:
     if isinstance(value, float):
         if math.isfinite(value):
             return float(value)
-        raise _refuse(path, f"{value!r} is no JSON number; send null or a text instead")
+        raise _refuse(path, f"{value!r} is not a JSON number; send null or a text instead")
     if isinstance(value, _CONTAINERS):
         return _copy_container(value, path, parents)
     kind = type(value).__name__

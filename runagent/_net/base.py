@@ -99,7 +99,7 @@ class Connection(Protocol):
         """Wake a ``receive`` in another thread; the connection is broken from then on."""
 
     def abort(self, farewell: bytes = b"") -> None:
-        """Close at once: no draining, no TLS goodbye; ``farewell`` is sent if that needs no wait."""
+        """Close at once: no draining, no close_notify of TLS; ``farewell`` is sent if that needs no wait."""
 
 
 class Network(Protocol):

@@ -70,5 +70,5 @@ def runagent_call_finished(call: AgentCall, report: RunReport) -> None:
 
     Args:
         call: What was asked.
-        report: What came of it; ``outcome`` is how it ended.
+        report: The result; ``outcome`` is how it ended.
     """

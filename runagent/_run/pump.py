@@ -222,7 +222,7 @@ class Pump(PumpCore):
             connection.abort()
 
     def _leave(self) -> None:
-        """Drop the connection and the run at once; send the protocol's farewell if that needs no wait."""
+        """Drop the connection and the run at once; send the session's closing bytes if they need no wait."""
         run, connection = self.run, self._connection
         self._connection = None
         if connection is not None and not run.forked:

@@ -69,7 +69,7 @@ class PumpCore:
         self._leave()
 
     def _leave(self) -> None:
-        """Drop the connection and the run at once; send the protocol's farewell if that needs no wait."""
+        """Drop the connection and the run at once; send the session's closing bytes if they need no wait."""
         raise NotImplementedError
 
     def _farewell(self) -> bytes:

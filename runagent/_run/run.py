@@ -137,7 +137,7 @@ class Run(RunState):
     # Sending
 
     def send_deadline(self, now: float) -> float:
-        """Return the deadline of a send that begins now; a farewell gets one second."""
+        """Return the deadline of a send that begins now; closing bytes get one second."""
         return self.deadlines.read(now) if self.step is Step.READ else now + _FAREWELL_SECONDS
 
     def data_to_send(self) -> bytes:

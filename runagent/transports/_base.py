@@ -135,7 +135,7 @@ class Session(Protocol):
         """
 
     def close(self) -> None:
-        """Queue the protocol's farewell, if it has one: the stream has been closed, or the run is over."""
+        """Queue the protocol's closing bytes, if any: the stream has been closed, or the run is over."""
 
     @property
     def keeps_connection(self) -> bool:
@@ -247,7 +247,7 @@ class BaseSession:
         return data
 
     def close(self) -> None:
-        """Send no farewell; a subclass whose protocol has one queues it here."""
+        """Send no closing bytes; a subclass whose protocol has some queues it here."""
 
     @property
     def keeps_connection(self) -> bool:

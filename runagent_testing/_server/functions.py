@@ -65,7 +65,7 @@ class FunctionRunner:
         return any(source.worker.ident == thread for source in self._at_work())
 
     def hung(self, patience: float) -> list[str]:
-        """Name the functions that do not come back within some seconds, and where they are."""
+        """Name the functions that do not return within some seconds, and where they are."""
         until = now() + patience
         at_work = [(source, source.calls) for source in self._at_work()]
         for source, _ in at_work:
@@ -254,7 +254,7 @@ async def _anext(steps: Any) -> Any:
 class _Worker:
     """A thread for one function, which may wait, loop and raise as it likes; made when it is first used.
 
-    It is a daemon: a function that never comes back does not keep the process.
+    It is a daemon: a function that never returns does not keep the process.
     """
 
     def __init__(self) -> None:
@@ -317,7 +317,7 @@ class _Worker:
 
 
 class DaemonThreads(ThreadPoolExecutor):
-    """Threads for what async functions call: one that never comes back keeps neither loop nor process."""
+    """Threads for what async functions call: one that never returns keeps neither loop nor process."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """See `concurrent.futures.Executor.submit`."""

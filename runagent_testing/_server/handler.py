@@ -42,7 +42,7 @@ class Connection(web.RequestHandler):
     Attributes:
         number: Of the connection.
         served: How many requests it has carried.
-        departure: How the client left and how many bytes it had taken by then; None as long as it is there.
+        departure: How the client disconnected and how many bytes it had taken by then; None before that.
     """
 
     __slots__ = ("_secure", "departure", "number", "served")
@@ -202,7 +202,7 @@ class Handler:
             reader = _WebSocketReader(request, conversation, writer, self._ping_interval)
             await reader.listen(lambda: conversation.message is not None)
             if conversation.message is None:
-                raise ConnectionResetError("the client has left without a request")
+                raise ConnectionResetError("the client has disconnected without a request")
         except BaseException:
             opened.give_up()
             raise
@@ -275,7 +275,7 @@ class _WebSocketReader:
         self._heard.set()
 
     async def listen(self, enough: Callable[[], bool] = bool) -> None:
-        """Wait until the client has left, or has sent enough; pings it when it is quiet."""
+        """Wait until the client has disconnected, or has sent enough; pings it when it is quiet."""
         while not self._conversation.left and not enough():
             self._heard.clear()
             try:

@@ -89,7 +89,7 @@ class ResponseWriter:
         """
         transport = self._request.transport
         if transport is None or transport.is_closing():
-            raise ConnectionResetError("the client has left")
+            raise ConnectionResetError("the client has disconnected")
         return transport
 
     async def write(self, write: Write) -> None:

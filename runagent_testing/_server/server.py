@@ -36,7 +36,7 @@ __all__ = ["FakeAgentServer"]
 _LOOK = 0.02  # seconds from one look at what is still to be sent to the next
 _LAST_PORT = 65_535
 _PATIENCE = 5.0  # seconds that the server's thread has for what takes milliseconds
-_LEAVING = 1.0  # seconds in which functions of a test have to come back when their clients have left
+_LEAVING = 1.0  # seconds in which functions of a test have to return when their clients have disconnected
 
 
 class FakeAgentServer(AgentHost):
@@ -197,7 +197,7 @@ class FakeAgentServer(AgentHost):
         if thread.ident is not None:
             raise_in(thread.ident, AbandonedError)
             self._loop.call_soon_threadsafe(lambda: None)  # it may wait for something to do
-        return f"the fake agent server's thread does not come back within {_PATIENCE:g} s: it is at {place}"
+        return f"the fake agent server's thread does not return within {_PATIENCE:g} s: it is at {place}"
 
     def _listen(self) -> socket.socket:
         if self._unix_path is not None:

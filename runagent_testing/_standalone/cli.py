@@ -143,7 +143,7 @@ def json_object(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError("this is no JSON object")
+        raise argparse.ArgumentTypeError("this is not a JSON object")
     return value
 
 
@@ -308,7 +308,7 @@ def _logging(server: FakeAgentServer, options: argparse.Namespace, screen: Outpu
     handler = ExchangeLog(screen, color=color, api_key=options.api_key, forget=forget)
     logger = logging.getLogger("runagent_testing")
     logger.setLevel(logging.INFO)
-    # For all loggers: what other libraries log shall not be written past it.
+    # For all loggers: what other libraries log must not be written past it.
     logging.root.addHandler(handler)
     try:
         yield

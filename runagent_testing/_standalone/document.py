@@ -136,7 +136,7 @@ def read_document(text: str, problems: Problems, *, is_json: bool = False) -> It
             return None
         except ValueError as exc:
             at = exc if isinstance(exc, json.JSONDecodeError) else json.JSONDecodeError(str(exc), text, 0)
-            problems.add(Place(at.lineno, at.colno), f"this is no JSON: {at.msg}")
+            problems.add(Place(at.lineno, at.colno), f"this is not JSON: {at.msg}")
             return None
         # Indents with tabs are JSON, but no YAML. Inside of strings JSON has none.
         text = text.replace("\t", " ")

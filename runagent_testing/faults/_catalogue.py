@@ -99,7 +99,7 @@ class Fault:
     def script(
         self, chunks: Sequence[Any] = CHUNKS, *, interval: float = 0.02, oversize: int = 17 * 1024 * 1024
     ) -> Scenario:
-        """Make the script; its ``connection`` is instead what becomes of the connection.
+        """Make the script; its ``connection`` is instead what happens to the connection.
 
         Args:
             chunks: Contents of the whole answer, as many as the position needs.

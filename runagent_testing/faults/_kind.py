@@ -65,7 +65,7 @@ TRANSPORTS: tuple[StreamTransport, ...] = ("sse", "chunked", "text", "websocket"
 
 # Why a kind does not exist somewhere, as `FaultKind.absent` has it.
 NO_EVENTS = {"text": "plain text has no events that could be wrong"}
-NO_ERRORS = NO_EVENTS | {"no-error": "the dialect has no word for an error"}
+NO_ERRORS = NO_EVENTS | {"no-error": "the dialect cannot express an error"}
 NO_HEARTBEATS = {"text": "plain text has no heartbeats", "no-heartbeat": "the dialect has no heartbeats"}
 BUILT_IN_ONLY = NO_EVENTS | {"dialect": "it is written in the format of the built-in protocols"}
 HTTP_ONLY = {"websocket": "a WebSocket's stream has no HTTP framing, headers or body"}
@@ -108,7 +108,7 @@ class Scenario:
         contents: Of all the chunks that the agent sends, in order.
         steps: The script.
         options: Its properties.
-        connection: What becomes of the connection, instead of a script.
+        connection: What happens to the connection, instead of a script.
     """
 
     contents: tuple[Any, ...]

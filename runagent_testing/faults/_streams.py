@@ -152,7 +152,7 @@ KINDS = (
     _event("error-without-text", "the same, without a text", _fails(None, None), "agent", _ENDS, NO_ERRORS),
     FaultKind(
         "invalid-utf8",
-        "a byte that is no UTF-8: in SSE and plain text it becomes U+FFFD, JSON it is not",
+        "a byte that is not UTF-8: in SSE and plain text it becomes U+FFFD, JSON it is not",
         _BETWEEN,
         _invalid_utf8,
         "protocol",

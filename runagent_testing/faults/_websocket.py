@@ -35,7 +35,7 @@ _FRAMES = {
     "fragmented-ping": ("a control frame in fragments", b"\x09\x00"),
     "long-ping": ("a control frame of more than 125 bytes", b"\x89\x7e\x00\x80" + b"x" * 128),
     "half-close-code": ("a Close frame of one byte", b"\x88\x01\x03"),
-    "bad-utf8-in-fragments": ("text in fragments that is no UTF-8", b"\x01\x01\xf0\x80\x01\x28"),
+    "bad-utf8-in-fragments": ("text in fragments that is not UTF-8", b"\x01\x01\xf0\x80\x01\x28"),
 }
 _CLOSES = {
     1000: "normal closure",

@@ -267,7 +267,7 @@ def measure(report: Report, wanted: Sequence[str], rounds: int, *, peers: bool) 
 
 
 def main() -> int:
-    """Measure what is asked for and print the tables; 1 where a goal is not reached."""
+    """Measure what is asked for and print the tables; 1 if a goal is not reached."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

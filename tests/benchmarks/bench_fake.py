@@ -211,7 +211,7 @@ def start_time(times: int) -> tuple[float, float]:
 
 
 def departure_times(times: int) -> dict[str, float]:
-    """Leave streams in each way; the median seconds until the agent knows, by how the client has left."""
+    """Close streams in each way; return the median seconds until the agent knows, by the way."""
     seconds: dict[str, list[float]] = {"closed": [], "reset": [], "half-closed": []}
     with FakeAgentServer() as server:
         server.agent("a").always("x", ending("stall"))

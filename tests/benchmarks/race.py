@@ -52,7 +52,7 @@ class Worker:
         return report
 
     def measure(self, ask: str, times: int = 1) -> dict[str, float]:
-        """Have it read an answer so many times (at once, where it is one of many streams)."""
+        """Have it read an answer so many times (at once, if it is one of many streams)."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"ask": ask, "times": times}) + "\n")
         self._process.stdin.flush()

@@ -34,7 +34,7 @@ class Served:
 
     @property
     def memory(self) -> int:
-        """How many bytes of memory it uses; 0 where that is not known."""
+        """How many bytes of memory it uses; 0 if that is not known."""
         return self._ask("memory")
 
     @property

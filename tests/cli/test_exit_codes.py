@@ -82,7 +82,7 @@ def test_an_unreachable_service_is_a_network_error(capfd) -> None:
         (["stream", "a", "lone \udcff"], "lone surrogate"),
         (["stream", "a", "--input", "{"], "--input: not valid JSON"),
         (["stream", "a", "--input", "[]"], "--input: expected a JSON object"),
-        (["stream", "a", "--input", '{"x": NaN}'], "--input['x']: nan is no JSON number"),
+        (["stream", "a", "--input", '{"x": NaN}'], "--input['x']: nan is not a JSON number"),
         (["transports", "sse"], "unrecognized arguments: sse"),
     ],
 )

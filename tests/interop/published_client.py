@@ -16,7 +16,7 @@ from typing import Any
 
 
 def only_loopback(event: str, arguments: tuple[Any, ...]) -> None:
-    """Refuse what would leave this machine (an audit hook)."""
+    """Refuse connections to other machines and new processes (an audit hook)."""
     if event in ("subprocess.Popen", "os.system", "os.posix_spawn"):
         raise PermissionError(f"{event} {arguments}")
     address = arguments[1] if event == "socket.connect" else None

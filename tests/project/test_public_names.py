@@ -99,7 +99,7 @@ def test_an_import_of_everything_hides_no_builtin(package: str) -> None:
 
 
 def exported_by(module: ast.Module) -> set[str]:
-    """Return the texts in what is assigned to ``__all__``, and the public names where nothing is."""
+    """Return the texts in what is assigned to ``__all__``, and the public names if nothing is."""
     lists = [
         node.value
         for node in module.body

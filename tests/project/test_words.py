@@ -35,10 +35,22 @@ WORDS = {
     r"of (?:its|their|our|your|my|one's) own": ("A thread of its own.", "a separate"),
     r"(?:are|is) (?:not )?ours": ("As far as they are ours.", "built in"),
     r"that (?:is|are) (?-i:none)": ("A word that is none of those.", "an unknown"),
-    r"(?:None|True|False|infinite|raises|fails|nothing|only|also|even) where": (
+    r"(?:None|True|False|[01]|empty|fewer|more|infinite|raises|fails|nothing|only|also|even) where": (
         "Returns None where it is unknown.",
         "if",
     ),
+    r"clients? (?:ha(?:s|ve|d) )?(?:left|leaves?)": (
+        "Wait until the client has left.",
+        "disconnected, closed",
+    ),
+    r"refuse what": ("Refuse what is no number.", "reject an invalid"),
+    r"no words? for": ("The dialect has no word for an error.", "cannot express"),
+    r"(?:never|not) comes? back": ("A function that never comes back.", "returns"),
+    r"(?:is|are) no (?-i:[A-Z]\w+)": ("A text that is no JSON.", "is not"),
+    r"farewells?|goodbyes?": ("Send the farewell.", "closing bytes, close_notify"),
+    r"what (?:becomes|comes|came) of": ("What came of a run.", "the result of, what happens to"),
+    r"shall": ("It shall see everything.", "must, has to"),
+    r"of old": ("A call of old.", "earlier"),
     r"makes? no sense": ("A script that makes no sense.", "invalid"),
     r"not there": ("It implements a hook that is not there.", "unknown, missing"),
     r"without a word|(?:in the|last|other|own) words? (?:of|for)": ("In the words of a protocol.", "format"),

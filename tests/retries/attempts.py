@@ -1,4 +1,4 @@
-"""Runs against a peer that fails, and what came of them."""
+"""Runs against a peer that fails, and their results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def chunk(index: int) -> tuple[str, Any]:
 
 
 class Outcome:
-    """What came of a run.
+    """The result of a run.
 
     Attributes:
         chunks: What was delivered before the end.

@@ -1,4 +1,4 @@
-"""How and when a client left, and what it had not taken: the journal's word on it."""
+"""How and when a client disconnected, and what it had not taken: the journal's word on it."""
 
 from __future__ import annotations
 

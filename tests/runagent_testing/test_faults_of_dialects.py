@@ -92,7 +92,7 @@ class Curt(LineDialect):
 def test_what_a_dialect_cannot_express_is_left_out_and_listed():
     whys = dict(faults.unavailable("lines", dialect=Curt()))
     assert "the dialect has no heartbeats" == whys["heartbeats"] == whys["only-heartbeats-after-start"]
-    assert "the dialect has no word for an error" == whys["error-after-start"]
+    assert "the dialect cannot express an error" == whys["error-after-start"]
     assert "that is what the dialect calls its streams" == whys["wrong-content-type"]
 
 

@@ -1,4 +1,4 @@
-"""How soon an agent sees that its client has left, whichever way that was."""
+"""How soon an agent sees that its client has disconnected, whichever way that was."""
 
 from __future__ import annotations
 

@@ -213,7 +213,7 @@ def test_others_have_their_turn_while_a_burst_is_written():
 class _Failing(Sse):
     def chunk(self, step, index, id):
         if index == 600:
-            raise ValueError("no word for it")
+            raise ValueError("cannot be written")
         return super().chunk(step, index, id)
 
 
@@ -233,7 +233,7 @@ def test_a_dialect_that_fails_in_the_middle_of_a_long_script_fails_the_test():
                 assert b"0\r\n\r\n" not in client.rest()[0][-10:]
             problems = server.problems(allow_unused=True)
             assert [
-                f"request {n}: POST /v1/agents/a/stream (sse): ValueError: no word for it"
+                f"request {n}: POST /v1/agents/a/stream (sse): ValueError: cannot be written"
                 for n in range(1, number + 1)
             ] == problems
 

@@ -545,7 +545,7 @@ def test_ending_names_what_blocks_the_server_itself(door, monkeypatch):
     with connected(server.url) as client:
         client.send(stream())
         server.wait_request()
-        wanted = r"the fake agent server's thread does not come back .* it is at .*, in blocks_the_loop"
+        wanted = r"the fake agent server's thread does not return .* it is at .*, in blocks_the_loop"
         with pytest.raises(RuntimeError, match=wanted):
             server.close()
     door.set()
@@ -564,7 +564,7 @@ def test_an_async_function_may_use_threads_that_never_end(door):
 
 
 class _Hanging(Documented):
-    """A dialect that never comes back from one of its methods."""
+    """A dialect that never returns from one of its methods."""
 
     name = "hanging"
 
@@ -601,7 +601,7 @@ def test_ending_names_a_dialect_that_does_not_come_back(door, method, ends, monk
     with connected(server.url) as client:
         client.send(stream())
         assert dialect.hangs.wait(PATIENCE)
-        wanted = rf"thread does not come back .* it is at {__file__}:\d+, in _wait"
+        wanted = rf"thread does not return .* it is at {__file__}:\d+, in _wait"
         with pytest.raises(RuntimeError, match=wanted):
             getattr(server, ends)()
     door.set()

@@ -340,9 +340,9 @@ def test_a_fault_has_its_place_and_reason(text, fault):
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ('{"agents": {"a": {"always": ["x" "y"]}}}', "s.json:1:34: this is no JSON: "),
+        ('{"agents": {"a": {"always": ["x" "y"]}}}', "s.json:1:34: this is not JSON: "),
         ('{"agents":\n\t{"a": {"alway": "x"}}}', "s.json:2:9: a: 'alway' is nothing an agent has: "),
-        ("agents: {}", "s.json:1:1: this is no JSON: "),
+        ("agents: {}", "s.json:1:1: this is not JSON: "),
         ("[" * 100_000, "s.json:1:1: this is nested too deeply"),
         (
             '{"agents": {"a": {"always": "x", "always": "y"}}}',

@@ -60,7 +60,7 @@ class _Path:
         self.resumed: set[str] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass on the requests of one connection, until something goes wrong with it or the client leaves."""
+        """Relay the requests of one connection until it breaks or the client disconnects."""
         upstream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         try:
             while request := await _read_request(reader):
@@ -149,7 +149,7 @@ def _where(fault: str, cut_at: int, passed: bytes) -> int | None:
 
 
 async def _read_request(reader: asyncio.StreamReader) -> bytes:
-    """Read one request with its body; empty where the client has left."""
+    """Read one request with its body; empty if the client has disconnected."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
         size = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))

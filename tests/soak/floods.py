@@ -78,7 +78,7 @@ class Flood:
 
     @property
     def bound(self) -> int:
-        """Bytes of memory that it may take at the most: a few times an event, where one has no end."""
+        """Bytes of memory that it may take at the most: a few times an event, if one has no end."""
         return 6 * MAX_EVENT if self.outcome == _LIMIT else 2 * MIB
 
     def blocks(self, size: int) -> Iterator[bytes]:

@@ -29,9 +29,9 @@ class Holdings:
     """What a process holds at a moment.
 
     Attributes:
-        memory: Resident bytes; 0 where that is not known.
+        memory: Resident bytes; 0 if that is not known.
         blocks: Objects and buffers that Python has allocated.
-        descriptors: Open file descriptors; 0 where that is not known.
+        descriptors: Open file descriptors; 0 if that is not known.
         threads: Threads.
     """
 

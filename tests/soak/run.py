@@ -2,7 +2,7 @@
 
     make soak          or    python -m tests.soak.run [--seed N] [--only WORD] [--scale 0.1]
 
-Exits with 1 where a row has failed. A failed chaos is repeated by its seed.
+Exits with 1 if a row has failed. A failed chaos is repeated by its seed.
 """
 
 from __future__ import annotations

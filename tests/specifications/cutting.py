@@ -40,6 +40,6 @@ _LARGE = ("whole", "by reads", "at random, 0")
 
 
 def cuts_of(case: Case) -> dict[str, Cut]:
-    """Return the ways to cut a case: fewer where it is large, since each takes a noticeable time."""
+    """Return the ways to cut a case: fewer if it is large, since each takes a noticeable time."""
     sent = (data for steps in case["connections"] for step, data in steps if step == "send")
     return CUTS if sum(map(len, sent)) <= _READ_BYTES else {name: CUTS[name] for name in _LARGE}

@@ -85,7 +85,7 @@ class _Connection:
         self._is_websocket = "sec-websocket-key" in fields
 
     def play(self, steps: list[Step]) -> None:
-        """Do one step after the other, then listen until the client has left."""
+        """Do one step after the other, then listen until the client has disconnected."""
         try:
             for step, argument in steps:
                 getattr(self, f"_{step}")(argument)

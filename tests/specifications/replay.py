@@ -43,7 +43,7 @@ def limits_of(case: Case) -> dict[str, int]:
 
 
 def timeouts_of(case: Case) -> Timeouts:
-    """Return limits of 1 s, as the cases suppose them, or more where a single pause is longer."""
+    """Return limits of 1 s, as the cases suppose them, or more if a single pause is longer."""
     pauses = [wait for steps in case["connections"] for step, wait in steps if step == "pause"]
     seconds = 1 if max(pauses, default=0) < 1000 else 5
     return Timeouts(connect=1, first_event=seconds, idle=seconds)

@@ -130,7 +130,7 @@ async def sweep(style: Style, moment: Moment, route: Route, transport: str) -> t
         cancelled = []
         async with style.client("a", transport=transport, **route.options) as client:
             # The first run opens a connection; the second one shows what the first has left the client,
-            # and finds the connection kept where the transport keeps them.
+            # and finds the connection kept if the transport keeps them.
             for _ in range(2):
                 route.prepare()
                 stream = client.run_generic_stream(route.input)

@@ -51,7 +51,7 @@ CHUNK = {
 
 
 class Flood:
-    """An act that answers with a beginning, and then sends the same bytes until the client leaves."""
+    """An act that answers with a beginning, and then sends the same bytes until the client disconnects."""
 
     def __init__(self, transport: str, begin: bytes, flood: bytes) -> None:
         self._transport = transport

@@ -1,4 +1,4 @@
-"""One client for everybody: threads, tasks, one event loop after another, and what becomes of it unclosed."""
+"""One client for everybody: threads, tasks, one event loop after another, and what happens to it unclosed."""
 
 from __future__ import annotations
 

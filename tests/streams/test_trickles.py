@@ -42,7 +42,7 @@ def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 
 def trickle(connection: PeerConnection, data: bytes) -> None:
-    """Send a byte every now and then, for ever, until the client leaves."""
+    """Send a byte every now and then, for ever, until the client disconnects."""
     with contextlib.suppress(OSError):
         while True:
             for byte in data:

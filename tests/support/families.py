@@ -41,7 +41,7 @@ async def shown(stream: Any, door: Gate | None = None) -> tuple[Any, list[Any]]:
 
     Args:
         stream: The stream.
-        door: Opened when the first chunk has come, for an agent that shall not go on before.
+        door: Opened when the first chunk has come, for an agent that has to wait until then.
     """
     contents, completed = [], None
     try:

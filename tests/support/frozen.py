@@ -2,7 +2,7 @@
 
     python -m tests.support.frozen STYLE WHEN
 
-runs one client against a slow agent and a silent one while dates are frozen, and prints what came of it.
+runs one client against a slow agent and a silent one while dates are frozen, and prints the result.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ class PeerConnection:
         self._buffer = f"{request.line}\r\n{head}\r\n".encode("latin-1") + request.body + self._buffer
 
     def read_exactly(self, size: int) -> bytes:
-        """Read so many bytes, fewer where the client leaves."""
+        """Read so many bytes, fewer if the client disconnects."""
         while len(self._buffer) < size and (data := self.socket.recv(1 << 16)):
             self._buffer += data
         data, self._buffer = self._buffer[:size], self._buffer[size:]
@@ -257,7 +257,7 @@ def answers(*responses: bytes) -> Act:
 
 
 def sends(*data: bytes) -> Act:
-    """Send this at once, then read until the client leaves."""
+    """Send this at once, then read until the client disconnects."""
 
     def act(connection: PeerConnection) -> None:
         connection.send(b"".join(data))

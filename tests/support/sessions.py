@@ -25,7 +25,7 @@ WHOLE = 1 << 30
 
 @dataclass
 class Seen:
-    """What came of a session.
+    """The result of a session.
 
     Attributes:
         request: What it sent at first.

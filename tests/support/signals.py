@@ -41,7 +41,7 @@ def leave(status: int, _number: int, _frame: Any) -> None:
     sys.exit(status)
 
 
-# What a handler does, and the type and text of what comes of it.
+# The action of a handler, and the type and text of the error that it leads to.
 HANDLERS_RAISE = pytest.mark.parametrize(
     ("handler", "raised"),
     [

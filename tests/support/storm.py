@@ -1,4 +1,4 @@
-"""Strike short runs with signals at random moments, and count what becomes of them; a separate program.
+"""Strike short runs with signals at random moments, and count what happens to them; a separate program.
 
     python -W ignore -m tests.support.storm STYLE RAISED SECONDS
 

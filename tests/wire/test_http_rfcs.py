@@ -207,7 +207,7 @@ FHCRC, FEXTRA, FNAME, FCOMMENT = 2, 4, 8, 16
 def member(
     flags: int = 0, fields: bytes = b"", deflated: bytes = DEFLATED, trailer: bytes = TRAILER
 ) -> bytes:
-    """Write a gzip member (RFC 1952 §2.3) with a CRC of its header where the flags ask for one."""
+    """Write a gzip member (RFC 1952 §2.3) with a CRC of its header if the flags ask for one."""
     header = b"\x1f\x8b\x08" + bytes([flags]) + b"\0\0\0\0\0\xff" + fields
     if flags & FHCRC:
         header += (zlib.crc32(header) & 0xFFFF).to_bytes(2, "little")

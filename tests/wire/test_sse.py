@@ -53,7 +53,7 @@ CASES: dict[str, tuple[bytes, list[ServerSentEvent]]] = {
     "unknown fields": (b"foo: bar\n:data: x\n data: y\nDATA: z\ndata: a\n\n", [event("a")]),
     "a byte order mark at the start only": (b"\xef\xbb\xbfdata: a\n\n\xef\xbb\xbfdata: b\n\n", [event("a")]),
     "half a byte order mark is none": (b"\xef\xbbdata: a\n\ndata: b\n\n", [event("b")]),
-    "bytes that are no UTF-8": (b"data: a\xff\xc3\n\n", [event("a\ufffd\ufffd")]),
+    "bytes that are not UTF-8": (b"data: a\xff\xc3\n\n", [event("a\ufffd\ufffd")]),
     "emoji": ("data: \N{GRINNING FACE}\n\n".encode(), [event("\N{GRINNING FACE}")]),
     "what the end cuts off is dropped": (b"data: a\n\ndata: b\n", [event("a")]),
     "colons in the value": (b"data:: a:b\n\n", [event(": a:b")]),

@@ -173,7 +173,7 @@ def test_tool_calls_are_put_together(payloads: list[Any]) -> None:
         pytest.param(
             {"function_call": {"name": "f", "arguments": "{}"}},
             {"type": "function", "function": {"name": "f", "arguments": "{}"}},
-            id="a function call of old",
+            id="a function call of the old form",
         ),
     ],
 )

@@ -21,7 +21,7 @@ def answer_of(agent_id: str) -> Iterator[str]:
         if agent_id == "breaks":
             raise RuntimeError("on purpose")
         if agent_id == "waits":
-            time.sleep(0.2)  # the next write shows that the client has left, and nothing sooner
+            time.sleep(0.2)  # the next write shows that the client has disconnected, and nothing sooner
 
 
 def events(agent_id: str) -> Iterator[str]:

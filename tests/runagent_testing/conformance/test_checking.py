@@ -290,4 +290,4 @@ def test_transport_options_are_an_object(capsys):
     with pytest.raises(SystemExit):
         main(["check-transport", "sse", "--transport-options", "[]"])
     # The value is not repeated: it may hold a key.
-    assert "argument --transport-options: this is no JSON object" in capsys.readouterr().err
+    assert "argument --transport-options: this is not a JSON object" in capsys.readouterr().err

@@ -59,7 +59,7 @@ class EndsAtOnce(SSESession):
 
 
 class Nonsense(SSESession):
-    """Asks for what is no HTTP."""
+    """Sends bytes that are not HTTP."""
 
     sent = False
 
