@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     )
     from runagent._plugins.hookspecs import hookimpl
     from runagent._plugins.observers import register_observer
+    from runagent._plugins.registration import Registration
     from runagent._plugins.registry import register_transport
     from runagent._report import Attempt, RunAgentError, RunReport, Tokens
     from runagent._run.stream import AsyncStream, Stream
@@ -92,6 +93,7 @@ _HOMES = {
     ),
     "runagent._plugins.hookspecs": ("hookimpl",),
     "runagent._plugins.observers": ("register_observer",),
+    "runagent._plugins.registration": ("Registration",),
     "runagent._plugins.registry": ("register_transport",),
     "runagent._report": ("Attempt", "RunAgentError", "RunReport", "Tokens"),
     "runagent._run.stream": ("AsyncStream", "Stream"),
@@ -117,6 +119,7 @@ __all__ = [
     "ProtocolError",
     "RateLimitError",
     "Reasoning",
+    "Registration",
     "RunAgentClient",
     "RunAgentError",
     "RunReport",

@@ -22,6 +22,7 @@ from runagent._internal.jsoninput import copy_input, copy_input_object, read_ent
 from runagent._internal.locks import ForkSafeLock
 from runagent._plugins.installed import OBSERVERS, Installed, Plugin, installed
 from runagent._plugins.loading import load
+from runagent._plugins.registration import Registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -65,9 +66,10 @@ class Observers:
             set()
         )  # those that were loaded, or do not work: a first call may be cut short
         self._hooks: Mapping[str, Sequence[_Hook]] = {}
+        self._own: list[object] = []  # what the program itself has registered, once for each open handle
 
-    def register(self, observer: object) -> None:
-        """Take an observer that the program itself offers; again with the same one changes nothing.
+    def register(self, observer: object) -> Registration:
+        """Take an observer that the program itself offers, until the handle is closed.
 
         Raises:
             PluginError: It implements none of the hooks, or an unknown one.
@@ -76,11 +78,16 @@ class Observers:
         with self._lock:
             if self._manager is None or not self._manager.is_registered(observer):
                 self._add(observer, name)
+            self._own.append(observer)
+        return Registration(lambda: self._take_back(observer))
 
-    def unregister(self, observer: object) -> None:
-        """Ask an observer nothing more; does nothing if it is not asked."""
+    def _take_back(self, observer: object) -> None:
         with self._lock:
-            if self._manager is not None and self._manager.is_registered(observer):
+            # By identity: an observer may compare as it likes.
+            del self._own[next(i for i, own in enumerate(self._own) if own is observer)]
+            if self._manager is None or any(own is observer for own in self._own):
+                return
+            if self._manager.is_registered(observer):  # one that has failed is not
                 self._manager.unregister(observer)
                 self._collect(self._manager)
 
@@ -255,16 +262,18 @@ def default_observers() -> Observers:
     return _default
 
 
-def register_observer(observer: object) -> None:
+def register_observer(observer: object) -> Registration:
     """Have an object or module observe all calls of the process, without a package around it.
-
-    Doing so again with the same object changes nothing.
 
     Args:
         observer: Implements some of ``runagent_prepare_call``, ``runagent_call_started`` and
             ``runagent_call_finished``, each marked with ``hookimpl``.
 
+    Returns:
+        A handle: after ``close()`` or the end of ``with`` the observer is asked nothing more. It may be
+        registered again, is asked once all the same, and stays until each handle is closed.
+
     Raises:
         PluginError: It implements none of them, or an unknown one.
     """
-    default_observers().register(observer)
+    return default_observers().register(observer)

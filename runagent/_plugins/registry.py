@@ -11,6 +11,7 @@ from runagent._internal.foreign import is_passing, let_signals_through
 from runagent._internal.locks import ForkSafeLock
 from runagent._plugins.installed import TRANSPORTS, Installed, Plugin, installed, normal_name
 from runagent._plugins.loading import Loader, load
+from runagent._plugins.registration import Registration
 from runagent._plugins.validation import as_transport, validate_transport
 from runagent._version import __version__
 from runagent.capabilities import Capability, Declaration, api_version_fault
@@ -68,6 +69,15 @@ def create_plugin_manager(register: RegisterTransport) -> pluggy.PluginManager:
     return manager
 
 
+class _Own:
+    """A transport that the program itself has registered."""
+
+    def __init__(self, offered: AnyTransport) -> None:
+        self.offered = offered
+        self.transport = as_transport(offered)
+        self.registrations = 0
+
+
 class TransportRegistry:
     """Finds transports by name. Safe for threads; each plugin is imported once, on first use.
 
@@ -79,11 +89,11 @@ class TransportRegistry:
         self._installed = plugins or installed()
         self._loader = Loader()
         self._lock = ForkSafeLock()
-        self._own: dict[str, AnyTransport] = {}  # those that the program itself has registered
-        self._transports: dict[str, Transport] = {}  # by the names they were asked for
+        self._own: dict[str, _Own] = {}
+        self._transports: dict[str, Transport] = {}  # installed ones, by the names they were asked for
 
-    def register(self, transport: AnyTransport) -> None:
-        """Take a transport that the program itself offers.
+    def register(self, transport: AnyTransport) -> Registration:
+        """Take a transport that the program itself offers, until the handle is closed.
 
         Raises:
             ConfigurationError: It is none, or its name is taken.
@@ -92,8 +102,18 @@ class TransportRegistry:
         if _is_reserved(name):
             raise ConfigurationError(f"the name {name!r} has a meaning already; take another")
         with self._lock:
-            if self._own.setdefault(name, transport) is not transport:
+            own = self._own.get(name) or _Own(transport)
+            if own.offered is not transport:
                 raise ConfigurationError(f"there is another transport named {name!r} already")
+            self._own[name] = own
+            own.registrations += 1
+        return Registration(lambda: self._take_back(name, own))
+
+    def _take_back(self, name: str, own: _Own) -> None:
+        with self._lock:
+            own.registrations -= 1
+            if not own.registrations:
+                del self._own[name]
 
     def get(self, name: str) -> Transport:
         """Return the transport of a name, importing its plugin if need be.
@@ -105,11 +125,11 @@ class TransportRegistry:
             ConfigurationError: No transport, or more than one, has this name; the message lists them.
             PluginError: The plugin that brings it does not work.
         """
+        if own := self._own.get(name):
+            return own.transport
         transport = self._transports.get(name)
         if transport is None:
-            found = self._own.get(name)
-            transport = self.load(self._find(name)) if found is None else as_transport(found)
-            transport = self._transports.setdefault(name, transport)
+            transport = self._transports.setdefault(name, self.load(self._find(name)))
         return transport
 
     def check(self, names: Iterable[str]) -> None:
@@ -304,16 +324,18 @@ def default_registry() -> TransportRegistry:
     return _default
 
 
-def register_transport(transport: AnyTransport) -> None:
+def register_transport(transport: AnyTransport) -> Registration:
     """Make a transport known to all clients of the process by its name, without a package around it.
-
-    Doing so again with the same object changes nothing.
 
     Args:
         transport: Chosen by its ``name`` from then on, as an installed one is.
+
+    Returns:
+        A handle: ``close()`` or ``with`` ends it. The transport may be registered again, and then stays until
+        each handle is closed.
 
     Raises:
         ConfigurationError: It is no transport, it was written for another version of the interface, or its
             name is taken.
     """
-    default_registry().register(transport)
+    return default_registry().register(transport)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import subprocess
 import sys
 
 import pytest
@@ -107,16 +109,15 @@ def test_bad_settings_are_wrong_usage(capfd, monkeypatch) -> None:
     assert (2, True) == ((found := error_of(capfd, "stream", "a", "hi"))[0], "RUNAGENT_TIMEOUT" in found[1])
 
 
-def test_a_broken_plugin_is_wrong_usage(capfd, tmp_path, monkeypatch) -> None:
+def test_a_broken_plugin_is_wrong_usage(tmp_path) -> None:
     metadata = tmp_path / "broken-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text("[runagent.transports]\nmorse = no_such_module\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    for shared in ("installed._installed", "registry._default"):
-        monkeypatch.setattr(f"runagent._plugins.{shared}", None)
-    code, shown = error_of(capfd, "stream", "a", "hi", "--transport", "morse")
-    assert (2, True) == (code, "broken 1.0 cannot be loaded" in shown)
+    command = [sys.executable, "-m", "runagent", "stream", "a", "hi", "--transport", "morse"]
+    environ = os.environ | {"PYTHONPATH": str(tmp_path)}
+    result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30)
+    assert (2, True) == (result.returncode, "broken 1.0 cannot be loaded" in result.stderr)
 
 
 def test_standard_input_that_is_no_text_is_wrong_usage(capfd, monkeypatch) -> None:

@@ -1,28 +1,28 @@
-"""The observers of the process, new for each test."""
+"""Observers that are registered for one test."""
 
 from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import pytest
 
 import runagent
-from runagent._plugins.installed import Installed
-from runagent._plugins.observers import Observers
 from tests.observers.watcher import Watcher
 
-NOTHING_INSTALLED = {"RUNAGENT_DISABLE_PLUGINS": "all"}
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
-def observers(monkeypatch: pytest.MonkeyPatch) -> Observers:
-    """The observers of the process, none at first."""
-    made = Observers(Installed(NOTHING_INSTALLED))
-    monkeypatch.setattr("runagent._plugins.observers._default", made)
-    return made
+def observe() -> Iterator[Callable[[object], runagent.Registration]]:
+    """Register observers until the test ends."""
+    with ExitStack() as registered:
+        yield lambda observer: registered.enter_context(runagent.register_observer(observer))
 
 
 @pytest.fixture
-def watcher(observers: Observers) -> Watcher:
+def watcher(observe: Callable[[object], runagent.Registration]) -> Watcher:
     watcher = Watcher()
-    runagent.register_observer(watcher)
-    runagent.register_observer(watcher)  # again is no fault, and reports nothing twice
+    observe(watcher)
     return watcher

@@ -10,11 +10,13 @@ import pytest
 import runagent
 from runagent import PluginError, RunAgentClient, hookimpl
 from runagent._plugins import hookspecs
-from runagent._plugins.observers import HOOKS, Observers
+from runagent._plugins.observers import HOOKS, Observers, default_observers
 from tests.docs.pages import DOCS, ROOT
 from tests.observers.watcher import Watcher, read_to_the_end
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runagent_testing import FakeAgentServer
     from tests.support.styles import Style
 
@@ -46,10 +48,15 @@ class Failing:
 
 @pytest.mark.parametrize("hook", HOOKS)
 def test_an_observer_that_raises_is_logged_once_and_switched_off(
-    style: Style, server: FakeAgentServer, watcher: Watcher, caplog: pytest.LogCaptureFixture, hook: str
+    style: Style,
+    server: FakeAgentServer,
+    watcher: Watcher,
+    observe: Callable[[object], runagent.Registration],
+    caplog: pytest.LogCaptureFixture,
+    hook: str,
 ) -> None:
     observer = Failing(hook)
-    runagent.register_observer(observer)
+    observe(observer)
     server.agent("a").always("x")
 
     async def scenario() -> None:
@@ -101,13 +108,12 @@ class Waiting:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_is_no_observer_is_refused(observers: Observers, observer: object, complaint: str) -> None:
+def test_what_is_no_observer_is_refused(observer: object, complaint: str) -> None:
     with pytest.raises(PluginError, match=complaint):
         runagent.register_observer(observer)
-    assert observers.loaded() is None
+    assert default_observers().loaded() is None
 
 
-@pytest.mark.usefixtures("observers")
 def test_without_observers_no_hook_is_called(
     server: FakeAgentServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +124,48 @@ def test_without_observers_no_hook_is_called(
         monkeypatch.setattr(Observers, name, fail)
     server.agent("a").always("x")
     assert "x" == RunAgentClient("a", base_url=server.url).run_generic_stream("x").text()
+
+
+def test_an_observer_is_asked_until_its_handles_are_closed(server: FakeAgentServer) -> None:
+    server.agent("a").always("x")
+    client, watcher = RunAgentClient("a", base_url=server.url), Watcher()
+
+    def asked() -> bool:
+        before = len(watcher.noted)
+        client.run_generic_stream("x").text()
+        return len(watcher.noted) - before == 2  # once for each hook, however often it is registered
+
+    registered = runagent.register_observer(watcher)
+    with runagent.register_observer(watcher):
+        assert asked()
+    assert asked()
+    registered.close()
+    registered.close()
+    assert not asked()
+    with runagent.register_observer(watcher):
+        assert asked()
+    assert default_observers().loaded() is None
+
+
+def test_a_closed_observer_hears_nothing_more_of_a_run_that_has_begun(server: FakeAgentServer) -> None:
+    server.agent("a").always("x")
+    watcher = Watcher()
+    with runagent.register_observer(watcher):
+        stream = RunAgentClient("a", base_url=server.url).run_generic_stream("x")
+        next(stream)
+    assert "" == stream.text()
+    assert ["started"] == watcher.outcomes
+
+
+def test_a_handle_of_an_observer_that_failed_can_be_closed(server: FakeAgentServer) -> None:
+    server.agent("a").always("x")
+    observer = Failing("runagent_call_started")
+    with runagent.register_observer(observer):
+        RunAgentClient("a", base_url=server.url).run_generic_stream("x").text()
+    assert ["runagent_prepare_call", "runagent_call_started"] == observer.asked
+    with runagent.register_observer(observer):
+        RunAgentClient("a", base_url=server.url).run_generic_stream("x").text()
+    assert 4 == len(observer.asked)
 
 
 def test_hooks_are_not_called_per_chunk(server: FakeAgentServer, watcher: Watcher) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,17 +41,17 @@ def with_header(name: str, value: str) -> Preparer:
 def run_prepared(style: Style, server: FakeAgentServer, *preparers: Any) -> Any:
     """Run once and return the request that the agent saw."""
     server.agent("a").always("x")
-    for preparer in preparers:
-        runagent.register_observer(preparer)
 
     async def scenario() -> None:
         await read_to_the_end(style.client("a", base_url=server.url, headers={"X-Own": "1"}), style)
 
-    style.run(scenario)
+    with ExitStack() as registered:
+        for preparer in preparers:
+            registered.enter_context(runagent.register_observer(preparer))
+        style.run(scenario)
     return server.requests[0]
 
 
-@pytest.mark.usefixtures("observers")
 def test_a_call_is_prepared_by_one_after_the_other(style: Style, server: FakeAgentServer) -> None:
     seen = []
 
@@ -78,7 +79,6 @@ def test_the_prepared_call_is_what_observers_see(
     assert call.api_key is None
 
 
-@pytest.mark.usefixtures("observers")
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
@@ -107,7 +107,6 @@ def test_what_may_be_changed_is_documented(name: str) -> None:
     assert name in DOCS["plugins"].spans()
 
 
-@pytest.mark.usefixtures("observers")
 @pytest.mark.parametrize(
     "change",
     [
@@ -126,7 +125,7 @@ def test_what_cannot_be_sent_is_not_taken(
     async def scenario() -> str:
         return str(await style.client("a", base_url=server.url, transport="websocket").run_stream("x").text())
 
-    runagent.register_observer(Preparer(lambda call: replace(call, **change)))
     server.agent("a").always("good")
-    assert "good" == style.run(scenario)
+    with runagent.register_observer(Preparer(lambda call: replace(call, **change))):
+        assert "good" == style.run(scenario)
     assert "is switched off" in caplog.text

@@ -63,15 +63,30 @@ def test_a_given_transport_may_take_the_place_of_a_built_in_one() -> None:
 
 
 def test_a_registered_transport_is_chosen_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runagent._plugins.registry._default", None)  # forgotten after the test
-    transport = OwnTransport("spelled")
-    for _ in range(2):  # again is no fault
-        runagent.register_transport(transport)
     monkeypatch.setenv("RUNAGENT_TRANSPORT", "spelled")
-    with Peer(answers(LETTERS)) as peer:
+    with runagent.register_transport(OwnTransport("spelled")), Peer(answers(LETTERS)) as peer:
         assert "abc" == RunAgentClient("a", base_url=peer.url).run_generic_stream("x").text()
-    with pytest.raises(ConfigurationError, match="another transport named 'spelled'"):
-        runagent.register_transport(OwnTransport("spelled"))
+        with pytest.raises(ConfigurationError, match="another transport named 'spelled'"):
+            runagent.register_transport(OwnTransport("spelled"))
+
+
+def test_a_transport_is_known_until_its_handles_are_closed() -> None:
+    transport = OwnTransport("spelled")
+    with Peer(*[answers(LETTERS)] * 2) as peer:
+
+        def read() -> str:
+            return RunAgentClient("a", base_url=peer.url, transport="spelled").run_generic_stream("x").text()
+
+        registered = runagent.register_transport(transport)
+        with runagent.register_transport(transport):
+            assert "abc" == read()
+        assert "abc" == read()
+        registered.close()
+        registered.close()
+        with pytest.raises(ConfigurationError, match="unknown transport 'spelled'"):
+            read()
+    with runagent.register_transport(OwnTransport("spelled")):  # the name is free
+        assert default_registry().get("spelled") is not transport
 
 
 @pytest.mark.parametrize("name", ["sse", "websocket", "auto"])

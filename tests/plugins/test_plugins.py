@@ -75,10 +75,10 @@ def runagent_register_transports(register):
 """
 
 
-def test_a_plugin_may_be_an_asynchronous_library(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plugin_may_be_an_asynchronous_library(install: Install) -> None:
     install("runagent-library", "library", LIBRARY, declares="v1")
-    monkeypatch.setattr("runagent._plugins.registry._default", TransportRegistry(Installed()))
-    client = RunAgentClient("a", base_url="http://127.0.0.1:1", transport="library")
+    library = TransportRegistry(Installed()).get("library")
+    client = RunAgentClient("a", base_url="http://127.0.0.1:1", transport=library)
     assert "from a package" == client.run_generic_stream("x").text()
 
 

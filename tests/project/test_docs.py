@@ -44,9 +44,7 @@ by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 @pytest.fixture
 def your_agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Be the agent of the examples, and forget the transports and observers that they register."""
-    monkeypatch.setattr("runagent._plugins.registry._default", None)
-    monkeypatch.setattr("runagent._plugins.observers._default", None)
+    """Be the agent of the examples."""
     with FakeAgentServer() as server:
         story = (*STORY, done(usage={"total_tokens": 4}, execution_time=0.2))
         server.agent("your-agent-id").always(*story).returns(

@@ -41,6 +41,7 @@ PUBLIC_NAMES = [
     "ProtocolError",
     "RateLimitError",
     "Reasoning",
+    "Registration",
     "RunAgentClient",
     "RunAgentError",
     "RunReport",

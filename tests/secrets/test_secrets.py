@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import inspect
+import itertools
 import json
 import logging
 import pickle
@@ -30,12 +31,19 @@ if TYPE_CHECKING:
     from tests.support.styles import Style
 
 KEY = "sk-very-secret-0123456789"
+_hosts = itertools.count()
+
+
+@pytest.fixture
+def fresh_host() -> str:
+    """A host that no client has warned of yet: they do so once in a process."""
+    return f"agents-{next(_hosts)}.example"
 
 
 @pytest.mark.parametrize(
     ("url", "warnings"),
     [
-        ("http://agents.example", ["the API key goes to http://agents.example unencrypted"]),
+        ("http://clear.example", ["the API key goes to http://clear.example unencrypted"]),
         ("https://agents.example", []),
         ("http://127.0.0.1:8450", []),
         ("http://localhost", []),
@@ -43,9 +51,8 @@ KEY = "sk-very-secret-0123456789"
     ],
 )
 def test_a_key_in_the_clear_warns_once(
-    url: str, warnings: list[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    url: str, warnings: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("runagent._client.options._warned_origins", set())
     for _ in range(2):
         RunAgentClient("a", base_url=url, api_key=KEY).run_generic_stream("x")
     assert [record.message.partition(";")[0] for record in caplog.records] == warnings
@@ -76,9 +83,9 @@ def test_a_key_over_tls_that_checks_nothing_warns_once(
     key: Any,
     style: Style,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
+    fresh_host: str,
 ) -> None:
-    monkeypatch.setattr("runagent._client.options._warned_origins", set())
+    url = url.replace("agents.example", fresh_host)
     headers = {} if key else {"Authorization": f"Bearer {KEY}"}
     for _ in range(2):
         client = style.client("a", base_url=url, api_key=key, headers=headers, ssl_context=made)
@@ -219,10 +226,9 @@ def test_a_path_that_is_refused_is_not_shown_with_its_query(option: str, path: s
 
 @pytest.mark.parametrize("name", ["Authorization", "x-api-key", "Cookie", "X-Auth-Token", "X-Goog-Api-Key"])
 def test_a_key_in_a_custom_header_warns_as_well(
-    name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    name: str, caplog: pytest.LogCaptureFixture, fresh_host: str
 ) -> None:
-    monkeypatch.setattr("runagent._client.options._warned_origins", set())
-    client = RunAgentClient("a", base_url="http://agents.example", headers={"X-Other": "y"})
+    client = RunAgentClient("a", base_url=f"http://{fresh_host}", headers={"X-Other": "y"})
     client.run_generic_stream("x")
     assert caplog.records == []
     client.run_generic_stream("x", headers={name: f"Bearer {KEY}"})

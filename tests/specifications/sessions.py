@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runagent._events import Chunk, Completed, Event
-from runagent._plugins.registry import TransportRegistry
 from runagent.capabilities import TRANSPORT_API_VERSION, Capability
 from runagent.transports._http import HttpSession
 from runagent.transports._message_session import MessageSession
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from runagent._call import AgentCall, ResumePoint
     from runagent.transports._base import Session
 
-__all__ = ["RAW_BODY", "RAW_WEBSOCKET", "registry"]
+__all__ = ["RAW_BODY", "RAW_WEBSOCKET"]
 
 
 class RawBodySession(HttpSession):
@@ -69,11 +68,3 @@ class RawTransport:
 
 RAW_BODY = RawTransport("raw-body", RawBodySession)
 RAW_WEBSOCKET = RawTransport("raw-websocket", RawWebSocketSession)
-
-
-def registry() -> TransportRegistry:
-    """Make a registry with both, for a client to find them by name."""
-    made = TransportRegistry()
-    made.register(RAW_BODY)
-    made.register(RAW_WEBSOCKET)
-    return made

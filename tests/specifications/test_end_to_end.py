@@ -20,7 +20,7 @@ from tests.specifications.loader import Case, http_cases, websocket_cases
 from tests.specifications.outcomes import Outcome, http_outcome, websocket_outcome
 from tests.specifications.peer import PAUSE, Player
 from tests.specifications.replay import limits_of, options_of
-from tests.specifications.sessions import registry
+from tests.specifications.sessions import RAW_BODY, RAW_WEBSOCKET, RawTransport
 from tests.support.peer import Peer
 from tests.support.styles import Style
 
@@ -52,13 +52,7 @@ def style(request: pytest.FixtureRequest) -> Style:
     return Style(request.param)
 
 
-@pytest.fixture(autouse=True)
-def transports_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = registry()
-    monkeypatch.setattr("runagent._client.core.default_registry", lambda: made)
-
-
-def play(case: Case, transport: str, style: Style) -> Outcome:
+def play(case: Case, transport: RawTransport, style: Style) -> Outcome:
     """Run a case and return what it came to, without a name for it."""
     outcome = Outcome()
     player = Player(case, outcome)
@@ -109,7 +103,7 @@ _SLEEP: dict[str, Callable[[float], Awaitable[None]]] = {
 
 @pytest.mark.parametrize("name", HTTP)
 def test_an_exchange_over_sockets(name: str, style: Style) -> None:
-    outcome = play(HTTP[name], "raw-body", style)
+    outcome = play(HTTP[name], RAW_BODY, style)
     outcome.word = http_outcome(outcome.error)
     check_http(HTTP[name], outcome)
 
@@ -117,7 +111,7 @@ def test_an_exchange_over_sockets(name: str, style: Style) -> None:
 @pytest.mark.parametrize("name", WEBSOCKET)
 def test_a_websocket_over_sockets(name: str, style: Style) -> None:
     case = WEBSOCKET[name]
-    outcome = play(case, "raw-websocket", style)
+    outcome = play(case, RAW_WEBSOCKET, style)
     if "close_after" in case.get("client", {}):
         assert outcome.error is None
         assert outcome.close_code_sent == 1000

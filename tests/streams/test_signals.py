@@ -283,9 +283,8 @@ def test_a_hook_of_an_observer(
     handler: Any,
     raised: BaseException,
     server: FakeAgentServer,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from runagent import hookimpl
+    from runagent import hookimpl, register_observer
 
     server.agent("a").always("x")
     calls = []
@@ -295,14 +294,13 @@ def test_a_hook_of_an_observer(
         if len(calls) == 1:
             strike()
 
-    observers = Observers(Installed({"RUNAGENT_DISABLE_PLUGINS": "all"}))
-    monkeypatch.setattr("runagent._plugins.observers._default", observers)
-    observers.register(type("Watcher", (), {hook: staticmethod(hookimpl(watch, specname=hook))})())
+    watcher = type("Watcher", (), {hook: staticmethod(hookimpl(watch, specname=hook))})()
     client = RunAgentClient("a", base_url=server.url)
-    with handling(handler), pytest.raises(type(raised)) as caught:
-        client.run_generic_stream("q").text()
-    assert_same(raised, caught.value)
-    assert "x" == client.run_generic_stream("q").text()
+    with register_observer(watcher):
+        with handling(handler), pytest.raises(type(raised)) as caught:
+            client.run_generic_stream("q").text()
+        assert_same(raised, caught.value)
+        assert "x" == client.run_generic_stream("q").text()
     assert 2 == len(calls)  # it was not switched off
     client.close()
 
