@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 FOLDERS = ("conftest.py", "plugins", "runagent", "runagent_testing", "tests")
+PAGES = (".ci/run", "CONTRIBUTING.md", "Makefile", "plugins/README.md", "plugins/runagent-openai/README.md")
 
 # Each with a sentence that it finds, and what to write instead.
 WORDS = {
@@ -24,7 +25,7 @@ WORDS = {
     r"anew": ("It is made anew.", "again, a new one"),
     r"beside": ("It is asked beside the others.", "next to, in addition to, compared with"),
     r"told": ("The reader is told of it.", "informed, reported"),
-    r"tells?(?! me\b)": ("Tell what is wrong.", "report, describe, show, distinguish"),
+    r"tells?(?! (?:me|us)\b)": ("Tell what is wrong.", "report, describe, show, distinguish"),
     r"telling": ("It ends without telling why.", "reporting, describing"),
     r"says?": ("The message says why.", "names, shows, sends, has"),
     r"said": ("The service said no.", "rejected, sent, reported"),
@@ -72,6 +73,7 @@ WORDS = {
 _ANY = re.compile(rf"\b(?:{'|'.join(WORDS)})\b", re.IGNORECASE)
 _MARKS = re.compile(r'\b[bfru]{1,2}"|"|#', re.IGNORECASE)
 _QUOTED = re.compile(r"``.+?``|`[^`\n]+`", re.DOTALL)
+_EXAMPLE = re.compile(r"^```.+?^```$", re.DOTALL | re.MULTILINE)
 _ARGUMENT = re.compile(r"^ *[\w*]+: ", re.MULTILINE)
 
 
@@ -95,9 +97,18 @@ def words_in(source: str) -> list[str]:
     # Parsing takes most of the time, and most files have no such word, not even in their code.
     if not _ANY.search(" ".join(_MARKS.sub(" ", source).split())):
         return []
+    return _words(texts(source))
+
+
+def words_in_page(page: str) -> list[str]:
+    """Return the same of a page or a Makefile, block by block, without the examples."""
+    return _words([(0, _QUOTED.sub("`name`", block)) for block in _EXAMPLE.sub("", page).split("\n\n")])
+
+
+def _words(texts: list[tuple[int, str]]) -> list[str]:
     return [
         f"{line}: {match[0]!r}; write: {instead}"
-        for line, text in texts(source)
+        for line, text in texts
         for word, (_, instead) in WORDS.items()
         for match in re.finditer(rf"\b(?:{word})\b", " ".join(text.split()), re.IGNORECASE)
     ]
@@ -137,6 +148,16 @@ def test_no_name_of_a_test_uses_a_word_that_is_out() -> None:
     }
     assert 1000 < len(names)
     assert set() == {name for name in names if word.search(name)}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_uses_a_word_that_is_out(page: str) -> None:
+    assert [] == words_in_page((ROOT / page).read_text("utf-8"))
+
+
+def test_pages_are_looked_at_without_their_examples() -> None:
+    page = "It says\nso.\n\n```python\ntell(1)\n```\n\nNot `told`."
+    assert ["0: 'says'; write: names, shows, sends, has"] == words_in_page(page)
 
 
 @pytest.mark.parametrize("word", WORDS)
