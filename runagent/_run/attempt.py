@@ -33,6 +33,7 @@ class AttemptState(msgspec.Struct, eq=False):
         ended: The attempt is over, and the run's report has everything that its session knows.
         connected: The connection is established.
         heard: A byte has come.
+        begun: An event has come that another attempt must not repeat: a chunk, or one that is no content.
         progressed: A chunk has come.
         steady: A chunk has come, and all queued bytes have been sent.
         send_error: Why sending failed.
@@ -52,6 +53,7 @@ class AttemptState(msgspec.Struct, eq=False):
     ended: bool = False
     connected: bool = False
     heard: bool = False
+    begun: bool = False
     progressed: bool = False
     steady: bool = False
     send_error: OSError | None = None

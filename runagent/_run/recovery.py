@@ -37,7 +37,8 @@ class Recovery(msgspec.Struct, eq=False):
         origin: The origin of the run's requests.
         names: The transports that are left to try, the current one first.
         run_id: The run's id.
-        begun: A chunk has come, so the run can only be resumed, and no longer retried.
+        begun: A chunk has come, or an event that is no content, so the run can only be resumed, and no longer
+            retried.
         resume: Where the next attempt resumes.
         failures: Consecutive failed attempts without a new chunk.
         resumes: How often the run has been resumed.
@@ -167,7 +168,7 @@ class Recovery(msgspec.Struct, eq=False):
         if Capability.RESUME not in attempt.transport.capabilities:
             return None
         session = attempt.session
-        last = session.resume_point if session is not None and attempt.progressed else self.resume
+        last = session.resume_point if session is not None and attempt.begun else self.resume
         return self.policy.resume_from(error, last, may_retry=may_retry)
 
     def _back_off(

@@ -22,7 +22,7 @@ from runagent._run.spec import Step
 from runagent._run.state import RunState
 from runagent.transports._base import Session, Wants
 from runagent.transports._request import check_bytes, check_session, name_transport
-from runagent.transports._returned import split_events
+from runagent.transports._returned import UNREPEATABLE, split_events
 
 if TYPE_CHECKING:
     from runagent._address.route import Address
@@ -287,9 +287,11 @@ class Run(RunState):
         if chunks:
             if report.first_chunk_seconds is None:
                 report.first_chunk_seconds = self._read_at - self._started_at
-            self.attempt.progressed = True
+            self.attempt.begun = self.attempt.progressed = True
             if self.recovery.note_progress():
                 self.deadlines.renew()
+        elif any(type(event) in UNREPEATABLE for event in events):
+            self.attempt.begun = self.recovery.begun = True
         if events and type(last := events[-1]) is self._last_event:
             self._complete = True
             if self.session.usage is None:

@@ -43,6 +43,8 @@ class ChunkReader:
         count: Checks the indices, if the agent numbers its chunks.
         surrogates: Keeps half a character until the other half comes.
         last_event_id: The last event id seen.
+        unproven: Nothing has proved yet that a resumed stream goes on in its place.
+        held: The events that wait for that proof.
     """
 
     def __init__(self, resume: ResumePoint | None = None) -> None:
@@ -50,6 +52,8 @@ class ChunkReader:
         self.count = ChunkCount(resume)
         self.surrogates = SurrogateJoiner()
         self.last_event_id = resume.last_event_id if resume else ""
+        self.unproven = resume is not None and not resume.trusted
+        self.held: list[Event] = []
 
     def take_one(self, kind: Decoder[ChunkMessage], line: bytes) -> Chunk | None:
         """Return the chunk if it is the next one; None, without any effect, if the general path must decide.
@@ -97,9 +101,17 @@ class ChunkReader:
             self.error = self.count.take(index)
             if self.error:
                 return
+            if self.unproven:
+                self.prove(events)
         if type(content) is str and (self.surrogates.half or not content.isascii()):
             content = self.surrogates.join(content)
         events.append(Chunk(content, index, self.last_event_id or None))
+
+    def prove(self, events: list[Event]) -> None:
+        """Append what waited for the proof."""
+        self.unproven = False
+        events += self.held
+        self.held = []
 
     def resume_point(self) -> ResumePoint | None:
         """Return where another attempt could resume, or None if that is unknown."""

@@ -12,10 +12,9 @@ from runagent._cutting import cut_text
 from runagent._errors import ProtocolError, RunAgentError, StreamError, ValidationError
 from runagent._events import Chunk, Completed, Event, Started
 from runagent._wire.jsontext import QUOTE_BYTES, InvalidJSONError, decode_json, quote_value
-from runagent.transports._base import count_ignored
-from runagent.transports._chunks import ChunkReader
 from runagent.transports._payloads import unwrap_payload
-from runagent.transports._refusals import decode_object, has_error, is_seconds
+from runagent.transports._refusals import decode_object, has_error
+from runagent.transports._unnumbered import UnnumberedReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,12 +33,13 @@ _KEPT_CHARACTERS = 64 * 1024  # of a message that is left out
 _NO_MESSAGE = "the agent reported an error without a message"
 
 
-class MessageReader(ChunkReader):
+class MessageReader(UnnumberedReader):
     """Read the messages of one run.
 
     Args:
         ignored: Counts, by kind, harmless things that are ignored.
         resume: Where this attempt asked to resume; the first chunk must prove that it does.
+        max_held_bytes: Bytes of the messages that may come before that proof, as JSON.
 
     Attributes:
         done: The agent has reported that it is done.
@@ -48,13 +48,17 @@ class MessageReader(ChunkReader):
         last_ignored: The last message of an unknown kind, as text or decoded; None if there is none.
     """
 
-    def __init__(self, ignored: dict[str, int], resume: ResumePoint | None = None) -> None:
-        super().__init__(resume)
+    def __init__(
+        self,
+        ignored: dict[str, int],
+        resume: ResumePoint | None = None,
+        max_held_bytes: int = 0,
+    ) -> None:
+        super().__init__(ignored, resume, max_held_bytes)
         self.done = False
         self.request_id: str | None = None
         self.usage: dict[str, Any] | None = None
         self.last_ignored: Any = None
-        self._ignored = ignored
         self._started = False
         self._resumed = resume is not None  # its start message is then not a new event
 
@@ -157,12 +161,15 @@ class MessageReader(ChunkReader):
     def _done(self, message: dict[str, Any], events: list[Event]) -> None:
         self.done = True
         self.usage = self._optional(message, "usage", dict)
+        self.flush(events)
         if half := self.surrogates.flush():
             events.append(Chunk(half))
         events.append(
             Completed(
-                message=self._optional(message, "message", str),
                 usage=self.usage,
+                stop_reason=self._optional(message, "stop_reason", str),
+                interrupts=self._objects(message, "interrupts"),
+                message=self._optional(message, "message", str),
                 execution_time=self._seconds(message, "execution_time"),
                 total_chunks=self._optional(message, "total_chunks", int),
                 metadata=self._optional(message, "metadata", dict),
@@ -218,9 +225,6 @@ class MessageReader(ChunkReader):
         found: str | None = self._optional(message, name, str)
         self.request_id = self.request_id or (found and cut_text(found))
 
-    def _ignore(self, kind: str) -> None:
-        count_ignored(self._ignored, kind)
-
     def _leave_out(self, kind: str, message: Any) -> None:
         self._ignore(kind)
         long = isinstance(message, str | bytes) and len(message) > _KEPT_CHARACTERS
@@ -240,21 +244,6 @@ class MessageReader(ChunkReader):
         else:
             self._leave_out("a line that is no field", line)
 
-    def _optional(self, message: dict[str, Any], name: str, kind: type) -> Any:
-        """Return an optional field; one of the wrong type counts as absent and is noted in ``ignored``."""
-        value = message.get(name)
-        if value is None or (isinstance(value, kind) and not (kind is int and isinstance(value, bool))):
-            return value
-        self._ignore(f"{name} of the wrong type")
-        return None
-
-    def _seconds(self, message: dict[str, Any], name: str) -> float | None:
-        value = message.get(name)
-        if value is None or is_seconds(value):
-            return value
-        self._ignore(f"{name} of the wrong type")
-        return None
-
 
 _HANDLERS: dict[str, Callable[[MessageReader, dict[str, Any], list[Event]], None]] = {
     "start": MessageReader._start,
@@ -263,6 +252,9 @@ _HANDLERS: dict[str, Callable[[MessageReader, dict[str, Any], list[Event]], None
     "error": MessageReader._error,
     "status": MessageReader._status,
     "data": MessageReader._data,
+    "reasoning": MessageReader.read_reasoning,
+    "tool_call": MessageReader.read_tool_call,
+    "custom": MessageReader.read_custom,
 }
 
 

@@ -11,11 +11,12 @@ from runagent._redact import describe
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["CODE", "as_events", "check_order", "split_events"]
+__all__ = ["CODE", "UNREPEATABLE", "as_events", "check_order", "split_events"]
 
 CODE = "INVALID_EVENTS"
+UNREPEATABLE = frozenset({Chunk, Reasoning, ToolCall, Custom})
 _LAST = frozenset({Completed, RunResult})
-_OF_STREAMS = frozenset({Started, Chunk, Reasoning, ToolCall, Custom, Completed})
+_OF_STREAMS = UNREPEATABLE | {Started, Completed}
 _OF_PLAIN_RUNS = _OF_STREAMS | {RunResult}
 
 

@@ -35,7 +35,7 @@ class StreamSession(HttpSession):
 
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
         super().__init__(call, route, resume)
-        self.messages = MessageReader(self.ignored, resume)
+        self.messages = MessageReader(self.ignored, resume, call.limits.max_event_bytes)
 
     @property
     def resume_point(self) -> ResumePoint | None:  # type: ignore[override]  # made when it is asked for

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from runagent import (
     StreamError,
     StreamTimeoutError,
     StreamTruncatedError,
+    ToolCall,
 )
 from runagent._config.timeouts import Timeouts
 from tests.retries.attempts import BUSY, DONE, chunk, run
@@ -181,3 +183,44 @@ def test_silence_before_the_first_event_is_not_tried_again(style: Style) -> None
         assert 1 == peer.connections
     assert (RunTimeoutError, "first_event") == (type(outcome.error), outcome.error.phase)
     assert not isinstance(outcome.error, StreamTimeoutError)
+
+
+@pytest.mark.parametrize(
+    "name_and_data",
+    [
+        ("reasoning", {"text": "hm"}),
+        ("tool_call", {"name": "pay", "arguments": "{}"}),
+        ("custom", {"name": "state", "value": 1}),
+    ],
+    ids=lambda event: event[0],
+)
+def test_what_a_reader_has_seen_is_never_repeated(style: Style, name_and_data: tuple[str, Any]) -> None:
+    for before in ([], [chunk(0)]):
+        cut = sse(("start", {}), *before, name_and_data, end=False)
+        with Peer(answers(cut), answers(sse(chunk(0), DONE))) as peer:
+            outcome = run(style, peer, retry_unsafe=True, resume=True)
+        assert (StreamTruncatedError, 1) == (type(outcome.error), len(outcome.report.attempts))
+
+
+def test_a_call_of_a_tool_before_the_proof_of_the_place_is_not_handed_out(style: Style) -> None:
+    call = ("tool_call", {"name": "pay", "arguments": "{}"})
+    again = sse(call, chunk(0), DONE)  # from the beginning, though the rest was asked for
+    with Peer(answers(sse(chunk(0), end=False)), answers(again)) as peer:
+        assert [] == events_of(style, peer, ToolCall)
+    proven = sse(call, chunk(1), DONE)
+    with Peer(answers(sse(chunk(0), end=False)), answers(proven)) as peer:
+        assert [ToolCall(None, "pay", "{}")] == events_of(style, peer, ToolCall)
+
+
+def events_of(style: Style, peer: Peer, kind: type) -> list[Any]:
+    events: list[Any] = []
+
+    async def scenario() -> list[Any]:
+        client = style.client("a", base_url=peer.url, transport="sse", retry_delay=0)
+        with contextlib.suppress(StreamError):
+            async for event in client.run_generic_stream("q").events():
+                events.append(event)  # noqa: PERF401  # what came before an error has to stay
+        return [event for event in events if isinstance(event, kind)]
+
+    found: list[Any] = style.run(scenario)
+    return found
