@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from runagent._errors import ConfigurationError
 
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Limits", "read_limits"]
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, gc=False):
     """What a peer may make us hold or do; past a limit the run ends in a ``StreamLimitError``.
 
     Each is set by the key of the same name in ``transport_options``.
@@ -55,7 +55,7 @@ def read_limits(options: Mapping[str, Any]) -> Limits:
     Raises:
         ConfigurationError: One of them is not a whole number above zero, or larger than any memory.
     """
-    given = {limit.name: options[limit.name] for limit in fields(Limits) if limit.name in options}
+    given = {name: options[name] for name in Limits.__struct_fields__ if name in options}
     for name, value in given.items():
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= sys.maxsize:
             raise ConfigurationError(

@@ -27,6 +27,7 @@ __all__ = [
     "header_name",
     "header_value",
     "holds_blank",
+    "is_token",
     "numeric_address",
     "parse_base_url",
     "split_host_port",
@@ -52,6 +53,7 @@ _CONTROL = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 _BAD_ESCAPE = r"%(?![0-9A-Fa-f]{2})"
 _BAD_TARGET = rf'[^!-~]|{_BAD_ESCAPE}|[#\\{{}}<>"^`]'
 # Sharp s, final sigma, the joiners: IDNA 2003, which the standard library has, and 2008 give different names.
+_PLAIN_MARKS = str.maketrans("", "", "-._~/?=&")
 _IDNA_DEVIATIONS = "[\u00df\u1e9e\u03c2\u200c\u200d]"
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -265,7 +267,7 @@ def header_name(name: object, source: str, *, upgrade: bool = False) -> str:
     Raises:
         ConfigurationError: It is no token, or not the caller's to set.
     """
-    if not isinstance(name, str) or not re.fullmatch(_TOKEN, name):
+    if not isinstance(name, str) or not is_token(name):
         # "Authorization: Bearer KEY" given as a name must not put the key into the message.
         shown = (
             repr(re.split(r"[:\s]", name, maxsplit=1)[0][:60]) if isinstance(name, str) else describe(name)
@@ -299,15 +301,26 @@ def header_value(value: object, field: str) -> str:
     return stripped
 
 
+def is_token(text: str) -> bool:
+    """Whether a text can be a method or the name of a header field (RFC 9110 §5.6.2)."""
+    # Usual names need no regular expression, which a process would have to compile before its first chunk.
+    return (text.isascii() and text.replace("-", "").isalnum()) or bool(re.fullmatch(_TOKEN, text))
+
+
 def target_fault(target: object) -> str | None:
     """Describe what is wrong with a request's target, which is a path and perhaps a query, if anything is."""
     if not isinstance(target, str):
         return f"expected a path that begins with /, found {describe(target)}"
     if not target.startswith("/"):
         return f"expected a path that begins with /, found {redact_url(target)}"
-    if re.search(_BAD_TARGET, target):
+    if not _is_plain(target) and re.search(_BAD_TARGET, target):
         return f"{redact_url(target)} holds what has to be percent-encoded, or a % without two hex digits"
     return None
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a path has only characters that need no regular expression, whose compiling takes long."""
+    return text.isascii() and (not text or text.translate(_PLAIN_MARKS).isalnum())
 
 
 def _refuse_url(source: str, problem: str) -> ConfigurationError:
@@ -327,12 +340,16 @@ def _template_parts(template: str) -> list[str]:
     if not template.startswith("/"):
         raise _refuse_path(f"expected a path that begins with /, found {redact_url(template)}")
     parts = template.split("{agent_id}")
-    if any(holds_blank(part) or re.search(rf"{_BAD_ESCAPE}|[{{}}#\\]", part) for part in parts):
+    if any(holds_blank(part) or _is_bad_in_template(part) for part in parts):
         raise _refuse_path(
             f"{redact_url(template)} holds whitespace, a control character, #, \\, a % without two "
             "hexadecimal digits, or braces other than {agent_id}"
         )
     return parts
+
+
+def _is_bad_in_template(part: str) -> bool:
+    return not _is_plain(part) and bool(re.search(rf"{_BAD_ESCAPE}|[{{}}#\\]", part))
 
 
 def _refuse_header(message: str) -> ConfigurationError:
@@ -359,7 +376,7 @@ def _unix_path(authority: str, fail: Fail) -> str:
 
 
 def _prefix(path: str, fail: Fail) -> str:
-    if re.search(_BAD_ESCAPE, path):
+    if "%" in path and re.search(_BAD_ESCAPE, path):
         raise fail("a % in the path needs two hexadecimal digits")
     kept = path.rstrip("/")
     version = next((ending for ending in ("/api/v1", "/v1") if kept.endswith(ending)), "")

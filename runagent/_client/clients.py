@@ -15,7 +15,6 @@ from runagent._net.blocking import BlockingNetwork
 from runagent._net.loops import Pools
 from runagent._net.pool import Pool
 from runagent._public import publish
-from runagent._run.async_pump import AsyncPump
 from runagent._run.pump import Pump
 from runagent._run.stream import AsyncStream, Stream
 
@@ -287,6 +286,8 @@ class AsyncRunAgentClient(ClientCore):
         await self.aclose()
 
     def _stream(self, run: Run) -> AsyncStream:
+        from runagent._run.async_pump import AsyncPump  # synchronous programs do without it
+
         pump = AsyncPump(run, self._pools, self._given_network)
         ahead = run.limits.read_ahead_bytes
         source: AsyncPump | AsyncReadAhead = pump

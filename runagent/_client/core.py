@@ -33,7 +33,6 @@ from runagent._plugins.registry import default_registry, has_other_meaning
 from runagent._plugins.validation import as_transport
 from runagent._run.run import Run
 from runagent._run.spec import RunSpec
-from runagent.transports._async_transport import AnyTransport
 
 if TYPE_CHECKING:
     import ssl
@@ -41,7 +40,10 @@ if TYPE_CHECKING:
 
     from runagent._address.route import SocketOption
     from runagent._config.parsers import ApiKey
+    from runagent.transports._async_transport import AnyTransport
     from runagent.transports._base import Transport
+
+    TransportChoice = str | AnyTransport
 
 __all__ = ["ClientCore", "Input"]
 
@@ -50,7 +52,6 @@ __tracebackhide__ = is_ours
 _LOCAL_HOST, _LOCAL_PORT = "127.0.0.1", 8450
 
 Input = Mapping[str, Any] | str
-TransportChoice = str | AnyTransport
 
 P = ParamSpec("P")
 T = TypeVar("T")

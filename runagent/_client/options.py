@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -50,7 +49,7 @@ OPTIONS = (
     "invoke_path",
     "stream_path",
     *_SENT,
-    *(limit.name for limit in fields(Limits)),
+    *Limits.__struct_fields__,
 )
 
 _logger = logging.getLogger("runagent.client")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, cast
 
-from runagent._bridge.transport import LibraryTransport
 from runagent._errors import ConfigurationError
 from runagent.capabilities import TRANSPORT_API_VERSION, Capability, api_version_fault
 
@@ -31,7 +30,7 @@ def validate_transport(transport: object) -> str:
     fault = None
     if isinstance(transport, type):
         fault = "it is a class; make an object of it"
-    elif not isinstance(name, str) or not re.fullmatch(_NAME, name):
+    elif not isinstance(name, str) or not ((name.isascii() and name.isalpha()) or re.fullmatch(_NAME, name)):
         fault = "its name has to be a word of letters, digits and . _ - that begins with a letter"
     elif not isinstance(api_version, int):
         ours = f"api_version = {TRANSPORT_API_VERSION}"
@@ -69,5 +68,7 @@ def as_transport(given: object) -> Transport:
     """
     validate_transport(given)
     if callable(getattr(given, "run", None)):
+        from runagent._bridge.transport import LibraryTransport  # most programs have no library to run
+
         return LibraryTransport(cast("AsyncTransport", given))
     return cast("Transport", given)

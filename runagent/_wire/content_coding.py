@@ -194,7 +194,9 @@ def unknown_codings(field: str) -> list[str]:
     return [value for value in _values(field) if not (value in _NOTHING or _is_coding(value))]
 
 
-def content_decoder(field: str, *, max_ratio: int = Limits.max_decompression_ratio) -> ContentDecoder | None:
+def content_decoder(
+    field: str, *, max_ratio: int = Limits().max_decompression_ratio
+) -> ContentDecoder | None:
     """Make a decoder for a ``Content-Encoding`` field, or return None if it names no coding.
 
     Raises:

@@ -48,7 +48,7 @@ class NDJSONDecoder:
         error: Why no more values will come, or None; it names the line.
     """
 
-    def __init__(self, *, max_line_bytes: int = Limits.max_event_bytes) -> None:
+    def __init__(self, *, max_line_bytes: int = Limits().max_event_bytes) -> None:
         self.lines = 0
         self.error: RunAgentError | None = None
         self._max = max_line_bytes

@@ -76,7 +76,7 @@ class SSEDecoder:
         error: Why no more events will come, or None.
     """
 
-    def __init__(self, *, max_event_bytes: int = Limits.max_event_bytes) -> None:
+    def __init__(self, *, max_event_bytes: int = Limits().max_event_bytes) -> None:
         self.last_event_id = ""
         self.retry: int | None = None
         self.comments = 0

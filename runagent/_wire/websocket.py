@@ -237,7 +237,7 @@ class WebSocketConnection:
         error: How the peer violated the protocol, or None. An end without a Close frame is not an error here.
     """
 
-    def __init__(self, *, max_message_bytes: int = Limits.max_event_bytes) -> None:
+    def __init__(self, *, max_message_bytes: int = Limits().max_event_bytes) -> None:
         self.close_code: int | None = None
         self.close_reason = ""
         self.error: RunAgentError | None = None

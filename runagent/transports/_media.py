@@ -28,6 +28,7 @@ _LINES = frozenset(
     }
 )
 _FAMILIES = frozenset({"application", "text"})
+_MARKS = str.maketrans("", "", "+-._")
 
 
 def parse_content_type(field: str) -> tuple[str, str]:
@@ -36,8 +37,30 @@ def parse_content_type(field: str) -> tuple[str, str]:
     If a field came twice and has two types, the last one counts (WHATWG Fetch), and of the charsets for that
     type the first one. All names of server-sent events become ``text/event-stream``.
     """
+    field = field[:_FIELD_CHARACTERS]
+    media_type, charset = _parse_usual(field) or _parse_any(field)
+    return _EVENT_STREAM if _name_of(media_type) == "event-stream" else media_type, charset
+
+
+def _parse_usual(field: str) -> tuple[str, str] | None:
+    """Parse one type with at most a charset; None if the field is anything else.
+
+    It needs none of the regular expressions, which a process would have to compile before its first chunk.
+    """
+    media_type, _, parameter = field.partition(";")
+    family, _, subtype = media_type.partition("/")
+    name, _, charset = parameter.strip(" \t").partition("=")
+    is_usual = name.lower() == "charset" and _is_word(charset) if parameter else True
+    return (media_type.lower(), charset) if is_usual and _is_word(family) and _is_word(subtype) else None
+
+
+def _is_word(text: str) -> bool:
+    return text.isascii() and text.translate(_MARKS).isalnum()
+
+
+def _parse_any(field: str) -> tuple[str, str]:
     media_type = charset = ""
-    for part in _split(field[:_FIELD_CHARACTERS]):
+    for part in _split(field):
         found = re.match(_TYPE, part)
         if found is None or found.group() == "*/*":
             continue
@@ -46,7 +69,7 @@ def parse_content_type(field: str) -> tuple[str, str]:
         for name, token, quoted in re.findall(_PARAMETER, part):
             if name.lower() == "charset" and not charset:
                 charset = token or re.sub(r"\\(.)", r"\1", quoted)
-    return _EVENT_STREAM if _name_of(media_type) == "event-stream" else media_type, charset
+    return media_type, charset
 
 
 def is_lines(media_type: str) -> bool:

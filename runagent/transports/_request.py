@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence  # noqa: TC003 - help(HttpRequest) looks its annotations up
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from runagent._address.url import header_name, header_value, target_fault
+from runagent._address.url import header_name, header_value, is_token, target_fault
 from runagent._errors import ConfigurationError, PluginError
 from runagent._internal.tracebacks import without_traceback
 from runagent._redact import describe, redact_url
@@ -26,7 +25,6 @@ __all__ = [
     "name_transport",
 ]
 
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _CODE = "INVALID_REQUEST"
 _FAULTS = {_CODE: "cannot send its request", INVALID_EVENTS: "returned something else than events"}
 
@@ -72,7 +70,7 @@ def check_request(request: object, callers: Sequence[tuple[str, str]]) -> HttpRe
     if not isinstance(request, HttpRequest):
         raise _refuse("request", f"expected an HttpRequest, found {describe(request)}")
     method: object = request.method
-    if not isinstance(method, str) or not re.fullmatch(_TOKEN, method) or method.upper() == "CONNECT":
+    if not isinstance(method, str) or not is_token(method) or method.upper() == "CONNECT":
         raise _refuse("method", f"expected a method such as POST, found {describe(method)}")
     if fault := target_fault(request.target):
         raise _refuse("target", fault)
@@ -110,7 +108,7 @@ def check_subprotocols(names: Iterable[object]) -> None:
         PluginError: It does not.
     """
     seen = [] if isinstance(names, str) else list(names)
-    tokens = all(isinstance(name, str) and re.fullmatch(_TOKEN, name) for name in seen)
+    tokens = all(isinstance(name, str) and is_token(name) for name in seen)
     if not seen or not tokens or len(set(seen)) < len(seen):
         raise _refuse("subprotocols", f"expected different tokens (RFC 9110), found {names!r:.80}")
 

@@ -13,6 +13,7 @@ import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 import runagent
@@ -192,7 +193,7 @@ def test_the_timeouts_are_those_of_the_code() -> None:
 def test_the_limits_are_those_of_the_code() -> None:
     rows = [row for row in DOCS["transports"].rows() if len(row) == 4 and code_in(row[0])]
     shown = {code_in(row[0])[0]: row[1] for row in rows}
-    assert {limit.name: str(limit.default) for limit in fields(Limits)} == {
+    assert {name: str(default) for name, default in msgspec.structs.asdict(Limits()).items()} == {
         name: default for name, default in shown.items() if name.startswith("max_") or name.endswith("_bytes")
     }
 

@@ -255,5 +255,28 @@ print([value for value in values if isinstance(value, re.Pattern)])
 print(*sorted(kind.__name__ for kind in classes if dataclasses.is_dataclass(kind)))
 """
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    # A dataclass compiles its methods. Those three are public, and dataclasses.replace makes others of them.
-    assert ["[]", "AgentCall Limits Timeouts"] == shown.stdout.splitlines()
+    # A dataclass compiles its methods. Those two are public, and dataclasses.replace makes others of them.
+    assert ["[]", "AgentCall Timeouts"] == shown.stdout.splitlines()
+
+
+COMPILED = """
+import re._compiler, sys
+compile, compiled = re._compiler.compile, []
+def note(pattern, flags=0):
+    compiled.append(pattern)
+    return compile(pattern, flags)
+from runagent import RunAgentClient
+client = RunAgentClient("a", base_url={url!r}, transport={transport!r})
+stream = client.run_generic_stream("x")
+re._compiler.compile = note
+print(*stream, compiled)
+"""
+
+
+@pytest.mark.parametrize("transport", ["sse", "chunked"])
+def test_a_first_run_compiles_no_regular_expression(transport: str) -> None:
+    with FakeAgentServer() as server:
+        server.agent("a").always("hello")
+        code = COMPILED.format(url=server.url, transport=transport)
+        shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "hello []"

@@ -197,7 +197,7 @@ def many_at_once(name: str, transport: str, streams: int, waves: int = 3) -> Cro
 
         style.run(scenario)
         connections = server.ask("connections")
-        kept = 0 if transport == "websocket" else min(Limits.max_idle_connections, streams)
+        kept = 0 if transport == "websocket" else min(Limits().max_idle_connections, streams)
         expected = streams + (waves - 1) * (streams - kept)
         return Crowd(streams, waves, connections, expected, before, moments[0], Holdings.now())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -181,7 +180,7 @@ def test_the_limit_of_idle_connections_is_an_option(style: Style) -> None:
         assert style.run(scenario) == 3  # two at first, then one kept and one new
 
 
-@pytest.mark.parametrize("name", [limit.name for limit in fields(Limits)])
+@pytest.mark.parametrize("name", Limits.__struct_fields__)
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "1", None, 10**400])
 def test_a_limit_is_a_whole_number_above_zero(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=name):
