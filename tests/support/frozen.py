@@ -89,12 +89,10 @@ def _silent(connection: PeerConnection) -> None:
     connection.wait_gone()
 
 
-def main(style_name: str, when: str) -> None:
-    """Freeze dates before the package is imported, before the run or in the middle of it."""
+def outcome(style_name: str, when: str) -> list[object]:
+    """Freeze dates before the run or in the middle of it, unless that is done; return the outcomes."""
     with contextlib.ExitStack() as stack:
         dates: list[Frozen] = []
-        if when == "before-import":
-            stack.enter_context(frozen())
         from runagent import RunTimeoutError, Timeouts
         from tests.support.peer import Peer
         from tests.support.styles import Style
@@ -122,7 +120,15 @@ def main(style_name: str, when: str) -> None:
                 return [text, exc.phase, begun is None or real is None or real() - begun >= _LIMIT * 0.9]
             return [text, None, False]
 
-        print(json.dumps(style.run(scenario)))  # noqa: T201  # read by the test that started us
+        result: list[object] = style.run(scenario)
+        return result
+
+
+def main(when: str, *style_names: str) -> None:
+    """Freeze dates before the package is imported, before each run or in the middle of it."""
+    with frozen() if when == "before-import" else contextlib.nullcontext():
+        outcomes = {style_name: outcome(style_name, when) for style_name in style_names}
+    print(json.dumps(outcomes))  # noqa: T201  # read by the test that started us
 
 
 if __name__ == "__main__":
