@@ -54,7 +54,9 @@ if TYPE_CHECKING:
     from runagent._plugins.registration import Registration
     from runagent._plugins.registry import register_transport
     from runagent._report import Attempt, RunAgentError, RunReport, Tokens
-    from runagent._run.stream import AsyncStream, Stream
+    from runagent._run.async_stream import AsyncStream
+    from runagent._run.stream import Stream
+    from runagent._run.stream_core import StreamResult
 
     TimeoutError = RunTimeoutError  # noqa: A001  # the name is meant to be the builtin's: it is one, too
 
@@ -96,7 +98,9 @@ _HOMES = {
     "runagent._plugins.registration": ("Registration",),
     "runagent._plugins.registry": ("register_transport",),
     "runagent._report": ("Attempt", "RunAgentError", "RunReport", "Tokens"),
-    "runagent._run.stream": ("AsyncStream", "Stream"),
+    "runagent._run.async_stream": ("AsyncStream",),
+    "runagent._run.stream": ("Stream",),
+    "runagent._run.stream_core": ("StreamResult",),
 }
 _import = importer(__name__, _HOMES)
 
@@ -130,6 +134,7 @@ __all__ = [
     "StreamError",
     "StreamEvent",
     "StreamLimitError",
+    "StreamResult",
     "StreamTimeoutError",
     "StreamTruncatedError",
     "Timeouts",

@@ -16,7 +16,7 @@ from runagent._net.loops import Pools
 from runagent._net.pool import Pool
 from runagent._public import publish
 from runagent._run.pump import Pump
-from runagent._run.stream import AsyncStream, Stream
+from runagent._run.stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from runagent._client.options import Timeout
     from runagent._net.base import Connection, Network
+    from runagent._run.async_stream import AsyncStream
     from runagent._run.readahead import AsyncReadAhead, ReadAhead
     from runagent._run.run import Run
 
@@ -156,7 +157,7 @@ class RunAgentClient(ClientCore):
             from runagent._run.readahead import ReadAhead
 
             source = ReadAhead(pump, ahead)
-        return Stream(source, run.report)
+        return Stream(source, run.report, run.notes)
 
     def _result(self, run: Run) -> RunResult:
         with self._stream(run) as stream:
@@ -286,7 +287,8 @@ class AsyncRunAgentClient(ClientCore):
         await self.aclose()
 
     def _stream(self, run: Run) -> AsyncStream:
-        from runagent._run.async_pump import AsyncPump  # synchronous programs do without it
+        from runagent._run.async_pump import AsyncPump  # synchronous programs do without them
+        from runagent._run.async_stream import AsyncStream
 
         pump = AsyncPump(run, self._pools, self._given_network)
         ahead = run.limits.read_ahead_bytes
@@ -295,7 +297,7 @@ class AsyncRunAgentClient(ClientCore):
             from runagent._run.readahead import AsyncReadAhead
 
             source = AsyncReadAhead(pump, ahead)
-        return AsyncStream(source, run.report)
+        return AsyncStream(source, run.report, run.notes)
 
     async def _result(self, run: Run) -> RunResult:
         async with self._stream(run) as stream:

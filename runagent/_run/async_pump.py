@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, cast
 
-from runagent._errors import NetworkError, StreamError
+from runagent._errors import NetworkError, RunAgentError, StreamError
 from runagent._internal.foreign import is_cancellation, let_signals_through
 from runagent._internal.tracebacks import is_ours
 from runagent._net.base import AsyncConnection, AsyncNetwork, DeadlineExceededError
@@ -20,6 +20,7 @@ from runagent._run.pump_core import (
     PumpCore,
 )
 from runagent._run.spec import Step
+from runagent._run.until import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from runagent._net.loops import Pools
     from runagent._net.pool import Pool
     from runagent._run.run import Run
+    from runagent._run.until import Until
 
 __all__ = ["AsyncPump"]
 
@@ -71,12 +73,12 @@ class AsyncPump(PumpCore):
             await self._network.checkpoint()
 
     async def next_batch(  # noqa: C901  # in one piece: a call costs more than a branch, at every read
-        self, *, until_connected: bool = False
+        self, *, until: Until | None = None
     ) -> list[Event] | None:
         """Move bytes until there are events and return them; None at the end.
 
         Args:
-            until_connected: Return as soon as the request has been sent.
+            until: Return without events once this is reached.
 
         Raises:
             RunAgentError: The run failed. It is raised once; later calls return None.
@@ -91,18 +93,20 @@ class AsyncPump(PumpCore):
                 return None
             start = self._now()
             while not run.events:
+                if until is not None and until.reached(run, start):
+                    return []
                 if run.step is not _READ:
                     if not await self._move_on(run.step):
                         return None
                     start = self._now()
                     continue
-                if until_connected:
-                    return []
                 connection = self._connection
                 assert connection is not None
                 try:
                     data = await connection.receive(READ_BYTES, self._deadlines.read(start))
                 except (DeadlineExceededError, OSError) as exc:
+                    if until is not None and self._gave_way(exc, start):
+                        return []
                     outgoing = self._read_failed(exc, start)
                 except BaseException:
                     self._deadlines.waited(self._now() - start)
@@ -134,6 +138,21 @@ class AsyncPump(PumpCore):
         finally:
             self._reading = False
 
+    async def wait(self, seconds: float) -> list[Event] | None:
+        """Return the next events, or [] if there are none within the time; what the run ends with is kept.
+
+        Raises:
+            RunAgentError: The wait could not begin, or the stream was closed meanwhile.
+        """
+        network = self._given_network or (self._loop or await current_loop()).network
+        try:
+            return await self.next_batch(until=Moment(network.now() + seconds))
+        except RunAgentError as exc:
+            self._put_off(exc)
+            return None
+        finally:
+            self.run.cap(None)
+
     async def _move_on(self, step: Step) -> bool:
         """Take a step that has to come before the next read; return False at the end."""
         if step is Step.CONNECT:
@@ -161,13 +180,15 @@ class AsyncPump(PumpCore):
         """Wait before the next attempt, in small steps, as closing the stream does not end a sleep."""
         run, now = self.run, self._now
         until = now() + run.recovery.delay
+        end = min(until, run.deadlines.cap)
         try:
-            while not self._closed and (left := until - now()) > 0:
+            while not self._closed and (left := end - now()) > 0:
                 await self._network.sleep(min(left, CLOSED_NOTICED_SECONDS))
         finally:
             # If the wait is cancelled, the next read continues with the rest of it.
             run.recovery.delay = until - now()
-        run.step = Step.CONNECT
+        if run.recovery.delay <= 0:
+            run.step = Step.CONNECT
 
     async def _probe(self) -> None:
         """Check whether a reset follows the connection's end: the peer had then not read everything."""

@@ -41,6 +41,7 @@ class Deadlines:
 
     Attributes:
         total: The moment when the run has to be over.
+        cap: The moment at which a read ends at the latest: ``total``, or when a reader wants no longer wait.
         patience: How many seconds the budgets allow for the next read.
         steady: The last read brought an event, so another read with an event changes nothing here.
         overdue: The latest read was the last one that ``total`` allows.
@@ -49,7 +50,7 @@ class Deadlines:
     def __init__(self, timeouts: Timeouts, now: float, *, plain: bool = False) -> None:
         self._timeouts = timeouts
         self._plain = plain  # a run with one answer
-        self.total = _NEVER if timeouts.total is None else now + timeouts.total
+        self.total = self.cap = _NEVER if timeouts.total is None else now + timeouts.total
         self._idle_limit = _NEVER if timeouts.idle is None else timeouts.idle
         self._progress_limit = _NEVER if timeouts.progress is None else timeouts.progress
         self._connect_limit = _NEVER if timeouts.connect is None else timeouts.connect
@@ -99,11 +100,19 @@ class Deadlines:
 
     def read(self, now: float) -> float:
         """Return the deadline of a read that begins now."""
-        if now + self.patience < self.total:
+        if now + self.patience < self.cap:
             return now + self.patience
         if now >= self.total:
             self.steady, self.overdue = False, True
-        return self.total
+        return min(self.cap, now + self.patience)
+
+    def send(self, now: float) -> float:
+        """Return the deadline of a send that begins now."""
+        return min(self.total, now + self.patience)
+
+    def was_capped(self, start: float) -> bool:
+        """Whether it was the reader's own moment that ended a read which began at ``start``."""
+        return self.cap < min(self.total, start + self.patience)
 
     def received(self, waited: float, *, events: bool) -> None:
         """Note that a read brought bytes, and whether they held an event."""

@@ -48,7 +48,13 @@ def connection_lost(exc: OSError, *, heard: bool) -> RunAgentError:
 
 
 def final_error(
-    error: RunAgentError, report: RunReport, session: Session | None, recovery: Recovery, pause: float
+    error: RunAgentError,
+    report: RunReport,
+    session: Session | None,
+    recovery: Recovery,
+    pause: float,
+    *,
+    awaited: bool,
 ) -> RunAgentError:
     """Return the error that ends the run, completed with what is known.
 
@@ -58,8 +64,9 @@ def final_error(
         session: The session of the last attempt.
         recovery: The retries and resumptions so far.
         pause: The longest time without a reader, in seconds.
+        awaited: The reader knows that the service has accepted the run.
     """
-    if recovery.begun and isinstance(error, NetworkError | AgentError):
+    if (recovery.begun or awaited) and isinstance(error, NetworkError | AgentError):
         error = _not_resumed(error)
     _complete(error, report, session, pause)
     if recovery.resumes >= max(recovery.policy.max_resumes, 1) and isinstance(error, StreamError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, cast
 
-from runagent._errors import NetworkError
+from runagent._errors import NetworkError, RunAgentError
 from runagent._internal.foreign import let_signals_through
 from runagent._internal.tracebacks import is_ours
 from runagent._net.base import Connection, DeadlineExceededError, Network
@@ -20,12 +20,14 @@ from runagent._run.pump_core import (
     PumpCore,
 )
 from runagent._run.spec import Step
+from runagent._run.until import Moment
 
 if TYPE_CHECKING:
     from runagent._address.route import Address
     from runagent._events import Event
     from runagent._net.pool import Pool
     from runagent._run.run import Run
+    from runagent._run.until import Until
 
 __all__ = ["Pump"]
 
@@ -65,12 +67,12 @@ class Pump(PumpCore):
             self._token += TOKEN
 
     def next_batch(  # noqa: C901  # in one piece: a call costs more than a branch, at every read
-        self, *, until_connected: bool = False
+        self, *, until: Until | None = None
     ) -> list[Event] | None:
         """Move bytes until there are events and return them; None at the end.
 
         Args:
-            until_connected: Return as soon as the request has been sent.
+            until: Return without events once this is reached.
 
         Raises:
             RunAgentError: The run failed. It is raised once; later calls return None.
@@ -88,18 +90,20 @@ class Pump(PumpCore):
                 return None
             start = self._now()
             while not run.events:
+                if until is not None and until.reached(run, start):
+                    return []
                 if run.step is not _READ:
                     if not self._move_on(run.step):
                         return None
                     start = self._now()
                     continue
-                if until_connected:
-                    return []
                 connection = self._connection
                 assert connection is not None
                 try:
                     data = connection.receive(READ_BYTES, self._deadlines.read(start))
                 except (DeadlineExceededError, OSError) as exc:
+                    if until is not None and self._gave_way(exc, start):
+                        return []
                     outgoing = self._read_failed(exc, start)
                 else:
                     if self._closed:
@@ -117,6 +121,20 @@ class Pump(PumpCore):
             raise
         finally:
             self._token += TOKEN
+
+    def wait(self, seconds: float) -> list[Event] | None:
+        """Return the next events, or [] if there are none within the time; what the run ends with is kept.
+
+        Raises:
+            RunAgentError: The wait could not begin, or the stream was closed meanwhile.
+        """
+        try:
+            return self.next_batch(until=Moment(self._now() + seconds))
+        except RunAgentError as exc:
+            self._put_off(exc)
+            return None
+        finally:
+            self.run.cap(None)
 
     def _move_on(self, step: Step) -> bool:
         """Take a step that has to come before the next read; return False at the end."""
@@ -139,11 +157,14 @@ class Pump(PumpCore):
 
     def _back_off(self) -> None:
         """Wait before the next attempt, in small steps, as closing the stream does not end a sleep."""
-        now = self._now
-        until = now() + self.run.recovery.delay
-        while not self._closed and (left := until - now()) > 0:
+        run, now = self.run, self._now
+        until = now() + run.recovery.delay
+        end = min(until, run.deadlines.cap)
+        while not self._closed and (left := end - now()) > 0:
             self._network.sleep(min(left, CLOSED_NOTICED_SECONDS))
-        self.run.step = Step.CONNECT
+        run.recovery.delay = until - now()
+        if run.recovery.delay <= 0:
+            run.step = Step.CONNECT
 
     def _probe(self) -> None:
         """Check whether a reset follows the connection's end: the peer had then not read everything."""

@@ -81,6 +81,20 @@ class PumpCore:
         if self._closed:
             raise StreamError(CLOSED_WHILE_READ, chunks_received=self.run.report.chunks)
 
+    def _gave_way(self, exc: DeadlineExceededError | OSError, start: float) -> bool:
+        """Whether a read ended because its reader wanted to wait no longer, not by the run's limits."""
+        if isinstance(exc, OSError) or not self.run.deadlines.was_capped(start):
+            return False
+        self._check_closed()
+        self.run.paused(start, self._now())
+        return True
+
+    def _put_off(self, exc: RunAgentError) -> None:
+        """Keep what a wait has met for the next read."""
+        if self.run.step is not Step.END or self._closed:
+            raise exc
+        self.run.error = exc.with_traceback(None)
+
     def _read_failed(self, exc: DeadlineExceededError | OSError, start: float) -> bytes:
         self._check_closed()
         let_signals_through(exc)

@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, cast
 
 from runagent._errors import NetworkError, StreamError
+from runagent._internal import clock
 from runagent._internal.foreign import is_cancellation
 from runagent._internal.locks import ThreadWakeup
 from runagent._internal.threads import needs_thread
@@ -18,16 +19,19 @@ from runagent._internal.tracebacks import is_ours
 from runagent._net.base import track_descriptor
 from runagent._net.tasks import Scope, Wakeup, new_scope, spawn
 from runagent._run.pump_core import CLOSED_WHILE_READ, TOKEN, TWO_READERS
+from runagent._run.until import CONNECTED
 
 if TYPE_CHECKING:
     from runagent._events import Event
     from runagent._run.async_pump import AsyncPump
     from runagent._run.pump import Pump
+    from runagent._run.until import Until
 
 __all__ = ["AsyncReadAhead", "ReadAhead"]
 
 __tracebackhide__ = is_ours
 
+_NEVER = float("inf")
 _CANCELLED = "the task that reads ahead was cancelled from outside; start a new run"
 
 
@@ -85,12 +89,26 @@ class ReadAhead:
         self._store = _Store(pump, max_bytes)
         self._lock = threading.RLock()  # guards the store; reentrant, as a finalizer may close at any moment
         self._news, self._room = ThreadWakeup(), ThreadWakeup()
+        pump.run.notes.on_accepted = self._news.wake
         self._thread: threading.Thread | None = None
         self._token: list[None] = [None]  # the thread that has it is the reader; see `Pump`
         self._closed = False
 
-    def next_batch(self, *, until_connected: bool = False) -> list[Event] | None:
+    def next_batch(self, *, until: Until | None = None) -> list[Event] | None:
         """Return the next events, waiting for them if need be; see `Pump.next_batch`."""
+        was_closed = self._closed
+        batch = self._read(until)
+        if batch is None and not was_closed:
+            if self._closed:
+                raise StreamError(CLOSED_WHILE_READ, chunks_received=self._pump.run.report.chunks)
+            self._store.end()
+        return batch
+
+    def wait(self, seconds: float) -> list[Event] | None:
+        """See `Pump.wait`."""
+        return self._read(None, clock.now() + seconds)
+
+    def _read(self, until: Until | None, end: float = _NEVER) -> list[Event] | None:
         self._pump.check_process()
         try:
             del self._token[0]
@@ -101,7 +119,7 @@ class ReadAhead:
                 return None
             if self._thread is None:
                 self._start()
-            batch = [] if until_connected else self._wait_for_batch()
+            return [] if until is CONNECTED else self._wait_for_batch(until, end)
         except NetworkError:  # no thread could be started yet: the next call may try again
             raise
         except BaseException:  # raised by a signal handler, perhaps between two steps, so a batch may be lost
@@ -109,11 +127,6 @@ class ReadAhead:
             raise
         finally:
             self._token += TOKEN
-        if batch is None:
-            if self._closed:
-                raise StreamError(CLOSED_WHILE_READ, chunks_received=self._pump.run.report.chunks)
-            self._store.end()
-        return batch
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._work, name="runagent-read-ahead", daemon=True)
@@ -121,11 +134,13 @@ class ReadAhead:
             thread.start()
         self._thread = thread
 
-    def _wait_for_batch(self) -> list[Event] | None:
+    def _wait_for_batch(self, until: Until | None, end: float) -> list[Event] | None:
         while (batch := self._take()) is None and not self._closed:
             if self._store.over:
                 return self._take()  # a last batch may have come between the two checks
-            self._news.wait()
+            if (until is not None and self._pump.run.notes.accepted) or (left := end - clock.now()) <= 0:
+                return []
+            self._news.wait(None if left == _NEVER else left)
         self._room.wake()
         return batch
 
@@ -172,25 +187,36 @@ class AsyncReadAhead:
         self._scope: Scope | None = None
         self._reading = self._closed = False
 
-    async def next_batch(self, *, until_connected: bool = False) -> list[Event] | None:
+    async def next_batch(self, *, until: Until | None = None) -> list[Event] | None:
         """Return the next events, waiting for them if need be; see `AsyncPump.next_batch`."""
+        batch = await self._read(until)
+        if batch is None:
+            self._store.end()
+        return batch
+
+    async def wait(self, seconds: float) -> list[Event] | None:
+        """See `AsyncPump.wait`."""
+        return await self._read(None, clock.now() + seconds)
+
+    async def _read(self, until: Until | None, end: float = _NEVER) -> list[Event] | None:
         self._pump.check_process()
         if self._changed is None and not self._closed:
             self._changed = Wakeup()
+            self._pump.run.notes.on_accepted = self._wake
             spawn(self._read_ahead, "runagent-read-ahead", self._failed)
-        if until_connected:
+        if until is CONNECTED:
             return []
         if self._reading:
             raise RuntimeError(TWO_READERS)
         self._reading = True
         try:
             while (batch := self._store.take()) is None and not self._store.over and not self._closed:
-                await cast("Wakeup", self._changed).wait()
+                if (until is not None and self._pump.run.notes.accepted) or (left := end - clock.now()) <= 0:
+                    return []
+                await cast("Wakeup", self._changed).wait(None if left == _NEVER else left)
         finally:
             self._reading = False
         self._wake()
-        if batch is None:
-            self._store.end()
         return batch
 
     async def checkpoint(self) -> None:

@@ -138,7 +138,7 @@ class Run(RunState):
 
     def send_deadline(self, now: float) -> float:
         """Return the deadline of a send that begins now; closing bytes get one second."""
-        return self.deadlines.read(now) if self.step is Step.READ else now + _FAREWELL_SECONDS
+        return self.deadlines.send(now) if self.step is Step.READ else now + _FAREWELL_SECONDS
 
     def data_to_send(self) -> bytes:
         """Take the bytes to send on the current connection; empty once an earlier send has failed."""
@@ -260,6 +260,8 @@ class Run(RunState):
         fault = None
         if events or type(events) is not list:
             fault = self._note(events)
+        if not self.notes.accepted and (events or session.accepted):
+            self.notes.accept()
         attempt.note_answer(self.report)
         if fault is not None:
             self._failed(fault)
@@ -296,6 +298,8 @@ class Run(RunState):
             self._complete = True
             if self.session.usage is None:
                 report.usage = last.usage
+        if chunks != len(events):
+            self.notes.take(events)
         self.events += events
         return fault
 
@@ -319,6 +323,11 @@ class Run(RunState):
             return
         self.step = Step.END
         self.end_attempt(self._read_at)
+
+    def paused(self, start: float, end: float) -> None:
+        """Note that a reader has waited in vain as long as it wanted to."""
+        self._pass(end)
+        self.deadlines.waited(end - start)
 
     # Failures
 
@@ -401,7 +410,14 @@ class Run(RunState):
         if not recovery.begun and recovery.policy.holds_back(error, connected=attempt.connected):
             add_remark(error, _NOT_TRIED_AGAIN)
             add_hint(error, _TRY_AGAIN)
-        self.error = final_error(error, self.report, attempt.session, recovery, self._longest_pause)
+        self.error = final_error(
+            error,
+            self.report,
+            attempt.session,
+            recovery,
+            self._longest_pause,
+            awaited=self.notes.awaited,
+        )
         self.identify(self.error)
         hide_secrets(self.error, self.secrets)
         self.report.error = bare_copy(self.error)

@@ -10,6 +10,7 @@ from runagent._internal.agents import are_several
 from runagent._net.base import track_descriptor
 from runagent._redact import hide_secrets
 from runagent._report import RunAgentError, RunReport, bare_copy, counted, set_run
+from runagent._run.notes import RunNotes
 from runagent._run.recovery import Recovery
 from runagent._run.spec import RunSpec, Step
 
@@ -35,6 +36,7 @@ class RunState:
         events: Events for the reader.
         error: Why the run failed, once ``step`` is END; None if it did not.
         report: The report so far.
+        notes: What stays of its events, for the stream.
         recovery: The state that is kept from one attempt to the next.
         address: The address of the current attempt.
         forked: The process was forked, and the run belongs to the parent process.
@@ -47,6 +49,7 @@ class RunState:
         self.step = Step.CONNECT
         self.events: list[Event] = []
         self.error: RunAgentError | None = None
+        self.notes = RunNotes()
         self.report = RunReport(call.run_id, call.agent_id)
         self.forked = False
         context = spec.context
@@ -70,6 +73,11 @@ class RunState:
         self._notable_gap = 0.0  # a gap between reads that is not longer changes nothing here
         self._longest_pause = 0.0  # the longest time without a reader
         track_descriptor(self)
+
+    def cap(self, end: float | None) -> None:
+        """Have reads end at that moment, if not before; None: have only the run's own limits end them."""
+        if (deadlines := self._deadlines) is not None:
+            deadlines.cap = deadlines.total if end is None else min(deadlines.total, end)
 
     def take_events(self) -> list[Event]:
         """Take the events for the reader."""

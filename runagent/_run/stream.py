@@ -1,121 +1,54 @@
-"""Streams: what a user iterates.
+"""Streams in synchronous code; `async_stream` has the same for event loops, and a test compares them.
 
-`Stream` and `AsyncStream` are the same class in two styles; a test compares them. They are iterators with
-``__next__`` or ``__anext__``, not generators: an asynchronous generator is over once a read of it is
-cancelled, so a timeout around one chunk would end the stream silently.
+They are iterators with ``__next__`` or ``__anext__``, not generators: an asynchronous generator is over once a
+read of it is cancelled, so a timeout around one chunk would end the stream silently.
 """
 
 from __future__ import annotations
 
-from itertools import islice
-from operator import length_hint
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
-from runagent._errors import RunAgentError, StreamError, StreamLimitError
+from runagent._errors import RunAgentError
 from runagent._events import Chunk, Event, StreamEvent
 from runagent._internal.tracebacks import is_ours
 from runagent._public import publish
-from runagent._report import counted
+from runagent._run.stream_core import NOTHING, TEXT_LIMIT_BYTES, StreamCore, StreamResult, Text, as_text
+from runagent._run.until import ACCEPTED, CONNECTED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
 
-    from runagent._report import RunReport
+    from runagent._run.until import Until
 
-__all__ = ["AsyncEvents", "AsyncStream", "Events", "Stream"]
+__all__ = ["Events", "Stream", "Texts"]
 
 __tracebackhide__ = is_ours
-
-_NOTHING: Iterator[Event] = iter(())  # all streams can share it, as it has ended already
-TEXT_LIMIT_BYTES = 16 * 1024 * 1024
-_EVENTS_PER_CHECKPOINT = 32
-_NO_COPIES = "a stream has a connection and cannot be pickled or copied; collect its chunks instead"
 
 
 class Source(Protocol):
     """Where a stream's events come from: a pump, or one that reads ahead."""
 
-    def next_batch(self, *, until_connected: bool = False) -> list[Event] | None: ...
+    def next_batch(self, *, until: Until | None = None) -> list[Event] | None: ...
+    def wait(self, seconds: float) -> list[Event] | None: ...
     def close(self) -> None: ...
     def drop(self) -> None: ...
 
 
-class AsyncSource(Protocol):
-    """`Source` for asyncio and trio."""
-
-    async def next_batch(self, *, until_connected: bool = False) -> list[Event] | None: ...
-    async def checkpoint(self) -> None: ...
-    def close(self) -> None: ...
-    def drop(self) -> None: ...
-
-
-class _Text:
-    """Collects a text up to a limit."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max = max_bytes
-        self._size = 0
-        self._parts: list[str] = []
-
-    def add(self, content: Any) -> None:
-        """Add a chunk; a structured one as its JSON text."""
-        if not isinstance(content, str):
-            from runagent._wire.jsontext import write_json
-
-            content = write_json(content)
-        self._size += len(content.encode("utf-8", "surrogatepass"))
-        if self._size > self._max:
-            raise StreamLimitError(
-                f"the text is larger than {self._max} bytes",
-                hint="raise max_bytes= to collect it",
-                limit_name="max_bytes",
-                limit=self._max,
-            )
-        self._parts.append(content)
-
-    def value(self) -> str:
-        """Return the text so far."""
-        return "".join(self._parts)
-
-    def keep_on(self, error: RunAgentError) -> None:
-        """Put the text so far into an error."""
-        if isinstance(error, StreamError):
-            error.partial_text = self.value()
-
-
-def _describe(stream: Stream | AsyncStream) -> str:
-    report = stream.report
-    where = (
-        f"{report.outcome} over {report.transport}, {counted(report.chunks, 'chunk')}"
-        if report.transport
-        else "not begun"
-    )
-    return f"<{type(stream).__name__} {where}>"
-
-
-class Stream:
+class Stream(StreamCore):
     """The stream of a run: iterate it, or use it in a ``with`` block.
 
-    Iterating gives ``str`` for text chunks and the decoded JSON value for structured ones. Nothing is sent
-    before the first ``next`` or ``with``. A ``break`` or an exception inside of ``with``, ``close``, or the
-    loss of the last reference to the object releases the connection at once.
+    Iterating gives ``str`` for text chunks and the decoded JSON value for structured ones; ``texts()`` gives
+    text only. Nothing is sent before the first ``next``, ``with``, ``accepted()`` or ``wait()``. A ``break`` or
+    an exception inside of ``with``, ``close``, or the loss of the last reference to the object releases the
+    connection at once.
 
     One thread reads; another may call ``close``.
     """
 
-    def __init__(self, source: Source, report: RunReport) -> None:
-        self._source = source
-        self._report = report
-        self._batch: Iterator[Event] = _NOTHING
-        self._begun = False
-
-    @property
-    def report(self) -> RunReport:
-        """What the run has come to so far."""
-        return self._report
+    _source: Source
 
     def __iter__(self) -> Self:
+        self._check_readable()
         return self
 
     def __next__(self) -> Any:
@@ -124,8 +57,13 @@ class Stream:
                 if type(event) is Chunk:
                     return event.content
             self._begun = True
-            batch = self._source.next_batch()
+            try:
+                batch = self._source.next_batch()
+            except BaseException as exc:
+                self._note_failure(exc)
+                raise
             if batch is None:
+                self._over = True
                 raise StopIteration
             try:
                 self._batch = iter(batch)
@@ -135,7 +73,7 @@ class Stream:
 
     def __enter__(self) -> Self:
         if not self._begun:
-            self._advance(until_connected=True)
+            self._advance(CONNECTED)
         return self
 
     def __exit__(
@@ -143,30 +81,84 @@ class Stream:
     ) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        return _describe(self)
+    if not TYPE_CHECKING:
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(_NO_COPIES)
+        def __getattr__(self, name: str) -> NoReturn:
+            hint = ": a synchronous stream has close()" if name == "aclose" else ""
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
-    def __del__(self) -> None:
-        if "_source" in self.__dict__:
-            self._source.drop()
+    def accepted(self) -> None:
+        """Return once the service has accepted the run; every event is kept for the reader.
+
+        The service has accepted it with a good head of the answer (HTTP), or with the first event (protocols
+        that refuse inside of an answer, WebSockets). Connecting and retries before that are part of the wait.
+        May be called again: returns at once, or raises the same error. A refusal that comes later, to an
+        attempt to go on, is a StreamError.
+
+        Raises:
+            AgentError: The service rejected the request.
+            TransportError: The agent could not be reached or understood.
+            RunTimeoutError: Nothing came in time.
+            RuntimeError: The stream was closed before.
+        """
+        notes = self._notes
+        if not notes.accepted and not self._over:
+            self._advance(ACCEPTED)
+        if not notes.accepted:
+            raise self._refusal()
+        notes.awaited = True
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the next step of ``events()`` does not wait, for so many seconds at most.
+
+        True if an event, the end or an error is at hand; it is read by the next step, and ``wait`` does not
+        raise it. False after the time; heartbeats do not count as events. ``wait(0)`` looks without waiting.
+        The run's own limits go on, and a wait between attempts is interrupted, not ended. Opening a
+        connection or sending a request is not interrupted: call ``accepted()`` before.
+
+        Iterating chunks may still wait if what is at hand is another event.
+        """
+        if self._over or self._has_batch():
+            return True
+        self._begun = True
+        batch = self._source.wait(seconds)
+        if batch is None:
+            return True
+        self._batch = iter(batch)
+        return bool(batch)
 
     def events(self) -> Events:
-        """Iterate the typed events instead, those included that are no content."""
+        """Iterate the typed events instead: ``Started``, ``Chunk``, ``Reasoning``, …, ``Completed``.
+
+        Raises:
+            RuntimeError: The stream is over.
+        """
+        self._check_readable()
         return Events(self)
+
+    def texts(self) -> Texts:
+        """Iterate the chunks as ``str``, structured ones as JSON.
+
+        Raises:
+            RuntimeError: The stream is over.
+        """
+        self._check_readable()
+        return Texts(self)
 
     def text(self, *, max_bytes: int = TEXT_LIMIT_BYTES) -> str:
         """Read to the end and return the chunks as one text, structured ones as JSON.
+
+        After some chunks were read, it returns the rest.
 
         Args:
             max_bytes: UTF-8 bytes to collect at most.
 
         Raises:
             StreamError: The run failed; ``partial_text`` has what came before.
+            StreamLimitError: The text is larger than ``max_bytes``.
+            RuntimeError: The stream is over.
         """
-        text = _Text(max_bytes)
+        text = Text(max_bytes)
         try:
             for content in self:
                 text.add(content)
@@ -176,23 +168,33 @@ class Stream:
             raise
         return text.value()
 
+    def result(self, *, max_bytes: int = TEXT_LIMIT_BYTES) -> StreamResult:
+        """Read to the end and return text, tool calls, last event and report; raises as ``text`` does."""
+        return self._result(self.text(max_bytes=max_bytes))
+
     def close(self) -> None:
         """Close the stream; does nothing if it is over.
 
         A ``next`` that waits in another thread raises a StreamError.
         """
-        self._batch = _NOTHING
+        self._over = True
+        self._batch = NOTHING
         self._source.close()
 
-    def _advance(self, *, until_connected: bool = False) -> bool:
+    def _advance(self, until: Until | None = None) -> bool:
         """Get the next events; False at the end."""
         self._begun = True
-        batch = self._source.next_batch(until_connected=until_connected)
+        try:
+            batch = self._source.next_batch(until=until)
+        except BaseException as exc:
+            self._note_failure(exc)
+            raise
         try:
             self._batch = iter(batch or ())
         except BaseException:  # see __next__
             self.close()
             raise
+        self._over = batch is None
         return batch is not None
 
 
@@ -214,149 +216,17 @@ class Events:
                 raise StopIteration
 
 
-class AsyncStream:
-    """`Stream` for asyncio and trio.
+class Texts:
+    """The chunks of a `Stream` as text. A chunk that one of the two returns, the other does not."""
 
-    Cancelling a read, for example by a timeout around one ``anext``, loses nothing: the next read continues.
-    But if a read is cancelled while the client sends a large input, the stream ends, and its next read
-    raises. ``aclose`` waits for nothing; an ``async for`` that ends early needs no ``aclose``.
-
-    One task reads at a time.
-    """
-
-    # Frameworks keep the cancellation of a task, and its traceback keeps our frames. Invariant: none of these
-    # frames refers to the stream; otherwise nothing would release the connection of a cancelled loop. (`del
-    # self` would do the same, but programs that print tracebacks fail on a deleted argument.)
-
-    def __init__(self, source: AsyncSource, report: RunReport) -> None:
-        self._source = source
-        self._report = report
-        self._at_hand: Iterator[Event] = _NOTHING
-        self._batch: Iterator[Event] = _NOTHING  # the part of them before the next checkpoint
-        self._begun = False
-        self._handed_out = 0
-
-    @property
-    def report(self) -> RunReport:
-        """What the run has come to so far."""
-        return self._report
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Any:
-        while True:
-            for event in self._batch:
-                if type(event) is Chunk:
-                    return event.content
-            try:
-                more = await self._advance()
-            except BaseException:
-                self = None  # type: ignore[assignment]  # see AsyncStream
-                raise
-            if not more:
-                raise StopAsyncIteration
-
-    async def __aenter__(self) -> Self:
-        if not self._begun:
-            await self._advance(until_connected=True)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    def __repr__(self) -> str:
-        return _describe(self)
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(_NO_COPIES)
-
-    def __del__(self) -> None:
-        if "_source" in self.__dict__:
-            self._source.drop()
-
-    def events(self) -> AsyncEvents:
-        """Iterate the typed events instead, those included that are no content."""
-        return AsyncEvents(self)
-
-    async def text(self, *, max_bytes: int = TEXT_LIMIT_BYTES) -> str:
-        """Read to the end and return the chunks as one text, structured ones as JSON.
-
-        Args:
-            max_bytes: UTF-8 bytes to collect at most.
-
-        Raises:
-            StreamError: The run failed; ``partial_text`` has what came before.
-        """
-        text = _Text(max_bytes)
-        try:
-            async for content in self:
-                text.add(content)
-        except RunAgentError as exc:
-            text.keep_on(exc)
-            await self.aclose()
-            raise
-        except BaseException:
-            self = None  # type: ignore[assignment]  # see AsyncStream
-            raise
-        return text.value()
-
-    async def aclose(self) -> None:
-        """Close the stream; does nothing if it is over, and waits for nothing.
-
-        A read that waits in another task raises a StreamError.
-        """
-        self._at_hand = self._batch = _NOTHING
-        self._source.close()
-
-    async def _advance(self, *, until_connected: bool = False) -> bool:
-        """Get the next events, up to the next checkpoint; False at the end.
-
-        A checkpoint after every 32 events lets other tasks run, and a cancellation end the loop, in a burst.
-        """
-        self._begun = True
-        left = length_hint(self._at_hand)
-        try:
-            if not left:
-                batch = await self._source.next_batch(until_connected=until_connected)
-                if batch is None:
-                    return False
-                self._at_hand, left = iter(batch), len(batch)
-            if self._handed_out >= _EVENTS_PER_CHECKPOINT:
-                self._handed_out = 0
-                await self._source.checkpoint()
-        except BaseException:
-            self = None  # type: ignore[assignment]  # see AsyncStream
-            raise
-        allowed = min(left, _EVENTS_PER_CHECKPOINT - self._handed_out)
-        self._handed_out += allowed
-        self._batch = islice(self._at_hand, allowed)
-        return True
-
-
-class AsyncEvents:
-    """The typed events of an `AsyncStream`. An event that one of the two returns, the other does not."""
-
-    def __init__(self, stream: AsyncStream) -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
 
-    def __aiter__(self) -> Self:
+    def __iter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> StreamEvent:
-        stream = self._stream
-        while True:
-            for event in stream._batch:
-                return event  # type: ignore[return-value]  # a plain run's alone is a RunResult
-            try:
-                more = await stream._advance()
-            except BaseException:
-                self = stream = None  # type: ignore[assignment]  # see AsyncStream
-                raise
-            if not more:
-                raise StopAsyncIteration
+    def __next__(self) -> str:
+        return as_text(next(self._stream))
 
 
-publish(Stream, AsyncStream)
+publish(Stream)

@@ -82,7 +82,9 @@ class Session(Protocol):
             format.
         unsupported: The error proves that the peer does not support this transport, so that another one may
             be tried. An outage never proves that.
-        answered: The answer's head has come, so the peer has accepted the request.
+        answered: The answer's head has come.
+        accepted: The service has accepted the run, although no event may have come yet: a good head of a type
+            that is read. A first event means the same.
         retry_delay: Seconds that the peer asks to wait before another attempt; None if it asks for nothing.
         status: The HTTP status of the answer, if there is one.
         request_id: The service's id of the request.
@@ -95,6 +97,7 @@ class Session(Protocol):
     error: RunAgentError | None
     unsupported: bool
     answered: bool
+    accepted: bool
     retry_delay: float | None
     status: int | None
     request_id: str | None
@@ -201,6 +204,7 @@ class BaseSession:
     retry_delay: float | None = None
     status: int | None = None
     request_id: str | None = None
+    accepted: bool = False
     usage: dict[str, Any] | None = None
 
     def __init__(self) -> None:

@@ -59,7 +59,7 @@ class HttpSession(BaseSession):
         self.resume = resume
         # Attributes of the answer's head are set here already: if many streams are open, an attribute that is
         # first set later costs each of them a separate dictionary.
-        self.answered = False
+        self.answered = self.accepted = False
         self.status = self.request_id = self.retry_delay = None
         self._redirects = 0
         self._request = check_request(self.make_request(), call.headers)
@@ -250,6 +250,7 @@ class HttpSession(BaseSession):
         self._reading = self.open_body(content_type, charset)
         if self._reading is None:  # otherwise a forgotten return would look like a wrong content type
             raise TypeError(f"{type(self).__qualname__}.open_body returned None: return True or False")
+        self.accepted = self._reading
 
     def _take(self, body: bytes) -> list[Event]:
         """Take a piece of the body; a coded one in small parts, as each may grow a thousandfold."""

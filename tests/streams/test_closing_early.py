@@ -140,7 +140,8 @@ def test_closing_from_another_thread_wakes_the_reader(transport: str, server: Fa
         with pytest.raises(StreamError, match="closed while it was being read"):
             reader.result(SECONDS)
 
-    assert [] == list(stream)
+    with pytest.raises(StopIteration):
+        next(stream)
     assert server.requests[0].wait_disconnected(SECONDS)
 
 

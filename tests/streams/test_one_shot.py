@@ -75,17 +75,27 @@ def test_a_second_trio_task_must_not_read(transport: str, server: FakeAgentServe
     assert ["y", "z"] == received
 
 
+async def refuses_to_begin(stream: Any, outcome: str) -> None:
+    """Every way to begin to read a stream that is over raises; going on to read it is at its end."""
+    for begin in (stream.__aiter__, stream.events, stream.texts):
+        with pytest.raises(RuntimeError, match=f"is over \\({outcome}\\)"):
+            begin()
+    for begin in (stream.text, stream.result):
+        with pytest.raises(RuntimeError, match="only once"):
+            await begin()
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
+
+
 def test_a_stream_is_read_once(style: Style, transport: str, server: FakeAgentServer) -> None:
     server.agent("a").always("x", "y")
 
     async def scenario() -> None:
         stream = style.client("a", base_url=server.url, transport=transport).run_generic_stream("q")
         assert ["x", "y"] == [chunk async for chunk in stream]
-        assert [] == [chunk async for chunk in stream]
-        assert [] == [event async for event in stream.events()]
-        assert "" == await stream.text()
+        await refuses_to_begin(stream, "completed")
         async with stream:
-            assert [] == [chunk async for chunk in stream]
+            await refuses_to_begin(stream, "completed")
 
     style.run(scenario)
     assert 1 == len(server.requests)
@@ -101,7 +111,7 @@ def test_a_closed_stream_is_at_its_end(style: Style, transport: str, server: Fak
         for left in (stream, unread):
             await left.aclose()
             await left.aclose()
-            assert [] == [chunk async for chunk in left]
+            await refuses_to_begin(left, left.report.outcome)
 
     style.run(scenario)
     assert 1 == len(server.requests)
@@ -116,7 +126,7 @@ def test_a_stream_that_has_failed_stays_ended(style: Style, transport: str, serv
         with pytest.raises(StreamError, match="no more"):
             await anext(stream)
         for _ in range(3):
-            assert [] == [chunk async for chunk in stream]
+            await refuses_to_begin(stream, "failed")
         await stream.aclose()
 
     style.run(scenario)
@@ -129,10 +139,24 @@ def test_a_stream_that_was_refused_stays_ended(style: Style, transport: str, ser
         stream = style.client("a", base_url=server.url, transport=transport).run_generic_stream("q")
         with pytest.raises(AgentNotFoundError):
             await anext(stream)
-        assert [] == [chunk async for chunk in stream]
+        await refuses_to_begin(stream, "failed")
 
     style.run(scenario)
     assert 1 == len(server.requests)
+
+
+def test_the_rest_is_read_after_some_chunks(style: Style, transport: str, server: FakeAgentServer) -> None:
+    server.agent("a").always("x", "y", {"z": 1})
+
+    async def scenario() -> None:
+        client = style.client("a", base_url=server.url, transport=transport)
+        stream, other = client.run_generic_stream("q"), client.run_generic_stream("q")
+        assert "x" == await anext(stream)
+        assert 'y{"z":1}' == await stream.text()
+        assert "x" == await anext(other)
+        assert ["y", '{"z":1}'] == [text async for text in other.texts()]
+
+    style.run(scenario)
 
 
 def test_nothing_is_sent_before_the_stream_is_read(

@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from runagent import StreamTruncatedError
 from runagent._run import endings
 from runagent._run.readahead import ReadAhead
+from runagent._run.until import CONNECTED
 from runagent_testing import ending
 
 if TYPE_CHECKING:
@@ -151,6 +152,7 @@ def counting_pump() -> Iterator[tuple[Any, list[threading.Event]]]:
     """A pump whose batches are ten bytes each, and the events that its n-th batch has been asked for."""
     asked = [threading.Event() for _ in range(10)]
     report = SimpleNamespace(bytes_received=0)
+    notes = SimpleNamespace(accepted=False)
     calls = iter(asked)
 
     def next_batch() -> list[Any] | None:
@@ -162,13 +164,13 @@ def counting_pump() -> Iterator[tuple[Any, list[threading.Event]]]:
         return [report.bytes_received]
 
     pump: Any = SimpleNamespace(
-        run=SimpleNamespace(report=report),
+        run=SimpleNamespace(report=report, notes=notes),
         next_batch=next_batch,
         check_process=lambda: None,
         close=lambda: None,
     )
     source = ReadAhead(pump, 25)
-    assert source.next_batch(until_connected=True) == []
+    assert source.next_batch(until=CONNECTED) == []
     pump.source = source
     yield pump, asked
     source.close()

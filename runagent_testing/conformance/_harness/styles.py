@@ -26,6 +26,7 @@ class SyncStream:
         return getattr(self.stream, name)
 
     def __aiter__(self) -> SyncStream:
+        iter(self.stream)
         return self
 
     async def __anext__(self) -> Any:
@@ -44,6 +45,23 @@ class SyncStream:
     def events(self) -> SyncStream:
         """See `Stream.events`."""
         return SyncStream(self.stream.events())
+
+    def texts(self) -> SyncStream:
+        """See `Stream.texts`."""
+        return SyncStream(self.stream.texts())
+
+    async def accepted(self) -> None:
+        """See `Stream.accepted`."""
+        self.stream.accepted()
+
+    async def wait(self, seconds: float) -> bool:
+        """See `Stream.wait`."""
+        at_hand: bool = self.stream.wait(seconds)
+        return at_hand
+
+    async def result(self, **options: Any) -> Any:
+        """See `Stream.result`."""
+        return self.stream.result(**options)
 
     async def text(self, **options: Any) -> str:
         """See `Stream.text`."""

@@ -1,0 +1,286 @@
+"""Streams in event loops: `Stream` for asyncio and trio."""
+
+from __future__ import annotations
+
+from itertools import islice
+from operator import length_hint
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
+
+from runagent._errors import RunAgentError
+from runagent._events import Chunk, Event, StreamEvent
+from runagent._internal.tracebacks import is_ours
+from runagent._public import publish
+from runagent._run.stream_core import NOTHING, TEXT_LIMIT_BYTES, StreamCore, StreamResult, Text, as_text
+from runagent._run.until import ACCEPTED, CONNECTED
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from types import TracebackType
+
+    from runagent._report import RunReport
+    from runagent._run.notes import RunNotes
+    from runagent._run.until import Until
+
+__all__ = ["AsyncEvents", "AsyncStream", "AsyncTexts"]
+
+__tracebackhide__ = is_ours
+
+_EVENTS_PER_CHECKPOINT = 32
+
+
+class AsyncSource(Protocol):
+    """Where a stream's events come from: a pump, or one that reads ahead."""
+
+    async def next_batch(self, *, until: Until | None = None) -> list[Event] | None: ...
+    async def wait(self, seconds: float) -> list[Event] | None: ...
+    async def checkpoint(self) -> None: ...
+    def close(self) -> None: ...
+    def drop(self) -> None: ...
+
+
+class AsyncStream(StreamCore):
+    """`Stream` for asyncio and trio.
+
+    Cancelling a read, for example by a timeout around one ``anext``, loses nothing: the next read continues.
+    But if a read is cancelled while the client sends a large input, the stream ends, and its next read
+    raises. ``aclose`` waits for nothing; an ``async for`` that ends early needs no ``aclose``.
+
+    ``await stream`` is ``await stream.accepted()`` and returns the stream. One task reads at a time.
+    """
+
+    # Frameworks keep the cancellation of a task, and its traceback keeps our frames. Invariant: none of these
+    # frames refers to the stream; otherwise nothing would release the connection of a cancelled loop. (`del
+    # self` would do the same, but programs that print tracebacks fail on a deleted argument.)
+
+    _source: AsyncSource
+
+    def __init__(self, source: AsyncSource, report: RunReport, notes: RunNotes | None = None) -> None:
+        super().__init__(source, report, notes)
+        self._at_hand: Iterator[Event] = NOTHING  # `_batch` is the part of them before the next checkpoint
+        self._handed_out = 0
+
+    def __aiter__(self) -> Self:
+        self._check_readable()
+        return self
+
+    async def __anext__(self) -> Any:
+        while True:
+            for event in self._batch:
+                if type(event) is Chunk:
+                    return event.content
+            try:
+                more = await self._advance()
+            except BaseException:
+                self = None  # type: ignore[assignment]  # see AsyncStream
+                raise
+            if not more:
+                raise StopAsyncIteration
+
+    async def __aenter__(self) -> Self:
+        if not self._begun:
+            await self._advance(CONNECTED)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __await__(self) -> Generator[Any, Any, Self]:
+        try:
+            yield from self.accepted().__await__()
+        except BaseException:
+            self = None  # type: ignore[assignment]  # see AsyncStream
+            raise
+        return self
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            hint = ": an asynchronous stream has aclose(), to be awaited" if name == "close" else ""
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+
+    async def accepted(self) -> None:
+        """Return once the service has accepted the run; every event is kept for the reader.
+
+        The service has accepted it with a good head of the answer (HTTP), or with the first event (protocols
+        that refuse inside of an answer, WebSockets). Connecting and retries before that are part of the wait.
+        May be called again: returns at once, or raises the same error. A refusal that comes later, to an
+        attempt to go on, is a StreamError. Cancelling it loses nothing.
+
+        Raises:
+            AgentError: The service rejected the request.
+            TransportError: The agent could not be reached or understood.
+            RunTimeoutError: Nothing came in time.
+            RuntimeError: The stream was closed before.
+        """
+        notes = self._notes
+        try:
+            if not notes.accepted and not self._over:
+                await self._advance(ACCEPTED)
+            if not notes.accepted:
+                raise self._refusal()
+        except BaseException:
+            self = None  # type: ignore[assignment]  # see AsyncStream
+            raise
+        notes.awaited = True
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait until the next step of ``events()`` does not wait, for so many seconds at most.
+
+        True if an event, the end or an error is at hand; it is read by the next step, and ``wait`` does not
+        raise it. False after the time; heartbeats do not count as events. ``wait(0)`` looks without waiting.
+        The run's own limits go on, and a wait between attempts is interrupted, not ended. Opening a
+        connection or sending a request is not interrupted: await ``accepted()`` before. Cancelling it loses
+        nothing.
+
+        Iterating chunks may still wait if what is at hand is another event.
+        """
+        if self._over or self._has_batch():
+            return True
+        self._begun = True
+        try:
+            batch = await self._source.wait(seconds)
+        except BaseException:
+            self = None  # type: ignore[assignment]  # see AsyncStream
+            raise
+        if batch is None:
+            return True
+        self._at_hand = iter(batch)
+        return bool(batch)
+
+    def events(self) -> AsyncEvents:
+        """Iterate the typed events instead: ``Started``, ``Chunk``, ``Reasoning``, …, ``Completed``.
+
+        Raises:
+            RuntimeError: The stream is over.
+        """
+        self._check_readable()
+        return AsyncEvents(self)
+
+    def texts(self) -> AsyncTexts:
+        """Iterate the chunks as ``str``, structured ones as JSON.
+
+        Raises:
+            RuntimeError: The stream is over.
+        """
+        self._check_readable()
+        return AsyncTexts(self)
+
+    async def text(self, *, max_bytes: int = TEXT_LIMIT_BYTES) -> str:
+        """Read to the end and return the chunks as one text, structured ones as JSON.
+
+        After some chunks were read, it returns the rest.
+
+        Args:
+            max_bytes: UTF-8 bytes to collect at most.
+
+        Raises:
+            StreamError: The run failed; ``partial_text`` has what came before.
+            StreamLimitError: The text is larger than ``max_bytes``.
+            RuntimeError: The stream is over.
+        """
+        text = Text(max_bytes)
+        try:
+            async for content in self:
+                text.add(content)
+        except RunAgentError as exc:
+            text.keep_on(exc)
+            await self.aclose()
+            raise
+        except BaseException:
+            self = None  # type: ignore[assignment]  # see AsyncStream
+            raise
+        return text.value()
+
+    async def result(self, *, max_bytes: int = TEXT_LIMIT_BYTES) -> StreamResult:
+        """Read to the end and return text, tool calls, last event and report; raises as ``text`` does."""
+        try:
+            text = await self.text(max_bytes=max_bytes)
+        except BaseException:
+            self = None  # type: ignore[assignment]  # see AsyncStream
+            raise
+        return self._result(text)
+
+    async def aclose(self) -> None:
+        """Close the stream; does nothing if it is over, and waits for nothing.
+
+        A read that waits in another task raises a StreamError.
+        """
+        self._over = True
+        self._at_hand = self._batch = NOTHING
+        self._source.close()
+
+    def _has_batch(self) -> bool:
+        return length_hint(self._batch) > 0 or length_hint(self._at_hand) > 0
+
+    async def _advance(self, until: Until | None = None) -> bool:
+        """Get the next events, up to the next checkpoint; False at the end.
+
+        A checkpoint after every 32 events lets other tasks run, and a cancellation end the loop, in a burst.
+        """
+        self._begun = True
+        left = length_hint(self._at_hand)
+        try:
+            if not left:
+                batch = await self._source.next_batch(until=until)
+                if batch is None:
+                    self._over = True
+                    return False
+                self._at_hand, left = iter(batch), len(batch)
+            if self._handed_out >= _EVENTS_PER_CHECKPOINT:
+                self._handed_out = 0
+                await self._source.checkpoint()
+        except BaseException as exc:
+            self._note_failure(exc)
+            self = None  # type: ignore[assignment]  # see AsyncStream
+            raise
+        allowed = min(left, _EVENTS_PER_CHECKPOINT - self._handed_out)
+        self._handed_out += allowed
+        self._batch = islice(self._at_hand, allowed)
+        return True
+
+
+class AsyncEvents:
+    """The typed events of an `AsyncStream`. An event that one of the two returns, the other does not."""
+
+    def __init__(self, stream: AsyncStream) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> StreamEvent:
+        stream = self._stream
+        while True:
+            for event in stream._batch:
+                return event  # type: ignore[return-value]  # a plain run's alone is a RunResult
+            try:
+                more = await stream._advance()
+            except BaseException:
+                self = stream = None  # type: ignore[assignment]  # see AsyncStream
+                raise
+            if not more:
+                raise StopAsyncIteration
+
+
+class AsyncTexts:
+    """The chunks of an `AsyncStream` as text. A chunk that one of the two returns, the other does not."""
+
+    def __init__(self, stream: AsyncStream) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        stream = self._stream
+        try:
+            content = await anext(stream)
+        except BaseException:
+            self = stream = None  # type: ignore[assignment]  # see AsyncStream
+            raise
+        return as_text(content)
+
+
+publish(AsyncStream)
