@@ -28,7 +28,7 @@ class RunNotes:
         completed: The last event.
         accepted: The service has accepted the run.
         awaited: The reader knows of that: a later refusal is a broken stream.
-        on_accepted: Called once, when the service has accepted the run.
+        on_accepted: Called once the service has accepted the run, and dropped: it leads back to the run.
     """
 
     # Class attributes: most streams never set them.
@@ -59,8 +59,9 @@ class RunNotes:
     def accept(self) -> None:
         """Note that the service has accepted the run."""
         self.accepted = True
-        if self.on_accepted is not None:
-            self.on_accepted()
+        call, self.on_accepted = self.on_accepted, None
+        if call is not None:
+            call()
 
     def take(self, events: list[Event]) -> None:
         """Note those of the events that are kept."""

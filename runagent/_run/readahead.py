@@ -89,7 +89,6 @@ class ReadAhead:
         self._store = _Store(pump, max_bytes)
         self._lock = threading.RLock()  # guards the store; reentrant, as a finalizer may close at any moment
         self._news, self._room = ThreadWakeup(), ThreadWakeup()
-        pump.run.notes.on_accepted = self._news.wake
         self._thread: threading.Thread | None = None
         self._token: list[None] = [None]  # the thread that has it is the reader; see `Pump`
         self._closed = False
@@ -130,6 +129,7 @@ class ReadAhead:
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._work, name="runagent-read-ahead", daemon=True)
+        self._pump.run.notes.on_accepted = self._news.wake
         with needs_thread("read ahead"):
             thread.start()
         self._thread = thread
@@ -174,6 +174,7 @@ class ReadAhead:
             self._store.error = exc.with_traceback(None)
         finally:
             self._store.over = True
+            self._pump.run.notes.on_accepted = None
             self._news.wake()
 
 
@@ -255,6 +256,7 @@ class AsyncReadAhead:
 
     def _end(self) -> None:
         self._store.over = True
+        self._pump.run.notes.on_accepted = None
         self._wake()
 
     async def _read_on(self) -> None:

@@ -1,7 +1,7 @@
 """Streams in synchronous code; `async_stream` has the same for event loops, and a test compares them.
 
-They are iterators with ``__next__`` or ``__anext__``, not generators: an asynchronous generator is over once a
-read of it is cancelled, so a timeout around one chunk would end the stream silently.
+They are iterators with ``__next__`` or ``__anext__``, not generators: an asynchronous generator is over once
+a read of it is cancelled, so a timeout around one chunk would end the stream silently.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Stream(StreamCore):
     """The stream of a run: iterate it, or use it in a ``with`` block.
 
     Iterating gives ``str`` for text chunks and the decoded JSON value for structured ones; ``texts()`` gives
-    text only. Nothing is sent before the first ``next``, ``with``, ``accepted()`` or ``wait()``. A ``break`` or
-    an exception inside of ``with``, ``close``, or the loss of the last reference to the object releases the
-    connection at once.
+    text only. Nothing is sent before the first ``next``, ``with``, ``accepted()`` or ``wait()``. A ``break``
+    or an exception inside of ``with``, ``close``, or the loss of the last reference to the object releases
+    the connection at once.
 
     One thread reads; another may call ``close``.
     """

@@ -52,6 +52,7 @@ PUBLIC_NAMES = [
     "StreamError",
     "StreamEvent",
     "StreamLimitError",
+    "StreamResult",
     "StreamTimeoutError",
     "StreamTruncatedError",
     "Timeouts",

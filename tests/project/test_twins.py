@@ -13,6 +13,7 @@ from runagent._run.pump import Pump
 
 # An event loop can change, a cancellation can come in any wait, and a pool there knows of what is in use.
 DIFFERENT = {
+    "wait",
     "__init__",
     "close",
     "next_batch",
