@@ -17,7 +17,7 @@ from runagent._events import (  # noqa: TC001  # `help` of the fields' types res
 from runagent._internal.foreign import is_cancellation
 from runagent._internal.tracebacks import is_ours
 from runagent._public import publish
-from runagent._report import RunReport, bare_copy, counted, set_run
+from runagent._report import RunReport, bare_copy, counted
 from runagent._run.notes import RunNotes
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class StreamCore:
         if self._report.error is None:
             return RuntimeError(_OVER.format(self._report.outcome))
         error = bare_copy(self._report.error)
-        set_run(error, self._report)
+        error.report = self._report
         return error
 
     def _result(self, text: str) -> StreamResult:
