@@ -16,7 +16,7 @@ import pytest
 
 from runagent import ConfigurationError, PluginError, RunAgentClient
 from runagent._internal.foreign import is_passing
-from runagent._net import tls
+from runagent._net import tls, trust
 from runagent._plugins.installed import Installed
 from runagent._plugins.observers import Observers
 from runagent._plugins.registry import TransportRegistry
@@ -168,12 +168,25 @@ def test_a_configuration_file_that_lacked_a_descriptor(
 
 def test_a_trust_store_that_lacked_a_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenSSL does not mention it: the context would trust nobody for the life of the process."""
+    for variable in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(variable, raising=False)  # a named file raises by itself
     if ssl.get_default_verify_paths().cafile is None:
         pytest.skip("OpenSSL knows of no bundle here")
     tls.shared_trust.cache_clear()
     with no_descriptor(), pytest.raises(OSError, match="Too many open files"):
         tls.default_context()
     assert tls.default_context().cert_store_stats()["x509"] > 0
+
+
+def test_named_certificates_that_lacked_a_descriptor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("no certificate")
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    with no_descriptor(), pytest.raises(OSError, match="Too many open files"):
+        trust.load_named_trust(context)
+    with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
+        trust.load_named_trust(context)
 
 
 def test_a_client_certificate_that_lacked_a_descriptor(tmp_path: Path) -> None:
