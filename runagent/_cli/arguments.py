@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 from runagent._version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from runagent._cli.console import Console
 
-__all__ = ["UsageError", "parse_arguments"]
+__all__ = ["PHASES", "PROGRAM", "Parser", "UsageError", "build_parser", "parse_arguments"]
+
+PROGRAM = "runagent"
+# Each phase of `Timeouts` with what its option limits.
+PHASES = {
+    "connect": "until the connection is established",
+    "first_event": "from then until the agent's first event",
+    "idle": "between two reads of any bytes, heartbeats included",
+    "progress": "between two events",
+    "total": "for the whole run",
+}
 
 _EPILOG = """\
 exit codes: 0 success, 1 the agent failed, 2 wrong usage or configuration,
@@ -33,24 +43,54 @@ plugin, which it imports. It sends nothing.
 
 exit codes: 0 nothing is wrong, 1 something is, 2 wrong usage
 """
+_COMPLETION_EPILOG = f"""\
+bash: source <(runagent completion bash)                             in ~/.bashrc
+zsh:  source <(runagent completion zsh)                              in ~/.zshrc, after compinit
+fish: runagent completion fish > ~/.config/fish/completions/runagent.fish
+
+It also completes the transports that are installed when the script is made.
+
+{_EPILOG}"""
 _NO_KEY = (
     "there is no --api-key, because other users of a machine can read the command lines of its processes; "
     "set RUNAGENT_API_KEY, or api_key in ~/.runagent/config.json"
 )
 
 
+_N = TypeVar("_N", int, float)
+
+
 class UsageError(Exception):
     """The arguments are invalid; the message names the place to read more."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser that raises if argparse would print two lines and exit."""
+class Parser(argparse.ArgumentParser):
+    """A parser with ``--version`` that raises if argparse would print two lines and exit."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+        self.commands: dict[str, Parser] = {}
+        self.add_argument("-V", "--version", action="version", version=f"{PROGRAM} {__version__}")
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(
+                action, f"invalid choice: {value!r}{_nearest(value, action.choices)}"
+            )
+
+    @property
+    def visible_options(self) -> list[argparse.Action]:
+        """The options that the help shows."""
+        return [each for each in self._actions if each.option_strings and each.help != argparse.SUPPRESS]
+
+    @property
+    def first_choices(self) -> tuple[str, ...]:
+        """The values that the first positional argument can have; empty if it can have any."""
+        positional = next((each for each in self._actions if not each.option_strings), None)
+        return tuple(positional.choices or ()) if positional is not None else ()
 
 
 class _RefuseKey(argparse.Action):
@@ -65,7 +105,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         UsageError: They are invalid.
         SystemExit: The help or the version was asked for, and has been printed.
     """
-    parser = _build_parser()
+    parser = build_parser()
     arguments, rest = parser.parse_known_args(argv)
     _take_rest(arguments, rest)
     if "agent_id" in arguments:
@@ -83,10 +123,19 @@ def _take_rest(arguments: argparse.Namespace, rest: list[str]) -> None:
     if query_is_open and len(arguments_left) == 1 and not (options and arguments_left != ["-"]):
         arguments.query = arguments_left[0]
         return
-    hint = "; put the query in quotes" if "query" in arguments and not options else ""
-    raise UsageError(
-        f"unrecognized arguments: {' '.join(arguments_left)}{hint} (see {arguments.prog} --help)"
-    )
+    parser: Parser = arguments.parser
+    if options:
+        known = [name for action in parser.visible_options for name in action.option_strings]
+        hint = _nearest(options[0], known, otherwise="")
+    else:
+        hint = "; put the query in quotes" if "query" in arguments else ""
+    parser.error(f"unrecognized arguments: {' '.join(arguments_left)}{hint}")
+
+
+def _nearest(name: str, known: Iterable[str], otherwise: str | None = None) -> str:
+    from runagent._config.parsers import nearest  # which imports much
+
+    return nearest(name, {each: each for each in known}, otherwise)
 
 
 def _check_run(arguments: argparse.Namespace) -> None:
@@ -100,28 +149,36 @@ def _check_run(arguments: argparse.Namespace) -> None:
     elif not arguments.local and (arguments.host is not None or arguments.port is not None):
         problem = "--host and --port go with --local; otherwise use --base-url"
     if problem is not None:
-        raise UsageError(f"{problem} (see {arguments.prog} --help)")
+        arguments.parser.error(problem)
 
 
-def _build_parser() -> _Parser:
-    parser = _Parser(
-        prog="runagent",
+def build_parser() -> Parser:
+    """Return the parser of the command line."""
+    parser = Parser(
+        prog=PROGRAM,
         description="Run AI agents and see their answers as they come.",
         epilog=_EPILOG,
     )
-    parser.add_argument("-V", "--version", action="version", version=f"runagent {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parser.commands = commands.choices
     _add_stream(commands)
     _add_invoke(commands)
     transports = _add(commands, "transports", "list the installed transports", _EPILOG)
     transports.add_argument("--json", action="store_true", help="as one JSON array")
     transports.set_defaults(command=_later("listing", "list_transports"))
-    doctor = _add(commands, "doctor", "look for what is wrong with this installation", _DOCTOR_EPILOG)
+    doctor = _add(commands, "doctor", "diagnose this installation", _DOCTOR_EPILOG)
     doctor.add_argument("--json", action="store_true", help="as one JSON object")
     doctor.set_defaults(command=_later("doctor", "doctor"))
     demo = _add(commands, "demo", "stream a story from a built-in agent, in every way", _EPILOG)
     demo.add_argument("--fast", action="store_true", help="stream it quickly")
     demo.set_defaults(command=_later("demo", "demo"))
+    completion = _add(
+        commands, "completion", "print a script that completes commands and options", _COMPLETION_EPILOG
+    )
+    completion.add_argument(
+        "shell", metavar="SHELL", choices=("bash", "zsh", "fish"), help="bash, zsh or fish"
+    )
+    completion.set_defaults(command=_later("completion", "completion"))
     return parser
 
 
@@ -149,21 +206,24 @@ def _add_stream(commands: Any) -> None:
 def _add_invoke(commands: Any) -> None:
     parser = _add(commands, "invoke", "run an agent and print its whole answer at the end", _KEY_EPILOG)
     parser.add_argument(
+        "--json", action="store_true", help="print the result as one line of JSON, even if it is text"
+    )
+    parser.add_argument(
         "--metadata", action="store_true", help="print the result with its metadata, as one line of JSON"
     )
     _add_run_options(parser, "seconds for the whole run")
     parser.set_defaults(command=_later("commands", "invoke"))
 
 
-def _add(commands: Any, name: str, purpose: str, epilog: str) -> _Parser:
-    parser: _Parser = commands.add_parser(
+def _add(commands: Any, name: str, purpose: str, epilog: str) -> Parser:
+    parser: Parser = commands.add_parser(
         name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.", epilog=epilog
     )
-    parser.set_defaults(prog=parser.prog, verbose=0)
+    parser.set_defaults(parser=parser, verbose=0)
     return parser
 
 
-def _add_run_options(parser: _Parser, timeout_help: str) -> None:
+def _add_run_options(parser: Parser, timeout_help: str) -> None:
     add = parser.add_argument
     add("agent_id", metavar="AGENT_ID")
     add("query", metavar="QUERY", nargs="?", help="the question; - reads it from standard input")
@@ -177,7 +237,15 @@ def _add_run_options(parser: _Parser, timeout_help: str) -> None:
         metavar="NAME[,NAME]",
         help="sse, chunked, websocket, auto or a plugin's, in order of choice",
     )
-    add("--timeout", metavar="SECONDS", type=float, help=timeout_help)
+    add("--session-id", metavar="ID", help="continue this conversation: the session_id of the input")
+    add("--timeout", metavar="SECONDS", type=_seconds, help=timeout_help)
+    for phase, limits in PHASES.items():
+        option = f"--{phase.replace('_', '-')}-timeout"
+        add(option, metavar="SECONDS", type=_limit, help=f"seconds {limits}; none for no limit")
+    add("--max-retries", metavar="N", type=_count, help="how many failed attempts in a row are repeated")
+    add("--max-resumes", metavar="N", type=_count, help="how often a broken stream is resumed")
+    add("--no-resume", dest="resume", action="store_false", default=None, help="never resume a broken stream")
+    add("--retry-unsafe", action="store_true", default=None, help="also repeat what the agent may have begun")
     add(
         "--base-url",
         metavar="URL",
@@ -205,6 +273,31 @@ def _header(text: str) -> tuple[str, str]:
         # The text is not repeated: it may be a secret whose name was forgotten.
         raise argparse.ArgumentTypeError("expected NAME:VALUE")
     return name.strip(), value.strip()
+
+
+def _seconds(text: str) -> float:
+    seconds = _number(float, text)
+    if seconds is None or not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, found {text!r}")
+    return seconds
+
+
+def _limit(text: str) -> float | Literal["none"]:
+    return "none" if text == "none" else _seconds(text)
+
+
+def _count(text: str) -> int:
+    count = _number(int, text)
+    if count is None or count < 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more, found {text!r}")
+    return count
+
+
+def _number(kind: type[_N], text: str) -> _N | None:
+    try:
+        return kind(text)
+    except ValueError:
+        return None
 
 
 def _later(module: str, name: str) -> Callable[[argparse.Namespace, Console], int | None]:

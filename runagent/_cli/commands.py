@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
-from runagent._cli.arguments import UsageError
+from runagent._cli.arguments import PHASES, UsageError
 from runagent._client.clients import RunAgentClient
+from runagent._client.options import call_timeouts
 from runagent._errors import ValidationError
 from runagent._events import Chunk, Completed, Started
 from runagent._internal.jsoninput import copy_input
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runagent._cli.console import Console
+    from runagent._config.timeouts import Timeouts
     from runagent._report import RunReport
     from runagent._run.stream import Stream
 
@@ -39,7 +42,7 @@ def stream(arguments: argparse.Namespace, console: Console) -> None:
     """
     write = {"text": _write_text, "json": _write_chunks, "events": _write_events}[arguments.shape]
     with _client(arguments, console) as (client, value):
-        run = client.run_generic_stream(value)
+        run = client.run_generic_stream(value, timeout=_timeouts(arguments, client, "stream"))
         console.begin_wait("waiting for the agent")
         with run:
             write(run, console)
@@ -56,12 +59,12 @@ def invoke(arguments: argparse.Namespace, console: Console) -> None:
     """
     with _client(arguments, console) as (client, value):
         console.begin_wait("waiting for the agent")
-        answer = client.run_generic_with_metadata(value)
+        answer = client.run_generic_with_metadata(value, timeout=_timeouts(arguments, client, "invoke"))
     if arguments.metadata:
         facts = msgspec.structs.asdict(answer) | {"tokens_used": answer.tokens_used}
         del facts["report"]
         console.line(write_json(facts))
-    elif isinstance(answer.result, str):
+    elif isinstance(answer.result, str) and not arguments.json:
         console.write(answer.result)
     else:
         console.line(write_json(answer.result))
@@ -80,6 +83,10 @@ def _client(arguments: argparse.Namespace, console: Console) -> Iterator[tuple[R
             base_url=arguments.base_url,
             transport=arguments.transport,
             timeout=arguments.timeout,
+            max_retries=arguments.max_retries,
+            max_resumes=arguments.max_resumes,
+            resume=arguments.resume,
+            retry_unsafe=arguments.retry_unsafe,
             headers=_headers(arguments.header),
             entrypoint_tag=arguments.entrypoint_tag,
             local=arguments.local,
@@ -90,6 +97,17 @@ def _client(arguments: argparse.Namespace, console: Console) -> Iterator[tuple[R
             _ = client.settings  # may set a log level, over which -v goes
             set_level()
             yield client, value
+
+
+def _timeouts(
+    arguments: argparse.Namespace, client: RunAgentClient, mode: Literal["stream", "invoke"]
+) -> Timeouts | None:
+    """Put the limits that have an option of their phase in place of those of the settings."""
+    given = {phase: getattr(arguments, f"{phase}_timeout") for phase in PHASES}
+    limits = {
+        phase: None if limit == "none" else limit for phase, limit in given.items() if limit is not None
+    }
+    return replace(call_timeouts(mode, client.settings.timeout), **limits) if limits else None
 
 
 def _headers(given: list[tuple[str, str]]) -> dict[str, str]:
@@ -104,19 +122,30 @@ def _headers(given: list[tuple[str, str]]) -> dict[str, str]:
     return headers
 
 
-def _input(arguments: argparse.Namespace) -> Any:
+def _input(arguments: argparse.Namespace) -> dict[str, Any]:
     try:
-        if arguments.input is None:
-            query = arguments.query
-            return copy_input({"query": _standard_input() if query == "-" else query}, "input")
-        value = parse_json(_standard_input() if arguments.input == "-" else arguments.input)
-        if isinstance(value, dict):
-            return copy_input(value, "--input")
+        value = _input_object(arguments)
+        if arguments.session_id is not None:
+            session_id = copy_input(arguments.session_id, "--session-id")
+            if value.setdefault("session_id", session_id) != session_id:
+                raise UsageError("--input has another session_id than --session-id")
     except ValidationError as exc:
         raise UsageError(exc.message) from exc
+    return value
+
+
+def _input_object(arguments: argparse.Namespace) -> dict[str, Any]:
+    if arguments.input is None:
+        query = arguments.query
+        given = {"query": _standard_input() if query == "-" else query}
+        return cast("dict[str, Any]", copy_input(given, "input"))
+    try:
+        value = parse_json(_standard_input() if arguments.input == "-" else arguments.input)
     except ValueError as exc:
         raise UsageError(f"--input: {exc}") from exc
-    raise UsageError('--input: expected a JSON object, for example \'{"query": "Tell me a story"}\'')
+    if not isinstance(value, dict):
+        raise UsageError('--input: expected a JSON object, for example \'{"query": "Tell me a story"}\'')
+    return cast("dict[str, Any]", copy_input(value, "--input"))
 
 
 def _standard_input() -> str:

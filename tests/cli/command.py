@@ -6,6 +6,7 @@ import contextlib
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from runagent._cli import main
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from runagent_testing import FakeAgentServer
 
@@ -39,9 +40,11 @@ def error_of(capfd, *arguments: str) -> tuple[int, str]:
     return code, err.removeprefix("runagent: error: ").rstrip("\n")
 
 
-def start(*arguments: str, **streams: Any) -> subprocess.Popen[bytes]:
-    """Start the command as a shell would."""
-    command = [sys.executable, "-m", "runagent", *arguments]
+def start(
+    *arguments: str, program: Sequence[str] = (sys.executable, "-m", "runagent"), **streams: Any
+) -> subprocess.Popen[bytes]:
+    """Start the command, or another program, as a shell would."""
+    command = [*program, *arguments]
     # As most people run it: unbuffered output leaves nothing for the interpreter's last flush to fail at.
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.Popen(command, cwd=ROOT, env=buffered, **streams)
@@ -83,6 +86,9 @@ class Terminal:
         self.process.wait()
         os.close(self.master)
 
+    def write(self, text: str) -> None:
+        os.write(self.master, text.encode())
+
     def read_until(self, text: str) -> None:
         deadline = time.monotonic() + PATIENCE
         while text not in self.shown:
@@ -95,6 +101,7 @@ class Terminal:
         return self.shown
 
     def _read(self) -> bool:
+        assert select.select([self.master], [], [], PATIENCE)[0], self.shown
         try:
             data = os.read(self.master, 65536)
         except OSError:  # EIO: the last program on it has ended

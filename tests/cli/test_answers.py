@@ -112,3 +112,10 @@ def test_invoke_prints_the_metadata_if_asked(capfd, server) -> None:
     printed = json.loads(out_of(capfd, "invoke", "a", "--metadata", "hi"))
     expected = {"result": "x", "execution_time": 1.5, "agent_version": "2.0", "tokens_used": 7}
     assert expected == {name: printed[name] for name in expected}
+
+
+@pytest.mark.parametrize("result", ["two\nlines", {"n": [1, None]}, 2])
+def test_invoke_prints_the_result_as_one_line_of_json_if_asked(capfd, server, result) -> None:
+    server.agent("a").returns(result)
+    printed = out_of(capfd, "invoke", "a", "hi", "--json")
+    assert [result] == [json.loads(line) for line in printed.removesuffix("\n").split("\n")]

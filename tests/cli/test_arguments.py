@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import subprocess
 import sys
 
 import pytest
 
-from tests.cli.command import ROOT, out_of
+from runagent import __version__
+from runagent._cli import NETWORK_FAILED, main
+from runagent_testing import delay, ending, gate, status
+from tests.cli.command import ROOT, error_of, out_of
 
 pytestmark = pytest.mark.usefixtures("settings")
 
@@ -144,3 +148,79 @@ def test_help_imports_little() -> None:
         "trio",
     }
     assert set() == loaded & heavy
+
+
+@pytest.mark.parametrize("command", ["stream", "invoke"])
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["hi"], {"query": "hi", "session_id": "s-1"}),
+        (["--input", '{"x": 1}'], {"x": 1, "session_id": "s-1"}),
+        (["--input", '{"session_id": "s-1"}'], {"session_id": "s-1"}),
+    ],
+)
+def test_a_session_id_is_part_of_the_input(capfd, server, command, arguments, expected) -> None:
+    server.agent("a").always("x").returns("x")
+    out_of(capfd, command, "a", "--session-id", "s-1", *arguments)
+    assert expected == server.requests[0].input
+
+
+@pytest.mark.parametrize("command", ["stream", "invoke"])
+def test_failed_attempts_are_repeated_as_often_as_asked(capfd, server, command, monkeypatch) -> None:
+    monkeypatch.setenv("RUNAGENT_RETRY_DELAY", "0")
+    server.agent("a").always(status(503)).returns(status(503))
+    error_of(capfd, command, "a", "hi", "--max-retries", "2")
+    assert 3 == len(server.requests)
+
+
+@pytest.mark.parametrize("arguments", [["--no-resume"], ["--max-resumes", "0"]])
+def test_a_broken_stream_is_not_resumed_if_asked(capfd, server, monkeypatch, arguments) -> None:
+    monkeypatch.setenv("RUNAGENT_MAX_RETRIES", "3")
+    server.agent("a").always("x", ending("cut"))
+    assert 1 == main(["stream", "a", "hi", *arguments])
+    assert 1 == len(server.requests)
+
+
+def test_what_the_agent_may_have_begun_is_repeated_if_asked(capfd, server) -> None:
+    server.agent("a").reply(ending("cut")).reply("x")
+    out = out_of(capfd, "stream", "a", "hi", "--max-retries", "1", "--retry-unsafe")
+    assert ("x", 2) == (out, len(server.requests))
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "script"),
+    [
+        ("stream", ["--first-event-timeout", "0.1"], [gate("never"), status(503)]),
+        ("stream", ["--idle-timeout", "0.1"], ["x", ending("stall")]),
+        ("stream", ["--total-timeout", "0.1"], ["x", ending("stall")]),
+        ("stream", ["--timeout", "0.1", "--total-timeout", "9"], ["x", ending("stall")]),
+        ("invoke", ["--total-timeout", "0.1"], [ending("stall")]),
+        ("invoke", ["--first-event-timeout", "0.1"], [gate("never"), status(503)]),
+    ],
+)
+def test_each_phase_has_a_limit(capfd, server, command, arguments, script) -> None:
+    agent = server.agent("a")
+    agent.always(*script) if command == "stream" else agent.returns(*script)
+    assert NETWORK_FAILED == main([command, "a", "hi", *arguments])
+    assert "0.1 s" in capfd.readouterr().err
+
+
+def test_the_connection_has_a_limit(capfd) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers in TLS
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        code, message = error_of(capfd, "stream", "a", "hi", "--base-url", url, "--connect-timeout", "0.1")
+    assert (NETWORK_FAILED, True) == (code, "no connection within 0.1 s" in message)
+
+
+def test_none_lifts_the_limit_of_a_phase(capfd, server) -> None:
+    server.agent("a").always("x", delay(0.15), "y")
+    out = out_of(capfd, "stream", "a", "hi", "--timeout", "0.1", "--idle-timeout", "none")
+    assert "xy" == out
+
+
+@pytest.mark.parametrize("flag", ["-V", "--version"])
+@pytest.mark.parametrize(
+    "command", [[], ["stream"], ["invoke"], ["transports"], ["doctor"], ["demo"], ["completion"]]
+)
+def test_every_command_shows_the_version(capfd, command, flag) -> None:
+    assert f"runagent {__version__}\n" == out_of(capfd, *command, flag)
