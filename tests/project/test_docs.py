@@ -20,6 +20,7 @@ import runagent
 import runagent_testing
 from runagent import _cli as cli
 from runagent import _errors as errors
+from runagent._cli.arguments import build_parser
 from runagent._client.clients import AsyncRunAgentClient, RunAgentClient
 from runagent._client.options import OPTIONS
 from runagent._config import settings as config
@@ -98,6 +99,7 @@ def test_pages_show_examples() -> None:
     shown = {page.name for page in PAGES if list(page.examples())}
     assert {page.name for page in PAGES} - shown == {
         "docs/architecture.md",
+        "docs/command-line.md",
         "docs/conformance.md",
         "docs/glossary.md",
         "docs/performance.md",
@@ -135,6 +137,23 @@ def test_every_field_of_an_event_is_documented() -> None:
     kinds = (runagent.Started, runagent.Chunk, runagent.Completed, runagent.RunResult)
     names = {name for kind in kinds for name in kind.__struct_fields__}
     assert names - DOCS["streaming"].words() == set()
+
+
+# The command line
+
+
+@pytest.mark.parametrize("command", ["stream", "invoke"])
+def test_every_option_of_a_command_is_documented(command: str) -> None:
+    options = build_parser().commands[command].visible_options
+    names = {action.option_strings[-1] for action in options} - {"--help"}
+    assert names - set(re.findall(r"--[a-z-]+", DOCS["command-line"].text)) == set()
+
+
+def test_every_command_is_documented() -> None:
+    documented = {
+        code.split()[1] for row in DOCS["command-line"].rows() for code in code_in(row[0])[:1] if " " in code
+    }
+    assert set(build_parser().commands) <= documented
 
 
 # Configuration
