@@ -74,7 +74,7 @@ def test_an_unreachable_service_is_a_network_error(capfd) -> None:
             "arguments: --jsno; did you mean --json? (see runagent",
         ),
         (["stream", "a", "--jsno"], "unrecognized arguments: --jsno; did you mean --json? (see"),
-        (["stream", "a", "hi", "--colour"], "unrecognized arguments: --colour (see runagent stream --help)"),
+        (["stream", "a", "hi", "--quiet"], "unrecognized arguments: --quiet (see runagent stream --help)"),
         (["stream", "a", "hi", "--json", "--events"], "not allowed with"),
         (["stream", "a", "hi", "--timeout", "soon"], "--timeout: expected seconds above 0, found 'soon'"),
         (["stream", "a", "hi", "--timeout", "none"], "--timeout: expected seconds above 0, found 'none'"),
