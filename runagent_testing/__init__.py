@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from runagent_testing._script.steps import (
         Gate,
         chunk,
+        custom,
         delay,
         done,
         ending,
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
         heartbeat,
         raw,
         raw_response,
+        reasoning,
         status,
+        tool_call,
     )
     from runagent_testing._script.writes import at, every, inside, rechunked
     from runagent_testing._server.server import FakeAgentServer
@@ -51,6 +54,7 @@ __all__ = [
     "VirtualTimeLoop",
     "at",
     "chunk",
+    "custom",
     "delay",
     "done",
     "ending",
@@ -65,9 +69,11 @@ __all__ = [
     "log_normal",
     "raw",
     "raw_response",
+    "reasoning",
     "rechunked",
     "status",
     "tokens_per_second",
+    "tool_call",
     "uniform",
 ]
 
@@ -77,8 +83,8 @@ _HOMES = {
     "runagent_testing._memory": ("DeadlockError", "MemoryNetwork", "VirtualTimeLoop"),
     "runagent_testing._script.pacing": ("fixed", "log_normal", "tokens_per_second", "uniform"),
     "runagent_testing._script.steps": (
-        *("Gate", "chunk", "delay", "done", "ending", "error", "gate", "head", "heartbeat", "raw"),
-        *("raw_response", "status"),
+        *("Gate", "chunk", "custom", "delay", "done", "ending", "error", "gate", "head", "heartbeat", "raw"),
+        *("raw_response", "reasoning", "status", "tool_call"),
     ),
     "runagent_testing._script.writes": ("at", "every", "inside", "rechunked"),
     "runagent_testing._server.server": ("FakeAgentServer",),

@@ -9,6 +9,7 @@ from runagent_testing._render.http import LAST_CHUNK, http_chunk, stream_head
 from runagent_testing._render.plan import Composer, End, Move, Pass, Wait
 from runagent_testing._script.steps import (
     Chunk,
+    Custom,
     Delay,
     Done,
     Ending,
@@ -18,7 +19,9 @@ from runagent_testing._script.steps import (
     Head,
     Heartbeat,
     Raw,
+    Reasoning,
     Step,
+    ToolCall,
 )
 from runagent_testing.dialects._frames import BAD_FRAMES, close_frame, frame_pieces
 
@@ -149,6 +152,12 @@ class Rendering:
                 self._write(number, self._format.error(step))
             case Done():
                 self._write(number, self._format.done(step, self._run, self._chunks))
+            case Reasoning():
+                self._write(number, self._format.reasoning(step))
+            case ToolCall():
+                self._write(number, self._format.tool_call(step))
+            case Custom():
+                self._write(number, self._format.custom(step))
             case Heartbeat():
                 self._write(number, self._format.heartbeat)
             case Raw() if self._framing == "frames":

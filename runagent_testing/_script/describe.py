@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runagent_testing._script.steps import (
     Chunk,
+    Custom,
     Delay,
     Ending,
     Error,
@@ -15,7 +16,9 @@ from runagent_testing._script.steps import (
     Heartbeat,
     Raw,
     RawResponse,
+    Reasoning,
     Status,
+    ToolCall,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +46,12 @@ def described(step: Step, shown: Callable[[Any], str] | None = None) -> str:
     match step:
         case Chunk(content=content):
             return f"chunk {write(content)}{details}"
+        case Reasoning(text=text):
+            return f"reasoning {write(text)}{details}"
+        case ToolCall(name=name):
+            return f"tool_call {name!r}{details}"
+        case Custom(name=name):
+            return f"custom {name!r}{details}"
         case Delay(seconds=seconds):
             return f"delay {seconds:g} s"
         case Gate(name=name):

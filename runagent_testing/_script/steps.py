@@ -6,6 +6,7 @@ test changes.
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from runagent_testing._script.numbers import check_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
     "Chunk",
+    "Custom",
     "Delay",
     "Done",
     "Ending",
@@ -28,9 +30,13 @@ __all__ = [
     "Pause",
     "Raw",
     "RawResponse",
+    "Reasoning",
     "Status",
     "Step",
+    "ToolCall",
+    "Unnumbered",
     "chunk",
+    "custom",
     "delay",
     "done",
     "ending",
@@ -40,7 +46,9 @@ __all__ = [
     "heartbeat",
     "raw",
     "raw_response",
+    "reasoning",
     "status",
+    "tool_call",
 ]
 
 EndingKind = Literal[
@@ -71,6 +79,32 @@ class Chunk:
     index: Any = ...
     id: Any = ...
     event: Any = ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """A piece of what the model thinks."""
+
+    text: str
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A whole tool call; the arguments are JSON text."""
+
+    name: str
+    arguments: str = "{}"
+    id: str | None = None
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Custom:
+    """Anything else that a protocol can send."""
+
+    name: str
+    value: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +178,8 @@ class Done:
     usage: Mapping[str, Any] | None = None
     execution_time: float | None = None
     metadata: Mapping[str, Any] | None = None
+    stop_reason: str | None = None
+    interrupts: Sequence[Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +226,10 @@ class Ending:
     reason: str = ""
 
 
-Step = Chunk | Delay | Heartbeat | Gate | Error | Done | Raw | RawResponse | Head | Status | Ending
+Unnumbered = Reasoning | ToolCall | Custom
+Step = (
+    Chunk | Unnumbered | Delay | Heartbeat | Gate | Error | Done | Raw | RawResponse | Head | Status | Ending
+)
 Pause = Delay | Gate
 
 
@@ -205,6 +244,43 @@ def chunk(content: Any, index: Any = ..., id: Any = ..., event: Any = ...) -> Ch
             None for an event without a name.
     """
     return Chunk(content, index, id, event)
+
+
+def reasoning(text: str, id: str | None = None) -> Reasoning:
+    """Send a piece of what the model thinks.
+
+    Args:
+        text: The piece.
+        id: Which train of thought it belongs to.
+    """
+    return Reasoning(text, id)
+
+
+def tool_call(name: str, arguments: Any = "{}", id: str | None = None, index: int | None = None) -> ToolCall:
+    """Send a tool call; a protocol that streams calls in pieces gets it in pieces.
+
+    Args:
+        name: The tool's name.
+        arguments: JSON text, sent as it is; any other value is written as JSON.
+        id: The call's id; by default the dialect makes one, if its protocol needs one.
+        index: Its place among the calls.
+    """
+    written = (
+        arguments
+        if isinstance(arguments, str)
+        else json.dumps(arguments, ensure_ascii=False, allow_nan=False)
+    )
+    return ToolCall(name, written, id, index)
+
+
+def custom(name: str, value: Any = None) -> Custom:
+    """Send anything else that the protocol has.
+
+    Args:
+        name: As the protocol names it.
+        value: Any JSON value.
+    """
+    return Custom(name, value)
 
 
 def delay(seconds: float) -> Delay:
@@ -239,6 +315,8 @@ def done(
     usage: Mapping[str, Any] | None = None,
     execution_time: float | None = None,
     metadata: Mapping[str, Any] | None = None,
+    stop_reason: str | None = None,
+    interrupts: Sequence[Mapping[str, Any]] | None = None,
 ) -> Done:
     """Complete the run with this closing event; a script without an end gets ``done()``.
 
@@ -247,8 +325,10 @@ def done(
         usage: Token counts.
         execution_time: Seconds.
         metadata: Any other facts about the run, as a separate object.
+        stop_reason: Why the model stopped, as the protocol names it.
+        interrupts: What the agent waits for before it can go on, each an object.
     """
-    return Done(message, usage, execution_time, metadata)
+    return Done(message, usage, execution_time, metadata, stop_reason, interrupts)
 
 
 def raw(data: bytes) -> Raw:

@@ -7,7 +7,20 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from runagent_testing._script.steps import Chunk, Delay, Done, Ending, Error, Gate, Head, Status, Step
+from runagent_testing._script.steps import (
+    Chunk,
+    Custom,
+    Delay,
+    Done,
+    Ending,
+    Error,
+    Gate,
+    Head,
+    Reasoning,
+    Status,
+    Step,
+    ToolCall,
+)
 
 __all__ = ["check_usage", "fault_of", "json_fault"]
 
@@ -33,6 +46,12 @@ def _has_text_names(value: object) -> bool:
 
 def _object(value: object) -> str | None:
     return json_fault(value) if isinstance(value, Mapping) else "it is an object"
+
+
+def _objects(value: object) -> str | None:
+    if not isinstance(value, list | tuple):
+        return "they are a list"
+    return next((fault for each in value if (fault := _object(each))), None)
 
 
 def _text(value: object) -> str | None:
@@ -99,10 +118,20 @@ def _reason(value: object) -> str | None:
 
 _FIELDS: dict[type, dict[str, Callable[[Any], str | None]]] = {
     Chunk: {"index": json_fault, "id": _line, "event": _line},
+    Reasoning: {"text": _text, "id": _text},
+    ToolCall: {"name": _text, "arguments": _text, "id": _text, "index": _whole},
+    Custom: {"name": _line, "value": json_fault},
     Delay: {"seconds": _seconds},
     Gate: {"name": _text},
     Error: {"code": _text, "message": _text, "retry_after": _number},
-    Done: {"message": _text, "usage": _object, "execution_time": _number, "metadata": _object},
+    Done: {
+        "message": _text,
+        "usage": _object,
+        "execution_time": _number,
+        "metadata": _object,
+        "stop_reason": _text,
+        "interrupts": _objects,
+    },
     Head: {"status": _whole, "headers": _headers},
     Status: {
         "status": _whole,

@@ -218,6 +218,12 @@ STEPS = Choice(
         "chunk": Form(
             steps.chunk, {"content": ANY, "index": ANY, "id": _or_null(TEXT), "event": _or_null(TEXT)}
         ),
+        "reasoning": Form(steps.reasoning, {"text": TEXT, "id": _or_null(TEXT)}),
+        "tool_call": Form(
+            steps.tool_call,
+            {"name": TEXT, "arguments": ANY, "id": _or_null(TEXT), "index": _or_null(INTEGER)},
+        ),
+        "custom": Form(steps.custom, {"name": TEXT, "value": ANY}),
         "delay": Form(steps.delay, {"seconds": NUMBER}),
         "heartbeat": Form(steps.heartbeat, {}),
         "gate": Form(steps.gate, {"name": TEXT}),
@@ -232,6 +238,8 @@ STEPS = Choice(
                 "usage": _or_null(OBJECT),
                 "execution_time": _or_null(NUMBER),
                 "metadata": _or_null(OBJECT),
+                "stop_reason": _or_null(TEXT),
+                "interrupts": _or_null(_list_of(OBJECT)),
             },
         ),
         "raw": Form(lambda data, encoding="utf-8": steps.raw(_bytes(data, encoding)), _BYTES),

@@ -16,7 +16,7 @@ from runagent_testing._internal.lazy import importer
 
 if TYPE_CHECKING:
     from runagent_testing._script.script import Result
-    from runagent_testing._script.steps import Chunk, Done, Error, Status
+    from runagent_testing._script.steps import Chunk, Custom, Done, Error, Reasoning, Status, ToolCall
     from runagent_testing.dialects._base import Dialect, DialectRun, Format, RequestedAgent, RunRequest
     from runagent_testing.dialects._frames import (
         BINARY,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "runagent_testing._script.script": ("Result",),
-    "runagent_testing._script.steps": ("Chunk", "Done", "Error", "Status"),
+    "runagent_testing._script.steps": ("Chunk", "Custom", "Done", "Error", "Reasoning", "Status", "ToolCall"),
     "runagent_testing.dialects._base": ("RequestedAgent", "Dialect", "Format", "RunRequest", "DialectRun"),
     "runagent_testing.dialects._frames": (
         *("BINARY", "CLOSE", "PING", "PONG", "TEXT"),
@@ -50,17 +50,20 @@ __all__ = [
     "PONG",
     "TEXT",
     "Chunk",
+    "Custom",
     "Dialect",
     "DialectRun",
     "Done",
     "Error",
     "Format",
+    "Reasoning",
     "RegisterDialect",
     "Request",
     "RequestedAgent",
     "Result",
     "RunRequest",
     "Status",
+    "ToolCall",
     "close_frame",
     "frame",
     "hookimpl",

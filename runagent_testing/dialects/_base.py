@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runagent_testing._script.script import Result
-    from runagent_testing._script.steps import Done
+    from runagent_testing._script.steps import Custom, Done, Reasoning, ToolCall
     from runagent_testing.dialects._request import Request
 
 __all__ = [
@@ -131,6 +131,18 @@ class Format(Protocol):
             id: The chunk's event id if the script sets ids, else None.
         """
 
+    def reasoning(self, step: Reasoning) -> bytes:
+        """Write a piece of what the model thinks; by default a script with one is refused."""
+        raise _cannot_carry(self, "reasoning")
+
+    def tool_call(self, step: ToolCall) -> bytes:
+        """Write a tool call; by default a script with one is refused."""
+        raise _cannot_carry(self, "tool_call")
+
+    def custom(self, step: Custom) -> bytes:
+        """Write a custom event; by default a script with one is refused."""
+        raise _cannot_carry(self, "custom")
+
     def error(self, step: Error) -> bytes:
         """Write the error with which the run fails; its message and code may be None."""
 
@@ -226,6 +238,10 @@ def check_dialect(given: object) -> Dialect:
     if not isinstance(getattr(given, "name", None), str):
         raise TypeError(f"{type(given).__qualname__} has no name: give it one, as text")
     return given
+
+
+def _cannot_carry(form: Format, step: str) -> ValueError:
+    return ValueError(f"{type(form).__name__}, the format of this answer, cannot carry a step {step}(...)")
 
 
 def error_body(step: Status, run: DialectRun) -> dict[str, Any]:

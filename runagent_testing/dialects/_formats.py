@@ -9,12 +9,28 @@ from runagent_testing.dialects._frames import PING, TEXT, frame
 from runagent_testing.dialects._jsontext import object_json, structured, to_json, without_none
 
 if TYPE_CHECKING:
-    from runagent_testing._script.steps import Chunk, Done, Error
+    from runagent_testing._script.steps import Chunk, Custom, Done, Error, Reasoning, ToolCall
     from runagent_testing.dialects._base import DialectRun
 
 __all__ = ["Transport", "stream_format"]
 
 Transport = Literal["sse", "chunked", "text", "websocket", "invoke", "run"]
+
+
+def _reasoning(step: Reasoning) -> dict[str, Any]:
+    return {"text": step.text} | without_none(id=step.id)
+
+
+def _tool_call(step: ToolCall) -> dict[str, Any]:
+    return without_none(id=step.id, name=step.name, arguments=step.arguments, index=step.index)
+
+
+def _custom(step: Custom) -> dict[str, Any]:
+    return {"name": step.name, "value": step.value}
+
+
+def _end(step: Done) -> dict[str, Any]:
+    return without_none(metadata=step.metadata, stop_reason=step.stop_reason, interrupts=step.interrupts)
 
 
 class _Events(Format):
@@ -35,6 +51,15 @@ class _Events(Format):
             fields["index"] = index
         return self.event(name, fields, id)
 
+    def reasoning(self, step: Reasoning) -> bytes:
+        return self.event("reasoning", _reasoning(step))
+
+    def tool_call(self, step: ToolCall) -> bytes:
+        return self.event("tool_call", _tool_call(step))
+
+    def custom(self, step: Custom) -> bytes:
+        return self.event("custom", _custom(step))
+
     def error(self, step: Error) -> bytes:
         return self.event(
             "error", without_none(error=step.message, code=step.code, retry_after=step.retry_after)
@@ -42,7 +67,7 @@ class _Events(Format):
 
     def done(self, step: Done, run: DialectRun, total_chunks: int) -> bytes:
         about = without_none(message=step.message, usage=step.usage, execution_time=step.execution_time)
-        return self.event("done", about | without_none(metadata=step.metadata))
+        return self.event("done", about | _end(step))
 
 
 class Sse(_Events):
@@ -115,13 +140,22 @@ class WebSocket(Format):
             fields["index"] = step.index
         return self.message(fields)
 
+    def reasoning(self, step: Reasoning) -> bytes:
+        return self.message({"type": "reasoning"} | _reasoning(step))
+
+    def tool_call(self, step: ToolCall) -> bytes:
+        return self.message({"type": "tool_call"} | _tool_call(step))
+
+    def custom(self, step: Custom) -> bytes:
+        return self.message({"type": "custom"} | _custom(step))
+
     def error(self, step: Error) -> bytes:
         fields = without_none(error=step.message, code=step.code, retry_after=step.retry_after)
         return self.message({"type": "error"} | fields)
 
     def done(self, step: Done, run: DialectRun, total_chunks: int) -> bytes:
         fields = {"total_chunks": total_chunks, "execution_time": step.execution_time or 0.0}
-        extra = without_none(message=step.message, usage=step.usage, metadata=step.metadata)
+        extra = without_none(message=step.message, usage=step.usage) | _end(step)
         extra |= {"invocation_id": run.run_id}
         return self.message({"type": "status", "status": "stream_completed"} | fields | extra)
 

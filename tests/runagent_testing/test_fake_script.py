@@ -14,6 +14,7 @@ from runagent_testing import (
     MemoryNetwork,
     at,
     chunk,
+    custom,
     delay,
     done,
     ending,
@@ -26,16 +27,31 @@ from runagent_testing import (
     inside,
     log_normal,
     raw,
+    reasoning,
     rechunked,
     status,
     tokens_per_second,
+    tool_call,
     uniform,
 )
 from runagent_testing._host.agent import Agent
 from runagent_testing._journal.exchange import Exchange
 
 ANY_TEXT: Any = "text"  # where types would not have it
-STEPS = [chunk("x"), delay(1), heartbeat(), error("C", "m"), done(), raw(b""), status(503), ending("cut")]
+ANY_NUMBER: Any = 3  # likewise
+STEPS = [
+    chunk("x"),
+    reasoning("x"),
+    tool_call("f"),
+    custom("c"),
+    delay(1),
+    heartbeat(),
+    error("C", "m"),
+    done(),
+    raw(b""),
+    status(503),
+    ending("cut"),
+]
 
 
 def test_importing_the_package_imports_no_server():
@@ -88,6 +104,12 @@ def test_steps_are_frozen(step):
 @pytest.mark.parametrize(
     ("steps", "complaint"),
     [
+        ((reasoning(ANY_NUMBER),), "step 1 has text=3: it is text"),
+        (("x", tool_call("f", index=ANY_TEXT)), "step 2 has index='text': it is a whole number"),
+        ((tool_call("f"), custom("c", {1, 2})), "step 2 has value={1, 2}: "),
+        ((custom("a\nb"),), "step 1 has name='a.nb': it is one line"),
+        ((done(interrupts=ANY_TEXT),), "step 1 has interrupts='text': they are a list"),
+        ((done(interrupts=[ANY_NUMBER]),), "step 1 has interrupts="),
         (("x", {1, 2}), "step 2 is neither a step nor text nor a JSON value"),
         ((chunk(object()),), "step 1 is neither"),
         ((iter("xy"),), r"step 1 is an iterator, .*: write a \* before it"),
@@ -108,6 +130,7 @@ def test_a_bad_stream_script_is_an_error_that_names_step_and_reason(steps, compl
         ((), "needs an answer or an ending"),
         ((1, delay(1)), "needs an answer or an ending as its last step"),
         ((1, 2), "one answer"),
+        ((reasoning("x"), 1), "step 1 is invalid in a plain run: reasoning 'x'"),
         ((heartbeat(), 1), "step 1 is invalid in a plain run"),
         ((ending("no-done"),), "step 1 is invalid in a plain run: ending 'no-done'"),
     ],

@@ -11,6 +11,7 @@ import pytest
 from runagent_testing import (
     at,
     chunk,
+    custom,
     delay,
     done,
     ending,
@@ -23,9 +24,11 @@ from runagent_testing import (
     log_normal,
     raw,
     raw_response,
+    reasoning,
     rechunked,
     status,
     tokens_per_second,
+    tool_call,
     uniform,
 )
 from runagent_testing._host import agent
@@ -70,6 +73,19 @@ def faults(text, name="s.yaml"):
             chunk({"page": [1, None]}, 3, "x", "token"),
         ),
         ("{chunk: , index: }", chunk(None, None)),
+        ("{reasoning: hm, id: r1}", reasoning("hm", "r1")),
+        (
+            "{tool_call: weather, arguments: {city: Oslo}, id: c1, index: 0}",
+            tool_call("weather", {"city": "Oslo"}, "c1", 0),
+        ),
+        ("{tool_call: now, arguments: '{'}", tool_call("now", "{")),
+        ("{tool_call: now}", tool_call("now")),
+        ("{custom: state, value: {step: [1, null]}}", custom("state", {"step": [1, None]})),
+        ("{custom: ping}", custom("ping")),
+        (
+            "{done: , stop_reason: stop, interrupts: [{id: i1}]}",
+            done(stop_reason="stop", interrupts=[{"id": "i1"}]),
+        ),
         ("{delay: 0.5}", delay(0.5)),
         ("{heartbeat: }", heartbeat()),
         ("{error: FULL, message: come again, retry_after: 3}", error("FULL", "come again", 3)),

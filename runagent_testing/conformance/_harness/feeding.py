@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runagent._address.route import Address
 from runagent._address.url import parse_base_url
-from runagent._events import Chunk, Completed, RunResult, Started
+from runagent._events import Chunk, Completed, RunResult, StreamEvent
 from runagent.transports._base import Session, Wants
 from runagent_testing._memory.blocking import VirtualClock
 from runagent_testing.conformance._harness.violation import Violation
@@ -231,7 +231,7 @@ class Feeding:
         if not isinstance(events, list):
             raise Violation(f"the session returned {events!r} instead of a list of events")
         for event in events:
-            if not isinstance(event, Started | Chunk | Completed | RunResult):
+            if not isinstance(event, StreamEvent | RunResult):
                 raise Violation(f"the session returned {event!r} as an event")
         seen.events += events
 
