@@ -210,7 +210,7 @@ interop: $(STAMP) $(INTEROP_STAMPS) programs
 
 .PHONY: kit
 kit: $(STAMP)
-	@RUNAGENT_KIT_CLEAN=1 $(BIN)/python -m pytest tests/runagent_testing/conformance $(ARGS)
+	@RUNAGENT_KIT_CLEAN=1 $(BIN)/python -m pytest tests/runagent_testing/conformance plugins $(ARGS)
 
 # Written on the oldest supported Python: a version that runs there runs on the newer ones too, and
 # packages that only an old Python needs are in the list.

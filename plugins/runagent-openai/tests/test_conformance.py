@@ -7,6 +7,7 @@ from types import MappingProxyType
 import pytest
 
 from runagent_testing.conformance import TransportConformance
+from tests.support.kit import in_short
 
 
 class TestChat(TransportConformance):
@@ -19,4 +20,5 @@ class TestChat(TransportConformance):
 
 
 class TestResponses(TestChat):
+    styles = in_short("trio")
     options = MappingProxyType({"transport_options": {"openai_api": "responses"}})

@@ -7,6 +7,7 @@ from types import MappingProxyType
 import pytest
 
 from runagent_testing.conformance import TransportConformance
+from tests.support.kit import in_short
 
 
 class TestSSE(TransportConformance):
@@ -29,6 +30,7 @@ class TestPlainText(TransportConformance):
     """What chunked HTTP reads where the agent has nothing better."""
 
     requirements = 1
+    styles = in_short("sync")
     skip_capabilities = ("heartbeats", "resume", "structured")
     options = MappingProxyType({"headers": {"Accept": "text/plain"}})
 

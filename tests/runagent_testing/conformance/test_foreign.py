@@ -22,6 +22,7 @@ from runagent.transports import (
 )
 from runagent_testing.conformance import TransportConformance
 from runagent_testing.dialects import PING, TEXT, Dialect, Format, RunRequest, frame
+from tests.support.kit import in_short
 
 
 class Words:
@@ -145,6 +146,7 @@ class LineDialect(Dialect):
 
 class TestLines(TransportConformance):
     requirements = 1
+    styles = in_short("trio")
 
     @pytest.fixture
     def transport(self):
@@ -211,6 +213,7 @@ class TalkDialect(Dialect):
 
 class TestTalk(TransportConformance):
     requirements = 1
+    styles = in_short("asyncio")
 
     @pytest.fixture
     def transport(self):
