@@ -94,11 +94,11 @@ class AsyncStream(StreamCore):
             raise
         return self
 
-    if not TYPE_CHECKING:
+    if not TYPE_CHECKING:  # no `__getattr__`, which slows down every look-up of an attribute
 
-        def __getattr__(self, name: str) -> NoReturn:
-            hint = ": an asynchronous stream has aclose(), to be awaited" if name == "close" else ""
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+        @property
+        def close(self) -> NoReturn:
+            raise AttributeError("an asynchronous stream has aclose(), to be awaited")
 
     async def accepted(self) -> None:
         """Return once the service has accepted the run; every event is kept for the reader.

@@ -81,11 +81,11 @@ class Stream(StreamCore):
     ) -> None:
         self.close()
 
-    if not TYPE_CHECKING:
+    if not TYPE_CHECKING:  # no `__getattr__`, which slows down every look-up of an attribute
 
-        def __getattr__(self, name: str) -> NoReturn:
-            hint = ": a synchronous stream has close()" if name == "aclose" else ""
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+        @property
+        def aclose(self) -> NoReturn:
+            raise AttributeError("a synchronous stream has close()")
 
     def accepted(self) -> None:
         """Return once the service has accepted the run; every event is kept for the reader.

@@ -76,10 +76,10 @@ class BodyReader:
             found: Whether it found body in them.
             going: Whether it takes more; if not, the response is over and no limit applies.
         """
-        if found:
-            free = FREE_FRAMING * len(self._pieces)
-            self._framing += max(0, self.waiting + size - sum(map(len, self._pieces)) - free)
-        self.waiting = 0 if found else self.waiting + size
+        fed = self.waiting + size
+        if found and fed > (free := FREE_FRAMING * len(self._pieces)):  # of a burst, all framing is free
+            self._framing += max(0, fed - sum(map(len, self._pieces)) - free)
+        self.waiting = 0 if found else fed
         if going and max(self.waiting, self._framing) > self._max:
             self.error = head_too_large(self._max)
 

@@ -316,7 +316,7 @@ def test_a_request_of_sixteen_megabytes_is_read(server):
     server.agent("a").always("x")
     with opened(server) as socket:
         socket.send(padded(MAX_MESSAGE))
-        assert "stream_started" in socket.recv(timeout=PATIENCE)
+        assert "stream_started" in socket.recv(timeout=10 * PATIENCE)
 
 
 def test_a_larger_request_is_closed_with_1009(server):
