@@ -16,12 +16,22 @@ from runagent._version import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["AgentCall", "ResumePoint", "new_run_id"]
+__all__ = ["AgentCall", "ResumePoint", "merge_headers", "new_run_id"]
 
 
 def new_run_id() -> str:
     """Make the id of a run: 32 random hexadecimal digits."""
     return os.urandom(16).hex()
+
+
+def merge_headers(
+    earlier: tuple[tuple[str, str], ...], later: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str], ...]:
+    """Put header fields in place of earlier ones of the same name."""
+    if not later:
+        return earlier
+    replaced = {name.lower() for name, _ in later}
+    return (*(field for field in earlier if field[0].lower() not in replaced), *later)
 
 
 class ResumePoint(msgspec.Struct, frozen=True, gc=False):

@@ -163,10 +163,14 @@ class RunReport(msgspec.Struct, gc=False):
         """How often the next events were waited for: the reads that brought events, less the first."""
         return max(0, self.chunks + self._other_reads - 1)
 
-    def note_read(self, chunks: int) -> None:
-        """Count a read that brought events, so many chunks among them."""
+    def note_events(self, chunks: int, seconds: float) -> None:
+        """Note a read that brought events, so many chunks among them, so many seconds after the beginning."""
         self.chunks += chunks
         self._other_reads += 1 - chunks
+        if self.first_event_seconds is None:
+            self.first_event_seconds = seconds
+        if chunks and self.first_chunk_seconds is None:
+            self.first_chunk_seconds = seconds
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as JSON values, for a log; without the header fields, which may hold secrets."""

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, NoReturn, ParamSpec, TypeVar
 
 from runagent._address.url import validate_agent_id, validate_headers
-from runagent._call import AgentCall, new_run_id
+from runagent._call import AgentCall, merge_headers, new_run_id
 from runagent._client.options import (
     Timeout,
     call_policy,
     call_timeouts,
     check_ssl_context,
     configure_logging,
-    merge_headers,
     read_client_cert,
     read_options,
     read_socket_options,

@@ -35,7 +35,6 @@ __all__ = [
     "check_ssl_context",
     "configure_logging",
     "key_risk",
-    "merge_headers",
     "read_client_cert",
     "read_options",
     "read_socket_options",
@@ -149,16 +148,6 @@ def call_policy(policy: RetryPolicy, **counts: int | None) -> RetryPolicy:
     """Put a call's numbers of repeats in place of the client's."""
     given = {name: parse_count(n, f"argument {name}") for name, n in counts.items() if n is not None}
     return msgspec.structs.replace(policy, **given) if given else policy
-
-
-def merge_headers(
-    ours: tuple[tuple[str, str], ...], calls: tuple[tuple[str, str], ...]
-) -> tuple[tuple[str, str], ...]:
-    """Put a call's header fields in place of the client's of the same name."""
-    if not calls:
-        return ours
-    replaced = {name.lower() for name, _ in calls}
-    return (*(field for field in ours if field[0].lower() not in replaced), *calls)
 
 
 def read_options(settings: Settings, agent_id: str, *, others: bool) -> Limits:

@@ -1,53 +1,32 @@
-"""Observers: hooks that see, and may amend, each call. None is asked per chunk.
+"""What is installed or registered to observe runs: it makes an object for each call.
 
-An observer is a guest: whatever it raises is logged once, it is asked nothing more, and the run goes on.
+An observer cannot end a run. What it raises is logged, and it is asked nothing more about that call.
 """
 
 from __future__ import annotations
 
-import contextlib
-import inspect
 import logging
-import traceback
-from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from runagent._address.url import validate_headers
-from runagent._call import AgentCall
 from runagent._errors import PluginError
 from runagent._internal.foreign import is_passing, let_signals_through
-from runagent._internal.jsoninput import copy_input, copy_input_object, read_entrypoint_tag
 from runagent._internal.locks import ForkSafeLock
+from runagent._plugins.call_observers import CallObservers, Source, ask
 from runagent._plugins.installed import OBSERVERS, Installed, Plugin, installed
 from runagent._plugins.loading import load
 from runagent._plugins.registration import Registration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
     import pluggy
 
-    from runagent._report import RunReport
+    from runagent._call import AgentCall
 
-__all__ = ["CHANGEABLE", "HOOKS", "Observers", "default_observers", "register_observer"]
+__all__ = ["Observers", "default_observers", "register_observer"]
 
 _logger = logging.getLogger("runagent.plugins")
 
-CHANGEABLE = frozenset({"args", "entrypoint_tag", "headers", "input"})
-HOOKS = ("runagent_prepare_call", "runagent_call_started", "runagent_call_finished")
-
-
-class _Hook(msgspec.Struct, frozen=True):
-    """What one observer does at one hook."""
-
-    observer: str
-    function: Callable[..., Any]
-    arguments: tuple[str, ...]
-
-    def ask(self, **facts: Any) -> Any:
-        return self.function(*(facts[name] for name in self.arguments))
+_HOOK = "runagent_observe_call"
+_METHOD = "observe_call"
 
 
 class Observers:
@@ -65,19 +44,19 @@ class Observers:
         self._judged: set[str] = (
             set()
         )  # those that were loaded, or do not work: a first call may be cut short
-        self._hooks: Mapping[str, Sequence[_Hook]] = {}
+        self._sources: tuple[Source, ...] = ()
         self._own: list[object] = []  # what the program itself has registered, once for each open handle
 
     def register(self, observer: object) -> Registration:
         """Take an observer that the program itself offers, until the handle is closed.
 
         Raises:
-            PluginError: It implements none of the hooks, or an unknown one.
+            PluginError: It has no method ``observe_call``.
         """
         name = getattr(observer, "__name__", None) or f"{type(observer).__name__} at {id(observer):#x}"
         with self._lock:
-            if self._manager is None or not self._manager.is_registered(observer):
-                self._add(observer, name)
+            if not any(source.observer is observer for source in self._sources):
+                self._add(observer, name, _method_of(observer, name))
             self._own.append(observer)
         return Registration(lambda: self._take_back(observer))
 
@@ -85,11 +64,8 @@ class Observers:
         with self._lock:
             # By identity: an observer may compare as it likes.
             del self._own[next(i for i, own in enumerate(self._own) if own is observer)]
-            if self._manager is None or any(own is observer for own in self._own):
-                return
-            if self._manager.is_registered(observer):  # one that has failed is not
-                self._manager.unregister(observer)
-                self._collect(self._manager)
+            if not any(own is observer for own in self._own):
+                self._sources = tuple(each for each in self._sources if each.observer is not observer)
 
     def loaded(self) -> Observers | None:
         """Load what is installed, at the first call; return self if anyone observes, or else None.
@@ -106,7 +82,7 @@ class Observers:
                             self._load(plugin)
                             self._judged.add(plugin.qualified_name)
                     self._loaded = True
-        return self if self._hooks else None
+        return self if self._sources else None
 
     def _is_judged(self, name: str) -> bool:
         return name in self._judged or (self._manager is not None and self._manager.has_plugin(name))
@@ -119,7 +95,7 @@ class Observers:
             OSError: The machine lacks something at the moment, as with a MemoryError: this proves nothing.
         """
         try:
-            self._add(load(plugin), plugin.qualified_name)
+            self._add_plugin(load(plugin), plugin.qualified_name)
         except PluginError:
             raise
         except Exception as exc:  # whatever a third party's import may raise
@@ -140,47 +116,14 @@ class Observers:
                 raise
             _logger.warning("%s; calls go on without it", exc)
 
-    # The hooks
-
-    def prepare(self, call: AgentCall) -> AgentCall:
-        """Let each observer change the call, one after the other."""
-        for hook in self._hooks.get("runagent_prepare_call", ()):
-            with self._guard(hook.observer):
-                changed = hook.ask(call=call)
-                call = call if changed is None else _checked(call, changed)
-        return call
-
-    def started(self, call: AgentCall) -> None:
-        """Report that a call begins."""
-        for hook in self._hooks.get("runagent_call_started", ()):
-            with self._guard(hook.observer):
-                hook.ask(call=call)
-
-    def finished(self, call: AgentCall, report: RunReport) -> None:
-        """Report that a call is over."""
-        for hook in self._hooks.get("runagent_call_finished", ()):
-            with self._guard(hook.observer):
-                hook.ask(call=call, report=report)
-
-    @contextlib.contextmanager
-    def _guard(self, observer: str) -> Iterator[None]:
-        try:
-            yield
-        except Exception as exc:  # noqa: BLE001  # a guest: whatever it raises, the run goes on
-            let_signals_through(exc)
-            # As text: a traceback, also one in a log record, would hold the stream and all it holds.
-            text = "".join(traceback.format_exception(exc)).rstrip()
-            exc.__traceback__ = None
-            with self._lock:
-                if self._manager is None or not self._manager.has_plugin(observer):
-                    return  # another thread has met the same fault
-                self._manager.unregister(name=observer)
-                self._collect(self._manager)
-            _logger.warning("the observer %s failed and is switched off\n%s", observer, text)
+    def observe(self, call: AgentCall) -> CallObservers | None:
+        """Ask for an observer of a call; None if nobody observes it."""
+        made = [(source.name, observer) for source in self._sources if (observer := ask(source, call))]
+        return CallObservers(made) if made else None
 
     # Registering
 
-    def _add(self, observer: object, name: str) -> None:
+    def _add_plugin(self, plugin: object, name: str) -> None:
         import pluggy
 
         from runagent._plugins import hookspecs
@@ -190,62 +133,63 @@ class Observers:
             manager.add_hookspecs(hookspecs)
             self._manager = manager
         try:
-            manager.register(observer, name)
+            manager.register(plugin, name)
             manager.check_pending()
-            if fault := _fault(manager, observer):
-                raise PluginError(f"the observer {name} cannot be used: {fault}", plugin=name)
-            self._collect(manager)
+            self._add(plugin, name, _implementation(manager, plugin, name))
         except BaseException as exc:
-            if manager.is_registered(observer):
-                manager.unregister(observer)
+            if manager.is_registered(plugin):
+                manager.unregister(plugin)
             if isinstance(exc, pluggy.PluginValidationError):
-                raise PluginError(f"the observer {name} cannot be used: {exc}", plugin=name) from exc
+                raise _unusable(name, exc) from exc
             raise
 
-    def _collect(self, manager: pluggy.PluginManager) -> None:
-        """Note who does what, in the order in which pluggy would ask."""
-        hooks = {}
-        for name in HOOKS:
-            found = reversed(getattr(manager.hook, name).get_hookimpls())
-            if mine := tuple(_Hook(impl.plugin_name, impl.function, impl.argnames) for impl in found):
-                hooks[name] = mine
-        self._hooks = hooks
+    def _add(self, observer: object, name: str, function: Any) -> None:
+        import inspect  # only a process with observers needs it
+
+        if inspect.iscoroutinefunction(function):
+            raise _unusable(name, "it has to be a plain function without await")
+        self._sources = (*self._sources, Source(name, observer, function))
 
 
-def _fault(manager: pluggy.PluginManager, observer: object) -> str | None:
-    callers = manager.get_hookcallers(observer) or []
-    mine = [impl for caller in callers if caller.name in HOOKS for impl in caller.get_hookimpls()]
-    mine = [impl for impl in mine if impl.plugin is observer]
-    if not mine:
-        return f"it implements none of {', '.join(HOOKS)}"
-    if any(impl.wrapper or impl.hookwrapper for impl in mine):
-        return "a hook of an observer wraps no other"
-    if any(inspect.iscoroutinefunction(impl.function) for impl in mine):
-        return "its hooks have to be plain functions without await"
-    return None
-
-
-def _checked(call: AgentCall, changed: object) -> AgentCall:
-    """Return what an observer has made of a call.
+def _method_of(observer: object, name: str) -> Any:
+    """Return the method by which an object observes calls.
 
     Raises:
-        TypeError: It is no call.
-        ValueError: It changes what is not an observer's to change.
-        RunAgentError: Its header fields or its input could not be sent.
+        PluginError: It has none, or is a class of which an object has to be made.
     """
-    if not isinstance(changed, AgentCall):
-        raise TypeError(f"runagent_prepare_call returned {changed!r} instead of an AgentCall or None")
-    for name in (field.name for field in fields(AgentCall) if field.name not in CHANGEABLE):
-        if getattr(changed, name) != getattr(call, name):
-            allowed = ", ".join(sorted(CHANGEABLE))
-            raise ValueError(f"runagent_prepare_call changed {name}; it may change {allowed}")
-    return replace(
-        changed,
-        headers=validate_headers(dict(changed.headers)),
-        entrypoint_tag=read_entrypoint_tag(changed.entrypoint_tag),
-        input=copy_input_object(changed.input, "input"),
-        args=tuple(copy_input(changed.args, "args")),
+    if isinstance(observer, type):
+        raise PluginError(
+            f"the observer {name} cannot be used: it is a class; make an object of it", plugin=name
+        )
+    method = getattr(observer, _METHOD, None)
+    if callable(method):
+        return method
+    import difflib  # only a mistake needs it
+
+    near = difflib.get_close_matches(_METHOD, dir(observer), n=1, cutoff=0.7)
+    hint = f"; is {near[0]!r} meant to be it?" if near else ""
+    raise PluginError(
+        f"the observer {name} cannot be used: it has no method {_METHOD}(call){hint}", plugin=name
     )
+
+
+def _unusable(name: str, fault: object) -> PluginError:
+    return PluginError(f"the observer {name} cannot be used: {fault}", plugin=name)
+
+
+def _implementation(manager: pluggy.PluginManager, plugin: object, name: str) -> Any:
+    """Return what a plugin has for the hook, without pluggy around it.
+
+    Raises:
+        PluginError: It has nothing, or wraps others.
+    """
+    found = [impl for impl in getattr(manager.hook, _HOOK).get_hookimpls() if impl.plugin is plugin]
+    if not found:
+        raise _unusable(name, f"it implements no {_HOOK}")
+    (impl,) = found
+    if impl.wrapper or impl.hookwrapper:
+        raise _unusable(name, "its hook wraps no other")
+    return impl.function if impl.argnames else lambda _call: impl.function()
 
 
 _default: Observers | None = None
@@ -266,14 +210,14 @@ def register_observer(observer: object) -> Registration:
     """Have an object or module observe all calls of the process, without a package around it.
 
     Args:
-        observer: Implements some of ``runagent_prepare_call``, ``runagent_call_started`` and
-            ``runagent_call_finished``, each marked with ``hookimpl``.
+        observer: Has a method ``observe_call(call)``, which returns an observer of that call or None; see
+            `CallObserver`.
 
     Returns:
         A handle: after ``close()`` or the end of ``with`` the observer is asked nothing more. It may be
         registered again, is asked once all the same, and stays until each handle is closed.
 
     Raises:
-        PluginError: It implements none of them, or an unknown one.
+        PluginError: It has no such method.
     """
     return default_observers().register(observer)

@@ -50,6 +50,7 @@ class AttemptState(msgspec.Struct, eq=False):
     session: Session | None = None
     connecting: ConnectingSession | None = None
     key_to_come: Awaitable[str] | None = None
+    headers: tuple[tuple[str, str], ...] = ()
     ended: bool = False
     connected: bool = False
     heard: bool = False

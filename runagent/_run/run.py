@@ -10,6 +10,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+from runagent._call import merge_headers
 from runagent._errors import NetworkError, PluginError, ProtocolError, RunAgentError
 from runagent._events import Chunk, Completed, Event
 from runagent._internal.tracebacks import is_ours
@@ -73,16 +74,17 @@ class Run(RunState):
         self.report.started_at = self._context.clock()
         self._deadlines = Deadlines(self._timeouts, now, plain=self._call.mode == "invoke")
         self.recovery.begin(now)
-        if self._observers is not None:
-            self._asked = self._call
-            self._asked = self._call = self._observers.prepare(self._call)
-            self._observers.started(self._call)
+        if self._observers is not None and (watch := self._observers.observe(self._call)) is not None:
+            self._prepared = watch.prepare(self._call)
+            self._watch, self._watches_reads = watch, watch.watches_reads
 
     def _begin_session(self, transport: Transport, now: float) -> None:
         self._attempt = attempt = AttemptState(
             transport, Attempt(self.recovery.names[0], now - self._started_at), now
         )
         self.report.attempts.append(attempt.report)
+        if self._watch is not None:
+            attempt.headers = self._watch.attempt(attempt.report)
         key = self._context.api_key()
         if key is None or isinstance(key, str):
             self.open_session(key)
@@ -101,8 +103,13 @@ class Run(RunState):
         """
         attempt, recovery = self.attempt, self.recovery
         transport = attempt.transport
+        prepared = self._prepared
         self._call = replace(
-            self._call, api_key=key, idempotency_key=recovery.key, opened_at=self._context.clock()
+            prepared,
+            headers=merge_headers(prepared.headers, attempt.headers),
+            api_key=key,
+            idempotency_key=recovery.key,
+            opened_at=self._context.clock(),
         )
         try:
             session = transport.open(self._call, self.address.route, recovery.resume)
@@ -273,7 +280,7 @@ class Run(RunState):
             attempt.late_at = min(attempt.late_at, start)
             if end - attempt.late_at > _FAREWELL_SECONDS:
                 self.timed_out(end, 0.0)  # a peer that reads nothing and goes on sending
-        attempt.steady = attempt.progressed and attempt.sends and not self._complete
+        attempt.steady = attempt.progressed and attempt.sends and not (self._complete or self._watches_reads)
 
     def _note(self, events: list[Event]) -> PluginError | None:
         """Keep a session's events for the reader, up to a fault of the session, which is returned."""
@@ -282,24 +289,28 @@ class Run(RunState):
         if chunks is None or chunks < len(events) or self._complete:
             events, fault = split_events(events, self._last_event, over=self._complete)
             chunks = _count_chunks(events)
-        if events:
-            report.note_read(chunks)
-        if events and report.first_event_seconds is None:
-            report.first_event_seconds = self._read_at - self._started_at
+        if not events:
+            return fault
+        seconds = self._read_at - self._started_at
+        if report.first_event_seconds is None:
+            self._report("first_event", seconds)
+        report.note_events(chunks, seconds)
         if chunks:
-            if report.first_chunk_seconds is None:
-                report.first_chunk_seconds = self._read_at - self._started_at
             self.attempt.begun = self.attempt.progressed = True
             if self.recovery.note_progress():
                 self.deadlines.renew()
         elif any(type(event) in UNREPEATABLE for event in events):
             self.attempt.begun = self.recovery.begun = True
-        if events and type(last := events[-1]) is self._last_event:
+        if type(last := events[-1]) is self._last_event:
             self._complete = True
             if self.session.usage is None:
                 report.usage = last.usage
         if chunks != len(events):
             self.notes.take(events)
+        if self._watch is not None:
+            self._watch.report("received", tuple(events), seconds)
+            if self._complete:
+                self._watch.report("completed", events[-1])
         self.events += events
         return fault
 
@@ -398,7 +409,7 @@ class Run(RunState):
             self._give_up(error)
             return
         recovery.last_error = error
-        _logger.info(
+        _logger.debug(
             "run %s: %s; trying again in %.3g s",
             self.report.run_id,
             attempt.describe_failure(len(self.report.attempts)),
@@ -422,7 +433,7 @@ class Run(RunState):
         hide_secrets(self.error, self.secrets)
         self.report.error = bare_copy(self.error)
         number = len(self.report.attempts)
-        _logger.info("run %s: %s; giving up", self.report.run_id, attempt.describe_failure(number))
+        _logger.debug("run %s: %s; giving up", self.report.run_id, attempt.describe_failure(number))
 
 
 def _count_chunks(events: list[Event]) -> int:

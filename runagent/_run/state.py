@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runagent._events import Completed, Event, RunResult
 from runagent._internal.agents import are_several
 from runagent._net.base import track_descriptor
 from runagent._redact import hide_secrets
-from runagent._report import RunAgentError, RunReport, bare_copy, counted, set_run
+from runagent._report import RunAgentError, RunReport, bare_copy, set_run
 from runagent._run.notes import RunNotes
 from runagent._run.recovery import Recovery
 from runagent._run.spec import RunSpec, Step
 
 if TYPE_CHECKING:
     from runagent._address.route import Address
-    from runagent._call import AgentCall
     from runagent._limits import Limits
+    from runagent._plugins.call_observers import CallObservers
     from runagent._plugins.observers import Observers
     from runagent._run.attempt import AttemptState
     from runagent._run.deadlines import Deadlines
@@ -26,6 +26,27 @@ if TYPE_CHECKING:
 __all__ = ["RunState"]
 
 _logger = logging.getLogger("runagent.run")
+
+
+_FACTS = (
+    "run_id",
+    "agent_id",
+    "transport",
+    "outcome",
+    "status",
+    "error",
+    "first_chunk_seconds",
+    "total_seconds",
+    "chunks",
+    "retries",
+    "tokens",
+)
+
+
+def _facts(report: RunReport) -> dict[str, Any]:
+    """Return what the line of a run in the log shows, as attributes of its record."""
+    facts = report.as_dict()
+    return {name: facts[name] for name in _FACTS}
 
 
 class RunState:
@@ -60,7 +81,9 @@ class RunState:
         self._timeouts = spec.timeouts
         self._observers: Observers | None = spec.observers
         self._call = call  # of the current attempt, once there is one
-        self._asked: AgentCall | None = None  # the call without the key, for observers
+        self._prepared = call  # as observers have changed it, for every attempt
+        self._watch: CallObservers | None = None  # the observers of this run, once it has begun
+        self._watches_reads = False  # one of them wants the events of each read
         self._unreported = [self.report]  # until observers know that the run is over
         self._taken: list[Event] = []
         self._attempt: AttemptState | None = None
@@ -131,6 +154,7 @@ class RunState:
             return
         seconds = None if now is None else now - self._started_at - attempt.report.started_at
         attempt.end(self.report, seconds, error)
+        self._report("attempt_ended", attempt.report)
 
     def finished(self, now: float | None, *, error: BaseException | None = None) -> None:
         """Note the end of the run, once, and report it to observers.
@@ -153,9 +177,14 @@ class RunState:
         good = self._complete and self.error is None and error is None
         report.outcome = ("completed" if good else "failed") if over else "closed"
         report.total_seconds = None if now is None else now - self._started_at
-        _logger.debug("run %s %s after %s", report.run_id, report.outcome, counted(report.chunks, "chunk"))
-        if self._observers is not None and self._asked is not None:
-            self._observers.finished(self._asked, report)
+        if _logger.isEnabledFor(logging.INFO):
+            _logger.info("%s", str(report), extra=_facts(report))
+        self._report("finished", report)
+
+    def _report(self, hook: str, *facts: object) -> None:
+        """Call a method of the run's observers, if it has any."""
+        if self._watch is not None:
+            self._watch.report(hook, *facts)
 
     def identify(self, error: RunAgentError) -> RunAgentError:
         """Put the run's ids into an error and return it."""

@@ -20,12 +20,13 @@ __all__ = ["first_chunks", "imports", "start"]
 _OBSERVER = """
 from runagent import hookimpl
 calls = []
+class Watched:
+    def finished(self, report):
+        calls.append(report)
 @hookimpl
-def runagent_call_started(call):
+def runagent_observe_call(call):
     calls.append(call)
-@hookimpl
-def runagent_call_finished(call, report):
-    calls.append(report)
+    return Watched()
 """
 _BARE = "import json, logging, socket"
 

@@ -72,7 +72,9 @@ def test_verbose_shows_how_it_went(capfd, server) -> None:
     server.agent("a").always("x", "y", "z")
     assert 0 == main(["stream", "a", "hi", "-v"])
     pattern = r"\[first chunk after [\d.]+ s, 3 chunks in [\d.]+ s over sse(, \d+ chunks/s)?\]\n"
-    assert re.fullmatch(pattern, capfd.readouterr().err)
+    line, summary = capfd.readouterr().err.splitlines(keepends=True)
+    assert re.fullmatch(pattern, summary)
+    assert re.fullmatch("runagent.run: INFO: run [0-9a-f]{32} of agent 'a' completed, over sse, .*\n", line)
 
 
 def test_verbose_shows_what_is_tried_again_and_goes_over_the_environment(capfd, server, monkeypatch) -> None:
@@ -80,10 +82,10 @@ def test_verbose_shows_what_is_tried_again_and_goes_over_the_environment(capfd, 
     monkeypatch.setenv("RUNAGENT_MAX_RETRIES", "1")
     monkeypatch.setenv("RUNAGENT_RETRY_DELAY", "0")
     monkeypatch.setenv("RUNAGENT_LOG_LEVEL", "ERROR")
-    assert 0 == main(["stream", "a", "hi", "-v"])
+    assert 0 == main(["stream", "a", "hi", "-vv"])
     out, err = capfd.readouterr()
     assert "x" == out
-    assert re.search("^runagent.run: INFO: run [0-9a-f]+: attempt 1 over sse failed.*AgentServerError", err)
+    assert re.search("runagent.run: DEBUG: run [0-9a-f]+: attempt 1 over sse failed.*AgentServerError", err)
     assert "1 retry" in err
     server.agent("a").reply(status(503))
     assert "x" == out_of(capfd, "stream", "a", "hi")

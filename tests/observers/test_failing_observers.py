@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 import runagent
-from runagent import PluginError, RunAgentClient, hookimpl
+from runagent import PluginError, RunAgentClient
 from runagent._plugins import hookspecs
-from runagent._plugins.observers import HOOKS, Observers, default_observers
+from runagent._plugins.call_observers import HOOKS
+from runagent._plugins.observers import Observers, default_observers
 from tests.docs.pages import DOCS, ROOT
 from tests.observers.watcher import Watcher, read_to_the_end
 
@@ -28,26 +29,26 @@ class Failing:
         self.hook = hook
         self.asked: list[str] = []
 
-    def _meet(self, hook: str) -> None:
-        self.asked.append(hook)
-        if hook == self.hook:
-            raise ZeroDivisionError("an observer's own fault")
+    def observe_call(self, call: object) -> Failing:
+        return self
 
-    @hookimpl
-    def runagent_prepare_call(self) -> None:
-        self._meet("runagent_prepare_call")
+    def __getattr__(self, hook: str) -> Callable[..., None]:
+        if hook not in HOOKS:
+            raise AttributeError(hook)
 
-    @hookimpl
-    def runagent_call_started(self) -> None:
-        self._meet("runagent_call_started")
+        def meet(*facts: object) -> None:
+            self.asked.append(hook)
+            if hook == self.hook:
+                raise ZeroDivisionError("an observer's own fault")
 
-    @hookimpl
-    def runagent_call_finished(self) -> None:
-        self._meet("runagent_call_finished")
+        return meet
 
 
-@pytest.mark.parametrize("hook", HOOKS)
-def test_an_observer_that_raises_is_logged_once_and_switched_off(
+ORDER = ("prepare", "attempt", "first_event", "received", "completed", "attempt_ended", "finished")
+
+
+@pytest.mark.parametrize("hook", ORDER)
+def test_an_observer_that_raises_is_logged_and_asked_nothing_more_about_that_call(
     style: Style,
     server: FakeAgentServer,
     watcher: Watcher,
@@ -57,53 +58,76 @@ def test_an_observer_that_raises_is_logged_once_and_switched_off(
 ) -> None:
     observer = Failing(hook)
     observe(observer)
-    server.agent("a").always("x")
+    server.agent("a").always("x", writes="merged")
 
     async def scenario() -> None:
         client = style.client("a", base_url=server.url)
-        for _ in range(3):
+        for _ in range(2):
             await read_to_the_end(client, style)
 
     style.run(scenario)
-    assert list(HOOKS[: HOOKS.index(hook) + 1]) == observer.asked
-    assert ["started", "completed"] * 3 == watcher.outcomes
-    assert 1 == caplog.text.count("is switched off")
+    assert set(ORDER) == set(HOOKS)
+    heard = list(dict.fromkeys(observer.asked))
+    assert list(ORDER[: ORDER.index(hook) + 1]) == heard
+    assert 2 == observer.asked.count(hook)  # once a call
+    assert ["started", "completed"] * 2 == watcher.outcomes
+    assert 2 == caplog.text.count("is asked nothing more about this call")
     assert "an observer's own fault" in caplog.text
 
 
-class WithoutHook:
-    def runagent_call_started(self) -> None:
-        """Is not marked."""
+class Raising:
+    def observe_call(self, call: object) -> None:
+        raise ZeroDivisionError
 
 
-class Misspelt:
-    @hookimpl
-    def runagent_call_strated(self) -> None: ...
+class Pointless:
+    def observe_call(self, call: object) -> object:
+        return object()
 
 
-class MisspeltArgument:
-    @hookimpl
-    def runagent_call_started(self, cal: object) -> None: ...
+class Awaited:
+    def observe_call(self, call: object) -> Awaited:
+        return self
 
-
-class Wrapper:
-    @hookimpl(wrapper=True)
-    def runagent_call_started(self) -> Any:
-        return (yield)
-
-
-class Waiting:
-    @hookimpl
-    async def runagent_call_started(self) -> None: ...
+    async def finished(self, report: object) -> None: ...
 
 
 @pytest.mark.parametrize(
     ("observer", "complaint"),
     [
-        (WithoutHook(), "implements none of runagent_prepare_call"),
-        (Misspelt(), "runagent_call_strated"),
-        (MisspeltArgument(), "cal"),
-        (Wrapper(), "wraps no other"),
+        (Raising(), "ZeroDivisionError"),
+        (Pointless(), "has none of the methods prepare, attempt"),
+        (Awaited(), "without await"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_an_observer_does_wrong_is_logged(
+    server: FakeAgentServer,
+    observe: Callable[[object], runagent.Registration],
+    caplog: pytest.LogCaptureFixture,
+    observer: object,
+    complaint: str,
+) -> None:
+    observe(observer)
+    server.agent("a").always("x")
+    assert "x" == RunAgentClient("a", base_url=server.url).run_generic_stream("x").text()
+    assert complaint in caplog.text
+
+
+class Misspelt:
+    def observe_calls(self, call: object) -> None: ...
+
+
+class Waiting:
+    async def observe_call(self, call: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("observer", "complaint"),
+    [
+        (object(), r"has no method observe_call\(call\)$"),
+        (Misspelt(), "is 'observe_calls' meant to be it"),
+        (Watcher, "make an object of it"),
         (Waiting(), "without await"),
     ],
     ids=lambda value: type(value).__name__,
@@ -120,8 +144,7 @@ def test_without_observers_no_hook_is_called(
     def fail(*facts: object) -> None:
         raise AssertionError("asked")
 
-    for name in ("prepare", "started", "finished"):
-        monkeypatch.setattr(Observers, name, fail)
+    monkeypatch.setattr(Observers, "observe", fail)
     server.agent("a").always("x")
     assert "x" == RunAgentClient("a", base_url=server.url).run_generic_stream("x").text()
 
@@ -147,25 +170,14 @@ def test_an_observer_is_asked_until_its_handles_are_closed(server: FakeAgentServ
     assert default_observers().loaded() is None
 
 
-def test_a_closed_observer_hears_nothing_more_of_a_run_that_has_begun(server: FakeAgentServer) -> None:
+def test_a_closed_observer_hears_the_end_of_a_run_that_has_begun(server: FakeAgentServer) -> None:
     server.agent("a").always("x")
     watcher = Watcher()
     with runagent.register_observer(watcher):
         stream = RunAgentClient("a", base_url=server.url).run_generic_stream("x")
         next(stream)
     assert "" == stream.text()
-    assert ["started"] == watcher.outcomes
-
-
-def test_a_handle_of_an_observer_that_failed_can_be_closed(server: FakeAgentServer) -> None:
-    server.agent("a").always("x")
-    observer = Failing("runagent_call_started")
-    with runagent.register_observer(observer):
-        RunAgentClient("a", base_url=server.url).run_generic_stream("x").text()
-    assert ["runagent_prepare_call", "runagent_call_started"] == observer.asked
-    with runagent.register_observer(observer):
-        RunAgentClient("a", base_url=server.url).run_generic_stream("x").text()
-    assert 4 == len(observer.asked)
+    assert ["started", "completed"] == watcher.outcomes
 
 
 def test_hooks_are_not_called_per_chunk(server: FakeAgentServer, watcher: Watcher) -> None:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import runagent
-from runagent import hookimpl
-from runagent._plugins.observers import CHANGEABLE
+from runagent._plugins.call_observers import CHANGEABLE
 from tests.docs.pages import DOCS
-from tests.observers.watcher import Watcher, read_to_the_end
+from tests.observers.watcher import read_to_the_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +28,10 @@ class Preparer:
     def __init__(self, change: Callable[[AgentCall], Any]) -> None:
         self.change = change
 
-    @hookimpl
-    def runagent_prepare_call(self, call: AgentCall) -> Any:
+    def observe_call(self, call: AgentCall) -> Preparer:
+        return self
+
+    def prepare(self, call: AgentCall) -> Any:
         return self.change(call)
 
 
@@ -61,22 +62,13 @@ def test_a_call_is_prepared_by_one_after_the_other(style: Style, server: FakeAge
     request = run_prepared(
         style,
         server,
-        Preparer(look),
-        with_header("Traceparent", "00-1"),
         Preparer(lambda call: replace(call, input={**call.input, "added": True})),
+        with_header("Traceparent", "00-1"),
+        Preparer(look),
     )
     assert ("00-1", "1") == (request.headers["traceparent"], request.headers["x-own"])
     assert {"query": "x", "added": True} == request.body
-    assert [{"X-Own": "1", "Traceparent": "00-1"}] == seen  # the last to come is the first to be asked
-
-
-def test_the_prepared_call_is_what_observers_see(
-    style: Style, server: FakeAgentServer, watcher: Watcher
-) -> None:
-    run_prepared(style, server, with_header("Traceparent", "00-1"))
-    (call,) = watcher.calls
-    assert ("Traceparent", "00-1") in call.headers
-    assert call.api_key is None
+    assert [{"X-Own": "1", "Traceparent": "00-1"}] == seen
 
 
 @pytest.mark.parametrize(
@@ -98,7 +90,7 @@ def test_what_must_not_be_changed_is_not(
     assert ({"query": "x"}, "1", "a") == (request.body, request.headers["x-own"], request.agent_id)
     (record,) = (record for record in caplog.records if record.levelno == logging.WARNING)
     assert "Preparer" in record.getMessage()
-    assert "is switched off" in record.getMessage()
+    assert "is asked nothing more about this call" in record.getMessage()
     assert complaint in str(caplog.text)
 
 
@@ -128,4 +120,4 @@ def test_what_cannot_be_sent_is_not_taken(
     server.agent("a").always("good")
     with runagent.register_observer(Preparer(lambda call: replace(call, **change))):
         assert "good" == style.run(scenario)
-    assert "is switched off" in caplog.text
+    assert "is asked nothing more about this call" in caplog.text

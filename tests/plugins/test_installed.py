@@ -269,9 +269,13 @@ OBSERVER = (
     + """
 from runagent import hookimpl
 
+class Watched:
+    def finished(self, report):
+        print(report.outcome, report.agent_id)
+
 @hookimpl
-def runagent_call_finished(call, report):
-    print(report.outcome, call.agent_id)
+def runagent_observe_call(call):
+    return Watched()
 """
 )
 
@@ -290,7 +294,7 @@ def test_observers_are_loaded_at_the_first_call(computer: Computer) -> None:
     ("source", "complaint"),
     [
         ("import no_such_module", "ModuleNotFoundError"),
-        ("", "implements none of"),
+        ("", "implements no runagent_observe_call"),
     ],
 )
 def test_an_observer_that_does_not_work_is_logged_or_an_error_where_strict(

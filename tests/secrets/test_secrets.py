@@ -349,7 +349,7 @@ def test_what_a_peer_sends_is_one_harmless_line(
 def test_every_attempt_is_in_the_report_and_in_the_log(
     style: Style, transport: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "runagent")
+    caplog.set_level(logging.DEBUG, "runagent.run")
 
     async def scenario() -> list[type]:
         client = style.client("a", base_url=server.url, transport=transport, retry_delay=0)

@@ -109,7 +109,7 @@ OBSERVER = """
 from runagent import hookimpl
 
 @hookimpl
-def runagent_call_started(call): ...
+def runagent_observe_call(call): ...
 """
 
 
@@ -125,7 +125,7 @@ def test_an_observer_whose_import_lacked_something_is_imported_again(
     with pytest.raises((OSError, MemoryError)):
         observers.loaded()
     assert observers.loaded() is observers
-    assert 2 == len(observers._hooks["runagent_call_started"])
+    assert 2 == len(observers._sources)
 
 
 def test_a_contract_that_is_broken_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

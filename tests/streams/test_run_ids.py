@@ -61,3 +61,29 @@ def test_an_error_before_the_first_request_has_the_id_too(style: Style, plain: b
     assert "w" == error.agent_id
     assert (error.run_id is None) == plain
     assert plain or isinstance(error, ConfigurationError)
+
+
+def test_a_run_has_one_line_at_info_with_its_facts(style: Style, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "runagent.run")
+    with Peer(answers(BUSY), answers(sse(chunk(0), ("done", {"usage": {"total_tokens": 4}})))) as peer:
+        report = run(style, peer, retry_delay=0).report
+    (record,) = (record for record in caplog.records if record.name == "runagent.run")
+    assert (logging.INFO, str(report)) == (record.levelno, record.getMessage())
+    facts = record.__dict__
+    for name in (
+        "run_id",
+        "agent_id",
+        "transport",
+        "outcome",
+        "status",
+        "chunks",
+        "retries",
+        "total_seconds",
+    ):
+        assert getattr(report, name) == facts[name]
+    assert (4, None, report.first_chunk_seconds) == (
+        facts["tokens"]["total"],
+        facts["error"],
+        facts["first_chunk_seconds"],
+    )
+    assert (1, 1, "completed") == (facts["chunks"], facts["retries"], facts["outcome"])

@@ -198,7 +198,7 @@ from runagent import hookimpl
 seen = []
 
 @hookimpl
-def runagent_call_started(call):
+def runagent_observe_call(call):
     seen.append(call.agent_id)
 """
 
@@ -215,7 +215,7 @@ def test_the_import_of_an_observer_is_tried_again(
             observers.loaded()
         assert_same(raised, caught.value)
         assert observers.loaded() is observers
-    assert 2 == len(observers._hooks["runagent_call_started"])
+    assert 2 == len(observers._sources)
 
 
 @pytest.mark.parametrize("moment", ["register", "check_pending", "add_hookspecs"])
@@ -230,7 +230,7 @@ def test_registering_an_observer_that_is_interrupted_is_done_again(
         from runagent import hookimpl
 
         @hookimpl
-        def runagent_call_started(self, call: object) -> None: ...
+        def runagent_observe_call(self, call: object) -> None: ...
 
     watcher = Watcher()
     with monkeypatch.context() as patch, handling(signal.default_int_handler):
@@ -242,9 +242,9 @@ def test_registering_an_observer_that_is_interrupted_is_done_again(
 
         patch.setattr(pluggy.PluginManager, moment, interrupted)
         with pytest.raises(KeyboardInterrupt):
-            observers.register(watcher)
-    observers.register(watcher)
-    assert 1 == len(observers._hooks["runagent_call_started"])
+            observers._add_plugin(watcher, "watcher")
+    observers._add_plugin(watcher, "watcher")
+    assert 1 == len(observers._sources)
 
 
 def test_ctrl_c_while_a_plugin_makes_a_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,26 +275,33 @@ def test_a_plugin_that_handles_ctrl_c_by_itself_is_believed(
 
 # While somebody else's code runs
 
+WATCHED = ["observe_call", "prepare", "attempt", "first_event", "completed", "attempt_ended", "finished"]
+
 
 @HANDLERS_RAISE
-@pytest.mark.parametrize("hook", ["runagent_prepare_call", "runagent_call_started", "runagent_call_finished"])
+@pytest.mark.parametrize("hook", WATCHED)
 def test_a_hook_of_an_observer(
     hook: str,
     handler: Any,
     raised: BaseException,
     server: FakeAgentServer,
 ) -> None:
-    from runagent import hookimpl, register_observer
+    from runagent import register_observer
 
     server.agent("a").always("x")
     calls = []
 
-    def watch(call: Any) -> None:
+    def watch(fact: object) -> None:
         calls.append(hook)
         if len(calls) == 1:
             strike()
 
-    watcher = type("Watcher", (), {hook: staticmethod(hookimpl(watch, specname=hook))})()
+    class Watcher:
+        def observe_call(self, call: object) -> Watcher:
+            return self
+
+    watcher: Any = Watcher()
+    setattr(watcher, hook, watch)
     client = RunAgentClient("a", base_url=server.url)
     with register_observer(watcher):
         with handling(handler), pytest.raises(type(raised)) as caught:
