@@ -1,4 +1,4 @@
-"""In which styles the suite runs the conformance kit, if another transport of the kind runs in all of them."""
+"""Styles for the conformance kit over kinds of transports that the suite checks in every style elsewhere."""
 
 from __future__ import annotations
 
