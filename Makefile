@@ -139,13 +139,16 @@ fix: $(STAMP)
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format .
 
-# The processes of the tests, and those that they start, each write a file; they are put together at the end.
+# The processes of the tests, and those that they start, each write a file; they are put together at the end, also if a
+# test has failed: tests of time may, as everything takes longer under coverage.
 .PHONY: coverage
 coverage: $(STAMP)
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -q -n $(JOBS) --maxprocesses 8 --dist worksteal $(ARGS)
-	@$(BIN)/coverage combine --quiet
-	@$(BIN)/coverage report --skip-covered --skip-empty --sort=cover --fail-under=$(COVERAGE_FLOOR)
+	@status=0; \
+	$(BIN)/coverage run -m pytest -q -n $(JOBS) --maxprocesses 8 --dist worksteal $(ARGS) || status=$$?; \
+	$(BIN)/coverage combine --quiet; \
+	$(BIN)/coverage report --skip-covered --skip-empty --sort=cover --fail-under=$(COVERAGE_FLOOR) || status=$$?; \
+	exit $$status
 
 .PHONY: lint
 lint: $(STAMP)
