@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 from runagent._address.proxy import proxy_for
 from runagent._cli.console import in_columns
 from runagent._config.file import writers
-from runagent._config.settings import file_exposures, load_settings
+from runagent._config.settings import file_exposures, load_settings, misspelt_variables
 from runagent._errors import ConfigurationError, PluginError
 from runagent._internal import clock
 from runagent._internal.foreign import let_signals_through
 from runagent._plugins.installed import OBSERVERS, Installed, Plugin
 from runagent._plugins.observers import Observers
 from runagent._plugins.registry import TransportRegistry, declaration_fault
-from runagent._redact import redact_url
+from runagent._redact import escape_controls, redact_url
 from runagent._version import __version__
 from runagent.capabilities import api_version_fault
 
@@ -58,7 +58,10 @@ def doctor(arguments: argparse.Namespace, console: Console) -> int:
 
 def examine() -> Facts:
     """Collect everything, secrets left out; what is wrong ends up in ``problems``."""
-    problems: list[str] = []
+    problems = [
+        f"environment: {escape_controls(name)} is not a variable of runagent; did you mean {meant}?"
+        for name, meant in misspelt_variables().items()
+    ]
     settings = _settings(problems)
     plugins = Installed()
     registry = TransportRegistry(plugins)

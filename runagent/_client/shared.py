@@ -10,9 +10,11 @@ from runagent._address.proxy import proxy_for
 from runagent._address.route import Address
 from runagent._client.options import key_risk, retry_policy
 from runagent._config.parsers import validate_api_key
+from runagent._config.settings import misspelt_variables
 from runagent._errors import ConfigurationError
 from runagent._internal.clock import now, time_of_day
 from runagent._internal.tracebacks import is_ours, without_traceback
+from runagent._redact import escape_controls
 from runagent._run.spec import KnownUnsupported
 
 if TYPE_CHECKING:
@@ -106,6 +108,12 @@ class ClientContext:
             self._warned_of_slow_key = True
             _logger.warning(_SLOW, getattr(key, "__qualname__", type(key).__name__), seconds)
         return asked
+
+    def key_hint(self) -> str:
+        """Return which environment variables look like a misspelt one; "" if none does."""
+        found = misspelt_variables()
+        hints = [f"{escape_controls(name)} is set: did you mean {meant}?" for name, meant in found.items()]
+        return "; ".join(hints)
 
     def address(self, tunnels: bool) -> Address:
         """Return where to connect, through a tunnel if the transport wants one."""

@@ -39,7 +39,7 @@ from runagent._internal.foreign import is_passing
 from runagent._internal.tracebacks import without_traceback
 from runagent._redact import describe, escape_controls
 
-__all__ = ["Resume", "Settings", "file_exposures", "load_settings"]
+__all__ = ["Resume", "Settings", "file_exposures", "load_settings", "misspelt_variables"]
 
 DEFAULT_BASE_URL = "https://api.run-agent.ai"
 
@@ -63,6 +63,7 @@ class _Option(msgspec.Struct, frozen=True):
     parse: Parser
     read: Parser = lambda text, _source: text
     argument_name: str | None = None
+    other_environment: str | None = None  # read if the variable is unset
 
     @property
     def argument(self) -> str:
@@ -71,7 +72,14 @@ class _Option(msgspec.Struct, frozen=True):
 
 _OPTIONS = (
     _Option("api_key", "RUNAGENT_API_KEY", "api_key", parse_api_key),
-    _Option("api_url", "RUNAGENT_API_URL", "api_url", parse_base_url, argument_name="base_url"),
+    _Option(
+        "api_url",
+        "RUNAGENT_API_URL",
+        "api_url",
+        parse_base_url,
+        argument_name="base_url",
+        other_environment="RUNAGENT_BASE_URL",  # its name in the published package
+    ),
     _Option("timeout", "RUNAGENT_TIMEOUT", "timeout", parse_timeout, read_number),
     _Option("transport", "RUNAGENT_TRANSPORT", "transport", parse_transport),
     _Option("transport_options", "RUNAGENT_TRANSPORT_OPTIONS", "transport_options", parse_options, read_json),
@@ -92,7 +100,12 @@ _SECTIONS = {section: section for key in _FILE_KEYS if (section := key.rpartitio
 _MEANT = {name: o.file_key for o in _OPTIONS if o.file_key for name in (o.name, o.argument)} | _SECTIONS
 _OTHER_VARIABLES = ("RUNAGENT_CONFIG", "RUNAGENT_DISABLE_PLUGINS", "RUNAGENT_STRICT_PLUGINS")
 _SECRETIVE = ("api_key", "proxy", "transport_options")  # may hold a secret
-_VARIABLES = (*_OTHER_VARIABLES, *(option.environment for option in _OPTIONS if option.environment))
+_VARIABLES = (
+    *_OTHER_VARIABLES,
+    *filter(None, (name for o in _OPTIONS for name in (o.environment, o.other_environment))),
+)
+_PREFIXES = ("RUNAGENT_", "RUN_AGENT_", "RUNAGENT")
+_SHORT = {"KEY": "RUNAGENT_API_KEY", "TOKEN": "RUNAGENT_API_KEY", "URL": "RUNAGENT_API_URL"}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,7 +156,7 @@ def load_settings(arguments: Mapping[str, Any], *, environ: Mapping[str, str] = 
     known = {option.argument: option.argument for option in _OPTIONS}
     for name in sorted(arguments.keys() - known):
         raise invalid(f"argument {name}", "unknown argument" + nearest(name, known))
-    _note_strange_variables(environ)
+    _note_misspelt_variables(environ)
     places = (arguments, environ, *_load_file(environ.get("RUNAGENT_CONFIG", "").strip()))
     sources = {option.name: "default" for option in _OPTIONS}
     values: dict[str, Any] = {}
@@ -159,21 +172,53 @@ def _findings(option: _Option, places: _Places) -> Iterator[tuple[Any, str, str]
     arguments, environ, path, content = places
     if (value := arguments.get(option.argument)) is not None:
         yield value, f"argument {option.argument}", f"argument {option.argument}"
-    if option.environment and (text := environ.get(option.environment, "").strip()):
-        source = f"environment variable {option.environment}"
-        yield option.read(text, source), source, source
+    if variable := _variable(option, environ):
+        source = f"environment variable {variable}"
+        yield option.read(environ[variable].strip(), source), source, source
     if option.file_key and (value := content.get(option.file_key)) is not None:
         yield value.strip() if isinstance(value, str) else value, f"{path}: {option.file_key}", path
 
 
-def _note_strange_variables(environ: Mapping[str, str]) -> None:
-    strange = {name for name in environ if name.startswith("RUNAGENT_")}.difference(_VARIABLES)
-    known = {name.removeprefix("RUNAGENT_"): name for name in _VARIABLES}
-    for name in sorted(strange if _logger.isEnabledFor(logging.DEBUG) else ()):
-        if hint := nearest(name.removeprefix("RUNAGENT_"), known, otherwise=""):
-            _logger.debug(
-                "environment variable %s is not one of runagent's own%s", escape_controls(name), hint
-            )
+def _variable(option: _Option, environ: Mapping[str, str]) -> str:
+    """Return the name of the variable that gives a setting, or "" if none does.
+
+    Raises:
+        ConfigurationError: Both variables of the setting are set, to different values.
+    """
+    names = (option.environment, option.other_environment)
+    found = [name for name in names if name and environ.get(name, "").strip()]
+    if len(found) > 1:
+        values = [option.parse(environ[name].strip(), f"environment variable {name}") for name in found]
+        if values[0] != values[1]:
+            raise invalid(f"environment variables {' and '.join(found)}", "they differ; unset one of them")
+    if found and found[0] != option.environment:
+        _logger.info("%s is used, as %s is unset", found[0], option.environment)
+    return found[0] if found else ""
+
+
+def misspelt_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the variables that look like one of ours but are not, each with the name that was meant."""
+    known = {name.removeprefix("RUNAGENT_"): name for name in _VARIABLES} | _SHORT
+    found = {}
+    for name in sorted(set(environ).difference(_VARIABLES)):
+        prefix = next((each for each in _PREFIXES if name.upper().startswith(each)), None)
+        if prefix is not None and (meant := _meant(name[len(prefix) :].upper(), known)):
+            found[name] = meant
+    return found
+
+
+def _meant(name: str, known: Mapping[str, str]) -> str:
+    import difflib  # slow to import, and few environments need it
+
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+    return known[close[0]] if close else ""
+
+
+def _note_misspelt_variables(environ: Mapping[str, str]) -> None:
+    if not _logger.isEnabledFor(logging.DEBUG):
+        return
+    for name, meant in misspelt_variables(environ).items():
+        _logger.debug("environment variable %s is unknown; did you mean %s?", escape_controls(name), meant)
 
 
 def _load_file(named: str) -> tuple[str, dict[str, Any]]:

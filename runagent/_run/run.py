@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from runagent._call import merge_headers
-from runagent._errors import NetworkError, PluginError, ProtocolError, RunAgentError
+from runagent._errors import AuthenticationError, NetworkError, PluginError, ProtocolError, RunAgentError
 from runagent._events import Chunk, Completed, Event
 from runagent._internal.tracebacks import is_ours
 from runagent._redact import hide_secrets
@@ -421,6 +421,8 @@ class Run(RunState):
         if not recovery.begun and recovery.policy.holds_back(error, connected=attempt.connected):
             add_remark(error, _NOT_TRIED_AGAIN)
             add_hint(error, _TRY_AGAIN)
+        if isinstance(error, AuthenticationError) and (hint := self._context.key_hint()):
+            add_hint(error, hint)
         self.error = final_error(
             error,
             self.report,

@@ -75,6 +75,9 @@ class RunContext(Protocol):
     def api_key(self) -> str | Awaitable[str] | None:
         """Return the key, or an awaitable of it; called for each attempt."""
 
+    def key_hint(self) -> str:
+        """Return why the key may be missing or wrong, for the error that refuses it; "" if unknown."""
+
     def clock(self) -> float:
         """Return seconds since the epoch."""
 

@@ -189,3 +189,10 @@ def test_each_plugin_is_looked_at_for_itself(
         assert quiet not in problems
     assert ("observer", "watch") == (plugin(facts, "watch")["kind"], plugin(facts, "watch")["name"])
     assert plugin(facts, "off")["import_seconds"] is None
+
+
+def test_it_lists_misspelt_variables_without_their_values(capfd, monkeypatch) -> None:
+    monkeypatch.setenv("RUNAGENT_APIKEY", SECRET)
+    problems = examine(capfd, 1)["problems"]
+    meant = "did you mean RUNAGENT_API_KEY?"
+    assert [f"environment: RUNAGENT_APIKEY is not a variable of runagent; {meant}"] == problems

@@ -543,9 +543,7 @@ def test_unknown_variables_are_ignored(caplog):
         "OTHER_TIMEOUT": "x",
     }
     assert {"default"} == set(load(environ=environ).sources.values())
-    expected = (
-        "environment variable RUNAGENT_TIMEOT is not one of runagent's own; did you mean RUNAGENT_TIMEOUT?"
-    )
+    expected = "environment variable RUNAGENT_TIMEOT is unknown; did you mean RUNAGENT_TIMEOUT?"
     assert [(logging.DEBUG, expected)] == [(record.levelno, record.getMessage()) for record in caplog.records]
 
 

@@ -87,6 +87,9 @@ class _Context:
         self._transport = transport
         self._address = address
 
+    def key_hint(self) -> str:
+        return ""
+
     def find(self, name: str) -> RawTransport:
         return self._transport
 
