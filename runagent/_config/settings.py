@@ -197,7 +197,7 @@ def _variable(option: _Option, environ: Mapping[str, str]) -> str:
 
 
 def misspelt_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the variables that look like one of ours but are not, each with the name that was meant."""
+    """Return the variables that look like a misspelt one of runagent, each with the name that was meant."""
     known = {name.removeprefix("RUNAGENT_"): name for name in _VARIABLES} | _SHORT
     found = {}
     for name in sorted(set(environ).difference(_VARIABLES)):
