@@ -41,7 +41,7 @@ def no_file(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 @pytest.mark.usefixtures("no_file")
-def test_the_published_name_of_the_address_is_read_if_ours_is_unset(
+def test_the_published_name_of_the_address_is_read_if_its_own_name_is_unset(
     environ: dict[str, str], expected: tuple[str, str]
 ) -> None:
     assert expected == address(environ)
