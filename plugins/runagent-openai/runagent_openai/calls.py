@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runagent import ProtocolError, StreamLimitError
+from runagent import Custom, ProtocolError, StreamLimitError, ToolCall
 from runagent.transports import InvalidJSONError, decode_json, encode_json, quote
 from runagent_openai.decoding import joined
 
-__all__ = ["ToolCalls", "is_whole"]
+if TYPE_CHECKING:
+    from runagent.transports import Event
+
+__all__ = ["ToolCalls", "events_of", "is_whole"]
 
 # The one field of a call that comes in pieces, by the object that it is in.
 _CALL_BYTES = 64  # a call takes room, also if nothing is in it
+_USUAL = {"arguments", "call_id", "function", "id", "name", "status", "type"}
 _IN_PIECES = {"function": "arguments", "custom": "input"}
 
 
@@ -110,6 +114,29 @@ def _written(value: Any) -> str:
         return encode_json(value).decode()
     except UnicodeEncodeError:  # half a character, which only an escape can write
         return json.dumps(value)
+
+
+def events_of(call: dict[str, Any], index: int) -> list[Event]:
+    """Make the events of a call, in the form of either endpoint.
+
+    A call whose input is not JSON text, such as that of a custom tool, is a `Custom` named by its type. A
+    server's additional fields, such as a signature that the next request has to repeat, come with the whole
+    call as a `Custom` named ``tool_call``.
+
+    Args:
+        call: The call.
+        index: Its place among the calls of the answer.
+    """
+    function = call.get("function", call)
+    name = function.get("name") if isinstance(function, dict) else None
+    arguments = function.get("arguments", "") if isinstance(function, dict) else None
+    kind = call.get("type")
+    is_function = kind is None or kind in ("function", "function_call")
+    if not (is_function and isinstance(name, str) and isinstance(arguments, str)):
+        return [Custom(kind if isinstance(kind, str) else "tool_call", call)]
+    id_ = call.get("call_id", call.get("id"))
+    event = ToolCall(id_ if isinstance(id_, str) else None, name, arguments, index)
+    return [event] if call.keys() <= _USUAL else [event, Custom("tool_call", call)]
 
 
 def is_whole(call: dict[str, Any]) -> bool:

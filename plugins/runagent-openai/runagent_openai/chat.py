@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from runagent import Chunk, ProtocolError, RunAgentError, RunResult, StreamTruncatedError
+from runagent import ProtocolError, RunAgentError, RunResult, StreamTruncatedError
 from runagent.transports import Event, quote
 from runagent_openai.calls import ToolCalls
 from runagent_openai.decoding import Reader, objects_in
@@ -26,6 +26,10 @@ __all__ = ["ChatPlain", "ChatStream"]
 
 _PATH = "/v1/chat/completions"
 _DONE = "[DONE]"
+_REASONING = (
+    "reasoning_content",
+    "reasoning",
+)  # as DeepSeek and vLLM call it, and as OpenRouter and Ollama do
 _ERROR_REASON = "the server ended the answer with an error that it does not describe"
 
 
@@ -98,10 +102,15 @@ class ChatStream(EventStream):
                 self.ignore("a second choice")
 
     def _take_choice(self, choice: _Choice, events: list[Event]) -> None:
-        for name, value in (choice.delta if isinstance(choice.delta, dict) else {}).items():
+        delta: dict[str, Any] = choice.delta if isinstance(choice.delta, dict) else {}
+        reasoning = next((name for name in _REASONING if isinstance(delta.get(name), str)), None)
+        for name, value in delta.items():
             if value in (None, "", []) or name == "role":
                 continue
-            if name == "content":
+            if name in _REASONING and isinstance(value, str):
+                if name == reasoning:  # servers that send both send the same
+                    self.add_reasoning(value, None, events)
+            elif name == "content":
                 self._take_content(value, events)
             elif name == "refusal" and isinstance(value, str):
                 self.add_refusal(value)
@@ -110,14 +119,17 @@ class ChatStream(EventStream):
             elif name == "function_call":  # what tool calls were before there were tools
                 self._take_calls([{"type": "function", "function": value}])
             else:
-                self.ignore(f"delta.{name[:40]}")
+                self.add_custom(name, value, events)
         self._reason = choice.reason or self._reason
 
     def _take_content(self, content: Any, events: list[Event]) -> None:
-        if isinstance(content, str):
-            self.add_text(content, events)
-        else:
-            events.append(Chunk(content))
+        for part in content if isinstance(content, list) else [content]:
+            text = part.get("text") if isinstance(part, dict) and part.get("type") == "text" else part
+            if isinstance(text, str):
+                self.add_text(text, events)
+            else:
+                kind = part.get("type") if isinstance(part, dict) else None
+                self.add_custom(kind if isinstance(kind, str) else "content", part, events)
 
     def _take_calls(self, pieces: list[Any]) -> None:
         for piece in pieces:

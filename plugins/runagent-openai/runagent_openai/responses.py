@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from runagent import Chunk, ProtocolError, RunResult, StreamLimitError, StreamTruncatedError
+from runagent import ProtocolError, RunResult, StreamLimitError, StreamTruncatedError
 from runagent.transports import Event, quote
 from runagent_openai.decoding import Reader, objects_in
-from runagent_openai.faults import is_error, plain_error, stream_error
+from runagent_openai.faults import decode, is_error, plain_error, stream_error
 from runagent_openai.requests import post, responses_body
 from runagent_openai.session import EventStream, PlainAnswer
 
@@ -37,6 +37,10 @@ _SAID_AGAIN = frozenset(
         "response.function_call_arguments.done",
         "response.output_item.added",
         "response.output_text.done",
+        "response.reasoning_summary_part.added",
+        "response.reasoning_summary_part.done",
+        "response.reasoning_summary_text.done",
+        "response.reasoning_text.done",
         "response.refusal.done",
     }
 )
@@ -68,6 +72,7 @@ class _Response(msgspec.Struct):
 
 class _Event(msgspec.Struct):
     type: str = ""
+    item_id: Any = None
     object: Any = None
     delta: Any = None
     item: Any = None
@@ -85,6 +90,8 @@ class ResponsesStream(EventStream):
     def __init__(self, call: AgentCall, route: Route) -> None:
         super().__init__(call, route)
         self._speaking = False  # the message at hand comes in pieces
+        self._thinking = False  # the reasoning at hand comes in pieces
+        self._thought = False  # reasoning has been handed out
         self._silent = True  # nothing has been handed out
         self._unfinished: list[dict[str, Any]] = []
         self._room = call.limits.max_event_bytes
@@ -104,7 +111,19 @@ class ResponsesStream(EventStream):
         if handler is not None:
             handler(self, read, events)
         elif read.type not in _SAID_AGAIN:
-            self.leave_out(f"event {read.type[:60]!r}", event.data)
+            self._take_other(read.type, event.data, events)
+
+    def _take_other(self, kind: str, data: str, events: list[Event]) -> None:
+        """Hand out an event about the response, and leave out any other."""
+        if kind.startswith("response."):
+            self.add_custom(kind, decode(data), events)
+        else:
+            self.leave_out(f"event {kind[:60]!r}", data)
+
+    def _on_reasoning(self, read: _Event, events: list[Event]) -> None:
+        if isinstance(read.delta, str):
+            self._thinking = self._thought = True
+            self.add_reasoning(read.delta, read.item_id, events)
 
     def _on_begin(self, read: _Event, events: list[Event]) -> None:
         self.begin(read.response.id if read.response else None, events)
@@ -134,12 +153,15 @@ class ResponsesStream(EventStream):
             for refusal in refusals:
                 self.add_refusal(refusal)
         elif kind == "reasoning":
-            self.ignore("reasoning")
+            for text in [] if self._thinking else _reasoning_in(item):
+                self.add_reasoning(text, item.get("id"), events)
+            self._thinking, self._thought = False, True
+            self.add_custom(kind, item, events)  # as the next request may have to send it
             return
         elif item.get("status") == "incomplete":
             self._keep(item)
         else:
-            events.append(Chunk(item))
+            self.add_calls([item], None, events)
         self._silent = False
 
     def _keep(self, item: dict[str, Any]) -> None:
@@ -163,7 +185,8 @@ class ResponsesStream(EventStream):
         response = read.response or _Response()
         if self._silent:
             for item in response.output or ():
-                self._take_item(item, events)
+                if not (self._thought and item.get("type") == "reasoning"):
+                    self._take_item(item, events)
         self.add_calls(self._unfinished, response.reason, events)
         about = msgspec.structs.asdict(response)
         self.complete(events, about, reason=response.reason, usage=response.tokens)
@@ -182,6 +205,8 @@ _HANDLERS: dict[str, Callable[[ResponsesStream, _Event, list[Event]], None]] = {
     "response.in_progress": ResponsesStream._on_begin,
     "response.output_text.delta": ResponsesStream._on_text,
     "response.refusal.delta": ResponsesStream._on_refusal,
+    "response.reasoning_text.delta": ResponsesStream._on_reasoning,
+    "response.reasoning_summary_text.delta": ResponsesStream._on_reasoning,
     "response.output_item.done": ResponsesStream._on_item,
     "response.completed": ResponsesStream._on_end,
     "response.incomplete": ResponsesStream._on_end,
@@ -223,3 +248,9 @@ def _contents_of(message: dict[str, Any]) -> tuple[list[str], list[str]]:
     parts = objects_in(message.get("content"))
     texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
     return texts, [part["refusal"] for part in parts if isinstance(part.get("refusal"), str)]
+
+
+def _reasoning_in(item: dict[str, Any]) -> list[str]:
+    """Return the texts of a reasoning item: the reasoning itself, or else its summary."""
+    parts = objects_in(item.get("content")) or objects_in(item.get("summary"))
+    return [part["text"] for part in parts if isinstance(part.get("text"), str)]

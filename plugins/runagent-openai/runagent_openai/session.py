@@ -8,13 +8,16 @@ from runagent import (
     AgentError,
     Chunk,
     Completed,
+    Custom,
     ProtocolError,
+    Reasoning,
     RunAgentError,
     RunResult,
     Started,
     StreamError,
     StreamLimitError,
     StreamTruncatedError,
+    ToolCall,
 )
 from runagent.transports import (
     Event,
@@ -26,7 +29,7 @@ from runagent.transports import (
     Wants,
     quote,
 )
-from runagent_openai.calls import is_whole
+from runagent_openai.calls import events_of, is_whole
 from runagent_openai.decoding import joined, undecodable
 from runagent_openai.faults import complete_refusal, decode, find_error, plain_error, stream_error
 
@@ -60,6 +63,8 @@ class EventStream(_Session):
         self._left_out = ""
         self._decoder = SSEDecoder(max_event_bytes=call.limits.max_event_bytes)
         self._surrogates = SurrogateJoiner()
+        self._thoughts = SurrogateJoiner()
+        self._calls_made = 0
         self._refusal: list[str] = []
         self._refusal_room = call.limits.max_event_bytes
 
@@ -126,6 +131,15 @@ class EventStream(_Session):
         if whole := self._surrogates.join(text):
             events.append(Chunk(whole))
 
+    def add_reasoning(self, text: str, id_: Any, events: list[Event]) -> None:
+        """Hand out a piece of what the model thinks."""
+        if whole := self._thoughts.join(text):
+            events.append(Reasoning(whole, id_ if isinstance(id_, str) else None))
+
+    def add_custom(self, name: str, value: Any, events: list[Event]) -> None:
+        """Hand out something else, as the protocol names it."""
+        events.append(Custom(name, value))
+
     def add_refusal(self, text: str) -> None:
         """Keep a piece of what the model sends in refusing, until all of it is there.
 
@@ -144,7 +158,7 @@ class EventStream(_Session):
             )
 
     def add_calls(self, calls: Iterable[dict[str, Any]], reason: str | None, events: list[Event]) -> None:
-        """Hand out tool calls, each as one chunk.
+        """Hand out tool calls, each once and whole.
 
         Raises:
             StreamError: The answer was cut inside a call.
@@ -152,7 +166,9 @@ class EventStream(_Session):
         for call in calls:
             if _is_cut(call, reason):
                 raise StreamError(**_cut_call(call, reason))
-            events.append(Chunk(call))
+            made = events_of(call, self._calls_made)
+            self._calls_made += isinstance(made[0], ToolCall)
+            events += made
 
     def complete(
         self,
@@ -176,11 +192,15 @@ class EventStream(_Session):
             StreamError: The model refused.
         """
         self.usage = usage
+        if half := self._thoughts.flush():
+            events.append(Reasoning(half))
         if half := self._surrogates.flush():
             events.append(Chunk(half))
         if self._refusal:
             raise StreamError(**_refused(joined(self._refusal), usage))
-        events.append(Completed(usage=usage, proven=proven, metadata=_metadata(about, reason)))
+        events.append(
+            Completed(usage=usage, stop_reason=reason, proven=proven, metadata=_metadata(about, reason))
+        )
         self.finish()
 
     def leave_out(self, kind: str, text: str) -> None:

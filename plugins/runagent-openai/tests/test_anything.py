@@ -9,20 +9,50 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runagent import Chunk, Completed, ProtocolError, RunAgentError, Started
+from runagent import (
+    Chunk,
+    Completed,
+    Custom,
+    ProtocolError,
+    Reasoning,
+    RunAgentError,
+    Started,
+    ToolCall,
+)
 from tests.support.peer import http, sse
 from tests.support.sessions import feed, open_session
 
 NAMES = [
     *("arguments", "choices", "code", "content", "custom", "delta", "error", "finish_reason", "function"),
     *("function_call", "id", "incomplete_details", "index", "input", "item", "message", "name", "object"),
-    *("output", "reason", "refusal", "response", "retry_after", "status", "text", "tool_calls"),
-    *("type", "usage"),
+    *(
+        "output",
+        "reason",
+        "reasoning",
+        "reasoning_content",
+        "summary",
+        "item_id",
+        "refusal",
+        "response",
+        "retry_after",
+        "status",
+        "text",
+        "tool_calls",
+    ),
+    *("type", "usage", "reasoning", "reasoning_content", "summary", "item_id"),
 ]
 WORDS = [
     *("", "[DONE]", "error", "function_call", "incomplete", "length", "message", "output_text", "reasoning"),
     *("refusal", "response.completed", "response.created", "response.failed", "response.incomplete"),
-    *("response.output_item.done", "response.output_text.delta", "response.refusal.delta", "stop", "\ud83d"),
+    *(
+        "response.output_item.done",
+        "response.reasoning_text.delta",
+        "response.new",
+        "response.output_text.delta",
+        "response.refusal.delta",
+        "stop",
+        "\ud83d",
+    ),
 ]
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -57,7 +87,7 @@ def test_any_stream(api: str, data: st.DataObject) -> None:
     )
     assert seen.outcome == cut.outcome
     kinds = [type(event) for event in seen.events]
-    assert {Started, Chunk, Completed} >= set(kinds)
+    assert {Started, Chunk, Reasoning, ToolCall, Custom, Completed} >= set(kinds)
     assert (Completed in kinds[-1:]) != isinstance(seen.error, RunAgentError)
     assert Completed not in kinds[:-1]
 

@@ -12,13 +12,16 @@ from runagent import (
     AgentServerError,
     Chunk,
     Completed,
+    Custom,
     ProtocolError,
     RateLimitError,
+    Reasoning,
     RunResult,
     Started,
     StreamError,
     StreamLimitError,
     StreamTruncatedError,
+    ToolCall,
 )
 from tests.support.peer import http, sse
 from tests.support.sessions import WHOLE, Seen, feed, open_session
@@ -80,7 +83,7 @@ def test_the_documented_stream(step: int) -> None:
         Started(invocation_id=ID),
         Chunk("Once"),
         Chunk(" upon"),
-        Completed(usage=USAGE, metadata=about),
+        Completed(usage=USAGE, stop_reason="stop", metadata=about),
     ] == seen.events
     assert ({}, None) == (seen.session.ignored, seen.session.resume_point)
 
@@ -145,7 +148,9 @@ TIME = {"id": "c2", "type": "function", "function": {"name": "time", "arguments"
 )
 def test_tool_calls_are_put_together(payloads: list[Any]) -> None:
     seen = run(*payloads, sends({}, "tool_calls"), DONE)
-    assert ([WEATHER, TIME], (True, "tool_calls")) == (seen.contents, ended(seen))
+    calls = [ToolCall("c1", "weather", '{"city": "Oslo"}', 0), ToolCall("c2", "time", "{}", 1)]
+    assert (calls, (True, "tool_calls")) == (others(seen), ended(seen))
+    assert [] == seen.contents
 
 
 @pytest.mark.parametrize(
@@ -153,12 +158,18 @@ def test_tool_calls_are_put_together(payloads: list[Any]) -> None:
     [
         pytest.param(
             {"tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {"a": 1}}}]},
-            {"id": "c", "function": {"name": "f", "arguments": '{"a":1}'}},
+            [ToolCall("c", "f", '{"a":1}', 0)],
             id="arguments as an object",
         ),
         pytest.param(
             {"tool_calls": [{"id": "c", "extra_content": {"sign": "s"}, "function": {"name": "f"}}]},
-            {"id": "c", "extra_content": {"sign": "s"}, "function": {"name": "f", "arguments": ""}},
+            [
+                ToolCall("c", "f", "", 0),
+                Custom(
+                    "tool_call",
+                    {"id": "c", "extra_content": {"sign": "s"}, "function": {"name": "f", "arguments": ""}},
+                ),
+            ],
             id="fields of one server's own",
         ),
         pytest.param(
@@ -167,18 +178,18 @@ def test_tool_calls_are_put_together(payloads: list[Any]) -> None:
                     {"index": 0, "id": "c", "type": "custom", "custom": {"name": "f", "input": "x"}}
                 ]
             },
-            {"id": "c", "type": "custom", "custom": {"name": "f", "input": "x"}},
+            [Custom("custom", {"id": "c", "type": "custom", "custom": {"name": "f", "input": "x"}})],
             id="a custom tool",
         ),
         pytest.param(
             {"function_call": {"name": "f", "arguments": "{}"}},
-            {"type": "function", "function": {"name": "f", "arguments": "{}"}},
+            [ToolCall(None, "f", "{}", 0)],
             id="a function call of the old form",
         ),
     ],
 )
-def test_what_else_a_call_may_be(delta: dict[str, Any], whole: dict[str, Any]) -> None:
-    assert [whole] == run(sends(delta), sends({}, "stop"), DONE).contents
+def test_what_else_a_call_may_be(delta: dict[str, Any], whole: list[Any]) -> None:
+    assert whole == others(run(sends(delta), sends({}, "stop"), DONE))
 
 
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
@@ -190,12 +201,12 @@ def test_an_answer_cut_inside_a_call_is_an_error(reason: str) -> None:
 
 def test_a_whole_call_of_an_answer_that_was_cut_is_handed_out() -> None:
     seen = run(call(id="c", name="f", arguments="{}"), sends({}, "length"), DONE)
-    assert ("{}", (True, "length")) == (seen.contents[0]["function"]["arguments"], ended(seen))
+    assert ([ToolCall("c", "f", "{}", 0)], (True, "length")) == (others(seen), ended(seen))
 
 
 def test_arguments_of_tool_calls_are_passed_on_as_they_are() -> None:
     seen = run(call(id="c", name="f", arguments="no json"), sends({}, "tool_calls"), DONE)
-    assert (None, "no json") == (seen.error, seen.contents[0]["function"]["arguments"])
+    assert (None, [ToolCall("c", "f", "no json", 0)]) == (seen.error, others(seen))
 
 
 @pytest.mark.parametrize(
@@ -227,6 +238,11 @@ def test_a_refusal_is_an_error_with_its_whole_text_and_the_usage() -> None:
     assert {"refusal": "I cannot.", "usage": USAGE} == seen.error.details
 
 
+def others(seen: Seen) -> list[Any]:
+    """The events that are neither content nor the beginning or the end."""
+    return [event for event in seen.events if not isinstance(event, Started | Chunk | Completed)]
+
+
 # Ends
 
 
@@ -236,7 +252,8 @@ def ended(seen: Seen) -> Any:
         return type(seen.error)
     last = seen.events[-1]
     assert isinstance(last, Completed)
-    return last.proven, (last.metadata or {}).get("finish_reason")
+    assert last.stop_reason == (last.metadata or {}).get("finish_reason")
+    return last.proven, last.stop_reason
 
 
 def until_the_connection_ends(*payloads: Any, tail: bytes = b"") -> Seen:
@@ -329,11 +346,25 @@ def test_the_last_usage_counts() -> None:
 
 def test_what_is_left_out_is_counted() -> None:
     other = {"choices": [{"index": 1, "delta": {"content": "other"}}]}
-    seen = run(sends({"reasoning_content": "hm", "audio": {"data": "AA"}}), other, piece("x"), STOP, DONE)
-    assert (["x"], {"delta.reasoning_content": 1, "delta.audio": 1, "a second choice": 1}) == (
-        seen.contents,
-        seen.session.ignored,
-    )
+    seen = run(other, piece("x"), STOP, DONE)
+    assert (["x"], {"a second choice": 1}) == (seen.contents, seen.session.ignored)
+
+
+@pytest.mark.parametrize("step", [1, 7, WHOLE])
+@pytest.mark.parametrize("names", ["reasoning_content", "reasoning", "reasoning reasoning_content"])
+def test_reasoning_comes_as_it_is_sent(names: str, step: int) -> None:
+    thoughts = [
+        sends(dict.fromkeys(names.split(), text)) for text in ("let me", " see", "\ud83d", "\ude00", "")
+    ]
+    seen = run(*thoughts, piece("x"), STOP, DONE, step=step)
+    assert [Reasoning("let me"), Reasoning(" see"), Reasoning("\N{GRINNING FACE}")] == others(seen)
+    assert (["x"], {}) == (seen.contents, seen.session.ignored)
+
+
+def test_other_pieces_of_a_message_have_the_name_of_the_protocol() -> None:
+    seen = run(sends({"audio": {"data": "AA"}, "annotations": [{"url": "u"}]}), piece("x"), STOP, DONE)
+    assert [Custom("audio", {"data": "AA"}), Custom("annotations", [{"url": "u"}])] == others(seen)
+    assert {} == seen.session.ignored
 
 
 def test_an_emoji_in_two_halves_is_one() -> None:
@@ -348,13 +379,13 @@ def test_half_an_emoji_is_no_text() -> None:
 
 def test_an_emoji_in_two_halves_is_one_in_arguments_too() -> None:
     halves = [json.dumps(call(id="c", name="f", arguments=half)) for half in ('["\ud83d', '\ude00"]')]
-    (whole,) = run(*halves, STOP, DONE).contents
-    assert '["\N{GRINNING FACE}"]' == whole["function"]["arguments"]
+    assert [ToolCall("c", "f", '["\N{GRINNING FACE}"]', 0)] == others(run(*halves, STOP, DONE))
 
 
-def test_content_of_another_kind_is_handed_out_as_it_is() -> None:
-    parts = [{"type": "text", "text": "x"}]
-    assert [parts] == run(sends({"content": parts}), STOP, DONE).contents
+def test_content_in_parts_is_its_texts_and_what_else_there_is() -> None:
+    thinking: dict[str, Any] = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+    seen = run(sends({"content": [thinking, {"type": "text", "text": "x"}, "y", 3]}), STOP, DONE)
+    assert (["x", "y"], [Custom("thinking", thinking), Custom("content", 3)]) == (seen.contents, others(seen))
 
 
 @pytest.mark.parametrize(

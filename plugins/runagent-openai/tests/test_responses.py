@@ -12,12 +12,15 @@ from runagent import (
     AgentServerError,
     Chunk,
     Completed,
+    Custom,
     ProtocolError,
+    Reasoning,
     RunResult,
     Started,
     StreamError,
     StreamLimitError,
     StreamTruncatedError,
+    ToolCall,
 )
 from tests.support.peer import http, sse
 from tests.support.sessions import WHOLE, Seen, feed, open_session
@@ -106,21 +109,48 @@ def test_the_documented_stream(step: int) -> None:
         Started(invocation_id="resp_1"),
         Chunk("Once"),
         Chunk(" upon"),
-        Chunk(CALL),
-        Completed(usage=USAGE, metadata={"finish_reason": "completed"} | ABOUT),
+        ToolCall("c1", "weather", '{"city": "Oslo"}', 0),
+        Completed(usage=USAGE, stop_reason="completed", metadata={"finish_reason": "completed"} | ABOUT),
     ] == seen.events
     assert ({}, None) == (seen.session.ignored, seen.session.resume_point)
 
 
 def test_a_call_comes_before_the_end() -> None:
     seen = feed(open_session("openai", options=OPTIONS), sse(*events(CREATED, item_done(CALL)), end=False))
-    assert [CALL] == seen.contents
+    assert [ToolCall("c1", "weather", '{"city": "Oslo"}', 0)] == seen.events[1:]
 
 
-def test_any_other_item_is_handed_out_whole_but_for_reasoning() -> None:
-    image = {"type": "image_generation_call", "id": "ig_1", "result": "AA=="}
-    seen = run(CREATED, item_done({"type": "reasoning", "summary": []}), item_done(image), COMPLETED)
-    assert ([image], {"reasoning": 1}) == (seen.contents, seen.session.ignored)
+def test_any_other_item_is_handed_out_whole_by_its_type() -> None:
+    image: dict[str, Any] = {"type": "image_generation_call", "id": "ig_1", "result": "AA=="}
+    free: dict[str, Any] = {"type": "custom_tool_call", "call_id": "c2", "name": "f", "input": "not JSON"}
+    seen = run(CREATED, item_done(image), item_done(free), COMPLETED)
+    assert [Custom("image_generation_call", image), Custom("custom_tool_call", free)] == seen.events[1:-1]
+    assert ([], {}) == (seen.contents, seen.session.ignored)
+
+
+THOUGHT: dict[str, Any] = {
+    "type": "reasoning",
+    "id": "rs_1",
+    "summary": [{"type": "summary_text", "text": "hm"}],
+}
+
+
+@pytest.mark.parametrize("kind", ["response.reasoning_text.delta", "response.reasoning_summary_text.delta"])
+@pytest.mark.parametrize("step", [1, 7, WHOLE])
+def test_reasoning_comes_in_pieces_and_once(kind: str, step: int) -> None:
+    pieces = [(kind, {"delta": piece, "item_id": "rs_1"}) for piece in ("h", "m")]
+    ends = ("response.completed", {"response": {**ABOUT, "output": [THOUGHT, message(words("x"))]}})
+    for sent in ([item_done(THOUGHT), text("x"), COMPLETED], [item_done(THOUGHT), ends]):
+        seen = run(CREATED, *pieces, *sent, step=step)
+        thoughts = [Reasoning("h", "rs_1"), Reasoning("m", "rs_1"), Custom("reasoning", THOUGHT)]
+        assert [*thoughts, Chunk("x")] == seen.events[1:-1]
+
+
+def test_reasoning_comes_whole_from_a_server_that_does_not_stream_it() -> None:
+    ends = ("response.completed", {"response": {**ABOUT, "output": [THOUGHT, message(words("x"))]}})
+    for sent in ([item_done(THOUGHT), text("x"), COMPLETED], [ends]):
+        expected = [Reasoning("hm", "rs_1"), Custom("reasoning", THOUGHT), Chunk("x")]
+        assert expected == run(CREATED, *sent).events[1:-1]
 
 
 @pytest.mark.parametrize(
@@ -156,8 +186,15 @@ def test_text_comes_once_in_whatever_events(sent: list[Payload]) -> None:
 
 
 def test_what_is_left_out_is_counted() -> None:
-    seen = run(CREATED, ("response.reasoning_text.delta", {"delta": "hm"}), ("new", {}), text("x"), COMPLETED)
-    assert {"event 'response.reasoning_text.delta'": 1, "event 'new'": 1} == seen.session.ignored
+    seen = run(CREATED, ("new", {}), text("x"), COMPLETED)
+    assert {"event 'new'": 1} == seen.session.ignored
+
+
+def test_other_events_of_a_response_are_handed_out_by_their_type() -> None:
+    name = "response.web_search_call.searching"
+    seen = run(CREATED, (name, {"item_id": "ws_1"}), text("x"), COMPLETED)
+    value: Any = {"type": name, "sequence_number": 1, "item_id": "ws_1"}
+    assert ([Custom(name, value)], {}) == (seen.events[1:2], seen.session.ignored)
 
 
 @pytest.mark.parametrize(

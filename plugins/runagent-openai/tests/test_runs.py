@@ -8,23 +8,31 @@ import pytest
 
 from runagent import (
     AgentNotFoundError,
+    AgentServerError,
+    Chunk,
     Completed,
+    Custom,
     RateLimitError,
+    Reasoning,
     RunAgentClient,
     StreamError,
     StreamTruncatedError,
     Timeouts,
+    ToolCall,
 )
 from runagent_testing import (
     FakeAgentServer,
     MemoryNetwork,
+    custom,
     delay,
     done,
     ending,
     error,
     gate,
     heartbeat,
+    reasoning,
     status,
+    tool_call,
 )
 
 if TYPE_CHECKING:
@@ -57,11 +65,50 @@ def test_a_stream(style: Style, server: FakeAgentServer, api: str) -> None:
         return [e async for e in client(style, server, api).run_generic_stream("hi").events()]
 
     events = style.run(scenario)
-    contents = [event.content for event in events[1:-1]]
-    assert ["Once", " upon"] == contents[:2]
-    assert "weather" in str(contents[2])
+    assert [Chunk("Once"), Chunk(" upon"), ToolCall("c1", "weather", "{}", 0)] == events[1:-1]
     assert isinstance(events[-1], Completed)
     assert USAGE == events[-1].usage
+
+
+def test_the_fake_agent_sends_reasoning_and_calls(style: Style, server: FakeAgentServer, api: str) -> None:
+    steps = [reasoning("hm", id="r1"), tool_call("weather", {"city": "Oslo"}, id="c1"), tool_call("now")]
+    server.agent("m").always("Once", *steps, " upon", done(usage=USAGE, stop_reason="length"))
+
+    async def scenario() -> list[Any]:
+        return [e async for e in client(style, server, api).run_generic_stream("hi").events()]
+
+    events = style.run(scenario)
+    of_chat = api == "chat"
+    assert ["Once", " upon"] == [event.content for event in events if isinstance(event, Chunk)]
+    assert [Reasoning("hm", None if of_chat else "r1")] == [e for e in events if isinstance(e, Reasoning)]
+    calls = [event for event in events if isinstance(event, ToolCall)]
+    assert [("c1", "weather", '{"city": "Oslo"}', 0), (calls[1].id, "now", "{}", 1)] == [
+        (call.id, call.name, call.arguments, call.index) for call in calls
+    ]
+    assert ("length" if of_chat else "max_output_tokens") == events[-1].stop_reason
+
+
+def test_a_custom_event_is_one_of_responses(style: Style, server: FakeAgentServer) -> None:
+    name = "response.web_search_call.searching"
+    server.agent("m").always(custom(name, {"item_id": "ws_1"}), "x")
+
+    async def scenario() -> list[Any]:
+        stream = client(style, server, "responses").run_generic_stream("hi")
+        return [e async for e in stream.events() if isinstance(e, Custom)]
+
+    (event,) = style.run(scenario)
+    assert (name, "ws_1") == (event.name, event.value["item_id"])
+
+
+@pytest.mark.fake_agent(allow_unmatched=True, allow_unused=True)
+@pytest.mark.parametrize(("api", "value"), [("chat", {}), ("responses", "no object")])
+def test_a_custom_event_that_the_protocol_cannot_carry_is_refused(api: str, value: Any) -> None:
+    memory = MemoryNetwork()
+    memory.agent("m").always("x", custom("state", value))
+    options = {"openai_api": api}
+    client = RunAgentClient("m", base_url=memory.url, network=memory.blocking, transport_options=options)
+    with pytest.raises(AgentServerError, match=r"cannot carry a step custom\(|is an object: custom\("):
+        client.run_generic_stream("q").text()
 
 
 def test_a_plain_run(style: Style, server: FakeAgentServer, api: str) -> None:

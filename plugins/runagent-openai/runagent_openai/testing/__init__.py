@@ -1,9 +1,9 @@
 """The fake agent's scripts in the format of Chat Completions and Responses.
 
 Once this distribution is installed every fake agent speaks them; the request's ``model`` is the agent's id.
-Text chunks become text, tool calls (in the form of either endpoint) tool calls, and a refusal is
-``{"type": "refusal", "refusal": …}``; any other value becomes its JSON text. Why the model stopped is in
-``done(metadata={"finish_reason": …})``.
+Text chunks become text, and a refusal is ``{"type": "refusal", "refusal": …}``. Tool calls are written by
+``tool_call``, or as a chunk in the form of either endpoint; any other value becomes its JSON text. ``custom``
+writes an event of Responses. Why the model stopped is in ``done(stop_reason=…)``.
 """
 
 from __future__ import annotations

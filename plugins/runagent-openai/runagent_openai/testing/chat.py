@@ -10,7 +10,7 @@ from runagent_testing.dialects import DialectRun, Format, to_json, without_none
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runagent_testing.dialects import Chunk, Done, Error
+    from runagent_testing.dialects import Chunk, Done, Error, Reasoning, ToolCall
 
 __all__ = ["ChatFormat", "completion"]
 
@@ -53,6 +53,14 @@ class ChatFormat(Format):
             return self._chunk({"refusal": refusal})
         return self._chunk({"content": as_text(step.content)})
 
+    def reasoning(self, step: Reasoning) -> bytes:
+        """Write a piece of reasoning, as DeepSeek and vLLM do."""
+        return self._chunk({"reasoning_content": step.text})
+
+    def tool_call(self, step: ToolCall) -> bytes:
+        """Write a tool call, in pieces."""
+        return self._call(chat_call((step.id or f"call_{self._calls}", step.name, step.arguments)))
+
     def _call(self, call: dict[str, Any]) -> bytes:
         index, self._calls = self._calls, self._calls + 1
         arguments = call["function"]["arguments"]
@@ -68,7 +76,7 @@ class ChatFormat(Format):
 
     def done(self, step: Done, run: DialectRun, total_chunks: int) -> bytes:
         """Write why the model stopped, what it used, and that it is done."""
-        reason = finish_reason(step.metadata, "tool_calls" if self._calls else "stop")
+        reason = finish_reason(step, "tool_calls" if self._calls else "stop")
         usage = b"" if step.usage is None else self._chunk(None, usage=dict(step.usage))
         return self._chunk({}, reason) + usage + b"data: [DONE]\n\n"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runagent_testing.dialects import to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from runagent_testing.dialects import Done
 
 __all__ = ["as_call", "as_refusal", "as_text", "call_item", "chat_call", "finish_reason"]
 
@@ -54,6 +54,6 @@ def call_item(call: tuple[str, str, str], number: int) -> dict[str, Any]:
     }
 
 
-def finish_reason(metadata: Mapping[str, Any] | None, otherwise: str) -> str:
+def finish_reason(step: Done, otherwise: str) -> str:
     """Return why the model stopped, as the script has it."""
-    return str((metadata or {}).get("finish_reason", otherwise))
+    return step.stop_reason or str((step.metadata or {}).get("finish_reason", otherwise))

@@ -16,7 +16,7 @@ from runagent_testing.dialects import DialectRun, Format, to_json, without_none
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runagent_testing.dialects import Chunk, Done, Error
+    from runagent_testing.dialects import Chunk, Custom, Done, Error, Reasoning, ToolCall
 
 __all__ = ["ResponsesFormat", "response"]
 
@@ -60,6 +60,36 @@ class ResponsesFormat(Format):
         if refusal is not None:
             return self._write("refusal", refusal)
         return self._write("output_text", as_text(step.content))
+
+    def reasoning(self, step: Reasoning) -> bytes:
+        """Write a piece of reasoning, as an item with a summary."""
+        closed, number = self._close(), len(self._output)
+        place = {"item_id": step.id or f"rs_{number}", "output_index": number, "summary_index": 0}
+        part = {"type": "summary_text", "text": step.text}
+        item: dict[str, Any] = {"type": "reasoning", "id": place["item_id"], "summary": []}
+        written = self._event("response.output_item.added", output_index=number, item=item)
+        written += self._event("response.reasoning_summary_part.added", part={**part, "text": ""}, **place)
+        written += self._event("response.reasoning_summary_text.delta", delta=step.text, **place)
+        written += self._event("response.reasoning_summary_text.done", text=step.text, **place)
+        written += self._event("response.reasoning_summary_part.done", part=part, **place)
+        return closed + written + self._done_item({**item, "summary": [part]})
+
+    def tool_call(self, step: ToolCall) -> bytes:
+        """Write a tool call, its arguments in pieces."""
+        closed, number = self._close(), len(self._output)
+        return closed + self._item(
+            call_item((step.id or f"call_{number}", step.name, step.arguments), number)
+        )
+
+    def custom(self, step: Custom) -> bytes:
+        """Write an event of this type, with the members of the value.
+
+        Raises:
+            TypeError: The value is no object.
+        """
+        if not isinstance(step.value, dict):
+            raise TypeError(f"an event of Responses is an object: custom({step.name!r}, {{...}})")
+        return self._event(step.name, **step.value)
 
     def _place(self) -> dict[str, Any]:
         at = len(self._output)
@@ -119,7 +149,7 @@ class ResponsesFormat(Format):
     def done(self, step: Done, run: DialectRun, total_chunks: int) -> bytes:
         """Report that the response is complete, or why it is not."""
         closed = self._close()
-        reason = finish_reason(step.metadata, "completed")
+        reason = finish_reason(step, "completed")
         return closed + self._end(reason, self._output, step.usage)
 
     def _end(self, reason: str, output: list[dict[str, Any]], usage: Mapping[str, Any] | None) -> bytes:
