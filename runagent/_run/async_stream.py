@@ -135,8 +135,11 @@ class AsyncStream(StreamCore):
         nothing.
 
         Iterating chunks may still wait if what is at hand is another event.
+
+        Raises:
+            ValueError: The seconds are below 0, or not a number.
         """
-        if self._over or self._has_batch():
+        if self._is_at_hand(seconds):
             return True
         self._begun = True
         try:
@@ -248,6 +251,7 @@ class AsyncEvents:
         self._stream = stream
 
     def __aiter__(self) -> Self:
+        self._stream._check_readable()
         return self
 
     async def __anext__(self) -> StreamEvent:
@@ -271,6 +275,7 @@ class AsyncTexts:
         self._stream = stream
 
     def __aiter__(self) -> Self:
+        self._stream._check_readable()
         return self
 
     async def __anext__(self) -> str:

@@ -117,8 +117,11 @@ class Stream(StreamCore):
         connection or sending a request is not interrupted: call ``accepted()`` before.
 
         Iterating chunks may still wait if what is at hand is another event.
+
+        Raises:
+            ValueError: The seconds are below 0, or not a number.
         """
-        if self._over or self._has_batch():
+        if self._is_at_hand(seconds):
             return True
         self._begun = True
         batch = self._source.wait(seconds)
@@ -205,6 +208,7 @@ class Events:
         self._stream = stream
 
     def __iter__(self) -> Self:
+        self._stream._check_readable()
         return self
 
     def __next__(self) -> StreamEvent:
@@ -223,6 +227,7 @@ class Texts:
         self._stream = stream
 
     def __iter__(self) -> Self:
+        self._stream._check_readable()
         return self
 
     def __next__(self) -> str:

@@ -144,6 +144,16 @@ class StreamCore:
         if "_source" in self.__dict__:
             self._source.drop()
 
+    def _is_at_hand(self, seconds: float) -> bool:
+        """Whether a wait of so many seconds is not needed.
+
+        Raises:
+            ValueError: The seconds are below 0, or not a number.
+        """
+        if not seconds >= 0:
+            raise ValueError(f"expected seconds to wait, 0 or more, found {seconds!r}")
+        return self._over or self._has_batch()
+
     def _check_readable(self) -> None:
         """Refuse to begin to read what is over, instead of returning nothing.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,7 +17,9 @@ from runagent import (
 )
 from runagent_testing import FakeAgentServer, ending, error, gate, head, status
 from tests.support.peer import Peer, answers, http, sse
-from tests.support.styles import Style
+
+if TYPE_CHECKING:
+    from tests.support.styles import Style
 
 SOON = 0.5  # seconds
 
@@ -146,11 +148,9 @@ def test_a_run_that_fails_after_its_head_is_no_refusal(
     style.run(scenario)
 
 
-@pytest.mark.parametrize("name", ["asyncio", "uvloop", "trio"])
-def test_awaiting_an_asynchronous_stream_returns_it_once_it_is_accepted(
-    name: str, transport: str, server: FakeAgentServer
+def test_awaiting_a_stream_returns_it_once_it_is_accepted(
+    style: Style, transport: str, server: FakeAgentServer
 ) -> None:
-    style = Style(name)
     server.agent("a").reply("x").always(status(404))
 
     async def scenario() -> None:

@@ -92,7 +92,11 @@ def test_a_stream_is_read_once(style: Style, transport: str, server: FakeAgentSe
 
     async def scenario() -> None:
         stream = style.client("a", base_url=server.url, transport=transport).run_generic_stream("q")
+        views = [stream.events(), stream.texts()]
         assert ["x", "y"] == [chunk async for chunk in stream]
+        for view in views:
+            with pytest.raises(RuntimeError, match="only once"):
+                [chunk async for chunk in view]
         await refuses_to_begin(stream, "completed")
         async with stream:
             await refuses_to_begin(stream, "completed")

@@ -130,6 +130,16 @@ def test_a_service_that_is_not_there_is_at_hand(style: Style) -> None:
     style.run(scenario)
 
 
+@pytest.mark.parametrize("seconds", [-1, float("nan")])
+def test_a_wait_of_no_number_of_seconds_is_refused(style: Style, seconds: float) -> None:
+    async def scenario() -> None:
+        stream = style.client("a", base_url="http://127.0.0.1:1").run_generic_stream("q")
+        with pytest.raises(ValueError, match="expected seconds to wait"):
+            await stream.wait(seconds)
+
+    style.run(scenario)
+
+
 def test_what_is_read_ahead_is_at_hand(style: Style, server: FakeAgentServer) -> None:
     go_on = gate("go on")
     server.agent("a").always("x", go_on, "y")

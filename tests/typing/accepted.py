@@ -10,6 +10,7 @@ import runagent_testing
 import runagent_testing.conformance
 from runagent import (
     AsyncRunAgentClient,
+    AsyncStream,
     Chunk,
     Completed,
     Custom,
@@ -21,6 +22,7 @@ from runagent import (
     RunTimeoutError,
     Started,
     StreamEvent,
+    StreamResult,
     StreamTruncatedError,
     Timeouts,
     ToolCall,
@@ -31,6 +33,8 @@ from runagent_testing import Agent, FakeAgentServer, MemoryNetwork, delay, every
 from runagent_testing.conformance import TransportConformance, check_transport
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from runagent.transports import Session
 
 
@@ -131,3 +135,38 @@ def raises() -> None:
 def checks() -> None:
     print(check_transport("sse").results, runagent.__version__, runagent.transports.Limits)
     print(runagent_testing.status(429), runagent_testing.conformance.LATEST)
+
+
+def reads_texts(client: RunAgentClient) -> StreamResult:
+    stream = client.run_generic_stream("x")
+    stream.accepted()
+    assert_type(stream.wait(1), bool)
+    for text in stream.texts():
+        assert_type(text, str)
+    assert_type(stream.started, Started | None)
+    assert_type(stream.tool_calls, list[ToolCall])
+    print(stream.headers["content-type"])
+    return client.run_generic_stream("x").result()
+
+
+async def awaits(client: AsyncRunAgentClient) -> Completed | None:
+    stream = await client.run_generic_stream("x")
+    assert_type(stream, AsyncStream)
+    assert_type(await stream.wait(1), bool)
+    async for text in stream.texts():
+        assert_type(text, str)
+    return (await client.run_generic_stream("x").result()).completed
+
+
+def gateway_view(client: RunAgentClient, query: str) -> Iterator[str]:
+    """As the page on streaming relays chunks in a web framework."""
+    for chunk in client.run_generic_stream({"query": query}):
+        yield f"data: {chunk}\n\n"
+
+
+async def collects_as_the_page_does(client: AsyncRunAgentClient) -> str:
+    chunks = []
+    async for chunk in client.run_generic_stream({"query": "x"}):
+        chunks.append(chunk)
+        print(chunk, end="", flush=True)
+    return "".join(chunks)

@@ -49,3 +49,10 @@ runagent.StreamError("x", chunk_recieved=3)  # error
 runagent.StreamError("x", hnt="y")  # error
 runagent.StreamError("x").retryable = True  # error
 print(runagent.RateLimitError("x").report.attempts)  # error
+
+for text in client.run_generic_stream("x").texts():
+    print(text.nonsense)  # error
+client.run_generic_stream("x").wait("1")  # error
+print(client.run_generic_stream("x").result().txt)  # error
+other.run_generic_stream("x").close()  # error
+runagent.StreamError("x", chunk_recieved=3)  # error

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Generator
 
 __all__ = ["SyncClient", "SyncStream", "drive"]
 
@@ -28,6 +28,11 @@ class SyncStream:
     def __aiter__(self) -> SyncStream:
         iter(self.stream)
         return self
+
+    def __await__(self) -> Generator[Any, None, SyncStream]:
+        self.stream.accepted()
+        return self
+        yield  # which makes it a generator
 
     async def __anext__(self) -> Any:
         try:
