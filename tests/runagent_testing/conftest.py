@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from runagent_testing import FakeAgentServer
+from runagent_testing import FakeAgentServer, MemoryNetwork
 from tests.runagent_testing.project import ROOT
 
 if TYPE_CHECKING:
@@ -24,3 +25,21 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makeini("[pytest]\naddopts = --strict-markers\nfilterwarnings = error")
     return pytester
+
+
+@pytest.fixture(params=["server", "memory"])
+def host(request: pytest.FixtureRequest) -> Iterator[FakeAgentServer | MemoryNetwork]:
+    """A fake agent server, and a memory network."""
+    if request.param == "memory":
+        yield MemoryNetwork()
+        return
+    with FakeAgentServer() as server:
+        yield server
+
+
+@pytest.fixture
+def door() -> Iterator[threading.Event]:
+    """What a function of a test waits for; opened at the end, so that its thread ends."""
+    door = threading.Event()
+    yield door
+    door.set()
