@@ -60,7 +60,9 @@ def _run(argv: Sequence[str] | None, console: Console) -> int:
     except UsageError as exc:
         return _fail(console, str(exc), WRONG_USAGE)
     except runagent.RunAgentError as exc:
-        return _fail(console, _describe(exc), _exit_code(exc), exc if verbose > 1 else None)
+        from runagent._cli.advice import describe  # only an error needs it
+
+        return _fail(console, describe(exc), _exit_code(exc), exc if verbose > 1 else None)
     except KeyboardInterrupt:
         console.end_wait()
         with contextlib.suppress(OutputError):
@@ -85,9 +87,3 @@ def _exit_code(error: runagent.RunAgentError) -> int:
             return NETWORK_FAILED
         case _:
             return AGENT_FAILED
-
-
-def _describe(error: runagent.RunAgentError) -> str:
-    message = error.message or type(error).__name__
-    message = f"{message} ({error.hint})" if error.hint else message
-    return f"{message} (request {error.request_id})" if error.request_id else message

@@ -121,8 +121,8 @@ class HeadReader:
     def malformed(self, why: object) -> ProtocolError:
         """Make the error for bytes that are not an HTTP/1.1 head."""
         return ProtocolError(
-            f"this is not an HTTP/1.1 answer ({why}); the peer sent {quote(self.beginning)}."
-            " Check the scheme, the port and the path of base_url"
+            f"this is not an HTTP/1.1 answer ({why}); the peer sent {quote(self.beginning)}",
+            hint="check the scheme, the port and the path of base_url",
         )
 
 

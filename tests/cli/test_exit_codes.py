@@ -93,7 +93,7 @@ def test_an_unreachable_service_is_a_network_error(capfd) -> None:
         (["stream", "a", "hi", "--host", "h"], "--host and --port go with --local"),
         (["stream", "a", "hi", "--local", "--base-url", "http://h"], "--base-url goes without it"),
         (["stream", "a", "hi", "--base-url", "ftp://h"], "ftp"),
-        (["stream", "", "hi"], "agent_id"),
+        (["stream", "", "hi"], "AGENT_ID: "),
         (["stream", "a", "lone \udcff"], "lone surrogate"),
         (["stream", "a", "--input", "{"], "--input: not valid JSON"),
         (["stream", "a", "--input", "[]"], "--input: expected a JSON object"),
