@@ -17,7 +17,9 @@ from runagent._internal.lazy import importer
 from runagent._version import __version__
 
 if TYPE_CHECKING:
+    from runagent._call import AgentCall
     from runagent._client.clients import AsyncRunAgentClient, RunAgentClient
+    from runagent._config.settings import Settings
     from runagent._config.timeouts import Timeouts
     from runagent._errors import (
         AgentError,
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
         StreamEvent,
         ToolCall,
     )
+    from runagent._net.base import AsyncNetwork, Network
+    from runagent._plugins.call_observers import CallObserver
     from runagent._plugins.hookspecs import hookimpl
     from runagent._plugins.observers import register_observer
     from runagent._plugins.registration import Registration
@@ -61,7 +65,9 @@ if TYPE_CHECKING:
     TimeoutError = RunTimeoutError  # noqa: A001  # the name is meant to be the builtin's: it is one, too
 
 _HOMES = {
+    "runagent._call": ("AgentCall",),
     "runagent._client.clients": ("AsyncRunAgentClient", "RunAgentClient"),
+    "runagent._config.settings": ("Settings",),
     "runagent._config.timeouts": ("Timeouts",),
     "runagent._errors": (
         "AgentError",
@@ -93,6 +99,8 @@ _HOMES = {
         "StreamEvent",
         "ToolCall",
     ),
+    "runagent._net.base": ("AsyncNetwork", "Network"),
+    "runagent._plugins.call_observers": ("CallObserver",),
     "runagent._plugins.hookspecs": ("hookimpl",),
     "runagent._plugins.observers": ("register_observer",),
     "runagent._plugins.registration": ("Registration",),
@@ -105,18 +113,22 @@ _HOMES = {
 _import = importer(__name__, _HOMES)
 
 __all__ = [
+    "AgentCall",
     "AgentError",
     "AgentNotFoundError",
     "AgentServerError",
+    "AsyncNetwork",
     "AsyncRunAgentClient",
     "AsyncStream",
     "Attempt",
     "AuthenticationError",
+    "CallObserver",
     "Chunk",
     "Completed",
     "ConfigurationError",
     "Custom",
     "JSONValue",
+    "Network",
     "NetworkError",
     "PermissionDeniedError",
     "PluginError",
@@ -129,6 +141,7 @@ __all__ = [
     "RunReport",
     "RunResult",
     "RunTimeoutError",
+    "Settings",
     "Started",
     "Stream",
     "StreamError",

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping  # noqa: TC003  # what resolves the fields' types needs it
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from runagent._address.url import BaseURL, agent_path
 from runagent._limits import Limits
+from runagent._public import publish
 from runagent._redact import credential_parts, is_credential, query_credentials
 from runagent._version import __version__
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["AgentCall", "ResumePoint", "merge_headers", "new_run_id"]
 
@@ -116,3 +115,6 @@ class AgentCall:
         own = {name.lower() for name, _ in self.headers}
         ours = [(name, value) for name, value in fields.items() if value and name.lower() not in own]
         return [*ours, *self.headers]
+
+
+publish(AgentCall)

@@ -11,6 +11,7 @@ from runagent._client.options import check_network
 from runagent._errors import ProtocolError, RunAgentError
 from runagent._events import RunResult
 from runagent._internal.tracebacks import is_ours
+from runagent._net.base import AsyncNetwork, Network
 from runagent._net.blocking import BlockingNetwork
 from runagent._net.loops import Pools
 from runagent._net.pool import Pool
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from runagent._client.options import Timeout
-    from runagent._net.base import Connection, Network
+    from runagent._net.base import Connection
     from runagent._run.async_stream import AsyncStream
     from runagent._run.readahead import AsyncReadAhead, ReadAhead
     from runagent._run.run import Run
@@ -33,7 +34,7 @@ __all__ = ["AsyncRunAgentClient", "RunAgentClient"]
 __tracebackhide__ = is_ours
 
 
-class RunAgentClient(ClientCore):
+class RunAgentClient(ClientCore[Network]):
     """Runs an agent from synchronous code.
 
     May be a module global: threads share it, and a fork's child continues with new connections.
@@ -167,7 +168,7 @@ class RunAgentClient(ClientCore):
         raise run.identify(_no_result())
 
 
-class AsyncRunAgentClient(ClientCore):
+class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
     """Runs an agent from asyncio or trio.
 
     May be a module global: tasks share it, and one event loop after another.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, cast
 
 from runagent._address.url import validate_agent_id, validate_headers
 from runagent._call import AgentCall, merge_headers, new_run_id
@@ -20,6 +20,7 @@ from runagent._client.options import (
     warn_of_key_risk,
 )
 from runagent._client.shared import ClientContext
+from runagent._config.parsers import nearest
 from runagent._config.settings import Resume, Settings, load_settings
 from runagent._config.timeouts import parse_timeout
 from runagent._errors import ConfigurationError, RunAgentError
@@ -52,33 +53,49 @@ _LOCAL_HOST, _LOCAL_PORT = "127.0.0.1", 8450
 
 Input = Mapping[str, Any] | str
 
-P = ParamSpec("P")
-T = TypeVar("T")
+N = TypeVar("N")
+F = TypeVar("F", bound="Callable[..., Any]")  # not its parameters: some checkers would lose N in them
 
 
-def _name_agent(
-    method: Callable[Concatenate[ClientCore, P], T],
-) -> Callable[Concatenate[ClientCore, P], T]:
+def _know_arguments(init: F) -> F:
+    """Have a constructor name the public class, and the argument that was probably meant."""
+    known = {name: f"{name}=" for name in ("agent_id", *(getattr(init, "__kwdefaults__", None) or ()))}
+
+    @functools.wraps(init)
+    def checked(self: ClientCore[Any], /, *args: Any, **kwargs: Any) -> None:
+        client = type(self).__name__
+        for name in kwargs.keys() - known.keys():
+            meant = nearest(name, known, "")
+            raise TypeError(f"{client}() has no argument {name!r}{meant}")
+        if not args and "agent_id" not in kwargs:
+            raise TypeError(f"{client}() needs the id of an agent: agent_id")
+        init(self, *args, **kwargs)
+
+    return cast("F", checked)
+
+
+def _name_agent(method: F) -> F:
     """Have the errors of a client's method carry the id of its agent."""
 
     @functools.wraps(method)
-    def named(self: ClientCore, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def named(self: ClientCore[Any], /, *args: Any, **kwargs: Any) -> Any:
         try:
             return method(self, *args, **kwargs)
         except RunAgentError as exc:
             exc.agent_id = getattr(self, "agent_id", None)
             raise
 
-    return named
+    return cast("F", named)
 
 
-class ClientCore:
+class ClientCore(Generic[N]):
     """A client without a concurrency style."""
 
     _asynchronous = False
 
     @without_traceback
     @_name_agent
+    @_know_arguments
     def __init__(
         self,
         agent_id: str,
@@ -104,7 +121,7 @@ class ClientCore:
         local: bool = False,
         host: str | None = None,
         port: int | None = None,
-        network: Any = None,
+        network: N | None = None,
     ) -> None:
         """Make a client. Nothing is read or connected before the first call.
 

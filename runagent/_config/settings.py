@@ -37,6 +37,7 @@ from runagent._config.parsers import (
 from runagent._config.timeouts import Timeouts, parse_timeout
 from runagent._internal.foreign import is_passing
 from runagent._internal.tracebacks import without_traceback
+from runagent._public import publish
 from runagent._redact import describe, escape_controls
 
 __all__ = ["Resume", "Settings", "file_exposures", "load_settings", "misspelt_variables"]
@@ -302,3 +303,6 @@ def _warn_once(path: str, problem: str) -> None:
     if (path, problem) not in _warned:
         _warned.add((path, problem))
         _logger.warning("%s", escape_controls(problem))
+
+
+publish(Settings)

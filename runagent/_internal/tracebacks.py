@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from runagent._errors import RunAgentError
 
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["is_ours", "without_traceback"]
 
-P = ParamSpec("P")
-T = TypeVar("T")
+F = TypeVar("F", bound="Callable[..., Any]")
 
 
 def is_ours(excinfo: Any) -> bool:
@@ -27,26 +26,26 @@ def is_ours(excinfo: Any) -> bool:
 __tracebackhide__ = is_ours
 
 
-def without_traceback(function: Callable[P, T]) -> Callable[P, T]:
+def without_traceback(function: F) -> F:
     """Have one of our errors leave a function that handles secrets without the frames it has passed through.
 
     Its text names the place to look; the frames would only show the key, or the password, that it leaves out.
     """
 
     @functools.wraps(function)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except RunAgentError as exc:
             error = exc
-        args, kwargs = (), {}  # type: ignore[assignment]  # not deleted: what prints tracebacks stumbles over it
+        args, kwargs = (), {}  # not deleted: what prints tracebacks stumbles over it
         _drop_tracebacks(error)
         try:
             raise error
         finally:
             del error  # or the traceback would keep this frame, and the frame the error
 
-    return wrapped
+    return cast("F", wrapped)
 
 
 def _drop_tracebacks(error: BaseException) -> None:

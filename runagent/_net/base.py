@@ -8,6 +8,8 @@ import weakref
 from socket import SO_ERROR, SOL_SOCKET, socket
 from typing import TYPE_CHECKING, Protocol
 
+from runagent._public import publish
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -209,3 +211,6 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+publish(Network, AsyncNetwork)

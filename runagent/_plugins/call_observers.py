@@ -13,6 +13,7 @@ from runagent._address.url import validate_headers
 from runagent._call import AgentCall
 from runagent._internal.foreign import let_signals_through
 from runagent._internal.jsoninput import copy_input, copy_input_object, read_entrypoint_tag
+from runagent._public import publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -181,3 +182,6 @@ def _checked(call: AgentCall, changed: object) -> AgentCall:
         input=copy_input_object(changed.input, "input"),
         args=tuple(copy_input(changed.args, "args")),
     )
+
+
+publish(CallObserver)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runagent import CallObserver
+
 if TYPE_CHECKING:
     from runagent import RunReport
     from runagent.transports import AgentCall
@@ -45,7 +47,7 @@ class Recorder:
         return _Recorded(self.runs.setdefault(call.run_id, []))
 
 
-class _Recorded:
+class _Recorded(CallObserver):
     def __init__(self, heard: list[tuple[str, tuple[Any, ...]]]) -> None:
         self._heard = heard
 

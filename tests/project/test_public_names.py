@@ -12,6 +12,7 @@ import pydoc
 import re
 import subprocess
 import sys
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +24,22 @@ from runagent import _errors as errors
 from runagent_testing import FakeAgentServer
 
 PUBLIC_NAMES = [
+    "AgentCall",
     "AgentError",
     "AgentNotFoundError",
     "AgentServerError",
+    "AsyncNetwork",
     "AsyncRunAgentClient",
     "AsyncStream",
     "Attempt",
     "AuthenticationError",
+    "CallObserver",
     "Chunk",
     "Completed",
     "ConfigurationError",
     "Custom",
     "JSONValue",
+    "Network",
     "NetworkError",
     "PermissionDeniedError",
     "PluginError",
@@ -47,6 +52,7 @@ PUBLIC_NAMES = [
     "RunReport",
     "RunResult",
     "RunTimeoutError",
+    "Settings",
     "Started",
     "Stream",
     "StreamError",
@@ -281,3 +287,27 @@ def test_a_first_run_compiles_no_regular_expression(transport: str) -> None:
         code = COMPILED.format(url=server.url, transport=transport)
         shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "hello []"
+
+
+@pytest.mark.parametrize("client", [RunAgentClient, AsyncRunAgentClient])
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"retries": 3}, r"has no argument 'retries'; did you mean max_retries=\?$"),
+        ({"agent_id": "a", "apikey": "x"}, r"has no argument 'apikey'; did you mean api_key=\?$"),
+        ({"agent_id": "a", "shade": "red"}, r"has no argument 'shade'$"),
+        ({}, "needs the id of an agent: agent_id"),
+    ],
+)
+def test_a_wrong_argument_names_the_class_and_the_argument_that_was_meant(
+    client: Any, arguments: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(TypeError, match=rf"^{client.__name__}\(\) {complaint}"):
+        client(**arguments)
+
+
+@pytest.mark.parametrize("name", sorted(set(runagent.__all__) - {"JSONValue", "StreamEvent", "__version__"}))
+def test_the_types_of_fields_can_be_resolved(name: str) -> None:
+    value = getattr(runagent, name)
+    if hasattr(value, "__struct_fields__") or hasattr(value, "__dataclass_fields__"):
+        assert set(typing.get_type_hints(value)) >= set(getattr(value, "__struct_fields__", ()))

@@ -9,6 +9,10 @@ import runagent.transports
 import runagent_testing
 import runagent_testing.conformance
 from runagent import (
+    AgentCall,
+    AsyncNetwork,
+    Settings,
+    Network,
     AsyncRunAgentClient,
     AsyncStream,
     Chunk,
@@ -108,6 +112,41 @@ def handles(client: RunAgentClient) -> float | None:
     except StreamTruncatedError as error:
         return error.chunks_received
     return None
+
+
+def observes(call: AgentCall, network: Network, other: AsyncNetwork) -> Settings:
+    RunAgentClient("a", network=network)
+    AsyncRunAgentClient("a", network=other)
+    return RunAgentClient("a").settings
+
+
+def in_memory(memory: MemoryNetwork) -> None:
+    RunAgentClient("a", network=memory.blocking)
+    AsyncRunAgentClient("a", network=memory.aio)
+    AsyncRunAgentClient("a", network=memory.trio)
+
+
+class Meter:
+    def observe_call(self, call: AgentCall) -> Meter:
+        return self
+
+    def finished(self, report: RunReport) -> None:
+        for attempt in report.attempts:
+            assert_type(attempt.error, runagent.RunAgentError | None)
+        assert_type(report.tokens, runagent.Tokens | None)
+
+
+def registers() -> None:
+    with runagent.register_observer(Meter()):
+        print("observed")
+
+
+def matches(event: StreamEvent) -> JSONValue:
+    match event:
+        case Chunk(content=content):
+            return content
+        case _:
+            return None
 
 
 def scripts(server: FakeAgentServer, memory: MemoryNetwork) -> Agent:

@@ -56,3 +56,7 @@ client.run_generic_stream("x").wait("1")  # error
 print(client.run_generic_stream("x").result().txt)  # error
 other.run_generic_stream("x").close()  # error
 runagent.StreamError("x", chunk_recieved=3)  # error
+RunAgentClient("a", network=3)  # error
+AsyncRunAgentClient("a", network=3)  # error
+print(runagent.RunReport().tokns)  # error
+print(runagent.Attempt("sse").error.cod)  # error
