@@ -16,6 +16,7 @@ _MODULES = (
     "names",
     "requests",
     "sessions",
+    "others",
     "ends",
     "guards",
     "plain",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runagent_testing._script.steps import Chunk, Done
+from runagent_testing._script.steps import Chunk, Custom, Done, Reasoning, Step, ToolCall
 from runagent_testing.dialects import Dialect, DialectRun, Format
 from runagent_testing.dialects._builtin import BUILT_IN
 from runagent_testing.dialects._installed import installed_dialects
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from runagent_testing._journal.exchange import Exchange
 
 __all__ = ["Traits", "half_an_event", "traits_of"]
+
+_OTHERS: dict[str, Step] = {
+    "reasoning": Reasoning("x"),
+    "tool_call": ToolCall("x"),
+    "custom": Custom("x", {}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,7 @@ class Traits:
         marked: Whether there is an end marker; without one only HTTP's framing distinguishes a whole answer
             from a truncated one.
         heartbeats: Whether there is a sign of life without an event.
+        carries: Which of the steps ``reasoning``, ``tool_call`` and ``custom`` it can write.
     """
 
     transport: str
@@ -38,6 +45,7 @@ class Traits:
     can_fail: bool
     marked: bool
     heartbeats: bool
+    carries: frozenset[str]
 
 
 def traits_of(exchange: Exchange, dialects: Iterable[Dialect]) -> Traits:
@@ -51,7 +59,17 @@ def traits_of(exchange: Exchange, dialects: Iterable[Dialect]) -> Traits:
         can_fail=form.supports_errors,
         marked=bool(marker),
         heartbeats=bool(form.heartbeat),
+        carries=frozenset(step for step in _OTHERS if _can_write(form, step)),
     )
+
+
+def _can_write(form: Format, name: str) -> bool:
+    write = getattr(form, name)
+    try:
+        written = write(_OTHERS[name])
+    except Exception:  # noqa: BLE001 - a dialect may refuse a step by any exception
+        return False
+    return bool(written)
 
 
 def half_an_event(exchange: Exchange, dialects: Iterable[Dialect]) -> bytes:

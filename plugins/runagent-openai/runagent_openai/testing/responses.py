@@ -82,14 +82,15 @@ class ResponsesFormat(Format):
         )
 
     def custom(self, step: Custom) -> bytes:
-        """Write an event of this type, with the members of the value.
+        """Write an event of this type, which begins with ``response.``, with the members of the value.
 
         Raises:
             TypeError: The value is no object.
         """
         if not isinstance(step.value, dict):
             raise TypeError(f"an event of Responses is an object: custom({step.name!r}, {{...}})")
-        return self._event(step.name, **step.value)
+        name = step.name if step.name.startswith("response.") else f"response.{step.name}"
+        return self._event(name, **step.value)
 
     def _place(self) -> dict[str, Any]:
         at = len(self._output)
