@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from runagent._errors import AgentError, ProtocolError, RunAgentError, StreamTruncatedError
 from runagent._events import RunResult
 from runagent._limits import Limits
@@ -27,7 +29,7 @@ __all__ = ["CONNECTIONS"]
 def _boundless(name: str, about: str) -> Open:
     class Boundless(SSESession):
         def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
-            limits = replace(call.limits, **{name: getattr(Limits(), name)})
+            limits = msgspec.structs.replace(call.limits, **{name: getattr(Limits(), name)})
             super().__init__(replace(call, limits=limits), route, resume)
 
     Boundless.__doc__ = about
@@ -133,7 +135,8 @@ class _WaitsForAllOfARefusal(SSESession):
     """Reads a refusal to its end, however long that takes."""
 
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
-        super().__init__(replace(call, limits=replace(call.limits, max_error_bytes=1 << 30)), route, resume)
+        limits = msgspec.structs.replace(call.limits, max_error_bytes=1 << 30)
+        super().__init__(replace(call, limits=limits), route, resume)
 
 
 class _LosesPartsOfAResult(InvokeSession):
