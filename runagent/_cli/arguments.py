@@ -6,6 +6,7 @@ import argparse
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
+from runagent._internal.suggestions import nearest
 from runagent._version import __version__
 
 if TYPE_CHECKING:
@@ -133,8 +134,6 @@ def _take_rest(arguments: argparse.Namespace, rest: list[str]) -> None:
 
 
 def _nearest(name: str, known: Iterable[str], otherwise: str | None = None) -> str:
-    from runagent._config.parsers import nearest  # which imports much
-
     return nearest(name, {each: each for each in known}, otherwise)
 
 

@@ -13,6 +13,7 @@ from runagent._config.parsers import parse_count
 from runagent._config.timeouts import Timeouts
 from runagent._errors import ConfigurationError, ValidationError
 from runagent._internal.jsoninput import copy_input
+from runagent._internal.suggestions import nearest
 from runagent._limits import Limits, read_limits
 from runagent._plugins.registry import BUILT_IN
 from runagent._redact import describe
@@ -161,11 +162,8 @@ def read_options(settings: Settings, agent_id: str, *, others: bool) -> Limits:
     options = settings.transport_options
     if not others and set(settings.transport) <= set(BUILT_IN):
         for name in options.keys() - set(OPTIONS):
-            import difflib
-
-            near = difflib.get_close_matches(name, OPTIONS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(OPTIONS))}"
-            raise ConfigurationError(f"transport_options: unknown option {name!r}; {hint}")
+            hint = nearest(name, {each: repr(each) for each in OPTIONS})
+            raise ConfigurationError(f"transport_options: unknown option {name!r}{hint}")
     for name in ("stream_path", "invoke_path"):
         if name in options:
             agent_path(options[name], agent_id)

@@ -11,6 +11,7 @@ from typing import Any
 
 from runagent._address.proxy import parse_proxy
 from runagent._errors import ConfigurationError
+from runagent._internal.suggestions import nearest
 from runagent._redact import describe, lone_surrogate, parse_json, redact_url
 
 __all__ = [
@@ -18,7 +19,6 @@ __all__ = [
     "ApiKey",
     "Parser",
     "invalid",
-    "nearest",
     "one_of",
     "parse_api_key",
     "parse_count",
@@ -50,15 +50,6 @@ def invalid(source: str, problem: str) -> ConfigurationError:
 def unexpected(source: str, expected: str, value: object) -> ConfigurationError:
     """Make the error for a value that is not what ``expected`` describes."""
     return invalid(source, f"expected {expected}, found {describe(value)}")
-
-
-def nearest(name: str, known: Mapping[str, str], otherwise: str | None = None) -> str:
-    """Suggest the value of the key in ``known`` that is most like ``name``; if none is, list all values."""
-    import difflib
-
-    if close := difflib.get_close_matches(name, known, n=1, cutoff=0.7):
-        return f"; did you mean {known[close[0]]}?"
-    return f"; known: {', '.join(sorted(set(known.values())))}" if otherwise is None else otherwise
 
 
 def _number(expected: str, accepts: Callable[[float], bool], kind: type[int | float] = float) -> Parser:

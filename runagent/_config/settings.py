@@ -20,7 +20,6 @@ from runagent._config.parsers import (
     ApiKey,
     Parser,
     invalid,
-    nearest,
     one_of,
     parse_api_key,
     parse_count,
@@ -36,6 +35,7 @@ from runagent._config.parsers import (
 )
 from runagent._config.timeouts import Timeouts, parse_timeout
 from runagent._internal.foreign import is_passing
+from runagent._internal.suggestions import most_like, nearest
 from runagent._internal.tracebacks import without_traceback
 from runagent._public import publish
 from runagent._redact import describe, escape_controls
@@ -209,10 +209,8 @@ def misspelt_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str
 
 
 def _meant(name: str, known: Mapping[str, str]) -> str:
-    import difflib  # slow to import, and few environments need it
-
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
-    return known[close[0]] if close else ""
+    close = most_like(name, known)
+    return "" if close is None else known[close]
 
 
 def _note_misspelt_variables(environ: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from runagent._errors import PluginError
 from runagent._internal.foreign import is_passing, let_signals_through
 from runagent._internal.locks import ForkSafeLock
+from runagent._internal.suggestions import most_like
 from runagent._plugins.call_observers import CallObservers, Source, ask
 from runagent._plugins.installed import OBSERVERS, Installed, Plugin, installed
 from runagent._plugins.loading import load
@@ -164,10 +165,8 @@ def _method_of(observer: object, name: str) -> Any:
     method = getattr(observer, _METHOD, None)
     if callable(method):
         return method
-    import difflib  # only a mistake needs it
-
-    near = difflib.get_close_matches(_METHOD, dir(observer), n=1, cutoff=0.7)
-    hint = f"; is {near[0]!r} meant to be it?" if near else ""
+    near = most_like(_METHOD, dir(observer))
+    hint = f"; is {near!r} meant to be it?" if near else ""
     raise PluginError(
         f"the observer {name} cannot be used: it has no method {_METHOD}(call){hint}", plugin=name
     )

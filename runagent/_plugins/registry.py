@@ -9,6 +9,7 @@ from runagent._config.parsers import TRANSPORT_GROUPS
 from runagent._errors import ConfigurationError, PluginError, RunAgentError
 from runagent._internal.foreign import is_passing, let_signals_through
 from runagent._internal.locks import ForkSafeLock
+from runagent._internal.suggestions import nearest
 from runagent._plugins.installed import TRANSPORTS, Installed, Plugin, installed, normal_name
 from runagent._plugins.loading import Loader, load
 from runagent._plugins.registration import Registration
@@ -204,15 +205,12 @@ class TransportRegistry:
     def _unknown(self, name: str) -> ConfigurationError:
         plugins = self._installed.all_of(TRANSPORTS)
         if any(name in (plugin.name, plugin.qualified_name) for plugin in plugins):
-            hint = "RUNAGENT_DISABLE_PLUGINS switches it off"
+            hint = "; RUNAGENT_DISABLE_PLUGINS switches it off"
         else:
             known = sorted({*BUILT_IN, *self._own, *(plugin.name for plugin in plugins)})
-            import difflib
-
-            lower = name.lower()
-            near = difflib.get_close_matches(lower, [*known, *TRANSPORT_GROUPS], n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}; or install one"
-        return ConfigurationError(f"unknown transport {name!r}; {hint}", code="UNKNOWN_TRANSPORT")
+            shown = {each: repr(each) for each in (*known, *TRANSPORT_GROUPS)}
+            hint = nearest(name.lower(), shown, f"; there are: {', '.join(known)}; or install one")
+        return ConfigurationError(f"unknown transport {name!r}{hint}", code="UNKNOWN_TRANSPORT")
 
     # Loading
 

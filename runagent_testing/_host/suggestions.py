@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from difflib import SequenceMatcher, get_close_matches
+from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+from runagent_testing._internal.suggestions import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -25,13 +27,11 @@ ENDPOINTS = (
 
 def unknown_agent(agent_id: str, known: Collection[str]) -> str:
     """Suggest the known agent with the most similar id."""
-    near = get_close_matches(agent_id, known, n=1)
-    if near:
-        return f"agent {agent_id!r}: did you mean {near[0]!r}?"
-    if known:
-        there_are = "there is" if len(known) == 1 else "there are"
-        return f"agent {agent_id!r}: {there_are} only {', '.join(map(repr, known))}"
-    return f"agent {agent_id!r}: there are no agents yet, make one with agent({agent_id!r})"
+    if not known:
+        return f"agent {agent_id!r}: there are no agents yet, make one with agent({agent_id!r})"
+    there_are = "there is" if len(known) == 1 else "there are"
+    only = f"{there_are} only {', '.join(map(repr, known))}"
+    return f"agent {agent_id!r}: {nearest(agent_id, known, only)}"
 
 
 def unknown_endpoint(method: str, path: str, known: Collection[str]) -> str:
@@ -40,24 +40,24 @@ def unknown_endpoint(method: str, path: str, known: Collection[str]) -> str:
     agents = [quote(agent_id, safe="") for agent_id in known] or ["{agent_id}"]
     candidates = [(verb, pattern.format(agent)) for verb, pattern in ENDPOINTS for agent in agents]
     wanted = method, path
-    nearest = max(candidates, key=lambda candidate: _likeness(wanted, candidate))
-    return f"nearest is {' '.join(nearest)}: {', '.join(_differences(wanted, nearest))}"
+    closest = max(candidates, key=lambda candidate: _likeness(wanted, candidate))
+    return f"nearest is {' '.join(closest)}: {', '.join(_differences(wanted, closest))}"
 
 
 def _likeness(wanted: tuple[str, str], candidate: tuple[str, str]) -> tuple[float, bool]:
     return SequenceMatcher(None, wanted[1], candidate[1]).ratio(), wanted[0] == candidate[0]
 
 
-def _differences(wanted: tuple[str, str], nearest: tuple[str, str]) -> list[str]:
+def _differences(wanted: tuple[str, str], closest: tuple[str, str]) -> list[str]:
     found = []
-    if wanted[0] != nearest[0]:
-        found.append(f"the method is {wanted[0]} instead of {nearest[0]}")
-    parts, expected = wanted[1].split("/"), nearest[1].split("/")
+    if wanted[0] != closest[0]:
+        found.append(f"the method is {wanted[0]} instead of {closest[0]}")
+    parts, expected = wanted[1].split("/"), closest[1].split("/")
     if len(parts) == len(expected):
         pairs = zip(parts, expected, strict=True)
         found += [f"{part!r} instead of {known!r}" for part, known in pairs if part != known]
-    elif wanted[1].endswith(nearest[1]):
-        found.append(f"{wanted[1].removesuffix(nearest[1])!r} comes before it")
+    elif wanted[1].endswith(closest[1]):
+        found.append(f"{wanted[1].removesuffix(closest[1])!r} comes before it")
     else:
         found.append("the path has other parts")
     return found

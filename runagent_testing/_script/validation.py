@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from runagent_testing._internal.suggestions import nearest
 from runagent_testing._script.describe import described
 from runagent_testing._script.numbers import check_seconds
 from runagent_testing._script.pacing import Pace
@@ -121,9 +121,7 @@ def check_properties(given: Mapping[str, Any], known: tuple[str, ...]) -> None:
     """Reject unknown properties of a script, and invalid values."""
     for name in given:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            meant = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            raise TypeError(f"unknown property {name!r} of an answer; {meant}")
+            raise TypeError(f"unknown property {name!r} of an answer; {nearest(name, known)}")
     pace = given.get("pace")
     if pace is not None and not isinstance(pace, Pace):
         makers = "fixed(), uniform(), log_normal() or tokens_per_second()"

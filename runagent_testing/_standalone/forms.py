@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-import difflib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
+from runagent_testing._internal.suggestions import nearest
 from runagent_testing._script import pacing, steps, writes
 from runagent_testing._script.script import Framing, Resume
 from runagent_testing._standalone.document import Item, Problems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = [
     "INTEGER",
@@ -32,7 +32,6 @@ __all__ = [
     "Choice",
     "FieldType",
     "Form",
-    "nearest",
     "read_fields",
     "read_form",
     "shown",
@@ -67,13 +66,6 @@ class Choice:
     name: str
     forms: Mapping[str, Form]
     others: FieldType | None = None
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Name what was meant, or all that could have been."""
-    names = list(known)
-    close = difflib.get_close_matches(word, names, 1)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}"
 
 
 def shown(value: Any) -> str:

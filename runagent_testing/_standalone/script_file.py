@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from runagent_testing._host.agent import Agent
 from runagent_testing._internal.files import read_file
 from runagent_testing._internal.redaction import escaped
+from runagent_testing._internal.suggestions import nearest
 from runagent_testing._script.steps import Chunk, Delay, Gate
 from runagent_testing._script.validation import StepError
 from runagent_testing._standalone.document import (
@@ -28,7 +29,6 @@ from runagent_testing._standalone.forms import (
     TEXT,
     Choice,
     FieldType,
-    nearest,
     read_fields,
     read_form,
     shown,

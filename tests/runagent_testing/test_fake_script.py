@@ -153,7 +153,10 @@ def test_a_step_checks_its_numbers(make):
             lambda agent: agent.always("x", pase=fixed(1)),
             "unknown property 'pase' of an answer; did you mean 'pace'",
         ),
-        (lambda agent: agent.returns("x", ids=True), "unknown property 'ids' of an answer; known: usage, "),
+        (
+            lambda agent: agent.returns("x", ids=True),
+            "unknown property 'ids' of an answer; known are usage, ",
+        ),
         (lambda agent: agent.always("x", pace=5), r"pace= is made by fixed\(\), .*, not 5"),
         (lambda agent: agent.always("x", writes=5), "writes= is one of merged, per-step, .*; not 5"),
         (lambda agent: agent.always("x", write_gap="1"), "write_gap= is a number of seconds, not '1'"),
