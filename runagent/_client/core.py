@@ -20,13 +20,13 @@ from runagent._client.options import (
     warn_of_key_risk,
 )
 from runagent._client.shared import ClientContext
-from runagent._config.parsers import nearest
 from runagent._config.settings import Resume, Settings, load_settings
 from runagent._config.timeouts import parse_timeout
 from runagent._errors import ConfigurationError, RunAgentError
 from runagent._internal.agents import note_client
 from runagent._internal.jsoninput import copy_input, copy_input_object, read_entrypoint_tag
 from runagent._internal.locks import ForkSafeLock
+from runagent._internal.suggestions import nearest
 from runagent._internal.tracebacks import is_ours, without_traceback
 from runagent._plugins.observers import default_observers
 from runagent._plugins.registry import default_registry, has_other_meaning
