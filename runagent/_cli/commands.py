@@ -14,7 +14,7 @@ from runagent._cli.arguments import PHASES, UsageError
 from runagent._client.clients import RunAgentClient
 from runagent._client.options import call_timeouts
 from runagent._errors import ValidationError
-from runagent._events import Chunk, Completed, Started
+from runagent._events import Chunk, Completed, Custom, Reasoning, Started, ToolCall
 from runagent._internal.jsoninput import copy_input
 from runagent._redact import parse_json
 from runagent._wire.jsontext import write_json
@@ -30,7 +30,14 @@ if TYPE_CHECKING:
 
 __all__ = ["invoke", "stream"]
 
-_EVENT_TYPES = {Started: "started", Chunk: "chunk", Completed: "completed"}
+_EVENT_TYPES = {
+    Started: "started",
+    Chunk: "chunk",
+    Reasoning: "reasoning",
+    ToolCall: "tool_call",
+    Custom: "custom",
+    Completed: "completed",
+}
 
 
 def stream(arguments: argparse.Namespace, console: Console) -> None:

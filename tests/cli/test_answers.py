@@ -8,7 +8,7 @@ import re
 import pytest
 
 from runagent._cli import main
-from runagent_testing import gate, status
+from runagent_testing import custom, gate, reasoning, status, tool_call
 from tests.cli.command import PATIENCE, out_of, piped
 
 pytestmark = pytest.mark.usefixtures("settings")
@@ -54,10 +54,14 @@ def test_json_prints_each_chunk_in_a_line(capfd, server) -> None:
 
 
 def test_events_prints_each_event_with_its_type(capfd, server, transport) -> None:
-    server.agent("a").always("x", {"n": 1})
+    server.agent("a").always(
+        "x", reasoning("hm"), tool_call("f", "{}", "c1"), custom("state", {"n": 1}), {"n": 1}
+    )
     lines = out_of(capfd, "stream", "a", "hi", "--events", "--transport", transport).splitlines()
     events = [json.loads(line) for line in lines]
-    assert ["started", "chunk", "chunk", "completed"] == [e["type"] for e in events]
+    others = ["reasoning", "tool_call", "custom"]
+    assert ["started", "chunk", *others, "chunk", "completed"] == [e["type"] for e in events]
+    assert {"type": "tool_call", "id": "c1", "name": "f", "arguments": "{}", "index": None} == events[3]
     assert ["x", {"n": 1}] == [e["content"] for e in events if e["type"] == "chunk"]
     assert {"usage", "execution_time", "proven"} < events[-1].keys()
 

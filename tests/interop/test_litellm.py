@@ -9,9 +9,11 @@ import pytest
 
 from runagent import (
     AuthenticationError,
+    Chunk,
     Completed,
     RateLimitError,
     StreamError,
+    ToolCall,
     ValidationError,
 )
 from runagent_testing import done, ending, error, gate, heartbeat, status
@@ -140,9 +142,9 @@ def test_tool_calls_and_usage(style: Style, behind: tuple[str, str], agents: Fak
         return [e async for e in user.run_generic_stream("hi").events()], await user.run_generic("hi")
 
     events, result = style.run(scenario)
-    text, call = (event.content for event in events[1:-1])
-    problem = call["function"] if behind[0] == "chat" else call
-    assert ("Well", "weather", {"city": "Oslo"}) == (text, problem["name"], json.loads(problem["arguments"]))
+    (text,) = (event.content for event in events if isinstance(event, Chunk))
+    (call,) = (event for event in events if isinstance(event, ToolCall))
+    assert ("Well", "weather", {"city": "Oslo"}) == (text, call.name, json.loads(call.arguments))
     assert 6 == events[-1].usage["total_tokens"]
     assert "weather" in str(result)
 

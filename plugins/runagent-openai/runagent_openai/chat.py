@@ -26,10 +26,7 @@ __all__ = ["ChatPlain", "ChatStream"]
 
 _PATH = "/v1/chat/completions"
 _DONE = "[DONE]"
-_REASONING = (
-    "reasoning_content",
-    "reasoning",
-)  # as DeepSeek and vLLM call it, and as OpenRouter and Ollama do
+_REASONING = ("reasoning_content", "reasoning")  # of DeepSeek and vLLM; of OpenRouter and Ollama
 _ERROR_REASON = "the server ended the answer with an error that it does not describe"
 
 
@@ -103,15 +100,14 @@ class ChatStream(EventStream):
 
     def _take_choice(self, choice: _Choice, events: list[Event]) -> None:
         delta: dict[str, Any] = choice.delta if isinstance(choice.delta, dict) else {}
-        reasoning = next((name for name in _REASONING if isinstance(delta.get(name), str)), None)
         for name, value in delta.items():
             if value in (None, "", []) or name == "role":
                 continue
-            if name in _REASONING and isinstance(value, str):
-                if name == reasoning:  # servers that send both send the same
-                    self.add_reasoning(value, None, events)
-            elif name == "content":
+            if name == "content":
                 self._take_content(value, events)
+            elif name in _REASONING and isinstance(value, str):
+                if name == next(name for name in _REASONING if isinstance(delta.get(name), str)):
+                    self.add_reasoning(value, None, events)  # servers that send both send the same
             elif name == "refusal" and isinstance(value, str):
                 self.add_refusal(value)
             elif name == "tool_calls" and isinstance(value, list):
@@ -123,6 +119,9 @@ class ChatStream(EventStream):
         self._reason = choice.reason or self._reason
 
     def _take_content(self, content: Any, events: list[Event]) -> None:
+        if isinstance(content, str):
+            self.add_text(content, events)
+            return
         for part in content if isinstance(content, list) else [content]:
             text = part.get("text") if isinstance(part, dict) and part.get("type") == "text" else part
             if isinstance(text, str):
