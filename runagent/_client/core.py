@@ -6,7 +6,8 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, cast
 
-from runagent._address.url import validate_agent_id, validate_headers
+from runagent._address.fields import validate_headers
+from runagent._address.url import validate_agent_id
 from runagent._call import AgentCall, merge_headers, new_run_id
 from runagent._client.options import (
     Timeout,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from runagent._address.url import validate_headers
+from runagent._address.fields import validate_headers
 from runagent._call import AgentCall
 from runagent._internal.foreign import let_signals_through
 from runagent._internal.jsoninput import copy_input, copy_input_object, read_entrypoint_tag

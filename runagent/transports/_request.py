@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from runagent._address.url import header_name, header_value, is_token, target_fault
+from runagent._address.fields import header_name, header_value, is_token
+from runagent._address.url import target_fault
 from runagent._errors import ConfigurationError, PluginError
 from runagent._internal.tracebacks import without_traceback
 from runagent._redact import describe, redact_url

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runagent._address.url import header_value
+from runagent._address.fields import header_value
 from runagent._errors import ConfigurationError, ProtocolError, StreamTruncatedError
 from runagent._wire.jsontext import quote
 from runagent._wire.sse import EventRow, ServerSentEvent, SSEDecoder

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from runagent._address.fields import validate_headers
 from runagent._address.proxy import parse_proxy
 from runagent._address.route import Address
 from runagent._address.url import (
@@ -10,7 +11,6 @@ from runagent._address.url import (
     agent_path,
     parse_base_url,
     validate_agent_id,
-    validate_headers,
 )
 from runagent._errors import ConfigurationError
 from runagent._net.faults import connect_error

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runagent import PluginError, RunAgentError
-from runagent._address.url import parse_base_url, validate_headers
+from runagent._address.fields import validate_headers
+from runagent._address.url import parse_base_url
 from runagent._call import AgentCall
 from runagent._plugins.registry import default_registry
 from runagent.transports import BaseSession, HttpRequest, HttpSession, InvokeSession, MessageSession, Route
