@@ -15,7 +15,9 @@ from runagent._public import publish
 from runagent._redact import credential_parts, is_credential, query_credentials
 from runagent._version import __version__
 
-__all__ = ["AgentCall", "ResumePoint", "merge_headers", "new_run_id"]
+__all__ = ["NOT_RESUMED", "AgentCall", "ResumePoint", "merge_headers", "new_run_id"]
+
+NOT_RESUMED = "NOT_RESUMED"  # the code of the error for a stream that goes on in another place than asked
 
 
 def new_run_id() -> str:

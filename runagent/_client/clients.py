@@ -20,10 +20,11 @@ from runagent._run.pump import Pump
 from runagent._run.stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from runagent._client.options import Timeout
+    from runagent._config.settings import Resume
     from runagent._net.base import Connection
     from runagent._run.async_stream import AsyncStream
     from runagent._run.readahead import AsyncReadAhead, ReadAhead
@@ -53,6 +54,10 @@ class RunAgentClient(ClientCore[Network]):
         headers: Mapping[str, str] | None = None,
         max_retries: int | None = None,
         max_resumes: int | None = None,
+        resume: Resume | None = None,
+        resume_after: int | None = None,
+        transport: str | Sequence[str] | None = None,
+        session_id: str | None = None,
     ) -> Stream:
         """Run the agent and stream its answer.
 
@@ -62,6 +67,11 @@ class RunAgentClient(ClientCore[Network]):
             headers: Sent with the client's; a field of the same name replaces it.
             max_retries: Instead of the client's.
             max_resumes: Instead of the client's.
+            resume: Instead of the client's.
+            resume_after: The index of the last chunk that an earlier stream of this input gave: the agent is
+                asked for what follows, and the first chunk has to be the next one.
+            transport: A name, or an ordered choice of names, instead of the client's.
+            session_id: The conversation to go on with, ``session_id`` of the input.
 
         Returns:
             A stream to iterate once; nothing is sent before its first ``next`` or ``with``.
@@ -77,6 +87,10 @@ class RunAgentClient(ClientCore[Network]):
             headers=headers,
             max_retries=max_retries,
             max_resumes=max_resumes,
+            resume=resume,
+            resume_after=resume_after,
+            transport=transport,
+            session_id=session_id,
         )
         headers = None  # a key may be in them, and a traceback shows the variables of its frames
         return self._stream(run)
@@ -88,9 +102,19 @@ class RunAgentClient(ClientCore[Network]):
         timeout: Timeout = None,
         headers: Mapping[str, str] | None = None,
         max_retries: int | None = None,
+        transport: str | Sequence[str] | None = None,
+        session_id: str | None = None,
     ) -> Any:
         """Run the agent and return its result; see `run_generic_with_metadata`."""
-        run = self._new_run("invoke", input_data, timeout=timeout, headers=headers, max_retries=max_retries)
+        run = self._new_run(
+            "invoke",
+            input_data,
+            timeout=timeout,
+            headers=headers,
+            max_retries=max_retries,
+            transport=transport,
+            session_id=session_id,
+        )
         headers = None  # a key may be in them, and a traceback shows the variables of its frames
         return self._result(run).result
 
@@ -101,6 +125,8 @@ class RunAgentClient(ClientCore[Network]):
         timeout: Timeout = None,
         headers: Mapping[str, str] | None = None,
         max_retries: int | None = None,
+        transport: str | Sequence[str] | None = None,
+        session_id: str | None = None,
     ) -> RunResult:
         """Run the agent and return its result with what the service reports of the run.
 
@@ -109,6 +135,8 @@ class RunAgentClient(ClientCore[Network]):
             timeout: Instead of the client's; as a number, seconds for the whole run.
             headers: Sent with the client's; a field of the same name replaces it.
             max_retries: Instead of the client's.
+            transport: A name, or an ordered choice of names, instead of the client's.
+            session_id: The conversation to go on with, ``session_id`` of the input.
 
         Raises:
             ConfigurationError: A setting is not usable.
@@ -117,7 +145,15 @@ class RunAgentClient(ClientCore[Network]):
             TransportError: The agent could not be reached or understood.
             RunTimeoutError: The answer did not come in time.
         """
-        run = self._new_run("invoke", input_data, timeout=timeout, headers=headers, max_retries=max_retries)
+        run = self._new_run(
+            "invoke",
+            input_data,
+            timeout=timeout,
+            headers=headers,
+            max_retries=max_retries,
+            transport=transport,
+            session_id=session_id,
+        )
         headers = None  # see run_generic
         return self._result(run)
 
@@ -126,7 +162,7 @@ class RunAgentClient(ClientCore[Network]):
 
         Always over WebSocket, whatever the client's transport is; raises as `run_generic` does.
         """
-        run = self._new_run("invoke", kwargs, args=args, transports=("websocket",))
+        run = self._new_run("invoke", kwargs, args=args, transport="websocket")
         return self._result(run).result
 
     def run_stream(self, *args: Any, **kwargs: Any) -> Stream:
@@ -134,7 +170,7 @@ class RunAgentClient(ClientCore[Network]):
 
         Always over WebSocket, whatever the client's transport is.
         """
-        run = self._new_run("stream", kwargs, args=args, transports=("websocket",))
+        run = self._new_run("stream", kwargs, args=args, transport="websocket")
         return self._stream(run)
 
     def close(self) -> None:
@@ -188,6 +224,10 @@ class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
         headers: Mapping[str, str] | None = None,
         max_retries: int | None = None,
         max_resumes: int | None = None,
+        resume: Resume | None = None,
+        resume_after: int | None = None,
+        transport: str | Sequence[str] | None = None,
+        session_id: str | None = None,
     ) -> AsyncStream:
         """Run the agent and stream its answer.
 
@@ -197,6 +237,11 @@ class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
             headers: Sent with the client's; a field of the same name replaces it.
             max_retries: Instead of the client's.
             max_resumes: Instead of the client's.
+            resume: Instead of the client's.
+            resume_after: The index of the last chunk that an earlier stream of this input gave: the agent is
+                asked for what follows, and the first chunk has to be the next one.
+            transport: A name, or an ordered choice of names, instead of the client's.
+            session_id: The conversation to go on with, ``session_id`` of the input.
 
         Returns:
             A stream to iterate once; nothing is sent before its first ``anext`` or ``async with``.
@@ -212,6 +257,10 @@ class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
             headers=headers,
             max_retries=max_retries,
             max_resumes=max_resumes,
+            resume=resume,
+            resume_after=resume_after,
+            transport=transport,
+            session_id=session_id,
         )
         headers = None  # a key may be in them, and a traceback shows the variables of its frames
         return self._stream(run)
@@ -223,9 +272,19 @@ class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
         timeout: Timeout = None,
         headers: Mapping[str, str] | None = None,
         max_retries: int | None = None,
+        transport: str | Sequence[str] | None = None,
+        session_id: str | None = None,
     ) -> Any:
         """Run the agent and return its result; see `run_generic_with_metadata`."""
-        run = self._new_run("invoke", input_data, timeout=timeout, headers=headers, max_retries=max_retries)
+        run = self._new_run(
+            "invoke",
+            input_data,
+            timeout=timeout,
+            headers=headers,
+            max_retries=max_retries,
+            transport=transport,
+            session_id=session_id,
+        )
         headers = None  # a key may be in them, and a traceback shows the variables of its frames
         return (await self._result(run)).result
 
@@ -236,6 +295,8 @@ class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
         timeout: Timeout = None,
         headers: Mapping[str, str] | None = None,
         max_retries: int | None = None,
+        transport: str | Sequence[str] | None = None,
+        session_id: str | None = None,
     ) -> RunResult:
         """Run the agent and return its result with what the service reports of the run.
 
@@ -246,6 +307,8 @@ class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
             timeout: Instead of the client's; as a number, seconds for the whole run.
             headers: Sent with the client's; a field of the same name replaces it.
             max_retries: Instead of the client's.
+            transport: A name, or an ordered choice of names, instead of the client's.
+            session_id: The conversation to go on with, ``session_id`` of the input.
 
         Raises:
             ConfigurationError: A setting is not usable.
@@ -254,7 +317,15 @@ class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
             TransportError: The agent could not be reached or understood.
             RunTimeoutError: The answer did not come in time.
         """
-        run = self._new_run("invoke", input_data, timeout=timeout, headers=headers, max_retries=max_retries)
+        run = self._new_run(
+            "invoke",
+            input_data,
+            timeout=timeout,
+            headers=headers,
+            max_retries=max_retries,
+            transport=transport,
+            session_id=session_id,
+        )
         headers = None  # see run_generic
         return await self._result(run)
 
@@ -263,7 +334,7 @@ class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
 
         Always over WebSocket, whatever the client's transport is; raises as `run_generic` does.
         """
-        run = self._new_run("invoke", kwargs, args=args, transports=("websocket",))
+        run = self._new_run("invoke", kwargs, args=args, transport="websocket")
         return (await self._result(run)).result
 
     def run_stream(self, *args: Any, **kwargs: Any) -> AsyncStream:
@@ -271,7 +342,7 @@ class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
 
         Always over WebSocket, whatever the client's transport is.
         """
-        run = self._new_run("stream", kwargs, args=args, transports=("websocket",))
+        run = self._new_run("stream", kwargs, args=args, transport="websocket")
         return self._stream(run)
 
     async def aclose(self) -> None:

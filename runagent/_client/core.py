@@ -18,6 +18,7 @@ from runagent._client.options import (
     read_client_cert,
     read_options,
     read_socket_options,
+    resume_point,
     warn_of_key_risk,
 )
 from runagent._client.shared import ClientContext
@@ -25,7 +26,7 @@ from runagent._config.settings import Resume, Settings, load_settings
 from runagent._config.timeouts import parse_timeout
 from runagent._errors import ConfigurationError, RunAgentError
 from runagent._internal.agents import note_client
-from runagent._internal.jsoninput import copy_input, copy_input_object, read_entrypoint_tag
+from runagent._internal.jsoninput import add_session_id, copy_input, copy_input_object, read_entrypoint_tag
 from runagent._internal.locks import ForkSafeLock
 from runagent._internal.suggestions import nearest
 from runagent._internal.tracebacks import is_ours, without_traceback
@@ -272,8 +273,11 @@ class ClientCore(Generic[N]):
         headers: Mapping[str, str] | None = None,
         max_retries: int | None = None,
         max_resumes: int | None = None,
+        resume: Resume | None = None,
+        resume_after: int | None = None,
+        transport: str | Sequence[str] | None = None,
+        session_id: str | None = None,
         args: tuple[Any, ...] = (),
-        transports: Sequence[str] = (),
     ) -> Run:
         """Check everything that can be checked without the network, and make a run of it."""
         if self._closed:
@@ -288,7 +292,7 @@ class ClientCore(Generic[N]):
             agent_id=self.agent_id,
             base=settings.base_url,
             mode=mode,
-            input=copy_input_object(input_data, "input_data"),
+            input=add_session_id(copy_input_object(input_data, "input_data"), session_id),
             args=tuple(copy_input(args, "args")) if args else (),
             entrypoint_tag=self._entrypoint_tag,
             headers=merge_headers(self._headers, validate_headers(headers)),
@@ -303,9 +307,12 @@ class ClientCore(Generic[N]):
         return Run(
             RunSpec(
                 call=call,
-                transports=transports or settings.transport,
+                transports=context.choose_transports(transport),
                 timeouts=timeouts,
-                policy=call_policy(context.policy, max_retries=max_retries, max_resumes=max_resumes),
+                policy=call_policy(
+                    context.policy, resume=resume, max_retries=max_retries, max_resumes=max_resumes
+                ),
+                resume=resume_point(resume_after),
                 context=context,
                 observers=default_observers().loaded(),
             )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from runagent._address.url import agent_path
-from runagent._config.parsers import parse_count
+from runagent._call import ResumePoint
+from runagent._config.parsers import parse_count, parse_index, parse_resume
 from runagent._config.timeouts import Timeouts
 from runagent._errors import ConfigurationError, ValidationError
 from runagent._internal.jsoninput import copy_input
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from runagent._address.route import SocketOption
     from runagent._address.url import Origin
     from runagent._call import AgentCall
-    from runagent._config.settings import Settings
+    from runagent._config.settings import Resume, Settings
 
 __all__ = [
     "OPTIONS",
@@ -39,6 +40,7 @@ __all__ = [
     "read_client_cert",
     "read_options",
     "read_socket_options",
+    "resume_point",
     "retry_policy",
     "warn_of_key_risk",
 ]
@@ -145,10 +147,19 @@ def retry_policy(settings: Settings) -> RetryPolicy:
     )
 
 
-def call_policy(policy: RetryPolicy, **counts: int | None) -> RetryPolicy:
-    """Put a call's numbers of repeats in place of the client's."""
+def call_policy(policy: RetryPolicy, *, resume: Resume | None, **counts: int | None) -> RetryPolicy:
+    """Put what a call sets of retries and resumptions in place of the client's."""
     given = {name: parse_count(n, f"argument {name}") for name, n in counts.items() if n is not None}
+    if resume is not None:
+        given["resume"] = parse_resume(resume, "argument resume")
     return msgspec.structs.replace(policy, **given) if given else policy
+
+
+def resume_point(resume_after: int | None) -> ResumePoint | None:
+    """Return where a call asks to go on behind a chunk that its caller has, or None."""
+    if resume_after is None:
+        return None
+    return ResumePoint(parse_index(resume_after, "argument resume_after") + 1)
 
 
 def read_options(settings: Settings, agent_id: str, *, others: bool) -> Limits:

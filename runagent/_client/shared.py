@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from runagent._address.proxy import proxy_for
 from runagent._address.route import Address
 from runagent._client.options import key_risk, retry_policy
-from runagent._config.parsers import validate_api_key
+from runagent._config.parsers import parse_transport, validate_api_key
 from runagent._config.settings import misspelt_variables
 from runagent._errors import ConfigurationError
 from runagent._internal.clock import now, time_of_day
@@ -19,7 +19,7 @@ from runagent._run.spec import KnownUnsupported
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from runagent._address.route import SocketOption
     from runagent._config.settings import Settings
@@ -95,6 +95,18 @@ class ClientContext:
     def find(self, name: str) -> Transport:
         """Return the transport of a name."""
         return self._transports.get(name) or self._registry.get(name)
+
+    def choose_transports(self, choice: str | Sequence[str] | None) -> Sequence[str]:
+        """Return the names of the transports of a call, by default the client's.
+
+        Raises:
+            ConfigurationError: It is no choice of names, or one of them has no transport.
+        """
+        if choice is None:
+            return self.settings.transport
+        names = parse_transport(choice, "argument transport")
+        self._registry.check(name for name in names if name not in self._transports)
+        return names
 
     def api_key(self) -> str | Awaitable[str] | None:
         """Return the key; a function that gives it is asked for each attempt."""

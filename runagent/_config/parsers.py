@@ -23,10 +23,12 @@ __all__ = [
     "parse_api_key",
     "parse_count",
     "parse_factor",
+    "parse_index",
     "parse_log_level",
     "parse_options",
     "parse_positive_seconds",
     "parse_proxy_setting",
+    "parse_resume",
     "parse_seconds",
     "parse_transport",
     "read_json",
@@ -67,6 +69,7 @@ parse_positive_seconds = _number("a finite number of seconds above 0", lambda nu
 parse_seconds = _number("a finite number of seconds, 0 or more", lambda number: number >= 0)
 parse_factor = _number("a finite number, 1 or more", lambda number: number >= 1)
 parse_count = _number("a whole number, 0 or more", lambda number: number >= 0, kind=int)
+parse_index = _number("the index of a chunk", lambda number: 0 <= number < 2**53, kind=int)
 
 
 def one_of(expected: str, *choices: bool | str) -> Parser:
@@ -78,6 +81,9 @@ def one_of(expected: str, *choices: bool | str) -> Parser:
         return value
 
     return parse
+
+
+parse_resume = one_of('true, false or "trust"', True, False, "trust")
 
 
 def validate_api_key(value: object, source: str) -> str:

@@ -27,6 +27,7 @@ from runagent._config.parsers import (
     parse_log_level,
     parse_options,
     parse_proxy_setting,
+    parse_resume,
     parse_seconds,
     parse_transport,
     read_json,
@@ -92,7 +93,7 @@ _OPTIONS = (
     ),
     _Option("max_retry_wait", None, None, parse_seconds),
     _Option("retry_unsafe", None, None, one_of("true or false", True, False)),
-    _Option("resume", None, "resume", one_of('true, false or "trust"', True, False, "trust")),
+    _Option("resume", None, "resume", parse_resume),
     _Option("proxy", "RUNAGENT_PROXY", "proxy", parse_proxy_setting),
     _Option("log_level", "RUNAGENT_LOG_LEVEL", "log_level", parse_log_level),
 )

@@ -9,7 +9,7 @@ from typing import Any
 from runagent._errors import ConfigurationError, ValidationError
 from runagent._redact import describe, lone_surrogate
 
-__all__ = ["copy_input", "copy_input_object", "read_entrypoint_tag"]
+__all__ = ["add_session_id", "copy_input", "copy_input_object", "read_entrypoint_tag"]
 
 # The common types first: to be a Mapping is asked of an abstract class, which takes its time.
 _OBJECTS = (str, dict, Mapping)
@@ -40,6 +40,22 @@ def copy_input_object(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, _OBJECTS):
         raise _refuse(where, f"expected a mapping of names to values, or a text, not {type(value).__name__}")
     copied: dict[str, Any] = copy_input({"query": value} if isinstance(value, str) else value, where)
+    return copied
+
+
+def add_session_id(copied: dict[str, Any], session_id: Any) -> dict[str, Any]:
+    """Put the id of a conversation into a copied input object, and return it.
+
+    Raises:
+        ValidationError: It is not a text, or the input has another one.
+    """
+    if session_id is None:
+        return copied
+    if not isinstance(session_id, str) or not session_id:
+        raise _refuse("session_id", f"expected a text that is not empty, not {describe(session_id)}")
+    session_id = _copy_text(session_id, "session_id")
+    if copied.setdefault("session_id", session_id) != session_id:
+        raise _refuse("session_id", "the input has another one; give it in one place")
     return copied
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runagent._call import NOT_RESUMED
 from runagent._cutting import cut_text
 from runagent._errors import (
     AgentError,
     NetworkError,
+    ProtocolError,
     RunAgentError,
     RunTimeoutError,
     StreamError,
@@ -68,6 +70,8 @@ def final_error(
     """
     if (recovery.begun or awaited) and isinstance(error, NetworkError | AgentError):
         error = _not_resumed(error)
+    elif recovery.asked is not None and error.code == NOT_RESUMED and not report.chunks:
+        error = _not_where_asked(error)
     _complete(error, report, session, pause)
     if recovery.resumes >= max(recovery.policy.max_resumes, 1) and isinstance(error, StreamError):
         add_remark(error, f"resumed {recovery.resumes} times, the most that max_resumes= allows")
@@ -86,6 +90,13 @@ def _not_resumed(error: RunAgentError) -> StreamTruncatedError:
     cut.retry_after = getattr(error, "retry_after", None)
     cut.__cause__ = error
     return cut
+
+
+def _not_where_asked(error: RunAgentError) -> ProtocolError:
+    """Make the error for a stream that did not go on behind the chunk that its caller has."""
+    wrong = ProtocolError(error.message, hint=error.hint, code=error.code, request_id=error.request_id)
+    wrong.__cause__ = error.__cause__
+    return wrong
 
 
 def _complete(error: RunAgentError, report: RunReport, session: Session | None, pause: float) -> None:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from runagent._errors import AgentError, ConfigurationError, RunAgentError, RunTimeoutError
+from runagent._call import NOT_RESUMED
+from runagent._errors import AgentError, ConfigurationError, ProtocolError, RunAgentError, RunTimeoutError
+from runagent._events import Chunk
 from runagent._internal.tracebacks import is_ours
 from runagent._report import known_retryable, set_retryable
 from runagent._run.spec import Step
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from runagent._address.url import Origin
     from runagent._call import ResumePoint
+    from runagent._events import Event
     from runagent._run.attempt import AttemptState
     from runagent._run.deadlines import Deadlines
     from runagent._run.policy import RetryPolicy
@@ -39,6 +42,7 @@ class Recovery(msgspec.Struct, eq=False):
         run_id: The run's id.
         begun: A chunk has come, or an event that is no content, so the run can only be resumed, and no longer
             retried.
+        asked: Where the caller asked to go on, in place of the beginning, or None.
         resume: Where the next attempt resumes.
         failures: Consecutive failed attempts without a new chunk.
         resumes: How often the run has been resumed.
@@ -54,6 +58,7 @@ class Recovery(msgspec.Struct, eq=False):
     names: Sequence[str]
     run_id: str
     begun: bool = False
+    asked: ResumePoint | None = None
     resume: ResumePoint | None = None
     failures: int = 0
     resumes: int = 0
@@ -72,25 +77,45 @@ class Recovery(msgspec.Struct, eq=False):
         self.names = self.known_unsupported.choose(self.origin, self.names, now)
 
     def find_capable(self, find: Callable[[str], Transport], mode: str) -> Transport:
-        """Return the first of the transports that supports the mode of the call.
+        """Return the first of the transports that can make the call.
 
         Args:
             find: Returns the transport of a name.
             mode: ``stream`` or ``invoke``.
 
         Raises:
-            ConfigurationError: None of them supports it.
+            ConfigurationError: None of them can.
         """
+        needed = Capability.INVOKE if mode == "invoke" else None
+        if self.asked is not None:
+            needed = Capability.RESUME
         asked = self.names
         while self.names:
             transport = find(self.names[0])
-            if mode == "stream" or Capability.INVOKE in transport.capabilities:
+            if needed is None or needed in transport.capabilities:
                 return transport
             self.names = self.names[1:]
+        names = " or ".join(map(repr, asked))
+        if needed is Capability.RESUME:
+            raise ConfigurationError(
+                f"{names} cannot begin behind a chunk: leave resume_after out, or choose another transport",
+                code="NO_RESUME",
+            )
         raise ConfigurationError(
-            f"{' or '.join(map(repr, asked))} cannot make a plain run: stream it (run_generic_stream),"
-            " or choose another transport",
+            f"{names} cannot make a plain run: stream it (run_generic_stream), or choose another transport",
             code="NO_PLAIN_RUN",
+        )
+
+    def check_first(self, events: list[Event]) -> ProtocolError | None:
+        """Return the error if the first of the run's chunks is not the one that the caller asked for."""
+        if self.asked is None:
+            return None
+        chunk = next(event for event in events if type(event) is Chunk)
+        if chunk.index == self.asked.next_index:
+            return None
+        return ProtocolError(
+            f"the agent did not resume at chunk {self.asked.next_index} but at {chunk.index}",
+            code=NOT_RESUMED,
         )
 
     def note_progress(self) -> bool:

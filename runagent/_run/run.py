@@ -282,8 +282,8 @@ class Run(RunState):
                 self.timed_out(end, 0.0)  # a peer that reads nothing and goes on sending
         attempt.steady = attempt.progressed and attempt.sends and not (self._complete or self._watches_reads)
 
-    def _note(self, events: list[Event]) -> PluginError | None:
-        """Keep a session's events for the reader, up to a fault of the session, which is returned."""
+    def _note(self, events: list[Event]) -> PluginError | ProtocolError | None:
+        """Keep a session's events for the reader, up to a fault, which is returned."""
         fault, report = None, self.report
         chunks = _count_chunks(events) if type(events) is list else None
         if chunks is None or chunks < len(events) or self._complete:
@@ -291,6 +291,8 @@ class Run(RunState):
             chunks = _count_chunks(events)
         if not events:
             return fault
+        if chunks and not report.chunks and (wrong := self.recovery.check_first(events)):
+            return wrong
         seconds = self._read_at - self._started_at
         if report.first_event_seconds is None:
             self._report("first_event", seconds)
@@ -308,11 +310,14 @@ class Run(RunState):
         if chunks != len(events):
             self.notes.take(events)
         if self._watch is not None:
-            self._watch.report("received", tuple(events), seconds)
-            if self._complete:
-                self._watch.report("completed", events[-1])
+            self._report_read(events, seconds)
         self.events += events
         return fault
+
+    def _report_read(self, events: list[Event], seconds: float) -> None:
+        self._report("received", tuple(events), seconds)
+        if self._complete:
+            self._report("completed", events[-1])
 
     def _follow(self, session: Session) -> None:
         """Set the next step by what the session wants."""

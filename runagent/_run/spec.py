@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from runagent._address.route import Address
     from runagent._address.url import Origin
-    from runagent._call import AgentCall
+    from runagent._call import AgentCall, ResumePoint
     from runagent._config.timeouts import Timeouts
     from runagent._plugins.observers import Observers
     from runagent._run.policy import RetryPolicy
@@ -92,6 +92,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
         policy: Which failures are retried or resumed.
         context: What the run needs of its client.
         observers: The observers that see the call, or None.
+        resume: Where the caller asks to go on, in place of the beginning, or None.
     """
 
     call: AgentCall
@@ -100,3 +101,4 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     policy: RetryPolicy
     context: RunContext
     observers: Observers | None = None
+    resume: ResumePoint | None = None

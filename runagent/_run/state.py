@@ -75,7 +75,13 @@ class RunState:
         self.forked = False
         context = spec.context
         self.recovery = Recovery(
-            spec.policy, context.known_unsupported, call.base.origin, spec.transports, call.run_id
+            spec.policy,
+            context.known_unsupported,
+            call.base.origin,
+            spec.transports,
+            call.run_id,
+            asked=spec.resume,
+            resume=spec.resume,
         )
         self._context = context
         self._timeouts = spec.timeouts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runagent._call import ResumePoint
+from runagent._call import NOT_RESUMED, ResumePoint
 from runagent._errors import ProtocolError, RunAgentError, StreamError
 
 __all__ = ["ChunkCount"]
@@ -35,7 +35,9 @@ class ChunkCount:
         if self._first and self._resume is not None and not self._resume.trusted:
             expected = self._resume.next_index
             if index is None or index != expected:
-                return StreamError(f"the agent did not resume at chunk {expected} but at {index}")
+                return StreamError(
+                    f"the agent did not resume at chunk {expected} but at {index}", code=NOT_RESUMED
+                )
         if index is not None and expected is not None and index != expected:
             fault = "came twice" if index < expected else "is missing"
             return ProtocolError(f"chunk {min(index, expected)} {fault}: index {index} instead of {expected}")

@@ -61,6 +61,13 @@ def reads_contents_as_they_are(client: RunAgentClient) -> None:
         print(chunk.upper(), end="")
 
 
+def goes_on(client: RunAgentClient) -> Any:
+    first = client.run_generic_stream("x", transport=("websocket", "sse"), resume="trust", max_resumes=2)
+    session = first.started.session_id if first.started is not None else None
+    again = client.run_generic_stream("x", resume_after=3, resume=False, transport="sse", session_id=session)
+    return again.text(), client.run_generic("x", transport=["sse"], session_id="s")
+
+
 def describes(event: StreamEvent) -> str:
     match event:
         case Started(session_id=session):

@@ -25,6 +25,10 @@ client = RunAgentClient(agent_idd="a")  # error
 other = AsyncRunAgentClient("a", time_out=3)  # error
 client.run_generic_stream("x", timeot=3)  # error
 client.run_generic("x", max_retrys=1)  # error
+client.run_generic("x", resume_after=1)  # error
+client.run_generic_stream("x", resume_after="1")  # error
+client.run_generic_stream("x", resume="always")  # error
+other.run_generic_stream("x", session_id=3)  # error
 client.run_generic_strem("x")  # error
 other.run_generic_stream("x", transports="sse")  # error
 Timeouts(first=3)  # error
