@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import errno
 import json
 import logging
@@ -29,7 +30,8 @@ __all__ = ["FAILED", "GOOD", "INTERRUPTED", "INVALID", "main"]
 
 GOOD, FAILED, INVALID, INTERRUPTED = 0, 1, 2, 130
 _LONGEST_LINE = 1000  # characters that are typed
-_NEEDS = "runagent-fake needs more than is installed ({}): {}"
+_PROGRAM = "runagent-fake"
+_NEEDS = "{} is not installed; run: {}"
 
 
 _GRACE = 5.0  # seconds that runs may take to end once the command was asked to
@@ -40,7 +42,15 @@ class _TerminatedError(BaseException):
 
 
 class _StopError(Exception):
-    """The command cannot continue; its text is all that is shown."""
+    """The command cannot continue; its text is the error, in one line.
+
+    Attributes:
+        problems: What is wrong with a file: lines to show before the error.
+    """
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,17 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     It is 0, 1 for a transport that does not pass, 2 for wrong usage or an invalid script, or 130.
     """
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         code: int = options.run(options)
     except _StopError as exc:
-        _report(str(exc))
-        return INVALID
+        return _fail(exc)
     except ImportError as exc:
         from runagent._version import install_command
 
-        _report(_NEEDS.format(exc.name, install_command("testing")))
-        return INVALID
+        return _fail(_StopError(_NEEDS.format(exc.name, install_command("testing"))))
     except _TerminatedError:  # before it served, or a second one
         return GOOD
     except KeyboardInterrupt:
@@ -66,9 +74,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _report(text: str) -> None:
+def _fail(error: _StopError) -> int:
+    """Report an error as ``runagent`` does, in one line, and return the exit code."""
+    _note([*error.problems, f"{_PROGRAM}: error: {error}"])
+    return INVALID
+
+
+def _note(lines: Iterable[str]) -> None:
     with contextlib.suppress(OSError, ValueError):  # nobody can be informed
-        _write(sys.stderr, text.split("\n"))
+        _write(sys.stderr, lines)
 
 
 def _print(lines: Iterable[str]) -> None:
@@ -90,15 +104,26 @@ def _write(stream: TextIO, lines: Iterable[str]) -> None:
 
 
 class _Parser(argparse.ArgumentParser):
+    """A parser with ``--version`` that raises if argparse would print its usage and exit."""
+
+    def __init__(self, **options: Any) -> None:
+        from runagent._version import __version__
+
+        super().__init__(allow_abbrev=False, **options)
+        self.add_argument("-V", "--version", action="version", version=f"{_PROGRAM} {__version__}")
+
     def error(self, message: str) -> NoReturn:
-        super().error(Secrets().line(message))
+        raise _StopError(f"{Secrets().line(message)} (see {self.prog} --help)")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            near = difflib.get_close_matches(value, action.choices, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(action.choices)}"
+            raise argparse.ArgumentError(action, f"invalid choice: {value!r}; {hint}")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="runagent-fake",
-        description="A scriptable fake agent.",
-    )
+    parser = _Parser(prog=_PROGRAM, description="A scriptable fake agent.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="serve a script to anything that speaks HTTP or WebSocket")
     serve.set_defaults(run=_serve)
@@ -163,8 +188,7 @@ def _check(options: argparse.Namespace) -> int:
         try:
             script = _load(path)
         except _StopError as exc:
-            _report(str(exc))
-            code = INVALID
+            code = _fail(exc)
             continue
         names = [] if len(options.scripts) == 1 else [f"# {path}"]
         _print([*names, *summarize(script)])
@@ -181,7 +205,7 @@ def _new_transport(options: argparse.Namespace) -> int:
     except OSError as exc:
         raise _StopError(f"cannot write into {options.directory}: {exc.strerror or exc}") from exc
     _print(str(path) for path in sorted(folder.rglob("*")) if path.is_file())
-    _report(f"next: python -m pip install -e '{folder}[dev]' && python -m pytest {folder}")
+    _note([f"next: python -m pip install -e '{folder}[dev]' && python -m pytest {folder}"])
     return GOOD
 
 
@@ -199,7 +223,7 @@ def _check_transport(options: argparse.Namespace) -> int:
             baseline=options.baseline,
         )
     except (RunAgentError, ValueError, OSError) as exc:
-        raise _StopError(str(exc)) from exc
+        raise _StopError(" ".join(str(exc).splitlines())) from exc
     _print(str(report).split("\n"))
     return GOOD if report.ok else FAILED
 
@@ -254,7 +278,8 @@ def _load(path: str) -> ScriptFile:
         return load_script(path)
     except ScriptFileError as exc:
         count = len(exc.problems)
-        raise _StopError(f"{exc}\n{count} problem{'s' if count > 1 else ''}") from exc
+        found = f"{count} problem{'s' if count > 1 else ''} in {path}"
+        raise _StopError(found, str(exc).split("\n")) from exc
     except OSError as exc:
         raise _StopError(f"cannot read {path}: {exc.strerror or exc}") from exc
 

@@ -215,18 +215,9 @@ def test_the_kit_shows_none_of_what_a_transport_prints(tmp_path):
 
 
 def test_an_option_that_is_no_json_is_not_repeated(capsys):
-    with pytest.raises(SystemExit, match="2"):
-        main(["check-transport", "x", "--transport-options", '{"api_key": "sk-12345678"'])
-    with pytest.raises(SystemExit, match="2"):
-        main(
-            [
-                "check-transport",
-                "x",
-                "--transport-option",
-                '{"api_key": "sk-12345678"}',
-                "--api_key=sk-12345678",
-            ]
-        )
+    assert 2 == main(["check-transport", "x", "--transport-options", '{"api_key": "sk-12345678"'])
+    unknown = ["--transport-option", '{"api_key": "sk-12345678"}', "--api_key=sk-12345678"]
+    assert 2 == main(["check-transport", "x", *unknown])
     assert "sk-12345678" not in capsys.readouterr().err
 
 

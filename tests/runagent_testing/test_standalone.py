@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from runagent._version import install_command
+from runagent._version import __version__, install_command
 from runagent_testing import FakeAgentServer, chunk, ending, every, gate
 from runagent_testing._standalone.cli import main
 from runagent_testing._standalone.log import ExchangeLog
@@ -218,11 +218,11 @@ def test_a_bad_script_is_reported_with_its_places(command, tmp_path, capsys):
     script.write_text("agents:\n  a: {alway: x}\n  b: {always: [{dely: 1}]}\n", encoding="utf-8")
     assert 2 == main([command, str(script)])
     out, err = capsys.readouterr()
-    assert ("", 3) == (out, err.count("\n"))
+    assert ("", 3) == (out, err.count("\n"))  # a line for each problem, and the error
     assert err.startswith(
         f"{script}:2:7: a: 'alway' is nothing an agent has: did you mean 'always'?\n{script}:3:17: "
     )
-    assert err.endswith("\n2 problems\n")
+    assert err.endswith(f"\nrunagent-fake: error: 2 problems in {script}\n")
 
 
 def test_many_scripts_are_checked_at_once(tmp_path, capsys):
@@ -233,7 +233,8 @@ def test_many_scripts_are_checked_at_once(tmp_path, capsys):
     assert 2 == main(["check", str(bad), "missing.yaml", str(good)])
     out, err = capsys.readouterr()
     assert out.startswith(f"# {good}\na\n")
-    starts = [f"{bad}:1:14: a: ", "1 problem", "cannot read missing.yaml: "]
+    begin = "runagent-fake: error: "
+    starts = [f"{bad}:1:14: a: ", f"{begin}1 problem in {bad}", f"{begin}cannot read missing.yaml: "]
     assert starts == [line[: len(start)] for line, start in zip(err.splitlines(), starts, strict=True)]
     assert 0 == main(["check", str(good), str(good)])
 
@@ -245,26 +246,37 @@ def test_many_scripts_are_checked_at_once(tmp_path, capsys):
         (["serve", str(SCRIPT), "--tls-cert", "missing.pem"], "cannot use the certificate missing.pem: "),
         (["serve", str(SCRIPT), "--tls-key", "key.pem"], "--tls-key needs --tls-cert\n"),
         (["serve", str(SCRIPT), "--host", "name.invalid"], "cannot listen on name.invalid:8450: "),
+        ([], "the following arguments are required: COMMAND (see runagent-fake --help)\n"),
+        (["serve"], "the following arguments are required: FILE (see runagent-fake serve --help)\n"),
+        (
+            ["serve", "x", "--port", "70000"],
+            "argument --port: invalid port value: '70000' (see runagent-fake ",
+        ),
+        (["serve", "x", "--por", "0"], "unrecognized arguments: --por 0 (see runagent-fake --help)\n"),
+        (["play", "x"], "argument COMMAND: invalid choice: 'play'; known: serve, check, new-transport"),
+        (["chek", "x"], "argument COMMAND: invalid choice: 'chek'; did you mean check? (see runagent-fake "),
     ],
 )
 def test_what_cannot_be_is_reported_in_one_line(arguments, fault, capsys):
     assert 2 == main(arguments)
     out, err = capsys.readouterr()
-    assert ("", fault, 1) == (out, err[: len(fault)], err.count("\n"))
+    expected = f"runagent-fake: error: {fault}"
+    assert ("", expected, 1) == (out, err[: len(expected)], err.count("\n"))
 
 
 def test_a_port_in_use_is_reported_in_one_line(server, capsys):
     port = server.url.rpartition(":")[2]
     assert 2 == main(["serve", str(SCRIPT), "--port", port])
     _, err = capsys.readouterr()
-    assert f"cannot listen on 127.0.0.1:{port}: Address already in use; --port chooses another\n" == err
+    fault = f"cannot listen on 127.0.0.1:{port}: Address already in use; --port chooses another"
+    assert f"runagent-fake: error: {fault}\n" == err
 
 
-@pytest.mark.parametrize("arguments", [[], ["serve"], ["serve", "x", "--port", "70000"], ["play", "x"]])
-def test_wrong_usage_is_reported(arguments, capsys):
-    with pytest.raises(SystemExit, match="2"):
-        main(arguments)
-    assert "usage: runagent-fake" in capsys.readouterr().err
+@pytest.mark.parametrize("command", [[], ["serve"], ["check"], ["new-transport"], ["check-transport"]])
+def test_every_command_shows_the_version(command, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([*command, "--version"])
+    assert f"runagent-fake {__version__}\n" == capsys.readouterr().out
 
 
 STARTED = ("runagent_testing._server", "runagent_testing._standalone")
@@ -278,7 +290,7 @@ def test_without_the_extra_it_names_what_to_install(module, monkeypatch, capsys)
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
     assert 2 == main(["serve", str(SCRIPT)])
-    expected = f"runagent-fake needs more than is installed ({module}): {install_command('testing')}\n"
+    expected = f"runagent-fake: error: {module} is not installed; run: {install_command('testing')}\n"
     assert expected == capsys.readouterr().err
 
 

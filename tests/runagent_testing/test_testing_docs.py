@@ -79,7 +79,7 @@ def test_the_options_of_the_program_are_those_of_the_page(capsys):
     shown = {word.strip("[],") for word in capsys.readouterr().out.split() if word.startswith(("--", "[--"))}
     rows = table(PROGRAM, "| option of `serve` |")
     listed = {code.partition(" ")[0] for row in rows for code in code_in(row[0])}
-    assert listed == shown - {"--help"}
+    assert listed == shown - {"--help", "--version"}
 
 
 CALLS = NAMES | {

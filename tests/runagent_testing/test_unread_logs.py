@@ -195,7 +195,10 @@ def test_what_the_log_cannot_show_is_a_line(caplog):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="for Linux")  # noqa: PTH110
 @pytest.mark.parametrize(
     ("kind", "code", "message"),
-    [("reader gone", 0, ""), ("full disk", 2, "cannot write the result: No space left on device\n")],
+    [
+        ("reader gone", 0, ""),
+        ("full disk", 2, "runagent-fake: error: cannot write the result: No space left on device\n"),
+    ],
 )
 def test_check_ends_quietly_when_its_output_is_closed(kind, code, message, script):
     with unread(kind) as stdout:

@@ -118,7 +118,8 @@ def test_a_name_that_is_taken(tmp_path, name):
 def test_a_folder_that_exists_is_left_alone(tmp_path, capsys):
     (tmp_path / "runagent-acme").mkdir()
     assert INVALID == main(["new-transport", "acme", "--directory", str(tmp_path)])
-    assert f"{tmp_path / 'runagent-acme'} exists already\n" == capsys.readouterr().err
+    expected = f"runagent-fake: error: {tmp_path / 'runagent-acme'} exists already\n"
+    assert expected == capsys.readouterr().err
     assert [] == list((tmp_path / "runagent-acme").iterdir())
 
 
