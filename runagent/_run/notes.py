@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import compress, repeat
+from operator import is_not
 from typing import TYPE_CHECKING
 
 from runagent._errors import StreamLimitError
-from runagent._events import Completed, Started, ToolCall
+from runagent._events import Chunk, Completed, Started, ToolCall
 from runagent._internal.tracebacks import is_ours
 
 if TYPE_CHECKING:
@@ -65,7 +67,8 @@ class RunNotes:
 
     def take(self, events: list[Event]) -> None:
         """Note those of the events that are kept."""
-        for event in events:
+        # Nearly all of a burst are chunks, which are left out in C.
+        for event in compress(events, map(is_not, map(type, events), repeat(Chunk))):
             kind = type(event)
             if kind is ToolCall:
                 self._keep(event)  # type: ignore[arg-type]

@@ -44,6 +44,11 @@ def split_events(events: object, last: type[Event], *, over: bool) -> tuple[list
     except PluginError as exc:
         return [], exc
     allowed = _OF_PLAIN_RUNS if last is RunResult else _OF_STREAMS
+    kinds = list(map(type, events))
+    if (
+        not over and allowed.issuperset(kinds) and last not in kinds[:-1]
+    ):  # no loop: a burst may be in the read
+        return events, None
     for place, event in enumerate(events):
         if over:
             return events[:place], _refuse(f"{_name(event)} came behind {last.__name__}")
