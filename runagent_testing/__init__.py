@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from runagent_testing._host.agent import Agent
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._memory import DeadlockError, MemoryNetwork, VirtualTimeLoop
+    from runagent_testing._script.gates import Gate
     from runagent_testing._script.pacing import fixed, log_normal, tokens_per_second, uniform
     from runagent_testing._script.steps import (
-        Gate,
         chunk,
         custom,
         delay,
@@ -82,8 +82,9 @@ _HOMES = {
     "runagent_testing._journal.exchange": ("Exchange",),
     "runagent_testing._memory": ("DeadlockError", "MemoryNetwork", "VirtualTimeLoop"),
     "runagent_testing._script.pacing": ("fixed", "log_normal", "tokens_per_second", "uniform"),
+    "runagent_testing._script.gates": ("Gate",),
     "runagent_testing._script.steps": (
-        *("Gate", "chunk", "custom", "delay", "done", "ending", "error", "gate", "head", "heartbeat", "raw"),
+        *("chunk", "custom", "delay", "done", "ending", "error", "gate", "head", "heartbeat", "raw"),
         *("raw_response", "reasoning", "status", "tool_call"),
     ),
     "runagent_testing._script.writes": ("at", "every", "inside", "rechunked"),

@@ -52,6 +52,9 @@ class HttpSession(BaseSession):
     ``fail``.
     """
 
+    # More than 25 methods: nine are for subclasses, five for the pump, and the rest reads one
+    # answer, whose attributes all of them share.
+
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
         super().__init__()
         self.call = call

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from runagent_testing._journal.timeline import timeline
 from runagent_testing._render.lazy import LazyPlan
 from runagent_testing._script.describe import described, without_secrets
-from runagent_testing._script.steps import Gate
+from runagent_testing._script.gates import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

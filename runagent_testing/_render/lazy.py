@@ -11,7 +11,8 @@ from runagent_testing._render.plan import Wait, Write
 from runagent_testing._render.stream import Unrolling
 from runagent_testing._script.computed import END
 from runagent_testing._script.describe import described
-from runagent_testing._script.steps import Chunk, Delay, Ending, Error, Gate, Head, RawResponse, Status
+from runagent_testing._script.gates import Gate
+from runagent_testing._script.steps import Chunk, Delay, Ending, Error, Head, RawResponse, Status
 from runagent_testing._script.validation import StepError, checked_steps
 
 if TYPE_CHECKING:

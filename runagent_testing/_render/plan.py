@@ -16,7 +16,7 @@ from runagent_testing._script.writes import Event, Piece, Writes, settled
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from runagent_testing._script.steps import Gate
+    from runagent_testing._script.gates import Gate
 
 __all__ = [
     "ENDS",

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from runagent_testing._render.http import handshake_head, plain_answer, refusal
 from runagent_testing._render.plan import Composer, End, GrowingPlan, Plan, Write
 from runagent_testing._render.stream import ENDS, Rendering, before_head, pause, stall
+from runagent_testing._script.gates import Gate
 from runagent_testing._script.script import Result, Script
-from runagent_testing._script.steps import Chunk, Delay, Ending, Error, Gate, Raw, RawResponse, Status, Step
+from runagent_testing._script.steps import Chunk, Delay, Ending, Error, Raw, RawResponse, Status, Step
 from runagent_testing._script.writes import MERGED
 from runagent_testing.dialects._frames import frame_pieces
 

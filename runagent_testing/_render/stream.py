@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runagent_testing._render.http import LAST_CHUNK, http_chunk, stream_head
 from runagent_testing._render.plan import Composer, End, Move, Pass, Wait
+from runagent_testing._script.gates import Gate
 from runagent_testing._script.steps import (
     Chunk,
     Custom,
@@ -15,7 +16,6 @@ from runagent_testing._script.steps import (
     Ending,
     EndingKind,
     Error,
-    Gate,
     Head,
     Heartbeat,
     Raw,

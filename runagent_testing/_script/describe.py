@@ -6,13 +6,13 @@ from dataclasses import MISSING, fields, replace
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
+from runagent_testing._script.gates import Gate
 from runagent_testing._script.steps import (
     Chunk,
     Custom,
     Delay,
     Ending,
     Error,
-    Gate,
     Heartbeat,
     Raw,
     RawResponse,

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, get_args
 
 from runagent_testing._script.describe import described
+from runagent_testing._script.gates import Gate
 from runagent_testing._script.steps import (
     Chunk,
     Delay,
     Ending,
     EndingKind,
     Error,
-    Gate,
     Head,
     Pause,
     Raw,

@@ -1,20 +1,19 @@
 """The steps of a script, and the functions that make them.
 
-Steps are frozen data, so any number of runs may share them; only a gate has state, which the
-test changes.
+Steps are frozen data, so any number of runs may share them; only a gate has state (`_script.gates`).
 """
 
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from runagent_testing._script.gates import Gate
 from runagent_testing._script.numbers import check_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "Chunk",
@@ -24,7 +23,6 @@ __all__ = [
     "Ending",
     "EndingKind",
     "Error",
-    "Gate",
     "Head",
     "Heartbeat",
     "Pause",
@@ -117,48 +115,6 @@ class Delay:
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
     """A sign of life that carries no event."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Gate:
-    """A step at which the agent waits until the test opens it; an open gate stays open."""
-
-    name: str
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _opened: threading.Event = field(default_factory=threading.Event, repr=False)
-    _waiting: dict[Callable[[], object], None] = field(default_factory=dict, repr=False)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether runs pass without waiting."""
-        return self._opened.is_set()
-
-    def open(self) -> None:
-        """Let every run pass, now and later; callable from any thread."""
-        # Woken under the lock: once `forget` has returned, no call reaches a loop that may be closed.
-        with self._lock:
-            self._opened.set()
-            while self._waiting:
-                self._waiting.popitem()[0]()
-
-    def on_open(self, wake: Callable[[], object]) -> None:
-        """Call ``wake`` once, from the thread that opens the gate, or at once if it is open."""
-        with self._lock:
-            if not self._opened.is_set():
-                self._waiting[wake] = None
-                return
-        wake()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait in this thread until the gate is open; False if ``timeout`` seconds passed first."""
-        self._opened.wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
-        with self._lock:  # only once `open` has woken all others
-            return self._opened.is_set()
-
-    def forget(self, wake: Callable[[], object]) -> None:
-        """Withdraw a callback given to `on_open`."""
-        with self._lock:
-            self._waiting.pop(wake, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from runagent_testing._internal.suggestions import nearest
 from runagent_testing._script.describe import described
+from runagent_testing._script.gates import Gate
 from runagent_testing._script.numbers import check_seconds
 from runagent_testing._script.pacing import Pace
 from runagent_testing._script.steps import (
     Chunk,
     Delay,
     Ending,
-    Gate,
     Head,
     Pause,
     Raw,

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from runagent_testing._script.gates import Gate
 from runagent_testing._script.steps import (
     Chunk,
     Custom,
@@ -14,7 +15,6 @@ from runagent_testing._script.steps import (
     Done,
     Ending,
     Error,
-    Gate,
     Head,
     Reasoning,
     Status,

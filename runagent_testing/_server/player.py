@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from runagent_testing._host.websocket import Conversation
     from runagent_testing._journal.record import Recorder
     from runagent_testing._render.plan import AnyPlan, Move
-    from runagent_testing._script.steps import Gate
+    from runagent_testing._script.gates import Gate
 
 __all__ = ["LINGER_NOT", "ResponseWriter", "Sent", "play"]
 

@@ -10,7 +10,8 @@ from runagent_testing._host.agent import Agent
 from runagent_testing._internal.files import read_file
 from runagent_testing._internal.redaction import escaped
 from runagent_testing._internal.suggestions import nearest
-from runagent_testing._script.steps import Chunk, Delay, Gate
+from runagent_testing._script.gates import Gate
+from runagent_testing._script.steps import Chunk, Delay
 from runagent_testing._script.validation import StepError
 from runagent_testing._standalone.document import (
     Item,
