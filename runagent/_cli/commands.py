@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -15,7 +16,7 @@ from runagent._client.clients import RunAgentClient
 from runagent._client.options import call_timeouts
 from runagent._errors import ValidationError
 from runagent._events import Chunk, Completed, Custom, Reasoning, Started, ToolCall
-from runagent._internal.jsoninput import copy_input
+from runagent._internal.jsoninput import add_session_id, copy_input
 from runagent._redact import parse_json
 from runagent._wire.jsontext import write_json
 
@@ -131,14 +132,9 @@ def _headers(given: list[tuple[str, str]]) -> dict[str, str]:
 
 def _input(arguments: argparse.Namespace) -> dict[str, Any]:
     try:
-        value = _input_object(arguments)
-        if arguments.session_id is not None:
-            session_id = copy_input(arguments.session_id, "--session-id")
-            if value.setdefault("session_id", session_id) != session_id:
-                raise UsageError("--input has another session_id than --session-id")
+        return add_session_id(_input_object(arguments), arguments.session_id)
     except ValidationError as exc:
-        raise UsageError(exc.message) from exc
-    return value
+        raise UsageError(re.sub("^session_id: ", "--session-id: ", exc.message)) from exc
 
 
 def _input_object(arguments: argparse.Namespace) -> dict[str, Any]:

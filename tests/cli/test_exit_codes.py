@@ -82,9 +82,10 @@ def test_an_unreachable_service_is_a_network_error(capfd) -> None:
         (["invoke", "a", "hi", "--max-retries", "-1"], "--max-retries: expected a whole number, 0 or more"),
         (["invoke", "a", "hi", "--max-retries", "x"], "--max-retries: expected a whole number, 0 or more"),
         (["invoke", "a", "hi", "--session-id", "\udcff"], "--session-id: the text holds a lone surrogate"),
+        (["invoke", "a", "hi", "--session-id", ""], "--session-id: expected a text that is not empty"),
         (
             ["invoke", "a", "--input", '{"session_id": "s-1"}', "--session-id", "s-2"],
-            "--input has another session_id than --session-id",
+            "--session-id: the input has another one",
         ),
         (["stream", "a", "hi", "--timeout", "-1"], "above 0"),
         (["stream", "a", "hi", "--transport", "webscoket"], "did you mean 'websocket'?"),
