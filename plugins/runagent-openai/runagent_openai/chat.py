@@ -106,7 +106,7 @@ class ChatStream(EventStream):
             if name == "content":
                 self._take_content(value, events)
             elif name in _REASONING and isinstance(value, str):
-                if name == next(name for name in _REASONING if isinstance(delta.get(name), str)):
+                if name == _REASONING[0] or not isinstance(delta.get(_REASONING[0]), str):
                     self.add_reasoning(value, None, events)  # servers that send both send the same
             elif name == "refusal" and isinstance(value, str):
                 self.add_refusal(value)

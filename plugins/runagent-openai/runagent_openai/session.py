@@ -56,6 +56,9 @@ class EventStream(_Session):
     """A streamed run: text as it comes, everything else once it is whole."""
 
     expects = "text/event-stream"
+    # Not made in __init__: Python is slower to read attributes of an object that has more than 30 of them.
+    _thoughts: SurrogateJoiner | None = None
+    _calls_made = 0
 
     def __init__(self, call: AgentCall, route: Route) -> None:
         super().__init__(call, route, None)
@@ -63,8 +66,6 @@ class EventStream(_Session):
         self._left_out = ""
         self._decoder = SSEDecoder(max_event_bytes=call.limits.max_event_bytes)
         self._surrogates = SurrogateJoiner()
-        self._thoughts = SurrogateJoiner()
-        self._calls_made = 0
         self._refusal: list[str] = []
         self._refusal_room = call.limits.max_event_bytes
 
@@ -133,6 +134,8 @@ class EventStream(_Session):
 
     def add_reasoning(self, text: str, id_: Any, events: list[Event]) -> None:
         """Hand out a piece of what the model thinks."""
+        if self._thoughts is None:
+            self._thoughts = SurrogateJoiner()
         if whole := self._thoughts.join(text):
             events.append(Reasoning(whole, id_ if isinstance(id_, str) else None))
 
@@ -192,7 +195,7 @@ class EventStream(_Session):
             StreamError: The model refused.
         """
         self.usage = usage
-        if half := self._thoughts.flush():
+        if self._thoughts is not None and (half := self._thoughts.flush()):
             events.append(Reasoning(half))
         if half := self._surrogates.flush():
             events.append(Chunk(half))
