@@ -7,28 +7,22 @@ for every style.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from runagent._call import merge_headers
 from runagent._errors import AuthenticationError, NetworkError, PluginError, ProtocolError, RunAgentError
 from runagent._events import Chunk, Completed, Event
 from runagent._internal.tracebacks import is_ours
 from runagent._redact import hide_secrets
-from runagent._report import Attempt, add_hint, add_remark, bare_copy
-from runagent._run.attempt import AttemptState
-from runagent._run.deadlines import Deadlines
+from runagent._report import add_hint, add_remark, bare_copy
+from runagent._run.connecting import Connecting
 from runagent._run.endings import LONG_PAUSE_SECONDS, connection_lost, final_error, refusal
 from runagent._run.spec import Step
-from runagent._run.state import RunState
 from runagent.transports._base import Session, Wants
-from runagent.transports._request import check_bytes, check_session, name_transport
+from runagent.transports._request import check_bytes, name_transport
 from runagent.transports._returned import UNREPEATABLE, split_events
 
 if TYPE_CHECKING:
-    from runagent._address.route import Address
     from runagent._net.base import DeadlineExceededError
-    from runagent.transports._base import ConnectingSession, Transport
 
 __all__ = ["Run"]
 
@@ -43,103 +37,8 @@ _TRY_AGAIN = "retry_unsafe=True tries it again all the same"
 _INCOMPLETE = "the transport {!r} ended the run without its last event ({})"
 
 
-class Run(RunState):
+class Run(Connecting):
     """The decisions of one run: a pump reports each step to it, and asks for the next."""
-
-    # Before a connection, and while there is one
-
-    def begin_attempt(self, now: float) -> Address:
-        """Open a session, or keep the last one if it only needs another connection; return the address.
-
-        Raises:
-            RunAgentError: The call cannot be made; the run is over.
-        """
-        self.step = Step.END
-        if self._deadlines is None:
-            self._begin(now)
-        transport = self.recovery.find_capable(self._context.find, self._call.mode)
-        self.address = address = self._context.address(transport.tunnels)
-        self._pass(now)
-        self.report.transport = self.recovery.names[0]
-        last = self._attempt
-        if last is not None and last.session is not None and last.session.wants is Wants.RECONNECT:
-            self._attempt = last.over_another_connection(transport, now)
-        else:
-            self._begin_session(transport, now)
-        self.step = Step.CONNECT
-        return address
-
-    def _begin(self, now: float) -> None:
-        self._started_at = self._read_at = now
-        self.report.started_at = self._context.clock()
-        self._deadlines = Deadlines(self._timeouts, now, plain=self._call.mode == "invoke")
-        self.recovery.begin(now)
-        if self._observers is not None and (watch := self._observers.observe(self._call)) is not None:
-            self._prepared = watch.prepare(self._call)
-            self._watch, self._watches_reads = watch, watch.watches_reads
-
-    def _begin_session(self, transport: Transport, now: float) -> None:
-        self._attempt = attempt = AttemptState(
-            transport, Attempt(self.recovery.names[0], now - self._started_at), now
-        )
-        self.report.attempts.append(attempt.report)
-        if self._watch is not None:
-            attempt.headers = self._watch.attempt(attempt.report)
-        key = self._context.api_key()
-        if key is None or isinstance(key, str):
-            self.open_session(key)
-        else:
-            attempt.key_to_come = key
-        self.deadlines.begin_attempt()
-
-    def open_session(self, key: str | None) -> None:
-        """Open the session of an attempt.
-
-        Args:
-            key: The API key of this attempt.
-
-        Raises:
-            RunAgentError: The call cannot be made; the run is over.
-        """
-        attempt, recovery = self.attempt, self.recovery
-        transport = attempt.transport
-        prepared = self._prepared
-        self._call = replace(
-            prepared,
-            headers=merge_headers(prepared.headers, attempt.headers),
-            api_key=key,
-            idempotency_key=recovery.key,
-            opened_at=self._context.clock(),
-        )
-        try:
-            session = transport.open(self._call, self.address.route, recovery.resume)
-            check_session(session)
-        except PluginError as exc:
-            name_transport(exc, recovery.names[0])
-            raise
-        attempt.session = session
-        if getattr(transport, "brings_connection", False):
-            attempt.connecting = cast("ConnectingSession", session)
-
-    def connected(self, now: float, *, reused: bool) -> None:
-        """Note that the connection is established."""
-        attempt, report = self.attempt, self.attempt.report
-        attempt.connected = True
-        self.recovery.fresh = False
-        report.reused = reused
-        report.connect_seconds = None if reused else now - attempt.began_at
-        _logger.debug(
-            "run %s: %s connection to %s over %s",
-            self.report.run_id,
-            "kept" if reused else "new",
-            self.address,
-            report.transport,
-        )
-        self.report.connect_seconds = report.connect_seconds
-        self.deadlines.connected(now - attempt.began_at)
-        self._pass(now)
-        self._longest_pause = 0.0
-        self.step = Step.READ
 
     # Sending
 
@@ -183,11 +82,6 @@ class Run(RunState):
         self.step = Step.READ
 
     # Time
-
-    def _pass(self, now: float) -> None:
-        """Note that no event came until ``now``."""
-        self._quiet += now - self._read_at
-        self._read_at = now
 
     def _note_gap(self, gap: float, waited: float, *, events: bool) -> None:
         """Note the time since the read before, and how much of it the client waited."""
