@@ -218,7 +218,10 @@ class _Worker:
             self._mailbox.end()
             return
         if self._mailbox.complete:
-            _logger.warning("the transport %r failed after its last event: %r", self._name, error)
+            run_id = self._session.call.run_id
+            _logger.warning(
+                "run %s: the transport %r failed after its last event: %r", run_id, self._name, error
+            )
         self._mailbox.end(error)
 
     def cancel(self) -> None:

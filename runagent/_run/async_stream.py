@@ -188,7 +188,7 @@ class AsyncStream(StreamCore):
             async for content in self:
                 text.add(content)
         except RunAgentError as exc:
-            text.keep_on(exc)
+            text.keep_on(exc, self._report)
             await self.aclose()
             raise
         except BaseException:

@@ -99,7 +99,8 @@ class ReadAhead:
         batch = self._read(until)
         if batch is None and not was_closed:
             if self._closed:
-                raise StreamError(CLOSED_WHILE_READ, chunks_received=self._pump.run.report.chunks)
+                run = self._pump.run
+                raise run.identify(StreamError(CLOSED_WHILE_READ, chunks_received=run.report.chunks))
             self._store.end()
         return batch
 
@@ -251,7 +252,8 @@ class AsyncReadAhead:
         if not is_cancellation(error):
             self._store.error = error.with_traceback(None)
         elif not self._closed:
-            self._store.error = StreamError(_CANCELLED, chunks_received=self._pump.run.report.chunks)
+            run = self._pump.run
+            self._store.error = run.identify(StreamError(_CANCELLED, chunks_received=run.report.chunks))
         self._end()
 
     def _end(self) -> None:

@@ -166,7 +166,7 @@ class Stream(StreamCore):
             for content in self:
                 text.add(content)
         except RunAgentError as exc:
-            text.keep_on(exc)
+            text.keep_on(exc, self._report)
             self.close()
             raise
         return text.value()

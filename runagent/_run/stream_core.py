@@ -14,10 +14,11 @@ from runagent._events import (  # noqa: TC001  # `help` of the fields' types res
     Started,
     ToolCall,
 )
+from runagent._internal.agents import are_several
 from runagent._internal.foreign import is_cancellation
 from runagent._internal.tracebacks import is_ours
 from runagent._public import publish
-from runagent._report import RunReport, bare_copy, counted
+from runagent._report import RunReport, bare_copy, counted, set_run
 from runagent._run.notes import RunNotes
 
 if TYPE_CHECKING:
@@ -83,8 +84,10 @@ class Text:
         """Return the text so far."""
         return "".join(self._parts)
 
-    def keep_on(self, error: RunAgentError) -> None:
-        """Put the text so far into an error."""
+    def keep_on(self, error: RunAgentError, report: RunReport) -> None:
+        """Put the text so far into an error, and of which run it is if the run does not know of it."""
+        if error.report is None:
+            set_run(error, report, names_agent=are_several())
         if isinstance(error, StreamError):
             error.partial_text = self.value()
 

@@ -23,12 +23,14 @@ from runagent import (
     RunAgentError,
     RunTimeoutError,
     StreamError,
+    StreamLimitError,
     StreamTimeoutError,
     Timeouts,
     ValidationError,
 )
 from runagent_testing import FakeAgentServer, MemoryNetwork, delay, ending, error, head, heartbeat, status
 from tests.support.peer import Peer, answers, http
+from tests.support.transports import LettersSession, OwnTransport
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,6 +128,38 @@ def test_a_connection_that_was_refused_may_be_tried_again(style: Style) -> None:
     assert refused.retryable
     assert not RunAgentError("x").retryable
     assert StreamError("x", retryable=True).retryable
+
+
+def test_an_error_of_collecting_a_text_names_its_run(style: Style, server: FakeAgentServer) -> None:
+    server.agent("w").always("x" * 100)
+
+    async def scenario() -> Any:
+        async with style.client("w", base_url=server.url) as client:
+            stream = client.run_generic_stream("x")
+            with pytest.raises(StreamLimitError) as caught:
+                await stream.text(max_bytes=10)
+        return stream.report, caught.value
+
+    report, failure = style.run(scenario)
+    assert (report.run_id, "w", report) == (failure.run_id, failure.agent_id, failure.report)
+    assert "raise max_bytes= to collect it" == failure.hint
+
+
+@pytest.mark.parametrize("word", [True, False])
+def test_the_word_of_a_transport_on_trying_again_holds(style: Style, word: bool) -> None:
+    class Overloaded(LettersSession):
+        def make_refusal(self, status: int, body: bytes) -> RunAgentError:
+            return AgentServerError("overloaded", status=status, retryable=word)
+
+    with Peer(*[answers(http(529 if word else 503, connection="close"))] * 3) as peer:
+        failure = fail(
+            style,
+            peer.url,
+            transport=OwnTransport(session=Overloaded),
+            max_retries=2,
+            retry_delay=0,
+        )
+    assert (word, 3 if word else 1) == (failure.retryable, len(failure.report.attempts))
 
 
 SILENT = delay(10_000)
