@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import msgspec
 
 from runagent._client.core import ClientCore, Input
 from runagent._client.options import check_network
+from runagent._client.results import as_type
 from runagent._errors import ProtocolError, RunAgentError
 from runagent._events import RunResult
 from runagent._internal.tracebacks import is_ours
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["AsyncRunAgentClient", "RunAgentClient"]
 
 __tracebackhide__ = is_ours
+
+T = TypeVar("T")
 
 
 class RunAgentClient(ClientCore[Network]):
@@ -95,17 +98,59 @@ class RunAgentClient(ClientCore[Network]):
         headers = None  # a key may be in them, and a traceback shows the variables of its frames
         return self._stream(run)
 
+    @overload
     def run_generic(
         self,
         input_data: Input,
         *,
+        result_type: None = None,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        transport: str | Sequence[str] | None = None,
+        session_id: str | None = None,
+    ) -> Any: ...
+
+    @overload
+    def run_generic(
+        self,
+        input_data: Input,
+        *,
+        result_type: type[T],
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        transport: str | Sequence[str] | None = None,
+        session_id: str | None = None,
+    ) -> T: ...
+
+    def run_generic(
+        self,
+        input_data: Input,
+        *,
+        result_type: type[Any] | None = None,
         timeout: Timeout = None,
         headers: Mapping[str, str] | None = None,
         max_retries: int | None = None,
         transport: str | Sequence[str] | None = None,
         session_id: str | None = None,
     ) -> Any:
-        """Run the agent and return its result; see `run_generic_with_metadata`."""
+        """Run the agent and return its result.
+
+        Args:
+            input_data: The input object; a text means ``{"query": text}``.
+            result_type: Return the result as this type: a dataclass, a msgspec struct, a pydantic model, or
+                what is made of them, such as ``list[Answer]``. None: as JSON has it.
+            timeout: As for `run_generic_with_metadata`, as are all others.
+            headers: Sent with the client's.
+            max_retries: Instead of the client's.
+            transport: Instead of the client's.
+            session_id: The conversation to go on with.
+
+        Raises:
+            ProtocolError: The result is not of the type (code ``RESULT_TYPE``); the message has the path.
+            RunAgentError: As for `run_generic_with_metadata`.
+        """
         run = self._new_run(
             "invoke",
             input_data,
@@ -114,9 +159,10 @@ class RunAgentClient(ClientCore[Network]):
             max_retries=max_retries,
             transport=transport,
             session_id=session_id,
+            result_type=result_type,
         )
         headers = None  # a key may be in them, and a traceback shows the variables of its frames
-        return self._result(run).result
+        return as_type(run, self._result(run).result, result_type)
 
     def run_generic_with_metadata(
         self,
@@ -265,17 +311,59 @@ class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
         headers = None  # a key may be in them, and a traceback shows the variables of its frames
         return self._stream(run)
 
+    @overload
     async def run_generic(
         self,
         input_data: Input,
         *,
+        result_type: None = None,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        transport: str | Sequence[str] | None = None,
+        session_id: str | None = None,
+    ) -> Any: ...
+
+    @overload
+    async def run_generic(
+        self,
+        input_data: Input,
+        *,
+        result_type: type[T],
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        transport: str | Sequence[str] | None = None,
+        session_id: str | None = None,
+    ) -> T: ...
+
+    async def run_generic(
+        self,
+        input_data: Input,
+        *,
+        result_type: type[Any] | None = None,
         timeout: Timeout = None,
         headers: Mapping[str, str] | None = None,
         max_retries: int | None = None,
         transport: str | Sequence[str] | None = None,
         session_id: str | None = None,
     ) -> Any:
-        """Run the agent and return its result; see `run_generic_with_metadata`."""
+        """Run the agent and return its result.
+
+        Args:
+            input_data: The input object; a text means ``{"query": text}``.
+            result_type: Return the result as this type: a dataclass, a msgspec struct, a pydantic model, or
+                what is made of them, such as ``list[Answer]``. None: as JSON has it.
+            timeout: As for `run_generic_with_metadata`, as are all others.
+            headers: Sent with the client's.
+            max_retries: Instead of the client's.
+            transport: Instead of the client's.
+            session_id: The conversation to go on with.
+
+        Raises:
+            ProtocolError: The result is not of the type (code ``RESULT_TYPE``); the message has the path.
+            RunAgentError: As for `run_generic_with_metadata`.
+        """
         run = self._new_run(
             "invoke",
             input_data,
@@ -284,9 +372,10 @@ class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
             max_retries=max_retries,
             transport=transport,
             session_id=session_id,
+            result_type=result_type,
         )
         headers = None  # a key may be in them, and a traceback shows the variables of its frames
-        return (await self._result(run)).result
+        return as_type(run, (await self._result(run)).result, result_type)
 
     async def run_generic_with_metadata(
         self,

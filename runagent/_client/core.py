@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Protocol, TypeVar, cast
 
 from runagent._address.fields import validate_headers
 from runagent._address.url import validate_agent_id
@@ -21,6 +20,7 @@ from runagent._client.options import (
     resume_point,
     warn_of_key_risk,
 )
+from runagent._client.results import check_result_type
 from runagent._client.shared import ClientContext
 from runagent._config.settings import Resume, Settings, load_settings
 from runagent._config.timeouts import parse_timeout
@@ -38,7 +38,10 @@ from runagent._run.spec import RunSpec
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import msgspec
+    from _typeshed import DataclassInstance
 
     from runagent._address.route import SocketOption
     from runagent._config.parsers import ApiKey
@@ -53,7 +56,14 @@ __tracebackhide__ = is_ours
 
 _LOCAL_HOST, _LOCAL_PORT = "127.0.0.1", 8450
 
-Input = Mapping[str, Any] | str
+if TYPE_CHECKING:
+
+    class _Model(Protocol):  # pydantic's
+        def model_dump(self, *, mode: Literal["json"]) -> Any: ...
+
+    Input = Mapping[str, Any] | str | DataclassInstance | msgspec.Struct | _Model
+else:
+    Input = Any  # what resolves annotations cannot import the type of dataclasses
 
 N = TypeVar("N")
 F = TypeVar("F", bound="Callable[..., Any]")  # not its parameters: some checkers would lose N in them
@@ -277,11 +287,13 @@ class ClientCore(Generic[N]):
         resume_after: int | None = None,
         transport: str | Sequence[str] | None = None,
         session_id: str | None = None,
+        result_type: Any = None,
         args: tuple[Any, ...] = (),
     ) -> Run:
         """Check everything that can be checked without the network, and make a run of it."""
         if self._closed:
             raise RuntimeError("the client is closed; make a new one")
+        check_result_type(result_type)
         context = self._context_in_force()
         settings = context.settings
         timeouts = call_timeouts(

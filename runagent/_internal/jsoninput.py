@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from typing import Any
+
+import msgspec
 
 from runagent._errors import ConfigurationError, ValidationError
 from runagent._redact import describe, lone_surrogate
@@ -14,6 +17,7 @@ __all__ = ["add_session_id", "copy_input", "copy_input_object", "read_entrypoint
 # The common types first: to be a Mapping is asked of an abstract class, which takes its time.
 _OBJECTS = (str, dict, Mapping)
 _CONTAINERS = (dict, list, tuple, Mapping)
+_EXPECTED = "a mapping of names to values, a text, a dataclass, a msgspec struct or a pydantic model"
 _MAX_DEPTH = 200
 _MAX_INTEGER_BITS = 14_000  # some 4 200 digits; Python refuses to write more than 4 300
 
@@ -35,11 +39,12 @@ def copy_input_object(value: Any, where: str) -> dict[str, Any]:
     """Return a deep copy of an input object; a text means ``{"query": text}``.
 
     Raises:
-        ValidationError: It is neither, or JSON cannot carry it.
+        ValidationError: It is neither, nor an object with fields, or JSON cannot carry it.
     """
-    if not isinstance(value, _OBJECTS):
-        raise _refuse(where, f"expected a mapping of names to values, or a text, not {type(value).__name__}")
-    copied: dict[str, Any] = copy_input({"query": value} if isinstance(value, str) else value, where)
+    given = value if isinstance(value, _OBJECTS) else _fields(value, where)
+    if not isinstance(given, _OBJECTS):
+        raise _refuse(where, f"expected {_EXPECTED}, not {_kind(value)}")
+    copied: dict[str, Any] = copy_input({"query": given} if isinstance(given, str) else given, where)
     return copied
 
 
@@ -79,11 +84,46 @@ def _copy(value: Any, path: _Path, parents: tuple[int, ...]) -> Any:
         raise _refuse(path, f"{value!r} is not a JSON number; send null or a text instead")
     if isinstance(value, _CONTAINERS):
         return _copy_container(value, path, parents)
-    kind = type(value).__name__
+    fields = _fields(value, path)
+    if fields is not value:
+        return _copy(fields, path, parents)
+    raise _refuse_kind(value, path)
+
+
+def _fields(value: Any, path: _Path) -> Any:
+    """Return the fields of a dataclass, msgspec struct or pydantic model as JSON has them, else the value."""
+    if isinstance(value, type):
+        return value
+    if callable(getattr(type(value), "model_dump", None)):
+        try:
+            return value.model_dump(mode="json")
+        except ValueError as exc:  # pydantic's own error is one
+            raise _refuse(path, f"{type(value).__name__} cannot be written as JSON: {exc}") from None
+    if not is_dataclass(value) and not isinstance(value, msgspec.Struct):
+        return value
+    try:
+        return msgspec.to_builtins(value, str_keys=True, enc_hook=lambda inner: _inner(inner, path))
+    except RecursionError:
+        raise _refuse(path, "it contains itself, or is nested too deep") from None
+
+
+def _inner(value: Any, path: _Path) -> Any:
+    fields = _fields(value, path)
+    if fields is value:
+        raise _refuse_kind(value, path)
+    return fields
+
+
+def _kind(value: Any) -> str:
+    return f"class {value.__name__}" if isinstance(value, type) else type(value).__name__
+
+
+def _refuse_kind(value: Any, path: _Path) -> ValidationError:
+    kind = _kind(value)
     hint = {"set": "make it a list", "bytes": "decode it, or send it as base64 text"}.get(
-        kind, "convert it first"
+        kind, "make an object of it" if isinstance(value, type) else "convert it first"
     )
-    raise _refuse(path, f"JSON has no {kind}; {hint}")
+    return _refuse(path, f"JSON has no {kind}; {hint}")
 
 
 def _copy_text(value: str, path: _Path) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, assert_never, assert_type
+
+import msgspec
 
 import runagent
 import runagent.transports
@@ -66,6 +69,28 @@ def goes_on(client: RunAgentClient) -> Any:
     session = first.started.session_id if first.started is not None else None
     again = client.run_generic_stream("x", resume_after=3, resume=False, transport="sse", session_id=session)
     return again.text(), client.run_generic("x", transport=["sse"], session_id="s")
+
+
+@dataclass
+class Page:
+    number: int
+
+
+class Book(msgspec.Struct):
+    pages: list[Page]
+
+
+class Model:
+    def model_dump(self, *, mode: str = "python", indent: int | None = None) -> dict[str, Any]:
+        return {}
+
+
+async def has_types(client: RunAgentClient, other: AsyncRunAgentClient) -> None:
+    assert_type(client.run_generic(Page(1), result_type=Book), Book)
+    assert_type(client.run_generic(Book([]), result_type=list[Page]), list[Page])
+    assert_type(await other.run_generic(Model(), result_type=Page), Page)
+    assert_type(client.run_generic("x"), Any)
+    client.run_generic_stream(Page(1))
 
 
 def describes(event: StreamEvent) -> str:

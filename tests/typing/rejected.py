@@ -26,6 +26,10 @@ other = AsyncRunAgentClient("a", time_out=3)  # error
 client.run_generic_stream("x", timeot=3)  # error
 client.run_generic("x", max_retrys=1)  # error
 client.run_generic("x", resume_after=1)  # error
+client.run_generic("x", result_type=3)  # error
+client.run_generic("x", result_type=int).upper()  # error
+client.run_generic_stream("x", result_type=int)  # error
+client.run_generic({1, 2})  # error
 client.run_generic_stream("x", resume_after="1")  # error
 client.run_generic_stream("x", resume="always")  # error
 other.run_generic_stream("x", session_id=3)  # error
