@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
 
 import msgspec
 
@@ -219,6 +219,12 @@ class RunAgentClient(ClientCore[Network]):
         run = self._new_run("stream", kwargs, args=args, transport="websocket")
         return self._stream(run)
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            hint = ": a synchronous client has close()" if name == "aclose" else ""
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+
     def close(self) -> None:
         """Close the idle connections; streams that are being read go on to their end."""
         self._closed = True
@@ -433,6 +439,12 @@ class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
         """
         run = self._new_run("stream", kwargs, args=args, transport="websocket")
         return self._stream(run)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            hint = ": an asynchronous client has aclose(), to be awaited" if name == "close" else ""
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
     async def aclose(self) -> None:
         """Close the idle connections, of every event loop; streams that are being read go on to their end."""
