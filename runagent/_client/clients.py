@@ -219,11 +219,11 @@ class RunAgentClient(ClientCore[Network]):
         run = self._new_run("stream", kwargs, args=args, transport="websocket")
         return self._stream(run)
 
-    if not TYPE_CHECKING:
+    if not TYPE_CHECKING:  # no `__getattr__`, which slows down every look-up of an attribute
 
-        def __getattr__(self, name: str) -> NoReturn:
-            hint = ": a synchronous client has close()" if name == "aclose" else ""
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+        @property
+        def aclose(self) -> NoReturn:
+            raise AttributeError("a synchronous client has close()")
 
     def close(self) -> None:
         """Close the idle connections; streams that are being read go on to their end."""
@@ -440,11 +440,11 @@ class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
         run = self._new_run("stream", kwargs, args=args, transport="websocket")
         return self._stream(run)
 
-    if not TYPE_CHECKING:
+    if not TYPE_CHECKING:  # no `__getattr__`, which slows down every look-up of an attribute
 
-        def __getattr__(self, name: str) -> NoReturn:
-            hint = ": an asynchronous client has aclose(), to be awaited" if name == "close" else ""
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+        @property
+        def close(self) -> NoReturn:
+            raise AttributeError("an asynchronous client has aclose(), to be awaited")
 
     async def aclose(self) -> None:
         """Close the idle connections, of every event loop; streams that are being read go on to their end."""
