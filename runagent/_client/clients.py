@@ -223,7 +223,9 @@ class RunAgentClient(ClientCore[Network]):
 
         @property
         def aclose(self) -> NoReturn:
-            raise AttributeError("a synchronous client has close()")
+            raise AttributeError(
+                "'RunAgentClient' object has no attribute 'aclose': a synchronous client has close()"
+            )
 
     def close(self) -> None:
         """Close the idle connections; streams that are being read go on to their end."""
@@ -444,7 +446,10 @@ class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
 
         @property
         def close(self) -> NoReturn:
-            raise AttributeError("an asynchronous client has aclose(), to be awaited")
+            raise AttributeError(
+                "'AsyncRunAgentClient' object has no attribute 'close': an asynchronous client has aclose(),"
+                " to be awaited"
+            )
 
     async def aclose(self) -> None:
         """Close the idle connections, of every event loop; streams that are being read go on to their end."""
