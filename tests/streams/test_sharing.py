@@ -348,17 +348,3 @@ def test_a_client_that_is_never_closed_warns_of_nothing(server: FakeAgentServer,
         exchange.input["query"] for exchange in server.requests
     ]
     assert all(exchange.wait_disconnected(5) for exchange in server.requests if exchange.outcome != "done")
-
-
-@pytest.mark.parametrize(
-    ("kind", "asked", "hint"),
-    [
-        (RunAgentClient, "aclose", "has no attribute 'aclose': a synchronous client has close()"),
-        (AsyncRunAgentClient, "close", "has no attribute 'close': an asynchronous client has aclose()"),
-        (RunAgentClient, "stream", "'RunAgentClient' object has no attribute 'stream'"),
-    ],
-)
-def test_the_other_clients_way_to_close_is_named(kind: type[Any], asked: str, hint: str) -> None:
-    with pytest.raises(AttributeError) as caught:
-        getattr(kind("a"), asked)
-    assert hint in str(caught.value)
