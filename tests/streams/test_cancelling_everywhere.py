@@ -139,7 +139,7 @@ async def sweep(style: Style, moment: Moment, route: Route, transport: str) -> t
                 try:
                     await read(stream, got)
                 except StreamError as exc:
-                    ended += "cancelled while something was being sent" in str(exc)
+                    ended += "cancelled while it was sending" in str(exc)
                     assert CHUNKS[: len(got)] == got
                 else:
                     assert CHUNKS == got
