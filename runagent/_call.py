@@ -1,9 +1,7 @@
 """What is asked of an agent, and by which way: plain data that a transport turns into bytes."""
 
-from __future__ import annotations
-
 import os
-from collections.abc import Mapping  # noqa: TC003  # what resolves the fields' types needs it
+from collections.abc import Mapping  # what resolves the fields' types needs it
 from dataclasses import dataclass, field
 from typing import Any, Literal
 

@@ -1,13 +1,11 @@
 """What a run is made of once the wire is taken away."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from runagent._public import publish
-from runagent._report import RunReport  # noqa: TC001  # `help` of the fields' types resolves it
+from runagent._report import RunReport
 
 __all__ = [
     "Chunk",

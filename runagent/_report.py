@@ -4,9 +4,7 @@ Both are in one module because each has the other: a report holds the errors of 
 carries its run's report. No cycle comes of it, because a report holds copies that carry none.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping  # noqa: TC003  # `help` of the fields' types resolves it
+from collections.abc import Mapping  # `help` of the fields' types resolves it
 from typing import Any, Literal, TypedDict, Unpack
 
 import msgspec
@@ -92,7 +90,7 @@ class Attempt(msgspec.Struct, gc=False):
     reused: bool = False
     connect_seconds: float | None = None
     status: int | None = None
-    error: RunAgentError | None = None
+    error: "RunAgentError | None" = None
     waited_seconds: float = 0.0
     waited_for: Literal["backoff", "agent"] | None = None
 
@@ -138,7 +136,7 @@ class RunReport(msgspec.Struct, gc=False):
     status: int | None = None
     headers: Mapping[str, str] = {}
     started_at: float | None = None
-    error: RunAgentError | None = None
+    error: "RunAgentError | None" = None
     usage: dict[str, Any] | None = None
     tokens: Tokens | None = None
     chunks: int = 0
@@ -205,7 +203,7 @@ class RunReport(msgspec.Struct, gc=False):
         return escape_controls(", ".join(fact for fact in facts if fact))
 
 
-def _error_as_dict(error: RunAgentError | None) -> dict[str, Any] | None:
+def _error_as_dict(error: "RunAgentError | None") -> dict[str, Any] | None:
     if error is None:
         return None
     facts = {name: getattr(error, name, None) for name in _ERROR_FACTS}

@@ -1,9 +1,7 @@
 """Limits of the phases of a run."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 from runagent._config.parsers import parse_positive_seconds
 from runagent._public import publish
@@ -36,7 +34,7 @@ class Timeouts:
                 object.__setattr__(self, limit.name, parse_positive_seconds(value, f"Timeouts.{limit.name}"))
 
     @classmethod
-    def from_seconds(cls, seconds: float | None) -> Timeouts:
+    def from_seconds(cls, seconds: float | None) -> Self:
         """Allow ``seconds`` for each of connect, first_event and idle, and leave the others without limit."""
         return cls(connect=seconds, first_event=seconds, idle=seconds)
 
