@@ -18,7 +18,8 @@ from runagent._version import __version__
 
 if TYPE_CHECKING:
     from runagent._call import AgentCall
-    from runagent._client.clients import AsyncRunAgentClient, RunAgentClient
+    from runagent._client.async_client import AsyncRunAgentClient
+    from runagent._client.client import RunAgentClient
     from runagent._config.settings import Settings
     from runagent._config.timeouts import Timeouts
     from runagent._errors import (
@@ -66,7 +67,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "runagent._call": ("AgentCall",),
-    "runagent._client.clients": ("AsyncRunAgentClient", "RunAgentClient"),
+    "runagent._client.async_client": ("AsyncRunAgentClient",),
+    "runagent._client.client": ("RunAgentClient",),
     "runagent._config.settings": ("Settings",),
     "runagent._config.timeouts": ("Timeouts",),
     "runagent._errors": (

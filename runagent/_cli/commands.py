@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import msgspec
 
 from runagent._cli.arguments import PHASES, UsageError
-from runagent._client.clients import RunAgentClient
+from runagent._client.client import RunAgentClient
 from runagent._client.options import call_timeouts
 from runagent._errors import ValidationError
 from runagent._events import Chunk, Completed, Custom, Reasoning, Started, ToolCall

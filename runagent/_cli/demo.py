@@ -8,7 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from runagent._cli.arguments import UsageError
-from runagent._client.clients import AsyncRunAgentClient, RunAgentClient
+from runagent._client.async_client import AsyncRunAgentClient
+from runagent._client.client import RunAgentClient
 from runagent._errors import NetworkError, ProtocolError
 from runagent._internal import clock
 from runagent._version import install_command

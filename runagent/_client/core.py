@@ -24,7 +24,7 @@ from runagent._client.results import check_result_type
 from runagent._client.shared import ClientContext
 from runagent._config.settings import Resume, Settings, load_settings
 from runagent._config.timeouts import parse_timeout
-from runagent._errors import ConfigurationError, RunAgentError
+from runagent._errors import ConfigurationError, ProtocolError, RunAgentError
 from runagent._internal.agents import note_client
 from runagent._internal.jsoninput import add_session_id, copy_input, copy_input_object, read_entrypoint_tag
 from runagent._internal.locks import ForkSafeLock
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     TransportChoice = str | AnyTransport
 
-__all__ = ["ClientCore", "Input"]
+__all__ = ["ClientCore", "Input", "no_result"]
 
 __tracebackhide__ = is_ours
 
@@ -335,3 +335,8 @@ def _local_url(host: object, port: object) -> str:
     if not isinstance(host, str | None) or "://" in (host or ""):
         raise ConfigurationError("host is a name or an address; put a URL into base_url, without local=True")
     return f"http://{host or _LOCAL_HOST}:{port or _LOCAL_PORT}"
+
+
+def no_result() -> ProtocolError:
+    """Make the error for a plain run that has ended without its result."""
+    return ProtocolError("the transport ended the run without a result")

@@ -142,7 +142,7 @@ def test_help_imports_little() -> None:
         "logging",
         "msgspec",
         "pluggy",
-        "runagent._client.clients",
+        "runagent._client.client",
         "socket",
         "ssl",
         "trio",

@@ -21,7 +21,8 @@ import runagent_testing
 from runagent import _cli as cli
 from runagent import _errors as errors
 from runagent._cli.arguments import build_parser
-from runagent._client.clients import AsyncRunAgentClient, RunAgentClient
+from runagent._client.async_client import AsyncRunAgentClient
+from runagent._client.client import RunAgentClient
 from runagent._client.options import OPTIONS
 from runagent._config import settings as config
 from runagent._limits import Limits

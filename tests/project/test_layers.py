@@ -64,7 +64,7 @@ def test_no_row_is_empty(graph: dict[str, set[str]]) -> None:
 @pytest.mark.parametrize(
     ("module", "imported"),
     [
-        ("runagent._run.policy", "runagent._client.clients"),
+        ("runagent._run.policy", "runagent._client.client"),
         ("runagent._run.run", "runagent._run.pump"),
         ("runagent._net.pool", "runagent._run.run"),
         ("runagent_testing._script.script", "runagent_testing._server.server"),

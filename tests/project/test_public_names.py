@@ -265,7 +265,7 @@ def test_a_first_run_loads_only_what_its_transport_needs(transport: str, others:
 def test_a_start_compiles_nothing_that_it_may_not_need() -> None:
     code = """
 import dataclasses, re, sys
-import runagent._client.clients, runagent.transports._sse
+import runagent._client.client, runagent.transports._sse
 import runagent.transports._chunked, runagent.transports._websocket
 ours = [module for name, module in sys.modules.items() if name.partition(".")[0] == "runagent"]
 values = [value for module in ours for value in vars(module).values()]

@@ -1,0 +1,260 @@
+"""The client for asyncio and trio: `RunAgentClient` with methods to be awaited."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
+
+import msgspec
+
+from runagent._client.core import ClientCore, Input, no_result
+from runagent._client.options import check_network
+from runagent._client.results import as_type
+from runagent._events import RunResult
+from runagent._internal.tracebacks import is_ours
+from runagent._net.base import AsyncNetwork
+from runagent._net.loops import Pools
+from runagent._public import publish
+from runagent._run.async_pump import AsyncPump
+from runagent._run.async_stream import AsyncStream
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from runagent._client.options import Timeout
+    from runagent._config.settings import Resume
+    from runagent._run.readahead import AsyncReadAhead
+    from runagent._run.run import Run
+
+__all__ = ["AsyncRunAgentClient"]
+
+__tracebackhide__ = is_ours
+
+T = TypeVar("T")
+
+
+class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
+    """Runs an agent from asyncio or trio.
+
+    May be a module global: tasks share it, and one event loop after another.
+    """
+
+    _asynchronous = True
+
+    def _prepare(self) -> None:
+        check_network(self._given_network, asynchronous=True)
+        self._pools = Pools(self._given_network)
+
+    def run_generic_stream(
+        self,
+        input_data: Input,
+        *,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        max_resumes: int | None = None,
+        resume: Resume | None = None,
+        resume_after: int | None = None,
+        transport: str | Sequence[str] | None = None,
+        session_id: str | None = None,
+    ) -> AsyncStream:
+        """Run the agent and stream its answer.
+
+        Args:
+            input_data: The input object; a text means ``{"query": text}``.
+            timeout: Instead of the client's.
+            headers: Sent with the client's; a field of the same name replaces it.
+            max_retries: Instead of the client's.
+            max_resumes: Instead of the client's.
+            resume: Instead of the client's.
+            resume_after: The index of the last chunk that an earlier stream of this input gave: the agent is
+                asked for what follows, and the first chunk has to be the next one.
+            transport: A name, or an ordered choice of names, instead of the client's.
+            session_id: The conversation to go on with, ``session_id`` of the input.
+
+        Returns:
+            A stream to iterate once; nothing is sent before its first ``anext`` or ``async with``.
+
+        Raises:
+            ConfigurationError: A setting is not usable.
+            ValidationError: JSON cannot carry the input.
+        """
+        run = self._new_run(
+            "stream",
+            input_data,
+            timeout=timeout,
+            headers=headers,
+            max_retries=max_retries,
+            max_resumes=max_resumes,
+            resume=resume,
+            resume_after=resume_after,
+            transport=transport,
+            session_id=session_id,
+        )
+        headers = None  # a key may be in them, and a traceback shows the variables of its frames
+        return self._stream(run)
+
+    @overload
+    async def run_generic(
+        self,
+        input_data: Input,
+        *,
+        result_type: None = None,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        transport: str | Sequence[str] | None = None,
+        session_id: str | None = None,
+    ) -> Any: ...
+
+    @overload
+    async def run_generic(
+        self,
+        input_data: Input,
+        *,
+        result_type: type[T],
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        transport: str | Sequence[str] | None = None,
+        session_id: str | None = None,
+    ) -> T: ...
+
+    async def run_generic(
+        self,
+        input_data: Input,
+        *,
+        result_type: type[Any] | None = None,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        transport: str | Sequence[str] | None = None,
+        session_id: str | None = None,
+    ) -> Any:
+        """Run the agent and return its result.
+
+        Args:
+            input_data: The input object; a text means ``{"query": text}``.
+            result_type: Return the result as this type: a dataclass, a msgspec struct, a pydantic model, or
+                what is made of them, such as ``list[Answer]``. None: as JSON has it.
+            timeout: As for `run_generic_with_metadata`, as are all others.
+            headers: Sent with the client's.
+            max_retries: Instead of the client's.
+            transport: Instead of the client's.
+            session_id: The conversation to go on with.
+
+        Raises:
+            ProtocolError: The result is not of the type (code ``RESULT_TYPE``); the message has the path.
+            RunAgentError: As for `run_generic_with_metadata`.
+        """
+        run = self._new_run(
+            "invoke",
+            input_data,
+            timeout=timeout,
+            headers=headers,
+            max_retries=max_retries,
+            transport=transport,
+            session_id=session_id,
+            result_type=result_type,
+        )
+        headers = None  # a key may be in them, and a traceback shows the variables of its frames
+        return as_type(run, (await self._result(run)).result, result_type)
+
+    async def run_generic_with_metadata(
+        self,
+        input_data: Input,
+        *,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        transport: str | Sequence[str] | None = None,
+        session_id: str | None = None,
+    ) -> RunResult:
+        """Run the agent and return its result with what the service reports of the run.
+
+        Cancelling it closes the run: its connection is dropped, which the agent notices.
+
+        Args:
+            input_data: The input object; a text means ``{"query": text}``.
+            timeout: Instead of the client's; as a number, seconds for the whole run.
+            headers: Sent with the client's; a field of the same name replaces it.
+            max_retries: Instead of the client's.
+            transport: A name, or an ordered choice of names, instead of the client's.
+            session_id: The conversation to go on with, ``session_id`` of the input.
+
+        Raises:
+            ConfigurationError: A setting is not usable.
+            ValidationError: JSON cannot carry the input, or the agent does not take it.
+            AgentError: The service rejected the request.
+            TransportError: The agent could not be reached or understood.
+            RunTimeoutError: The answer did not come in time.
+        """
+        run = self._new_run(
+            "invoke",
+            input_data,
+            timeout=timeout,
+            headers=headers,
+            max_retries=max_retries,
+            transport=transport,
+            session_id=session_id,
+        )
+        headers = None  # see run_generic
+        return await self._result(run)
+
+    async def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the entry point of a published server with these arguments and return its result.
+
+        Always over WebSocket, whatever the client's transport is; raises as `run_generic` does.
+        """
+        run = self._new_run("invoke", kwargs, args=args, transport="websocket")
+        return (await self._result(run)).result
+
+    def run_stream(self, *args: Any, **kwargs: Any) -> AsyncStream:
+        """Run the streaming entry point of a published server with these arguments.
+
+        Always over WebSocket, whatever the client's transport is.
+        """
+        run = self._new_run("stream", kwargs, args=args, transport="websocket")
+        return self._stream(run)
+
+    if not TYPE_CHECKING:  # no `__getattr__`, which slows down every look-up of an attribute
+
+        @property
+        def close(self) -> NoReturn:
+            raise AttributeError(
+                "'AsyncRunAgentClient' object has no attribute 'close': an asynchronous client has aclose(),"
+                " to be awaited"
+            )
+
+    async def aclose(self) -> None:
+        """Close the idle connections, of every event loop; streams that are being read go on to their end."""
+        self._closed = True
+        self._pools.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _stream(self, run: Run) -> AsyncStream:
+        pump = AsyncPump(run, self._pools, self._given_network)
+        ahead = run.limits.read_ahead_bytes
+        source: AsyncPump | AsyncReadAhead = pump
+        if ahead:
+            from runagent._run.readahead import AsyncReadAhead
+
+            source = AsyncReadAhead(pump, ahead)
+        return AsyncStream(source, run.report, run.notes)
+
+    async def _result(self, run: Run) -> RunResult:
+        async with self._stream(run) as stream:
+            async for event in stream.events():
+                if isinstance(event, RunResult):
+                    return msgspec.structs.replace(event, report=run.report)
+        raise run.identify(no_result())
+
+
+publish(AsyncRunAgentClient)
