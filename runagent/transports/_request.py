@@ -29,6 +29,9 @@ __all__ = [
 _CODE = "INVALID_REQUEST"
 _FAULTS = {_CODE: "cannot send its request", INVALID_EVENTS: "returned something else than events"}
 
+_MAX_GOOD_NAMES = 256
+_good_names: dict[tuple[str, bool], str] = {}  # lower case by name, and by whether it is of an upgrade
+
 Fields = list[tuple[str, str]]
 
 
@@ -137,6 +140,8 @@ def _pairs(fields: Any, what: str) -> Fields:
 
 def _without_replaced(headers: Fields, callers: Sequence[tuple[str, str]]) -> Fields:
     """Drop the session's fields for which the caller gives one of the same name."""
+    if not callers:
+        return headers
     own = {field[0].lower(): field for field in callers if field in headers}
     return [*(field for field in headers if _folded(field[0]) not in own), *own.values()]
 
@@ -145,13 +150,25 @@ def _folded(name: object) -> str:
     return name.lower() if isinstance(name, str) else ""
 
 
+def _field_name(name: object, *, upgrade: bool) -> str:
+    """Return the name of a field in lower case; a name that was good is not looked at again."""
+    if type(name) is str and (folded := _good_names.get((name, upgrade))):
+        return folded
+    folded = header_name(name, "headers", upgrade=upgrade)
+    if type(name) is str and len(_good_names) < _MAX_GOOD_NAMES:
+        _good_names[name, upgrade] = folded
+    return folded
+
+
 def _check_fields(headers: Fields, upgrade: Fields) -> None:
     seen: set[str] = set()
     for fields, is_upgrade in ((headers, False), (upgrade, True)):
         for name, value in fields:
             try:
-                folded = header_name(name, "headers", upgrade=is_upgrade)
-                header_value(value, f"headers: {name}")
+                folded = _field_name(name, upgrade=is_upgrade)
+                # Usual values need no closer look, and no text for its error.
+                if type(value) is not str or not (value.isascii() and value.isprintable()):
+                    header_value(value, f"headers: {name}")
             except ConfigurationError as exc:
                 raise _refuse(_folded(name)[:60] or "headers", exc.message) from None
             if folded in seen:
