@@ -119,7 +119,10 @@ class LibrarySession(BaseSession):
             events.append(event)
             if self.wants is not Wants.READ:
                 break
-        self.resume_point = self._count.resume_point(self._last_event_id)
+        # Nothing tells the place of an event that is no chunk: behind one, a resumption could repeat it.
+        behind_chunk = not events or isinstance(events[-1], Chunk | Started)
+        point = self._count.resume_point(self._last_event_id) if behind_chunk else None
+        self.resume_point = point if events else self.resume_point
         if over and self.wants is Wants.READ:
             self.fail(self._verdict(self.mailbox.error))
         return events

@@ -74,7 +74,7 @@ class RunAgentClient(ClientCore[Network]):
             session_id: The conversation to go on with, ``session_id`` of the input.
 
         Returns:
-            A stream to iterate once; nothing is sent before its first ``next`` or ``with``.
+            A stream to iterate once; nothing is sent before it is read, entered, or waited for.
 
         Raises:
             ConfigurationError: A setting is not usable.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from runagent._address.fields import validate_headers
-from runagent._call import AgentCall
+from runagent._call import AgentCall, merge_headers
 from runagent._internal.foreign import let_signals_through
 from runagent._internal.jsoninput import copy_input, copy_input_object, read_entrypoint_tag
 from runagent._public import publish
@@ -116,13 +116,13 @@ class CallObservers:
 
     def attempt(self, attempt: Attempt) -> tuple[tuple[str, str], ...]:
         """Report that an attempt begins, and return the header fields that it gets."""
-        found: dict[str, str] = {}
+        found: tuple[tuple[str, str], ...] = ()
         for name, observer, method in self._with("attempt"):
             try:
-                found.update(validate_headers(_result(method(attempt))))
+                found = merge_headers(found, validate_headers(_result(method(attempt))))
             except Exception as exc:  # noqa: BLE001  # see `ask`
                 self._drop(name, observer, exc)
-        return tuple(found.items())
+        return found
 
     def report(self, hook: str, *facts: Any) -> None:
         """Call one of the other methods of each observer that has it."""

@@ -37,8 +37,8 @@ def runagent_register_transports(register: RegisterTransport) -> None:
 def runagent_observe_call(call: AgentCall) -> CallObserver | None:
     """Return an observer of a call, or None.
 
-    Called once for each call, when its first ``next`` or ``with`` begins it, in the reader's thread or
-    task. It must not wait.
+    Called once for each call, when the first read or wait begins it, in the reader's thread or task. It must
+    not wait.
 
     Args:
         call: What is asked, with the run's id. The API key and the time are filled in later, for each

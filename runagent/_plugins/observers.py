@@ -119,7 +119,9 @@ class Observers:
 
     def observe(self, call: AgentCall) -> CallObservers | None:
         """Ask for an observer of a call; None if nobody observes it."""
-        made = [(source.name, observer) for source in self._sources if (observer := ask(source, call))]
+        made = [
+            (source.name, observer) for source in self._sources if (observer := ask(source, call)) is not None
+        ]
         return CallObservers(made) if made else None
 
     # Registering

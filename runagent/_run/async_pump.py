@@ -18,6 +18,7 @@ from runagent._run.pump_core import (
     RESET_SECONDS,
     SAME_CONNECTION,
     PumpCore,
+    ReaderRefusedError,
 )
 from runagent._run.spec import Step
 from runagent._run.until import Moment
@@ -128,7 +129,7 @@ class AsyncPump(PumpCore):
             return run.take_events()
         except Exception as exc:
             if isinstance(exc, RuntimeError | TypeError) and self._loop not in (None, await current_loop()):
-                raise RuntimeError(_OTHER_LOOP) from exc
+                raise ReaderRefusedError(_OTHER_LOOP) from exc
             self._give_up(exc)
             raise
         except BaseException as exc:
@@ -136,6 +137,8 @@ class AsyncPump(PumpCore):
                 self._give_up(exc)
             raise
         finally:
+            if until is not None:
+                run.cap(None)
             self._reading = False
 
     async def wait(self, seconds: float) -> list[Event] | None:
@@ -150,8 +153,6 @@ class AsyncPump(PumpCore):
         except RunAgentError as exc:
             self._put_off(exc)
             return None
-        finally:
-            self.run.cap(None)
 
     async def _move_on(self, step: Step) -> bool:
         """Take a step that has to come before the next read; return False at the end."""
@@ -180,7 +181,7 @@ class AsyncPump(PumpCore):
         """Wait before the next attempt, in small steps, as closing the stream does not end a sleep."""
         run, now = self.run, self._now
         until = now() + run.recovery.delay
-        end = min(until, run.deadlines.cap)
+        end = min(until, run.deadlines.own_end)
         try:
             while not self._closed and (left := end - now()) > 0:
                 await self._network.sleep(min(left, CLOSED_NOTICED_SECONDS))
@@ -281,9 +282,11 @@ class AsyncPump(PumpCore):
             try:
                 more = bool(await connection.send(data, deadline))
             except DeadlineExceededError:
+                self._check_closed()
                 run.send_failed(None)
             except OSError as exc:
                 let_signals_through(exc)
+                self._check_closed()
                 run.send_failed(exc)
             except BaseException as exc:
                 self._leave()

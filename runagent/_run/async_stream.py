@@ -215,7 +215,7 @@ class AsyncStream(StreamCore):
         self._source.close()
 
     def _has_batch(self) -> bool:
-        return length_hint(self._batch) > 0 or length_hint(self._at_hand) > 0
+        return length_hint(self._at_hand) > 0  # `_batch` is a view of it
 
     async def _advance(self, until: Until | None = None) -> bool:
         """Get the next events, up to the next checkpoint; False at the end.

@@ -62,6 +62,7 @@ class Connecting(RunState):
             self._watch, self._watches_reads = watch, watch.watches_reads
 
     def _begin_session(self, transport: Transport, now: float) -> None:
+        self.end_attempt(now)  # one whose connecting was cancelled
         self._attempt = attempt = AttemptState(
             transport, Attempt(self.recovery.names[0], now - self._started_at), now
         )

@@ -92,6 +92,14 @@ class Deadlines:
     def renew(self) -> None:
         """Forget a silence, as a new chunk has come."""
         self._silence, self._allowance = None, _NEVER
+        if self._begun:
+            self._idle = self._idle_limit
+        self._measure()
+
+    @property
+    def own_end(self) -> float:
+        """The moment until which the reader of the moment wants to wait; infinite without one."""
+        return self.cap if self.cap < self.total else _NEVER
 
     def hurry(self) -> None:
         """Let the further reads of this attempt return what has arrived, without a wait."""

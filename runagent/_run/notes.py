@@ -78,7 +78,7 @@ class RunNotes:
                 self.completed = event  # type: ignore[assignment]
 
     def _keep(self, call: ToolCall) -> None:
-        self._bytes += len(call.arguments) + len(call.name)
+        self._bytes += len(call.arguments.encode("utf-8", "surrogatepass")) + len(call.name)
         if self._tool_calls is None:
             self._tool_calls = []
         if self._bytes <= MAX_TOOL_CALL_BYTES:

@@ -120,6 +120,8 @@ class Pump(PumpCore):
             self._give_up(exc)
             raise
         finally:
+            if until is not None:
+                run.cap(None)
             self._token += TOKEN
 
     def wait(self, seconds: float) -> list[Event] | None:
@@ -133,8 +135,6 @@ class Pump(PumpCore):
         except RunAgentError as exc:
             self._put_off(exc)
             return None
-        finally:
-            self.run.cap(None)
 
     def _move_on(self, step: Step) -> bool:
         """Take a step that has to come before the next read; return False at the end."""
@@ -159,7 +159,7 @@ class Pump(PumpCore):
         """Wait before the next attempt, in small steps, as closing the stream does not end a sleep."""
         run, now = self.run, self._now
         until = now() + run.recovery.delay
-        end = min(until, run.deadlines.cap)
+        end = min(until, run.deadlines.own_end)
         while not self._closed and (left := end - now()) > 0:
             self._network.sleep(min(left, CLOSED_NOTICED_SECONDS))
         run.recovery.delay = until - now()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from runagent._net.base import AsyncConnection, Connection, DeadlineExceededError
     from runagent._run.run import Run
 
-__all__ = ["PumpCore"]
+__all__ = ["PumpCore", "ReaderRefusedError"]
 
 __tracebackhide__ = is_ours
 
@@ -32,6 +32,10 @@ RESET_SECONDS, RESET_LOOKS = 0.05, 10  # how long and how often to check for a r
 END_OF_ANSWER_SECONDS = 0.02  # the formal end of an answer comes right after its last event
 CLOSED_WHILE_READ = "the stream was closed while it was being read"
 TWO_READERS = "another thread or task is reading this stream; a stream has one reader"
+
+
+class ReaderRefusedError(RuntimeError):
+    """A read that was refused; the run goes on for its reader."""
 
 
 class PumpCore:
@@ -60,7 +64,7 @@ class PumpCore:
             RuntimeError: The process was forked after the run began.
         """
         if self.run.forked:
-            raise RuntimeError(
+            raise ReaderRefusedError(
                 "this stream was begun before a fork; only the parent process can go on with it"
             )
 
@@ -125,7 +129,7 @@ class PumpCore:
 
     def _refuse(self) -> NoReturn:
         self.check_process()
-        raise RuntimeError(TWO_READERS)
+        raise ReaderRefusedError(TWO_READERS)
 
     def _give_up(self, exc: BaseException) -> None:
         if isinstance(exc, RunAgentError):

@@ -18,7 +18,7 @@ from runagent._internal.threads import needs_thread
 from runagent._internal.tracebacks import is_ours
 from runagent._net.base import track_descriptor
 from runagent._net.tasks import Scope, Wakeup, new_scope, spawn
-from runagent._run.pump_core import CLOSED_WHILE_READ, TOKEN, TWO_READERS
+from runagent._run.pump_core import CLOSED_WHILE_READ, TOKEN, TWO_READERS, ReaderRefusedError
 from runagent._run.until import CONNECTED
 
 if TYPE_CHECKING:
@@ -98,22 +98,24 @@ class ReadAhead:
         was_closed = self._closed
         batch = self._read(until)
         if batch is None and not was_closed:
-            if self._closed:
-                run = self._pump.run
-                raise run.identify(StreamError(CLOSED_WHILE_READ, chunks_received=run.report.chunks))
+            _check_open(self)
             self._store.end()
         return batch
 
     def wait(self, seconds: float) -> list[Event] | None:
         """See `Pump.wait`."""
-        return self._read(None, clock.now() + seconds)
+        was_closed = self._closed
+        batch = self._read(None, clock.now() + seconds)
+        if batch is None and not was_closed:
+            _check_open(self)
+        return batch
 
     def _read(self, until: Until | None, end: float = _NEVER) -> list[Event] | None:
         self._pump.check_process()
         try:
             del self._token[0]
         except IndexError:
-            raise RuntimeError(TWO_READERS) from None
+            raise ReaderRefusedError(TWO_READERS) from None
         try:
             if self._closed:
                 return None
@@ -191,14 +193,20 @@ class AsyncReadAhead:
 
     async def next_batch(self, *, until: Until | None = None) -> list[Event] | None:
         """Return the next events, waiting for them if need be; see `AsyncPump.next_batch`."""
+        was_closed = self._closed
         batch = await self._read(until)
-        if batch is None:
+        if batch is None and not was_closed:
+            _check_open(self)
             self._store.end()
         return batch
 
     async def wait(self, seconds: float) -> list[Event] | None:
         """See `AsyncPump.wait`."""
-        return await self._read(None, clock.now() + seconds)
+        was_closed = self._closed
+        batch = await self._read(None, clock.now() + seconds)
+        if batch is None and not was_closed:
+            _check_open(self)
+        return batch
 
     async def _read(self, until: Until | None, end: float = _NEVER) -> list[Event] | None:
         self._pump.check_process()
@@ -209,7 +217,7 @@ class AsyncReadAhead:
         if until is CONNECTED:
             return []
         if self._reading:
-            raise RuntimeError(TWO_READERS)
+            raise ReaderRefusedError(TWO_READERS)
         self._reading = True
         try:
             while (batch := self._store.take()) is None and not self._store.over and not self._closed:
@@ -271,3 +279,10 @@ class AsyncReadAhead:
     def _wake(self) -> None:
         if self._changed is not None:
             self._changed.wake()
+
+
+def _check_open(source: ReadAhead | AsyncReadAhead) -> None:
+    """Raise if the stream was closed while its reader waited."""
+    if source._closed:
+        run = source._pump.run
+        raise run.identify(StreamError(CLOSED_WHILE_READ, chunks_received=run.report.chunks))

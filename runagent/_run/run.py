@@ -161,7 +161,7 @@ class Run(Connecting):
         fault = None
         if events or type(events) is not list:
             fault = self._note(events)
-        if not self.notes.accepted and (events or session.accepted):
+        if not self.notes.accepted and (self.events or session.accepted):
             self.notes.accept()
         attempt.note_answer(self.report)
         if fault is not None:
@@ -262,7 +262,10 @@ class Run(Connecting):
         events = session.receive_eof()
         # A Completed that only the connection's end proves does not count if the connection broke.
         proven = [e for e in events if not (type(e) is Completed and not e.proven)]
-        if fault := self._note(proven):
+        fault = self._note(proven)
+        if not self.notes.accepted and self.events:
+            self.notes.accept()
+        if fault is not None:
             self._failed(fault)
         elif session.error is None and len(proven) == len(events):
             self._follow(session)

@@ -20,6 +20,7 @@ from runagent._internal.tracebacks import is_ours
 from runagent._public import publish
 from runagent._report import RunReport, bare_copy, counted, set_run
 from runagent._run.notes import RunNotes
+from runagent._run.pump_core import ReaderRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -168,7 +169,7 @@ class StreamCore:
 
     def _note_failure(self, exc: BaseException) -> None:
         """Note whether what a read has raised was the end."""
-        if not isinstance(exc, RuntimeError) and not is_cancellation(exc):
+        if not isinstance(exc, ReaderRefusedError) and not is_cancellation(exc):
             self._over = self._report.outcome != "running"
 
     def _refusal(self) -> Exception:

@@ -5,20 +5,21 @@ thread, so one plain class serves synchronous code, asyncio and trio.
 
 The pump promises a session:
 
-* It makes one call at a time, though not always from the same thread. * After it has opened the session, and
-after **every** call to it, it calls ``data_to_send`` until that is empty. * It passes bytes to
-``receive_data`` in order, in pieces of any size but never empty. It calls ``receive_eof``
-  at the connection's end, at most once, and passes no bytes after that.
+* It makes one call at a time, though not always from the same thread.
+* After it has opened the session, and after **every** call to it, it calls ``data_to_send`` until that is
+  empty.
+* It passes bytes to ``receive_data`` in order, in pieces of any size but never empty. It calls
+  ``receive_eof`` at the connection's end, at most once, and passes no bytes after that.
 * Once ``wants`` is ``DONE`` or ``error`` is set, it calls only ``close``, ``data_to_send`` and, if
   ``keeps_connection`` is true, ``receive_data`` until it has read ``reusable``.
-* After ``wants`` became ``RECONNECT``, it drops the old connection and opens a new one to the same origin. It
-  sends what ``data_to_send`` returns, and then reads from ``wants`` what the session needs next.
+* After ``wants`` became ``RECONNECT``, it drops the old connection and opens a new one to the same origin.
+  It sends what ``data_to_send`` returns, and then reads from ``wants`` what the session needs next.
 * If the reader closes the stream early (``break``, ``close``, a cancellation), it calls ``close``, sends what
   ``data_to_send`` returns if that needs no wait, and drops the session. It does not call ``receive_eof``.
 * If a read is cancelled or times out, it calls nothing: the session has all state, and the next read
-continues. * If a time limit of the run passes or the connection breaks, it calls ``receive_eof``, so that the
-session can
-  report a refusal of which only the beginning has come.
+  continues.
+* If a time limit of the run passes or the connection breaks, it calls ``receive_eof``, so that the session
+  can report a refusal of which only the beginning has come.
 
 A session must never wait, read a clock, start a thread or a task, use a socket, share state with another
 session, hold more than its limits allow, raise because of what the peer sent, or return an event after
