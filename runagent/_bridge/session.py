@@ -119,7 +119,7 @@ class LibrarySession(BaseSession):
             events.append(event)
             if self.wants is not Wants.READ:
                 break
-        # Nothing tells the place of an event that is no chunk: behind one, a resumption could repeat it.
+        # Only chunks have a place: a resumption behind any other event could repeat that event.
         behind_chunk = not events or isinstance(events[-1], Chunk | Started)
         point = self._count.resume_point(self._last_event_id) if behind_chunk else None
         self.resume_point = point if events else self.resume_point

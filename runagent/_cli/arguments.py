@@ -196,7 +196,8 @@ def _add_stream(commands: Any) -> None:
         action="store_const",
         dest="shape",
         const="events",
-        help='print each event as one line of JSON: "type" is started, chunk or completed',
+        help='print each event as one line of JSON: "type" is started, chunk, reasoning, tool_call, custom'
+        " or completed",
     )
     _add_run_options(parser, "seconds for each of: connection, first event, silence between reads")
     parser.set_defaults(shape="text", command=_later("commands", "stream"))

@@ -22,6 +22,7 @@ from runagent_testing._script.steps import (
     Reasoning,
     Step,
     ToolCall,
+    Unnumbered,
 )
 from runagent_testing.dialects._frames import BAD_FRAMES, close_frame, frame_pieces
 
@@ -81,6 +82,15 @@ class Rendering:
         self._chunks = 0
         self._claimed = 0
         self.end = self._how_it_ends()
+        self._check_unnumbered()
+
+    def _check_unnumbered(self) -> None:
+        """Reject steps that the format has no place for before the answer begins, even in a long script."""
+        steps = {type(step): step for step in self._script.steps if isinstance(step, Unnumbered)}
+        trial: Format | None = self._run.dialect.stream(self._run) if steps else None
+        for step in steps.values():
+            if trial is not None:
+                _write_unnumbered(trial, step)
 
     def parts(self) -> Iterator[list[Move]]:
         """Render the stream, and yield its moves as soon as they are certain."""
@@ -152,12 +162,8 @@ class Rendering:
                 self._write(number, self._format.error(step))
             case Done():
                 self._write(number, self._format.done(step, self._run, self._chunks))
-            case Reasoning():
-                self._write(number, self._format.reasoning(step))
-            case ToolCall():
-                self._write(number, self._format.tool_call(step))
-            case Custom():
-                self._write(number, self._format.custom(step))
+            case Reasoning() | ToolCall() | Custom():
+                self._write(number, _write_unnumbered(self._format, step))
             case Heartbeat():
                 self._write(number, self._format.heartbeat)
             case Raw() if self._framing == "frames":
@@ -349,3 +355,13 @@ def _labels(step: Chunk, place: int, script: Script) -> tuple[Any, Any]:
     index = step.index if step.index is not ... else place if script.indexed else None
     event_id = step.id if step.id is not ... else str(place) if script.ids else None
     return index, event_id
+
+
+def _write_unnumbered(form: Format, step: Unnumbered) -> bytes:
+    match step:
+        case Reasoning():
+            return form.reasoning(step)
+        case ToolCall():
+            return form.tool_call(step)
+        case Custom():
+            return form.custom(step)

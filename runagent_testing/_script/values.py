@@ -145,10 +145,20 @@ _FIELDS: dict[type, dict[str, Callable[[Any], str | None]]] = {
 }
 
 
+_NAMES: dict[type, str] = {
+    Reasoning: "text",
+    ToolCall: "name",
+    Custom: "name",
+}  # which they cannot do without
+
+
 def fault_of(step: Step) -> str | None:
     """Return which value of a step cannot be written, and why; does not check a chunk's content."""
     if fault := _encoding_fault(step):
         return fault
+    named = _NAMES.get(type(step))
+    if named is not None and not isinstance(value := getattr(step, named), str):
+        return f" has {named}={value!r}: it is text"
     for name, check in _FIELDS.get(type(step), {}).items():
         value = getattr(step, name)
         if value is not None and value is not ... and (fault := check(value)):

@@ -16,7 +16,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 FOLDERS = ("conftest.py", "plugins", "runagent", "runagent_testing", "tests")
-PAGES = (".ci/run", "CONTRIBUTING.md", "Makefile", "plugins/README.md", "plugins/runagent-openai/README.md")
+PAGES = (
+    ".ci/run",
+    "CONTRIBUTING.md",
+    "Makefile",
+    "README.md",
+    "plugins/README.md",
+    "plugins/runagent-openai/README.md",
+)
 
 # Each with a sentence that it finds, and what to write instead.
 WORDS = {

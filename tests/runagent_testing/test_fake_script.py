@@ -362,3 +362,9 @@ HALF = "half \ud83d"
 def test_a_text_that_does_not_fit_the_answer_is_refused_when_it_is_written(step):
     with pytest.raises(TypeError, match=r"step 2: .* cannot be written in (latin-1|utf-8): position "):
         Agent("a").always(delay(0), step)
+
+
+@pytest.mark.parametrize(("write", "value"), [(reasoning, None), (tool_call, None), (custom, 5)])
+def test_steps_without_their_text_are_refused(write: Any, value: Any) -> None:
+    with pytest.raises(TypeError, match="it is text"):
+        Agent("a").always(write(value))

@@ -64,9 +64,8 @@ def traits_of(exchange: Exchange, dialects: Iterable[Dialect]) -> Traits:
 
 
 def _can_write(form: Format, name: str) -> bool:
-    write = getattr(form, name)
     try:
-        written = write(_OTHERS[name])
+        written = getattr(form, name)(_OTHERS[name])
     except Exception:  # noqa: BLE001 - a dialect may refuse a step by any exception
         return False
     return bool(written)
