@@ -95,20 +95,14 @@ class ReadAhead:
 
     def next_batch(self, *, until: Until | None = None) -> list[Event] | None:
         """Return the next events, waiting for them if need be; see `Pump.next_batch`."""
-        was_closed = self._closed
         batch = self._read(until)
-        if batch is None and not was_closed:
-            _check_open(self)
+        if batch is None and not self._closed:
             self._store.end()
         return batch
 
     def wait(self, seconds: float) -> list[Event] | None:
         """See `Pump.wait`."""
-        was_closed = self._closed
-        batch = self._read(None, clock.now() + seconds)
-        if batch is None and not was_closed:
-            _check_open(self)
-        return batch
+        return self._read(None, clock.now() + seconds)
 
     def _read(self, until: Until | None, end: float = _NEVER) -> list[Event] | None:
         self._pump.check_process()
@@ -121,7 +115,12 @@ class ReadAhead:
                 return None
             if self._thread is None:
                 self._start()
-            return [] if until is CONNECTED else self._wait_for_batch(until, end)
+            if until is CONNECTED:
+                return []
+            batch = self._wait_for_batch(until, end)
+            if batch is None:
+                _check_open(self)
+            return batch
         except NetworkError:  # no thread could be started yet: the next call may try again
             raise
         except BaseException:  # raised by a signal handler, perhaps between two steps, so a batch may be lost
@@ -193,20 +192,14 @@ class AsyncReadAhead:
 
     async def next_batch(self, *, until: Until | None = None) -> list[Event] | None:
         """Return the next events, waiting for them if need be; see `AsyncPump.next_batch`."""
-        was_closed = self._closed
         batch = await self._read(until)
-        if batch is None and not was_closed:
-            _check_open(self)
+        if batch is None and not self._closed:
             self._store.end()
         return batch
 
     async def wait(self, seconds: float) -> list[Event] | None:
         """See `AsyncPump.wait`."""
-        was_closed = self._closed
-        batch = await self._read(None, clock.now() + seconds)
-        if batch is None and not was_closed:
-            _check_open(self)
-        return batch
+        return await self._read(None, clock.now() + seconds)
 
     async def _read(self, until: Until | None, end: float = _NEVER) -> list[Event] | None:
         self._pump.check_process()
@@ -218,6 +211,8 @@ class AsyncReadAhead:
             return []
         if self._reading:
             raise ReaderRefusedError(TWO_READERS)
+        if self._closed:
+            return None
         self._reading = True
         try:
             while (batch := self._store.take()) is None and not self._store.over and not self._closed:
@@ -227,6 +222,8 @@ class AsyncReadAhead:
         finally:
             self._reading = False
         self._wake()
+        if batch is None:
+            _check_open(self)
         return batch
 
     async def checkpoint(self) -> None:
