@@ -20,7 +20,7 @@ from runagent._run.pump_core import (
     PumpCore,
     ReaderRefusedError,
 )
-from runagent._run.spec import Step
+from runagent._run.spec import Action
 from runagent._run.until import Moment
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ __all__ = ["AsyncPump"]
 
 __tracebackhide__ = is_ours
 
-_READ = Step.READ
+_READ = Action.READ
 _NEVER = float("inf")
 _CANCELLED_WHILE_SENT = "the run was cancelled while it was sending to the agent; start a new run"
 _OTHER_LOOP = "this stream was begun in another event loop; read it there, or start a new one here"
@@ -96,8 +96,8 @@ class AsyncPump(PumpCore):
             while not run.events:
                 if until is not None and until.reached(run, start):
                     return []
-                if run.step is not _READ:
-                    if not await self._move_on(run.step):
+                if run.action is not _READ:
+                    if not await self._move_on(run.action):
                         return None
                     start = self._now()
                     continue
@@ -123,7 +123,7 @@ class AsyncPump(PumpCore):
                         raise
                     data = b""  # it may quote the key, and errors keep the variables of their frames
                     start = end  # without an event, the time from here on counts as part of the same wait
-                if outgoing or run.step is not _READ:
+                if outgoing or run.action is not _READ:
                     await self._flush(outgoing)
                     self._check_closed()
             return run.take_events()
@@ -154,18 +154,18 @@ class AsyncPump(PumpCore):
             self._put_off(exc)
             return None
 
-    async def _move_on(self, step: Step) -> bool:
-        """Take a step that has to come before the next read; return False at the end."""
-        if step is Step.CONNECT:
+    async def _move_on(self, action: Action) -> bool:
+        """Take an action that has to come before the next read; return False at the end."""
+        if action is Action.CONNECT:
             await self._connect()
-        elif step is Step.SEND:
-            self.run.step = Step.READ
+        elif action is Action.SEND:
+            self.run.action = Action.READ
             await self._flush(self._outgoing, more=True)
-        elif step is Step.CLOSE_WRITE:
+        elif action is Action.CLOSE_WRITE:
             self._close_write()
-        elif step is Step.BACK_OFF:
+        elif action is Action.BACK_OFF:
             await self._back_off()
-        elif step is Step.PROBE:
+        elif action is Action.PROBE:
             await self._probe()
         else:
             self._end()
@@ -189,7 +189,7 @@ class AsyncPump(PumpCore):
             # If the wait is cancelled, the next read continues with the rest of it.
             run.recovery.delay = until - now()
         if run.recovery.delay <= 0:
-            run.step = Step.CONNECT
+            run.action = Action.CONNECT
 
     async def _probe(self) -> None:
         """Check whether a reset follows the connection's end: the peer had then not read everything."""
@@ -296,7 +296,7 @@ class AsyncPump(PumpCore):
             data = self._overhear(connection) if more else run.data_to_send()
             if more and self._stops_sending(data, deadline):
                 break
-        if run.step not in SAME_CONNECTION:
+        if run.action not in SAME_CONNECTION:
             self._release(connection)
 
     def _release(self, connection: AsyncConnection) -> None:

@@ -12,7 +12,7 @@ from runagent._internal.tracebacks import is_ours
 from runagent._report import Attempt
 from runagent._run.attempt import AttemptState
 from runagent._run.deadlines import Deadlines
-from runagent._run.spec import Step
+from runagent._run.spec import Action
 from runagent._run.state import RunState
 from runagent.transports._base import Wants
 from runagent.transports._request import check_session, name_transport
@@ -37,7 +37,7 @@ class Connecting(RunState):
         Raises:
             RunAgentError: The call cannot be made; the run is over.
         """
-        self.step = Step.END
+        self.action = Action.END
         if self._deadlines is None:
             self._begin(now)
         transport = self.recovery.find_capable(self._context.find, self._call.mode)
@@ -49,7 +49,7 @@ class Connecting(RunState):
             self._attempt = last.over_another_connection(transport, now)
         else:
             self._begin_session(transport, now)
-        self.step = Step.CONNECT
+        self.action = Action.CONNECT
         return address
 
     def _begin(self, now: float) -> None:
@@ -123,7 +123,7 @@ class Connecting(RunState):
         self.deadlines.connected(now - attempt.began_at)
         self._pass(now)
         self._longest_pause = 0.0
-        self.step = Step.READ
+        self.action = Action.READ
 
     def _pass(self, now: float) -> None:
         """Note that no event came until ``now``."""

@@ -19,7 +19,7 @@ from runagent._run.pump_core import (
     TOKEN,
     PumpCore,
 )
-from runagent._run.spec import Step
+from runagent._run.spec import Action
 from runagent._run.until import Moment
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ __all__ = ["Pump"]
 
 __tracebackhide__ = is_ours
 
-_READ = Step.READ
+_READ = Action.READ
 
 
 class Pump(PumpCore):
@@ -92,8 +92,8 @@ class Pump(PumpCore):
             while not run.events:
                 if until is not None and until.reached(run, start):
                     return []
-                if run.step is not _READ:
-                    if not self._move_on(run.step):
+                if run.action is not _READ:
+                    if not self._move_on(run.action):
                         return None
                     start = self._now()
                     continue
@@ -112,7 +112,7 @@ class Pump(PumpCore):
                     outgoing = run.received(data, start, end)
                     data = b""  # it may quote the key, and errors keep the variables of their frames
                     start = end  # without an event, the time from here on counts as part of the same wait
-                if outgoing or run.step is not _READ:
+                if outgoing or run.action is not _READ:
                     self._flush(outgoing)
                     self._check_closed()
             return run.take_events()
@@ -136,18 +136,18 @@ class Pump(PumpCore):
             self._put_off(exc)
             return None
 
-    def _move_on(self, step: Step) -> bool:
-        """Take a step that has to come before the next read; return False at the end."""
-        if step is Step.CONNECT:
+    def _move_on(self, action: Action) -> bool:
+        """Take an action that has to come before the next read; return False at the end."""
+        if action is Action.CONNECT:
             self._connect()
-        elif step is Step.SEND:
-            self.run.step = Step.READ
+        elif action is Action.SEND:
+            self.run.action = Action.READ
             self._flush(self._outgoing, more=True)
-        elif step is Step.CLOSE_WRITE:
+        elif action is Action.CLOSE_WRITE:
             self._close_write()
-        elif step is Step.BACK_OFF:
+        elif action is Action.BACK_OFF:
             self._back_off()
-        elif step is Step.PROBE:
+        elif action is Action.PROBE:
             self._probe()
         else:
             self._end()
@@ -164,7 +164,7 @@ class Pump(PumpCore):
             self._network.sleep(min(left, CLOSED_NOTICED_SECONDS))
         run.recovery.delay = until - now()
         if run.recovery.delay <= 0:
-            run.step = Step.CONNECT
+            run.action = Action.CONNECT
 
     def _probe(self) -> None:
         """Check whether a reset follows the connection's end: the peer had then not read everything."""
@@ -232,7 +232,7 @@ class Pump(PumpCore):
             data = self._overhear(connection) if more else run.data_to_send()
             if more and self._stops_sending(data, deadline):
                 break
-        if run.step not in SAME_CONNECTION:
+        if run.action not in SAME_CONNECTION:
             self._release(connection)
 
     def _release(self, connection: Connection) -> None:

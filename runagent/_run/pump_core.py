@@ -11,7 +11,7 @@ from runagent._errors import RunAgentError, StreamError
 from runagent._internal.foreign import let_signals_through
 from runagent._internal.tracebacks import is_ours
 from runagent._net.base import ConnectAttempt
-from runagent._run.spec import Step
+from runagent._run.spec import Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ __tracebackhide__ = is_ours
 
 READ_BYTES = 64 * 1024
 _MAX_OVERHEARD = 64 * 1024  # bytes, such as pongs, that are kept for a peer that reads nothing
-SAME_CONNECTION = frozenset({Step.READ, Step.SEND, Step.CLOSE_WRITE, Step.PROBE})
+SAME_CONNECTION = frozenset({Action.READ, Action.SEND, Action.CLOSE_WRITE, Action.PROBE})
 TOKEN = (None,)
 CLOSED_NOTICED_SECONDS = 0.1  # the longest step of a wait before another attempt
 RESET_SECONDS, RESET_LOOKS = 0.05, 10  # how long and how often to check for a reset after the end
@@ -95,7 +95,7 @@ class PumpCore:
 
     def _put_off(self, exc: RunAgentError) -> None:
         """Keep what a wait has met for the next read."""
-        if self.run.step is not Step.END or self._closed:
+        if self.run.action is not Action.END or self._closed:
             raise exc
         self.run.error = exc.with_traceback(None)
 
@@ -124,7 +124,7 @@ class PumpCore:
             return True
         if self.run.events:
             self._outgoing, self._send_seconds = outgoing, deadline - self._now()
-            self.run.step = Step.SEND
+            self.run.action = Action.SEND
         return bool(self.run.events)
 
     def _refuse(self) -> NoReturn:

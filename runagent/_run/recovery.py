@@ -11,7 +11,7 @@ from runagent._errors import AgentError, ConfigurationError, ProtocolError, RunA
 from runagent._events import Chunk
 from runagent._internal.tracebacks import is_ours
 from runagent._report import known_retryable, set_retryable
-from runagent._run.spec import Step
+from runagent._run.spec import Action
 from runagent.capabilities import Capability
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Recovery(msgspec.Struct, eq=False):
         self.failures = 0
         return True
 
-    def decide(self, error: RunAgentError, attempt: AttemptState, deadlines: Deadlines, now: float) -> Step:
+    def decide(self, error: RunAgentError, attempt: AttemptState, deadlines: Deadlines, now: float) -> Action:
         """Decide whether to make another attempt: over another transport, again, or as a resumption.
 
         Args:
@@ -139,16 +139,16 @@ class Recovery(msgspec.Struct, eq=False):
             CONNECT, BACK_OFF, or END if there is no other attempt.
         """
         if self._move_on(attempt) or self._replace_connection(error, attempt):
-            return Step.CONNECT
+            return Action.CONNECT
         point = None
         may_retry = self._may_retry(error, connected=attempt.connected)
         if self.begun:
             point = self._resume_point(error, attempt, may_retry=may_retry)
             silent = isinstance(error, RunTimeoutError) and not deadlines.may_follow_silence
             if point is None or silent:
-                return Step.END
+                return Action.END
         elif not may_retry:
-            return Step.END
+            return Action.END
         return self._back_off(error, attempt, deadlines, point, now)
 
     def _may_retry(self, error: RunAgentError, *, connected: bool) -> bool:
@@ -203,13 +203,13 @@ class Recovery(msgspec.Struct, eq=False):
         deadlines: Deadlines,
         point: ResumePoint | None,
         now: float,
-    ) -> Step:
+    ) -> Action:
         """Count the failure and set the wait; END if another attempt would be one too many or too late."""
         resumes = self.resumes + 1 if point is not None else 0
         suggested = attempt.session.retry_delay if attempt.session is not None else None
         wait = self.policy.wait(self.failures + 1, error, suggested, resumes=resumes)
         if wait is None or now + wait >= deadlines.total:
-            return Step.END
+            return Action.END
         self.failures += 1
         if point is not None:
             self.resume, self.resumes = point, resumes
@@ -218,7 +218,7 @@ class Recovery(msgspec.Struct, eq=False):
         asked_for = (suggested, getattr(error, "retry_after", None)) != (None, None)
         attempt.report.waited_seconds = self.delay = wait
         attempt.report.waited_for = "agent" if asked_for else "backoff"
-        return Step.BACK_OFF
+        return Action.BACK_OFF
 
 
 def _came_too_late(error: RunAgentError, attempt: AttemptState) -> bool:

@@ -16,7 +16,7 @@ from runagent._redact import hide_secrets
 from runagent._report import add_hint, add_remark, bare_copy
 from runagent._run.connecting import Connecting
 from runagent._run.endings import LONG_PAUSE_SECONDS, connection_lost, final_error, refusal
-from runagent._run.spec import Step
+from runagent._run.spec import Action
 from runagent.transports._base import Session, Wants
 from runagent.transports._request import check_bytes, name_transport
 from runagent.transports._returned import UNREPEATABLE, split_events
@@ -38,17 +38,17 @@ _INCOMPLETE = "the transport {!r} ended the run without its last event ({})"
 
 
 class Run(Connecting):
-    """The decisions of one run: a pump reports each step to it, and asks for the next."""
+    """The decisions of one run: a pump reports what happened, and asks for the next action."""
 
     # Sending
 
     def send_deadline(self, now: float) -> float:
         """Return the deadline of a send that begins now; closing bytes get one second."""
-        return self.deadlines.send(now) if self.step is Step.READ else now + _FAREWELL_SECONDS
+        return self.deadlines.send(now) if self.action is Action.READ else now + _FAREWELL_SECONDS
 
     def data_to_send(self) -> bytes:
         """Take the bytes to send on the current connection; empty once an earlier send has failed."""
-        if self.step is Step.CONNECT:
+        if self.action is Action.CONNECT:
             return b""
         data = self.session.data_to_send()
         if not isinstance(data, bytes):
@@ -79,7 +79,7 @@ class Run(Connecting):
     def write_closed(self) -> None:
         """Note that the sending direction is closed."""
         self.attempt.write_closed = True
-        self.step = Step.READ
+        self.action = Action.READ
 
     # Time
 
@@ -140,7 +140,7 @@ class Run(Connecting):
                 self._lost(attempt.send_error)
                 return self.data_to_send()
             if attempt.report.reused and not attempt.heard and not self.recovery.replaced:
-                self.step = Step.PROBE
+                self.action = Action.PROBE
                 return b""
             events = session.receive_eof()
         deadlines.received(end - start, events=bool(events))
@@ -152,7 +152,7 @@ class Run(Connecting):
 
         A reset proves that the peer closed the connection before it read everything that we sent.
         """
-        self.step, self.attempt.unread = Step.READ, reset
+        self.action, self.attempt.unread = Action.READ, reset
         self._take(self.session, self.session.receive_eof(), self._read_at, self._read_at)
         return self.data_to_send()
 
@@ -214,24 +214,24 @@ class Run(Connecting):
             self._report("completed", events[-1])
 
     def _follow(self, session: Session) -> None:
-        """Set the next step by what the session wants."""
+        """Set the next action by what the session wants."""
         wants = session.wants
         if session.error is not None:
             self._failed(session.error)
         elif wants is Wants.DONE:
             self._finish()
         elif wants is Wants.RECONNECT:
-            self.step = Step.CONNECT
+            self.action = Action.CONNECT
         else:
             half_close = wants is Wants.CLOSE_WRITE and not self.attempt.write_closed
-            self.step = Step.CLOSE_WRITE if half_close else Step.READ
+            self.action = Action.CLOSE_WRITE if half_close else Action.READ
 
     def _finish(self) -> None:
         """End the run; it fails if its last event has not come, even if the session reports no error."""
         if not self._complete:
             self._failed(ProtocolError(_INCOMPLETE.format(self.report.transport, self._last_event.__name__)))
             return
-        self.step = Step.END
+        self.action = Action.END
         self.end_attempt(self._read_at)
 
     def paused(self, start: float, end: float) -> None:
@@ -306,8 +306,8 @@ class Run(Connecting):
         error.__cause__ = error.__cause__ or attempt.send_error or recovery.last_error
         hide_secrets(error, self.secrets)
         self.end_attempt(self._read_at, error)
-        self.step = recovery.decide(error, attempt, self.deadlines, self._read_at)
-        if self.step is Step.END:
+        self.action = recovery.decide(error, attempt, self.deadlines, self._read_at)
+        if self.action is Action.END:
             self._give_up(error)
             return
         recovery.last_error = error

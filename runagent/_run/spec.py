@@ -1,4 +1,4 @@
-"""The input of a run, and the steps that it asks of its pump."""
+"""The input of a run, and the actions that it asks of its pump."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from runagent._run.policy import RetryPolicy
     from runagent.transports._base import Transport
 
-__all__ = ["KnownUnsupported", "RunContext", "RunSpec", "Step"]
+__all__ = ["Action", "KnownUnsupported", "RunContext", "RunSpec"]
 
 _UNSUPPORTED_SECONDS = 300.0
 
 
-class Step(enum.Enum):
+class Action(enum.Enum):
     """What the pump has to do next.
 
     Attributes:

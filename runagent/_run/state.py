@@ -12,7 +12,7 @@ from runagent._redact import hide_secrets
 from runagent._report import RunAgentError, RunReport, bare_copy, set_run
 from runagent._run.notes import RunNotes
 from runagent._run.recovery import Recovery
-from runagent._run.spec import RunSpec, Step
+from runagent._run.spec import Action, RunSpec
 
 if TYPE_CHECKING:
     from runagent._address.route import Address
@@ -53,9 +53,9 @@ class RunState:
     """The state of one run.
 
     Attributes:
-        step: What the pump has to do next.
+        action: What the pump has to do next.
         events: Events for the reader.
-        error: Why the run failed, once ``step`` is END; None if it did not.
+        error: Why the run failed, once ``action`` is END; None if it did not.
         report: The report so far.
         notes: What stays of its events, for the stream.
         recovery: The state that is kept from one attempt to the next.
@@ -67,7 +67,7 @@ class RunState:
 
     def __init__(self, spec: RunSpec) -> None:
         call = spec.call
-        self.step = Step.CONNECT
+        self.action = Action.CONNECT
         self.events: list[Event] = []
         self.error: RunAgentError | None = None
         self.notes = RunNotes()
@@ -146,12 +146,12 @@ class RunState:
     @property
     def wants_no_more(self) -> bool:
         """Whether the peer's answer makes it useless to send the rest of the request."""
-        return self.step is not Step.READ or self.attempt.refused
+        return self.action is not Action.READ or self.attempt.refused
 
     @property
     def keeps_connection(self) -> bool:
         """Whether the connection may serve other runs now that this one is over."""
-        return self.step is Step.END and self.error is None and self.attempt.keeps_connection
+        return self.action is Action.END and self.error is None and self.attempt.keeps_connection
 
     def end_attempt(self, now: float | None, error: BaseException | None = None) -> None:
         """Note the end of the current attempt, once."""
@@ -179,7 +179,7 @@ class RunState:
             error = report.error = bare_copy(error)
             hide_secrets(error, self.secrets)
         self.end_attempt(now, error)
-        over = error is not None or self.step is Step.END
+        over = error is not None or self.action is Action.END
         good = self._complete and self.error is None and error is None
         report.outcome = ("completed" if good else "failed") if over else "closed"
         report.total_seconds = None if now is None else now - self._started_at
@@ -216,6 +216,6 @@ class RunState:
     def abandon(self) -> None:
         """End the run, as its reader has closed the stream."""
         self.finished(None)
-        self.step = Step.END
+        self.action = Action.END
         self.events = []
         self.release()

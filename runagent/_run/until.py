@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from runagent._run.spec import Step
+from runagent._run.spec import Action
 
 if TYPE_CHECKING:
     from runagent._run.state import RunState
@@ -23,7 +23,7 @@ class _Connected:
     """The request is on its way."""
 
     def reached(self, run: RunState, now: float) -> bool:
-        return run.step is Step.READ
+        return run.action is Action.READ
 
 
 class _Accepted:
@@ -44,7 +44,7 @@ class Moment:
         self._polled = False
 
     def reached(self, run: RunState, now: float) -> bool:
-        if run.step is Step.END:  # which is at hand
+        if run.action is Action.END:  # which is at hand
             return False
         run.cap(self.end)
         if self._polled:
