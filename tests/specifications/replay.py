@@ -13,7 +13,7 @@ from runagent._events import Chunk, Completed
 from runagent._limits import Limits
 from runagent._run.policy import RetryPolicy
 from runagent._run.run import Run
-from runagent._run.spec import KnownUnsupported, RunSpec, Step
+from runagent._run.spec import Action, KnownUnsupported, RunSpec
 from runagent._wire.websocket import accept_value
 from tests.specifications.outcomes import ClientFrames, Outcome, http_outcome, websocket_outcome
 from tests.specifications.sessions import RAW_BODY, RAW_WEBSOCKET
@@ -141,12 +141,12 @@ class _Replay:
             run.connected(self._now, reused=False)
             self._take_request(run.data_to_send())
             for step, argument in steps:
-                if run.step is not Step.READ:
+                if run.action is not Action.READ:
                     break
                 getattr(self, f"_{step}")(argument)
-            if run.step is not Step.CONNECT:
+            if run.action is not Action.CONNECT:
                 break
-        assert run.step is Step.END
+        assert run.action is Action.END
         outcome.error, outcome.status = run.error, run.report.status
         outcome.frames = self._sent.frames
         return outcome
@@ -161,7 +161,7 @@ class _Replay:
 
     def _send(self, data: bytes) -> None:
         for piece in self._cut(fill_in(data, self._fields, self._hostport)):
-            if self._run.step is Step.READ and piece:
+            if self._run.action is Action.READ and piece:
                 self._receive(piece)
 
     def _receive(self, data: bytes) -> None:
