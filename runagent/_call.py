@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Mapping  # what resolves the fields' types needs it
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 
@@ -15,6 +14,7 @@ from runagent._version import __version__
 
 __all__ = ["NOT_RESUMED", "AgentCall", "ResumePoint", "merge_headers", "new_run_id"]
 
+_HIDDEN = frozenset({"api_key", "headers", "options"})  # may hold secrets
 NOT_RESUMED = "NOT_RESUMED"  # the code of the error for a stream that goes on in another place than asked
 
 
@@ -47,8 +47,7 @@ class ResumePoint(msgspec.Struct, frozen=True, gc=False):
     trusted: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentCall:
+class AgentCall(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt to run an agent.
 
     Attributes:
@@ -58,9 +57,9 @@ class AgentCall:
         input: The input object; the keyword arguments of the WebSocket protocol.
         args: Positional arguments, which only the WebSocket protocol knows.
         entrypoint_tag: The agent's entry point, which only the WebSocket protocol knows.
-        headers: Header fields of the caller; they replace ours of the same name.
+        headers: Header fields of the caller; they replace ours of the same name; hidden from ``repr``.
         api_key: Goes into ``Authorization: Bearer``; hidden from ``repr``.
-        options: ``transport_options``, limits included.
+        options: ``transport_options``, limits included; hidden from ``repr``.
         limits: The bounds of what the peer may make us hold.
         run_id: Our id of the run, the same in all of its attempts, its report, its errors and its log lines.
         idempotency_key: The run's id in the first request and its retries; a resumption has another one.
@@ -71,17 +70,27 @@ class AgentCall:
     agent_id: str
     base: BaseURL
     mode: Literal["stream", "invoke"] = "stream"
-    input: Mapping[str, Any] = field(default_factory=dict)
+    input: Mapping[str, Any] = msgspec.field(default_factory=dict)
     args: tuple[Any, ...] = ()
     entrypoint_tag: str | None = None
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    api_key: str | None = field(default=None, repr=False)
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    limits: Limits = field(default_factory=Limits)
-    run_id: str = field(default_factory=new_run_id)
+    headers: tuple[tuple[str, str], ...] = ()
+    api_key: str | None = None
+    options: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    limits: Limits = msgspec.field(default_factory=Limits)
+    run_id: str = msgspec.field(default_factory=new_run_id)
     idempotency_key: str = ""
     timeout_seconds: float | None = None
     opened_at: float = 0.0
+
+    def __repr__(self) -> str:
+        return f"AgentCall({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [(name, getattr(self, name)) for name in self.__struct_fields__ if name not in _HIDDEN]
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy that differs in the given attributes."""
+        return msgspec.structs.replace(self, **changes)
 
     @property
     def secrets(self) -> tuple[str, ...]:

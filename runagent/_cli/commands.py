@@ -6,7 +6,6 @@ import contextlib
 import logging
 import re
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
@@ -115,7 +114,8 @@ def _timeouts(
     limits = {
         phase: None if limit == "none" else limit for phase, limit in given.items() if limit is not None
     }
-    return replace(call_timeouts(mode, client.settings.timeout), **limits) if limits else None
+    timeouts = call_timeouts(mode, client.settings.timeout)
+    return msgspec.structs.replace(timeouts, **limits) if limits else None
 
 
 def _headers(given: list[tuple[str, str]]) -> dict[str, str]:

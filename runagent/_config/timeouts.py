@@ -1,7 +1,8 @@
 """Limits of the phases of a run."""
 
-from dataclasses import dataclass, fields
 from typing import Any, Self
+
+import msgspec
 
 from runagent._config.parsers import parse_positive_seconds
 from runagent._public import publish
@@ -9,8 +10,7 @@ from runagent._public import publish
 __all__ = ["Timeouts", "parse_timeout"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Limits of the phases of a run: finite seconds above 0, or None for no limit.
 
     Attributes:
@@ -28,10 +28,10 @@ class Timeouts:
     total: float | None = None
 
     def __post_init__(self) -> None:
-        for limit in fields(self):
-            value = getattr(self, limit.name)
-            if value is not None:
-                object.__setattr__(self, limit.name, parse_positive_seconds(value, f"Timeouts.{limit.name}"))
+        for name in self.__struct_fields__:
+            if (value := getattr(self, name)) is not None:
+                seconds = parse_positive_seconds(value, f"Timeouts.{name}")
+                msgspec.structs.force_setattr(self, name, seconds)
 
     @classmethod
     def from_seconds(cls, seconds: float | None) -> Self:

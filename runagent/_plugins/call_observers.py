@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import traceback
-from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -41,7 +40,7 @@ class CallObserver(Protocol):
         """Change the call before it begins. Called once.
 
         Returns:
-            None to leave it as it is, or a call made by ``dataclasses.replace`` that differs in ``headers``,
+            None to leave it as it is, or a call made by ``call.replace(...)`` that differs in ``headers``,
             ``input``, ``args`` or ``entrypoint_tag`` and in nothing else.
         """
 
@@ -171,12 +170,11 @@ def _checked(call: AgentCall, changed: object) -> AgentCall:
         return call
     if not isinstance(changed, AgentCall):
         raise TypeError(f"prepare returned {changed!r} instead of an AgentCall or None")
-    for name in (field.name for field in fields(AgentCall) if field.name not in CHANGEABLE):
+    for name in (name for name in AgentCall.__struct_fields__ if name not in CHANGEABLE):
         if getattr(changed, name) != getattr(call, name):
             allowed = ", ".join(sorted(CHANGEABLE))
             raise ValueError(f"prepare changed {name}; it may change {allowed}")
-    return replace(
-        changed,
+    return changed.replace(
         headers=validate_headers(dict(changed.headers)),
         entrypoint_tag=read_entrypoint_tag(changed.entrypoint_tag),
         input=copy_input_object(changed.input, "input"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from runagent._call import merge_headers
@@ -88,8 +87,7 @@ class Connecting(RunState):
         attempt, recovery = self.attempt, self.recovery
         transport = attempt.transport
         prepared = self._prepared
-        self._call = replace(
-            prepared,
+        self._call = prepared.replace(
             headers=merge_headers(prepared.headers, attempt.headers),
             api_key=key,
             idempotency_key=recovery.key,

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import logging
 import os
 import pickle
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 from runagent._config.parsers import validate_api_key
@@ -273,7 +273,7 @@ def test_unknown_variables_are_ignored(caplog):
 
 def test_unnamed_timeouts_keep_their_defaults():
     expected = {"connect": 30.0, "first_event": 60.0, "idle": 5.0, "progress": None, "total": None}
-    assert expected == dataclasses.asdict(Timeouts(idle=5))
+    assert expected == msgspec.structs.asdict(Timeouts(idle=5))
     assert None is Timeouts(connect=None).connect
 
 
@@ -284,7 +284,7 @@ def test_one_number_sets_three_timeouts():
     assert Timeouts(idle=5) == load({"timeout": Timeouts(idle=5)}).timeout
 
 
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Timeouts)])
+@pytest.mark.parametrize("name", Timeouts.__struct_fields__)
 @pytest.mark.parametrize("value", [0, -1, True, "5", float("nan"), float("inf"), [5]])
 def test_bad_timeout_names_its_field(name, value):
     with pytest.raises(ConfigurationError, match=rf"^Timeouts\.{name}: expected a finite number of seconds"):
@@ -297,7 +297,7 @@ def test_timeouts_are_values():
     assert hash(timeouts) == hash(Timeouts(total=9.0))
     with pytest.raises(TypeError):
         Timeouts(5)  # type: ignore[call-arg]
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         timeouts.total = 1  # type: ignore[misc]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -36,7 +35,7 @@ class Preparer:
 
 
 def with_header(name: str, value: str) -> Preparer:
-    return Preparer(lambda call: replace(call, headers=(*call.headers, (name, value))))
+    return Preparer(lambda call: call.replace(headers=(*call.headers, (name, value))))
 
 
 def run_prepared(style: Style, server: FakeAgentServer, *preparers: Any) -> Any:
@@ -62,7 +61,7 @@ def test_a_call_is_prepared_by_one_after_the_other(style: Style, server: FakeAge
     request = run_prepared(
         style,
         server,
-        Preparer(lambda call: replace(call, input={**call.input, "added": True})),
+        Preparer(lambda call: call.replace(input={**call.input, "added": True})),
         with_header("Traceparent", "00-1"),
         Preparer(look),
     )
@@ -75,11 +74,11 @@ def test_a_call_is_prepared_by_one_after_the_other(style: Style, server: FakeAge
     ("change", "complaint"),
     [
         (lambda _call: "text", "returned 'text' instead of an AgentCall"),
-        (lambda call: replace(call, agent_id="another"), "changed agent_id; it may change args"),
-        (lambda call: replace(call, api_key="stolen"), "changed api_key"),
-        (lambda call: replace(call, headers=(("X", "a\r\nY: b"),)), "X"),
-        (lambda call: replace(call, headers=(("Host", "elsewhere"),)), "Host"),
-        (lambda call: replace(call, input={"query": object()}), "input"),
+        (lambda call: call.replace(agent_id="another"), "changed agent_id; it may change args"),
+        (lambda call: call.replace(api_key="stolen"), "changed api_key"),
+        (lambda call: call.replace(headers=(("X", "a\r\nY: b"),)), "X"),
+        (lambda call: call.replace(headers=(("Host", "elsewhere"),)), "Host"),
+        (lambda call: call.replace(input={"query": object()}), "input"),
         (lambda _call: 1 / 0, "ZeroDivisionError"),
     ],
 )
@@ -118,6 +117,6 @@ def test_what_cannot_be_sent_is_not_taken(
         return str(await style.client("a", base_url=server.url, transport="websocket").run_stream("x").text())
 
     server.agent("a").always("good")
-    with runagent.register_observer(Preparer(lambda call: replace(call, **change))):
+    with runagent.register_observer(Preparer(lambda call: call.replace(**change))):
         assert "good" == style.run(scenario)
     assert "is asked nothing more about this call" in caplog.text

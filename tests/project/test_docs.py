@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -202,9 +201,8 @@ def test_the_timeouts_are_those_of_the_code() -> None:
         code_in(row[0])[0]: row[1] for row in DOCS["streaming"].rows() if len(row) == 3 and code_in(row[0])
     }
     defaults = runagent.Timeouts()
-    for limit in fields(defaults):
-        seconds = getattr(defaults, limit.name)
-        assert ("none" if seconds is None else f"{seconds:g} s") == shown[limit.name]
+    for name, seconds in msgspec.structs.asdict(defaults).items():
+        assert ("none" if seconds is None else f"{seconds:g} s") == shown[name]
 
 
 # Transports, errors, the command

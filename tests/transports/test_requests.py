@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import replace
+import copy
+import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -224,7 +225,7 @@ def test_what_a_session_writes_itself_has_to_be_bytes(style: Style, session: typ
 def test_the_callers_field_is_sent_in_place_of_the_transports(
     transport: str, mode: Any, name: str, value: str
 ) -> None:
-    call = replace(CALL, mode=mode, headers=((name, value),), idempotency_key="ours")
+    call = CALL.replace(mode=mode, headers=((name, value),), idempotency_key="ours")
     session = default_registry().get(transport).open(call, Route(call.base.origin), None)
     head = session.data_to_send().partition(b"\r\n\r\n")[0].decode("latin-1")
     fields = [line.partition(": ") for line in head.split("\r\n")[1:]]
@@ -298,6 +299,25 @@ def test_a_request_shows_no_value_of_a_header_and_no_query() -> None:
     assert "Authorization" in repr(request)
 
 
+def test_a_call_shows_no_header_field_no_key_and_no_option() -> None:
+    call = CALL.replace(headers=(("Cookie", SECRET),), options={"token": SECRET}, run_id="r")
+    assert SECRET not in repr(call)
+    assert SECRET not in str(call.__rich_repr__())
+    assert repr(call).startswith("AgentCall(agent_id='a', base=")
+    assert " run_id='r', " in repr(call)
+
+
+def test_a_call_is_a_value() -> None:
+    call = CALL.replace(run_id="r", input={"query": ["x"]})
+    assert call != CALL
+    assert call == CALL.replace(run_id="r", input={"query": ["x"]}) == pickle.loads(pickle.dumps(call))
+    assert call == copy.deepcopy(call)
+    with pytest.raises(TypeError):
+        call.replace(agent="b")
+    with pytest.raises(AttributeError):
+        call.agent_id = "b"  # type: ignore[misc]
+
+
 CALLS = [
     ("sse", "stream"),
     ("sse", "invoke"),
@@ -316,9 +336,9 @@ def test_no_text_of_a_caller_adds_a_line_to_a_request(
     options = {f"{mode}_path": f"/{path}"}
     try:
         validate_headers(headers)
-        call = replace(CALL, mode=mode, agent_id=agent_id, api_key=key, headers=(), options=options)
+        call = CALL.replace(mode=mode, agent_id=agent_id, api_key=key, headers=(), options=options)
         plain = default_registry().get(transport).open(call, Route(call.base.origin), None).data_to_send()
-        call = replace(call, headers=tuple(headers.items()))
+        call = call.replace(headers=tuple(headers.items()))
         session = default_registry().get(transport).open(call, Route(call.base.origin), None)
     except RunAgentError:
         return

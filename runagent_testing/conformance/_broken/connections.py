@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -30,7 +29,7 @@ def _boundless(name: str, about: str) -> Open:
     class Boundless(SSESession):
         def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
             limits = msgspec.structs.replace(call.limits, **{name: getattr(Limits(), name)})
-            super().__init__(replace(call, limits=limits), route, resume)
+            super().__init__(call.replace(limits=limits), route, resume)
 
     Boundless.__doc__ = about
     return Boundless
@@ -136,7 +135,7 @@ class _WaitsForAllOfARefusal(SSESession):
 
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
         limits = msgspec.structs.replace(call.limits, max_error_bytes=1 << 30)
-        super().__init__(replace(call, limits=limits), route, resume)
+        super().__init__(call.replace(limits=limits), route, resume)
 
 
 class _LosesPartsOfAResult(InvokeSession):
@@ -162,7 +161,7 @@ class _AnyResult(InvokeSession):
     """Takes results of any size."""
 
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
-        super().__init__(replace(call, limits=Limits()), route, resume)
+        super().__init__(call.replace(limits=Limits()), route, resume)
 
 
 class _OneErrorForAllPlainRuns(InvokeSession):

@@ -157,7 +157,7 @@ def test_unknown_names(arguments, fault):
 
 def test_a_request_that_the_fake_agent_does_not_understand_is_reported():
     def elsewhere(call, route, resume):
-        return SSESession(dataclasses.replace(call, options={"stream_path": "/elsewhere"}), route, resume)
+        return SSESession(call.replace(options={"stream_path": "/elsewhere"}), route, resume)
 
     transport = Broken("elsewhere", "session.request-waits", elsewhere)
     report = check_transport(transport, only=["session.request-waits", "session.any-split"])
