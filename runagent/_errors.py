@@ -2,7 +2,7 @@
 
 Each class shows who has to act; fields, not texts, are the contract. All of them pickle and copy.
 
-    RunAgentError(message, hint, code, details, request_id, run_id, agent_id, report; retryable)
+    RunAgentError(message, hint, code, details, request_id, run_id, agent_id, report; retryable, key_refused)
     ├── ConfigurationError          the caller: a bad option, an unknown transport, no agent id
     ├── TransportError              the way to the agent
     │   ├── NetworkError            refused, DNS, TLS, proxy, reset before an answer
@@ -138,6 +138,7 @@ class AuthenticationError(AgentError):
     """The API key is missing, wrong or expired (401)."""
 
     status: int = 401
+    _key_refused = True
 
 
 class PermissionDeniedError(AgentError):

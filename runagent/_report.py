@@ -5,7 +5,7 @@ carries its run's report. No cycle comes of it, because a report holds copies th
 """
 
 from collections.abc import Mapping  # `help` of the fields' types resolves it
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 import msgspec
 
@@ -24,6 +24,7 @@ __all__ = [
     "bare_copy",
     "counted",
     "known_retryable",
+    "mark_error",
     "set_retryable",
     "set_run",
 ]
@@ -31,6 +32,7 @@ __all__ = [
 _EXACT = frozenset({"last_event_id", "partial_text"})  # of no use if they are cut
 _MAX_ADDED = 1024
 _ERROR_FACTS = ("code", "status", "phase", "retry_after")
+_TRANSPORTS_WORD = {"retryable": "_retryable", "key_refused": "_key_refused"}  # fields that users only read
 
 
 def counted(count: int, thing: str) -> str:
@@ -221,6 +223,7 @@ class ErrorFields(TypedDict, total=False):
     run_id: str | None
     agent_id: str | None
     retryable: bool | None
+    key_refused: bool | None
 
 
 def _shown(text: str) -> str:
@@ -254,6 +257,7 @@ class RunAgentError(Exception):
     agent_id: str | None = None
     report: RunReport | None = None
     _retryable: bool | None = None
+    _key_refused: bool | None = None
     _names_agent: bool = False
 
     # Exceptions are rebuilt by pickle and copy from `args` and `__dict__`: everything but
@@ -268,8 +272,10 @@ class RunAgentError(Exception):
                 raise TypeError(f"{type(self).__name__} has no field {name!r}")
             if isinstance(value, str):
                 value = escape_controls(value) if name in _EXACT else _shown(value)
-            field = "_retryable" if name == "retryable" else name
-            setattr(self, field, cut_value(value) if name == "details" else value)
+            if name not in _TRANSPORTS_WORD:
+                setattr(self, name, cut_value(value) if name == "details" else value)
+            elif value is not None:
+                setattr(self, _TRANSPORTS_WORD[name], value)
 
     @property
     def retryable(self) -> bool:
@@ -279,9 +285,41 @@ class RunAgentError(Exception):
         """
         return bool(self._retryable)
 
+    @property
+    def key_refused(self) -> bool:
+        """Whether the service refused the API key, and another key may do.
+
+        It is True for an `AuthenticationError`, and for any error of which a transport knows it.
+        """
+        return bool(self._key_refused)
+
     def __str__(self) -> str:
         text = f"{self.message} ({self.hint})" if self.hint else self.message
         return f"{text} (agent {self.agent_id!r})" if self._names_agent else text
+
+
+E = TypeVar("E", bound=RunAgentError)
+
+
+def mark_error(error: E, *, retryable: bool | None = None, key_refused: bool | None = None) -> E:
+    """Note on an error what only its transport knows, and return it; None leaves what is there.
+
+    Use it for an error that the transport did not make, such as ``super().make_refusal(status, body)``;
+    each error also takes both as keywords.
+
+    Args:
+        error: The error.
+        retryable: Whether the run may be repeated: the agent has not begun it, and may do so next time.
+        key_refused: Whether the service refused the API key.
+
+    Example:
+        ``return mark_error(super().make_refusal(status, body), retryable=True if status == 529 else None)``
+    """
+    if retryable is not None:
+        error._retryable = retryable
+    if key_refused is not None:
+        error._key_refused = key_refused
+    return error
 
 
 def add_remark(error: RunAgentError, text: str) -> None:

@@ -58,6 +58,7 @@ class ClientContext:
         limits: The bounds of what a peer may make us hold.
         policy: What is tried again.
         known_unsupported: Which transports the runs found unsupported.
+        asks_key: The key comes from a function.
         key_risk: Who can read the key on its way, if there is one; "" if only the service can.
     """
 
@@ -79,6 +80,7 @@ class ClientContext:
         self.limits = limits
         self.policy = retry_policy(settings)
         self.known_unsupported = KnownUnsupported()
+        self.asks_key = callable(settings.api_key)
         self._transports = transports
         self._registry = registry
         self._ssl_context = ssl_context

@@ -46,6 +46,8 @@ class Recovery(msgspec.Struct, eq=False):
         resume: Where the next attempt resumes.
         failures: Consecutive failed attempts without a new chunk.
         resumes: How often the run has been resumed.
+        asks_key: The key comes from a function, so the next attempt may have another one.
+        key_renewed: The function was asked again after the service refused a key, once in a run.
         replaced: A pooled connection that failed has been replaced by a new one, which happens once in a run.
         fresh: The next attempt needs a new connection, as a pooled one has failed.
         delay: Seconds to wait before the next attempt.
@@ -62,6 +64,8 @@ class Recovery(msgspec.Struct, eq=False):
     resume: ResumePoint | None = None
     failures: int = 0
     resumes: int = 0
+    asks_key: bool = False
+    key_renewed: bool = False
     replaced: bool = False
     fresh: bool = False
     delay: float = 0.0
@@ -138,7 +142,7 @@ class Recovery(msgspec.Struct, eq=False):
         Returns:
             CONNECT, BACK_OFF, or END if there is no other attempt.
         """
-        if self._move_on(attempt) or self._replace_connection(error, attempt):
+        if self._move_on(attempt) or self._replace_connection(error, attempt) or self._renew_key(error):
             return Action.CONNECT
         point = None
         may_retry = self._may_retry(error, connected=attempt.connected)
@@ -185,6 +189,15 @@ class Recovery(msgspec.Struct, eq=False):
         elif attempt.heard or not (attempt.unread or attempt.send_error is not None):
             return False
         self.replaced = self.fresh = True
+        return True
+
+    def _renew_key(self, error: RunAgentError) -> bool:
+        """Repeat a request with another key, once in a run, if the service refused the one of a function."""
+        refused = error.key_refused and self.asks_key and known_retryable(error) is not False
+        if not refused or self.begun or self.key_renewed or self.failures >= self.policy.max_retries:
+            return False
+        self.failures += 1
+        self.key_renewed = True
         return True
 
     def _resume_point(

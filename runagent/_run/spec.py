@@ -62,9 +62,11 @@ class RunContext(Protocol):
 
     Attributes:
         known_unsupported: Which transports earlier runs found unsupported.
+        asks_key: The key comes from a function.
     """
 
     known_unsupported: KnownUnsupported
+    asks_key: bool
 
     def find(self, name: str) -> Transport:
         """Return the transport of a name, or raise a ConfigurationError."""

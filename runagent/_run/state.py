@@ -82,6 +82,7 @@ class RunState:
             call.run_id,
             asked=spec.resume,
             resume=spec.resume,
+            asks_key=context.asks_key,
         )
         self._context = context
         self._timeouts = spec.timeouts

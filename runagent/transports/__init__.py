@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         ToolCall,
     )
     from runagent._limits import Limits
+    from runagent._report import mark_error
     from runagent._wire.jsontext import InvalidJSONError, decode_json, encode_json, quote
     from runagent._wire.ndjson import NDJSONDecoder
     from runagent._wire.sse import ServerSentEvent, SSEDecoder
@@ -56,6 +57,7 @@ _HOMES = {
         "ToolCall",
     ),
     "runagent._limits": ("Limits",),
+    "runagent._report": ("mark_error",),
     "runagent.capabilities": ("OLDEST_TRANSPORT_API_VERSION", "TRANSPORT_API_VERSION", "Capability"),
     "runagent.transports._base": ("BaseSession", "Session", "Transport", "Wants"),
     "runagent.transports._counting": ("ChunkCount",),
@@ -107,6 +109,7 @@ __all__ = [
     "Wants",
     "decode_json",
     "encode_json",
+    "mark_error",
     "quote",
 ]
 

@@ -84,6 +84,7 @@ class _Context:
 
     def __init__(self, transport: RawTransport, address: Address) -> None:
         self.known_unsupported = KnownUnsupported()
+        self.asks_key = False
         self._transport = transport
         self._address = address
 

@@ -35,7 +35,7 @@ from runagent import (
     ToolCall,
     hookimpl,
 )
-from runagent.transports import HttpRequest, MessageSession, RegisterTransport, Transport
+from runagent.transports import HttpRequest, MessageSession, RegisterTransport, Transport, mark_error
 from runagent_testing import Agent, FakeAgentServer, MemoryNetwork, delay, every
 from runagent_testing.conformance import TransportConformance, check_transport
 
@@ -135,6 +135,7 @@ def handles(client: RunAgentClient) -> float | None:
         assert_type(error.status, int)
         assert_type(error.report, RunReport | None)
         assert_type(error.retryable, bool)
+        assert_type(error.key_refused, bool)
         return error.retry_after
     except runagent.TimeoutError as error:
         assert_type(error, RunTimeoutError)
@@ -197,6 +198,11 @@ def uses(transport: Transport, session: Session, request: HttpRequest) -> tuple[
 
 class Mine(TransportConformance):
     pass
+
+
+def marks(error: RateLimitError) -> None:
+    assert_type(mark_error(error, retryable=False), RateLimitError)
+    raise mark_error(runagent.AuthenticationError("no", key_refused=True), key_refused=False)
 
 
 def raises() -> None:

@@ -56,6 +56,7 @@ runagent.RunAgentError("x", status=3)  # error
 runagent.StreamError("x", chunk_recieved=3)  # error
 runagent.StreamError("x", hnt="y")  # error
 runagent.StreamError("x").retryable = True  # error
+runagent.StreamError("x").key_refused = True  # error
 print(runagent.RateLimitError("x").report.attempts)  # error
 
 for text in client.run_generic_stream("x").texts():
