@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from runagent_testing._script.steps import Step
     from runagent_testing.dialects import Dialect, Request
 
-__all__ = ["Endpoints", "random_id"]
+__all__ = ["Endpoints", "random_id", "utc_time"]
 
 _ARCHITECTURE = re.compile(r"/api/v1/agents/([^/]+)/architecture")
 _HEALTH = "/api/v1/health"
@@ -48,6 +49,11 @@ def random_id() -> str:
     return str(uuid.uuid4())
 
 
+def utc_time() -> str:
+    """Return the time, ISO 8601."""
+    return datetime.now(UTC).isoformat()
+
+
 class Endpoints:
     """Decides on the answer to every request.
 
@@ -57,6 +63,7 @@ class Endpoints:
         api_key: The bearer token that a client has to send.
         dialects: Tried before the built-in and the installed ones.
         run_ids: Makes the ids of runs.
+        timestamps: Makes the times at which runs begin, ISO 8601.
     """
 
     def __init__(
@@ -66,11 +73,13 @@ class Endpoints:
         api_key: str | None,
         dialects: Sequence[Dialect] = (),
         run_ids: Callable[[], str] = random_id,
+        timestamps: Callable[[], str] = utc_time,
     ) -> None:
         self._agents = agents
         self._journal = journal
         self._api_key = api_key
         self._run_ids = run_ids
+        self._timestamps = timestamps
         self._dialects = (*map(check_dialect, dialects), *BUILT_IN)
         self._secrets: dict[Sequence[Dialect], Secrets] = {}
 
@@ -116,11 +125,15 @@ class Endpoints:
     def _parsed(self, request: Request) -> ParsedRequest:
         for dialect in self._dialects:
             if run_request := dialect.parse_request(request):
-                return ParsedRequest.of(request, dialect, run_request, self._run_ids())
+                return ParsedRequest.of(request, dialect, run_request, *self._new_run())
         for dialect in installed_dialects():
             if not _is_information(request) and (run_request := dialect.parse_request(request)):
-                return ParsedRequest.of(request, dialect, run_request, self._run_ids())
-        return ParsedRequest.of(request, BUILT_IN[0], None, self._run_ids())
+                return ParsedRequest.of(request, dialect, run_request, *self._new_run())
+        return ParsedRequest.of(request, BUILT_IN[0], None, *self._new_run())
+
+    def _new_run(self) -> tuple[str, str]:
+        """Make a run's id and the time at which it begins."""
+        return self._run_ids(), self._timestamps()
 
     def _hidden(self, spoken: Sequence[Dialect]) -> Secrets:
         """Return the credentials to hide in these dialects' requests; the host's own are always included."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from runagent_testing._internal.log import log_failure
@@ -44,7 +43,12 @@ class ParsedRequest:
 
     @classmethod
     def of(
-        cls, request: Request, dialect: Dialect, run_request: RunRequest | None, run_id: str
+        cls,
+        request: Request,
+        dialect: Dialect,
+        run_request: RunRequest | None,
+        run_id: str,
+        timestamp: str,
     ) -> ParsedRequest:
         """Begin the exchange."""
         exchange = Exchange(
@@ -62,7 +66,7 @@ class ParsedRequest:
         )
         websocket = run_request is not None and run_request.kind == "websocket"
         keep_alive = not websocket and request.body is not None
-        run = _run(request, dialect, run_request, exchange, run_id, keep_alive=keep_alive)
+        run = _run(request, dialect, run_request, exchange, run_id, timestamp, keep_alive=keep_alive)
         return cls(request, dialect, run_request, exchange, run)
 
     @property
@@ -78,6 +82,7 @@ class ParsedRequest:
             self.run_request,
             self.exchange,
             self.run.run_id,
+            self.run.timestamp,
             keep_alive=keep_alive,
         )
 
@@ -124,13 +129,14 @@ def _run(
     run_request: RunRequest | None,
     exchange: Exchange,
     run_id: str,
+    timestamp: str,
     *,
     keep_alive: bool,
 ) -> DialectRun:
     return DialectRun(
         exchange.transport,
         run_id=run_id,
-        timestamp=datetime.now(UTC).isoformat(),
+        timestamp=timestamp,
         input=exchange.input if isinstance(exchange.input, dict) else {},
         headers=request.headers,
         http_1_1=request.http_1_1,

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runagent._net.faults import connect_error
-from runagent_testing._host.endpoints import Endpoints, random_id
+from runagent_testing._host.endpoints import Endpoints, random_id, utc_time
 from runagent_testing._host.host import AgentHost
 from runagent_testing._memory.blocking import BlockingMemory
 from runagent_testing._memory.peer import Peer
@@ -48,6 +48,7 @@ class MemoryNetwork(AgentHost):
         buffer_bytes: How many bytes may be unread before the agent has to wait with its next write; None for
             any number. For sockets, the kernel chooses this size.
         run_ids: Makes the runs' ids, for answers with the same bytes each time.
+        timestamps: Makes the times at which runs begin, ISO 8601, likewise.
 
     Attributes:
         url: The base URL. Its host is a loopback name, so that no proxy of the environment is used.
@@ -63,6 +64,7 @@ class MemoryNetwork(AgentHost):
         ping_interval: float = 20.0,
         buffer_bytes: int | None = None,
         run_ids: Callable[[], str] = random_id,
+        timestamps: Callable[[], str] = utc_time,
     ) -> None:
         super().__init__()
         check_seconds(ping_interval, "ping_interval=")
@@ -70,7 +72,7 @@ class MemoryNetwork(AgentHost):
             raise ValueError(f"buffer_bytes= is a number of bytes, 1 or more, not {buffer_bytes!r}")
         self._ping_interval = ping_interval
         self._buffer_bytes = buffer_bytes
-        self._endpoints = Endpoints(self._scripts, self.journal, api_key, dialects, run_ids)
+        self._endpoints = Endpoints(self._scripts, self.journal, api_key, dialects, run_ids, timestamps)
         self._peers: weakref.WeakSet[Peer] = weakref.WeakSet()
 
     @cached_property

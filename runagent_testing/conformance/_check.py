@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 import traceback
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runagent._version import install_command
@@ -21,7 +22,6 @@ from runagent_testing.conformance._watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-    from pathlib import Path
 
     from runagent.transports._async_transport import AnyTransport
     from runagent_testing.dialects import Dialect
@@ -127,7 +127,19 @@ def _fault(raised: BaseException) -> str:
         raised = raised.exceptions[0]
     if isinstance(raised, Violation):
         return str(raised)
-    return f"it raised {raised!r}\n" + "".join(traceback.format_exception(raised)[-4:])
+    what = f"it raised {raised!r}"
+    if _is_of_the_kit(raised):
+        what = f"the kit was unable to finish this check, which is a fault of the kit: {raised!r}"
+    return f"{what}\n" + "".join(traceback.format_exception(raised)[-4:])
+
+
+def _is_of_the_kit(raised: BaseException) -> bool:
+    """Whether the kit's code raised the error, not the transport, its dialect or the client."""
+    frames = traceback.extract_tb(raised.__traceback__)
+    folder = Path(__file__).parent
+    return bool(frames) and any(
+        Path(frames[-1].filename).is_relative_to(folder / name) for name in ("_checks", "_harness")
+    )
 
 
 def check_set(number: int) -> None:

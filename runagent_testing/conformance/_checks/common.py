@@ -14,6 +14,7 @@ from runagent import (
     ValidationError,
 )
 from runagent_testing._script.steps import heartbeat
+from runagent_testing.conformance._harness.differences import difference, text_difference
 from runagent_testing.conformance._harness.violation import NotApplicable, Violation
 
 if TYPE_CHECKING:
@@ -67,10 +68,11 @@ def demand(condition: bool, fault: str) -> None:
 
 def expect_contents(subject: Subject, got: Sequence[Any], expected: Sequence[Any], what: str) -> None:
     """Compare chunks, or only their text if the dialect does not show their bounds."""
-    same = list(got) == list(expected)
-    if not subject.traits.delimited:
-        same = "".join(map(str, got)) == "".join(map(str, expected))
-    demand(same, f"{what}: expected {list(expected)!r}, got {list(got)!r}")
+    if subject.traits.delimited:
+        apart = difference(list(expected), list(got))
+    else:
+        apart = text_difference("".join(map(str, expected)), "".join(map(str, got)))
+    demand(not apart, f"{what}: {apart}")
 
 
 async def first_chunk(stream: Any) -> Any:

@@ -16,6 +16,7 @@ from runagent._errors import (
 from runagent._events import Completed
 from runagent_testing._script.steps import done, ending, error, status
 from runagent_testing.conformance._checks.common import demand, expect_contents, only_where
+from runagent_testing.conformance._harness.differences import brief
 from runagent_testing.conformance._harness.feeding import Feeding, Seen, byte_by_byte, in_two, whole
 from runagent_testing.conformance._harness.requirements import required
 from runagent_testing.conformance._harness.subject import AGENT
@@ -108,7 +109,10 @@ def check_after_end(lab: Lab) -> None:
         seen = lab.feed("a", done(), "late", done(), cut=cut).check_sound()
         expect_contents(lab.subject, seen.contents, ["a"], "up to the end")
         ends = [event for event in seen.events if isinstance(event, Completed)]
-        demand(len(ends) == 1 and seen.events[-1] is ends[0], f"Completed is not the last of {seen.events!r}")
+        demand(
+            len(ends) == 1 and seen.events[-1] is ends[0],
+            f"Completed is not the last of {brief(seen.events)}",
+        )
         demand(seen.error is None, f"bytes after the end are not an error: {seen.summarize()}")
 
 

@@ -127,8 +127,8 @@ def check_errors_are_ours(lab: Lab) -> None:
 def check_event_limit(lab: Lab) -> None:
     only_where(lab.subject.traits.delimited, "the dialect does not delimit chunks, so none is too large")
     limits = {"max_event_bytes": _LIMIT}
-    places, _ = lab.offsets("")
-    room = _LIMIT - (places[0][1] - places[0][0]) - 16 if places else _LIMIT // 2
+    (begin, end), *_ = lab.offsets("x")[0]
+    room = _LIMIT - (end - begin) - 16
     for cut in (whole, rechunked(2)):
         seen = lab.feed("x" * room, "y", options=limits, cut=cut).check_sound()
         expect_contents(lab.subject, seen.contents, ["x" * room, "y"], "an event within the limit")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from runagent._events import Chunk, Started
 from runagent_testing.conformance._checks.common import TEXTS, answer_steps, demand, expect_contents
+from runagent_testing.conformance._harness.differences import difference, text_difference
 from runagent_testing.conformance._harness.feeding import Feeding, byte_by_byte, in_two, rechunked, whole
 from runagent_testing.conformance._harness.requirements import required
 from runagent_testing.conformance._harness.subject import AGENT
@@ -72,10 +73,7 @@ def check_splits(lab: Lab) -> None:
     for name, cut in _cuts(reference.received):
         seen = lab.feed(*steps, cut=cut, tape=tape).check_sound()
         outcome = seen.outcome(delimited=delimited)
-        fault = f"{name}: expected {reference.summarize()}; got {seen.summarize()}"
-        if reference.summarize() == seen.summarize():  # something other than the contents differs
-            fault = f"{name}: expected {expected!r}; got {outcome!r}"
-        demand(outcome == expected, fault)
+        demand(outcome == expected, f"{name}: {difference(expected, outcome)}")
 
 
 @required(
@@ -119,7 +117,7 @@ def check_characters(lab: Lab) -> None:
         demand(seen.completed, f"an emoji in two halves: {seen.summarize()}")
         text = "".join(map(str, seen.contents))
         what = "an emoji in two halves, and single halves"
-        demand(text == expected, f"{what}: expected {expected!r}, got {text!r}")
+        demand(text == expected, f"{what}: {text_difference(expected, text)}")
 
 
 @required(

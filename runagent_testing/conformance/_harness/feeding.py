@@ -13,6 +13,7 @@ from runagent._address.url import parse_base_url
 from runagent._events import Chunk, Completed, RunResult, StreamEvent
 from runagent.transports._base import Session, Wants
 from runagent_testing._memory.blocking import VirtualClock
+from runagent_testing.conformance._harness.differences import brief
 from runagent_testing.conformance._harness.violation import Violation
 
 if TYPE_CHECKING:
@@ -114,15 +115,15 @@ class Seen:
         error = self.error
         how = (None, None) if error is None else (type(error).__name__, error.code)
         if delimited:
-            return (self.events, *how)
-        kinds = [type(event).__name__ for event in self.events if not isinstance(event, Chunk)]
-        return ("".join(map(str, self.contents)), kinds, *how)
+            return (*self.events, *how)
+        others = [event for event in self.events if not isinstance(event, Chunk)]
+        return ("".join(map(str, self.contents)), *others, *how)
 
     def summarize(self) -> str:
         """Describe events and end in one line."""
         end = "Completed" if self.completed else f"{type(self.error).__name__}: {self.error}"
         end = "no end" if not self.completed and self.error is None else end
-        return f"{self.contents!r}, then {end if self.raised is None else f'raised {self.raised!r}'}"
+        return f"{brief(self.contents)}, then {end if self.raised is None else f'raised {self.raised!r}'}"
 
     def check_sound(self) -> Seen:
         """Reject what no session may do, whatever bytes it received.

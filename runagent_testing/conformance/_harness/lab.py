@@ -78,6 +78,7 @@ class Lab:
             assert isinstance(move, Write)
             places.update(dict.fromkeys(move.steps, (at, at + len(move.data))))
             at += len(move.data)
-        if not places:
-            raise Violation("the dialect writes nothing for its steps")
+        for number, step in enumerate(steps):
+            if number not in places:
+                raise Violation(f"the dialect writes nothing for step {number} of the script, {step!r}")
         return [places[number] for number in sorted(places)], at

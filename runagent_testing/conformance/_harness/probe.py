@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from runagent_testing._journal.exchange import Exchange
 
-__all__ = ["Traits", "half_an_event", "traits_of"]
+__all__ = ["TIMESTAMP", "Traits", "half_an_event", "traits_of"]
+
+TIMESTAMP = "2026-01-01T00:00:00+00:00"
+"""When every run of the kit begins on the fixed clock."""
 
 _OTHERS: dict[str, Step] = {
     "reasoning": Reasoning("x"),
@@ -88,7 +91,7 @@ def _format(exchange: Exchange, dialects: Iterable[Dialect]) -> tuple[Format, Di
     run = DialectRun(
         exchange.transport,
         "run",
-        "2026-01-01T00:00:00+00:00",
+        TIMESTAMP,
         exchange.input if isinstance(exchange.input, dict) else {},
         exchange.raw_headers,
         dialect=spoken,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from runagent import Timeouts
 from runagent._errors import RunAgentError
 from runagent._events import Chunk, Completed
+from runagent_testing.conformance._harness.differences import brief
 from runagent_testing.conformance._harness.styles import SyncClient, drive
 from runagent_testing.conformance._harness.subject import AGENT, Subject
 from runagent_testing.conformance._harness.violation import Violation
@@ -56,7 +57,7 @@ class Shown:
     def summarize(self) -> str:
         """Describe events and end in one line."""
         end = "a good end" if self.error is None else f"{type(self.error).__name__}: {self.error}"
-        return f"{self.contents!r}, then {end}"
+        return f"{brief(self.contents)}, then {end}"
 
 
 class Stage:

@@ -21,7 +21,7 @@ from runagent_testing._internal.credentials import Names
 from runagent_testing._internal.redaction import Secrets
 from runagent_testing._memory import MemoryNetwork
 from runagent_testing.conformance._harness.feeding import Feeding
-from runagent_testing.conformance._harness.probe import Traits, half_an_event, traits_of
+from runagent_testing.conformance._harness.probe import TIMESTAMP, Traits, half_an_event, traits_of
 from runagent_testing.conformance._harness.violation import NOT_UNDERSTOOD, Violation
 
 if TYPE_CHECKING:
@@ -125,7 +125,9 @@ class Subject:
 
     def memory(self, api_key: str | None = None) -> MemoryNetwork:
         """Make a network that speaks the dialects, and writes equal answers as equal bytes."""
-        return MemoryNetwork(dialects=self.dialects, api_key=api_key, run_ids=lambda: _RUN_ID)
+        return MemoryNetwork(
+            dialects=self.dialects, api_key=api_key, run_ids=lambda: _RUN_ID, timestamps=lambda: TIMESTAMP
+        )
 
     def route(self, call: AgentCall) -> Route:
         """Make the direct route."""
