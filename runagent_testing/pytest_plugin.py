@@ -167,8 +167,9 @@ def fake_agent_server(
     request: pytest.FixtureRequest, _fake_agent_session_server: FakeAgentServer, fake_agent_strict: bool
 ) -> Iterator[FakeAgentServer]:
     """Return the session's fake agent server, empty; what the test does with it is forgotten at the end."""
-    if _fake_agent_session_server.requests or _fake_agent_session_server.unmatched:
-        _fake_agent_session_server.clear()  # asked between two tests
+    server = _fake_agent_session_server
+    if server.requests or server.other_requests or server.unmatched:
+        server.clear()  # asked between two tests
     try:
         with _watched(request, fake_agent_strict) as hosts:
             hosts.append(_fake_agent_session_server)

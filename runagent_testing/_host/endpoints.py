@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from runagent_testing._host.answers import Pending, WebSocketAnswer
 from runagent_testing._host.parsed import ParsedRequest
@@ -19,14 +18,15 @@ from runagent_testing._render.render import without_body
 from runagent_testing._script.computed import Computed
 from runagent_testing._script.script import Script
 from runagent_testing._script.steps import Status
-from runagent_testing.dialects._base import RunRequest, check_dialect
+from runagent_testing.dialects._base import check_dialect
 from runagent_testing.dialects._builtin import BUILT_IN
 from runagent_testing.dialects._installed import installed_dialects
 from runagent_testing.dialects._request import MAX_BODY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from runagent_testing._host.others import Inquiry, OtherRequests
     from runagent_testing._host.parsed import Answer
     from runagent_testing._host.scripts import AgentScripts
     from runagent_testing._journal.exchange import Exchange
@@ -34,13 +34,10 @@ if TYPE_CHECKING:
     from runagent_testing._render.plan import AnyPlan
     from runagent_testing._script.script import Result
     from runagent_testing._script.steps import Step
-    from runagent_testing.dialects import Dialect, Request
+    from runagent_testing.dialects import Dialect, Request, RunRequest
 
 __all__ = ["Endpoints", "random_id", "utc_time"]
 
-_ARCHITECTURE = re.compile(r"/api/v1/agents/([^/]+)/architecture")
-_HEALTH = "/api/v1/health"
-_READS = ("GET", "HEAD")
 _NOTHING_YET = Plan((), "close")
 
 
@@ -60,6 +57,7 @@ class Endpoints:
     Args:
         agents: The agents by id.
         journal: Records the requests.
+        others: Answers requests that ask for no run.
         api_key: The bearer token that a client has to send.
         dialects: Tried before the built-in and the installed ones.
         run_ids: Makes the ids of runs.
@@ -70,6 +68,7 @@ class Endpoints:
         self,
         agents: Mapping[str, AgentScripts],
         journal: Journal,
+        others: OtherRequests,
         api_key: str | None,
         dialects: Sequence[Dialect] = (),
         run_ids: Callable[[], str] = random_id,
@@ -77,6 +76,7 @@ class Endpoints:
     ) -> None:
         self._agents = agents
         self._journal = journal
+        self._others = others
         self._api_key = api_key
         self._run_ids = run_ids
         self._timestamps = timestamps
@@ -91,7 +91,7 @@ class Endpoints:
         """Decide on the answer to a request."""
         parsed = self._understand(request)
         if parsed.run_request is None:
-            plan = parsed.decided(lambda: parsed.refused(self._inform(parsed)))
+            plan = parsed.decided(lambda: self._other_plan(parsed))
             return parsed.answer(without_body(plan) if request.method == "HEAD" else plan)
         if parsed.run_request.kind == "websocket":
             return self._answer_websocket(parsed, parsed.run_request)
@@ -118,22 +118,33 @@ class Endpoints:
     def _understand(self, request: Request) -> ParsedRequest:
         parsed = self._parsed(request)
         # A request that no dialect recognises may be meant for any of them.
-        spoken = installed_dialects() if parsed.run_request is None else (parsed.dialect,)
+        is_known = parsed.run_request is not None or parsed.inquiry is not None
+        spoken = (parsed.dialect,) if is_known else installed_dialects()
         Recorder(parsed.exchange).hide(self._hidden(spoken), _key(parsed.dialect, request))
         return parsed
 
     def _parsed(self, request: Request) -> ParsedRequest:
-        for dialect in self._dialects:
+        for dialect in self._asked_dialects(request):
             if run_request := dialect.parse_request(request):
                 return ParsedRequest.of(request, dialect, run_request, *self._new_run())
-        for dialect in installed_dialects():
-            if not _is_information(request) and (run_request := dialect.parse_request(request)):
-                return ParsedRequest.of(request, dialect, run_request, *self._new_run())
+            if inquiry := self._ask(dialect, request):
+                return ParsedRequest.of(request, dialect, None, *self._new_run(), inquiry)
         return ParsedRequest.of(request, BUILT_IN[0], None, *self._new_run())
 
     def _new_run(self) -> tuple[str, str]:
         """Make a run's id and the time at which it begins."""
         return self._run_ids(), self._timestamps()
+
+    def _asked_dialects(self, request: Request) -> Iterator[Dialect]:
+        yield from self._dialects
+        if request.method != "OPTIONS":
+            yield from installed_dialects()
+
+    def _ask(self, dialect: Dialect, request: Request) -> Inquiry | None:
+        if request.method == "OPTIONS":
+            return None
+        asked = replace(request, method="GET") if request.method == "HEAD" else request
+        return self._others.ask(dialect, asked, has_key=self._has_key(dialect, request))
 
     def _hidden(self, spoken: Sequence[Dialect]) -> Secrets:
         """Return the credentials to hide in these dialects' requests; the host's own are always included."""
@@ -192,37 +203,38 @@ class Endpoints:
         return parsed.dialect.unknown_agent(run_request)
 
     def _key_fault(self, parsed: ParsedRequest) -> Status | None:
-        if self._api_key is None or parsed.dialect.find_api_key(parsed.request) == self._api_key:
+        if self._has_key(parsed.dialect, parsed.request):
             return None
-        return parsed.reject(Status(401, message="the API key is missing or wrong"))
+        return parsed.reject(parsed.dialect.wrong_key(parsed.request))
+
+    def _has_key(self, dialect: Dialect, request: Request) -> bool:
+        return self._api_key is None or dialect.find_api_key(request) == self._api_key
+
+    def _other_plan(self, parsed: ParsedRequest) -> AnyPlan:
+        """Answer a request that does not ask for a run."""
+        if parsed.request.method == "OPTIONS":
+            return parsed.refused(_preflight(parsed.request))
+        if parsed.inquiry is not None:
+            self._journal.note_other(parsed.exchange)
+        if status := self._key_fault(parsed):
+            return parsed.refused(status)
+        if (queued := self._others.take(parsed.request)) is not None:
+            if parsed.inquiry is None:
+                self._journal.note_other(parsed.exchange)
+            return parsed.render(queued)
+        return parsed.refused(self._unknown(parsed) if parsed.inquiry is None else self._inform(parsed))
 
     def _inform(self, parsed: ParsedRequest) -> Status:
-        """Answer a request that does not ask for a run."""
-        request = parsed.request
-        if request.method == "OPTIONS":
-            return _preflight(request)
-        if status := self._key_fault(parsed):
-            return status
-        path = request.path.partition("?")[0]
-        if request.method in _READS and path == _HEALTH:
-            first = next(iter(self._agents), None)
-            health = {"status": "healthy", "agent_id": first, "agent_name": first, "framework": "fake"}
-            return Status(200, body=health)
-        if request.method in _READS and (match := _ARCHITECTURE.fullmatch(path)):
-            return self._architecture(parsed, unquote(match[1]))
-        path = parsed.exchange.secrets.text(request.path)
-        nearest = unknown_endpoint(request.method, path, list(self._agents))
-        self._journal.note_unmatched(parsed.exchange, nearest)
-        return Status(404, code="NOT_FOUND", message=f"nothing answers {request.method} {path}")
+        assert parsed.inquiry is not None
+        if (agent_id := parsed.inquiry.host.missing) is not None:
+            self._journal.note_unmatched(parsed.exchange, unknown_agent(agent_id, list(self._agents)))
+        return parsed.inquiry.outcome()
 
-    def _architecture(self, parsed: ParsedRequest, agent_id: str) -> Status:
-        agent = self._agent(parsed, RunRequest(agent_id=agent_id, transport=parsed.exchange.transport))
-        if isinstance(agent, Status):
-            return agent
-        entrypoints = [
-            {"file": "agent.py", "module": tag, "tag": tag, "extractor": {}} for tag in agent.entrypoint_tags
-        ]
-        return Status(200, body={"data": {"entrypoints": entrypoints}})
+    def _unknown(self, parsed: ParsedRequest) -> Status:
+        method, path = parsed.request.method, parsed.exchange.secrets.text(parsed.request.path)
+        nearest = unknown_endpoint(method, path, list(self._agents))
+        self._journal.note_unmatched(parsed.exchange, nearest)
+        return Status(404, code="NOT_FOUND", message=f"nothing answers {method} {path}")
 
 
 def _key(dialect: Dialect, request: Request) -> str | None:
@@ -251,12 +263,3 @@ def _preflight(request: Request) -> Status:
         "Access-Control-Max-Age": "600",
     }
     return Status(204, body=b"", headers=allowed)
-
-
-def _is_information(request: Request) -> bool:
-    path = request.path.partition("?")[0]
-    return (
-        request.method == "OPTIONS"
-        or (request.method in _READS and path == _HEALTH)
-        or bool(_ARCHITECTURE.fullmatch(path))
-    )

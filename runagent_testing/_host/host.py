@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from runagent_testing._host.agent import Agent
+from runagent_testing._host.others import OtherRequests
 from runagent_testing._host.scripts import AgentScripts
 from runagent_testing._host.verify import report, timelines, unexpected, unused
 from runagent_testing._internal.clock import now
@@ -14,6 +15,7 @@ from runagent_testing._internal.redaction import escaped
 from runagent_testing._journal.journal import Journal
 from runagent_testing._journal.record import Recorder
 from runagent_testing._script.numbers import check_count, check_texts
+from runagent_testing._script.script import Result
 
 if TYPE_CHECKING:
     from runagent_testing._journal.exchange import Exchange
@@ -32,6 +34,8 @@ class AgentHost:
     Attributes:
         requests: Every request for a run, even if it was refused, in order of arrival; a WebSocket's
             counts once its first message has come, or its handshake is refused or has to wait.
+        other_requests: Every request for anything else that a dialect (or `on_request`) has answered, such
+            as a card, a thread or a list of models, in order of arrival.
         unmatched: Requests that no script answers: for unknown agents or endpoints, or for agents without a
             script. ``exchange.unmatched`` names the nearest match.
     """
@@ -41,9 +45,11 @@ class AgentHost:
     def __init__(self) -> None:
         self.journal = Journal()
         self.requests = self.journal.requests
+        self.other_requests = self.journal.others
         self.unmatched = self.journal.unmatched
         self._agents: dict[str, Agent] = {}
         self._scripts: dict[str, AgentScripts] = {}
+        self._others = OtherRequests(self._scripts, lambda: self.url)
         self._connections = 0
         self._faults: deque[ConnectionFault] = deque()
         self._lock = threading.Lock()
@@ -76,6 +82,25 @@ class AgentHost:
         with self._lock:
             self._faults.extend([fault] * times)
 
+    def on_request(self, line: str, *steps: Any, times: int = 1) -> None:
+        """Answer the next requests with this method and path, which ask for no run, in place of the dialect.
+
+        Args:
+            line: Method and path, without the query: ``"POST /threads"``.
+            steps: As for `Agent.returns`: usually ``status(...)``, with delays or an ending, for example.
+            times: Number of requests.
+
+        Raises:
+            TypeError: A step is invalid or misplaced.
+            ValueError: ``line`` is not a method and a path.
+        """
+        check_texts((line,), "the request of on_request()")
+        method, _, path = line.partition(" ")
+        if not (method.isupper() and path.startswith("/")):
+            raise ValueError(f"on_request() takes a method and a path, such as 'POST /threads', not {line!r}")
+        check_count(times, "on_request()")
+        self._others.add(line, Result.of(steps), times)
+
     def wait_request(self, count: int = 1, timeout: float = 5.0) -> Exchange:
         """Wait until ``count`` requests for runs have arrived, and return the last of them.
 
@@ -103,7 +128,8 @@ class AgentHost:
             for exchange in list(self.requests):
                 if exchange.unplayed:
                     exchange.wait_disconnected(max(until - now(), 0.0))
-            found += unused(self.journal, list(self._scripts.values()), len(self._faults))
+            agents = list(self._scripts.values())
+            found += unused(self.journal, agents, self._others, len(self._faults))
         return [escaped(problem) for problem in found]
 
     def check(self, *, allow_unused: bool = False, allow_unmatched: bool = False) -> None:
@@ -128,12 +154,13 @@ class AgentHost:
 
         Agents have to be created again; those created before no longer answer.
         """
-        for exchange in list(self.requests):
+        for exchange in [*self.requests, *self.other_requests]:
             Recorder(exchange).end("server closed")
         self._drop_connections()
         with self._lock:
             self._agents.clear()
             self._scripts.clear()
+            self._others.clear()
             self._faults.clear()
             self._connections = 0
         self.journal.clear()

@@ -13,10 +13,12 @@ from runagent_testing._render.templates import shared_plan
 from runagent_testing._script.script import Result, Script
 from runagent_testing._script.steps import Status, Step
 from runagent_testing.dialects._base import DialectRun, RunRequest
+from runagent_testing.dialects._request import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runagent_testing._host.others import Inquiry
     from runagent_testing._render.plan import AnyPlan, Plan
     from runagent_testing.dialects import Dialect, Request
 
@@ -33,13 +35,23 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ParsedRequest:
-    """A request as its dialect understands it; ``run_request`` is None if it does not ask for a run."""
+    """A request as its dialect understands it.
+
+    Attributes:
+        request: The request.
+        dialect: Its dialect; a built-in one if no dialect knows the request.
+        run_request: The run that it asks for, if it does.
+        exchange: Its record.
+        run: The run, or as much of one as is necessary for another answer.
+        inquiry: The dialect's answer if it asks for no run.
+    """
 
     request: Request
     dialect: Dialect
     run_request: RunRequest | None
     exchange: Exchange
     run: DialectRun
+    inquiry: Inquiry | None = None
 
     @classmethod
     def of(
@@ -49,17 +61,19 @@ class ParsedRequest:
         run_request: RunRequest | None,
         run_id: str,
         timestamp: str,
+        inquiry: Inquiry | None = None,
     ) -> ParsedRequest:
         """Begin the exchange."""
+        other = "sse" if inquiry is None else dialect.name
         exchange = Exchange(
             request.method,
-            "sse" if run_request is None else run_request.transport,
+            other if run_request is None else run_request.transport,
             "" if run_request is None else run_request.agent_id,
             request.path,
             request.headers,
             request.connection,
             request.reused,
-            None if run_request is None else run_request.body,
+            parse_json(request.body) if run_request is None else run_request.body,
             request.now,
             input=None if run_request is None else run_request.input,
             dialect=dialect.name,
@@ -67,7 +81,7 @@ class ParsedRequest:
         websocket = run_request is not None and run_request.kind == "websocket"
         keep_alive = not websocket and request.body is not None
         run = _run(request, dialect, run_request, exchange, run_id, timestamp, keep_alive=keep_alive)
-        return cls(request, dialect, run_request, exchange, run)
+        return cls(request, dialect, run_request, exchange, run, inquiry)
 
     @property
     def is_plain(self) -> bool:

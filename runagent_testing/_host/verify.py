@@ -13,6 +13,7 @@ from runagent_testing._script.gates import Gate
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from runagent_testing._host.others import OtherRequests
     from runagent_testing._host.scripts import AgentScripts
     from runagent_testing._internal.redaction import Secrets
     from runagent_testing._journal.exchange import Exchange
@@ -30,12 +31,14 @@ def unexpected(journal: Journal, *, allow_unmatched: bool) -> Iterator[str]:
     if not allow_unmatched:
         for exchange in journal.unmatched:
             yield f"unmatched request {exchange.title}: {exchange.secrets.line(exchange.unmatched or '')}"
-    for exchange in journal.requests:
+    for exchange in [*journal.requests, *journal.others]:
         if exchange.failure is not None:
             yield f"request {exchange.title}: {exchange.secrets.line(exchange.failure)}"
 
 
-def unused(journal: Journal, agents: Iterable[AgentScripts], faults: int) -> Iterator[str]:
+def unused(
+    journal: Journal, agents: Iterable[AgentScripts], others: OtherRequests, faults: int
+) -> Iterator[str]:
     """List unused replies, steps that were not played, and connections that never came."""
     secrets = journal.secrets
     for agent in agents:
@@ -43,6 +46,9 @@ def unused(journal: Journal, agents: Iterable[AgentScripts], faults: int) -> Ite
         for (kind, steps), count in Counter(left).items():
             times = "" if count == 1 else f", {count} times"
             yield f"agent {agent.id!r}: never used: {kind} with {steps}{times}"
+    queued = (_described(line, result.steps, secrets) for line, result in others.unused())
+    for (line, steps), count in Counter(queued).items():
+        yield f"on_request: never used: {line} with {steps}{'' if count == 1 else f', {count} times'}"
     for exchange in journal.requests:
         if unplayed := exchange.unplayed:
             steps = f"{_listed(exchange, unplayed, secrets)}{_left(exchange)}"
@@ -63,8 +69,9 @@ def report(problems: list[str], journal: Journal) -> str:
 
 def timelines(journal: Journal) -> str:
     """Show the last exchanges, unmatched ones included."""
-    others = [exchange for exchange in list(journal.unmatched) if not exchange.number]
-    exchanges = [*list(journal.requests), *others]
+    # Each once, in order of arrival.
+    exchanges = list(dict.fromkeys([*journal.requests, *journal.others, *journal.unmatched]))
+    exchanges.sort(key=lambda exchange: exchange.arrival)
     secrets = journal.secrets
     left_out = len(exchanges) - _EXCHANGES_SHOWN
     first = [f"... {left_out} earlier exchanges ..."] if left_out > 0 else []

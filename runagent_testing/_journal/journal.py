@@ -21,13 +21,16 @@ class Journal:
 
     Attributes:
         requests: The requests for runs, in order of arrival.
-        unmatched: The requests that no script answers; those for runs are in ``requests``, too.
+        others: The requests for anything else that were answered, in order of arrival.
+        unmatched: The requests that no script answers; those that were answered are in one of the other
+            lists, too.
     """
 
     def __init__(self) -> None:
         self.requests: list[Exchange] = []
+        self.others: list[Exchange] = []
         self.unmatched: list[Exchange] = []
-        self._count = 0
+        self._count = self._arrivals = 0
         self._arrived = threading.Condition()
 
     def note(self, exchange: Exchange) -> None:
@@ -36,19 +39,32 @@ class Journal:
             self.requests.append(exchange)
             self._count += 1
             exchange.number = self._count
+            self._note_arrival(exchange)
             self._arrived.notify_all()
         Recorder(exchange).log_begin()
+
+    def note_other(self, exchange: Exchange) -> None:
+        """Record a request that asks for no run."""
+        with self._arrived:
+            self.others.append(exchange)
+            self._note_arrival(exchange)
 
     def note_unmatched(self, exchange: Exchange, why: str) -> None:
         """Record a request that no script answers, with the nearest match."""
         exchange.unmatched = why
         with self._arrived:
             self.unmatched.append(exchange)
+            self._note_arrival(exchange)
+
+    def _note_arrival(self, exchange: Exchange) -> None:
+        if not exchange.arrival:
+            self._arrivals += 1
+            exchange.arrival = self._arrivals
 
     @property
     def secrets(self) -> Secrets:
         """The credentials of all requests, which must not be shown."""
-        exchanges = [*list(self.requests), *list(self.unmatched)]
+        exchanges = [*list(self.requests), *list(self.others), *list(self.unmatched)]
         return Secrets().joined(exchange.secrets for exchange in exchanges)
 
     def of(self, agent_id: str | None) -> list[Exchange]:
@@ -89,8 +105,9 @@ class Journal:
         """Forget everything."""
         with self._arrived:
             self.requests.clear()
+            self.others.clear()
             self.unmatched.clear()
-            self._count = 0
+            self._count = self._arrivals = 0
 
 
 def _blocked() -> str:

@@ -62,6 +62,7 @@ class Record:
         dialect: The dialect of the request: "documented", "published" (docs/wire.md sections 1 and 2), or
             the name of another one.
         number: Its place in the host's ``requests``, counted from 1; 0 if it does not ask for a run.
+        arrival: Its place among all requests of the host, counted from 1.
         plan: The plan of the answer, once it is decided (on a WebSocket: after the handshake).
         steps: The steps from which ``plan`` was made.
         outcome: "running", "done" (everything scripted was sent, faults included), "client disconnected"
@@ -92,6 +93,7 @@ class Record:
     body: Any = None
     now: Callable[[], float] = now
     number: int = 0
+    arrival: int = 0
     plan: AnyPlan | None = None
     steps: Sequence[Step] = ()
     outcome: Outcome = "running"

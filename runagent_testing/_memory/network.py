@@ -72,7 +72,9 @@ class MemoryNetwork(AgentHost):
             raise ValueError(f"buffer_bytes= is a number of bytes, 1 or more, not {buffer_bytes!r}")
         self._ping_interval = ping_interval
         self._buffer_bytes = buffer_bytes
-        self._endpoints = Endpoints(self._scripts, self.journal, api_key, dialects, run_ids, timestamps)
+        self._endpoints = Endpoints(
+            self._scripts, self.journal, self._others, api_key, dialects, run_ids, timestamps
+        )
         self._peers: weakref.WeakSet[Peer] = weakref.WeakSet()
 
     @cached_property

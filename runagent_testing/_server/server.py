@@ -77,7 +77,7 @@ class FakeAgentServer(AgentHost):
         self._address = (host, port)
         self._unix_path = None if unix_path is None else str(unix_path)
         self._functions = FunctionRunner()
-        endpoints = Endpoints(self._scripts, self.journal, api_key, dialects)
+        endpoints = Endpoints(self._scripts, self.journal, self._others, api_key, dialects)
         self._handler = Handler(endpoints, ping_interval, self._functions)
         self._thread: threading.Thread | None = None
         self._url = ""

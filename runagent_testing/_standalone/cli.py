@@ -328,6 +328,7 @@ def _logging(server: FakeAgentServer, options: argparse.Namespace, screen: Outpu
     def forget() -> None:
         # Nobody asks this server what it was asked: forgetting keeps its memory small.
         server.requests.clear()
+        server.other_requests.clear()
         server.unmatched.clear()
 
     handler = ExchangeLog(screen, color=color, api_key=options.api_key, forget=forget)

@@ -74,7 +74,7 @@ class ExchangeLog(logging.Handler):
             self._write(_message(record), record.levelname)
         elif exchange.outcome == "running":
             self._begun(exchange)
-        elif exchange in self._running or exchange.unmatched is not None:
+        elif exchange in self._running or exchange.method != "OPTIONS":  # a preflight is the browser's
             self._ended(exchange, self._running.pop(exchange, None))
             self._forget()
 

@@ -17,7 +17,7 @@ from runagent_testing._internal.lazy import importer
 if TYPE_CHECKING:
     from runagent_testing._script.script import Result
     from runagent_testing._script.steps import Chunk, Custom, Done, Error, Reasoning, Status, ToolCall
-    from runagent_testing.dialects._base import Dialect, DialectRun, Format, RequestedAgent, RunRequest
+    from runagent_testing.dialects._base import Dialect, DialectRun, Format, RunRequest
     from runagent_testing.dialects._frames import (
         BINARY,
         CLOSE,
@@ -28,18 +28,20 @@ if TYPE_CHECKING:
         frame,
     )
     from runagent_testing.dialects._hookspecs import RegisterDialect, hookimpl
+    from runagent_testing.dialects._hosting import DialectHost, RequestedAgent
     from runagent_testing.dialects._jsontext import to_json, without_none
     from runagent_testing.dialects._request import Request, parse_json
 
 _HOMES = {
     "runagent_testing._script.script": ("Result",),
     "runagent_testing._script.steps": ("Chunk", "Custom", "Done", "Error", "Reasoning", "Status", "ToolCall"),
-    "runagent_testing.dialects._base": ("RequestedAgent", "Dialect", "Format", "RunRequest", "DialectRun"),
+    "runagent_testing.dialects._base": ("Dialect", "Format", "RunRequest", "DialectRun"),
     "runagent_testing.dialects._frames": (
         *("BINARY", "CLOSE", "PING", "PONG", "TEXT"),
         *("close_frame", "frame"),
     ),
     "runagent_testing.dialects._hookspecs": ("RegisterDialect", "hookimpl"),
+    "runagent_testing.dialects._hosting": ("DialectHost", "RequestedAgent"),
     "runagent_testing.dialects._jsontext": ("without_none", "to_json"),
     "runagent_testing.dialects._request": ("Request", "parse_json"),
 }
@@ -52,6 +54,7 @@ __all__ = [
     "Chunk",
     "Custom",
     "Dialect",
+    "DialectHost",
     "DialectRun",
     "Done",
     "Error",

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from runagent_testing._script.script import Result
     from runagent_testing._script.steps import Custom, Done, Reasoning, ToolCall
+    from runagent_testing.dialects._hosting import DialectHost, RequestedAgent
     from runagent_testing.dialects._request import Request
 
 __all__ = [
     "Dialect",
     "DialectRun",
     "Format",
-    "RequestedAgent",
     "RunRequest",
     "check_dialect",
     "error_body",
@@ -91,15 +91,6 @@ class DialectRun:
     resume_from: int | None = None
     subprotocol: str | None = None
     dialect: Dialect = field(kw_only=True)
-
-
-class RequestedAgent(Protocol):
-    """The requested agent, as far as a dialect has to know it."""
-
-    id: str
-
-    def has_entrypoint(self, tag: str) -> bool:
-        """Whether runs of this entry point are accepted."""
 
 
 class Format(Protocol):
@@ -179,6 +170,23 @@ class Dialect:
         """Understand a request; None if it is not of this dialect, or does not ask for a run."""
         raise NotImplementedError
 
+    def answer(self, request: Request, host: DialectHost) -> Status | None:
+        """Answer a request that does not ask for a run: a card, a thread, a list of models.
+
+        Called for requests for which `parse_request` has returned None; a HEAD request comes as a GET.
+        ``host.other_requests`` of the server or memory network has the request, not ``requests``.
+        A request with a wrong key is refused; what the call has changed is then undone.
+
+        Args:
+            request: The request.
+            host: The agents, and the state that the dialect keeps.
+
+        Returns:
+            The answer, such as ``Status(200, body={"thread_id": "1"})``; None if the request is not of this
+            dialect.
+        """
+        return None
+
     def stream(self, run: DialectRun) -> Format:
         """Make the writer of one streamed answer, of the transport ``run.transport``."""
         raise NotImplementedError
@@ -207,6 +215,10 @@ class Dialect:
         """Find the API key of a request; by default it is a bearer token."""
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         return key.strip() if scheme.lower() == "bearer" else None  # any case, RFC 9110 section 11.1
+
+    def wrong_key(self, request: Request) -> Status:
+        """Return the answer that refuses a request without the host's API key, or with another one."""
+        return Status(401, message="the API key is missing or wrong")
 
     def unknown_agent(self, run_request: RunRequest) -> Status:
         """Return the answer that refuses a request to an unknown agent."""

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runagent_testing._script.script import Result
-    from runagent_testing.dialects._base import DialectRun, Format, RequestedAgent
+    from runagent_testing.dialects._base import DialectRun, Format
+    from runagent_testing.dialects._hosting import RequestedAgent
     from runagent_testing.dialects._request import Request
 
 __all__ = ["Documented"]

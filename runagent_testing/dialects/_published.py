@@ -16,12 +16,15 @@ from runagent_testing.dialects._request import parse_json
 
 if TYPE_CHECKING:
     from runagent_testing._script.script import Result
-    from runagent_testing.dialects._base import DialectRun, Format, RequestedAgent
+    from runagent_testing.dialects._base import DialectRun, Format
+    from runagent_testing.dialects._hosting import DialectHost, RequestedAgent
     from runagent_testing.dialects._request import Request
 
 __all__ = ["Published"]
 
 _PATH = re.compile(r"/api/v1/agents/([^/]+)/(run|run-stream)")
+_ARCHITECTURE = re.compile(r"/api/v1/agents/([^/]+)/architecture")
+_HEALTH = "/api/v1/health"
 _FIELDS = {
     "entrypoint_tag": (str, "string_type", "Input should be a valid string"),
     "input_args": (list, "list_type", "Input should be a valid list"),
@@ -46,6 +49,17 @@ class Published(Dialect, shares_plans=True):
         if (request.method, action) == ("POST", "run"):
             body = parse_json(request.body)
             return RunRequest(agent_id=agent_id, transport="run", kind="plain", body=body, input=_input(body))
+        return None
+
+    def answer(self, request: Request, host: DialectHost) -> Status | None:
+        """See `Dialect.answer`: the health of the server, and the entry points of an agent."""
+        path = request.path.partition("?")[0]
+        if request.method == "GET" and path == _HEALTH:
+            first = next(iter(host.agents), None)
+            health = {"status": "healthy", "agent_id": first, "agent_name": first, "framework": "fake"}
+            return Status(200, body=health)
+        if request.method == "GET" and (match := _ARCHITECTURE.fullmatch(path)):
+            return _architecture(unquote(match[1]), host)
         return None
 
     def check(self, run_request: RunRequest, run: DialectRun, agent: RequestedAgent) -> Status | None:
@@ -87,6 +101,16 @@ class Published(Dialect, shares_plans=True):
         """See `Dialect.reject_message`."""
         message = to_json({"type": "error", "detail": fault}, compact=True)
         return frame(TEXT, message.encode()) + close_frame(1003)
+
+
+def _architecture(agent_id: str, host: DialectHost) -> Status:
+    agent = host.agent(agent_id)
+    if agent is None:
+        return Status(404, message=f"there is no agent {agent_id!r}")
+    entrypoints = [
+        {"file": "agent.py", "module": tag, "tag": tag, "extractor": {}} for tag in agent.entrypoint_tags
+    ]
+    return Status(200, body={"data": {"entrypoints": entrypoints}})
 
 
 def _input(body: Any) -> Any:

@@ -15,7 +15,6 @@ from runagent import RunAgentClient, _redact
 from runagent._redact import is_credential
 from runagent.transports._sse import SSESession
 from runagent_testing import FakeAgentServer, MemoryNetwork, chunk, every, head
-from runagent_testing._host.endpoints import Endpoints
 from runagent_testing._internal import names
 from runagent_testing._internal.credentials import Names
 from runagent_testing._internal.redaction import Secrets
@@ -387,6 +386,6 @@ def test_client_and_fake_have_the_same_list_of_credential_names():
 
 def test_the_exchange_of_every_request_knows_what_to_hide():
     assert "_SECRETS" not in (PACKAGE / "_host/endpoints.py").read_text("utf-8")
-    assert Endpoints({}, MemoryNetwork().journal, PLAIN).answer(
-        Request("GET", "/", {}, 1)
-    ).exchange.secrets.text(PLAIN) == ("<redacted>")
+    endpoints = MemoryNetwork(api_key=PLAIN)._endpoints
+    answer = endpoints.answer(Request("GET", "/", {}, 1))
+    assert "<redacted>" == answer.exchange.secrets.text(PLAIN)

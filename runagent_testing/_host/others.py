@@ -1,0 +1,103 @@
+"""Requests that ask for no run, such as a card or a list of models. No I/O."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from runagent_testing._script.steps import Status
+from runagent_testing.dialects._hosting import DialectHost, DialectState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from runagent_testing._host.scripts import AgentScripts
+    from runagent_testing._script.script import Result
+    from runagent_testing.dialects import Dialect, Request
+
+__all__ = ["OtherRequests", "line_of"]
+
+
+class OtherRequests:
+    """What a host keeps for requests that ask for no run: queued answers, and the state of dialects.
+
+    Args:
+        agents: The agents by id.
+        url: Returns the host's base URL.
+    """
+
+    def __init__(self, agents: Mapping[str, AgentScripts], url: Callable[[], str]) -> None:
+        self._agents = agents
+        self._url = url
+        self._states: dict[Dialect, DialectState] = {}
+        self._queued: dict[str, deque[Result]] = {}
+
+    def add(self, line: str, result: Result, times: int) -> None:
+        """Queue the answer to the next requests with this method and path."""
+        self._queued.setdefault(line, deque()).extend([result] * times)
+
+    def take(self, request: Request) -> Result | None:
+        """Take the queued answer to a request; None if there is none."""
+        queue = self._queued.get(line_of(request))
+        return queue.popleft() if queue else None
+
+    def unused(self) -> Iterator[tuple[str, Result]]:
+        """Yield each answer that no request took, and its method and path."""
+        for line, queue in self._queued.items():
+            for result in queue:
+                yield line, result
+
+    def host_of(self, dialect: Dialect, *, trial: bool = False) -> DialectHost:
+        """Return the host as a dialect sees it; what it changes in a trial is lost."""
+        state = self._states.setdefault(dialect, DialectState())
+        return DialectHost(self._url(), self._agents, state.copied() if trial else state)
+
+    def ask(self, dialect: Dialect, request: Request, *, has_key: bool) -> Inquiry | None:
+        """Ask a dialect for its answer; None if the request is not the dialect's.
+
+        The answer is only tried if another one will be sent, so that a refused request changes nothing.
+        """
+        host = self.host_of(dialect, trial=not has_key or bool(self._queued.get(line_of(request))))
+        inquiry = Inquiry(host)
+        try:
+            inquiry.status = dialect.answer(request, host)
+            if inquiry.status is not None and not isinstance(inquiry.status, Status):
+                given = type(inquiry.status).__name__
+                raise TypeError(
+                    f"{type(dialect).__name__}.answer() returned a {given}: return a Status, or None"
+                )
+        except Exception as exc:  # noqa: BLE001 - a dialect may raise anything; it is reported with the request
+            inquiry.failure = exc
+        return None if inquiry.status is None and inquiry.failure is None else inquiry
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._states.clear()
+        self._queued.clear()
+
+
+class Inquiry:
+    """A dialect's answer to a request that asks for no run.
+
+    Attributes:
+        host: The host as the dialect saw it.
+        status: The answer.
+        failure: What the dialect raised in place of an answer.
+    """
+
+    def __init__(self, host: DialectHost) -> None:
+        self.host = host
+        self.status: Status | None = None
+        self.failure: Exception | None = None
+
+    def outcome(self) -> Status:
+        """Return the answer, or raise the dialect's error."""
+        if self.failure is not None:
+            raise self.failure
+        assert self.status is not None
+        return self.status
+
+
+def line_of(request: Request) -> str:
+    """Return the method and path of a request, without its query."""
+    return f"{request.method} {request.path.partition('?')[0]}"
