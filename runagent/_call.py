@@ -12,7 +12,7 @@ from runagent._public import publish
 from runagent._redact import credential_parts, is_credential, query_credentials
 from runagent._version import __version__
 
-__all__ = ["NOT_RESUMED", "AgentCall", "ResumePoint", "merge_headers", "new_run_id"]
+__all__ = ["NOT_RESUMED", "AgentCall", "ReceivedPart", "ResumePoint", "merge_headers", "new_run_id"]
 
 _HIDDEN = frozenset({"api_key", "headers", "options"})  # may hold secrets
 NOT_RESUMED = "NOT_RESUMED"  # the code of the error for a stream that goes on in another place than asked
@@ -33,18 +33,36 @@ def merge_headers(
     return (*(field for field in earlier if field[0].lower() not in replaced), *later)
 
 
+class ReceivedPart(msgspec.Struct, frozen=True, gc=False):
+    """How much of one part of an answer has come, without the content.
+
+    Attributes:
+        name: The part's name, or a digest of a long one.
+        size: The bytes that have come.
+        digest: Their digest, in hexadecimal digits.
+    """
+
+    name: str
+    size: int
+    digest: str
+
+
 class ResumePoint(msgspec.Struct, frozen=True, gc=False):
-    """Where a broken stream is to go on.
+    """Where a broken stream is to go on. `ChunkCount`, `IdOrder` and `SnapshotParts` make it.
 
     Attributes:
         next_index: The index of the first chunk that is still missing; None if the agent does not count.
         last_event_id: What goes into ``Last-Event-ID``; "" if the stream had no ids.
-        trusted: The caller trusts the agent to continue in the right place.
+        proof: How the session proves that the resumed stream goes on here: by the ``index`` of its first
+            chunk, by the ``id`` of its first event, or by a ``snapshot`` of everything so far. None: it
+            cannot, so that the stream is resumed only if the caller trusts the agent (``resume="trust"``).
+        parts: What has come of each part of the answer, if a snapshot proves the place.
     """
 
-    next_index: int | None
+    next_index: int | None = None
     last_event_id: str = ""
-    trusted: bool = False
+    proof: Literal["index", "id", "snapshot"] | None = None
+    parts: tuple[ReceivedPart, ...] = ()
 
 
 class AgentCall(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,7 +39,15 @@ class Capability(enum.StrEnum):
 
     RESUME = "resume"
     """Numbers its chunks without a gap, states a ``resume_point``, and proves with the first chunk after it
-    that it went on there. Without it a broken stream is never resumed."""
+    that it went on there. Without a capability to resume, a broken stream is never resumed."""
+
+    RESUME_BY_ID = "resume_by_id"
+    """Its protocol orders the ids of events: it states a ``resume_point`` with the last id, and proves with
+    the first event after it that this one is later."""
+
+    RESUME_BY_SNAPSHOT = "resume_by_snapshot"
+    """Its service begins a resumed stream with everything so far, in named parts: it states a
+    ``resume_point`` with what it received of each, and hands out only the rest."""
 
     HEARTBEATS = "heartbeats"
     """Its protocol lets the agent show life between two events: a comment, an empty line, a ping. Without

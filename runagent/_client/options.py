@@ -159,7 +159,7 @@ def resume_point(resume_after: int | None) -> ResumePoint | None:
     """Return where a call asks to go on behind a chunk that its caller has, or None."""
     if resume_after is None:
         return None
-    return ResumePoint(parse_index(resume_after, "argument resume_after") + 1)
+    return ResumePoint(parse_index(resume_after, "argument resume_after") + 1, proof="index")
 
 
 def read_options(settings: Settings, agent_id: str, *, others: bool) -> Limits:

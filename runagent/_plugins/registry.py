@@ -15,7 +15,7 @@ from runagent._plugins.loading import Loader, load
 from runagent._plugins.registration import Registration
 from runagent._plugins.validation import as_transport, validate_transport
 from runagent._version import __version__
-from runagent.capabilities import Capability, Declaration, api_version_fault
+from runagent.capabilities import Declaration, api_version_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,7 +36,7 @@ __all__ = [
 
 _logger = logging.getLogger("runagent.plugins")
 
-_ALL = frozenset(capability.value for capability in Capability)
+_ALL = frozenset({"invoke", "resume", "heartbeats", "structured", "reuse"})
 
 
 def _built_in(name: str, kind: str, capabilities: frozenset[str]) -> Plugin:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from runagent._call import ResumePoint
 from runagent._errors import (
     AgentServerError,
     NetworkError,
@@ -18,6 +17,8 @@ from runagent._errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from runagent._call import ResumePoint
 
 __all__ = ["RetryPolicy"]
 
@@ -93,8 +94,8 @@ class RetryPolicy(msgspec.Struct, frozen=True):
         if isinstance(error, StreamTimeoutError) and error.phase == "total":
             return None
         if self.resume == "trust":
-            return ResumePoint(point.next_index, point.last_event_id, trusted=True)
-        return None if point.next_index is None else point
+            return msgspec.structs.replace(point, proof=None)
+        return None if point.proof is None else point
 
     def wait(
         self, failures: int, error: RunAgentError, suggested: float | None, *, resumes: int = 0

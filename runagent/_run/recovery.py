@@ -30,6 +30,13 @@ __all__ = ["Recovery"]
 
 __tracebackhide__ = is_ours
 
+_PROVEN_BY = {
+    "index": Capability.RESUME,
+    "id": Capability.RESUME_BY_ID,
+    "snapshot": Capability.RESUME_BY_SNAPSHOT,
+}
+_RESUMING = frozenset(_PROVEN_BY.values())
+
 
 class Recovery(msgspec.Struct, eq=False):
     """The state that a run keeps from one attempt to the next.
@@ -203,11 +210,15 @@ class Recovery(msgspec.Struct, eq=False):
     def _resume_point(
         self, error: RunAgentError, attempt: AttemptState, *, may_retry: bool
     ) -> ResumePoint | None:
-        if Capability.RESUME not in attempt.transport.capabilities:
+        capabilities = _RESUMING & attempt.transport.capabilities
+        if not capabilities:
             return None
         session = attempt.session
         last = session.resume_point if session is not None and attempt.begun else self.resume
-        return self.policy.resume_from(error, last, may_retry=may_retry)
+        point = self.policy.resume_from(error, last, may_retry=may_retry)
+        if point is None or point.proof is None or _PROVEN_BY[point.proof] in capabilities:
+            return point
+        return None
 
     def _back_off(
         self,

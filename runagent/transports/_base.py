@@ -117,7 +117,7 @@ class Session(Protocol):
     def resume_point(self) -> ResumePoint | None:
         """Where another attempt could resume, or None if it could not prove that it does.
 
-        It is read only if the transport has the capability ``resume``.
+        It is read only if the transport has a capability to resume, which has to fit the point's ``proof``.
         """
 
     def data_to_send(self) -> bytes:
@@ -185,7 +185,7 @@ class Transport(Protocol):
         Args:
             call: The call, with the key, idempotency key and time of this attempt.
             route: The origin, and the proxy if there is one.
-            resume: Where to resume a broken stream; None without the capability ``resume``.
+            resume: Where to resume a broken stream; None without a capability to resume.
 
         Raises:
             ConfigurationError: The call asks for something that this transport cannot do.

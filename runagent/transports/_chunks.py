@@ -52,7 +52,7 @@ class ChunkReader:
         self.count = ChunkCount(resume)
         self.surrogates = SurrogateJoiner()
         self.last_event_id = resume.last_event_id if resume else ""
-        self.unproven = resume is not None and not resume.trusted
+        self.unproven = resume is not None and resume.proof is not None
         self.held: list[Event] = []
 
     def take_one(self, kind: Decoder[ChunkMessage], line: bytes) -> Chunk | None:

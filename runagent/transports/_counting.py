@@ -32,7 +32,7 @@ class ChunkCount:
     def take(self, index: int | None) -> RunAgentError | None:
         """Check the index of the next chunk, None if it has none; return the error if it is wrong."""
         expected = self.next_index
-        if self._first and self._resume is not None and not self._resume.trusted:
+        if self._first and self._resume is not None and self._resume.proof == "index":
             expected = self._resume.next_index
             if index is None or index != expected:
                 return StreamError(
@@ -70,7 +70,7 @@ class ChunkCount:
             last_event_id = ""
         if self.next_index is None and not last_event_id:
             return None
-        return ResumePoint(self.next_index, last_event_id)
+        return ResumePoint(self.next_index, last_event_id, None if self.next_index is None else "index")
 
 
 def _fits_a_header(event_id: str) -> bool:

@@ -79,7 +79,15 @@ class StreamTransport:
     name: str
     session: type[StreamSession]
     api_version = 1
-    capabilities = frozenset(Capability)
+    capabilities = frozenset(
+        {
+            Capability.INVOKE,
+            Capability.RESUME,
+            Capability.HEARTBEATS,
+            Capability.STRUCTURED,
+            Capability.REUSE,
+        }
+    )
     tunnels = False
 
     def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:

@@ -156,7 +156,8 @@ def _perform(subject: Subject, requirement: Requirement, variant: str) -> None:
     name = requirement.capability
     if name is not None and name in subject.skip_capabilities:
         raise NotApplicable(f"the peer cannot show {name!r}")
-    if name is not None and (name in subject.capabilities) == requirement.undeclared:
+    declared = subject.capabilities & {name, *requirement.alternatives}
+    if name is not None and bool(declared) == requirement.undeclared:
         raise NotApplicable(f"{name!r} is {'' if requirement.undeclared else 'not '}declared")
     if subject.is_library and (not variant or variant.endswith("-memory")):
         raise NotApplicable("the transport brings its own connections: there is no session to feed")

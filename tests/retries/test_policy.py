@@ -25,7 +25,7 @@ def test_the_bound_stays_one_however_often_it_grows(waits: list[tuple[float, flo
 
 
 def test_total_timeouts_are_not_resumed() -> None:
-    error, point = StreamTimeoutError("late", phase="total"), ResumePoint(3)
+    error, point = StreamTimeoutError("late", phase="total"), ResumePoint(3, proof="index")
     assert RetryPolicy().resume_from(error, point, may_retry=False) is None
     idle = StreamTimeoutError("late", phase="idle")
     assert point == RetryPolicy().resume_from(idle, point, may_retry=False)

@@ -163,7 +163,7 @@ def test_an_end_without_done_is_truncated(answer: bytes, step: int) -> None:
 
 
 def test_a_resumed_stream_must_prove_its_place(step: int) -> None:
-    point = ResumePoint(1)
+    point = ResumePoint(1, proof="index")
     assert ["y"] == run(ndjson(chunk("y", index=1), DONE), step, resume=point).contents
     assert isinstance(run(ndjson(chunk("x", index=0), DONE), step, resume=point).error, StreamError)
     assert isinstance(run(text(b"y"), step, resume=point).error, ProtocolError)

@@ -82,7 +82,7 @@ def both_ways(run: Callable[[], Seen]) -> None:
 
 
 resumes = st.sampled_from(
-    [None, None, ResumePoint(0, ""), ResumePoint(3, "x"), ResumePoint(0, "", trusted=True)]
+    [None, None, ResumePoint(0, "", proof="index"), ResumePoint(3, "x", proof="index"), ResumePoint(0, "")]
 )
 
 

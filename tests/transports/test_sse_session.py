@@ -258,11 +258,11 @@ def test_an_emoji_cut_in_two_is_joined_and_a_lone_half_replaced(step: int) -> No
 def test_ids_come_with_the_chunks_and_lead_to_a_resume_point(step: int) -> None:
     seen = run(sse(b'id: 7\nevent: chunk\ndata: {"content": "x", "index": 0}\n\n'), step)
     assert [Chunk("x", 0, "7")] == seen.events
-    assert ResumePoint(1, "7") == seen.session.resume_point
+    assert ResumePoint(1, "7", proof="index") == seen.session.resume_point
 
 
 def test_a_resumed_stream_asks_for_the_rest_and_must_prove_it(step: int) -> None:
-    point = ResumePoint(2, "7")
+    point = ResumePoint(2, "7", proof="index")
     good = run(sse(START, chunk("c", index=2), DONE), step, resume=point, input={"parameters": {"a": 1}})
     assert b"Last-Event-ID: 7\r\n" in good.request
     assert {"parameters": {"a": 1, "resume_from_index": 2}} == json.loads(
@@ -276,7 +276,7 @@ def test_a_resumed_stream_asks_for_the_rest_and_must_prove_it(step: int) -> None
 
 
 def test_a_trusted_resume_needs_no_proof(step: int) -> None:
-    point = ResumePoint(None, "7", trusted=True)
+    point = ResumePoint(None, "7")
     assert [Chunk("c"), Completed()] == run(sse(chunk("c"), DONE), step, resume=point).events
 
 

@@ -165,7 +165,7 @@ def test_a_stream_is_resumed_only_behind_a_chunk(transport: str, step: int) -> N
 
 @pytest.mark.parametrize("transport", NUMBERED)
 def test_on_a_resumed_stream_they_wait_for_the_chunk_that_proves_its_place(transport: str, step: int) -> None:
-    point = ResumePoint(2)
+    point = ResumePoint(2, proof="index")
     good = run(
         transport,
         {"type": "start"},
@@ -189,7 +189,7 @@ def test_on_a_resumed_stream_they_wait_for_the_chunk_that_proves_its_place(trans
 
 @pytest.mark.parametrize("transport", NUMBERED)
 def test_on_the_word_of_the_agent_they_do_not_wait(transport: str, step: int) -> None:
-    point = ResumePoint(2, trusted=True)
+    point = ResumePoint(2)
     seen = run(transport, TOOL_CALL, step=step, resume=point, end=False)
     assert [EVENTS[1]] == seen.events
 
@@ -197,6 +197,12 @@ def test_on_the_word_of_the_agent_they_do_not_wait(transport: str, step: int) ->
 @pytest.mark.parametrize("transport", NUMBERED)
 def test_what_waits_for_the_proof_has_a_limit(transport: str) -> None:
     many = [REASONING] * 100
-    seen = run(transport, *many, chunk("c", 2), resume=ResumePoint(2), limits={"max_event_bytes": 1000})
+    seen = run(
+        transport,
+        *many,
+        chunk("c", 2),
+        resume=ResumePoint(2, proof="index"),
+        limits={"max_event_bytes": 1000},
+    )
     assert ([], StreamLimitError, "max_event_bytes") == (seen.events, type(seen.error), seen.error.limit_name)
     assert 101 == len(run(transport, *many, chunk("c", 0), DONE, limits={"max_event_bytes": 1000}).events) - 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from runagent.capabilities import Capability
 from runagent.transports._invoke import InvokeSession
+from runagent.transports._stream import StreamTransport
 
 if TYPE_CHECKING:
     from runagent._address.route import Route
@@ -18,7 +19,7 @@ __all__ = ["HTTP", "WEBSOCKET", "Broken", "Open"]
 
 Open = Callable[["AgentCall", "Route", "ResumePoint | None"], "Session"]
 
-HTTP = frozenset(Capability)
+HTTP = StreamTransport.capabilities
 WEBSOCKET = frozenset({Capability.INVOKE, Capability.HEARTBEATS, Capability.STRUCTURED})
 
 

@@ -198,6 +198,6 @@ CONNECTIONS: tuple[Broken, ...] = (
     Broken("broken-invoke", "run.invoke", _SSE, invoke=_BrokenInvoke),
     *(
         Broken(f"hides-{capability.value}", f"declared.{capability.value}", _SSE, HTTP - {capability})
-        for capability in Capability
+        for capability in sorted(HTTP)
     ),
 )

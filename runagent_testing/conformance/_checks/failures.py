@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runagent_testing.conformance._harness.stage import Shown, Stage
 
 CHUNKS = ("first ", "sécond ", "third")
+_OTHER_PROOFS = ("resume_by_id", "resume_by_snapshot")
 
 
 @required(
@@ -163,6 +164,7 @@ async def check_silence(stage: Stage) -> None:
     "A run that breaks after its first chunk is not started again if it cannot be resumed.",
     'docs/errors.md, "What is tried again"',
     capability="resume",
+    alternatives=_OTHER_PROOFS,
     undeclared=True,
 )
 async def check_no_second_run(stage: Stage) -> None:
@@ -181,6 +183,7 @@ async def check_no_second_run(stage: Stage) -> None:
     "A broken stream resumes after its last chunk: every chunk is delivered once, in order.",
     'docs/errors.md, "What is resumed"',
     capability="resume",
+    alternatives=_OTHER_PROOFS,
 )
 async def check_resume(stage: Stage) -> None:
     texts = [f"{place} " for place in range(6)]

@@ -30,6 +30,7 @@ class Requirement:
         scope: "session" for checks of a session that is fed by hand; "run" for whole runs of a client,
             once for every style and player.
         capability: Only transports that declare it are checked; None for all of them.
+        alternatives: Other capabilities that count as that one.
         undeclared: Only transports that do not declare the capability are checked, instead.
         styles: The styles to check.
         players: The players to check on: "memory" has virtual time, "socket" the kernel.
@@ -46,6 +47,7 @@ class Requirement:
     check: Callable[[Any], Any]
     since: int = 1
     capability: str | None = None
+    alternatives: tuple[str, ...] = ()
     undeclared: bool = False
     styles: tuple[str, ...] = STYLES
     players: tuple[str, ...] = PLAYERS
