@@ -30,12 +30,14 @@ class ServerSentEvent(msgspec.Struct, frozen=True, gc=False):
         data: The data lines, joined by LF.
         id: The last event id at the moment of dispatch; it persists from event to event.
         retry: The reconnection time in milliseconds, if this event set one.
+        has_id: Whether this event set the id; if not, the id is that of an earlier one.
     """
 
     event: str
     data: str
     id: str
     retry: int | None = None
+    has_id: bool = False
 
 
 class EventRow(msgspec.Struct, frozen=True, gc=False):
@@ -307,6 +309,7 @@ class SSEDecoder:
                     b"\n".join(self._data).decode("utf-8", "replace"),
                     self.last_event_id,
                     self._event_retry,
+                    self._id is not None,
                 )
             )
         self._clear_event()

@@ -65,7 +65,7 @@ def event_streams(draw: st.DrawFn) -> tuple[bytes, list[ServerSentEvent]]:
         own_id = draw(st.none() | line_text.filter(lambda text: "\0" not in text))
         retry = draw(st.none() | st.integers(0, 10**9))
         last_id = last_id if own_id is None else own_id
-        events.append(ServerSentEvent(name or "message", "\n".join(data), last_id, retry))
+        events.append(ServerSentEvent(name or "message", "\n".join(data), last_id, retry, own_id is not None))
         lines = [f"data: {text}" for text in data] + [f"event: {name}"] * bool(name)
         lines += [] if own_id is None else [f"id: {own_id}"]
         lines += [] if retry is None else [f"retry:{retry}"]

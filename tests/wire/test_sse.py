@@ -8,8 +8,10 @@ from runagent._errors import StreamLimitError
 from runagent._wire.sse import ServerSentEvent, SSEDecoder
 
 
-def event(data: str, event: str = "message", id: str = "", retry: int | None = None) -> ServerSentEvent:
-    return ServerSentEvent(event, data, id, retry)
+def event(
+    data: str, event: str = "message", id: str = "", retry: int | None = None, *, has_id: bool = False
+) -> ServerSentEvent:
+    return ServerSentEvent(event, data, id, retry, has_id)
 
 
 def decode(stream: bytes, step: int) -> list[ServerSentEvent]:
@@ -21,7 +23,11 @@ CASES: dict[str, tuple[bytes, list[ServerSentEvent]]] = {
     "the text's example of two lines": (b"data: YHOO\ndata: +2\ndata: 10\n\n", [event("YHOO\n+2\n10")]),
     "the text's example of comments and ids": (
         b": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n",
-        [event("first event", id="1"), event("second event"), event(" third event")],
+        [
+            event("first event", id="1", has_id=True),
+            event("second event", has_id=True),
+            event(" third event"),
+        ],
     ),
     "the text's example of empty data": (b"data\n\ndata\ndata\n\ndata:", [event(""), event("\n")]),
     "the text's example of spaces": (b"data:test\n\ndata: test\n\n", [event("test"), event("test")]),
@@ -40,11 +46,11 @@ CASES: dict[str, tuple[bytes, list[ServerSentEvent]]] = {
     "a block without data gives nothing": (b"event: chunk\nid: 7\n\ndata: x\n\n", [event("x", id="7")]),
     "an id persists": (
         b"id: 1\ndata: a\n\ndata: b\n\nid:\ndata: c\n\n",
-        [event("a", id="1"), event("b", id="1"), event("c")],
+        [event("a", id="1", has_id=True), event("b", id="1"), event("c", has_id=True)],
     ),
     "an id with NUL is none": (
         b"id: 1\ndata: a\n\nid: 2\0\ndata: b\n\n",
-        [event("a", id="1"), event("b", id="1")],
+        [event("a", id="1", has_id=True), event("b", id="1")],
     ),
     "retry": (
         b"retry: 1500\ndata: a\n\nretry: 1.5\ndata: b\n\nretry:\xd9\xa1\ndata: c\n\n",

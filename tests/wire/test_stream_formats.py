@@ -31,8 +31,10 @@ def decode_sse(data: bytes, **options: int) -> tuple[list[ServerSentEvent], SSED
     return events, decoder
 
 
-def event(data: str, name: str = "message", last_id: str = "", retry: int | None = None) -> ServerSentEvent:
-    return ServerSentEvent(name, data, last_id, retry)
+def event(
+    data: str, name: str = "message", last_id: str = "", retry: int | None = None, *, has_id: bool = False
+) -> ServerSentEvent:
+    return ServerSentEvent(name, data, last_id, retry, has_id)
 
 
 @pytest.mark.parametrize(
@@ -51,11 +53,11 @@ def event(data: str, name: str = "message", last_id: str = "", retry: int | None
         (b"event: x\nevent\ndata: a\n\n", [event("a")]),
         (b"event: x\nevent: y\ndata: a\n\n", [event("a", "y")]),
         (b"event:  x \ndata: a\n\n", [event("a", " x ")]),
-        (b"id: 1\ndata: a\n\ndata: b\n\nid\ndata: c\n\n", [event("a", last_id="1"), event("b", last_id="1"),
-        event("c")]),
+        (b"id: 1\ndata: a\n\ndata: b\n\nid\ndata: c\n\n",
+        [event("a", last_id="1", has_id=True), event("b", last_id="1"), event("c", has_id=True)]),
         (b"id: 1\n\nid: 2\0\ndata: a\n\n", [event("a", last_id="1")]),
-        (b"id: 1\nid: 2\0\ndata: a\n\n", [event("a", last_id="1")]),
-        (b"id: \xe2\x98\x83\xff\ndata: a\n\n", [event("a", last_id="\u2603\ufffd")]),
+        (b"id: 1\nid: 2\0\ndata: a\n\n", [event("a", last_id="1", has_id=True)]),
+        (b"id: \xe2\x98\x83\xff\ndata: a\n\n", [event("a", last_id="\u2603\ufffd", has_id=True)]),
         (b"retry: 00000000000000000000010\ndata: a\n\n", [event("a", retry=10)]),
         (b"retry:7\nretry: -1\nretry: 1.5\nretry: 1e3\nretry:  9\nretry:\ndata: a\n\n", [event("a",
         retry=7)]),
