@@ -76,7 +76,8 @@ class AgentCall(msgspec.Struct, frozen=True, kw_only=True):
         args: Positional arguments, which only the WebSocket protocol knows.
         entrypoint_tag: The agent's entry point, which only the WebSocket protocol knows.
         headers: Header fields of the caller; they replace ours of the same name; hidden from ``repr``.
-        api_key: Goes into ``Authorization: Bearer``; hidden from ``repr``.
+        api_key: Goes into ``Authorization: Bearer``, or into another field that the transport names; hidden
+            from ``repr``.
         options: ``transport_options``, limits included; hidden from ``repr``.
         limits: The bounds of what the peer may make us hold.
         run_id: Our id of the run, the same in all of its attempts, its report, its errors and its log lines.
@@ -127,16 +128,27 @@ class AgentCall(msgspec.Struct, frozen=True, kw_only=True):
         own = self.options.get(option)
         return agent_path(self.base.prefix + template if own is None else own, self.agent_id)
 
-    def request_headers(self, *, accept: str) -> list[tuple[str, str]]:
+    def request_headers(
+        self, *, accept: str, key_field: str = "Authorization", key_prefix: str = "Bearer "
+    ) -> list[tuple[str, str]]:
         """Return the header fields of an HTTP request, without those of framing and route.
 
-        A token stream gains nothing by compression and loses promptness: ``identity`` is asked for.
+        A field that the caller gives replaces the one of the same name, the key's included. A token stream
+        gains nothing by compression and loses promptness: ``identity`` is asked for.
+
+        Args:
+            accept: The content types that the session reads.
+            key_field: The name of the field that carries the API key, if there is a key.
+            key_prefix: What goes before the key in it.
+
+        Example:
+            ``self.call.request_headers(accept="text/event-stream", key_field="X-Api-Key", key_prefix="")``
         """
         fields = {
             "Accept": accept,
             "Accept-Encoding": "identity",
             "User-Agent": f"runagent/{__version__}",
-            "Authorization": f"Bearer {self.api_key}" if self.api_key else "",
+            key_field: f"{key_prefix}{self.api_key}" if self.api_key else "",
             "Idempotency-Key": self.idempotency_key,
         }
         own = {name.lower() for name, _ in self.headers}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from runagent._events import Event
 
-__all__ = ["Seen", "feed", "open_session"]
+__all__ = ["Seen", "call_of", "feed", "open_session"]
 
 WHOLE = 1 << 30
 
@@ -56,15 +56,19 @@ class Seen:
         return [event.content for event in self.events if hasattr(event, "content")]
 
 
+def call_of(**fields: Any) -> AgentCall:
+    """Make a call; ``limits`` are given by name, ``base_url`` as text, the rest as `AgentCall` has it."""
+    base = parse_base_url(fields.pop("base_url", "http://agent.test"))
+    limits = Limits(**fields.pop("limits", {}))
+    return AgentCall(base=base, limits=limits, **{"agent_id": "a", "input": {"query": "x"}, **fields})
+
+
 def open_session(
     transport: str, *, resume: ResumePoint | None = None, proxy: Any = None, **fields: Any
 ) -> Session:
-    """Open a session; ``limits`` are given by name, ``base_url`` as text, the rest as `AgentCall` has it."""
-    base = parse_base_url(fields.pop("base_url", "http://agent.test"))
-    limits = Limits(**fields.pop("limits", {}))
-    options = {"agent_id": "a", "input": {"query": "x"}} | fields
-    call = AgentCall(base=base, limits=limits, **options)
-    return default_registry().get(transport).open(call, Route(base.origin, proxy), resume)
+    """Open a session of a call; the fields are those of `call_of`."""
+    call = call_of(**fields)
+    return default_registry().get(transport).open(call, Route(call.base.origin, proxy), resume)
 
 
 def feed(
