@@ -272,7 +272,7 @@ def test_a_key_is_asked_for_at_each_attempt(style: Style) -> None:
     keys = iter(["first", KEY])
 
     async def scenario() -> str:
-        client = style.client("a", base_url=server.url, api_key=lambda: next(keys))
+        client = style.client("a", base_url=server.url, api_key=lambda: next(keys), max_retries=0)
         with pytest.raises(AuthenticationError):
             await client.run_generic_stream("x").text()
         return str(await client.run_generic_stream("x").text())
