@@ -20,10 +20,15 @@ Each class shows who has to act; fields, not texts, are the contract. All of the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Literal
 
 from runagent._public import publish
-from runagent._report import ErrorFields, RunAgentError
+from runagent._report import RunAgentError
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from runagent._report import ErrorFields
 
 __all__ = [
     "AgentError",
@@ -49,43 +54,37 @@ __all__ = [
 Phase = Literal["connect", "first_event", "idle", "progress", "total"]
 
 
-# The keywords that each class takes, for type checkers.
-class _TimeoutFields(ErrorFields, total=False):
-    phase: Phase | None
+if TYPE_CHECKING:
+    # The keywords that each class takes; to make these types takes as long as all the classes below.
+    class _TimeoutFields(ErrorFields, total=False):
+        phase: Phase | None
 
+    class _AgentFields(ErrorFields, total=False):
+        status: int | None
 
-class _AgentFields(ErrorFields, total=False):
-    status: int | None
+    class _ServerFields(_AgentFields, total=False):
+        retry_after: float | None
 
+    class _RateLimitFields(_ServerFields, total=False):
+        limit: int | None
+        remaining: int | None
+        reset: float | None
 
-class _ServerFields(_AgentFields, total=False):
-    retry_after: float | None
+    class _StreamFields(ErrorFields, total=False):
+        chunks_received: int
+        last_event_id: str | None
+        retry_after: float | None
+        partial_text: str | None
 
+    class _StreamTimeoutFields(_StreamFields, _TimeoutFields, total=False):
+        pass
 
-class _RateLimitFields(_ServerFields, total=False):
-    limit: int | None
-    remaining: int | None
-    reset: float | None
+    class _StreamLimitFields(_StreamFields, total=False):
+        limit_name: str | None
+        limit: int | None
 
-
-class _StreamFields(ErrorFields, total=False):
-    chunks_received: int
-    last_event_id: str | None
-    retry_after: float | None
-    partial_text: str | None
-
-
-class _StreamTimeoutFields(_StreamFields, _TimeoutFields, total=False):
-    pass
-
-
-class _StreamLimitFields(_StreamFields, total=False):
-    limit_name: str | None
-    limit: int | None
-
-
-class _PluginFields(ErrorFields, total=False):
-    plugin: str | None
+    class _PluginFields(ErrorFields, total=False):
+        plugin: str | None
 
 
 class ConfigurationError(RunAgentError):

@@ -5,7 +5,7 @@ carries its run's report. No cycle comes of it, because a report holds copies th
 """
 
 from collections.abc import Mapping  # `help` of the fields' types resolves it
-from typing import Any, Literal, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 
 import msgspec
 
@@ -213,17 +213,19 @@ def _error_as_dict(error: "RunAgentError | None") -> dict[str, Any] | None:
     return {"type": type(error).__name__, "message": error.message, **known}
 
 
-class ErrorFields(TypedDict, total=False):
-    """The keywords that every error takes, for type checkers."""
+if TYPE_CHECKING:  # to make such a type takes as long as five classes
 
-    hint: str
-    code: str | None
-    details: Any
-    request_id: str | None
-    run_id: str | None
-    agent_id: str | None
-    retryable: bool | None
-    key_refused: bool | None
+    class ErrorFields(TypedDict, total=False):
+        """The keywords that every error takes, for type checkers."""
+
+        hint: str
+        code: str | None
+        details: Any
+        request_id: str | None
+        run_id: str | None
+        agent_id: str | None
+        retryable: bool | None
+        key_refused: bool | None
 
 
 def _shown(text: str) -> str:
@@ -262,7 +264,7 @@ class RunAgentError(Exception):
 
     # Exceptions are rebuilt by pickle and copy from `args` and `__dict__`: everything but
     # the message is therefore a keyword with a default, kept as a plain attribute.
-    def __init__(self, message: str = "", **fields: Unpack[ErrorFields]) -> None:
+    def __init__(self, message: str = "", **fields: "Unpack[ErrorFields]") -> None:
         if not isinstance(message, str):  # of a peer, perhaps, that has put something else there
             raise TypeError(f"the message of a {type(self).__name__} has to be text, not {message!r}")
         self.message = _shown(message)

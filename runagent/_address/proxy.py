@@ -7,11 +7,9 @@ in ``NO_PROXY``, and takes some 40 ms to import.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -20,6 +18,7 @@ from runagent._errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from ipaddress import IPv4Address, IPv6Address
 
 __all__ = ["Proxy", "parse_proxy", "proxy_for"]
 
@@ -105,7 +104,9 @@ def proxy_for(origin: Origin, explicit: str | None, environ: Mapping[str, str] =
 
 
 def _basic(userinfo: str, fail: Fail) -> str:
-    from base64 import b64encode  # few proxies ask for a password
+    # Few proxies ask for a password.
+    from base64 import b64encode
+    from urllib.parse import unquote_to_bytes
 
     user, _, password = (unquote_to_bytes(part) for part in userinfo.partition(":"))
     if b":" in user or re.search(_CONTROL, user + password):  # RFC 7617 section 2
@@ -155,9 +156,11 @@ def _split_entry(entry: str) -> tuple[str, str]:
     return (match["host"], match["port"] or "") if match else (entry, "")
 
 
-def _in_network(address: ipaddress.IPv4Address | ipaddress.IPv6Address, entry: str) -> bool:
+def _in_network(address: IPv4Address | IPv6Address, entry: str) -> bool:
+    from ipaddress import ip_network
+
     try:
-        network = ipaddress.ip_network(entry, strict=False)
+        network = ip_network(entry, strict=False)
     except (
         ValueError
     ):  # the environment belongs to everyone: an entry that nobody understands excludes nothing

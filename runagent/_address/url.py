@@ -6,25 +6,27 @@ Deviations: ``ws`` and ``wss`` mean ``http`` and ``https``; an empty port is ref
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import sys
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Literal
-from urllib.parse import quote, unquote
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from runagent._errors import ConfigurationError
 from runagent._redact import describe, redact_url
 
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
+
 __all__ = [
     "BaseURL",
     "Origin",
     "agent_path",
     "holds_blank",
+    "is_numeric",
     "numeric_address",
     "parse_base_url",
     "split_host_port",
@@ -40,16 +42,17 @@ _DEFAULT_PORTS: dict[Scheme, int] = {"http": 80, "https": 443}
 _UNIX_PATH_BYTES = 107 if sys.platform == "linux" else 103  # of `sockaddr_un`, without the NUL at its end
 _PATH_SAFE = "/%!$&'()*+,;=:@"
 
-# Patterns are texts: `re` compiles one when it is first needed, and most processes need few of them.
-_URL = r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<rest>[?#].*)?"
-_AUTHORITY = r"(?:\[(?P<ipv6>[^\[\]]*)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[^:]*))?"
-_HOST_NAME = r"(?=.{1,254}\Z)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?"
-_ENDS_IN_NUMBER = r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)"
+# What every process does once, with its base URL, goes without `re`, `ipaddress` and `urllib`: to compile the
+# patterns and to import the modules takes longer than to open the connection.
+# Patterns are texts: `re` compiles one when it is first needed, and most processes need none of them.
 _CONTROL = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 _BAD_ESCAPE = r"%(?![0-9A-Fa-f]{2})"
 _BAD_TARGET = rf'[^!-~]|{_BAD_ESCAPE}|[#\\{{}}<>"^`]'
 # Sharp s, final sigma, the joiners: IDNA 2003, which the standard library has, and 2008 give different names.
+_UNRESERVED = str.maketrans("", "", "-._~")
 _PLAIN_MARKS = str.maketrans("", "", "-._~/?=&")
+_SCHEME_MARKS = str.maketrans("", "", "+.-")
+_HOST_MARKS = str.maketrans("", "", "_-")
 _IDNA_DEVIATIONS = "[\u00df\u1e9e\u03c2\u200c\u200d]"
 
 
@@ -86,12 +89,14 @@ class Origin(msgspec.Struct, frozen=True):
         name = self.host.rstrip(".")
         if self.unix_path is not None or name == "localhost" or name.endswith(".localhost"):
             return True
+        if _is_ipv4(name):
+            return name.startswith("127.")
         address = numeric_address(name)
         return address is not None and address.is_loopback
 
     def __str__(self) -> str:
         if self.unix_path is not None:
-            return f"http+unix://{quote(self.unix_path, safe='', errors='surrogateescape')}"
+            return f"http+unix://{_quote(self.unix_path, '')}"
         if "%" in self.host:  # a zone, which only this machine can distinguish from other zones
             return f"{self.scheme}://" + self.netloc.replace("]", "%25" + self.host.partition("%")[2] + "]")
         return f"{self.scheme}://{self.netloc}"
@@ -127,16 +132,16 @@ def parse_base_url(text: str, source: str = "base_url") -> BaseURL:
         raise fail("whitespace or control characters are not allowed")
     if text[:1] in ('"', "'"):
         raise fail("the URL is in quotes; leave them out")
-    match = re.fullmatch(_URL, text)
-    if match is None:
+    scheme, found, behind = text.partition("://")
+    if not found or not _is_scheme(scheme):
         raise fail("did you forget https://? There is no scheme")
-    if "@" in match["authority"]:
+    end = min(at for at in (*map(behind.find, "/?#"), len(behind)) if at >= 0)
+    authority, path = behind[:end], behind[end:]
+    if "@" in authority:
         raise fail("user name and password are not allowed (use api_key)")
-    if match["rest"]:
+    if "?" in path or "#" in path:
         raise fail("a query or fragment is not allowed")
-    return BaseURL(
-        _parse_origin(match["scheme"].lower(), match["authority"], fail), _prefix(match["path"], fail)
-    )
+    return BaseURL(_parse_origin(scheme.lower(), authority, fail), _prefix(path, fail))
 
 
 def split_host_port(authority: str, default_port: int, fail: Fail) -> tuple[str, int]:
@@ -145,16 +150,32 @@ def split_host_port(authority: str, default_port: int, fail: Fail) -> tuple[str,
     Raises:
         ConfigurationError: What ``fail`` makes of the problem.
     """
-    match = re.fullmatch(_AUTHORITY, authority)
-    if match is None:
+    bracketed = authority.startswith("[")
+    host, closed, behind = authority[1:].partition("]") if bracketed else ("", "]", authority)
+    name, colon, port = behind.partition(":")
+    if not closed or "[" in host or ":" in port or (name if bracketed else "[" in name or "]" in name):
         raise fail("the host is not valid (an IPv6 address needs [brackets])")
-    host = _host_name(match["name"], fail) if match["ipv6"] is None else _ipv6(match["ipv6"], fail)
-    port = match["port"]
-    if port is None:
+    host = _ipv6(host, fail) if bracketed else _host_name(name, fail)
+    if not colon:
         return host, default_port
-    if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
+    if not _is_number(port, 65535) or not int(port):
         raise fail("the port must be a number from 1 to 65535")
     return host, int(port)
+
+
+def _is_scheme(text: str) -> bool:
+    return text.isascii() and text[:1].isalpha() and text.translate(_SCHEME_MARKS).isalnum()
+
+
+def _is_number(text: str, most: int) -> bool:
+    """Whether a text is a decimal number up to ``most``, which has at most five digits."""
+    return text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= most
+
+
+def _is_ipv4(text: str) -> bool:
+    """Whether a text is an IPv4 address as `ipaddress` reads it: four numbers without leading zeros."""
+    parts = text.split(".")
+    return len(parts) == 4 and all(_is_number(part, 255) and str(int(part)) == part for part in parts)
 
 
 def holds_blank(text: str) -> bool:
@@ -166,9 +187,18 @@ def _holds_control(text: str, pattern: str = _CONTROL) -> bool:
     return not text.isprintable() and re.search(pattern, text) is not None
 
 
+def is_numeric(host: str) -> bool:
+    """Whether ``host`` spells an IP address."""
+    return _is_ipv4(host) or (":" in host and numeric_address(host) is not None)
+
+
 @lru_cache(maxsize=64)
-def numeric_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def numeric_address(host: str) -> IPv4Address | IPv6Address | None:
     """Return the IP address that ``host`` spells, an IPv4-mapped one as IPv4, or None for a name."""
+    if ":" not in host and not _is_ipv4(host):
+        return None
+    import ipaddress
+
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -209,8 +239,16 @@ def agent_path(template: str, agent_id: str) -> str:
 
 @lru_cache(maxsize=64)  # each attempt asks, mostly for the same
 def _agent_path(template: str, agent_id: str) -> str:
-    segment = quote(agent_id, safe="")
-    return segment.join(quote(part, safe=_PATH_SAFE + "?") for part in _template_parts(template))
+    segment = _quote(agent_id, "")
+    return segment.join(_quote(part, _PATH_SAFE + "?") for part in _template_parts(template))
+
+
+def _quote(text: str, safe: str) -> str:
+    if _is_plain(text, _PLAIN_MARKS if safe else _UNRESERVED):
+        return text
+    from urllib.parse import quote
+
+    return quote(text, safe, errors="surrogateescape")
 
 
 def target_fault(target: object) -> str | None:
@@ -224,9 +262,10 @@ def target_fault(target: object) -> str | None:
     return None
 
 
-def _is_plain(text: str) -> bool:
-    """Whether a path has only characters that need no regular expression, whose compiling takes long."""
-    return text.isascii() and (not text or text.translate(_PLAIN_MARKS).isalnum())
+def _is_plain(text: str, marks: dict[int, int | None] = _PLAIN_MARKS) -> bool:
+    """Whether a text has only letters, digits and some marks: usual ones need no closer look."""
+    kept = text.translate(marks)
+    return text.isascii() and (not kept or kept.isalnum())
 
 
 def _refuse_url(source: str, problem: str) -> ConfigurationError:
@@ -269,6 +308,8 @@ def _parse_origin(scheme: str, authority: str, fail: Fail) -> Origin:
 
 
 def _unix_path(authority: str, fail: Fail) -> str:
+    from urllib.parse import unquote
+
     path = "" if re.search(_BAD_ESCAPE, authority) else unquote(authority, errors="surrogateescape")
     if not path.startswith("/") or "\0" in path:
         raise fail("expected a percent-encoded absolute path as host, as in http+unix://%2Frun%2Fagent.sock,")
@@ -282,12 +323,14 @@ def _prefix(path: str, fail: Fail) -> str:
         raise fail("a % in the path needs two hexadecimal digits")
     kept = path.rstrip("/")
     version = next((ending for ending in ("/api/v1", "/v1") if kept.endswith(ending)), "")
-    return quote(kept.removesuffix(version).rstrip("/"), safe=_PATH_SAFE)
+    return _quote(kept.removesuffix(version).rstrip("/"), _PATH_SAFE)
 
 
 def _ipv6(text: str, fail: Fail) -> str:
+    from ipaddress import IPv6Address
+
     try:
-        return str(ipaddress.IPv6Address(text.replace("%25", "%", 1)))
+        return str(IPv6Address(text.replace("%25", "%", 1)))
     except ValueError:
         raise fail("the IPv6 address is not valid") from None
 
@@ -296,15 +339,24 @@ def _host_name(text: str, fail: Fail) -> str:
     if not text:
         raise fail("the host is missing")
     name = (text if text.isascii() else _idna(text, fail)).lower()
-    if not re.fullmatch(_HOST_NAME, name):
+    bare = name.removesuffix(".")
+    labels = bare.split(".")
+    if len(name) > 254 or not all(map(_is_label, labels)):
         raise fail("the host name is not valid")
-    bare = name.rstrip(".")
-    if not re.fullmatch(_ENDS_IN_NUMBER, bare):
+    if not _resembles_number(labels[-1]):
         return name
     # Resolvers read 127.1 and 0x7f000001 as addresses; we would judge them as names (loopback, NO_PROXY).
-    if not isinstance(numeric_address(bare), ipaddress.IPv4Address):
+    if not _is_ipv4(bare):
         raise fail("the IPv4 address is not valid (expected four numbers, as in 127.0.0.1)")
     return bare
+
+
+def _is_label(text: str) -> bool:
+    return 0 < len(text) < 64 and _is_plain(text, _HOST_MARKS)
+
+
+def _resembles_number(label: str) -> bool:
+    return label.isdigit() or (label.startswith("0x") and not label[2:].strip("0123456789abcdef"))
 
 
 def _idna(text: str, fail: Fail) -> str:

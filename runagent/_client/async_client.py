@@ -8,7 +8,6 @@ import msgspec
 
 from runagent._client.core import ClientCore, Input, no_result
 from runagent._client.options import check_network
-from runagent._client.results import as_type
 from runagent._events import RunResult
 from runagent._internal.tracebacks import is_ours
 from runagent._net.base import AsyncNetwork
@@ -158,6 +157,8 @@ class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
             result_type=result_type,
         )
         headers = None  # a key may be in them, and a traceback shows the variables of its frames
+        from runagent._client.results import as_type  # a stream does not need it
+
         return as_type(run, (await self._result(run)).result, result_type)
 
     async def run_generic_with_metadata(

@@ -8,7 +8,6 @@ import msgspec
 
 from runagent._client.core import ClientCore, Input, no_result
 from runagent._client.options import check_network
-from runagent._client.results import as_type
 from runagent._events import RunResult
 from runagent._internal.tracebacks import is_ours
 from runagent._net.base import Network
@@ -159,6 +158,8 @@ class RunAgentClient(ClientCore[Network]):
             result_type=result_type,
         )
         headers = None  # a key may be in them, and a traceback shows the variables of its frames
+        from runagent._client.results import as_type  # a stream does not need it
+
         return as_type(run, self._result(run).result, result_type)
 
     def run_generic_with_metadata(

@@ -20,7 +20,6 @@ from runagent._client.options import (
     resume_point,
     warn_of_key_risk,
 )
-from runagent._client.results import check_result_type
 from runagent._client.shared import ClientContext
 from runagent._config.settings import Resume, Settings, load_settings
 from runagent._config.timeouts import parse_timeout
@@ -293,7 +292,10 @@ class ClientCore(Generic[N]):
         """Check everything that can be checked without the network, and make a run of it."""
         if self._closed:
             raise RuntimeError("the client is closed; make a new one")
-        check_result_type(result_type)
+        if result_type is not None:
+            from runagent._client.results import check_result_type  # few runs need it
+
+            check_result_type(result_type)
         context = self._context_in_force()
         settings = context.settings
         timeouts = call_timeouts(

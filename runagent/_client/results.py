@@ -26,9 +26,7 @@ def check_result_type(result_type: Any) -> None:
     Raises:
         ConfigurationError: They cannot.
     """
-    if result_type is None:
-        return
-    from msgspec.inspect import CustomType, type_info  # only those who ask for a type need it
+    from msgspec.inspect import CustomType, type_info
 
     try:
         msgspec.json.Decoder(result_type, dec_hook=_validate)

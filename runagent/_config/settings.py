@@ -4,8 +4,6 @@ Every value remembers where it came from, and every error about a value names th
 stronger source overrides is not checked; the file as a whole must always be valid.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Iterator, Mapping

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import is_dataclass
 from typing import Any
 
 import msgspec
@@ -99,7 +98,8 @@ def _fields(value: Any, path: _Path) -> Any:
             return value.model_dump(mode="json")
         except ValueError as exc:  # pydantic's own error is one
             raise _refuse(path, f"{type(value).__name__} cannot be written as JSON: {exc}") from None
-    if not is_dataclass(value) and not isinstance(value, msgspec.Struct):
+    # As `dataclasses.is_dataclass` does it, whose import takes longer than the whole copy.
+    if not hasattr(type(value), "__dataclass_fields__") and not isinstance(value, msgspec.Struct):
         return value
     try:
         return msgspec.to_builtins(value, str_keys=True, enc_hook=lambda inner: _inner(inner, path))

@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from runagent._address.url import numeric_address
+from runagent._address.url import is_numeric
 from runagent._internal.threads import needs_thread
 from runagent._net.sockets import Candidate, new_socket, reaches_itself
 
@@ -42,7 +42,7 @@ def candidates_now(address: Address) -> list[Candidate] | None:
             raise OSError(errno.EAFNOSUPPORT, "this system has no Unix sockets")
         return [(socket.AF_UNIX, socket.SOCK_STREAM, 0, unix_path)]
     host, port = address.endpoint
-    if numeric_address(host) is not None:
+    if is_numeric(host):
         return [*_numeric_candidates(host, port)]
     if host.rstrip(".") != "localhost":
         return None

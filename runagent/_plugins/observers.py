@@ -12,15 +12,15 @@ from runagent._errors import PluginError
 from runagent._internal.foreign import is_passing, let_signals_through
 from runagent._internal.locks import ForkSafeLock
 from runagent._internal.suggestions import most_like
-from runagent._plugins.call_observers import CallObservers, Source, ask
 from runagent._plugins.installed import OBSERVERS, Installed, Plugin, installed
 from runagent._plugins.loading import load
-from runagent._plugins.registration import Registration
 
 if TYPE_CHECKING:
     import pluggy
 
     from runagent._call import AgentCall
+    from runagent._plugins.call_observers import CallObservers, Source
+    from runagent._plugins.registration import Registration
 
 __all__ = ["Observers", "default_observers", "register_observer"]
 
@@ -59,6 +59,8 @@ class Observers:
             if not any(source.observer is observer for source in self._sources):
                 self._add(observer, name, _method_of(observer, name))
             self._own.append(observer)
+        from runagent._plugins.registration import Registration  # most programs register nothing
+
         return Registration(lambda: self._take_back(observer))
 
     def _take_back(self, observer: object) -> None:
@@ -119,6 +121,8 @@ class Observers:
 
     def observe(self, call: AgentCall) -> CallObservers | None:
         """Ask for an observer of a call; None if nobody observes it."""
+        from runagent._plugins.call_observers import CallObservers, ask  # most runs have none
+
         made = [
             (source.name, observer) for source in self._sources if (observer := ask(source, call)) is not None
         ]
@@ -147,7 +151,10 @@ class Observers:
             raise
 
     def _add(self, observer: object, name: str, function: Any) -> None:
-        import inspect  # only a process with observers needs it
+        # Only a process with observers needs them.
+        import inspect
+
+        from runagent._plugins.call_observers import Source
 
         if inspect.iscoroutinefunction(function):
             raise _unusable(name, "it has to be a plain function without await")

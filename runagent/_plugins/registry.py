@@ -12,7 +12,6 @@ from runagent._internal.locks import ForkSafeLock
 from runagent._internal.suggestions import nearest
 from runagent._plugins.installed import TRANSPORTS, Installed, Plugin, installed, normal_name
 from runagent._plugins.loading import Loader, load
-from runagent._plugins.registration import Registration
 from runagent._plugins.validation import as_transport, validate_transport
 from runagent._version import __version__
 from runagent.capabilities import Declaration, api_version_fault
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     import pluggy
 
+    from runagent._plugins.registration import Registration
     from runagent.transports._async_transport import AnyTransport, RegisterTransport
     from runagent.transports._base import Transport
 
@@ -108,6 +108,8 @@ class TransportRegistry:
                 raise ConfigurationError(f"there is another transport named {name!r} already")
             self._own[name] = own
             own.registrations += 1
+        from runagent._plugins.registration import Registration  # most programs register nothing
+
         return Registration(lambda: self._take_back(name, own))
 
     def _take_back(self, name: str, own: _Own) -> None:

@@ -13,14 +13,31 @@ if TYPE_CHECKING:
 
 __all__ = ["FREE_FRAMING", "BodyReader", "is_chunk", "short_chunk_head"]
 
-# A stream that is written event by event mostly arrives one HTTP chunk a read. This table maps the length of
-# a whole short chunk without extensions to its head. Invariant: a read where a chunk begins is exactly one
+# A stream that is written event by event mostly arrives one HTTP chunk a read. The length of a whole short
+# chunk without extensions fixes its head. Invariant: a read where a chunk begins is exactly one
 # chunk if it starts with the head for its length and ends with CR LF, as the head fixes how many bytes
 # follow. For example, a read of 10 bytes that starts with "5\r\n" and ends with "\r\n", such as
 # "5\r\nhello\r\n", holds 5 bytes of body, whatever they are.
 _SHORT_BYTES = 1024
-_HEADS = {len(head) + size + 2: head for size in range(1, _SHORT_BYTES) if (head := b"%x\r\n" % size)}
-short_chunk_head = _HEADS.get
+
+
+class _Heads(dict[int, bytes | None]):
+    """Maps the length of a short chunk to its head; None if no short chunk has that length.
+
+    Each head is made when it is first needed: a table of all takes longer to make than most runs need.
+    """
+
+    def __missing__(self, length: int) -> bytes | None:
+        if length > _SHORT_BYTES:
+            return None
+        sizes = (length - digits - 4 for digits in (1, 2, 3))  # 4 bytes are the ends of its two lines
+        heads = (b"%x\r\n" % size for size in sizes if size > 0)
+        head = next((head for head in heads if int(head, 16) + len(head) + 2 == length), None)
+        self[length] = head
+        return head
+
+
+short_chunk_head = _Heads().__getitem__
 
 FREE_FRAMING = 1024  # bytes of framing around each piece of body that do not count towards the limit
 

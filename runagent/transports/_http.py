@@ -11,7 +11,6 @@ from runagent._errors import NetworkError, ProtocolError, RunAgentError, StreamT
 from runagent._report import add_hint
 from runagent._wire.http1 import ResponseDecoder, encode_request
 from runagent.transports._base import BaseSession, Wants
-from runagent.transports._error_body import ErrorBody
 from runagent.transports._media import parse_content_type
 from runagent.transports._refusals import error_from_answer, proves_unsupported
 from runagent.transports._request import HttpRequest, check_request
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from runagent._call import AgentCall, ResumePoint
     from runagent._events import Event
     from runagent._wire.content_coding import ContentDecoder
+    from runagent.transports._error_body import ErrorBody
 
 __all__ = ["HttpRequest", "HttpSession"]
 
@@ -235,6 +235,8 @@ class HttpSession(BaseSession):
             with contextlib.suppress(ProtocolError):  # a refusal is reported even if its body cannot be read
                 self._coding = self._content_decoder()
         if self._opened and not self._reading:  # a redirect is not opened: its answer is over
+            from runagent.transports._error_body import ErrorBody  # good answers do not need it
+
             self._error_body = ErrorBody(answer, self.call.limits.max_error_bytes)
 
     def _content_decoder(self) -> ContentDecoder | None:

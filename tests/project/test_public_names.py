@@ -246,9 +246,14 @@ def test_a_sync_client_needs_no_event_loop_library() -> None:
 def test_a_first_run_loads_only_what_its_transport_needs(transport: str, others: set[str]) -> None:
     heavy = {"asyncio", "trio", "websockets", "ssl", "zlib", "email", "importlib.metadata"}
     heavy |= {"concurrent.futures", "encodings.idna", "json", "pathlib", "pluggy", "sniffio"}
+    heavy |= {"dataclasses", "ipaddress", "urllib.parse"}
     heavy |= {
+        "runagent._client.results",
+        "runagent._plugins.call_observers",
+        "runagent._plugins.registration",
         "runagent._run.readahead",
         "runagent._net.tls",
+        "runagent.transports._error_body",
         *(f"runagent.transports._{name}" for name in others),
     }
     with FakeAgentServer() as server:
@@ -284,11 +289,10 @@ compile, compiled = re._compiler.compile, []
 def note(pattern, flags=0):
     compiled.append(pattern)
     return compile(pattern, flags)
-from runagent import RunAgentClient
-client = RunAgentClient("a", base_url={url!r}, transport={transport!r})
-stream = client.run_generic_stream("x")
+import runagent._client.client, runagent.transports._{transport}
 re._compiler.compile = note
-print(*stream, compiled)
+client = runagent.RunAgentClient("a", base_url={url!r}, transport={transport!r})
+print(*client.run_generic_stream("x"), compiled)
 """
 
 
