@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from runagent_testing._host.parsed import Answer, guarded
 from runagent_testing._host.scripts import as_result
 from runagent_testing._host.websocket import Conversation
+from runagent_testing._internal.log import log_failure
 from runagent_testing._journal.record import Recorder
 from runagent_testing._render.lazy import LazyPlan
 from runagent_testing._render.render import frames_plan, handshake_plan
@@ -15,6 +16,7 @@ from runagent_testing._render.templates import shared_plan
 from runagent_testing._script.computed import Computed
 from runagent_testing._script.script import Result, Script
 from runagent_testing._script.steps import Status
+from runagent_testing.dialects._messages import MessageContext, MessageReply, RunMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._render.plan import AnyPlan, Plan
     from runagent_testing._script.computed import Source
-    from runagent_testing.dialects import DialectRun
+    from runagent_testing.dialects import Dialect, DialectRun
 
 __all__ = ["Pending", "WebSocketAnswer"]
 
@@ -78,11 +80,21 @@ class Pending:
 
 
 class WebSocketAnswer:
-    """The answer to a WebSocket's handshake, and then to its request.
+    """The answer to a WebSocket's handshake, and then to its messages.
+
+    Args:
+        note: Records the run.
+        agent: The requested agent.
+        script: The script of the run.
+        put_back: Puts the script back, for another run.
+        parsed: The handshake.
+        key: The API key that a message has to bring; None if none has to.
 
     Attributes:
         handshake: The plan of the handshake's answer.
         conversation: The messages and control frames that follow.
+        asked: The answer to the message that asks for the run; None until that has come.
+        is_stopped: Whether a message has ended the run.
     """
 
     def __init__(
@@ -92,6 +104,7 @@ class WebSocketAnswer:
         script: Script | Computed,
         put_back: Callable[[], None],
         parsed: ParsedRequest,
+        key: str | None = None,
     ) -> None:
         self.handshake = handshake_plan(script if isinstance(script, Script) else None, parsed.run)
         self.conversation = Conversation(parsed.exchange.secrets.veiled)
@@ -101,6 +114,11 @@ class WebSocketAnswer:
         self._script: Script | Computed | None = script
         self._put_back = put_back
         self._parsed_request = parsed
+        self._key = key
+        self._taken = 0
+        self._run_message: RunMessage | None = None
+        self.asked: Answer | Pending | None = None
+        self.is_stopped = False
         if isinstance(script, Script) and script.keeps_waiting:
             self.exchange.steps = script.steps
             note(self.exchange)
@@ -115,19 +133,101 @@ class WebSocketAnswer:
         """Whether the run counts as requested: its message has come, or the handshake waits in a pause."""
         return self.exchange.number > 0
 
-    def answer(self, message: str | bytes) -> Answer | Pending:
-        """Decide on the answer to the request's message."""
-        exchange, dialect = self._parsed_request.exchange, self._parsed_request.dialect
-        exchange.body, exchange.input, fault = dialect.parse_message(message, self._agent)
-        exchange.secrets.veil(exchange.body)
-        exchange.secrets.veil(exchange.input)
+    def take_messages(self) -> None:
+        """Give the messages that have come since the last call to the dialect."""
+        messages = self.conversation.messages
+        while self._taken < len(messages):
+            message = messages[self._taken]
+            if self.asked is None:
+                self.asked = self._decided_by(message)
+            elif self.exchange.refused is None:
+                self._reply(message)
+            self._taken += 1
+
+    def _decided_by(self, message: str | bytes) -> Answer | Pending | None:
+        """Take a message before the run; None if it does not ask for it."""
+        dialect = self._parsed_request.dialect
+        try:
+            if not self._has_key(message):
+                return self._refuse("the API key is missing or wrong", dialect.reject_key())
+            parsed = dialect.parse_message(message, self._context())
+            if isinstance(parsed, RunMessage):
+                return self._begin(message, parsed)
+            reply = _checked(parsed, dialect, "parse_message")
+            if reply.ends is not None:
+                return self._refuse(reply.ends, reply.frames)
+            self.conversation.say(reply.frames)
+        except Exception as exc:  # noqa: BLE001 - a dialect may raise anything; it is reported with the request
+            return self._fail(exc)
+        return None
+
+    def _begin(self, message: str | bytes, parsed: RunMessage) -> Answer | Pending:
+        self._run_message = parsed
+        self.exchange.body, self.exchange.input = parsed.body, parsed.input
+        self._veil()
+        if self._key is not None:
+            return self._refuse("the API key is missing or wrong", self._parsed_request.dialect.reject_key())
+        if parsed.fault:
+            return self._refuse(parsed.fault, self._parsed_request.dialect.reject_message(parsed.fault))
         if not self.is_noted:
-            self._note(exchange)
-        if fault:
-            self._give_back()
-            exchange.refused, exchange.steps = exchange.secrets.text(fault), ()
-            exchange.plan = frames_plan(dialect.reject_message(fault))
-            return Answer(exchange, exchange.plan)
+            self._note(self.exchange)
+        return self.answer(message)
+
+    def _has_key(self, message: str | bytes) -> bool:
+        """Whether a message brings the awaited key, or may leave it to a later one."""
+        if self._key is None:
+            return True
+        found = self._parsed_request.dialect.find_key_in_message(message)
+        if found is None:
+            return True
+        Recorder(self.exchange).hide_key(found)
+        self._veil()
+        if found != self._key:
+            return False
+        self._key = None
+        return True
+
+    def _veil(self) -> None:
+        secrets = self.exchange.secrets
+        secrets.veil(self.exchange.body)
+        secrets.veil(self.exchange.input)
+        messages = self.conversation.messages
+        messages[:] = [secrets.veiled(item) if isinstance(item, str) else item for item in messages]
+
+    def _context(self) -> MessageContext:
+        parsed = self._parsed_request
+        earlier = tuple(self.conversation.messages[: self._taken])
+        return MessageContext(parsed.request, self._agent, earlier, self._run_message)
+
+    def _reply(self, message: str | bytes) -> None:
+        """Take a message after the one that asked for the run."""
+        dialect = self._parsed_request.dialect
+        try:
+            reply = dialect.reply_to_message(message, self._context())
+            if reply is None:
+                return
+            _checked(reply, dialect, "reply_to_message")
+            self.conversation.say(reply.frames)
+            self.is_stopped |= reply.ends is not None
+        except Exception as exc:  # noqa: BLE001 - as before the run
+            Recorder(self.exchange).note_failure(exc)
+
+    def _refuse(self, fault: str, frames: bytes) -> Answer:
+        if not self.is_noted:
+            self._note(self.exchange)
+        self._give_back()
+        self.exchange.refused, self.exchange.steps = self.exchange.secrets.text(fault), ()
+        self.exchange.plan = frames_plan(frames)
+        return Answer(self.exchange, self.exchange.plan)
+
+    def _fail(self, exc: Exception) -> Answer:
+        log_failure("the fake agent was unable to answer", exc, self.exchange.secrets)
+        fault = Recorder(self.exchange).note_failure(exc)
+        return self._refuse(fault, self._parsed_request.dialect.reject_message(fault))
+
+    def answer(self, message: str | bytes) -> Answer | Pending:
+        """Decide on the answer to the message that asks for the run."""
+        exchange = self.exchange
         script, self._script = self._script, None
         assert script is not None
         if isinstance(script, Computed):
@@ -159,3 +259,13 @@ class WebSocketAnswer:
 
     def _reject(self, fault: str) -> Plan:
         return frames_plan(self._parsed_request.dialect.reject_message(fault))
+
+
+def _checked(reply: object, dialect: Dialect, hook: str) -> MessageReply:
+    if not isinstance(reply, MessageReply):
+        given, wanted = (
+            type(reply).__name__,
+            "RunMessage or MessageReply" if hook == "parse_message" else "MessageReply",
+        )
+        raise TypeError(f"{type(dialect).__name__}.{hook}() returned a {given}: return a {wanted}")
+    return reply

@@ -18,7 +18,7 @@ from runagent_testing._render.render import without_body
 from runagent_testing._script.computed import Computed
 from runagent_testing._script.script import Script
 from runagent_testing._script.steps import Status
-from runagent_testing.dialects._base import check_dialect
+from runagent_testing.dialects._base import Dialect, check_dialect
 from runagent_testing.dialects._builtin import BUILT_IN
 from runagent_testing.dialects._installed import installed_dialects
 from runagent_testing.dialects._request import MAX_BODY
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from runagent_testing._render.plan import AnyPlan
     from runagent_testing._script.script import Result
     from runagent_testing._script.steps import Step
-    from runagent_testing.dialects import Dialect, Request, RunRequest
+    from runagent_testing.dialects import Request, RunRequest
 
 __all__ = ["Endpoints", "random_id", "utc_time"]
 
@@ -167,7 +167,8 @@ class Endpoints:
             return self._refuse(parsed, self._unscripted(agent, parsed))
         if isinstance(script, Script) and script.refuses:
             return self._refuse(parsed, *script.steps)
-        return WebSocketAnswer(self.note, agent, script, put_back, parsed)
+        key = self._api_key if self._awaits_key(parsed) else None
+        return WebSocketAnswer(self.note, agent, script, put_back, parsed, key)
 
     def _refuse(self, parsed: ParsedRequest, *steps: Step) -> Answer:
         """Refuse a handshake."""
@@ -203,12 +204,18 @@ class Endpoints:
         return parsed.dialect.unknown_agent(run_request)
 
     def _key_fault(self, parsed: ParsedRequest) -> Status | None:
-        if self._has_key(parsed.dialect, parsed.request):
+        if self._has_key(parsed.dialect, parsed.request) or self._awaits_key(parsed):
             return None
         return parsed.reject(parsed.dialect.wrong_key(parsed.request))
 
     def _has_key(self, dialect: Dialect, request: Request) -> bool:
         return self._api_key is None or dialect.find_api_key(request) == self._api_key
+
+    def _awaits_key(self, parsed: ParsedRequest) -> bool:
+        """Whether the key may still come, in a message of a WebSocket."""
+        in_messages = type(parsed.dialect).find_key_in_message is not Dialect.find_key_in_message
+        is_websocket = parsed.run_request is not None and parsed.run_request.kind == "websocket"
+        return is_websocket and in_messages and parsed.dialect.find_api_key(parsed.request) is None
 
     def _other_plan(self, parsed: ParsedRequest) -> AnyPlan:
         """Answer a request that does not ask for a run."""

@@ -158,4 +158,5 @@ def _run(
         dialect=dialect,
         resume_from=None if run_request is None else run_request.resume_from,
         subprotocol=None if run_request is None else run_request.subprotocol,
+        body=exchange.body,
     )

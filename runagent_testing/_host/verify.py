@@ -53,11 +53,17 @@ def unused(
         if unplayed := exchange.unplayed:
             steps = f"{_listed(exchange, unplayed, secrets)}{_left(exchange)}"
             yield f"request {exchange.title}: never played: {steps}"
-        elif isinstance(exchange.plan, LazyPlan) and exchange.plan.has_more:
+        elif _is_incomplete(exchange):
+            assert isinstance(exchange.plan, LazyPlan)
             more = f"the steps after step {len(exchange.steps)} of {exchange.plan.computed.name}"
             yield f"request {exchange.title}: never played: {more}{_left(exchange)}"
     if faults:
         yield f"on_connect: {faults} more faulty connection(s) were expected, but did not come"
+
+
+def _is_incomplete(exchange: Exchange) -> bool:
+    has_more = isinstance(exchange.plan, LazyPlan) and exchange.plan.has_more
+    return has_more and exchange.outcome != "cancelled"
 
 
 def report(problems: list[str], journal: Journal) -> str:

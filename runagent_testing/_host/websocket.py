@@ -13,7 +13,7 @@ from websockets.protocol import OPEN, SERVER, Protocol
 
 from runagent_testing._internal.log import SILENT
 from runagent_testing._render.plan import ENDS
-from runagent_testing.dialects._frames import PING, PONG, close_frame, frame
+from runagent_testing.dialects._frames import PING, PONG, close_frame, closes, frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,9 +54,9 @@ class Conversation:
         self.silent = self._close_sent = self._pings = self._awaits_pong = False
 
     @property
-    def message(self) -> str | bytes | None:
-        """The client's first message, once it has come."""
-        return self.messages[0] if self.messages else None
+    def is_in_frame(self) -> bool:
+        """Whether a frame of the plan is half written, so that nothing may follow but its rest."""
+        return not self._whole
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes of the client."""
@@ -81,6 +81,11 @@ class Conversation:
             return b""
         out, self._out = self._out, []
         return b"" if self.silent else b"".join(out)
+
+    def say(self, frames: bytes) -> None:
+        """Send whole frames as soon as no frame of the plan is half written."""
+        self._out.append(frames)
+        self._close_sent |= closes(frames)
 
     def wrote(self, write: Write) -> None:
         """Note a write of the plan."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientState", "Outcome", "Record", "Recorder", "Sent", "numbers_of"]
 
-Outcome = Literal["running", "done", "client disconnected", "server closed"]
+Outcome = Literal["running", "done", "cancelled", "client disconnected", "server closed"]
 ClientState = Literal["still reading", "closed", "reset", "half-closed"]
 
 
@@ -58,15 +58,15 @@ class Record:
         body: The decoded JSON of the request (on a WebSocket: its message), None if there is none.
         input: The agent's input, from the body or the query.
         messages: On a WebSocket, the client's messages in order: texts as ``str``, binary ones as
-            ``bytes``. The first asks for the run.
+            ``bytes``. In the built-in dialects, the first asks for the run.
         dialect: The dialect of the request: "documented", "published" (docs/wire.md sections 1 and 2), or
             the name of another one.
         number: Its place in the host's ``requests``, counted from 1; 0 if it does not ask for a run.
         arrival: Its place among all requests of the host, counted from 1.
         plan: The plan of the answer, once it is decided (on a WebSocket: after the handshake).
         steps: The steps from which ``plan`` was made.
-        outcome: "running", "done" (everything scripted was sent, faults included), "client disconnected"
-            (before that) or "server closed".
+        outcome: "running", "done" (everything scripted was sent, faults included), "cancelled" (the client
+            has asked the agent to stop), "client disconnected" (before that) or "server closed".
         ended_at: Seconds from the request to the outcome.
         client: How the client disconnected, as far as this exchange saw it: "closed" (a FIN, or a
             WebSocket's Close), "reset" (a RST, which a kernel also sends if the client closes with bytes
@@ -176,8 +176,11 @@ class Record:
     def unplayed(self) -> list[int]:
         """Numbers, from 0, of the plan's steps that have not begun.
 
-        Steps after a ``done(...)`` that was sent are left out: a client need not wait for them.
+        Steps after a ``done(...)`` that was sent are left out: a client need not wait for them. So are those
+        of a cancelled run.
         """
+        if self.outcome == "cancelled":
+            return []
         if self.plan is None:  # a WebSocket's client disconnected before the handshake's answer
             return list(range(len(self.steps)))
         moves = self.plan.moves
@@ -221,6 +224,10 @@ class Recorder:
             record.path = secrets.veiled(record.path)
         secrets.veil(record.body)
         secrets.veil(record.input)
+
+    def hide_key(self, key: str) -> None:
+        """Note the request's key, which came in a message."""
+        self._record._key = key
 
     def log_begin(self) -> None:
         """Log the begin of the exchange."""

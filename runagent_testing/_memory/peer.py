@@ -222,9 +222,10 @@ class Peer:
         conversation = self._opened.conversation
         self._heard = self._clock.time()
         conversation.receive_data(data)
+        self._opened.take_messages()
         self._flush()
-        if self._exchange is None and conversation.message is not None:
-            answer = self._decided(self._opened.answer(conversation.message))
+        if self._exchange is None and self._opened.asked is not None:
+            answer = self._decided(self._opened.asked)
             conversation.begin(answer.plan)
             end = ENDS[answer.plan.end]
             if end.is_mute:
@@ -232,7 +233,13 @@ class Peer:
             elif end.pings:
                 self._ping_later()
             self._play(answer.plan, answer.exchange, lambda: self._ended(answer))
-        elif conversation.left and not conversation.silent:
+        if self._opened.is_stopped and self._playing is not None and self._exchange is not None:
+            self._playing.stop()
+            self._playing = None
+            Recorder(self._exchange).end("cancelled")
+            if conversation.is_in_frame:
+                self._close()
+        if conversation.left and not conversation.silent:
             self.client_left()
 
     def _ping_later(self) -> None:

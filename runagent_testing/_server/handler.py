@@ -170,28 +170,29 @@ class Handler:
         with contextlib.ExitStack() as stack:
             if opened.is_noted:
                 stack.enter_context(self._watching(opened.exchange, writer))
-            reader, message = await self._shake_hands(opened, request, writer)
-            if not opened.is_noted:
-                stack.enter_context(self._watching(opened.exchange, writer))
-            asked = opened.answer(message)
+            was_noted = opened.is_noted
             try:
-                answer = (
-                    asked if isinstance(asked, Answer) else await reader.unless_left(self._decided(asked))
-                )
-                await self._answer(answer, reader, writer, opened.conversation)
+                reader, asked = await self._shake_hands(opened, request, writer)
+            except BaseException:
+                if opened.is_noted and not was_noted:  # the client has asked, and disconnected at once
+                    stack.enter_context(self._watching(opened.exchange, writer))
+                raise
+            if not was_noted:
+                stack.enter_context(self._watching(opened.exchange, writer))
+            try:
+                await self._play_after(asked, reader, writer, opened)
             finally:
                 if opened.conversation.closed:
                     Recorder(asked.exchange).note_departure("closed")
 
     async def _shake_hands(
         self, opened: WebSocketAnswer, request: web.BaseRequest, writer: ResponseWriter
-    ) -> tuple[_WebSocketReader, str | bytes]:
-        """Answer the handshake, and wait for the request.
+    ) -> tuple[_WebSocketReader, Answer | Pending]:
+        """Answer the handshake, and wait for the message that asks for the run.
 
         Raises:
             ConnectionResetError: The client is gone.
         """
-        conversation = opened.conversation
         try:
             # Not with the writer of what follows, which lets pongs and the like come in between.
             recorder = Recorder(opened.exchange)
@@ -199,22 +200,33 @@ class Handler:
             await play(opened.handshake, shaking)
             writer.written = shaking.written
             recorder.note_unplanned(opened.handshake.data)
-            reader = _WebSocketReader(request, conversation, writer, self._ping_interval)
-            await reader.listen(lambda: conversation.message is not None)
-            if conversation.message is None:
+            reader = _WebSocketReader(request, opened, writer, self._ping_interval)
+            await reader.listen(lambda: opened.asked is not None)
+            if opened.asked is None:
                 raise ConnectionResetError("the client has disconnected without a request")
         except BaseException:
             opened.give_up()
             raise
-        return reader, conversation.message
+        return reader, opened.asked
 
-    async def _answer(
-        self, answer: Answer, reader: _WebSocketReader, writer: ResponseWriter, conversation: Conversation
+    async def _play_after(
+        self,
+        asked: Answer | Pending,
+        reader: _WebSocketReader,
+        writer: ResponseWriter,
+        opened: WebSocketAnswer,
     ) -> None:
-        """Play the plan, then wait for the client to close, as the published server does."""
-        conversation.begin(answer.plan)
-        playing = self._speak(answer, writer, conversation)
-        await reader.unless_left(playing, whatever=lambda: ENDS[answer.plan.end].is_mute)
+        """Play the answer, then wait for the client to close, as the published server does."""
+        conversation = opened.conversation
+        try:
+            answer = asked if isinstance(asked, Answer) else await reader.unless_left(self._decided(asked))
+            conversation.begin(answer.plan)
+            playing = self._speak(answer, writer, conversation)
+            await reader.unless_left(playing, whatever=lambda: ENDS[answer.plan.end].is_mute)
+        except _StoppedError:
+            Recorder(asked.exchange).end("cancelled")
+            if conversation.is_in_frame:
+                return
         await reader.listen()
 
     async def _speak(self, answer: Answer, writer: ResponseWriter, conversation: Conversation) -> None:
@@ -248,13 +260,18 @@ class Handler:
             recorder.close()
 
 
+class _StoppedError(Exception):
+    """A message has ended the run."""
+
+
 class _WebSocketReader:
     """Listens on a WebSocket; aiohttp takes it for the parser of what follows an upgrade."""
 
     def __init__(
-        self, request: web.BaseRequest, conversation: Conversation, writer: ResponseWriter, interval: float
+        self, request: web.BaseRequest, opened: WebSocketAnswer, writer: ResponseWriter, interval: float
     ) -> None:
-        self._conversation = conversation
+        self._opened = opened
+        self._conversation = opened.conversation
         self._writer = writer
         self._interval = interval
         self._heard = asyncio.Event()
@@ -264,6 +281,7 @@ class _WebSocketReader:
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         """Take the client's bytes; answers aiohttp that there is more to come, and nothing left over."""
         self._conversation.receive_data(data)
+        self._opened.take_messages()
         with contextlib.suppress(ConnectionResetError):
             self._writer.flush()
         self._heard.set()
@@ -296,13 +314,17 @@ class _WebSocketReader:
 
         Raises:
             ConnectionResetError: The client has closed.
+            _StoppedError: A message has ended the run.
         """
-        tasks = asyncio.create_task(self.listen()), asyncio.create_task(work)
+        stopped = asyncio.create_task(self.listen(lambda: self._opened.is_stopped))
+        tasks = stopped, asyncio.create_task(work)
         working = tasks[1]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
                 tasks[0].result()  # what has ended it, if not the client
+            if not working.done() and self._opened.is_stopped:
+                raise _StoppedError
             if not working.done() and not whatever():
                 raise ConnectionResetError("the client has closed the WebSocket")
             return await working

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = ["ExchangeLog", "sent_chunks"]
 
-_COLORS = {"begins": "36", "done": "32", "client disconnected": "33", "server closed": "33", "ERROR": "31"}
+_COLORS = {
+    "begins": "36",
+    "done": "32",
+    "cancelled": "33",
+    "client disconnected": "33",
+    "server closed": "33",
+    "ERROR": "31",
+}
 _WIDTH = 100  # characters of an input
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from runagent_testing.dialects._hookspecs import RegisterDialect, hookimpl
     from runagent_testing.dialects._hosting import DialectHost, RequestedAgent
     from runagent_testing.dialects._jsontext import to_json, without_none
+    from runagent_testing.dialects._messages import MessageContext, MessageReply, RunMessage
     from runagent_testing.dialects._request import Request, parse_json
 
 _HOMES = {
@@ -43,6 +44,7 @@ _HOMES = {
     "runagent_testing.dialects._hookspecs": ("RegisterDialect", "hookimpl"),
     "runagent_testing.dialects._hosting": ("DialectHost", "RequestedAgent"),
     "runagent_testing.dialects._jsontext": ("without_none", "to_json"),
+    "runagent_testing.dialects._messages": ("MessageContext", "MessageReply", "RunMessage"),
     "runagent_testing.dialects._request": ("Request", "parse_json"),
 }
 __all__ = [
@@ -59,11 +61,14 @@ __all__ = [
     "Done",
     "Error",
     "Format",
+    "MessageContext",
+    "MessageReply",
     "Reasoning",
     "RegisterDialect",
     "Request",
     "RequestedAgent",
     "Result",
+    "RunMessage",
     "RunRequest",
     "Status",
     "ToolCall",

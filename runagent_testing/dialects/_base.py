@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from runagent_testing._script.script import Result
     from runagent_testing._script.steps import Custom, Done, Reasoning, ToolCall
     from runagent_testing.dialects._hosting import DialectHost, RequestedAgent
+    from runagent_testing.dialects._messages import MessageContext, MessageReply, RunMessage
     from runagent_testing.dialects._request import Request
 
 __all__ = [
@@ -78,6 +79,7 @@ class DialectRun:
         keep_alive: Whether the connection stays open after the answer.
         resume_from: The index, from 0, of the first requested chunk, as the dialect understood it.
         subprotocol: The subprotocol in the answer to a WebSocket's handshake; None for none.
+        body: The decoded request, as in `RunRequest` or, on a WebSocket, `RunMessage`.
         dialect: The dialect of the answer.
     """
 
@@ -90,6 +92,7 @@ class DialectRun:
     keep_alive: bool = True
     resume_from: int | None = None
     subprotocol: str | None = None
+    body: Any = field(default=None, repr=False)
     dialect: Dialect = field(kw_only=True)
 
 
@@ -224,13 +227,33 @@ class Dialect:
         """Return the answer that refuses a request to an unknown agent."""
         return Status(404, message=f"there is no agent {run_request.agent_id!r}")
 
-    def parse_message(self, message: str | bytes, agent: RequestedAgent) -> tuple[Any, Any, str | None]:
-        """Understand the first message of a WebSocket, text or binary; later messages are only recorded.
+    def parse_message(self, message: str | bytes, context: MessageContext) -> RunMessage | MessageReply:
+        """Understand a message of a WebSocket, text or binary; called for each until one asks for the run.
 
         Returns:
-            The body, the agent's input, and a description of the fault in them, None if they are valid.
+            The run that it asks for; or a reply, such as the acknowledgement of a first message.
         """
         raise NotImplementedError
+
+    def reply_to_message(self, message: str | bytes, context: MessageContext) -> MessageReply | None:
+        """Answer a message that comes during or after the run; by default nothing answers it.
+
+        Returns:
+            Frames to send at once, such as the protocol's own pong, or the end of the run; None for neither.
+        """
+        return None
+
+    def find_key_in_message(self, message: str | bytes) -> str | None:
+        """Find the API key in a message of a WebSocket; None if it carries none.
+
+        A dialect that overrides this needs no key in the handshake: the key may come in any message, up to
+        the one that asks for the run.
+        """
+        return None
+
+    def reject_key(self) -> bytes:
+        """Write the frames that refuse a message without the host's API key, and close the WebSocket."""
+        return self.reject_message("the API key is missing or wrong")
 
     def reject_message(self, fault: str) -> bytes:
         """Write the frames that refuse a message and close the WebSocket."""

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from runagent_testing._script.writes import Piece
 
-__all__ = ["BAD_FRAMES", "BINARY", "CLOSE", "PING", "PONG", "TEXT", "close_frame", "frame", "frame_pieces"]
+__all__ = [
+    "BAD_FRAMES",
+    "BINARY",
+    "CLOSE",
+    "PING",
+    "PONG",
+    "TEXT",
+    "close_frame",
+    "closes",
+    "frame",
+    "frame_pieces",
+]
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 
@@ -41,6 +52,11 @@ def frame_pieces(data: bytes) -> tuple[Piece, ...]:
         begin, at = at + header, at + header + size
         pieces += ("frame-header", data[begin - header : begin]), ("payload", data[begin:at])
     return tuple(pieces)
+
+
+def closes(data: bytes) -> bool:
+    """Whether there is a Close among whole frames."""
+    return any(piece[0] & 0x0F == CLOSE for kind, piece in frame_pieces(data) if kind == "frame-header")
 
 
 # By the name of the ending that sends them.

@@ -12,12 +12,14 @@ from runagent_testing.dialects._base import Dialect, RunRequest
 from runagent_testing.dialects._formats import stream_format
 from runagent_testing.dialects._frames import TEXT, close_frame, frame
 from runagent_testing.dialects._jsontext import structured, to_json
+from runagent_testing.dialects._messages import RunMessage
 from runagent_testing.dialects._request import parse_json
 
 if TYPE_CHECKING:
     from runagent_testing._script.script import Result
     from runagent_testing.dialects._base import DialectRun, Format
     from runagent_testing.dialects._hosting import DialectHost, RequestedAgent
+    from runagent_testing.dialects._messages import MessageContext
     from runagent_testing.dialects._request import Request
 
 __all__ = ["Published"]
@@ -92,10 +94,11 @@ class Published(Dialect, shares_plans=True):
         """See `Dialect.result`."""
         return Status(200, body=_envelope(step, run))
 
-    def parse_message(self, message: str | bytes, agent: RequestedAgent) -> tuple[Any, Any, str | None]:
+    def parse_message(self, message: str | bytes, context: MessageContext) -> RunMessage:
         """See `Dialect.parse_message`."""
         body, fault = _message_fault(message)
-        return body, _input(body), fault or _stream_tag_fault(agent, body["entrypoint_tag"])
+        fault = fault or _stream_tag_fault(context.agent, body["entrypoint_tag"])
+        return RunMessage(body=body, input=_input(body), fault=fault)
 
     def reject_message(self, fault: str) -> bytes:
         """See `Dialect.reject_message`."""

@@ -9,7 +9,16 @@ import pytest
 from runagent import Chunk, Completed, StreamError
 from runagent.transports import Capability, MessageSession
 from runagent_testing import FakeAgentServer, MemoryNetwork, error
-from runagent_testing.dialects import BINARY, TEXT, Dialect, Format, RunRequest, close_frame, frame
+from runagent_testing.dialects import (
+    BINARY,
+    TEXT,
+    Dialect,
+    Format,
+    RunMessage,
+    RunRequest,
+    close_frame,
+    frame,
+)
 from tests.runagent_testing.raw_client import connected, handshake, masked
 from tests.support.styles import Style
 
@@ -44,10 +53,10 @@ class AcknowledgedDialect(Dialect):
         agent_id = request.path.removeprefix("/acknowledged/")
         return RunRequest(agent_id=agent_id, transport="acknowledged", kind="websocket", subprotocol="ack.v1")
 
-    def parse_message(self, message, agent):
+    def parse_message(self, message, context):
         if not isinstance(message, bytes):
-            return message, None, "the request has to be a binary message"
-        return message, {"query": message[1:].decode("latin-1")}, None
+            return RunMessage(body=message, fault="the request has to be a binary message")
+        return RunMessage(body=message, input={"query": message[1:].decode("latin-1")})
 
     def reject_message(self, fault):
         return frame(TEXT, fault.encode()) + close_frame(1003)

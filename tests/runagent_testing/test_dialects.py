@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from runagent_testing import FakeAgentServer, MemoryNetwork, dialects, done, ending, error, heartbeat, status
-from runagent_testing.dialects import TEXT, Dialect, Format, Request, RunRequest, frame, hookimpl
+from runagent_testing.dialects import TEXT, Dialect, Format, Request, RunMessage, RunRequest, frame, hookimpl
 from runagent_testing.dialects import _installed as installed
 from runagent_testing.dialects._documented import Documented
 
@@ -98,8 +98,9 @@ class SocketDialect(Dialect):
     def stream(self, run):
         return FramedLines()
 
-    def parse_message(self, message, agent):
-        return message, {"ask": message}, None if message else "ask something"
+    def parse_message(self, message, context):
+        fault = None if message else "ask something"
+        return RunMessage(body=message, input={"ask": message}, fault=fault)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from runagent.transports import (
     encode_json,
 )
 from runagent_testing.conformance import TransportConformance
-from runagent_testing.dialects import PING, TEXT, Dialect, Format, RunRequest, frame
+from runagent_testing.dialects import PING, TEXT, Dialect, Format, RunMessage, RunRequest, frame
 from tests.support.kit import in_short
 
 
@@ -206,9 +206,9 @@ class TalkDialect(Dialect):
     def stream(self, run):
         return Talk()
 
-    def parse_message(self, message, agent):
+    def parse_message(self, message, context):
         body = json.loads(message)
-        return body, body, None
+        return RunMessage(body=body, input=body)
 
 
 class TestTalk(TransportConformance):
