@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
 
 import msgspec
 
 from runagent._client.core import ClientCore, Input, no_result
+from runagent._client.open_streams import OpenStreams, parse_grace, pauses
 from runagent._client.options import check_network
 from runagent._events import RunResult
 from runagent._internal.tracebacks import is_ours
 from runagent._net.base import AsyncNetwork
-from runagent._net.loops import Pools
+from runagent._net.loops import Pools, current_loop
 from runagent._public import publish
 from runagent._run.async_pump import AsyncPump
 from runagent._run.async_stream import AsyncStream
@@ -43,6 +45,7 @@ class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
     def _prepare(self) -> None:
         check_network(self._given_network, asynchronous=True)
         self._pools = Pools(self._given_network)
+        self._streams = OpenStreams[AsyncStream]()
 
     def run_generic_stream(
         self,
@@ -227,10 +230,30 @@ class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
                 " to be awaited"
             )
 
-    async def aclose(self) -> None:
-        """Close the idle connections, of every event loop; streams that are being read go on to their end."""
+    async def aclose(self, *, grace: float | None = None) -> None:
+        """Close the client: it refuses new runs from now on, and its idle connections are closed.
+
+        Args:
+            grace: Seconds to wait for the streams and plain runs that other tasks of this event loop are
+                reading; what has not ended by then is closed, and its reader gets a StreamError. Those of
+                other loops go on. None: all go on to their end, and nothing waits for them.
+
+        Raises:
+            ConfigurationError: ``grace`` is not a finite number of seconds, 0 or more.
+        """
+        seconds = None if grace is None else parse_grace(grace)
         self._closed = True
         self._pools.close()
+        if seconds is None:
+            return
+        loop = await current_loop()
+        network = self._given_network or loop.network
+        try:
+            for pause in pauses(partial(self._streams.are_read, loop), network.now, seconds):
+                await network.sleep(pause)
+        finally:
+            for stream in self._streams.open(loop):
+                await stream.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -248,7 +271,10 @@ class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
             from runagent._run.readahead import AsyncReadAhead
 
             source = AsyncReadAhead(pump, ahead)
-        return AsyncStream(source, run.report, run.notes)
+        stream = AsyncStream(source, run.report, run.notes)
+        self._streams.add(stream)
+        self._check_open()  # see RunAgentClient
+        return stream
 
     async def _result(self, run: Run) -> RunResult:
         async with self._stream(run) as stream:

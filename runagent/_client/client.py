@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
 import msgspec
 
 from runagent._client.core import ClientCore, Input, no_result
+from runagent._client.open_streams import OpenStreams, parse_grace, pauses
 from runagent._client.options import check_network
 from runagent._events import RunResult
 from runagent._internal.tracebacks import is_ours
@@ -44,6 +45,7 @@ class RunAgentClient(ClientCore[Network]):
         check_network(self._given_network, asynchronous=False)
         self._network: Network = self._given_network or BlockingNetwork()
         self._pool: Pool[Connection] = Pool(self._network.now)
+        self._streams = OpenStreams[Stream]()
 
     def run_generic_stream(
         self,
@@ -225,10 +227,28 @@ class RunAgentClient(ClientCore[Network]):
                 "'RunAgentClient' object has no attribute 'aclose': a synchronous client has close()"
             )
 
-    def close(self) -> None:
-        """Close the idle connections; streams that are being read go on to their end."""
+    def close(self, *, grace: float | None = None) -> None:
+        """Close the client: it refuses new runs from now on, and its idle connections are closed.
+
+        Args:
+            grace: Seconds to wait for the streams and plain runs that other threads are reading; what has
+                not ended by then is closed, and its reader gets a StreamError. None: they go on to their
+                end, and nothing waits for them.
+
+        Raises:
+            ConfigurationError: ``grace`` is not a finite number of seconds, 0 or more.
+        """
+        seconds = None if grace is None else parse_grace(grace)
         self._closed = True
         self._pool.close()
+        if seconds is None:
+            return
+        try:
+            for pause in pauses(self._streams.are_read, self._network.now, seconds):
+                self._network.sleep(pause)
+        finally:
+            for stream in self._streams.open():
+                stream.close()
 
     def __enter__(self) -> Self:
         return self
@@ -246,7 +266,10 @@ class RunAgentClient(ClientCore[Network]):
             from runagent._run.readahead import ReadAhead
 
             source = ReadAhead(pump, ahead)
-        return Stream(source, run.report, run.notes)
+        stream = Stream(source, run.report, run.notes)
+        self._streams.add(stream)
+        self._check_open()  # or it may have been closed since, without knowledge of this stream
+        return stream
 
     def _result(self, run: Run) -> RunResult:
         with self._stream(run) as stream:

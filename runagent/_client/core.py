@@ -239,6 +239,10 @@ class ClientCore(Generic[N]):
             "a client has connections and locks and cannot be pickled or copied; make one in each process"
         )
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("the client is closed; make a new one")
+
     @property
     def settings(self) -> Settings:
         """The settings in force and where each came from; resolved at the first look.
@@ -290,8 +294,7 @@ class ClientCore(Generic[N]):
         args: tuple[Any, ...] = (),
     ) -> Run:
         """Check everything that can be checked without the network, and make a run of it."""
-        if self._closed:
-            raise RuntimeError("the client is closed; make a new one")
+        self._check_open()
         if result_type is not None:
             from runagent._client.results import check_result_type  # few runs need it
 

@@ -68,6 +68,10 @@ class AsyncPump(PumpCore):
         self.run.finished(self._now())
         self._leave()
 
+    def is_elsewhere(self, loop: EventLoop) -> bool:
+        """Whether the run has begun in another event loop than this one."""
+        return self._loop not in (None, loop)
+
     async def checkpoint(self) -> None:
         """Let others run, and notice a cancellation."""
         if self._loop is not None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from types import TracebackType
 
+    from runagent._net.loops import EventLoop
     from runagent._report import RunReport
     from runagent._run.notes import RunNotes
     from runagent._run.until import Until
@@ -36,6 +37,7 @@ class AsyncSource(Protocol):
     async def checkpoint(self) -> None: ...
     def close(self) -> None: ...
     def drop(self) -> None: ...
+    def is_elsewhere(self, loop: EventLoop) -> bool: ...
 
 
 class AsyncStream(StreamCore):

@@ -23,6 +23,7 @@ from runagent._run.until import CONNECTED
 
 if TYPE_CHECKING:
     from runagent._events import Event
+    from runagent._net.loops import EventLoop
     from runagent._run.async_pump import AsyncPump
     from runagent._run.pump import Pump
     from runagent._run.until import Until
@@ -225,6 +226,10 @@ class AsyncReadAhead:
         if batch is None:
             _check_open(self)
         return batch
+
+    def is_elsewhere(self, loop: EventLoop) -> bool:
+        """See `AsyncPump.is_elsewhere`."""
+        return self._pump.is_elsewhere(loop)
 
     async def checkpoint(self) -> None:
         """See `AsyncPump.checkpoint`."""

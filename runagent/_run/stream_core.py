@@ -148,6 +148,10 @@ class StreamCore:
         if "_source" in self.__dict__:
             self._source.drop()
 
+    def _is_over(self) -> bool:
+        """Whether nothing can come from the agent any more, so that closing changes nothing."""
+        return self._over or (self._notes.completed is not None and not self._has_batch())
+
     def _is_at_hand(self, seconds: float) -> bool:
         """Whether a wait of so many seconds is not needed.
 

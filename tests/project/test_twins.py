@@ -60,7 +60,7 @@ BOTH = sorted(SYNC.keys() & ASYNC.keys())
 
 
 def test_both_pumps_have_the_same_methods() -> None:
-    assert {"checkpoint", "_take_key", "_network"} == SYNC.keys() ^ ASYNC.keys()
+    assert {"checkpoint", "is_elsewhere", "_take_key", "_network"} == SYNC.keys() ^ ASYNC.keys()
 
 
 @pytest.mark.parametrize("name", sorted({*BOTH} - {"__init__", "_acquire"}))  # which get other pools

@@ -107,9 +107,9 @@ class SyncClient:
         """See `RunAgentClient.run`."""
         return self.client.run(*args, **options)
 
-    async def aclose(self) -> None:
+    async def aclose(self, **options: Any) -> None:
         """See `RunAgentClient.close`."""
-        self.client.close()
+        self.client.close(**options)
 
     async def __aenter__(self) -> SyncClient:
         return self
