@@ -12,9 +12,19 @@ from runagent._public import publish
 from runagent._redact import credential_parts, is_credential, query_credentials
 from runagent._version import __version__
 
-__all__ = ["NOT_RESUMED", "AgentCall", "ReceivedPart", "ResumePoint", "merge_headers", "new_run_id"]
+__all__ = [
+    "NOT_RESUMED",
+    "AgentCall",
+    "Found",
+    "FoundByClient",
+    "ReceivedPart",
+    "ResumePoint",
+    "merge_headers",
+    "new_run_id",
+]
 
-_HIDDEN = frozenset({"api_key", "headers", "options"})  # may hold secrets
+_HIDDEN = frozenset({"api_key", "found", "headers", "options"})  # may hold secrets
+_MAX_FOUND = 64
 NOT_RESUMED = "NOT_RESUMED"  # the code of the error for a stream that goes on in another place than asked
 
 
@@ -65,6 +75,61 @@ class ResumePoint(msgspec.Struct, frozen=True, gc=False):
     parts: tuple[ReceivedPart, ...] = ()
 
 
+FoundByClient = dict[tuple[str, str], tuple[float, bytes]]  # by transport and name: until when, and the value
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What a transport's steps have found, by name: for the attempts of a run, or for a client's other runs.
+
+    Values are JSON and copied both ways. No transport sees what another one has found.
+    """
+
+    transport: str = ""
+    now: float = 0.0
+    by_run: dict[tuple[str, str], bytes] = msgspec.field(default_factory=dict)
+    by_client: FoundByClient = msgspec.field(default_factory=dict)
+
+    __repr__ = object.__repr__
+
+    def get(self, name: str) -> Any:
+        """Return the value of a name; None if there is none, or its time has passed."""
+        key = self.transport, name
+        value = self.by_run.get(key)
+        if value is None:
+            until, value = self.by_client.get(key, (0.0, None))
+            if value is None or until <= self.now:
+                return None
+        return msgspec.json.decode(value)
+
+    def keep(self, name: str, value: Any, *, seconds: float | None = None) -> None:
+        """Keep a value for the later attempts of this run.
+
+        Args:
+            name: Its name.
+            value: Any JSON value but null.
+            seconds: For how long the client's other runs get it, too; None: they do not. A client keeps at
+                most 64 values so, the latest ones.
+
+        Raises:
+            ValidationError: JSON cannot carry the value.
+        """
+        from runagent._internal.jsoninput import copy_input  # most runs keep nothing
+
+        key, kept = (self.transport, name), msgspec.json.encode(copy_input(value, name))
+        self.by_run[key] = kept
+        if seconds is not None:
+            self.by_client.pop(key, None)
+            self.by_client[key] = self.now + seconds, kept
+            while len(self.by_client) > _MAX_FOUND:
+                self.by_client.pop(next(iter(self.by_client)), None)
+
+    def forget(self, name: str) -> None:
+        """Drop the value of a name, which has turned out to be wrong, for this run and for all others."""
+        key = self.transport, name
+        self.by_run.pop(key, None)
+        self.by_client.pop(key, None)
+
+
 class AgentCall(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt to run an agent.
 
@@ -83,6 +148,7 @@ class AgentCall(msgspec.Struct, frozen=True, kw_only=True):
         run_id: Our id of the run, the same in all of its attempts, its report, its errors and its log lines.
         idempotency_key: The run's id in the first request and its retries; a resumption has another one.
         timeout_seconds: How long the agent may take, if the protocol can carry it.
+        found: What steps of the run, or of another run of the client, have found; hidden from ``repr``.
         opened_at: Seconds since the epoch, against which a ``Retry-After`` date is read.
     """
 
@@ -99,6 +165,7 @@ class AgentCall(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str = msgspec.field(default_factory=new_run_id)
     idempotency_key: str = ""
     timeout_seconds: float | None = None
+    found: Found = msgspec.field(default_factory=Found)
     opened_at: float = 0.0
 
     def __repr__(self) -> str:

@@ -30,6 +30,7 @@ __all__ = [
     "numeric_address",
     "parse_base_url",
     "split_host_port",
+    "split_url",
     "target_fault",
     "validate_agent_id",
 ]
@@ -132,16 +133,45 @@ def parse_base_url(text: str, source: str = "base_url") -> BaseURL:
         raise fail("whitespace or control characters are not allowed")
     if text[:1] in ('"', "'"):
         raise fail("the URL is in quotes; leave them out")
-    scheme, found, behind = text.partition("://")
-    if not found or not _is_scheme(scheme):
+    scheme, authority, path = _split(text)
+    if not _is_scheme(scheme):
         raise fail("did you forget https://? There is no scheme")
-    end = min(at for at in (*map(behind.find, "/?#"), len(behind)) if at >= 0)
-    authority, path = behind[:end], behind[end:]
     if "@" in authority:
         raise fail("user name and password are not allowed (use api_key)")
     if "?" in path or "#" in path:
         raise fail("a query or fragment is not allowed")
     return BaseURL(_parse_origin(scheme.lower(), authority, fail), _prefix(path, fail))
+
+
+def split_url(url: object) -> tuple[Origin, str]:
+    """Split an absolute ``http``, ``https``, ``ws`` or ``wss`` URL into its origin, and its path and query.
+
+    Raises:
+        ConfigurationError: It is something else, or has a user name, a password or a fragment; the message
+            shows neither these nor the query.
+    """
+
+    def fail(problem: str) -> ConfigurationError:
+        return _refuse_url("URL", f"{problem} in {redact_url(str(url))}")
+
+    if not isinstance(url, str):
+        raise _refuse_url("URL", f"expected an absolute http or https URL, found {describe(url)}")
+    scheme, authority, path = _split(url)
+    if scheme.lower() not in _SCHEMES:
+        raise fail("expected an absolute http or https URL")
+    if "@" in authority:
+        raise fail("user name and password are not allowed")
+    target = path if path.startswith("/") else f"/{path}"
+    if fault := target_fault(target):
+        raise _refuse_url("URL", fault)
+    return _parse_origin(scheme.lower(), authority, fail), target
+
+
+def _split(url: str) -> tuple[str, str, str]:
+    """Split a URL into scheme, authority and the rest; all are empty without ``://``."""
+    scheme, found, behind = url.partition("://")
+    end = min(at for at in (*map(behind.find, "/?#"), len(behind)) if at >= 0)
+    return (scheme, behind[:end], behind[end:]) if found else ("", "", "")
 
 
 def split_host_port(authority: str, default_port: int, fail: Fail) -> tuple[str, int]:

@@ -16,6 +16,7 @@ from runagent._client.options import (
     configure_logging,
     read_client_cert,
     read_options,
+    read_origins,
     read_socket_options,
     resume_point,
     warn_of_key_risk,
@@ -129,6 +130,7 @@ class ClientCore(Generic[N]):
         ssl_context: ssl.SSLContext | None = None,
         client_cert: str | Sequence[str] | None = None,
         socket_options: Iterable[SocketOption] | None = None,
+        allowed_origins: Iterable[str] = (),
         local: bool = False,
         host: str | None = None,
         port: int | None = None,
@@ -166,6 +168,9 @@ class ClientCore(Generic[N]):
             client_cert: Certificate file, or certificate file, key file and password.
             socket_options: Level, option and value of each option that sockets have set, instead of
                 all the defaults (no delay of small writes, keepalive).
+            allowed_origins: Where requests may go besides the origin of the base URL, such as
+                ``https://agents.example.com``: scheme, host and port. The key, the header fields and a client
+                certificate go there, too.
             local: Talk to a local server: ``http://127.0.0.1:8450`` over WebSocket.
             host: Host of the local server.
             port: Port of the local server.
@@ -195,6 +200,7 @@ class ClientCore(Generic[N]):
         self._ssl_context = ssl_context
         self._client_cert = read_client_cert(client_cert)
         self._socket_options = read_socket_options(socket_options)
+        self._allowed_origins = read_origins(allowed_origins)
         self._arguments: dict[str, Any] = {
             "api_key": api_key,
             "base_url": base_url,
@@ -272,6 +278,7 @@ class ClientCore(Generic[N]):
             self._ssl_context,
             self._client_cert,
             socket_options=self._socket_options,
+            allowed_origins=self._allowed_origins,
             asynchronous=self._asynchronous,
         )
 
@@ -319,8 +326,8 @@ class ClientCore(Generic[N]):
             idempotency_key=run_id,
             timeout_seconds=timeouts.total,
         )
-        if context.key_risk:
-            warn_of_key_risk(settings, call, context.key_risk)
+        for origin, risk in context.key_risks:
+            warn_of_key_risk(settings, call, origin, risk)
         return Run(
             RunSpec(
                 call=call,

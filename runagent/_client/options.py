@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from runagent._address.url import agent_path
+from runagent._address.url import agent_path, parse_base_url
 from runagent._call import ResumePoint
 from runagent._config.parsers import parse_count, parse_index, parse_resume
 from runagent._config.timeouts import Timeouts
@@ -39,6 +39,7 @@ __all__ = [
     "key_risk",
     "read_client_cert",
     "read_options",
+    "read_origins",
     "read_socket_options",
     "resume_point",
     "retry_policy",
@@ -82,6 +83,19 @@ def read_socket_options(options: Any) -> tuple[SocketOption, ...] | None:
             f" (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1); found {describe(options)}"
         )
     return tuple((level, option, value) for level, option, value in given)
+
+
+def read_origins(origins: Iterable[str]) -> tuple[Origin, ...]:
+    """Return the origins that a caller allows besides the base URL's."""
+    if not origins:
+        return ()
+    if isinstance(origins, str) or not isinstance(origins, Iterable):
+        raise ConfigurationError(f"allowed_origins: expected a list of origins, found {describe(origins)}")
+    bases = [parse_base_url(text, "allowed_origins") for text in origins]
+    for base in bases:
+        if base.prefix:
+            raise ConfigurationError(f"allowed_origins: {base} has a path; give only {base.origin}")
+    return tuple(base.origin for base in bases)
 
 
 def _is_socket_option(option: object) -> bool:
@@ -203,9 +217,8 @@ def key_risk(origin: Origin, context: ssl.SSLContext | None) -> str:
     return ""
 
 
-def warn_of_key_risk(settings: Settings, call: AgentCall, risk: str) -> None:
+def warn_of_key_risk(settings: Settings, call: AgentCall, origin: Origin, risk: str) -> None:
     """Warn, once per process and origin, of a key that others than the service can read."""
-    origin = call.base.origin
     if (origin, risk) in _warned_origins or (settings.api_key is None and not any(call.secrets)):
         return
     _warned_origins.add((origin, risk))

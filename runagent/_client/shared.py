@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from runagent._address.route import SocketOption
+    from runagent._address.url import Origin
+    from runagent._call import FoundByClient
     from runagent._config.settings import Settings
     from runagent._limits import Limits
     from runagent._plugins.registry import TransportRegistry
@@ -51,6 +53,7 @@ class ClientContext:
         ssl_context: What checks certificates, if one was given.
         client_cert: See `default_context`.
         socket_options: What sockets have set instead of the defaults.
+        allowed_origins: Where requests may go besides the base URL's origin.
         asynchronous: The client awaits the key, if it is awaitable.
 
     Attributes:
@@ -59,7 +62,8 @@ class ClientContext:
         policy: What is tried again.
         known_unsupported: Which transports the runs found unsupported.
         asks_key: The key comes from a function.
-        key_risk: Who can read the key on its way, if there is one; "" if only the service can.
+        key_risks: The origins at which others than the service can read the key, and who can.
+        found: What steps of the runs found.
     """
 
     clock = staticmethod(time_of_day)
@@ -74,6 +78,7 @@ class ClientContext:
         client_cert: tuple[str, ...],
         *,
         socket_options: tuple[SocketOption, ...] | None,
+        allowed_origins: tuple[Origin, ...],
         asynchronous: bool,
     ) -> None:
         self.settings = settings
@@ -88,11 +93,11 @@ class ClientContext:
         self._socket_options = socket_options
         self._asynchronous = asynchronous
         self._warned_of_slow_key = False
-        self._addresses: dict[bool, Address] = {}
-        origin = settings.base_url.origin
-        self.key_risk = key_risk(origin, ssl_context)
-        # Only then the environment matters, which may change.
-        self._asks_environment = settings.proxy is None and not origin.is_loopback
+        self.found: FoundByClient = {}
+        self._addresses: dict[tuple[bool, Origin], Address] = {}
+        self._origins = (settings.base_url.origin, *allowed_origins)
+        risks = ((origin, key_risk(origin, ssl_context)) for origin in self._origins)
+        self.key_risks = [(origin, risk) for origin, risk in risks if risk]
 
     def find(self, name: str) -> Transport:
         """Return the transport of a name."""
@@ -129,16 +134,24 @@ class ClientContext:
         hints = [f"{escape_controls(name)} is set: did you mean {meant}?" for name, meant in found.items()]
         return "; ".join(hints)
 
-    def address(self, tunnels: bool) -> Address:
-        """Return where to connect, through a tunnel if the transport wants one."""
-        address = self._addresses.get(tunnels)
-        if address is None or self._asks_environment:
-            address = self._addresses[tunnels] = self._find_address(tunnels)
+    def address(self, tunnels: bool, origin: Origin | None = None) -> Address:
+        """Return where to connect, through a tunnel if the transport wants one; see `RunContext.address`."""
+        if origin is None:
+            origin = self._origins[0]
+        elif origin not in self._origins:
+            raise ConfigurationError(
+                f"the transport wants to go on at {origin}, which is not the origin of base_url",
+                hint="if the key may go there, too, add it to allowed_origins=",
+                code="ORIGIN_NOT_ALLOWED",
+            )
+        address = self._addresses.get((tunnels, origin))
+        # Without a proxy of the settings the environment matters, which may change.
+        if address is None or (self.settings.proxy is None and not origin.is_loopback):
+            address = self._addresses[tunnels, origin] = self._find_address(tunnels, origin)
         return address
 
     @without_traceback
-    def _find_address(self, tunnels: bool) -> Address:
-        origin = self.settings.base_url.origin
+    def _find_address(self, tunnels: bool, origin: Origin) -> Address:
         proxy = proxy_for(origin, self.settings.proxy, os.environ)
         if origin.secure and self._ssl_context is None:
             from runagent._net.tls import default_context  # plain http does without ssl

@@ -207,13 +207,13 @@ class AsyncPump(PumpCore):
         self._loop = loop = await current_loop()
         self._now = now = self._network.now
         run, pool = self.run, self._pools.of(loop)
-        address = run.begin_attempt(now())
+        run.begin_attempt(now())
         deadline = run.deadlines.connect(now())
         coming = run.attempt.key_to_come
         if coming is not None and not await self._take_key(coming, deadline):
             return
         try:
-            self._connection, reused = await self._acquire(pool, address, deadline)
+            self._connection, reused = await self._acquire(pool, run.address, deadline)
         except DeadlineExceededError:
             self._check_closed()
             run.timed_out(now(), 0.0)

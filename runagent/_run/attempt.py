@@ -68,7 +68,30 @@ class AttemptState(msgspec.Struct, eq=False):
 
     def over_another_connection(self, transport: Transport, now: float) -> AttemptState:
         """Return the state of this attempt for the next connection that its session wants."""
-        return AttemptState(transport, self.report, now, self.session, self.connecting)
+        return AttemptState(
+            transport,
+            self.report,
+            now,
+            self.session,
+            self.connecting,
+            begun=self.begun,
+            progressed=self.progressed,
+        )
+
+    @property
+    def over_used_connection(self) -> bool:
+        """Whether another request was answered over the connection before the current one."""
+        return self.report.reused or (self.session is not None and self.session.asks_again)
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether no byte of an answer to the current request has come."""
+        return not self.heard or (self.session is not None and self.session.asks_again)
+
+    @property
+    def may_have_begun(self) -> bool:
+        """Whether the agent may have begun the run: the request for it has been sent, or a part of it."""
+        return self.connected and self.session is not None and not self.session.preparing
 
     @property
     def sends(self) -> bool:

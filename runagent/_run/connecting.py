@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, cast
 
-from runagent._call import merge_headers
+from runagent._call import Found, merge_headers
 from runagent._errors import PluginError
 from runagent._internal.tracebacks import is_ours
 from runagent._report import Attempt
@@ -17,8 +17,7 @@ from runagent.transports._base import Wants
 from runagent.transports._request import check_session, name_transport
 
 if TYPE_CHECKING:
-    from runagent._address.route import Address
-    from runagent.transports._base import ConnectingSession, Transport
+    from runagent.transports._base import ConnectingSession, Session, Transport
 
 __all__ = ["Connecting"]
 
@@ -30,8 +29,8 @@ _logger = logging.getLogger("runagent.run")
 class Connecting(RunState):
     """A run's decisions until a connection is established; `Run` adds those about what comes over it."""
 
-    def begin_attempt(self, now: float) -> Address:
-        """Open a session, or keep the last one if it only needs another connection; return the address.
+    def begin_attempt(self, now: float) -> None:
+        """Open a session, or keep the last one if it only needs another connection; set the address.
 
         Raises:
             RunAgentError: The call cannot be made; the run is over.
@@ -40,16 +39,25 @@ class Connecting(RunState):
         if self._deadlines is None:
             self._begin(now)
         transport = self.recovery.find_capable(self._context.find, self._call.mode)
-        self.address = address = self._context.address(transport.tunnels)
         self._pass(now)
         self.report.transport = self.recovery.names[0]
         last = self._attempt
         if last is not None and last.session is not None and last.session.wants is Wants.RECONNECT:
             self._attempt = last.over_another_connection(transport, now)
+            self._find_way(last.session)
         else:
+            self.address = self._context.address(transport.tunnels)
             self._begin_session(transport, now)
         self.action = Action.CONNECT
-        return address
+
+    def _find_way(self, session: Session) -> None:
+        """Find the address to which a session wants its next connection.
+
+        Raises:
+            ConfigurationError: The caller does not allow its origin.
+        """
+        self.address = self._context.address(self.attempt.transport.tunnels, session.origin)
+        session.reconnecting(self.address.route)
 
     def _begin(self, now: float) -> None:
         self._started_at = self._read_at = now
@@ -91,6 +99,7 @@ class Connecting(RunState):
             headers=merge_headers(prepared.headers, attempt.headers),
             api_key=key,
             idempotency_key=recovery.key,
+            found=Found(recovery.names[0], attempt.began_at, recovery.found, self._context.found),
             opened_at=self._context.clock(),
         )
         try:
@@ -102,6 +111,8 @@ class Connecting(RunState):
         attempt.session = session
         if getattr(transport, "brings_connection", False):
             attempt.connecting = cast("ConnectingSession", session)
+        if session.wants is Wants.RECONNECT:
+            self._find_way(session)
 
     def connected(self, now: float, *, reused: bool) -> None:
         """Note that the connection is established."""

@@ -72,6 +72,10 @@ class RetryPolicy(msgspec.Struct, frozen=True):
             return True
         if not self.unsafe or (isinstance(error, NetworkError) and not connected):
             return False
+        return self.is_outage(error)
+
+    def is_outage(self, error: RunAgentError) -> bool:
+        """Whether the failure may be temporary, although the agent may have begun the run."""
         return _broke(error) or _answered_with(error, _GATEWAY_ERRORS)
 
     def holds_back(self, error: RunAgentError, *, connected: bool) -> bool:

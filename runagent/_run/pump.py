@@ -176,9 +176,9 @@ class Pump(PumpCore):
 
     def _connect(self) -> None:
         run, now = self.run, self._now
-        address = run.begin_attempt(now())
+        run.begin_attempt(now())
         try:
-            self._connection, reused = self._acquire(address, run.deadlines.connect(now()))
+            self._connection, reused = self._acquire(run.address, run.deadlines.connect(now()))
         except DeadlineExceededError:
             self._check_closed()
             run.timed_out(now(), 0.0)

@@ -57,6 +57,7 @@ class Recovery(msgspec.Struct, eq=False):
         key_renewed: The function was asked again after the service refused a key, once in a run.
         replaced: A pooled connection that failed has been replaced by a new one, which happens once in a run.
         fresh: The next attempt needs a new connection, as a pooled one has failed.
+        found: What the steps of the attempts found.
         delay: Seconds to wait before the next attempt.
         last_error: How the last attempt failed.
     """
@@ -75,6 +76,7 @@ class Recovery(msgspec.Struct, eq=False):
     key_renewed: bool = False
     replaced: bool = False
     fresh: bool = False
+    found: dict[tuple[str, str], bytes] = msgspec.field(default_factory=dict)
     delay: float = 0.0
     last_error: RunAgentError | None = None
 
@@ -152,7 +154,7 @@ class Recovery(msgspec.Struct, eq=False):
         if self._move_on(attempt) or self._replace_connection(error, attempt) or self._renew_key(error):
             return Action.CONNECT
         point = None
-        may_retry = self._may_retry(error, connected=attempt.connected)
+        may_retry = self._may_retry(error, attempt)
         if self.begun:
             point = self._resume_point(error, attempt, may_retry=may_retry)
             silent = isinstance(error, RunTimeoutError) and not deadlines.may_follow_silence
@@ -162,14 +164,17 @@ class Recovery(msgspec.Struct, eq=False):
             return Action.END
         return self._back_off(error, attempt, deadlines, point, now)
 
-    def _may_retry(self, error: RunAgentError, *, connected: bool) -> bool:
+    def _may_retry(self, error: RunAgentError, attempt: AttemptState) -> bool:
         """Whether a failed attempt may be repeated; before the first chunk the transport knows best."""
         known = known_retryable(error)
         if known is not None and not self.begun:
             return known
+        connected = attempt.connected
         safe = self.policy.is_safe(error, connected=connected)
+        if connected and not attempt.may_have_begun:  # a step failed, which cannot have begun the run
+            safe = safe or self.policy.is_outage(error)
         set_retryable(error, retryable=safe and not self.begun)
-        return self.policy.may_retry(error, connected=connected)
+        return safe or self.policy.may_retry(error, connected=connected)
 
     def _move_on(self, attempt: AttemptState) -> bool:
         """Switch to the next transport if the peer has proven not to support this one."""
@@ -187,13 +192,13 @@ class Recovery(msgspec.Struct, eq=False):
         a status 408, with which the peer reports that it no longer waited for a request (RFC 9110 §15.5.9). A
         connection that ends after the whole request was sent proves nothing, however soon it ends.
         """
-        if not attempt.report.reused or self.replaced:
+        if not attempt.over_used_connection or self.replaced:
             return False
         if _came_too_late(error, attempt):
             if self.failures >= self.policy.max_retries:
                 return False
             self.failures += 1
-        elif attempt.heard or not (attempt.unread or attempt.send_error is not None):
+        elif not attempt.unanswered or not (attempt.unread or attempt.send_error is not None):
             return False
         self.replaced = self.fresh = True
         return True

@@ -139,7 +139,7 @@ class Run(Connecting):
             if attempt.send_error is not None:  # the peer closed in the middle of the request
                 self._lost(attempt.send_error)
                 return self.data_to_send()
-            if attempt.report.reused and not attempt.heard and not self.recovery.replaced:
+            if attempt.over_used_connection and attempt.unanswered and not self.recovery.replaced:
                 self.action = Action.PROBE
                 return b""
             events = session.receive_eof()
@@ -270,7 +270,7 @@ class Run(Connecting):
         elif session.error is None and len(proven) == len(events):
             self._follow(session)
         else:
-            self._failed(refusal(session) or connection_lost(exc, heard=self.attempt.heard))
+            self._failed(refusal(session) or connection_lost(exc, heard=not self.attempt.unanswered))
 
     def connect_failed(self, exc: NetworkError, now: float) -> None:
         """Note that no connection could be opened."""
@@ -320,7 +320,7 @@ class Run(Connecting):
 
     def _give_up(self, error: RunAgentError) -> None:
         attempt, recovery = self.attempt, self.recovery
-        if not recovery.begun and recovery.policy.holds_back(error, connected=attempt.connected):
+        if not recovery.begun and recovery.policy.holds_back(error, connected=attempt.may_have_begun):
             add_remark(error, _NOT_TRIED_AGAIN)
             add_hint(error, _TRY_AGAIN)
         if isinstance(error, AuthenticationError) and (hint := self._context.key_hint()):

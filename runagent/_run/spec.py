@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from runagent._address.route import Address
     from runagent._address.url import Origin
-    from runagent._call import AgentCall, ResumePoint
+    from runagent._call import AgentCall, FoundByClient, ResumePoint
     from runagent._config.timeouts import Timeouts
     from runagent._plugins.observers import Observers
     from runagent._run.policy import RetryPolicy
@@ -63,16 +63,26 @@ class RunContext(Protocol):
     Attributes:
         known_unsupported: Which transports earlier runs found unsupported.
         asks_key: The key comes from a function.
+        found: What steps of earlier runs found.
     """
 
     known_unsupported: KnownUnsupported
     asks_key: bool
+    found: FoundByClient
 
     def find(self, name: str) -> Transport:
         """Return the transport of a name, or raise a ConfigurationError."""
 
-    def address(self, tunnels: bool) -> Address:
-        """Return the address to connect to, through a tunnel if the transport needs one."""
+    def address(self, tunnels: bool, origin: Origin | None = None) -> Address:
+        """Return the address to connect to, through a tunnel if the transport needs one.
+
+        Args:
+            tunnels: The transport needs one.
+            origin: Where to; None for the origin of the base URL.
+
+        Raises:
+            ConfigurationError: The caller does not allow the origin.
+        """
 
     def api_key(self) -> str | Awaitable[str] | None:
         """Return the key, or an awaitable of it; called for each attempt."""

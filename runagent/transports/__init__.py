@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from runagent.transports._invoke import InvokeSession
     from runagent.transports._message_session import MessageSession
     from runagent.transports._request import HttpRequest
+    from runagent.transports._steps import Step, StepAnswer, parse_url
     from runagent.transports._surrogates import SurrogateJoiner
 
 _HOMES = {
@@ -66,6 +67,7 @@ _HOMES = {
     "runagent.transports._async_transport": ("AsyncTransport", "Emit", "RegisterTransport"),
     "runagent.transports._message_session": ("MessageSession",),
     "runagent.transports._request": ("HttpRequest",),
+    "runagent.transports._steps": ("Step", "StepAnswer", "parse_url"),
     "runagent.transports._surrogates": ("SurrogateJoiner",),
     "runagent._wire.jsontext": ("InvalidJSONError", "decode_json", "encode_json", "quote"),
     "runagent._wire.ndjson": ("NDJSONDecoder",),
@@ -102,6 +104,8 @@ __all__ = [
     "ServerSentEvent",
     "Session",
     "Started",
+    "Step",
+    "StepAnswer",
     "StreamEvent",
     "SurrogateJoiner",
     "ToolCall",
@@ -110,6 +114,7 @@ __all__ = [
     "decode_json",
     "encode_json",
     "mark_error",
+    "parse_url",
     "quote",
 ]
 

@@ -12,8 +12,9 @@ The pump promises a session:
   ``receive_eof`` at the connection's end, at most once, and passes no bytes after that.
 * Once ``wants`` is ``DONE`` or ``error`` is set, it calls only ``close``, ``data_to_send`` and, if
   ``keeps_connection`` is true, ``receive_data`` until it has read ``reusable``.
-* After ``wants`` became ``RECONNECT``, it drops the old connection and opens a new one to the same origin.
-  It sends what ``data_to_send`` returns, and then reads from ``wants`` what the session needs next.
+* After ``wants`` became ``RECONNECT``, it drops the old connection, calls ``reconnecting`` with the way to
+  ``origin``, and opens a new connection. It sends what ``data_to_send`` returns, and then reads from
+  ``wants`` what the session needs next.
 * If the reader closes the stream early (``break``, ``close``, a cancellation), it calls ``close``, sends what
   ``data_to_send`` returns if that needs no wait, and drops the session. It does not call ``receive_eof``.
 * If a read is cancelled or times out, it calls nothing: the session has all state, and the next read
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runagent._address.route import Address, Route
+    from runagent._address.url import Origin
     from runagent._call import AgentCall, ResumePoint
     from runagent._events import Event
     from runagent._net.base import AsyncConnection, AsyncNetwork, Connection, Network
@@ -62,7 +64,8 @@ class Wants(enum.Enum):
     Attributes:
         READ: Bytes, or the end of the connection.
         CLOSE_WRITE: To end the sending direction (a FIN), and then bytes.
-        RECONNECT: A new connection to the same origin, for a redirect or a repeated subscription.
+        RECONNECT: A new connection, for a redirect, a step or a repeated subscription; right after ``open``,
+            one to another origin than the base URL's.
         DONE: Nothing: the run is over.
     """
 
@@ -84,6 +87,10 @@ class Session(Protocol):
         unsupported: The error proves that the peer does not support this transport, so that another one may
             be tried. An outage never proves that.
         answered: The answer's head has come.
+        preparing: The session has sent nothing yet that could begin the run, but steps before it.
+        origin: Where the connection has to go; None for the origin of the base URL. Read when ``wants`` is
+            ``RECONNECT``.
+        asks_again: A further request was sent over the connection, and no byte of its answer has come.
         accepted: The service has accepted the run, although no event may have come yet: a good head of a type
             that is read. A first event means the same.
         retry_delay: Seconds that the peer asks to wait before another attempt; None if it asks for nothing.
@@ -98,12 +105,22 @@ class Session(Protocol):
     error: RunAgentError | None
     unsupported: bool
     answered: bool
+    preparing: bool
     accepted: bool
     retry_delay: float | None
     status: int | None
     request_id: str | None
     usage: dict[str, Any] | None
     ignored: dict[str, int]
+
+    @property
+    def origin(self) -> Origin | None: ...
+
+    @property
+    def asks_again(self) -> bool: ...
+
+    def reconnecting(self, route: Route) -> None:
+        """Take note of the way that the next connection goes; called before each one but the first."""
 
     @property
     def tokens(self) -> Tokens | None:
@@ -207,6 +224,7 @@ class BaseSession:
     request_id: str | None = None
     accepted: bool = False
     usage: dict[str, Any] | None = None
+    preparing: bool = False
 
     def __init__(self) -> None:
         self.wants: Wants = Wants.READ
@@ -242,6 +260,19 @@ class BaseSession:
         """Queue bytes for the peer."""
         check_bytes(data, "send")
         self._outgoing.append(data)
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the connection has to go; None for the origin of the base URL."""
+        return None
+
+    @property
+    def asks_again(self) -> bool:
+        """Whether a further request was sent over the connection, and no byte of its answer has come."""
+        return False
+
+    def reconnecting(self, route: Route) -> None:
+        """Take note of the way that the next connection goes."""
 
     def data_to_send(self) -> bytes:
         """Take the bytes to send now; empty if there are none."""

@@ -34,6 +34,8 @@ class ErrorBody:
         data: The bytes kept so far, without content coding.
     """
 
+    is_wanted = False  # by a step
+
     def __init__(self, answer: ResponseDecoder, max_bytes: int) -> None:
         self.data = b""
         self._answer = answer

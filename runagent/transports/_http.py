@@ -5,25 +5,23 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, ClassVar
 
-import msgspec
-
 from runagent._errors import NetworkError, ProtocolError, RunAgentError, StreamTruncatedError
 from runagent._report import add_hint
-from runagent._wire.http1 import ResponseDecoder, encode_request
-from runagent.transports._base import BaseSession, Wants
+from runagent.transports._base import Wants
 from runagent.transports._media import parse_content_type
 from runagent.transports._refusals import error_from_answer, proves_unsupported
 from runagent.transports._request import HttpRequest, check_request
+from runagent.transports._requesting import RequestingSession
 from runagent.transports._returned import as_events
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runagent._address.route import Route
-    from runagent._call import AgentCall, ResumePoint
     from runagent._events import Event
     from runagent._wire.content_coding import ContentDecoder
+    from runagent._wire.http1 import ResponseDecoder
     from runagent.transports._error_body import ErrorBody
+    from runagent.transports._steps import StepBody
 
 __all__ = ["HttpRequest", "HttpSession"]
 
@@ -34,39 +32,25 @@ _NO_ANSWER = "the peer closed the connection without an answer"
 _CHECK_URL = "check the scheme, the port and the path of base_url, and the server's log"
 
 
-class HttpSession(BaseSession):
+class HttpSession(RequestingSession):
     """Send one request and turn the body of an answer of status 2xx into events.
 
     A subclass defines ``expects``, ``make_request``, ``open_body``, ``read_body`` and ``end_body``; this
-    class handles status, headers, framing, content coding, redirects and errors.
+    class handles status, headers, framing, content coding, redirects and errors. ``before`` and ``follow``
+    add further requests to the run.
 
-    A run calls the hooks in this order: ``make_request`` inside of ``__init__`` (attributes that a subclass
-    sets after ``super().__init__`` do not exist yet); ``open_body`` at the head of an answer of status 2xx;
-    ``read_body`` for each piece of its body, without content coding and never empty; ``end_body`` once, if
-    the body ends before a call of ``finish`` or ``fail``. An answer that ``open_body`` rejects goes to
+    A run calls the hooks in this order: ``before``, and without any steps also ``make_request``, inside of
+    ``__init__`` (attributes that a subclass sets after ``super().__init__`` do not exist yet); otherwise
+    ``make_request`` after the last step; ``open_body`` at the head of an answer of status 2xx; ``read_body``
+    for each piece of its body, without content coding and never empty; ``end_body`` once, if the body ends
+    before a call of ``finish``, ``fail`` or ``follow``. An answer that ``open_body`` rejects goes to
     ``proves_unsupported``; one of another status also goes to ``make_refusal``.
 
-    An exception of ``make_request`` is raised for the caller. Every other hook may call ``finish`` or
+    An exception inside of ``__init__`` is raised for the caller. Every other hook may call ``finish`` or
     ``fail``, after which no hook is called. It may also raise a ``RunAgentError``, which becomes the
     session's ``error``; but then the events of that call are lost, so report a fault after good events with
     ``fail``.
     """
-
-    # More than 25 methods: nine are for subclasses, five for the pump, and the rest reads one
-    # answer, whose attributes all of them share.
-
-    def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
-        super().__init__()
-        self.call = call
-        self.route = route
-        self.resume = resume
-        # Attributes of the answer's head are set here already: if many streams are open, an attribute that is
-        # first set later costs each of them a separate dictionary.
-        self.answered = self.accepted = False
-        self.status = self.request_id = self.retry_delay = None
-        self._redirects = 0
-        self._request = check_request(self.make_request(), call.headers)
-        self._ask()
 
     # For subclasses
 
@@ -76,10 +60,6 @@ class HttpSession(BaseSession):
     def headers(self) -> Mapping[str, str]:
         """The header fields of the answer, by lower-case name; empty before its head has come."""
         return self._answer.headers
-
-    def make_request(self) -> HttpRequest:
-        """Return the request of the run."""
-        raise NotImplementedError
 
     def open_body(self, content_type: str, charset: str) -> bool:
         """Prepare for the body of an answer of status 2xx; return False if its type cannot be read.
@@ -126,10 +106,6 @@ class HttpSession(BaseSession):
         """
         return error_from_answer(status, self.headers, body, self.call.opened_at)
 
-    def finish(self) -> None:
-        """End the run well, as the agent is done; further bytes are ignored."""
-        self.wants = Wants.DONE
-
     # For the pump
 
     @property
@@ -173,7 +149,7 @@ class HttpSession(BaseSession):
                     if self._answer is not answer:
                         return []  # a redirect: the bytes belong to the old answer
                     if answer.upgraded:
-                        return self.switch_protocols(answer)
+                        return self._switch(answer)
                 events = self._take(body) if body else []
         except RunAgentError as exc:
             self.fail(exc)
@@ -193,31 +169,7 @@ class HttpSession(BaseSession):
             return []
         return self._settle([]) if self.wants is Wants.READ else []
 
-    def data_to_send(self) -> bytes:
-        """Take the bytes to send now; empty if there are none."""
-        if not self._outgoing:
-            return b""
-        data = super().data_to_send()
-        if data and self.wants is Wants.RECONNECT:
-            self.wants = Wants.READ
-        return data
-
     # How an answer is read
-
-    def _ask(self) -> None:
-        """Queue the request and prepare for a new answer."""
-        request, origin = self._request, self.route.origin
-        proxy = self.route.proxy
-        headers = [("Host", origin.netloc), *request.headers, *request.upgrade]
-        if proxy is not None and proxy.authorization:
-            headers.append(("Proxy-Authorization", proxy.authorization))
-        target = request.target if proxy is None else f"{origin.scheme}://{origin.netloc}{request.target}"
-        self.send(encode_request(request.method, target, headers, request.body))
-        self._answer = ResponseDecoder(self.call.limits)
-        self._coding: ContentDecoder | None = None
-        self._opened = False
-        self._reading = False  # whether the answer has status 2xx and its body gives events
-        self._error_body: ErrorBody | None = None  # of any other answer, once its head is complete
 
     def _open(self) -> None:
         """Decide by status and headers how to read the body."""
@@ -225,6 +177,9 @@ class HttpSession(BaseSession):
         self._opened = self.answered = True
         self.status = answer.status
         self.request_id = answer.headers.get("x-request-id", self.request_id)
+        if self._steps is not None and self._steps.accepts(answer.status):
+            self._open_step()
+            return
         if answer.status in _NO_BODY:
             raise ProtocolError(f"the agent answered with HTTP status {answer.status}, which has no body")
         if 300 <= answer.status < 400:
@@ -237,7 +192,7 @@ class HttpSession(BaseSession):
         if self._opened and not self._reading:  # a redirect is not opened: its answer is over
             from runagent.transports._error_body import ErrorBody  # good answers do not need it
 
-            self._error_body = ErrorBody(answer, self.call.limits.max_error_bytes)
+            self._aside = ErrorBody(answer, self.call.limits.max_error_bytes)
 
     def _content_decoder(self) -> ContentDecoder | None:
         field = self._answer.headers.get("content-encoding", "")
@@ -281,8 +236,8 @@ class HttpSession(BaseSession):
             if coding is not None and coding.error:
                 self.fail(coding.error)
             return events
-        if self._error_body is not None:
-            self._error_body.add(data)
+        if self._aside is not None:
+            self._aside.add(data)
         return []
 
     def _settle(self, events: list[Event]) -> list[Event]:
@@ -291,12 +246,19 @@ class HttpSession(BaseSession):
             return events
         if self._answer.error:
             self._fail_at_eof(self._answer.error)
-        elif self._error_body is not None:
-            if self._error_body.enough:
-                self._refuse(self._error_body)
+        elif (body := self._aside) is not None:
+            if body.enough:
+                events += self._end_aside(body)
         elif self._answer.complete:
             events += self._end()
+        if self._steps is not None and self._steps.current is None:
+            events += self._take_step(None)
         return events
+
+    def _end_aside(self, body: ErrorBody | StepBody) -> list[Event]:
+        from runagent.transports._error_body import ErrorBody
+
+        return self._refuse(body) if isinstance(body, ErrorBody) else self._take_step(body)
 
     def _end(self) -> list[Event]:
         try:
@@ -306,20 +268,20 @@ class HttpSession(BaseSession):
         except RunAgentError as exc:
             self.fail(exc)
             return []
-        if self.wants is Wants.READ:
+        if self.wants is Wants.READ and self._steps is None:
             self.finish()
         return events
 
     def _fail_at_eof(self, error: RunAgentError) -> None:
         """End with the refusal if its head has come, even if its body is cut short; else with the error."""
-        if self._error_body is not None:
-            self._refuse(self._error_body)
+        if (body := self._aside) is not None and not body.is_wanted:
+            self._end_aside(body)
         elif isinstance(error, StreamTruncatedError) and not self._answer.began:
             self.fail(NetworkError(_NO_ANSWER, hint=_CHECK_URL, code="NO_ANSWER"))
         else:
             self.fail(error)
 
-    def _refuse(self, body: ErrorBody) -> None:
+    def _refuse(self, body: ErrorBody) -> list[Event]:
         """End with the answer's error; enough of its body has come."""
         status, proxy = self._answer.status, self.route.proxy
         if body.whole or status != 404:  # only a whole body proves that a 404 is not the agent's own error
@@ -333,21 +295,39 @@ class HttpSession(BaseSession):
             if status == 401 and proxy is not None:
                 add_hint(refusal, f"if it was the proxy {proxy} that answered, check the password in its URL")
             self.fail(refusal)
+        return []
 
-    def _redirect(self, location: str) -> None:
-        """Repeat the request at the answer's location, on a new connection."""
-        from runagent.transports._redirects import redirect_target  # most runs do without
+    def _switch(self, answer: ResponseDecoder) -> list[Event]:
+        if self._steps is not None:
+            raise ProtocolError("the peer switched to another protocol in answer to a step")
+        return self.switch_protocols(answer)
 
-        target = redirect_target(
-            self._answer.status,
-            location,
-            origin=self.route.origin,
-            target=self._request.target,
-            followed=self._redirects,
-            max_redirects=self.call.limits.max_redirects,
-        )
-        self._redirects += 1
-        self.answered = False
-        self._request = msgspec.structs.replace(self._request, target=target)
-        self._ask()
-        self.wants = Wants.RECONNECT
+    def _open_step(self) -> None:
+        from runagent.transports._steps import StepBody
+
+        self._coding = self._content_decoder()
+        self._aside = StepBody(self._answer, self.call.limits.max_event_bytes)
+
+    def _take_step(self, body: StepBody | None) -> list[Event]:
+        """Go on with the next step; after the last one with the run's own request, or with the run's end."""
+        steps = self._steps
+        assert steps is not None
+        try:
+            if body is not None and self._coding is not None:
+                self._coding.close()
+            step = steps.advance(None if body is None else body.answer())
+            if self.wants is not Wants.READ:
+                return []
+            if step is not None:
+                self._ask_next(steps.request(self.call))
+                return []
+            self._steps, self.preparing = None, False
+            if steps.hook == "before":
+                self._ask_next(check_request(self.make_request(), self.call.headers))
+                return []
+            events = as_events(steps.result or [], "the generator of follow")
+        except RunAgentError as exc:
+            self.fail(exc)
+            return []
+        self.finish()
+        return events

@@ -173,6 +173,7 @@ class MessageSession(HttpSession):
 
     def close(self) -> None:
         """Queue our Close frame, once."""
+        super().close()
         if self._socket is not None:
             self._socket.send_close()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from runagent._address.fields import header_name, header_value, is_token
-from runagent._address.url import target_fault
+from runagent._address.url import Origin, target_fault
 from runagent._errors import ConfigurationError, PluginError
 from runagent._internal.tracebacks import without_traceback
 from runagent._redact import describe, redact_url
@@ -24,6 +24,7 @@ __all__ = [
     "check_session",
     "check_subprotocols",
     "name_transport",
+    "refuse_request",
 ]
 
 _CODE = "INVALID_REQUEST"
@@ -47,6 +48,8 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
             caller's is sent. Names that a caller may not use are rejected here, too.
         body: The whole body; empty for none.
         upgrade: ``Connection``, ``Upgrade`` and ``Sec-WebSocket-…``, for a session that switches protocols.
+        origin: Where it goes; None for the origin of the base URL. Any other one has to be among the caller's
+            ``allowed_origins``, as the key goes there, too.
     """
 
     method: str
@@ -54,6 +57,7 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     headers: list[tuple[str, str]]
     body: bytes = b""
     upgrade: Sequence[tuple[str, str]] = ()
+    origin: Origin | None = None
 
     def __repr__(self) -> str:
         names = [field[0] for field in self.headers]
@@ -72,17 +76,19 @@ def check_request(request: object, callers: Sequence[tuple[str, str]]) -> HttpRe
         PluginError: The request is invalid; the message names the field and shows no value.
     """
     if not isinstance(request, HttpRequest):
-        raise _refuse("request", f"expected an HttpRequest, found {describe(request)}")
+        raise refuse_request("request", f"expected an HttpRequest, found {describe(request)}")
     method: object = request.method
     if not isinstance(method, str) or not is_token(method) or method.upper() == "CONNECT":
-        raise _refuse("method", f"expected a method such as POST, found {describe(method)}")
+        raise refuse_request("method", f"expected a method such as POST, found {describe(method)}")
     if fault := target_fault(request.target):
-        raise _refuse("target", fault)
+        raise refuse_request("target", fault)
+    if request.origin is not None and not isinstance(request.origin, Origin):
+        raise refuse_request("origin", f"expected an Origin, found {describe(request.origin)}")
     check_bytes(request.body, "body")
     headers = _without_replaced(_pairs(request.headers, "headers"), callers)
     upgrade = _pairs(request.upgrade, "upgrade")
     _check_fields(headers, upgrade)
-    return HttpRequest(request.method, request.target, headers, request.body, upgrade)
+    return HttpRequest(request.method, request.target, headers, request.body, upgrade, request.origin)
 
 
 def check_bytes(data: object, field: str) -> None:
@@ -92,7 +98,7 @@ def check_bytes(data: object, field: str) -> None:
         PluginError: It is not; the message names only its type.
     """
     if not isinstance(data, bytes):
-        raise _refuse(field, f"expected bytes, found one of type {type(data).__name__}")
+        raise refuse_request(field, f"expected bytes, found one of type {type(data).__name__}")
 
 
 def check_session(session: object) -> None:
@@ -102,7 +108,7 @@ def check_session(session: object) -> None:
         PluginError: It has no method ``data_to_send``.
     """
     if isinstance(session, type) or not callable(getattr(session, "data_to_send", None)):
-        raise _refuse("open", f"expected a session, found {describe(session)}")
+        raise refuse_request("open", f"expected a session, found {describe(session)}")
 
 
 def check_subprotocols(names: Iterable[object]) -> None:
@@ -114,7 +120,7 @@ def check_subprotocols(names: Iterable[object]) -> None:
     seen = [] if isinstance(names, str) else list(names)
     tokens = all(isinstance(name, str) and is_token(name) for name in seen)
     if not seen or not tokens or len(set(seen)) < len(seen):
-        raise _refuse("subprotocols", f"expected different tokens (RFC 9110), found {names!r:.80}")
+        raise refuse_request("subprotocols", f"expected different tokens (RFC 9110), found {names!r:.80}")
 
 
 def name_transport(error: BaseException, name: str) -> None:
@@ -125,7 +131,8 @@ def name_transport(error: BaseException, name: str) -> None:
         error.args = (error.message,)
 
 
-def _refuse(field: str, problem: str) -> PluginError:
+def refuse_request(field: str, problem: str) -> PluginError:
+    """Make the error for something that a hook has returned and that cannot be sent."""
     return PluginError(f"{field}: {problem}", code=_CODE, details={"field": field})
 
 
@@ -135,7 +142,7 @@ def _pairs(fields: Any, what: str) -> Fields:
         pairs = [tuple(field) for field in fields if isinstance(field, list | tuple) and len(field) == 2]
         if len(pairs) == len(fields):
             return pairs
-    raise _refuse(what, f"expected a list of pairs of name and value, found {describe(fields)}")
+    raise refuse_request(what, f"expected a list of pairs of name and value, found {describe(fields)}")
 
 
 def _without_replaced(headers: Fields, callers: Sequence[tuple[str, str]]) -> Fields:
@@ -170,7 +177,7 @@ def _check_fields(headers: Fields, upgrade: Fields) -> None:
                 if type(value) is not str or not (value.isascii() and value.isprintable()):
                     header_value(value, f"headers: {name}")
             except ConfigurationError as exc:
-                raise _refuse(_folded(name)[:60] or "headers", exc.message) from None
+                raise refuse_request(_folded(name)[:60] or "headers", exc.message) from None
             if folded in seen:
-                raise _refuse(name, "the header field is given twice (case makes no difference)")
+                raise refuse_request(name, "the header field is given twice (case makes no difference)")
             seen.add(folded)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from runagent._address.route import Address
-from runagent._address.url import parse_base_url
-from runagent._call import AgentCall
+from runagent._address.url import Origin, parse_base_url
+from runagent._call import AgentCall, FoundByClient
 from runagent._config.timeouts import Timeouts
 from runagent._events import Chunk, Completed
 from runagent._limits import Limits
@@ -85,6 +85,7 @@ class _Context:
     def __init__(self, transport: RawTransport, address: Address) -> None:
         self.known_unsupported = KnownUnsupported()
         self.asks_key = False
+        self.found: FoundByClient = {}
         self._transport = transport
         self._address = address
 
@@ -94,7 +95,7 @@ class _Context:
     def find(self, name: str) -> RawTransport:
         return self._transport
 
-    def address(self, tunnels: bool) -> Address:
+    def address(self, tunnels: bool, origin: Origin | None = None) -> Address:
         return self._address
 
     def api_key(self) -> None:

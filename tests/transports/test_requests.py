@@ -360,7 +360,7 @@ def test_nothing_writes_a_request_without_the_check() -> None:
         if _writes_request(node)
     }
     # The session's request is checked; a tunnel's is made of parts that were checked as settings.
-    assert {"transports/_http.py", "_net/tunnel.py", "_wire/http1.py"} == writers
+    assert {"transports/_requesting.py", "_net/tunnel.py", "_wire/http1.py"} == writers
 
 
 def _writes_request(node: ast.AST) -> bool:
