@@ -189,7 +189,7 @@ class HttpSession(RequestingSession):
         else:
             with contextlib.suppress(ProtocolError):  # a refusal is reported even if its body cannot be read
                 self._coding = self._content_decoder()
-        if self._opened and not self._reading:  # a redirect is not opened: its answer is over
+        if self._opened and not (self._reading or answer.upgraded):  # of a redirect, the answer is over
             from runagent.transports._error_body import ErrorBody  # good answers do not need it
 
             self._aside = ErrorBody(answer, self.call.limits.max_error_bytes)

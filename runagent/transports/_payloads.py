@@ -1,16 +1,35 @@
-"""The published server's wrapping of content: ``{"type", "payload"}`` as JSON inside a JSON string."""
+"""The published server's own forms: the message that starts a run, and the wrapping of content."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runagent._wire.jsontext import InvalidJSONError, decode_json
+from runagent._wire.jsontext import InvalidJSONError, decode_json, encode_json
 
-__all__ = ["unwrap_payload"]
+if TYPE_CHECKING:
+    from runagent._call import AgentCall
+
+__all__ = ["run_request", "unwrap_payload"]
 
 _PAYLOAD_TYPES = frozenset({"string", "integer", "number", "boolean", "array", "object", "null"})
 _WRAPPING = r'\{\s*"(?:type|payload)"\s*:'  # compiled on first use, by few programs
+_TIMEOUT_SECONDS = 600
+_OPTIONAL_FIELDS = ("user_id", "persistent_memory")
+
+
+def run_request(call: AgentCall, default_tag: str) -> bytes:
+    """Encode the message that starts a run, with the input by position and by name."""
+    seconds = call.timeout_seconds
+    message: dict[str, Any] = {
+        "entrypoint_tag": call.entrypoint_tag or default_tag,
+        "input_args": list(call.args),
+        "input_kwargs": dict(call.input),
+        "timeout_seconds": _TIMEOUT_SECONDS if seconds is None else max(1, round(seconds)),
+        "async_execution": False,
+    }
+    message.update((name, call.options[name]) for name in _OPTIONAL_FIELDS if name in call.options)
+    return encode_json(message)
 
 
 def unwrap_payload(content: Any) -> Any:

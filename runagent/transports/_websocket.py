@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, AnyStr
+from typing import TYPE_CHECKING, AnyStr
 
 from runagent._errors import AgentNotFoundError, ProtocolError, RunAgentError
-from runagent._wire.jsontext import InvalidJSONError, decode_json, encode_json, quote_value
+from runagent._wire.jsontext import InvalidJSONError, decode_json, quote_value
 from runagent.capabilities import Capability
-from runagent.transports._invoke import InvokeSession
 from runagent.transports._message_session import MessageSession
-from runagent.transports._request import HttpRequest
+from runagent.transports._payloads import run_request
 from runagent.transports._rows import DATA, join_row
 from runagent.transports._stream import StreamSession
 
@@ -20,24 +19,7 @@ if TYPE_CHECKING:
     from runagent._wire.websocket import WebSocketConnection
     from runagent.transports._base import Session
 
-__all__ = ["RunEndpointSession", "WebSocketSession", "WebSocketTransport"]
-
-_TIMEOUT_SECONDS = 600
-_OPTIONAL_FIELDS = ("user_id", "persistent_memory")
-
-
-def run_request(call: AgentCall, default_tag: str) -> bytes:
-    """Encode the message that starts a run, with the input by position and by name."""
-    seconds = call.timeout_seconds
-    message: dict[str, Any] = {
-        "entrypoint_tag": call.entrypoint_tag or default_tag,
-        "input_args": list(call.args),
-        "input_kwargs": dict(call.input),
-        "timeout_seconds": _TIMEOUT_SECONDS if seconds is None else max(1, round(seconds)),
-        "async_execution": False,
-    }
-    message.update((name, call.options[name]) for name in _OPTIONAL_FIELDS if name in call.options)
-    return encode_json(message)
+__all__ = ["WebSocketSession", "WebSocketTransport"]
 
 
 class WebSocketSession(StreamSession, MessageSession):
@@ -103,19 +85,6 @@ class WebSocketSession(StreamSession, MessageSession):
             )
 
 
-class RunEndpointSession(InvokeSession):
-    """One plain run over the published server's ``run`` endpoint."""
-
-    def make_request(self) -> HttpRequest:
-        """Return the request of the plain run."""
-        headers = [
-            *self.call.request_headers(accept="application/json"),
-            ("Content-Type", "application/json"),
-        ]
-        path = self.call.path("/api/v1/agents/{agent_id}/run", "invoke_path")
-        return HttpRequest("POST", path, headers, run_request(self.call, "generic"))
-
-
 class WebSocketTransport:
     """Opens a session for a stream over a WebSocket, or for a plain run."""
 
@@ -127,5 +96,7 @@ class WebSocketTransport:
     def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:
         """Open a session."""
         if call.mode == "invoke":
+            from runagent.transports._run_endpoint import RunEndpointSession  # a stream does not need it
+
             return RunEndpointSession(call, route, None)
         return WebSocketSession(call, route, None)
