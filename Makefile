@@ -51,6 +51,7 @@ help:
 	@echo "make types        mypy --strict"
 	@echo "make bench        compare with other clients and with a bare-socket baseline (ARGS=... goes to tests.benchmarks.bench)"
 	@echo "make bench-quick  compare only with the baseline, in less than a minute"
+	@echo "make bench-against REF=COMMIT   compare the start, short runs and bursts with another commit's"
 	@echo "make bench-bridge measure the overhead of a library as a transport"
 	@echo "make bench-fake   measure the fake agent: events per second, simultaneous streams, start, cost per test"
 	@echo "make soak         chaos, load and floods at full size (ARGS=\"--only chaos --seed 7\")"
@@ -177,6 +178,10 @@ bench: $(BENCH_STAMP)
 
 bench-quick: $(BENCH_STAMP)
 	@$(BENCH_VENV)/bin/python -m tests.benchmarks.bench --quick $(ARGS)
+
+.PHONY: bench-against
+bench-against: $(BENCH_STAMP)
+	@$(BENCH_VENV)/bin/python -m tests.benchmarks.against "$(or $(REF),$(error REF names the commit to compare with))" $(ARGS)
 
 .PHONY: bench-bridge
 bench-bridge: $(STAMP)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tests.benchmarks.contenders import Origin, load_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 __all__ = ["Result", "Worker", "origins", "race", "workers"]
 
@@ -27,11 +27,27 @@ _SECONDS_OF_A_TURN = 0.06  # of CPU, for each contender in each round
 
 
 class Worker:
-    """A contender's process."""
+    """A contender's process.
 
-    def __init__(self, key: str, origin: Origin, authority: Path | None) -> None:
-        self.key = key
-        self.name, self.style, self.wire = key.rsplit("/", 2)
+    Args:
+        key: The contender.
+        origin: The server.
+        authority: The file of the authority that certifies it, if it has one.
+        label: Distinguishes several processes of one contender; results have it before the name.
+        environment: Environment variables of the process, in addition to the contender's.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        origin: Origin,
+        authority: Path | None,
+        *,
+        label: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.key = f"{label} {key}".strip()
+        self.name, self.style, self.wire = self.key.rsplit("/", 2)
         self.times = 1
         arguments = [key, str(origin.port)] + ([str(authority)] if origin.authority else [])
         self._process = subprocess.Popen(
@@ -39,7 +55,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | load_all()[key].environment,
+            env=os.environ | load_all()[key].environment | dict(environment or {}),
         )
 
     def read(self) -> dict[str, float]:

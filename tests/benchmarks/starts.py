@@ -10,12 +10,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.benchmarks.ours import NAME
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tests.benchmarks.contenders import Origin
 
-__all__ = ["first_chunks", "imports", "start"]
+__all__ = ["first_chunks", "imports", "own_first_chunks", "start", "take_turns"]
 
 _OBSERVER = """
 from runagent import hookimpl
@@ -74,20 +76,26 @@ def start(code: str, environment: Mapping[str, str] | None = None) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _race(programs: Mapping[str, tuple[str, Mapping[str, str]]], rounds: int) -> dict[str, float]:
-    """Return the median CPU milliseconds of each; they take turns."""
+def take_turns(programs: Mapping[str, tuple[str, Mapping[str, str]]], rounds: int) -> dict[str, list[float]]:
+    """Return the CPU milliseconds of each program in each round; every other round goes backwards."""
     times: dict[str, list[float]] = {name: [] for name in programs}
+    order = list(programs.items())
     for code, environment in programs.values():
         start(code, environment)
     for _ in range(rounds):
-        for name, (code, environment) in programs.items():
+        for name, (code, environment) in order:
             times[name].append(start(code, environment) * 1000)
-    return {name: statistics.median(found) for name, found in times.items()}
+        order.reverse()
+    return times
+
+
+def _medians(programs: Mapping[str, tuple[str, Mapping[str, str]]], rounds: int) -> dict[str, float]:
+    return {name: statistics.median(times) for name, times in take_turns(programs, rounds).items()}
 
 
 def imports(rounds: int) -> dict[str, float]:
     """Measure ``import runagent`` compared with a process that imports what any network program does."""
-    return _race({"json, logging, socket": (_BARE, {}), "runagent": ("import runagent", {})}, rounds)
+    return _medians({"json, logging, socket": (_BARE, {}), "runagent": ("import runagent", {})}, rounds)
 
 
 @contextlib.contextmanager
@@ -102,6 +110,15 @@ def _observer() -> Iterator[str]:
         yield folder
 
 
+def own_first_chunks(origin: Origin) -> dict[str, str]:
+    """Return a program for each transport: it makes a client, and uses it up to the first chunk."""
+    wires = {"sse": "sse", "chunked": "ndjson", "websocket": "plain"}
+    return {
+        f"{NAME} {transport}": _RUNAGENT.format(http=origin.http, wire=wire, transport=transport)
+        for transport, wire in wires.items()
+    }
+
+
 def first_chunks(origin: Origin, rounds: int, *, peers: bool) -> dict[str, float]:
     """Measure a client made and used once, with each transport, compared with the peers.
 
@@ -110,19 +127,12 @@ def first_chunks(origin: Origin, rounds: int, *, peers: bool) -> dict[str, float
         rounds: How often.
         peers: Whether the peers run as well.
     """
-
-    def ours(wire: str, transport: str) -> str:
-        return _RUNAGENT.format(http=origin.http, wire=wire, transport=transport)
-
-    programs: dict[str, tuple[str, Mapping[str, str]]] = {
-        "runagent sse": (ours("sse", "sse"), {}),
-        "runagent chunked": (ours("ndjson", "chunked"), {}),
-        "runagent websocket": (ours("plain", "websocket"), {}),
-    }
+    ours = own_first_chunks(origin)
+    programs: dict[str, tuple[str, Mapping[str, str]]] = {name: (code, {}) for name, code in ours.items()}
     if peers:
         programs["httpx2 sse"] = (_HTTPX2.format(http=origin.http), {})
         programs["httpx2 websocket"] = (_HTTPX2_WEBSOCKET.format(ws=origin.ws), {})
         programs["openai"] = (_OPENAI.format(http=origin.http), {})
     with _observer() as folder:
-        programs["runagent sse, observed by a plugin"] = (ours("sse", "sse"), {"PYTHONPATH": folder})
-        return _race(programs, rounds)
+        programs[f"{NAME} sse, observed by a plugin"] = (ours[f"{NAME} sse"], {"PYTHONPATH": folder})
+        return _medians(programs, rounds)
