@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runagent._call import NOT_RESUMED
+from runagent._config.parsers import TRANSPORT_GROUPS
 from runagent._cutting import cut_text
 from runagent._errors import (
     AgentError,
@@ -15,16 +16,20 @@ from runagent._errors import (
     StreamError,
     StreamTruncatedError,
 )
-from runagent._report import add_remark
+from runagent._report import add_hint, add_remark
 
 if TYPE_CHECKING:
     from runagent._report import RunReport
+    from runagent._run.attempt import AttemptState
     from runagent._run.recovery import Recovery
     from runagent.transports._base import Session
 
-__all__ = ["LONG_PAUSE_SECONDS", "connection_lost", "final_error", "refusal"]
+__all__ = ["LONG_PAUSE_SECONDS", "advise", "connection_lost", "final_error", "refusal"]
 
 LONG_PAUSE_SECONDS = 5.0  # servers that send pings may close the connection after about that long
+_NOT_TRIED_AGAIN = "not tried again, because the agent may have begun the run"
+_TRY_AGAIN = "retry_unsafe=True tries it again all the same"
+_OTHER_TRANSPORT = 'or choose another transport: "auto" tries them all'
 
 
 def refusal(session: Session) -> RunAgentError | None:
@@ -49,10 +54,29 @@ def connection_lost(exc: OSError, *, heard: bool) -> RunAgentError:
     return error
 
 
+def advise(error: RunAgentError, attempt: AttemptState, recovery: Recovery, key_hint: str) -> None:
+    """Append to the error of a run's last attempt what the operator can do.
+
+    Args:
+        error: How the attempt failed.
+        attempt: The attempt.
+        recovery: The retries and resumptions so far.
+        key_hint: Why a key that was refused may be missing or wrong; "" if unknown.
+    """
+    if not recovery.begun and recovery.policy.holds_back(error, connected=attempt.may_have_begun):
+        add_remark(error, _NOT_TRIED_AGAIN)
+        add_hint(error, _TRY_AGAIN)
+    if key_hint:
+        add_hint(error, key_hint)
+    unsupported = attempt.session is not None and attempt.session.unsupported
+    if unsupported and recovery.names[0] in TRANSPORT_GROUPS["auto"]:
+        add_hint(error, _OTHER_TRANSPORT)
+
+
 def final_error(
     error: RunAgentError,
     report: RunReport,
-    session: Session | None,
+    attempt: AttemptState,
     recovery: Recovery,
     pause: float,
     *,
@@ -63,33 +87,49 @@ def final_error(
     Args:
         error: How the last attempt failed.
         report: The report so far.
-        session: The session of the last attempt.
+        attempt: The last attempt.
         recovery: The retries and resumptions so far.
         pause: The longest time without a reader, in seconds.
         awaited: The reader knows that the service has accepted the run.
     """
     if (recovery.begun or awaited) and isinstance(error, NetworkError | AgentError):
-        error = _not_resumed(error)
+        error = (
+            _reported(error)
+            if attempt.begun and isinstance(error, AgentError)
+            else _cut_short(error, attempt)
+        )
     elif recovery.asked is not None and error.code == NOT_RESUMED and not report.chunks:
         error = _not_where_asked(error)
-    _complete(error, report, session, pause)
+    _complete(error, report, attempt.session, pause)
     if recovery.resumes >= max(recovery.policy.max_resumes, 1) and isinstance(error, StreamError):
         add_remark(error, f"resumed {recovery.resumes} times, the most that max_resumes= allows")
     return error
 
 
-def _not_resumed(error: RunAgentError) -> StreamTruncatedError:
-    """Make the error for a stream that had begun and could not be resumed."""
-    cut = StreamTruncatedError(
-        f"the stream was cut short, and could not be resumed: {error.message}",
-        hint=error.hint,
-        code=error.code,
-        details=error.details,
-        request_id=error.request_id,
+def _reported(error: AgentError) -> StreamError:
+    """Make the error for a refusal by which an agent ends a stream that it has begun."""
+    return _as_stream_error(StreamError, error.message, error)
+
+
+def _cut_short(error: RunAgentError, attempt: AttemptState) -> StreamError:
+    """Make the error for a stream that had begun in this attempt, or before it and could not be resumed."""
+    how = (
+        "the stream was cut short" if attempt.begun else "the stream was cut short, and could not be resumed"
     )
-    cut.retry_after = getattr(error, "retry_after", None)
-    cut.__cause__ = error
-    return cut
+    return _as_stream_error(StreamTruncatedError, f"{how}: {error.message}", error)
+
+
+def _as_stream_error(kind: type[StreamError], message: str, cause: RunAgentError) -> StreamError:
+    error = kind(
+        message,
+        hint=cause.hint,
+        code=cause.code,
+        details=cause.details,
+        request_id=cause.request_id,
+        retry_after=getattr(cause, "retry_after", None),
+    )
+    error.__cause__ = cause
+    return error
 
 
 def _not_where_asked(error: RunAgentError) -> ProtocolError:

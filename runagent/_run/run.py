@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from runagent._errors import AuthenticationError, NetworkError, PluginError, ProtocolError, RunAgentError
+from runagent._errors import NetworkError, PluginError, ProtocolError, RunAgentError
 from runagent._events import Chunk, Completed, Event
 from runagent._internal.tracebacks import is_ours
 from runagent._redact import hide_secrets
-from runagent._report import add_hint, add_remark, bare_copy
+from runagent._report import add_remark, bare_copy
 from runagent._run.connecting import Connecting
-from runagent._run.endings import LONG_PAUSE_SECONDS, connection_lost, final_error, refusal
+from runagent._run.endings import LONG_PAUSE_SECONDS, advise, connection_lost, final_error, refusal
 from runagent._run.spec import Action
 from runagent.transports._base import Session, Wants
 from runagent.transports._request import check_bytes, name_transport
@@ -32,8 +32,6 @@ _logger = logging.getLogger("runagent.run")
 
 _READ = Wants.READ
 _FAREWELL_SECONDS = 1.0
-_NOT_TRIED_AGAIN = "not tried again, because the agent may have begun the run"
-_TRY_AGAIN = "retry_unsafe=True tries it again all the same"
 _INCOMPLETE = "the transport {!r} ended the run without its last event ({})"
 
 
@@ -320,15 +318,12 @@ class Run(Connecting):
 
     def _give_up(self, error: RunAgentError) -> None:
         attempt, recovery = self.attempt, self.recovery
-        if not recovery.begun and recovery.policy.holds_back(error, connected=attempt.may_have_begun):
-            add_remark(error, _NOT_TRIED_AGAIN)
-            add_hint(error, _TRY_AGAIN)
-        if isinstance(error, AuthenticationError) and (hint := self._context.key_hint()):
-            add_hint(error, hint)
+        key_hint = self._context.key_hint() if error.key_refused else ""
+        advise(error, attempt, recovery, key_hint)
         self.error = final_error(
             error,
             self.report,
-            attempt.session,
+            attempt,
             recovery,
             self._longest_pause,
             awaited=self.notes.awaited,

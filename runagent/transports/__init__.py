@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from runagent.transports._invoke import InvokeSession
     from runagent.transports._message_session import MessageSession
     from runagent.transports._request import HttpRequest
+    from runagent.transports._retry_after import should_retry
     from runagent.transports._steps import Step, StepAnswer, parse_url
     from runagent.transports._surrogates import SurrogateJoiner
 
@@ -68,6 +69,7 @@ _HOMES = {
     "runagent.transports._message_session": ("MessageSession",),
     "runagent.transports._request": ("HttpRequest",),
     "runagent.transports._steps": ("Step", "StepAnswer", "parse_url"),
+    "runagent.transports._retry_after": ("should_retry",),
     "runagent.transports._surrogates": ("SurrogateJoiner",),
     "runagent._wire.jsontext": ("InvalidJSONError", "decode_json", "encode_json", "quote"),
     "runagent._wire.ndjson": ("NDJSONDecoder",),
@@ -116,6 +118,7 @@ __all__ = [
     "mark_error",
     "parse_url",
     "quote",
+    "should_retry",
 ]
 
 if not TYPE_CHECKING:  # a type checker that saw it would accept every misspelt name

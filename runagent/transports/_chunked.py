@@ -9,9 +9,9 @@ from runagent._events import Chunk, Completed, Event, Started
 from runagent._wire.jsontext import quote_value
 from runagent._wire.ndjson import LineRow, NDJSONDecoder
 from runagent._wire.plaintext import text_decoder
+from runagent.transports._error_objects import decode_object
 from runagent.transports._media import is_lines
 from runagent.transports._messages import is_error
-from runagent.transports._refusals import decode_object
 from runagent.transports._request import HttpRequest
 from runagent.transports._rows import TYPED_CHUNKS
 from runagent.transports._stream import StreamSession, StreamTransport, stream_body

@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING
 from runagent._errors import NetworkError, ProtocolError
 from runagent._report import add_remark
 from runagent._wire.jsontext import quote
+from runagent.transports._error_objects import decode_object, error_object, has_error
 from runagent.transports._media import is_json, parse_content_type
-from runagent.transports._refusals import (
-    decode_object,
-    error_from_answer,
-    error_from_body,
-    error_object,
-    has_error,
-)
+from runagent.transports._refusals import error_from_answer, error_from_body
 
 if TYPE_CHECKING:
     from runagent._address.proxy import Proxy

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 from runagent._errors import NetworkError, ProtocolError, RunAgentError, StreamTruncatedError
 from runagent._report import add_hint
 from runagent.transports._base import Wants
+from runagent.transports._error_objects import request_id_in
 from runagent.transports._media import parse_content_type
-from runagent.transports._refusals import error_from_answer, proves_unsupported
 from runagent.transports._request import HttpRequest, check_request
 from runagent.transports._requesting import RequestingSession
 from runagent.transports._returned import as_events
@@ -95,6 +95,8 @@ class HttpSession(RequestingSession):
 
     def proves_unsupported(self, status: int, body: bytes) -> bool:
         """Whether a refusal proves that the peer does not support this transport; an outage never does."""
+        from runagent.transports._refusals import proves_unsupported
+
         return proves_unsupported(status, body)
 
     def make_refusal(self, status: int, body: bytes) -> RunAgentError:
@@ -104,6 +106,8 @@ class HttpSession(RequestingSession):
             status: The HTTP status, never one of a redirect.
             body: The body, or its beginning up to ``max_error_bytes``.
         """
+        from runagent.transports._refusals import error_from_answer
+
         return error_from_answer(status, self.headers, body, self.call.opened_at)
 
     # For the pump
@@ -176,7 +180,7 @@ class HttpSession(RequestingSession):
         answer = self._answer
         self._opened = self.answered = True
         self.status = answer.status
-        self.request_id = answer.headers.get("x-request-id", self.request_id)
+        self.request_id = request_id_in(answer.headers) or self.request_id
         if self._steps is not None and self._steps.accepts(answer.status):
             self._open_step()
             return

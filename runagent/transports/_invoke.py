@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from runagent._errors import ProtocolError, StreamLimitError
 from runagent._events import Event, RunResult
 from runagent._wire.jsontext import InvalidJSONError, decode_json, encode_json, quote
+from runagent.transports._error_objects import error_object, has_error
 from runagent.transports._http import HttpSession
 from runagent.transports._media import is_json
 from runagent.transports._payloads import unwrap_payload
-from runagent.transports._refusals import error_from_body, error_object, has_error
+from runagent.transports._refusals import error_from_body
 from runagent.transports._request import HttpRequest
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from runagent._errors import RunAgentError, StreamTruncatedError
 from runagent._wire.jsontext import quote
 from runagent._wire.websocket import WebSocketConnection, check_handshake, handshake_headers
 from runagent.transports._base import Wants
+from runagent.transports._error_objects import is_agent_error
 from runagent.transports._http import HttpSession
-from runagent.transports._refusals import is_agent_error
 from runagent.transports._request import HttpRequest, check_bytes, check_subprotocols
 from runagent.transports._returned import as_events
 

@@ -12,8 +12,8 @@ from runagent._cutting import cut_text
 from runagent._errors import ProtocolError, RunAgentError, StreamError, ValidationError
 from runagent._events import Chunk, Completed, Event, Started
 from runagent._wire.jsontext import QUOTE_BYTES, InvalidJSONError, decode_json, quote_value
+from runagent.transports._error_objects import decode_object, has_error
 from runagent.transports._payloads import unwrap_payload
-from runagent.transports._refusals import decode_object, has_error
 from runagent.transports._unnumbered import UnnumberedReader
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from runagent._address.fields import header_value
 from runagent._errors import ConfigurationError, ProtocolError, StreamTruncatedError
 from runagent._wire.jsontext import quote
 from runagent._wire.sse import EventRow, ServerSentEvent, SSEDecoder
+from runagent.transports._error_objects import decode_object
 from runagent.transports._messages import is_error
-from runagent.transports._refusals import decode_object
 from runagent.transports._request import HttpRequest
 from runagent.transports._rows import CHUNKS
 from runagent.transports._stream import StreamSession, StreamTransport, stream_body

@@ -19,7 +19,7 @@ from runagent._events import Custom, Event, Reasoning, ToolCall
 from runagent._wire.jsontext import quote_value, write_json
 from runagent.transports._base import count_ignored
 from runagent.transports._chunks import ChunkReader
-from runagent.transports._refusals import is_seconds
+from runagent.transports._error_objects import is_seconds
 from runagent.transports._surrogates import SurrogateJoiner
 
 if TYPE_CHECKING:

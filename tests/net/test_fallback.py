@@ -19,6 +19,7 @@ from runagent import (
 from runagent._address.url import Origin
 from runagent._run.spec import KnownUnsupported
 from tests.support.peer import Peer, PeerConnection, http, message, ndjson, sse, upgrade
+from tests.support.transports import OwnTransport
 
 if TYPE_CHECKING:
     from tests.support.styles import Style
@@ -129,6 +130,17 @@ def test_all_three_are_tried_and_the_last_error_counts(style: Style) -> None:
             assert 501 == caught.value.status
             assert "another transport" in str(caught.value)
     assert ["sse", "chunked", "websocket"] * 2 == speaks.asked
+
+
+@pytest.mark.parametrize("refusal", [http(404, {"detail": "Not Found"}), http(405), http(501)])
+def test_the_hint_at_auto_is_for_the_transports_in_it(style: Style, refusal: bytes) -> None:
+    def hint_of(transport: Any) -> str:
+        with Peer(Speaks(sse=refusal, chunked=refusal)) as peer, pytest.raises(AgentError) as caught:
+            run(style, peer, transport)
+        return caught.value.hint
+
+    assert hint_of("sse").endswith('; or choose another transport: "auto" tries them all')
+    assert "auto" not in hint_of(OwnTransport())
 
 
 def test_when_nothing_is_left_everything_is_tried_again(style: Style) -> None:

@@ -21,6 +21,7 @@ from runagent import (
     ValidationError,
 )
 from runagent._address.proxy import Proxy
+from runagent.transports import should_retry
 from runagent.transports._base import Wants
 from tests.support.peer import chunked, http
 from tests.support.sessions import Seen, feed, open_session
@@ -129,19 +130,13 @@ def test_any_other_body_leaves_the_status(way: tuple[str, str], body: bytes, ste
         (403, "API key"),
         (404, "check the agent id and base_url"),
         (413, "larger"),
-        (405, "another transport"),
-        (501, "another transport"),
+        (405, "check base_url"),
+        (501, "check base_url"),
     ],
 )
 def test_a_refusal_has_advice(status: int, advice: str, step: int) -> None:
     assert advice in str(refused(("sse", "stream"), http(status, {"error": {"message": "no"}}), step).error)
     assert advice in str(refused(("sse", "stream"), http(status), step).error)
-
-
-@pytest.mark.parametrize("status", [404, 405, 501])
-def test_a_refusal_by_who_knows_no_agents_may_be_the_transports(status: int, step: int) -> None:
-    message = str(refused(("sse", "stream"), http(status, {"detail": "Not Found"}), step).error)
-    assert message.endswith(', or choose another transport: "auto" tries them all)')
 
 
 @pytest.mark.parametrize(
@@ -203,8 +198,63 @@ def test_rate_limits(headers: dict[str, str], limits: tuple[Any, ...], step: int
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_the_request_id_of_the_header_is_kept(way: tuple[str, str]) -> None:
-    assert "r" == refused(way, http(500, x_request_id="r")).error.request_id
+@pytest.mark.parametrize("field", ["x_request_id", "request_id"])
+def test_the_request_id_of_the_header_is_kept(way: tuple[str, str], field: str) -> None:
+    assert "r" == refused(way, http(500, **{field: "r"})).error.request_id
+
+
+FAULT = {"type": "missing", "loc": ["body", "threadId"], "msg": "Field required", "input": {}}
+FOREIGN: dict[str, tuple[int, Any, tuple[Any, ...]]] = {
+    "Anthropic": (
+        429,
+        {"type": "error", "error": {"type": "rate_limit_error", "message": "slow down"}, "request_id": "r1"},
+        ("slow down", "rate_limit_error", None, "r1"),
+    ),
+    "Ollama": (404, {"error": "model 'x' not found"}, ("model 'x' not found", None, None, None)),
+    "JSON-RPC": (
+        400,
+        {"jsonrpc": "2.0", "id": 1, "error": {"code": -32001, "message": "no task", "data": [{"task": "t"}]}},
+        ("no task", "-32001", [{"task": "t"}], None),
+    ),
+    "Google": (
+        404,
+        {"error": {"code": 404, "status": "NOT_FOUND", "message": "no task", "details": [{"@type": "x"}]}},
+        ("no task", "NOT_FOUND", [{"@type": "x"}], None),
+    ),
+    "Google in a list": (
+        400,
+        [{"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "no contents"}}],
+        ("no contents", "INVALID_ARGUMENT", None, None),
+    ),
+    "a number": (402, {"error": {"code": 402, "message": "no credits"}}, ("no credits", "402", None, None)),
+    "OpenAI": (
+        400,
+        {"error": {"message": "too long", "type": "invalid_request_error", "param": None, "code": None}},
+        ("too long", "invalid_request_error", None, None),
+    ),
+    "pydantic": (422, [FAULT], ("body.threadId: Field required", None, [FAULT], None)),
+    "FastAPI": (404, {"detail": "no such thread"}, ("no such thread", None, None, None)),
+    "RFC 9457": (409, {"type": "about:blank", "detail": "busy"}, ("busy", None, None, None)),
+    "odd": (400, {"error": {"code": True, "type": "error", "message": "odd"}}, ("odd", None, None, None)),
+}
+
+
+@pytest.mark.parametrize("protocol", FOREIGN)
+def test_the_errors_of_other_protocols_keep_their_fields(protocol: str, step: int) -> None:
+    status, body, expected = FOREIGN[protocol]
+    seen = refused(("sse", "stream"), http(status, json.dumps(body)), step)
+    error = seen.error
+    assert expected == (error.message, error.code, error.details, error.request_id)
+    assert (status, False) == (error.status, seen.session.unsupported)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("true", True), ("false", False), (" True ", True), ("maybe", None), ("", None)]
+)
+def test_the_word_of_a_service_on_trying_again(value: str, expected: bool | None) -> None:
+    assert expected == should_retry({"x-should-retry": value})
+    assert should_retry({}) is None
+    assert refused(("sse", "stream"), http(503, x_should_retry=value)).error.retryable is False
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "gzip, gzip, gzip, gzip"])
@@ -265,6 +315,11 @@ def test_proof_that_a_transport_is_not_spoken(way: tuple[str, str], status: int,
         (http(404), True),
         (http(404, "<html>"), True),
         (http(404, {"detail": "Not Found"}), True),
+        (http(404, {"detail": "Not found."}), True),
+        (http(404, {"status": 404, "error": "Not Found", "path": "/x"}), True),
+        (http(404, {"message": "no Route matched with those values"}), True),
+        (http(404, {"detail": [], "error": None}), True),
+        (http(404, {"detail": {"code": "NO_THREAD"}}), False),
         (http(404, {"error": {"code": "AGENT_NOT_FOUND", "message": "no"}}), False),
         (http(401), False),
         (http(429), False),

@@ -22,7 +22,7 @@ from runagent import (
     StreamError,
     ValidationError,
 )
-from runagent.transports import InvalidJSONError, decode_json, quote
+from runagent.transports import InvalidJSONError, decode_json, mark_error, quote, should_retry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,7 +88,7 @@ def plain_error(error: Mapping[str, Any], status: int | None) -> AgentError:
 
 
 def complete_refusal(error: RunAgentError, headers: Mapping[str, str], body: bytes) -> RunAgentError:
-    """Add to an HTTP refusal what only these servers send: type and parameter, a code, their rate limits."""
+    """Add to an HTTP refusal what these servers send: type and parameter, rate limits, X-Should-Retry."""
     found = find_error(decode(body))
     if found is not None:
         text, found_fields = _describe(found)
@@ -99,7 +99,7 @@ def complete_refusal(error: RunAgentError, headers: Mapping[str, str], body: byt
         error = type(error)(message, **fields)
     if isinstance(error, RateLimitError):
         _read_rate_limits(error, headers)
-    return error
+    return mark_error(error, retryable=should_retry(headers))
 
 
 def decode(said: bytes | str) -> Any:

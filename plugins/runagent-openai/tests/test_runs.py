@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import (
+    AgentError,
     AgentNotFoundError,
     AgentServerError,
     Chunk,
@@ -153,6 +154,23 @@ def test_a_refused_run_is_tried_again(style: Style, server: FakeAgentServer, api
         return await stream.text(), stream.report.retries
 
     assert ("Once", 1) == style.run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("code", "field", "attempts"), [(500, "true", 2), (409, "true", 2), (503, "false", 1)]
+)
+def test_the_server_decides_whether_a_refused_run_is_tried_again(
+    style: Style, server: FakeAgentServer, api: str, code: int, field: str, attempts: int
+) -> None:
+    server.agent("m").always(status(code, message="no", headers={"X-Should-Retry": field}))
+
+    async def scenario() -> Any:
+        with pytest.raises(AgentError) as caught:
+            await client(style, server, api, max_retries=1).run_generic_stream("hi").text()
+        return caught.value
+
+    error = style.run(scenario)
+    assert (code, field == "true", attempts) == (error.status, error.retryable, len(error.report.attempts))
 
 
 def test_an_unknown_model(style: Style, server: FakeAgentServer, api: str) -> None:
