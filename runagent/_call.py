@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Mapping  # what resolves the fields' types needs it
-from typing import Any, Literal, Self
+from typing import Any, Literal, NoReturn, Self
 
 import msgspec
 
 from runagent._address.url import BaseURL, agent_path
+from runagent._errors import ValidationError
 from runagent._limits import Limits
 from runagent._public import publish
 from runagent._redact import credential_parts, is_credential, query_credentials
@@ -19,6 +20,7 @@ __all__ = [
     "FoundByClient",
     "ReceivedPart",
     "ResumePoint",
+    "RunIds",
     "merge_headers",
     "new_run_id",
 ]
@@ -73,6 +75,35 @@ class ResumePoint(msgspec.Struct, frozen=True, gc=False):
     last_event_id: str = ""
     proof: Literal["index", "id", "snapshot"] | None = None
     parts: tuple[ReceivedPart, ...] = ()
+
+
+class RunIds(dict[str, str]):
+    """The protocol's ids of a run, by name; they may come from a handle, and so from anybody.
+
+    A missing one is a ValidationError. Text that goes into a URL has to be quoted: use ``quoted``.
+
+    Example:
+        >>> RunIds({"thread": "a/b"}).quoted("thread")
+        'a%2Fb'
+    """
+
+    __slots__ = ()
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise ValidationError(f"the handle has no id {name!r}", code="INVALID_HANDLE")
+
+    def quoted(self, name: str) -> str:
+        """Return an id for one segment of a path, percent-encoded.
+
+        Raises:
+            ValidationError: There is no such id, or it is ``.`` or ``..``.
+        """
+        from urllib.parse import quote  # slow to import, and few runs need it
+
+        value = self[name]
+        if value in {".", ".."}:
+            raise ValidationError(f"the id {name!r} cannot be part of a path", code="INVALID_HANDLE")
+        return quote(value, safe="")
 
 
 FoundByClient = dict[tuple[str, str], tuple[float, bytes]]  # by transport and name: until when, and the value
@@ -150,6 +181,8 @@ class AgentCall(msgspec.Struct, frozen=True, kw_only=True):
         timeout_seconds: How long the agent may take, if the protocol can carry it.
         found: What steps of the run, or of another run of the client, have found; hidden from ``repr``.
         opened_at: Seconds since the epoch, against which a ``Retry-After`` date is read.
+        attach_to: The ids of a run that has begun: the transport reads on in it, or cancels it, and starts
+            none. None if the call starts a run.
     """
 
     agent_id: str
@@ -167,6 +200,7 @@ class AgentCall(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: float | None = None
     found: Found = msgspec.field(default_factory=Found)
     opened_at: float = 0.0
+    attach_to: RunIds | None = None
 
     def __repr__(self) -> str:
         return f"AgentCall({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"

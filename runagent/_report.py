@@ -108,6 +108,7 @@ class RunReport(msgspec.Struct, gc=False):
     Attributes:
         run_id: Our id of the run: 32 hexadecimal digits, the same in all attempts, log lines and errors.
         agent_id: The agent's id.
+        attached: The stream reads on in a run that another one began (``client.attach``).
         outcome: How far it is: ``running``; ``completed``, if the last event has come; ``failed``, if
             an error was raised; ``closed``, if its reader left it before its end.
         transport: The name of the transport in use.
@@ -132,6 +133,7 @@ class RunReport(msgspec.Struct, gc=False):
 
     run_id: str = ""
     agent_id: str = ""
+    attached: bool = False
     outcome: Literal["running", "completed", "failed", "closed"] = "running"
     transport: str = ""
     request_id: str | None = None
@@ -194,6 +196,7 @@ class RunReport(msgspec.Struct, gc=False):
         facts = [
             f"run {self.run_id} of agent {self.agent_id!r} {self.outcome}",
             f"over {self.transport}" if self.transport else "",
+            "attached" if self.attached else "",
             "" if self.status is None else f"status {self.status}",
             "" if self.error is None else f"{type(self.error).__name__} {self.error.code or ''}".rstrip(),
             "" if self.first_chunk_seconds is None else f"first chunk after {self.first_chunk_seconds:.3f} s",

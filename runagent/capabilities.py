@@ -60,6 +60,14 @@ class Capability(enum.StrEnum):
     REUSE = "reuse"
     """A connection serves one stream after another. Without it each stream opens its own."""
 
+    ATTACH = "attach"
+    """A run outlives its stream: its session gives ``handle_ids``, and a call with ``attach_to`` reads on in
+    that run and never starts one. Without it ``stream.handle`` is None."""
+
+    CANCEL = "cancel"
+    """The service can be asked to stop a run: ``open_cancel``, or ``cancel`` of an `AsyncTransport`. Without
+    it ``stream.cancel()`` only closes the stream."""
+
 
 _NAMES = frozenset(capability.value for capability in Capability)
 

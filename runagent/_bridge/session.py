@@ -107,6 +107,7 @@ class LibrarySession(BaseSession):
         self._count = ChunkCount(resume)
         self._last_event_id = ""
         self._address: Address | None = None
+        self.handle_ids = call.attach_to  # else those of `Started`
 
     def receive_data(self, data: bytes) -> list[Event]:
         """Take what the library has put into the mailbox."""
@@ -141,6 +142,8 @@ class LibrarySession(BaseSession):
             self._last_event_id = event.id or self._last_event_id
         elif isinstance(event, Started):
             self.request_id = event.invocation_id or self.request_id
+            ids = {"session_id": event.session_id, "invocation_id": event.invocation_id}
+            self.handle_ids = self.handle_ids or {name: value for name, value in ids.items() if value} or None
         elif isinstance(event, Completed | RunResult):
             self.wants = Wants.DONE
             self.usage = event.usage

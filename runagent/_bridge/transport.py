@@ -30,3 +30,10 @@ class LibraryTransport:
         from runagent._bridge.session import LibrarySession  # threads and event loops, for those who use one
 
         return LibrarySession(self.library, call, resume)
+
+    def open_cancel(self, call: AgentCall, route: Route) -> LibrarySession:
+        """Begin to ask the service to stop a run."""
+        from runagent._bridge.cancelling import Canceller
+        from runagent._bridge.session import LibrarySession
+
+        return LibrarySession(Canceller(self.library), call, None)

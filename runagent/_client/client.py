@@ -96,6 +96,47 @@ class RunAgentClient(ClientCore[Network]):
         headers = None  # a key may be in them, and a traceback shows the variables of its frames
         return self._stream(run)
 
+    def attach(
+        self,
+        handle: str,
+        *,
+        timeout: Timeout = None,
+        headers: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
+        max_resumes: int | None = None,
+        resume: Resume | None = None,
+    ) -> Stream:
+        """Read on in a run that was begun before, perhaps by another process; start none.
+
+        Args:
+            handle: The text that ``stream.handle`` gave there, of a client like this one.
+            timeout: Instead of the client's.
+            headers: Sent with the client's; a field of the same name replaces it.
+            max_retries: Instead of the client's. Requests that only read are repeated whatever
+                ``retry_unsafe`` is.
+            max_resumes: Instead of the client's.
+            resume: Instead of the client's.
+
+        Returns:
+            A stream to iterate once, of what the reader of the other stream was not handed; nothing is sent
+            before it is read, entered, or waited for. A run that the service does not know any more is a
+            StreamError (code ``GONE``).
+
+        Raises:
+            ValidationError: The handle is malformed, or of another agent, service or transport.
+            ConfigurationError: The transport cannot attach to a run, or a setting is not usable.
+        """
+        run = self._attached_run(
+            handle,
+            timeout=timeout,
+            headers=headers,
+            max_retries=max_retries,
+            max_resumes=max_resumes,
+            resume=resume,
+        )
+        headers = None  # a key may be in them, and a traceback shows the variables of its frames
+        return self._stream(run)
+
     @overload
     def run_generic(
         self,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Protocol, TypeVar, cast
 
+import msgspec
+
 from runagent._address.fields import validate_headers
 from runagent._address.url import validate_agent_id
-from runagent._call import AgentCall, merge_headers, new_run_id
+from runagent._call import AgentCall, RunIds, merge_headers, new_run_id
 from runagent._client.options import (
     Timeout,
     call_policy,
@@ -40,11 +42,11 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    import msgspec
     from _typeshed import DataclassInstance
 
     from runagent._address.route import SocketOption
     from runagent._config.parsers import ApiKey
+    from runagent._handle import Handle
     from runagent.transports._async_transport import AnyTransport
     from runagent.transports._base import Transport
 
@@ -299,6 +301,7 @@ class ClientCore(Generic[N]):
         session_id: str | None = None,
         result_type: Any = None,
         args: tuple[Any, ...] = (),
+        handle: Handle | None = None,
     ) -> Run:
         """Check everything that can be checked without the network, and make a run of it."""
         self._check_open()
@@ -311,10 +314,19 @@ class ClientCore(Generic[N]):
         timeouts = call_timeouts(
             mode, settings.timeout if timeout is None else parse_timeout(timeout, "argument timeout")
         )
+        policy = call_policy(context.policy, resume=resume, max_retries=max_retries, max_resumes=max_resumes)
+        transports, place, ids = context.choose_transports(transport), resume_point(resume_after), None
+        base = settings.base_url
+        if handle is not None:
+            from runagent._client.attaching import check_handle  # most programs attach to nothing
+
+            base = check_handle(handle, self.agent_id, context)
+            transports, place, ids = (handle.transport,), handle.place, RunIds(handle.ids)
+            policy = msgspec.structs.replace(policy, unsafe=True)  # reading on begins no run
         run_id = new_run_id()
         call = AgentCall(
             agent_id=self.agent_id,
-            base=settings.base_url,
+            base=base,
             mode=mode,
             input=add_session_id(copy_input_object(input_data, "input_data"), session_id),
             args=tuple(copy_input(args, "args")) if args else (),
@@ -325,22 +337,29 @@ class ClientCore(Generic[N]):
             run_id=run_id,
             idempotency_key=run_id,
             timeout_seconds=timeouts.total,
+            attach_to=ids,
         )
         for origin, risk in context.key_risks:
             warn_of_key_risk(settings, call, origin, risk)
         return Run(
             RunSpec(
                 call=call,
-                transports=context.choose_transports(transport),
+                transports=transports,
                 timeouts=timeouts,
-                policy=call_policy(
-                    context.policy, resume=resume, max_retries=max_retries, max_resumes=max_resumes
-                ),
-                resume=resume_point(resume_after),
+                policy=policy,
+                resume=place,
                 context=context,
                 observers=default_observers().loaded(),
             )
         )
+
+    @without_traceback
+    @_name_agent
+    def _attached_run(self, handle: object, **options: Any) -> Run:
+        """Make a run that reads on in another one; see `_new_run`."""
+        from runagent._handle import read_handle
+
+        return self._new_run("stream", {}, handle=read_handle(handle), **options)
 
 
 def _local_url(host: object, port: object) -> str:

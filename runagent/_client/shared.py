@@ -62,6 +62,7 @@ class ClientContext:
         policy: What is tried again.
         known_unsupported: Which transports the runs found unsupported.
         asks_key: The key comes from a function.
+        origins: Where requests may go, the base URL's origin first.
         key_risks: The origins at which others than the service can read the key, and who can.
         found: What steps of the runs found.
     """
@@ -95,8 +96,8 @@ class ClientContext:
         self._warned_of_slow_key = False
         self.found: FoundByClient = {}
         self._addresses: dict[tuple[bool, Origin], Address] = {}
-        self._origins = (settings.base_url.origin, *allowed_origins)
-        risks = ((origin, key_risk(origin, ssl_context)) for origin in self._origins)
+        self.origins = (settings.base_url.origin, *allowed_origins)
+        risks = ((origin, key_risk(origin, ssl_context)) for origin in self.origins)
         self.key_risks = [(origin, risk) for origin, risk in risks if risk]
 
     def find(self, name: str) -> Transport:
@@ -137,8 +138,8 @@ class ClientContext:
     def address(self, tunnels: bool, origin: Origin | None = None) -> Address:
         """Return where to connect, through a tunnel if the transport wants one; see `RunContext.address`."""
         if origin is None:
-            origin = self._origins[0]
-        elif origin not in self._origins:
+            origin = self.origins[0]
+        elif origin not in self.origins:
             raise ConfigurationError(
                 f"the transport wants to go on at {origin}, which is not the origin of base_url",
                 hint="if the key may go there, too, add it to allowed_origins=",

@@ -40,19 +40,35 @@ def validate_transport(transport: object) -> str:
     elif not isinstance(capabilities, frozenset) or not all(isinstance(c, Capability) for c in capabilities):
         known = ", ".join(f"Capability.{capability.name}" for capability in Capability)
         fault = f"its capabilities have to be a frozenset of {known}, not {capabilities!r}"
-    elif callable(getattr(transport, "run", None)):
-        runs_on = getattr(transport, "runs_on", None)
-        if not isinstance(runs_on, frozenset) or not runs_on or not runs_on <= _LOOPS:
-            fault = "runs_on has to be a frozenset of asyncio, trio or both"
-    elif not isinstance(getattr(transport, "tunnels", None), bool):
-        fault = "tunnels has to be True or False"
-    elif not callable(getattr(transport, "open", None)):
-        fault = "it has no method open"
-    elif _is_coroutine_function(getattr(transport, "open", None)):
-        fault = "its open must not wait: write it without async, or write an AsyncTransport"
+    else:
+        cancels = Capability.CANCEL in capabilities
+        is_library = callable(getattr(transport, "run", None))
+        fault = (_library_fault if is_library else _transport_fault)(transport, cancels=cancels)
     if fault is not None:
         raise ConfigurationError(f"{transport!r} is not a transport for this runagent: {fault}")
     return str(name)
+
+
+def _library_fault(transport: object, *, cancels: bool) -> str | None:
+    runs_on = getattr(transport, "runs_on", None)
+    if not isinstance(runs_on, frozenset) or not runs_on or not runs_on <= _LOOPS:
+        return "runs_on has to be a frozenset of asyncio, trio or both"
+    if cancels and not _is_coroutine_function(getattr(transport, "cancel", None)):
+        return "it has the capability cancel, so it needs a coroutine function cancel"
+    return None
+
+
+def _transport_fault(transport: object, *, cancels: bool) -> str | None:
+    if not isinstance(getattr(transport, "tunnels", None), bool):
+        return "tunnels has to be True or False"
+    for name in ("open", "open_cancel") if cancels else ("open",):
+        method = getattr(transport, name, None)
+        if not callable(method):
+            why = ", but the capability cancel" if name == "open_cancel" else ""
+            return f"it has no method {name}{why}"
+        if _is_coroutine_function(method):
+            return f"its {name} must not wait: write it without async, or write an AsyncTransport"
+    return None
 
 
 def _is_coroutine_function(function: object) -> bool:

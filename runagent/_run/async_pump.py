@@ -61,6 +61,10 @@ class AsyncPump(PumpCore):
         self._now: Callable[[], float] = float  # there is no clock before the first connection
         self._reading = False
 
+    def for_run(self, run: Run) -> AsyncPump:
+        """Return a pump for another run of the same client."""
+        return AsyncPump(run, self._pools, self._given_network)
+
     def close(self) -> None:
         """Close the run; a `next_batch` that waits in another task raises a StreamError."""
         self._closed = True
@@ -94,7 +98,7 @@ class AsyncPump(PumpCore):
         self._reading = True
         try:
             if self._closed:
-                self._leave()
+                self._end_closed()
                 return None
             start = self._now()
             while not run.events:
@@ -152,6 +156,7 @@ class AsyncPump(PumpCore):
             RunAgentError: The wait could not begin, or the stream was closed meanwhile.
         """
         network = self._given_network or (self._loop or await current_loop()).network
+        self.run.keep_place()
         try:
             return await self.next_batch(until=Moment(network.now() + seconds))
         except RunAgentError as exc:

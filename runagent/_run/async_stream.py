@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from runagent._net.loops import EventLoop
     from runagent._report import RunReport
+    from runagent._run.async_pump import AsyncPump
+    from runagent._run.handed import Handed
     from runagent._run.notes import RunNotes
+    from runagent._run.run import Run
     from runagent._run.until import Until
 
 __all__ = ["AsyncEvents", "AsyncStream", "AsyncTexts"]
@@ -32,9 +35,14 @@ _EVENTS_PER_CHECKPOINT = 32
 class AsyncSource(Protocol):
     """Where a stream's events come from: a pump, or one that reads ahead."""
 
+    @property
+    def run(self) -> Run: ...
+
     async def next_batch(self, *, until: Until | None = None) -> list[Event] | None: ...
     async def wait(self, seconds: float) -> list[Event] | None: ...
     async def checkpoint(self) -> None: ...
+    def handed(self, unread: int) -> Handed: ...
+    def for_run(self, run: Run) -> AsyncPump: ...
     def close(self) -> None: ...
     def drop(self) -> None: ...
     def is_elsewhere(self, loop: EventLoop) -> bool: ...
@@ -207,17 +215,49 @@ class AsyncStream(StreamCore):
             raise
         return self._result(text)
 
+    async def cancel(self) -> bool:
+        """Ask the service to stop the run, and close the stream.
+
+        Leaving a stream is enough for most protocols; if a run outlives its stream, only this ends it. The
+        service is asked by a separate request, which takes 5 s at most. A stream that has not begun sends
+        nothing. Callable in any task, and on an attached stream that was not read. The reader of the stream,
+        now or when it reads on, gets a StreamError (code ``CANCELLED``), once. Cancelling ``cancel`` closes
+        the stream at once.
+
+        Returns:
+            True if the service confirmed; False if the run was over, or if closing the stream is all that can
+            be done: its protocol has no request for it, or has not sent the run's ids yet.
+
+        Raises:
+            RunAgentError: The service rejected the request or could not be reached: the agent may go on. The
+                stream is closed all the same.
+        """
+        from runagent._run.cancelling import ask_to_stop_async  # most streams are not cancelled
+
+        try:
+            confirmed = await ask_to_stop_async(self._source)
+        except BaseException:
+            self._close()
+            self = None  # type: ignore[assignment]  # see AsyncStream
+            raise
+        self._close()
+        return confirmed
+
     async def aclose(self) -> None:
         """Close the stream; does nothing if it is over, and waits for nothing.
 
         A read that waits in another task raises a StreamError.
         """
+        self._close()
+
+    def _close(self) -> None:
         self._over = True
+        self._left_unread = self._count_unread() or self._left_unread
         self._at_hand = self._batch = NOTHING
         self._source.close()
 
-    def _has_batch(self) -> bool:
-        return length_hint(self._at_hand) > 0  # `_batch` is a view of it
+    def _count_unread(self) -> int:
+        return length_hint(self._at_hand)  # `_batch` is a view of it
 
     async def _advance(self, until: Until | None = None) -> bool:
         """Get the next events, up to the next checkpoint; False at the end.

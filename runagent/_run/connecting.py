@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, cast
 
-from runagent._call import Found, merge_headers
+from runagent._call import Found, RunIds, merge_headers
 from runagent._errors import PluginError
 from runagent._internal.tracebacks import is_ours
 from runagent._report import Attempt
@@ -13,10 +13,12 @@ from runagent._run.attempt import AttemptState
 from runagent._run.deadlines import Deadlines
 from runagent._run.spec import Action
 from runagent._run.state import RunState
+from runagent.capabilities import Capability
 from runagent.transports._base import Wants
 from runagent.transports._request import check_session, name_transport
 
 if TYPE_CHECKING:
+    from runagent._address.url import Origin
     from runagent.transports._base import ConnectingSession, Session, Transport
 
 __all__ = ["Connecting"]
@@ -36,6 +38,8 @@ class Connecting(RunState):
             RunAgentError: The call cannot be made; the run is over.
         """
         self.action = Action.END
+        if self.cancelled:
+            raise self.closed_error()
         if self._deadlines is None:
             self._begin(now)
         transport = self.recovery.find_capable(self._context.find, self._call.mode)
@@ -46,7 +50,7 @@ class Connecting(RunState):
             self._attempt = last.over_another_connection(transport, now)
             self._find_way(last.session)
         else:
-            self.address = self._context.address(transport.tunnels)
+            self.address = self._context.address(transport.tunnels, self._origin)
             self._begin_session(transport, now)
         self.action = Action.CONNECT
 
@@ -56,8 +60,14 @@ class Connecting(RunState):
         Raises:
             ConfigurationError: The caller does not allow its origin.
         """
-        self.address = self._context.address(self.attempt.transport.tunnels, session.origin)
+        origin = session.origin or self._origin
+        self.address = self._context.address(self.attempt.transport.tunnels, origin)
         session.reconnecting(self.address.route)
+
+    @property
+    def _origin(self) -> Origin | None:
+        """The origin of a run to attach to, which may be another allowed one; None for the base URL's."""
+        return None if self._call.attach_to is None else self._call.base.origin
 
     def _begin(self, now: float) -> None:
         self._started_at = self._read_at = now
@@ -95,7 +105,10 @@ class Connecting(RunState):
         attempt, recovery = self.attempt, self.recovery
         transport = attempt.transport
         prepared = self._prepared
+        if recovery.resume is None or Capability.ATTACH not in transport.capabilities:
+            self._ids = prepared.attach_to  # a new run has other ids
         self._call = prepared.replace(
+            attach_to=None if self._ids is None else RunIds(self._ids),
             headers=merge_headers(prepared.headers, attempt.headers),
             api_key=key,
             idempotency_key=recovery.key,
@@ -103,7 +116,7 @@ class Connecting(RunState):
             opened_at=self._context.clock(),
         )
         try:
-            session = transport.open(self._call, self.address.route, recovery.resume)
+            session = self._open(transport)
             check_session(session)
         except PluginError as exc:
             name_transport(exc, recovery.names[0])
@@ -113,6 +126,9 @@ class Connecting(RunState):
             attempt.connecting = cast("ConnectingSession", session)
         if session.wants is Wants.RECONNECT:
             self._find_way(session)
+
+    def _open(self, transport: Transport) -> Session:
+        return transport.open(self._call, self.address.route, self.recovery.resume)
 
     def connected(self, now: float, *, reused: bool) -> None:
         """Note that the connection is established."""

@@ -50,6 +50,10 @@ class Pump(PumpCore):
         # no signal handler can run and raise in between and leave it lost.
         self._token: list[None] = [None]
 
+    def for_run(self, run: Run) -> Pump:
+        """Return a pump for another run of the same client."""
+        return Pump(run, self._network, self._pool)
+
     def close(self) -> None:
         """Close the run; a `next_batch` that waits in another thread raises a StreamError."""
         self._closed = True
@@ -86,7 +90,7 @@ class Pump(PumpCore):
             self._refuse()
         try:
             if self._closed:
-                self._leave()
+                self._end_closed()
                 return None
             start = self._now()
             while not run.events:
@@ -130,6 +134,7 @@ class Pump(PumpCore):
         Raises:
             RunAgentError: The wait could not begin, or the stream was closed meanwhile.
         """
+        self.run.keep_place()
         try:
             return self.next_batch(until=Moment(self._now() + seconds))
         except RunAgentError as exc:

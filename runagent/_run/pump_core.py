@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn, cast
 
-from runagent._errors import RunAgentError, StreamError
+from runagent._errors import RunAgentError
 from runagent._internal.foreign import let_signals_through
 from runagent._internal.tracebacks import is_ours
 from runagent._net.base import ConnectAttempt
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runagent._net.base import AsyncConnection, Connection, DeadlineExceededError
+    from runagent._run.handed import Handed
     from runagent._run.run import Run
 
 __all__ = ["PumpCore", "ReaderRefusedError"]
@@ -30,7 +31,6 @@ TOKEN = (None,)
 CLOSED_NOTICED_SECONDS = 0.1  # the longest step of a wait before another attempt
 RESET_SECONDS, RESET_LOOKS = 0.05, 10  # how long and how often to check for a reset after the end
 END_OF_ANSWER_SECONDS = 0.02  # the formal end of an answer comes right after its last event
-CLOSED_WHILE_READ = "the stream was closed while it was being read"
 TWO_READERS = "another thread or task is reading this stream; a stream has one reader"
 
 
@@ -50,7 +50,7 @@ class PumpCore:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self._closed = False
+        self._closed = self._informed = False  # informed: the reader knows how the run ended
         self._connect_attempt = ConnectAttempt()
         # While the peer reads nothing:
         self._outgoing = b""  # the bytes to send after those that the connection still holds
@@ -68,6 +68,10 @@ class PumpCore:
                 "this stream was begun before a fork; only the parent process can go on with it"
             )
 
+    def handed(self, unread: int) -> Handed:
+        """Return what the reader was handed, except so many events of the last batch."""
+        return self.run.handed(unread)
+
     def drop(self) -> None:
         """Close the run of a stream that was garbage-collected; callable from any thread."""
         self._leave()
@@ -83,7 +87,14 @@ class PumpCore:
 
     def _check_closed(self) -> None:
         if self._closed:
-            raise StreamError(CLOSED_WHILE_READ, chunks_received=self.run.report.chunks)
+            self._informed = True
+            raise self.run.closed_error()
+
+    def _end_closed(self) -> None:
+        """End a read of a closed stream; raise the error of a cancelled one, once."""
+        self._leave()
+        if self.run.cancelled and not self._informed:
+            self._check_closed()
 
     def _gave_way(self, exc: DeadlineExceededError | OSError, start: float) -> bool:
         """Whether a read ended because its reader wanted to wait no longer, not by the run's limits."""
@@ -142,6 +153,7 @@ class PumpCore:
         """Raise the run's error, once; after that the stream is at its end."""
         self.run.finished(self._now())
         self.run.release()
+        self._informed = True
         error, self.run.error = self.run.error, None
         if error is not None:
             try:

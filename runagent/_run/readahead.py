@@ -18,7 +18,8 @@ from runagent._internal.threads import needs_thread
 from runagent._internal.tracebacks import is_ours
 from runagent._net.base import track_descriptor
 from runagent._net.tasks import Scope, Wakeup, new_scope, spawn
-from runagent._run.pump_core import CLOSED_WHILE_READ, TOKEN, TWO_READERS, ReaderRefusedError
+from runagent._run.handed import Handed, place_after
+from runagent._run.pump_core import TOKEN, TWO_READERS, ReaderRefusedError
 from runagent._run.until import CONNECTED
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from runagent._net.loops import EventLoop
     from runagent._run.async_pump import AsyncPump
     from runagent._run.pump import Pump
+    from runagent._run.run import Run
     from runagent._run.until import Until
 
 __all__ = ["AsyncReadAhead", "ReadAhead"]
@@ -47,6 +49,8 @@ class _Store:
         self._batches: deque[tuple[list[Event], int]] = deque()
         self._size = 0
         self._seen = 0
+        self._taken: list[Event] = []
+        self._place = pump.run.place
         track_descriptor(self)
 
     @property
@@ -66,7 +70,12 @@ class _Store:
             return None
         batch, size = self._batches.popleft()
         self._size -= size
+        self._place, self._taken = place_after(self._taken, self._place), batch
         return batch
+
+    def handed(self, unread: int) -> Handed:
+        """See `RunState.handed`; the session has received more than the reader was handed."""
+        return Handed(self._taken, unread, self._place, lost=True)
 
     def end(self) -> None:
         """Raise the run's error, once."""
@@ -92,7 +101,7 @@ class ReadAhead:
         self._news, self._room = ThreadWakeup(), ThreadWakeup()
         self._thread: threading.Thread | None = None
         self._token: list[None] = [None]  # the thread that has it is the reader; see `Pump`
-        self._closed = False
+        self._closed = self._informed = False
 
     def next_batch(self, *, until: Until | None = None) -> list[Event] | None:
         """Return the next events, waiting for them if need be; see `Pump.next_batch`."""
@@ -113,6 +122,7 @@ class ReadAhead:
             raise ReaderRefusedError(TWO_READERS) from None
         try:
             if self._closed:
+                _end_closed(self)
                 return None
             if self._thread is None:
                 self._start()
@@ -150,6 +160,19 @@ class ReadAhead:
     def _take(self) -> list[Event] | None:
         with self._lock:
             return self._store.take()
+
+    @property
+    def run(self) -> Run:
+        """The run whose events are read."""
+        return self._pump.run
+
+    def for_run(self, run: Run) -> Pump:
+        """See `Pump.for_run`."""
+        return self._pump.for_run(run)
+
+    def handed(self, unread: int) -> Handed:
+        """See `PumpCore.handed`."""
+        return self._store.handed(unread)
 
     def close(self) -> None:
         """See `Pump.close`."""
@@ -189,7 +212,7 @@ class AsyncReadAhead:
         self._store = _Store(pump, max_bytes)
         self._changed: Wakeup | None = None  # made when reading begins
         self._scope: Scope | None = None
-        self._reading = self._closed = False
+        self._reading = self._closed = self._informed = False
 
     async def next_batch(self, *, until: Until | None = None) -> list[Event] | None:
         """Return the next events, waiting for them if need be; see `AsyncPump.next_batch`."""
@@ -213,6 +236,7 @@ class AsyncReadAhead:
         if self._reading:
             raise ReaderRefusedError(TWO_READERS)
         if self._closed:
+            _end_closed(self)
             return None
         self._reading = True
         try:
@@ -234,6 +258,19 @@ class AsyncReadAhead:
     async def checkpoint(self) -> None:
         """See `AsyncPump.checkpoint`."""
         await self._pump.checkpoint()
+
+    @property
+    def run(self) -> Run:
+        """The run whose events are read."""
+        return self._pump.run
+
+    def for_run(self, run: Run) -> AsyncPump:
+        """See `AsyncPump.for_run`."""
+        return self._pump.for_run(run)
+
+    def handed(self, unread: int) -> Handed:
+        """See `PumpCore.handed`."""
+        return self._store.handed(unread)
 
     def close(self) -> None:
         """See `AsyncPump.close`."""
@@ -283,8 +320,15 @@ class AsyncReadAhead:
             self._changed.wake()
 
 
+def _end_closed(source: ReadAhead | AsyncReadAhead) -> None:
+    """See `PumpCore._end_closed`."""
+    if source._pump.run.cancelled and not source._informed:
+        _check_open(source)
+
+
 def _check_open(source: ReadAhead | AsyncReadAhead) -> None:
     """Raise if the stream was closed while its reader waited."""
     if source._closed:
+        source._informed = True
         run = source._pump.run
-        raise run.identify(StreamError(CLOSED_WHILE_READ, chunks_received=run.report.chunks))
+        raise run.identify(run.closed_error())

@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from runagent._run.spec import KnownUnsupported
     from runagent.transports._base import Transport
 
-__all__ = ["Recovery"]
+__all__ = ["PROVEN_BY", "Recovery"]
 
 __tracebackhide__ = is_ours
 
-_PROVEN_BY = {
+PROVEN_BY = {
     "index": Capability.RESUME,
     "id": Capability.RESUME_BY_ID,
     "snapshot": Capability.RESUME_BY_SNAPSHOT,
 }
-_RESUMING = frozenset(_PROVEN_BY.values())
+_RESUMING = frozenset(PROVEN_BY.values())
 
 
 class Recovery(msgspec.Struct, eq=False):
@@ -221,7 +221,7 @@ class Recovery(msgspec.Struct, eq=False):
         session = attempt.session
         last = session.resume_point if session is not None and attempt.begun else self.resume
         point = self.policy.resume_from(error, last, may_retry=may_retry)
-        if point is None or point.proof is None or _PROVEN_BY[point.proof] in capabilities:
+        if point is None or point.proof is None or PROVEN_BY[point.proof] in capabilities:
             return point
         return None
 

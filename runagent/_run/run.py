@@ -201,6 +201,7 @@ class Run(Connecting):
                 report.usage = last.usage
         if chunks != len(events):
             self.notes.take(events)
+            self.keep_place()
         if self._watch is not None:
             self._report_read(events, seconds)
         self.events += events
@@ -300,11 +301,16 @@ class Run(Connecting):
     def _failed(self, error: RunAgentError) -> None:
         """Note a failed attempt, and let `Recovery` decide whether to make another one."""
         attempt, recovery = self.attempt, self.recovery
+        if self.cancelled:
+            reason, error = error, self.closed_error()
+            error.__cause__ = reason
         name_transport(self.identify(error), recovery.names[0])
         error.__cause__ = error.__cause__ or attempt.send_error or recovery.last_error
         hide_secrets(error, self.secrets)
         self.end_attempt(self._read_at, error)
-        self.action = recovery.decide(error, attempt, self.deadlines, self._read_at)
+        self.action = Action.END
+        if not self.cancelled:
+            self.action = recovery.decide(error, attempt, self.deadlines, self._read_at)
         if self.action is Action.END:
             self._give_up(error)
             return
@@ -330,7 +336,8 @@ class Run(Connecting):
         )
         self.identify(self.error)
         hide_secrets(self.error, self.secrets)
-        self.report.error = bare_copy(self.error)
+        if not self.cancelled:
+            self.report.error = bare_copy(self.error)
         number = len(self.report.attempts)
         _logger.debug("run %s: %s; giving up", self.report.run_id, attempt.describe_failure(number))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from runagent._errors import StreamError
 from runagent._events import Completed, Event, RunResult
 from runagent._internal.agents import are_several
 from runagent._net.base import track_descriptor
@@ -12,21 +13,28 @@ from runagent._redact import hide_secrets
 from runagent._report import RunAgentError, RunReport, bare_copy, set_run
 from runagent._run.notes import RunNotes
 from runagent._run.recovery import Recovery
-from runagent._run.spec import Action, RunSpec
+from runagent._run.spec import Action, RunContext, RunSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from runagent._address.route import Address
+    from runagent._call import AgentCall, ResumePoint
     from runagent._limits import Limits
     from runagent._plugins.call_observers import CallObservers
     from runagent._plugins.observers import Observers
     from runagent._run.attempt import AttemptState
     from runagent._run.deadlines import Deadlines
-    from runagent.transports._base import Session
+    from runagent._run.handed import Handed
+    from runagent.transports._base import Session, Transport
 
 __all__ = ["RunState"]
 
 _logger = logging.getLogger("runagent.run")
 
+CLOSED_WHILE_READ = "the stream was closed while it was being read"
+CANCELLED = "CANCELLED"  # the code of the error for a run that was cancelled
+CANCELLED_TEXT = "the run was cancelled"
 
 _FACTS = (
     "run_id",
@@ -61,9 +69,19 @@ class RunState:
         recovery: The state that is kept from one attempt to the next.
         address: The address of the current attempt.
         forked: The process was forked, and the run belongs to the parent process.
+        cancelled: The reader's side has cancelled the run: no other attempt is made.
+        place: Where a reader goes on who has read all batches before the last one; None for the beginning.
+        resume_point: The last session's, once that has ended or while it lasts.
     """
 
     address: Address  # once an attempt has begun
+
+    # Class attributes: most runs never set them.
+    cancelled: bool = False
+    place: ResumePoint | None = None
+    _ids: Mapping[str, str] | None = None
+    _last_point: ResumePoint | None = None
+    _lost_events = False
 
     def __init__(self, spec: RunSpec) -> None:
         call = spec.call
@@ -80,7 +98,7 @@ class RunState:
             call.base.origin,
             spec.transports,
             call.run_id,
-            asked=spec.resume,
+            asked=spec.resume if spec.resume is not None and spec.resume.proof == "index" else None,
             resume=spec.resume,
             asks_key=context.asks_key,
         )
@@ -102,6 +120,8 @@ class RunState:
         self._quiet = 0.0  # seconds from the last read that brought events to that
         self._notable_gap = 0.0  # a gap between reads that is not longer changes nothing here
         self._longest_pause = 0.0  # the longest time without a reader
+        if call.attach_to is not None:
+            self._ids, self.place, self.report.attached = call.attach_to, spec.resume, True
         track_descriptor(self)
 
     def cap(self, end: float | None) -> None:
@@ -114,6 +134,24 @@ class RunState:
         self._taken, self.events = self.events, []
         return self._taken
 
+    def handed(self, unread: int) -> Handed:
+        """Return what the reader was handed.
+
+        Args:
+            unread: How many events of the last batch it has not taken.
+        """
+        from runagent._run.handed import Handed  # most streams have no handle
+
+        return Handed(self._taken, unread, self.place, lost=bool(self.events) or self._lost_events)
+
+    def keep_place(self) -> None:
+        """Note the place behind the last batch, all of which was read, before another one takes its place."""
+        if self._taken:
+            from runagent._run.handed import place_after
+
+            self.place = place_after(self._taken, self.place)
+            self._taken = []
+
     def forget(self) -> None:
         """Drop the events, which belong to the parent process; see `track_descriptor`."""
         self.forked = True
@@ -124,6 +162,48 @@ class RunState:
     def limits(self) -> Limits:
         """The limits of what the peer may send."""
         return self._call.limits
+
+    @property
+    def call(self) -> AgentCall:
+        """The call of the current attempt, or of the run before its first one."""
+        return self._call
+
+    @property
+    def prepared_call(self) -> AgentCall:
+        """The call as observers have changed it, for every attempt."""
+        return self._prepared
+
+    @property
+    def context(self) -> RunContext:
+        """What the run needs of its client."""
+        return self._context
+
+    @property
+    def transport(self) -> Transport:
+        """The transport of the current attempt, or of the first one to come."""
+        if self._attempt is not None:
+            return self._attempt.transport
+        return self._context.find(self.recovery.names[0])
+
+    @property
+    def ids(self) -> Mapping[str, str] | None:
+        """The protocol's ids of the run, as soon as its session knows them."""
+        self._keep_ids()
+        return self._ids
+
+    @property
+    def resume_point(self) -> ResumePoint | None:
+        """The resume point of the current session, or of the last one."""
+        self._keep_ids()
+        return self._last_point
+
+    def _keep_ids(self) -> None:
+        """Keep what a handle needs of the session, which is dropped at the end of the run."""
+        session = None if self._attempt is None else self._attempt.session
+        if session is not None:
+            ids = getattr(session, "handle_ids", None) or self._ids  # other people's classes may have none
+            if ids:
+                self._ids, self._last_point = ids, session.resume_point
 
     @property
     def attempt(self) -> AttemptState:
@@ -159,6 +239,7 @@ class RunState:
         attempt = self._attempt
         if attempt is None or attempt.ended:
             return
+        self._keep_ids()
         seconds = None if now is None else now - self._started_at - attempt.report.started_at
         attempt.end(self.report, seconds, error)
         self._report("attempt_ended", attempt.report)
@@ -182,7 +263,9 @@ class RunState:
         self.end_attempt(now, error)
         over = error is not None or self.action is Action.END
         good = self._complete and self.error is None and error is None
-        report.outcome = ("completed" if good else "failed") if over else "closed"
+        report.outcome = "closed" if not over or (self.cancelled and not good) else "failed"
+        if over and good:
+            report.outcome = "completed"
         report.total_seconds = None if now is None else now - self._started_at
         if _logger.isEnabledFor(logging.INFO):
             _logger.info("%s", str(report), extra=_facts(report))
@@ -192,6 +275,21 @@ class RunState:
         """Call a method of the run's observers, if it has any."""
         if self._watch is not None:
             self._watch.report(hook, *facts)
+
+    def closed_error(self) -> StreamError:
+        """Return the error for a reader whose stream was closed or cancelled by somebody else."""
+        text, code = (CANCELLED_TEXT, CANCELLED) if self.cancelled else (CLOSED_WHILE_READ, None)
+        return StreamError(text, code=code, chunks_received=self.report.chunks)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended and its reader has been given how."""
+        return not self._unreported
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the run's last event has come."""
+        return self._complete
 
     def identify(self, error: RunAgentError) -> RunAgentError:
         """Put the run's ids into an error and return it."""
@@ -218,5 +316,6 @@ class RunState:
         """End the run, as its reader has closed the stream."""
         self.finished(None)
         self.action = Action.END
+        self._lost_events = bool(self.events)
         self.events = []
         self.release()

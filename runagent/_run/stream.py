@@ -18,6 +18,9 @@ from runagent._run.until import ACCEPTED, CONNECTED
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from runagent._run.handed import Handed
+    from runagent._run.pump import Pump
+    from runagent._run.run import Run
     from runagent._run.until import Until
 
 __all__ = ["Events", "Stream", "Texts"]
@@ -28,8 +31,13 @@ __tracebackhide__ = is_ours
 class Source(Protocol):
     """Where a stream's events come from: a pump, or one that reads ahead."""
 
+    @property
+    def run(self) -> Run: ...
+
     def next_batch(self, *, until: Until | None = None) -> list[Event] | None: ...
     def wait(self, seconds: float) -> list[Event] | None: ...
+    def handed(self, unread: int) -> Handed: ...
+    def for_run(self, run: Run) -> Pump: ...
     def close(self) -> None: ...
     def drop(self) -> None: ...
 
@@ -175,12 +183,37 @@ class Stream(StreamCore):
         """Read to the end and return text, tool calls, last event and report; raises as ``text`` does."""
         return self._result(self.text(max_bytes=max_bytes))
 
+    def cancel(self) -> bool:
+        """Ask the service to stop the run, and close the stream.
+
+        Leaving a stream is enough for most protocols; if a run outlives its stream, only this ends it. The
+        service is asked by a separate request, which takes 5 s at most; leaving the program right after it
+        is safe. A stream that has not begun sends nothing. Callable from any thread, and on an attached
+        stream that was not read. The reader of the stream, now or when it reads on, gets a StreamError (code
+        ``CANCELLED``), once.
+
+        Returns:
+            True if the service confirmed; False if the run was over, or if closing the stream is all that can
+            be done: its protocol has no request for it, or has not sent the run's ids yet.
+
+        Raises:
+            RunAgentError: The service rejected the request or could not be reached: the agent may go on. The
+                stream is closed all the same.
+        """
+        from runagent._run.cancelling import ask_to_stop  # most streams are not cancelled
+
+        try:
+            return ask_to_stop(self._source)
+        finally:
+            self.close()
+
     def close(self) -> None:
         """Close the stream; does nothing if it is over.
 
         A ``next`` that waits in another thread raises a StreamError.
         """
         self._over = True
+        self._left_unread = self._count_unread() or self._left_unread
         self._batch = NOTHING
         self._source.close()
 

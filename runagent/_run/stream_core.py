@@ -102,6 +102,7 @@ class StreamCore:
         self._notes = notes or RunNotes()
         self._batch: Iterator[Event] = NOTHING
         self._begun = self._over = False
+        self._left_unread = 0  # events of the last batch that were dropped as the stream was closed
 
     @property
     def report(self) -> RunReport:
@@ -112,6 +113,22 @@ class StreamCore:
     def headers(self) -> Mapping[str, str]:
         """The header fields of the answer, by lower-case name; empty until its head has come."""
         return self._report.headers
+
+    @property
+    def handle(self) -> str | None:
+        """A text with which another client, perhaps in another process, reads on: ``client.attach(handle)``.
+
+        It has the transport, the service's origin, the agent's id, the protocol's ids of the run, and the
+        place of the last chunk that the reader was handed; no key. Events behind that chunk that are no chunk
+        come again. It stays after a failure and after ``close``.
+
+        None while the run is not known to the service, after its last event, if its protocol has no runs to
+        attach to (the transport lacks the capability ``attach``), and if no place in it is known.
+        """
+        from runagent._run.handles import write_run_handle  # most streams have none
+
+        source = self._source
+        return write_run_handle(source.run, source.handed(self._count_unread() or self._left_unread))
 
     @property
     def started(self) -> Started | None:
@@ -191,7 +208,11 @@ class StreamCore:
         )
 
     def _has_batch(self) -> bool:
-        return length_hint(self._batch) > 0
+        return self._count_unread() > 0
+
+    def _count_unread(self) -> int:
+        """Return how many events of the last batch were not read."""
+        return length_hint(self._batch)
 
 
 publish(StreamResult)

@@ -13,7 +13,7 @@ from runagent._internal.lazy import importer
 
 if TYPE_CHECKING:
     from runagent._address.route import Address, Route
-    from runagent._call import AgentCall, ResumePoint
+    from runagent._call import AgentCall, ResumePoint, RunIds
     from runagent._events import (
         Chunk,
         Completed,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from runagent.capabilities import OLDEST_TRANSPORT_API_VERSION, TRANSPORT_API_VERSION, Capability
     from runagent.transports._async_transport import AsyncTransport, Emit, RegisterTransport
     from runagent.transports._base import BaseSession, Session, Transport, Wants
+    from runagent.transports._cancel import CancelSession
     from runagent.transports._counting import ChunkCount
     from runagent.transports._http import HttpSession
     from runagent.transports._invoke import InvokeSession
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "runagent._address.route": ("Address", "Route"),
-    "runagent._call": ("AgentCall", "ResumePoint"),
+    "runagent._call": ("AgentCall", "ResumePoint", "RunIds"),
     "runagent._events": (
         "Chunk",
         "Completed",
@@ -62,6 +63,7 @@ _HOMES = {
     "runagent._report": ("mark_error",),
     "runagent.capabilities": ("OLDEST_TRANSPORT_API_VERSION", "TRANSPORT_API_VERSION", "Capability"),
     "runagent.transports._base": ("BaseSession", "Session", "Transport", "Wants"),
+    "runagent.transports._cancel": ("CancelSession",),
     "runagent.transports._counting": ("ChunkCount",),
     "runagent.transports._http": ("HttpSession",),
     "runagent.transports._invoke": ("InvokeSession",),
@@ -82,6 +84,7 @@ __all__ = [
     "AgentCall",
     "AsyncTransport",
     "BaseSession",
+    "CancelSession",
     "Capability",
     "Chunk",
     "ChunkCount",
@@ -101,6 +104,7 @@ __all__ = [
     "RegisterTransport",
     "ResumePoint",
     "Route",
+    "RunIds",
     "RunResult",
     "SSEDecoder",
     "ServerSentEvent",

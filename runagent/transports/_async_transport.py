@@ -58,6 +58,9 @@ class AsyncTransport(Protocol):
         last event is ``Completed``, or ``RunResult`` for a call of mode ``invoke``. The reader gets it at
         once, and the coroutine then has one second left to clean up.
 
+        With the capabilities ``attach`` and ``cancel`` the ids of the run are those of ``Started``; a call
+        with ``attach_to`` reads on in the run with these ids, and starts none.
+
         The coroutine is cancelled if the reader closes the stream, a time limit passes or the event loop
         ends. It then closes what it has opened, waits for no peer, and lets the cancellation propagate.
 
@@ -71,6 +74,28 @@ class AsyncTransport(Protocol):
             RunAgentError: The run failed. The reader gets it after the events before it. An OSError is
                 reported as a broken connection. Any other exception becomes a PluginError, so map the
                 library's errors here, with ``raise … from``.
+        """
+
+
+@runtime_checkable
+class CancellingTransport(Protocol):
+    """What an `AsyncTransport` with the capability ``cancel`` has in addition."""
+
+    async def cancel(self, call: AgentCall, address: Address) -> bool:
+        """Ask the service to stop the run whose ids are in ``call.attach_to``.
+
+        It runs as ``run`` does: in a task of the caller's event loop if the library supports it, else in a
+        thread. It has 5 s, then it is cancelled.
+
+        Args:
+            call: The call, with ``session_id`` and ``invocation_id`` of the run's ``Started`` as ids.
+            address: Origin, proxy and TLS context that the user has chosen.
+
+        Returns:
+            True if the service confirmed; False if the run was over.
+
+        Raises:
+            RunAgentError: The service did neither; other exceptions as for ``run``.
         """
 
 

@@ -214,6 +214,11 @@ class BaseSession:
 
     A subclass queues bytes with ``send``, and ends the run with ``fail`` or by setting ``wants =
     Wants.DONE``.
+
+    Attributes:
+        handle_ids: The protocol's ids of the run, by name, once another request can name it; None before, and
+            for protocols whose runs end with their stream. They become part of ``stream.handle``, which a
+            caller may store, and come back as ``call.attach_to``: no key, and 4 KiB at most.
     """
 
     unsupported: bool = False
@@ -225,6 +230,7 @@ class BaseSession:
     accepted: bool = False
     usage: dict[str, Any] | None = None
     preparing: bool = False
+    handle_ids: Mapping[str, str] | None = None
 
     def __init__(self) -> None:
         self.wants: Wants = Wants.READ

@@ -5,7 +5,13 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, ClassVar
 
-from runagent._errors import NetworkError, ProtocolError, RunAgentError, StreamTruncatedError
+from runagent._errors import (
+    NetworkError,
+    ProtocolError,
+    RunAgentError,
+    StreamError,
+    StreamTruncatedError,
+)
 from runagent._report import add_hint
 from runagent.transports._base import Wants
 from runagent.transports._error_objects import request_id_in
@@ -28,6 +34,8 @@ __all__ = ["HttpRequest", "HttpSession"]
 _READ = Wants.READ
 _CODED_BYTES = 2048
 _NO_BODY = frozenset({204, 205, 304})
+_GONE = frozenset({404, 410})
+_NO_RUN = "the service does not know the run, or no longer"
 _NO_ANSWER = "the peer closed the connection without an answer"
 _CHECK_URL = "check the scheme, the port and the path of base_url, and the server's log"
 
@@ -55,6 +63,7 @@ class HttpSession(RequestingSession):
     # For subclasses
 
     expects: ClassVar[str]  # the content types that open_body accepts, for messages
+    takes_no_body: ClassVar[bool] = False  # status 204 is a good answer, with an empty body
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -106,6 +115,8 @@ class HttpSession(RequestingSession):
             status: The HTTP status, never one of a redirect.
             body: The body, or its beginning up to ``max_error_bytes``.
         """
+        if self.call.attach_to is not None and status in _GONE:
+            return StreamError(_NO_RUN, code="GONE")
         from runagent.transports._refusals import error_from_answer
 
         return error_from_answer(status, self.headers, body, self.call.opened_at)
@@ -184,7 +195,7 @@ class HttpSession(RequestingSession):
         if self._steps is not None and self._steps.accepts(answer.status):
             self._open_step()
             return
-        if answer.status in _NO_BODY:
+        if answer.status in _NO_BODY and not (answer.status == 204 and self.takes_no_body):
             raise ProtocolError(f"the agent answered with HTTP status {answer.status}, which has no body")
         if 300 <= answer.status < 400:
             self._redirect(answer.headers.get("location", ""))

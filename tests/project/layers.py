@@ -64,6 +64,7 @@ LAYERS = {
     "runagent._wire": "SSE, NDJSON, HTTP/1.1, WebSocket, gzip",
     "runagent._config": "settings and where they come from",
     "runagent.capabilities": "the declared capabilities of a transport",
+    "runagent._handle": "the handle of a run, for another process",
     "runagent._call": "the call that a run makes of an agent",
     "runagent._address": "URLs, proxies, the route to an agent",
     "runagent._events": "the events of a run",

@@ -16,6 +16,7 @@ DIFFERENT = {
     "wait",
     "__init__",
     "close",
+    "for_run",
     "next_batch",
     "_back_off",
     "_connect",

@@ -164,7 +164,7 @@ def counting_pump() -> Iterator[tuple[Any, list[threading.Event]]]:
         return [report.bytes_received]
 
     pump: Any = SimpleNamespace(
-        run=SimpleNamespace(report=report, notes=notes),
+        run=SimpleNamespace(report=report, notes=notes, place=None, cancelled=False),
         next_batch=next_batch,
         check_process=lambda: None,
         close=lambda: None,

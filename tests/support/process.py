@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
 
-__all__ = ["in_process"]
+__all__ = ["in_process", "run_python"]
+
+_ROOT = Path(__file__).resolve().parents[2]
 
 _PATIENCE = 10.0  # seconds that it may take to end by itself
 
@@ -34,3 +39,11 @@ def in_process(serve: Callable[..., None], *args: object) -> Iterator[Connection
         process.kill()
         process.join()
         process.close()
+
+
+def run_python(program: str, *arguments: str) -> str:
+    """Run a program to its end in a fresh process, which can import the tests; return what it prints."""
+    command = [sys.executable, "-c", program, *arguments]
+    ran = subprocess.run(command, cwd=_ROOT, check=False, capture_output=True, text=True, timeout=60)
+    assert 0 == ran.returncode, ran.stderr
+    return ran.stdout

@@ -68,6 +68,11 @@ class SyncStream:
         """See `Stream.result`."""
         return self.stream.result(**options)
 
+    async def cancel(self) -> bool:
+        """See `Stream.cancel`."""
+        confirmed: bool = self.stream.cancel()
+        return confirmed
+
     async def text(self, **options: Any) -> str:
         """See `Stream.text`."""
         text: str = self.stream.text(**options)
@@ -90,6 +95,10 @@ class SyncClient:
     def run_generic_stream(self, *args: Any, **options: Any) -> SyncStream:
         """See `RunAgentClient.run_generic_stream`."""
         return SyncStream(self.client.run_generic_stream(*args, **options))
+
+    def attach(self, *args: Any, **options: Any) -> SyncStream:
+        """See `RunAgentClient.attach`."""
+        return SyncStream(self.client.attach(*args, **options))
 
     def run_stream(self, *args: Any, **options: Any) -> SyncStream:
         """See `RunAgentClient.run_stream`."""

@@ -1,0 +1,177 @@
+"""A service whose runs outlive their streams, and its transport as a third party would write it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING
+
+from runagent import Chunk, Completed, Started, StreamTruncatedError
+from runagent.transports import (
+    CancelSession,
+    Capability,
+    ChunkCount,
+    HttpRequest,
+    HttpSession,
+    NDJSONDecoder,
+    encode_json,
+)
+from tests.support.peer import Peer, http, http_chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runagent.transports import AgentCall, Event, ResumePoint, Route
+    from tests.support.peer import PeerConnection
+
+PATIENCE = 10.0
+HEAD = b"HTTP/1.1 200 x\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+class LastingSession(HttpSession):
+    """Begins a run, or reads on in one, from the next of its numbered chunks."""
+
+    expects = "application/x-ndjson"
+
+    def make_request(self) -> HttpRequest:
+        headers = self.call.request_headers(accept=self.expects)
+        if self.call.attach_to is None:
+            return HttpRequest("POST", "/runs", headers, encode_json(self.call.input))
+        start = self.resume.next_index if self.resume else 0
+        return HttpRequest("GET", f"/runs/{self.call.attach_to.quoted('run')}?from={start}", headers)
+
+    def open_body(self, content_type: str, charset: str) -> bool:
+        self.lines = NDJSONDecoder(max_line_bytes=self.call.limits.max_event_bytes)
+        self.count = ChunkCount(self.resume)
+        return content_type == self.expects
+
+    def read_body(self, data: bytes) -> list[Event]:
+        events: list[Event] = []
+        for line in self.lines.feed(data):
+            match line:
+                case {"run": str(run)}:
+                    self.handle_ids = {"run": run}
+                    events.append(Started(invocation_id=run))
+                case {"n": int(n), "text": str(text)}:
+                    if (fault := self.count.take(n)) is not None:
+                        self.fail(fault)
+                        break
+                    self.resume_point = self.count.resume_point()
+                    events.append(Chunk(text, n))
+                case {}:
+                    events.append(Completed())
+                    self.finish()
+        return events
+
+    def end_body(self, proven: bool) -> list[Event]:
+        raise StreamTruncatedError("the run goes on without us")
+
+
+class StopSession(CancelSession):
+    """Asks the service to stop a run."""
+
+    def make_request(self) -> HttpRequest:
+        assert self.call.attach_to is not None
+        headers = self.call.request_headers(accept="*/*")
+        return HttpRequest("POST", f"/runs/{self.call.attach_to.quoted('run')}/cancel", headers)
+
+
+class Lasting:
+    """The transport."""
+
+    name = "lasting"
+    api_version = 1
+    tunnels = False
+
+    def __init__(self, *left_out: Capability) -> None:
+        self.capabilities = frozenset({Capability.RESUME, Capability.ATTACH, Capability.CANCEL}) - {*left_out}
+
+    def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> HttpSession:
+        return LastingSession(call, route, resume)
+
+    def open_cancel(self, call: AgentCall, route: Route) -> HttpSession:
+        return StopSession(call, route, None)
+
+
+class Service:
+    """The service: one run, which goes on until its last chunk, or until somebody cancels it.
+
+    Args:
+        chunks: The texts of the run.
+        burst: Send them in one piece.
+        pause: The number of chunks behind which the run waits for ``resume`` or a cancellation.
+        cut: The number of chunks behind which the first stream breaks.
+        stop: What a cancellation is answered; None for no answer.
+
+    Attributes:
+        resume: Lets the run go on.
+        cancelled: The run was cancelled.
+        paused: The run waits.
+        known: The service knows the run.
+    """
+
+    def __init__(
+        self,
+        *chunks: str,
+        burst: bool = False,
+        pause: int | None = None,
+        cut: int | None = None,
+        stop: bytes | None = b"HTTP/1.1 204 x\r\n\r\n",
+    ) -> None:
+        self.chunks = chunks
+        self.burst = burst
+        self.pause = pause
+        self.cut = cut
+        self.stop = stop
+        self.known = True
+        self.resume = threading.Event()
+        self.paused = threading.Event()
+        self.cancelled = threading.Event()
+        self.asked_to_stop = threading.Event()
+
+    def __call__(self, connection: PeerConnection) -> None:
+        """Serve a connection."""
+        while (request := connection.read_request()) is not None:
+            if request.target.endswith("/cancel"):
+                self.asked_to_stop.set()
+                if self.stop is None:
+                    connection.wait_gone()
+                    return
+                self.cancelled.set()
+                self.resume.set()
+                connection.send(self.stop)
+            elif request.line.startswith("GET") and not self.known:
+                connection.send(http(404, {"error": "no such run"}))
+            else:
+                start = int(request.target.partition("from=")[2] or 0)
+                if not self._stream(connection, start, first=request.line.startswith("POST")):
+                    return
+
+    def _stream(self, connection: PeerConnection, start: int, *, first: bool) -> bool:
+        lines = [encode_json({"run": "r/1"}) + b"\n"]
+        lines += [encode_json({"n": n, "text": text}) + b"\n" for n, text in enumerate(self.chunks)][start:]
+        lines.append(b"{}\n")
+        connection.send(HEAD)
+        if self.burst:
+            lines = [b"".join(lines)]
+        for at, line in enumerate(lines):
+            if first and self.cut is not None and at > self.cut:
+                return False
+            if self.pause is not None and at + start > self.pause and not self.resume.is_set():
+                self.paused.set()
+                self.resume.wait(PATIENCE)
+            if self.cancelled.is_set():
+                return False
+            connection.send(http_chunk(line))
+        connection.send(b"0\r\n\r\n")
+        return True
+
+
+@contextlib.contextmanager
+def serving(service: Service) -> Iterator[Peer]:
+    """Serve it; at the end the run goes on, so that no connection waits."""
+    with Peer(service) as peer:
+        try:
+            yield peer
+        finally:
+            service.resume.set()
