@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from runagent_testing._host.answers import Pending, WebSocketAnswer
 from runagent_testing._host.parsed import ParsedRequest
+from runagent_testing._host.runs import KeptRun
 from runagent_testing._host.suggestions import unknown_agent, unknown_endpoint
 from runagent_testing._internal.credentials import Names
 from runagent_testing._internal.redaction import Secrets
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from runagent_testing._host.others import Inquiry, OtherRequests
     from runagent_testing._host.parsed import Answer
+    from runagent_testing._host.runs import Reading
     from runagent_testing._host.scripts import AgentScripts
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._journal.journal import Journal
@@ -100,20 +102,47 @@ class Endpoints:
 
     def _answer_run(self, parsed: ParsedRequest, run_request: RunRequest) -> Answer | Pending:
         computed: list[Computed] = []
+        readings: list[Reading | None] = []
 
         def plan() -> AnyPlan:
             taken = self._take(parsed, run_request)
             if isinstance(taken, Computed):
                 computed.append(taken)
                 return _NOTHING_YET
-            return parsed.refused(taken) if isinstance(taken, Status) else parsed.render(taken)
+            if isinstance(taken, Status):
+                return parsed.refused(taken)
+            if not (parsed.dialect.keeps_runs and isinstance(taken, Script)) or taken.refuses:
+                return parsed.render(taken)
+            decided, reading = self._read(parsed, run_request, taken)
+            readings.append(reading)
+            return decided
 
         decided = parsed.decided(plan)
         if not computed:
-            return parsed.answer(decided)
+            return parsed.answer(decided, next(iter(readings), None))
         return Pending(
             computed[0], parsed.exchange, parsed.is_plain, parsed.run, parsed.decided, parsed.render
         )
+
+    def _read(
+        self, parsed: ParsedRequest, run_request: RunRequest, script: Script
+    ) -> tuple[AnyPlan, Reading | None]:
+        """Begin a run that is kept, or attach to one."""
+        exchange, runs = parsed.exchange, self._others.runs
+        kept = self._attached(parsed.dialect, run_request) or KeptRun(exchange, parsed.run)
+        plan, reading = kept.read(
+            exchange,
+            parsed.run,
+            script,
+            lambda run: parsed.render(script, run),
+            snapshot=run_request.snapshot and run_request.attach_to is not None,
+        )
+        runs.keep(parsed.dialect, kept)
+        return plan, reading
+
+    def _attached(self, dialect: Dialect, run_request: RunRequest) -> KeptRun | None:
+        run_id = run_request.attach_to
+        return None if run_id is None else self._others.runs.find(dialect, run_id)
 
     def _understand(self, request: Request) -> ParsedRequest:
         parsed = self._parsed(request)
@@ -126,7 +155,12 @@ class Endpoints:
     def _parsed(self, request: Request) -> ParsedRequest:
         for dialect in self._asked_dialects(request):
             if run_request := dialect.parse_request(request):
-                return ParsedRequest.of(request, dialect, run_request, *self._new_run())
+                run_id, timestamp = self._new_run()
+                if (kept := self._attached(dialect, run_request)) is not None:
+                    given = kept.input if run_request.input is None else run_request.input
+                    run_request = replace(run_request, agent_id=kept.agent_id, input=given)
+                run_id = run_request.attach_to or run_request.run_id or run_id
+                return ParsedRequest.of(request, dialect, run_request, run_id, timestamp)
             if inquiry := self._ask(dialect, request):
                 return ParsedRequest.of(request, dialect, None, *self._new_run(), inquiry)
         return ParsedRequest.of(request, BUILT_IN[0], None, *self._new_run())
@@ -177,6 +211,11 @@ class Endpoints:
 
     def _take(self, parsed: ParsedRequest, run_request: RunRequest) -> Script | Result | Computed | Status:
         """Take the script of a run, or return the status that refuses the run."""
+        if status := self._key_fault(parsed):
+            return status
+        kept = self._attached(parsed.dialect, run_request)
+        if run_request.attach_to is not None and kept is None:
+            return parsed.reject(parsed.dialect.unknown_run(run_request))
         agent = self._agent(parsed, run_request)
         if isinstance(agent, Status):
             return agent
@@ -185,7 +224,9 @@ class Endpoints:
             return parsed.reject(Status(413, code="REQUEST_TOO_LARGE", message=limit))
         if status := parsed.dialect.check(run_request, parsed.run, agent):
             return parsed.reject(status)
-        taken = agent.take_result() if parsed.is_plain else agent.take_script()[0]
+        if parsed.is_plain:
+            return agent.take_result() or self._unscripted(agent, parsed)
+        taken = agent.take_script()[0] if kept is None else kept.next_script(lambda: agent.take_script()[0])
         return taken or self._unscripted(agent, parsed)
 
     def _unscripted(self, agent: AgentScripts, parsed: ParsedRequest) -> Status:

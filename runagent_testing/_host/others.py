@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from runagent_testing._host.runs import KeptRuns
 from runagent_testing._script.steps import Status
 from runagent_testing.dialects._hosting import DialectHost, DialectState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from runagent_testing._host.runs import KeptRun
     from runagent_testing._host.scripts import AgentScripts
     from runagent_testing._script.script import Result
     from runagent_testing.dialects import Dialect, Request
@@ -24,11 +26,15 @@ class OtherRequests:
     Args:
         agents: The agents by id.
         url: Returns the host's base URL.
+
+    Attributes:
+        runs: The runs that dialects keep.
     """
 
     def __init__(self, agents: Mapping[str, AgentScripts], url: Callable[[], str]) -> None:
         self._agents = agents
         self._url = url
+        self.runs = KeptRuns()
         self._states: dict[Dialect, DialectState] = {}
         self._queued: dict[str, deque[Result]] = {}
 
@@ -50,7 +56,12 @@ class OtherRequests:
     def host_of(self, dialect: Dialect, *, trial: bool = False) -> DialectHost:
         """Return the host as a dialect sees it; what it changes in a trial is lost."""
         state = self._states.setdefault(dialect, DialectState())
-        return DialectHost(self._url(), self._agents, state.copied() if trial else state)
+
+        def find_run(run_id: str) -> KeptRun | None:
+            run = self.runs.find(dialect, run_id)
+            return run.tried() if trial and run is not None else run
+
+        return DialectHost(self._url(), self._agents, state.copied() if trial else state, find_run)
 
     def ask(self, dialect: Dialect, request: Request, *, has_key: bool) -> Inquiry | None:
         """Ask a dialect for its answer; None if the request is not the dialect's.
@@ -73,6 +84,7 @@ class OtherRequests:
     def clear(self) -> None:
         """Forget everything."""
         self._states.clear()
+        self.runs.clear()
         self._queued.clear()
 
 

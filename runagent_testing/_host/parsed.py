@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runagent_testing._host.others import Inquiry
+    from runagent_testing._host.runs import Reading
     from runagent_testing._render.plan import AnyPlan, Plan
     from runagent_testing.dialects import Dialect, Request
 
@@ -27,10 +28,17 @@ __all__ = ["Answer", "ParsedRequest", "guarded"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A plan and its exchange."""
+    """A plan and its exchange.
+
+    Attributes:
+        exchange: The record.
+        plan: What is played.
+        reading: Ends the answer if the run is cancelled; None if it cannot be.
+    """
 
     exchange: Exchange
     plan: AnyPlan
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +113,13 @@ class ParsedRequest:
         self.exchange.refused = self.exchange.secrets.text(status.message or f"status {status.status}")
         return status
 
-    def render(self, script: Script | Result) -> AnyPlan:
-        """Make the plan of a script."""
+    def render(self, script: Script | Result, run: DialectRun | None = None) -> AnyPlan:
+        """Make the plan of a script, for this run if no other one is given."""
+        run = run or self.run
         self.exchange.steps = script.steps
         if isinstance(script, Result):
-            return result_plan(script, self.run)
-        return refusal_plan(script.steps, self.run) if script.refuses else shared_plan(script, self.run)
+            return result_plan(script, run)
+        return refusal_plan(script.steps, run) if script.refuses else shared_plan(script, run)
 
     def refused(self, *steps: Step) -> Plan:
         """Make the plan of a refusal."""
@@ -121,10 +130,10 @@ class ParsedRequest:
         """Return the decided plan, or a refusal with a 500 if deciding fails."""
         return guarded(decide, self.exchange, self.refused)
 
-    def answer(self, plan: AnyPlan) -> Answer:
+    def answer(self, plan: AnyPlan, reading: Reading | None = None) -> Answer:
         """Answer with a plan."""
         self.exchange.plan = plan
-        return Answer(self.exchange, plan)
+        return Answer(self.exchange, plan, reading)
 
 
 def guarded(decide: Callable[[], AnyPlan], exchange: Exchange, failed: Callable[[Status], Plan]) -> AnyPlan:
@@ -157,6 +166,7 @@ def _run(
         keep_alive=keep_alive and request.keep_alive and request.http_1_1,
         dialect=dialect,
         resume_from=None if run_request is None else run_request.resume_from,
+        resume_after=None if run_request is None else run_request.resume_after,
         subprotocol=None if run_request is None else run_request.subprotocol,
         body=exchange.body,
     )

@@ -80,6 +80,7 @@ class Record:
         unmatched: Why no script answers the request, with the nearest match; None if a script does.
         refused: Why the request was refused before any script was used, such as a wrong key; None if it was
             not.
+        is_continued: Whether a later request has attached to the run, so that its client need not read on.
         failure: The error of the test's function; None if there was none.
     """
 
@@ -94,6 +95,7 @@ class Record:
     now: Callable[[], float] = now
     number: int = 0
     arrival: int = 0
+    is_continued: bool = False
     plan: AnyPlan | None = None
     steps: Sequence[Step] = ()
     outcome: Outcome = "running"
@@ -177,9 +179,9 @@ class Record:
         """Numbers, from 0, of the plan's steps that have not begun.
 
         Steps after a ``done(...)`` that was sent are left out: a client need not wait for them. So are those
-        of a cancelled run.
+        of a cancelled run, and of one to which a later request has attached.
         """
-        if self.outcome == "cancelled":
+        if self.outcome == "cancelled" or self.is_continued:
             return []
         if self.plan is None:  # a WebSocket's client disconnected before the handshake's answer
             return list(range(len(self.steps)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runagent_testing._host.answers import Pending, WebSocketAnswer
@@ -149,7 +150,21 @@ class Peer:
 
     def _answer(self, asked: Answer | Pending) -> None:
         answer = self._decided(asked)
+        if answer.reading is not None:
+            answer.reading.stop.on_open(lambda: self._cancel(answer))
         self._play(answer.plan, answer.exchange, lambda: self._ended(answer))
+
+    def _cancel(self, answer: Answer) -> None:
+        """End an answer whose run is cancelled."""
+        if self._playing is None or self._exchange is not answer.exchange or answer.reading is None:
+            return
+        self._playing.stop()
+        recorder = Recorder(answer.exchange)
+        farewell = answer.reading.farewell()
+        self._wire.write(farewell.data)
+        recorder.note_unplanned(farewell.data)
+        recorder.end("cancelled")
+        self._ended(replace(answer, plan=farewell))
 
     def _decided(self, asked: Answer | Pending) -> Answer:
         if not isinstance(asked, Pending):

@@ -51,6 +51,7 @@ def stream_head(stream: Format, run: DialectRun, head: Head | None, length: int 
         length: Bytes of the body, "chunked", or "close" for a body that ends with the connection.
     """
     headers = {"Content-Type": stream.content_type, "Cache-Control": "no-cache"} | _for_browsers(run)
+    headers = _replaced(headers, stream.headers)
     if isinstance(length, int):
         headers["Content-Length"] = str(length)
     elif length == "chunked":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runagent_testing._render.http import handshake_head, plain_answer, refusal
 from runagent_testing._render.plan import Composer, End, GrowingPlan, Plan, Write
-from runagent_testing._render.stream import ENDS, Rendering, before_head, pause, stall
+from runagent_testing._render.stream import ENDS, Rendering, Unrolling, before_head, pause, stall
 from runagent_testing._script.gates import Gate
 from runagent_testing._script.script import Result, Script
 from runagent_testing._script.steps import Chunk, Delay, Ending, Error, Raw, RawResponse, Status, Step
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from runagent_testing.dialects import DialectRun
 
 __all__ = [
+    "cancelled_plan",
     "frames_plan",
     "growing_plan",
     "handshake_plan",
@@ -41,12 +43,33 @@ def growing_plan(script: Script, run: DialectRun) -> GrowingPlan:
     return GrowingPlan(stream.parts(), stream.end)
 
 
+def cancelled_plan(script: Script, run: DialectRun, count: int, *, begun: bool = False) -> Plan:
+    """Render a stream that is cancelled after ``count`` steps of its script, without their pauses.
+
+    Args:
+        script: The script.
+        run: The run to answer.
+        count: How many steps are over.
+        begun: Whether everything before the end has been sent, so that only the end is rendered.
+    """
+    if script.framing == "length":  # the length that was promised will never come
+        if begun:
+            return Plan((), "cut")
+        script = replace(script, framing="chunked")
+    stream = Unrolling(replace(script, steps=(), pace=None, write_gap=0.0), run)
+    first = 0 if run.sent is None else run.past
+    played = [step for step in script.steps[first:count] if not isinstance(step, Delay | Gate | Ending)]
+    moves = [move for step in played for move in stream.feed(step)]
+    due, end = stream.cancel()
+    return Plan(tuple(end if begun else [*moves, *due, *end]), stream.end or "close")
+
+
 def handshake_plan(script: Script | None, run: DialectRun) -> Plan:
     """Render the answer that opens a WebSocket; ``script`` is None if it is not known yet."""
     script = script or Script(steps=())
     out = Composer(script.writes, script.write_gap)
     for number, step in enumerate(script.steps[: before_head(script)]):
-        pause(out, step, number)
+        pause(out.pause, step, number)
     out.add(None, ("head", handshake_head(script.head, run)))
     return out.plan("open")
 
@@ -66,7 +89,7 @@ def result_plan(result: Result, run: DialectRun) -> Plan:
     for number, step in enumerate(result.steps):
         match step:
             case Delay() | Gate():
-                pause(out, step, number)
+                pause(out.pause, step, number)
             case Chunk() | Error():
                 answer = number, plain_answer(step, result, run)
             case Status():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing._render.http import LAST_CHUNK, http_chunk, stream_head
@@ -27,7 +28,7 @@ from runagent_testing._script.steps import (
 from runagent_testing.dialects._frames import BAD_FRAMES, close_frame, frame_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from runagent_testing._script.script import Framing, Script
     from runagent_testing._script.writes import Piece
@@ -48,12 +49,12 @@ ENDS: dict[EndingKind, End] = {
 _PROPER: tuple[EndingKind, ...] = ("clean", "no-done", "close")
 
 
-def pause(out: Composer, step: Step, number: int) -> None:
+def pause(add: Callable[[Wait | Pass], None], step: Step, number: int) -> None:
     """Add the pause of a delay or gate."""
     if isinstance(step, Delay):
-        out.pause(Wait(step.seconds, number))
+        add(Wait(step.seconds, number))
     elif isinstance(step, Gate):
-        out.pause(Pass(step, number))
+        add(Pass(step, number))
 
 
 def stall(out: Composer, step: Ending, number: int) -> None:
@@ -70,8 +71,11 @@ class Rendering:
     """
 
     def __init__(self, script: Script, run: DialectRun) -> None:
+        run = _honoured(script, run)
         self._script = script
         self._run = run
+        # While the client has seen all events so far: the pauses since the last one.
+        self._held: list[Wait | Pass] | None = None if run.resume_after is None else []
         self._out = Composer(script.writes, script.write_gap)
         self._format: Format = run.dialect.stream(run)
         self._framing = "frames" if self._format.writes_frames else _framing(script, run)
@@ -79,7 +83,7 @@ class Rendering:
         self._before_head = before_head(script)
         self._waits = None if script.pace is None else script.pace.drawn()
         self._drawn = 0
-        self._chunks = 0
+        self._chunks = sum(isinstance(step, Chunk) for step in run.sent or ())
         self._claimed = 0
         self.end = self._how_it_ends()
         self._check_unnumbered()
@@ -99,7 +103,8 @@ class Rendering:
             first, self._claimed = 0, first
         if self._head is None or self._framing == "frames":
             self._begin()
-        for number, place, step in _steps_to_play(self._script, first, self._before_head):
+        past = 0 if self._run.sent is None else self._run.past
+        for number, place, step in _steps_to_play(self._script, first, self._before_head, past):
             if self._play(number, place, step):
                 break
             if self._out.is_ripe and self._framing != "length":
@@ -117,7 +122,9 @@ class Rendering:
         elif self._framing != "frames":
             head = self._stream_head("close" if self._framing == "close" else "chunked")
             self._out.add(step, ("head", head))
-        self._write(None, self._format.start(self._run))
+        begin = self._format.start if self._run.sent is None else self._format.snapshot
+        if payload := begin(self._run):
+            self._out.add(None, *self._framed(payload))
 
     def _stream_head(self, length: int | str) -> bytes:
         return stream_head(self._format, self._run, self._head, length)
@@ -126,15 +133,16 @@ class Rendering:
         """Render one step, and return whether nothing follows it, not even HTTP's end of the body."""
         match step:
             case Chunk():  # first, as most steps are chunks
-                if self._waits is not None:
+                if self._waits is not None and (number is None or number >= self._run.past):
                     self._pace(number, place)
                 labels = _labels(step, place + self._claimed, self._script)
                 self._write(number, self._format.chunk(step, *labels))
                 self._chunks += 1
             case Delay() | Gate():
                 # On a WebSocket, the pauses before the head precede the handshake's answer, and are over.
-                if number is not None and not (self._framing == "frames" and number < self._before_head):
-                    pause(self._out, step, number)
+                first = self._before_head if self._framing == "frames" else 0
+                if number is not None and number >= max(first, self._run.past):
+                    pause(self._pause, step, number)
             case Head():
                 if self._framing != "frames":
                     self._begin(number)
@@ -154,7 +162,10 @@ class Rendering:
         *_, seconds = itertools.islice(self._waits, count)
         self._drawn += count
         if seconds:
-            self._out.pause(Wait(seconds, number))
+            self._pause(Wait(seconds, number))
+
+    def _pause(self, move: Wait | Pass) -> None:
+        (self._out.pause if self._held is None else self._held.append)(move)
 
     def _other(self, number: int | None, step: Step) -> None:
         match step:
@@ -164,6 +175,8 @@ class Rendering:
                 self._write(number, self._format.done(step, self._run, self._chunks))
             case Reasoning() | ToolCall() | Custom():
                 self._write(number, _write_unnumbered(self._format, step))
+            case Heartbeat() | Raw() if self._held is not None:
+                pass
             case Heartbeat():
                 self._write(number, self._format.heartbeat)
             case Raw() if self._framing == "frames":
@@ -212,8 +225,14 @@ class Rendering:
             self._out.add(None, ("chunk-header", LAST_CHUNK))
 
     def _write(self, number: int | None, payload: bytes) -> None:
-        if payload:
-            self._out.add(number, *self._framed(payload))
+        if not payload:
+            if self._held is not None:
+                self._held.clear()
+            return
+        for move in self._held or ():
+            self._out.pause(move)
+        self._held = None
+        self._out.add(number, *self._framed(payload))
 
     def _framed(self, payload: bytes) -> tuple[Piece, ...]:
         if self._framing == "frames":
@@ -278,6 +297,14 @@ class Unrolling(Rendering):
         self._finish_well()
         return self._out.take(last=True)
 
+    def cancel(self) -> tuple[list[Move], list[Move]]:
+        """Render what is due so far, and the end of a run that is cancelled."""
+        self._begin_with(None)
+        due = self._out.take(last=True)
+        self._write(None, self._format.cancelled(self._run))
+        self._finish()
+        return due, self._out.take(last=True)
+
     def _finish_well(self) -> None:
         if not self.has_end:
             self._play(None, self._place, Done())
@@ -305,13 +332,24 @@ def _framing(script: Script, run: DialectRun) -> Framing:
     return script.framing
 
 
-def _steps_to_play(script: Script, first: int, before: int) -> Iterator[tuple[int | None, int, Step]]:
-    """Yield the steps from chunk ``first`` on, with their numbers and the index of the next chunk."""
+def _honoured(script: Script, run: DialectRun) -> DialectRun:
+    """Return the run as far as its script honours the wish to resume."""
+    if script.resume == "refuse":
+        return replace(run, resume_after=None, sent=None)
+    if script.resume == "fake" and (run.resume_after is not None or run.sent is not None):
+        raise ValueError("resume='fake' numbers chunks, which this request does not resume by")
+    return run
+
+
+def _steps_to_play(
+    script: Script, first: int, before: int, past: int
+) -> Iterator[tuple[int | None, int, Step]]:
+    """Yield the steps from chunk ``first`` and step ``past`` on, with their numbers and the next index."""
     place, ends = 0, False
     for number, step in enumerate(script.steps):
         if _is_end(step):
             ends = True
-        elif place < first and not isinstance(step, Head) and number >= before:
+        elif (place < first or number < past) and not isinstance(step, Head) and number >= before:
             place += isinstance(step, Chunk)
             continue
         yield number, place, step
@@ -335,7 +373,7 @@ def _resume_place(script: Script, run: DialectRun, *, known: bool = True) -> int
         run: The run to answer.
         known: Whether the script has all its chunks, with their own ids.
     """
-    if script.resume == "refuse":
+    if script.resume == "refuse" or run.resume_after is not None or run.sent is not None:
         return 0
     if run.resume_from is not None:
         return max(run.resume_from, 0)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Chunk",
+    "ContentStep",
     "Custom",
     "Delay",
     "Done",
@@ -183,6 +184,7 @@ class Ending:
 
 
 Unnumbered = Reasoning | ToolCall | Custom
+ContentStep = Chunk | Unnumbered
 Step = (
     Chunk | Unnumbered | Delay | Heartbeat | Gate | Error | Done | Raw | RawResponse | Head | Status | Ending
 )

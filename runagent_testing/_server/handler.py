@@ -16,7 +16,7 @@ from runagent_testing._internal.redaction import Secrets
 from runagent_testing._journal.record import Recorder
 from runagent_testing._render.lazy import LazyPlan
 from runagent_testing._render.plan import ENDS
-from runagent_testing._server.player import ResponseWriter, Sent, play
+from runagent_testing._server.player import ResponseWriter, Sent, play, play_until_cancelled
 from runagent_testing._server.tcpinfo import bytes_taken, is_half_closed
 from runagent_testing.dialects._request import MAX_BODY, Request, joined
 
@@ -159,8 +159,13 @@ class Handler:
         writer = ResponseWriter(request, Recorder(asked.exchange))
         with self._watching(asked.exchange, writer):
             answer = await self._decided(asked)
-            await play(answer.plan, writer, Recorder(answer.exchange))
-        return Sent(keep_alive=ENDS[answer.plan.end].serves_on)
+            recorder = Recorder(answer.exchange)
+            if answer.reading is None:
+                await play(answer.plan, writer, recorder)
+                end = answer.plan.end
+            else:
+                end = await play_until_cancelled(answer.plan, answer.reading, writer, recorder)
+        return Sent(keep_alive=ENDS[end].serves_on)
 
     async def _decided(self, asked: Answer | Pending) -> Answer:
         return await self._functions.answer(asked) if isinstance(asked, Pending) else asked

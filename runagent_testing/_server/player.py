@@ -7,6 +7,7 @@ own writers.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import socket
 import struct
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
 
     from aiohttp.abc import AbstractStreamWriter
 
+    from runagent_testing._host.runs import Reading
     from runagent_testing._host.websocket import Conversation
     from runagent_testing._journal.record import Recorder
-    from runagent_testing._render.plan import AnyPlan, Move
+    from runagent_testing._render.plan import AnyPlan, End, Move
     from runagent_testing._script.gates import Gate
 
-__all__ = ["LINGER_NOT", "ResponseWriter", "Sent", "play"]
+__all__ = ["LINGER_NOT", "ResponseWriter", "Sent", "play", "play_until_cancelled"]
 
 LINGER_NOT = struct.pack("ii", 1, 0)  # closing a socket with this (SO_LINGER) sends a RST
 _TURN = 64  # moves after which others have their turn
@@ -141,6 +143,48 @@ async def play(plan: AnyPlan, line: ResponseWriter, recorder: Recorder | None = 
         await _make(plan, line, recorder)
     if recorder is not None:
         await _end(plan, line, recorder)
+
+
+async def play_until_cancelled(
+    plan: AnyPlan, reading: Reading, line: ResponseWriter, recorder: Recorder
+) -> End | None:
+    """Give the answer, or only its beginning and another end if its run is cancelled.
+
+    Args:
+        plan: The answer.
+        reading: Reports that the run is cancelled, and makes the other end.
+        line: Where to.
+        recorder: Where it is noted.
+
+    Returns:
+        The end of the plan that was played last.
+
+    Raises:
+        ConnectionResetError: The client is gone.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(None) as scope:
+            wake = functools.partial(loop.call_soon_threadsafe, _expire, scope)
+            reading.stop.on_open(wake)
+            try:
+                await play(plan, line, recorder)
+            finally:
+                reading.stop.forget(wake)
+            return plan.end
+    except TimeoutError:
+        if not reading.stop.is_open:
+            raise
+    farewell = reading.farewell()
+    recorder.note_unplanned(farewell.data)
+    recorder.end("cancelled")
+    await play(farewell, line)
+    return farewell.end
+
+
+def _expire(scope: asyncio.Timeout) -> None:
+    with contextlib.suppress(RuntimeError):  # it has just been left
+        scope.reschedule(asyncio.get_running_loop().time())
 
 
 async def _make(moves: Iterable[Move], line: ResponseWriter, recorder: Recorder | None) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         frame,
     )
     from runagent_testing.dialects._hookspecs import RegisterDialect, hookimpl
-    from runagent_testing.dialects._hosting import DialectHost, RequestedAgent
+    from runagent_testing.dialects._hosting import DialectHost, HostedRun, RequestedAgent
     from runagent_testing.dialects._jsontext import to_json, without_none
     from runagent_testing.dialects._messages import MessageContext, MessageReply, RunMessage
     from runagent_testing.dialects._request import Request, parse_json
@@ -42,7 +42,7 @@ _HOMES = {
         *("close_frame", "frame"),
     ),
     "runagent_testing.dialects._hookspecs": ("RegisterDialect", "hookimpl"),
-    "runagent_testing.dialects._hosting": ("DialectHost", "RequestedAgent"),
+    "runagent_testing.dialects._hosting": ("DialectHost", "HostedRun", "RequestedAgent"),
     "runagent_testing.dialects._jsontext": ("without_none", "to_json"),
     "runagent_testing.dialects._messages": ("MessageContext", "MessageReply", "RunMessage"),
     "runagent_testing.dialects._request": ("Request", "parse_json"),
@@ -61,6 +61,7 @@ __all__ = [
     "Done",
     "Error",
     "Format",
+    "HostedRun",
     "MessageContext",
     "MessageReply",
     "Reasoning",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from runagent_testing._script.steps import Chunk, Error, Status
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runagent_testing._script.script import Result
-    from runagent_testing._script.steps import Custom, Done, Reasoning, ToolCall
+    from runagent_testing._script.steps import ContentStep, Custom, Done, Reasoning, ToolCall
     from runagent_testing.dialects._hosting import DialectHost, RequestedAgent
     from runagent_testing.dialects._messages import MessageContext, MessageReply, RunMessage
     from runagent_testing.dialects._request import Request
@@ -53,6 +54,13 @@ class RunRequest:
             come.
         input: The agent's input, as ``exchange.input`` shows it.
         resume_from: The index, from 0, of the first requested chunk; None for all chunks.
+        resume_after: The id of the last event that the client has, in the protocol's own form; the `Format`
+            then writes nothing for events up to that one. None for all events.
+        run_id: The id of a new run, if the client chooses it; None: the host makes one.
+        attach_to: The id of a run that exists, which this request reads instead of beginning one; the agent's
+            id may then be empty. For dialects with `Dialect.keeps_runs`.
+        snapshot: Whether the answer begins with `Format.snapshot` of what the run has sent before this
+            request; only with ``attach_to``.
         subprotocol: The ``Sec-WebSocket-Protocol`` in the handshake's answer; None for none.
     """
 
@@ -62,6 +70,10 @@ class RunRequest:
     body: Any = field(default=None, repr=False)
     input: Any = field(default=None, repr=False)
     resume_from: int | None = None
+    resume_after: str | None = None
+    run_id: str | None = None
+    attach_to: str | None = None
+    snapshot: bool = False
     subprotocol: str | None = None
 
 
@@ -78,6 +90,11 @@ class DialectRun:
         http_1_1: False for HTTP/1.0, which has no chunked framing.
         keep_alive: Whether the connection stays open after the answer.
         resume_from: The index, from 0, of the first requested chunk, as the dialect understood it.
+        resume_after: The id of the last event that the client has, likewise.
+        sent: The chunks, reasoning, tool calls and custom events that the run has sent before a request that
+            asks for a snapshot; None for every other request.
+        past: How many steps of the script were played before this request attached to the run; their pauses
+            are over.
         subprotocol: The subprotocol in the answer to a WebSocket's handshake; None for none.
         body: The decoded request, as in `RunRequest` or, on a WebSocket, `RunMessage`.
         dialect: The dialect of the answer.
@@ -91,6 +108,9 @@ class DialectRun:
     http_1_1: bool = True
     keep_alive: bool = True
     resume_from: int | None = None
+    resume_after: str | None = None
+    sent: tuple[ContentStep, ...] | None = field(default=None, repr=False)
+    past: int = 0
     subprotocol: str | None = None
     body: Any = field(default=None, repr=False)
     dialect: Dialect = field(kw_only=True)
@@ -101,6 +121,7 @@ class Format(Protocol):
 
     Attributes:
         content_type: The answer's Content-Type; unused on a WebSocket.
+        headers: More header fields of the answer, set in ``__init__``; unused on a WebSocket.
         writes_frames: Whether it writes WebSocket frames (`frame` makes one).
         heartbeat: The bytes of a sign of life without an event; empty if the protocol has none.
         supports_errors: Whether the protocol can express an error; otherwise a failed run is cut off.
@@ -108,6 +129,7 @@ class Format(Protocol):
     """
 
     content_type: str = ""
+    headers: Mapping[str, str] = MappingProxyType({})
     writes_frames: bool = False
     heartbeat: bytes = b""
     supports_errors: bool = True
@@ -115,6 +137,13 @@ class Format(Protocol):
 
     def start(self, run: DialectRun) -> bytes:
         """Write what precedes the first chunk, perhaps nothing."""
+
+    def snapshot(self, run: DialectRun) -> bytes:
+        """Write ``run.sent``, what was sent before the reader came, as one message; in place of `start`.
+
+        By default this is `start`, and the reader misses what was sent.
+        """
+        return self.start(run)
 
     def chunk(self, step: Chunk, index: int | None, id: str | None) -> bytes:
         """Write a chunk.
@@ -143,6 +172,10 @@ class Format(Protocol):
     def done(self, step: Done, run: DialectRun, total_chunks: int) -> bytes:
         """Write the end of a completed run."""
 
+    def cancelled(self, run: DialectRun) -> bytes:
+        """Write the end of a run that a request has cancelled; by default nothing."""
+        return b""
+
 
 class Dialect:
     """Understands the requests of one protocol and writes its answers; subclass it for your protocol.
@@ -155,11 +188,14 @@ class Dialect:
         transports: All values of ``transport`` that its requests have.
         credential_fields: Names of the header fields, query parameters and members of the body in which the
             protocol carries credentials, in addition to the usual ones; their values are never shown.
+        keeps_runs: Whether a streamed run can be read by later requests, and cancelled: the host keeps each
+            until it is cleared. Not over WebSockets.
     """
 
     name: ClassVar[str]
     transports: ClassVar[tuple[str, ...]] = ()
     credential_fields: ClassVar[tuple[str, ...]] = ()
+    keeps_runs: ClassVar[bool] = False
     shares_plans: ClassVar[bool] = False
 
     def __init_subclass__(cls, *, shares_plans: bool = False) -> None:
@@ -226,6 +262,10 @@ class Dialect:
     def unknown_agent(self, run_request: RunRequest) -> Status:
         """Return the answer that refuses a request to an unknown agent."""
         return Status(404, message=f"there is no agent {run_request.agent_id!r}")
+
+    def unknown_run(self, run_request: RunRequest) -> Status:
+        """Return the answer that refuses to attach to an unknown run."""
+        return Status(404, message=f"there is no run {run_request.attach_to!r}")
 
     def parse_message(self, message: str | bytes, context: MessageContext) -> RunMessage | MessageReply:
         """Understand a message of a WebSocket, text or binary; called for each until one asks for the run.

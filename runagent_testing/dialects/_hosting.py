@@ -6,12 +6,16 @@ import copy
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-__all__ = ["DialectHost", "DialectState", "RequestedAgent"]
+    from runagent_testing._script.steps import Step
+
+__all__ = ["DialectHost", "DialectState", "HostedRun", "RequestedAgent", "RunStatus"]
+
+RunStatus = Literal["running", "completed", "failed", "cancelled"]
 
 
 class RequestedAgent(Protocol):
@@ -40,6 +44,33 @@ class DialectState:
         return DialectState(copy.deepcopy(self.values), Counter(self.counts))
 
 
+class HostedRun(Protocol):
+    """A run that a host keeps, because its dialect has `Dialect.keeps_runs`.
+
+    Attributes:
+        id: The run's id.
+        agent_id: The agent's id.
+        body: The decoded request that has begun it.
+        input: The agent's input.
+    """
+
+    id: str
+    agent_id: str
+    body: Any
+    input: Any
+
+    @property
+    def status(self) -> RunStatus:
+        """What has become of the run; "running" also while nobody reads it."""
+
+    @property
+    def sent(self) -> tuple[Step, ...]:
+        """The steps that readers were sent so far: chunks and the like, an error, ``done(...)``."""
+
+    def cancel(self) -> bool:
+        """Stop the run: its readers get `Format.cancelled` and the end; False if it was over."""
+
+
 class DialectHost:
     """The server or memory network that has received a request, as its dialect sees it.
 
@@ -51,8 +82,15 @@ class DialectHost:
         missing: The id of the last agent that `agent` did not find; None if it found all.
     """
 
-    def __init__(self, url: str, agents: Mapping[str, RequestedAgent], state: DialectState) -> None:
+    def __init__(
+        self,
+        url: str,
+        agents: Mapping[str, RequestedAgent],
+        state: DialectState,
+        find_run: Callable[[str], HostedRun | None],
+    ) -> None:
         self.url = url
+        self._find_run = find_run
         self.agents = agents
         self._state = state
         self.missing: str | None = None
@@ -70,6 +108,10 @@ class DialectHost:
         if found is None:
             self.missing = agent_id
         return found
+
+    def run(self, run_id: str) -> HostedRun | None:
+        """Return a run of this dialect; None if there is none with this id."""
+        return self._find_run(run_id)
 
     def number(self, name: str) -> int:
         """Count: return 1 at the first call with this name, then 2, and so on; 1 again after ``clear()``.
