@@ -82,12 +82,7 @@ def test_the_options_of_the_program_are_those_of_the_page(capsys):
     assert listed == shown - {"--help", "--version"}
 
 
-CALLS = NAMES | {
-    name: getattr(kind, name)
-    for kind in (RunAgentClient, FakeAgentServer, MemoryNetwork, Exchange, Agent)
-    for name in dir(kind)
-    if not name.startswith("_") and callable(getattr(kind, name))
-}
+CLASSES = (RunAgentClient, FakeAgentServer, MemoryNetwork, Exchange, Agent)
 WRITTEN = [
     (page, call)
     for page, content in DOCS.items()
@@ -102,9 +97,13 @@ def misuse(written):
     except SyntaxError:
         return None  # a pattern, and no call
     name = call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id
-    function = CALLS.get(name)
-    if not inspect.isroutine(function):
-        return None
+    named = [NAMES[name]] if name in NAMES else []
+    functions = [*named, *(getattr(kind, name) for kind in CLASSES if hasattr(kind, name))]
+    faults = [_misuse(call, function) for function in functions if inspect.isroutine(function)]
+    return None if None in faults else next(iter(faults), None)
+
+
+def _misuse(call, function):
     parameters = inspect.signature(function).parameters
     words = {word.arg for word in call.keywords if word.arg}
     if not any(one.kind is one.VAR_KEYWORD for one in parameters.values()) and words - parameters.keys():
