@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from runagent_testing.dialects import Dialect, DialectRun
     from runagent_testing.dialects._hosting import RunStatus
 
-__all__ = ["KeptRun", "KeptRuns", "Reading"]
+__all__ = ["MAX_KEPT_RUNS", "KeptRun", "KeptRuns", "Reading"]
+
+MAX_KEPT_RUNS = 10_000  # of one host
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +184,10 @@ class KeptRuns:
         self._runs: dict[tuple[Dialect, str], KeptRun] = {}
 
     def keep(self, dialect: Dialect, run: KeptRun) -> None:
-        """Keep a run, in place of an earlier one with the same id."""
+        """Keep a run, in place of an earlier one with the same id; too many, and the oldest is forgotten."""
         self._runs[dialect, run.id] = run
+        if len(self._runs) > MAX_KEPT_RUNS:
+            self._runs.pop(next(iter(self._runs)))
 
     def find(self, dialect: Dialect, run_id: str) -> KeptRun | None:
         """Return a run."""

@@ -188,8 +188,8 @@ class Dialect:
         transports: All values of ``transport`` that its requests have.
         credential_fields: Names of the header fields, query parameters and members of the body in which the
             protocol carries credentials, in addition to the usual ones; their values are never shown.
-        keeps_runs: Whether a streamed run can be read by later requests, and cancelled: the host keeps each
-            until it is cleared. Not over WebSockets.
+        keeps_runs: Whether a streamed run can be read by later requests, and cancelled: the host keeps the
+            last 10,000 until it is cleared. Not over WebSockets.
     """
 
     name: ClassVar[str]

@@ -366,3 +366,12 @@ def test_what_a_function_responds_can_be_read_again_but_not_kept(host):
     host.agent("a").responds(lambda _: [chunk("a"), chunk("b")])
     assert 6 == len(read(host, BEGIN))
     assert 404 == asked(host, get("/runs/r1"))[0]
+
+
+def test_the_oldest_runs_are_forgotten(monkeypatch):
+    monkeypatch.setattr("runagent_testing._host.runs.MAX_KEPT_RUNS", 2)
+    host = MemoryNetwork(dialects=[RunsDialect()])
+    host.agent("a").always("a")
+    for name in ("r1", "r2", "r3"):
+        read(host, post("/agents/a", {"name": name}))
+    assert [404, 200, 200] == [asked(host, get(f"/runs/{name}/status"))[0] for name in ("r1", "r2", "r3")]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
 
 from runagent_testing import FakeAgentServer, delay, done, ending, error, heartbeat, status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 USAGE = {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6}
 CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
@@ -204,3 +207,61 @@ def test_a_question_without_a_question(server: FakeAgentServer) -> None:
             client.post("/chat/completions", cast_to=object, body={"model": "m"})
         with pytest.raises(openai.NotFoundError):
             client.post("/chat/completions", cast_to=object, body=[])
+
+
+@pytest.fixture
+def client(server: FakeAgentServer) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="secret", max_retries=0) as client:
+        yield client
+
+
+def test_the_agents_are_listed_as_models(client: openai.OpenAI, server: FakeAgentServer) -> None:
+    assert [] == list(client.models.list())
+    for name in ("small", "meta/large"):
+        server.agent(name)
+    models = list(client.models.list())
+    assert ["small", "meta/large"] == [model.id for model in models]
+    assert [("model", "fake-agent")] * 2 == [(model.object, model.owned_by) for model in models]
+    assert models == [client.models.retrieve(model.id) for model in models]
+    assert [] == server.requests
+    assert {"openai"} == {exchange.dialect for exchange in server.other_requests}
+    server.check()
+
+
+def test_an_unknown_model_is_not_found(client: openai.OpenAI, server: FakeAgentServer) -> None:
+    server.agent("small")
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.models.retrieve("smal")
+    assert "model_not_found" == caught.value.code
+    with pytest.raises(AssertionError, match="'small'"):
+        server.check()
+    server.clear()
+
+
+def test_models_need_the_key(style: str) -> None:
+    with FakeAgentServer(api_key="right") as server:
+        server.agent("small")
+        for key, found in (("right", ["small"]), ("wrong", openai.AuthenticationError)):
+            options: dict[str, Any] = {"base_url": f"{server.url}/v1", "api_key": key, "max_retries": 0}
+            assert found == _listed(style, options)
+
+
+def _listed(style: str, options: dict[str, Any]) -> Any:
+    async def listed() -> list[str]:
+        async with openai.AsyncOpenAI(**options) as client:
+            return [model.id async for model in client.models.list()]
+
+    try:
+        if style == "async":
+            return asyncio.run(listed())
+        with openai.OpenAI(**options) as client:
+            return [model.id for model in client.models.list()]
+    except openai.AuthenticationError as refused:
+        return type(refused)
+
+
+def test_a_list_of_models_may_fail(client: openai.OpenAI, server: FakeAgentServer) -> None:
+    server.on_request("GET /v1/models", status(429, retry_after=1))
+    with pytest.raises(openai.RateLimitError) as caught:
+        client.models.list()
+    assert "rate_limit_exceeded" == caught.value.code

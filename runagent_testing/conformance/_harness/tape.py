@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runagent_testing._host.answers import Pending, WebSocketAnswer
-from runagent_testing._host.parsed import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from runagent_testing._host.parsed import Answer
     from runagent_testing._memory import MemoryNetwork
     from runagent_testing._render.plan import AnyPlan
     from runagent_testing.dialects._request import Request
@@ -51,4 +52,4 @@ class Tape:
         if isinstance(decided, Pending):
             return decided
         plan = decided.exchange.plan = self._plans.setdefault(asked, decided.plan)
-        return Answer(decided.exchange, plan)
+        return replace(decided, plan=plan)

@@ -1,6 +1,7 @@
 """The fake agent's scripts in the format of Chat Completions and Responses.
 
 Once this distribution is installed every fake agent speaks them; the request's ``model`` is the agent's id.
+``/v1/models`` lists the agents.
 Text chunks become text, and a refusal is ``{"type": "refusal", "refusal": …}``. Tool calls are written by
 ``tool_call``, or as a chunk in the form of either endpoint; any other value becomes its JSON text. ``custom``
 writes an event of Responses. Why the model stopped is in ``done(stop_reason=…)``.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from runagent_openai.testing.chat import ChatFormat, completion
 from runagent_openai.testing.responses import ResponsesFormat, response
@@ -26,11 +28,13 @@ from runagent_testing.dialects import (
 )
 
 if TYPE_CHECKING:
-    from runagent_testing.dialects import RegisterDialect, Request, RequestedAgent, Result
+    from runagent_testing.dialects import DialectHost, RegisterDialect, Request, RequestedAgent, Result
 
 __all__ = ["OpenAIDialect", "runagent_testing_register_dialects"]
 
 _PATH = re.compile(r"(?:/[^?]*)?/(chat/completions|responses)(?:\?.*)?")
+_MODELS = re.compile(r"(?:/[^?]*?)?/models(?:/([^?]+))?(?:\?.*)?")
+_CREATED = 1700000000
 _CHAT, _RESPONSES = "openai-chat", "openai-responses"
 # By status: the type, and the code if the script names none.
 _FAULTS = {
@@ -63,6 +67,16 @@ class OpenAIDialect(Dialect):
             input=_input(asked, "messages" if chat else "input"),
         )
 
+    def answer(self, request: Request, host: DialectHost) -> Status | None:
+        """See `Dialect.answer`: the list of the agents as models, and one of them."""
+        match = _MODELS.fullmatch(request.path)
+        if match is None or request.method != "GET":
+            return None
+        if match[1] is None:
+            return Status(200, body={"object": "list", "data": [_model(name) for name in host.agents]})
+        name = unquote(match[1])
+        return _unknown(name) if host.agent(name) is None else Status(200, body=_model(name))
+
     def check(self, run_request: RunRequest, run: DialectRun, agent: RequestedAgent) -> Status | None:
         """See `Dialect.check`."""
         name = "messages" if run.transport == _CHAT else "input"
@@ -89,13 +103,21 @@ class OpenAIDialect(Dialect):
 
     def unknown_agent(self, run_request: RunRequest) -> Status:
         """See `Dialect.unknown_agent`."""
-        return Status(404, message=f"The model '{run_request.agent_id}' does not exist.")
+        return _unknown(run_request.agent_id)
 
 
 @hookimpl
 def runagent_testing_register_dialects(register: RegisterDialect) -> None:
     """Offer the dialect."""
     register(OpenAIDialect())
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": _CREATED, "owned_by": "fake-agent"}
+
+
+def _unknown(name: str) -> Status:
+    return Status(404, message=f"The model '{name}' does not exist.")
 
 
 def _input(body: dict[str, Any], name: str) -> dict[str, Any]:
