@@ -14,6 +14,7 @@ from runagent_testing.conformance._baseline import Baseline
 from runagent_testing.conformance._checks import all_requirements
 from runagent_testing.conformance._harness.lab import Lab
 from runagent_testing.conformance._harness.requirements import LATEST, PLAYERS, STYLES, Requirement, variants
+from runagent_testing.conformance._harness.samples import checked_samples
 from runagent_testing.conformance._harness.stage import Stage
 from runagent_testing.conformance._harness.subject import API_KEY, CAPABILITIES, Subject
 from runagent_testing.conformance._harness.violation import NotApplicable, Violation
@@ -40,6 +41,7 @@ def check_transport(
     styles: Collection[str] = STYLES,
     players: Collection[str] = PLAYERS,
     only: Collection[str] = (),
+    samples: Mapping[str, Iterable[Any]] | None = None,
 ) -> Report:
     """Check a transport against the requirements.
 
@@ -56,17 +58,28 @@ def check_transport(
         styles: Some of "sync", "asyncio", "trio".
         players: Some of "memory", "socket".
         only: Ids of requirements; if empty, all are checked.
+        samples: Scripts of streams with all that your protocol has, by name: the steps of `Agent.reply`
+            that make events, ``raw(...)`` and ``error(...)`` included. They are cut, broken off and
+            corrupted anywhere, and each of their events has to arrive. The kit has samples of what the
+            dialect can write.
 
     Returns:
         A report, to print or to `Report.check`.
 
     Raises:
         ValueError: A set, style, player, capability or requirement is unknown, or the baseline is invalid.
+        TypeError: A step of a sample is invalid.
     """
     check_set(requirements)
     known = Baseline.of(baseline)
     known.check_known(all_requirements())
-    subject = Subject(transport, tuple(dialects), options or {}, frozenset(skip_capabilities))
+    subject = Subject(
+        transport,
+        tuple(dialects),
+        options or {},
+        frozenset(skip_capabilities),
+        checked_samples(samples or {}),
+    )
     _check_known("style", styles, STYLES)
     _check_known("player", players, PLAYERS)
     _check_known("capability", subject.skip_capabilities, CAPABILITIES)

@@ -10,6 +10,7 @@ from runagent_testing.conformance._baseline import Baseline
 from runagent_testing.conformance._check import check_set, examine
 from runagent_testing.conformance._checks import all_requirements
 from runagent_testing.conformance._harness.requirements import LATEST, PLAYERS, STYLES, variants
+from runagent_testing.conformance._harness.samples import checked_samples
 from runagent_testing.conformance._harness.subject import Subject
 from runagent_testing.conformance._watchdog import Watchdog
 
@@ -26,6 +27,8 @@ __all__ = ["TransportConformance"]
 
 class TransportConformance:
     """Subclass it under a name that begins with ``Test``, and override `transport` and, mostly, `dialects`.
+
+    The fixture `samples` adds streams of your protocol that the kit cannot think of.
 
     Attributes:
         requirements: The number of the set; it has no default, so that an update of the kit never breaks your
@@ -60,6 +63,11 @@ class TransportConformance:
         """Return the dialects that the fake agent needs to understand the transport."""
         return ()
 
+    @pytest.fixture
+    def samples(self) -> Mapping[str, Iterable[Any]]:
+        """Return scripts of streams with everything that the protocol has, by name; see `check_transport`."""
+        return {}
+
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Make a test of every requirement in every variant."""
         if "requirement" not in metafunc.fixturenames:
@@ -78,13 +86,20 @@ class TransportConformance:
         variant: str,
         transport: AnyTransport | str,
         dialects: Iterable[Dialect],
+        samples: Mapping[str, Iterable[Any]],
     ) -> None:
         """Check one requirement."""
         __tracebackhide__ = True
         if not self.requirements:
             pytest.fail(f"set the number of the requirements: requirements = {LATEST}", pytrace=False)
         check_set(self.requirements)
-        subject = Subject(transport, tuple(dialects), self.options, frozenset(self.skip_capabilities))
+        subject = Subject(
+            transport,
+            tuple(dialects),
+            self.options,
+            frozenset(self.skip_capabilities),
+            checked_samples(samples),
+        )
         result = examine(
             subject,
             requirement,

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from runagent._errors import ProtocolError
-from runagent._events import Chunk, Reasoning, Started, ToolCall
+from runagent._events import Chunk, Started
 from runagent.transports._base import Wants
 from runagent.transports._sse import SSESession
 from runagent_testing.conformance._broken.base import Broken
@@ -96,28 +96,6 @@ class _TextOnly(SSESession):
         return [Chunk(str(e.content), e.index, e.id) if isinstance(e, Chunk) else e for e in events]
 
 
-class _ThinksAloud(SSESession):
-    """Turns reasoning into chunks."""
-
-    def read_body(self, data: bytes) -> list[Event]:
-        events = super().read_body(data)
-        return [Chunk(e.text) if isinstance(e, Reasoning) else e for e in events]
-
-
-class _LosesCalls(SSESession):
-    """Leaves out every tool call but the first."""
-
-    _called = False
-
-    def read_body(self, data: bytes) -> list[Event]:
-        events: list[Event] = []
-        for event in super().read_body(data):
-            if not (self._called and isinstance(event, ToolCall)):
-                events.append(event)
-            self._called |= isinstance(event, ToolCall)
-        return events
-
-
 class _KnowsOneFraming(SSESession):
     """Understands chunked framing only."""
 
@@ -167,8 +145,6 @@ CONTENTS: tuple[Broken, ...] = (
     Broken("shows-heartbeats", "run.heartbeats", _ShowsHeartbeats),
     Broken("makes-progress-of-heartbeats", "run.limits-of-time", _ShowsHeartbeats),
     Broken("starts-again", "session.events", _StartsAgain),
-    Broken("thinks-aloud", "session.other-events", _ThinksAloud),
-    Broken("loses-calls", "run.other-events", _LosesCalls),
     Broken("text-only", "run.structured", _TextOnly),
     Broken("knows-one-framing", "session.any-framing", _KnowsOneFraming),
     Broken("shares-its-decoder", "session.independent", _SharesItsDecoder),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from runagent_testing.conformance._harness.feeding import Seen
     from runagent_testing.conformance._harness.lab import Lab
 
-_LIMIT = 4096  # bytes
+LIMIT = 4096  # bytes
 
 
 @required(
@@ -45,7 +45,7 @@ def check_purity(lab: Lab) -> None:
     demand(not watcher.found, "; ".join(dict.fromkeys(watcher.found)))
 
 
-def _hostile(seed: int) -> Callable[[bytes], bytes]:
+def hostile(seed: int) -> Callable[[bytes], bytes]:
     """Corrupt bytes at random: flip, remove, repeat or insert some."""
     random = Random(seed)
 
@@ -77,7 +77,7 @@ def _hostile_answers(lab: Lab) -> Iterator[tuple[str, Seen]]:
     runs += [(seed, [status(503)]) for seed in range(150, 180)]
     for seed, said in runs:
         cut = (whole, rechunked(seed), byte_by_byte)[seed % 3]
-        yield f"corrupted answer {seed}", lab.feed(*said, cut=cut, tamper=_hostile(seed))
+        yield f"corrupted answer {seed}", lab.feed(*said, cut=cut, tamper=hostile(seed))
     yield "an error without code and message", lab.feed("a", error(None, None))
     for body in _BODIES:
         yield f"{body!r} after the answer", lab.feed("a", tamper=_append(body))
@@ -126,24 +126,24 @@ def check_errors_are_ours(lab: Lab) -> None:
 )
 def check_event_limit(lab: Lab) -> None:
     only_where(lab.subject.traits.delimited, "the dialect does not delimit chunks, so none is too large")
-    limits = {"max_event_bytes": _LIMIT}
+    limits = {"max_event_bytes": LIMIT}
     (begin, end), *_ = lab.offsets("x")[0]
-    room = _LIMIT - (end - begin) - 16
+    room = LIMIT - (end - begin) - 16
     for cut in (whole, rechunked(2)):
         seen = lab.feed("x" * room, "y", options=limits, cut=cut).check_sound()
         expect_contents(lab.subject, seen.contents, ["x" * room, "y"], "an event within the limit")
-        seen = lab.feed("a", "x" * (_LIMIT + 1), options=limits, cut=cut).check_sound()
-        _expect_limit(seen, "max_event_bytes", "content one byte larger than the limit")
+        seen = lab.feed("a", "x" * (LIMIT + 1), options=limits, cut=cut).check_sound()
+        expect_limit(seen, "max_event_bytes", "content one byte larger than the limit")
         expect_contents(lab.subject, seen.contents, ["a"], "before the oversized event")
-    seen = lab.feed("x" * 20 * _LIMIT, options=limits, cut=rechunked(3)).check_sound()
-    _expect_limit(seen, "max_event_bytes", "an event twenty times as large as the limit")
+    seen = lab.feed("x" * 20 * LIMIT, options=limits, cut=rechunked(3)).check_sound()
+    expect_limit(seen, "max_event_bytes", "an event twenty times as large as the limit")
     demand(
-        seen.received < 4 * _LIMIT,
-        f"{seen.received} bytes were read before the limit of {_LIMIT} took effect",
+        seen.received < 4 * LIMIT,
+        f"{seen.received} bytes were read before the limit of {LIMIT} took effect",
     )
 
 
-def _expect_limit(seen: Any, name: str, what: str) -> None:
+def expect_limit(seen: Any, name: str, what: str) -> None:
     right = isinstance(seen.error, StreamLimitError) and seen.error.limit_name == name
     demand(right, f"{what}: expected a StreamLimitError of {name}, got {seen.summarize()[:300]}")
 
@@ -154,11 +154,11 @@ def _expect_limit(seen: Any, name: str, what: str) -> None:
     'docs/transports.md, "Limits"',
 )
 def check_head_limit(lab: Lab) -> None:
-    limits = {"max_head_bytes": _LIMIT}
-    fields = {"X-Long": "x" * (_LIMIT + 1)}
+    limits = {"max_head_bytes": LIMIT}
+    fields = {"X-Long": "x" * (LIMIT + 1)}
     for cut in (whole, rechunked(4)):
         seen = lab.feed(head(headers=fields), "x", options=limits, cut=cut).check_sound()
-        _expect_limit(seen, "max_head_bytes", "a head larger than the limit")
+        expect_limit(seen, "max_head_bytes", "a head larger than the limit")
 
 
 @required(
@@ -186,11 +186,11 @@ def check_proxy(lab: Lab) -> None:
 )
 def check_refusal_limit(lab: Lab) -> None:
     body = b"<p>no</p>" * 20_000
-    seen = lab.feed(status(500, body=body), options={"max_error_bytes": _LIMIT}, cut=_by_fifty).check_sound()
+    seen = lab.feed(status(500, body=body), options={"max_error_bytes": LIMIT}, cut=_by_fifty).check_sound()
     demand(isinstance(seen.error, AgentError), f"HTTP status 500: {seen.summarize()[:300]}")
     demand(
-        seen.received < 4 * _LIMIT,
-        f"{seen.received} bytes of a refusal were read, although max_error_bytes is {_LIMIT}",
+        seen.received < 4 * LIMIT,
+        f"{seen.received} bytes of a refusal were read, although max_error_bytes is {LIMIT}",
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runagent_testing._script.steps import Chunk, Custom, Done, Reasoning, Step, ToolCall
+from runagent_testing.conformance._harness.samples import end_with_everything, facts_in
 from runagent_testing.dialects import Dialect, DialectRun, Format
 from runagent_testing.dialects._builtin import BUILT_IN
 from runagent_testing.dialects._installed import installed_dialects
@@ -40,6 +41,7 @@ class Traits:
             from a truncated one.
         heartbeats: Whether there is a sign of life without an event.
         carries: Which of the steps ``reasoning``, ``tool_call`` and ``custom`` it can write.
+        end_facts: What it can write about a completed run, as `facts_in` names it.
     """
 
     transport: str
@@ -49,6 +51,7 @@ class Traits:
     marked: bool
     heartbeats: bool
     carries: frozenset[str]
+    end_facts: frozenset[str]
 
 
 def traits_of(exchange: Exchange, dialects: Iterable[Dialect]) -> Traits:
@@ -63,7 +66,20 @@ def traits_of(exchange: Exchange, dialects: Iterable[Dialect]) -> Traits:
         marked=bool(marker),
         heartbeats=bool(form.heartbeat),
         carries=frozenset(step for step in _OTHERS if _can_write(form, step)),
+        end_facts=_end_facts(run),
     )
+
+
+def _end_facts(run: DialectRun) -> frozenset[str]:
+    ends = []
+    for done in (end_with_everything(), Done()):
+        form = run.dialect.stream(run)
+        try:
+            form.start(run)
+            ends.append(form.done(done, run, 0))
+        except Exception:  # noqa: BLE001 - a dialect may refuse a step by any exception
+            return frozenset()
+    return facts_in(*ends)
 
 
 def _can_write(form: Format, name: str) -> bool:

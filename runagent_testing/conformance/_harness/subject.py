@@ -22,6 +22,7 @@ from runagent_testing._internal.redaction import Secrets
 from runagent_testing._memory import MemoryNetwork
 from runagent_testing.conformance._harness.feeding import Feeding
 from runagent_testing.conformance._harness.probe import TIMESTAMP, Traits, half_an_event, traits_of
+from runagent_testing.conformance._harness.samples import Sample, built_in_samples
 from runagent_testing.conformance._harness.violation import NOT_UNDERSTOOD, Violation
 
 if TYPE_CHECKING:
@@ -53,12 +54,14 @@ class Subject:
         options: Arguments for the clients, in addition to those that the kit sets: ``headers``,
             ``transport_options``, ``entrypoint_tag``.
         skip_capabilities: Declared capabilities that the peer cannot show.
+        own_samples: The author's samples, in addition to those of the kit.
     """
 
     given: AnyTransport | str
     dialects: tuple[Dialect, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     skip_capabilities: frozenset[str] = frozenset()
+    own_samples: tuple[Sample, ...] = ()
 
     @cached_property
     def transport(self) -> Transport:
@@ -160,6 +163,12 @@ class Subject:
             Violation: The fake agent does not understand the transport's request.
         """
         return traits_of(self._trial(), self.dialects)
+
+    @cached_property
+    def samples(self) -> tuple[Sample, ...]:
+        """The kit's samples of what the dialect can write, and the author's."""
+        traits = self.traits
+        return (*built_in_samples(traits.carries, traits.end_facts), *self.own_samples)
 
     def half_an_event(self) -> bytes:
         """Write the first half of a chunk."""

@@ -1,0 +1,69 @@
+"""What is required of the memory that a session uses."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+from runagent._errors import StreamLimitError
+from runagent_testing._script import steps
+from runagent_testing.conformance._checks.common import demand
+from runagent_testing.conformance._checks.guards import LIMIT
+from runagent_testing.conformance._harness.feeding import Feeding, rechunked
+from runagent_testing.conformance._harness.requirements import required
+from runagent_testing.conformance._harness.subject import AGENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runagent_testing.conformance._harness.lab import Lab
+
+_EVENTS = 1000  # small ones, of each kind
+_SIZE = 500  # bytes of one: far from any limit of a single event
+_KINDS: dict[str, Callable[[int], Any]] = {
+    "chunk": lambda number: f"{number:>{_SIZE}}",
+    "reasoning": lambda number: steps.reasoning(f"{number:>{_SIZE}}"),
+    "tool_call": lambda number: steps.tool_call("x", {"n": f"{number:>{_SIZE}}"}, id=f"call-{number}"),
+    "custom": lambda number: steps.custom("x", {"n": f"{number:>{_SIZE}}"}),
+}
+
+
+@required(
+    "session.memory",
+    "The memory of a session is bounded by its limits, also over many small events.",
+    'docs/transports.md, "Limits"',
+)
+def check_memory(lab: Lab) -> None:
+    for kind, step in _KINDS.items():
+        if kind != "chunk" and kind not in lab.subject.traits.carries:
+            continue
+        kept, seen = _kept(lab, [step(number) for number in range(_EVENTS)])
+        if isinstance(seen.error, StreamLimitError):
+            continue
+        demand(seen.error is None, f"{_EVENTS} events of {_SIZE} bytes ({kind}): {seen.summarize()}")
+        demand(
+            kept < _EVENTS * _SIZE // 4,
+            f"over {_EVENTS // 2} events of {_SIZE} bytes ({kind}) the session's memory grew by {kept} bytes,"
+            f" although max_event_bytes is {LIMIT}",
+        )
+
+
+def _kept(lab: Lab, script: list[Any]) -> tuple[int, Any]:
+    """Return how many bytes of memory the second half of an answer has cost, and what the session did."""
+    memory = lab.subject.memory()
+    memory.agent(AGENT).always(*script)
+    feeding = Feeding(memory, lab.open(memory, options={"max_event_bytes": LIMIT}), rechunked(6))
+    seen, traced, begun, kept = feeding.seen, tracemalloc.is_tracing(), None, 0
+    try:
+        for _ in feeding.steps():
+            seen.events.clear()  # they are the reader's
+            if begun is not None:
+                kept = max(kept, tracemalloc.get_traced_memory()[0] - begun)
+            elif seen.received > _EVENTS * _SIZE // 2:
+                if not traced:
+                    tracemalloc.start()  # of what was allocated before, nothing counts
+                begun = tracemalloc.get_traced_memory()[0]
+    finally:
+        if not traced:
+            tracemalloc.stop()
+    return kept, seen

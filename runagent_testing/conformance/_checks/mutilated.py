@@ -1,0 +1,144 @@
+"""What is required of samples whose bytes are cut, broken off, corrupted or too many."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from runagent._errors import NetworkError, RunAgentError, StreamTruncatedError
+from runagent._events import Completed
+from runagent_testing._script import steps
+from runagent_testing.conformance._checks.common import demand, only_where
+from runagent_testing.conformance._checks.guards import LIMIT, expect_limit, hostile
+from runagent_testing.conformance._checks.samples import samples_of
+from runagent_testing.conformance._harness.differences import difference
+from runagent_testing.conformance._harness.feeding import Feeding, byte_by_byte, in_two, rechunked, whole
+from runagent_testing.conformance._harness.requirements import required
+from runagent_testing.conformance._harness.subject import AGENT
+from runagent_testing.conformance._harness.tape import Tape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from runagent_testing.conformance._harness.feeding import Cut, Seen
+    from runagent_testing.conformance._harness.lab import Lab
+    from runagent_testing.conformance._harness.samples import Sample
+
+_PLACES = 150  # of one sample at which it is cut, once each: all of a short one, else some at random
+_CORRUPTED = 60  # variants of one sample
+
+
+def _places(length: int) -> Sequence[int]:
+    every = range(1, length)
+    return every if length <= _PLACES else sorted(Random(length).sample(every, _PLACES))
+
+
+def _cuts(length: int) -> Iterator[tuple[str, Cut]]:
+    yield "byte by byte", byte_by_byte
+    for place in _places(length):
+        yield f"cut at byte {place}", in_two(place)
+    for seed in range(10):
+        yield f"cut at random, seed {seed}", rechunked(seed)
+
+
+@required(
+    "session.samples-any-split",
+    "The same bytes of a sample give the same events, wherever they are cut.",
+    'docs/plugins.md, "What a session promises"',
+)
+def check_splits(lab: Lab) -> None:
+    delimited = lab.subject.traits.delimited
+    for sample in samples_of(lab.subject):
+        tape = Tape()
+        reference = lab.feed(*sample.steps, tape=tape).check_sound()
+        expected = reference.outcome(delimited=delimited)
+        for name, cut in _cuts(reference.received):
+            got = lab.feed(*sample.steps, cut=cut, tape=tape).check_sound().outcome(delimited=delimited)
+            demand(got == expected, f"the sample {sample.name!r}, {name}: {difference(expected, got)}")
+
+
+def _over_at(lab: Lab, sample: Sample, tape: Tape) -> int:
+    """Return after how many bytes a session has seen the end of a sample."""
+    memory = lab.subject.memory()
+    tape.play_on(memory)
+    memory.agent(AGENT).always(*sample.steps)
+    feeding = Feeding(memory, lab.open(memory), byte_by_byte)
+    for _ in feeding.steps():
+        if feeding.seen.completed or feeding.seen.over:
+            break
+    return feeding.seen.received
+
+
+@required(
+    "session.samples-truncated",
+    "A sample that breaks off, at any byte, is a StreamTruncatedError after the events that came before.",
+    'docs/errors.md, "Who has to act"',
+)
+def check_truncation(lab: Lab) -> None:
+    delimited = lab.subject.traits.delimited
+    for sample in samples_of(lab.subject):
+        tape = Tape()
+        reference = lab.feed(*sample.steps, tape=tape).check_sound()
+        for until in (0, *_places(_over_at(lab, sample, tape))):
+            seen = lab.feed(*sample.steps, until=until, tape=tape).check_sound()
+            what = f"the sample {sample.name!r}, cut off after byte {until}"
+            _expect_truncated(reference, seen, what, delimited=delimited)
+
+
+def _expect_truncated(reference: Seen, seen: Seen, what: str, *, delimited: bool) -> None:
+    expected = [event for event in reference.events if not isinstance(event, Completed)]
+    demand(not seen.completed, f"{what}: the session returned Completed")
+    # The agent's error may be known before the last bytes of its event have come.
+    right = isinstance(seen.error, StreamTruncatedError | NetworkError) or (
+        reference.error is not None and type(seen.error) is type(reference.error)
+    )
+    demand(right, f"{what}: expected a StreamTruncatedError, got {seen.summarize()}")
+    if delimited:
+        apart = difference(expected[: len(seen.events)], seen.events)
+        demand(not apart, f"{what}: {apart}")
+
+
+@required(
+    "session.samples-never-raise",
+    "receive_data and receive_eof raise nothing for a sample, corrupted or not; error is a RunAgentError.",
+    'docs/plugins.md, "What a session promises"',
+)
+def check_nothing_is_raised(lab: Lab) -> None:
+    for sample in samples_of(lab.subject):
+        for seed in range(-1, _CORRUPTED):
+            cut = (whole, rechunked(seed), byte_by_byte)[seed % 3]
+            tamper = None if seed < 0 else hostile(seed)
+            seen = lab.feed(*sample.steps, cut=cut, tamper=tamper)
+            what = f"the sample {sample.name!r}, {'as it is' if seed < 0 else f'corrupted by seed {seed}'}"
+            demand(
+                seen.raised is None, f"{what}: the session raised {seen.raised!r} instead of setting error"
+            )
+            right = seen.error is None or isinstance(seen.error, RunAgentError)
+            demand(right, f"{what}: error is {seen.error!r}, which is not a RunAgentError")
+
+
+def _large_steps(carried: frozenset[str], size: int) -> dict[str, Any]:
+    large = {
+        "tool_call": steps.tool_call("large", {"text": "x" * size}, id="call-large"),
+        "custom": steps.custom("large", {"text": "x" * size}),
+    }
+    return {name: step for name, step in large.items() if name in carried}
+
+
+@required(
+    "session.samples-limit",
+    "A tool call or custom event that is larger than max_event_bytes, even in pieces, is a StreamLimitError.",
+    'docs/transports.md, "Limits"',
+)
+def check_limit(lab: Lab) -> None:
+    limits = {"max_event_bytes": LIMIT}
+    carried = lab.subject.traits.carries
+    only_where(bool(_large_steps(carried, 1)), "the dialect can carry neither tool calls nor custom events")
+    for size in (LIMIT + 1, 20 * LIMIT):
+        for name, step in _large_steps(carried, size).items():
+            seen = lab.feed("a", step, options=limits, cut=rechunked(5)).check_sound()
+            expect_limit(seen, "max_event_bytes", f"a {name} of {size} bytes, with a limit of {LIMIT}")
+            demand(
+                seen.received < 4 * LIMIT,
+                f"a {name} of {size} bytes: {seen.received} bytes were read before the limit took effect",
+            )

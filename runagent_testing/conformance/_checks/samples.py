@@ -1,0 +1,130 @@
+"""What is required of everything that samples hold: each event of theirs arrives as the agent sent it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runagent._events import Chunk, Completed, Custom, Reasoning, ToolCall
+from runagent_testing.conformance._checks.common import demand, expect_contents, only_where
+from runagent_testing.conformance._harness.differences import difference, text_difference
+from runagent_testing.conformance._harness.requirements import required
+from runagent_testing.conformance._harness.samples import missing, same_custom, subsequence
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runagent_testing.conformance._harness.lab import Lab
+    from runagent_testing.conformance._harness.samples import Sample
+    from runagent_testing.conformance._harness.stage import Stage
+    from runagent_testing.conformance._harness.subject import Subject
+
+
+def samples_of(subject: Subject) -> tuple[Sample, ...]:
+    """Return the samples.
+
+    Raises:
+        NotApplicable: There are none.
+    """
+    only_where(
+        bool(subject.samples),
+        "the dialect can write chunks and a bare end only, and no samples of your protocol are given",
+    )
+    return subject.samples
+
+
+def _expect_events(subject: Subject, sample: Sample, events: Sequence[Any]) -> None:
+    """Compare each kind of event with what was sent."""
+    what = f"the sample {sample.name!r}"
+    contents = [event.content for event in events if isinstance(event, Chunk)]
+    thoughts = "".join(event.text for event in events if isinstance(event, Reasoning))
+    calls = [event for event in events if isinstance(event, ToolCall)]
+    customs = [(event.name, event.value) for event in events if isinstance(event, Custom)]
+    if sample.has_raw:  # whose meaning is unknown, so that there may be more events
+        demand(subsequence(sample.contents, contents), f"{what}: chunks are missing or changed")
+        demand(sample.thoughts in thoughts, f"{what}: reasoning is missing or changed")
+    else:
+        expect_contents(subject, contents, sample.contents, f"{what}, chunks")
+        demand(
+            thoughts == sample.thoughts, f"{what}, reasoning: {text_difference(sample.thoughts, thoughts)}"
+        )
+    _expect_calls(sample, calls, what)
+    apart = f"{what}, custom events: {difference(sample.customs, customs)}"
+    demand(subsequence(sample.customs, customs, same_custom), apart)
+
+
+def _expect_calls(sample: Sample, calls: Sequence[ToolCall], what: str) -> None:
+    got = [(call.name, call.arguments) for call in calls]
+    whole = subsequence(sample.calls, got) if sample.has_raw else sample.calls == got
+    demand(whole, f"{what}, name and arguments of tool calls: {difference(sample.calls, got)}")
+    if not sample.has_raw and any(call.id for call in calls):  # a protocol may have none
+        sent = [own or call.id for own, call in zip(sample.call_ids, calls, strict=True)]
+        ids = [call.id for call in calls]
+        demand(ids == sent, f"{what}, ids of tool calls: {difference(sent, ids)}")
+
+
+def _expect_end(sample: Sample, events: Sequence[Any]) -> None:
+    what = f"the sample {sample.name!r}"
+    end = next((event for event in events if isinstance(event, Completed)), None)
+    demand(end is not None, f"{what}: there is no Completed")
+    assert end is not None
+    sent = sample.end
+    for name, value, got in (
+        ("usage", sent.usage, end.usage),
+        ("metadata", sent.metadata, end.metadata),
+        ("stop_reason", sent.stop_reason, end.stop_reason),
+        ("interrupts", sent.interrupts, end.interrupts),
+    ):
+        lost = [] if value is None else missing(value, got)
+        demand(not lost, f"{what}: of {name} {', '.join(lost)} did not arrive; Completed has {name}={got!r}")
+
+
+@required(
+    "session.other-events",
+    "Reasoning, tool calls and custom events arrive once, whole and not as chunks.",
+    'docs/streaming.md, "Events"',
+)
+def check_events(lab: Lab) -> None:
+    for sample in samples_of(lab.subject):
+        seen = lab.feed(*sample.steps).check_sound()
+        demand(seen.completed or sample.fails, f"the sample {sample.name!r}: {seen.summarize()}")
+        _expect_events(lab.subject, sample, seen.events)
+
+
+@required(
+    "run.other-events",
+    "A run delivers reasoning, tool calls and custom events once, whole and not as chunks.",
+    'docs/streaming.md, "Events"',
+)
+async def check_run(stage: Stage) -> None:
+    for sample in samples_of(stage.subject):
+        stage.agent.always(*sample.steps)
+        shown = await stage.run()
+        demand(shown.completed or sample.fails, f"the sample {sample.name!r}: {shown.summarize()}")
+        _expect_events(stage.subject, sample, shown.events)
+
+
+def _with_facts(subject: Subject) -> list[Sample]:
+    found = [sample for sample in samples_of(subject) if sample.has_facts]
+    only_where(bool(found), "no sample's end has usage, a stop reason, interrupts or metadata")
+    return found
+
+
+@required(
+    "session.usage",
+    "Completed has the usage, stop reason, interrupts and metadata that the agent sent.",
+    'docs/streaming.md, "Events"',
+)
+def check_end(lab: Lab) -> None:
+    for sample in _with_facts(lab.subject):
+        _expect_end(sample, lab.feed(*sample.steps).check_sound().events)
+
+
+@required(
+    "run.usage",
+    "A run's Completed has the usage, stop reason, interrupts and metadata that the agent sent.",
+    'docs/streaming.md, "Events"',
+)
+async def check_run_end(stage: Stage) -> None:
+    for sample in _with_facts(stage.subject):
+        stage.agent.always(*sample.steps)
+        _expect_end(sample, (await stage.run()).events)
