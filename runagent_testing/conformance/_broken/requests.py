@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from runagent.transports._request import HttpRequest
@@ -46,6 +47,24 @@ class _KeyInAHeaderOfItsOwn(SSESession):
         request = super().make_request()
         headers = [("X-Token" if name == "Authorization" else name, value) for name, value in request.headers]
         return HttpRequest(request.method, request.target, headers, request.body)
+
+
+class _ForgetsTheKey(SSESession):
+    """Sends no key."""
+
+    def make_request(self) -> HttpRequest:
+        request = super().make_request()
+        headers = [field for field in request.headers if field[0] != "Authorization"]
+        return HttpRequest(request.method, request.target, headers, request.body)
+
+
+class _LogsItsRequest(SSESession):
+    """Logs its request, the key included."""
+
+    def make_request(self) -> HttpRequest:
+        request = super().make_request()
+        logging.getLogger("acme").debug("sending %s", dict(request.headers))
+        return request
 
 
 class _ForgetsTheCallersHeaders(SSESession):
@@ -129,6 +148,8 @@ class _TakesAnAttributeOfOurs(SSESession):
 REQUESTS: tuple[Broken, ...] = (
     Broken("sends-it-twice", "session.request-waits", _SendsItTwice),
     Broken("key-in-the-address", "session.key", _KeyInTheAddress),
+    Broken("forgets-the-key", "session.key", _ForgetsTheKey),
+    Broken("logs-its-request", "session.key", _LogsItsRequest),
     Broken("key-in-a-header-of-its-own", "run.key", _KeyInAHeaderOfItsOwn),
     Broken("forgets-the-callers-headers", "session.callers-headers", _ForgetsTheCallersHeaders),
     Broken("changes-the-input", "session.call-untouched", _ChangesTheInput),

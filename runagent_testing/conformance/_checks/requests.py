@@ -9,9 +9,11 @@ from runagent._address.url import parse_base_url
 from runagent_testing._script.steps import status
 from runagent_testing.conformance._checks.common import demand, only_where
 from runagent_testing.conformance._harness.feeding import Feeding
+from runagent_testing.conformance._harness.logs import logged
 from runagent_testing.conformance._harness.requirements import required
 from runagent_testing.conformance._harness.subject import API_KEY
-from runagent_testing.conformance._harness.violation import Violation
+from runagent_testing.conformance._harness.violation import NOT_UNDERSTOOD, Violation
+from runagent_testing.dialects import to_json
 
 if TYPE_CHECKING:
     from runagent_testing.conformance._harness.lab import Lab
@@ -115,24 +117,28 @@ def check_headers(lab: Lab) -> None:
 
 @required(
     "session.key",
-    "The API key travels in a header field; it appears in no URL, no repr and no error text.",
+    "The service receives the API key; it appears in no URL, no repr, no log and no error text.",
     'docs/errors.md, "What errors do not show"',
 )
 def check_key(lab: Lab) -> None:
-    session = lab.open(lab.subject.memory())
-    request = session.data_to_send()
-    line = request.partition(b"\r\n")[0].decode("latin-1")
-    demand(API_KEY not in line, f"the key is in the request line: {line.replace(API_KEY, '<the key>')}")
-    seen = lab.feed(status(401, message="no"))
-    asked = "" if seen.exchange is None else seen.exchange.path
+    with logged() as log:
+        answered, refused = lab.feed("x"), lab.feed(status(401, message="no"))
+    for data in (*answered.sent, *refused.sent):
+        line = data.partition(b"\r\n")[0].decode("latin-1")
+        demand(API_KEY not in line, f"the key is in the request line: {line.replace(API_KEY, '<the key>')}")
+    if answered.exchange is None:
+        raise Violation(NOT_UNDERSTOOD)
     for what, text in {
-        "path": asked,
-        "repr of the session": repr(seen.session),
+        "path": answered.exchange.path,
+        "repr of the session": f"{answered.session!r}{refused.session!r}",
         "repr of the transport": repr(lab.subject.transport),
-        "error": f"{seen.error} {seen.error!r}",
+        "error": f"{refused.error} {refused.error!r}",
+        "log": "\n".join(log),
     }.items():
         demand(API_KEY not in text, f"the key is in the {what}")
-    if seen.exchange is None:
-        raise Violation("the fake agent understood no request")
-    carriers = [name for name, value in seen.exchange.raw_headers.items() if API_KEY in value]
-    demand(bool(carriers), "no header field carries the key")
+    fields, messages = answered.exchange.raw_headers.values(), answered.exchange.messages
+    texts = (
+        message if isinstance(message, str) else message.decode("utf-8", "replace") for message in messages
+    )
+    carried = any(API_KEY in text for text in (*fields, *texts, to_json(answered.exchange.body)))
+    demand(carried, "the service does not receive the key: no header field and no message carries it")

@@ -1,4 +1,4 @@
-"""What is required of everything that samples hold: each event of theirs arrives as the agent sent it."""
+"""What is required of the events in samples: each of them arrives as the agent sent it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _expect_calls(sample: Sample, calls: Sequence[ToolCall], what: str) -> None:
 def _expect_end(sample: Sample, events: Sequence[Any]) -> None:
     what = f"the sample {sample.name!r}"
     end = next((event for event in events if isinstance(event, Completed)), None)
-    demand(end is not None, f"{what}: there is no Completed")
+    demand(end is not None, f"{what}: Completed did not arrive")
     assert end is not None
     sent = sample.end
     for name, value, got in (

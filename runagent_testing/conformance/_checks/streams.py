@@ -14,10 +14,14 @@ from runagent_testing.conformance._checks.common import (
     expect_contents,
     only_where,
 )
+from runagent_testing.conformance._harness.logs import logged
 from runagent_testing.conformance._harness.requirements import required
+from runagent_testing.conformance._harness.subject import API_KEY
 
 if TYPE_CHECKING:
     from runagent_testing.conformance._harness.stage import Shown, Stage
+
+_WRONG_KEY = "kit-key-9f3e-of-another-service"
 
 VALUES: tuple[Any, ...] = (
     {"page": 1, "of": [2.5, None, True]},
@@ -167,14 +171,22 @@ async def check_lets_go(stage: Stage) -> None:
 
 @required(
     "run.key",
-    "The service receives the API key where it expects it; a wrong key is an AuthenticationError.",
+    "The service receives the API key where it expects it; a wrong key is an AuthenticationError; no error,"
+    " report or log shows a key.",
     'docs/errors.md, "What errors do not show"',
     guarded=True,
-    players=("memory",),
 )
 async def check_key(stage: Stage) -> None:
     stage.agent.always("a")
-    expect_good(stage, await stage.run(), ["a"], "with the key")
-    shown = await stage.run(api_key="another")
-    right = isinstance(shown.error, AuthenticationError) and not shown.contents
-    demand(right, f"with another key: expected an AuthenticationError, got {shown.summarize()}")
+    with logged() as log:
+        good = await stage.run()
+        wrong = await stage.run(api_key=_WRONG_KEY)
+    expect_good(stage, good, ["a"], "with the key")
+    right = isinstance(wrong.error, AuthenticationError) and not wrong.contents
+    demand(right, f"with another key: expected an AuthenticationError, got {wrong.summarize()}")
+    for what, text in {
+        "error": f"{wrong.error} {wrong.error!r}",
+        "report": f"{good.report} {good.report!r} {wrong.report!r}",
+        "log": "\n".join(log),
+    }.items():
+        demand(API_KEY not in text and _WRONG_KEY not in text, f"the key is in the {what}")

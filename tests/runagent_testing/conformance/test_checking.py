@@ -62,7 +62,7 @@ def test_a_report_shows_the_requirement_and_what_came():
     text = str(report)
     assert "transport 'key-in-the-address' does not pass the requirements 1" in text
     assert "1 passed, 1 failed" in text
-    assert "required: The API key travels in a header field" in text
+    assert "required: The service receives the API key; it appears in no URL" in text
     assert "the key is in the request line: POST /v1/agents/kit/stream?token=<the key> HTTP/1.1" in text
     with pytest.raises(AssertionError, match=r"failed: session\.key"):
         report.check()

@@ -43,7 +43,10 @@ def test_a_failure_names_the_requirement(pytester):
     result = run(pytester, "key-in-the-address", "-k", "session.key or session.done or declared.reuse")
     result.assert_outcomes(passed=1, failed=1, skipped=1)
     result.stdout.fnmatch_lines(
-        ["session.key: The API key travels in a header field*", "the key is in the request line: *<the key>*"]
+        [
+            "session.key: The service receives the API key; it appears in no URL*",
+            "the key is in the request line: *<the key>*",
+        ]
     )
     result.stdout.fnmatch_lines(["SKIPPED*'reuse' is declared"])
 
