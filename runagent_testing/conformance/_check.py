@@ -174,6 +174,8 @@ def _perform(subject: Subject, requirement: Requirement, variant: str) -> None:
         raise NotApplicable(f"{name!r} is {'' if requirement.undeclared else 'not '}declared")
     if subject.is_library and (not variant or variant.endswith("-memory")):
         raise NotApplicable("the transport brings its own connections: there is no session to feed")
+    if requirement.libraries and not subject.is_library:
+        raise NotApplicable("the transport is not a library, so sessions are checked for this")
     if not variant:
         requirement.check(Lab(subject))
         return

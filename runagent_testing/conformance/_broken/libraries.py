@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, ClassVar
+import ssl
+import uuid
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from msgspec.structs import replace
 
 from runagent._errors import StreamTruncatedError
 from runagent.capabilities import Capability
@@ -39,7 +43,10 @@ class Library:
     async def run(self, call: AgentCall, address: Address, resume: ResumePoint | None, emit: Emit) -> None:
         """Run the agent once."""
         session = (InvokeSession if call.mode == "invoke" else SSESession)(call, address.route, None)
-        reader, writer = await asyncio.open_connection(address.origin.host, address.origin.port)
+        name = address.origin.host if address.ssl_context is not None else None
+        reader, writer = await asyncio.open_connection(
+            *address.endpoint, ssl=address.ssl_context, server_hostname=name
+        )
         try:
             writer.write(session.data_to_send())
             while session.wants is Wants.READ and session.error is None:
@@ -118,4 +125,94 @@ class _CannotBeCancelled(Library):
                 await run
 
 
-LIBRARIES = (_Retries(), _ShowsLife(), _KeepsItsLoop(), _NeverCloses(), _CannotBeCancelled())
+class _AtTheRoot(Library):
+    """Forgets the path of base_url."""
+
+    name, caught_by = "library-at-the-root", "run.prefix"
+
+    async def run(self, call: AgentCall, address: Address, resume: ResumePoint | None, emit: Emit) -> None:
+        await super().run(replace(call, base=replace(call.base, prefix="")), address, resume, emit)
+
+
+class _RawAgentId(Library):
+    """Drops characters of the agent's id that are not ASCII."""
+
+    name, caught_by = "library-raw-agent-id", "run.agent-id"
+
+    async def run(self, call: AgentCall, address: Address, resume: ResumePoint | None, emit: Emit) -> None:
+        plain = call.agent_id.encode("ascii", "ignore").decode()
+        await super().run(replace(call, agent_id=plain), address, resume, emit)
+
+
+class _QueryOnly(Library):
+    """Sends the query, and drops the rest of the input."""
+
+    name, caught_by = "library-query-only", "run.input"
+
+    async def run(self, call: AgentCall, address: Address, resume: ResumePoint | None, emit: Emit) -> None:
+        given: Any = call.input
+        await super().run(replace(call, input={"query": given.get("query")}), address, resume, emit)
+
+
+class _KeyOfItsOwn(Library):
+    """Makes a new Idempotency-Key for each request."""
+
+    name, caught_by = "library-key-of-its-own", "run.idempotency-key"
+
+    async def run(self, call: AgentCall, address: Address, resume: ResumePoint | None, emit: Emit) -> None:
+        await super().run(replace(call, idempotency_key=uuid.uuid4().hex), address, resume, emit)
+
+
+class _OwnHeadersOnly(Library):
+    """Sends only its own header fields."""
+
+    name, caught_by = "library-own-headers-only", "run.callers-headers"
+
+    async def run(self, call: AgentCall, address: Address, resume: ResumePoint | None, emit: Emit) -> None:
+        await super().run(replace(call, headers=()), address, resume, emit)
+
+
+class _IgnoresTheProxy(Library):
+    """Connects to the agent, whatever proxy the caller has chosen."""
+
+    name, caught_by = "library-ignores-the-proxy", "run.proxy"
+
+    async def run(self, call: AgentCall, address: Address, resume: ResumePoint | None, emit: Emit) -> None:
+        await super().run(call, replace(address, proxy=None), resume, emit)
+
+
+class _AnonymousAtTheProxy(Library):
+    """Sends no credentials to the proxy."""
+
+    name, caught_by = "library-anonymous-at-the-proxy", "run.proxy"
+
+    async def run(self, call: AgentCall, address: Address, resume: ResumePoint | None, emit: Emit) -> None:
+        proxy = None if address.proxy is None else replace(address.proxy, authorization=None)
+        await super().run(call, replace(address, proxy=proxy), resume, emit)
+
+
+class _VerifiesNothing(Library):
+    """Takes any certificate, whatever the caller's ssl_context trusts."""
+
+    name, caught_by = "library-verifies-nothing", "run.tls"
+
+    async def run(self, call: AgentCall, address: Address, resume: ResumePoint | None, emit: Emit) -> None:
+        context = None if address.ssl_context is None else ssl._create_unverified_context()
+        await super().run(call, replace(address, ssl_context=context), resume, emit)
+
+
+class _TrustsItsOwn(Library):
+    """Trusts its list of authorities, whatever the caller's ssl_context trusts."""
+
+    name, caught_by = "library-trusts-its-own", "run.tls"
+
+    async def run(self, call: AgentCall, address: Address, resume: ResumePoint | None, emit: Emit) -> None:
+        context = None if address.ssl_context is None else ssl.create_default_context()
+        await super().run(call, replace(address, ssl_context=context), resume, emit)
+
+
+LIBRARIES = (
+    *(_Retries(), _ShowsLife(), _KeepsItsLoop(), _NeverCloses(), _CannotBeCancelled()),
+    *(_AtTheRoot(), _RawAgentId(), _QueryOnly(), _KeyOfItsOwn(), _OwnHeadersOnly()),
+    *(_IgnoresTheProxy(), _AnonymousAtTheProxy(), _VerifiesNothing(), _TrustsItsOwn()),
+)

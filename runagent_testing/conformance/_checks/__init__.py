@@ -23,6 +23,7 @@ _MODULES = (
     "memory",
     "plain",
     "streams",
+    "libraries",
     "failures",
     "leaving",
     "sharing",

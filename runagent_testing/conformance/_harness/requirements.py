@@ -35,6 +35,8 @@ class Requirement:
         styles: The styles to check.
         players: The players to check on: "memory" has virtual time, "socket" the kernel.
         guarded: Whether the agents demand the key.
+        libraries: Only transports that are libraries are checked; sessions are checked by other
+            requirements.
         check: Takes a `Lab` if the scope is "session", else a `Stage`, in whose event loop a coroutine
             function runs. Raises a `Violation` if the requirement is not met, and `NotApplicable` if it
             does not concern the transport.
@@ -52,6 +54,7 @@ class Requirement:
     styles: tuple[str, ...] = STYLES
     players: tuple[str, ...] = PLAYERS
     guarded: bool = False
+    libraries: bool = False
 
 
 _found: dict[str, Requirement] = {}

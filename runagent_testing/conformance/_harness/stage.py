@@ -130,10 +130,10 @@ class Stage:
         shown.report = stream.report
         return shown
 
-    async def run(self, **options: Any) -> Shown:
+    async def run(self, input_data: Any = "x", **options: Any) -> Shown:
         """Make a client, run the agent once, and read the stream to its end."""
         async with self.client(**options) as client:
-            return await self.show(client.run_generic_stream("x"))
+            return await self.show(client.run_generic_stream(input_data))
 
     async def aside(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a blocking function without blocking the event loop, if there is one."""

@@ -18,7 +18,9 @@ def test_the_table_is_that_of_the_code():
     assert list(rows) == [requirement.id for requirement in all_requirements()]
     for requirement in all_requirements():
         word = "unless" if requirement.undeclared else "if"
-        applies = "" if requirement.capability is None else f"{word} `{requirement.capability}`"
+        applies = "libraries" if requirement.libraries else ""
+        if requirement.capability is not None:
+            applies = f"{word} `{requirement.capability}`"
         assert [applies, requirement.sentence] == rows[requirement.id]
 
 
