@@ -145,10 +145,13 @@ async def check_invoke(stage: Stage) -> None:
 async def check_reuse(stage: Stage) -> None:
     stage.agent.always("a", "b")
     async with stage.client() as client:
-        for number in range(4):
+        expect_good(stage, await stage.show(client.run_generic_stream("x")), ["a", "b"], "run 0")
+        first = stage.host.connections  # more than one if a run has steps
+        for number in range(1, 4):
             expect_good(stage, await stage.show(client.run_generic_stream("x")), ["a", "b"], f"run {number}")
         connections = stage.host.connections
-        demand(connections == 1, f"four runs, one after another, took {connections} connections")
+        needed = first + 3 * (first - 1)
+        demand(connections <= needed, f"four runs, one after another, took {connections} connections")
 
 
 @required(

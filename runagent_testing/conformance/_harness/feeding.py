@@ -79,6 +79,9 @@ class Seen:
         raised: The exception that one of its methods raised.
         sent: What it sent, in order.
         received: How many bytes it received.
+        before: How many of these had come when the agent got the request that starts the run: those of steps
+            before the run, or of a WebSocket's handshake.
+        asked: How many items of ``sent`` there were then.
         ended: Whether it was informed of the connection's end.
     """
 
@@ -88,6 +91,8 @@ class Seen:
     raised: Exception | None = None
     sent: list[bytes] = field(default_factory=list)
     received: int = 0
+    before: int = 0
+    asked: int = 0
     ended: bool = False
 
     @property
@@ -243,5 +248,8 @@ class Feeding:
             if not data:
                 return
             seen.sent.append(data)
+            runs = len(self._memory.requests)
             peer.receive_data(data)
+            if len(self._memory.requests) > runs:
+                seen.before, seen.asked = seen.received, len(seen.sent)
         raise Violation("data_to_send never becomes empty: it must return each byte only once")

@@ -65,15 +65,16 @@ class Lab:
         return Feeding(memory, self.open(memory, **fields), cut, until, tamper).run().check_written()
 
     def offsets(self, *steps: Any, tape: Tape | None = None) -> tuple[list[tuple[int, int]], int]:
-        """Return the offsets of each step's begin and end in the answer's bytes, and the answer's length.
+        """Return the offsets of each step's begin and end in all bytes of the peer, and their number.
 
         Raises:
             Violation: The dialect wrote no answer.
         """
-        exchange = self.feed(*steps, script={"writes": "per-step"}, tape=tape).exchange
+        seen = self.feed(*steps, script={"writes": "per-step"}, tape=tape)
+        exchange = seen.exchange
         if exchange is None or exchange.plan is None:
             raise Violation(NOT_UNDERSTOOD)
-        at, places = sum(len(sent.data) for sent in exchange.unplanned[:1]), {}
+        at, places = seen.before, {}
         for move in exchange.plan.moves:
             assert isinstance(move, Write)
             places.update(dict.fromkeys(move.steps, (at, at + len(move.data))))

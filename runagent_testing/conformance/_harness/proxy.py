@@ -27,6 +27,8 @@ class RecordingProxy:
 
     def __init__(self) -> None:
         self.heads: list[str] = []
+        self._failure: Exception | None = None
+        self._is_over = False
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, name="kit-proxy", daemon=True)
@@ -36,22 +38,29 @@ class RecordingProxy:
         return self
 
     def __exit__(self, *details: object) -> None:
+        self._is_over = True
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread on Linux
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), _PATIENCE):
             pass  # wakes it elsewhere
         self._thread.join(_PATIENCE)
         self._listener.close()
+        if self._failure is not None:
+            raise self._failure
 
     def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            with connection, contextlib.suppress(OSError):
-                connection.settimeout(_PATIENCE)
-                self._refuse(connection)
+        try:
+            while not self._is_over:
+                self._answer(self._listener.accept()[0])
+        except OSError:
+            return  # it was closed
+        except Exception as exc:  # noqa: BLE001 - raised where the proxy is left
+            self._failure = exc
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(_PATIENCE)
+            self._refuse(connection)
 
     def _refuse(self, connection: socket.socket) -> None:
         head = b""
