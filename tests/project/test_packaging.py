@@ -51,6 +51,8 @@ def test_the_wheel_contains_the_two_packages_and_nothing_else(wheel: Path) -> No
     } | {f"{package}/py.typed" for package in PACKAGES}
     template = ROOT / "runagent_testing/_starter/template"
     sources |= {str(path.relative_to(ROOT)) for path in template.rglob("*.txt")}
+    kit = ROOT / "runagent_testing/conformance"
+    sources |= {str(path.relative_to(ROOT)) for path in kit.rglob("*.pem")}
     metadata = {name for name in names if name.startswith(f"runagent-{__version__}.dist-info/")}
     assert sources == names - metadata
     assert f"runagent-{__version__}.dist-info/licenses/LICENSE" in metadata
