@@ -135,6 +135,11 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument(
         "--directory", metavar="DIR", default=".", help="the folder for runagent-NAME (the current folder)"
     )
+    explain = commands.add_parser("explain", help="explain a requirement of the conformance kit")
+    explain.set_defaults(run=_explain)
+    explain.add_argument(
+        "requirement", metavar="ID", nargs="?", help="such as session.any-split; without it, all are listed"
+    )
     prove = commands.add_parser("check-transport", help="run the conformance kit on a transport")
     prove.set_defaults(run=_check_transport)
     prove.add_argument("name", metavar="NAME", help="the name that chooses the transport")
@@ -226,6 +231,16 @@ def _check_transport(options: argparse.Namespace) -> int:
         raise _StopError(" ".join(str(exc).splitlines())) from exc
     _print(str(report).split("\n"))
     return GOOD if report.ok else FAILED
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from runagent_testing.conformance._explain import explanation, overview
+
+    try:
+        _print(overview() if options.requirement is None else explanation(options.requirement))
+    except ValueError as exc:
+        raise _StopError(str(exc)) from exc
+    return GOOD
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -40,6 +40,11 @@ class Result:
         return f"{self.requirement.id}[{self.variant}]" if self.variant else self.requirement.id
 
     @property
+    def explained(self) -> str:
+        """The command that explains the requirement."""
+        return f"runagent-fake explain {self.requirement.id}"
+
+    @property
     def bad(self) -> bool:
         """Whether it makes the transport fail."""
         return self.status in ("failed", "stale")
@@ -102,5 +107,6 @@ class Report:
         return [
             f"{result.status}: {result.id}",
             f"    required: {requirement.sentence} ({requirement.source})",
+            f"    explained: {result.explained}",
             *(f"    {line}" for line in result.reason.splitlines()),
         ]

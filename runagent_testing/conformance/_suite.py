@@ -108,7 +108,7 @@ class TransportConformance:
             baseline=Baseline.of(self.baseline),
             watchdog=self._watchdog,
         )
-        summary = f"{requirement.sentence} ({requirement.source})\n{result.reason}"
+        summary = f"{requirement.sentence} ({requirement.source}; {result.explained})\n{result.reason}"
         if result.bad:
             pytest.fail(f"{result.id}: {summary}", pytrace=False)
         if result.status == "known":

@@ -35,6 +35,13 @@ def _undeclared(name: str, works: bool) -> None:
     undeclared=True,
 )
 def check_invoke(lab: Lab) -> None:
+    """A capability that is not declared is one that no client uses.
+
+    To mend it: add `Capability.INVOKE` to `capabilities`.
+
+    Example:
+        capabilities = frozenset({Capability.INVOKE})
+    """
     try:
         seen = lab.feed("whole", mode="invoke")
     except RunAgentError:
@@ -50,6 +57,13 @@ def check_invoke(lab: Lab) -> None:
     undeclared=True,
 )
 def check_resume(lab: Lab) -> None:
+    """A capability that is not declared is one that no client uses.
+
+    To mend it: add `Capability.RESUME` to `capabilities`.
+
+    Example:
+        capabilities = frozenset({Capability.RESUME})
+    """
     texts = ("one", "two", "three")
     tape = Tape()
     places, _ = lab.offsets(*texts, tape=tape)
@@ -68,6 +82,13 @@ def check_resume(lab: Lab) -> None:
     undeclared=True,
 )
 def check_heartbeats(lab: Lab) -> None:
+    """A capability that is not declared is one that no client uses.
+
+    To mend it: add `Capability.HEARTBEATS` to `capabilities`.
+
+    Example:
+        capabilities = frozenset({Capability.HEARTBEATS})
+    """
     only_where(lab.subject.traits.heartbeats, "the dialect has no heartbeat")
     seen = lab.feed("a", heartbeat(), heartbeat(), "b")
     _undeclared("heartbeats", seen.completed and seen.contents == ["a", "b"])
@@ -81,6 +102,13 @@ def check_heartbeats(lab: Lab) -> None:
     undeclared=True,
 )
 def check_structured(lab: Lab) -> None:
+    """A capability that is not declared is one that no client uses.
+
+    To mend it: add `Capability.STRUCTURED` to `capabilities`.
+
+    Example:
+        capabilities = frozenset({Capability.STRUCTURED})
+    """
     seen = lab.feed("a", _VALUE)
     _undeclared("structured", seen.contents == ["a", _VALUE])
 
@@ -93,6 +121,13 @@ def check_structured(lab: Lab) -> None:
     undeclared=True,
 )
 def check_reuse(lab: Lab) -> None:
+    """A capability that is not declared is one that no client uses.
+
+    To mend it: add `Capability.REUSE` to `capabilities`.
+
+    Example:
+        capabilities = frozenset({Capability.REUSE})
+    """
     memory = lab.subject.memory()
     memory.agent(AGENT).always("a")
     session = Feeding(memory, lab.open(memory)).run().session

@@ -56,6 +56,11 @@ def _expect_truncated(lab: Lab, seen: Seen, delivered: int, most: int, what: str
     'docs/errors.md, "Who has to act"; RFC 9112 section 8',
 )
 def check_truncation(lab: Lab) -> None:
+    """A connection that breaks must never look like a good end, nor take events with it that came.
+
+    To mend it: raise StreamTruncatedError in `end_body` unless the end marker came; return complete
+    events at once.
+    """
     marked = lab.subject.traits.marked
     steps: tuple[Any, ...] = (*CHUNKS, done()) if marked else CHUNKS
     tape = Tape()
@@ -77,6 +82,10 @@ def check_truncation(lab: Lab) -> None:
     'docs/errors.md, "Who has to act"; RFC 9112 section 8',
 )
 def check_framed_truncation(lab: Lab) -> None:
+    """A proxy may end a body properly although the agent broke off.
+
+    To mend it: let only the protocol's end marker end a run: raise StreamTruncatedError in `end_body`.
+    """
     endings = ["cut", "fin-in-chunk", "close-delimited-cut", "no-done"]
     if not lab.subject.traits.marked:
         endings = ["cut", "fin-in-chunk"]
@@ -92,6 +101,11 @@ def check_framed_truncation(lab: Lab) -> None:
     'docs/errors.md, "Who has to act"',
 )
 def check_no_answer(lab: Lab) -> None:
+    """Without a byte of an answer the agent may not have seen the request: the client may try again.
+
+    To mend it: leave this end to the base class; if you override `receive_eof`, call it first and keep
+    its error.
+    """
     seen = lab.feed("x", until=0).check_sound()
     right = isinstance(seen.error, NetworkError)
     demand(right, f"expected a NetworkError, got {seen.summarize()}")
@@ -104,6 +118,10 @@ def check_no_answer(lab: Lab) -> None:
     'docs/plugins.md, "What a session promises"',
 )
 def check_after_end(lab: Lab) -> None:
+    """Bytes behind the end, such as a late chunk, belong to no run.
+
+    To mend it: stop decoding once `self.wants` is DONE: return from the loop over the events.
+    """
     only_where(lab.subject.traits.marked, "the dialect has no end marker")
     for cut in (whole, byte_by_byte):
         seen = lab.feed("a", done(), "late", done(), cut=cut).check_sound()
@@ -122,6 +140,10 @@ def check_after_end(lab: Lab) -> None:
     'docs/plugins.md, "What a session promises"',
 )
 def check_after_error(lab: Lab) -> None:
+    """The first error explains the failure; events or errors behind it only hide it.
+
+    To mend it: after `self.fail(...)` return the events so far and decode nothing more.
+    """
     only_where(lab.subject.traits.can_fail, "the dialect cannot express a failed run")
     for cut in (whole, byte_by_byte):
         seen = lab.feed("a", error("CAPACITY_ERROR", "no room"), "late", done(), cut=cut).check_sound()
@@ -137,6 +159,10 @@ def check_after_error(lab: Lab) -> None:
     'docs/plugins.md, "What a session promises"',
 )
 def check_good_before_bad(lab: Lab) -> None:
+    """A read may hold good events and a fault; whether the reader gets them must not depend on the cut.
+
+    To mend it: return the events that came before the fault, and set the error with `self.fail(...)`.
+    """
     for seen in _with_a_fault_behind_two(lab):
         seen.check_sound()
         expect_contents(lab.subject, seen.contents, CHUNKS[:2], "before the fault")
@@ -173,6 +199,11 @@ class _Spoiler:
     'docs/errors.md, "Who has to act"',
 )
 def check_refusals(lab: Lab) -> None:
+    """Callers handle a 404 or a 429 by its class; a cut body changes nothing of the status.
+
+    To mend it: leave refusals to the base class, or build on `super().make_refusal(...)` to read your
+    protocol's body.
+    """
     for code in (400, 401, 403, 404, 409, 422, 429, 500, 502, 503):
         for until in (math.inf, 200):
             seen = lab.feed(status(code, message="not today"), until=until).check_sound()
@@ -189,6 +220,10 @@ def check_refusals(lab: Lab) -> None:
     'docs/errors.md, "Who has to act"',
 )
 def check_other_content(lab: Lab) -> None:
+    """A login page of a gateway comes with status 200, and is no answer of the agent.
+
+    To mend it: return False from `open_body` for a content type that the protocol does not have.
+    """
     page = b"<!doctype html>\n\n<p>Log in to the network</p>\n"
     for content_type in ("text/html; charset=utf-8", "image/png"):
         seen = lab.feed(status(200, body=page, headers={"Content-Type": content_type})).check_sound()
@@ -205,6 +240,11 @@ def check_other_content(lab: Lab) -> None:
     'docs/transports.md, "How a choice is made"',
 )
 def check_unsupported(lab: Lab) -> None:
+    """With several transports the client moves on only on proof that the service lacks this one.
+
+    To mend it: set `unsupported` only for an answer that no working service of the protocol gives, such
+    as its own 404.
+    """
     for code in (401, 403, 429, 500, 502, 503):
         seen = lab.feed(status(code))
         demand(not seen.session.unsupported, f"HTTP status {code} set unsupported")
@@ -219,6 +259,10 @@ def check_unsupported(lab: Lab) -> None:
     'docs/plugins.md, "What a session promises"',
 )
 def check_close(lab: Lab) -> None:
+    """The reader may leave at any moment, and the client may close twice.
+
+    To mend it: make `close` idempotent: queue the protocol's last bytes once, and raise nothing.
+    """
     places, length = lab.offsets(*CHUNKS)
     for until in (0, places[0][1], length):
         memory = lab.subject.memory()
@@ -241,6 +285,10 @@ def check_close(lab: Lab) -> None:
     'docs/plugins.md, "What a session promises"',
 )
 def check_reusable(lab: Lab) -> None:
+    """A connection with bytes still to come would hand them to the next run.
+
+    To mend it: leave `reusable` to the base class, or make it true only at the proven end of the body.
+    """
     places, length = lab.offsets(*CHUNKS)
     for until in (0, 10, places[0][0], places[1][1]):
         seen = lab.feed(*CHUNKS, until=until)

@@ -30,6 +30,11 @@ _OTHER_PROOFS = ("resume_by_id", "resume_by_snapshot")
     'docs/errors.md, "Who has to act"',
 )
 async def check_refusals(stage: Stage) -> None:
+    """Callers handle a 404 or a 429 by its class, and wait as long as Retry-After asks.
+
+    To mend it: leave refusals to the base class; a library's exceptions are mapped with status, message
+    and Retry-After.
+    """
     async with stage.client() as client:
         for code, kind in STATUSES.items():
             after = 7 if code in (429, 503) else None
@@ -54,6 +59,10 @@ async def check_refusals(stage: Stage) -> None:
     'docs/errors.md, "Who has to act"',
 )
 async def check_error_inside(stage: Stage) -> None:
+    """The agent's own words explain the failure, and what it wrote before may be of use.
+
+    To mend it: fail with `StreamError(message, code=...)` for the error event of the protocol.
+    """
     only_where(stage.subject.traits.can_fail, "the dialect cannot express a failed run")
     for count in (0, 2):
         stage.agent.always(*CHUNKS[:count], error("CAPACITY_ERROR", "no room left"))
@@ -70,6 +79,10 @@ async def check_error_inside(stage: Stage) -> None:
     'docs/errors.md, "Who has to act"',
 )
 async def check_truncation(stage: Stage) -> None:
+    """A stream that breaks off must never look like a good end: half an answer would pass for a whole one.
+
+    To mend it: raise StreamTruncatedError unless the protocol's end marker came.
+    """
     endings = ["cut", "fin-in-chunk", "half-close", "reset"]
     if stage.subject.traits.marked:
         endings += ["no-done", "close-delimited-cut"]
@@ -102,6 +115,10 @@ def _expect_truncated(stage: Stage, shown: Shown, kind: str, said: tuple[str, ..
     'docs/errors.md, "Who has to act"',
 )
 async def check_no_answer(stage: Stage) -> None:
+    """Without a byte of an answer the agent may not have seen the request: the client may try again.
+
+    To mend it: map the library's connection errors to NetworkError, or let an OSError through.
+    """
     stage.agent.always("a")
     for fault in ("close", "reset"):
         stage.host.on_connect(fault)
@@ -125,6 +142,10 @@ def _expect_timeout(stage: Stage, shown: Shown, phase: str, count: int, kind: ty
     players=("memory",),
 )
 async def check_timeouts(stage: Stage) -> None:
+    """A limit is a promise to the caller about when a run ends.
+
+    To mend it: return no event for what is not progress, and emit nothing that the agent did not send.
+    """
     patient: dict[str, Any] = {"connect": 1000, "first_event": 1000, "idle": 1000}
     cases: list[tuple[str, tuple[Any, ...], int, type]] = [
         ("first_event", (delay(500), head(), "late"), 0, RunTimeoutError),
@@ -154,6 +175,10 @@ async def check_timeouts(stage: Stage) -> None:
     players=("socket",),
 )
 async def check_silence(stage: Stage) -> None:
+    """A silent agent must not be kept alive by its own client.
+
+    To mend it: emit heartbeats only for bytes of the agent.
+    """
     stage.agent.always(*CHUNKS[:1], ending("stall"))
     shown = await stage.run(timeout=Timeouts(connect=5, first_event=5, idle=0.1, total=2))
     _expect_timeout(stage, shown, "idle", 1, StreamTimeoutError)
@@ -168,6 +193,10 @@ async def check_silence(stage: Stage) -> None:
     undeclared=True,
 )
 async def check_no_second_run(stage: Stage) -> None:
+    """A run costs money and may act: it is never started a second time unasked.
+
+    To mend it: switch off the retries of a library (`max_retries=0`).
+    """
     stage.agent.reply(*CHUNKS[:2], ending("cut")).always(*CHUNKS)
     shown = await stage.run(max_retries=3, resume=True)
     demand(
@@ -186,6 +215,15 @@ async def check_no_second_run(stage: Stage) -> None:
     alternatives=_OTHER_PROOFS,
 )
 async def check_resume(stage: Stage) -> None:
+    """A stream that broke off goes on behind the last chunk that the reader has.
+
+    To mend it: set `self.resume_point` with each chunk, and ask for what follows if `open` gets a resume
+    point.
+
+    Example:
+        if (fault := self.count.take(index)) is None:  # a ChunkCount
+            self.resume_point = self.count.resume_point()
+    """
     texts = [f"{place} " for place in range(6)]
     for count in (1, 3, 6):
         stage.agent.reply(*texts[:count], ending("cut")).always(*texts)
@@ -204,6 +242,10 @@ async def check_resume(stage: Stage) -> None:
     capability="resume",
 )
 async def check_no_splice(stage: Stage) -> None:
+    """Half of one answer and half of another make a text that no agent wrote.
+
+    To mend it: check with `ChunkCount` that the first chunk of a resumed answer is the expected one.
+    """
     other = ("another ", "answer ", "altogether ", "it ", "is")
     for indexed in (True, False):
         stage.agent.reply(*CHUNKS[:2], ending("cut"))
@@ -221,6 +263,10 @@ async def check_no_splice(stage: Stage) -> None:
     players=("memory",),
 )
 async def check_gaps(stage: Stage) -> None:
+    """A missing number is a lost piece, a repeated one a doubled piece.
+
+    To mend it: pass each chunk's index to `ChunkCount.take`, and fail with the fault that it returns.
+    """
     from runagent_testing._script.steps import chunk
 
     for numbers in ((0, 2), (0, 0), (1, 0)):

@@ -31,6 +31,11 @@ LIMIT = 4096  # bytes
     'docs/plugins.md, "What a session promises"',
 )
 def check_purity(lab: Lab) -> None:
+    """Sessions run in the caller's event loop or thread; whatever blocks in them blocks the program.
+
+    To mend it: remove clocks, sleeps, files, sockets, locks and threads; the client moves the bytes and
+    keeps the time.
+    """
     watcher = Watcher()
     transport = lab.subject.transport
     for steps in (answer_steps(lab.subject), ["a", error("E", "no room")], [status(429, retry_after=3)]):
@@ -99,6 +104,11 @@ def _replace(noise: bytes) -> Callable[[bytes], bytes]:
     'docs/plugins.md, "What a session promises"',
 )
 def check_nothing_is_raised(lab: Lab) -> None:
+    """An exception out of a read would lose the events before it and look like a fault of the client.
+
+    To mend it: check types before you use a value (`match` does), and turn a surprise into
+    `self.fail(ProtocolError(...))`.
+    """
     for what, seen in _hostile_answers(lab):
         demand(seen.raised is None, f"{what}: the session raised {seen.raised!r} instead of setting error")
 
@@ -109,6 +119,10 @@ def check_nothing_is_raised(lab: Lab) -> None:
     'docs/plugins.md, "What a session promises"',
 )
 def check_errors_are_ours(lab: Lab) -> None:
+    """Callers catch RunAgentError; any other class passes their handlers.
+
+    To mend it: wrap what a library raises: `self.fail(ProtocolError(...))`.
+    """
     for what, seen in _hostile_answers(lab):
         right = seen.error is None or isinstance(seen.error, RunAgentError)
         demand(right, f"{what}: error is {seen.error!r}, which is not a RunAgentError")
@@ -125,6 +139,11 @@ def check_errors_are_ours(lab: Lab) -> None:
     'docs/transports.md, "Limits"',
 )
 def check_event_limit(lab: Lab) -> None:
+    """One endless event would fill the memory of the client.
+
+    To mend it: give the decoder `max_event_bytes=self.call.limits.max_event_bytes`, and pass its error to
+    `self.fail`.
+    """
     only_where(lab.subject.traits.delimited, "the dialect does not delimit chunks, so none is too large")
     limits = {"max_event_bytes": LIMIT}
     (begin, end), *_ = lab.offsets("x")[0]
@@ -154,6 +173,10 @@ def expect_limit(seen: Any, name: str, what: str) -> None:
     'docs/transports.md, "Limits"',
 )
 def check_head_limit(lab: Lab) -> None:
+    """Endless header fields would fill the memory of the client.
+
+    To mend it: leave the head to the base class; pass `self.call.limits` on as it is.
+    """
     limits = {"max_head_bytes": LIMIT}
     fields = {"X-Long": "x" * (LIMIT + 1)}
     for cut in (whole, rechunked(4)):
@@ -168,6 +191,11 @@ def check_head_limit(lab: Lab) -> None:
     'RFC 9112 section 3.2.2; docs/transports.md, "Proxies"',
 )
 def check_proxy(lab: Lab) -> None:
+    """A plain proxy needs the whole URL in the request line, and its own credentials.
+
+    To mend it: let the base class encode the request with the route that `open` got; set `tunnels = True`
+    for a CONNECT.
+    """
     only_where(not lab.subject.transport.tunnels, "the transport declares that it tunnels")
     memory = lab.subject.memory()
     call = lab.subject.call(memory.url)
@@ -185,6 +213,10 @@ def check_proxy(lab: Lab) -> None:
     'docs/transports.md, "Limits"',
 )
 def check_refusal_limit(lab: Lab) -> None:
+    """The body of a refusal may be endless, or trickle in.
+
+    To mend it: leave refusals to the base class, which reads at most max_error_bytes.
+    """
     body = b"<p>no</p>" * 20_000
     seen = lab.feed(status(500, body=body), options={"max_error_bytes": LIMIT}, cut=_by_fifty).check_sound()
     demand(isinstance(seen.error, AgentError), f"HTTP status 500: {seen.summarize()[:300]}")
@@ -204,6 +236,10 @@ def _by_fifty(data: bytes, _at: int) -> Iterator[bytes]:
     'docs/transports.md, "Redirects"',
 )
 def check_redirects(lab: Lab) -> None:
+    """A redirect to another host would take the key and the input there.
+
+    To mend it: leave redirects to the base class; name another host only by what the caller has chosen.
+    """
     elsewhere = "//elsewhere.localhost/x"
     for code, location in ((307, f"http:{elsewhere}"), (308, elsewhere), (302, "/x")):
         seen = lab.feed(status(code, body=b"", headers={"Location": location})).check_sound()

@@ -57,6 +57,10 @@ _WAYS: tuple[Callable[[Any], Awaitable[None]], ...] = (
     'docs/streaming.md, "Leave early"',
 )
 async def check_leaving(stage: Stage) -> None:
+    """A reader that leaves wants the agent to stop, and pays for what it does not.
+
+    To mend it: raise nothing in `close`; a library closes its connection when its task is cancelled.
+    """
     async with stage.client() as client:
         for number, leave in enumerate(_WAYS, 1):
             stage.agent.always("a", ending("stall"))
@@ -86,6 +90,15 @@ async def _request(stage: Stage, number: int) -> Any:
     styles=ASYNC,
 )
 async def check_cancelled_reads(stage: Stage) -> None:
+    """A timeout around one read must not cost a piece of the answer.
+
+    To mend it: keep all state in the session; this requirement is met by the client alone, so report a
+    failure.
+
+    Example:
+        async with asyncio.timeout(1):
+            chunk = await anext(stream)  # after a TimeoutError the next read goes on
+    """
     texts = [f"{place} " for place in range(5)]
     unit = 1.0 if stage.virtual else 0.01  # seconds
     steps = [step for text in texts for step in (text, delay(5 * unit))]
@@ -124,6 +137,11 @@ async def _within(stage: Stage, seconds: float, stream: Any) -> Any:
     styles=ASYNC,
 )
 async def check_cancelled_task(stage: Stage) -> None:
+    """Cancelling a task is how programs stop a run.
+
+    To mend it: let CancelledError through, and close the connection in `finally`, without waiting for the
+    peer.
+    """
     middle = gate("middle")
     stage.agent.always("a", middle, "b")
     async with stage.client() as client:

@@ -46,6 +46,10 @@ def _request(host: AgentHost) -> Exchange:
     **_LIBRARY,
 )
 async def check_prefix(stage: Stage) -> None:
+    """A service may live below a path of its host, as behind a gateway.
+
+    To mend it: give the library `str(call.base)` as its base URL, the path included.
+    """
     stage.agent.always("x")
     await stage.run(base_url=f"{stage.host.url}/some/where")
     paths = [exchange.path for exchange in (*stage.host.requests, *stage.host.unmatched)]
@@ -63,6 +67,10 @@ async def check_prefix(stage: Stage) -> None:
     **_LIBRARY,
 )
 async def check_agent_id(stage: Stage) -> None:
+    """An agent's id may hold a slash, a question mark or any other character.
+
+    To mend it: give the library the id as it is if it encodes paths, else `call.path(...)`.
+    """
     for agent_id in ("a/b", "ü 🦊", "100%", "a?b#c&d=e"):
         stage.host.agent(agent_id).always("x")
         shown = await stage.run(agent_id=agent_id)
@@ -78,6 +86,11 @@ async def check_agent_id(stage: Stage) -> None:
     **_LIBRARY,
 )
 async def check_input(stage: Stage) -> None:
+    """What a library does not pass on is lost without an error.
+
+    To mend it: pass all members of `call.input` on (mostly as extra body), or raise ValidationError for
+    the first unknown one.
+    """
     stage.agent.always("x")
     plain: dict[str, Any] = {"query": 'Tell me a story, a "schön" 🦊 one\u2028\n'}
     for given in (plain, plain | {"temperature": 0.25, "kit": {"nested": [1, None, "ü"]}}):
@@ -99,6 +112,10 @@ async def check_input(stage: Stage) -> None:
     **_LIBRARY,
 )
 async def check_idempotency_key(stage: Stage) -> None:
+    """A retried run has the same key as the first attempt, so a service can recognise it.
+
+    To mend it: give the library `call.request_headers(...)` as extra header fields.
+    """
     stage.agent.always("x")
     shown = await stage.run()
     got = _request(stage.host).raw_headers.get("idempotency-key")
@@ -112,6 +129,10 @@ async def check_idempotency_key(stage: Stage) -> None:
     **_LIBRARY,
 )
 async def check_headers(stage: Stage) -> None:
+    """Callers add header fields for tracing, tenants and gateways, and may replace those of the library.
+
+    To mend it: give the library `call.request_headers(...)` as extra header fields.
+    """
     stage.agent.always("x")
     fields = {"X-Kit": "here", "User-Agent": "kit/1"}
     await stage.run(headers=fields)
@@ -128,6 +149,10 @@ async def check_headers(stage: Stage) -> None:
     **_LIBRARY,
 )
 async def check_proxy(stage: Stage) -> None:
+    """A caller behind a proxy reaches nothing without it; past it, rules of the network are broken.
+
+    To mend it: configure the library's HTTP client with `address.proxy` and its `authorization`.
+    """
     stage.agent.always("x")
     with RecordingProxy() as proxy:
         shown = await stage.run(proxy=f"http://kit:p%40ss@127.0.0.1:{proxy.port}")
@@ -148,6 +173,11 @@ async def check_proxy(stage: Stage) -> None:
     **_LIBRARY,
 )
 async def check_tls(stage: Stage) -> None:
+    """The context may trust a private authority only; without its checks anyone in between gets the key.
+
+    To mend it: configure the library's HTTP client with `address.ssl_context`, for example
+    `verify=address.ssl_context`.
+    """
     from runagent_testing._server.server import FakeAgentServer
 
     with FakeAgentServer(dialects=stage.subject.dialects, ssl_context=server_context()) as server:

@@ -34,6 +34,11 @@ _KINDS: dict[str, Callable[[int], Any]] = {
     'docs/transports.md, "Limits"',
 )
 def check_memory(lab: Lab) -> None:
+    """A run may take hours and send millions of events; what a session keeps of each adds up.
+
+    To mend it: keep counters instead of lists, and drop what has been returned; bound what has to be
+    gathered.
+    """
     for kind, step in _KINDS.items():
         if kind != "chunk" and kind not in lab.subject.traits.carries:
             continue

@@ -47,6 +47,11 @@ def _cuts(length: int) -> Iterator[tuple[str, Cut]]:
     'docs/plugins.md, "What a session promises"',
 )
 def check_splits(lab: Lab) -> None:
+    """Tool calls in pieces are where a cut loses something: all states have to survive between reads.
+
+    To mend it: keep partial tool calls, reasoning and lines in the session, and return them once they are
+    whole.
+    """
     delimited = lab.subject.traits.delimited
     for sample in samples_of(lab.subject):
         tape = Tape()
@@ -75,6 +80,11 @@ def _over_at(lab: Lab, sample: Sample, tape: Tape) -> int:
     'docs/errors.md, "Who has to act"',
 )
 def check_truncation(lab: Lab) -> None:
+    """A run that broke off after a tool call has not ended: the call may lack its arguments.
+
+    To mend it: raise StreamTruncatedError in `end_body` unless the end marker came; drop calls that are
+    not whole.
+    """
     delimited = lab.subject.traits.delimited
     for sample in samples_of(lab.subject):
         tape = Tape()
@@ -104,6 +114,11 @@ def _expect_truncated(reference: Seen, seen: Seen, what: str, *, delimited: bool
     'docs/plugins.md, "What a session promises"',
 )
 def check_nothing_is_raised(lab: Lab) -> None:
+    """Blocks that are not text have members of many types; a peer may send any of them wrong.
+
+    To mend it: check types before you use a value, and turn a surprise into
+    `self.fail(ProtocolError(...))`.
+    """
     for sample in samples_of(lab.subject):
         for seed in range(-1, _CORRUPTED):
             cut = (whole, rechunked(seed), byte_by_byte)[seed % 3]
@@ -131,6 +146,11 @@ def _large_steps(carried: frozenset[str], size: int) -> dict[str, Any]:
     'docs/transports.md, "Limits"',
 )
 def check_limit(lab: Lab) -> None:
+    """A tool call that comes in pieces is one event in the end, and needs a limit of its size.
+
+    To mend it: count the gathered bytes, and fail with StreamLimitError (limit_name="max_event_bytes")
+    over the limit.
+    """
     limits = {"max_event_bytes": LIMIT}
     carried = lab.subject.traits.carries
     only_where(bool(_large_steps(carried, 1)), "the dialect can carry neither tool calls nor custom events")

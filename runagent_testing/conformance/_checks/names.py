@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     'docs/plugins.md, "The hooks of HttpSession"',
 )
 def check_own_names(lab: Lab) -> None:
+    """A private name of the base class may be used, renamed or given another meaning in any release.
+
+    To mend it: rename your attribute or method; names with a single underscore are free unless the base
+    class has them.
+    """
     kinds = type(lab.open(lab.subject.memory())).__mro__
     ours = [kind for kind in kinds if kind.__module__.startswith("runagent.transports.")]
     private = {name for kind in ours for name in _names(kind) if name.startswith("_") and name[:2] != "__"}

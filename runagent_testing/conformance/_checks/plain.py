@@ -32,6 +32,10 @@ def _result(seen: Seen) -> Any:
     capability="invoke",
 )
 def check_plain_splits(lab: Lab) -> None:
+    """The answer of a plain run comes in reads, too.
+
+    To mend it: gather the body until `end_body`, and decode it there.
+    """
     tape = Tape()
     length = lab.feed(ANSWER, mode="invoke", tape=tape).received
     cuts = [whole, byte_by_byte, rechunked(1), *map(in_two, range(1, length, 7))]
@@ -50,6 +54,11 @@ def check_plain_splits(lab: Lab) -> None:
     capability="invoke",
 )
 def check_plain_truncation(lab: Lab) -> None:
+    """Half an answer must never look like a result.
+
+    To mend it: decode the result in `end_body`, which is called only for a whole body; check that the
+    JSON is complete.
+    """
     tape = Tape()
     length = lab.feed(ANSWER, mode="invoke", tape=tape).received
     for until in range(length):
@@ -71,6 +80,10 @@ def check_plain_truncation(lab: Lab) -> None:
     capability="invoke",
 )
 def check_result_limit(lab: Lab) -> None:
+    """An endless answer would fill the memory of the client.
+
+    To mend it: check the gathered size against `self.call.limits.max_result_bytes` with each read.
+    """
     limits = {"max_result_bytes": 4096}
     for cut in (whole, rechunked(5)):
         seen = lab.feed("x" * 2048, mode="invoke", options=limits, cut=cut)
@@ -90,6 +103,10 @@ def check_result_limit(lab: Lab) -> None:
     capability="invoke",
 )
 async def check_plain_refusals(stage: Stage) -> None:
+    """Callers handle a refusal of a plain run as they do that of a stream.
+
+    To mend it: leave refusals to the base class, or build on `super().make_refusal(...)`.
+    """
     async with stage.client() as client:
         for code, kind in STATUSES.items():
             stage.agent.returns(status(code, message="not today"))

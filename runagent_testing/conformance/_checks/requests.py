@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     'docs/plugins.md, "What a session promises"',
 )
 def check_request(lab: Lab) -> None:
+    """The client asks a new session for bytes, sends them, and asks again until there are none.
+
+    To mend it: build the request in `make_request` (or `__init__`), and let `data_to_send` hand out each
+    byte once.
+    """
     session = lab.open(lab.subject.memory())
     again = lab.open(lab.subject.memory())
     demand(session is not again, "open returned the same session twice; make a new one each time")
@@ -44,6 +49,11 @@ def check_request(lab: Lab) -> None:
     'docs/transports.md, "Addresses"',
 )
 def check_prefix(lab: Lab) -> None:
+    """A service may live below a path of its host, as behind a gateway.
+
+    To mend it: build paths with `self.call.path("/v1/{agent_id}")`, which puts the path of base_url in
+    front.
+    """
     memory = lab.subject.memory()
     session = lab.open(memory, base=parse_base_url(f"{memory.url}/some/where"))
     line = session.data_to_send().partition(b"\r\n")[0].decode("latin-1")
@@ -56,6 +66,11 @@ def check_prefix(lab: Lab) -> None:
     'docs/transports.md, "Addresses"',
 )
 def check_agent_id(lab: Lab) -> None:
+    """An agent's id may hold a slash, a question mark or any other character.
+
+    To mend it: build paths with `self.call.path(...)`, which encodes the id as one segment; in JSON, send
+    it as it is.
+    """
     for agent_id in ("a/b", "ü 🦊", "100%", "a?b#c&d=e"):
         memory = lab.subject.memory()
         memory.agent(agent_id).always("x")
@@ -71,6 +86,10 @@ def check_agent_id(lab: Lab) -> None:
     'docs/streaming.md, "Start a run"',
 )
 def check_input(lab: Lab) -> None:
+    """The input belongs to the caller and the agent; what a transport changes in it, nobody sees.
+
+    To mend it: encode `self.call.input` with `encode_json`, as UTF-8, and leave nothing out.
+    """
     given = {"query": 'Tell me a story, a "schön" 🦊 one\u2028\n'}
     seen = lab.feed("x", input=given)
     got = None if seen.exchange is None else seen.exchange.input
@@ -84,6 +103,10 @@ def check_input(lab: Lab) -> None:
     'docs/errors.md, "What is tried again"',
 )
 def check_idempotency_key(lab: Lab) -> None:
+    """A retried run has the same key as the first attempt, so a service can recognise it.
+
+    To mend it: start from `self.call.request_headers(...)`, which has the field.
+    """
     seen = lab.feed("x", idempotency_key="kit-1")
     got = None if seen.exchange is None else seen.exchange.raw_headers.get("idempotency-key")
     demand(got == "kit-1", f"the Idempotency-Key kit-1 was sent as {got!r}")
@@ -95,6 +118,10 @@ def check_idempotency_key(lab: Lab) -> None:
     'docs/plugins.md, "What a transport states"',
 )
 def check_call(lab: Lab) -> None:
+    """All attempts of a run share one call, and the input is the caller's object.
+
+    To mend it: copy before you change: `body = dict(self.call.input)`.
+    """
     given: dict[str, Any] = {"query": "x", "parameters": {"a": [1]}}
     before = copy.deepcopy(given)
     lab.feed("x", input=given)
@@ -107,6 +134,10 @@ def check_call(lab: Lab) -> None:
     'docs/configuration.md, "Settings"',
 )
 def check_headers(lab: Lab) -> None:
+    """Callers add header fields for tracing, tenants and gateways, and may replace yours.
+
+    To mend it: start from `self.call.request_headers(...)` and append only fields that are not in it.
+    """
     fields = (*lab.subject.call("http://x.test").headers, ("X-Kit", "here"), ("User-Agent", "kit/1"))
     seen = lab.feed("x", headers=fields)
     sent = {} if seen.exchange is None else seen.exchange.raw_headers
@@ -121,6 +152,11 @@ def check_headers(lab: Lab) -> None:
     'docs/errors.md, "What errors do not show"',
 )
 def check_key(lab: Lab) -> None:
+    """URLs, logs, reprs and error texts are stored and shown; a key in them is lost to others.
+
+    To mend it: send the key in a header field (`request_headers` does it) or in a message, and log no
+    request.
+    """
     with logged() as log:
         answered, refused = lab.feed("x"), lab.feed(status(401, message="no"))
     for data in (*answered.sent, *refused.sent):

@@ -84,6 +84,11 @@ def _expect_end(sample: Sample, events: Sequence[Any]) -> None:
     'docs/streaming.md, "Events"',
 )
 def check_events(lab: Lab) -> None:
+    """What is not content has types, so that a tool call never ends up in a text, or nowhere.
+
+    To mend it: return `Reasoning`, `ToolCall` (once, with all its arguments) and `Custom` for what the
+    protocol sends.
+    """
     for sample in samples_of(lab.subject):
         seen = lab.feed(*sample.steps).check_sound()
         demand(seen.completed or sample.fails, f"the sample {sample.name!r}: {seen.summarize()}")
@@ -96,6 +101,10 @@ def check_events(lab: Lab) -> None:
     'docs/streaming.md, "Events"',
 )
 async def check_run(stage: Stage) -> None:
+    """The same as `session.other-events`, seen by a caller who iterates `stream.events()`.
+
+    To mend it: return or emit `Reasoning`, `ToolCall` (once, with all its arguments) and `Custom`.
+    """
     for sample in samples_of(stage.subject):
         stage.agent.always(*sample.steps)
         shown = await stage.run()
@@ -115,6 +124,10 @@ def _with_facts(subject: Subject) -> list[Sample]:
     'docs/streaming.md, "Events"',
 )
 def check_end(lab: Lab) -> None:
+    """Costs are counted by the usage of the last event.
+
+    To mend it: pass on what the end has: `Completed(usage=..., stop_reason=..., metadata=...)`.
+    """
     for sample in _with_facts(lab.subject):
         _expect_end(sample, lab.feed(*sample.steps).check_sound().events)
 
@@ -125,6 +138,10 @@ def check_end(lab: Lab) -> None:
     'docs/streaming.md, "Events"',
 )
 async def check_run_end(stage: Stage) -> None:
+    """The same as `session.usage`, seen by a caller; `stream.completed` and the report have it.
+
+    To mend it: return or emit `Completed(usage=..., stop_reason=..., metadata=...)`.
+    """
     for sample in _with_facts(stage.subject):
         stage.agent.always(*sample.steps)
         _expect_end(sample, (await stage.run()).events)

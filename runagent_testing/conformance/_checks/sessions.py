@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     'docs/streaming.md, "Events"',
 )
 def check_events(lab: Lab) -> None:
+    """Readers rely on this order: `stream.started` first, text as text, the end last.
+
+    To mend it: return `Started` once at most, decode bytes to `str`, and return `Completed` as the last
+    event.
+    """
     seen = lab.feed(*answer_steps(lab.subject)).check_sound()
     expect_contents(lab.subject, seen.contents, TEXTS, "the chunks")
     demand(seen.error is None, f"a complete answer gave {seen.summarize()}")
@@ -41,6 +46,10 @@ def check_events(lab: Lab) -> None:
     'docs/plugins.md, "What a session promises"',
 )
 def check_done(lab: Lab) -> None:
+    """The client stops reading, and can use the connection for another run, once a session wants DONE.
+
+    To mend it: call `self.finish()` where you return `Completed`.
+    """
     seen = lab.feed("x", "y").check_sound()
     demand(seen.completed and seen.error is None, f"a complete answer gave {seen.summarize()}")
     demand(not seen.ended, "the session went on reading after Completed, until the connection closed")
@@ -64,6 +73,11 @@ def _cuts(length: int) -> Iterator[tuple[str, Cut]]:
     'docs/plugins.md, "What a session promises"',
 )
 def check_splits(lab: Lab) -> None:
+    """TCP keeps no boundaries: a read may end inside a line, a character or a number.
+
+    To mend it: feed all bytes to a decoder that keeps the incomplete rest (`SSEDecoder`,
+    `NDJSONDecoder`), one per session.
+    """
     delimited = lab.subject.traits.delimited
     steps = answer_steps(lab.subject)
     tape = Tape()
@@ -82,6 +96,10 @@ def check_splits(lab: Lab) -> None:
     'docs/plugins.md, "What a session promises"',
 )
 def check_promptness(lab: Lab) -> None:
+    """A reader waits for each word; an event that is held back arrives when the agent goes on, perhaps late.
+
+    To mend it: return an event with the read that holds its last byte; wait for no event behind it.
+    """
     steps = TEXTS[:3]
     tape = Tape()
     places, _ = lab.offsets(*steps, tape=tape)
@@ -111,6 +129,10 @@ def _fed_until(lab: Lab, steps: tuple[str, ...], end: int, tape: Tape) -> Iterat
     'docs/plugins.md, "Words for wires"',
 )
 def check_characters(lab: Lab) -> None:
+    """Models cut an emoji into two JSON escapes; half of one cannot be printed or encoded.
+
+    To mend it: pass chunk texts through a `SurrogateJoiner`, and return its `flush()` before `Completed`.
+    """
     halves, expected = ("a \ud83e", "\udd8a b", "\udd8a c", "\ud83e"), "a 🦊 b\ufffd c\ufffd"
     for cut in (whole, byte_by_byte):
         seen = lab.feed(*halves, cut=cut).check_sound()
@@ -126,6 +148,10 @@ def check_characters(lab: Lab) -> None:
     'docs/plugins.md, "What a transport states"',
 )
 def check_independence(lab: Lab) -> None:
+    """Many runs are read in turn; what one session keeps must not reach another.
+
+    To mend it: make decoders and lists in `__init__` or `open_body`, never on the class or the module.
+    """
     answers = [[f"{who} {place}" for place in range(4)] for who in ("first", "second", "third")]
     feedings = []
     for answer in answers:
@@ -148,6 +174,11 @@ _OVER = object()
     "RFC 9112 sections 6 and 7",
 )
 def check_framings(lab: Lab) -> None:
+    """Servers and gateways choose the framing, and may change it between two requests.
+
+    To mend it: read bodies through `read_body`, which gets them without framing; look at no framing
+    header yourself.
+    """
     traits = lab.subject.traits
     for framing in ("chunked", "extensions", "length", "close"):
         for cut in (whole, rechunked(1)):

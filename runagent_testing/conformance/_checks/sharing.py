@@ -59,6 +59,10 @@ def _compare(expected: list[list[str]], got: list[list[Any]]) -> None:
     players=("socket",),
 )
 async def check_threads(stage: Stage) -> None:
+    """A client is shared by the threads of a program.
+
+    To mend it: keep nothing of a run on the transport, the class or the module.
+    """
     answers = _queue(stage)
     together = threading.Barrier(4)
     async with stage.client() as client:
@@ -80,6 +84,10 @@ async def check_threads(stage: Stage) -> None:
     styles=("asyncio", "trio"),
 )
 async def check_tasks(stage: Stage) -> None:
+    """A client is shared by the tasks of a program.
+
+    To mend it: keep nothing of a run on the transport, the class or the module.
+    """
     answers = _queue(stage)
     got: list[list[Any]] = []
     async with stage.client() as client:
@@ -112,6 +120,11 @@ async def _at_once(stage: Stage, functions: list[Callable[[], Awaitable[None]]])
     styles=("asyncio", "trio"),
 )
 def check_loops(stage: Stage) -> None:
+    """Tests and scripts run one event loop after another with one client.
+
+    To mend it: keep no loop, lock, connection pool or client of a library on the transport; make them in
+    `run`.
+    """
     client = stage.client()
 
     async def once(stage: Stage) -> None:
@@ -131,6 +144,11 @@ def check_loops(stage: Stage) -> None:
     players=("socket",),
 )
 def check_leftovers(stage: Stage) -> None:
+    """A socket or thread that stays behind is a leak in each long-running program.
+
+    To mend it: close in `finally` or `async with` what a run has opened, also if it fails or is
+    cancelled.
+    """
     gc.collect()
     before = frozenset(threading.enumerate())
     with _garbage_noted() as found:

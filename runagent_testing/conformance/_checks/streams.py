@@ -48,6 +48,10 @@ def expect_good(stage: Stage, shown: Shown, expected: Any, what: str) -> None:
     'docs/streaming.md, "Chunks and values"',
 )
 async def check_order(stage: Stage) -> None:
+    """A text is only right in its order, with each piece as it was sent.
+
+    To mend it: return events in the order of their bytes; join, split and sort nothing.
+    """
     stage.agent.always(*TEXTS)
     expect_good(stage, await stage.run(), TEXTS, "five chunks")
     many = [f"{place} " for place in range(1000)]
@@ -73,6 +77,10 @@ _WRITES: dict[str, Any] = {
     'docs/plugins.md, "What a session promises"',
 )
 async def check_writes(stage: Stage) -> None:
+    """How an agent writes, and how the network delivers it, is chance.
+
+    To mend it: feed all bytes to a decoder that keeps the incomplete rest.
+    """
     steps = answer_steps(stage.subject)
     for name, writes in _WRITES.items():
         stage.agent.always(*steps, writes=writes)
@@ -86,6 +94,10 @@ async def check_writes(stage: Stage) -> None:
     capability="structured",
 )
 async def check_structured(stage: Stage) -> None:
+    """A chunk that is an object must not arrive as its text, which cannot be distinguished from a text.
+
+    To mend it: put the decoded value into `Chunk`, or do not declare 'structured'.
+    """
     stage.agent.always(*VALUES)
     shown = await stage.run()
     expect_good(stage, shown, VALUES, "JSON values")
@@ -102,6 +114,10 @@ async def check_structured(stage: Stage) -> None:
     players=("memory",),
 )
 async def check_heartbeats(stage: Stage) -> None:
+    """A sign of life keeps a slow run alive, and is nothing that a reader should see.
+
+    To mend it: return no event for it; a library calls `emit()` without arguments.
+    """
     from runagent import Timeouts
 
     demand(stage.subject.traits.heartbeats, "heartbeats are declared, but the dialect has none to prove it")
@@ -118,6 +134,11 @@ async def check_heartbeats(stage: Stage) -> None:
     capability="invoke",
 )
 async def check_invoke(stage: Stage) -> None:
+    """A plain run has one result, or one error.
+
+    To mend it: return one `RunResult` for a call of mode "invoke"; fail with an AgentError for the
+    agent's failure.
+    """
     results: list[Any] = ["Once"] + (
         [{"answer": [42, None]}] if "structured" in stage.subject.capabilities else []
     )
@@ -143,6 +164,11 @@ async def check_invoke(stage: Stage) -> None:
     capability="reuse",
 )
 async def check_reuse(stage: Stage) -> None:
+    """A new connection costs a round trip or three, and a TLS handshake.
+
+    To mend it: leave `keeps_connection` and `reusable` to the base class, and finish exactly at the end
+    marker.
+    """
     stage.agent.always("a", "b")
     async with stage.client() as client:
         expect_good(stage, await stage.show(client.run_generic_stream("x")), ["a", "b"], "run 0")
@@ -162,6 +188,10 @@ async def check_reuse(stage: Stage) -> None:
     undeclared=True,
 )
 async def check_lets_go(stage: Stage) -> None:
+    """A connection that serves nobody any more holds a socket here and there.
+
+    To mend it: return False from `keeps_connection`, and close the protocol in `close`.
+    """
     only_where(stage.subject.traits.frames, "over HTTP the agent does not see what happens to its connection")
     stage.agent.always("a", "b")
     async with stage.client() as client:
@@ -180,6 +210,10 @@ async def check_lets_go(stage: Stage) -> None:
     guarded=True,
 )
 async def check_key(stage: Stage) -> None:
+    """A service without the key refuses the run; the error has to name the key as the reason, not show it.
+
+    To mend it: send the key where the service reads it, and map its refusal to AuthenticationError.
+    """
     stage.agent.always("a")
     with logged() as log:
         good = await stage.run()
