@@ -79,10 +79,10 @@ class Seen:
         raised: The exception that one of its methods raised.
         sent: What it sent, in order.
         received: How many bytes it received.
-        before: How many of these had come when the agent got the request that starts the run: those of steps
-            before the run, or of a WebSocket's handshake.
-        asked: How many items of ``sent`` there were then.
-        ended: Whether it was informed of the connection's end.
+        before: How many of these had come when the agent got the last request that starts a run: those of
+            steps before the run, or of a WebSocket's handshake.
+        asked: How many items of ``sent`` there were at the first such request.
+        ended: Whether it was informed of the last connection's end.
     """
 
     session: Session
@@ -109,6 +109,11 @@ class Seen:
     def completed(self) -> bool:
         """Whether the session returned Completed."""
         return any(isinstance(event, Completed | RunResult) for event in self.events)
+
+    @property
+    def asked_more(self) -> bool:
+        """Whether it has sent further requests after the one that starts the run, such as for its status."""
+        return len(self.sent) > self.asked
 
     @property
     def over(self) -> bool:
@@ -191,6 +196,7 @@ class Feeding:
 
     def _converse(self, wire: Wire, peer: Peer) -> Iterator[None]:
         seen = self.seen
+        seen.ended = False  # of this connection
         self._flush(peer)
         while not self._leaves:
             if seen.received >= self._until:
@@ -251,5 +257,5 @@ class Feeding:
             runs = len(self._memory.requests)
             peer.receive_data(data)
             if len(self._memory.requests) > runs:
-                seen.before, seen.asked = seen.received, len(seen.sent)
+                seen.before, seen.asked = seen.received, seen.asked or len(seen.sent)
         raise Violation("data_to_send never becomes empty: it must return each byte only once")

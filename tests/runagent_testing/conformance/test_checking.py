@@ -182,7 +182,10 @@ class Over(SSESession):
 @pytest.mark.parametrize(
     ("opens", "fault"),
     [
-        (lambda *_: None, "open returned None, which has no accepted, answered, close, data_to_send, error,"),
+        (
+            lambda *_: None,
+            "open returned None, which has no accepted, answered, asks_again, close, data_to_send,",
+        ),
         (
             Uninitialized,
             ": return a new session, and call super().__init__ if its class overrides __init__",

@@ -1,107 +1,186 @@
-"""A request before the one that starts the run, such as a thread made first, fails no requirement."""
+"""Requests around the one that starts the run, such as a thread made first, fail no requirement."""
 
 from __future__ import annotations
 
+import json
+import re
+from typing import Any
+
 import pytest
 
-from runagent import StreamTruncatedError
+from runagent import Chunk, Completed, ProtocolError, StreamTruncatedError
 from runagent.capabilities import Capability
-from runagent.transports import HttpRequest, HttpSession, Wants
+from runagent.transports import HttpRequest, HttpSession, Step, Wants
 from runagent.transports._sse import SSESession
 from runagent_testing.conformance import TransportConformance, check_transport
+from runagent_testing.dialects import Dialect, RunRequest, Status, parse_json
+from runagent_testing.dialects._formats import Sse, Text
 from tests.support.kit import in_short
 
+RUN = re.compile(r"(?:/[^?]*)?/threads/(?P<thread>thread-\d+)/(?P<kind>sse|text)")
 
-class HealthSession(HttpSession):
-    """Asks whether the service is well, which starts no run."""
 
-    expects = "application/json"
+class ThreadDialect(Dialect):
+    name = "threads"
+    transports = ("threads-sse", "threads-text")
+
+    def parse_request(self, request):
+        match = RUN.fullmatch(request.path)
+        if match is None or request.method != "POST":
+            return None
+        body = parse_json(request.body)
+        asked = body if isinstance(body, dict) else {}
+        name = str(asked.get("agent", ""))
+        return RunRequest(
+            agent_id=name, transport=f"threads-{match['kind']}", body=body, input=asked.get("input")
+        )
+
+    def answer(self, request, host):
+        if request.method == "POST" and request.path.endswith("/threads"):
+            return Status(201, body={"thread_id": f"thread-{host.number('thread')}"})
+        if request.method == "GET" and request.path.endswith("/status"):
+            return Status(200, body={"status": "success"})
+        return None
+
+    def stream(self, run):
+        return Sse() if run.transport == "threads-sse" else Text()
+
+
+class OnAThread:
+    """Makes a thread first; mixed into sessions."""
+
+    call: Any
+    kind = "sse"
+    thread = ""
+
+    def before(self):
+        headers = self.call.request_headers(accept="application/json")
+        answer = yield Step(HttpRequest("POST", self.call.path("/threads", "x"), headers, b"{}"))
+        match answer.json():
+            case {"thread_id": str(thread)}:
+                self.thread = thread
+            case _:
+                raise ProtocolError("the answer names no thread")
 
     def make_request(self):
-        path = f"{self.call.base.prefix}/api/v1/health"
-        return HttpRequest("GET", path, self.call.request_headers(accept=self.expects), b"")
+        headers = [*self.call.request_headers(accept="*/*"), ("Content-Type", "application/json")]
+        asked = {"agent": self.call.agent_id, "input": self.call.input}
+        path = self.call.path(f"/threads/{self.thread}/{self.kind}", "x")
+        return HttpRequest("POST", path, headers, json.dumps(asked).encode())
+
+
+class ThreadSession(OnAThread, SSESession):
+    """Events with an end marker."""
+
+
+class StatusSession(OnAThread, HttpSession):
+    """Text, after which the thread's status is asked for."""
+
+    kind = "text"
+    expects = "text/plain"
 
     def open_body(self, content_type, charset):
+        self.rest = b""
         return content_type == self.expects
 
     def read_body(self, data):
-        return []
+        whole = self.rest + data
+        text = whole.decode(errors="ignore")
+        cut = len(text.encode())
+        while cut < len(whole) - 3:  # bytes that are not UTF-8
+            text = whole.decode(errors="replace")
+            cut = len(whole)
+        self.rest = whole[cut:]
+        return [Chunk(text)] if text else []
 
     def end_body(self, proven):
-        if not proven:
-            raise StreamTruncatedError("half an answer")
-        self.finish()
+        self.follow(self.status_of(proven))
         return []
 
-
-class StepFirst:
-    """Makes one request, and then runs the agent on a new connection."""
-
-    def __init__(self, *arguments):
-        self._arguments = arguments
-        self._now: HttpSession = HealthSession(*arguments)
-        self._again = False
-
-    def __getattr__(self, name):
-        return getattr(self._now, name)
-
-    @property
-    def wants(self):
-        return Wants.RECONNECT if self._again else self._now.wants
-
-    def data_to_send(self):
-        data = self._now.data_to_send()
-        self._again = self._again and not data
-        return data
-
-    def receive_data(self, data):
-        return self._after(self._now.receive_data(data))
-
-    def receive_eof(self):
-        return self._after(self._now.receive_eof())
-
-    def _after(self, events):
-        asked = isinstance(self._now, HealthSession)
-        if asked and self._now.error is None and self._now.wants is Wants.DONE:
-            self._now, self._again = SSESession(*self._arguments), True
-        return events
+    def status_of(self, proven):
+        headers = self.call.request_headers(accept="application/json")
+        path = self.call.path(f"/threads/{self.thread}/status", "x")
+        answer = yield Step(HttpRequest("GET", path, headers, b""))
+        if answer.json() != {"status": "success"}:
+            raise StreamTruncatedError("the run has not ended")
+        return [Completed()]
 
 
-class StepTransport:
-    """Steps, then SSE."""
-
-    name = "steps"
+class Transport:
+    name = "threads"
     api_version = 1
-    capabilities = frozenset({Capability.HEARTBEATS, Capability.REUSE, Capability.STRUCTURED})
     tunnels = False
 
+    def __init__(self, session, *capabilities):
+        self.session = session
+        self.capabilities = frozenset(capabilities)
+
     def open(self, call, route, resume):
-        return StepFirst(call, route, None)
+        return self.session(call, route, None)
 
 
-class TestStepFirst(TransportConformance):
+class TestThreadFirst(TransportConformance):
     requirements = 1
     styles = in_short("sync")
 
     @pytest.fixture
     def transport(self):
-        return StepTransport()
+        return Transport(ThreadSession, Capability.HEARTBEATS, Capability.REUSE, Capability.STRUCTURED)
+
+    @pytest.fixture
+    def dialects(self):
+        return [ThreadDialect()]
 
 
-class FollowsAnywhere(StepFirst):
-    """Follows every redirect of the run's request, as if it were a step."""
-
-    def _after(self, events):
-        redirected = isinstance(self._now, SSESession) and 300 <= (self._now.status or 0) < 400
-        if redirected and not self._again:
-            self._now, self._again = SSESession(*self._arguments), True
-        return super()._after(events)
+class TestStatusAfter(TestThreadFirst):
+    @pytest.fixture
+    def transport(self):
+        return Transport(StatusSession, Capability.REUSE)
 
 
-def test_what_is_sent_after_the_run_began_is_counted():
-    class Transport(StepTransport):
-        def open(self, call, route, resume):
-            return FollowsAnywhere(call, route, None)
+class Insists(ThreadSession):
+    """Asks for the run once more if it was redirected elsewhere."""
 
-    report = check_transport(Transport(), only=["session.redirect-elsewhere"])
+    insisted = False
+
+    def fail(self, error):
+        if 300 <= (self.status or 0) < 400 and not self.insisted:
+            self.insisted = True
+            self._ask()
+            self.wants = Wants.RECONNECT
+        else:
+            super().fail(error)
+
+
+def test_what_is_sent_after_the_request_of_the_run_is_counted():
+    transport = Transport(Insists)
+    (failed,) = check_transport(
+        transport, dialects=[ThreadDialect()], only=["session.redirect-elsewhere"]
+    ).failed
+    assert "HTTP status 307 to http://elsewhere.localhost/x: " in failed.reason
+
+
+class StartsTwice(ThreadSession):
+    """Runs the agent again after a cut."""
+
+    again = False
+
+    def receive_eof(self):
+        events = super().receive_eof()
+        if isinstance(self.error, StreamTruncatedError) and not self.again:
+            self.again, self.error = True, None
+            self._ask()
+            self.wants = Wants.RECONNECT
+        return events
+
+
+def test_runs_are_counted_without_the_requests_around_them():
+    transport = Transport(StartsTwice)
+    report = check_transport(
+        transport,
+        dialects=[ThreadDialect()],
+        only=["run.not-begun-again"],
+        styles=["sync"],
+        players=["memory"],
+    )
     assert not report.ok
