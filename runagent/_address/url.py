@@ -87,13 +87,7 @@ class Origin(msgspec.Struct, frozen=True):
     @property
     def is_loopback(self) -> bool:
         """Whether the traffic stays on this machine, judged by the name alone."""
-        name = self.host.rstrip(".")
-        if self.unix_path is not None or name == "localhost" or name.endswith(".localhost"):
-            return True
-        if _is_ipv4(name):
-            return name.startswith("127.")
-        address = numeric_address(name)
-        return address is not None and address.is_loopback
+        return self.unix_path is not None or _is_loopback(self.host.rstrip("."))
 
     def __str__(self) -> str:
         if self.unix_path is not None:
@@ -215,6 +209,16 @@ def holds_blank(text: str) -> bool:
 
 def _holds_control(text: str, pattern: str = _CONTROL) -> bool:
     return not text.isprintable() and re.search(pattern, text) is not None
+
+
+@lru_cache(maxsize=64)  # each run asks
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    if _is_ipv4(host):
+        return host.startswith("127.")
+    address = numeric_address(host)
+    return address is not None and address.is_loopback
 
 
 def is_numeric(host: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -139,6 +140,7 @@ def check_ssl_context(context: object) -> None:
     )
 
 
+@functools.lru_cache(maxsize=64)  # most runs of a client have the same
 def call_timeouts(mode: str, timeout: Timeout) -> Timeouts:
     """Describe what a timeout means: limits of the phases for a stream, of the whole for a plain run."""
     if isinstance(timeout, Timeouts):

@@ -6,7 +6,6 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from runagent._address.proxy import proxy_for
 from runagent._address.route import Address
 from runagent._client.options import key_risk, retry_policy
 from runagent._config.parsers import parse_transport, validate_api_key
@@ -146,14 +145,20 @@ class ClientContext:
                 code="ORIGIN_NOT_ALLOWED",
             )
         address = self._addresses.get((tunnels, origin))
-        # Without a proxy of the settings the environment matters, which may change.
-        if address is None or (self.settings.proxy is None and not origin.is_loopback):
-            address = self._addresses[tunnels, origin] = self._find_address(tunnels, origin)
+        if address is None:
+            asks_environment = self.settings.proxy is None and not origin.is_loopback
+            address = self._find_address(tunnels, origin, asks_environment=asks_environment)
+            if not asks_environment:  # which may change
+                self._addresses[tunnels, origin] = address
         return address
 
     @without_traceback
-    def _find_address(self, tunnels: bool, origin: Origin) -> Address:
-        proxy = proxy_for(origin, self.settings.proxy, os.environ)
+    def _find_address(self, tunnels: bool, origin: Origin, *, asks_environment: bool) -> Address:
+        proxy = None
+        if self.settings.proxy or asks_environment:
+            from runagent._address.proxy import proxy_for  # an agent on this machine is asked directly
+
+            proxy = proxy_for(origin, self.settings.proxy, os.environ)
         if origin.secure and self._ssl_context is None:
             from runagent._net.tls import default_context  # plain http does without ssl
 

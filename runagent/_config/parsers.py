@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from runagent._address.proxy import parse_proxy
 from runagent._errors import ConfigurationError
 from runagent._internal.suggestions import nearest
 from runagent._redact import describe, lone_surrogate, parse_json, redact_url
@@ -154,6 +153,8 @@ def _check_texts(value: Any, path: str) -> None:
 def parse_proxy_setting(value: Any, source: str) -> str:
     """Check a proxy's URL."""
     if value != "":  # an empty text means no proxy, even if the environment names one
+        from runagent._address.proxy import parse_proxy  # most clients have none
+
         parse_proxy(value, source)
     return value  # type: ignore[no-any-return]
 

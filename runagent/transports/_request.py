@@ -32,6 +32,9 @@ _FAULTS = {_CODE: "cannot send its request", INVALID_EVENTS: "returned something
 
 _MAX_GOOD_NAMES = 256
 _good_names: dict[tuple[str, bool], str] = {}  # lower case by name, and by whether it is of an upgrade
+_MAX_GOOD_LISTS, _MAX_NAMES = 64, 32
+_good_lists: set[tuple[str, ...]] = set()  # names that were good together, without an upgrade
+_TUPLE, _TWO, _TEXT = frozenset({tuple}), frozenset({2}), frozenset({str})
 
 Fields = list[tuple[str, str]]
 
@@ -138,6 +141,8 @@ def refuse_request(field: str, problem: str) -> PluginError:
 
 def _pairs(fields: Any, what: str) -> Fields:
     """Copy a list of header fields, and reject anything but a list of pairs."""
+    if type(fields) is list and _TUPLE.issuperset(map(type, fields)) and _TWO.issuperset(map(len, fields)):
+        return fields[:]
     if isinstance(fields, list | tuple):
         pairs = [tuple(field) for field in fields if isinstance(field, list | tuple) and len(field) == 2]
         if len(pairs) == len(fields):
@@ -167,7 +172,26 @@ def _field_name(name: object, *, upgrade: bool) -> str:
     return folded
 
 
+def _is_usual(names: tuple[str, ...], values: tuple[str, ...]) -> bool:
+    """Whether fields need no closer look: the names were good before, the values are printable ASCII."""
+    if not _TEXT.issuperset(map(type, names + values)) or names not in _good_lists:
+        return False
+    text = "".join(values)
+    return text.isascii() and text.isprintable()
+
+
 def _check_fields(headers: Fields, upgrade: Fields) -> None:
+    """Reject fields that cannot be sent; nearly all runs of a client have the same names."""
+    names, values = zip(*headers, strict=True) if headers else ((), ())
+    if not upgrade and _is_usual(names, values):
+        return
+    _check_each(headers, upgrade)
+    keeps = not upgrade and len(_good_lists) < _MAX_GOOD_LISTS and len(names) <= _MAX_NAMES
+    if keeps and _TEXT.issuperset(map(type, names)):
+        _good_lists.add(names)
+
+
+def _check_each(headers: Fields, upgrade: Fields) -> None:
     seen: set[str] = set()
     for fields, is_upgrade in ((headers, False), (upgrade, True)):
         for name, value in fields:

@@ -8,23 +8,21 @@ from runagent._report import Tokens
 
 __all__ = ["read_tokens"]
 
-# Each with its place: a name, or the name of an object and of a member.
-_NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "input": (("input_tokens",), ("prompt_tokens",)),
-    "output": (("output_tokens",), ("completion_tokens",)),
-    "total": (("total_tokens",),),
-    "cached": (
-        ("cached_tokens",),
-        ("input_tokens_details", "cached_tokens"),
-        ("prompt_tokens_details", "cached_tokens"),
-        ("cache_read_input_tokens",),
-    ),
-    "reasoning": (
-        ("reasoning_tokens",),
-        ("output_tokens_details", "reasoning_tokens"),
-        ("completion_tokens_details", "reasoning_tokens"),
-    ),
-}
+# Meanings and their places, of which the first counts: a name, or the names of an object and of its member.
+_PLACES = (
+    ("input", "input_tokens", ""),
+    ("input", "prompt_tokens", ""),
+    ("output", "output_tokens", ""),
+    ("output", "completion_tokens", ""),
+    ("total", "total_tokens", ""),
+    ("cached", "cached_tokens", ""),
+    ("cached", "input_tokens_details", "cached_tokens"),
+    ("cached", "prompt_tokens_details", "cached_tokens"),
+    ("cached", "cache_read_input_tokens", ""),
+    ("reasoning", "reasoning_tokens", ""),
+    ("reasoning", "output_tokens_details", "reasoning_tokens"),
+    ("reasoning", "completion_tokens_details", "reasoning_tokens"),
+)
 
 
 def read_tokens(usage: dict[str, Any] | None) -> Tokens | None:
@@ -36,15 +34,13 @@ def read_tokens(usage: dict[str, Any] | None) -> Tokens | None:
     """
     if not usage:
         return None
-    counts = {meaning: _first_count(usage, places) for meaning, places in _NAMES.items()}
-    return Tokens(**counts) if any(count is not None for count in counts.values()) else None
-
-
-def _first_count(usage: dict[str, Any], places: tuple[tuple[str, ...], ...]) -> int | None:
-    for place in places:
-        value: Any = usage
-        for name in place:
-            value = value.get(name) if isinstance(value, dict) else None
+    counts: dict[str, int] = {}
+    for meaning, name, member in _PLACES:
+        if name not in usage or meaning in counts:
+            continue
+        value = usage[name]
+        if member:
+            value = value.get(member) if isinstance(value, dict) else None
         if isinstance(value, int) and not isinstance(value, bool):
-            return value
-    return None
+            counts[meaning] = value
+    return Tokens(**counts) if counts else None

@@ -118,6 +118,18 @@ def test_what_is_no_request_is_refused(style: Style, request_: Any) -> None:
     assert (PluginError, "request", 0) == (type(error), error.details["field"], peer.connections)
 
 
+@pytest.mark.parametrize("value", ["x\r\nX-Injected: yes", "a\0b", "\ud83d", "日本", b"x", None, 5])
+def test_names_that_were_sent_before_excuse_no_value(value: Any) -> None:
+    def opened(*headers: tuple[str, Any]) -> bytes:
+        request = HttpRequest(**(GOOD | {"headers": list(headers)}))
+        return asks(request)(CALL, Route(CALL.base.origin), None).data_to_send()
+
+    for _ in range(3):
+        assert b"\r\nX-First: a\r\nX-Second: b\r\n" in opened(("X-First", "a"), ("X-Second", "b"))
+        with pytest.raises(PluginError, match="x-second"):
+            opened(("X-First", "a"), ("X-Second", value))
+
+
 def test_a_request_that_can_be_sent_is_sent(style: Style) -> None:
     error, peer = run_it(style, asks(HttpRequest(**GOOD)))
     assert error is None
