@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, Any
 import httptools  # noqa: F401  # this extension cannot be imported twice, and pytester forgets modules that it has imported
 import pytest
 
+import runagent
+import runagent.transports
 from runagent_testing import FakeAgentServer
 from tests.support.styles import STYLES, TRANSPORTS, Style
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+# Pytester forgets modules that were first imported inside of it; a lazy package would keep their classes.
+for package in (runagent, runagent.transports):
+    for name in package.__all__:
+        getattr(package, name)
 
 
 @pytest.fixture(params=STYLES)
