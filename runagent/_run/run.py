@@ -305,12 +305,14 @@ class Run(Connecting):
             reason, error = error, self.closed_error()
             error.__cause__ = reason
         name_transport(self.identify(error), recovery.names[0])
+        if attempt.session is not None and attempt.session.following:
+            attempt.begun = recovery.begun = True
         error.__cause__ = error.__cause__ or attempt.send_error or recovery.last_error
         hide_secrets(error, self.secrets)
-        self.end_attempt(self._read_at, error)
         self.action = Action.END
         if not self.cancelled:
             self.action = recovery.decide(error, attempt, self.deadlines, self._read_at)
+        self.end_attempt(self._read_at, error)  # only now it is known whether the error is retryable
         if self.action is Action.END:
             self._give_up(error)
             return

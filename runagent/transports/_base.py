@@ -88,6 +88,7 @@ class Session(Protocol):
             be tried. An outage never proves that.
         answered: The answer's head has come.
         preparing: The session has sent nothing yet that could begin the run, but steps before it.
+        following: The stream is over, and steps after it are going on: their failure never repeats the run.
         origin: Where the connection has to go; None for the origin of the base URL. Read when ``wants`` is
             ``RECONNECT``.
         asks_again: A further request was sent over the connection, and no byte of its answer has come.
@@ -106,6 +107,7 @@ class Session(Protocol):
     unsupported: bool
     answered: bool
     preparing: bool
+    following: bool
     accepted: bool
     retry_delay: float | None
     status: int | None
@@ -230,6 +232,7 @@ class BaseSession:
     accepted: bool = False
     usage: dict[str, Any] | None = None
     preparing: bool = False
+    following: bool = False
     handle_ids: Mapping[str, str] | None = None
 
     def __init__(self) -> None:

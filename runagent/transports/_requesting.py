@@ -65,6 +65,8 @@ class RequestingSession(BaseSession):
     def follow(self, steps: Iterable[Step]) -> None:
         """Take these steps next, and end the run with them; for ``end_body`` and ``read_body``.
 
+        If one of them fails, so does the run: the agent has done its work, and is not asked again.
+
         Args:
             steps: A generator whose return value is the list of the last events, or another iterable, as for
                 ``before``.
@@ -73,6 +75,7 @@ class RequestingSession(BaseSession):
 
         self._steps = StepSequence(steps, "follow")
         self._reading = False
+        self.following = True
 
     def finish(self) -> None:
         """End the run well, as the agent is done; further bytes are ignored."""

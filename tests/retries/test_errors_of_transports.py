@@ -14,13 +14,17 @@ from runagent import (
     RunAgentError,
     StreamError,
     StreamTruncatedError,
+    register_observer,
 )
+from runagent_testing import status
 from tests.support.failing import failure
 from tests.support.peer import Peer, answers, http
 from tests.support.transports import LettersSession, OwnTransport
 
 if TYPE_CHECKING:
+    from runagent import AgentCall, Attempt
     from runagent.transports import Event
+    from runagent_testing import FakeAgentServer
     from tests.support.styles import Style
 
 
@@ -85,3 +89,21 @@ def test_a_first_event_may_report_that_the_run_may_be_repeated(style: Style) -> 
     with Peer(*map(answers, replies)) as peer:
         text, report = style.run(scenario)
     assert ("ab", 2, "agent") == (text, len(report.attempts), report.attempts[0].waited_for)
+
+
+def test_the_error_of_each_attempt_shows_whether_to_try_again(style: Style, server: FakeAgentServer) -> None:
+    server.agent("a").reply(status(503, retry_after=0)).always(status(500))
+    seen: list[tuple[int | None, bool]] = []
+
+    class Watch:
+        def attempt_ended(self, attempt: Attempt) -> None:
+            seen.append((attempt.status, attempt.error is not None and attempt.error.retryable))
+
+    class Observer:
+        def observe_call(self, call: AgentCall) -> Watch:
+            return Watch()
+
+    with register_observer(Observer()):
+        failed = failure(style, "a", base_url=server.url, max_retries=1)
+    assert [(503, True), (500, False)] == seen
+    assert [True, False] == [attempt.error.retryable for attempt in failed.report.attempts]
