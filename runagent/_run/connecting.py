@@ -105,7 +105,9 @@ class Connecting(RunState):
         attempt, recovery = self.attempt, self.recovery
         transport = attempt.transport
         prepared = self._prepared
-        if recovery.resume is None or Capability.ATTACH not in transport.capabilities:
+        if Capability.ATTACH in transport.capabilities:
+            self.attaches = True
+        if recovery.resume is None or not self.attaches:
             self._ids = prepared.attach_to  # a new run has other ids
         self._call = prepared.replace(
             attach_to=None if self._ids is None else RunIds(self._ids),

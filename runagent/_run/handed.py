@@ -65,19 +65,18 @@ def place_after(
         before: The place before them.
         following: The first event behind them, if it has come.
     """
-    chunks, event_id = 0, ""
+    chunks, event_id, last_id = 0, "", ""
     for event in reversed(events):
         if type(event) is Chunk:
+            last_id = last_id if chunks else event.id or ""
             event_id = event_id or event.id or ""
             if event.index is not None:
                 return ResumePoint(event.index + 1 + chunks, event_id, "index")
-            if not chunks and not event.id and (before is None or before.next_index is None):
-                return _UNKNOWN
             chunks += 1
     if not chunks:
         return before
     if before is not None and before.next_index is not None:
         return ResumePoint(before.next_index + chunks, event_id or before.last_event_id, "index")
-    if following and (type(following[0]) is not Chunk or following[0].id in {None, event_id}):
+    if not last_id or (following and (type(following[0]) is not Chunk or following[0].id in {None, last_id})):
         return _UNKNOWN
-    return ResumePoint(None, event_id, "id")
+    return ResumePoint(None, last_id, "id")

@@ -69,6 +69,7 @@ class RunState:
         recovery: The state that is kept from one attempt to the next.
         address: The address of the current attempt.
         forked: The process was forked, and the run belongs to the parent process.
+        attaches: The transport can attach to a run, so the place of the reader is kept.
         cancelled: The reader's side has cancelled the run: no other attempt is made.
         place: Where a reader goes on who has read all batches before the last one; None for the beginning.
         resume_point: The last session's, once that has ended or while it lasts.
@@ -77,6 +78,7 @@ class RunState:
     address: Address  # once an attempt has begun
 
     # Class attributes: most runs never set them.
+    attaches: bool = False
     cancelled: bool = False
     place: ResumePoint | None = None
     _ids: Mapping[str, str] | None = None
@@ -146,7 +148,7 @@ class RunState:
 
     def keep_place(self) -> None:
         """Note the place behind the last batch, all of which was read, before another one takes its place."""
-        if self._taken:
+        if self.attaches and self._taken:
             from runagent._run.handed import place_after
 
             self.place = place_after(self._taken, self.place)

@@ -12,6 +12,7 @@ import pytest
 from runagent import Chunk, Completed, ConfigurationError, RunAgentClient, StreamError, ValidationError
 from runagent.transports import Capability, RunIds
 from tests.support.lasting import Lasting, LastingSession, Service, serving
+from tests.support.peer import http
 from tests.support.process import run_python
 from tests.support.transports import OwnTransport
 
@@ -135,6 +136,38 @@ def test_a_run_that_the_service_does_not_know_is_gone(style: Style) -> None:
     with serving(service) as peer:
         style.run(lambda: scenario(peer, service))
     assert 2 == len(peer.requests)
+
+
+@pytest.mark.parametrize("failure", [http(502), http(503), b""])
+def test_a_request_that_only_reads_is_repeated(style: Style, failure: bytes) -> None:
+    async def scenario(peer: Peer, service: Service) -> Any:
+        async with client_of(style, peer) as client:
+            stream = client.run_generic_stream("x")
+            await read(stream, 2)
+            await stream.aclose()
+            service.failing.append(failure)
+            attached = client.attach(stream.handle)
+            return await attached.text(), len(attached.report.attempts)
+
+    service = Service(*TEXTS)
+    with serving(service) as peer:
+        assert ("bcd", 2) == style.run(lambda: scenario(peer, service))
+
+
+def test_an_attached_stream_resumes(style: Style) -> None:
+    async def scenario(peer: Peer, service: Service) -> Any:
+        async with client_of(style, peer) as client:
+            stream = client.run_generic_stream("x")
+            await read(stream, 2)
+            await stream.aclose()
+            service.cut_again = 2
+            attached = client.attach(stream.handle)
+            return await attached.text(), len(attached.report.attempts)
+
+    service = Service(*TEXTS)
+    with serving(service) as peer:
+        assert ("bcd", 2) == style.run(lambda: scenario(peer, service))
+    assert ["/runs/r%2F1?from=1", "/runs/r%2F1?from=3"] == [r.target for r in peer.requests[1:]]
 
 
 def test_a_run_has_no_handle_before_it_is_known_and_after_its_last_event(style: Style) -> None:

@@ -24,16 +24,17 @@ from runagent import (
     Started,
     StreamError,
 )
-from runagent.transports import Capability
-from tests.support.lasting import Lasting, Service, serving
+from runagent.transports import Capability, HttpRequest, Step
+from tests.support.lasting import Lasting, Service, StopSession, serving
 from tests.support.peer import http
 from tests.support.process import run_python
 from tests.support.signals import handling, raise_it
 from tests.support.transports import OwnTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
+    from runagent.transports import AgentCall, HttpSession, Route, StepAnswer
     from tests.support.peer import Peer
     from tests.support.styles import Style
 
@@ -87,6 +88,31 @@ def test_a_confirmed_stop(
     assert run.headers["idempotency-key"] != stop.headers["idempotency-key"]
     assert stream.report.error is None
     assert 1 == len([r for r in caplog.records if r.name == "runagent.run" and r.levelno >= logging.INFO])
+
+
+class _StopInTwoSteps(StopSession):
+    """Asks for the state of the run first."""
+
+    def before(self) -> Generator[Step, StepAnswer]:
+        assert self.call.attach_to is not None
+        path = f"/runs/{self.call.attach_to.quoted('run')}/state"
+        answer = yield Step(HttpRequest("POST", path, self.call.request_headers(accept="*/*")))
+        assert 200 == answer.status
+
+
+def test_a_stop_of_two_requests(style: Style) -> None:
+    class Stepping(Lasting):
+        def open_cancel(self, call: AgentCall, route: Route) -> HttpSession:
+            return _StopInTwoSteps(call, route, None)
+
+    async def scenario(peer: Peer) -> bool:
+        async with client_of(style, peer, transport=Stepping()) as client:
+            confirmed: bool = await (await begun(client)).cancel()
+            return confirmed
+
+    with serving(Service(*TEXTS, pause=1)) as peer:
+        assert style.run(lambda: scenario(peer)) is True
+    assert ["/runs", "/runs/r%2F1/state", "/runs/r%2F1/cancel"] == [r.target for r in peer.requests]
 
 
 def test_an_attached_stream_that_was_not_read(style: Style) -> None:
@@ -196,6 +222,29 @@ def test_a_reader_that_waits_elsewhere(style: Style, ahead: dict[str, Any]) -> N
     assert "CANCELLED" == code
     assert "closed" == report.outcome
     assert 2 == len(peer.requests)  # nothing was resumed
+
+
+def test_a_reader_that_waits_for_the_first_event(style: Style) -> None:
+    async def scenario(peer: Peer, service: Service) -> str:
+        async with client_of(style, peer) as client:
+            stream = client.run_generic_stream("x")
+
+            async def stop() -> None:
+                assert await style.wait(service.paused)
+                assert await stream.cancel() is False  # the run has no id yet
+
+            async def read() -> str:
+                with pytest.raises(StreamError) as caught:
+                    await stream.text()
+                return caught.value.code or ""
+
+            code: str = await style.beside(read, stop)
+            return code
+
+    service = Service(*TEXTS, pause=-1)
+    with serving(service) as peer:
+        assert "CANCELLED" == style.run(lambda: scenario(peer, service))
+    assert [] == cancels(peer)
 
 
 async def _rest(stream: Any) -> Any:

@@ -108,6 +108,8 @@ class Service:
         cancelled: The run was cancelled.
         paused: The run waits.
         known: The service knows the run.
+        cut_again: The number of chunks behind which the next stream breaks.
+        failing: What the next requests for a stream are answered instead.
     """
 
     def __init__(
@@ -124,6 +126,8 @@ class Service:
         self.cut = cut
         self.stop = stop
         self.known = True
+        self.failing: list[bytes] = []
+        self.cut_again: int | None = None
         self.resume = threading.Event()
         self.paused = threading.Event()
         self.cancelled = threading.Event()
@@ -140,6 +144,12 @@ class Service:
                 self.cancelled.set()
                 self.resume.set()
                 connection.send(self.stop)
+            elif request.target.endswith("/state"):
+                connection.send(http(200, {"state": "running"}))
+            elif self.failing:
+                connection.send(failure := self.failing.pop())
+                if not failure:
+                    return
             elif request.line.startswith("GET") and not self.known:
                 connection.send(http(404, {"error": "no such run"}))
             else:
@@ -154,8 +164,9 @@ class Service:
         connection.send(HEAD)
         if self.burst:
             lines = [b"".join(lines)]
+        cut, self.cut_again = self.cut if first else self.cut_again, None
         for at, line in enumerate(lines):
-            if first and self.cut is not None and at > self.cut:
+            if cut is not None and at > cut:
                 return False
             if self.pause is not None and at + start > self.pause and not self.resume.is_set():
                 self.paused.set()

@@ -223,6 +223,9 @@ def reads_texts(client: RunAgentClient) -> StreamResult:
     assert_type(stream.started, Started | None)
     assert_type(stream.tool_calls, list[ToolCall])
     print(stream.headers["content-type"])
+    assert_type(stream.handle, str | None)
+    assert_type(stream.cancel(), bool)
+    assert_type(client.attach(stream.handle or "", timeout=3, max_resumes=1, resume=False).text(), str)
     return client.run_generic_stream("x").result()
 
 

@@ -34,6 +34,8 @@ client.run_generic_stream("x", resume_after="1")  # error
 client.run_generic_stream("x", resume="always")  # error
 other.run_generic_stream("x", session_id=3)  # error
 client.run_generic_strem("x")  # error
+client.attach(client.run_generic_stream("x").handle)  # error
+client.attach("ra1.x", session_id="s")  # error
 other.run_generic_stream("x", transports="sse")  # error
 Timeouts(first=3)  # error
 for number in client.run_generic_stream("x").txt():  # error
