@@ -30,6 +30,7 @@ class Limits(msgspec.Struct, frozen=True, gc=False):
             inside one another, the outer ones may give ten at the most.
         max_interim_responses: 1xx answers before the real one; a count.
         max_redirects: Redirects followed in a row; a count.
+        max_snapshot_parts: Parts of one answer, for transports that resume by a snapshot; a count.
         max_idle_connections: Connections that a client keeps for later calls, for each event loop; a count.
         max_idle_seconds: How long one is kept; the next call closes what has waited longer; seconds.
         read_ahead_bytes: How much of a stream is read while nobody asks for it; bytes. 0, the
@@ -44,6 +45,7 @@ class Limits(msgspec.Struct, frozen=True, gc=False):
     max_decompression_ratio: int = 200
     max_interim_responses: int = 20
     max_redirects: int = 5
+    max_snapshot_parts: int = 1000
     max_idle_connections: int = 100
     max_idle_seconds: int = 60
     read_ahead_bytes: int = 0

@@ -47,8 +47,8 @@ class Recovery(msgspec.Struct, eq=False):
         origin: The origin of the run's requests.
         names: The transports that are left to try, the current one first.
         run_id: The run's id.
-        begun: A chunk has come, or an event that is no content, so the run can only be resumed, and no longer
-            retried.
+        begun: A chunk has come, or an event that is no content, or the run has been resumed, so it can only
+            be resumed, and no longer retried.
         asked: Where the caller asked to go on, in place of the beginning, or None.
         resume: Where the next attempt resumes.
         failures: Consecutive failed attempts without a new chunk.
@@ -153,10 +153,9 @@ class Recovery(msgspec.Struct, eq=False):
         """
         if self._move_on(attempt) or self._replace_connection(error, attempt) or self._renew_key(error):
             return Action.CONNECT
-        point = None
         may_retry = self._may_retry(error, attempt)
-        if self.begun:
-            point = self._resume_point(error, attempt, may_retry=may_retry)
+        point = self._resume_point(error, attempt, may_retry=may_retry)
+        if self.begun or point is not None:
             silent = isinstance(error, RunTimeoutError) and not deadlines.may_follow_silence
             if point is None or silent:
                 return Action.END
@@ -218,12 +217,21 @@ class Recovery(msgspec.Struct, eq=False):
         capabilities = _RESUMING & attempt.transport.capabilities
         if not capabilities:
             return None
-        session = attempt.session
-        last = session.resume_point if session is not None and attempt.begun else self.resume
-        point = self.policy.resume_from(error, last, may_retry=may_retry)
+        point = self.policy.resume_from(error, self._last_point(attempt), may_retry=may_retry)
         if point is None or point.proof is None or PROVEN_BY[point.proof] in capabilities:
             return point
         return None
+
+    def _last_point(self, attempt: AttemptState) -> ResumePoint | None:
+        """Return the place behind what the reader has been given.
+
+        An id, and a snapshot of nothing, also prove a place before the first content.
+        """
+        session = attempt.session
+        if self.begun:
+            return session.resume_point if session is not None and attempt.begun else self.resume
+        point = session.resume_point if session is not None else None
+        return point if point is not None and point.proof in ("id", "snapshot") else None
 
     def _back_off(
         self,
@@ -241,7 +249,7 @@ class Recovery(msgspec.Struct, eq=False):
             return Action.END
         self.failures += 1
         if point is not None:
-            self.resume, self.resumes = point, resumes
+            self.resume, self.resumes, self.begun = point, resumes, True
         if isinstance(error, RunTimeoutError) and error.phase is not None:
             deadlines.follow_silence(error.phase)
         asked_for = (suggested, getattr(error, "retry_after", None)) != (None, None)

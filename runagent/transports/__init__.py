@@ -37,10 +37,12 @@ if TYPE_CHECKING:
     from runagent.transports._cancel import CancelSession
     from runagent.transports._counting import ChunkCount
     from runagent.transports._http import HttpSession
+    from runagent.transports._id_order import IdOrder
     from runagent.transports._invoke import InvokeSession
     from runagent.transports._message_session import MessageSession
     from runagent.transports._request import HttpRequest
     from runagent.transports._retry_after import should_retry
+    from runagent.transports._snapshots import SnapshotParts
     from runagent.transports._steps import Step, StepAnswer, parse_url
     from runagent.transports._surrogates import SurrogateJoiner
 
@@ -66,10 +68,12 @@ _HOMES = {
     "runagent.transports._cancel": ("CancelSession",),
     "runagent.transports._counting": ("ChunkCount",),
     "runagent.transports._http": ("HttpSession",),
+    "runagent.transports._id_order": ("IdOrder",),
     "runagent.transports._invoke": ("InvokeSession",),
     "runagent.transports._async_transport": ("AsyncTransport", "Emit", "RegisterTransport"),
     "runagent.transports._message_session": ("MessageSession",),
     "runagent.transports._request": ("HttpRequest",),
+    "runagent.transports._snapshots": ("SnapshotParts",),
     "runagent.transports._steps": ("Step", "StepAnswer", "parse_url"),
     "runagent.transports._retry_after": ("should_retry",),
     "runagent.transports._surrogates": ("SurrogateJoiner",),
@@ -94,6 +98,7 @@ __all__ = [
     "Event",
     "HttpRequest",
     "HttpSession",
+    "IdOrder",
     "InvalidJSONError",
     "InvokeSession",
     "JSONValue",
@@ -109,6 +114,7 @@ __all__ = [
     "SSEDecoder",
     "ServerSentEvent",
     "Session",
+    "SnapshotParts",
     "Started",
     "Step",
     "StepAnswer",

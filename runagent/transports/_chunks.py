@@ -114,8 +114,8 @@ class ChunkReader:
         self.held = []
 
     def resume_point(self) -> ResumePoint | None:
-        """Return where another attempt could resume, or None if that is unknown."""
-        return self.count.resume_point(self.last_event_id)
+        """Return where another attempt could resume; None if that is unknown, or behind half a character."""
+        return None if self.surrogates.half else self.count.resume_point(self.last_event_id)
 
     def _add_one(self, content: Any, index: Any, events: list[Event]) -> bool:
         if index is not None and type(index) is not int:

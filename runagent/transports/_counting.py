@@ -7,7 +7,7 @@ from typing import Any
 from runagent._call import NOT_RESUMED, ResumePoint
 from runagent._errors import ProtocolError, RunAgentError, StreamError
 
-__all__ = ["ChunkCount"]
+__all__ = ["ChunkCount", "fits_a_header"]
 
 _MAX_ID_CHARACTERS = 1024
 
@@ -66,13 +66,13 @@ class ChunkCount:
         Args:
             last_event_id: The last one seen; "" if there are none.
         """
-        if not _fits_a_header(last_event_id):
+        if not fits_a_header(last_event_id):
             last_event_id = ""
         if self.next_index is None and not last_event_id:
             return None
         return ResumePoint(self.next_index, last_event_id, None if self.next_index is None else "index")
 
 
-def _fits_a_header(event_id: str) -> bool:
+def fits_a_header(event_id: str) -> bool:
     """Whether ``Last-Event-ID`` can carry an id unchanged (RFC 9110 §5.5) and servers accept its length."""
     return len(event_id) <= _MAX_ID_CHARACTERS and event_id == event_id.strip() and event_id.isprintable()

@@ -48,7 +48,7 @@ class UnnumberedReader(ChunkReader):
 
     def resume_point(self) -> ResumePoint | None:
         """Return where another attempt could resume, or None if that is unknown."""
-        point = super().resume_point()
+        point = None if self._thoughts.half else super().resume_point()
         if point is None or point.next_index is None or point.next_index != self._behind:
             return point
         return None

@@ -44,6 +44,16 @@ def test_ndjson_resumes_as_well(style: Style) -> None:
     assert (["a", "b"], None) == (outcome.chunks, outcome.error)
 
 
+@pytest.mark.parametrize("resume", [True, "trust"])
+def test_half_an_emoji_is_never_lost(style: Style, resume: Any) -> None:
+    """The reader has not been given the half yet, and the rest of the stream does not have it."""
+    first = sse(("chunk", {"content": "a\ud83d", "index": 0}), end=False)
+    with Peer(answers(first), answers(sse(("chunk", {"content": "\ude00b", "index": 1}), DONE))) as peer:
+        outcome = run(style, peer, resume=resume)
+        assert 1 == peer.connections
+    assert (["a"], StreamTruncatedError) == (outcome.chunks, type(outcome.error))
+
+
 def test_the_last_event_id_travels_as_well(style: Style) -> None:
     first = sse(b'id: 7\nevent: chunk\ndata: {"content": "a", "index": 0}\n\n', end=False)
     with Peer(answers(first), answers(sse(("chunk", {"content": "b", "index": 1}), DONE))) as peer:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runagent._events import Event
+    from runagent.transports import Transport
 
 __all__ = ["Seen", "call_of", "feed", "open_session"]
 
@@ -64,11 +65,12 @@ def call_of(**fields: Any) -> AgentCall:
 
 
 def open_session(
-    transport: str, *, resume: ResumePoint | None = None, proxy: Any = None, **fields: Any
+    transport: str | Transport, *, resume: ResumePoint | None = None, proxy: Any = None, **fields: Any
 ) -> Session:
-    """Open a session of a call; the fields are those of `call_of`."""
+    """Open a session of a transport, or of the one with a name; the fields are those of `call_of`."""
     call = call_of(**fields)
-    return default_registry().get(transport).open(call, Route(call.base.origin, proxy), resume)
+    opener = default_registry().get(transport) if isinstance(transport, str) else transport
+    return opener.open(call, Route(call.base.origin, proxy), resume)
 
 
 def feed(

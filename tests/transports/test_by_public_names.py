@@ -59,7 +59,7 @@ class TicksSession(HttpSession):
                 events.append(Completed())
                 self.finish()
                 return events
-        self.resume_point = self.count.resume_point()
+        self.resume_point = None if self.joiner.half else self.count.resume_point()
         if self.lines.error is not None:
             self.fail(self.lines.error)
         return events

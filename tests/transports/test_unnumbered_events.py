@@ -156,6 +156,9 @@ def test_a_stream_is_resumed_only_behind_a_chunk(transport: str, step: int) -> N
         ([chunk("a", 0), REASONING, chunk("b", 1)], 2),
         ([chunk("a", 0), TOOL_CALL, CUSTOM, chunk("b", 1), chunk("c", 2)], 3),
         ([REASONING], None),
+        ([chunk("a\ud83d", 0)], None),
+        ([chunk("a\ud83d", 0), chunk("\ude00", 1)], 2),
+        ([chunk("a", 0), REASONING | {"text": "\ud83d"}], None),
     ):
         seen = run(transport, *messages, step=step, end=False)
         assert StreamTruncatedError is type(seen.error)

@@ -95,7 +95,7 @@ class LineSession(HttpSession):
             self.check_size(line)
             if line and self.wants is Wants.READ:
                 events += self.words.events(self, line)
-                self.resume_point = self.words.count.resume_point()
+                self.resume_point = None if self.words.texts.half else self.words.count.resume_point()
         self.check_size(self.rest)
         return events
 
