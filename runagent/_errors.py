@@ -8,9 +8,9 @@ Each class shows who has to act; fields, not texts, are the contract. All of the
     │   ├── NetworkError            refused, DNS, TLS, proxy, reset before an answer
     │   └── ProtocolError           the peer broke the format
     ├── RunTimeoutError             also the builtin TimeoutError: .phase
-    ├── AgentError                  the service rejected it, before any chunk: .status
+    ├── AgentError                  the service rejected it, before any chunk: .status, .retry_after
     │   ├── AuthenticationError  PermissionDeniedError  AgentNotFoundError  ValidationError
-    │   └── RateLimitError(.retry_after, .limit, .remaining, .reset)  AgentServerError(.retry_after)
+    │   └── RateLimitError(.limit, .remaining, .reset)  AgentServerError
     ├── StreamError                 it failed after it began: .chunks_received, .last_event_id, .retry_after
     │   ├── StreamTruncatedError    it ended without an end marker
     │   ├── StreamTimeoutError      also RunTimeoutError
@@ -61,11 +61,9 @@ if TYPE_CHECKING:
 
     class _AgentFields(ErrorFields, total=False):
         status: int | None
-
-    class _ServerFields(_AgentFields, total=False):
         retry_after: float | None
 
-    class _RateLimitFields(_ServerFields, total=False):
+    class _RateLimitFields(_AgentFields, total=False):
         limit: int | None
         remaining: int | None
         reset: float | None
@@ -122,9 +120,11 @@ class AgentError(RunAgentError):
 
     Attributes:
         status: The HTTP status of the refusal; if it came otherwise, the one that its class has. Never 2xx.
+        retry_after: Seconds to wait before the next try, if the service sent that.
     """
 
     status: int | None = None
+    retry_after: float | None = None
 
     def __init__(self, message: str = "", **fields: Unpack[_AgentFields]) -> None:
         status = fields.get("status")
@@ -162,14 +162,12 @@ class RateLimitError(AgentError):
     """Too many requests (429).
 
     Attributes:
-        retry_after: Seconds to wait before the next try, if the service sent that.
         limit: Requests allowed in the window, from ``X-RateLimit-Limit``.
         remaining: Requests left in it, from ``X-RateLimit-Remaining``.
         reset: When the window ends, as ``X-RateLimit-Reset`` or ``-Reset-After`` gave it.
     """
 
     status: int = 429
-    retry_after: float | None = None
     limit: int | None = None
     remaining: int | None = None
     reset: float | None = None
@@ -180,18 +178,9 @@ class RateLimitError(AgentError):
 
 
 class AgentServerError(AgentError):
-    """The service failed (500 to 599).
-
-    Attributes:
-        retry_after: Seconds to wait before the next try, if the service sent that.
-    """
+    """The service failed (500 to 599)."""
 
     status: int = 500
-    retry_after: float | None = None
-
-    if TYPE_CHECKING:
-
-        def __init__(self, message: str = "", **fields: Unpack[_ServerFields]) -> None: ...
 
 
 class StreamError(RunAgentError):

@@ -79,12 +79,11 @@ def error_from_answer(status: int, headers: Mapping[str, str], body: bytes, open
     kind = _BY_STATUS.get(status) or (AgentServerError if 500 <= status < 600 else AgentError)
     error = _build(kind, parsed, advice, status)
     error.request_id = error.request_id or request_id_in(headers)
-    if isinstance(error, RateLimitError | AgentServerError):
-        after = retry_after(headers, opened_at)
-        error.retry_after = error.retry_after if after is None else after
+    after = retry_after(headers, opened_at)
+    error.retry_after = error.retry_after if after is None else after
     if isinstance(error, RateLimitError):
         read_rate_limits(error, headers)
-    if isinstance(error, RateLimitError | AgentServerError) and error.retry_after:
+    if error.retry_after:
         add_remark(error, f"it asks for a wait of {error.retry_after:g} s")
     return error
 
@@ -98,17 +97,15 @@ def error_from_body(error: Mapping[str, Any], status: int | None = None) -> Agen
 
 
 def _build(kind: type[AgentError], parsed: dict[str, Any], advice: str, status: int | None) -> AgentError:
-    error = kind(
+    return kind(
         parsed["message"],
         code=parsed.get("code"),
         details=parsed.get("details"),
         request_id=parsed.get("request_id"),
         status=status,
+        retry_after=parsed.get("retry_after"),
         hint=advice,
     )
-    if isinstance(error, RateLimitError | AgentServerError):
-        error.retry_after = parsed.get("retry_after")
-    return error
 
 
 def proves_unsupported(status: int, body: bytes) -> bool:

@@ -7,6 +7,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runagent import (
     AgentError,
@@ -23,6 +25,7 @@ from runagent import (
 from runagent._address.proxy import Proxy
 from runagent.transports import should_retry
 from runagent.transports._base import Wants
+from runagent.transports._refusals import error_from_answer, proves_unsupported
 from tests.support.peer import chunked, http
 from tests.support.sessions import Seen, feed, open_session
 
@@ -168,7 +171,7 @@ def test_a_refusal_has_advice(status: int, advice: str, step: int) -> None:
         ({"retry_after": "soon"}, {"error": {"message": "m", "retry_after": 7}}, 7),
     ],
 )
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [409, 429, 503])
 def test_retry_after(
     status: int, headers: dict[str, str], body: Any, seconds: float | None, step: int
 ) -> None:
@@ -464,3 +467,37 @@ def test_a_proxy_that_wants_a_password_is_a_network_matter(step: int) -> None:
     error = refused(("sse", "stream"), http(407, "who?"), step).error
     assert (NetworkError, "PROXY_407") == (type(error), error.code)
     assert "user name and a password" in str(error)
+
+
+NAMES = (
+    "error",
+    "message",
+    "detail",
+    "details",
+    "data",
+    "code",
+    "status",
+    "type",
+    "msg",
+    "loc",
+    "request_id",
+    "x",
+)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(VALUES, st.sampled_from([400, 401, 404, 409, 422, 429, 500]))
+def test_no_body_is_more_than_a_refusal(body: Any, status: int) -> None:
+    error = error_from_answer(status, {}, json.dumps(body).encode(), 0.0)
+    assert status == error.status
+    assert error.message
+    assert all(isinstance(field, str | None) for field in (error.code, error.request_id))
+    assert proves_unsupported(status, json.dumps(body).encode()) in (False, status == 404)

@@ -162,7 +162,8 @@ def test_a_refused_run_is_tried_again(style: Style, server: FakeAgentServer, api
 def test_the_server_decides_whether_a_refused_run_is_tried_again(
     style: Style, server: FakeAgentServer, api: str, code: int, field: str, attempts: int
 ) -> None:
-    server.agent("m").always(status(code, message="no", headers={"X-Should-Retry": field}))
+    again = {"X-Should-Retry": field, "Retry-After-Ms": "1.5"}
+    server.agent("m").always(status(code, message="no", headers=again))
 
     async def scenario() -> Any:
         with pytest.raises(AgentError) as caught:
@@ -170,7 +171,9 @@ def test_the_server_decides_whether_a_refused_run_is_tried_again(
         return caught.value
 
     error = style.run(scenario)
-    assert (code, field == "true", attempts) == (error.status, error.retryable, len(error.report.attempts))
+    assert (code, field == "true", 0.0015) == (error.status, error.retryable, error.retry_after)
+    waited = [attempt.waited_seconds for attempt in error.report.attempts]
+    assert [0.0015, 0.0][-attempts:] == waited
 
 
 def test_an_unknown_model(style: Style, server: FakeAgentServer, api: str) -> None:
