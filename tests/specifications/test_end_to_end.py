@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 IDLE_SECONDS = 0.5  # below what the heartbeats of a case take together, far above what one takes
 FIRST_EVENT_SECONDS = 2.0  # far above what a case takes until its first event
+LONG_SECONDS = 20.0  # the same for one of 200 000 frames
 
 
 def _needs_sockets(case: Case) -> bool:
@@ -56,6 +57,7 @@ def play(case: Case, transport: RawTransport, style: Style) -> Outcome:
     """Run a case and return what it came to, without a name for it."""
     outcome = Outcome()
     player = Player(case, outcome)
+    first_event = LONG_SECONDS if "length" in case.get("tags", ()) else FIRST_EVENT_SECONDS
     with Peer(*player.acts) as peer:
 
         async def scenario() -> None:
@@ -64,7 +66,7 @@ def play(case: Case, transport: RawTransport, style: Style) -> Outcome:
                 base_url=peer.url,
                 transport=transport,
                 transport_options=options_of(case) | limits_of(case),
-                timeout=Timeouts(connect=5, first_event=FIRST_EVENT_SECONDS, idle=IDLE_SECONDS),
+                timeout=Timeouts(connect=5, first_event=first_event, idle=IDLE_SECONDS),
                 max_retries=0,
             ) as client:
                 await _read(client.run_generic_stream("?"), case, player, outcome, _SLEEP[style.name])
