@@ -55,7 +55,7 @@ class RawTransport:
     """Opens one kind of session."""
 
     api_version = TRANSPORT_API_VERSION
-    capabilities = frozenset(Capability)
+    capabilities = frozenset({Capability.INVOKE, Capability.RESUME})
     tunnels = False
 
     def __init__(self, name: str, kind: type[HttpSession]) -> None:
