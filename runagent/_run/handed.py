@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Handed", "place_after"]
 
-_UNKNOWN = ResumePoint()  # a chunk was handed out without anything by which it can be found again
+_UNKNOWN = ResumePoint()  # only the session may know it
 
 
 class Handed:
@@ -48,27 +48,22 @@ class Handed:
     @property
     def place(self) -> ResumePoint | None:
         """Where to go on; None for the beginning."""
-        read = len(self.batch) - self.unread
-        return place_after(self.batch[:read], self.before, self.batch[read : read + 1])
+        return place_after(self.batch[: len(self.batch) - self.unread], self.before)
 
 
-def place_after(
-    events: Sequence[Event], before: ResumePoint | None, following: Sequence[Event] = ()
-) -> ResumePoint | None:
+def place_after(events: Sequence[Event], before: ResumePoint | None) -> ResumePoint | None:
     """Return where a reader goes on who has read these events; None for the beginning.
 
-    An index gives the place of each chunk. An id gives it only if the next event is a chunk with another one:
-    a message with an id may bring several events. No chunk gives its place in a snapshot.
+    Only an index gives the place of a chunk. An id does not: its message may have brought other events, or
+    the session may keep back a part of it.
 
     Args:
         events: The events, in order.
         before: The place before them.
-        following: The first event behind them, if it has come.
     """
-    chunks, event_id, last_id = 0, "", ""
+    chunks, event_id = 0, ""
     for event in reversed(events):
         if type(event) is Chunk:
-            last_id = last_id if chunks else event.id or ""
             event_id = event_id or event.id or ""
             if event.index is not None:
                 return ResumePoint(event.index + 1 + chunks, event_id, "index")
@@ -77,6 +72,4 @@ def place_after(
         return before
     if before is not None and before.next_index is not None:
         return ResumePoint(before.next_index + chunks, event_id or before.last_event_id, "index")
-    if not last_id or (following and (type(following[0]) is not Chunk or following[0].id in {None, last_id})):
-        return _UNKNOWN
-    return ResumePoint(None, last_id, "id")
+    return _UNKNOWN

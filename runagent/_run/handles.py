@@ -19,11 +19,14 @@ _REFUSED = f"ids of a handle: over {MAX_IDS_BYTES} bytes, not fit for a URL, or 
 
 
 def _place(run: RunState, handed: Handed) -> ResumePoint | None:
-    """Return where the reader goes on: by the last chunk, or by the session if that has given everything."""
+    """Return where the reader goes on: behind a numbered chunk, or at the session's point if that gave all.
+
+    A point without a proof means that the place is not known.
+    """
     place = handed.place
-    if place is not None and place.next_index is None and handed.everything:
-        return run.resume_point or place
-    return place
+    if place is not None and place.next_index is not None:
+        return place
+    return run.resume_point or place if handed.everything else place
 
 
 def write_run_handle(run: RunState, handed: Handed) -> str | None:

@@ -123,7 +123,8 @@ class RunState:
         self._notable_gap = 0.0  # a gap between reads that is not longer changes nothing here
         self._longest_pause = 0.0  # the longest time without a reader
         if call.attach_to is not None:
-            self._ids, self.place, self.report.attached = call.attach_to, spec.resume, True
+            self._ids, self.report.attached = call.attach_to, True
+            self.place = self._last_point = spec.resume
         track_descriptor(self)
 
     def cap(self, end: float | None) -> None:
@@ -205,7 +206,11 @@ class RunState:
         if session is not None:
             ids = getattr(session, "handle_ids", None) or self._ids  # other people's classes may have none
             if ids:
-                self._ids, self._last_point = ids, session.resume_point
+                self._ids, point = ids, session.resume_point
+                if (
+                    point is not None or self.attempt.begun
+                ):  # until then a resumption is where it was asked for
+                    self._last_point = point
 
     @property
     def attempt(self) -> AttemptState:

@@ -63,40 +63,13 @@ def test_chunks_without_an_index_count_from_the_last_that_has_one(
         assert (chunks or None) == (place.next_index if place else None)
 
 
-@given(st.lists(st.lists(st.booleans(), min_size=1, max_size=3), max_size=6), st.data())
-def test_an_id_is_a_place_only_between_messages(messages: list[list[bool]], data: st.DataObject) -> None:
-    events: list[Any] = []
-    origin: list[int] = []  # the number of each event's message, which is its id
-    for number, kinds in enumerate(messages, start=1):
-        events += [Chunk("x", None, str(number)) if chunk else Custom("c") for chunk in kinds]
-        origin += [number] * len(kinds)
-    # A read brings whole messages.
-    batches: list[list[Any]] = []
-    rest = list(messages)
-    at = 0
-    while rest:
-        count = data.draw(st.integers(1, len(rest)))
-        size = sum(map(len, rest[:count]))
-        batches.append(events[at : at + size])
-        at, rest = at + size, rest[count:]
-    for count, place in places(batches):
-        if place is None or place == ResumePoint():
-            continue
-        chunks_after_place = [
-            event
-            for event, number in zip(events, origin, strict=True)
-            if type(event) is Chunk and number > int(place.last_event_id)
-        ]
-        assert [event for event in events[count:] if type(event) is Chunk] == chunks_after_place
-        lost = [
-            event
-            for event, number in zip(events[count:], origin[count:], strict=True)
-            if number <= int(place.last_event_id)
-        ]
-        assert [] == lost
+def test_an_id_alone_is_no_place() -> None:
+    unknown = ResumePoint()
+    assert unknown == place_after([Chunk("x")], None)
+    assert unknown == place_after([Chunk("x", None, "1")], None)
+    assert unknown == place_after([Chunk("y", None, "2")], ResumePoint(None, "1", "id"))
+    assert ResumePoint(None, "1", "id") == place_after([Custom("c")], ResumePoint(None, "1", "id"))
 
 
-def test_chunks_without_index_and_id_have_no_place() -> None:
-    assert ResumePoint() == place_after([Chunk("x")], None)
-    assert ResumePoint() == place_after([Chunk("x", None, "1"), Chunk("y")], None)
-    assert ResumePoint() == place_after([Chunk("y")], ResumePoint(None, "1", "id"))
+def test_the_last_id_goes_with_an_index() -> None:
+    assert ResumePoint(3, "b", "index") == place_after([Chunk("x", 1, "b"), Chunk("y")], None)
