@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KEPT_BUSY = http(503, {"error": {"message": "busy"}})
+NO_KEY = http(401, {"error": {"message": "no such key"}}, connection="close")
 TOO_LATE = http(408, connection="close")
 # What a peer does with a request.
 HTTP_DEEDS = (
@@ -26,6 +27,7 @@ HTTP_DEEDS = (
     "good and close",
     "busy",
     "busy and close",
+    "refuse the key",
     "too late",
     "take and close",
     "take and reset",
@@ -34,7 +36,14 @@ HTTP_DEEDS = (
     "cut inside a chunk",
     "read a part and reset",
 )
-WEBSOCKET_DEEDS = ("good", "busy and close", "take and close", "cut behind the head", "cut behind a chunk")
+WEBSOCKET_DEEDS = (
+    "good",
+    "busy and close",
+    "refuse the key",
+    "take and close",
+    "cut behind the head",
+    "cut behind a chunk",
+)
 
 
 class Deeds:
@@ -86,10 +95,10 @@ class Deeds:
         return deed in ("good", "busy")
 
     def _websocket(self, connection: PeerConnection, deed: str) -> bool:
-        if deed == "busy and close":
+        if deed in ("busy and close", "refuse the key"):
             connection.read_request()
             self.unasked += 1
-            connection.send(BUSY)
+            connection.send(BUSY if deed == "busy and close" else NO_KEY)
         elif deed == "cut behind the head":
             connection.read_request()
             self.unasked += 1
@@ -103,8 +112,8 @@ class Deeds:
     def _answer(self, deed: str, request: Request) -> bytes:
         if deed.startswith("busy"):
             return BUSY if "close" in deed else KEPT_BUSY
-        if deed == "too late":
-            return TOO_LATE
+        if deed in ("too late", "refuse the key"):
+            return TOO_LATE if deed == "too late" else NO_KEY
         if self.kind == "plain":
             whole = http(200, {"success": True, "data": "x"})
             return whole if deed.startswith("good") else whole[:-1]
@@ -172,6 +181,7 @@ def test_an_agent_is_never_asked_too_often(style: str, kind: str, data: Any) -> 
         "max_resumes": data.draw(st.integers(0, 3)),
         "retry_unsafe": data.draw(st.booleans()),
         "max_retry_wait": 0,
+        "api_key": data.draw(st.sampled_from([None, "key", lambda: "key"])),
     }
     attempts = ask(style, deeds, runs, options)
     for number, counted in enumerate(attempts):
