@@ -159,7 +159,8 @@ class Endpoints:
                 if (kept := self._attached(dialect, run_request)) is not None:
                     given = kept.input if run_request.input is None else run_request.input
                     run_request = replace(run_request, agent_id=kept.agent_id, input=given)
-                run_id = run_request.attach_to or run_request.run_id or run_id
+                named = run_request.attach_to or run_request.run_id
+                run_id = named or self._others.runs.free_id(dialect, run_id)
                 return ParsedRequest.of(request, dialect, run_request, run_id, timestamp)
             if inquiry := self._ask(dialect, request):
                 return ParsedRequest.of(request, dialect, None, *self._new_run(), inquiry)

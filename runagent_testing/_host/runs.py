@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -188,6 +189,13 @@ class KeptRuns:
         self._runs[dialect, run.id] = run
         if len(self._runs) > MAX_KEPT_RUNS:
             self._runs.pop(next(iter(self._runs)))
+
+    def free_id(self, dialect: Dialect, run_id: str) -> str:
+        """Return this id, or a similar one if a run has it: a host may make the same id each time."""
+        if (dialect, run_id) not in self._runs:
+            return run_id
+        others = (f"{run_id}-{count}" for count in itertools.count(2))
+        return next(free for free in others if (dialect, free) not in self._runs)
 
     def find(self, dialect: Dialect, run_id: str) -> KeptRun | None:
         """Return a run."""

@@ -368,6 +368,15 @@ def test_what_a_function_responds_can_be_read_again_but_not_kept(host):
     assert 404 == asked(host, get("/runs/r1"))[0]
 
 
+def test_runs_of_a_host_that_makes_the_same_id_each_time_are_kept_apart():
+    host = MemoryNetwork(dialects=[RunsDialect()], run_ids=lambda: "same")
+    host.agent("a").reply("a").reply("b").reply("c")
+    for _ in range(3):
+        read(host, post("/agents/a", {}))
+    found = [asked(host, get(f"/runs/{name}/status"))[1]["said"] for name in ("same", "same-2", "same-3")]
+    assert [["a"], ["b"], ["c"]] == found
+
+
 def test_the_oldest_runs_are_forgotten(monkeypatch):
     monkeypatch.setattr("runagent_testing._host.runs.MAX_KEPT_RUNS", 2)
     host = MemoryNetwork(dialects=[RunsDialect()])
