@@ -16,6 +16,7 @@ from runagent_testing._render.templates import shared_plan
 from runagent_testing._script.computed import Computed
 from runagent_testing._script.script import Result, Script
 from runagent_testing._script.steps import Status
+from runagent_testing.dialects._frames import close_frame
 from runagent_testing.dialects._messages import MessageContext, MessageReply, RunMessage
 
 if TYPE_CHECKING:
@@ -223,7 +224,11 @@ class WebSocketAnswer:
     def _fail(self, exc: Exception) -> Answer:
         log_failure("the fake agent was unable to answer", exc, self.exchange.secrets)
         fault = Recorder(self.exchange).note_failure(exc)
-        return self._refuse(fault, self._parsed_request.dialect.reject_message(fault))
+        try:
+            frames = self._parsed_request.dialect.reject_message(fault)
+        except Exception:  # noqa: BLE001 - the first failure is the one that counts
+            frames = close_frame(1011)
+        return self._refuse(fault, frames)
 
     def answer(self, message: str | bytes) -> Answer | Pending:
         """Decide on the answer to the message that asks for the run."""
@@ -263,9 +268,7 @@ class WebSocketAnswer:
 
 def _checked(reply: object, dialect: Dialect, hook: str) -> MessageReply:
     if not isinstance(reply, MessageReply):
-        given, wanted = (
-            type(reply).__name__,
-            "RunMessage or MessageReply" if hook == "parse_message" else "MessageReply",
-        )
-        raise TypeError(f"{type(dialect).__name__}.{hook}() returned a {given}: return a {wanted}")
+        wanted = "RunMessage or MessageReply" if hook == "parse_message" else "MessageReply"
+        given = f"{type(dialect).__name__}.{hook}() returned a {type(reply).__name__}"
+        raise TypeError(f"{given}: return a {wanted}")
     return reply

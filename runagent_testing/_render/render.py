@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runagent_testing._render.http import handshake_head, plain_answer, refusal
+from runagent_testing._render.places import before_head
 from runagent_testing._render.plan import Composer, End, GrowingPlan, Plan, Write
-from runagent_testing._render.stream import ENDS, Rendering, Unrolling, before_head, pause, stall
+from runagent_testing._render.stream import ENDS, Rendering, Unrolling, pause, stall
 from runagent_testing._script.gates import Gate
 from runagent_testing._script.script import Result, Script
 from runagent_testing._script.steps import Chunk, Delay, Ending, Error, Raw, RawResponse, Status, Step

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runagent_testing._render.http import LAST_CHUNK, http_chunk, stream_head
+from runagent_testing._render.places import (
+    before_head,
+    honoured,
+    is_end,
+    labels_of,
+    resume_place,
+    steps_to_play,
+)
 from runagent_testing._render.plan import Composer, End, Move, Pass, Wait
 from runagent_testing._script.gates import Gate
 from runagent_testing._script.steps import (
@@ -34,9 +41,8 @@ if TYPE_CHECKING:
     from runagent_testing._script.writes import Piece
     from runagent_testing.dialects import DialectRun, Format
 
-__all__ = ["ENDS", "Rendering", "Unrolling", "before_head", "pause", "stall"]
+__all__ = ["ENDS", "Rendering", "Unrolling", "pause", "stall"]
 
-_MOST_DIGITS = 15  # of an event id that is an index
 _EXTENSION = b";part=1"
 # By the kind of the ending; all other kinds are a FIN at the wrong time.
 ENDS: dict[EndingKind, End] = {
@@ -71,7 +77,7 @@ class Rendering:
     """
 
     def __init__(self, script: Script, run: DialectRun) -> None:
-        run = _honoured(script, run)
+        run = honoured(script, run)
         self._script = script
         self._run = run
         # While the client has seen all events so far: the pauses since the last one.
@@ -98,13 +104,13 @@ class Rendering:
 
     def parts(self) -> Iterator[list[Move]]:
         """Render the stream, and yield its moves as soon as they are certain."""
-        first = _resume_place(self._script, self._run)
+        first = resume_place(self._script, self._run)
         if self._script.resume == "fake":
             first, self._claimed = 0, first
         if self._head is None or self._framing == "frames":
             self._begin()
         past = 0 if self._run.sent is None else self._run.past
-        for number, place, step in _steps_to_play(self._script, first, self._before_head, past):
+        for number, place, step in steps_to_play(self._script, first, self._before_head, past):
             if self._play(number, place, step):
                 break
             if self._out.is_ripe and self._framing != "length":
@@ -135,7 +141,7 @@ class Rendering:
             case Chunk():  # first, as most steps are chunks
                 if self._waits is not None and (number is None or number >= self._run.past):
                     self._pace(number, place)
-                labels = _labels(step, place + self._claimed, self._script)
+                labels = labels_of(step, place + self._claimed, self._script)
                 self._write(number, self._format.chunk(step, *labels))
                 self._chunks += 1
             case Delay() | Gate():
@@ -268,7 +274,7 @@ class Unrolling(Rendering):
 
     def __init__(self, script: Script, run: DialectRun) -> None:
         super().__init__(script, run)
-        first = _resume_place(script, run, known=False)
+        first = resume_place(script, run, known=False)
         self._first, self._claimed = (0, first) if script.resume == "fake" else (first, 0)
         self._number = self._place = 0
         self.has_end = self._has_begun = self.is_over = False
@@ -279,7 +285,7 @@ class Unrolling(Rendering):
         self._number += 1
         self._place += isinstance(step, Chunk)
         self._begin_with(step)
-        ends = _is_end(step)
+        ends = is_end(step)
         self.has_end |= ends
         if ends or isinstance(step, Head) or place >= self._first:
             self.is_over = self._play(number, place, step)
@@ -320,79 +326,12 @@ class Unrolling(Rendering):
             self._begin()
 
 
-def _is_end(step: Step) -> bool:
-    return isinstance(step, Done | Error) or (isinstance(step, Ending) and step.kind != "clean")
-
-
 def _framing(script: Script, run: DialectRun) -> Framing:
     if script.ending == "close-delimited-cut":
         return "close"
     if not run.http_1_1 and script.framing != "length":
         return "close"
     return script.framing
-
-
-def _honoured(script: Script, run: DialectRun) -> DialectRun:
-    """Return the run as far as its script honours the wish to resume."""
-    if script.resume == "refuse":
-        return replace(run, resume_after=None, sent=None)
-    if script.resume == "fake" and (run.resume_after is not None or run.sent is not None):
-        raise ValueError("resume='fake' numbers chunks, which this request does not resume by")
-    return run
-
-
-def _steps_to_play(
-    script: Script, first: int, before: int, past: int
-) -> Iterator[tuple[int | None, int, Step]]:
-    """Yield the steps from chunk ``first`` and step ``past`` on, with their numbers and the next index."""
-    place, ends = 0, False
-    for number, step in enumerate(script.steps):
-        if _is_end(step):
-            ends = True
-        elif (place < first or number < past) and not isinstance(step, Head) and number >= before:
-            place += isinstance(step, Chunk)
-            continue
-        yield number, place, step
-        place += isinstance(step, Chunk)
-    if not ends:
-        yield None, place, Done()
-
-
-def before_head(script: Script) -> int:
-    """Count the steps before the answer's head."""
-    return next((number for number, step in enumerate(script.steps) if isinstance(step, Head)), 0)
-
-
-def _resume_place(script: Script, run: DialectRun, *, known: bool = True) -> int:
-    """Return the index of the chunk at which the answer resumes; 0 if the client does not resume.
-
-    It is also 0 if the script ignores the client's wish.
-
-    Args:
-        script: The script to resume.
-        run: The run to answer.
-        known: Whether the script has all its chunks, with their own ids.
-    """
-    if script.resume == "refuse" or run.resume_after is not None or run.sent is not None:
-        return 0
-    if run.resume_from is not None:
-        return max(run.resume_from, 0)
-    parameters = run.input.get("parameters")
-    asked = parameters.get("resume_from_index") if isinstance(parameters, dict) else None
-    if isinstance(asked, int):
-        return max(asked, 0)
-    seen = run.headers.get("last-event-id")
-    if not known:
-        numbered = script.ids and seen is not None and seen.isdecimal() and len(seen) <= _MOST_DIGITS
-        return int(seen) + 1 if numbered and seen is not None else 0
-    ids = [_labels(step, place, script)[1] for place, step in enumerate(script.chunks)]
-    return ids.index(seen) + 1 if script.ids and seen in ids else 0
-
-
-def _labels(step: Chunk, place: int, script: Script) -> tuple[Any, Any]:
-    index = step.index if step.index is not ... else place if script.indexed else None
-    event_id = step.id if step.id is not ... else str(place) if script.ids else None
-    return index, event_id
 
 
 def _write_unnumbered(form: Format, step: Unnumbered) -> bytes:

@@ -288,3 +288,21 @@ def test_a_handshake_whose_conversation_never_asks_for_a_run_is_no_request(host)
     with client_of(host) as client:
         opened(client, INIT, SUBSCRIBE)
         client.until(said(id="7", next="Once"))
+
+
+class SpeechlessDialect(SubscriptionDialect):
+    def parse_message(self, message, context):
+        raise ValueError("no such word")
+
+    def reject_message(self, fault):
+        raise KeyError(fault)
+
+
+def test_a_dialect_that_cannot_even_refuse_is_reported(kind):
+    with player(kind, dialects=[SpeechlessDialect()]) as host:
+        host.agent("a").always("Once")
+        with client_of(host) as client:
+            opened(client, INIT)
+            client.until(close_frame(1011))
+        with pytest.raises(AssertionError, match="ValueError: no such word"):
+            host.check()
