@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from runagent_testing._journal.record import numbers_of
+from runagent_testing._journal.record import Recorder, numbers_of
 from runagent_testing._render.plan import Write
 from runagent_testing._render.render import cancelled_plan
 from runagent_testing._script.gates import Gate
@@ -101,6 +101,9 @@ class KeptRun:
             self.is_cancelled = True
             readings = [] if self._is_trial else list(self._readings)
         for reading in readings:
+            # Noted here, as the reader may disconnect before its player has noticed.
+            Recorder(reading.exchange).end("cancelled")
+            reading.exchange.is_continued = True
             reading.stop.open()
         return True
 

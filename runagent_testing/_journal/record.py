@@ -80,7 +80,8 @@ class Record:
         unmatched: Why no script answers the request, with the nearest match; None if a script does.
         refused: Why the request was refused before any script was used, such as a wrong key; None if it was
             not.
-        is_continued: Whether a later request has attached to the run, so that its client need not read on.
+        is_continued: Whether a later request has attached to the run or cancelled it, so that its client need
+            not read on.
         failure: The error of the test's function; None if there was none.
     """
 

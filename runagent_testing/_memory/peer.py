@@ -159,11 +159,9 @@ class Peer:
         if self._playing is None or self._exchange is not answer.exchange or answer.reading is None:
             return
         self._playing.stop()
-        recorder = Recorder(answer.exchange)
         farewell = answer.reading.farewell()
         self._wire.write(farewell.data)
-        recorder.note_unplanned(farewell.data)
-        recorder.end("cancelled")
+        Recorder(answer.exchange).note_unplanned(farewell.data)
         self._ended(replace(answer, plan=farewell))
 
     def _decided(self, asked: Answer | Pending) -> Answer:

@@ -177,7 +177,6 @@ async def play_until_cancelled(
             raise
     farewell = reading.farewell()
     recorder.note_unplanned(farewell.data)
-    recorder.end("cancelled")
     await play(farewell, line)
     return farewell.end
 

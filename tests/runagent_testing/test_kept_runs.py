@@ -324,6 +324,8 @@ def test_a_run_without_a_reader_can_be_cancelled(host):
     broken_off(host)
     assert (200, {"cancelled": True}) == asked(host, post("/runs/r1/cancel"))
     assert "cancelled" == state(host)["status"]
+    assert "client disconnected" == host.requests[0].outcome
+    host.check()
 
 
 def test_a_run_is_cancelled_before_its_first_byte(host):
