@@ -6,7 +6,6 @@ import inspect
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from runagent.transports._invoke import InvokeSession
 from runagent_testing._internal.suggestions import nearest
 from runagent_testing.conformance._broken import BROKEN
 from runagent_testing.conformance._broken.base import Broken
@@ -79,9 +78,7 @@ def _mistakes(requirement: Requirement) -> Iterator[str]:
 
 
 def _source(broken: Any) -> str:
-    kind: Any = type(broken)
-    if isinstance(broken, Broken):
-        kind = broken.session if broken.invoke is InvokeSession else broken.invoke
+    kind = broken.mistake if isinstance(broken, Broken) else type(broken)
     try:
         source = textwrap.dedent(inspect.getsource(kind))
     except (OSError, TypeError):

@@ -10,10 +10,19 @@ from runagent_testing.conformance._broken.base import Broken
 from runagent_testing.conformance._broken.connections import CONNECTIONS
 from runagent_testing.conformance._broken.contents import CONTENTS
 from runagent_testing.conformance._broken.endings import ENDINGS
+from runagent_testing.conformance._broken.lasting import LASTING
 from runagent_testing.conformance._broken.libraries import LIBRARIES, Library
 from runagent_testing.conformance._broken.requests import REQUESTS
 from runagent_testing.conformance._broken.samples import SAMPLES
 
 __all__ = ["BROKEN", "Broken", "Library"]
 
-BROKEN: tuple[Broken | Library, ...] = (*REQUESTS, *CONTENTS, *SAMPLES, *ENDINGS, *CONNECTIONS, *LIBRARIES)
+BROKEN: tuple[Broken | Library, ...] = (
+    *REQUESTS,
+    *CONTENTS,
+    *SAMPLES,
+    *ENDINGS,
+    *CONNECTIONS,
+    *LASTING,
+    *LIBRARIES,
+)

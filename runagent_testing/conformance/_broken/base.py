@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runagent.capabilities import Capability
 from runagent.transports._invoke import InvokeSession
@@ -43,6 +43,11 @@ class Broken:
     tunnels: bool = False
     invoke: Open = InvokeSession
     api_version: int = 1
+
+    @property
+    def mistake(self) -> Any:
+        """The class with the mistake."""
+        return self.session if self.invoke is InvokeSession else self.invoke
 
     @property
     def description(self) -> str:

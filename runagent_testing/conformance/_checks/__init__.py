@@ -25,6 +25,7 @@ _MODULES = (
     "streams",
     "libraries",
     "failures",
+    "lasting",
     "leaving",
     "sharing",
     "declared",

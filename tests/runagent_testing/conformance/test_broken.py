@@ -6,6 +6,7 @@ import pytest
 
 from runagent_testing.conformance import all_requirements, check_transport
 from runagent_testing.conformance._broken import BROKEN, Library
+from runagent_testing.conformance._broken.lasting import Lasting, LastingSession
 
 BY_NAME = {broken.name: broken for broken in BROKEN}
 # No transport can miss it: core alone reads.
@@ -22,7 +23,8 @@ def variant_for(broken):
 @pytest.mark.parametrize("name", BY_NAME)
 def test_a_broken_transport_is_caught_by_the_requirement_meant_for_it(name):
     broken = BY_NAME[name]
-    report = check_transport(broken, only=[broken.caught_by], **variant_for(broken))
+    dialects = getattr(broken, "dialects", ())
+    report = check_transport(broken, dialects=dialects, only=[broken.caught_by], **variant_for(broken))
     assert [(broken.caught_by, "failed")] == [(o.requirement.id, o.status) for o in report.results]
     assert not report.ok
     # Nor by an accident: only one of the mistakes is to raise.
@@ -38,6 +40,14 @@ def test_every_requirement_has_a_transport_that_misses_it():
 def test_every_mistake_is_reported():
     assert all(broken.description.endswith(".") for broken in BROKEN)
     assert len(BY_NAME) == len(BROKEN)
+
+
+def test_what_the_broken_transports_of_lasting_runs_are_made_of_is_sound():
+    sound = Lasting("sound", "run.attach", LastingSession)
+    report = check_transport(sound, dialects=sound.dialects, styles=("sync",))
+    report.check()
+    passed = {result.requirement.id for result in report.results if result.status == "passed"}
+    assert {"run.attach", "run.cancel", "run.resume-by-id"} <= passed
 
 
 def test_what_the_broken_libraries_are_made_of_is_sound():

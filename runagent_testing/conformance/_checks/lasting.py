@@ -1,0 +1,99 @@
+"""What is required if a run outlives its stream: it is resumed by id, attached to, and cancelled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runagent._errors import RunAgentError
+from runagent_testing._script.steps import ending, gate
+from runagent_testing.conformance._checks.common import demand, expect_contents, first_chunk
+from runagent_testing.conformance._harness.requirements import required
+from runagent_testing.conformance._harness.violation import NOT_UNDERSTOOD, Violation
+
+if TYPE_CHECKING:
+    from runagent_testing.conformance._harness.stage import Stage
+
+TEXTS = tuple(f"{place} " for place in range(6))
+_READ = 3  # chunks before a stream is left or breaks off
+_BY_PLACE = {"resume", "resume_by_id", "resume_by_snapshot"}
+
+
+@required(
+    "run.attach",
+    "An attached run delivers the chunks that the first reader was not handed, and starts no run.",
+    'docs/plugins.md, "Capabilities"',
+    capability="attach",
+)
+async def check_attach(stage: Stage) -> None:
+    """A handle may be read long after, by another process: the run must go on, not begin again.
+
+    To mend it: ask for the run of `call.attach_to`, from `resume` on, in every request of such a call.
+    """
+    middle = gate("middle")
+    stage.agent.reply(*TEXTS[:_READ], middle, *TEXTS[_READ:])
+    async with stage.client(resume=True) as client:
+        stream = client.run_generic_stream("x")
+        for text in TEXTS[:_READ]:
+            expect_contents(stage.subject, [await first_chunk(stream)], [text], "the first reader")
+        handle = stream.handle
+        await stream.aclose()
+        middle.open()
+        demand(handle is not None, "stream.handle is None after three chunks: set handle_ids in the session")
+        shown = await stage.show(client.attach(handle))
+    started = [exchange.unmatched for exchange in stage.host.unmatched]
+    demand(not started, f"attaching has started another run, or asked for an unknown one: {started[:1]}")
+    demand(shown.error is None and shown.completed, f"the attached run: {shown.summarize()}")
+    knows_the_place = bool(_BY_PLACE & stage.subject.capabilities)
+    rest: Any = TEXTS[_READ:] if knows_the_place else TEXTS[len(TEXTS) - len(shown.contents) :]
+    expect_contents(stage.subject, shown.contents, rest, "the attached run")
+
+
+@required(
+    "run.cancel",
+    "stream.cancel() returns True once the service has confirmed that it stops the run, and it does.",
+    'docs/plugins.md, "Capabilities"',
+    capability="cancel",
+)
+async def check_cancel(stage: Stage) -> None:
+    """A run that nobody wants goes on costing money until its service has been asked to stop it.
+
+    To mend it: let `open_cancel` (or `cancel`) name the run of `call.attach_to`, and take only the service's
+    own confirmation for one.
+    """
+    stage.agent.always("a", gate("never opened"), "b")
+    async with stage.client() as client:
+        stream = client.run_generic_stream("x")
+        await first_chunk(stream)
+        try:
+            confirmed = await stream.cancel()
+        except RunAgentError as exc:
+            raise Violation(f"stream.cancel() raised {exc!r}") from exc
+        finally:
+            await stream.aclose()
+    if not stage.host.requests:
+        raise Violation(NOT_UNDERSTOOD)
+    outcome = stage.host.requests[0].outcome
+    demand(confirmed is True, f"stream.cancel() returned {confirmed!r}, although the run was going on")
+    demand(outcome == "cancelled", f"stream.cancel() returned True, but the run was not stopped: {outcome}")
+
+
+@required(
+    "run.resume-by-id",
+    "A stream resumes after its last event id, and an answer that begins again is an error.",
+    'docs/errors.md, "What is resumed"',
+    capability="resume_by_id",
+)
+async def check_resume_by_id(stage: Stage) -> None:
+    """The ids are the only proof that a resumed answer goes on: the first one has to be a later one.
+
+    To mend it: compare the id of each event with the last one, and fail if it is not later.
+    """
+    stage.agent.reply(*TEXTS[:_READ], ending("cut")).always(*TEXTS)
+    shown = await stage.run(max_retries=3, resume=True)
+    demand(shown.error is None and shown.completed, f"broken after {_READ} chunks: {shown.summarize()}")
+    expect_contents(stage.subject, shown.contents, TEXTS, f"broken after {_READ} chunks")
+    demand(len(shown.report.attempts) == 2, f"it took {len(shown.report.attempts)} attempts")
+    stage.agent.reply(*TEXTS[:_READ], ending("cut")).always("another ", "answer", resume="refuse")
+    shown = await stage.run(max_retries=1, resume=True)
+    demand(shown.error is not None, f"two answers were spliced: {shown.summarize()}")
+    expect_contents(stage.subject, shown.contents, TEXTS[:_READ], "before the cut")
