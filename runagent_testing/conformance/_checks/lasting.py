@@ -50,7 +50,7 @@ async def check_attach(stage: Stage) -> None:
 
 @required(
     "run.cancel",
-    "stream.cancel() returns True once the service has confirmed that it stops the run, and it does.",
+    "The service stops a cancelled run: stream.cancel() returns True once it has confirmed that.",
     'docs/plugins.md, "Capabilities"',
     capability="cancel",
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from runagent._errors import NetworkError, RunAgentError, StreamTruncatedError
+from runagent._errors import NetworkError, RunAgentError, StreamLimitError, StreamTruncatedError
 from runagent._events import Completed
 from runagent_testing._script import steps
-from runagent_testing.conformance._checks.common import demand, only_where
+from runagent_testing.conformance._checks.common import demand
 from runagent_testing.conformance._checks.guards import LIMIT, expect_limit, hostile
 from runagent_testing.conformance._checks.samples import samples_of
 from runagent_testing.conformance._harness.differences import difference
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _PLACES = 150  # of one sample at which it is cut, once each: all of a short one, else some at random
 _CORRUPTED = 60  # variants of one sample
+_SMALL = 64  # bytes: a limit that some events of a sample exceed
 
 
 def _places(length: int) -> Sequence[int]:
@@ -151,9 +152,10 @@ def check_limit(lab: Lab) -> None:
     To mend it: count the gathered bytes, and fail with StreamLimitError (limit_name="max_event_bytes")
     over the limit.
     """
-    limits = {"max_event_bytes": LIMIT}
     carried = lab.subject.traits.carries
-    only_where(bool(_large_steps(carried, 1)), "the dialect can carry neither tool calls nor custom events")
+    for sample in samples_of(lab.subject):
+        _expect_small_limit(lab, sample)
+    limits = {"max_event_bytes": LIMIT}
     for size in (LIMIT + 1, 20 * LIMIT):
         for name, step in _large_steps(carried, size).items():
             seen = lab.feed("a", step, options=limits, cut=rechunked(5)).check_sound()
@@ -162,3 +164,15 @@ def check_limit(lab: Lab) -> None:
                 seen.received < 4 * LIMIT,
                 f"a {name} of {size} bytes: {seen.received} bytes were read before the limit took effect",
             )
+
+
+def _expect_small_limit(lab: Lab, sample: Sample) -> None:
+    """Read a sample with a limit below some of its events: those before the first of these arrive."""
+    reference = lab.feed(*sample.steps).check_sound()
+    seen = lab.feed(*sample.steps, options={"max_event_bytes": _SMALL}, cut=rechunked(7)).check_sound()
+    what = f"the sample {sample.name!r}, with a limit of {_SMALL} bytes"
+    right = seen.error is None or isinstance(seen.error, StreamLimitError | type(reference.error))
+    demand(right, f"{what}: expected a StreamLimitError, got {seen.summarize()}")
+    if lab.subject.traits.delimited:
+        apart = difference(reference.events[: len(seen.events)], seen.events)
+        demand(not apart, f"{what}: {apart}")
