@@ -67,6 +67,11 @@ def test_a_repeat_behind_the_proof_is_an_error(style: Style) -> None:
     assert "1000-1" in str(outcome.error)
 
 
+def test_the_end_alone_needs_no_id(style: Style) -> None:
+    outcome, requests = read_thread(style, thread(text(0)), thread(end=True))
+    assert (["0 "], None, 2) == (outcome.chunks, outcome.error, len(requests))
+
+
 def test_a_tool_call_that_is_cut_in_two_comes_whole(style: Style) -> None:
     first, last = ("5-1", {"tool": "f("}), ("5-2", {"tool": ")", "last": True})
     outcome, requests = read_thread(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runagent import Chunk, Completed, ProtocolError, RunAgentError, StreamTruncatedError
+from runagent import Chunk, Completed, ProtocolError, RunAgentError, StreamError, StreamTruncatedError
 from runagent.transports import (
     Capability,
     HttpRequest,
@@ -44,10 +44,14 @@ class EventSession(HttpSession):
 
     def read_body(self, data: bytes) -> list[Event]:
         events: list[Event] = []
+        fault: RunAgentError | None
         for event in self.decoder.feed(data):
             try:
                 message = decode_json(event.data)
-                fault = self.take(message, event.id if event.has_id else None, events)
+                if "error" in message:
+                    fault = StreamError(message["error"])
+                else:
+                    fault = self.take(message, event.id if event.has_id else None, events)
             except (InvalidJSONError, LookupError, TypeError, AttributeError) as exc:
                 fault = ProtocolError(f"an event cannot be understood: {exc!r}")
             if fault is not None:
@@ -92,14 +96,14 @@ class ThreadSession(EventSession):
             if message.get("last"):
                 given.append(Chunk(f"<{self.tool}>", id=event_id))
                 self.tool = ""
-        elif message.get("end"):
-            self.finish()
-            given.append(Completed())
         holds = bool(self.tool or self.texts.half)
         if fault := self.order.take(event_id, gives=bool(given), holds=holds):
             return fault
         events += given
         self.resume_point = self.order.resume_point()
+        if message.get("end"):
+            self.finish()
+            events.append(Completed())
         return None
 
 

@@ -52,6 +52,7 @@ CASES: dict[str, tuple[Pieces, Pieces, Pieces | None]] = {
     "a longer value": ([("a", [1])], [("a", [1, 2])], None),
     "a value for a text": ([("a", "1")], [("a", 1)], None),
     "a text for a value": ([("a", 1)], [("a", "1")], None),
+    "a value that looks like a text and a value": ([("a", "1"), ("a", 2)], [("a", 12)], None),
     "a text that looks like the bytes of a value": ([("a", 1)], [("a", "\u00fe1\u00ff")], None),
 }  # fmt: skip
 
