@@ -193,7 +193,7 @@ class Endpoints:
         agent = self._agent(parsed, run_request)
         if isinstance(agent, Status):
             return self._refuse(parsed, agent)
-        status = _handshake_fault(parsed.request) or parsed.dialect.check(run_request, parsed.run, agent)
+        status = _handshake_fault(parsed.request) or self._invalid(parsed, run_request, agent)
         if status is not None:
             return self._refuse(parsed, parsed.reject(status))
         # Taken now, because a refusal has to precede the handshake's answer.
@@ -223,12 +223,18 @@ class Endpoints:
         if parsed.request.body is None:
             limit = f"a request has at most {MAX_BODY} bytes"
             return parsed.reject(Status(413, code="REQUEST_TOO_LARGE", message=limit))
-        if status := parsed.dialect.check(run_request, parsed.run, agent):
+        if status := self._invalid(parsed, run_request, agent):
             return parsed.reject(status)
         if parsed.is_plain:
             return agent.take_result() or self._unscripted(agent, parsed)
         taken = agent.take_script()[0] if kept is None else kept.next_script(lambda: agent.take_script()[0])
         return taken or self._unscripted(agent, parsed)
+
+    def _invalid(self, parsed: ParsedRequest, run_request: RunRequest, agent: AgentScripts) -> Status | None:
+        """Return the status that refuses an invalid request; None if it is valid."""
+        dialect = parsed.dialect
+        status = dialect.check_state(run_request, self._others.host_of(dialect))
+        return status or dialect.check(run_request, parsed.run, agent)
 
     def _unscripted(self, agent: AgentScripts, parsed: ParsedRequest) -> Status:
         why = agent.describe_missing(plain=parsed.is_plain)

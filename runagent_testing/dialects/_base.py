@@ -250,6 +250,14 @@ class Dialect:
         """Return the answer that refuses an invalid request to a known agent; None if it is valid."""
         return None
 
+    def check_state(self, run_request: RunRequest, host: DialectHost) -> Status | None:
+        """Return the answer that refuses a run because of the state of the host; None if it may begin.
+
+        For a thread that was never made, or a run to attach to that is over. Called before `check`, once the
+        key and the agent are known to be right; it may note the run in ``host.state``.
+        """
+        return None
+
     def find_api_key(self, request: Request) -> str | None:
         """Find the API key of a request; by default it is a bearer token."""
         scheme, _, key = request.headers.get("authorization", "").partition(" ")

@@ -57,6 +57,10 @@ class ThreadDialect(Dialect):
                 return Status(404, message="unknown") if found is None else Status(200, body={"id": found.id})
         return None
 
+    def check_state(self, run_request, host):
+        thread = run_request.body and run_request.body.get("on")
+        return Status(404, message="no such thread") if thread and thread not in host.state else None
+
     def find_api_key(self, request):
         return request.headers.get("x-thread-key")
 
@@ -124,6 +128,18 @@ def test_its_answers_are_no_runs_of_an_agent(host):
     assert host.timelines().index("POST /threads (threads)") < host.timelines().index(
         "POST /threads/thread-1"
     )
+
+
+def test_a_run_may_be_refused_because_of_the_state(host):
+    host.agent("a").reply("Once")
+    run = post("/threads/x/a", {"on": "thread-1"})
+    assert [(404, {"oh": "no such thread"})] == asked(host, run)
+    assert "no such thread" == host.requests[0].refused
+    asked(host, post("/threads"))
+    with client_of(host) as client:
+        client.send(run)
+        assert b"Once" in client.until(b"0\r\n\r\n")
+    host.check()
 
 
 def test_its_state_and_numbers_are_the_hosts_until_it_is_cleared(kind):
