@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Scope", "Wakeup", "current_library", "new_scope", "spawn", "start_loop"]
 
+_PATCHED_SELECT = (
+    "the transport {!r} needs trio, which does not run where gevent has patched select;"
+    " call gevent.monkey.patch_all(select=False)"
+)
+_SAME_THREAD = (
+    "the transport {!r} runs an event loop in another thread, but threads are greenlets here;"
+    " leave threads unpatched, for example by eventlet.monkey_patch(thread=False)"
+)
 _NO_TASK = "the asynchronous client is awaited in a task of asyncio or trio, and none is running here"
 
 
@@ -225,29 +233,36 @@ def start_loop(library: str, work: Work, failed: Failed, transport: str) -> None
 
     Raises:
         NetworkError: There is no thread to be had.
+        ConfigurationError: The library cannot run in this process.
     """
-    context = contextvars.copy_context()
-    target = functools.partial(_run_in_thread, context, library, work, failed)
+    monkey = sys.modules.get("gevent.monkey")
+    if library == "trio" and monkey is not None and monkey.is_module_patched("select"):
+        raise ConfigurationError(_PATCHED_SELECT.format(transport))
+    context, own = contextvars.copy_context(), threading.get_native_id()
+    target = functools.partial(_run_in_thread, context, library, work, failed, transport, own)
     with needs_thread(f"run the transport {transport!r}"):
-        if (start := _thread_starter()) is not None:
+        if (start := _thread_starter(monkey)) is not None:
             start(target, ())
         else:
             threading.Thread(target=target, name=f"runagent-{transport}", daemon=True).start()
 
 
-def _run_in_thread(context: contextvars.Context, library: str, work: Work, failed: Failed) -> None:
+def _run_in_thread(
+    context: contextvars.Context, library: str, work: Work, failed: Failed, transport: str, starter: int
+) -> None:
     try:
+        if threading.get_native_id() == starter:  # under eventlet, for example
+            raise ConfigurationError(_SAME_THREAD.format(transport))
         context.run(_run_loop, library, work)
     except BaseException as exc:  # noqa: BLE001  # reported to the reader, whose thread is another one
         failed(exc)
 
 
-def _thread_starter() -> Callable[[Callable[[], None], tuple[()]], object] | None:
+def _thread_starter(monkey: Any) -> Callable[[Callable[[], None], tuple[()]], object] | None:
     """Return what starts a thread of the operating system if gevent makes greenlets of all others.
 
     Greenlets share one thread, in which only one event loop can run.
     """
-    monkey = sys.modules.get("gevent.monkey")
     if monkey is None or not monkey.is_module_patched("threading"):
         return None
     start: Callable[[Callable[[], None], tuple[()]], object]

@@ -1,4 +1,4 @@
-"""Under gevent, an asynchronous library runs in threads of the operating system."""
+"""Under gevent, a library of asyncio runs in threads of the operating system, and one of trio is refused."""
 
 from __future__ import annotations
 
@@ -26,4 +26,8 @@ def test_greenlets_read_what_a_library_of_asyncio_hands_over() -> None:
     assert (0, "") == (ran.returncode, ran.stderr)
     seen = json.loads(ran.stdout)
     assert 5 <= seen.pop("threads")
+    refused = "the transport 'library' needs trio, which does not run where gevent has patched select"
+    failed = "the transport 'library' failed: RuntimeError('broken before it began')"
+    assert ["ConfigurationError", refused, True] == seen.pop("trio")
+    assert ["PluginError", failed, True] == seen.pop("early")
     assert {"texts": ["ab"] * 5, "own thread": False, "killed": "GreenletExit()", "cancelled": 1} == seen

@@ -5,13 +5,14 @@ from __future__ import annotations
 import _thread
 import ast
 import sys
+import threading
 import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runagent import Chunk, Completed, PluginError, RunAgentClient, StreamError
+from runagent import Chunk, Completed, ConfigurationError, PluginError, RunAgentClient, StreamError
 from runagent_testing import FakeAgentServer
 from runagent_testing.conformance._watchdog import Watchdog
 from tests.docs.pages import ROOT
@@ -298,3 +299,26 @@ def test_where_threads_are_greenlets_a_library_has_one_of_the_system(monkeypatch
     client = RunAgentClient("a", base_url="http://127.0.0.1:1", transport=Library("asyncio"), timeout=60)
     assert "x" == client.run_generic_stream("q").text()
     assert 1 == len(started)
+
+
+def test_a_library_of_trio_is_refused_where_gevent_has_patched_select(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "gevent.monkey", SimpleNamespace(is_module_patched=lambda _: True))
+    client = RunAgentClient("a", base_url="http://127.0.0.1:1", transport=Library("trio"), timeout=60)
+    with pytest.raises(ConfigurationError, match="'library' needs trio, which does not run where gevent"):
+        client.run_generic_stream("q").text()
+
+
+def test_a_library_is_refused_where_threads_are_greenlets_of_one_thread(
+    style: Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading.Thread, "start", threading.Thread.run)
+    other = "asyncio" if style.name == "trio" else "trio"
+
+    async def scenario() -> None:
+        client = style.client("a", base_url="http://127.0.0.1:1", transport=Library(other), timeout=60)
+        error = await fails_soon(client, ConfigurationError)
+        assert "threads are greenlets here; leave threads unpatched" in str(error)
+
+    style.run(scenario)

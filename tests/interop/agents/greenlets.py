@@ -6,10 +6,12 @@ monkey.patch_all()
 
 import asyncio  # noqa: E402
 import json  # noqa: E402
+import time  # noqa: E402
 
 import gevent  # noqa: E402
 
-from runagent import Chunk, Completed, RunAgentClient  # noqa: E402
+from runagent import Chunk, Completed, RunAgentClient, RunAgentError  # noqa: E402
+from runagent._net import tasks  # noqa: E402
 
 thread_of_system = monkey.get_original("_thread", "get_ident")
 SEEN = {"threads": set(), "cancelled": 0}
@@ -51,6 +53,28 @@ with gevent.Timeout(20):
     while not SEEN["cancelled"]:
         gevent.sleep(0.01)
 
+
+def failure(**attributes):
+    """Return the error of a run, which has to come at once."""
+    library = type("Changed", (Library,), attributes)()
+    failing = RunAgentClient("a", base_url="http://127.0.0.1:1", transport=library, timeout=20)
+    began = time.monotonic()
+    try:
+        failing.run_generic_stream("q").text()
+    except RunAgentError as exc:
+        return [type(exc).__name__, str(exc).partition(";")[0], time.monotonic() - began < 5]
+
+
+def broken(*_):
+    raise RuntimeError("broken before it began")
+
+
+trio = gevent.spawn(failure, runs_on=frozenset({"trio"}))
+trio.join(20)
+tasks._run_loop = broken
+early = gevent.spawn(failure)
+early.join(20)
+
 print(  # noqa: T201
     json.dumps(
         {
@@ -59,6 +83,8 @@ print(  # noqa: T201
             "threads": len(SEEN["threads"]),
             "killed": repr(stalled.value),
             "cancelled": SEEN["cancelled"],
+            "trio": trio.value,
+            "early": early.value,
         }
     )
 )
