@@ -46,6 +46,7 @@ class MessageReader(UnnumberedReader):
         request_id: The server's id of the run.
         usage: Token counts, once the agent is done.
         last_ignored: The last message of an unknown kind, as text or decoded; None if there is none.
+        refusable: An error before the start may refuse the run, as no status can.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class MessageReader(UnnumberedReader):
         self.request_id: str | None = None
         self.usage: dict[str, Any] | None = None
         self.last_ignored: Any = None
+        self.refusable = False
         self._started = False
         self._resumed = resume is not None  # its start message is then not a new event
 
@@ -186,8 +188,11 @@ class MessageReader(UnnumberedReader):
         texts = [t for t in (error, fields.get("message"), fields.get("detail")) if isinstance(t, str) and t]
         code = self._optional(fields, "code", str)
         text = texts[0] if texts else code or _NO_MESSAGE
-        if "detail" in message and error is None and not (self._started or self._resumed):
-            return ValidationError(text, code=code)  # how the published server refuses a run
+        if not (self._started or self._resumed):
+            if "detail" in message and error is None:
+                return ValidationError(text, code=code)  # how the published server refuses a run
+            if self.refusable and (refusal := _refusal(message)) is not None:
+                return refusal
         return StreamError(
             text,
             code=code,
@@ -256,6 +261,12 @@ _HANDLERS: dict[str, Callable[[MessageReader, dict[str, Any], list[Event]], None
     "tool_call": MessageReader.read_tool_call,
     "custom": MessageReader.read_custom,
 }
+
+
+def _refusal(message: dict[str, Any]) -> RunAgentError | None:
+    from runagent.transports._refusals import error_from_message  # only a run that fails needs it
+
+    return error_from_message(message)
 
 
 def reports_error(message: dict[str, Any]) -> bool:

@@ -18,13 +18,25 @@ from runagent._errors import (
 )
 from runagent._report import add_remark
 from runagent._wire.jsontext import quote
-from runagent.transports._error_objects import is_agent_error, parse_error, parse_error_body, request_id_in
+from runagent.transports._error_objects import (
+    error_object,
+    is_agent_error,
+    parse_error,
+    parse_error_body,
+    request_id_in,
+)
 from runagent.transports._retry_after import read_rate_limits, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["UNSUPPORTED_STATUSES", "error_from_answer", "error_from_body", "proves_unsupported"]
+__all__ = [
+    "UNSUPPORTED_STATUSES",
+    "error_from_answer",
+    "error_from_body",
+    "error_from_message",
+    "proves_unsupported",
+]
 
 _BY_STATUS: dict[int, type[AgentError]] = {
     400: ValidationError,
@@ -45,6 +57,7 @@ _BY_CODE: dict[str, type[AgentError]] = {
     "RATE_LIMIT_EXCEEDED": RateLimitError,
     "VALIDATION_ERROR": ValidationError,
 }
+_UNAVAILABLE = "SERVICE_UNAVAILABLE"
 _ADVICE: dict[int, str] = {
     401: "check the API key (api_key=, RUNAGENT_API_KEY)",
     403: "this API key may not use this agent",
@@ -94,6 +107,15 @@ def error_from_body(error: Mapping[str, Any], status: int | None = None) -> Agen
     parsed.setdefault("message", "the agent reported an error without a message")
     code = parsed.get("code")
     return _build(_BY_CODE.get(code or "", AgentServerError), parsed, "", status)
+
+
+def error_from_message(message: Mapping[str, Any]) -> AgentError | None:
+    """Make the error for a message that refuses a run; None if its code may be that of a failed run."""
+    error = error_object(message)
+    code = error.get("code")
+    if code == _UNAVAILABLE:
+        return error_from_body(error, 503)
+    return error_from_body(error) if isinstance(code, str) and code in _BY_CODE else None
 
 
 def _build(kind: type[AgentError], parsed: dict[str, Any], advice: str, status: int | None) -> AgentError:

@@ -31,6 +31,7 @@ class WebSocketSession(StreamSession, MessageSession):
 
     def opened(self) -> None:
         """Send the message that starts the run."""
+        self.messages.refusable = True
         self.send_text(run_request(self.call, "generic_stream"))
 
     def read_messages(self, messages: list[str | bytes]) -> list[Event]:

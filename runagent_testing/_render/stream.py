@@ -128,6 +128,8 @@ class Rendering:
         elif self._framing != "frames":
             head = self._stream_head("close" if self._framing == "close" else "chunked")
             self._out.add(step, ("head", head))
+        if self._head is not None and not self._head.start:
+            return
         begin = self._format.start if self._run.sent is None else self._format.snapshot
         if payload := begin(self._run):
             self._out.add(None, *self._framed(payload))
@@ -320,9 +322,9 @@ class Unrolling(Rendering):
         if self._has_begun:
             return
         self._has_begun = True
-        if isinstance(step, Head) and self._framing != "frames":
-            self._head = step  # and begins by itself
-        else:
+        if isinstance(step, Head):
+            self._head = step
+        if not isinstance(step, Head) or self._framing == "frames":  # else it begins by itself
             self._begin()
 
 

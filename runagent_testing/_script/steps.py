@@ -155,10 +155,15 @@ class RawResponse:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Status and headers of a stream's answer; None as a header's value omits the header."""
+    """Status and headers of a stream's answer; None as a header's value omits the header.
+
+    Attributes:
+        start: Whether the message follows with which the protocol begins a run.
+    """
 
     status: int | None = None
     headers: Mapping[str, str | None] = field(default_factory=dict)
+    start: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,16 +307,20 @@ def raw_response(data: bytes) -> RawResponse:
     return RawResponse(_bytes(data, "raw_response"))
 
 
-def head(status: int | None = None, *, headers: Mapping[str, str | None] | None = None) -> Head:
+def head(
+    status: int | None = None, *, headers: Mapping[str, str | None] | None = None, start: bool = True
+) -> Head:
     """Change the head of the answer; the stream follows as usual.
 
     Args:
         status: Instead of 200 (101 on a WebSocket).
         headers: Added to the head, or replacing its headers; None as a value omits a header.
+        start: False leaves out the message with which the protocol begins a run, if it has one: an ``error``
+            is then a refusal on a WebSocket.
     """
     if status is not None and not 100 <= status <= 999:
         raise ValueError(f"a status line has a number from 100 to 999, not {status!r}")
-    return Head(status, dict(headers or {}))
+    return Head(status, dict(headers or {}), start)
 
 
 def status(

@@ -107,6 +107,10 @@ def _body(value: object) -> str | None:
     return None if isinstance(value, bytes) else json_fault(value)
 
 
+def _boolean(value: object) -> str | None:
+    return None if isinstance(value, bool) else "it is True or False"
+
+
 def _reason(value: object) -> str | None:
     if not isinstance(value, str):
         return "it is text"
@@ -132,7 +136,7 @@ _FIELDS: dict[type, dict[str, Callable[[Any], str | None]]] = {
         "stop_reason": _text,
         "interrupts": _objects,
     },
-    Head: {"status": _whole, "headers": _headers},
+    Head: {"status": _whole, "headers": _headers, "start": _boolean},
     Status: {
         "status": _whole,
         "retry_after": _retry_after,

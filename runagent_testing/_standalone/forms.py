@@ -238,7 +238,10 @@ STEPS = Choice(
         "raw_response": Form(
             lambda data, encoding="utf-8": steps.raw_response(_bytes(data, encoding)), _BYTES
         ),
-        "head": Form(steps.head, {"status": _or_null(INTEGER), "headers": _headers(_or_null(TEXT))}),
+        "head": Form(
+            steps.head,
+            {"status": _or_null(INTEGER), "headers": _headers(_or_null(TEXT)), "start": BOOLEAN},
+        ),
         "status": Form(
             steps.status,
             {

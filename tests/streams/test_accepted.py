@@ -56,6 +56,76 @@ def test_a_refusal_is_raised_before_any_chunk(
     assert 1 == len(server.requests)
 
 
+@pytest.mark.parametrize(
+    ("refusal", "kind", "status"),
+    [
+        (error("INVALID_API_KEY", "who are you?"), AuthenticationError, 401),
+        (error("AGENT_NOT_FOUND", "no such agent"), AgentNotFoundError, 404),
+        (error("VALIDATION_ERROR", "no such input"), ValidationError, 422),
+        (error("RATE_LIMITED", "too fast", retry_after=7), RateLimitError, 429),
+        (error("SERVICE_UNAVAILABLE", "too many runs"), AgentServerError, 503),
+    ],
+    ids=["401", "404", "422", "429", "503"],
+)
+def test_a_websocket_may_refuse_by_its_first_message(
+    style: Style, refusal: Any, kind: type[AgentError], status: int, server: FakeAgentServer
+) -> None:
+    server.agent("a").always(head(start=False), refusal)
+
+    async def scenario() -> None:
+        client = style.client("a", base_url=server.url, transport="websocket", max_retries=0)
+        stream = client.run_generic_stream("q")
+        for _ in range(2):
+            with pytest.raises(kind, match=refusal.message) as refused:
+                await stream.accepted()
+            assert (status, refusal.code) == (refused.value.status, refused.value.code)
+            assert refusal.retry_after == getattr(refused.value, "retry_after", None)
+
+    style.run(scenario)
+    assert 1 == len(server.requests)
+
+
+def test_a_function_may_refuse_by_the_first_message(style: Style, server: FakeAgentServer) -> None:
+    server.agent("a").responds(lambda _: iter([head(start=False), error("RATE_LIMITED", "too fast")]))
+
+    async def scenario() -> None:
+        client = style.client("a", base_url=server.url, transport="websocket", max_retries=0)
+        with pytest.raises(RateLimitError, match="too fast"):
+            await client.run_generic_stream("q")
+
+    style.run(scenario)
+
+
+@pytest.mark.parametrize("code", ["RATE_LIMITED", "SERVICE_UNAVAILABLE"])
+def test_a_refusal_by_message_is_retried_if_it_is_of_the_moment(
+    style: Style, code: str, server: FakeAgentServer
+) -> None:
+    server.agent("a").reply(head(start=False), error(code, "later")).always("x")
+
+    async def scenario() -> None:
+        client = style.client("a", base_url=server.url, transport="websocket", retry_delay=0.001)
+        stream = await client.run_generic_stream("q")
+        assert (1, "x") == (stream.report.retries, await stream.text())
+
+    style.run(scenario)
+
+
+@pytest.mark.parametrize("begin", [head(start=False), head()], ids=["before the start", "after it"])
+def test_an_error_of_a_run_is_no_refusal(
+    style: Style, transport: str, begin: Any, server: FakeAgentServer
+) -> None:
+    code = "BROKEN" if begin == head(start=False) and transport == "websocket" else "RATE_LIMITED"
+    server.agent("a").always(begin, error(code, "no more"))
+
+    async def scenario() -> None:
+        stream = style.client("a", base_url=server.url, transport=transport).run_generic_stream("q")
+        with pytest.raises(StreamError, match="no more"):
+            await stream.text()
+
+    style.run(scenario)
+    assert 1 == len(server.requests)
+
+
 def test_a_run_that_thinks_is_accepted_at_the_head_of_its_answer(
     style: Style, transport: str, server: FakeAgentServer
 ) -> None:
