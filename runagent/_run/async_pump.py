@@ -24,12 +24,13 @@ from runagent._run.spec import Action
 from runagent._run.until import Moment
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from runagent._address.route import Address
     from runagent._events import Event
     from runagent._net.loops import Pools
     from runagent._net.pool import Pool
+    from runagent._run.coming_key import ComingKey
     from runagent._run.run import Run
     from runagent._run.until import Until
 
@@ -38,7 +39,6 @@ __all__ = ["AsyncPump"]
 __tracebackhide__ = is_ours
 
 _READ = Action.READ
-_NEVER = float("inf")
 _CANCELLED_WHILE_SENT = "the run was cancelled while it was sending to the agent; start a new run"
 _OTHER_LOOP = "this stream was begun in another event loop; read it there, or start a new one here"
 
@@ -60,6 +60,7 @@ class AsyncPump(PumpCore):
         self._connection: AsyncConnection | None = None
         self._now: Callable[[], float] = float  # there is no clock before the first connection
         self._reading = False
+        self._key: ComingKey | None = None
 
     def for_run(self, run: Run) -> AsyncPump:
         """Return a pump for another run of the same client."""
@@ -213,9 +214,8 @@ class AsyncPump(PumpCore):
         self._now = now = self._network.now
         run, pool = self.run, self._pools.of(loop)
         run.begin_attempt(now())
-        deadline = run.deadlines.connect(now())
-        coming = run.attempt.key_to_come
-        if coming is not None and not await self._take_key(coming, deadline):
+        deadline = run.deadlines.connect(run.attempt.began_at)
+        if run.attempt.session is None and not await self._take_key(deadline):
             return
         try:
             self._connection, reused = await self._acquire(pool, run.address, deadline)
@@ -225,6 +225,9 @@ class AsyncPump(PumpCore):
         except NetworkError as exc:
             self._check_closed()
             run.connect_failed(exc, now())
+        except BaseException:
+            run.connecting_paused(now())
+            raise
         else:
             self._check_closed()
             pool.in_use(self._connection)
@@ -235,22 +238,24 @@ class AsyncPump(PumpCore):
             await self._flush(run.data_to_send())
             run.deadlines.waited(now() - begun)  # see Pump
 
-    async def _take_key(self, coming: Awaitable[str], deadline: float) -> bool:
+    async def _take_key(self, deadline: float) -> bool:
         """Open the session once its key is there; False if the key came too late."""
-        from runagent._net.tasks import new_scope  # most keys are fixed
+        run, attempt = self.run, self.run.attempt
+        if attempt.key_to_come is not None:
+            from runagent._run.coming_key import ComingKey  # most keys are fixed
 
-        run, scope, keys = self.run, new_scope(), list[str]()
-
-        async def wait() -> None:
-            if deadline < _NEVER:
-                scope.limit(max(0.0, deadline - self._now()))
-            keys.append(await coming)
-
-        run.attempt.key_to_come, self._connect_attempt.wake = None, scope.cancel
-        await scope.run(wait)
+            coming, attempt.key_to_come = attempt.key_to_come, None
+            self._key = ComingKey(coming)
+        assert self._key is not None
+        self._connect_attempt.wake = self._key.cancel
+        try:
+            key = await self._key.wait(deadline - self._now())
+        except BaseException:
+            run.connecting_paused(self._now())
+            raise
         self._check_closed()
-        if keys:
-            run.open_session(keys.pop())
+        if key is not None:
+            run.open_session(key)
             return True
         run.timed_out(max(self._now(), deadline), 0.0)  # the loop's own clock may be a little fast
         return False
@@ -321,6 +326,8 @@ class AsyncPump(PumpCore):
         """Drop the connection and the run at once; send the session's closing bytes if they need no wait."""
         run, connection = self.run, self._connection
         self._connection = None
+        if self._key is not None:
+            self._key.cancel()
         if connection is not None and not run.forked:
             if self._pool is not None:
                 self._pool.left(connection)

@@ -26,7 +26,9 @@ class AttemptState(msgspec.Struct, eq=False):
     Attributes:
         transport: The transport that opens the session.
         report: The attempt's part of the run's report.
-        began_at: When the attempt, or its current connection, began.
+        began_at: When the attempt, or its current connection, began; later by the time in which no reader
+            waited for it.
+        paused_at: When the reader that waited for the connection was cancelled.
         session: The session, once it is open.
         key_to_come: An awaitable of the key for `Run.open_session`; None if the session is open.
         connecting: The session, if it has its own connection.
@@ -50,6 +52,7 @@ class AttemptState(msgspec.Struct, eq=False):
     session: Session | None = None
     connecting: ConnectingSession | None = None
     key_to_come: Awaitable[str] | None = None
+    paused_at: float | None = None
     headers: tuple[tuple[str, str], ...] = ()
     ended: bool = False
     connected: bool = False

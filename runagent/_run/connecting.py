@@ -34,12 +34,19 @@ class Connecting(RunState):
     def begin_attempt(self, now: float) -> None:
         """Open a session, or keep the last one if it only needs another connection; set the address.
 
+        An attempt whose reader was cancelled while it connected goes on.
+
         Raises:
             RunAgentError: The call cannot be made; the run is over.
         """
         self.action = Action.END
         if self.cancelled:
             raise self.closed_error()
+        if self._attempt is not None and (paused_at := self._attempt.paused_at) is not None:
+            self._attempt.began_at += now - paused_at
+            self._attempt.paused_at = None
+            self.action = Action.CONNECT
+            return
         if self._deadlines is None:
             self._begin(now)
         transport = self.recovery.find_capable(self._context.find, self._call.mode)
@@ -79,7 +86,6 @@ class Connecting(RunState):
             self._watch, self._watches_reads = watch, watch.watches_reads
 
     def _begin_session(self, transport: Transport, now: float) -> None:
-        self.end_attempt(now)  # one whose connecting was cancelled
         self._attempt = attempt = AttemptState(
             transport, Attempt(self.recovery.names[0], now - self._started_at), now
         )
@@ -131,6 +137,10 @@ class Connecting(RunState):
 
     def _open(self, transport: Transport) -> Session:
         return transport.open(self._call, self.address.route, self.recovery.resume)
+
+    def connecting_paused(self, now: float) -> None:
+        """Note that the reader was cancelled while it waited for the key or the connection."""
+        self.attempt.paused_at = now
 
     def connected(self, now: float, *, reused: bool) -> None:
         """Note that the connection is established."""
