@@ -5,11 +5,11 @@ Steps are frozen data, so any number of runs may share them; only a gate has sta
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from runagent_testing._script.gates import Gate
+from runagent_testing._script.jsonvalues import write_json_value
 from runagent_testing._script.numbers import check_seconds
 
 if TYPE_CHECKING:
@@ -227,12 +227,14 @@ def tool_call(name: str, arguments: Any = "{}", id: str | None = None, index: in
         arguments: JSON text, sent as it is; any other value is written as JSON.
         id: The call's id; by default the dialect makes one, if its protocol needs one.
         index: Its place among the calls.
+
+    Raises:
+        ValueError: JSON cannot carry the arguments.
     """
-    written = (
-        arguments
-        if isinstance(arguments, str)
-        else json.dumps(arguments, ensure_ascii=False, allow_nan=False)
-    )
+    try:
+        written = arguments if isinstance(arguments, str) else write_json_value(arguments)
+    except ValueError as exc:
+        raise ValueError(f"the arguments of tool_call({name!r}) are not JSON: {exc}") from None
     return ToolCall(name, written, id, index)
 
 

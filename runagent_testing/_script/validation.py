@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from runagent_testing._internal.suggestions import nearest
 from runagent_testing._script.describe import described
 from runagent_testing._script.gates import Gate
+from runagent_testing._script.jsonvalues import json_fault
 from runagent_testing._script.numbers import check_seconds
 from runagent_testing._script.pacing import Pace
 from runagent_testing._script.steps import (
@@ -22,7 +23,7 @@ from runagent_testing._script.steps import (
     Status,
     Step,
 )
-from runagent_testing._script.values import fault_of, json_fault
+from runagent_testing._script.values import fault_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

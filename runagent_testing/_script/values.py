@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from runagent_testing._script.gates import Gate
+from runagent_testing._script.jsonvalues import json_fault
 from runagent_testing._script.steps import (
     Chunk,
     Custom,
@@ -22,26 +22,9 @@ from runagent_testing._script.steps import (
     ToolCall,
 )
 
-__all__ = ["check_usage", "fault_of", "json_fault"]
+__all__ = ["check_usage", "fault_of"]
 
 _REASON_BYTES = 123  # of a Close frame (RFC 6455 section 5.5)
-
-
-def json_fault(value: object) -> str | None:
-    """Return why a value cannot be written as JSON, or None if it can."""
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as exc:
-        if isinstance(exc, ValueError) and "Out of range" in str(exc):
-            return "JSON has no NaN and no infinity"
-        return str(exc)
-    return None if _has_text_names(value) else "the names of an object are text"
-
-
-def _has_text_names(value: object) -> bool:
-    if isinstance(value, Mapping):
-        return all(isinstance(name, str) and _has_text_names(item) for name, item in value.items())
-    return all(map(_has_text_names, value)) if isinstance(value, list | tuple) else True
 
 
 def _object(value: object) -> str | None:
@@ -166,8 +149,15 @@ def fault_of(step: Step) -> str | None:
     for name, check in _FIELDS.get(type(step), {}).items():
         value = getattr(step, name)
         if value is not None and value is not ... and (fault := check(value)):
-            return f" has {name}={value!r}: {fault}"
+            return f" has {name}={_shown(value)}: {fault}"
     return None
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except RecursionError:
+        return f"<{type(value).__name__}>"
 
 
 def _encoding_fault(step: Step) -> str | None:

@@ -124,6 +124,40 @@ def test_a_bad_stream_script_is_an_error_that_names_step_and_reason(steps, compl
         Agent("a").always(*steps)
 
 
+def circle():
+    value = []
+    value.append(value)
+    return value
+
+
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ({1, 2}, "JSON cannot carry a value of type set"),
+        ({"a": [b"x"]}, "JSON cannot carry a value of type bytes"),
+        ([float("nan")], "JSON has no NaN and no infinity"),
+        ({"a": {1: 2}}, "the names of an object are text"),
+        ({(1, 2): 3}, "the names of an object are text"),
+        (circle(), "it contains itself"),
+        (nested(100_000), "it is nested too deeply"),
+    ],
+    ids=["set", "bytes", "NaN", "number as a name", "tuple as a name", "circle", "nested"],
+)
+def test_what_json_cannot_carry_is_refused_in_one_way(value, reason):
+    with pytest.raises(ValueError, match=rf"the arguments of tool_call\('f'\) are not JSON: {reason}"):
+        tool_call("f", value)
+    for step in (custom("c", value), chunk(value)):
+        with pytest.raises(TypeError, match=rf"step 1 .*{reason}"):
+            Agent("a").always(step)
+
+
 @pytest.mark.parametrize(
     ("steps", "complaint"),
     [
