@@ -6,6 +6,7 @@ it comes, so that a timeline can show the steps next to the writes.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from dataclasses import dataclass
@@ -202,9 +203,10 @@ class GrowingPlan:
 
     @property
     def moves(self) -> Sequence[Move]:
-        """All moves; renders those that no run has reached yet."""
-        while self._grow(len(self.known)):
-            pass
+        """All moves, up to one that cannot be rendered; renders those that no run has reached yet."""
+        with contextlib.suppress(Exception):  # a dialect's, which the run that reaches it has for its failure
+            while self._grow(len(self.known)):
+                pass
         return self.known
 
     @property

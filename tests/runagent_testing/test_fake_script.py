@@ -124,14 +124,14 @@ def test_a_bad_stream_script_is_an_error_that_names_step_and_reason(steps, compl
         Agent("a").always(*steps)
 
 
-def circle():
-    value = []
+def circle() -> list[object]:
+    value: list[object] = []
     value.append(value)
     return value
 
 
-def nested(depth):
-    value = []
+def nested(depth: int) -> list[object]:
+    value: list[object] = []
     for _ in range(depth):
         value = [value]
     return value

@@ -144,7 +144,7 @@ def check_after_error(lab: Lab) -> None:
 
     To mend it: after `self.fail(...)` return the events so far and decode nothing more.
     """
-    only_where(lab.subject.traits.can_fail, "the dialect cannot express a failed run")
+    only_where(lab.subject.traits.supports_errors, "the dialect cannot express a failed run")
     for cut in (whole, byte_by_byte):
         seen = lab.feed("a", error("CAPACITY_ERROR", "no room"), "late", done(), cut=cut).check_sound()
         expect_contents(lab.subject, seen.contents, ["a"], "up to the error")
@@ -172,7 +172,7 @@ def check_good_before_bad(lab: Lab) -> None:
 
 def _with_a_fault_behind_two(lab: Lab) -> Iterator[Seen]:
     places, _ = lab.offsets(*CHUNKS)
-    fault = BAD_FRAMES["bad-opcode"] if lab.subject.traits.frames else b"ZZ\r\n?"
+    fault = BAD_FRAMES["bad-opcode"] if lab.subject.traits.writes_frames else b"ZZ\r\n?"
     for cut in (whole, byte_by_byte):
         at = places[1][1]
         spoilt = _Spoiler(at, fault)

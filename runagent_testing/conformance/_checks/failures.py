@@ -63,7 +63,7 @@ async def check_error_inside(stage: Stage) -> None:
 
     To mend it: fail with `StreamError(message, code=...)` for the error event of the protocol.
     """
-    only_where(stage.subject.traits.can_fail, "the dialect cannot express a failed run")
+    only_where(stage.subject.traits.supports_errors, "the dialect cannot express a failed run")
     for count in (0, 2):
         stage.agent.always(*CHUNKS[:count], error("CAPACITY_ERROR", "no room left"))
         shown = await stage.run()

@@ -192,7 +192,8 @@ async def check_lets_go(stage: Stage) -> None:
 
     To mend it: return False from `keeps_connection`, and close the protocol in `close`.
     """
-    only_where(stage.subject.traits.frames, "over HTTP the agent does not see what happens to its connection")
+    websocket = stage.subject.traits.writes_frames
+    only_where(websocket, "over HTTP the agent does not see what happens to its connection")
     stage.agent.always("a", "b")
     async with stage.client() as client:
         for number in range(2):

@@ -34,9 +34,9 @@ class Traits:
 
     Attributes:
         transport: The dialect's name for the transport of the request.
-        frames: Whether the transport is a WebSocket.
+        writes_frames: Whether the transport is a WebSocket.
         delimited: Whether the bytes show where a chunk ends.
-        can_fail: Whether a run can fail after its first chunk.
+        supports_errors: Whether a run can fail after its first chunk.
         marked: Whether there is an end marker; without one only HTTP's framing distinguishes a whole answer
             from a truncated one.
         heartbeats: Whether there is a sign of life without an event.
@@ -45,9 +45,9 @@ class Traits:
     """
 
     transport: str
-    frames: bool
+    writes_frames: bool
     delimited: bool
-    can_fail: bool
+    supports_errors: bool
     marked: bool
     heartbeats: bool
     carries: frozenset[str]
@@ -60,9 +60,9 @@ def traits_of(exchange: Exchange, dialects: Iterable[Dialect]) -> Traits:
     marker = form.done(Done(), run, 0)
     return Traits(
         transport=run.transport,
-        frames=form.writes_frames,
+        writes_frames=form.writes_frames,
         delimited=form.delimited,
-        can_fail=form.supports_errors,
+        supports_errors=form.supports_errors,
         marked=bool(marker),
         heartbeats=bool(form.heartbeat),
         carries=frozenset(step for step in _OTHERS if _can_write(form, step)),

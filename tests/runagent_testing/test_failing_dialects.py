@@ -1,0 +1,47 @@
+"""Dialects whose format fails in the middle of a long answer: the failure is shown wherever one looks."""
+
+import httpx2
+import pytest
+
+from runagent_testing import FakeAgentServer
+from tests.runagent_testing.test_dialects import LineDialect, Lines
+
+LONG = 2000  # chunks: such a script is rendered while it is played
+AT = 1500  # the chunk that the format cannot write
+FAULT = "LookupError: no word for it"
+
+
+class FailingLines(Lines):
+    def chunk(self, step, index, id):
+        if step.content == str(AT):
+            raise LookupError("no word for it")
+        return super().chunk(step, index, id)
+
+
+class FailingDialect(LineDialect):
+    def stream(self, run):
+        return FailingLines()
+
+
+@pytest.fixture
+def server():
+    with FakeAgentServer(dialects=[FailingDialect()]) as server:
+        server.agent("a").reply(*map(str, range(LONG)), writes="per-step")
+        with pytest.raises(httpx2.RemoteProtocolError):
+            httpx2.post(f"{server.url}/lines/a", json={"ask": "x"})
+        yield server
+        server.clear()
+
+
+def test_the_check_reports_the_failure_of_the_dialect(server):
+    with pytest.raises(AssertionError, match=FAULT) as caught:
+        server.check()
+    assert 1 == str(caught.value).count("request 1: POST /lines/a (lines): ")
+
+
+def test_the_exchange_can_be_looked_at(server):
+    (exchange,) = server.requests
+    assert ("server closed", FAULT) == (exchange.outcome, exchange.failure)
+    assert "moves made" in repr(exchange)
+    assert b'c"0"\n' in b"".join(sent.data for sent in exchange.sent)
+    assert FAULT in exchange.timeline()
