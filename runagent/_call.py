@@ -8,6 +8,7 @@ import msgspec
 
 from runagent._address.url import BaseURL, agent_path
 from runagent._errors import ValidationError
+from runagent._internal.tracebacks import is_ours
 from runagent._limits import Limits
 from runagent._public import publish
 from runagent._redact import credential_parts, is_credential, query_credentials
@@ -24,6 +25,8 @@ __all__ = [
     "merge_headers",
     "new_run_id",
 ]
+
+__tracebackhide__ = is_ours
 
 _HIDDEN = frozenset({"api_key", "found", "headers", "options"})  # may hold secrets
 _MAX_FOUND = 64
@@ -258,3 +261,6 @@ class AgentCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 publish(AgentCall)
+
+
+publish(ResumePoint, RunIds, module="runagent.transports")

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from runagent._errors import ConfigurationError
+from runagent._internal.tracebacks import is_ours
+from runagent._public import publish
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["Limits", "read_limits"]
+
+__tracebackhide__ = is_ours
 
 
 class Limits(msgspec.Struct, frozen=True, gc=False):
@@ -64,3 +68,6 @@ def read_limits(options: Mapping[str, Any]) -> Limits:
                 f"transport_options: {name}: expected a whole number above 0, found {value!r}"
             )
     return Limits(**given)
+
+
+publish(Limits, module="runagent.transports")

@@ -9,6 +9,7 @@ import msgspec
 # help(Address) looks its annotations up.
 from runagent._address.proxy import Proxy  # noqa: TC001
 from runagent._address.url import Origin  # noqa: TC001
+from runagent._public import publish
 from runagent._redact import credential_parts
 
 if TYPE_CHECKING:
@@ -70,3 +71,6 @@ class Address(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.origin}" if self.proxy is None else f"{self.origin} through the proxy {self.proxy}"
+
+
+publish(Address, Route, module="runagent.transports")

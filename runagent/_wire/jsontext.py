@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 import msgspec
 
 from runagent._cutting import cut_value
+from runagent._internal.tracebacks import is_ours
+from runagent._public import publish
 
 __all__ = [
     "InvalidJSONError",
@@ -24,6 +26,8 @@ __all__ = [
     "quote_value",
     "write_json",
 ]
+
+__tracebackhide__ = is_ours
 
 _decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
@@ -145,3 +149,6 @@ def quote_value(value: Any) -> str:
         return quote(repr(cut_value(value, _LONG_TEXT)))
     except RecursionError:
         return "a value that is nested too deeply"
+
+
+publish(InvalidJSONError, module="runagent.transports")

@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from runagent._errors import ProtocolError, RunAgentError, StreamLimitError, StreamTruncatedError
+from runagent._internal.tracebacks import is_ours
 from runagent._limits import Limits
+from runagent._public import publish
 from runagent._wire.jsontext import InvalidJSONError, decode_json, is_cut_short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["LineRow", "NDJSONDecoder"]
+
+__tracebackhide__ = is_ours
 
 _ROWS = 2  # in one read: the stream's first event, and its chunks
 _decoder = msgspec.json.Decoder()
@@ -194,3 +198,6 @@ def _split_row(data: bytes) -> tuple[LineRow | None, bytes]:
     if not (lines.startswith(b"{") and lines.endswith(b"}") and lines.count(b"\n") == count - 1):
         return None, data
     return LineRow(lines, count), data[end + 1 :]
+
+
+publish(NDJSONDecoder, module="runagent.transports")

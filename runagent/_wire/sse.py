@@ -9,9 +9,13 @@ from __future__ import annotations
 import msgspec
 
 from runagent._errors import StreamLimitError
+from runagent._internal.tracebacks import is_ours
 from runagent._limits import Limits
+from runagent._public import publish
 
 __all__ = ["EventRow", "SSEDecoder", "ServerSentEvent"]
+
+__tracebackhide__ = is_ours
 
 _EVENT, _DATA, _BLANK = b"event: ", b"\ndata: {", b"\n\n"
 _DATA_LINE, _LF = b"data: ", 10
@@ -313,3 +317,6 @@ class SSEDecoder:
                 )
             )
         self._clear_event()
+
+
+publish(SSEDecoder, ServerSentEvent, module="runagent.transports")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from runagent._public import publish
 from runagent.transports._base import Transport
 
 if TYPE_CHECKING:
@@ -101,3 +102,6 @@ class CancellingTransport(Protocol):
 
 AnyTransport = Transport | AsyncTransport
 RegisterTransport = Callable[[AnyTransport], None]
+
+
+publish(AsyncTransport, Emit, module="runagent.transports")

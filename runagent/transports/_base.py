@@ -33,6 +33,8 @@ import enum
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from runagent._errors import RunAgentError
+from runagent._internal.tracebacks import is_ours
+from runagent._public import publish
 from runagent.transports._request import check_bytes
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from runagent.capabilities import Capability
 
 __all__ = ["BaseSession", "ConnectingSession", "Session", "Transport", "Wants", "count_ignored"]
+
+__tracebackhide__ = is_ours
 
 _MAX_IGNORED_KINDS = 50  # a peer may invent a new kind for every message
 
@@ -318,3 +322,6 @@ class BaseSession:
             # A traceback would keep the pump's frames, and all they hold, for as long as the session lives.
             self.error = error.with_traceback(None)
             self.wants = Wants.DONE
+
+
+publish(BaseSession, Session, Transport, Wants, module="runagent.transports")

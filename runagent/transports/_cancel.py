@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from runagent._errors import StreamError
 from runagent._events import Completed
+from runagent._public import publish
 from runagent.transports._http import HttpSession
 
 if TYPE_CHECKING:
@@ -52,3 +53,6 @@ class CancelSession(HttpSession):
         if status in self.over_statuses:
             return StreamError("the run is over", code="GONE")
         return super().make_refusal(status, body)
+
+
+publish(CancelSession, module="runagent.transports")

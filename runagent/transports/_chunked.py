@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from runagent._errors import ProtocolError, StreamTruncatedError
 from runagent._events import Chunk, Completed, Event, Started
+from runagent._internal.tracebacks import is_ours
 from runagent._wire.jsontext import quote_value
 from runagent._wire.ndjson import LineRow, NDJSONDecoder
 from runagent._wire.plaintext import text_decoder
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from runagent._errors import RunAgentError
 
 __all__ = ["ChunkedSession", "ChunkedTransport"]
+
+__tracebackhide__ = is_ours
 
 
 class ChunkedSession(StreamSession):

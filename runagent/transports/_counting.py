@@ -6,6 +6,7 @@ from typing import Any
 
 from runagent._call import NOT_RESUMED, ResumePoint
 from runagent._errors import ProtocolError, RunAgentError, StreamError
+from runagent._public import publish
 
 __all__ = ["ChunkCount", "fits_a_header"]
 
@@ -76,3 +77,6 @@ class ChunkCount:
 def fits_a_header(event_id: str) -> bool:
     """Whether ``Last-Event-ID`` can carry an id unchanged (RFC 9110 §5.5) and servers accept its length."""
     return len(event_id) <= _MAX_ID_CHARACTERS and event_id == event_id.strip() and event_id.isprintable()
+
+
+publish(ChunkCount, module="runagent.transports")

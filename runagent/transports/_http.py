@@ -12,6 +12,8 @@ from runagent._errors import (
     StreamError,
     StreamTruncatedError,
 )
+from runagent._internal.tracebacks import is_ours
+from runagent._public import publish
 from runagent._report import add_hint
 from runagent.transports._base import Wants
 from runagent.transports._error_objects import request_id_in
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from runagent.transports._steps import StepBody
 
 __all__ = ["HttpRequest", "HttpSession"]
+
+__tracebackhide__ = is_ours
 
 _READ = Wants.READ
 _CODED_BYTES = 2048
@@ -346,3 +350,6 @@ class HttpSession(RequestingSession):
             return []
         self.finish()
         return events
+
+
+publish(HttpSession, module="runagent.transports")

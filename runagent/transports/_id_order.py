@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from runagent._call import NOT_RESUMED, ResumePoint
 from runagent._errors import ProtocolError
+from runagent._public import publish
 from runagent._wire.jsontext import quote
 from runagent.transports._counting import fits_a_header
 
@@ -92,3 +93,6 @@ class IdOrder:
 
 def _show(event_id: str | None) -> str:
     return "none" if event_id is None else quote(event_id)
+
+
+publish(IdOrder, module="runagent.transports")

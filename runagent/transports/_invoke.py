@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from runagent._errors import ProtocolError, StreamLimitError
 from runagent._events import Event, RunResult
+from runagent._internal.tracebacks import is_ours
+from runagent._public import publish
 from runagent._wire.jsontext import InvalidJSONError, decode_json, encode_json, quote
 from runagent.transports._error_objects import error_object, has_error
 from runagent.transports._http import HttpSession
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["InvokeSession"]
+
+__tracebackhide__ = is_ours
 
 
 class InvokeSession(HttpSession):
@@ -120,3 +124,6 @@ def _reports_error(answer: Mapping[str, Any]) -> bool:
 
 def _as_object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+publish(InvokeSession, module="runagent.transports")

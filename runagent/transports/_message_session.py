@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from runagent._errors import RunAgentError, StreamTruncatedError
+from runagent._internal.tracebacks import is_ours
+from runagent._public import publish
 from runagent._wire.jsontext import quote
 from runagent._wire.websocket import WebSocketConnection, check_handshake, handshake_headers
 from runagent.transports._base import Wants
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from runagent._wire.http1 import ResponseDecoder
 
 __all__ = ["MessageSession"]
+
+__tracebackhide__ = is_ours
 
 
 class MessageSession(HttpSession):
@@ -211,3 +215,6 @@ class MessageSession(HttpSession):
         if self.wants is Wants.READ:
             self.finish()
         return events
+
+
+publish(MessageSession, module="runagent.transports")

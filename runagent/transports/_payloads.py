@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from runagent._internal.tracebacks import is_ours
 from runagent._wire.jsontext import InvalidJSONError, decode_json, encode_json
 
 if TYPE_CHECKING:
     from runagent._call import AgentCall
 
 __all__ = ["run_request", "unwrap_payload"]
+
+__tracebackhide__ = is_ours
 
 _PAYLOAD_TYPES = frozenset({"string", "integer", "number", "boolean", "array", "object", "null"})
 _WRAPPING = r'\{\s*"(?:type|payload)"\s*:'  # compiled on first use, by few programs

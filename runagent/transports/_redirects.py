@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from runagent._errors import ProtocolError
+from runagent._internal.tracebacks import is_ours
 from runagent._wire.jsontext import quote
 
 if TYPE_CHECKING:
     from runagent._address.url import Origin
 
 __all__ = ["redirect_target"]
+
+__tracebackhide__ = is_ours
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _KEEP_REQUEST = (307, 308)

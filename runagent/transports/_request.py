@@ -10,7 +10,8 @@ import msgspec
 from runagent._address.fields import header_name, header_value, is_token
 from runagent._address.url import Origin, target_fault
 from runagent._errors import ConfigurationError, PluginError
-from runagent._internal.tracebacks import without_traceback
+from runagent._internal.tracebacks import is_ours, without_traceback
+from runagent._public import publish
 from runagent._redact import describe, redact_url
 from runagent.transports._returned import CODE as INVALID_EVENTS
 
@@ -26,6 +27,8 @@ __all__ = [
     "name_transport",
     "refuse_request",
 ]
+
+__tracebackhide__ = is_ours
 
 _CODE = "INVALID_REQUEST"
 _FAULTS = {_CODE: "cannot send its request", INVALID_EVENTS: "returned something else than events"}
@@ -205,3 +208,6 @@ def _check_each(headers: Fields, upgrade: Fields) -> None:
             if folded in seen:
                 raise refuse_request(name, "the header field is given twice (case makes no difference)")
             seen.add(folded)
+
+
+publish(HttpRequest, module="runagent.transports")

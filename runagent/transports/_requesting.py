@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from runagent._internal.tracebacks import is_ours
 from runagent._wire.http1 import ResponseDecoder, encode_request
 from runagent.transports._base import BaseSession, Wants
 from runagent.transports._request import HttpRequest, check_request
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from runagent.transports._steps import Step, StepBody, StepSequence
 
 __all__ = ["RequestingSession"]
+
+__tracebackhide__ = is_ours
 
 
 class RequestingSession(BaseSession):

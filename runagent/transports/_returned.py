@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 from runagent._errors import PluginError
 from runagent._events import Chunk, Completed, Custom, Event, Reasoning, RunResult, Started, ToolCall
+from runagent._internal.tracebacks import is_ours
 from runagent._redact import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["CODE", "UNREPEATABLE", "as_events", "check_order", "split_events"]
+
+__tracebackhide__ = is_ours
 
 CODE = "INVALID_EVENTS"
 UNREPEATABLE = frozenset({Chunk, Reasoning, ToolCall, Custom})

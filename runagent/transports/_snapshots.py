@@ -10,7 +10,9 @@ import msgspec
 
 from runagent._call import NOT_RESUMED, ReceivedPart, ResumePoint
 from runagent._errors import ProtocolError, RunAgentError, StreamLimitError
+from runagent._internal.tracebacks import is_ours
 from runagent._limits import Limits
+from runagent._public import publish
 from runagent._wire.jsontext import quote
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from runagent._events import JSONValue
 
 __all__ = ["SnapshotParts"]
+
+__tracebackhide__ = is_ours
 
 _DIGEST_BYTES = 16
 _LONG_NAME = 64  # of a longer one only the digest is kept
@@ -198,3 +202,6 @@ def _encode(content: JSONValue) -> bytes:
         return _VALUE + json.dumps(content, sort_keys=True, separators=(",", ":")).encode() + _END
     except RecursionError:
         raise ValueError("is nested too deeply") from None
+
+
+publish(SnapshotParts, module="runagent.transports")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from runagent._address.fields import header_value
 from runagent._errors import ConfigurationError, ProtocolError, StreamTruncatedError
+from runagent._internal.tracebacks import is_ours
 from runagent._wire.jsontext import quote
 from runagent._wire.sse import EventRow, ServerSentEvent, SSEDecoder
 from runagent.transports._error_objects import decode_object
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from runagent._events import Event
 
 __all__ = ["SSESession", "SSETransport"]
+
+__tracebackhide__ = is_ours
 
 _CHUNK = b"event: chunk"
 

@@ -10,6 +10,8 @@ import msgspec
 
 from runagent._address.url import split_url
 from runagent._errors import ConfigurationError, ProtocolError, RunAgentError, StreamLimitError
+from runagent._internal.tracebacks import is_ours
+from runagent._public import publish
 from runagent._redact import describe
 from runagent._wire.jsontext import InvalidJSONError, decode_json, quote
 from runagent.transports._request import HttpRequest, check_request, refuse_request
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from runagent._wire.http1 import ResponseDecoder
 
 __all__ = ["Step", "StepAnswer", "StepBody", "StepSequence", "parse_url"]
+
+__tracebackhide__ = is_ours
 
 _END: Any = object()
 
@@ -209,3 +213,6 @@ class StepBody:
                 limit=self._max,
             )
         return StepAnswer(self._answer.status, self._answer.headers, b"".join(self._parts))
+
+
+publish(Step, StepAnswer, module="runagent.transports")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from runagent._public import publish
+
 __all__ = ["SurrogateJoiner"]
 
 _HIGH = ("\ud800", "\udbff")
@@ -39,3 +41,6 @@ class SurrogateJoiner(msgspec.Struct, gc=False):
         """Return U+FFFD for a half that is still kept, or "" if there is none."""
         half, self.half = self.half, ""
         return "\ufffd" if half else ""
+
+
+publish(SurrogateJoiner, module="runagent.transports")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
 from runagent_testing._host.scripts import AgentScripts, as_result
+from runagent_testing._internal.public import publish
 from runagent_testing._script.computed import Computed
 from runagent_testing._script.numbers import check_count, check_texts
 from runagent_testing._script.script import Options, Result, Script
@@ -181,3 +182,6 @@ def _unpacked(method: str, steps: tuple[Any, ...]) -> tuple[Any, ...]:
         hint = f"write {method}(*steps) for the steps in it, chunk([...]) for one chunk that is a list"
         raise StepError(1, f" is a list, and the only one: {hint}")
     return steps
+
+
+publish(Agent)

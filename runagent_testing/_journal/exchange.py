@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from runagent_testing._internal.public import publish
 from runagent_testing._journal.record import Record, numbers_of
 from runagent_testing._journal.timeline import timeline
 from runagent_testing._render.lazy import LazyPlan
@@ -91,3 +92,6 @@ def _moves_until(target: int | Step, plan: AnyPlan, steps: Sequence[Step]) -> fl
         return 0 if target < 1 else last[chunks[target - 1]] if target <= len(chunks) else math.inf
     found = next((number for number, step in enumerate(steps) if step is target), None)
     return math.inf if found is None else last.get(found, math.inf)
+
+
+publish(Exchange)

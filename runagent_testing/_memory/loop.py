@@ -7,6 +7,8 @@ import selectors
 import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
+from runagent_testing._internal.public import publish
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -127,3 +129,6 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def _pending_timers(self) -> list[asyncio.TimerHandle]:
         return [timer for timer in self._timers if not timer.cancelled() and timer.when() > self.time()]
+
+
+publish(VirtualTimeLoop)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from runagent._net.faults import connect_error
 from runagent_testing._host.endpoints import Endpoints, random_id, utc_time
 from runagent_testing._host.host import AgentHost
+from runagent_testing._internal.public import publish
 from runagent_testing._memory.blocking import BlockingMemory
 from runagent_testing._memory.peer import Peer
 from runagent_testing._memory.wire import Wire
@@ -150,3 +151,6 @@ class MemoryNetwork(AgentHost):
         for peer in list(self._peers):
             peer.drop()
         self._peers.clear()
+
+
+publish(MemoryNetwork)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from runagent_testing._internal.public import publish
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -108,3 +110,6 @@ def reset_error() -> ConnectionResetError:
 
 def _nobody_waits() -> None:
     """Do nothing."""
+
+
+publish(DeadlockError)

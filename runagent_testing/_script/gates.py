@@ -6,6 +6,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from runagent_testing._internal.public import publish
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -52,3 +54,6 @@ class Gate:
         """Withdraw a callback given to `on_open`."""
         with self._lock:
             self._waiting.pop(wake, None)
+
+
+publish(Gate)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, get_args
 
+from runagent_testing._internal.public import publish
 from runagent_testing._script.describe import described
 from runagent_testing._script.gates import Gate
 from runagent_testing._script.steps import (
@@ -183,3 +184,6 @@ class Result:
         if not checked or isinstance(checked[-1], Pause):
             raise TypeError("a plain run needs an answer or an ending as its last step")
         return cls(steps=checked, writes=named_writes(writes), **options)
+
+
+publish(Result, module="runagent_testing.dialects")

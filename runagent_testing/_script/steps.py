@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from runagent_testing._internal.public import publish
 from runagent_testing._script.gates import Gate
 from runagent_testing._script.jsonvalues import write_json_value
 from runagent_testing._script.numbers import check_seconds
@@ -392,3 +393,6 @@ def _bytes(data: bytes, what: str) -> bytes:
     if not isinstance(data, bytes):
         raise TypeError(f"{what}() takes bytes, not {type(data).__name__}")
     return data
+
+
+publish(Chunk, Custom, Done, Error, Reasoning, Status, ToolCall, module="runagent_testing.dialects")

@@ -17,6 +17,7 @@ from runagent_testing._host.endpoints import Endpoints
 from runagent_testing._host.host import AgentHost
 from runagent_testing._internal.clock import now
 from runagent_testing._internal.log import log_failure
+from runagent_testing._internal.public import publish
 from runagent_testing._script.computed import place_of_thread
 from runagent_testing._script.numbers import check_seconds, check_texts, is_whole
 from runagent_testing._server.functions import AbandonedError, DaemonThreads, FunctionRunner, raise_in
@@ -304,3 +305,6 @@ async def _drop(server: web.Server) -> None:
         await asyncio.wait(tasks, timeout=_LEAVING)
     # Sockets are closed by callbacks that the aborts have scheduled.
     await asyncio.sleep(0)
+
+
+publish(FakeAgentServer)

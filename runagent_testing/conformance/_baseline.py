@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from runagent_testing._internal.files import read_text
+from runagent_testing._internal.public import publish
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -89,3 +90,6 @@ class Baseline:
             if id not in known or (variant is not None and variant not in known[id]):
                 shown = id if variant is None else f"{id}[{variant}]"
                 raise BaselineError(f"the baseline lists an unknown requirement, {shown}")
+
+
+publish(Baseline, BaselineError, module="runagent_testing.conformance")

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
+from runagent_testing._internal.public import publish
 from runagent_testing._internal.redaction import escaped
 
 if TYPE_CHECKING:
@@ -110,3 +111,6 @@ class Report:
             f"    explained: {result.explained}",
             *(f"    {line}" for line in result.reason.splitlines()),
         ]
+
+
+publish(Report, Result, module="runagent_testing.conformance")

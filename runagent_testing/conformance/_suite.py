@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from runagent_testing._internal.public import publish
 from runagent_testing.conformance._baseline import Baseline
 from runagent_testing.conformance._check import check_set, examine
 from runagent_testing.conformance._checks import all_requirements
@@ -125,3 +126,6 @@ class TransportConformance:
     def _chosen(self, variant: str) -> bool:
         style, _, player = variant.partition("-")
         return style in self.styles and player in self.players
+
+
+publish(TransportConformance, module="runagent_testing.conformance")

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+from runagent_testing._internal.public import publish
 from runagent_testing._script.steps import Chunk, Error, Status
 from runagent_testing.dialects._frames import TEXT, close_frame, frame
 from runagent_testing.dialects._jsontext import to_json, without_none
@@ -342,3 +343,6 @@ def error_body(step: Status, run: DialectRun) -> dict[str, Any]:
 def phrase(status: int) -> str:
     """Return the reason phrase of a status."""
     return next((known.phrase for known in HTTPStatus if known == status), "Unnamed")
+
+
+publish(Dialect, DialectRun, Format, RunRequest, module="runagent_testing.dialects")

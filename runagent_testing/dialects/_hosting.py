@@ -8,6 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from runagent_testing._internal.public import publish
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -121,3 +123,6 @@ class DialectHost:
         with self._state.lock:
             self._state.counts[name] += 1
             return self._state.counts[name]
+
+
+publish(DialectHost, HostedRun, RequestedAgent, module="runagent_testing.dialects")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from runagent_testing._internal.public import publish
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -59,3 +61,6 @@ class MessageContext:
     agent: RequestedAgent
     messages: Sequence[str | bytes]
     asked: RunMessage | None = None
+
+
+publish(MessageContext, MessageReply, RunMessage, module="runagent_testing.dialects")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runagent_testing._internal.clock import now
+from runagent_testing._internal.public import publish
 from runagent_testing._internal.redaction import Secrets
 
 __all__ = ["MAX_BODY", "Request", "joined", "parse_json"]
@@ -77,3 +78,6 @@ def parse_json(body: bytes | None) -> Any:
         return json.loads(body or b"")
     except (ValueError, RecursionError):
         return None
+
+
+publish(Request, module="runagent_testing.dialects")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
+from runagent_testing._internal.public import publish
 from runagent_testing._script.steps import Done
 from runagent_testing.dialects._installed import installed_dialects
 from runagent_testing.faults import _answers as answers
@@ -324,3 +325,6 @@ _KINDS = {
     for kind in (*cuts.KINDS, *answers.KINDS, *streams.KINDS, *websocket.KINDS, *harmless.KINDS)
     for position in kind.positions
 }
+
+
+publish(Expected, Fault, Unavailable, module="runagent_testing.faults")

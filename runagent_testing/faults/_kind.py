@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+from runagent_testing._internal.public import publish
 from runagent_testing._render.http import http_chunk, stream_head
 from runagent_testing._render.plan import Write
 from runagent_testing._render.render import stream_plan
@@ -286,3 +287,6 @@ class FaultKind:
         """Return what else is right."""
         names = (position.name, transport, "")
         return next((self.accepted[name] for name in names if name in self.accepted), ())
+
+
+publish(Position, Scenario, module="runagent_testing.faults")

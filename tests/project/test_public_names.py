@@ -22,6 +22,7 @@ import runagent
 from runagent import AsyncRunAgentClient, AsyncStream, RunAgentClient, Stream, transports
 from runagent import _errors as errors
 from runagent_testing import FakeAgentServer
+from tests.project.layers import PROMISED
 
 PUBLIC_NAMES = [
     "AgentCall",
@@ -207,6 +208,29 @@ def test_the_error_tree_is_as_drawn() -> None:
 def test_help_knows_every_public_name(module: Any) -> None:
     for name in set(module.__all__) - {"__version__"}:
         assert pydoc.render_doc(getattr(module, name))
+
+
+@pytest.mark.parametrize("module", sorted(PROMISED))
+def test_public_classes_show_a_public_module(module: str) -> None:
+    face = importlib.import_module(module)
+    for name in getattr(face, "__all__", ()):
+        value = getattr(face, name)
+        if isinstance(value, type) and value.__module__.startswith("runagent"):
+            assert value.__module__ in PROMISED, name
+            shown = getattr(importlib.import_module(value.__module__), value.__qualname__)
+            assert value is shown, name
+
+
+@pytest.mark.parametrize("module", [runagent, transports], ids=lambda module: module.__name__)
+def test_modules_of_public_names_that_raise_are_left_out_of_failed_tests(module: Any) -> None:
+    values = [getattr(module, name) for name in module.__all__]
+    classes = filter(inspect.isclass, values)
+    functions = [*values, *(each for kind in classes for each in vars(kind).values())]
+    for function in filter(inspect.isfunction, functions):
+        home = sys.modules[function.__globals__["__name__"]]
+        ours = home.__name__.startswith(("runagent.transports", "runagent._client", "runagent._run"))
+        if ours and re.search(r"^ +raise\b", inspect.getsource(home), re.MULTILINE):
+            assert hasattr(home, "__tracebackhide__"), home.__name__
 
 
 def test_an_unknown_error_field_is_refused() -> None:

@@ -8,13 +8,13 @@ from tests.runagent_testing.test_dialects import LineDialect, Lines
 
 LONG = 2000  # chunks: such a script is rendered while it is played
 AT = 1500  # the chunk that the format cannot write
-FAULT = "LookupError: no word for it"
+FAULT = "LookupError: cannot write it"
 
 
 class FailingLines(Lines):
     def chunk(self, step, index, id):
         if step.content == str(AT):
-            raise LookupError("no word for it")
+            raise LookupError("cannot write it")
         return super().chunk(step, index, id)
 
 

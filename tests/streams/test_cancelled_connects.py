@@ -97,7 +97,7 @@ def test_the_key_is_asked_once_for_an_attempt(virtual: Virtual, transport: str) 
     assert (1, "completed") == (len(report.attempts), report.outcome)
 
 
-def test_a_key_that_came_while_nobody_read_is_used(virtual: Virtual) -> None:
+def test_a_key_that_came_between_two_reads_counts(virtual: Virtual) -> None:
     keys = Keys(virtual, 3)
 
     async def scenario() -> None:

@@ -25,7 +25,7 @@ def check_own_names(lab: Lab) -> None:
     class has them.
     """
     kinds = type(lab.open(lab.subject.memory())).__mro__
-    ours = [kind for kind in kinds if kind.__module__.startswith("runagent.transports.")]
+    ours = [kind for kind in kinds if f"{kind.__module__}.".startswith("runagent.transports.")]
     private = {name for kind in ours for name in _names(kind) if name.startswith("_") and name[:2] != "__"}
     for kind in kinds:
         taken = set() if kind in ours else private & _names(kind)

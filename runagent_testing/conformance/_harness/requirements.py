@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from runagent_testing._internal.public import publish
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -85,3 +87,6 @@ def variants(requirement: Requirement) -> tuple[str, ...]:
     if requirement.scope == "session":
         return ("",)
     return tuple(f"{style}-{player}" for style in requirement.styles for player in requirement.players)
+
+
+publish(Requirement, module="runagent_testing.conformance")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from runagent_testing._internal.public import publish
+
 __all__ = ["NOT_UNDERSTOOD", "NotApplicable", "Violation"]
 
 NOT_UNDERSTOOD = (
@@ -16,3 +18,6 @@ class Violation(AssertionError):
 
 class NotApplicable(Exception):
     """A requirement does not concern a transport; the message has the reason."""
+
+
+publish(Violation, module="runagent_testing.conformance")
