@@ -53,7 +53,7 @@ NAMES = [f"{agent}-{transport}" for agent in AGENTS for transport in TRANSPORTS]
 
 def example() -> Any:
     """Return the class of the page's example."""
-    (source,) = (text.text for text in DOCS["plugins"].examples() if "class RunLog" in text.text)
+    (source,) = (text.text for text in DOCS["observers"].examples() if "class RunLog" in text.text)
     namespace: dict[str, Any] = {}
     exec(source.partition("lines = []")[0], namespace)  # an example of a page
     return namespace["RunLog"]

@@ -95,7 +95,7 @@ def test_what_must_not_be_changed_is_not(
 
 @pytest.mark.parametrize("name", sorted(CHANGEABLE))
 def test_what_may_be_changed_is_documented(name: str) -> None:
-    assert name in DOCS["plugins"].spans()
+    assert name in DOCS["observers"].spans()
 
 
 @pytest.mark.parametrize(

@@ -291,12 +291,12 @@ def test_public_names_for_transports_exist() -> None:
 
 @pytest.mark.parametrize("name", public.__all__)
 def test_public_names_for_transports_are_documented(name: str) -> None:
-    assert name in DOCS["plugins"].words()
+    assert name in DOCS["transport-api"].words()
 
 
 @pytest.mark.parametrize("capability", Capability)
 def test_capabilities_are_documented(capability: Capability) -> None:
-    assert capability.value in {row[0].strip("`") for row in DOCS["plugins"].rows()}
+    assert capability.value in {row[0].strip("`") for row in DOCS["transport-api"].rows()}
 
 
 def test_the_public_place_is_light() -> None:
@@ -307,13 +307,14 @@ def test_the_public_place_is_light() -> None:
 
 
 def test_the_version_on_the_page_is_that_of_the_code() -> None:
-    text = DOCS["plugins"].text
+    text = DOCS["transport-api"].text
     assert f"has version {TRANSPORT_API_VERSION} of the transport API" in text
     assert f"takes transports from version {OLDEST_TRANSPORT_API_VERSION} on" in text.replace("\n", " ")
 
 
-def test_the_metadata_on_the_page_is_valid() -> None:
-    blocks = re.findall(r"```toml\n(.*?)```", DOCS["plugins"].text, re.DOTALL)
+def test_the_metadata_on_the_pages_is_valid() -> None:
+    text = DOCS["transport-api"].text + DOCS["observers"].text
+    blocks = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     groups = [tomllib.loads(block)["project"]["entry-points"] for block in blocks]
     assert {"runagent", "runagent.transports", "runagent.capabilities"} == set().union(*groups)
     for reference in (value for group in groups for value in group.get("runagent.capabilities", {}).values()):

@@ -354,7 +354,7 @@ def test_the_readme_links_every_page() -> None:
 
 @by_page
 def test_a_section_that_a_page_names_exists(page: Page) -> None:
-    for name, section in re.findall(r"\[[^\]]+\]\(([\w/]+\.md)\), \"([^\"]+)\"", page.prose):
+    for name, section in re.findall(r"\[[^\]]+\]\(([\w/-]+\.md)\), \"([^\"]+)\"", page.prose):
         assert section in Page((page.path.parent / name).resolve()).headings()
 
 
@@ -362,9 +362,9 @@ def test_a_section_that_a_page_names_exists(page: Page) -> None:
 def test_what_the_code_cites_of_the_docs_exists(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     assert "WIRE" not in source
-    for name in re.findall(r"docs/(\w+)\.md", source):
+    for name in re.findall(r"docs/([\w-]+)\.md", source):
         assert name in DOCS
-    for name, section in re.findall(r"docs/(\w+)\.md, \"([^\"]+)\"", source):
+    for name, section in re.findall(r"docs/([\w-]+)\.md, \"([^\"]+)\"", source):
         assert section in DOCS[name].headings()
-    for name, number in re.findall(r"docs/(\w+)\.md section (\d)", source):
+    for name, number in re.findall(r"docs/([\w-]+)\.md section (\d)", source):
         assert any(heading.startswith(f"{number}. ") for heading in DOCS[name].headings())

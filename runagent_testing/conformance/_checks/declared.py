@@ -19,7 +19,7 @@ from runagent_testing.conformance._harness.tape import Tape
 if TYPE_CHECKING:
     from runagent_testing.conformance._harness.lab import Lab
 
-SOURCE = 'docs/plugins.md, "Capabilities"'
+SOURCE = 'docs/transport-api.md, "Capabilities"'
 _VALUE = {"page": 1, "of": [2.5, None, True]}
 
 

@@ -21,7 +21,7 @@ _BY_PLACE = {"resume", "resume_by_id", "resume_by_snapshot"}
 @required(
     "run.attach",
     "An attached run delivers the chunks that the first reader was not handed, and starts no run.",
-    'docs/plugins.md, "Capabilities"',
+    'docs/transport-api.md, "Capabilities"',
     capability="attach",
 )
 async def check_attach(stage: Stage) -> None:
@@ -51,7 +51,7 @@ async def check_attach(stage: Stage) -> None:
 @required(
     "run.cancel",
     "The service stops a cancelled run: stream.cancel() returns True once it has confirmed that.",
-    'docs/plugins.md, "Capabilities"',
+    'docs/transport-api.md, "Capabilities"',
     capability="cancel",
 )
 async def check_cancel(stage: Stage) -> None:

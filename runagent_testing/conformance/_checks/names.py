@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @required(
     "session.own-names",
     "A session replaces no private name of the built-in class that it extends.",
-    'docs/plugins.md, "The hooks of HttpSession"',
+    'docs/transport-api.md, "The hooks of HttpSession"',
 )
 def check_own_names(lab: Lab) -> None:
     """A private name of the base class may be used, renamed or given another meaning in any release.

@@ -140,7 +140,7 @@ def check_loops(stage: Stage) -> None:
 @required(
     "run.leaves-nothing",
     "Runs that complete, fail or are closed early leave no thread, open socket or unclosed object behind.",
-    'docs/plugins.md, "A library with its own connections"; docs/streaming.md, "Leave early"',
+    'docs/transport-api.md, "A library with its own connections"; docs/streaming.md, "Leave early"',
     players=("socket",),
 )
 def check_leftovers(stage: Stage) -> None:

@@ -74,7 +74,7 @@ _WRITES: dict[str, Any] = {
 @required(
     "run.any-writes",
     "A run delivers the same events, however the agent divides its answer into writes.",
-    'docs/plugins.md, "What a session promises"',
+    'docs/transport-api.md, "What a session promises"',
 )
 async def check_writes(stage: Stage) -> None:
     """How an agent writes, and how the network delivers it, is chance.
@@ -90,7 +90,7 @@ async def check_writes(stage: Stage) -> None:
 @required(
     "run.structured",
     "Chunks that are JSON values arrive as JSON values, not as text.",
-    'docs/plugins.md, "Capabilities"',
+    'docs/transport-api.md, "Capabilities"',
     capability="structured",
 )
 async def check_structured(stage: Stage) -> None:
@@ -109,7 +109,7 @@ async def check_structured(stage: Stage) -> None:
 @required(
     "run.heartbeats",
     "A heartbeat delivers no event, and restarts the idle limit.",
-    'docs/plugins.md, "Capabilities"',
+    'docs/transport-api.md, "Capabilities"',
     capability="heartbeats",
     players=("memory",),
 )
@@ -130,7 +130,7 @@ async def check_heartbeats(stage: Stage) -> None:
 @required(
     "run.invoke",
     "A plain run returns the agent's result, or raises its error as an AgentError.",
-    'docs/plugins.md, "Capabilities"',
+    'docs/transport-api.md, "Capabilities"',
     capability="invoke",
 )
 async def check_invoke(stage: Stage) -> None:
@@ -160,7 +160,7 @@ async def check_invoke(stage: Stage) -> None:
 @required(
     "run.reuse",
     "The connection of a finished run serves the next run.",
-    'docs/plugins.md, "Capabilities"',
+    'docs/transport-api.md, "Capabilities"',
     capability="reuse",
 )
 async def check_reuse(stage: Stage) -> None:
