@@ -155,13 +155,9 @@ class Endpoints:
     def _parsed(self, request: Request) -> ParsedRequest:
         for dialect in self._asked_dialects(request):
             if run_request := dialect.parse_request(request):
-                run_id, timestamp = self._new_run()
-                if (kept := self._attached(dialect, run_request)) is not None:
-                    given = kept.input if run_request.input is None else run_request.input
-                    run_request = replace(run_request, agent_id=kept.agent_id, input=given)
-                named = run_request.attach_to or run_request.run_id
-                run_id = named or self._others.runs.free_id(dialect, run_id)
-                return ParsedRequest.of(request, dialect, run_request, run_id, timestamp)
+                if dialect.keeps_runs:
+                    return self._parsed_keeping(request, dialect, run_request)
+                return ParsedRequest.of(request, dialect, run_request, *self._new_run())
             if inquiry := self._ask(dialect, request):
                 return ParsedRequest.of(request, dialect, None, *self._new_run(), inquiry)
         return ParsedRequest.of(request, BUILT_IN[0], None, *self._new_run())
@@ -169,6 +165,16 @@ class Endpoints:
     def _new_run(self) -> tuple[str, str]:
         """Make a run's id and the time at which it begins."""
         return self._run_ids(), self._timestamps()
+
+    def _parsed_keeping(self, request: Request, dialect: Dialect, run_request: RunRequest) -> ParsedRequest:
+        """Begin the exchange of a dialect that keeps its runs."""
+        run_id, timestamp = self._new_run()
+        if (kept := self._attached(dialect, run_request)) is not None:
+            given = kept.input if run_request.input is None else run_request.input
+            run_request = replace(run_request, agent_id=kept.agent_id, input=given)
+        named = run_request.attach_to or run_request.run_id
+        run_id = named or self._others.runs.free_id(dialect, run_id)
+        return ParsedRequest.of(request, dialect, run_request, run_id, timestamp)
 
     def _asked_dialects(self, request: Request) -> Iterator[Dialect]:
         yield from self._dialects
@@ -232,8 +238,9 @@ class Endpoints:
 
     def _invalid(self, parsed: ParsedRequest, run_request: RunRequest, agent: AgentScripts) -> Status | None:
         """Return the status that refuses an invalid request; None if it is valid."""
-        dialect = parsed.dialect
-        status = dialect.check_state(run_request, self._others.host_of(dialect))
+        dialect, status = parsed.dialect, None
+        if type(dialect).check_state is not Dialect.check_state:
+            status = dialect.check_state(run_request, self._others.host_of(dialect))
         return status or dialect.check(run_request, parsed.run, agent)
 
     def _unscripted(self, agent: AgentScripts, parsed: ParsedRequest) -> Status:

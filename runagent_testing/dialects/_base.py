@@ -57,7 +57,8 @@ class RunRequest:
         resume_from: The index, from 0, of the first requested chunk; None for all chunks.
         resume_after: The id of the last event that the client has, in the protocol's own form; the `Format`
             then writes nothing for events up to that one. None for all events.
-        run_id: The id of a new run, if the client chooses it; None: the host makes one.
+        run_id: The id of a new run, if the client chooses it, for dialects with `Dialect.keeps_runs`; None:
+            the host makes one.
         attach_to: The id of a run that exists, which this request reads instead of beginning one; the agent's
             id may then be empty. For dialects with `Dialect.keeps_runs`.
         snapshot: Whether the answer begins with `Format.snapshot` of what the run has sent before this
