@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runagent_testing.conformance._harness.lab import Lab
+    from runagent_testing.conformance._harness.samples import Sample
 
 _EVENTS = 1000  # small ones, of each kind
 _SIZE = 500  # bytes of one: far from any limit of a single event
+_REPEATED = 100 * LIMIT  # bytes of repeated pieces
+_MOST_PIECES = 10_000
+_REPEATED_KEPT = 8 * LIMIT  # bytes of memory that half of them may cost
 _KINDS: dict[str, Callable[[int], Any]] = {
     "chunk": lambda number: f"{number:>{_SIZE}}",
     "reasoning": lambda number: steps.reasoning(f"{number:>{_SIZE}}"),
@@ -42,7 +46,7 @@ def check_memory(lab: Lab) -> None:
     for kind, step in _KINDS.items():
         if kind != "chunk" and kind not in lab.subject.traits.carries:
             continue
-        kept, seen = _kept(lab, [step(number) for number in range(_EVENTS)])
+        kept, seen = _kept(lab, [step(number) for number in range(_EVENTS)], _EVENTS * _SIZE)
         if isinstance(seen.error, StreamLimitError):
             continue
         demand(seen.error is None, f"{_EVENTS} events of {_SIZE} bytes ({kind}): {seen.summarize()}")
@@ -51,10 +55,32 @@ def check_memory(lab: Lab) -> None:
             f"over {_EVENTS // 2} events of {_SIZE} bytes ({kind}) the session's memory grew by {kept} bytes,"
             f" although max_event_bytes is {LIMIT}",
         )
+    for sample in lab.subject.own_samples:
+        _check_repeated_bytes(lab, sample)
 
 
-def _kept(lab: Lab, script: list[Any]) -> tuple[int, Any]:
-    """Return how many bytes of memory the second half of an answer has cost, and what the session did."""
+def _check_repeated_bytes(lab: Lab, sample: Sample) -> None:
+    """Repeat each ``raw(...)`` of a sample, which may be a piece of a tool call, far over the limit."""
+    for place, step in enumerate(sample.steps):
+        if isinstance(step, steps.Raw) and step.data:
+            count = min(_REPEATED // len(step.data), _MOST_PIECES)
+            script = [*sample.steps[:place], *[step] * count, *sample.steps[place + 1 :]]
+            kept, _ = _kept(lab, script, count * len(step.data))
+            demand(
+                kept < _REPEATED_KEPT,
+                f"the sample {sample.name!r}, step {place} repeated {count} times: the session's memory grew"
+                f" by {kept} bytes, although max_event_bytes is {LIMIT}",
+            )
+
+
+def _kept(lab: Lab, script: list[Any], size: int) -> tuple[int, Any]:
+    """Return how much memory the second half of an answer has cost, and what the session did.
+
+    Args:
+        lab: Opens and feeds the session.
+        script: The answer.
+        size: About how many bytes it has.
+    """
     memory = lab.subject.memory()
     memory.agent(AGENT).always(*script)
     feeding = Feeding(memory, lab.open(memory, options={"max_event_bytes": LIMIT}), rechunked(6))
@@ -64,7 +90,7 @@ def _kept(lab: Lab, script: list[Any]) -> tuple[int, Any]:
             seen.events.clear()  # they are the reader's
             if begun is not None:
                 kept = max(kept, tracemalloc.get_traced_memory()[0] - begun)
-            elif seen.received > _EVENTS * _SIZE // 2:
+            elif seen.received > size // 2:
                 if not traced:
                     tracemalloc.start()  # of what was allocated before, nothing counts
                 begun = tracemalloc.get_traced_memory()[0]

@@ -37,6 +37,23 @@ class _Refuses(SSESession):
         return events
 
 
+class _GathersPieces(SSESession):
+    """Joins the pieces of a tool call, however many they are."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.pieces = []
+
+    def read_body(self, data):
+        kept = []
+        for event in super().read_body(data):
+            if isinstance(event, Custom) and event.name == "piece":
+                self.pieces.append(str(event.value))
+            else:
+                kept.append(event)
+        return kept
+
+
 def words(report):
     return {result.id: result.status for result in report.results}
 
@@ -72,6 +89,17 @@ def test_what_only_a_sample_holds_is_found():
     report = check_transport(transport, only=["session.samples-never-raise"], samples=samples)
     (failed,) = report.failed
     assert "the sample 'rare events', as it is: the session raised KeyError('rare')" in failed.reason
+
+
+def test_a_tool_call_in_a_thousand_pieces_is_bounded():
+    piece = b'event: custom\ndata: {"name": "piece", "value": "0123456789"}\n\n'
+    samples = {"pieces": ("Once", raw(piece), "upon")}
+    only = ["session.memory"]
+    check_transport("sse", only=only, samples=samples).check()
+    transport = Broken("gathers-pieces", "session.memory", _GathersPieces)
+    check_transport(transport, only=only).check()
+    (failed,) = check_transport(transport, only=only, samples=samples).failed
+    assert "the sample 'pieces', step 1 repeated" in failed.reason
 
 
 @pytest.mark.parametrize(
