@@ -143,6 +143,7 @@ class PumpCore:
         raise ReaderRefusedError(TWO_READERS)
 
     def _give_up(self, exc: BaseException) -> None:
+        self._informed = True
         if isinstance(exc, RunAgentError):
             self.run.identify(exc)
         failed = isinstance(exc, Exception) and not self._closed

@@ -247,6 +247,32 @@ def test_a_reader_that_waits_for_the_first_event(style: Style) -> None:
     assert [] == cancels(peer)
 
 
+def test_a_reader_that_waits_for_another_attempt(style: Style) -> None:
+    async def scenario(peer: Peer, service: Service) -> None:
+        async with client_of(style, peer, max_retries=3, retry_delay=0.0, max_retry_wait=9.0) as client:
+            stream = client.run_generic_stream("x")
+
+            async def stop() -> None:
+                assert await style.wait(service.failed)
+                assert await stream.cancel() is True
+
+            async def read() -> None:
+                with pytest.raises(StreamError) as caught:
+                    await stream.text()
+                assert "CANCELLED" == caught.value.code
+                with pytest.raises(StopAsyncIteration):
+                    await anext(stream)
+
+            await style.beside(read, stop)
+            assert "closed" == stream.report.outcome
+
+    service = Service(*TEXTS, cut=2)
+    service.failing = [http(503, {"error": "busy"}, retry_after="8")]
+    with serving(service) as peer:
+        style.run(lambda: scenario(peer, service))
+    assert ["POST", "GET", "POST"] == [request.line.split(" ")[0] for request in peer.requests]
+
+
 async def _rest(stream: Any) -> Any:
     while True:
         try:

@@ -109,7 +109,8 @@ class Service:
         paused: The run waits.
         known: The service knows the run.
         cut_again: The number of chunks behind which the next stream breaks.
-        failing: What the next requests for a stream are answered instead.
+        failing: What the next requests to read on are answered instead.
+        failed: One of them was.
     """
 
     def __init__(
@@ -130,6 +131,7 @@ class Service:
         self.cut_again: int | None = None
         self.resume = threading.Event()
         self.paused = threading.Event()
+        self.failed = threading.Event()
         self.cancelled = threading.Event()
         self.asked_to_stop = threading.Event()
 
@@ -146,7 +148,8 @@ class Service:
                 connection.send(self.stop)
             elif request.target.endswith("/state"):
                 connection.send(http(200, {"state": "running"}))
-            elif self.failing:
+            elif self.failing and request.line.startswith("GET"):
+                self.failed.set()
                 connection.send(failure := self.failing.pop())
                 if not failure:
                     return
