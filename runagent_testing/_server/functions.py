@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import inspect
 import queue
+import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -32,10 +33,28 @@ class AbandonedError(BaseException):
     """Raised in the middle of a function that nobody waits for; ``except Exception`` lets it pass."""
 
 
+class _NoticedError(BaseException):
+    pass
+
+
 def raise_in(thread: int, exception: type[BaseException] | None) -> None:
     """Have an exception raised in another thread between two steps of Python, or no longer."""
+    set_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    there, here = ctypes.c_ulong(thread), ctypes.c_ulong(threading.get_ident())
     raised = None if exception is None else ctypes.py_object(exception)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
+    noticed = ctypes.py_object(_NoticedError)
+    try:
+        set_exception(there, raised)
+        if sys.version_info < (3, 12):
+            # A flag has all threads look for the exception. Until one is raised, which may be never if the
+            # thread is blocked, every thread that a tracer watches, such as coverage, hangs at the entry of
+            # the next function. One that is raised here takes the flag back; the thread sets it again when
+            # it goes on. No function may be called in between.
+            set_exception(here, noticed)
+            for _ in range(100):  # it comes at the end of a call or the first round of a loop
+                pass
+    except _NoticedError:
+        pass
 
 
 class FunctionRunner:

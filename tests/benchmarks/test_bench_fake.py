@@ -6,6 +6,7 @@ import pytest
 
 from tests.benchmarks.bench_fake import departure_times, hold_streams, rate, start_time
 from tests.benchmarks.served import served
+from tests.support.tracing import SLOWDOWN
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,7 @@ def server():
 @pytest.mark.parametrize("agent", ["merged", "steps", "anew"])
 def test_events_cost_little(agent, transport, server):
     # The benchmark holds it to 100 000; a machine that others use has colder caches.
-    assert rate(server, agent, transport, seconds=0.2).per_cpu_second > 50_000
+    assert rate(server, agent, transport, seconds=0.2).per_cpu_second > 50_000 / SLOWDOWN
 
 
 def test_many_streams_are_open_at_once(server):

@@ -14,6 +14,7 @@ from runagent import __version__
 from runagent._cli import NETWORK_FAILED, main
 from runagent_testing import delay, ending, gate, status
 from tests.cli.command import ROOT, error_of, out_of
+from tests.support.tracing import environment_without_tracer
 
 pytestmark = pytest.mark.usefixtures("settings")
 
@@ -132,7 +133,14 @@ def test_help_shows_where_the_key_belongs(capfd) -> None:
 
 def test_help_imports_little() -> None:
     code = "import sys; from runagent._cli import main; main(['--help']); print(*sorted(sys.modules))"
-    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment_without_tracer(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     loaded = set(ran.stdout.splitlines()[-1].split())
     assert "runagent._cli" in loaded
     heavy = {

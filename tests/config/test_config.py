@@ -15,6 +15,7 @@ from runagent._config.settings import Settings, load_settings
 from runagent._config.timeouts import Timeouts
 from runagent._errors import ConfigurationError
 from tests.config.loading import SECRET, load, refusal
+from tests.support.tracing import environment_without_tracer
 
 
 def test_defaults_need_nothing():
@@ -305,6 +306,11 @@ def test_module_imports_nothing_that_is_slow():
     slow = "{'urllib.request', 'asyncio', 'ssl', 'socket', 'difflib', 'pydantic'}"
     code = f"import sys, runagent._config.settings; print({slow} & set(sys.modules))"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-c", code],
+        env=environment_without_tracer(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
     )
     assert "set()" == done.stdout.strip()

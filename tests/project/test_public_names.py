@@ -23,6 +23,7 @@ from runagent import AsyncRunAgentClient, AsyncStream, RunAgentClient, Stream, t
 from runagent import _errors as errors
 from runagent_testing import FakeAgentServer
 from tests.project.layers import PROMISED
+from tests.support.tracing import environment_without_tracer
 
 PUBLIC_NAMES = [
     "AgentCall",
@@ -250,7 +251,13 @@ def test_importing_runagent_imports_nothing_heavy() -> None:
         " 'importlib.metadata', 'email', 'logging', 'json'};"
         " print(sorted(heavy & set(sys.modules)))"
     )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment_without_tracer(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert shown.stdout.strip() == "[]"
 
 

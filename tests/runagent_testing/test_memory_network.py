@@ -32,10 +32,11 @@ from runagent_testing import (
 )
 from runagent_testing._memory.wire import Wire
 from tests.runagent_testing.virtual import STYLES, Virtual
+from tests.support.tracing import SLOWDOWN
 
 TRANSPORTS = ("sse", "chunked", "websocket")
 FOREVER = Timeouts(connect=None, first_event=None, idle=None)
-QUICK = 0.1  # real seconds
+QUICK = 0.1 * SLOWDOWN  # real seconds
 
 
 @pytest.fixture(params=STYLES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import sys
 import threading
 import time
 
@@ -17,6 +18,7 @@ from runagent_testing import (
     ending,
 )
 from runagent_testing._memory import computing
+from runagent_testing._server.functions import AbandonedError, raise_in
 from runagent_testing.dialects._documented import Documented
 from tests.runagent_testing.functions import client_of
 from tests.runagent_testing.raw_client import PATIENCE, connected, stream
@@ -120,6 +122,29 @@ def test_a_function_cannot_end_the_server_that_calls_it(server, method):
     server.agent("a").responds(lambda _: getattr(server, method)())
     with pytest.raises(AgentServerError, match=rf"{method}\(\) waits for the server's thread"):
         client_of(server).run_generic_stream("x").text()
+
+
+def test_a_traced_thread_goes_on_while_a_blocked_one_has_an_exception_to_come(door):
+    def wait():
+        with contextlib.suppress(AbandonedError):
+            door.wait(PATIENCE)
+
+    def step():
+        return thread.is_alive()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    assert thread.ident is not None
+    tracer = sys.gettrace()
+    sys.settrace(lambda *_: None)
+    try:
+        raise_in(thread.ident, AbandonedError)
+        assert step()
+    finally:
+        sys.settrace(tracer)
+    door.set()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("ends", ["close", "clear", "check"])

@@ -13,6 +13,7 @@ from tests.soak.insistence import PEERS, insist
 from tests.soak.load import many_at_once, one_after_another
 from tests.soak.measure import MIB
 from tests.soak.memory import TooMuch, flood, pause
+from tests.support.tracing import SLOWDOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ BYTES = MIB // 2  # of another one
 @pytest.mark.parametrize(("style", "transport"), [("sync", "sse"), ("asyncio", "chunked"), ("trio", "sse")])
 def test_every_stream_arrives_whole_over_a_faulty_path(style: str, transport: str) -> None:
     seed = random.randrange(1 << 32)
-    seen = chaos(style, transport, 30, seed, idle=0.5)
+    seen = chaos(style, transport, 30, seed, idle=0.5 * SLOWDOWN)
     assert seen.attempts > 30, f"nothing went wrong, seed {seed}"
     assert seen.resumed > 0, f"nothing was resumed, seed {seed}"
 
