@@ -22,11 +22,20 @@ HOMES = [ROOT, *(ROOT / "plugins").glob("runagent-*")]
 PACKAGES = [folder.parent for home in HOMES for folder in home.glob("runagent*/__init__.py")]
 
 
-def mypy(folder: Path) -> set[tuple[str, int]]:
+def mypy(folder: Path, *options: str) -> set[tuple[str, int]]:
     """Return the files and lines that mypy finds wrong."""
     if importlib.util.find_spec("mypy") is None:
         pytest.skip("mypy is not installed")
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--config-file=", "."]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--no-error-summary",
+        "--config-file=",
+        *options,
+        ".",
+    ]
     found = run(command, folder)
     return {(name, int(line)) for name, line in re.findall(r"^([\w.]+):(\d+): error:", found, re.MULTILINE)}
 

@@ -1,0 +1,63 @@
+"""What type checkers make of the examples of the documentation, as their readers paste them.
+
+The blocks of a page are one module, as they share their names; one that defines tests is a separate
+module, as in tests/project/test_docs.py. Functions in examples have no annotations: a checker looks into them
+all the same.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.docs.pages import DOCS, README
+from tests.typing.test_type_checkers import mypy, pyright
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.docs.pages import Page
+
+# Without the pages for authors of transports, whose hooks have no annotations: what a checker infers of a
+# subclass is too narrow there.
+PAGES = (README, *(DOCS[name] for name in ("streaming", "errors", "configuration", "testing")))
+# Blocks use the same names for other things.
+OPTIONS = ("--allow-untyped-defs", "--allow-incomplete-defs", "--allow-untyped-calls", "--allow-redefinition")
+_DEFINED = re.compile(r"^(?:async def|def|class) (\w+)", re.MULTILINE)
+
+
+def modules(page: Page) -> list[str]:
+    """Return the examples of a page as modules, with the line numbers of the page.
+
+    A function that a later block defines again has another name from there on, which checkers insist on.
+    """
+    lines: list[str] = []
+    tests: list[str] = []
+    names: dict[str, str] = {}
+    for example in page.examples():
+        before, text = "\n" * (example.line - 1), example.text
+        if re.search(r"^def test_", text, re.MULTILINE):
+            tests.append(before + text)
+            continue
+        lines += [""] * (example.line - 1 - len(lines))
+        for name in _DEFINED.findall(text):
+            names[name] = f"{name}_{example.line}" if name in names else name
+        for name, latest in names.items():
+            text = re.sub(rf"\b{name}\b", latest, text)
+        lines += text.splitlines()
+    return ["\n".join(lines) + "\n", *tests]
+
+
+@pytest.mark.parametrize("checker", [mypy, pyright])
+def test_every_example_type_checks(checker: Callable[..., set[tuple[str, int]]], tmp_path: Path) -> None:
+    checked = 0
+    for page in PAGES:
+        for number, module in enumerate(modules(page)):
+            (tmp_path / f"{page.path.stem.lower()}_{number}.py").write_text(module, encoding="utf-8")
+            checked += 1
+    assert checked == 11
+    found = checker(tmp_path, *OPTIONS) if checker is mypy else checker(tmp_path)
+    assert set() == found
