@@ -183,7 +183,7 @@ async def play_until_cancelled(
 
 def _expire(scope: asyncio.Timeout) -> None:
     with contextlib.suppress(RuntimeError):  # it has just been left
-        scope.reschedule(asyncio.get_running_loop().time())
+        scope.reschedule(0.0)  # which has passed
 
 
 async def _make(moves: Iterable[Move], line: ResponseWriter, recorder: Recorder | None) -> None:

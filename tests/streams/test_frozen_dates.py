@@ -29,7 +29,7 @@ READ_THE_TIME = {
         for name in ("aio", "blocking", "computing", "loop", "peer", "playing", "trio")
     ),
     # Dates that people read.
-    "runagent_testing/_host/parsed.py",
+    "runagent_testing/_host/endpoints.py",
     "runagent_testing/_standalone/log.py",
     # Sleep, or count the processor's seconds.
     "runagent_testing/_standalone/cli.py",
