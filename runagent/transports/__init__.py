@@ -1,8 +1,8 @@
 """The transport API: every name that a third-party transport needs.
 
 A transport turns a call into bytes and bytes into events, without any I/O. Most transports are a subclass of
-`HttpSession` or `MessageSession` and a class of five lines that names it; docs/transport-api.md shows both.
-A name is imported when it is first used.
+`HttpSession` or `MessageSession` and a class of five lines that names it; docs/plugins.md makes one
+step by step, docs/transport-api.md is the reference. A name is imported when it is first used.
 """
 
 from __future__ import annotations

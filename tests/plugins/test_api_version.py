@@ -313,9 +313,10 @@ def test_the_version_on_the_page_is_that_of_the_code() -> None:
 
 
 def test_the_metadata_on_the_pages_is_valid() -> None:
-    text = DOCS["transport-api"].text + DOCS["observers"].text
+    text = "".join(DOCS[name].text for name in ("plugins", "transport-api", "observers"))
     blocks = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     groups = [tomllib.loads(block)["project"]["entry-points"] for block in blocks]
-    assert {"runagent", "runagent.transports", "runagent.capabilities"} == set().union(*groups)
+    known = {"runagent", "runagent.transports", "runagent.capabilities", "runagent_testing.dialects"}
+    assert known == set().union(*groups)
     for reference in (value for group in groups for value in group.get("runagent.capabilities", {}).values()):
         assert importlib.metadata.EntryPoint("x", reference, "x").load() == parse_declaration(reference)

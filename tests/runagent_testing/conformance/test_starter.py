@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -12,9 +13,12 @@ import pytest
 
 from runagent_testing._standalone.cli import GOOD, INVALID, main
 from runagent_testing._starter import StarterError, write_starter
+from tests.docs.pages import DOCS
 
 ROOT = Path(__file__).resolve().parents[3]
 TEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib")
+TUTORIAL = DOCS["plugins"]
+DECLARED = re.compile(r'^weather = "(runagent\.capabilities:.+)"$', re.MULTILINE)
 PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "-q")
 
 
@@ -34,12 +38,38 @@ def run(*command, cwd, **environ):
 
 def test_a_starter_package_passes_its_tests(tmp_path):
     folder = write_starter("acme-lines", tmp_path)
+    assert " passed" in installed_tests(folder, tmp_path)
+
+
+def installed_tests(folder, tmp_path):
+    """Install a package apart from this environment, run its tests and return their output."""
     site = tmp_path / "site"
     offline = ("--no-index", "--no-deps", "--no-build-isolation")
     run(sys.executable, *PIP, *offline, "--target", str(site), str(folder), cwd=tmp_path)
     output = run(sys.executable, *TEST, cwd=folder, PYTHONPATH=str(site))
-    assert " passed" in output
     assert "failed" not in output
+    return output
+
+
+def test_the_tutorial_makes_a_package_that_passes_its_tests(tmp_path):
+    folder = write_starter("weather", tmp_path)
+    blocks = [example.text for example in TUTORIAL.examples() if example.output is None]
+    sides = {True: "testing.py", False: "transport.py"}
+    for of_the_dialect, name in sides.items():
+        parts = [text for text in blocks if ("Dialect" in text) is of_the_dialect]
+        (folder / "runagent_weather" / name).write_text("\n\n".join(parts), encoding="utf-8")
+    project, tests = folder / "pyproject.toml", folder / "tests" / "test_conformance.py"
+    declared, shown = (DECLARED.findall(text)[0] for text in (project.read_text("utf-8"), TUTORIAL.text))
+    replace_in(project, declared, shown)
+    replace_in(tests, "WeatherDialect", "ResumingDialect")
+    replace_in(tests, "    @pytest.fixture\n    def samples", "    def other_samples")
+    assert " passed" in installed_tests(folder, tmp_path)
+
+
+def replace_in(path, old, new):
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 @pytest.mark.skipif("RUNAGENT_KIT_CLEAN" not in os.environ, reason="fetches packages: make kit")
