@@ -73,6 +73,20 @@ class Page:
     def headings(self) -> list[str]:
         return _HEADING.findall(self.prose)
 
+    def section(self, fragment: str) -> str:
+        """The heading with this fragment and the text down to the next one of its level or above."""
+        level, in_code, found = 0, False, []
+        for line in self.text.splitlines():
+            in_code ^= line.startswith("```")
+            marks = len(line) - len(line.lstrip("#")) if _HEADING.match(line) and not in_code else 0
+            if level and 0 < marks <= level:
+                break
+            if marks and anchor(line.lstrip("# ")) == fragment:
+                level = marks
+            if level:
+                found.append(line)
+        return "\n".join(found)
+
     def links(self) -> list[str]:
         return [match["target"] for match in _LINK.finditer(self.prose)]
 

@@ -115,7 +115,7 @@ def check_no_answer(lab: Lab) -> None:
 @required(
     "session.nothing-after-end",
     "No event follows Completed, whatever the peer still sends.",
-    'docs/transport-api.md, "What a session promises"',
+    'docs/transport-api.md, "Session contract"',
 )
 def check_after_end(lab: Lab) -> None:
     """Bytes behind the end, such as a late chunk, belong to no run.
@@ -137,7 +137,7 @@ def check_after_end(lab: Lab) -> None:
 @required(
     "session.error-is-final",
     "No event follows an error that the agent reports, and the session's error does not change.",
-    'docs/transport-api.md, "What a session promises"',
+    'docs/transport-api.md, "Session contract"',
 )
 def check_after_error(lab: Lab) -> None:
     """The first error explains the failure; events or errors behind it only hide it.
@@ -156,7 +156,7 @@ def check_after_error(lab: Lab) -> None:
 @required(
     "session.good-before-bad",
     "Valid events are delivered even if invalid bytes follow them in the same read.",
-    'docs/transport-api.md, "What a session promises"',
+    'docs/transport-api.md, "Session contract"',
 )
 def check_good_before_bad(lab: Lab) -> None:
     """A read may hold good events and a fault; whether the reader gets them must not depend on the cut.
@@ -256,7 +256,7 @@ def check_unsupported(lab: Lab) -> None:
 @required(
     "session.close",
     "A session can be closed at any time, and again: close raises nothing, and sends its last bytes once.",
-    'docs/transport-api.md, "What a session promises"',
+    'docs/transport-api.md, "Session contract"',
 )
 def check_close(lab: Lab) -> None:
     """The reader may leave at any moment, and the client may close twice.
@@ -282,7 +282,7 @@ def check_close(lab: Lab) -> None:
 @required(
     "session.reusable",
     "A session is reusable only once nothing of its answer can still arrive on the connection.",
-    'docs/transport-api.md, "What a session promises"',
+    'docs/transport-api.md, "Session contract"',
 )
 def check_reusable(lab: Lab) -> None:
     """A connection with bytes still to come would hand them to the next run.

@@ -28,7 +28,7 @@ LIMIT = 4096  # bytes
 @required(
     "session.pure",
     "A session does no I/O, does not block, reads no clock and starts no thread.",
-    'docs/transport-api.md, "What a session promises"',
+    'docs/transport-api.md, "Session contract"',
 )
 def check_purity(lab: Lab) -> None:
     """Sessions run in the caller's event loop or thread; whatever blocks in them blocks the program.
@@ -101,7 +101,7 @@ def _replace(noise: bytes) -> Callable[[bytes], bytes]:
 @required(
     "session.never-raises",
     "receive_data and receive_eof raise nothing, whatever the peer sends.",
-    'docs/transport-api.md, "What a session promises"',
+    'docs/transport-api.md, "Session contract"',
 )
 def check_nothing_is_raised(lab: Lab) -> None:
     """An exception out of a read would lose the events before it and look like a fault of the client.
@@ -116,7 +116,7 @@ def check_nothing_is_raised(lab: Lab) -> None:
 @required(
     "session.our-errors",
     "Invalid bytes from the peer set the session's error, which is a RunAgentError.",
-    'docs/transport-api.md, "What a session promises"',
+    'docs/transport-api.md, "Session contract"',
 )
 def check_errors_are_ours(lab: Lab) -> None:
     """Callers catch RunAgentError; any other class passes their handlers.

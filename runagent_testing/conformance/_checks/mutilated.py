@@ -45,7 +45,7 @@ def _cuts(length: int) -> Iterator[tuple[str, Cut]]:
 @required(
     "session.samples-any-split",
     "The same bytes of a sample give the same events, wherever they are cut.",
-    'docs/transport-api.md, "What a session promises"',
+    'docs/transport-api.md, "Session contract"',
 )
 def check_splits(lab: Lab) -> None:
     """Tool calls in pieces are where a cut loses something: all states have to survive between reads.
@@ -112,7 +112,7 @@ def _expect_truncated(reference: Seen, seen: Seen, what: str, *, delimited: bool
 @required(
     "session.samples-never-raise",
     "receive_data and receive_eof raise nothing for a sample, corrupted or not; error is a RunAgentError.",
-    'docs/transport-api.md, "What a session promises"',
+    'docs/transport-api.md, "Session contract"',
 )
 def check_nothing_is_raised(lab: Lab) -> None:
     """Blocks that are not text have members of many types; a peer may send any of them wrong.

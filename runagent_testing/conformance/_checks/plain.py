@@ -28,7 +28,7 @@ def _result(seen: Seen) -> Any:
 @required(
     "session.plain-split",
     "The answer to a plain run gives the same result, wherever its bytes are cut.",
-    'docs/transport-api.md, "What a session promises"',
+    'docs/transport-api.md, "Session contract"',
     capability="invoke",
 )
 def check_plain_splits(lab: Lab) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @required(
     "session.request-waits",
     "A new session's data_to_send returns its request, and returns it only once.",
-    'docs/transport-api.md, "What a session promises"',
+    'docs/transport-api.md, "Session contract"',
 )
 def check_request(lab: Lab) -> None:
     """The client asks a new session for bytes, sends them, and asks again until there are none.
@@ -115,7 +115,7 @@ def check_idempotency_key(lab: Lab) -> None:
 @required(
     "session.call-untouched",
     "A session does not modify the call: the next attempt uses it again.",
-    'docs/transport-api.md, "What a transport states"',
+    'docs/transport-api.md, "Transport attributes"',
 )
 def check_call(lab: Lab) -> None:
     """All attempts of a run share one call, and the input is the caller's object.

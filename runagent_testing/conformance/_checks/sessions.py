@@ -43,7 +43,7 @@ def check_events(lab: Lab) -> None:
 @required(
     "session.done",
     "Once a session has returned Completed, it wants DONE: the client reads no further.",
-    'docs/transport-api.md, "What a session promises"',
+    'docs/transport-api.md, "Session contract"',
 )
 def check_done(lab: Lab) -> None:
     """The client stops reading, and can use the connection for another run, once a session wants DONE.
@@ -70,7 +70,7 @@ def _cuts(length: int) -> Iterator[tuple[str, Cut]]:
 @required(
     "session.any-split",
     "The same bytes give the same events, wherever they are cut: after every byte, once anywhere, at random.",
-    'docs/transport-api.md, "What a session promises"',
+    'docs/transport-api.md, "Session contract"',
 )
 def check_splits(lab: Lab) -> None:
     """TCP keeps no boundaries: a read may end inside a line, a character or a number.
@@ -93,7 +93,7 @@ def check_splits(lab: Lab) -> None:
 @required(
     "session.prompt",
     "An event is returned as soon as its last byte has arrived, not together with the next event.",
-    'docs/transport-api.md, "What a session promises"',
+    'docs/transport-api.md, "Session contract"',
 )
 def check_promptness(lab: Lab) -> None:
     """A reader waits for each word; an event that is held back arrives when the agent goes on, perhaps late.
@@ -126,7 +126,7 @@ def _fed_until(lab: Lab, steps: tuple[str, ...], end: int, tape: Tape) -> Iterat
 @required(
     "session.whole-characters",
     "Text contains whole characters only, even if the agent splits one between two chunks.",
-    'docs/transport-api.md, "Words for wires"',
+    'docs/transport-api.md, "Wire-format helpers"',
 )
 def check_characters(lab: Lab) -> None:
     """Models cut an emoji into two JSON escapes; half of one cannot be printed or encoded.
@@ -145,7 +145,7 @@ def check_characters(lab: Lab) -> None:
 @required(
     "session.independent",
     "Sessions share no state: sessions that are fed in turn, byte by byte, each return their own answer.",
-    'docs/transport-api.md, "What a transport states"',
+    'docs/transport-api.md, "Transport attributes"',
 )
 def check_independence(lab: Lab) -> None:
     """Many runs are read in turn; what one session keeps must not reach another.

@@ -74,7 +74,7 @@ _WRITES: dict[str, Any] = {
 @required(
     "run.any-writes",
     "A run delivers the same events, however the agent divides its answer into writes.",
-    'docs/transport-api.md, "What a session promises"',
+    'docs/transport-api.md, "Session contract"',
 )
 async def check_writes(stage: Stage) -> None:
     """How an agent writes, and how the network delivers it, is chance.
