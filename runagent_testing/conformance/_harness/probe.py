@@ -110,6 +110,7 @@ def _format(exchange: Exchange, dialects: Iterable[Dialect]) -> tuple[Format, Di
         TIMESTAMP,
         exchange.input if isinstance(exchange.input, dict) else {},
         exchange.raw_headers,
+        body=exchange.body,
         dialect=spoken,
     )
     return spoken.stream(run), run
