@@ -86,7 +86,8 @@ class AgentHost:
         """Answer the next requests with this method and path, which ask for no run, in place of the dialect.
 
         Args:
-            line: Method and path, without the query: ``"POST /threads"``.
+            line: Method and path, without the query: ``"POST /threads"``. ``*`` is any one segment of the
+                path: ``"GET /threads/*/runs/*"``.
             steps: As for `Agent.returns`: usually ``status(...)``, with delays or an ending, for example.
             times: Number of requests.
 

@@ -39,13 +39,21 @@ class OtherRequests:
         self._queued: dict[str, deque[Result]] = {}
 
     def add(self, line: str, result: Result, times: int) -> None:
-        """Queue the answer to the next requests with this method and path."""
+        """Queue the answer to the next requests with this method and path; ``*`` is any one segment."""
         self._queued.setdefault(line, deque()).extend([result] * times)
 
     def take(self, request: Request) -> Result | None:
         """Take the queued answer to a request; None if there is none."""
-        queue = self._queued.get(line_of(request))
+        queue = self._queue_for(request)
         return queue.popleft() if queue else None
+
+    def _queue_for(self, request: Request) -> deque[Result] | None:
+        line = line_of(request)
+        if queue := self._queued.get(line):
+            return queue
+        return next(
+            (queue for pattern, queue in self._queued.items() if queue and _fits(line, pattern)), None
+        )
 
     def unused(self) -> Iterator[tuple[str, Result]]:
         """Yield each answer that no request took, and its method and path."""
@@ -68,7 +76,7 @@ class OtherRequests:
 
         The answer is only tried if another one will be sent, so that a refused request changes nothing.
         """
-        host = self.host_of(dialect, trial=not has_key or bool(self._queued.get(line_of(request))))
+        host = self.host_of(dialect, trial=not has_key or self._queue_for(request) is not None)
         inquiry = Inquiry(host)
         try:
             inquiry.status = dialect.answer(request, host)
@@ -86,6 +94,11 @@ class OtherRequests:
         self._states.clear()
         self.runs.clear()
         self._queued.clear()
+
+
+def _fits(line: str, pattern: str) -> bool:
+    found, wanted = line.split("/"), pattern.split("/")
+    return len(found) == len(wanted) and all(w in ("*", f) for f, w in zip(found, wanted, strict=True))
 
 
 class Inquiry:

@@ -63,11 +63,14 @@ class HostedRun(Protocol):
 
     @property
     def status(self) -> RunStatus:
-        """What has become of the run; "running" also while nobody reads it."""
+        """What has become of the run: "running", "completed", "failed" or "cancelled".
+
+        It is "running" also while nobody reads it, and if its script broke off.
+        """
 
     @property
     def sent(self) -> tuple[Step, ...]:
-        """The steps that readers were sent so far: chunks and the like, an error, ``done(...)``."""
+        """The steps that readers were sent so far: chunks and the like, an error, scripted ``done``."""
 
     def cancel(self) -> bool:
         """Stop the run: its readers get `Format.cancelled` and the end; False if it was over."""

@@ -185,6 +185,14 @@ def test_a_request_can_be_answered_with_a_fault(host):
     assert 5 == len(host.other_requests)
 
 
+def test_a_star_is_any_one_segment_of_a_path(host):
+    host.on_request("GET /*/2", status(200, body=2), times=2)
+    host.on_request("GET /agents/2", status(200, body=1))
+    requests = [get("/2"), get("/agents/2"), get("/agents/2?page=1"), get("/elsewhere/2"), get("/agents/2/2")]
+    assert [1, 2, 2] == [body for _, body in asked(host, *requests)[1:4]]
+    assert 4 == len(host.other_requests)
+
+
 def test_an_answer_can_stall(host):
     host.on_request("POST /threads", raw_response(b"HTTP/1.1 200 OK\r\n\r\n[ "), ending("stall"))
     with client_of(host) as client:
