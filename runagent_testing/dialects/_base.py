@@ -128,6 +128,8 @@ class Format(Protocol):
         heartbeat: The bytes of a sign of life without an event; empty if the protocol has none.
         supports_errors: Whether the protocol can express an error; otherwise a failed run is cut off.
         delimited: Whether a reader can see where one chunk ends and the next begins.
+        separate_end: Whether the end of the stream means nothing: another answer, such as the one to a
+            request for the run's status, reports whether the run completed or failed.
     """
 
     content_type: str = ""
@@ -136,6 +138,7 @@ class Format(Protocol):
     heartbeat: bytes = b""
     supports_errors: bool = True
     delimited: bool = True
+    separate_end: bool = False
 
     def start(self, run: DialectRun) -> bytes:
         """Write what precedes the first chunk, perhaps nothing."""

@@ -22,6 +22,7 @@ from runagent.transports._base import Wants
 from runagent.transports._cancel import CancelSession
 from runagent.transports._http import HttpSession
 from runagent.transports._request import HttpRequest
+from runagent.transports._steps import Step
 from runagent.transports._surrogates import SurrogateJoiner
 from runagent_testing.conformance._broken.base import Broken
 from runagent_testing.dialects import Dialect, Format, RunRequest, Status, parse_json
@@ -87,6 +88,8 @@ class LastingDialect(Dialect):
 
     def answer(self, request: Any, host: Any) -> Status | None:
         """See `Dialect.answer`."""
+        if request.method == "POST" and request.path.endswith("/lasting/threads"):
+            return Status(201, body={"thread": host.number("thread")})
         match = _PATH.fullmatch(request.path)
         if match is None or request.method != "DELETE":
             return None
@@ -230,9 +233,18 @@ class _StopsAnother(StopSession):
         return HttpRequest("GET", self.call.path("/api/v1/health", "health_path"), headers, b"")
 
 
+class _MakesAnother(LastingSession):
+    """Makes another thread for each attempt."""
+
+    def before(self) -> list[Step]:
+        headers = self.call.request_headers(accept="*/*")
+        return [Step(HttpRequest("POST", self.call.path("/lasting/threads", "threads_path"), headers))]
+
+
 LASTING: tuple[Broken, ...] = (
     Lasting("starts-to-attach", "run.attach", _StartsToAttach),
     Lasting("forgets-its-place", "run.attach", _ForgetsItsPlace),
     Lasting("takes-any-order", "run.resume-by-id", _TakesAnyOrder),
+    Lasting("makes-another", "run.steps-kept", _MakesAnother),
     Lasting("stops-another", "run.cancel", LastingSession, stop=_StopsAnother),
 )

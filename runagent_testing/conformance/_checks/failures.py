@@ -54,6 +54,32 @@ async def check_refusals(stage: Stage) -> None:
 
 
 @required(
+    "run.steps-kept",
+    "A retry does not repeat a POST request before the run that an earlier attempt has had answered.",
+    'docs/transport-api.md, "Several requests in one run"',
+)
+async def check_kept_steps(stage: Stage) -> None:
+    """A retry that makes another thread leaves the first one behind, and its conversation is in two places.
+
+    To mend it: keep what the step has made with `self.call.found.keep(...)`, and leave the step out if
+    `found.get(...)` has it.
+    """
+    stage.agent.always("a")
+    once = await _posts_around_a_run(stage)
+    only_where(once > 0, "the transport sends no POST request besides the one that starts the run")
+    stage.agent.fails(1)
+    again = await _posts_around_a_run(stage)
+    demand(again <= once, f"a run that was refused once sent {again} such requests instead of {once}")
+
+
+async def _posts_around_a_run(stage: Stage) -> int:
+    before = len(stage.host.other_requests)
+    shown = await stage.run(max_retries=1)
+    demand(shown.completed, f"with one retry: {shown.summarize()}")
+    return sum(exchange.method == "POST" for exchange in stage.host.other_requests[before:])
+
+
+@required(
     "run.failed-inside",
     "An agent's error within a stream is a StreamError with the agent's message, after the chunks before it.",
     'docs/errors.md, "Who has to act"',
@@ -84,7 +110,7 @@ async def check_truncation(stage: Stage) -> None:
     To mend it: raise StreamTruncatedError unless the protocol's end marker came.
     """
     endings = ["cut", "fin-in-chunk", "half-close", "reset"]
-    if stage.subject.traits.marked:
+    if stage.subject.traits.proves_end:
         endings += ["no-done", "close-delimited-cut"]
     for kind in endings:
         for count in (1, 3):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runagent_testing._script.steps import Chunk, Custom, Done, Reasoning, Step, ToolCall
+from runagent_testing._script.steps import Chunk, Custom, Done, Error, Reasoning, Step, ToolCall
 from runagent_testing.conformance._harness.samples import end_with_everything, facts_in
 from runagent_testing.dialects import Dialect, DialectRun, Format
 from runagent_testing.dialects._builtin import BUILT_IN
@@ -37,8 +37,10 @@ class Traits:
         writes_frames: Whether the transport is a WebSocket.
         delimited: Whether the bytes show where a chunk ends.
         supports_errors: Whether a run can fail after its first chunk.
+        writes_errors: Whether the stream itself reports that.
         marked: Whether there is an end marker; without one only HTTP's framing distinguishes a whole answer
             from a truncated one.
+        separate_end: Whether another answer than the stream reports how the run ended.
         heartbeats: Whether there is a sign of life without an event.
         carries: Which of the steps ``reasoning``, ``tool_call`` and ``custom`` it can write.
         end_facts: What it can write about a completed run, as `facts_in` names it.
@@ -48,10 +50,17 @@ class Traits:
     writes_frames: bool
     delimited: bool
     supports_errors: bool
+    writes_errors: bool
     marked: bool
+    separate_end: bool
     heartbeats: bool
     carries: frozenset[str]
     end_facts: frozenset[str]
+
+    @property
+    def proves_end(self) -> bool:
+        """Whether a whole answer differs from one that ends properly although the agent broke off."""
+        return self.marked or self.separate_end
 
 
 def traits_of(exchange: Exchange, dialects: Iterable[Dialect]) -> Traits:
@@ -63,7 +72,9 @@ def traits_of(exchange: Exchange, dialects: Iterable[Dialect]) -> Traits:
         writes_frames=form.writes_frames,
         delimited=form.delimited,
         supports_errors=form.supports_errors,
+        writes_errors=form.supports_errors and bool(form.error(Error(None, "x"))),
         marked=bool(marker),
+        separate_end=form.separate_end,
         heartbeats=bool(form.heartbeat),
         carries=frozenset(step for step in _OTHERS if _can_write(form, step)),
         end_facts=_end_facts(run),

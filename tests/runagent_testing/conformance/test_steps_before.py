@@ -18,10 +18,16 @@ from runagent_testing.dialects._formats import Sse, Text
 from tests.support.kit import in_short
 
 RUN = re.compile(r"(?:/[^?]*)?/threads/(?P<thread>thread-\d+)/(?P<kind>sse|text)")
+STATUS = re.compile(r"(?:/[^?]*)?/threads/(?P<thread>thread-\d+)/status")
+
+
+class TextWithStatus(Text):
+    separate_end = True
 
 
 class ThreadDialect(Dialect):
     name = "threads"
+    keeps_runs = True
     transports = ("threads-sse", "threads-text")
 
     def parse_request(self, request):
@@ -32,18 +38,23 @@ class ThreadDialect(Dialect):
         asked = body if isinstance(body, dict) else {}
         name = str(asked.get("agent", ""))
         return RunRequest(
-            agent_id=name, transport=f"threads-{match['kind']}", body=body, input=asked.get("input")
+            agent_id=name,
+            transport=f"threads-{match['kind']}",
+            body=body,
+            input=asked.get("input"),
+            run_id=match["thread"],
         )
 
     def answer(self, request, host):
         if request.method == "POST" and request.path.endswith("/threads"):
             return Status(201, body={"thread_id": f"thread-{host.number('thread')}"})
-        if request.method == "GET" and request.path.endswith("/status"):
-            return Status(200, body={"status": "success"})
+        if request.method == "GET" and (match := STATUS.fullmatch(request.path)):
+            run = host.run(match["thread"])
+            return Status(200, body={"status": run.status if run is not None else "unknown"})
         return None
 
     def stream(self, run):
-        return Sse() if run.transport == "threads-sse" else Text()
+        return Sse() if run.transport == "threads-sse" else TextWithStatus()
 
 
 class OnAThread:
@@ -54,13 +65,16 @@ class OnAThread:
     thread = ""
 
     def before(self):
-        headers = self.call.request_headers(accept="application/json")
-        answer = yield Step(HttpRequest("POST", self.call.path("/threads", "x"), headers, b"{}"))
-        match answer.json():
-            case {"thread_id": str(thread)}:
-                self.thread = thread
-            case _:
-                raise ProtocolError("the answer names no thread")
+        self.thread = self.call.found.get("thread")
+        if self.thread is None:
+            headers = self.call.request_headers(accept="application/json")
+            answer = yield Step(HttpRequest("POST", self.call.path("/threads", "x"), headers, b"{}"))
+            match answer.json():
+                case {"thread_id": str(thread)}:
+                    self.thread = thread
+                    self.call.found.keep("thread", thread)
+                case _:
+                    raise ProtocolError("the answer names no thread")
 
     def make_request(self):
         headers = [*self.call.request_headers(accept="*/*"), ("Content-Type", "application/json")]
@@ -101,7 +115,7 @@ class StatusSession(OnAThread, HttpSession):
         headers = self.call.request_headers(accept="application/json")
         path = self.call.path(f"/threads/{self.thread}/status", "x")
         answer = yield Step(HttpRequest("GET", path, headers, b""))
-        if answer.json() != {"status": "success"}:
+        if answer.json() != {"status": "completed"}:
             raise StreamTruncatedError("the run has not ended")
         return [Completed()]
 
@@ -136,6 +150,23 @@ class TestStatusAfter(TestThreadFirst):
     @pytest.fixture
     def transport(self):
         return Transport(StatusSession, Capability.REUSE)
+
+
+class Undeclared(ThreadDialect):
+    def stream(self, run):
+        return Text()
+
+
+def test_a_dialect_whose_status_proves_the_end_has_to_say_so():
+    """Otherwise nothing requires that the status is read."""
+    report = check_transport(
+        Transport(StatusSession, Capability.REUSE),
+        dialects=[Undeclared()],
+        only=["session.truncated-by-framing"],
+        requirements=1,
+    )
+    [result] = report.failed
+    assert "set separate_end" in result.reason
 
 
 class Insists(ThreadSession):
