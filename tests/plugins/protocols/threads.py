@@ -1,0 +1,412 @@
+"""A LangGraph-like protocol: its transport and its dialect, written with promised names only.
+
+A thread is made first, unless the caller goes on with one. A run streams on it, as server-sent events that
+end with the body; what became of the run is asked for afterwards. Tool calls come in pieces.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import quote as percent_encode
+from urllib.parse import unquote
+
+from runagent import (
+    Chunk,
+    Completed,
+    Custom,
+    ProtocolError,
+    Reasoning,
+    Started,
+    StreamError,
+    StreamLimitError,
+    StreamTruncatedError,
+    ToolCall,
+    ValidationError,
+)
+from runagent.transports import (
+    Capability,
+    HttpRequest,
+    HttpSession,
+    InvalidJSONError,
+    SSEDecoder,
+    Step,
+    SurrogateJoiner,
+    decode_json,
+    encode_json,
+    quote,
+)
+from runagent_testing.dialects import (
+    Dialect,
+    Done,
+    Error,
+    Format,
+    RunRequest,
+    Status,
+    parse_json,
+    to_json,
+    without_none,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from runagent.transports import AgentCall, Event, ResumePoint, Route, ServerSentEvent, StepAnswer
+    from runagent_testing import dialects
+    from runagent_testing.dialects import DialectHost, DialectRun, HostedRun, Request
+
+
+def segment(id: Any) -> str:
+    """Return an id for one segment of a path.
+
+    Raises:
+        ValueError: It is no text, or would lead elsewhere.
+    """
+    if not isinstance(id, str) or id in {"", ".", ".."}:
+        raise ValueError("not an id")
+    return percent_encode(id, safe="")
+
+
+class Pieces:
+    """A tool call that is not whole yet.
+
+    Attributes:
+        id: The call's id.
+        name: The tool's name.
+        arguments: The arguments so far, UTF-8; halves of an emoji are kept as they are.
+    """
+
+    def __init__(self, id: str | None, name: str) -> None:
+        self.id = id
+        self.name = name
+        self.arguments = bytearray()
+
+    def add(self, piece: str) -> int:
+        """Add a piece of the arguments, and return its size in bytes."""
+        data = piece.encode("utf-8", "surrogatepass")
+        self.arguments += data
+        return len(data)
+
+    def whole(self, index: int) -> ToolCall:
+        """Return the whole call."""
+        halves = self.arguments.decode("utf-8", "surrogatepass")
+        text = halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return ToolCall(self.id, self.name, text, index)
+
+
+class ToolCalls:
+    """Gathers tool calls from pieces, up to a size of all that are not whole.
+
+    Args:
+        max_bytes: The limit: the first event of each call that is not whole, and its further arguments.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.calls: dict[int, Pieces] = {}
+        self.size = 0
+
+    def take(self, piece: dict[str, Any], event_bytes: int) -> ToolCall | None:
+        """Take a piece, and return the call if it is whole.
+
+        Raises:
+            StreamLimitError: The calls that are not whole are larger than the limit.
+        """
+        index = piece["index"]
+        if index not in self.calls:
+            self.calls[index] = Pieces(piece["id"], piece["name"])
+            self.size += event_bytes
+            self.calls[index].add(piece["arguments"])
+        else:
+            self.size += self.calls[index].add(piece["arguments"])
+        self.check_size()
+        if not piece.get("last"):
+            return None
+        call = self.calls.pop(index)
+        if not self.calls:
+            self.size = 0
+        return call.whole(index)
+
+    def check_size(self) -> None:
+        """Check the limit."""
+        if self.size > self.max_bytes:
+            raise StreamLimitError(
+                f"the tool calls that are not whole are larger than {self.max_bytes} bytes",
+                limit_name="max_event_bytes",
+                limit=self.max_bytes,
+            )
+
+
+class ThreadsSession(HttpSession):
+    """One run on a thread."""
+
+    expects = "text/event-stream"
+
+    def before(self) -> Generator[Step, StepAnswer, None]:
+        """Make a thread, unless the caller or an earlier attempt has one."""
+        self.run: str | None = None
+        self.thread = self.call.input.get("session_id")
+        if self.thread is None:
+            yield from self.make_thread()
+        try:
+            self.place = f"/threads/{segment(self.thread)}/runs"
+        except ValueError as error:
+            raise ValidationError("the session_id is not the id of a thread") from error
+
+    def make_thread(self) -> Generator[Step, StepAnswer, None]:
+        """Make a thread; the later attempts of the run go on with it."""
+        self.thread = self.call.found.get("thread")
+        if self.thread is None:
+            answer = yield Step(self.json_request("POST", self.call.path("/threads", "threads_path"), {}))
+            self.thread = answer.json()["thread_id"]
+            segment(self.thread)
+            self.call.found.keep("thread", self.thread)
+
+    def json_request(self, method: str, target: str, body: Any = None) -> HttpRequest:
+        """Make a request for a JSON document."""
+        headers = self.call.request_headers(accept="application/json", key_field="X-Api-Key", key_prefix="")
+        if body is None:
+            return HttpRequest(method, target, headers)
+        return HttpRequest(
+            method, target, [*headers, ("Content-Type", "application/json")], encode_json(body)
+        )
+
+    def make_request(self) -> HttpRequest:
+        """Return the request that begins the run."""
+        headers = self.call.request_headers(accept=self.expects, key_field="X-Api-Key", key_prefix="")
+        headers.append(("Content-Type", "application/json"))
+        target = self.call.path(f"{self.place}/stream", "stream_path")
+        body = {"assistant_id": self.call.agent_id, "input": self.call.input}
+        return HttpRequest("POST", target, headers, encode_json(body))
+
+    def open_body(self, content_type: str, charset: str) -> bool:
+        """Accept an event stream."""
+        self.decoder = SSEDecoder(max_event_bytes=self.call.limits.max_event_bytes)
+        self.tools = self.make_tool_calls()
+        self.texts = SurrogateJoiner()
+        self.thoughts = SurrogateJoiner()
+        self.thinks_in: str | None = None
+        return content_type == self.expects
+
+    def make_tool_calls(self) -> ToolCalls:
+        """Return what gathers the tool calls."""
+        return ToolCalls(self.call.limits.max_event_bytes)
+
+    def read_body(self, data: bytes) -> list[Event]:
+        """Return the events of the next bytes."""
+        events: list[Event] = []
+        for event in self.decoder.feed(data):
+            try:
+                events += self.read_event(event, decode_json(event.data))
+            except StreamLimitError as error:
+                self.fail(error)
+                return events
+            except (InvalidJSONError, LookupError, TypeError, ValueError, AttributeError):
+                self.fail(ProtocolError(f"an event cannot be understood: {quote(event.data)}"))
+                return events
+        if self.decoder.error is not None:
+            self.fail(self.decoder.error)
+        return events
+
+    def read_event(self, event: ServerSentEvent, value: Any) -> list[Event]:
+        """Return what one event means."""
+        match event.event, value:
+            case "metadata", {"run_id": str(run)} if self.run is None:
+                self.target = f"{self.place}/{segment(run)}"
+                self.run = run
+                return [Started(session_id=self.thread, invocation_id=run)]
+            case _ if self.run is None:
+                raise ValueError("the stream did not begin with its metadata")
+            case "messages", {"content": str(content)}:
+                return [Chunk(self.texts.join(content))]
+            case "thinking", {"text": str(text)}:
+                return self.read_thought(text, value.get("id"))
+            case "tools", {"index": int(), "arguments": str()}:
+                call = self.tools.take(value, len(event.data.encode("utf-8", "surrogatepass")))
+                return [] if call is None else [call]
+            case "custom", {"name": str(name)}:
+                return [Custom(name, value.get("value"))]
+            case "usage", dict():
+                self.usage = value
+            case "messages" | "thinking" | "tools" | "custom" | "usage", _:
+                raise ValueError("an event of another form")
+            case _:
+                self.ignore(f"event {event.event}")
+        return []
+
+    def read_thought(self, text: str, id: str | None) -> list[Event]:
+        """Return a piece of reasoning; another train of thought ends the one before it."""
+        events: list[Event] = []
+        if id != self.thinks_in and (half := self.thoughts.flush()):
+            events.append(Reasoning(half, self.thinks_in))
+        self.thinks_in = id
+        return [*events, Reasoning(self.thoughts.join(text), id)]
+
+    def end_body(self, proven: bool) -> list[Event]:
+        """Ask what has become of the run: the end of its stream proves nothing."""
+        if self.run is None or self.decoder.incomplete or self.tools.calls:
+            raise StreamTruncatedError("the stream ended within an event or a tool call")
+        events: list[Event] = []
+        if half := self.thoughts.flush():
+            events.append(Reasoning(half, self.thinks_in))
+        if half := self.texts.flush():
+            events.append(Chunk(half))
+        self.follow(self.ask_for_status(proven))
+        return events
+
+    def ask_for_status(self, proven: bool) -> Generator[Step, StepAnswer, list[Event]]:
+        """Ask for the run's status, and end the run with it."""
+        answer = yield Step(self.json_request("GET", self.call.path(self.target, "status_path")))
+        run = answer.json()
+        match run["status"]:
+            case "success" | "interrupted":
+                return [self.completed(run, proven)]
+            case "error":
+                self.raise_failure(run.get("error") or {})
+        raise StreamTruncatedError(f"the stream ended while the run was {quote(str(run['status']))}")
+
+    def completed(self, run: Mapping[str, Any], proven: bool) -> Completed:
+        """Return the good end of a run."""
+        return Completed(
+            usage=self.usage,
+            stop_reason=run.get("stop_reason"),
+            interrupts=run.get("interrupts") or [],
+            message=run.get("message"),
+            execution_time=run.get("execution_time"),
+            metadata=run.get("metadata"),
+            proven=proven,
+        )
+
+    def raise_failure(self, error: Mapping[str, Any]) -> NoReturn:
+        """Raise the error with which the agent has failed."""
+        raise StreamError(error.get("message") or "the run failed", code=error.get("code"))
+
+
+class ThreadsTransport:
+    """Runs of a LangGraph-like service."""
+
+    name = "threads"
+    api_version = 1
+    capabilities = frozenset({Capability.HEARTBEATS, Capability.REUSE})
+    tunnels = False
+
+    def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> ThreadsSession:
+        """See `Transport.open`."""
+        return ThreadsSession(call, route, resume)
+
+
+def sse(event: str, value: Any) -> bytes:
+    """Write an event with CRLF line ends."""
+    return f"event: {event}\r\ndata: {to_json(value)}\r\n\r\n".encode()
+
+
+class ThreadsFormat(Format):
+    """Writes the events of one run; only its status reports how it ended."""
+
+    content_type = "text/event-stream"
+    separate_end = True
+    heartbeat = b": heartbeat\r\n\r\n"
+
+    def __init__(self, piece: int) -> None:
+        self.piece = piece
+        self.calls = 0
+
+    def start(self, run: DialectRun) -> bytes:
+        """Name the run."""
+        return sse("metadata", {"run_id": run.run_id})
+
+    def chunk(self, step: dialects.Chunk, index: int | None, id: str | None) -> bytes:
+        """Write text; any other value as its JSON."""
+        content = step.content if isinstance(step.content, str) else to_json(step.content)
+        return sse("messages", {"content": content})
+
+    def reasoning(self, step: dialects.Reasoning) -> bytes:
+        """Write a thought."""
+        return sse("thinking", without_none(text=step.text, id=step.id))
+
+    def tool_call(self, step: dialects.ToolCall) -> bytes:
+        """Write a call, its arguments in pieces."""
+        index = self.calls if step.index is None else step.index
+        self.calls += 1
+        size = self.piece
+        pieces = [step.arguments[at : at + size] for at in range(0, len(step.arguments), size)] or [""]
+        first: dict[str, Any] = {"id": step.id, "name": step.name, "index": index, "arguments": pieces[0]}
+        messages: list[dict[str, Any]] = [
+            first,
+            *({"index": index, "arguments": piece} for piece in pieces[1:]),
+        ]
+        messages[-1]["last"] = True
+        return b"".join(sse("tools", message) for message in messages)
+
+    def custom(self, step: dialects.Custom) -> bytes:
+        """Write a custom event."""
+        return sse("custom", {"name": step.name, "value": step.value})
+
+    def error(self, step: Error) -> bytes:
+        """Write nothing: the status has it."""
+        return b""
+
+    def done(self, step: Done, run: DialectRun, total_chunks: int) -> bytes:
+        """Write the usage; the status has the rest."""
+        return b"" if step.usage is None else sse("usage", step.usage)
+
+
+class ThreadsDialect(Dialect):
+    """Makes threads, runs agents on them, and reports what became of a run.
+
+    Attributes:
+        piece: The length of a piece of a tool call's arguments, in characters.
+    """
+
+    name = "threads"
+    transports = ("threads",)
+    keeps_runs = True
+    piece = 30
+    stream_path = re.compile(r"/threads/([^/?]+)/runs/stream")
+    run_path = re.compile(r"/threads/([^/?]+)/runs/([^/?]+)")
+
+    def parse_request(self, request: Request) -> RunRequest | None:
+        """See `Dialect.parse_request`."""
+        if request.method != "POST" or self.stream_path.fullmatch(request.path) is None:
+            return None
+        body = parse_json(request.body)
+        asked = body if isinstance(body, dict) else {}
+        agent_id = str(asked.get("assistant_id"))
+        return RunRequest(agent_id=agent_id, transport=self.name, body=body, input=asked.get("input"))
+
+    def answer(self, request: Request, host: DialectHost) -> Status | None:
+        """See `Dialect.answer`."""
+        if (request.method, request.path) == ("POST", "/threads"):
+            return Status(200, body={"thread_id": f"thread-{host.number('thread')}"})
+        match = self.run_path.fullmatch(request.path)
+        if request.method != "GET" or match is None:
+            return None
+        run = host.run(unquote(match[2]))
+        if run is None:
+            return Status(404, body={"detail": "no such run"})
+        return Status(200, body={"run_id": run.id, "thread_id": unquote(match[1]), **self.outcome(run)})
+
+    def outcome(self, run: HostedRun) -> dict[str, Any]:
+        """Return what became of a run."""
+        last = run.sent[-1] if run.sent else None
+        if isinstance(last, Error):
+            return {"status": "error", "error": without_none(code=last.code, message=last.message)}
+        if run.status != "completed":
+            return {"status": "running"}
+        end = last if isinstance(last, Done) else Done()
+        facts = without_none(
+            message=end.message,
+            execution_time=end.execution_time,
+            stop_reason=end.stop_reason,
+            metadata=end.metadata,
+            interrupts=end.interrupts,
+        )
+        return {"status": "interrupted" if end.interrupts else "success", **facts}
+
+    def find_api_key(self, request: Request) -> str | None:
+        """See `Dialect.find_api_key`."""
+        return request.headers.get("x-api-key")
+
+    def stream(self, run: DialectRun) -> Format:
+        """See `Dialect.stream`."""
+        return ThreadsFormat(self.piece)
