@@ -31,6 +31,7 @@ TOKEN = (None,)
 CLOSED_NOTICED_SECONDS = 0.1  # the longest step of a wait before another attempt
 RESET_SECONDS, RESET_LOOKS = 0.05, 10  # how long and how often to check for a reset after the end
 END_OF_ANSWER_SECONDS = 0.02  # the formal end of an answer comes right after its last event
+_STOPPED = "a transport, or the function that gives the key, raised {}, which a loop would take for its end"
 TWO_READERS = "another thread or task is reading this stream; a stream has one reader"
 
 
@@ -143,6 +144,15 @@ class PumpCore:
         raise ReaderRefusedError(TWO_READERS)
 
     def _give_up(self, exc: BaseException) -> None:
+        """Take note that a read has raised.
+
+        Raises:
+            RuntimeError: It was what ends a loop, which would take a failed run for a complete one.
+        """
+        if isinstance(exc, StopIteration | StopAsyncIteration):
+            stopped = RuntimeError(_STOPPED.format(type(exc).__name__))
+            self._give_up(stopped)
+            raise stopped from exc
         self._informed = True
         if isinstance(exc, RunAgentError):
             self.run.identify(exc)
