@@ -19,6 +19,7 @@ __all__ = [
     "TWO_HANDLERS_RAISE",
     "GreenletExit",
     "SoftTimeLimit",
+    "assert_same",
     "handling",
     "strike",
     "striking",
@@ -95,3 +96,8 @@ def striking(function: Callable[..., Any], *, after: int = 0) -> Callable[..., A
         return function(*args, **options)
 
     return struck
+
+
+def assert_same(raised: BaseException, caught: BaseException) -> None:
+    """Assert that what came out is what the handler raised."""
+    assert (type(raised), raised.args) == (type(caught), caught.args)
