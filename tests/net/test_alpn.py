@@ -6,20 +6,16 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import trustme
 
 from runagent import NetworkError
-from runagent._net.tls import shared_trust
-from tests.support.peer import Peer, PeerConnection, answers, sse
+from tests.support.peer import Peer, PeerConnection, answers
 from tests.support.proxy import Proxy
+from tests.support.tls import STREAM, stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    import trustme
 
     from tests.support.styles import Style
-
-STREAM = sse(("chunk", {"content": "x"}), ("done", {}), connection="close")
 
 
 class Server(Peer):
@@ -39,36 +35,12 @@ class Server(Peer):
         answers(STREAM)(connection)
 
 
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    """A certificate authority."""
-    return trustme.CA()
-
-
-@pytest.fixture
-def system_trust(ca: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Have the system trust our authority."""
-    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    shared_trust.cache_clear()
-    yield
-    shared_trust.cache_clear()
-
-
 def own_context(ca: trustme.CA, *protocols: str, kind: Any = ssl.SSLContext) -> ssl.SSLContext:
     context: ssl.SSLContext = kind(ssl.PROTOCOL_TLS_CLIENT)
     ca.configure_trust(context)
     if protocols:
         ssl.SSLContext.set_alpn_protocols(context, protocols)
     return context
-
-
-def stream(style: Style, url: str, **options: Any) -> str:
-    async def scenario() -> str:
-        client = style.client("a", base_url=url, max_retries=0, **options)
-        return str(await client.run_generic_stream("x").text())
-
-    return str(style.run(scenario))
 
 
 def offer_of(context: ssl.SSLContext, ca: trustme.CA) -> str | None:
