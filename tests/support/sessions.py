@@ -19,9 +19,16 @@ if TYPE_CHECKING:
     from runagent._events import Event
     from runagent.transports import Transport
 
-__all__ = ["Seen", "call_of", "feed", "open_session"]
+__all__ = ["WAYS", "Seen", "call_of", "feed", "open_session", "refused"]
 
 WHOLE = 1 << 30
+WAYS = [
+    ("sse", "stream"),
+    ("chunked", "stream"),
+    ("websocket", "stream"),
+    ("sse", "invoke"),
+    ("websocket", "invoke"),
+]
 
 
 @dataclass
@@ -96,6 +103,12 @@ def feed(
         seen.events += session.receive_eof()
         seen.sent += session.data_to_send()
     return seen
+
+
+def refused(way: tuple[str, str], answer: bytes, step: int = WHOLE, **fields: Any) -> Seen:
+    """Feed an answer and the end of the connection to a session of one of `WAYS`."""
+    session = open_session(way[0], mode=way[1], **fields)
+    return feed(session, answer, step=step, eof=True)
 
 
 def _reconnects(session: Session) -> bool:

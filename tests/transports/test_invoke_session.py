@@ -21,12 +21,6 @@ from tests.support.peer import chunked, http
 from tests.support.sessions import Seen, feed, open_session
 
 
-@pytest.fixture(params=[1, 1 << 30], ids=["byte by byte", "whole"])
-def step(request: pytest.FixtureRequest) -> int:
-    size: int = request.param
-    return size
-
-
 def invoke(answer: bytes, step: int = 1 << 30, transport: str = "sse", **fields: Any) -> Seen:
     return feed(open_session(transport, mode="invoke", **fields), answer, step=step, eof=True)
 

@@ -1,4 +1,4 @@
-"""Refusals, redirects and proxies, which all transports share, whole and byte by byte."""
+"""Refusals, which all transports share, whole and byte by byte."""
 
 from __future__ import annotations
 
@@ -17,36 +17,14 @@ from runagent import (
     AuthenticationError,
     NetworkError,
     PermissionDeniedError,
-    ProtocolError,
     RateLimitError,
     StreamTruncatedError,
     ValidationError,
 )
-from runagent._address.proxy import Proxy
-from runagent.transports import should_retry
 from runagent.transports._base import Wants
 from runagent.transports._refusals import error_from_answer, proves_unsupported
 from tests.support.peer import chunked, http
-from tests.support.sessions import Seen, feed, open_session
-
-WAYS = [
-    ("sse", "stream"),
-    ("chunked", "stream"),
-    ("websocket", "stream"),
-    ("sse", "invoke"),
-    ("websocket", "invoke"),
-]
-
-
-@pytest.fixture(params=[1, 1 << 30], ids=["byte by byte", "whole"])
-def step(request: pytest.FixtureRequest) -> int:
-    size: int = request.param
-    return size
-
-
-def refused(way: tuple[str, str], answer: bytes, step: int = 1 << 30, **fields: Any) -> Seen:
-    session = open_session(way[0], mode=way[1], **fields)
-    return feed(session, answer, step=step, eof=True)
+from tests.support.sessions import WAYS, feed, open_session, refused
 
 
 @pytest.mark.parametrize(
@@ -142,64 +120,6 @@ def test_a_refusal_has_advice(status: int, advice: str, step: int) -> None:
     assert advice in str(refused(("sse", "stream"), http(status), step).error)
 
 
-@pytest.mark.parametrize(
-    ("headers", "body", "seconds"),
-    [
-        ({"retry_after": "30"}, None, 30),
-        ({"retry_after": " 0 "}, None, 0),
-        ({"retry_after": "Wed, 21 Oct 2015 07:28:10 GMT", "date": "Wed, 21 Oct 2015 07:28:00 GMT"}, None, 10),
-        ({"retry_after": "Wed Oct 21 07:28:10 2015", "date": "Wednesday, 21-Oct-15 07:28:00 GMT"}, None, 10),
-        ({"retry_after": "Wed, 21 Oct 2015 07:28:10 GMT"}, None, 10),
-        ({"retry_after": "Wed, 21 Oct 2015 07:27:00 GMT"}, None, 0),
-        ({"retry_after": "soon"}, None, None),
-        ({"retry_after": "-5"}, None, None),
-        ({"retry_after": "1.5"}, None, 1.5),
-        ({"retry_after": "0.25"}, None, 0.25),
-        ({"retry_after": "1."}, None, None),
-        ({"retry_after": ".5"}, None, None),
-        ({"retry_after": "1e3"}, None, None),
-        ({"retry_after": "1.5 s"}, None, None),
-        ({"retry_after_ms": "1500"}, None, 1.5),
-        ({"retry_after_ms": "2.5", "retry_after": "9"}, None, 0.0025),
-        ({"retry_after_ms": "soon", "retry_after": "9"}, None, 9),
-        ({"retry_after_ms": "-1"}, {"error": {"message": "m", "retry_after": 7}}, 7),
-        ({"retry_after": "99999999999"}, None, 999999999),
-        ({}, {"error": {"message": "m", "retry_after": 7}}, 7),
-        ({}, {"error": {"message": "m", "details": {"retry_after": 7.5}}}, 7.5),
-        ({}, {"error": {"message": "m", "retry_after": "soon"}}, None),
-        ({"retry_after": "5"}, {"error": {"message": "m", "retry_after": 7}}, 5),
-        ({"retry_after": "soon"}, {"error": {"message": "m", "retry_after": 7}}, 7),
-    ],
-)
-@pytest.mark.parametrize("status", [409, 429, 503])
-def test_retry_after(
-    status: int, headers: dict[str, str], body: Any, seconds: float | None, step: int
-) -> None:
-    seen = refused(("sse", "stream"), http(status, body or b"", **headers), step, opened_at=1445412480.0)
-    assert seconds == seen.error.retry_after
-    assert (f"asks for a wait of {seconds:g} s" if seconds else "") in str(seen.error)
-
-
-@pytest.mark.parametrize(
-    ("headers", "limits"),
-    [
-        (
-            {"x_ratelimit_limit": "100", "x_ratelimit_remaining": "0", "x_ratelimit_reset": "1700000000"},
-            (100, 0, 1700000000, None),
-        ),
-        ({"x_ratelimit_reset_after": "2.5"}, (None, None, 2.5, 2.5)),
-        ({"x_ratelimit_reset_after": "2.5", "retry_after": "9"}, (None, None, 2.5, 9)),
-        (
-            {"x_ratelimit_limit": "many", "x_ratelimit_remaining": "-1", "x_ratelimit_reset": "1.2.3"},
-            (None, None, None, None),
-        ),
-    ],
-)
-def test_rate_limits(headers: dict[str, str], limits: tuple[Any, ...], step: int) -> None:
-    error = refused(("sse", "stream"), http(429, **headers), step).error
-    assert limits == (error.limit, error.remaining, error.reset, error.retry_after)
-
-
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("field", ["x_request_id", "request_id"])
 def test_the_request_id_of_the_header_is_kept(way: tuple[str, str], field: str) -> None:
@@ -249,15 +169,6 @@ def test_the_errors_of_other_protocols_keep_their_fields(protocol: str, step: in
     error = seen.error
     assert expected == (error.message, error.code, error.details, error.request_id)
     assert (status, False) == (error.status, seen.session.unsupported)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"), [("true", True), ("false", False), (" True ", True), ("maybe", None), ("", None)]
-)
-def test_the_word_of_a_service_on_trying_again(value: str, expected: bool | None) -> None:
-    assert expected == should_retry({"x-should-retry": value})
-    assert should_retry({}) is None
-    assert refused(("sse", "stream"), http(503, x_should_retry=value)).error.retryable is False
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "gzip, gzip, gzip, gzip"])
@@ -337,138 +248,6 @@ def test_only_a_404_without_an_agents_error_is_proof(
     assert proof == refused(way, answer).session.unsupported
 
 
-# Redirects and proxies
-
-
-@pytest.mark.parametrize("way", WAYS[1:3])
-@pytest.mark.parametrize("status", [307, 308])
-@pytest.mark.parametrize(
-    ("location", "target"),
-    [
-        ("/v2/x?a=b#f", "/v2/x?a=b"),
-        ("y", "{parent}/y"),
-        ("?q", "{path}?q"),
-        ("http://agent.test/z", "/z"),
-        ("http://AGENT.test:80/z", "/z"),
-        ("//agent.test/z", "/z"),
-        ("http://agent.test", "/"),
-    ],
-)
-def test_a_redirect_at_home_is_followed_with_the_same_request(
-    way: tuple[str, str], status: int, location: str, target: str, step: int
-) -> None:
-    session = open_session(way[0], mode=way[1], api_key="secret")
-    seen = feed(session, http(status, "moved", location=location), step=step)
-    assert (Wants.RECONNECT, None) == (session.wants, session.error)
-    (line, rest), (again, rest_again) = (
-        data.split(b"\r\n", 1) for data in (seen.request, session.data_to_send())
-    )
-    path = line.decode().split(" ")[1]
-    assert target.format(path=path, parent=path.rpartition("/")[0]) == again.decode().split(" ")[1]
-    assert rest == rest_again
-    assert (Wants.READ, False) == (session.wants, session.answered)
-
-
-@pytest.mark.parametrize(
-    "base_url", ["https://agent.test", "https://agent.test:443", "http+unix://%2Frun%2Fa.sock"]
-)
-def test_every_origin_has_a_home(base_url: str) -> None:
-    session = open_session("sse", base_url=base_url)
-    home = "http://localhost" if "unix" in base_url else "https://agent.test:443"
-    for location in ("/x", f"{home}/x"):
-        assert Wants.RECONNECT is feed(session, http(307, location=location)).session.wants
-        assert session.data_to_send().startswith(b"POST /x HTTP/1.1\r\n")
-
-
-@pytest.mark.parametrize(
-    ("status", "location", "shown"),
-    [
-        (301, "/x", '"/x"'),
-        (302, "/x", '"/x"'),
-        (303, "/x", '"/x"'),
-        (300, "/x", '"/x"'),
-        (307, "https://agent.test/x", "https://agent.test/x"),
-        (307, "http://agent.test:81/x", "http://agent.test:81/x"),
-        (307, "http://elsewhere/x", "http://elsewhere/x"),
-        (307, "http://u:p@agent.test/x", "http://agent.test/x"),
-        (307, "http://u:p@elsewhere/x", "http://elsewhere/x"),
-        (307, "", '""'),
-        (307, "http://[bad", "http://[bad"),
-        (307, "http://agent.test:x/", "http://agent.test:x/"),
-        (307, "/a b", "/a b"),
-        (307, "/\xe4", "/\xe4"),
-        (307, "/\\elsewhere/x", "elsewhere/x"),  # browsers read it as another origin
-        (307, "http:///x", "http:///x"),
-        (307, "http:x", "http:x"),
-        (307, "///x", "///x"),
-        (308, "javascript:alert(1)", "javascript:alert(1)"),
-    ],
-)
-@pytest.mark.parametrize("way", WAYS[1:3])
-def test_any_other_redirect_is_an_error_that_names_the_place(
-    way: tuple[str, str], status: int, location: str, shown: str, step: int
-) -> None:
-    answer = f"HTTP/1.1 {status} x\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode("latin-1")
-    error = refused(way, answer, step).error
-    assert type(error) is ProtocolError
-    assert shown in str(error)
-    assert "base_url" in str(error)
-    assert "u:p" not in str(error)
-
-
-@pytest.mark.parametrize(
-    "location",
-    [
-        "http://user:{}@elsewhere/x",
-        "//user:{}@elsewhere/x",
-        "http://{}@elsewhere",
-        "http:\\\\user:{}@elsewhere/x",
-        "http:/user:{}@elsewhere/x",
-        "HTTP://a@b:{}@elsewhere/x",
-        "http://user:pa/{}@elsewhere/x",
-        "ftp+x://user:{}@elsewhere/x",
-        "///user:{}@elsewhere/x",
-        "http://elsewhere/x?key={}",
-        "/x?api_key={}",
-        "/x#access_token={}",
-        "?{}",
-        "http://elsewhere?{}",
-    ],
-)
-@pytest.mark.parametrize("way", WAYS[1:3])
-def test_a_shown_place_has_no_secret_in_it(way: tuple[str, str], location: str, step: int) -> None:
-    place = location.format("s3cret-key-0123456789")
-    answer = f"HTTP/1.1 302 x\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n".encode("latin-1")
-    error = refused(way, answer, step).error
-    assert "s3cret" not in repr(error)
-    assert "elsewhere" in str(error) or "elsewhere" not in location
-
-
-def test_redirects_are_counted() -> None:
-    session = open_session("sse")
-    for number in range(5):
-        feed(session, http(307, location=f"/{number}"))
-    seen = feed(session, http(307, location="/loop"))
-    assert type(seen.error) is ProtocolError
-    assert "max_redirects" in str(seen.error)
-
-
-def test_a_proxy_that_reads_the_request_gets_the_absolute_form_and_its_key() -> None:
-    session = open_session("sse", proxy=Proxy("proxy", 3128, "Basic dTpw"), base_url="http://agent.test:8080")
-    seen = feed(session, http(307, location="/x"))
-    for request, path in ((seen.request, "/v1/agents/a/stream"), (session.data_to_send(), "/x")):
-        assert request.startswith(
-            f"POST http://agent.test:8080{path} HTTP/1.1\r\nHost: agent.test:8080\r\n".encode()
-        )
-        assert b"\r\nProxy-Authorization: Basic dTpw\r\n" in request
-
-
-def test_a_proxy_that_wants_a_password_is_a_network_matter(step: int) -> None:
-    error = refused(("sse", "stream"), http(407, "who?"), step).error
-    assert (NetworkError, "PROXY_407") == (type(error), error.code)
-    assert "user name and a password" in str(error)
-
-
 NAMES = (
     "error",
     "message",
@@ -483,6 +262,7 @@ NAMES = (
     "request_id",
     "x",
 )
+
 VALUES = st.recursive(
     st.none()
     | st.booleans()
