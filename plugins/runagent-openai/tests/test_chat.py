@@ -1,4 +1,4 @@
-"""Chat Completions without sockets: what each event means, whole and byte by byte, and how a stream ends."""
+"""Chat Completions without sockets: what each event means, whole and byte by byte, and plain runs."""
 
 from __future__ import annotations
 
@@ -19,52 +19,10 @@ from runagent import (
     RunResult,
     Started,
     StreamError,
-    StreamLimitError,
-    StreamTruncatedError,
-    ToolCall,
 )
+from tests.support.chat import DONE, ID, STOP, USAGE, WEATHER, ended, others, piece, run, sends
 from tests.support.peer import http, sse
 from tests.support.sessions import WHOLE, Seen, feed, open_session
-
-ID = "chatcmpl-1"
-USAGE = {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6}
-DONE = "[DONE]"
-HEAD = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"  # of a body that ends with the connection
-)
-STOP = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
-
-
-def sends(delta: Any, reason: str | None = None, **fields: Any) -> dict[str, Any]:
-    """A chunk as the endpoint writes it."""
-    about = {"id": ID, "object": "chat.completion.chunk", "created": 1, "model": "m-1"}
-    return {**about, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}], **fields}
-
-
-def piece(text: str) -> dict[str, Any]:
-    return sends({"content": text})
-
-
-def call(index: int | None = 0, **fields: Any) -> dict[str, Any]:
-    """A piece of a tool call; name and arguments belong to its function."""
-    function = {name: fields.pop(name) for name in ("name", "arguments") if name in fields}
-    place = {} if index is None else {"index": index}
-    return sends({"tool_calls": [{**place, "function": function, **fields}]})
-
-
-def events(*payloads: Any) -> list[bytes]:
-    """Unnamed events: objects as JSON, text as it is."""
-    texts = [event if isinstance(event, str) else json.dumps(event) for event in payloads]
-    return [f"data: {text}\n\n".encode() for text in texts]
-
-
-def run(*payloads: Any, step: int = WHOLE, end: bool = True, **fields: Any) -> Seen:
-    return feed(open_session("openai", **fields), sse(*events(*payloads), end=end), step=step, eof=True)
-
-
-def plain(body: Any) -> Seen:
-    answer = http(200, json.dumps(body), content_type="application/json")
-    return feed(open_session("openai", mode="invoke"), answer)
 
 
 @pytest.mark.parametrize("step", [1, 7, WHOLE])
@@ -95,137 +53,6 @@ def test_the_connection_is_kept_after_the_end(step: int) -> None:
     assert seen.session.reusable
 
 
-WEATHER = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
-TIME = {"id": "c2", "type": "function", "function": {"name": "time", "arguments": "{}"}}
-
-
-@pytest.mark.parametrize(
-    "payloads",
-    [
-        pytest.param(
-            [
-                call(id="c1", type="function", name="weather", arguments=""),
-                call(arguments='{"city"'),
-                call(arguments=': "Oslo"}'),
-                call(1, id="c2", type="function", name="time", arguments="{}"),
-            ],
-            id="in pieces",
-        ),
-        pytest.param(
-            [
-                call(id="c1", type="function", name="weather", arguments='{"city"'),
-                call(1, id="c2", type="function", name="time", arguments=""),
-                call(id=None, name=None, arguments=': "Oslo"}'),
-                call(1, id="", name="", arguments="{}"),
-            ],
-            id="in turns, with empty fields",
-        ),
-        pytest.param(
-            [
-                call(None, id="c1", type="function", name="weather", arguments='{"city"'),
-                call(None, arguments=': "Oslo"}'),
-                call(None, id="c2", type="function", name="time", arguments="{}"),
-            ],
-            id="without an index",
-        ),
-        pytest.param(
-            [
-                call(id="c1", type="function", name="weather", arguments='{"city": "Oslo"}'),
-                call(id="c2", type="function", name="time", arguments="{}"),
-            ],
-            id="all with index 0",
-        ),
-        pytest.param(
-            [
-                call(id="c1", type="function", name="weather", arguments='{"city"'),
-                call(id="c1", type="function", name="weather", arguments=': "Oslo"}'),
-                call(1, id="c2", type="function", name="time", arguments="{}"),
-            ],
-            id="with fields that are repeated",
-        ),
-        pytest.param([sends({"tool_calls": [{"index": 0, **WEATHER}, {"index": 1, **TIME}]})], id="at once"),
-    ],
-)
-def test_tool_calls_are_put_together(payloads: list[Any]) -> None:
-    seen = run(*payloads, sends({}, "tool_calls"), DONE)
-    calls = [ToolCall("c1", "weather", '{"city": "Oslo"}', 0), ToolCall("c2", "time", "{}", 1)]
-    assert (calls, (True, "tool_calls")) == (others(seen), ended(seen))
-    assert [] == seen.contents
-
-
-@pytest.mark.parametrize(
-    ("delta", "whole"),
-    [
-        pytest.param(
-            {"tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {"a": 1}}}]},
-            [ToolCall("c", "f", '{"a":1}', 0)],
-            id="arguments as an object",
-        ),
-        pytest.param(
-            {"tool_calls": [{"id": "c", "extra_content": {"sign": "s"}, "function": {"name": "f"}}]},
-            [
-                ToolCall("c", "f", "", 0),
-                Custom(
-                    "tool_call",
-                    {"id": "c", "extra_content": {"sign": "s"}, "function": {"name": "f", "arguments": ""}},
-                ),
-            ],
-            id="fields of one server's own",
-        ),
-        pytest.param(
-            {
-                "tool_calls": [
-                    {"index": 0, "id": "c", "type": "custom", "custom": {"name": "f", "input": "x"}}
-                ]
-            },
-            [Custom("custom", {"id": "c", "type": "custom", "custom": {"name": "f", "input": "x"}})],
-            id="a custom tool",
-        ),
-        pytest.param(
-            {"function_call": {"name": "f", "arguments": "{}"}},
-            [ToolCall(None, "f", "{}", 0)],
-            id="a function call of the old form",
-        ),
-    ],
-)
-def test_what_else_a_call_may_be(delta: dict[str, Any], whole: list[Any]) -> None:
-    assert whole == others(run(sends(delta), sends({}, "stop"), DONE))
-
-
-@pytest.mark.parametrize("reason", ["length", "content_filter"])
-def test_an_answer_cut_inside_a_call_is_an_error(reason: str) -> None:
-    seen = run(piece("x"), call(id="c", name="f", arguments='{"a'), sends({}, reason), DONE)
-    assert (["x"], StreamError, reason) == (seen.contents, type(seen.error), seen.error.code)
-    assert '{"a' == seen.error.details["tool_call"]["function"]["arguments"]
-
-
-def test_a_whole_call_of_an_answer_that_was_cut_is_handed_out() -> None:
-    seen = run(call(id="c", name="f", arguments="{}"), sends({}, "length"), DONE)
-    assert ([ToolCall("c", "f", "{}", 0)], (True, "length")) == (others(seen), ended(seen))
-
-
-def test_arguments_of_tool_calls_are_passed_on_as_they_are() -> None:
-    seen = run(call(id="c", name="f", arguments="no json"), sends({}, "tool_calls"), DONE)
-    assert (None, [ToolCall("c", "f", "no json", 0)]) == (seen.error, others(seen))
-
-
-@pytest.mark.parametrize(
-    "payloads",
-    [
-        pytest.param([call(arguments="x" * 100)] * 20, id="arguments"),
-        pytest.param([call(n, id=f"call {n}") for n in range(200)], id="calls"),
-        pytest.param([sends({"refusal": "x" * 100})] * 20, id="a refusal"),
-    ],
-)
-def test_what_is_collected_is_bounded(payloads: list[Any]) -> None:
-    seen = run(piece("x"), *payloads, STOP, DONE, limits={"max_event_bytes": 1000})
-    assert (["x"], StreamLimitError, "max_event_bytes") == (
-        seen.contents,
-        type(seen.error),
-        seen.error.limit_name,
-    )
-
-
 def test_a_refusal_is_an_error_with_its_whole_text_and_the_usage() -> None:
     usage = {"choices": [], "usage": USAGE}
     seen = run(piece("Well"), sends({"refusal": "I "}), sends({"refusal": "cannot."}), STOP, usage, DONE)
@@ -236,85 +63,6 @@ def test_a_refusal_is_an_error_with_its_whole_text_and_the_usage() -> None:
         seen.error.message,
     )
     assert {"refusal": "I cannot.", "usage": USAGE} == seen.error.details
-
-
-def others(seen: Seen) -> list[Any]:
-    """The events that are neither content nor the beginning or the end."""
-    return [event for event in seen.events if not isinstance(event, Started | Chunk | Completed)]
-
-
-# Ends
-
-
-def ended(seen: Seen) -> Any:
-    """How a stream ended: the error's type, or whether the end is proven and why the model stopped."""
-    if seen.error is not None:
-        return type(seen.error)
-    last = seen.events[-1]
-    assert isinstance(last, Completed)
-    assert last.stop_reason == (last.metadata or {}).get("finish_reason")
-    return last.proven, last.stop_reason
-
-
-def until_the_connection_ends(*payloads: Any, tail: bytes = b"") -> Seen:
-    return feed(open_session("openai"), HEAD + b"".join(events(*payloads)) + tail, eof=True)
-
-
-def test_the_good_end() -> None:
-    assert (True, "stop") == ended(run(piece("x"), STOP, DONE))
-
-
-def test_a_reason_to_stop_is_an_end_as_sure_as_the_body() -> None:
-    assert (True, "stop") == ended(run(piece("x"), STOP))
-    assert (False, "stop") == ended(until_the_connection_ends(piece("x"), STOP))
-
-
-def test_done_without_a_reason_proves_nothing() -> None:
-    assert (False, None) == ended(run(piece("x"), DONE))
-    assert (False, None) == ended(run(DONE))
-
-
-@pytest.mark.parametrize(
-    ("payloads", "end"),
-    [
-        pytest.param([piece("x")], True, id="no reason and no done"),
-        pytest.param([piece("x"), STOP], False, id="the body cut behind the reason"),
-        pytest.param([], True, id="nothing"),
-    ],
-)
-def test_any_other_end_is_a_cut(payloads: list[Any], end: bool) -> None:
-    assert StreamTruncatedError is ended(run(*payloads, end=end))
-
-
-@pytest.mark.parametrize("tail", [b"data: [DO", b"data: [DONE]\n", b"data: {}\n"])
-def test_an_event_that_is_cut_is_a_cut(tail: bytes) -> None:
-    assert StreamTruncatedError is ended(until_the_connection_ends(piece("x"), STOP, tail=tail))
-
-
-@pytest.mark.parametrize("framed", [True, False], ids=["chunked", "until the connection ends"])
-def test_no_beginning_of_an_answer_is_taken_for_all_of_it(framed: bool) -> None:
-    payloads = events(piece("a"), piece("b"), STOP, DONE)
-    whole = sse(b"".join(payloads)) if framed else HEAD + b"".join(payloads)
-    for size in range(len(HEAD), len(whole)):
-        seen = feed(open_session("openai"), whole[:size], eof=True)
-        if b"[DONE]\n\n" in whole[:size]:
-            expected: Any = True, "stop"
-        elif not framed and whole[:size].endswith(payloads[2]):
-            expected = False, "stop"
-        else:
-            expected = StreamTruncatedError
-        assert (size, expected) == (size, ended(seen))
-        assert ["a", "b"][: len(seen.contents)] == seen.contents
-
-
-def test_nothing_counts_after_done() -> None:
-    seen = run(piece("x"), STOP, DONE, piece("late"), "{")
-    assert (["x"], (True, "stop")) == (seen.contents, ended(seen))
-
-
-@pytest.mark.parametrize("reason", ["length", "content_filter"])
-def test_an_answer_that_was_cut_is_marked(reason: str) -> None:
-    assert (True, reason) == ended(run(piece("x"), sends({}, reason), DONE))
 
 
 # Servers
@@ -377,11 +125,6 @@ def test_half_an_emoji_is_no_text() -> None:
     assert "a\N{REPLACEMENT CHARACTER}" == "".join(run(half, STOP, DONE).contents)
 
 
-def test_an_emoji_in_two_halves_is_one_in_arguments_too() -> None:
-    halves = [json.dumps(call(id="c", name="f", arguments=half)) for half in ('["\ud83d', '\ude00"]')]
-    assert [ToolCall("c", "f", '["\N{GRINNING FACE}"]', 0)] == others(run(*halves, STOP, DONE))
-
-
 def test_content_in_parts_is_its_texts_and_what_else_there_is() -> None:
     thinking: dict[str, Any] = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
     seen = run(sends({"content": [thinking, {"type": "text", "text": "x"}, "y", 3]}), STOP, DONE)
@@ -427,6 +170,11 @@ def test_an_event_may_be_named_an_error(data: str) -> None:
 
 
 # Plain runs
+
+
+def plain(body: Any) -> Seen:
+    answer = http(200, json.dumps(body), content_type="application/json")
+    return feed(open_session("openai", mode="invoke"), answer)
 
 
 def completion(message: dict[str, Any], reason: str = "stop") -> dict[str, Any]:
