@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 from runagent import Chunk, Completed, Started, StreamTruncatedError
 from runagent.transports import (
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 
     from runagent.transports import AgentCall, Event, ResumePoint, Route
     from tests.support.peer import PeerConnection
+    from tests.support.styles import Style
 
 PATIENCE = 10.0
+TEXTS = ("a", "b", "c", "d")
 HEAD = b"HTTP/1.1 200 x\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
@@ -189,3 +192,28 @@ def serving(service: Service) -> Iterator[Peer]:
             yield peer
         finally:
             service.resume.set()
+
+
+def client_of(style: Style, peer: Peer, **options: Any) -> Any:
+    """A client of this service that waits for nothing."""
+    options = {"transport": Lasting(), "retry_delay": 0.0} | options
+    return style.client("a", base_url=peer.url, **options)
+
+
+def cancels(peer: Peer) -> list[str]:
+    """The first lines of the requests that asked to stop a run."""
+    return [request.line for request in peer.requests if request.target.endswith("/cancel")]
+
+
+async def begun(client: Any) -> Any:
+    """Return a stream of which the first chunk was read."""
+    stream = client.run_generic_stream("x")
+    assert "a" == await anext(stream)
+    return stream
+
+
+def wait_for_end(report: Any) -> None:
+    """Wait until a thread that reads ahead has noticed that the stream was closed."""
+    end = time.monotonic() + 10
+    while report.outcome == "running" and time.monotonic() < end:
+        time.sleep(0.01)
