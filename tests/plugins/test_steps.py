@@ -1,4 +1,4 @@
-"""Runs of several requests: steps before the run's own one and after the stream, at one or two origins."""
+"""Runs of several requests: steps before the run's own one and after the stream."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 from runagent import (
     AgentNotFoundError,
     AuthenticationError,
-    ConfigurationError,
     NetworkError,
     PluginError,
     ProtocolError,
@@ -20,52 +19,18 @@ from runagent import (
     StreamError,
     StreamLimitError,
     Timeouts,
-    ValidationError,
 )
-from runagent._call import Found
-from runagent.transports import Chunk, Completed, HttpRequest, MessageSession, Step, Wants, parse_url
-from tests.support.peer import (
-    Peer,
-    PeerConnection,
-    answers,
-    http,
-    opens_websocket,
-    sends,
-    websocket_frame,
-)
+from runagent.transports import Chunk, Completed, HttpRequest, MessageSession, Step, Wants
+from tests.support.peer import Peer, PeerConnection, answers, http, opens_websocket, sends, websocket_frame
 from tests.support.sessions import feed
-from tests.support.transports import LettersSession, OwnTransport
+from tests.support.steps import LETTERS, THREAD, Thread, made, run
+from tests.support.transports import LettersSession
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from runagent.transports import Event, StepAnswer
     from tests.support.styles import Style
-
-THREAD = http(200, {"thread_id": "t1"})
-LETTERS = http(200, "ab", content_type="text/plain")
-
-
-class Thread(LettersSession):
-    """Makes a thread first, and runs on it."""
-
-    left = False
-
-    def step(self, target: str, **fields: Any) -> Step:
-        return Step(HttpRequest("POST", target, self.call.request_headers(accept="*/*")), **fields)
-
-    def before(self) -> Generator[Step, StepAnswer, None]:
-        self.thread = self.call.found.get("thread")
-        try:
-            if self.thread is None:
-                answer = yield self.step("/threads")
-                self.thread = answer.json()["thread_id"]
-                self.call.found.keep("thread", self.thread)
-        finally:
-            type(self).left = True
-
-    def make_request(self) -> HttpRequest:
-        return HttpRequest("POST", f"/threads/{self.thread}/runs", self.call.request_headers(accept="*/*"))
 
 
 class Readers(Thread):
@@ -76,21 +41,6 @@ class Readers(Thread):
 
     def read_thread(self, answer: StepAnswer) -> None:
         self.thread = answer.json()["thread_id"]
-
-
-class Card(LettersSession):
-    """Finds out first where the agent is, and keeps that for ten minutes."""
-
-    def before(self) -> Generator[Step, StepAnswer, None]:
-        self.url = self.call.found.get("url")
-        if self.url is None:
-            answer = yield Step(HttpRequest("GET", "/card", self.call.request_headers(accept="*/*")))
-            self.url = answer.json()["url"]
-            self.call.found.keep("url", self.url, seconds=600)
-
-    def make_request(self) -> HttpRequest:
-        origin, target = parse_url(self.url)
-        return HttpRequest("POST", target, self.call.request_headers(accept="*/*"), origin=origin)
 
 
 class Status(LettersSession):
@@ -135,29 +85,6 @@ class PlainOnThread(Thread):
         return []
 
 
-def made(session: Any) -> OwnTransport:
-    return OwnTransport("steps", session)
-
-
-def run(style: Style, url: str, session: Any, *, times: int = 1, **options: Any) -> list[Any]:
-    """Run several times with one client; return text and report of each run, or its error."""
-
-    async def scenario() -> list[Any]:
-        client = style.client("a", base_url=url, transport=made(session), api_key="secret", **options)
-        outcomes = []
-        for _ in range(times):
-            stream = client.run_generic_stream("x")
-            try:
-                outcomes.append(await stream.result())
-            except RunAgentError as exc:
-                outcomes.append(exc)
-        await client.aclose()
-        return outcomes
-
-    outcomes: list[Any] = style.run(scenario)
-    return outcomes
-
-
 @pytest.mark.parametrize("session", [Thread, Readers])
 def test_a_step_and_the_run_share_a_connection(style: Style, session: Any) -> None:
     with Peer(answers(THREAD, LETTERS)) as peer:
@@ -178,59 +105,6 @@ def test_a_step_whose_answer_closes_the_connection_is_followed_by_another_one(st
     with Peer(answers(thread), answers(LETTERS)) as peer:
         [outcome] = run(style, peer.url, Thread)
         assert (2, "ab", 1) == (peer.connections, outcome.text, len(outcome.report.attempts))
-
-
-def test_a_run_goes_on_at_an_allowed_origin_and_the_place_is_found_once(style: Style) -> None:
-    with Peer(answers(LETTERS, LETTERS)) as there:
-        with Peer(answers(http(200, {"url": f"{there.url}/rpc?x=1"}))) as home:
-            one, two = run(style, home.url, Card, times=2, allowed_origins=[there.url])
-        assert ["ab", "ab"] == [one.text, two.text]
-        assert (1, 2) == (len(home.requests), len(there.requests))
-        for request in there.requests:
-            assert ("/rpc?x=1", f"127.0.0.1:{there.port}") == (request.target, request.headers["host"])
-            assert "Bearer secret" == request.headers["authorization"]
-
-
-@pytest.mark.parametrize("allowed", [[], ["http://127.0.0.1:1"]])
-def test_a_run_never_goes_on_at_another_origin(style: Style, allowed: list[str]) -> None:
-    with Peer(sends()) as there:
-        with Peer(answers(http(200, {"url": f"{there.url}/rpc"}))) as home:
-            [error] = run(style, home.url, Card, allowed_origins=allowed)
-        assert 0 == there.connections
-    assert (ConfigurationError, "ORIGIN_NOT_ALLOWED") == (type(error), error.code)
-    assert there.url in error.message
-    assert "allowed_origins=" in error.hint
-    assert ["failed", 1] == [error.report.outcome, len(error.report.attempts)]
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "ftp://x/",
-        "/rpc",
-        "http://u:p@127.0.0.1/",
-        "http://127.0.0.1/#f",
-        "http://127.0.0.1/a b",
-        "http://127.0.0.1/\r\nX-Injected: 1",
-        "http://127.0.0.1:99999/",
-        "http+unix://%2Fx/",
-        5,
-        None,
-        ["http://127.0.0.1/"],
-    ],
-)
-def test_a_bad_url_of_a_peer_is_a_protocol_error(style: Style, url: Any) -> None:
-    with Peer(answers(http(200, {"url": url} if url is not None else {"url": None}))) as home:
-        [error] = run(style, home.url, Card)
-        assert 1 == len(home.requests)
-    assert isinstance(error, ProtocolError)
-    assert "u:p" not in str(error)
-
-
-@pytest.mark.parametrize("origins", ["http://a", 5, ["http://a/path"], ["a"], [5], ["http://a?x=1"]])
-def test_origins_that_are_no_origins_are_refused(origins: Any) -> None:
-    with pytest.raises(ConfigurationError, match="allowed_origins"):
-        RunAgentClient("a", allowed_origins=origins)
 
 
 def test_a_retry_takes_only_the_steps_whose_answers_were_not_kept(style: Style) -> None:
@@ -416,21 +290,3 @@ def test_steps_and_stream_are_read_in_pieces_of_any_size(size: int) -> None:
     assert [b"POST /threads ", b"POST /threads/t1"] == [asked[0][:14], asked[1][:16]]
     assert ["a", "b"] == [getattr(event, "content", None) for event in seen.events[:2]]
     assert Wants.DONE is session.wants
-
-
-def test_what_was_found_is_kept_for_its_time_and_its_transport() -> None:
-    by_client: dict[Any, Any] = {}
-    first = Found("a2a", 100.0, {}, by_client)
-    first.keep("card", {"url": "u"}, seconds=60)
-    first.keep("task", "t1")
-    assert ({"url": "u"}, "t1") == (first.get("card"), first.get("task"))
-    for transport, now, expected in [("a2a", 159.0, {"url": "u"}), ("a2a", 160.0, None), ("x", 100.0, None)]:
-        other = Found(transport, now, {}, by_client)
-        assert (expected, None) == (other.get("card"), other.get("task"))
-    first.forget("card")
-    assert (None, {}) == (first.get("card"), by_client)
-    for number in range(100):
-        first.keep(str(number), number, seconds=1)
-    assert 64 == len(by_client)
-    with pytest.raises(ValidationError, match="card"):
-        first.keep("card", object())
