@@ -6,7 +6,7 @@ from typing import Any, Literal, NoReturn, Self
 
 import msgspec
 
-from runagent._address.url import BaseURL, agent_path
+from runagent._address.url import BaseURL, agent_path, path_segment
 from runagent._errors import ValidationError
 from runagent._internal.tracebacks import is_ours
 from runagent._limits import Limits
@@ -99,14 +99,13 @@ class RunIds(dict[str, str]):
         """Return an id for one segment of a path, percent-encoded.
 
         Raises:
-            ValidationError: There is no such id, or it is ``.`` or ``..``.
+            ValidationError: There is no such id, or `path_segment` rejects it.
         """
-        from urllib.parse import quote  # slow to import, and few runs need it
-
-        value = self[name]
-        if value in {".", ".."}:
-            raise ValidationError(f"the id {name!r} cannot be part of a path", code="INVALID_HANDLE")
-        return quote(value, safe="")
+        try:
+            return path_segment(self[name])
+        except ValueError as exc:
+            message = f"the id {name!r} cannot be part of a path"
+            raise ValidationError(message, code="INVALID_HANDLE") from exc
 
 
 FoundByClient = dict[tuple[str, str], tuple[float, bytes]]  # by transport and name: until when, and the value

@@ -29,6 +29,7 @@ __all__ = [
     "is_numeric",
     "numeric_address",
     "parse_base_url",
+    "path_segment",
     "split_host_port",
     "split_url",
     "target_fault",
@@ -239,6 +240,21 @@ def numeric_address(host: str) -> IPv4Address | IPv6Address | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
+
+
+def path_segment(id: object) -> str:
+    """Return an id for one segment of a path, percent-encoded.
+
+    Raises:
+        ValueError: It is not text, is empty, holds control characters or lone surrogates, or would lead to
+            another path (``.`` and ``..``).
+
+    Example:
+        ``path_segment("a/b")`` is ``"a%2Fb"``.
+    """
+    if not isinstance(id, str) or id in {"", ".", ".."} or _holds_control(id):
+        raise ValueError(f"not an id for a path: {describe(id)}")
+    return _quote(id, "")
 
 
 def validate_agent_id(agent_id: str) -> str:

@@ -13,6 +13,7 @@ from runagent._internal.lazy import importer
 
 if TYPE_CHECKING:
     from runagent._address.route import Address, Route
+    from runagent._address.url import path_segment
     from runagent._call import AgentCall, ResumePoint, RunIds
     from runagent._events import (
         Chunk,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "runagent._address.route": ("Address", "Route"),
+    "runagent._address.url": ("path_segment",),
     "runagent._call": ("AgentCall", "ResumePoint", "RunIds"),
     "runagent._events": (
         "Chunk",
@@ -127,6 +129,7 @@ __all__ = [
     "encode_json",
     "mark_error",
     "parse_url",
+    "path_segment",
     "quote",
     "should_retry",
 ]

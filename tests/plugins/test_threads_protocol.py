@@ -255,7 +255,7 @@ def test_a_conversation_goes_on_with_its_thread(style: Style, service: FakeAgent
     assert ["GET /threads/a%2Fb%3F/runs/RUN", "GET /threads/thread-7/runs/RUN"] == asked(service)
 
 
-@pytest.mark.parametrize("session", [".", "..", ""])
+@pytest.mark.parametrize("session", [".", "..", "", "a\nb"])
 def test_a_session_id_that_leads_elsewhere_is_refused_before_anything_is_sent(
     style: Style, service: FakeAgentServer, session: str
 ) -> None:
@@ -264,7 +264,7 @@ def test_a_session_id_that_leads_elsewhere_is_refused_before_anything_is_sent(
     assert ([], []) == (service.requests, asked(service))
 
 
-@pytest.mark.parametrize("thread", ["..", "", 5, None, {"id": "x"}])
+@pytest.mark.parametrize("thread", ["..", "", "\ud800", 5, None, {"id": "x"}])
 def test_a_thread_id_that_is_none_is_a_protocol_error(
     style: Style, service: FakeAgentServer, thread: Any
 ) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import quote as percent_encode
 from urllib.parse import unquote
 
 from runagent import (
@@ -34,6 +33,7 @@ from runagent.transports import (
     SurrogateJoiner,
     decode_json,
     encode_json,
+    path_segment,
     quote,
 )
 from runagent_testing.dialects import (
@@ -54,17 +54,6 @@ if TYPE_CHECKING:
     from runagent.transports import AgentCall, Event, ResumePoint, Route, ServerSentEvent, StepAnswer
     from runagent_testing import dialects
     from runagent_testing.dialects import DialectHost, DialectRun, HostedRun, Request
-
-
-def segment(id: Any) -> str:
-    """Return an id for one segment of a path.
-
-    Raises:
-        ValueError: It is no text, or would lead elsewhere.
-    """
-    if not isinstance(id, str) or id in {"", ".", ".."}:
-        raise ValueError("not an id")
-    return percent_encode(id, safe="")
 
 
 class Pieces:
@@ -149,7 +138,7 @@ class ThreadsSession(HttpSession):
         if self.thread is None:
             yield from self.make_thread()
         try:
-            self.place = f"/threads/{segment(self.thread)}/runs"
+            self.place = f"/threads/{path_segment(self.thread)}/runs"
         except ValueError as error:
             raise ValidationError("the session_id is not the id of a thread") from error
 
@@ -159,7 +148,7 @@ class ThreadsSession(HttpSession):
         if self.thread is None:
             answer = yield Step(self.json_request("POST", self.call.path("/threads", "threads_path"), {}))
             self.thread = answer.json()["thread_id"]
-            segment(self.thread)
+            path_segment(self.thread)
             self.call.found.keep("thread", self.thread)
 
     def json_request(self, method: str, target: str, body: Any = None) -> HttpRequest:
@@ -212,7 +201,7 @@ class ThreadsSession(HttpSession):
         """Return what one event means."""
         match event.event, value:
             case "metadata", {"run_id": str(run)} if self.run is None:
-                self.target = f"{self.place}/{segment(run)}"
+                self.target = f"{self.place}/{path_segment(run)}"
                 self.run = run
                 return [Started(session_id=self.thread, invocation_id=run)]
             case _ if self.run is None:
