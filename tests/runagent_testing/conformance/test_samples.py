@@ -13,7 +13,7 @@ from runagent_testing.conformance import check_transport
 from runagent_testing.conformance._broken import Broken
 from runagent_testing.conformance._harness.samples import missing, same_custom
 from runagent_testing.conformance._harness.subject import Subject
-from tests.runagent_testing.conformance.test_foreign import LineDialect, LineTransport
+from tests.runagent_testing.conformance.test_foreign import LineDialect, Lines, LineTransport
 
 SAMPLES = [
     "session.other-events",
@@ -128,6 +128,23 @@ def test_a_dialect_with_chunks_only_needs_no_samples():
     report = check_transport(LineTransport(), dialects=[LineDialect()], only=SAMPLES, samples=chunks, **QUICK)
     assert report.ok
     assert "passed" == words(report)["session.samples-any-split"]
+
+
+class _MisspeltLines(Lines):
+    def tool_call(self, step):
+        return step.nmae.encode()
+
+
+class _MisspeltDialect(LineDialect):
+    def stream(self, run):
+        return _MisspeltLines()
+
+
+def test_a_mistake_in_a_dialect_does_not_pass_for_an_event_that_its_protocol_lacks():
+    only = ["session.other-events", "run.other-events"]
+    report = check_transport(LineTransport(), dialects=[_MisspeltDialect()], only=only, **QUICK)
+    assert {"failed"} == set(words(report).values())
+    assert 2 == str(report).count("has no attribute 'nmae'")
 
 
 def test_the_kit_has_samples_of_what_the_dialect_can_write():
