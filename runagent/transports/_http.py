@@ -338,6 +338,7 @@ class HttpSession(RequestingSession):
             if self.wants is not Wants.READ:
                 return []
             if step is not None:
+                self.preparing = self.preparing and not step.begins_run
                 self._ask_next(steps.request(self.call))
                 return []
             self._steps, self.preparing = None, False

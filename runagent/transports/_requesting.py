@@ -57,7 +57,8 @@ class RequestingSession(BaseSession):
         with readers (``Step(request, read=...)``). Each attempt takes all steps again; what they found can
         be kept for the next one with ``self.call.found``, and its step be left out.
 
-        A step must not begin the run: a step that fails is repeated without ``retry_unsafe``.
+        A step that fails is repeated without ``retry_unsafe``, so one that begins the run is marked
+        (``begins_run=True``). Keep the id of that run for the next attempt.
         """
         return ()
 
@@ -129,9 +130,10 @@ class RequestingSession(BaseSession):
         from runagent.transports._steps import StepSequence
 
         steps = StepSequence(self.before(), "before")
-        if steps.advance(None) is None:
+        step = steps.advance(None)
+        if step is None:
             return check_request(self.make_request(), self.call.headers)
-        self._steps, self.preparing = steps, True
+        self._steps, self.preparing = steps, not step.begins_run
         return steps.request(self.call)
 
     def _ask(self) -> None:

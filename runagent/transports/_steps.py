@@ -63,11 +63,15 @@ class Step(msgspec.Struct, frozen=True):
         request: The request.
         read: Called with the answer, before the next step.
         accept: Statuses whose answers are passed on like a 2xx; any other one is a refusal of the run.
+        begins_run: Whether the service may begin the run on it, as if it were the run's own request: if it
+            fails, it is repeated only if the caller allows that (``retry_unsafe``). Any other step before the
+            run is repeated after an outage.
     """
 
     request: HttpRequest
     read: Callable[[StepAnswer], object] | None = None
     accept: Collection[int] = ()
+    begins_run: bool = False
 
 
 def parse_url(url: object) -> tuple[Origin, str]:

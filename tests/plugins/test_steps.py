@@ -10,6 +10,7 @@ import pytest
 
 from runagent import (
     AgentNotFoundError,
+    AgentServerError,
     AuthenticationError,
     NetworkError,
     PluginError,
@@ -18,6 +19,7 @@ from runagent import (
     RunAgentError,
     StreamError,
     StreamLimitError,
+    StreamTruncatedError,
     Timeouts,
 )
 from runagent.transports import Chunk, Completed, HttpRequest, MessageSession, Step, Wants
@@ -31,6 +33,17 @@ if TYPE_CHECKING:
 
     from runagent.transports import Event, StepAnswer
     from tests.support.styles import Style
+
+DOWN = http(502, "down", connection="close")
+
+
+class Starting(Thread):
+    """Begins the run on its step, behind another one, and reads it."""
+
+    def before(self) -> Generator[Step, StepAnswer, None]:
+        yield self.step("/models")
+        answer = yield self.step("/threads", begins_run=True)
+        self.thread = answer.json()["thread_id"]
 
 
 class Readers(Thread):
@@ -121,6 +134,23 @@ def test_a_failed_step_is_repeated_as_it_cannot_have_begun_the_run(style: Style,
         [outcome] = run(style, peer.url, Thread, max_retry_wait=0)
         assert ("ab", 2) == (outcome.text, len(outcome.report.attempts))
         assert 1 == len({r.headers["idempotency-key"] for r in peer.requests if r.target == "/threads"})
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Len", DOWN])
+def test_a_failed_step_that_begins_the_run_is_not_repeated_unasked(style: Style, answer: bytes) -> None:
+    with Peer(answers(THREAD, answer)) as peer:
+        [error] = run(style, peer.url, Starting, max_retry_wait=0)
+        assert ["/models", "/threads"] == [r.target for r in peer.requests]
+    assert isinstance(error, NetworkError | StreamTruncatedError | AgentServerError)
+    with Peer(answers(THREAD, answer), answers(THREAD, THREAD, LETTERS)) as peer:
+        [outcome] = run(style, peer.url, Starting, max_retry_wait=0, retry_unsafe=True)
+        assert ("ab", 2) == (outcome.text, len(outcome.report.attempts))
+
+
+def test_a_failed_step_before_the_one_that_begins_the_run_is_repeated(style: Style) -> None:
+    with Peer(answers(b""), answers(THREAD, THREAD, LETTERS)) as peer:
+        [outcome] = run(style, peer.url, Starting, max_retry_wait=0)
+        assert ("ab", 2) == (outcome.text, len(outcome.report.attempts))
 
 
 def test_a_run_that_breaks_off_behind_its_steps_is_not_repeated(style: Style) -> None:
