@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from runagent_testing._host.answers import Pending, WebSocketAnswer
 from runagent_testing._host.parsed import ParsedRequest
 from runagent_testing._host.runs import KeptRun
+from runagent_testing._host.scripts import AgentScripts
 from runagent_testing._host.suggestions import unknown_agent, unknown_endpoint
 from runagent_testing._internal.credentials import Names
 from runagent_testing._internal.redaction import Secrets
@@ -27,10 +28,9 @@ from runagent_testing.dialects._request import MAX_BODY
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from runagent_testing._host.others import Inquiry, OtherRequests
+    from runagent_testing._host.others import Inquiry, OtherRequests, RunRefused
     from runagent_testing._host.parsed import Answer
     from runagent_testing._host.runs import Reading
-    from runagent_testing._host.scripts import AgentScripts
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._journal.journal import Journal
     from runagent_testing._render.plan import AnyPlan
@@ -129,7 +129,9 @@ class Endpoints:
     ) -> tuple[AnyPlan, Reading | None]:
         """Begin a run that is kept, or attach to one."""
         exchange, runs = parsed.exchange, self._others.runs
-        kept = self._attached(parsed.dialect, run_request) or KeptRun(exchange, parsed.run)
+        kept = self._attached(parsed.dialect, run_request) or KeptRun(
+            parsed.run.run_id, exchange.agent_id, exchange.body, exchange.input
+        )
         plan, reading = kept.read(
             exchange,
             parsed.run,
@@ -185,7 +187,8 @@ class Endpoints:
         if request.method == "OPTIONS":
             return None
         asked = replace(request, method="GET") if request.method == "HEAD" else request
-        return self._others.ask(dialect, asked, has_key=self._has_key(dialect, request))
+        has_key = self._has_key(dialect, request)
+        return self._others.ask(dialect, asked, self._run_ids, has_key=has_key)
 
     def _hidden(self, spoken: Sequence[Dialect]) -> Secrets:
         """Return the credentials to hide in these dialects' requests; the host's own are always included."""
@@ -240,7 +243,7 @@ class Endpoints:
         """Return the status that refuses an invalid request; None if it is valid."""
         dialect, status = parsed.dialect, None
         if type(dialect).check_state is not Dialect.check_state:
-            status = dialect.check_state(run_request, self._others.host_of(dialect))
+            status = dialect.check_state(run_request, self._others.host_of(dialect, self._run_ids))
         return status or dialect.check(run_request, parsed.run, agent)
 
     def _unscripted(self, agent: AgentScripts, parsed: ParsedRequest) -> Status:
@@ -276,6 +279,8 @@ class Endpoints:
         """Answer a request that does not ask for a run."""
         if parsed.request.method == "OPTIONS":
             return parsed.refused(_preflight(parsed.request))
+        if parsed.inquiry is not None and parsed.inquiry.refused is not None:
+            return self._refuse_begin(parsed, parsed.inquiry.refused)
         if parsed.inquiry is not None:
             self._journal.note_other(parsed.exchange)
         if status := self._key_fault(parsed):
@@ -288,9 +293,25 @@ class Endpoints:
 
     def _inform(self, parsed: ParsedRequest) -> Status:
         assert parsed.inquiry is not None
-        if (agent_id := parsed.inquiry.host.missing) is not None:
-            self._journal.note_unmatched(parsed.exchange, unknown_agent(agent_id, list(self._agents)))
+        self._note_missing(parsed, parsed.inquiry.host.missing)
         return parsed.inquiry.outcome()
+
+    def _note_missing(self, parsed: ParsedRequest, agent_id: str | None) -> None:
+        if agent_id is not None:
+            self._journal.note_unmatched(parsed.exchange, unknown_agent(agent_id, list(self._agents)))
+
+    def _refuse_begin(self, parsed: ParsedRequest, refused: RunRefused) -> AnyPlan:
+        """Refuse a run that its dialect wanted to begin; it counts as a request for a run."""
+        assert parsed.inquiry is not None
+        exchange, asked = parsed.exchange, refused.run_request
+        exchange.agent_id, exchange.input = asked.agent_id, asked.input
+        self.note(exchange)
+        self._note_missing(parsed, parsed.inquiry.host.missing)
+        if isinstance(refused.by, Script):
+            return parsed.render(refused.by)
+        if isinstance(refused.by, AgentScripts):
+            return parsed.refused(self._unscripted(refused.by, parsed))
+        return parsed.refused(refused.by)
 
     def _unknown(self, parsed: ParsedRequest) -> Status:
         method, path = parsed.request.method, parsed.exchange.secrets.text(parsed.request.path)

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from runagent_testing._host.runs import KeptRuns
+from runagent_testing._host.runs import KeptRun, KeptRuns
+from runagent_testing._script.script import Script
 from runagent_testing._script.steps import Status
 from runagent_testing.dialects._hosting import DialectHost, DialectState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from runagent_testing._host.runs import KeptRun
     from runagent_testing._host.scripts import AgentScripts
+    from runagent_testing._script.computed import Computed
     from runagent_testing._script.script import Result
-    from runagent_testing.dialects import Dialect, Request
+    from runagent_testing.dialects import Dialect, Request, RunRequest
 
-__all__ = ["OtherRequests", "line_of"]
+__all__ = ["Inquiry", "OtherRequests", "RunRefused", "line_of"]
 
 
 class OtherRequests:
@@ -61,22 +62,57 @@ class OtherRequests:
             for result in queue:
                 yield line, result
 
-    def host_of(self, dialect: Dialect, *, trial: bool = False) -> DialectHost:
-        """Return the host as a dialect sees it; what it changes in a trial is lost."""
+    def host_of(self, dialect: Dialect, run_ids: Callable[[], str], *, trial: bool = False) -> DialectHost:
+        """Return the host as a dialect sees it; what it changes in a trial is lost.
+
+        Args:
+            dialect: The dialect.
+            run_ids: Makes the ids of runs that the dialect begins.
+            trial: Whether another answer than the dialect's will be sent.
+        """
         state = self._states.setdefault(dialect, DialectState())
 
         def find_run(run_id: str) -> KeptRun | None:
             run = self.runs.find(dialect, run_id)
             return run.tried() if trial and run is not None else run
 
-        return DialectHost(self._url(), self._agents, state.copied() if trial else state, find_run)
+        def begin_run(run_request: RunRequest) -> KeptRun:
+            return self._begin_run(host, dialect, run_request, None if trial else run_ids)
 
-    def ask(self, dialect: Dialect, request: Request, *, has_key: bool) -> Inquiry | None:
+        seen = state.copied() if trial else state
+        host = DialectHost(self._url(), self._agents, seen, find_run, begin_run)
+        return host
+
+    def _begin_run(
+        self,
+        host: DialectHost,
+        dialect: Dialect,
+        run_request: RunRequest,
+        run_ids: Callable[[], str] | None,
+    ) -> KeptRun:
+        """Begin a run that later requests read; without ids, only try it."""
+        if not dialect.keeps_runs:
+            raise TypeError(f"{type(dialect).__name__} does not keep its runs: set keeps_runs = True")
+        agent_id, body, given = run_request.agent_id, run_request.body, run_request.input
+        if run_ids is None:
+            return KeptRun(run_request.run_id or "", agent_id, body, given)
+        if host.agent(agent_id) is None:
+            raise RunRefused(run_request, dialect.unknown_agent(run_request))
+        script = _taken(self._agents[agent_id], run_request)
+        run_id = run_request.run_id or self.runs.free_id(dialect, run_ids())
+        run = KeptRun(run_id, agent_id, body, given, script)
+        self.runs.keep(dialect, run)
+        return run
+
+    def ask(
+        self, dialect: Dialect, request: Request, run_ids: Callable[[], str], *, has_key: bool
+    ) -> Inquiry | None:
         """Ask a dialect for its answer; None if the request is not the dialect's.
 
         The answer is only tried if another one will be sent, so that a refused request changes nothing.
         """
-        host = self.host_of(dialect, trial=not has_key or self._queue_for(request) is not None)
+        trial = not has_key or self._queue_for(request) is not None
+        host = self.host_of(dialect, run_ids, trial=trial)
         inquiry = Inquiry(host)
         try:
             inquiry.status = dialect.answer(request, host)
@@ -85,6 +121,9 @@ class OtherRequests:
                 raise TypeError(
                     f"{type(dialect).__name__}.answer() returned a {given}: return a Status, or None"
                 )
+        except RunRefused as refused:
+            inquiry.refused = refused
+            return inquiry
         except Exception as exc:  # noqa: BLE001 - a dialect may raise anything; it is reported with the request
             inquiry.failure = exc
         return None if inquiry.status is None and inquiry.failure is None else inquiry
@@ -101,6 +140,20 @@ def _fits(line: str, pattern: str) -> bool:
     return len(found) == len(wanted) and all(w in ("*", f) for f, w in zip(found, wanted, strict=True))
 
 
+class RunRefused(Exception):
+    """A run that a dialect wanted to begin is refused.
+
+    Attributes:
+        run_request: The run.
+        by: The answer: a status or a script. Or the agent that has no script.
+    """
+
+    def __init__(self, run_request: RunRequest, by: Status | Script | AgentScripts) -> None:
+        super().__init__()
+        self.run_request = run_request
+        self.by = by
+
+
 class Inquiry:
     """A dialect's answer to a request that asks for no run.
 
@@ -108,12 +161,14 @@ class Inquiry:
         host: The host as the dialect saw it.
         status: The answer.
         failure: What the dialect raised in place of an answer.
+        refused: The refusal of the run that the dialect wanted to begin.
     """
 
     def __init__(self, host: DialectHost) -> None:
         self.host = host
         self.status: Status | None = None
         self.failure: Exception | None = None
+        self.refused: RunRefused | None = None
 
     def outcome(self) -> Status:
         """Return the answer, or raise the dialect's error."""
@@ -121,6 +176,20 @@ class Inquiry:
             raise self.failure
         assert self.status is not None
         return self.status
+
+
+def _taken(agent: AgentScripts, run_request: RunRequest) -> Script | Computed:
+    """Take the script of a run.
+
+    Raises:
+        RunRefused: There is none, or it refuses the run.
+    """
+    script = agent.take_script()[0]
+    if script is None:
+        raise RunRefused(run_request, agent)
+    if isinstance(script, Script) and script.refuses:
+        raise RunRefused(run_request, script)
+    return script
 
 
 def line_of(request: Request) -> str:

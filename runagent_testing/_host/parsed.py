@@ -12,8 +12,8 @@ from runagent_testing._render.render import refusal_plan, result_plan
 from runagent_testing._render.templates import shared_plan
 from runagent_testing._script.script import Result, Script
 from runagent_testing._script.steps import Status, Step
-from runagent_testing.dialects._base import DialectRun, RunRequest
-from runagent_testing.dialects._request import parse_json
+from runagent_testing.dialects._base import DialectRun
+from runagent_testing.dialects._request import RunRequest, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

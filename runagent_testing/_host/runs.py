@@ -12,15 +12,15 @@ from runagent_testing._journal.record import Recorder, numbers_of
 from runagent_testing._render.plan import Write
 from runagent_testing._render.render import cancelled_plan
 from runagent_testing._script.gates import Gate
+from runagent_testing._script.script import Script
 from runagent_testing._script.steps import ContentStep, Done, Ending, Error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._render.plan import AnyPlan, Plan
     from runagent_testing._script.computed import Computed
-    from runagent_testing._script.script import Script
     from runagent_testing._script.steps import Step
     from runagent_testing.dialects import Dialect, DialectRun
     from runagent_testing.dialects._hosting import RunStatus
@@ -64,19 +64,33 @@ class KeptRun:
         agent_id: The agent's id.
         body: The decoded request that has begun it.
         input: The agent's input.
+        first: The script for the first reader, if it was taken before that one came.
         is_cancelled: Whether a request has cancelled it.
     """
 
-    def __init__(self, exchange: Exchange, run: DialectRun) -> None:
-        self.id = run.run_id
-        self.agent_id = exchange.agent_id
-        self.body: Any = exchange.body
-        self.input: Any = exchange.input
+    def __init__(
+        self,
+        run_id: str,
+        agent_id: str,
+        body: Any,
+        input: Any,  # noqa: A002 - as in HostedRun
+        first: Script | Computed | None = None,
+    ) -> None:
+        self.id = run_id
+        self.agent_id = agent_id
+        self.body = body
+        self.input = input
         self.is_cancelled = False
+        self.first = first
         self._script: Script | None = None
         self._readings: list[Reading] = []
         self._lock = threading.Lock()
         self._is_trial = False
+
+    @property
+    def was_read(self) -> bool:
+        """Whether a reader came."""
+        return bool(self._readings)
 
     @property
     def status(self) -> RunStatus:
@@ -119,8 +133,10 @@ class KeptRun:
         Args:
             take: Takes the agent's next script.
         """
+        if self._script is None:
+            return self.first or take()
         has_broken_off = not self._ended_well and all(isinstance(step, Ending) for step in self._rest)
-        return take() if self._script is None or has_broken_off else self._script
+        return take() if has_broken_off else self._script
 
     def read(
         self,
@@ -203,6 +219,12 @@ class KeptRuns:
     def find(self, dialect: Dialect, run_id: str) -> KeptRun | None:
         """Return a run."""
         return self._runs.get((dialect, run_id))
+
+    def unread(self) -> Iterator[tuple[KeptRun, Script]]:
+        """Yield each run that no reader came for, and its script."""
+        for run in self._runs.values():
+            if isinstance(run.first, Script) and not (run.was_read or run.is_cancelled):
+                yield run, run.first
 
     def clear(self) -> None:
         """Forget all runs."""

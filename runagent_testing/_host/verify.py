@@ -41,6 +41,7 @@ def unused(
 ) -> Iterator[str]:
     """List unused replies, steps that were not played, and connections that never came."""
     secrets = journal.secrets
+    agents = list(agents)
     for agent in agents:
         left = (_described(kind, steps, secrets) for kind, steps in agent.unused())
         for (kind, steps), count in Counter(left).items():
@@ -49,6 +50,11 @@ def unused(
     queued = (_described(line, result.steps, secrets) for line, result in others.unused())
     for (line, steps), count in Counter(queued).items():
         yield f"on_request: never used: {line} with {steps}{'' if count == 1 else f', {count} times'}"
+    lasting = {id(agent.script) for agent in agents}
+    for run, script in others.runs.unread():
+        if id(script) not in lasting:
+            _, steps = _described(run.id, script.steps, secrets)
+            yield f"run {run.id!r} of agent {run.agent_id!r}: never read: {steps}"
     for exchange in journal.requests:
         if unplayed := exchange.unplayed:
             steps = f"{_listed(exchange, unplayed, secrets)}{_left(exchange)}"

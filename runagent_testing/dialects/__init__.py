@@ -17,7 +17,7 @@ from runagent_testing._internal.lazy import importer
 if TYPE_CHECKING:
     from runagent_testing._script.script import Result
     from runagent_testing._script.steps import Chunk, Custom, Done, Error, Reasoning, Status, ToolCall
-    from runagent_testing.dialects._base import Dialect, DialectRun, Format, RunRequest
+    from runagent_testing.dialects._base import Dialect, DialectRun, Format
     from runagent_testing.dialects._frames import (
         BINARY,
         CLOSE,
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from runagent_testing.dialects._hosting import DialectHost, HostedRun, RequestedAgent
     from runagent_testing.dialects._jsontext import to_json, without_none
     from runagent_testing.dialects._messages import MessageContext, MessageReply, RunMessage
-    from runagent_testing.dialects._request import Request, parse_json
+    from runagent_testing.dialects._request import Request, RunRequest, parse_json
 
 _HOMES = {
     "runagent_testing._script.script": ("Result",),
     "runagent_testing._script.steps": ("Chunk", "Custom", "Done", "Error", "Reasoning", "Status", "ToolCall"),
-    "runagent_testing.dialects._base": ("Dialect", "Format", "RunRequest", "DialectRun"),
+    "runagent_testing.dialects._base": ("Dialect", "Format", "DialectRun"),
     "runagent_testing.dialects._frames": (
         *("BINARY", "CLOSE", "PING", "PONG", "TEXT"),
         *("close_frame", "frame"),
@@ -45,7 +45,7 @@ _HOMES = {
     "runagent_testing.dialects._hosting": ("DialectHost", "HostedRun", "RequestedAgent"),
     "runagent_testing.dialects._jsontext": ("without_none", "to_json"),
     "runagent_testing.dialects._messages": ("MessageContext", "MessageReply", "RunMessage"),
-    "runagent_testing.dialects._request": ("Request", "parse_json"),
+    "runagent_testing.dialects._request": ("Request", "RunRequest", "parse_json"),
 }
 __all__ = [
     "BINARY",

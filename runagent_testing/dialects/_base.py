@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from runagent_testing._internal.public import publish
 from runagent_testing._script.steps import Chunk, Error, Status
@@ -19,13 +19,12 @@ if TYPE_CHECKING:
     from runagent_testing._script.steps import ContentStep, Custom, Done, Reasoning, ToolCall
     from runagent_testing.dialects._hosting import DialectHost, RequestedAgent
     from runagent_testing.dialects._messages import MessageContext, MessageReply, RunMessage
-    from runagent_testing.dialects._request import Request
+    from runagent_testing.dialects._request import Request, RunRequest
 
 __all__ = [
     "Dialect",
     "DialectRun",
     "Format",
-    "RunRequest",
     "check_dialect",
     "error_body",
     "phrase",
@@ -39,44 +38,6 @@ _CODES = {
     429: "RATE_LIMITED",
     500: "INTERNAL_ERROR",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRequest:
-    """A request that asks for a run, as its dialect understands it.
-
-    Attributes:
-        agent_id: The id of the requested agent.
-        transport: The transport's name, as ``exchange.transport`` shows it; a dialect with several formats
-            distinguishes them by it.
-        kind: "stream", "plain" for one whole answer, "websocket" for a handshake, whose request follows
-            in a message.
-        body: The decoded request, as ``exchange.body`` shows it; None on a WebSocket, where it is still to
-            come.
-        input: The agent's input, as ``exchange.input`` shows it.
-        resume_from: The index, from 0, of the first requested chunk; None for all chunks.
-        resume_after: The id of the last event that the client has, in the protocol's own form; the `Format`
-            then writes nothing for events up to that one. None for all events.
-        run_id: The id of a new run, if the client chooses it, for dialects with `Dialect.keeps_runs`; None:
-            the host makes one.
-        attach_to: The id of a run that exists, which this request reads instead of beginning one; the agent's
-            id may then be empty. For dialects with `Dialect.keeps_runs`.
-        snapshot: Whether the answer begins with `Format.snapshot` of what the run has sent before this
-            request; only with ``attach_to``.
-        subprotocol: The ``Sec-WebSocket-Protocol`` in the handshake's answer; None for none.
-    """
-
-    agent_id: str
-    transport: str
-    kind: Literal["stream", "plain", "websocket"] = "stream"
-    body: Any = field(default=None, repr=False)
-    input: Any = field(default=None, repr=False)
-    resume_from: int | None = None
-    resume_after: str | None = None
-    run_id: str | None = None
-    attach_to: str | None = None
-    snapshot: bool = False
-    subprotocol: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,4 +310,4 @@ def phrase(status: int) -> str:
     return next((known.phrase for known in HTTPStatus if known == status), "Unnamed")
 
 
-publish(Dialect, DialectRun, Format, RunRequest, module="runagent_testing.dialects")
+publish(Dialect, DialectRun, Format, module="runagent_testing.dialects")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote
 
 from runagent_testing._script.steps import Chunk, Error, Status
-from runagent_testing.dialects._base import Dialect, RunRequest
+from runagent_testing.dialects._base import Dialect
 from runagent_testing.dialects._formats import stream_format
 from runagent_testing.dialects._jsontext import without_none
-from runagent_testing.dialects._request import parse_json
+from runagent_testing.dialects._request import RunRequest, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from runagent_testing._script.steps import Step
+    from runagent_testing.dialects._request import RunRequest
 
 __all__ = ["DialectHost", "DialectState", "HostedRun", "RequestedAgent", "RunStatus"]
 
@@ -93,9 +94,11 @@ class DialectHost:
         agents: Mapping[str, RequestedAgent],
         state: DialectState,
         find_run: Callable[[str], HostedRun | None],
+        begin_run: Callable[[RunRequest], HostedRun],
     ) -> None:
         self.url = url
         self._find_run = find_run
+        self._begin_run = begin_run
         self.agents = agents
         self._state = state
         self.missing: str | None = None
@@ -117,6 +120,21 @@ class DialectHost:
     def run(self, run_id: str) -> HostedRun | None:
         """Return a run of this dialect; None if there is none with this id."""
         return self._find_run(run_id)
+
+    def begin_run(self, run_request: RunRequest) -> HostedRun:
+        """Begin a run that later requests read (`RunRequest.attach_to`), as this one is answered at once.
+
+        For `Dialect.answer`, of a dialect with `Dialect.keeps_runs`. If the agent is unknown or its script
+        refuses the run, this method does not return: the refusal is the answer to the request, which then
+        is in ``requests`` of the host. Otherwise the requests that read the run are.
+
+        Args:
+            run_request: The run; its ``resume_…``, ``attach_to`` and ``snapshot`` have no effect.
+
+        Raises:
+            TypeError: The dialect does not keep its runs.
+        """
+        return self._begin_run(run_request)
 
     def number(self, name: str) -> int:
         """Count: return 1 at the first call with this name, then 2, and so on; 1 again after ``clear()``.

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from runagent_testing._script.steps import Chunk, Error, Status
-from runagent_testing.dialects._base import Dialect, RunRequest
+from runagent_testing.dialects._base import Dialect
 from runagent_testing.dialects._formats import stream_format
 from runagent_testing.dialects._frames import TEXT, close_frame, frame
 from runagent_testing.dialects._jsontext import structured, to_json
 from runagent_testing.dialects._messages import RunMessage
-from runagent_testing.dialects._request import parse_json
+from runagent_testing.dialects._request import RunRequest, parse_json
 
 if TYPE_CHECKING:
     from runagent_testing._script.script import Result

@@ -6,14 +6,14 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from runagent_testing._internal.clock import now
 from runagent_testing._internal.public import publish
 from runagent_testing._internal.redaction import Secrets
 
-__all__ = ["MAX_BODY", "Request", "joined", "parse_json"]
+__all__ = ["MAX_BODY", "Request", "RunRequest", "joined", "parse_json"]
 
 _SECRETS = Secrets()
 MAX_BODY = 16 * 1024 * 1024  # bytes
@@ -63,6 +63,44 @@ class Request:
         return None if len(key) == 16 else (400, "Sec-WebSocket-Key is not 16 bytes in base64")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """A request that asks for a run, as its dialect understands it.
+
+    Attributes:
+        agent_id: The id of the requested agent.
+        transport: The transport's name, as ``exchange.transport`` shows it; a dialect with several formats
+            distinguishes them by it.
+        kind: "stream", "plain" for one whole answer, "websocket" for a handshake, whose request follows
+            in a message.
+        body: The decoded request, as ``exchange.body`` shows it; None on a WebSocket, where it is still to
+            come.
+        input: The agent's input, as ``exchange.input`` shows it.
+        resume_from: The index, from 0, of the first requested chunk; None for all chunks.
+        resume_after: The id of the last event that the client has, in the protocol's own form; the `Format`
+            then writes nothing for events up to that one. None for all events.
+        run_id: The id of a new run, if the client chooses it, for dialects with `Dialect.keeps_runs`; None:
+            the host makes one.
+        attach_to: The id of a run that exists, which this request reads instead of beginning one; the agent's
+            id may then be empty. For dialects with `Dialect.keeps_runs`.
+        snapshot: Whether the answer begins with `Format.snapshot` of what the run has sent before this
+            request; only with ``attach_to``.
+        subprotocol: The ``Sec-WebSocket-Protocol`` in the handshake's answer; None for none.
+    """
+
+    agent_id: str
+    transport: str
+    kind: Literal["stream", "plain", "websocket"] = "stream"
+    body: Any = field(default=None, repr=False)
+    input: Any = field(default=None, repr=False)
+    resume_from: int | None = None
+    resume_after: str | None = None
+    run_id: str | None = None
+    attach_to: str | None = None
+    snapshot: bool = False
+    subprotocol: str | None = None
+
+
 def joined(fields: Mapping[str, Any] | list[tuple[str, str]]) -> dict[str, str]:
     """Return header fields in the form of `Request.headers`."""
     headers: dict[str, str] = {}
@@ -80,4 +118,4 @@ def parse_json(body: bytes | None) -> Any:
         return None
 
 
-publish(Request, module="runagent_testing.dialects")
+publish(Request, RunRequest, module="runagent_testing.dialects")
