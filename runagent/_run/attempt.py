@@ -32,6 +32,7 @@ class AttemptState(msgspec.Struct, eq=False):
         session: The session, once it is open.
         key_to_come: An awaitable of the key for `Run.open_session`; None if the session is open.
         connecting: The session, if it has its own connection.
+        only_reads: It reads on in a run that has begun, and begins none.
         ended: The attempt is over, and the run's report has everything that its session knows.
         connected: The connection is established.
         heard: A byte has come.
@@ -54,6 +55,7 @@ class AttemptState(msgspec.Struct, eq=False):
     key_to_come: Awaitable[str] | None = None
     paused_at: float | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    only_reads: bool = False
     ended: bool = False
     connected: bool = False
     heard: bool = False
@@ -77,6 +79,7 @@ class AttemptState(msgspec.Struct, eq=False):
             now,
             self.session,
             self.connecting,
+            only_reads=self.only_reads,
             begun=self.begun,
             progressed=self.progressed,
         )

@@ -115,6 +115,7 @@ class Connecting(RunState):
             self.attaches = True
         if recovery.resume is None or not self.attaches:
             self._ids = prepared.attach_to  # a new run has other ids
+        attempt.only_reads = self._ids is not None
         self._call = prepared.replace(
             attach_to=None if self._ids is None else RunIds(self._ids),
             headers=merge_headers(prepared.headers, attempt.headers),

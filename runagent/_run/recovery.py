@@ -170,7 +170,8 @@ class Recovery(msgspec.Struct, eq=False):
             return known
         connected = attempt.connected
         safe = self.policy.is_safe(error, connected=connected)
-        if connected and not attempt.may_have_begun:  # a step failed, which cannot have begun the run
+        # A step failed, or a request that reads on in a run: neither can have begun one.
+        if connected and (attempt.only_reads or not attempt.may_have_begun):
             safe = safe or self.policy.is_outage(error)
         set_retryable(error, retryable=safe and not self.begun)
         return safe or self.policy.may_retry(error, connected=connected)
