@@ -60,7 +60,9 @@ class AsyncTransport(Protocol):
         once, and the coroutine then has one second left to clean up.
 
         With the capabilities ``attach`` and ``cancel`` the ids of the run are those of ``Started``; a call
-        with ``attach_to`` reads on in the run with these ids, and starts none.
+        with ``attach_to`` reads on in the run with these ids, and starts none. With ``cancel`` there is a
+        second coroutine, ``async def cancel(self, call, address) -> bool``: True if the service confirmed
+        that it stops the run of ``call.attach_to``, False if that was over.
 
         The coroutine is cancelled if the reader closes the stream, a time limit passes or the event loop
         ends. It then closes what it has opened, waits for no peer, and lets the cancellation propagate.
