@@ -222,14 +222,26 @@ class AgentCall(msgspec.Struct, frozen=True, kw_only=True):
         queries = (part for _, value in given if value[:1] == "/" for part in query_credentials(value))
         return self.api_key or "", *parts, *queries
 
-    def path(self, template: str, option: str) -> str:
+    def path(self, template: str, option: str, *, exact: bool = False) -> str:
         """Return the path to ask for: ``template`` behind the base's prefix, or the option's value.
+
+        Args:
+            template: The protocol's own path; it may hold ``{agent_id}``.
+            option: The name of the transport option that replaces the whole path.
+            exact: Put it behind the whole path of ``base_url``, also if that ends in ``/v1``; for protocols
+                whose agents have a URL each, which give an empty ``template``.
 
         Raises:
             ConfigurationError: The option is not a path that begins with ``/``.
         """
         own = self.options.get(option)
-        return agent_path(self.base.prefix + template if own is None else own, self.agent_id)
+        if own is None:
+            own = self._behind_base(template) if exact else self.base.prefix + template
+        return agent_path(own, self.agent_id)
+
+    def _behind_base(self, template: str) -> str:
+        whole = self.base.prefix + self.base.ending
+        return whole.rstrip("/") + template if template else whole or "/"
 
     def request_headers(
         self, *, accept: str, key_field: str = "Authorization", key_prefix: str = "Bearer "

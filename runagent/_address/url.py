@@ -99,10 +99,17 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class BaseURL(msgspec.Struct, frozen=True):
-    """An origin and the path before ``/v1`` or ``/api/v1``: percent-encoded, no slash at its end."""
+    """An origin and a path, which is percent-encoded.
+
+    Attributes:
+        prefix: The path before ``/v1`` or ``/api/v1``, without a slash at its end.
+        ending: The rest of the path: slashes, and ``v1`` or ``api/v1`` if it ends so. Only protocols whose
+            agents have a URL each care about it.
+    """
 
     origin: Origin
     prefix: str
+    ending: str = ""
 
     def __str__(self) -> str:
         return f"{self.origin}{self.prefix}"
@@ -135,7 +142,7 @@ def parse_base_url(text: str, source: str = "base_url") -> BaseURL:
         raise fail("user name and password are not allowed (use api_key)")
     if "?" in path or "#" in path:
         raise fail("a query or fragment is not allowed")
-    return BaseURL(_parse_origin(scheme.lower(), authority, fail), _prefix(path, fail))
+    return BaseURL(_parse_origin(scheme.lower(), authority, fail), *_split_path(path, fail))
 
 
 def split_url(url: object) -> tuple[Origin, str]:
@@ -368,12 +375,14 @@ def _unix_path(authority: str, fail: Fail) -> str:
     return path
 
 
-def _prefix(path: str, fail: Fail) -> str:
+def _split_path(path: str, fail: Fail) -> tuple[str, str]:
+    """Split a path into the part before the version, percent-encoded, and the rest."""
     if "%" in path and re.search(_BAD_ESCAPE, path):
         raise fail("a % in the path needs two hexadecimal digits")
     kept = path.rstrip("/")
     version = next((ending for ending in ("/api/v1", "/v1") if kept.endswith(ending)), "")
-    return _quote(kept.removesuffix(version).rstrip("/"), _PATH_SAFE)
+    prefix = kept.removesuffix(version).rstrip("/")
+    return _quote(prefix, _PATH_SAFE), path[len(prefix) :]
 
 
 def _ipv6(text: str, fail: Fail) -> str:

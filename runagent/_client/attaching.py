@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runagent._address.url import BaseURL
+import msgspec
+
 from runagent._errors import ConfigurationError, ValidationError
 from runagent._handle import INVALID_HANDLE, Handle
 from runagent._redact import describe
@@ -14,6 +15,7 @@ from runagent.capabilities import Capability
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from runagent._address.url import BaseURL
     from runagent._client.shared import ClientContext
 
 __all__ = ["check_handle"]
@@ -35,7 +37,7 @@ def check_handle(handle: Handle, agent_id: str, context: ClientContext) -> BaseU
         needed.add(PROVEN_BY[handle.place.proof])
     if not needed <= context.find(handle.transport).capabilities:
         raise ConfigurationError(f"{handle.transport!r} cannot attach to a run", code="NO_ATTACH")
-    return BaseURL(origins[handle.origin], context.settings.base_url.prefix)
+    return msgspec.structs.replace(context.settings.base_url, origin=origins[handle.origin])
 
 
 def _demand(what: str, found: str, known: Sequence[str]) -> None:

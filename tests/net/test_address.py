@@ -12,6 +12,7 @@ from runagent._address.url import (
     parse_base_url,
     validate_agent_id,
 )
+from runagent._call import AgentCall
 from runagent._errors import ConfigurationError
 from runagent._net.faults import connect_error
 from runagent._net.tunnel import Tunnel
@@ -62,9 +63,28 @@ def test_base_url_takes_its_normal_form(text, expected):
     ],
 )
 def test_base_url_keeps_the_prefix_before_the_version(path, prefix):
-    assert BaseURL(Origin("https", "agents.example", 443), prefix) == parse_base_url(
-        "https://agents.example" + path
-    )
+    base = parse_base_url("https://agents.example" + path)
+    assert (Origin("https", "agents.example", 443), prefix) == (base.origin, base.prefix)
+    assert f"https://agents.example{prefix}" == str(base)
+
+
+@pytest.mark.parametrize(
+    ("path", "template", "expected"),
+    [
+        ("", "", "/"),
+        ("/", "", "/"),
+        ("/agents/a", "", "/agents/a"),
+        ("/agents/a/", "", "/agents/a/"),
+        ("/gate//v1/", "", "/gate//v1/"),
+        ("/api/v1", "", "/api/v1"),
+        ("/api/v1/", "/{agent_id}", "/api/v1/b%2Fc"),
+        ("/ü/{agent_id}/v1", "", "/%C3%BC/%7Bagent_id%7D/v1"),
+    ],
+)
+def test_an_exact_path_keeps_the_whole_path_of_the_base_url(path, template, expected):
+    call = AgentCall(agent_id="b/c", base=parse_base_url("https://agents.example" + path))
+    assert expected == call.path(template, "stream_path", exact=True)
+    assert "/own" == call.replace(options={"stream_path": "/own"}).path(template, "stream_path", exact=True)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +175,7 @@ def test_refused_base_url_never_shows_what_may_be_secret(text):
 
 def test_a_unix_socket_is_a_separate_origin():
     url = parse_base_url("http+unix://%2Frun%2Fagent.sock/prefix/v1/")
-    assert BaseURL(Origin("http", "localhost", 0, "/run/agent.sock"), "/prefix") == url
+    assert BaseURL(Origin("http", "localhost", 0, "/run/agent.sock"), "/prefix", "/v1/") == url
     assert "localhost" == url.origin.netloc
     assert url.origin.is_loopback
     assert not url.origin.secure
