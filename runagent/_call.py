@@ -6,7 +6,8 @@ from typing import Any, Literal, NoReturn, Self
 
 import msgspec
 
-from runagent._address.url import BaseURL, agent_path, path_segment
+from runagent._address.paths import agent_path, path_segment
+from runagent._address.url import BaseURL
 from runagent._errors import ValidationError
 from runagent._internal.tracebacks import is_ours
 from runagent._limits import Limits

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from runagent._address.url import Fail, Origin, holds_blank, numeric_address, split_host_port
+from runagent._address.paths import holds_blank
+from runagent._address.url import Fail, Origin, numeric_address, split_host_port
 from runagent._errors import ConfigurationError
 
 if TYPE_CHECKING:

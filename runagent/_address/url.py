@@ -1,4 +1,4 @@
-"""Base URLs and agent paths: checked once, before anything is sent.
+"""Base URLs and hosts: checked once, before anything is sent.
 
 docs/wire.md section 4; RFC 3986 (URLs), RFC 6874 (zone identifiers).
 Deviations: ``ws`` and ``wss`` mean ``http`` and ``https``; an empty port is refused.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from runagent._address.paths import BAD_ESCAPE, PATH_SAFE, holds_blank, is_plain, percent_encode, target_fault
 from runagent._errors import ConfigurationError
 from runagent._redact import describe, redact_url
 
@@ -24,16 +25,11 @@ if TYPE_CHECKING:
 __all__ = [
     "BaseURL",
     "Origin",
-    "agent_path",
-    "holds_blank",
     "is_numeric",
     "numeric_address",
     "parse_base_url",
-    "path_segment",
     "split_host_port",
     "split_url",
-    "target_fault",
-    "validate_agent_id",
 ]
 
 Scheme = Literal["http", "https"]
@@ -42,19 +38,11 @@ Fail = Callable[[str], ConfigurationError]
 _SCHEMES: dict[str, Scheme] = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _DEFAULT_PORTS: dict[Scheme, int] = {"http": 80, "https": 443}
 _UNIX_PATH_BYTES = 107 if sys.platform == "linux" else 103  # of `sockaddr_un`, without the NUL at its end
-_PATH_SAFE = "/%!$&'()*+,;=:@"
 
-# What every process does once, with its base URL, goes without `re`, `ipaddress` and `urllib`: to compile the
-# patterns and to import the modules takes longer than to open the connection.
-# Patterns are texts: `re` compiles one when it is first needed, and most processes need none of them.
-_CONTROL = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
-_BAD_ESCAPE = r"%(?![0-9A-Fa-f]{2})"
-_BAD_TARGET = rf'[^!-~]|{_BAD_ESCAPE}|[#\\{{}}<>"^`]'
-# Sharp s, final sigma, the joiners: IDNA 2003, which the standard library has, and 2008 give different names.
-_UNRESERVED = str.maketrans("", "", "-._~")
-_PLAIN_MARKS = str.maketrans("", "", "-._~/?=&")
+# Modules and patterns that most processes do without are loaded late, as in `paths`.
 _SCHEME_MARKS = str.maketrans("", "", "+.-")
 _HOST_MARKS = str.maketrans("", "", "_-")
+# Sharp s, final sigma, the joiners: IDNA 2003, which the standard library has, and 2008 give different names.
 _IDNA_DEVIATIONS = "[\u00df\u1e9e\u03c2\u200c\u200d]"
 
 
@@ -92,7 +80,7 @@ class Origin(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         if self.unix_path is not None:
-            return f"http+unix://{_quote(self.unix_path, '')}"
+            return f"http+unix://{percent_encode(self.unix_path, '')}"
         if "%" in self.host:  # a zone, which only this machine can distinguish from other zones
             return f"{self.scheme}://" + self.netloc.replace("]", "%25" + self.host.partition("%")[2] + "]")
         return f"{self.scheme}://{self.netloc}"
@@ -210,15 +198,6 @@ def _is_ipv4(text: str) -> bool:
     return len(parts) == 4 and all(_is_number(part, 255) and str(int(part)) == part for part in parts)
 
 
-def holds_blank(text: str) -> bool:
-    """Whether there is whitespace, a control character or a lone surrogate in a text."""
-    return " " in text or _holds_control(text, r"\s|" + _CONTROL)
-
-
-def _holds_control(text: str, pattern: str = _CONTROL) -> bool:
-    return not text.isprintable() and re.search(pattern, text) is not None
-
-
 @lru_cache(maxsize=64)  # each run asks
 def _is_loopback(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
@@ -249,109 +228,8 @@ def numeric_address(host: str) -> IPv4Address | IPv6Address | None:
     return mapped or address
 
 
-def path_segment(id: object) -> str:
-    """Return an id for one segment of a path, percent-encoded.
-
-    Raises:
-        ValueError: It is not text, is empty, holds control characters or lone surrogates, or would lead to
-            another path (``.`` and ``..``).
-
-    Example:
-        ``path_segment("a/b")`` is ``"a%2Fb"``.
-    """
-    if not isinstance(id, str) or id in {"", ".", ".."} or _holds_control(id):
-        raise ValueError(f"not an id for a path: {describe(id)}")
-    return _quote(id, "")
-
-
-def validate_agent_id(agent_id: str) -> str:
-    """Return ``agent_id`` if it can be one segment of a path.
-
-    Raises:
-        ConfigurationError: It is no text, empty, ``.``, ``..`` or holds control characters.
-    """
-    if not isinstance(agent_id, str):
-        raise _refuse_agent_id(f"expected text, found {describe(agent_id)}")
-    if agent_id in ("", ".", ".."):
-        raise _refuse_agent_id(f"{agent_id!r} names no agent")
-    if _holds_control(agent_id):
-        raise _refuse_agent_id(f"{agent_id[:80]!r} holds control characters or lone surrogates")
-    return agent_id
-
-
-def agent_path(template: str, agent_id: str) -> str:
-    """Put ``agent_id`` into ``template`` in place of ``{agent_id}``, percent-encoded as one path segment.
-
-    Args:
-        template: A path that begins with ``/``, perhaps with a query; it may omit ``{agent_id}``.
-        agent_id: Any text that `validate_agent_id` accepts.
-
-    Raises:
-        ConfigurationError: The id or the template is not usable.
-    """
-    if not isinstance(template, str):
-        raise _refuse_path(f"expected a path that begins with /, found {describe(template)}")
-    return _agent_path(template, validate_agent_id(agent_id))
-
-
-@lru_cache(maxsize=64)  # each attempt asks, mostly for the same
-def _agent_path(template: str, agent_id: str) -> str:
-    segment = _quote(agent_id, "")
-    return segment.join(_quote(part, _PATH_SAFE + "?") for part in _template_parts(template))
-
-
-def _quote(text: str, safe: str) -> str:
-    if _is_plain(text, _PLAIN_MARKS if safe else _UNRESERVED):
-        return text
-    from urllib.parse import quote
-
-    return quote(text, safe, errors="surrogateescape")
-
-
-def target_fault(target: object) -> str | None:
-    """Describe what is wrong with a request's target, which is a path and perhaps a query, if anything is."""
-    if not isinstance(target, str):
-        return f"expected a path that begins with /, found {describe(target)}"
-    if not target.startswith("/"):
-        return f"expected a path that begins with /, found {redact_url(target)}"
-    if not _is_plain(target) and re.search(_BAD_TARGET, target):
-        return f"{redact_url(target)} holds what has to be percent-encoded, or a % without two hex digits"
-    return None
-
-
-def _is_plain(text: str, marks: dict[int, int | None] = _PLAIN_MARKS) -> bool:
-    """Whether a text has only letters, digits and some marks: usual ones need no closer look."""
-    kept = text.translate(marks)
-    return text.isascii() and (not kept or kept.isalnum())
-
-
 def _refuse_url(source: str, problem: str) -> ConfigurationError:
     return ConfigurationError(f"{source}: {problem}", code="INVALID_BASE_URL", details={"source": source})
-
-
-def _refuse_agent_id(problem: str) -> ConfigurationError:
-    hint = 'an agent id is the id or name the agent was deployed under, such as "my-agent" or a UUID'
-    return ConfigurationError(f"agent_id: {problem}; {hint}", code="INVALID_AGENT_ID")
-
-
-def _refuse_path(problem: str) -> ConfigurationError:
-    return ConfigurationError(f"agent path: {problem}", code="INVALID_PATH")
-
-
-def _template_parts(template: str) -> list[str]:
-    if not template.startswith("/"):
-        raise _refuse_path(f"expected a path that begins with /, found {redact_url(template)}")
-    parts = template.split("{agent_id}")
-    if any(holds_blank(part) or _is_bad_in_template(part) for part in parts):
-        raise _refuse_path(
-            f"{redact_url(template)} holds whitespace, a control character, #, \\, a % without two "
-            "hexadecimal digits, or braces other than {agent_id}"
-        )
-    return parts
-
-
-def _is_bad_in_template(part: str) -> bool:
-    return not _is_plain(part) and bool(re.search(rf"{_BAD_ESCAPE}|[{{}}#\\]", part))
 
 
 def _parse_origin(scheme: str, authority: str, fail: Fail) -> Origin:
@@ -367,7 +245,7 @@ def _parse_origin(scheme: str, authority: str, fail: Fail) -> Origin:
 def _unix_path(authority: str, fail: Fail) -> str:
     from urllib.parse import unquote
 
-    path = "" if re.search(_BAD_ESCAPE, authority) else unquote(authority, errors="surrogateescape")
+    path = "" if re.search(BAD_ESCAPE, authority) else unquote(authority, errors="surrogateescape")
     if not path.startswith("/") or "\0" in path:
         raise fail("expected a percent-encoded absolute path as host, as in http+unix://%2Frun%2Fagent.sock,")
     if len(os.fsencode(path)) > _UNIX_PATH_BYTES:
@@ -377,12 +255,12 @@ def _unix_path(authority: str, fail: Fail) -> str:
 
 def _split_path(path: str, fail: Fail) -> tuple[str, str]:
     """Split a path into the part before the version, percent-encoded, and the rest."""
-    if "%" in path and re.search(_BAD_ESCAPE, path):
+    if "%" in path and re.search(BAD_ESCAPE, path):
         raise fail("a % in the path needs two hexadecimal digits")
     kept = path.rstrip("/")
     version = next((ending for ending in ("/api/v1", "/v1") if kept.endswith(ending)), "")
     prefix = kept.removesuffix(version).rstrip("/")
-    return _quote(prefix, _PATH_SAFE), path[len(prefix) :]
+    return percent_encode(prefix, PATH_SAFE), path[len(prefix) :]
 
 
 def _ipv6(text: str, fail: Fail) -> str:
@@ -411,7 +289,7 @@ def _host_name(text: str, fail: Fail) -> str:
 
 
 def _is_label(text: str) -> bool:
-    return 0 < len(text) < 64 and _is_plain(text, _HOST_MARKS)
+    return 0 < len(text) < 64 and is_plain(text, _HOST_MARKS)
 
 
 def _resembles_number(label: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Protocol, Typ
 import msgspec
 
 from runagent._address.fields import validate_headers
-from runagent._address.url import validate_agent_id
+from runagent._address.paths import validate_agent_id
 from runagent._call import AgentCall, RunIds, merge_headers, new_run_id
 from runagent._client.options import (
     Timeout,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from runagent._address.url import agent_path, parse_base_url
+from runagent._address.paths import agent_path
+from runagent._address.url import parse_base_url
 from runagent._call import ResumePoint
 from runagent._config.parsers import parse_count, parse_index, parse_resume
 from runagent._config.timeouts import Timeouts

@@ -57,6 +57,7 @@ def _facts(report: RunReport) -> dict[str, Any]:
     return {name: facts[name] for name in _FACTS}
 
 
+# Many methods: pumps, streams, handles and `Run` each ask for a fact or two.
 class RunState:
     """The state of one run.
 

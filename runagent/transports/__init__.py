@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from runagent._internal.lazy import importer
 
 if TYPE_CHECKING:
+    from runagent._address.paths import path_segment
     from runagent._address.route import Address, Route
-    from runagent._address.url import path_segment
     from runagent._call import AgentCall, ResumePoint, RunIds
     from runagent._events import (
         Chunk,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "runagent._address.route": ("Address", "Route"),
-    "runagent._address.url": ("path_segment",),
+    "runagent._address.paths": ("path_segment",),
     "runagent._call": ("AgentCall", "ResumePoint", "RunIds"),
     "runagent._events": (
         "Chunk",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from runagent._address.fields import header_name, header_value, is_token
-from runagent._address.url import Origin, target_fault
+from runagent._address.paths import target_fault
+from runagent._address.url import Origin
 from runagent._errors import ConfigurationError, PluginError
 from runagent._internal.tracebacks import is_ours, without_traceback
 from runagent._public import publish

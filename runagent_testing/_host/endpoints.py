@@ -53,6 +53,7 @@ def utc_time() -> str:
     return datetime.now(UTC).isoformat()
 
 
+# Many methods: each checks one thing about a request, and all share the agents, the journal and the dialects.
 class Endpoints:
     """Decides on the answer to every request.
 

@@ -3,15 +3,10 @@ from __future__ import annotations
 import pytest
 
 from runagent._address.fields import validate_headers
+from runagent._address.paths import agent_path, validate_agent_id
 from runagent._address.proxy import parse_proxy
 from runagent._address.route import Address
-from runagent._address.url import (
-    BaseURL,
-    Origin,
-    agent_path,
-    parse_base_url,
-    validate_agent_id,
-)
+from runagent._address.url import BaseURL, Origin, parse_base_url
 from runagent._call import AgentCall
 from runagent._errors import ConfigurationError
 from runagent._net.faults import connect_error
