@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         Started,
         StreamEvent,
         ToolCall,
+        answer,
     )
     from runagent._net.base import AsyncNetwork, Network
     from runagent._plugins.call_observers import CallObserver
@@ -100,6 +101,7 @@ _HOMES = {
         "Started",
         "StreamEvent",
         "ToolCall",
+        "answer",
     ),
     "runagent._net.base": ("AsyncNetwork", "Network"),
     "runagent._plugins.call_observers": ("CallObserver",),
@@ -158,6 +160,7 @@ __all__ = [
     "TransportError",
     "ValidationError",
     "__version__",
+    "answer",
     "hookimpl",
     "register_observer",
     "register_transport",

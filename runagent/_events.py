@@ -1,10 +1,13 @@
 """What a run is made of once the wire is taken away."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from runagent._errors import ValidationError
 from runagent._public import publish
+from runagent._redact import describe
 from runagent._report import RunReport
 
 __all__ = [
@@ -18,6 +21,7 @@ __all__ = [
     "Started",
     "StreamEvent",
     "ToolCall",
+    "answer",
 ]
 
 if TYPE_CHECKING:
@@ -151,6 +155,38 @@ class RunResult(msgspec.Struct, frozen=True):
         """``usage["total_tokens"]``, if the agent counted."""
         total = (self.usage or {}).get("total_tokens")
         return total if isinstance(total, int) else None
+
+
+def answer(
+    interrupt: Mapping[str, Any] | str,
+    payload: Any = None,
+    *,
+    status: Literal["resolved", "cancelled"] = "resolved",
+) -> dict[str, Any]:
+    """Answer an interrupt: the agent goes on if the input of the next run has the answer in ``resume``.
+
+    Args:
+        interrupt: One of ``Completed.interrupts``, or its id.
+        payload: What the agent asked for, any JSON value.
+        status: ``resolved``, or ``cancelled`` if there will be no answer.
+
+    Returns:
+        An item of the input's ``resume``.
+
+    Raises:
+        ValidationError: The interrupt has no id, or the status is unknown.
+
+    Example:
+        ``client.run_generic_stream({"resume": [answer(last.interrupts[0], {"approved": True})]})``
+    """
+    found = interrupt.get("id") if isinstance(interrupt, Mapping) else interrupt
+    if not isinstance(found, str) or not found:
+        raise ValidationError(
+            f"the interrupt has no id: give one of Completed.interrupts, not {describe(found)}"
+        )
+    if status not in ("resolved", "cancelled"):
+        raise ValidationError(f'status: expected "resolved" or "cancelled", found {describe(status)}')
+    return {"id": found, "status": status, "payload": payload}
 
 
 StreamEvent = Started | Chunk | Reasoning | ToolCall | Custom | Completed

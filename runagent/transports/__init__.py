@@ -36,12 +36,19 @@ if TYPE_CHECKING:
     from runagent.transports._async_transport import AsyncTransport, Emit, RegisterTransport
     from runagent.transports._base import BaseSession, Session, Transport, Wants
     from runagent.transports._cancel import CancelSession
+    from runagent.transports._content_session import ContentSession
     from runagent.transports._counting import ChunkCount
+    from runagent.transports._event_stream import EventStreamSession
     from runagent.transports._http import HttpSession
     from runagent.transports._id_order import IdOrder
+    from runagent.transports._input import AgentInput, InputMessage, InputTool, InterruptAnswer, parse_input
     from runagent.transports._invoke import InvokeSession
+    from runagent.transports._json_reader import JSONReader
+    from runagent.transports._line_stream import LineStreamSession
     from runagent.transports._message_session import MessageSession
-    from runagent.transports._request import HttpRequest
+    from runagent.transports._options import check_options
+    from runagent.transports._parts import ByteLimit, ToolCallParts
+    from runagent.transports._request import HttpRequest, post_json
     from runagent.transports._retry_after import should_retry
     from runagent.transports._snapshots import SnapshotParts
     from runagent.transports._steps import Step, StepAnswer, parse_url
@@ -69,12 +76,25 @@ _HOMES = {
     "runagent.transports._base": ("BaseSession", "Session", "Transport", "Wants"),
     "runagent.transports._cancel": ("CancelSession",),
     "runagent.transports._counting": ("ChunkCount",),
+    "runagent.transports._content_session": ("ContentSession",),
+    "runagent.transports._event_stream": ("EventStreamSession",),
+    "runagent.transports._line_stream": ("LineStreamSession",),
+    "runagent.transports._parts": ("ByteLimit", "ToolCallParts"),
+    "runagent.transports._json_reader": ("JSONReader",),
+    "runagent.transports._options": ("check_options",),
+    "runagent.transports._input": (
+        "AgentInput",
+        "InputMessage",
+        "InputTool",
+        "InterruptAnswer",
+        "parse_input",
+    ),
     "runagent.transports._http": ("HttpSession",),
     "runagent.transports._id_order": ("IdOrder",),
     "runagent.transports._invoke": ("InvokeSession",),
     "runagent.transports._async_transport": ("AsyncTransport", "Emit", "RegisterTransport"),
     "runagent.transports._message_session": ("MessageSession",),
-    "runagent.transports._request": ("HttpRequest",),
+    "runagent.transports._request": ("HttpRequest", "post_json"),
     "runagent.transports._snapshots": ("SnapshotParts",),
     "runagent.transports._steps": ("Step", "StepAnswer", "parse_url"),
     "runagent.transports._retry_after": ("should_retry",),
@@ -88,23 +108,32 @@ __all__ = [
     "TRANSPORT_API_VERSION",
     "Address",
     "AgentCall",
+    "AgentInput",
     "AsyncTransport",
     "BaseSession",
+    "ByteLimit",
     "CancelSession",
     "Capability",
     "Chunk",
     "ChunkCount",
     "Completed",
+    "ContentSession",
     "Custom",
     "Emit",
     "Event",
+    "EventStreamSession",
     "HttpRequest",
     "HttpSession",
     "IdOrder",
+    "InputMessage",
+    "InputTool",
+    "InterruptAnswer",
     "InvalidJSONError",
     "InvokeSession",
+    "JSONReader",
     "JSONValue",
     "Limits",
+    "LineStreamSession",
     "MessageSession",
     "NDJSONDecoder",
     "Reasoning",
@@ -123,13 +152,17 @@ __all__ = [
     "StreamEvent",
     "SurrogateJoiner",
     "ToolCall",
+    "ToolCallParts",
     "Transport",
     "Wants",
+    "check_options",
     "decode_json",
     "encode_json",
     "mark_error",
+    "parse_input",
     "parse_url",
     "path_segment",
+    "post_json",
     "quote",
     "should_retry",
 ]

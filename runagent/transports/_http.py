@@ -268,7 +268,7 @@ class HttpSession(RequestingSession):
         elif (body := self._aside) is not None:
             if body.enough:
                 events += self._end_aside(body)
-        elif self._answer.complete:
+        elif self._answer.complete and not self.following:
             events += self._end()
         if self._steps is not None and self._steps.current is None:
             events += self._take_step(None)

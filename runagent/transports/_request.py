@@ -14,10 +14,13 @@ from runagent._errors import ConfigurationError, PluginError
 from runagent._internal.tracebacks import is_ours, without_traceback
 from runagent._public import publish
 from runagent._redact import describe, redact_url
+from runagent._wire.jsontext import encode_json
 from runagent.transports._returned import CODE as INVALID_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from runagent._call import AgentCall
 
 __all__ = [
     "HttpRequest",
@@ -26,6 +29,7 @@ __all__ = [
     "check_session",
     "check_subprotocols",
     "name_transport",
+    "post_json",
     "refuse_request",
 ]
 
@@ -69,6 +73,32 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     def __repr__(self) -> str:
         names = [field[0] for field in self.headers]
         return f"HttpRequest({self.method} {redact_url(self.target)}, {names}, {len(self.body)} bytes)"
+
+
+def post_json(
+    call: AgentCall,
+    path: str,
+    body: Any,
+    *,
+    accept: str,
+    headers: Iterable[tuple[str, str]] = (),
+    key_field: str = "Authorization",
+    key_prefix: str = "Bearer ",
+) -> HttpRequest:
+    """Make the request that most protocols begin a run with: a POST of JSON.
+
+    Args:
+        call: The call.
+        path: What ``call.path`` returns.
+        body: The JSON value.
+        accept: The content types that the session reads.
+        headers: Further header fields; one that the caller gives too is sent as the caller's.
+        key_field: The field that carries the API key.
+        key_prefix: What goes before the key in it.
+    """
+    ours = call.request_headers(accept=accept, key_field=key_field, key_prefix=key_prefix)
+    fields = [*ours, ("Content-Type", "application/json"), *headers]
+    return HttpRequest("POST", path, fields, encode_json(body))
 
 
 @without_traceback

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from runagent._public import publish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["SurrogateJoiner"]
 
@@ -36,6 +41,12 @@ class SurrogateJoiner(msgspec.Struct, gc=False):
         except UnicodeEncodeError:
             return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         return text
+
+    @classmethod
+    def join_all(cls, texts: Iterable[str]) -> str:
+        """Return the text that came in these pieces, with whole characters only."""
+        joiner = cls()
+        return joiner.join("".join(texts)) + joiner.flush()
 
     def flush(self) -> str:
         """Return U+FFFD for a half that is still kept, or "" if there is none."""

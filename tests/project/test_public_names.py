@@ -69,6 +69,7 @@ PUBLIC_NAMES = [
     "TransportError",
     "ValidationError",
     "__version__",
+    "answer",
     "hookimpl",
     "register_observer",
     "register_transport",

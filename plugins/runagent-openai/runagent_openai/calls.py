@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from runagent import Custom, ProtocolError, StreamLimitError, ToolCall
-from runagent.transports import InvalidJSONError, decode_json, encode_json, quote
-from runagent_openai.decoding import joined
+from runagent import Custom, ProtocolError, ToolCall
+from runagent.transports import (
+    ByteLimit,
+    InvalidJSONError,
+    SurrogateJoiner,
+    decode_json,
+    encode_json,
+    quote,
+)
 
 if TYPE_CHECKING:
     from runagent.transports import Event
@@ -28,8 +34,7 @@ class ToolCalls:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._max = max_bytes
-        self._size = 0
+        self._limit = ByteLimit(max_bytes, "tool calls")
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
 
@@ -49,17 +54,10 @@ class ToolCalls:
         if call is None or (id_ and call.fields.get("id", id_) != id_):
             call = _Call()
             self._calls.append(call)
-            self._size += _CALL_BYTES
+            self._limit.add(_CALL_BYTES)
         if isinstance(index, int):
             self._by_index[index] = call
-        self._size += call.add(piece)
-        if self._size > self._max:
-            raise StreamLimitError(
-                f"the tool calls are larger than {self._max} bytes",
-                hint="raise max_event_bytes to accept them",
-                limit_name="max_event_bytes",
-                limit=self._max,
-            )
+        self._limit.add(call.add(piece))
 
     def take(self) -> list[dict[str, Any]]:
         """Take the calls, in the form that an answer which is not streamed has."""
@@ -94,7 +92,7 @@ class _Call:
         return len(part or "") + sum(_update(known, field, said) for field, said in value.items())
 
     def whole(self) -> dict[str, Any]:
-        text = joined(self._parts)
+        text = SurrogateJoiner.join_all(self._parts)
         return {
             name: {**value, _IN_PIECES[name]: text} if name in _IN_PIECES else value
             for name, value in self.fields.items()

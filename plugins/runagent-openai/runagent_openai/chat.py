@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from runagent import ProtocolError, RunAgentError, RunResult, StreamTruncatedError
-from runagent.transports import Event, quote
+from runagent.transports import Event, JSONReader, quote
 from runagent_openai.calls import ToolCalls
-from runagent_openai.decoding import Reader, objects_in
+from runagent_openai.decoding import objects_in
 from runagent_openai.faults import is_error, plain_error, stream_error
 from runagent_openai.requests import chat_body, post
 from runagent_openai.session import EventStream, PlainAnswer
@@ -58,8 +58,8 @@ class _Completion(msgspec.Struct):
     error: Any = None
 
 
-_chunks = Reader(_Completion, "a chunk of the chat completion")
-_completions = Reader(_Completion, "the chat completion")
+_chunks = JSONReader(_Completion, "a chunk of the chat completion")
+_completions = JSONReader(_Completion, "the chat completion")
 
 
 class ChatStream(EventStream):
@@ -86,7 +86,7 @@ class ChatStream(EventStream):
             raise stream_error(event.data)
         if chunk.choices is None and not chunk.usage and '"choices"' not in event.data:
             self.leave_out("a chunk without choices", event.data)
-        self.begin(chunk.id, events)
+        self.begin(events, invocation_id=chunk.id)
         if chunk.choices:
             self._about = chunk
         self.usage = chunk.usage if isinstance(chunk.usage, dict) and chunk.usage else self.usage
@@ -107,7 +107,7 @@ class ChatStream(EventStream):
                 self._take_content(value, events)
             elif name in _REASONING and isinstance(value, str):
                 if name == _REASONING[0] or not isinstance(delta.get(_REASONING[0]), str):
-                    self.add_reasoning(value, None, events)  # servers that send both send the same
+                    self.add_reasoning(value, events)  # servers that send both send the same
             elif name == "refusal" and isinstance(value, str):
                 self.add_refusal(value)
             elif name == "tool_calls" and isinstance(value, list):
@@ -138,7 +138,7 @@ class ChatStream(EventStream):
 
     def end_body(self, proven: bool) -> list[Event]:
         """End well if the model has sent why it stopped; then only ``[DONE]`` is missing."""
-        if self._reason is None or self._decoder.incomplete:
+        if self._reason is None or self.decoder.incomplete:
             raise StreamTruncatedError(
                 "the stream ended without [DONE], and without a finish_reason before its end"
             )
@@ -152,7 +152,7 @@ class ChatStream(EventStream):
     def _complete(self, events: list[Event], *, proven: bool) -> None:
         self.add_calls(self._calls.take(), self._reason, events)
         about = msgspec.structs.asdict(self._about)
-        self.complete(events, about, reason=self._reason, usage=self.usage, proven=proven)
+        self.end(events, about, reason=self._reason, usage=self.usage, proven=proven)
 
 
 class ChatPlain(PlainAnswer):

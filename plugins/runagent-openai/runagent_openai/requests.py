@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runagent import ValidationError
-from runagent.transports import HttpRequest, encode_json
+from runagent.transports import post_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runagent.transports import AgentCall
+    from runagent.transports import AgentCall, HttpRequest
 
 __all__ = ["chat_body", "post", "responses_body"]
 
@@ -18,10 +18,8 @@ __all__ = ["chat_body", "post", "responses_body"]
 def post(call: AgentCall, template: str, body: dict[str, Any]) -> HttpRequest:
     """Ask ``template`` behind the base's prefix, or ``stream_path`` and ``invoke_path`` instead."""
     stream = call.mode == "stream"
-    accept = "text/event-stream" if stream else "application/json"
-    headers = [*call.request_headers(accept=accept), ("Content-Type", "application/json")]
     path = call.path(template, "stream_path" if stream else "invoke_path")
-    return HttpRequest("POST", path, headers, encode_json(body))
+    return post_json(call, path, body, accept="text/event-stream" if stream else "application/json")
 
 
 def chat_body(call: AgentCall) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from runagent import ProtocolError, RunResult, StreamLimitError, StreamTruncatedError
-from runagent.transports import Event, quote
-from runagent_openai.decoding import Reader, objects_in
+from runagent import ProtocolError, RunResult
+from runagent.transports import ByteLimit, Event, JSONReader, quote
+from runagent_openai.decoding import objects_in
 from runagent_openai.faults import decode, is_error, plain_error, stream_error
 from runagent_openai.requests import post, responses_body
 from runagent_openai.session import EventStream, PlainAnswer
@@ -80,12 +80,14 @@ class _Event(msgspec.Struct):
     error: Any = None
 
 
-_events = Reader(_Event, "an event of the response")
-_responses = Reader(_Response, "the response")
+_events = JSONReader(_Event, "an event of the response")
+_responses = JSONReader(_Response, "the response")
 
 
 class ResponsesStream(EventStream):
-    """One streamed response."""
+    """One streamed response; only its own last event ends a run."""
+
+    end_marker = "response.completed"
 
     def __init__(self, call: AgentCall, route: Route) -> None:
         super().__init__(call, route)
@@ -94,7 +96,7 @@ class ResponsesStream(EventStream):
         self._thought = False  # reasoning has been handed out
         self._silent = True  # nothing has been handed out
         self._unfinished: list[dict[str, Any]] = []
-        self._room = call.limits.max_event_bytes
+        self._limit = ByteLimit(call.limits.max_event_bytes, "unfinished items")
 
     def make_request(self) -> HttpRequest:
         """Ask for the stream."""
@@ -123,10 +125,10 @@ class ResponsesStream(EventStream):
     def _on_reasoning(self, read: _Event, events: list[Event]) -> None:
         if isinstance(read.delta, str):
             self._thinking = self._thought = True
-            self.add_reasoning(read.delta, read.item_id, events)
+            self.add_reasoning(read.delta, events, id=read.item_id)
 
     def _on_begin(self, read: _Event, events: list[Event]) -> None:
-        self.begin(read.response.id if read.response else None, events)
+        self.begin(events, invocation_id=read.response.id if read.response else None)
 
     def _on_text(self, read: _Event, events: list[Event]) -> None:
         if isinstance(read.delta, str):
@@ -154,7 +156,7 @@ class ResponsesStream(EventStream):
                 self.add_refusal(refusal)
         elif kind == "reasoning":
             for text in [] if self._thinking else _reasoning_in(item):
-                self.add_reasoning(text, item.get("id"), events)
+                self.add_reasoning(text, events, id=item.get("id"))
             self._thinking, self._thought = False, True
             self.add_custom(kind, item, events)  # as the next request may have to send it
             return
@@ -171,15 +173,7 @@ class ResponsesStream(EventStream):
             StreamLimitError: All of them are larger than an event may be.
         """
         self._unfinished.append(item)
-        self._room -= len(repr(item))
-        if self._room < 0:
-            limit = self.call.limits.max_event_bytes
-            raise StreamLimitError(
-                f"the unfinished items are larger than {limit} bytes",
-                hint="raise max_event_bytes to accept them",
-                limit_name="max_event_bytes",
-                limit=limit,
-            )
+        self._limit.add(len(repr(item)))
 
     def _on_end(self, read: _Event, events: list[Event]) -> None:
         response = read.response or _Response()
@@ -189,14 +183,10 @@ class ResponsesStream(EventStream):
                     self._take_item(item, events)
         self.add_calls(self._unfinished, response.reason, events)
         about = msgspec.structs.asdict(response)
-        self.complete(events, about, reason=response.reason, usage=response.tokens)
+        self.end(events, about, reason=response.reason, usage=response.tokens)
 
     def _on_failure(self, read: _Event, events: list[Event]) -> None:
         raise stream_error(read.response.error if read.response else None)
-
-    def end_body(self, proven: bool) -> list[Event]:
-        """Refuse the end: only the response's own last event ends a run."""
-        raise StreamTruncatedError("the stream ended without response.completed")
 
 
 _HANDLERS: dict[str, Callable[[ResponsesStream, _Event, list[Event]], None]] = {

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from runagent import ConfigurationError
-from runagent.transports import Capability
+from runagent.transports import Capability, check_options
 from runagent_openai.chat import ChatPlain, ChatStream
 from runagent_openai.responses import ResponsesPlain, ResponsesStream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from runagent.transports import AgentCall, ResumePoint, Route, Session
 
 __all__ = ["OpenAITransport"]
 
 _APIS = {"chat": (ChatStream, ChatPlain), "responses": (ResponsesStream, ResponsesPlain)}
-_OPTIONS = ("openai_api", "openai_include_usage")
+_OPTIONS: dict[str, Any] = {"openai_api": Literal["chat", "responses"], "openai_include_usage": bool}
 
 
 class OpenAITransport:
@@ -36,23 +32,6 @@ class OpenAITransport:
             ConfigurationError: An option of this transport is not usable.
             ValidationError: The input is none that the endpoint could take.
         """
-        _check_options(call.options)
+        check_options(call.options, "openai", _OPTIONS)
         stream, plain = _APIS[call.options.get("openai_api", "chat")]
         return plain(call, route) if call.mode == "invoke" else stream(call, route)
-
-
-def _check_options(options: Mapping[str, Any]) -> None:
-    for name in options:
-        if name.startswith("openai") and name not in _OPTIONS:
-            near = difflib.get_close_matches(name, _OPTIONS, n=1, cutoff=0)
-            raise ConfigurationError(f"transport_options: unknown {name!r}; did you mean {near[0]!r}?")
-    api = options.get("openai_api", "chat")
-    if api not in ("chat", "responses"):
-        raise ConfigurationError(
-            f'transport_options: openai_api: expected "chat" or "responses", found {api!r}'
-        )
-    usage = options.get("openai_include_usage", True)
-    if not isinstance(usage, bool):
-        raise ConfigurationError(
-            f"transport_options: openai_include_usage: expected true or false, found {usage!r}"
-        )
