@@ -12,6 +12,7 @@ from runagent._errors import (
     StreamError,
     StreamTruncatedError,
 )
+from runagent._events import Completed
 from runagent._internal.tracebacks import is_ours
 from runagent._public import publish
 from runagent._report import add_hint
@@ -68,6 +69,7 @@ class HttpSession(RequestingSession):
 
     expects: ClassVar[str]  # the content types that open_body accepts, for messages
     takes_no_body: ClassVar[bool] = False  # status 204 is a good answer, with an empty body
+    refuses_inside: ClassVar[bool] = False  # a good answer may hold a refusal: only its first event accepts
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -114,6 +116,8 @@ class HttpSession(RequestingSession):
 
     def make_refusal(self, status: int, body: bytes) -> RunAgentError:
         """Make the error for an answer whose status is not 2xx.
+
+        If it calls ``follow``, those steps decide on the run, and its error does not count.
 
         Args:
             status: The HTTP status, never one of a redirect.
@@ -185,7 +189,6 @@ class HttpSession(RequestingSession):
             exc.__traceback__ = None  # the decoder keeps the error, whose frames would keep all objects alive
             if self.wants is Wants.READ:
                 self._fail_at_eof(exc)
-            return []
         return self._settle([]) if self.wants is Wants.READ else []
 
     # How an answer is read
@@ -229,7 +232,7 @@ class HttpSession(RequestingSession):
         self._reading = self.open_body(content_type, charset)
         if self._reading is None:  # otherwise a forgotten return would look like a wrong content type
             raise TypeError(f"{type(self).__qualname__}.open_body returned None: return True or False")
-        self.accepted = self._reading
+        self.accepted = self._reading and not self.refuses_inside
 
     def _take(self, body: bytes) -> list[Event]:
         """Take a piece of the body; a coded one in small parts, as each may grow a thousandfold."""
@@ -263,7 +266,9 @@ class HttpSession(RequestingSession):
         """End the run if the answer, or enough of a refusal, has come."""
         if self.wants is not Wants.READ or type(events) is not list:  # core finds fault with something else
             return events
-        if self._answer.error:
+        if self._steps is not None and self._steps.current is None:
+            pass  # a hook has called follow: this answer does not matter any more
+        elif self._answer.error:
             self._fail_at_eof(self._answer.error)
         elif (body := self._aside) is not None:
             if body.enough:
@@ -310,7 +315,10 @@ class HttpSession(RequestingSession):
         elif status == 407:
             self.fail(body.proxy_refusal(proxy, self.call.opened_at))
         else:
+            steps = self._steps
             refusal = self.make_refusal(status, body.data)
+            if self._steps is not steps:
+                return []  # it has called follow
             if status == 401 and proxy is not None:
                 add_hint(refusal, f"if it was the proxy {proxy} that answered, check the password in its URL")
             self.fail(refusal)
@@ -335,8 +343,9 @@ class HttpSession(RequestingSession):
             if body is not None and self._coding is not None:
                 self._coding.close()
             step = steps.advance(None if body is None else body.answer())
-            if self.wants is not Wants.READ:
-                return []
+            if self.wants is not Wants.READ:  # a generator has called fail
+                events = as_events(steps.result or [], "the generator of follow")
+                return [event for event in events if type(event) is not Completed]
             if step is not None:
                 self.preparing = self.preparing and not step.begins_run
                 self._ask_next(steps.request(self.call))

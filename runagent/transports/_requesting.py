@@ -67,13 +67,14 @@ class RequestingSession(BaseSession):
         raise NotImplementedError
 
     def follow(self, steps: Iterable[Step]) -> None:
-        """Take these steps next, and end the run with them; for ``end_body`` and ``read_body``.
+        """Take these steps next, and end the run with them.
 
+        For ``end_body``, ``read_body`` and ``make_refusal``.
         If one of them fails, so does the run: the agent has done its work, and is not asked again.
 
         Args:
             steps: A generator whose return value is the list of the last events, or another iterable, as for
-                ``before``.
+                ``before``. If it calls ``fail``, these events still precede the error.
         """
         from runagent.transports._steps import StepSequence  # most runs do without
 

@@ -158,7 +158,7 @@ class KeptRun:
         """
         past = self._position(script)
         sent = tuple(step for step in script.steps[:past] if isinstance(step, ContentStep))
-        run = replace(run, past=past, sent=sent if snapshot else None)
+        run = replace(run, past=past, sent=sent if snapshot else None, begun_by=self.body)
         if self.is_cancelled:
             exchange.steps = script.steps[:past]
             return cancelled_plan(script, run, past), None

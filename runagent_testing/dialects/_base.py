@@ -60,6 +60,8 @@ class DialectRun:
             are over.
         subprotocol: The subprotocol in the answer to a WebSocket's handshake; None for none.
         body: The decoded request, as in `RunRequest` or, on a WebSocket, `RunMessage`.
+        begun_by: The decoded request that has begun the run, if its host keeps it: another one than ``body``
+            for a request that attached to the run. None for every other run.
         dialect: The dialect of the answer.
     """
 
@@ -76,6 +78,7 @@ class DialectRun:
     past: int = 0
     subprotocol: str | None = None
     body: Any = field(default=None, repr=False)
+    begun_by: Any = field(default=None, repr=False)
     dialect: Dialect = field(kw_only=True)
 
 

@@ -46,7 +46,8 @@ class Numbered(Format):
 
     def snapshot(self, run):
         shown = [step.content if isinstance(step, Chunk) else type(step).__name__ for step in run.sent]
-        return f"so far {json.dumps(shown)}\n".encode()
+        begun_by = "" if run.begun_by == {"name": "r1"} else f" by {run.begun_by}"
+        return f"so far {json.dumps(shown)}{begun_by}\n".encode()
 
     def chunk(self, step, index, id):
         return self._line(f"open {index}") + self._line(step.content)
