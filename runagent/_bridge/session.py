@@ -159,7 +159,7 @@ class LibrarySession(BaseSession):
             error = error.exceptions[0]
         if isinstance(error, RunAgentError):
             return error
-        if error is not None and not isinstance(error, Exception):
+        if error is not None and not isinstance(error, Exception | GeneratorExit):
             raise error
         verdict: RunAgentError
         if error is None:

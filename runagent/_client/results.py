@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from runagent._errors import ConfigurationError, ProtocolError
+from runagent._internal.foreign import ENDS_LOOPS, find_hook
 from runagent._internal.tracebacks import is_ours
 from runagent._redact import describe, hide_secrets
 
 if TYPE_CHECKING:
+    from runagent._report import RunAgentError
     from runagent._run.run import Run
 
 __all__ = ["as_type", "check_result_type"]
@@ -42,7 +44,8 @@ def as_type(run: Run, result: Any, result_type: Any) -> Any:
 
     Raises:
         ProtocolError: It is something else; the message has the path to the culprit.
-        ConfigurationError: A class inside of the type is none that results can be converted to.
+        ConfigurationError: A class inside of the type is none that results can be converted to, or it raised
+            what a loop over runs would take for its end.
     """
     if result_type is None:
         return result
@@ -50,7 +53,12 @@ def as_type(run: Run, result: Any, result_type: Any) -> Any:
         return msgspec.convert(result, result_type, str_keys=True, dec_hook=_validate)
     except (msgspec.ValidationError, RecursionError) as exc:
         name = getattr(result_type, "__name__", str(result_type))
-        error = ProtocolError(f"the result is not what result_type={name} takes: {exc}", code="RESULT_TYPE")
+        error: RunAgentError = ProtocolError(
+            f"the result is not what result_type={name} takes: {exc}", code="RESULT_TYPE"
+        )
+    except ENDS_LOOPS as exc:
+        where = find_hook(exc) or "it"
+        error = ConfigurationError(f"result_type raised {type(exc).__name__} in {where}")
     hide_secrets(error, run.secrets)
     raise run.identify(error)
 

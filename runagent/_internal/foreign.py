@@ -8,9 +8,16 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
-__all__ = ["is_cancellation", "is_passing", "let_signals_through"]
+__all__ = ["ENDS_LOOPS", "find_hook", "find_stop", "is_cancellation", "is_passing", "let_signals_through"]
+
+# A loop, or the generator around it, would take them for its end, whatever has raised them.
+ENDS_LOOPS = (StopIteration, StopAsyncIteration, GeneratorExit)
+
+
+_WAITS = 0x20 | 0x80 | 0x100 | 0x200  # flags of generators and coroutines, as inspect has them
 
 # A file that is missing, or that may not be read, is a fact. What the machine lacks at the moment is none.
 _FACTS = frozenset(
@@ -50,10 +57,32 @@ def is_cancellation(error: BaseException) -> bool:
         return all(map(is_cancellation, error.exceptions))
     asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
     return (
-        isinstance(error, GeneratorExit)
+        (isinstance(error, GeneratorExit) and _ends_coroutine(error))
         or (asyncio is not None and isinstance(error, asyncio.CancelledError))
         or (trio is not None and isinstance(error, trio.Cancelled))
     )
+
+
+def _ends_coroutine(error: GeneratorExit) -> bool:
+    """Whether it comes from the end of a coroutine that waits, not from code that has raised it."""
+    return all(frame.f_code.co_flags & _WAITS for frame in _frames(error))
+
+
+def find_stop(error: BaseException) -> BaseException | None:
+    """Return what would end a loop: the exception, or the one of which Python has made it."""
+    stop = error.__cause__ if type(error) is RuntimeError else error
+    return stop if isinstance(stop, ENDS_LOOPS) else None
+
+
+def find_hook(error: BaseException) -> str:
+    """Return the name of the last function that we called before an exception; "" if it is unknown."""
+    name, caller_is_ours = "", True
+    for frame in _frames(error):
+        is_ours = str(frame.f_globals.get("__name__")).partition(".")[0] == "runagent"
+        if caller_is_ours and not is_ours:
+            name = frame.f_code.co_qualname
+        caller_is_ours = is_ours
+    return name
 
 
 def let_signals_through(error: BaseException) -> None:
@@ -72,12 +101,15 @@ def let_signals_through(error: BaseException) -> None:
 
 
 def _is_from_handler(error: BaseException) -> bool:
+    return any(map(_is_handler, _frames(error)))
+
+
+def _frames(error: BaseException) -> Iterator[FrameType]:
+    """Iterate the frames that an exception has come through, beginning with the one that caught it."""
     trace = error.__traceback__
     while trace is not None:
-        if _is_handler(trace.tb_frame):
-            return True
+        yield trace.tb_frame
         trace = trace.tb_next
-    return False
 
 
 def _is_handler(frame: FrameType) -> bool:

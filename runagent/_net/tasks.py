@@ -218,7 +218,8 @@ async def _run_reported(work: Work, failed: Failed) -> None:
         failed(exc)
         # These two end a loop of asyncio at once; out of a task of trio they would be an internal error.
         ends_loop = isinstance(exc, KeyboardInterrupt | SystemExit) and not _on_trio()
-        if ends_loop or is_cancellation(exc):
+        # One that the task's own code has raised is no loop's affair either.
+        if ends_loop or (is_cancellation(exc) and not isinstance(exc, GeneratorExit)):
             raise
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from runagent._address.fields import validate_headers
 from runagent._call import AgentCall, merge_headers
-from runagent._internal.foreign import let_signals_through
+from runagent._internal.foreign import ENDS_LOOPS, let_signals_through
 from runagent._internal.jsoninput import copy_input, copy_input_object, read_entrypoint_tag
 from runagent._public import publish
 
@@ -81,7 +81,7 @@ def ask(source: Source, call: AgentCall) -> Any:
         observer = source.function(call)
         if observer is not None and not any(hasattr(observer, hook) for hook in HOOKS):
             raise TypeError(f"{observer!r} has none of the methods {', '.join(HOOKS)}")
-    except Exception as exc:  # noqa: BLE001  # of a third party: whatever it raises, the run goes on
+    except (Exception, *ENDS_LOOPS) as exc:  # noqa: BLE001  # of a third party: whatever it raises, the run goes on
         _log_failure(source.name, exc)
         return None
     return observer
@@ -107,7 +107,7 @@ class CallObservers:
         for name, observer, method in self._with("prepare"):
             try:
                 changed = _checked(call, _result(method(call)))
-            except Exception as exc:  # noqa: BLE001  # see `ask`
+            except (Exception, *ENDS_LOOPS) as exc:  # noqa: BLE001  # see `ask`
                 self._drop(name, observer, exc)
             else:
                 call = changed
@@ -119,7 +119,7 @@ class CallObservers:
         for name, observer, method in self._with("attempt"):
             try:
                 found = merge_headers(found, validate_headers(_result(method(attempt))))
-            except Exception as exc:  # noqa: BLE001  # see `ask`
+            except (Exception, *ENDS_LOOPS) as exc:  # noqa: BLE001  # see `ask`
                 self._drop(name, observer, exc)
         return found
 
@@ -128,7 +128,7 @@ class CallObservers:
         for name, observer, method in self._with(hook):
             try:
                 _result(method(*facts))
-            except Exception as exc:  # noqa: BLE001  # see `ask`
+            except (Exception, *ENDS_LOOPS) as exc:  # noqa: BLE001  # see `ask`
                 self._drop(name, observer, exc)
 
     def _with(self, hook: str) -> Iterator[tuple[str, Any, Callable[..., Any]]]:
@@ -136,12 +136,12 @@ class CallObservers:
             if (method := getattr(observer, hook, None)) is not None:
                 yield name, observer, method
 
-    def _drop(self, name: str, observer: object, exc: Exception) -> None:
+    def _drop(self, name: str, observer: object, exc: BaseException) -> None:
         _log_failure(name, exc)
         self._observers = [each for each in self._observers if each[1] is not observer]
 
 
-def _log_failure(name: str, exc: Exception) -> None:
+def _log_failure(name: str, exc: BaseException) -> None:
     let_signals_through(exc)
     # As text: a traceback, also one in a log record, would hold the stream and all it holds.
     text = "".join(traceback.format_exception(exc)).rstrip()

@@ -30,6 +30,7 @@ class AttemptState(msgspec.Struct, eq=False):
             waited for it.
         paused_at: When the reader that waited for the connection was cancelled.
         session: The session, once it is open.
+        asks_key: The function that gives the key is at work.
         key_to_come: An awaitable of the key for `Run.open_session`; None if the session is open.
         connecting: The session, if it has its own connection.
         only_reads: It reads on in a run that has begun, and begins none.
@@ -52,6 +53,7 @@ class AttemptState(msgspec.Struct, eq=False):
     began_at: float
     session: Session | None = None
     connecting: ConnectingSession | None = None
+    asks_key: bool = False
     key_to_come: Awaitable[str] | None = None
     paused_at: float | None = None
     headers: tuple[tuple[str, str], ...] = ()
@@ -142,14 +144,13 @@ class AttemptState(msgspec.Struct, eq=False):
             seconds: How long the attempt took; None if there is no clock any more.
             error: How it failed, or None.
         """
-        self.ended = True
         self.report.seconds = seconds
         self.report.error = None if error is None else bare_copy(error)
-        if self.session is None:
-            return
-        self.note_answer(report)
-        for kind, count in self.session.ignored.items():
-            report.ignored[kind] = report.ignored.get(kind, 0) + count
+        if self.session is not None:
+            self.note_answer(report)
+            for kind, count in self.session.ignored.items():
+                report.ignored[kind] = report.ignored.get(kind, 0) + count
+        self.ended = True
 
     def describe_failure(self, number: int) -> str:
         """Describe the failure in one line, with control characters of a peer's text escaped."""

@@ -56,7 +56,7 @@ class CancelRun(Run):
     def finished(self, now: float | None, *, error: BaseException | None = None) -> None:
         """Note the end."""
         self._unreported.clear()
-        self.end_attempt(now, error)
+        self._end_last_attempt(now, error)
 
 
 def ask_to_stop(source: _Source) -> bool:

@@ -69,7 +69,11 @@ class ComingKey:
         self._key = await self._coming
 
     def _failed(self, error: BaseException) -> None:
-        self._error = error.with_traceback(None)
+        error.__traceback__ = None
+        self._error = error
+        if isinstance(error, GeneratorExit):  # as Python does with a StopIteration
+            self._error = RuntimeError("the function that gives the key raised GeneratorExit")
+            self._error.__cause__ = error
         self._end()
 
     def _end(self) -> None:

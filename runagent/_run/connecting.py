@@ -92,6 +92,7 @@ class Connecting(RunState):
         self.report.attempts.append(attempt.report)
         if self._watch is not None:
             attempt.headers = self._watch.attempt(attempt.report)
+        attempt.asks_key = True
         key = self._context.api_key()
         if key is None or isinstance(key, str):
             self.open_session(key)
@@ -109,7 +110,7 @@ class Connecting(RunState):
             RunAgentError: The call cannot be made; the run is over.
         """
         attempt, recovery = self.attempt, self.recovery
-        transport = attempt.transport
+        attempt.asks_key, transport = False, attempt.transport
         prepared = self._prepared
         if Capability.ATTACH in transport.capabilities:
             self.attaches = True

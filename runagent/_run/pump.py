@@ -202,11 +202,15 @@ class Pump(PumpCore):
         if (session := self.run.attempt.connecting) is not None:
             return session.connect(address, self._network), False
         while not self.run.recovery.fresh and (idle := self._pool.take(address)):
-            if not idle.refresh() and idle.waits_for_end:
-                with contextlib.suppress(DeadlineExceededError, OSError):
-                    idle.feed(idle.connection.receive(READ_BYTES, self._now() + END_OF_ANSWER_SECONDS))
-            if idle.reusable:
-                return idle.connection, True
+            try:
+                if not idle.refresh() and idle.waits_for_end:
+                    with contextlib.suppress(DeadlineExceededError, OSError):
+                        idle.feed(idle.connection.receive(READ_BYTES, self._now() + END_OF_ANSWER_SECONDS))
+                if idle.reusable:
+                    return idle.connection, True
+            except BaseException:
+                idle.connection.abort()
+                raise
             idle.connection.abort()
         return self._network.connect(address, deadline, self._connect_attempt), False
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn, cast
 
 from runagent._errors import RunAgentError
-from runagent._internal.foreign import let_signals_through
+from runagent._internal.foreign import ENDS_LOOPS, find_stop, let_signals_through
 from runagent._internal.tracebacks import is_ours
 from runagent._net.base import ConnectAttempt
 from runagent._run.spec import Action
@@ -31,7 +31,6 @@ TOKEN = (None,)
 CLOSED_NOTICED_SECONDS = 0.1  # the longest step of a wait before another attempt
 RESET_SECONDS, RESET_LOOKS = 0.05, 10  # how long and how often to check for a reset after the end
 END_OF_ANSWER_SECONDS = 0.02  # the formal end of an answer comes right after its last event
-_STOPPED = "a transport, or the function that gives the key, raised {}, which a loop would take for its end"
 TWO_READERS = "another thread or task is reading this stream; a stream has one reader"
 
 
@@ -83,8 +82,12 @@ class PumpCore:
 
     def _farewell(self) -> bytes:
         """Return the bytes that the protocol sends to the peer if the run is closed early."""
-        self.run.session.close()
-        return self.run.data_to_send()
+        try:
+            self.run.session.close()
+            return self.run.data_to_send()
+        except (Exception, *ENDS_LOOPS) as exc:  # noqa: BLE001  # of a third party
+            self.run.note_lost(exc, "was closed")
+            return b""
 
     def _check_closed(self) -> None:
         if self._closed:
@@ -147,12 +150,15 @@ class PumpCore:
         """Take note that a read has raised.
 
         Raises:
-            RuntimeError: It was what ends a loop, which would take a failed run for a complete one.
+            RunAgentError: It was what ends a loop, which would take a failed run for a complete one.
         """
-        if isinstance(exc, StopIteration | StopAsyncIteration):
-            stopped = RuntimeError(_STOPPED.format(type(exc).__name__))
-            self._give_up(stopped)
-            raise stopped from exc
+        if (stop := find_stop(exc)) is not None:
+            error = self.run.ended_by(stop)
+            self._give_up(error)
+            try:
+                raise error from exc
+            finally:
+                del error  # see _end
         self._informed = True
         if isinstance(exc, RunAgentError):
             self.run.identify(exc)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from runagent._errors import StreamError
+from runagent._errors import ConfigurationError, PluginError, StreamError
 from runagent._events import Completed, Event, RunResult
 from runagent._internal.agents import are_several
+from runagent._internal.foreign import ENDS_LOOPS, find_hook, let_signals_through
 from runagent._net.base import track_descriptor
 from runagent._redact import hide_secrets
 from runagent._report import RunAgentError, RunReport, bare_copy, set_run
@@ -35,6 +36,8 @@ _logger = logging.getLogger("runagent.run")
 CLOSED_WHILE_READ = "the stream was closed while it was being read"
 CANCELLED = "CANCELLED"  # the code of the error for a run that was cancelled
 CANCELLED_TEXT = "the run was cancelled"
+_RAISED = "run %s: the transport %r raised in %s: %r, as its session %s"
+_ENDS_LOOP = "which a loop would take for the end of the run"
 
 _FACTS = (
     "run_id",
@@ -247,10 +250,31 @@ class RunState:
         attempt = self._attempt
         if attempt is None or attempt.ended:
             return
-        self._keep_ids()
         seconds = None if now is None else now - self._started_at - attempt.report.started_at
         attempt.end(self.report, seconds, error)
+        self._keep_ids()
         self._report("attempt_ended", attempt.report)
+
+    def _end_last_attempt(self, now: float | None, error: BaseException | None) -> None:
+        """End an attempt together with its run; what its session does not give any more stays unknown."""
+        try:
+            self.end_attempt(now, error)
+        except (Exception, *ENDS_LOOPS) as exc:  # noqa: BLE001  # of a third party
+            self.note_lost(exc, "was asked about its answer")
+
+    def note_lost(self, exc: BaseException, when: str) -> None:
+        """Log what the session of a run that is over has raised, as it cannot change how the run ended."""
+        let_signals_through(exc)
+        _logger.warning(_RAISED, self.report.run_id, self.report.transport, find_hook(exc), exc, when)
+
+    def ended_by(self, exc: BaseException) -> RunAgentError:
+        """Return the error for what a loop would take for its end."""
+        attempt, hook = self._attempt, find_hook(exc)
+        what = f"raised {type(exc).__name__}{f' in {hook}' if hook else ''}, {_ENDS_LOOP}"
+        if attempt is not None and attempt.asks_key:
+            return ConfigurationError(f"api_key() {what}")
+        name = self.report.transport or self.recovery.names[0]
+        return PluginError(f"the transport {name!r} {what}", plugin=name)
 
     def finished(self, now: float | None, *, error: BaseException | None = None) -> None:
         """Note the end of the run, once, and report it to observers.
@@ -268,7 +292,7 @@ class RunState:
         if error is not None:
             error = report.error = bare_copy(error)
             hide_secrets(error, self.secrets)
-        self.end_attempt(now, error)
+        self._end_last_attempt(now, error)
         over = error is not None or self.action is Action.END
         good = self._complete and self.error is None and error is None
         report.outcome = "closed" if not over or (self.cancelled and not good) else "failed"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from runagent_testing._internal.clock import now
 from runagent_testing._internal.log import log_warning
 from runagent_testing._memory.loop import VirtualTimeLoop
-from runagent_testing._script.computed import END, Gathering, place_of_thread
+from runagent_testing._script.computed import END, Gathering, failure_of, place_of_thread
 from runagent_testing._script.steps import Delay
 
 if TYPE_CHECKING:
@@ -108,6 +108,8 @@ class _Source:
         began = now()
         try:
             return work()
+        except GeneratorExit as exc:
+            raise failure_of(exc) from exc
         finally:
             if now() - began > _SLOW and not self._is_named:
                 self._is_named = True
@@ -146,7 +148,10 @@ class _Source:
             place = place_of_thread(thread.ident, self._computed.function)
             loop.call_soon_threadsafe(outcome[0].cancel)
             raise TimeoutError(self._computed.is_late(place))
-        return outcome[0].result(), loop.time() - began
+        try:
+            return outcome[0].result(), loop.time() - began
+        except GeneratorExit as exc:
+            raise failure_of(exc) from exc
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:

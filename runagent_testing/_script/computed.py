@@ -20,12 +20,19 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from types import CodeType, FrameType
 
-__all__ = ["END", "Computed", "Gathering", "Source", "called", "place_of", "place_of_thread"]
+__all__ = ["END", "Computed", "Gathering", "Source", "called", "failure_of", "place_of", "place_of_thread"]
 
 END = object()
 """Returned by a source that has no more steps."""
 _LIBRARIES = (*(sysconfig.get_path(name) for name in ("stdlib", "purelib")), str(Path(__file__).parent), "<")
 _MOST_STEPS = 10_000  # of an answer that has to be whole before it is sent
+
+
+def failure_of(raised: BaseException) -> Exception:
+    """Return what a function has raised, or a RuntimeError if that would end a loop or task."""
+    if isinstance(raised, Exception) and not isinstance(raised, StopIteration):
+        return raised
+    return RuntimeError(f"{type(raised).__name__}: {raised}")
 
 
 class Source(Protocol):

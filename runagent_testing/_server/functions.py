@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from runagent_testing._internal.clock import now
 from runagent_testing._internal.log import log_failure
-from runagent_testing._script.computed import END, Gathering, called, place_of, place_of_thread
+from runagent_testing._script.computed import (
+    END,
+    Gathering,
+    called,
+    failure_of,
+    place_of,
+    place_of_thread,
+)
 from runagent_testing._script.steps import Ending
 
 if TYPE_CHECKING:
@@ -248,7 +255,10 @@ class _Source:
             future.cancel()
             raise
         if done:
-            return future.result()
+            try:
+                return future.result()
+            except GeneratorExit as exc:
+                raise failure_of(exc) from exc
         place = self._at
         future.cancel()
         raise TimeoutError(self._computed.is_late(place))
@@ -293,8 +303,7 @@ class _Worker:
                 given = function(*args)
             except BaseException as exc:  # noqa: BLE001 - as above
                 then(None)
-                failure = exc if isinstance(exc, Exception) else RuntimeError(f"{type(exc).__name__}: {exc}")
-                _hand_over(loop, future, None, failure)
+                _hand_over(loop, future, None, failure_of(exc))
             else:
                 then(given)
                 _hand_over(loop, future, given, None)
@@ -365,8 +374,6 @@ def _hand_over(
             return
         if failure is None:
             future.set_result(given)
-        elif isinstance(failure, StopIteration):  # a future refuses it
-            future.set_exception(RuntimeError("StopIteration"))
         else:
             future.set_exception(failure)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from runagent_testing._script.steps import delay, ending, gate
 from runagent_testing.conformance._checks.common import demand, expect_contents, first_chunk
 from runagent_testing.conformance._checks.streams import expect_good
+from runagent_testing.conformance._harness.logs import logged
 from runagent_testing.conformance._harness.requirements import required
 
 if TYPE_CHECKING:
@@ -64,7 +65,10 @@ async def check_leaving(stage: Stage) -> None:
     async with stage.client() as client:
         for number, leave in enumerate(_WAYS, 1):
             stage.agent.always("a", ending("stall"))
-            await leave(client.run_generic_stream("x"))
+            with logged() as log:
+                await leave(client.run_generic_stream("x"))
+            raised = [line for line in log if f"the transport {stage.subject.name!r} raised in" in line]
+            demand(not raised, f"left {leave.__name__[1:]}: {raised[:1]}")
             exchange = await _request(stage, number)
             if exchange is not None:
                 demand(await stage.has_left(exchange), f"left {leave.__name__[1:]}: {exchange!r}")
