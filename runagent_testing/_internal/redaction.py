@@ -10,7 +10,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, AnyStr, Self
 from urllib.parse import quote, quote_plus
 
 from runagent_testing._internal.credentials import USUAL_NAMES, Names, values_in
@@ -133,11 +133,14 @@ class Secrets:
         return self._replaced(text, lambda hidden: "*" * len(hidden), certain=True).encode("latin-1")
 
     def sent(self, value: Any) -> Any:
-        """Hide credentials in what an agent sends: ambiguous names hide nothing there."""
+        """Hide credentials in what an agent sends: ambiguous names hide nothing there.
+
+        Very long texts and bytes lose their middle, as only both ends are shown.
+        """
         if isinstance(value, bytes):
-            return self.data(value)
+            return self.data(_ends(value))
         if isinstance(value, str):
-            return self._replaced(value, lambda _: REDACTED, certain=True)
+            return self._replaced(_ends(value), lambda _: REDACTED, certain=True)
         if isinstance(value, Mapping):
             return {self.sent(name): self._sent_member(name, item) for name, item in value.items()}
         return [self.sent(item) for item in value] if isinstance(value, list | tuple) else value
@@ -207,6 +210,11 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return repr(self._headers)
+
+
+def _ends(value: AnyStr) -> AnyStr:
+    """Return a text or bytes without the middle, if that is very long."""
+    return value if len(value) <= 2 * _LONGEST else value[:_LONGEST] + value[-_LONGEST:]
 
 
 def _is_distinct(value: str) -> bool:

@@ -39,6 +39,10 @@ class Sent(NamedTuple):
     data: bytes
     steps: tuple[int, ...]
 
+    def __repr__(self) -> str:
+        """Show no bytes: what an agent sends may repeat the client's key."""
+        return f"<{len(self.data)} bytes sent after {self.seconds:.3f} s, steps {self.steps}>"
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class Record:

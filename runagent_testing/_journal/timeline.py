@@ -25,6 +25,7 @@ _LEFT = 40  # characters
 _STEPS_SHOWN = 5  # of one write
 _MOVES_SHOWN = 8, 5, 2  # at the beginning, around the current move, at the end
 _AROUND = 300  # bytes around a write in which a field's name is searched, as the write may begin in its value
+_SEARCHED = 20_000  # bytes at each end of a write that are searched, as only its ends are shown
 _LEFT_HOW = {
     "closed": "closed the connection (FIN)",
     "reset": "reset the connection (RST)",
@@ -89,7 +90,7 @@ def _moves_to_show(exchange: Record) -> list[int]:
 
 
 def _shown_data(moves: Sequence[Move], at: int, secrets: Secrets) -> bytes:
-    """Hide credentials in a write, even those of which it has only a part."""
+    """Hide credentials in a write, even parts of them; a long write loses its middle."""
     room = secrets.longest + _AROUND
     before, after = b"", b""
     for move in reversed(moves[max(at - room, 0) : at]):
@@ -100,7 +101,10 @@ def _shown_data(moves: Sequence[Move], at: int, secrets: Secrets) -> bytes:
             after += move.data[:room]
     move = moves[at]
     data = move.data if isinstance(move, Write) else b""
-    return secrets.data(before + data + after)[len(before) : len(before) + len(data)]
+    if len(data) <= 2 * _SEARCHED:
+        return secrets.data(before + data + after)[len(before) : len(before) + len(data)]
+    begin = secrets.data(before + data[:_SEARCHED])[len(before) :]
+    return begin + secrets.data(data[-_SEARCHED:] + after)[:_SEARCHED]
 
 
 def _scripted(move: Move, exchange: Record, seen: set[int], secrets: Secrets) -> list[str]:
@@ -122,11 +126,11 @@ def _scripted(move: Move, exchange: Record, seen: set[int], secrets: Secrets) ->
     return lines
 
 
-def _played(move: Move, data: bytes, seconds: float | None) -> list[str]:
+def _played(move: Move, shown: bytes, seconds: float | None) -> list[str]:
     match move:
-        case Write(whole=whole):
+        case Write(data=data, whole=whole):
             cut = "" if whole else ", cut inside an event"
-            text = f"write of {_size(data)}{cut}", f"         {_excerpt.repr(data)}"
+            text = f"write of {_size(data)}{cut}", f"         {_excerpt.repr(shown)}"
         case Wait(seconds=length):
             text = f"waited {length:g} s", ""
         case Pass(gate=gate):

@@ -92,6 +92,10 @@ class Write:
     steps: tuple[int, ...] = ()
     whole: bool = True
 
+    def __repr__(self) -> str:
+        """Show no bytes: what an agent sends may repeat the client's key."""
+        return f"<write of {len(self.data)} bytes, steps {self.steps}>"
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:

@@ -18,6 +18,7 @@ from runagent_testing import (
     heartbeat,
 )
 from runagent_testing._host.websocket import Conversation
+from runagent_testing._internal.credentials import Names
 from runagent_testing._journal.exchange import Exchange
 from runagent_testing._journal.journal import Journal
 from runagent_testing._journal.record import Recorder
@@ -178,6 +179,26 @@ def test_a_long_script_delays_no_client(transport, count):
             spent = time.process_time() - began
     assert spent < 0.5  # to render it all takes longer, with 50 000 pauses
     assert server.requests[0].plan is None or isinstance(server.requests[0].plan, GrowingPlan)
+
+
+def test_a_timeline_searches_little_of_a_long_write_for_credentials(monkeypatch):
+    searched = []
+    places_in = Names.places_in
+
+    def counted(names, text, *, certain=False):
+        searched.append(len(text))
+        return places_in(names, text, certain=certain)
+
+    with FakeAgentServer() as server:
+        key = "sk-0123456789abcdef"
+        server.agent("a").always(f"{key} {'x' * 4_000_000} {key}")
+        client = RunAgentClient("a", base_url=server.url, api_key=key)
+        assert client.run_generic_stream("x").text()
+        monkeypatch.setattr(Names, "places_in", counted)
+        shown = server.requests[0].timeline()
+    assert key[:8] not in shown
+    assert "write of 4000" in shown
+    assert 0 < sum(searched) < 400_000
 
 
 @pytest.mark.parametrize("style", STYLES)

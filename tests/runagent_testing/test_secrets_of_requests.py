@@ -75,6 +75,7 @@ def shown_ways(host):
         yield "title", exchange.title
         yield "repr", repr(exchange)
         yield "timeline", exchange.timeline()
+        yield "writes", f"{exchange.sent!r} {exchange.plan!r}"
         yield "headers", str(exchange.headers)
         yield "raw_headers", f"{exchange.raw_headers!r} {exchange.raw_headers}"
         yield "failure", f"{exchange.failure} {exchange.refused} {exchange.unmatched}"
