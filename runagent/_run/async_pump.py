@@ -38,7 +38,7 @@ __all__ = ["AsyncPump"]
 
 __tracebackhide__ = is_ours
 
-_READ = Action.READ
+_READ, _TURN = Action.READ, Action.TURN
 _CANCELLED_WHILE_SENT = "the run was cancelled while it was sending to the agent; start a new run"
 _OTHER_LOOP = "this stream was begun in another event loop; read it there, or start a new one here"
 
@@ -105,6 +105,9 @@ class AsyncPump(PumpCore):
             while not run.events:
                 if until is not None and until.reached(run, start):
                     return []
+                if run.action is _TURN:
+                    start = await self._take_turn(start)
+                    continue
                 if run.action is not _READ:
                     if not await self._move_on(run.action):
                         return None
@@ -186,6 +189,17 @@ class AsyncPump(PumpCore):
     @property
     def _network(self) -> AsyncNetwork:
         return self._given_network or cast("EventLoop", self._loop).network
+
+    async def _take_turn(self, start: float) -> float:
+        """Let the session go on with the bytes that it has, after other tasks; return the time."""
+        await self._network.checkpoint()
+        end = self._now()
+        self._check_closed()
+        outgoing = self.run.go_on(start, end)
+        if outgoing or self.run.action is not _READ:
+            await self._flush(outgoing)
+            self._check_closed()
+        return end
 
     async def _back_off(self) -> None:
         """Wait before the next attempt, in small steps, as closing the stream does not end a sleep."""

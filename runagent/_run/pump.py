@@ -33,7 +33,7 @@ __all__ = ["Pump"]
 
 __tracebackhide__ = is_ours
 
-_READ = Action.READ
+_READ, _TURN = Action.READ, Action.TURN
 
 
 class Pump(PumpCore):
@@ -96,6 +96,9 @@ class Pump(PumpCore):
             while not run.events:
                 if until is not None and until.reached(run, start):
                     return []
+                if run.action is _TURN:
+                    start = self._take_turn(start)
+                    continue
                 if run.action is not _READ:
                     if not self._move_on(run.action):
                         return None
@@ -159,6 +162,16 @@ class Pump(PumpCore):
             return False
         self._check_closed()
         return True
+
+    def _take_turn(self, start: float) -> float:
+        """Let the session go on with the bytes that it has; return the time."""
+        end = self._now()
+        self._check_closed()
+        outgoing = self.run.go_on(start, end)
+        if outgoing or self.run.action is not _READ:
+            self._flush(outgoing)
+            self._check_closed()
+        return end
 
     def _back_off(self) -> None:
         """Wait before the next attempt, in small steps, as closing the stream does not end a sleep."""

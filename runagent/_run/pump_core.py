@@ -26,7 +26,7 @@ __tracebackhide__ = is_ours
 
 READ_BYTES = 64 * 1024
 _MAX_OVERHEARD = 64 * 1024  # bytes, such as pongs, that are kept for a peer that reads nothing
-SAME_CONNECTION = frozenset({Action.READ, Action.SEND, Action.CLOSE_WRITE, Action.PROBE})
+SAME_CONNECTION = frozenset({Action.READ, Action.TURN, Action.SEND, Action.CLOSE_WRITE, Action.PROBE})
 TOKEN = (None,)
 CLOSED_NOTICED_SECONDS = 0.1  # the longest step of a wait before another attempt
 RESET_SECONDS, RESET_LOOKS = 0.05, 10  # how long and how often to check for a reset after the end
@@ -126,7 +126,10 @@ class PumpCore:
     def _overhear(self, connection: Connection | AsyncConnection) -> bytes:
         """Receive while the peer reads nothing; return the bytes to send after the unsent rest."""
         data, now = connection.poll(READ_BYTES), self._now()
-        return self.run.received(data, now, now) if data else b""
+        outgoing = self.run.received(data, now, now) if data else b""
+        while self.run.action is Action.TURN:
+            outgoing += self.run.go_on(now, now)
+        return outgoing
 
     def _stops_sending(self, outgoing: bytes, deadline: float) -> bool:
         """Whether to stop sending the rest, for ever or until the reader has taken the events at hand."""

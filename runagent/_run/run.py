@@ -31,6 +31,7 @@ __tracebackhide__ = is_ours
 _logger = logging.getLogger("runagent.run")
 
 _READ = Wants.READ
+_GOING_ON = frozenset({Wants.READ, Wants.TURN})
 _FAREWELL_SECONDS = 1.0
 _INCOMPLETE = "the transport {!r} ended the run without its last event ({})"
 
@@ -145,6 +146,20 @@ class Run(Connecting):
         self._take(session, events, start, end)
         return self.data_to_send()
 
+    def go_on(self, start: float, end: float) -> bytes:
+        """Let the session go on with the bytes that it has, and return the bytes to send now.
+
+        Args:
+            start: When the session got them, or last went on with them.
+            end: The time.
+        """
+        self.action, self._read_at = Action.READ, end
+        events = self.session.go_on()
+        self.deadlines.received(end - start, events=bool(events))
+        self.deadlines.read(end)  # which notes that it is too late
+        self._take(self.session, events, start, end)
+        return self.data_to_send()
+
     def probed(self, *, reset: bool) -> bytes:
         """Note whether a reset followed the end of a pooled connection, and return the bytes to send now.
 
@@ -164,10 +179,12 @@ class Run(Connecting):
         attempt.note_answer(self.report)
         if fault is not None:
             self._failed(fault)
-        elif session.wants is not _READ or session.error is not None:
+        elif session.error is not None or session.wants not in _GOING_ON:
             self._follow(session)
         elif deadlines.overdue or (not events and deadlines.spent):
             self.timed_out(end, 0.0)  # a peer that never pauses
+        elif session.wants is Wants.TURN:
+            self.action = Action.TURN
         elif attempt.send_late:
             attempt.late_at = min(attempt.late_at, start)
             if end - attempt.late_at > _FAREWELL_SECONDS:

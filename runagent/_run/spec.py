@@ -28,11 +28,13 @@ class Action(enum.Enum):
 
     Attributes:
         SEND: Send the rest of the bytes that the peer did not accept at once.
+        TURN: Let others run, then let the session go on with the bytes that it has.
         PROBE: Check whether a reset follows the end of a pooled connection.
     """
 
     CONNECT = "connect"
     READ = "read"
+    TURN = "turn"
     SEND = "send"
     CLOSE_WRITE = "close_write"
     BACK_OFF = "back_off"

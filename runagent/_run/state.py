@@ -238,7 +238,7 @@ class RunState:
     @property
     def wants_no_more(self) -> bool:
         """Whether the peer's answer makes it useless to send the rest of the request."""
-        return self.action is not Action.READ or self.attempt.refused
+        return self.action not in (Action.READ, Action.TURN) or self.attempt.refused
 
     @property
     def keeps_connection(self) -> bool:

@@ -70,12 +70,14 @@ class Wants(enum.Enum):
         CLOSE_WRITE: To end the sending direction (a FIN), and then bytes.
         RECONNECT: A new connection, for a redirect, a step or a repeated subscription; right after ``open``,
             one to another origin than the base URL's.
+        TURN: Time: it has bytes that it has not looked at, which take ``go_on``.
         DONE: Nothing: the run is over.
     """
 
     READ = "read"
     CLOSE_WRITE = "close_write"
     RECONNECT = "reconnect"
+    TURN = "turn"
     DONE = "done"
 
 
@@ -152,6 +154,15 @@ class Session(Protocol):
         The same bytes in other pieces give the same events in the same order. If a fault follows good events,
         those are returned and ``error`` is set. The last event is ``Completed`` for a stream and
         ``RunResult`` for a plain run; with it, ``wants`` becomes ``DONE``.
+        """
+
+    def go_on(self) -> list[Event]:
+        """Look at more of the bytes at hand, after ``wants`` became ``TURN``, and return their events.
+
+        A session asks for that if a few bytes can mean much work, such as those of a compressed answer: the
+        client gives others their turn in between, and looks at its time limits. It calls nothing else
+        meanwhile, but ``data_to_send``, ``close`` and, if a limit has passed, ``receive_eof``. Sessions that
+        never ask for it need no such method.
         """
 
     def receive_eof(self) -> list[Event]:
@@ -286,6 +297,10 @@ class BaseSession:
 
     def reconnecting(self, route: Route) -> None:
         """Take note of the way that the next connection goes."""
+
+    def go_on(self) -> list[Event]:
+        """See `Session.go_on`; most sessions look at all bytes at once."""
+        return []
 
     def data_to_send(self) -> bytes:
         """Take the bytes to send now; empty if there are none."""

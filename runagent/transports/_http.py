@@ -38,6 +38,9 @@ __tracebackhide__ = is_ours
 
 _READ = Wants.READ
 _CODED_BYTES = 2048
+_TURN_BYTES = (
+    256 * 1024
+)  # of a decoded body, which may hold events that take long; then others have their turn
 _NO_BODY = frozenset({204, 205, 304})
 _GONE = frozenset({404, 410})
 _NO_RUN = "the service does not know the run, or no longer"
@@ -181,6 +184,11 @@ class HttpSession(RequestingSession):
             return events
         return self._settle(events)
 
+    def go_on(self) -> list[Event]:
+        """Decode more of a coded body."""
+        self.wants = _READ
+        return self._settle(self._decode())
+
     def receive_eof(self) -> list[Event]:
         """Take note that the connection has ended."""
         try:
@@ -238,10 +246,19 @@ class HttpSession(RequestingSession):
         """Take a piece of the body; a coded one in small parts, as each may grow a thousandfold."""
         if self._coding is None:
             return self._take_part(body)
+        self._undecoded = body
+        return self._decode()
+
+    def _decode(self) -> list[Event]:
+        """Decode what there is, part by part, up to as much as may come in one turn."""
         events: list[Event] = []
-        for at in range(0, len(body), _CODED_BYTES):
+        coded, self._undecoded, self._decoded = self._undecoded, b"", 0
+        for at in range(0, len(coded), _CODED_BYTES):
+            if self._reading and self._decoded >= _TURN_BYTES:
+                self._undecoded, self.wants = coded[at:], Wants.TURN
+                break
             try:
-                events += as_events(self._take_part(body[at : at + _CODED_BYTES]), "read_body")
+                events += as_events(self._take_part(coded[at : at + _CODED_BYTES]), "read_body")
             except RunAgentError as exc:
                 self.fail(exc)
             if self.wants is not Wants.READ:
@@ -253,6 +270,7 @@ class HttpSession(RequestingSession):
         if not self._reading and coding is not None and coding.error:
             return []
         data = body if coding is None else coding.feed(body)
+        self._decoded += len(data)
         if self._reading:
             events = self.read_body(data)
             if coding is not None and coding.error:

@@ -146,6 +146,8 @@ class RequestingSession(BaseSession):
         self.answered = False
         self._answer = ResponseDecoder(self.call.limits)
         self._coding: ContentDecoder | None = None
+        self._undecoded = b""  # bytes of a coded body that wait for their turn
+        self._decoded = 0  # bytes of the body in this turn
         self._opened = False
         self._reading = False  # whether the answer has status 2xx and its body gives events
         self._aside: ErrorBody | StepBody | None = None  # of any other answer, once its head is complete

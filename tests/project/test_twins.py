@@ -18,6 +18,7 @@ DIFFERENT = {
     "close",
     "for_run",
     "next_batch",
+    "_take_turn",
     "_back_off",
     "_connect",
     "_acquire",

@@ -97,6 +97,8 @@ def feed(
             seen.rest = b"".join(pieces[number:])
             break
         seen.events += session.receive_data(piece)
+        while _wants_a_turn(session):
+            seen.events += session.go_on()
         if not _reconnects(session):
             seen.sent += session.data_to_send()
     if eof and session.wants is Wants.READ and session.error is None:
@@ -109,6 +111,10 @@ def refused(way: tuple[str, str], answer: bytes, step: int = WHOLE, **fields: An
     """Feed an answer and the end of the connection to a session of one of `WAYS`."""
     session = open_session(way[0], mode=way[1], **fields)
     return feed(session, answer, step=step, eof=True)
+
+
+def _wants_a_turn(session: Session) -> bool:
+    return session.wants is Wants.TURN and session.error is None
 
 
 def _reconnects(session: Session) -> bool:

@@ -225,6 +225,8 @@ class Feeding:
             seen.received += len(piece)
             self._call(lambda piece=piece: seen.session.receive_data(piece))  # type: ignore[misc]
             yield
+            while not seen.over and seen.session.wants is Wants.TURN:
+                self._call(seen.session.go_on)
             if self._leaves:
                 return
             self._flush(peer)
