@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         status,
         tool_call,
     )
+    from runagent_testing._script.validation import StepError
     from runagent_testing._script.writes import at, every, inside, rechunked
     from runagent_testing._server.server import FakeAgentServer
     from runagent_testing._standalone.script_file import load_script
@@ -51,6 +52,7 @@ __all__ = [
     "FakeAgentServer",
     "Gate",
     "MemoryNetwork",
+    "StepError",
     "VirtualTimeLoop",
     "at",
     "chunk",
@@ -87,6 +89,7 @@ _HOMES = {
         *("chunk", "custom", "delay", "done", "ending", "error", "gate", "head", "heartbeat", "raw"),
         *("raw_response", "reasoning", "status", "tool_call"),
     ),
+    "runagent_testing._script.validation": ("StepError",),
     "runagent_testing._script.writes": ("at", "every", "inside", "rechunked"),
     "runagent_testing._server.server": ("FakeAgentServer",),
     "runagent_testing._standalone.script_file": ("load_script",),

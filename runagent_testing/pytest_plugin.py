@@ -200,6 +200,7 @@ def fake_agent_server_factory(
     with contextlib.ExitStack() as servers, _watched(request, fake_agent_strict) as hosts:
 
         def start(**options: Any) -> FakeAgentServer:
+            __tracebackhide__ = True
             server = servers.enter_context(make(**options))
             hosts.append(server)
             return server

@@ -48,6 +48,7 @@ _NO_ANSWER = "the peer closed the connection without an answer"
 _CHECK_URL = "check the scheme, the port and the path of base_url, and the server's log"
 
 
+# Many methods: ten are hooks, which authors override.
 class HttpSession(RequestingSession):
     """Send one request and turn the body of an answer of status 2xx into events.
 
@@ -187,7 +188,7 @@ class HttpSession(RequestingSession):
     def go_on(self) -> list[Event]:
         """Decode more of a coded body."""
         self.wants = _READ
-        return self._settle(self._decode())
+        return self._settle(self._take(b""))
 
     def receive_eof(self) -> list[Event]:
         """Take note that the connection has ended."""
@@ -243,16 +244,11 @@ class HttpSession(RequestingSession):
         self.accepted = self._reading and not self.refuses_inside
 
     def _take(self, body: bytes) -> list[Event]:
-        """Take a piece of the body; a coded one in small parts, as each may grow a thousandfold."""
+        """Take a piece of the body; a coded one in small parts and in turns, as it may grow."""
         if self._coding is None:
             return self._take_part(body)
-        self._undecoded = body
-        return self._decode()
-
-    def _decode(self) -> list[Event]:
-        """Decode what there is, part by part, up to as much as may come in one turn."""
         events: list[Event] = []
-        coded, self._undecoded, self._decoded = self._undecoded, b"", 0
+        coded, self._undecoded, self._decoded = self._undecoded + body, b"", 0
         for at in range(0, len(coded), _CODED_BYTES):
             if self._reading and self._decoded >= _TURN_BYTES:
                 self._undecoded, self.wants = coded[at:], Wants.TURN

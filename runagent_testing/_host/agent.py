@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
 from runagent_testing._host.scripts import AgentScripts, as_result
 from runagent_testing._internal.public import publish
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.computed import Computed
 from runagent_testing._script.numbers import check_count, check_texts
 from runagent_testing._script.script import Options, Result, Script
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from runagent_testing._journal.journal import Journal
 
 __all__ = ["Agent"]
+
+__tracebackhide__ = is_ours
 
 
 class Home(Protocol):

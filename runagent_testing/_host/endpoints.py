@@ -14,6 +14,7 @@ from runagent_testing._host.scripts import AgentScripts
 from runagent_testing._host.suggestions import unknown_agent, unknown_endpoint
 from runagent_testing._internal.credentials import Names
 from runagent_testing._internal.redaction import Secrets
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._journal.record import Recorder
 from runagent_testing._render.plan import Plan
 from runagent_testing._render.render import without_body
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from runagent_testing.dialects import Request, RunRequest
 
 __all__ = ["Endpoints", "random_id", "utc_time"]
+
+__tracebackhide__ = is_ours
 
 _NOTHING_YET = Plan((), "close")
 

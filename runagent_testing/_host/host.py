@@ -12,6 +12,7 @@ from runagent_testing._host.scripts import AgentScripts
 from runagent_testing._host.verify import report, timelines, unexpected, unused
 from runagent_testing._internal.clock import now
 from runagent_testing._internal.redaction import escaped
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._journal.journal import Journal
 from runagent_testing._journal.record import Recorder
 from runagent_testing._script.numbers import check_count, check_texts
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from runagent_testing._journal.exchange import Exchange
 
 __all__ = ["AgentHost", "ConnectionFault"]
+
+__tracebackhide__ = is_ours
 
 _SETTLING = 1.0  # seconds for all agents to send everything that is due, and for functions to return
 _LEAVING = 0.1  # seconds for agents to notice that their clients have disconnected

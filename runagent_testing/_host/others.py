@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from runagent_testing._host.runs import KeptRun, KeptRuns
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.script import Script
 from runagent_testing._script.steps import Status
 from runagent_testing.dialects._hosting import DialectHost, DialectState
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from runagent_testing.dialects import Dialect, Request, RunRequest
 
 __all__ = ["Inquiry", "OtherRequests", "RunRefused", "line_of"]
+
+__tracebackhide__ = is_ours
 
 
 class OtherRequests:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._journal.timeline import timeline
 from runagent_testing._render.lazy import LazyPlan
 from runagent_testing._script.describe import described, without_secrets
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from runagent_testing._script.steps import Step
 
 __all__ = ["report", "timelines", "unexpected", "unused"]
+
+__tracebackhide__ = is_ours
 
 _EXCHANGES_SHOWN = 20
 _STEPS_SHOWN = 4

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from runagent_testing._internal.tracebacks import is_ours
+
 __all__ = ["MAX_FILE", "FileTooLargeError", "read_file", "read_text"]
+
+__tracebackhide__ = is_ours
 
 MAX_FILE = 1024 * 1024  # bytes
 

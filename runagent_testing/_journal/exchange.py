@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from runagent_testing._internal.public import publish
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._journal.record import Record, numbers_of
 from runagent_testing._journal.timeline import timeline
 from runagent_testing._render.lazy import LazyPlan
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from runagent_testing._render.plan import AnyPlan
 
 __all__ = ["Exchange"]
+
+__tracebackhide__ = is_ours
 
 _PATIENCE = 5.0  # seconds
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from runagent_testing._internal.clock import wait_for
 from runagent_testing._internal.redaction import Secrets
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._journal.record import Recorder
 from runagent_testing._script.numbers import is_whole
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from runagent_testing._journal.exchange import Exchange
 
 __all__ = ["Journal"]
+
+__tracebackhide__ = is_ours
 
 
 class Journal:

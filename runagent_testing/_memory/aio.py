@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 from runagent._net.base import ConnectAttempt, DeadlineExceededError
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._memory.connection import MemoryConnection
 from runagent_testing._memory.loop import VirtualTimeLoop
 from runagent_testing._memory.real_time import RealTime
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from runagent_testing._memory.wire import Wire
 
 __all__ = ["AioMemory", "AioMemoryConnection"]
+
+__tracebackhide__ = is_ours
 
 
 class AioMemoryConnection(MemoryConnection):

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from runagent._net.base import ConnectAttempt, DeadlineExceededError
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._memory.calls import Call, Calls, Clock
 from runagent_testing._memory.connection import MemoryConnection
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from runagent_testing._memory.wire import Wire
 
 __all__ = ["BlockingMemory", "BlockingMemoryConnection", "VirtualClock"]
+
+__tracebackhide__ = is_ours
 
 _PATIENCE = 1.0  # real seconds that another thread has to open a gate
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runagent_testing._internal.clock import now
 from runagent_testing._internal.log import log_warning
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._memory.loop import VirtualTimeLoop
 from runagent_testing._script.computed import END, Gathering, failure_of, place_of_thread
 from runagent_testing._script.steps import Delay
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from runagent_testing._script.computed import Computed
 
 __all__ = ["answered"]
+
+__tracebackhide__ = is_ours
 
 _SLOW = 1.0  # seconds that a function may block the reader's thread before a warning names it
 

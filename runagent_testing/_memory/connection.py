@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._memory.wire import DeadlockError
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from runagent_testing._memory.wire import Wire
 
 __all__ = ["MemoryConnection"]
+
+__tracebackhide__ = is_ours
 
 
 class MemoryConnection:

@@ -8,11 +8,14 @@ import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runagent_testing._internal.public import publish
+from runagent_testing._internal.tracebacks import is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["Reader", "VirtualTimeLoop"]
+
+__tracebackhide__ = is_ours
 
 _FEW_TIMERS = 100  # past or cancelled timers that may be kept before they are removed
 

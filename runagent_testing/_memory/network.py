@@ -10,6 +10,7 @@ from runagent._net.faults import connect_error
 from runagent_testing._host.endpoints import Endpoints, random_id, utc_time
 from runagent_testing._host.host import AgentHost
 from runagent_testing._internal.public import publish
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._memory.blocking import BlockingMemory
 from runagent_testing._memory.peer import Peer
 from runagent_testing._memory.wire import Wire
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from runagent_testing.dialects import Dialect
 
 __all__ = ["MemoryNetwork"]
+
+__tracebackhide__ = is_ours
 
 T = TypeVar("T")
 

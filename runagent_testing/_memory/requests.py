@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import httptools
 
 from runagent._wire.http1 import let_interrupts_through
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing.dialects._request import MAX_BODY, Request, joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["BadRequestError", "RequestReader"]
+
+__tracebackhide__ = is_ours
 
 
 class BadRequestError(Exception):

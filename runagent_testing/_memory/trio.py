@@ -10,6 +10,7 @@ import trio
 import trio.testing
 
 from runagent._net.base import ConnectAttempt, DeadlineExceededError
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._memory.calls import Call, Calls, Clock
 from runagent_testing._memory.connection import MemoryConnection
 from runagent_testing._memory.real_time import RealTime
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from runagent_testing._memory.wire import DeadlockError, Wire
 
 __all__ = ["TrioClock", "TrioMemory", "TrioMemoryConnection"]
+
+__tracebackhide__ = is_ours
 
 
 class TrioClock:

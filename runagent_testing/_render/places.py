@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.steps import Chunk, Done, Ending, Error, Head
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from runagent_testing.dialects import DialectRun
 
 __all__ = ["before_head", "honoured", "is_end", "labels_of", "resume_place", "steps_to_play"]
+
+__tracebackhide__ = is_ours
 
 _MOST_DIGITS = 15  # of an event id that is an index
 

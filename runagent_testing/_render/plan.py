@@ -12,6 +12,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
 
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.writes import Event, Piece, Writes, settled
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ __all__ = [
     "Wait",
     "Write",
 ]
+
+__tracebackhide__ = is_ours
 
 _MANY = 512  # after so many events, writes are cut before the next pause has come, if that changes nothing
 _FOREIGN_CUTS = 1_000_000  # offsets outside of the events that a policy may return

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.numbers import check_seconds
 from runagent_testing._script.script import Options, Script
 from runagent_testing._script.steps import Ending, RawResponse, Status
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 __all__ = ["END", "Computed", "Gathering", "Source", "called", "failure_of", "place_of", "place_of_thread"]
+
+__tracebackhide__ = is_ours
 
 END = object()
 """Returned by a source that has no more steps."""

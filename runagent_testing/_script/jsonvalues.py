@@ -6,7 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from runagent_testing._internal.tracebacks import is_ours
+
 __all__ = ["json_fault", "write_json_value"]
+
+__tracebackhide__ = is_ours
 
 
 def json_fault(value: object) -> str | None:

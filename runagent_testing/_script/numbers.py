@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from runagent_testing._internal.tracebacks import is_ours
+
 __all__ = ["check_count", "check_seconds", "check_texts", "is_number", "is_whole"]
+
+__tracebackhide__ = is_ours
 
 _MAX_COUNT = 1_000_000
 

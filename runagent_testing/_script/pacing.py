@@ -13,12 +13,15 @@ from math import exp
 from random import Random
 from typing import TYPE_CHECKING, Literal
 
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.numbers import check_seconds, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["Pace", "fixed", "log_normal", "tokens_per_second", "uniform"]
+
+__tracebackhide__ = is_ours
 
 
 _MOST_SIGMA = 10  # above it, a wait can exceed the range of a float

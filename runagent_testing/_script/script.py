@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, get_args
 
 from runagent_testing._internal.public import publish
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.describe import described
 from runagent_testing._script.gates import Gate
 from runagent_testing._script.steps import (
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from runagent_testing._script.pacing import Pace
 
 __all__ = ["Framing", "Options", "Result", "Resume", "Script"]
+
+__tracebackhide__ = is_ours
 
 Resume = Literal["honour", "refuse", "fake"]
 Framing = Literal["chunked", "extensions", "length", "close"]

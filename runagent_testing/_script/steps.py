@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from runagent_testing._internal.public import publish
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.gates import Gate
 from runagent_testing._script.jsonvalues import write_json_value
 from runagent_testing._script.numbers import check_seconds
@@ -17,39 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
-    "Chunk",
-    "ContentStep",
-    "Custom",
-    "Delay",
-    "Done",
-    "Ending",
-    "EndingKind",
-    "Error",
-    "Head",
-    "Heartbeat",
-    "Pause",
-    "Raw",
-    "RawResponse",
-    "Reasoning",
-    "Status",
-    "Step",
-    "ToolCall",
-    "Unnumbered",
-    "chunk",
-    "custom",
-    "delay",
-    "done",
-    "ending",
-    "error",
-    "gate",
-    "head",
-    "heartbeat",
-    "raw",
-    "raw_response",
-    "reasoning",
-    "status",
-    "tool_call",
+    *("Chunk", "ContentStep", "Custom", "Delay", "Done", "Ending", "EndingKind", "Error", "Head"),
+    *("Heartbeat", "Pause", "Raw", "RawResponse", "Reasoning", "Status", "Step", "ToolCall", "Unnumbered"),
+    *("chunk", "custom", "delay", "done", "ending", "error", "gate", "head", "heartbeat", "raw"),
+    *("raw_response", "reasoning", "status", "tool_call"),
 ]
+
+__tracebackhide__ = is_ours
 
 EndingKind = Literal[
     "clean",

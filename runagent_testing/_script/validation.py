@@ -6,7 +6,9 @@ import inspect
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from runagent_testing._internal.public import publish
 from runagent_testing._internal.suggestions import nearest
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.describe import described
 from runagent_testing._script.gates import Gate
 from runagent_testing._script.jsonvalues import json_fault
@@ -30,11 +32,13 @@ if TYPE_CHECKING:
 
 __all__ = ["StepError", "check_properties", "check_word", "checked_steps"]
 
+__tracebackhide__ = is_ours
+
 _MANUAL_STEPS = (Delay, Gate, Raw, Ending)
 
 
 class StepError(TypeError):
-    """A step is invalid or misplaced.
+    """A step of a script is invalid or misplaced.
 
     Attributes:
         number: The step's number, from 1.
@@ -131,3 +135,6 @@ def check_properties(given: Mapping[str, Any], known: tuple[str, ...]) -> None:
     for name in ("indexed", "ids"):
         if not isinstance(given.get(name, True), bool):
             raise TypeError(f"{name}= is True or False, not {given[name]!r}")
+
+
+publish(StepError)

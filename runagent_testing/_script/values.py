@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.gates import Gate
 from runagent_testing._script.jsonvalues import json_fault
 from runagent_testing._script.steps import (
@@ -23,6 +24,8 @@ from runagent_testing._script.steps import (
 )
 
 __all__ = ["check_usage", "fault_of"]
+
+__tracebackhide__ = is_ours
 
 _REASON_BYTES = 123  # of a Close frame (RFC 6455 section 5.5)
 

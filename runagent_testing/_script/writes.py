@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self, get_args
 
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.numbers import is_whole
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ __all__ = [
     "named_writes",
     "rechunked",
 ]
+
+__tracebackhide__ = is_ours
 
 WRITE_LIMIT = 256 * 1024  # bytes
 

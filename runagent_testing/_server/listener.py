@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runagent_testing._internal.log import log_failure
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._server.player import LINGER_NOT
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from runagent_testing._host.host import ConnectionFault
 
 __all__ = ["Listener", "listen_tcp", "listen_unix"]
+
+__tracebackhide__ = is_ours
 
 BACKLOG = 1024
 _PAUSE = 1.0  # seconds until it is tried again

@@ -18,6 +18,7 @@ from runagent_testing._host.host import AgentHost
 from runagent_testing._internal.clock import now
 from runagent_testing._internal.log import log_failure
 from runagent_testing._internal.public import publish
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.computed import place_of_thread
 from runagent_testing._script.numbers import check_seconds, check_texts, is_whole
 from runagent_testing._server.functions import AbandonedError, DaemonThreads, FunctionRunner, raise_in
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from runagent_testing.dialects import Dialect
 
 __all__ = ["FakeAgentServer"]
+
+__tracebackhide__ = is_ours
 
 _LOOK = 0.02  # seconds from one look at what is still to be sent to the next
 _LAST_PORT = 65_535

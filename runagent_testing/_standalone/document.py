@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from runagent_testing._internal.tracebacks import is_ours
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["MAX_VALUES", "Item", "Place", "Problem", "Problems", "TooManyProblemsError", "read_document"]
+
+__tracebackhide__ = is_ours
 
 _TAG = "tag:yaml.org,2002:"
 _SCALARS: dict[str, tuple[str, Callable[[str], Any]]] = {

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from runagent_testing._internal.suggestions import nearest
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script import pacing, steps, writes
 from runagent_testing._script.script import Framing, Resume
 from runagent_testing._standalone.document import Item, Problems
@@ -36,6 +37,8 @@ __all__ = [
     "read_form",
     "shown",
 ]
+
+__tracebackhide__ = is_ours
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from runagent_testing._host.agent import Agent
 from runagent_testing._internal.files import read_file
 from runagent_testing._internal.redaction import escaped
 from runagent_testing._internal.suggestions import nearest
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.gates import Gate
 from runagent_testing._script.steps import Chunk, Delay
 from runagent_testing._script.validation import StepError
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from runagent_testing._host.host import AgentHost
 
 __all__ = ["Call", "ScriptFile", "ScriptFileError", "load_script", "read_script"]
+
+__tracebackhide__ = is_ours
 
 _RESULT_OPTIONS: dict[str, FieldType | Choice] = {
     "usage": OBJECT,

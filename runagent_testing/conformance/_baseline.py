@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from runagent_testing._internal.files import read_text
 from runagent_testing._internal.public import publish
+from runagent_testing._internal.tracebacks import is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from runagent_testing.conformance._harness.requirements import Requirement
 
 __all__ = ["Baseline", "BaselineError"]
+
+__tracebackhide__ = is_ours
 
 _ENTRY = re.compile(r"(?P<id>[a-z-]+\.[a-z-]+)(?:\[(?P<variant>[a-z-]+)\])?\s*:\s*(?P<reason>\S.*)")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runagent._version import install_command
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing.conformance._baseline import Baseline
 from runagent_testing.conformance._checks import all_requirements
 from runagent_testing.conformance._harness.lab import Lab
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from runagent_testing.dialects import Dialect
 
 __all__ = ["check_set", "check_transport", "examine"]
+
+__tracebackhide__ = is_ours
 
 
 def check_transport(

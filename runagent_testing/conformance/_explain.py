@@ -7,6 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing._internal.suggestions import nearest
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing.conformance._broken import BROKEN
 from runagent_testing.conformance._broken.base import Broken
 from runagent_testing.conformance._checks import all_requirements
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from runagent_testing.conformance._harness.requirements import Requirement
 
 __all__ = ["explanation", "overview"]
+
+__tracebackhide__ = is_ours
 
 _WIDTH = 110
 _STRIPPED = "Python runs without docstrings (-OO), and so without the explanations."

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from runagent_testing._internal.public import publish
 from runagent_testing._internal.redaction import escaped
+from runagent_testing._internal.tracebacks import is_ours
 
 if TYPE_CHECKING:
     from runagent_testing.conformance._harness.requirements import Requirement
 
 __all__ = ["Report", "Result", "Status"]
+
+__tracebackhide__ = is_ours
 
 Status = Literal["passed", "failed", "stale", "known", "advice", "not applicable"]
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from runagent_testing._internal.public import publish
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.steps import Chunk, Error, Status
 from runagent_testing.dialects._frames import TEXT, close_frame, frame
 from runagent_testing.dialects._jsontext import to_json, without_none
@@ -29,6 +30,8 @@ __all__ = [
     "error_body",
     "phrase",
 ]
+
+__tracebackhide__ = is_ours
 
 _CODES = {
     400: "VALIDATION_ERROR",

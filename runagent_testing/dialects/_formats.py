@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing.dialects._base import Format
 from runagent_testing.dialects._frames import PING, TEXT, frame
 from runagent_testing.dialects._jsontext import object_json, structured, to_json, without_none
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from runagent_testing.dialects._base import DialectRun
 
 __all__ = ["Transport", "stream_format"]
+
+__tracebackhide__ = is_ours
 
 Transport = Literal["sse", "chunked", "text", "websocket", "invoke", "run"]
 

@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from runagent_testing._internal.log import log_failure
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing.dialects._base import Dialect, check_dialect
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     import pluggy
 
 __all__ = ["GROUP", "installed_dialects"]
+
+__tracebackhide__ = is_ours
 
 GROUP = "runagent_testing.dialects"
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from runagent_testing._internal.public import publish
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.steps import Done
 from runagent_testing.dialects._installed import installed_dialects
 from runagent_testing.faults import _answers as answers
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from runagent_testing.dialects import Dialect
 
 __all__ = ["CHUNKS", "Expected", "Fault", "Player", "Unavailable", "for_transport", "unavailable"]
+
+__tracebackhide__ = is_ours
 
 Player = Literal["socket", "memory"]
 

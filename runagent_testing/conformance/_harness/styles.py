@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from runagent_testing._internal.tracebacks import is_ours
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator
 
 __all__ = ["SyncClient", "SyncStream", "drive"]
+
+__tracebackhide__ = is_ours
 
 T = TypeVar("T")
 

@@ -19,6 +19,7 @@ from runagent.capabilities import Capability
 from runagent.transports._base import Session, Wants
 from runagent_testing._internal.credentials import Names
 from runagent_testing._internal.redaction import Secrets
+from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._memory import MemoryNetwork
 from runagent_testing.conformance._harness.feeding import Feeding
 from runagent_testing.conformance._harness.probe import TIMESTAMP, Traits, half_an_event, traits_of
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from runagent_testing.dialects import Dialect
 
 __all__ = ["AGENT", "API_KEY", "CAPABILITIES", "Subject"]
+
+__tracebackhide__ = is_ours
 
 AGENT = "kit"
 _CALL_ID = "0123456789abcdef" * 2
