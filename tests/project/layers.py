@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LAYERS",
     "PROMISED",
+    "ROOT",
     "drawing",
     "faults",
     "import_graph",
@@ -32,6 +33,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/architecture.md"
 
 LAYERS = {
+    "runagent_agui.testing": "a plugin's dialect for the fake agent",
+    "runagent_agui": "a plugin: agents that speak AG-UI",
     "runagent_openai.testing": "a plugin's dialect for the fake agent",
     "runagent_openai": "a plugin: agents behind OpenAI-compatible endpoints",
     "runagent_testing.pytest_plugin": "pytest fixtures",

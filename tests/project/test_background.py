@@ -94,8 +94,9 @@ def unheard(source: str) -> list[str]:
 
 
 def sources() -> Iterator[Path]:
-    for package in ("runagent", "runagent_testing", "plugins/runagent-openai/runagent_openai"):
-        found = sorted((ROOT / package).rglob("*.py"))
+    plugins = sorted((ROOT / "plugins").glob("*/runagent_*"))
+    for package in (ROOT / "runagent", ROOT / "runagent_testing", *plugins):
+        found = sorted(package.rglob("*.py"))
         yield from (path for path in found if "_broken" not in path.parts)  # which are so on purpose
 
 

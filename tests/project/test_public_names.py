@@ -22,7 +22,7 @@ import runagent
 from runagent import AsyncRunAgentClient, AsyncStream, RunAgentClient, Stream, transports
 from runagent import _errors as errors
 from runagent_testing import FakeAgentServer
-from tests.project.layers import PROMISED
+from tests.project.layers import PROMISED, ROOT
 from tests.support.tracing import environment_without_tracer
 
 PUBLIC_NAMES = [
@@ -93,7 +93,8 @@ def test_each_public_name_is_used_in_a_test(name: str) -> None:
     assert name in NAMES_IN_TESTS or name in globals()
 
 
-PACKAGES = ("runagent", "runagent_testing", "runagent_openai")
+PLUGINS = sorted(path.name for path in (ROOT / "plugins").glob("*/runagent_*"))
+PACKAGES = ("runagent", "runagent_testing", *PLUGINS)
 
 
 @pytest.mark.parametrize("package", PACKAGES)

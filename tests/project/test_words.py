@@ -22,7 +22,7 @@ PAGES = (
     "Makefile",
     "README.md",
     "plugins/README.md",
-    "plugins/runagent-openai/README.md",
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "plugins").glob("*/README.md")),
 )
 
 # Each with a sentence that it finds, and what to write instead.
