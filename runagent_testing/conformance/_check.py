@@ -174,7 +174,8 @@ def _perform(subject: Subject, requirement: Requirement, variant: str) -> None:
         raise NotApplicable(f"the peer cannot show {name!r}")
     declared = subject.capabilities & {name, *requirement.alternatives}
     if name is not None and bool(declared) == requirement.undeclared:
-        raise NotApplicable(f"{name!r} is {'' if requirement.undeclared else 'not '}declared")
+        shown = ", ".join(map(repr, sorted(declared or {name, *requirement.alternatives})))
+        raise NotApplicable(f"{shown}: {'declared' if declared else 'not declared'}")
     if subject.is_library and (not variant or variant.endswith("-memory")):
         raise NotApplicable("the transport brings its own connections: there is no session to feed")
     if requirement.libraries and not subject.is_library:

@@ -13,7 +13,9 @@ from runagent_testing.conformance._broken.endings import ENDINGS
 from runagent_testing.conformance._broken.lasting import LASTING
 from runagent_testing.conformance._broken.libraries import LIBRARIES, Library
 from runagent_testing.conformance._broken.requests import REQUESTS
+from runagent_testing.conformance._broken.retrying import RETRYING
 from runagent_testing.conformance._broken.samples import SAMPLES
+from runagent_testing.conformance._broken.snapshots import SNAPSHOTS
 
 __all__ = ["BROKEN", "Broken", "Library"]
 
@@ -24,5 +26,7 @@ BROKEN: tuple[Broken | Library, ...] = (
     *ENDINGS,
     *CONNECTIONS,
     *LASTING,
+    *SNAPSHOTS,
+    *RETRYING,
     *LIBRARIES,
 )

@@ -33,8 +33,14 @@ if TYPE_CHECKING:
     from runagent._events import Event
     from runagent.transports._base import Session
 
-__all__ = ["LASTING", "Lasting", "LastingDialect"]
+__all__ = ["LASTING", "LASTS", "Lasting", "LastingDialect", "LastingSession"]
 
+LASTS = frozenset(
+    {
+        *(Capability.HEARTBEATS, Capability.INVOKE, Capability.REUSE, Capability.STRUCTURED),
+        *(Capability.RESUME_BY_ID, Capability.ATTACH, Capability.CANCEL),
+    }
+)
 _PATH = re.compile(r"(?:/[^?]*)?/lasting/(agents|runs)/([^/?]+)")
 _TYPE = "application/x-ndjson"
 
@@ -185,12 +191,7 @@ class Lasting(Broken):
         stop: The class of the sessions that ask to stop a run.
     """
 
-    capabilities: frozenset[Capability] = frozenset(
-        {
-            *(Capability.HEARTBEATS, Capability.INVOKE, Capability.REUSE, Capability.STRUCTURED),
-            *(Capability.RESUME_BY_ID, Capability.ATTACH, Capability.CANCEL),
-        }
-    )
+    capabilities: frozenset[Capability] = LASTS
     dialects: tuple[Dialect, ...] = field(default_factory=lambda: (LastingDialect(),))
     stop: type[CancelSession] = StopSession
 
@@ -241,10 +242,57 @@ class _MakesAnother(LastingSession):
         return [Step(HttpRequest("POST", self.call.path("/lasting/threads", "threads_path"), headers))]
 
 
+class _PromisesHandles(LastingSession):
+    """Gives no id by which a run can be attached to."""
+
+    def take(self, line: dict[str, Any], events: list[Event]) -> None:
+        super().take(line, events)
+        self.handle_ids = None
+
+
+class _PromisesToResume(LastingSession):
+    """States no place at which it could resume."""
+
+    def read_body(self, data: bytes) -> list[Event]:
+        events = super().read_body(data)
+        self.resume_point = None
+        return events
+
+
+class _Repeats(LastingSession):
+    """Delivers a line again that the service has sent twice."""
+
+    def is_later(self, number: int) -> bool:
+        return number >= self.last - 1
+
+
+class _HidesAttach(LastingSession):
+    """Can read on in a run, and does not declare it."""
+
+
+class _HidesCancel(LastingSession):
+    """Can have a run stopped, and does not declare it."""
+
+
+class _HidesTheOrderOfIds(LastingSession):
+    """Can resume by id, and does not declare it."""
+
+
 LASTING: tuple[Broken, ...] = (
     Lasting("starts-to-attach", "run.attach", _StartsToAttach),
     Lasting("forgets-its-place", "run.attach", _ForgetsItsPlace),
     Lasting("takes-any-order", "run.resume-by-id", _TakesAnyOrder),
     Lasting("makes-another", "run.steps-kept", _MakesAnother),
     Lasting("stops-another", "run.cancel", LastingSession, stop=_StopsAnother),
+    Lasting("promises-handles", "run.attach", _PromisesHandles),
+    Lasting("promises-to-resume", "run.resume-by-id", _PromisesToResume),
+    Lasting("repeats-a-line", "session.ids-in-order", _Repeats),
+    Lasting("hides-attach", "declared.attach", _HidesAttach, LASTS - {Capability.ATTACH}),
+    Lasting("hides-cancel", "declared.cancel", _HidesCancel, LASTS - {Capability.CANCEL}),
+    Lasting(
+        "hides-the-order-of-ids",
+        "declared.resume-by-id",
+        _HidesTheOrderOfIds,
+        LASTS - {Capability.RESUME_BY_ID},
+    ),
 )

@@ -26,9 +26,11 @@ _MODULES = (
     "libraries",
     "failures",
     "lasting",
+    "retrying",
     "leaving",
     "sharing",
     "declared",
+    "declared_runs",
 )
 
 

@@ -23,7 +23,8 @@ SOURCE = 'docs/transport-api.md, "Capabilities"'
 _VALUE = {"page": 1, "of": [2.5, None, True]}
 
 
-def _undeclared(name: str, works: bool) -> None:
+def expect_undeclared(name: str, works: bool) -> None:
+    """Fail the transport if a capability works that it does not declare."""
     demand(not works, f"{name!r} works, but is not declared: add it to the transport's capabilities")
 
 
@@ -46,7 +47,7 @@ def check_invoke(lab: Lab) -> None:
         seen = lab.feed("whole", mode="invoke")
     except RunAgentError:
         return
-    _undeclared("invoke", any(isinstance(e, RunResult) and e.result == "whole" for e in seen.events))
+    expect_undeclared("invoke", any(isinstance(e, RunResult) and e.result == "whole" for e in seen.events))
 
 
 @required(
@@ -71,7 +72,7 @@ def check_resume(lab: Lab) -> None:
     if point is None or point.next_index is None:
         return
     seen = lab.feed(*texts, resume=point)
-    _undeclared("resume", seen.error is None and seen.contents == ["three"])
+    expect_undeclared("resume", seen.error is None and seen.contents == ["three"])
 
 
 @required(
@@ -91,7 +92,7 @@ def check_heartbeats(lab: Lab) -> None:
     """
     only_where(lab.subject.traits.heartbeats, "the dialect has no heartbeat")
     seen = lab.feed("a", heartbeat(), heartbeat(), "b")
-    _undeclared("heartbeats", seen.completed and seen.contents == ["a", "b"])
+    expect_undeclared("heartbeats", seen.completed and seen.contents == ["a", "b"])
 
 
 @required(
@@ -110,7 +111,7 @@ def check_structured(lab: Lab) -> None:
         capabilities = frozenset({Capability.STRUCTURED})
     """
     seen = lab.feed("a", _VALUE)
-    _undeclared("structured", seen.contents == ["a", _VALUE])
+    expect_undeclared("structured", seen.contents == ["a", _VALUE])
 
 
 @required(
@@ -131,4 +132,4 @@ def check_reuse(lab: Lab) -> None:
     memory = lab.subject.memory()
     memory.agent(AGENT).always("a")
     session = Feeding(memory, lab.open(memory)).run().session
-    _undeclared("reuse", session.reusable)
+    expect_undeclared("reuse", session.reusable)

@@ -223,8 +223,6 @@ async def check_no_second_run(stage: Stage) -> None:
 
     To mend it: switch off the retries of a library (`max_retries=0`).
     """
-    others = {"resume_by_id", "resume_by_snapshot"} & stage.subject.capabilities
-    only_where(not others, f"{''.join(sorted(others)[:1])!r} is declared")
     stage.agent.reply(*CHUNKS[:2], ending("cut")).always(*CHUNKS)
     shown = await stage.run(max_retries=3, resume=True)
     demand(

@@ -11,6 +11,7 @@ from runagent_testing.conformance._harness.requirements import required
 from runagent_testing.conformance._harness.violation import NOT_UNDERSTOOD, Violation
 
 if TYPE_CHECKING:
+    from runagent_testing.conformance._harness.lab import Lab
     from runagent_testing.conformance._harness.stage import Stage
 
 TEXTS = tuple(f"{place} " for place in range(6))
@@ -88,12 +89,77 @@ async def check_resume_by_id(stage: Stage) -> None:
 
     To mend it: compare the id of each event with the last one, and fail if it is not later.
     """
+    await _expect_proof(stage)
+
+
+@required(
+    "run.resume-by-snapshot",
+    "A stream resumes behind what a snapshot repeats, and a snapshot of another answer is an error.",
+    'docs/errors.md, "What is resumed"',
+    capability="resume_by_snapshot",
+)
+async def check_resume_by_snapshot(stage: Stage) -> None:
+    """A snapshot repeats what the reader has: only the rest is new, and only if all of it is the same.
+
+    To mend it: pass the snapshot to `SnapshotParts.take_snapshot`, return only what that returns as new, and
+    fail with its fault.
+    """
+    await _expect_proof(stage)
+    stage.agent.reply(*TEXTS[:_READ], ending("cut")).always(*(f"not {text}" for text in TEXTS))
+    await _expect_no_splice(stage)
+
+
+async def _expect_proof(stage: Stage) -> None:
+    """Break a stream off, and go on: with its rest, and then with another answer."""
     stage.agent.reply(*TEXTS[:_READ], ending("cut")).always(*TEXTS)
     shown = await stage.run(max_retries=3, resume=True)
     demand(shown.error is None and shown.completed, f"broken after {_READ} chunks: {shown.summarize()}")
     expect_contents(stage.subject, shown.contents, TEXTS, f"broken after {_READ} chunks")
     demand(len(shown.report.attempts) == 2, f"it took {len(shown.report.attempts)} attempts")
     stage.agent.reply(*TEXTS[:_READ], ending("cut")).always("another ", "answer", resume="refuse")
+    await _expect_no_splice(stage)
+
+
+async def _expect_no_splice(stage: Stage) -> None:
     shown = await stage.run(max_retries=1, resume=True)
     demand(shown.error is not None, f"two answers were spliced: {shown.summarize()}")
     expect_contents(stage.subject, shown.contents, TEXTS[:_READ], "before the cut")
+
+
+@required(
+    "session.ids-in-order",
+    "An event that comes twice, or again after a later one, is not delivered twice.",
+    'docs/errors.md, "What is resumed"',
+    capability="resume_by_id",
+)
+def check_order_of_ids(lab: Lab) -> None:
+    """A proxy or a service that resumes on its side may repeat events: their ids show it.
+
+    To mend it: pass each id to `IdOrder.take`, and fail with the fault that it returns.
+    """
+    places, _ = lab.offsets(*TEXTS)
+    for first, last in ((1, 1), (0, 1)):
+        begin, end = places[first][0], places[last][1]
+        repeat = _Repeater(begin, end)
+        seen = lab.feed(*TEXTS, script={"writes": "per-step"}, tamper=repeat).check_sound()
+        given = seen.contents if lab.subject.traits.delimited else list("".join(map(str, seen.contents)))
+        expected = TEXTS if lab.subject.traits.delimited else list("".join(TEXTS))
+        what = f"chunks {first} to {last} came twice"
+        demand(given == list(expected[: len(given)]), f"{what}: {seen.summarize()}")
+        demand(seen.error is not None or seen.completed, f"{what}: {seen.summarize()}")
+
+
+class _Repeater:
+    """Sends what the agent has sent from one offset to another once more."""
+
+    def __init__(self, begin: int, end: int) -> None:
+        self._begin = begin
+        self._end = end
+        self._sent = b""
+
+    def __call__(self, data: bytes) -> bytes:
+        before, self._sent = len(self._sent), self._sent + data
+        if not before < self._end <= len(self._sent):
+            return data
+        here = self._end - before
+        return data[:here] + self._sent[self._begin : self._end] + data[here:]

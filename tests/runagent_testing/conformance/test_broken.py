@@ -7,6 +7,7 @@ import pytest
 from runagent_testing.conformance import all_requirements, check_transport
 from runagent_testing.conformance._broken import BROKEN, Library
 from runagent_testing.conformance._broken.lasting import Lasting, LastingSession
+from runagent_testing.conformance._broken.snapshots import Snapshots, SnapshotsSession
 
 BY_NAME = {broken.name: broken for broken in BROKEN}
 # No transport can miss it: core alone reads.
@@ -41,12 +42,19 @@ def test_every_mistake_is_reported():
     assert len(BY_NAME) == len(BROKEN)
 
 
-def test_what_the_broken_transports_of_lasting_runs_are_made_of_is_sound():
-    sound = Lasting("sound", "run.attach", LastingSession)
+@pytest.mark.parametrize(
+    ("sound", "own"),
+    [
+        (Lasting("sound", "", LastingSession), {"run.resume-by-id", "session.ids-in-order"}),
+        (Snapshots("sound", "", SnapshotsSession), {"run.resume-by-snapshot"}),
+    ],
+    ids=["by id", "by snapshot"],
+)
+def test_what_the_broken_transports_of_lasting_runs_are_made_of_is_sound(sound, own):
     report = check_transport(sound, dialects=sound.dialects, styles=("sync",))
     report.check()
     passed = {result.requirement.id for result in report.results if result.status == "passed"}
-    assert {"run.attach", "run.cancel", "run.resume-by-id"} <= passed
+    assert own | {"run.attach", "run.cancel", "run.begun-once"} <= passed
 
 
 def test_what_the_broken_libraries_are_made_of_is_sound():
