@@ -1,7 +1,7 @@
 """What a run is made of once the wire is taken away."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -189,7 +189,7 @@ def answer(
     return {"id": found, "status": status, "payload": payload}
 
 
-StreamEvent = Started | Chunk | Reasoning | ToolCall | Custom | Completed
-Event = StreamEvent | RunResult
+StreamEvent: TypeAlias = Started | Chunk | Reasoning | ToolCall | Custom | Completed
+Event: TypeAlias = StreamEvent | RunResult
 
 publish(Started, Chunk, Reasoning, ToolCall, Custom, Completed, RunResult)

@@ -108,18 +108,43 @@ class Session(Protocol):
         ignored: Counts of harmless things that were ignored, by kind; they are part of the report.
     """
 
-    wants: Wants
-    error: RunAgentError | None
-    unsupported: bool
-    answered: bool
-    preparing: bool
-    following: bool
-    accepted: bool
-    retry_delay: float | None
-    status: int | None
-    request_id: str | None
-    usage: dict[str, Any] | None
-    ignored: dict[str, int]
+    # Properties, as the client only reads them: a session has attributes, whose types may be narrower.
+
+    @property
+    def wants(self) -> Wants: ...
+
+    @property
+    def error(self) -> RunAgentError | None: ...
+
+    @property
+    def unsupported(self) -> bool: ...
+
+    @property
+    def answered(self) -> bool: ...
+
+    @property
+    def preparing(self) -> bool: ...
+
+    @property
+    def following(self) -> bool: ...
+
+    @property
+    def accepted(self) -> bool: ...
+
+    @property
+    def retry_delay(self) -> float | None: ...
+
+    @property
+    def status(self) -> int | None: ...
+
+    @property
+    def request_id(self) -> str | None: ...
+
+    @property
+    def usage(self) -> dict[str, Any] | None: ...
+
+    @property
+    def ignored(self) -> dict[str, int]: ...
 
     @property
     def origin(self) -> Origin | None: ...

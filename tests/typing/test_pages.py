@@ -8,22 +8,20 @@ all the same.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.docs.pages import DOCS, README
+from tests.docs.pages import DOCS, README, Page
 from tests.typing.test_type_checkers import mypy, pyright
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from tests.docs.pages import Page
-
-# Without the pages for authors of transports, whose hooks have no annotations: what a checker infers of a
-# subclass is too narrow there.
-PAGES = (README, *(DOCS[name] for name in ("streaming", "errors", "configuration", "testing")))
+# The user's page, whose patterns work as they are written there.
+PATTERNS = Page(Path(__file__).parent / "patterns.md")
+PAGES = [page for page in (README, PATTERNS, *DOCS.values()) if any(page.examples())]
 # Blocks use the same names for other things.
 OPTIONS = ("--allow-untyped-defs", "--allow-incomplete-defs", "--allow-untyped-calls", "--allow-redefinition")
 _DEFINED = re.compile(r"^(?:async def|def|class) (\w+)", re.MULTILINE)
@@ -53,11 +51,12 @@ def modules(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("checker", [mypy, pyright])
 def test_every_example_type_checks(checker: Callable[..., set[tuple[str, int]]], tmp_path: Path) -> None:
-    checked = 0
+    names = set()
     for page in PAGES:
         for number, module in enumerate(modules(page)):
-            (tmp_path / f"{page.path.stem.lower()}_{number}.py").write_text(module, encoding="utf-8")
-            checked += 1
-    assert checked == 11
+            name = f"{page.path.stem.lower()}_{number}.py"
+            (tmp_path / name).write_text(module, encoding="utf-8")
+            names.add(name)
+    assert names >= {"readme_0.py", "patterns_0.py", "plugins_0.py", "dialects_0.py", "testing_3.py"}
     found = checker(tmp_path, *OPTIONS) if checker is mypy else checker(tmp_path)
     assert set() == found
