@@ -33,6 +33,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/architecture.md"
 
 LAYERS = {
+    "runagent_a2a.testing": "a plugin's dialect for the fake agent",
+    "runagent_a2a": "a plugin: agents that speak A2A",
     "runagent_agui.testing": "a plugin's dialect for the fake agent",
     "runagent_agui": "a plugin: agents that speak AG-UI",
     "runagent_openai.testing": "a plugin's dialect for the fake agent",
