@@ -206,14 +206,29 @@ INTEROP_STAMPS := $(patsubst $(REQUIREMENTS)/%.txt,.venv-interop-%/.installed,$(
 	@.venv-interop-$*/bin/python $(PIP) install -qq --requirement $< </dev/null
 	@touch $@
 
+# The packages of node that the lock file lists, without the scripts that packages run when they are installed. The
+# stamp is only made if there is an npm, so that a later run tries again.
+NODE_REQUIREMENTS := $(REQUIREMENTS)/node
+NODE_PACKAGES := .venv-interop-node
+
+.PHONY: node-packages
+node-packages:
+	@tests/interop/install_programs.sh node npm
+	@if [ $(NODE_PACKAGES)/.installed -nt $(NODE_REQUIREMENTS)/package-lock.json ]; then exit 0; fi; \
+	if ! command -v npm >/dev/null; then exit 0; fi; \
+	echo "Installing the packages of $(NODE_REQUIREMENTS) into $(NODE_PACKAGES)"; \
+	rm -rf $(NODE_PACKAGES); mkdir $(NODE_PACKAGES); cp $(NODE_REQUIREMENTS)/*.json $(NODE_PACKAGES); \
+	npm ci --prefix $(NODE_PACKAGES) --ignore-scripts --no-audit --no-fund --loglevel error </dev/null; \
+	touch $(NODE_PACKAGES)/.installed
+
 # Never fails: if a program cannot be installed, the tests that need it are skipped, with the reason.
 .PHONY: programs
 programs:
 	@tests/interop/install_programs.sh nginx tinyproxy curl
 
 .PHONY: interop
-interop: $(STAMP) $(INTEROP_STAMPS) programs
-	@tests/interop/install_programs.sh chromium-headless-shell node
+interop: $(STAMP) $(INTEROP_STAMPS) programs node-packages
+	@tests/interop/install_programs.sh chromium-headless-shell
 	@$(BIN)/python -m pytest --interop -n $(JOBS) --maxprocesses 8 --dist worksteal tests/interop $(ARGS)
 
 .PHONY: kit

@@ -18,10 +18,23 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["PATIENCE", "Port", "Program", "environment", "find", "needs", "needs_environment", "wait_until"]
+__all__ = [
+    "NODE_PACKAGES",
+    "PATIENCE",
+    "Port",
+    "Program",
+    "environment",
+    "find",
+    "needs",
+    "needs_environment",
+    "needs_node_packages",
+    "wait_until",
+]
 
 PATIENCE = 20.0  # seconds that a program may take to start or to end
 ROOT = Path(__file__).resolve().parents[2]
+# The folder in which `make interop` installs what ``requirements/node`` lists.
+NODE_PACKAGES = ROOT / ".venv-interop-node"
 # Where servers are kept, which is not on everyone's PATH.
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
 
@@ -47,6 +60,16 @@ def environment(name: str) -> Path:
 def needs_environment(name: str) -> pytest.MarkDecorator:
     """Skip a test where that environment has not been made."""
     missing = "" if environment(name).exists() else f"there is no .venv-interop-{name}: make interop"
+    return pytest.mark.needs(missing=missing)
+
+
+def needs_node_packages() -> pytest.MarkDecorator:
+    """Skip a test where there is no node, or where its packages have not been installed."""
+    if find("node") is None:
+        return pytest.mark.needs(missing="node is not installed")
+    missing = (
+        "" if (NODE_PACKAGES / ".installed").exists() else f"there is no {NODE_PACKAGES.name}: make interop"
+    )
     return pytest.mark.needs(missing=missing)
 
 

@@ -45,7 +45,6 @@ read_event = JSONReader(AGUIEvent, "an event").read
 
 
 def fields_of(data: str) -> dict[str, Any]:
-    """Return all fields of an event but its type."""
+    """Return all fields of an event but its type and its time, which every event may have."""
     fields: dict[str, Any] = decode_json(data)
-    del fields["type"]
-    return fields
+    return {name: value for name, value in fields.items() if name not in ("type", "timestamp")}

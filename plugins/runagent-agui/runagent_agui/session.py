@@ -31,7 +31,7 @@ _COUNTS = {
     "reasoning": "reasoningTokens",
 }
 # The fields of the end that are not part of `Completed.metadata`.
-_PLACED = frozenset({"timestamp", "threadId", "runId", "usage", "outcome"})
+_PLACED = frozenset({"threadId", "runId", "usage", "outcome"})
 # What they mean is clear from the pieces between them.
 _SILENT = frozenset(
     {

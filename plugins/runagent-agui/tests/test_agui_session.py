@@ -161,7 +161,7 @@ def test_reasoning_of_this_version_and_of_those_before() -> None:
             call("RESULT", messageId="m", content="sunny", role="tool"),
             Custom("tool_result", {"toolCallId": "c1", "messageId": "m", "content": "sunny", "role": "tool"}),
         ),
-        (event("STEP_STARTED", stepName="s"), Custom("STEP_STARTED", {"stepName": "s"})),
+        (event("STEP_STARTED", stepName="s", timestamp=1), Custom("STEP_STARTED", {"stepName": "s"})),
         (event("SUBAGENT_STARTED", name="n", **OTHER), Custom("SUBAGENT_STARTED", {"name": "n", **OTHER})),
         (event("MESSAGES_SNAPSHOT", messages=[]), Custom("MESSAGES_SNAPSHOT", {"messages": []})),
         (event("NEW_IN_2", a=1), Custom("NEW_IN_2", {"a": 1})),
