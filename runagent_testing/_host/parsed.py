@@ -169,4 +169,5 @@ def _run(
         resume_after=None if run_request is None else run_request.resume_after,
         subprotocol=None if run_request is None else run_request.subprotocol,
         body=exchange.body,
+        path=request.path,
     )

@@ -65,6 +65,7 @@ class DialectRun:
         body: The decoded request, as in `RunRequest` or, on a WebSocket, `RunMessage`.
         begun_by: The decoded request that has begun the run, if its host keeps it: another one than ``body``
             for a request that attached to the run. None for every other run.
+        path: The request's path, percent-encoded, with the query.
         dialect: The dialect of the answer.
     """
 
@@ -82,6 +83,7 @@ class DialectRun:
     subprotocol: str | None = None
     body: Any = field(default=None, repr=False)
     begun_by: Any = field(default=None, repr=False)
+    path: str = field(default="", repr=False)
     dialect: Dialect = field(kw_only=True)
 
 

@@ -37,6 +37,8 @@ LAYERS = {
     "runagent_a2a": "a plugin: agents that speak A2A",
     "runagent_agui.testing": "a plugin's dialect for the fake agent",
     "runagent_agui": "a plugin: agents that speak AG-UI",
+    "runagent_langgraph.testing": "a plugin's dialect for the fake agent",
+    "runagent_langgraph": "a plugin: graphs on a LangGraph server",
     "runagent_openai.testing": "a plugin's dialect for the fake agent",
     "runagent_openai": "a plugin: agents behind OpenAI-compatible endpoints",
     "runagent_testing.pytest_plugin": "pytest fixtures",

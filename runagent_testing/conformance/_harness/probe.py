@@ -38,8 +38,8 @@ class Traits:
         delimited: Whether the bytes show where a chunk ends.
         supports_errors: Whether a run can fail after its first chunk.
         writes_errors: Whether the stream itself reports that.
-        marked: Whether there is an end marker; without one only HTTP's framing distinguishes a whole answer
-            from a truncated one.
+        marked: Whether there is an end marker; without one only HTTP's framing, or another answer,
+            distinguishes a whole answer from a truncated one.
         separate_end: Whether another answer than the stream reports how the run ended.
         heartbeats: Whether there is a sign of life without an event.
         carries: Which of the steps ``reasoning``, ``tool_call`` and ``custom`` it can write.
@@ -73,7 +73,7 @@ def traits_of(exchange: Exchange, dialects: Iterable[Dialect]) -> Traits:
         delimited=form.delimited,
         supports_errors=form.supports_errors,
         writes_errors=form.supports_errors and bool(form.error(Error(None, "x"))),
-        marked=bool(marker),
+        marked=bool(marker) and not form.separate_end,  # behind which more of the stream may come
         separate_end=form.separate_end,
         heartbeats=bool(form.heartbeat),
         carries=frozenset(step for step in _OTHERS if _can_write(form, step)),

@@ -1,0 +1,249 @@
+"""The session of one run: on a thread, over server-sent events without an end marker.
+
+The stream ends with its body, whether the run has ended or something has cut it off. So the run's status is
+asked for afterwards, and decides.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from runagent import (
+    Completed,
+    ProtocolError,
+    RunAgentError,
+    StreamError,
+    StreamTruncatedError,
+    Tokens,
+    ValidationError,
+)
+from runagent.transports import (
+    CancelSession,
+    EventStreamSession,
+    InvalidJSONError,
+    RunIds,
+    Step,
+    decode_json,
+    path_segment,
+    quote,
+)
+from runagent_langgraph.content import (
+    MessageCalls,
+    add_usage,
+    parts_of,
+    read_message,
+    read_tokens,
+    stop_reason,
+)
+from runagent_langgraph.order import EventOrder, id_to_ask
+from runagent_langgraph.requests import get, post, run_body
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from runagent.transports import (
+        AgentCall,
+        Event,
+        HttpRequest,
+        ResumePoint,
+        Route,
+        ServerSentEvent,
+        StepAnswer,
+    )
+
+__all__ = ["CancelRun", "RunSession"]
+
+_LOCATION = re.compile(r"/threads/[^/?#]+/runs/([^/?#]+)")
+_INTERRUPT = "__interrupt__"
+_NO_PATH = "langgraph_path"  # no option of a caller: each path has the ids of thread and run
+
+
+class RunSession(EventStreamSession):
+    """Begins a run on a thread; with the ids of a run, reads on in it."""
+
+    def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
+        super().__init__(call, route, resume)
+        self._order = EventOrder(resume, replayed=call.attach_to is not None)
+        self._calls = MessageCalls(call.limits.max_event_bytes)
+        self._interrupts: dict[Any, dict[str, Any]] = {}
+        self._message: Any = None
+        self._about: dict[str, Any] = {}
+        self.usage = self._kept_usage = call.found.get("usage")
+        if call.attach_to is not None:
+            self.handle_ids = call.attach_to
+            self.resume_point = self._order.resume_point()
+
+    # Requests
+
+    def before(self) -> Generator[Step, StepAnswer, None]:
+        """Make a thread, unless the caller, the run or an earlier attempt has one."""
+        if self.call.attach_to is not None:
+            self._thread = self.call.attach_to["thread"]
+            return
+        self._body = run_body(self.call)  # an invalid input is refused before anything is sent
+        known = self.call.input.get("session_id")
+        self._thread = known or self.call.found.get("thread")
+        if self._thread is None:
+            answer = yield Step(post(self.call, self.call.path("/threads", _NO_PATH), {}))
+            self._thread = answer.json()["thread_id"]
+            path_segment(self._thread)
+            self.call.found.keep("thread", self._thread)
+        try:
+            path_segment(self._thread)
+        except ValueError as exc:
+            raise ValidationError(f"session_id: {quote(str(known))} is not the id of a thread") from exc
+
+    def make_request(self) -> HttpRequest:
+        """Begin the run, or read on in the run of the call."""
+        ids = self.call.attach_to
+        if ids is None:
+            path = self.call.path(f"/threads/{path_segment(self._thread)}/runs/stream", _NO_PATH)
+            return post(self.call, path, self._body, accept=self.expects)
+        request = get(self.call, run_path(self.call, ids, "/stream"), accept=self.expects)
+        request.headers.append(("Last-Event-ID", id_to_ask(self.resume)))
+        return request
+
+    def open_body(self, content_type: str, charset: str) -> bool:
+        """Accept an event stream, whose head names the run already."""
+        match = _LOCATION.search(self.headers.get("content-location", ""))
+        if match is not None:
+            self._name_run(unquote(match[1]))
+        return super().open_body(content_type, charset)
+
+    def _name_run(self, run: str) -> None:
+        if self.handle_ids is None:
+            try:
+                path_segment(run)
+            except ValueError as exc:
+                raise ProtocolError(f"the service named a run {quote(run)}") from exc
+            self.handle_ids = RunIds({"thread": self._thread, "run": run})
+            self.resume_point = self._order.resume_point()
+
+    # Events
+
+    def take(self, event: ServerSentEvent, events: list[Event]) -> None:
+        """See `EventStreamSession.take`."""
+        if not self._order.is_new(event):
+            return
+        given = len(events)
+        if event.event.partition("|")[0] == "messages":
+            self._take_message(event, events)
+        elif event.event != "end":  # of older servers, also behind an error
+            self._take_value(event.event, _decoded(event), events)
+        holds = bool(self._calls or self._interrupts or self.keeps_half)
+        self._order.note(gives=len(events) > given, holds=holds)
+        if not holds and self.usage is not self._kept_usage:  # the next attempt goes on behind this event
+            self._kept_usage = self.usage
+            self.call.found.keep("usage", self.usage)
+        if self.handle_ids is not None:
+            self.resume_point = self._order.resume_point()
+
+    def _take_message(self, event: ServerSentEvent, events: list[Event]) -> None:
+        message = read_message(event.data)
+        if not message.of_model:
+            is_tool = message.type == "tool"
+            events += self._calls.answered(message.tool_call_id) if is_tool else ()
+            self.add_custom("tool_result" if is_tool else "messages", _decoded(event)[0], events)
+            return
+        if message.id != self._message:  # half a character goes on in its message only
+            self.flush_text(events)
+            self._message = message.id
+        for kind, part in parts_of(message):
+            if kind == "text":
+                self.add_text(part, events, id=event.id if event.has_id else None)
+            elif kind == "reasoning":
+                self.add_reasoning(part, events, id=message.id)
+            else:
+                self.add_custom(kind, part, events)
+        events += self._calls.add(message)
+        self._about = message.about_answer or self._about
+        if isinstance(message.usage_metadata, dict):
+            self.usage = add_usage(self.usage, message.usage_metadata)
+
+    def _take_value(self, name: str, value: Any, events: list[Event]) -> None:
+        mode = name.partition("|")[0]
+        match mode, value:
+            case "metadata", {"run_id": str(run)} if not self._begun:
+                self._name_run(run)
+                self.begin(events, session_id=self._thread, invocation_id=run)
+                return
+            case "updates" | "values", {"__interrupt__": list(interrupts)}:
+                for interrupt in interrupts:
+                    if isinstance(interrupt, dict):
+                        self._interrupts[str(interrupt.get("id", interrupt))] = interrupt
+                value = {key: each for key, each in value.items() if key != _INTERRUPT}
+                if not value:
+                    return
+        self.add_custom("state" if name == "values" else name, value, events)
+
+    def make_error(self, message: dict[str, Any]) -> RunAgentError:
+        """Make the error with which a graph has failed, or the server: ``error`` is its class."""
+        kind, text = message.get("error"), message.get("message")
+        if self.call.attach_to is not None and kind == "HTTPException" and str(text).startswith("404"):
+            return StreamError(f"the service does not know the run, or no longer: {text}", code="GONE")
+        if not isinstance(kind, str) or not isinstance(text, str):
+            return super().make_error(message)
+        return StreamError(text or kind, code=kind)
+
+    # The end
+
+    def end_body(self, proven: bool) -> list[Event]:
+        """Ask for the run's status: the end of its stream proves nothing."""
+        if self.handle_ids is None or self.decoder.incomplete:
+            raise StreamTruncatedError("the stream ended within an event, or before the run was named")
+        self.follow(self._ask_for_status(RunIds(self.handle_ids), proven))
+        return []
+
+    def _ask_for_status(self, ids: RunIds, proven: bool) -> Generator[Step, StepAnswer, list[Event]]:
+        answer = yield Step(get(self.call, run_path(self.call, ids)), accept={404})
+        if answer.status == 404:
+            raise StreamError("the run was deleted while it was read", code="GONE")
+        status = str(answer.json()["status"])
+        if status in ("pending", "running"):
+            raise StreamTruncatedError(f"the stream ended while the run was {status}")
+        if status != "success" and not (status == "interrupted" and self._interrupts):
+            raise _failure(status)
+        events: list[Event] = [*self._calls.take()]
+        self.flush_text(events)
+        ended = Completed(
+            usage=self.usage,
+            stop_reason=stop_reason(self._about),
+            interrupts=list(self._interrupts.values()),
+            metadata=self._about or None,
+            proven=proven,
+        )
+        return [*events, ended]
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """The token counts under LangChain's names."""
+        return read_tokens(self.usage)
+
+
+class CancelRun(CancelSession):
+    """Asks to stop a run."""
+
+    def make_request(self) -> HttpRequest:
+        """See `CancelSession`."""
+        assert self.call.attach_to is not None
+        return post(self.call, run_path(self.call, self.call.attach_to, "/cancel"), {}, accept="*/*")
+
+
+def run_path(call: AgentCall, ids: RunIds, end: str = "") -> str:
+    """Return the path of a run, or of what ends so."""
+    return call.path(f"/threads/{ids.quoted('thread')}/runs/{ids.quoted('run')}{end}", _NO_PATH)
+
+
+def _failure(status: str) -> StreamError:
+    if status == "interrupted":  # without an interrupt of the graph
+        return StreamError("the run was cancelled", code="CANCELLED")
+    return StreamError(f"the run ended with the status {status}", code=status.upper())
+
+
+def _decoded(event: ServerSentEvent) -> Any:
+    try:
+        return decode_json(event.data)
+    except InvalidJSONError as exc:
+        raise ProtocolError(f"the event {quote(event.event)} is {exc}: {quote(event.data)}") from None
