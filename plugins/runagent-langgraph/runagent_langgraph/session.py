@@ -23,6 +23,7 @@ from runagent.transports import (
     CancelSession,
     EventStreamSession,
     InvalidJSONError,
+    ResumePoint,
     RunIds,
     Step,
     decode_json,
@@ -37,7 +38,7 @@ from runagent_langgraph.content import (
     read_tokens,
     stop_reason,
 )
-from runagent_langgraph.order import EventOrder, id_to_ask
+from runagent_langgraph.order import BEGINNING, EventOrder, id_to_ask
 from runagent_langgraph.requests import get, post, run_body
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
         AgentCall,
         Event,
         HttpRequest,
-        ResumePoint,
         Route,
         ServerSentEvent,
         StepAnswer,
@@ -57,6 +57,7 @@ __all__ = ["CancelRun", "RunSession"]
 
 _LOCATION = re.compile(r"/threads/[^/?#]+/runs/([^/?#]+)")
 _INTERRUPT = "__interrupt__"
+_GOING_ON = ("pending", "running")
 _NO_PATH = "langgraph_path"  # no option of a caller: each path has the ids of thread and run
 
 
@@ -65,22 +66,19 @@ class RunSession(EventStreamSession):
 
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
         super().__init__(call, route, resume)
-        self._order = EventOrder(resume, replayed=call.attach_to is not None)
         self._calls = MessageCalls(call.limits.max_event_bytes)
         self._interrupts: dict[Any, dict[str, Any]] = {}
         self._message: Any = None
         self._about: dict[str, Any] = {}
         self.usage = self._kept_usage = call.found.get("usage")
-        if call.attach_to is not None:
-            self.handle_ids = call.attach_to
-            self.resume_point = self._order.resume_point()
 
     # Requests
 
     def before(self) -> Generator[Step, StepAnswer, None]:
         """Make a thread, unless the caller, the run or an earlier attempt has one."""
+        self._goes_on = False
         if self.call.attach_to is not None:
-            self._thread = self.call.attach_to["thread"]
+            yield from self._look_at(self.call.attach_to)
             return
         self._body = run_body(self.call)  # an invalid input is refused before anything is sent
         known = self.call.input.get("session_id")
@@ -95,8 +93,20 @@ class RunSession(EventStreamSession):
         except ValueError as exc:
             raise ValidationError(f"session_id: {quote(str(known))} is not the id of a thread") from exc
 
+    def _look_at(self, ids: RunIds) -> Generator[Step, StepAnswer, None]:
+        """Prepare to read on; behind a stream that was unclear, find out whether the run still goes on.
+
+        Only of such a run events can come twice.
+        """
+        self._thread, self.handle_ids, self._goes_on = ids["thread"], ids, True
+        self.resume_point = self.resume or ResumePoint(last_event_id=BEGINNING, proof="id")
+        if self.call.found.get("unclear"):
+            answer = yield Step(get(self.call, run_path(self.call, ids)))
+            self._goes_on = answer.json()["status"] in _GOING_ON
+
     def make_request(self) -> HttpRequest:
         """Begin the run, or read on in the run of the call."""
+        self._order = EventOrder(self.resume, replayed=self._goes_on)
         ids = self.call.attach_to
         if ids is None:
             path = self.call.path(f"/threads/{path_segment(self._thread)}/runs/stream", _NO_PATH)
@@ -125,8 +135,12 @@ class RunSession(EventStreamSession):
 
     def take(self, event: ServerSentEvent, events: list[Event]) -> None:
         """See `EventStreamSession.take`."""
-        if not self._order.is_new(event):
-            return
+        try:
+            if not self._order.is_new(event):
+                return
+        except StreamTruncatedError:
+            self.call.found.keep("unclear", True)
+            raise
         given = len(events)
         if event.event.partition("|")[0] == "messages":
             self._take_message(event, events)
@@ -201,7 +215,7 @@ class RunSession(EventStreamSession):
         if answer.status == 404:
             raise StreamError("the run was deleted while it was read", code="GONE")
         status = str(answer.json()["status"])
-        if status in ("pending", "running"):
+        if status in _GOING_ON:
             raise StreamTruncatedError(f"the stream ended while the run was {status}")
         if status != "success" and not (status == "interrupted" and self._interrupts):
             raise _failure(status)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from runagent_langgraph.testing import LangGraphDialect
 
 from runagent import (
     AgentServerError,
@@ -18,11 +19,20 @@ from runagent import (
     ToolCall,
     answer,
 )
-from runagent_testing import custom, delay, done, ending, error, gate, heartbeat, reasoning, status, tool_call
+from runagent_testing import (
+    FakeAgentServer,
+    custom,
+    delay,
+    done,
+    ending,
+    error,
+    gate,
+    heartbeat,
+    reasoning,
+    status,
+    tool_call,
+)
 from tests.support.styles import Style
-
-if TYPE_CHECKING:
-    from runagent_testing import FakeAgentServer
 
 USAGE = {"input_tokens": 4, "output_tokens": 2, "total_tokens": 6, "output_token_details": {"reasoning": 1}}
 THREAD = "00000000-0000-0000-0000-000000000001"
@@ -228,3 +238,28 @@ def test_runs_share_a_connection(style: Style, server: FakeAgentServer) -> None:
 
     style.run(scenario)
     assert server.connections == 1
+
+
+class SharedIds(LangGraphDialect):
+    """Gives two events each the same id, as the development server does within a millisecond."""
+
+    events_per_id = 2
+
+
+def test_equal_events_of_one_id_are_read_again_to_be_sure() -> None:
+    style, middle = Style("sync"), gate("middle")
+    with FakeAgentServer(dialects=[SharedIds()]) as server:
+        server.agent("chat").reply("x", middle, "ha", "ha", "y", "y")
+
+        async def scenario() -> tuple[str, str, int]:
+            async with client(style, server) as user, client(style, server) as elsewhere:
+                stream = user.run_generic_stream("hi")
+                first = await stream.__anext__()
+                attached = elsewhere.attach(stream.handle)
+                middle.open()
+                rest = await stream.text()
+                return first + rest, await attached.text(), len(attached.report.attempts)
+
+        text, again, attempts = style.run(scenario)
+    assert ("xhahayy", "hahayy", 2) == (text, again, attempts)
+    assert 2 == sum(exchange.path.endswith("/stream") for exchange in server.requests[1:])
