@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     )
     from runagent._limits import Limits
     from runagent._report import mark_error
-    from runagent._wire.jsontext import InvalidJSONError, decode_json, encode_json, quote
+    from runagent._wire.jsontext import InvalidJSONError, decode_json, encode_json, quote, write_json
     from runagent._wire.ndjson import NDJSONDecoder
     from runagent._wire.sse import ServerSentEvent, SSEDecoder
     from runagent.capabilities import OLDEST_TRANSPORT_API_VERSION, TRANSPORT_API_VERSION, Capability
@@ -99,7 +99,7 @@ _HOMES = {
     "runagent.transports._steps": ("Step", "StepAnswer", "parse_url"),
     "runagent.transports._retry_after": ("should_retry",),
     "runagent.transports._surrogates": ("SurrogateJoiner",),
-    "runagent._wire.jsontext": ("InvalidJSONError", "decode_json", "encode_json", "quote"),
+    "runagent._wire.jsontext": ("InvalidJSONError", "decode_json", "encode_json", "quote", "write_json"),
     "runagent._wire.ndjson": ("NDJSONDecoder",),
     "runagent._wire.sse": ("SSEDecoder", "ServerSentEvent"),
 }
@@ -165,6 +165,7 @@ __all__ = [
     "post_json",
     "quote",
     "should_retry",
+    "write_json",
 ]
 
 if not TYPE_CHECKING:  # a type checker that saw it would accept every misspelt name

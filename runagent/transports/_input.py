@@ -10,7 +10,7 @@ from runagent._errors import ValidationError
 from runagent._events import ToolCall
 from runagent._internal.tracebacks import is_ours
 from runagent._public import publish
-from runagent._wire.jsontext import encode_json
+from runagent._wire.jsontext import write_json
 
 if TYPE_CHECKING:
     from runagent._call import AgentCall
@@ -231,7 +231,7 @@ def _call(call: _Call, path: str, index: int) -> ToolCall:
             f"{path}: a tool call has no name; it is"
             ' {"id": …, "type": "function", "function": {"name": …, "arguments": …}}, or a ToolCall'
         )
-    text = arguments if isinstance(arguments, str) else encode_json(arguments).decode()
+    text = arguments if isinstance(arguments, str) else write_json(arguments)
     return ToolCall(call.id, name, text, index)
 
 

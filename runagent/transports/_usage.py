@@ -21,6 +21,7 @@ _PLACES = (
     ("cached", "cache_read_input_tokens", ""),
     ("reasoning", "reasoning_tokens", ""),
     ("reasoning", "output_tokens_details", "reasoning_tokens"),
+    ("reasoning", "output_tokens_details", "thinking_tokens"),
     ("reasoning", "completion_tokens_details", "reasoning_tokens"),
 )
 

@@ -39,6 +39,8 @@ LAYERS = {
     "runagent_agui": "a plugin: agents that speak AG-UI",
     "runagent_langgraph.testing": "a plugin's dialect for the fake agent",
     "runagent_langgraph": "a plugin: graphs on a LangGraph server",
+    "runagent_anthropic.testing": "a plugin's dialect for the fake agent",
+    "runagent_anthropic": "a plugin: agents behind the Anthropic Messages API",
     "runagent_openai.testing": "a plugin's dialect for the fake agent",
     "runagent_openai": "a plugin: agents behind OpenAI-compatible endpoints",
     "runagent_testing.pytest_plugin": "pytest fixtures",

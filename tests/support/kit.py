@@ -1,4 +1,4 @@
-"""Styles for the conformance kit over kinds of transports that the suite checks in every style elsewhere."""
+"""Styles and players for the kit over transports that the suite checks in every style elsewhere."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import os
 
 from runagent_testing.conformance import TransportConformance
 
-__all__ = ["in_short"]
+__all__ = ["PLAYERS", "in_short"]
 
 ALL = "RUNAGENT_KIT_CLEAN" in os.environ  # make kit
+# For protocols that use sockets as every other one does.
+PLAYERS = tuple(TransportConformance.players) if ALL else ("memory",)
 
 
 def in_short(*styles: str) -> tuple[str, ...]:

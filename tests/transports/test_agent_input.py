@@ -21,6 +21,7 @@ from runagent.transports import (
     JSONReader,
     check_options,
     parse_input,
+    write_json,
 )
 from tests.support.sessions import call_of
 
@@ -193,6 +194,18 @@ def test_a_run_without_a_question_is_refused_if_the_protocol_needs_one() -> None
     for asked in (parse(), parse(messages=[])):
         with pytest.raises(ValidationError, match="give query or messages"):
             asked.need_messages()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"city": "Malmö", "n": [1, None]}, '{"city":"Malmö","n":[1,null]}'),
+        ("a\ud83d", '"a\\ud83d"'),
+        ({}, "{}"),
+    ],
+)
+def test_arguments_that_come_as_an_object_are_written_as_text(value: Any, text: str) -> None:
+    assert text == write_json(value)
 
 
 # Options

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from runagent import Custom, ProtocolError, ToolCall
@@ -11,8 +10,8 @@ from runagent.transports import (
     InvalidJSONError,
     SurrogateJoiner,
     decode_json,
-    encode_json,
     quote,
+    write_json,
 )
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class _Call:
     def _add_object(self, name: str, value: dict[str, Any]) -> int:
         part = value.pop(_IN_PIECES[name], None)
         if part is not None and not isinstance(part, str):
-            part = _written(part)  # a server that decodes what the model wrote
+            part = write_json(part)  # a server that decodes what the model wrote
         if part:
             self._parts.append(part)
         known = self.fields.setdefault(name, {})
@@ -104,14 +103,7 @@ def _update(fields: dict[str, Any], name: str, value: Any) -> int:
     if value in (None, "") or fields.get(name) == value:
         return 0
     fields[name] = value
-    return len(name) + len(_written(value))
-
-
-def _written(value: Any) -> str:
-    try:
-        return encode_json(value).decode()
-    except UnicodeEncodeError:  # half a character, which only an escape can write
-        return json.dumps(value)
+    return len(name) + len(write_json(value))
 
 
 def events_of(call: dict[str, Any], index: int) -> list[Event]:

@@ -70,8 +70,8 @@ class OpenAIDialect(Dialect):
     def answer(self, request: Request, host: DialectHost) -> Status | None:
         """See `Dialect.answer`: the list of the agents as models, and one of them."""
         match = _MODELS.fullmatch(request.path)
-        if match is None or request.method != "GET":
-            return None
+        if match is None or request.method != "GET" or "anthropic-version" in request.headers:
+            return None  # another protocol has the same path
         if match[1] is None:
             return Status(200, body={"object": "list", "data": [_model(name) for name in host.agents]})
         name = unquote(match[1])
