@@ -29,6 +29,7 @@ def chat_body(call: AgentCall) -> dict[str, Any]:
         ValidationError: There is no question in the input, or two, or more than one answer is asked for.
     """
     body = _body(call, "messages", _user)
+    body |= {name: write(body[name]) for name, write in _CHAT.items() if isinstance(body.get(name), list)}
     if body.get("messages") is None:
         raise ValidationError("there is nothing to answer: give query or messages")
     if body.get("n") not in (None, 1):
@@ -45,7 +46,42 @@ def responses_body(call: AgentCall) -> dict[str, Any]:
     Raises:
         ValidationError: There are two questions in the input.
     """
-    return _body(call, "input", lambda query: query if isinstance(query, str) else _user(query))
+    body = _body(call, "input", lambda query: query if isinstance(query, str) else _user(query))
+    if isinstance(body.get("tools"), list):
+        body["tools"] = [{"type": "function", **tool} if _is_plain(tool) else tool for tool in body["tools"]]
+    return body
+
+
+def _is_plain(tool: Any) -> bool:
+    """Whether a tool, or the call of one, has its fields without an object around them, and no type."""
+    return (
+        isinstance(tool, dict)
+        and isinstance(tool.get("name"), str)
+        and not {"type", "function"} & tool.keys()
+    )
+
+
+def _tools(tools: list[Any]) -> list[Any]:
+    return [{"type": "function", "function": tool} if _is_plain(tool) else tool for tool in tools]
+
+
+def _messages(messages: list[Any]) -> list[Any]:
+    """Write tool calls that are the `ToolCall`s of an earlier run; all else is sent as it is."""
+    calling = [isinstance(each, dict) and isinstance(each.get("tool_calls"), list) for each in messages]
+    return [
+        {**each, "tool_calls": [_call(call) for call in each["tool_calls"]]} if calls else each
+        for each, calls in zip(messages, calling, strict=True)
+    ]
+
+
+def _call(call: Any) -> Any:
+    if not _is_plain(call):
+        return call
+    function = {"name": call["name"], "arguments": call.get("arguments", "")}
+    return {"id": call.get("id"), "type": "function", "function": function}
+
+
+_CHAT: dict[str, Callable[[list[Any]], list[Any]]] = {"messages": _messages, "tools": _tools}
 
 
 def _user(content: Any) -> list[dict[str, Any]]:

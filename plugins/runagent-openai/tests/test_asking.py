@@ -76,6 +76,26 @@ def test_the_body_of_a_response(given: dict[str, Any], asked: dict[str, Any]) ->
     assert {"model": "m", "stream": True, **asked} == body
 
 
+def test_tools_and_calls_in_the_form_that_all_protocols_take() -> None:
+    tool = {"name": "weather", "parameters": {"type": "object"}}
+    called = {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": "c1", "name": "weather", "index": 0}],
+    }
+    other = {"type": "custom", "custom": {"name": "f"}}
+    _, _, body = ask({"messages": [*USER, called, *USER], "tools": [tool, other]})
+    assert [{"type": "function", "function": tool}, other] == body["tools"]
+    function = {"name": "weather", "arguments": ""}
+    assert [
+        *USER,
+        {**called, "tool_calls": [{"id": "c1", "type": "function", "function": function}]},
+        *USER,
+    ] == (body["messages"])
+    _, _, body = ask({"input": "hi", "tools": [tool]}, options={"openai_api": "responses"})
+    assert [{"type": "function", **tool}] == body["tools"]
+
+
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
