@@ -41,6 +41,8 @@ LAYERS = {
     "runagent_langgraph": "a plugin: graphs on a LangGraph server",
     "runagent_anthropic.testing": "a plugin's dialect for the fake agent",
     "runagent_anthropic": "a plugin: agents behind the Anthropic Messages API",
+    "runagent_ollama.testing": "a plugin's dialect for the fake agent",
+    "runagent_ollama": "a plugin: models behind Ollama",
     "runagent_openai.testing": "a plugin's dialect for the fake agent",
     "runagent_openai": "a plugin: agents behind OpenAI-compatible endpoints",
     "runagent_testing.pytest_plugin": "pytest fixtures",

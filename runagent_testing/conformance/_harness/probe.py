@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TIMESTAMP", "Traits", "half_an_event", "traits_of"]
 
+_BLANKS = "   "
 TIMESTAMP = "2026-01-01T00:00:00+00:00"
 """When every run of the kit begins on the fixed clock."""
 
@@ -43,6 +44,8 @@ class Traits:
         separate_end: Whether another answer than the stream reports how the run ended.
         heartbeats: Whether there is a sign of life without an event.
         carries: Which of the steps ``reasoning``, ``tool_call`` and ``custom`` it can write.
+        text_arguments: Whether it writes the arguments of a tool call as text, whose blanks are kept; if not,
+            as an object.
         end_facts: What it can write about a completed run, as `facts_in` names it.
     """
 
@@ -55,6 +58,7 @@ class Traits:
     separate_end: bool
     heartbeats: bool
     carries: frozenset[str]
+    text_arguments: bool
     end_facts: frozenset[str]
 
     @property
@@ -77,6 +81,7 @@ def traits_of(exchange: Exchange, dialects: Iterable[Dialect]) -> Traits:
         separate_end=form.separate_end,
         heartbeats=bool(form.heartbeat),
         carries=frozenset(step for step in _OTHERS if _can_write(form, step)),
+        text_arguments=_writes_text(run),
         end_facts=_end_facts(run),
     )
 
@@ -101,6 +106,17 @@ def _can_write(form: Format, name: str) -> bool:
     except Exception:  # noqa: BLE001 - a mistake in the dialect: the checks of such events report it
         return True
     return bool(written)
+
+
+def _writes_text(run: DialectRun) -> bool:
+    """Whether blanks in the arguments of a tool call are written as they are."""
+    form = run.dialect.stream(run)
+    try:
+        form.start(run)
+        written = form.tool_call(ToolCall("x", f'{{"a":{_BLANKS * 4}1}}'))
+    except Exception:  # noqa: BLE001 - a dialect may refuse a step by any exception
+        return True
+    return _BLANKS.encode() in written  # they may be cut in two
 
 
 def half_an_event(exchange: Exchange, dialects: Iterable[Dialect]) -> bytes:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from runagent._events import Custom
+from runagent._events import Custom, ToolCall
 from runagent.transports._sse import SSESession
 from runagent_testing import custom, delay, done, ending, error, heartbeat, raw, reasoning, status, tool_call
 from runagent_testing.conformance import check_transport
 from runagent_testing.conformance._broken import Broken
 from runagent_testing.conformance._harness.samples import missing, same_custom
 from runagent_testing.conformance._harness.subject import Subject
-from tests.runagent_testing.conformance.test_foreign import LineDialect, Lines, LineTransport
+from tests.runagent_testing.conformance.test_foreign import (
+    LineDialect,
+    Lines,
+    LineSession,
+    LineTransport,
+    Words,
+)
 
 SAMPLES = [
     "session.other-events",
@@ -100,6 +107,63 @@ def test_a_tool_call_in_a_thousand_pieces_is_bounded():
     check_transport(transport, only=only).check()
     (failed,) = check_transport(transport, only=only, samples=samples).failed
     assert "the sample 'pieces', step 1 repeated" in failed.reason
+
+
+class _ObjectLines(Lines):
+    """Writes the arguments of a tool call as an object."""
+
+    def tool_call(self, step):
+        return self.write(["call", {"name": step.name, "arguments": json.loads(step.arguments)}])
+
+
+class _ObjectDialect(LineDialect):
+    def stream(self, run):
+        return _ObjectLines()
+
+
+class _CallWords(Words):
+    """Reads such calls; their text differs from the sent one in its blanks."""
+
+    def change(self, arguments):
+        return arguments
+
+    def events(self, session, text):
+        if not text.startswith(b'["call"'):
+            return super().events(session, text)
+        call = json.loads(text)[1]
+        return [ToolCall(None, call["name"], json.dumps(self.change(call["arguments"]), indent=3))]
+
+
+class _LosesADay(_CallWords):
+    def change(self, arguments):
+        return arguments | {"days": [1]} if "days" in arguments else arguments
+
+
+class _CallSession(LineSession):
+    words_of = _CallWords
+
+    def open_body(self, content_type, charset):
+        known = super().open_body(content_type, charset)
+        self.words = self.words_of(self.resume)
+        return known
+
+
+class _CallTransport(LineTransport):
+    def __init__(self, words_of):
+        self.words_of = words_of
+
+    def open(self, call, route, resume):
+        session = _CallSession(call, route, resume)
+        session.words_of = self.words_of
+        return session
+
+
+@pytest.mark.parametrize(("words_of", "ok"), [(_CallWords, True), (_LosesADay, False)])
+def test_arguments_that_are_an_object_arrive_with_the_same_value(words_of, ok):
+    only = ["session.other-events", "run.other-events"]
+    report = check_transport(_CallTransport(words_of), dialects=[_ObjectDialect()], only=only, **QUICK)
+    assert ok == report.ok
+    assert all("name and arguments of tool calls" in failed.reason for failed in report.failed)
 
 
 @pytest.mark.parametrize(
