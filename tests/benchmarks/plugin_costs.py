@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.tracing import environment_without_tracer
+
 __all__ = ["PLUGIN", "imported_at_the_start", "seconds_at_the_start", "seconds_of_tests"]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +27,7 @@ STARTED = f"""
 import sys, time
 from _pytest.config import get_config
 best = {{}}
-for _ in range(7):
+for _ in range(15):
     for name in ("empty_plugin", {PLUGIN!r}):
         for loaded in [module for module in sys.modules if module.startswith(("empty", "runagent"))]:
             del sys.modules[loaded]
@@ -110,7 +112,7 @@ def seconds_of_tests(folder: Path) -> dict[str, float]:
 
 
 def _python(*arguments: str, folder: Path = ROOT) -> str:
-    environment = os.environ | {
+    environment = environment_without_tracer() | {
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(folder)]),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }

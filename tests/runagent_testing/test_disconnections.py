@@ -31,6 +31,7 @@ def test_how_and_when_the_client_disconnected(server, leave, how):
         assert ("still reading", None) == (exchange.client, exchange.disconnected_at)
         client.abort() if leave == "abort" else client.socket.close()
         assert exchange.wait_disconnected(PATIENCE)
+        assert not exchange.wait_done(PATIENCE)  # the plan ends a moment later
     assert (how, "client disconnected") == (exchange.client, exchange.outcome)
     assert exchange.sent[0].seconds <= exchange.disconnected_at <= PATIENCE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -207,10 +208,8 @@ def test_an_answer_that_a_client_did_not_wait_for(host, transport):
         asked(host, transport=transport, timeout=0.1)
     text = complaint(host)
     assert 1 == len(host.requests)
-    assert (
-        "never played: step 1, delay 60 s; step 2, head; step 3, chunk 'x' (the client disconnected after 0."
-        in text
-    )
+    steps = "step 1, delay 60 s; step 2, head; step 3, chunk 'x'"
+    assert re.search(rf"never played: {steps} \(the client disconnected after \d+\.\d+ s", text)
     assert "never used" not in text
     assert "3  chunk 'x'" in text  # the timeline
     host.check(allow_unused=True)

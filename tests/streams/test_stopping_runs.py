@@ -19,6 +19,7 @@ from tests.support.lasting import (
     client_of,
     serving,
     wait_for_end,
+    wait_for_lines,
 )
 from tests.support.peer import http
 
@@ -54,7 +55,7 @@ def test_a_confirmed_stop(
     assert run.headers["authorization"] == stop.headers["authorization"]
     assert run.headers["idempotency-key"] != stop.headers["idempotency-key"]
     assert stream.report.error is None
-    assert 1 == len([r for r in caplog.records if r.name == "runagent.run" and r.levelno >= logging.INFO])
+    assert 1 == len(wait_for_lines(caplog))
 
 
 class _StopInTwoSteps(StopSession):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -210,6 +211,18 @@ async def begun(client: Any) -> Any:
     stream = client.run_generic_stream("x")
     assert "a" == await anext(stream)
     return stream
+
+
+def wait_for_lines(caplog: Any) -> list[Any]:
+    """Return the lines of runs in the log, once there is one: it follows the end of the report."""
+    end = time.monotonic() + 10
+    while True:
+        lines = [
+            line for line in caplog.records if line.name == "runagent.run" and line.levelno >= logging.INFO
+        ]
+        if lines or time.monotonic() > end:
+            return lines
+        time.sleep(0.01)
 
 
 def wait_for_end(report: Any) -> None:
