@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.interop
 
+# Where the fake agent ``storyteller`` speaks each protocol.
+PLUGINS = {"a2a": "/a2a/storyteller", "openai": "/v1"}
+
 PROGRAM = """
 import sys
 from runagent import AsyncRunAgentClient, RunAgentClient
@@ -43,43 +46,50 @@ else:
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of a new environment with our wheels in it."""
     folder = tmp_path_factory.mktemp("stranger")
-    plugin = ROOT / "plugins" / "runagent-openai"
-    wheels = [build_wheel(project, folder / project.name) for project in (ROOT, plugin)]
+    plugins = [ROOT / "plugins" / f"runagent-{name}" for name in PLUGINS]
+    wheels = [build_wheel(project, folder / project.name) for project in (ROOT, *plugins)]
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, timeout=100)
     interpreter = folder / "venv" / "bin" / "python"
     install: list[str | Path] = [interpreter, "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
-    wanted: list[str | Path] = ["--constraint", ROOT / "constraints.txt", f"{wheels[0]}[trio]", wheels[1]]
+    wanted: list[str | Path] = ["--constraint", ROOT / "constraints.txt", f"{wheels[0]}[trio]", *wheels[1:]]
     subprocess.run([*install, *wanted], check=True, timeout=300)
     return interpreter
 
 
+@pytest.fixture(params=PLUGINS)
+def plugin(request: pytest.FixtureRequest) -> str:
+    """The name of each transport."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
-def shell(agents: FakeAgentServer, tmp_path: Path) -> dict[str, Any]:
+def shell(agents: FakeAgentServer, tmp_path: Path, plugin: str) -> dict[str, Any]:
     """How a program is started: nothing chooses the transport but a variable."""
     variables = {
         "HOME": str(tmp_path),
-        "RUNAGENT_TRANSPORT": "openai",
-        "RUNAGENT_API_URL": f"{agents.url}/v1",
+        "RUNAGENT_TRANSPORT": plugin,
+        "RUNAGENT_API_URL": f"{agents.url}{PLUGINS[plugin]}",
     }
     return {"cwd": tmp_path, "env": variables, "capture_output": True, "text": True, "timeout": 60}
 
 
 @pytest.mark.parametrize("style", ["sync", "asyncio", "trio"])
 def test_a_variable_chooses_it(
-    style: str, python: Path, agents: FakeAgentServer, shell: dict[str, Any]
+    style: str, python: Path, agents: FakeAgentServer, shell: dict[str, Any], plugin: str
 ) -> None:
     agents.agent("storyteller").always("Once", " upon", done(usage={"total_tokens": 3}))
     ran = subprocess.run([python, "-c", PROGRAM, style, ROOT], check=False, **shell)
-    assert (0, "['Once', ' upon'] openai\n", "") == (ran.returncode, ran.stdout, ran.stderr)
-    assert ["openai"] == [asked.dialect for asked in agents.requests]
+    assert (0, f"['Once', ' upon'] {plugin}\n", "") == (ran.returncode, ran.stdout, ran.stderr)
+    assert [plugin] == [asked.dialect for asked in agents.requests]
 
 
 def test_the_command_lists_it_and_takes_it(
-    python: Path, agents: FakeAgentServer, shell: dict[str, Any]
+    python: Path, agents: FakeAgentServer, shell: dict[str, Any], plugin: str
 ) -> None:
     agents.agent("storyteller").always("Once", " upon")
     command = python.with_name("runagent")
     listed = subprocess.run([command, "transports"], check=True, **shell).stdout
-    assert ["openai", "runagent-openai", "0.1.0"] in [line.split()[:3] for line in listed.splitlines()]
+    assert [plugin, f"runagent-{plugin}", "0.1.0"] in [line.split()[:3] for line in listed.splitlines()]
     ran = subprocess.run([command, "stream", "storyteller", "Tell me a story"], check=True, **shell)
     assert "Once upon" == ran.stdout

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Artifacts"]
 
+_SUSPECTS = 8  # pieces at the end of a snapshot with which the first update is compared
+
 
 class Artifacts:
     """Turns parts of artifacts into contents, and finds what of a snapshot is new.
@@ -25,6 +27,9 @@ class Artifacts:
         max_parts: How many artifacts a task may have.
 
     Attributes:
+        suspects: The last pieces of a snapshot, by artifact. An update that is in the snapshot may come
+            once more behind it: the server of a2a-sdk listens for updates before it takes the snapshot.
+            None once an update has come that is not among them, as such repeats come first.
         is_comparable: Whether a snapshot can be compared with what has come: not if an artifact was replaced,
             nor if the task had artifacts before this run.
     """
@@ -33,11 +38,23 @@ class Artifacts:
         self._parts = SnapshotParts(resume, max_parts=max_parts)
         self._joiners: dict[str, SurrogateJoiner] = {}  # of artifacts that end with half a character
         self._known: set[str] = set()
+        self.suspects: dict[str, list[Piece]] | None = None
         self.is_comparable = True
 
     def is_known(self, artifact: dict[str, Any]) -> bool:
         """Whether an artifact of this id has come."""
         return artifact["artifactId"] in self._known
+
+    def may_repeat(self, artifact: dict[str, Any]) -> bool:
+        """Whether an update may be one that was in the snapshot before it."""
+        if self.suspects is None:
+            return False
+        last = self.suspects.get(artifact["artifactId"], [])
+        first = next(pieces_of(artifact["parts"]), "")
+        if first in last or (isinstance(first, str) and last and _ends_with(last[-1], first)):
+            return True
+        self.suspects = None
+        return False
 
     def add(self, artifact: dict[str, Any]) -> tuple[list[Piece], RunAgentError | None]:
         """Take more parts of an artifact; return their contents, and the error if a snapshot is missing."""
@@ -55,6 +72,10 @@ class Artifacts:
     def take_all(self, artifacts: Iterable[dict[str, Any]]) -> tuple[list[Piece], RunAgentError | None]:
         """Take everything so far; return what is new of it, and an error if it is not what came before."""
         self._joiners.clear()  # what was kept back is in the snapshot, too
+        artifacts = list(artifacts)
+        self.suspects = {
+            each["artifactId"]: list(pieces_of(each["parts"]))[-_SUSPECTS:] for each in artifacts
+        }
         whole = list(self._contents(artifacts))
         self._known.update(name for name, _ in whole)
         new, fault = self._parts.take_snapshot(whole)
@@ -88,6 +109,10 @@ class Artifacts:
         if joiner.half:
             self._joiners[name] = joiner
         return text
+
+
+def _ends_with(piece: Piece, text: str) -> bool:
+    return isinstance(piece, str) and piece.endswith(text)
 
 
 def _may_end_in_half(text: str) -> bool:

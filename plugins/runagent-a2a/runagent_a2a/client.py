@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from runagent import RunAgentError, StreamError
+from runagent import AgentNotFoundError, RunAgentError, StreamError, ValidationError
 from runagent.transports import HttpRequest, HttpSession, Step, mark_error, should_retry
 from runagent_a2a.faults import NOT_SPOKEN, OVER, Fault, find_fault
 from runagent_a2a.interfaces import Interface, card_path, choose, given_interface
@@ -99,6 +99,8 @@ class A2AClient(HttpSession):
         """Return the error of a refusal with what the service sent about it."""
         if fault.reason in OVER and self.call.attach_to is not None:
             return StreamError(fault.message, code="GONE", details=fault.details)
+        if isinstance(error, AgentNotFoundError) and fault.reason == "TASK_NOT_FOUND":
+            return ValidationError(fault.message, code=fault.code, details=fault.details, status=error.status)
         error.code, error.details = fault.code, fault.details
         return error
 

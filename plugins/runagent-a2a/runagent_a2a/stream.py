@@ -53,7 +53,8 @@ class A2AStream(A2AClient, EventStreamSession):
         self.whole: bytearray | None = None  # an answer that is no stream
         self.continues = False  # whether the message belongs to a task that waited for it
         self.waiting: dict[str, Any] | None = None  # how such a task was, until something new is known
-        self.has_begun = self.is_over = False  # whether an event has come, and the last one
+        self.has_begun = self.has_task = self.is_over = False  # whether an event, a task, the end has come
+        self.is_rpc = True
         super().__init__(call, route, resume)
 
     @property
@@ -100,6 +101,7 @@ class A2AStream(A2AClient, EventStreamSession):
 
     def open_body(self, content_type: str, charset: str) -> bool:
         """Accept an event stream, and JSON, in which JSON-RPC refuses."""
+        self.is_rpc = self.interface.is_rpc
         if content_type in _JSON:
             self.whole = bytearray()
             return True
@@ -121,6 +123,9 @@ class A2AStream(A2AClient, EventStreamSession):
         events: list[Event] = []
         if self.whole is not None:
             self.take_answer(bytes(self.whole), events)
+            if not self.has_task and not self.is_over and not self.following:
+                shown = quote(bytes(self.whole))
+                raise ProtocolError(f"the answer is neither a stream, nor a task or message: {shown}")
         elif self.waiting is not None and not self.decoder.incomplete:
             self.take_status(self.waiting, {}, events)
         if self.wants is Wants.READ and not self.following:
@@ -142,11 +147,11 @@ class A2AStream(A2AClient, EventStreamSession):
         """Take the JSON text of an event, or of a whole answer."""
         try:
             answer = decode_json(text)
-            fault = find_fault(answer)
+            fault = find_fault(answer) if "error" in answer else None
             if fault is not None:
                 self.take_fault(fault, answer)
             else:
-                self.take_event(answer["result"] if self.interface.is_rpc else answer, events)
+                self.take_event(answer["result"] if self.is_rpc else answer, events)
         except InvalidJSONError as exc:
             raise ProtocolError(f"an event is {exc}") from None
         except (LookupError, TypeError, AttributeError, ValueError):
@@ -165,7 +170,8 @@ class A2AStream(A2AClient, EventStreamSession):
         self.has_begun = True
         match kind:
             case "artifactUpdate":
-                self.begin_task(value["taskId"], value.get("contextId"), events)
+                if not self.has_task:
+                    self.begin_task(value["taskId"], value.get("contextId"), events)
                 self.take_artifact(value["artifact"], events, append=value.get("append") is True)
             case "statusUpdate":
                 self.begin_task(value["taskId"], value.get("contextId"), events)
@@ -182,6 +188,7 @@ class A2AStream(A2AClient, EventStreamSession):
 
     def begin_task(self, task: str, context: Any, events: list[Event]) -> None:
         """Report, once, that work on a task has begun."""
+        self.has_task = True
         if self.handle_ids is None:
             if not isinstance(task, str):
                 raise TypeError
@@ -209,6 +216,10 @@ class A2AStream(A2AClient, EventStreamSession):
 
     def take_artifact(self, artifact: dict[str, Any], events: list[Event], *, append: bool) -> None:
         """Take parts of an artifact."""
+        if self.call.attach_to is not None and self.artifacts.may_repeat(artifact):
+            raise StreamTruncatedError(
+                "the first update behind the snapshot may be in it; only another snapshot can show that"
+            )
         known = self.artifacts.is_known(artifact)
         if known and not append:
             self.artifacts.is_comparable = False  # the new artifact replaces what was given

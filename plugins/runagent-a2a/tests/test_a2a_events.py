@@ -239,3 +239,35 @@ class TestFormsOf03:
             run_a2a()
         assert not isinstance(caught.value, StreamError)
         assert "-32602" == caught.value.code  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("spoken", [RPC], indirect=False)
+@pytest.mark.parametrize(
+    ("snapshot", "live", "expected"),
+    [
+        (["a", "b"], [["c"]], ["a", "b", "c"]),  # nothing was repeated
+        (["a", "b", "c"], [["c"], ["d"]], ["a", "b", "c", "d"]),  # the service had listened first
+        (["a", "bc"], [["c"], ["d"]], ["a", "bc", "d"]),  # and has joined the parts
+        (["a", "b"], [["b"], ["c"]], ["a", "b", "c"]),
+    ],
+)
+def test_an_update_that_may_be_in_the_snapshot_is_not_handed_out_before_another_snapshot(
+    run_a2a: Run, memory: MemoryNetwork, snapshot: list[str], live: list[list[str]], expected: list[str]
+) -> None:
+    """The last case is an agent that repeats itself: the second snapshot has what came in between."""
+
+    def task(*texts: str) -> Any:
+        artifact = {"artifactId": "answer", "parts": [{"text": text} for text in texts]}
+        return {"task": {"id": "t", "contextId": "c", "status": {"state": "W"}, "artifacts": [artifact]}}
+
+    def updates(*texts: list[str]) -> list[Any]:
+        return [
+            update(artifactId="answer", parts=[{"text": text} for text in each], append=True)
+            for each in texts
+        ]
+
+    agent = memory.agent("writer")
+    agent.reply(sse(update(artifactId="answer", parts=[{"text": "a"}])), ending("cut"))
+    agent.reply(head(start=False), sse(task(*snapshot), *updates(*live)), ending("cut"))
+    agent.reply(head(start=False), sse(task(*expected)))
+    assert "".join(expected) == "".join(contents(run_a2a(max_retries=3)))

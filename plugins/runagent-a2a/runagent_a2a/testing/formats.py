@@ -70,7 +70,8 @@ class A2AFormat(Format):
         if code.removeprefix("-").isdecimal():
             fault = Fault(int(code), 500, "INTERNAL", "INTERNAL_ERROR", step.message or "Internal error")
             written = to_json(self._wire.error(self._body, fault), compact=True)
-            return f"event: error\ndata: {written}\n\n".encode()
+            name = "" if self._words.has_final else "event: error\n"  # 0.3 has none
+            return f"{name}data: {written}\n\n".encode()
         about = without_none(code=step.code, retry_after=step.retry_after)
         return self._status(self._task.ending(step), final=True, metadata=about)
 
