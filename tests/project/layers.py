@@ -43,6 +43,8 @@ LAYERS = {
     "runagent_anthropic": "a plugin: agents behind the Anthropic Messages API",
     "runagent_ollama.testing": "a plugin's dialect for the fake agent",
     "runagent_ollama": "a plugin: models behind Ollama",
+    "runagent_gemini.testing": "a plugin's dialect for the fake agent",
+    "runagent_gemini": "a plugin: models behind Google's Gemini API",
     "runagent_openai.testing": "a plugin's dialect for the fake agent",
     "runagent_openai": "a plugin: agents behind OpenAI-compatible endpoints",
     "runagent_testing.pytest_plugin": "pytest fixtures",
