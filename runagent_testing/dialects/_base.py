@@ -99,6 +99,8 @@ class Format(Protocol):
         delimited: Whether a reader can see where one chunk ends and the next begins.
         separate_end: Whether the end of the stream means nothing: another answer, such as the one to a
             request for the run's status, reports whether the run completed or failed.
+        shares_ids: Whether events of the protocol may share an id: a reader then cannot recognise an event
+            that comes twice in a row.
     """
 
     content_type: str = ""
@@ -108,6 +110,7 @@ class Format(Protocol):
     supports_errors: bool = True
     delimited: bool = True
     separate_end: bool = False
+    shares_ids: bool = False
 
     def start(self, run: DialectRun) -> bytes:
         """Write what precedes the first chunk, perhaps nothing."""

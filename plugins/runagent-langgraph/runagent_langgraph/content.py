@@ -43,6 +43,19 @@ class Message(msgspec.Struct):
         return self.type in ("AIMessageChunk", "ai")
 
     @property
+    def is_plain_text(self) -> bool:
+        """Whether it is a piece of text and nothing else, as most are."""
+        return self.type == "AIMessageChunk" and type(self.content) is str and not (
+            self.tool_calls
+            or self.tool_call_chunks
+            or self.invalid_tool_calls
+            or self.usage_metadata
+            or self.additional_kwargs
+            or self.response_metadata
+            or self.chunk_position
+        )
+
+    @property
     def about_answer(self) -> dict[str, Any]:
         """What the model's service has reported about the answer: why it stopped, its model and so on."""
         return self.response_metadata if isinstance(self.response_metadata, dict) else {}

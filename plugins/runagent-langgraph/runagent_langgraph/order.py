@@ -65,7 +65,7 @@ class EventOrder:
         self._replayed = replayed
         self._same: list[int] = []  # a hash of each event that has the last id
         self._repeating = 0
-        self._point: ResumePoint | None = ResumePoint(last_event_id=self._text(self._due), proof="id")
+        self._point: tuple[str, str, int] | None = (self._before, self._last, self._due)
         self._unplaced = False
 
     def is_new(self, event: ServerSentEvent) -> bool:
@@ -76,7 +76,10 @@ class EventOrder:
             StreamTruncatedError: It may be a repetition or not. Another request shows which, because
                 what came before that one is never repeated.
         """
-        place = _place(event.id) if event.has_id else None
+        if not event.has_id:
+            place = None
+        else:
+            place = self._place if event.id == self._last else _place(event.id)
         if self._due and (place != self._place) and self._strict:
             raise ProtocolError(
                 f"the resumed stream did not begin with the event {self._last}", code="NOT_RESUMED"
@@ -115,21 +118,22 @@ class EventOrder:
     def note(self, *, gives: bool, holds: bool) -> None:
         """Note what a new event meant: whether the reader is given something, or something is kept back."""
         if not holds and not self._unplaced:
-            self._point = ResumePoint(last_event_id=self._text(len(self._same)), proof="id")
+            self._point = self._before, self._last, len(self._same)
         elif gives:
             self._point = None  # behind the last point came something that must not come twice
 
     def resume_point(self) -> ResumePoint | None:
         """Return where another stream can go on, or None."""
-        return self._point
+        if self._point is None:
+            return None
+        before, last, count = self._point
+        text = f"{before} {last} {count}" if last else BEGINNING
+        return ResumePoint(last_event_id=text, proof="id")
 
     def _add(self, event: ServerSentEvent) -> None:
         if len(self._same) == _MOST_WITH_ONE_ID:
             raise ProtocolError(f"more than {_MOST_WITH_ONE_ID} events have the id {self._last}")
         self._same.append(_hash(event))
-
-    def _text(self, count: int) -> str:
-        return f"{self._before} {self._last} {count}" if self._last else BEGINNING
 
 
 def _hash(event: ServerSentEvent) -> int:

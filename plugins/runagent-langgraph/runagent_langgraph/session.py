@@ -64,6 +64,8 @@ _NO_PATH = "langgraph_path"  # no option of a caller: each path has the ids of t
 class RunSession(EventStreamSession):
     """Begins a run on a thread; with the ids of a run, reads on in it."""
 
+    _order: EventOrder | None = None
+
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
         super().__init__(call, route, resume)
         self._calls = MessageCalls(call.limits.max_event_bytes)
@@ -99,7 +101,6 @@ class RunSession(EventStreamSession):
         Only of such a run events can come twice.
         """
         self._thread, self.handle_ids, self._goes_on = ids["thread"], ids, True
-        self.resume_point = self.resume or ResumePoint(last_event_id=BEGINNING, proof="id")
         if self.call.found.get("unclear"):
             answer = yield Step(get(self.call, run_path(self.call, ids)))
             self._goes_on = answer.json()["status"] in _GOING_ON
@@ -129,14 +130,24 @@ class RunSession(EventStreamSession):
             except ValueError as exc:
                 raise ProtocolError(f"the service named a run {quote(run)}") from exc
             self.handle_ids = RunIds({"thread": self._thread, "run": run})
-            self.resume_point = self._order.resume_point()
+
+    @property
+    def resume_point(self) -> ResumePoint | None:  # type: ignore[override]  # made when it is asked for
+        """Where another stream of the run can go on, once the run has a name."""
+        if self.handle_ids is None:
+            return None
+        if self._order is None:
+            return self.resume or ResumePoint(last_event_id=BEGINNING, proof="id")
+        return self._order.resume_point()
 
     # Events
 
     def take(self, event: ServerSentEvent, events: list[Event]) -> None:
         """See `EventStreamSession.take`."""
+        order = self._order
+        assert order is not None
         try:
-            if not self._order.is_new(event):
+            if not order.is_new(event):
                 return
         except StreamTruncatedError:
             self.call.found.keep("unclear", True)
@@ -147,12 +158,10 @@ class RunSession(EventStreamSession):
         elif event.event != "end":  # of older servers, also behind an error
             self._take_value(event.event, _decoded(event), events)
         holds = bool(self._calls or self._interrupts or self.keeps_half)
-        self._order.note(gives=len(events) > given, holds=holds)
+        order.note(gives=len(events) > given, holds=holds)
         if not holds and self.usage is not self._kept_usage:  # the next attempt goes on behind this event
             self._kept_usage = self.usage
             self.call.found.keep("usage", self.usage)
-        if self.handle_ids is not None:
-            self.resume_point = self._order.resume_point()
 
     def _take_message(self, event: ServerSentEvent, events: list[Event]) -> None:
         message = read_message(event.data)
@@ -164,9 +173,13 @@ class RunSession(EventStreamSession):
         if message.id != self._message:  # half a character goes on in its message only
             self.flush_text(events)
             self._message = message.id
+        id_ = event.id if event.has_id else None
+        if message.is_plain_text:
+            self.add_text(message.content, events, id=id_)
+            return
         for kind, part in parts_of(message):
             if kind == "text":
-                self.add_text(part, events, id=event.id if event.has_id else None)
+                self.add_text(part, events, id=id_)
             elif kind == "reasoning":
                 self.add_reasoning(part, events, id=message.id)
             else:

@@ -42,6 +42,7 @@ class Traits:
         marked: Whether there is an end marker; without one only HTTP's framing, or another answer,
             distinguishes a whole answer from a truncated one.
         separate_end: Whether another answer than the stream reports how the run ended.
+        shares_ids: Whether events may share an id.
         heartbeats: Whether there is a sign of life without an event.
         carries: Which of the steps ``reasoning``, ``tool_call`` and ``custom`` it can write.
         text_arguments: Whether it writes the arguments of a tool call as text, whose blanks are kept; if not,
@@ -56,6 +57,7 @@ class Traits:
     writes_errors: bool
     marked: bool
     separate_end: bool
+    shares_ids: bool
     heartbeats: bool
     carries: frozenset[str]
     text_arguments: bool
@@ -79,6 +81,7 @@ def traits_of(exchange: Exchange, dialects: Iterable[Dialect]) -> Traits:
         writes_errors=form.supports_errors and bool(form.error(Error(None, "x"))),
         marked=bool(marker) and not form.separate_end,  # behind which more of the stream may come
         separate_end=form.separate_end,
+        shares_ids=form.shares_ids,
         heartbeats=bool(form.heartbeat),
         carries=frozenset(step for step in _OTHERS if _can_write(form, step)),
         text_arguments=_writes_text(run),

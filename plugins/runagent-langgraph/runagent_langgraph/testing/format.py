@@ -45,6 +45,7 @@ class RunFormat(Format):
 
     content_type = "text/event-stream; charset=utf-8"
     separate_end = True
+    shares_ids = True  # on the development server
     heartbeat = b": heartbeat\r\n\r\n"
 
     def __init__(self, run: DialectRun, thread: str, events_per_id: int) -> None:
