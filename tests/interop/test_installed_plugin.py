@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.interop
 
 # Where the fake agent ``storyteller`` speaks each protocol.
-PLUGINS = {"a2a": "/a2a/storyteller", "openai": "/v1"}
+PLUGINS = {"a2a": "/a2a/storyteller", "gemini": "", "langgraph": "", "openai": "/v1"}
 
 PROGRAM = """
 import sys
