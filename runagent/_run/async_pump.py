@@ -105,10 +105,10 @@ class AsyncPump(PumpCore):
             while not run.events:
                 if until is not None and until.reached(run, start):
                     return []
-                if run.action is _TURN:
-                    start = await self._take_turn(start)
-                    continue
                 if run.action is not _READ:
+                    if run.action is _TURN:
+                        start = await self._take_turn(start)
+                        continue
                     if not await self._move_on(run.action):
                         return None
                     start = self._now()

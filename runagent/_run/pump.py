@@ -96,10 +96,10 @@ class Pump(PumpCore):
             while not run.events:
                 if until is not None and until.reached(run, start):
                     return []
-                if run.action is _TURN:
-                    start = self._take_turn(start)
-                    continue
                 if run.action is not _READ:
+                    if run.action is _TURN:
+                        start = self._take_turn(start)
+                        continue
                     if not self._move_on(run.action):
                         return None
                     start = self._now()

@@ -30,8 +30,7 @@ __tracebackhide__ = is_ours
 
 _logger = logging.getLogger("runagent.run")
 
-_READ = Wants.READ
-_GOING_ON = frozenset({Wants.READ, Wants.TURN})
+_READ, _TURN = Wants.READ, Wants.TURN
 _FAREWELL_SECONDS = 1.0
 _INCOMPLETE = "the transport {!r} ended the run without its last event ({})"
 
@@ -179,11 +178,11 @@ class Run(Connecting):
         attempt.note_answer(self.report)
         if fault is not None:
             self._failed(fault)
-        elif session.error is not None or session.wants not in _GOING_ON:
+        elif session.error is not None or (session.wants is not _READ and session.wants is not _TURN):
             self._follow(session)
         elif deadlines.overdue or (not events and deadlines.spent):
             self.timed_out(end, 0.0)  # a peer that never pauses
-        elif session.wants is Wants.TURN:
+        elif session.wants is _TURN:
             self.action = Action.TURN
         elif attempt.send_late:
             attempt.late_at = min(attempt.late_at, start)
