@@ -16,7 +16,7 @@ _CLOCKS = frozenset(
     for name in ("time", "monotonic", "perf_counter", "process_time", "thread_time", "clock_gettime")
     for suffix in ("", "_ns")
 ) | {"localtime", "gmtime", "sleep"}
-_METHODS = frozenset(("receive_data", "receive_eof", "data_to_send", "close"))
+_METHODS = frozenset(("receive_data", "go_on", "receive_eof", "data_to_send", "close"))
 _IMPORTING = "<frozen importlib"
 
 
