@@ -18,14 +18,19 @@ __all__ = ["needs_thread"]
 def needs_thread(purpose: str) -> Iterator[None]:
     """Have what starts a thread fail as connecting does, in place of the interpreter's bare RuntimeError.
 
+    What a signal handler raises while a thread starts passes: the interpreter then looks for the thread among
+    those that have not begun, and raises a KeyError in place of the exception if it has begun.
+
     Raises:
         NetworkError: The system gives no more threads, or the interpreter is ending.
     """
     try:
         yield
-    except RuntimeError as exc:
+    except (RuntimeError, KeyError) as exc:
         let_signals_through(exc)
         # The interpreter's locks may be in disorder behind what a signal handler has raised in them.
         if exc.__context__ is not None:
             let_signals_through(exc.__context__)
+        if isinstance(exc, KeyError):
+            raise
         raise NetworkError(f"no thread can be started to {purpose}: {exc}", code="NO_THREAD") from exc

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import signal
 import socket
@@ -28,6 +29,8 @@ from tests.support.signals import (
     SoftTimeLimit,
     assert_same,
     handling,
+    raise_it,
+    strike,
     striking,
 )
 
@@ -230,6 +233,28 @@ def test_an_alarm_while_a_name_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> 
     finally:
         signal.signal(signal.SIGALRM, before)
         found.set()
+
+
+@pytest.mark.filterwarnings("ignore:Exception ignored in thread started by")
+def test_while_a_thread_starts(server: FakeAgentServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interpreter then looks for the thread where it is no more, and raises a KeyError."""
+    server.agent("a").always("x")
+    name = "_start_joinable_thread" if hasattr(threading, "_start_joinable_thread") else "_start_new_thread"
+    start = getattr(threading, name)
+
+    def start_and_strike(bootstrap: Any, *args: Any, **options: Any) -> None:
+        start(bootstrap, *args, **options)
+        assert bootstrap.__self__._started.wait(SECONDS)
+        monkeypatch.undo()
+        strike()
+
+    client = RunAgentClient("a", base_url=server.url, transport_options={"read_ahead_bytes": 1000})
+    monkeypatch.setattr(threading, name, start_and_strike)
+    error = SoftTimeLimit("struck")
+    with handling(functools.partial(raise_it, error)), pytest.raises(SoftTimeLimit) as caught:
+        next(client.run_generic_stream("q"))
+    assert_same(error, caught.value)
+    client.close()
 
 
 # What is left behind

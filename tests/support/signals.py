@@ -21,6 +21,7 @@ __all__ = [
     "SoftTimeLimit",
     "assert_same",
     "handling",
+    "raise_it",
     "strike",
     "striking",
 ]
