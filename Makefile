@@ -52,6 +52,7 @@ help:
 	@echo "make bench        compare with other clients and with a bare-socket baseline (ARGS=... goes to tests.benchmarks.bench)"
 	@echo "make bench-quick  compare only with the baseline, in less than a minute"
 	@echo "make bench-against REF=COMMIT   compare the start, short runs and bursts with another commit's"
+	@echo "make bench-plugins measure the transports of plugins against our sse and against official clients"
 	@echo "make bench-bridge measure the overhead of a library as a transport"
 	@echo "make bench-fake   measure the fake agent: events per second, simultaneous streams, start, cost per test"
 	@echo "make soak         chaos, load and floods at full size (ARGS=\"--only chaos --seed 7\")"
@@ -182,6 +183,10 @@ bench-quick: $(BENCH_STAMP)
 .PHONY: bench-against
 bench-against: $(BENCH_STAMP)
 	@$(BENCH_VENV)/bin/python -m tests.benchmarks.against "$(or $(REF),$(error REF names the commit to compare with))" $(ARGS)
+
+.PHONY: bench-plugins
+bench-plugins: $(BENCH_STAMP)
+	@$(BENCH_VENV)/bin/python -m tests.benchmarks.bench_plugins $(ARGS)
 
 .PHONY: bench-bridge
 bench-bridge: $(STAMP)

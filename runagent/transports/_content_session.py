@@ -68,7 +68,7 @@ class ContentSession(HttpSession):
 
         By default it is one whose ``error`` is not empty, or whose ``type`` is "error".
         """
-        return has_error(message) or message.get("type") == "error"
+        return ("error" in message and has_error(message)) or message.get("type") == "error"
 
     def make_error(self, message: dict[str, Any]) -> RunAgentError:
         """Make the error that an object in the stream reports; by default of all usual forms."""
@@ -96,8 +96,10 @@ class ContentSession(HttpSession):
 
     def add_text(self, text: str, events: list[Event], *, id: str | None = None) -> None:
         """Hand out a piece of the answer's text; ``id`` is that of its event, if it has one."""
-        if whole := self._texts.join(text):
-            events.append(Chunk(whole, None, id))
+        if self._texts.half or not text.isascii():
+            text = self._texts.join(text)
+        if text:
+            events.append(Chunk(text, None, id))
 
     def add_reasoning(self, text: str, events: list[Event], *, id: Any = None) -> None:
         """Hand out a piece of what the model thinks; ``id`` is that of its train of thought."""

@@ -8,7 +8,8 @@ from runagent._errors import ProtocolError, RunAgentError
 from runagent._internal.tracebacks import is_ours
 from runagent._public import publish
 from runagent._wire.jsontext import InvalidJSONError, decode_json
-from runagent._wire.sse import ServerSentEvent, SSEDecoder
+from runagent._wire.sse import EventRow, ServerSentEvent, SSEDecoder
+from runagent.transports._base import Wants
 from runagent.transports._content_session import ContentSession
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ class EventStreamSession(ContentSession):
     def read_body(self, data: bytes) -> list[Event]:
         """Return the events that the bytes complete, up to the one that ends the run."""
         events: list[Event] = []
-        self.take_each(self.decoder.feed(data), events)
+        for part in self.decoder.feed_rows(data):
+            self.take_each(part.apart() if isinstance(part, EventRow) else (part,), events)
+            if self.wants is not Wants.READ or self.following:
+                return events
         if self.decoder.error is not None:
             self.fail(self.decoder.error)
         return events

@@ -106,6 +106,11 @@ def _anthropic(text: str, number: int) -> bytes:
     return _sse("content_block_delta", _json(message, compact=True))
 
 
+def _ollama(text: str, number: int) -> bytes:
+    message = {"role": "assistant", "content": text}
+    return _chunk(_json({"model": "m", "created_at": "t", "message": message, "done": False}) + "\n")
+
+
 def _published(text: str, number: int) -> bytes:
     content = _json({"type": "string", "payload": _json(text)})
     return _frame(_json({"type": "data", "content": content}, compact=True))
@@ -129,6 +134,7 @@ _MESSAGE: dict[str, Any] = {
 }
 _STARTED = {"type": "status", "status": "stream_started", "invocation_id": "i-1"}
 _COMPLETED = {"type": "status", "status": "stream_completed", "total_chunks": 1, "execution_time": 0.1}
+_OLLAMA_DONE = {"model": "m", "message": {"role": "assistant", "content": ""}, "done": True}
 
 WIRES = {
     "sse": Wire(
@@ -147,6 +153,7 @@ WIRES = {
         _anthropic,
         _sse("message_stop", _json({"type": "message_stop"})) + b"0\r\n\r\n",
     ),
+    "ollama": Wire(_head("application/x-ndjson"), _ollama, _chunk(_json(_OLLAMA_DONE) + "\n") + b"0\r\n\r\n"),
     "published": Wire(_frame(_json(_STARTED)), _published, _frame(_json(_COMPLETED))),
     "plain": Wire(
         _frame(_json(_STARTED)),

@@ -18,6 +18,7 @@ _METADATA = (
     *("model", "created_at", "done_reason", "context", "total_duration", "load_duration"),
     *("prompt_eval_duration", "eval_duration"),
 )
+_TEXT = frozenset({"content", "role", "thinking"})
 _KNOWN = frozenset({*_COUNTS, *_METADATA, "done", "message", "response", "thinking"})
 
 
@@ -46,10 +47,18 @@ class LineStream(_Counted, LineStreamSession):
         """See `LineStreamSession.take`; the last line may have content, too."""
         self.begin(events)
         message = line.get("message")
-        self._take_message(message if isinstance(message, dict) else line, events)
-        for name, value in line.items():
-            if name not in _KNOWN:
-                self.add_custom(name, value, events)
+        if not isinstance(message, dict):
+            message = line  # of /api/generate
+        text, thought = message.get("content", message.get("response")), message.get("thinking")
+        if isinstance(thought, str):
+            self.add_reasoning(thought, events)
+        if isinstance(text, str):
+            self.add_text(text, events)
+        if not message.keys() <= _TEXT:
+            self._take_others(message, events)
+        if not line.keys() <= _KNOWN:
+            for name in [name for name in line if name not in _KNOWN]:
+                self.add_custom(name, line[name], events)
         if line.get("done") is True:
             reason = line.get("done_reason")
             self.complete(
@@ -59,13 +68,8 @@ class LineStream(_Counted, LineStreamSession):
                 metadata=_metadata(line),
             )
 
-    def _take_message(self, message: dict[str, Any], events: list[Event]) -> None:
-        """Take a message of a chat, or of the other endpoint the line itself."""
-        if isinstance(message.get("thinking"), str):
-            self.add_reasoning(message["thinking"], events)
-        text = message.get("response" if "response" in message else "content")
-        if isinstance(text, str):
-            self.add_text(text, events)
+    def _take_others(self, message: dict[str, Any], events: list[Event]) -> None:
+        """Take the fields of a message that are not text."""
         calls = message.get("tool_calls")
         for call in calls if isinstance(calls, list) else ():
             events.append(_tool_call(call, self.calls_made))
