@@ -45,14 +45,18 @@ class Message(msgspec.Struct):
     @property
     def is_plain_text(self) -> bool:
         """Whether it is a piece of text and nothing else, as most are."""
-        return self.type == "AIMessageChunk" and type(self.content) is str and not (
-            self.tool_calls
-            or self.tool_call_chunks
-            or self.invalid_tool_calls
-            or self.usage_metadata
-            or self.additional_kwargs
-            or self.response_metadata
-            or self.chunk_position
+        return (
+            self.type == "AIMessageChunk"
+            and type(self.content) is str
+            and not (
+                self.tool_calls
+                or self.tool_call_chunks
+                or self.invalid_tool_calls
+                or self.usage_metadata
+                or self.additional_kwargs
+                or self.response_metadata
+                or self.chunk_position
+            )
         )
 
     @property

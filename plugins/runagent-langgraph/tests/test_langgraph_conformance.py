@@ -76,3 +76,8 @@ def test_ids_that_events_share() -> None:
     )
     checked.check()
     assert any(result.status == "passed" for result in checked.results)
+
+
+def test_events_behind_the_last_chunk_are_not_taken_for_an_end_marker() -> None:
+    checked = check_transport("langgraph", only=["session.nothing-after-end"], requirements=1)
+    assert ["not applicable"] == [result.status for result in checked.results]

@@ -70,7 +70,7 @@ def test_a_conversation_with_a_tool(style: Style, server: FakeAgentServer) -> No
     content = [event for event in first[1:-1] if not isinstance(event, Custom) or event.name != "updates"]
     assert Started(session_id=THREAD, invocation_id=run) == first[0]
     assert ["Let me see. ", "Rain"] == [event.content for event in content if isinstance(event, Chunk)]
-    assert [Reasoning("Hm.", f"{run}-0")] == [event for event in content if isinstance(event, Reasoning)]
+    assert [Reasoning("Hm.", f"{run[:8]}-0")] == [event for event in content if isinstance(event, Reasoning)]
     assert ToolCall("c1", "weather", '{"city": "Oslo"}', 0) in content
     assert Custom("tool_result", result) in content
     assert (USAGE, 6, 1) == (first[-1].usage, tokens.total, tokens.reasoning)

@@ -79,7 +79,7 @@ class RunFormat(Format):
 
     @property
     def _message_id(self) -> str:
-        return f"{self._run_id}-{self._message}"
+        return f"{self._run_id[:8]}-{self._message}"
 
     def _end_message(self, usage: Any = None, about: Any = None, calls: Any = None) -> bytes:
         """Write the end of the current message, and what the node adds to the state."""
