@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runagent.transports import SnapshotParts, SurrogateJoiner
+from runagent_a2a.repeats import Repeats
 from runagent_a2a.words import pieces_of
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Artifacts"]
 
-_SUSPECTS = 8  # pieces at the end of a snapshot with which the first update is compared
-
 
 class Artifacts:
     """Turns parts of artifacts into contents, and finds what of a snapshot is new.
@@ -27,9 +26,7 @@ class Artifacts:
         max_parts: How many artifacts a task may have.
 
     Attributes:
-        suspects: The last pieces of a snapshot, by artifact. An update that is in the snapshot may come
-            once more behind it: the server of a2a-sdk listens for updates before it takes the snapshot.
-            None once an update has come that is not among them, as such repeats come first.
+        repeats: Finds updates behind a snapshot that are in it; None without a snapshot, or if that is over.
         is_comparable: Whether a snapshot can be compared with what has come: not if an artifact was replaced,
             nor if the task had artifacts before this run.
     """
@@ -38,23 +35,12 @@ class Artifacts:
         self._parts = SnapshotParts(resume, max_parts=max_parts)
         self._joiners: dict[str, SurrogateJoiner] = {}  # of artifacts that end with half a character
         self._known: set[str] = set()
-        self.suspects: dict[str, list[Piece]] | None = None
+        self.repeats: Repeats | None = None
         self.is_comparable = True
 
     def is_known(self, artifact: dict[str, Any]) -> bool:
         """Whether an artifact of this id has come."""
         return artifact["artifactId"] in self._known
-
-    def may_repeat(self, artifact: dict[str, Any]) -> bool:
-        """Whether an update may be one that was in the snapshot before it."""
-        if self.suspects is None:
-            return False
-        last = self.suspects.get(artifact["artifactId"], [])
-        first = next(pieces_of(artifact["parts"]), "")
-        if first in last or (isinstance(first, str) and last and _ends_with(last[-1], first)):
-            return True
-        self.suspects = None
-        return False
 
     def add(self, artifact: dict[str, Any]) -> tuple[list[Piece], RunAgentError | None]:
         """Take more parts of an artifact; return their contents, and the error if a snapshot is missing."""
@@ -73,9 +59,7 @@ class Artifacts:
         """Take everything so far; return what is new of it, and an error if it is not what came before."""
         self._joiners.clear()  # what was kept back is in the snapshot, too
         artifacts = list(artifacts)
-        self.suspects = {
-            each["artifactId"]: list(pieces_of(each["parts"]))[-_SUSPECTS:] for each in artifacts
-        }
+        self.repeats = Repeats(artifacts)
         whole = list(self._contents(artifacts))
         self._known.update(name for name, _ in whole)
         new, fault = self._parts.take_snapshot(whole)
@@ -109,10 +93,6 @@ class Artifacts:
         if joiner.half:
             self._joiners[name] = joiner
         return text
-
-
-def _ends_with(piece: Piece, text: str) -> bool:
-    return isinstance(piece, str) and piece.endswith(text)
 
 
 def _may_end_in_half(text: str) -> bool:

@@ -172,7 +172,7 @@ class A2AStream(A2AClient, EventStreamSession):
             case "artifactUpdate":
                 if not self.has_task:
                     self.begin_task(value["taskId"], value.get("contextId"), events)
-                self.take_artifact(value["artifact"], events, append=value.get("append") is True)
+                self.take_update(value, events)
             case "statusUpdate":
                 self.begin_task(value["taskId"], value.get("contextId"), events)
                 self.waiting = None
@@ -181,8 +181,8 @@ class A2AStream(A2AClient, EventStreamSession):
                 self.take_task(value, events)
             case "message":
                 self.take_message(value, events)
-            case _:
-                self.leave_out("an event of an unknown kind", str(list(event)))
+        for name in self.interface.words.unknown_in(event):
+            self.leave_out(f"{name} in an event", str(event))
 
     # What the events mean
 
@@ -193,7 +193,8 @@ class A2AStream(A2AClient, EventStreamSession):
             if not isinstance(task, str):
                 raise TypeError
             self.handle_ids = {"task": task}
-        if self.resume is None:
+        if self.resume is None or self.call.found.get("begun") is None:  # an earlier attempt has reported it
+            self.call.found.keep("begun", value=True)
             self.begin(events, session_id=context, invocation_id=task)
 
     def take_task(self, task: dict[str, Any], events: list[Event]) -> None:
@@ -214,12 +215,25 @@ class A2AStream(A2AClient, EventStreamSession):
         elif state_of(status) in ENDED | INTERRUPTED:
             self.take_status(status, task.get("metadata") or {}, events)
 
+    def take_update(self, update: dict[str, Any], events: list[Event]) -> None:
+        """Take parts of an artifact, unless they may be in the snapshot that has come before."""
+        if self.artifacts.repeats is not None and self.call.attach_to is not None:
+            try:
+                if self.artifacts.repeats.hold(update):
+                    return
+            except ValueError as unclear:
+                raise StreamTruncatedError(f"{unclear}: another snapshot has to show that") from None
+            self.release(events)
+        self.take_artifact(update["artifact"], events, append=update.get("append") is True)
+
+    def release(self, events: list[Event]) -> None:
+        """Hand out the updates that were held back: nothing of them was in the snapshot."""
+        repeats, self.artifacts.repeats = self.artifacts.repeats, None
+        for update in repeats.held if repeats is not None else ():
+            self.take_artifact(update["artifact"], events, append=update.get("append") is True)
+
     def take_artifact(self, artifact: dict[str, Any], events: list[Event], *, append: bool) -> None:
         """Take parts of an artifact."""
-        if self.call.attach_to is not None and self.artifacts.may_repeat(artifact):
-            raise StreamTruncatedError(
-                "the first update behind the snapshot may be in it; only another snapshot can show that"
-            )
         known = self.artifacts.is_known(artifact)
         if known and not append:
             self.artifacts.is_comparable = False  # the new artifact replaces what was given
@@ -244,6 +258,8 @@ class A2AStream(A2AClient, EventStreamSession):
         """Take a status of the task; some end the run."""
         state = state_of(status)
         text = text_of(status.get("message"))
+        if state in ENDED | INTERRUPTED:
+            self.release(events)
         if state in INTERRUPTED or state == "completed":
             if state == "completed":
                 self.take_rest(status.get("message"), events)

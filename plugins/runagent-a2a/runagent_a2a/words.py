@@ -84,6 +84,10 @@ class Words:
                 return kind, value
         return None, event
 
+    def unknown_in(self, event: dict[str, Any]) -> list[str]:
+        """Return the members of an event that are not known: a kind should be the only one."""
+        return [name for name in event if name not in _KINDS]
+
     def text(self, text: str) -> dict[str, Any]:
         """Write a part with text."""
         return {"text": text}
@@ -145,6 +149,10 @@ class _Words03(Words):
     def read_event(self, event: dict[str, Any]) -> tuple[EventKind | None, Any]:
         kind = event.get("kind")
         return self._kinds.get(kind) if isinstance(kind, str) else None, event
+
+    def unknown_in(self, event: dict[str, Any]) -> list[str]:
+        kind = event.get("kind")
+        return [] if self._kinds.get(str(kind)) else [str(kind)]
 
     def text(self, text: str) -> dict[str, Any]:
         return {"kind": "text", "text": text}

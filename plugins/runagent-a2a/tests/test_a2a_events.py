@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runagent import Chunk, Completed, Custom, ProtocolError, Started, StreamError, StreamTruncatedError
+from runagent import (
+    Chunk,
+    Completed,
+    Custom,
+    ProtocolError,
+    RunAgentClient,
+    Started,
+    StreamError,
+    StreamTruncatedError,
+)
 from runagent_testing import MemoryNetwork, custom, done, ending, head, heartbeat, raw, status
 
 if TYPE_CHECKING:
@@ -158,10 +167,16 @@ class TestForms:
         assert ([said], "see ") == (customs(events, "message"), events[-1].message)
 
     def test_what_is_unknown_is_left_out_and_counted(self, run_a2a: Run, memory: MemoryNetwork) -> None:
+        odd = {"task": {"id": "t", "status": {"state": "W"}}, "artifact": {"parts": [{"text": "a"}]}}
         memory.agent("writer").reply(
-            "Once", sse({"later": {"a": 1}}, update(artifactId="x", parts=[], more=1))
+            sse({"later": {"a": 1}}, odd), "Once", sse(update(artifactId="x", parts=[]))
         )
-        assert ["Once"] == contents(run_a2a())
+        with RunAgentClient(
+            "writer", base_url=f"{memory.url}/a2a/writer", transport="a2a", network=memory.blocking
+        ) as client:
+            stream = client.run_generic_stream("hi")
+            assert "Once" == stream.text()
+        assert {"later in an event": 1, "artifact in an event": 1} == stream.report.ignored
 
     @pytest.mark.parametrize(
         "event",
@@ -232,6 +247,10 @@ class TestFormsOf03:
             customs(events, "file"),
         )
 
+    def test_an_event_of_an_unknown_kind_is_left_out(self, run_a2a: Run, memory: MemoryNetwork) -> None:
+        memory.agent("writer").reply(sse({"kind": "later", "a": 1}, {"kind": ["task"]}, {}), "Once")
+        assert ["Once"] == contents(run_a2a())
+
     def test_a_refusal_in_place_of_the_first_event(self, run_a2a: Run, memory: MemoryNetwork) -> None:
         refusal = {"error": {"code": -32602, "message": "no such city", "data": None}, "id": 1}
         memory.agent("writer").reply(head(start=False), raw(f"data: {json.dumps(refusal)}\n\n".encode()))
@@ -249,6 +268,9 @@ class TestFormsOf03:
         (["a", "b", "c"], [["c"], ["d"]], ["a", "b", "c", "d"]),  # the service had listened first
         (["a", "bc"], [["c"], ["d"]], ["a", "bc", "d"]),  # and has joined the parts
         (["a", "b"], [["b"], ["c"]], ["a", "b", "c"]),
+        (["a", "b", "c"], [["b"], ["c"], ["d"]], ["a", "b", "c", "d"]),
+        (["a", "b", "c"], [["b"], ["d"]], ["a", "b", "c", "b", "d"]),  # this is new: "c" does not follow
+        (["a", "b", "c"], [["a", "b"], ["a"]], ["a", "b", "c", "a", "b", "a"]),
     ],
 )
 def test_an_update_that_may_be_in_the_snapshot_is_not_handed_out_before_another_snapshot(
@@ -270,4 +292,6 @@ def test_an_update_that_may_be_in_the_snapshot_is_not_handed_out_before_another_
     agent.reply(sse(update(artifactId="answer", parts=[{"text": "a"}])), ending("cut"))
     agent.reply(head(start=False), sse(task(*snapshot), *updates(*live)), ending("cut"))
     agent.reply(head(start=False), sse(task(*expected)))
-    assert "".join(expected) == "".join(contents(run_a2a(max_retries=3)))
+    events = run_a2a(max_retries=3)
+    assert "".join(expected) == "".join(contents(events))
+    assert 1 == [type(event) for event in events].count(Started)

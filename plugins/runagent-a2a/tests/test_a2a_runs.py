@@ -175,6 +175,7 @@ def test_another_client_reads_on_and_cancels(
             middle.open()
             rest = second.attach(handle)
             assert " upon" == await anext(rest)
+            assert stream.started == rest.started
             assert await second.attach(handle).cancel()
             with pytest.raises(StreamError) as caught:
                 await anext(rest)
