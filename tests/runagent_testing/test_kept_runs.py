@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 import pytest
 
@@ -20,107 +19,11 @@ from runagent_testing import (
     reasoning,
     status,
 )
-from runagent_testing.dialects import Chunk, Dialect, Error, Format, RunRequest, Status, parse_json
 from tests.runagent_testing.players import PLAYERS, body_of, client_of, player
 from tests.runagent_testing.raw_client import post
+from tests.runagent_testing.runs import BEGIN, STEPS, WHOLE, RunsDialect, asked, get, lines, read, state
 
 KEY = "key-that-nobody-guesses"
-
-
-class Numbered(Format):
-    """A line for each event, with an id of the protocol's own form; two for each chunk."""
-
-    content_type = "text/x-lines"
-
-    def __init__(self, run):
-        self.headers = {"Content-Location": f"/runs/{run.run_id}"}
-        self._last = 0
-        self._seen = int(run.resume_after.removeprefix("e")) if run.resume_after else 0
-
-    def _line(self, text):
-        self._last += 1
-        return b"" if self._last <= self._seen else f"e{self._last} {text}\n".encode()
-
-    def start(self, run):
-        return self._line("start")
-
-    def snapshot(self, run):
-        shown = [step.content if isinstance(step, Chunk) else type(step).__name__ for step in run.sent]
-        begun_by = "" if run.begun_by == {"name": "r1"} else f" by {run.begun_by}"
-        return f"so far {json.dumps(shown)}{begun_by}\n".encode()
-
-    def chunk(self, step, index, id):
-        return self._line(f"open {index}") + self._line(step.content)
-
-    def reasoning(self, step):
-        return self._line(f"({step.text})")
-
-    def custom(self, step):
-        return self._line(f"<{step.name}>")
-
-    def error(self, step):
-        return self._line(f"error {step.message}")
-
-    def done(self, step, run, total_chunks):
-        return self._line(f"done {total_chunks}")
-
-    def cancelled(self, run):
-        return self._line("cancelled")
-
-
-class RunsDialect(Dialect):
-    """``POST /runs/agent`` begins a run; ``/runs/id`` reads, cancels or describes it."""
-
-    name = "runs"
-    transports = ("runs",)
-    keeps_runs = True
-
-    def parse_request(self, request):
-        path, _, query = request.path.partition("?")
-        match = re.fullmatch(r"/(agents|runs)/([^/]+)", path)
-        if match is None or (request.method, match[1]) not in (("POST", "agents"), ("GET", "runs")):
-            return None
-        after = request.headers.get("last-event-id")
-        if match[1] == "agents":
-            body = parse_json(request.body)
-            name = body.get("name")
-            return RunRequest(agent_id=match[2], transport="runs", body=body, resume_after=after, run_id=name)
-        return RunRequest(
-            agent_id="",
-            transport="runs",
-            attach_to=match[2],
-            resume_after=after,
-            snapshot=query == "snapshot",
-            resume_from=int(query.removeprefix("from=")) if query.startswith("from=") else None,
-        )
-
-    def answer(self, request, host):
-        if request.method == "POST" and request.path == "/runs":
-            body = parse_json(request.body)
-            ask = RunRequest(agent_id=body["agent"], transport="runs", body=body, input=body.get("input"))
-            return Status(202, body={"run": host.begin_run(ask).id})
-        match = re.fullmatch(r"/runs/([^/]+)/(status|cancel)", request.path)
-        if match is None:
-            return None
-        run = host.run(match[1])
-        if run is None:
-            return Status(404, message="unknown")
-        if match[2] == "cancel":
-            return Status(200, body={"cancelled": run.cancel()})
-        said = [step.content for step in run.sent if isinstance(step, Chunk)]
-        why = [step.message for step in run.sent if isinstance(step, Error)]
-        return Status(200, body={"of": run.agent_id, "status": run.status, "said": said, "why": why})
-
-    def stream(self, run):
-        return Numbered(run)
-
-
-def get(path, **headers):
-    fields = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
-    return f"GET {path} HTTP/1.1\r\nhost: localhost\r\n{fields}\r\n".encode()
-
-
-BEGIN = post("/agents/a", {"name": "r1"})
 
 
 @pytest.fixture(params=PLAYERS)
@@ -132,32 +35,6 @@ def kind(request):
 def host(kind):
     with player(kind, dialects=[RunsDialect()]) as host:
         yield host
-
-
-def lines(data):
-    """The lines of a chunked body, whole or not."""
-    return re.findall(rb"^((?:e\d+ |so far ).*)\n", data, re.MULTILINE)
-
-
-def read(host, request):
-    with client_of(host) as client:
-        client.send(request)
-        return [line.decode() for line in lines(client.until(b"0\r\n\r\n"))]
-
-
-def asked(host, request):
-    with client_of(host) as client:
-        client.send(request)
-        code, body = body_of(client)
-        return code, json.loads(body)
-
-
-def state(host):
-    return asked(host, get("/runs/r1/status"))[1]
-
-
-WHOLE = ["e1 start", "e2 open 0", "e3 a", "e4 (hm)", "e5 open 1", "e6 b", "e7 <x>", "e8 done 2"]
-STEPS = ["a", reasoning("hm"), "b", custom("x", 1)]
 
 
 @pytest.mark.parametrize("seen", range(9))
@@ -355,97 +232,6 @@ def test_an_answer_that_cannot_end_is_cut(host, options, whole):
         assert (200, {"cancelled": True}) == asked(host, post("/runs/r1/cancel"))
         assert (b"cancelled" in client.rest()[0]) is whole
     assert "cancelled" == host.requests[0].outcome
-
-
-def begun(host, agent="a", code=202, **headers):
-    """Begin a run in the background."""
-    status, body = asked(host, post("/runs", {"agent": agent, "input": {"n": 1}}, **headers))
-    assert code == status
-    return body.get("run")
-
-
-def test_a_run_that_is_begun_in_the_background_waits_for_its_readers(host):
-    host.agent("a").reply(*STEPS).reply("another run")
-    run = begun(host)
-    assert asked(host, get(f"/runs/{run}/status"))[1]["status"] == "running"
-    assert WHOLE[3:] == read(host, get(f"/runs/{run}", last_event_id="e3"))
-    assert WHOLE == read(host, get(f"/runs/{run}"))
-    assert 4 == len(read(host, get(f"/runs/{begun(host)}")))
-    assert ["/runs"] * 2 == [exchange.path for exchange in host.other_requests if exchange.method == "POST"]
-    assert [("a", {"n": 1})] * 3 == [(exchange.agent_id, exchange.input) for exchange in host.requests]
-    host.check()
-
-
-def test_a_run_that_is_begun_in_the_background_may_be_computed(host):
-    host.agent("a").responds(lambda exchange: ["a", str(exchange.input["n"])])
-    assert ["e2 open 0", "e3 a", "e4 open 1", "e5 1"] == read(host, get(f"/runs/{begun(host)}"))[1:5]
-
-
-@pytest.mark.parametrize(
-    ("steps", "code", "problem"),
-    [
-        ([status(503, message="busy")], 503, None),
-        ([delay(0.01), status(429)], 429, None),
-        ([], 500, "agent 'a' has used up its reply"),
-        (None, 404, "there is only 'a'"),
-    ],
-)
-def test_a_refused_run_is_not_begun_in_the_background(host, steps, code, problem):
-    agent = host.agent("a").reply("first")
-    read(host, get(f"/runs/{begun(host)}"))
-    if steps:
-        agent.reply(*steps)
-    begun(host, "a" if steps is not None else "b", code)
-    refused = host.requests[-1]
-    assert ("POST", {"n": 1}) == (refused.method, refused.input)
-    assert 1 == len(host.other_requests)
-    if problem is None:
-        host.check()
-    else:
-        with pytest.raises(AssertionError, match=problem):
-            host.check()
-
-
-def test_an_unread_run_is_reported_unless_it_may_stay_unused(host):
-    agent = host.agent("a").always("a")
-    begun(host)
-    host.check()
-    agent.reply("b")
-    run = begun(host)
-    with pytest.raises(AssertionError, match=rf"run '{run}' of agent 'a': never read: chunk 'b'"):
-        host.check()
-    assert (200, {"cancelled": True}) == asked(host, post(f"/runs/{run}/cancel"))
-    host.check()
-    assert ["e1 start", "e2 cancelled"] == read(host, get(f"/runs/{run}"))
-
-
-def test_a_wrong_key_begins_nothing(kind):
-    with player(kind, dialects=[RunsDialect()], api_key=KEY) as host:
-        host.agent("a").reply("a")
-        begun(host, code=401)
-        begun(host, "b", code=401)
-        assert [] == host.unmatched
-        run = begun(host, authorization=f"Bearer {KEY}")
-        assert 4 == len(read(host, get(f"/runs/{run}", authorization=f"Bearer {KEY}")))
-
-
-def test_a_queued_answer_begins_nothing(host):
-    host.agent("a").reply("a")
-    host.on_request("POST /runs", status(503))
-    begun(host, code=503)
-    assert 4 == len(read(host, get(f"/runs/{begun(host)}")))
-    host.check()
-
-
-def test_only_a_dialect_that_keeps_its_runs_begins_one_in_the_background(kind):
-    class Forgetful(RunsDialect):
-        keeps_runs = False
-
-    with player(kind, dialects=[Forgetful()]) as host:
-        host.agent("a").reply("a")
-        begun(host, code=500)
-        with pytest.raises(AssertionError, match="Forgetful does not keep its runs: set keeps_runs = True"):
-            host.check()
 
 
 def test_a_wrong_key_cancels_nothing(kind):

@@ -102,12 +102,11 @@ class ToolCalls:
             StreamLimitError: The calls that are not whole are larger than the limit.
         """
         index = piece["index"]
-        if index not in self.calls:
+        is_new = index not in self.calls
+        if is_new:
             self.calls[index] = Pieces(piece["id"], piece["name"])
-            self.size += event_bytes
-            self.calls[index].add(piece["arguments"])
-        else:
-            self.size += self.calls[index].add(piece["arguments"])
+        size = self.calls[index].add(piece["arguments"])
+        self.size += event_bytes if is_new else size
         self.check_size()
         if not piece.get("last"):
             return None
