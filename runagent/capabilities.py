@@ -57,6 +57,12 @@ class Capability(enum.StrEnum):
     """A chunk's content may be any JSON value. Without it chunks are text, or of the few forms that the
     transport's own page names."""
 
+    TOOLS = "tools"
+    """Its agents call tools: each call is one ``ToolCall`` with all its arguments."""
+
+    REASONING = "reasoning"
+    """Its agents show how they come to their answer: as ``Reasoning``, and not as chunks."""
+
     REUSE = "reuse"
     """A connection serves one stream after another. Without it each stream opens its own."""
 

@@ -36,7 +36,7 @@ __all__ = [
 
 _logger = logging.getLogger("runagent.plugins")
 
-_ALL = frozenset({"invoke", "resume", "heartbeats", "structured", "reuse"})
+_ALL = frozenset({"invoke", "resume", "heartbeats", "structured", "tools", "reasoning", "reuse"})
 
 
 def _built_in(name: str, kind: str, capabilities: frozenset[str]) -> Plugin:

@@ -85,6 +85,8 @@ class StreamTransport:
             Capability.RESUME,
             Capability.HEARTBEATS,
             Capability.STRUCTURED,
+            Capability.TOOLS,
+            Capability.REASONING,
             Capability.REUSE,
         }
     )

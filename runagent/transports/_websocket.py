@@ -91,7 +91,15 @@ class WebSocketTransport:
 
     name = "websocket"
     api_version = 1
-    capabilities = frozenset({Capability.INVOKE, Capability.HEARTBEATS, Capability.STRUCTURED})
+    capabilities = frozenset(
+        {
+            Capability.INVOKE,
+            Capability.HEARTBEATS,
+            Capability.STRUCTURED,
+            Capability.TOOLS,
+            Capability.REASONING,
+        }
+    )
     tunnels = True
 
     def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:

@@ -174,8 +174,7 @@ def _perform(subject: Subject, requirement: Requirement, variant: str) -> None:
         raise NotApplicable(f"the peer cannot show {name!r}")
     declared = subject.capabilities & {name, *requirement.alternatives}
     if name is not None and bool(declared) == requirement.undeclared:
-        shown = ", ".join(map(repr, sorted(declared or {name, *requirement.alternatives})))
-        raise NotApplicable(f"{shown}: {'declared' if declared else 'not declared'}")
+        raise NotApplicable(_declared((name, *requirement.alternatives), declared))
     if subject.is_library and (not variant or variant.endswith("-memory")):
         raise NotApplicable("the transport brings its own connections: there is no session to feed")
     if requirement.libraries and not subject.is_library:
@@ -192,6 +191,14 @@ def _perform(subject: Subject, requirement: Requirement, variant: str) -> None:
             stage.perform(requirement.check)
         else:
             requirement.check(stage)
+
+
+def _declared(names: Collection[str], declared: Collection[str]) -> str:
+    """Say which of some capabilities are declared, or that none is."""
+    shown = ", ".join(map(repr, sorted(declared or names)))
+    if declared:
+        return f"{shown} {'is' if len(declared) == 1 else 'are'} declared"
+    return f"{shown} is not declared" if len(names) == 1 else f"none of {shown} is declared"
 
 
 def _chosen(variant: str, styles: Collection[str], players: Collection[str]) -> bool:

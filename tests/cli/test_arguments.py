@@ -91,7 +91,8 @@ def test_transports_lists_what_is_installed_with_its_source(capfd) -> None:
     version = out_of(capfd, "--version").removeprefix("runagent ").rstrip()
     rows = [line.split() for line in out_of(capfd, "transports").splitlines()]
     assert ["NAME", "SOURCE", "VERSION", "API", "STATUS", "CAPABILITIES"] == rows[0]
-    assert ["websocket", "runagent", version, "1", "built-in", "heartbeats", "invoke", "structured"] in rows
+    carried = ["heartbeats", "invoke", "reasoning", "structured", "tools"]
+    assert ["websocket", "runagent", version, "1", "built-in", *carried] in rows
     listed = json.loads(out_of(capfd, "transports", "--json"))
     (row,) = (row for row in listed if row["name"] == "websocket")
     assert {
@@ -100,7 +101,7 @@ def test_transports_lists_what_is_installed_with_its_source(capfd) -> None:
         "version": version,
         "api_version": 1,
         "status": "built-in",
-        "capabilities": ["heartbeats", "invoke", "structured"],
+        "capabilities": carried,
     } == row
 
 

@@ -15,11 +15,13 @@ from runagent import (
     ProtocolError,
     RunAgentError,
     RunTimeoutError,
+    register_transport,
 )
 from runagent._address.url import Origin
 from runagent._run.spec import KnownUnsupported
+from runagent.transports import HttpRequest
 from tests.support.peer import Peer, PeerConnection, http, message, ndjson, sse, upgrade
-from tests.support.transports import OwnTransport
+from tests.support.transports import LettersSession, OwnTransport
 
 if TYPE_CHECKING:
     from tests.support.styles import Style
@@ -89,6 +91,28 @@ def test_each_proof_moves_on_and_is_remembered(style: Style, proof: str) -> None
     assert "chunked chunked" == text
     assert ["sse", "chunked", "chunked"] == speaks.asked
     assert (["chunked"], "chunked") == ([a.transport for a in report.attempts], report.transport)
+
+
+@pytest.mark.parametrize(
+    ("choice", "tried"),
+    [
+        (["letters", "auto"], ["letters", "sse", "chunked"]),
+        ("auto,letters", ["sse", "chunked"]),
+        (["websocket", "letters", "auto"], ["websocket"]),
+    ],
+)
+def test_auto_may_be_part_of_a_choice(style: Style, choice: Any, tried: list[str]) -> None:
+    speaks = Speaks(sse=http(406), chunked=NDJSON)
+    with Peer(speaks) as peer, register_transport(OwnTransport(session=JSONLetters)):
+        text, report = run(style, peer, choice)
+    assert (tried[-1], tried) == (text, [attempt.transport for attempt in report.attempts])
+
+
+class JSONLetters(LettersSession):
+    """Asks for server-sent events, as `Speaks` tells transports apart by what they accept."""
+
+    def make_request(self) -> HttpRequest:
+        return HttpRequest("POST", "/letters", self.call.request_headers(accept="text/event-stream"))
 
 
 @pytest.mark.parametrize(

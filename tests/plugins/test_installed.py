@@ -67,6 +67,8 @@ def test_the_list_is_complete_without_an_import(computer: Computer) -> None:
         ("good", ["runagent_good"]),
         ("runagent-two:morse", ["runagent_two"]),
         ("slow", ["runagent_slow"]),
+        ("good,auto", ["runagent_good"]),
+        ("auto,good", []),
     ],
 )
 def test_what_is_asked_for_is_imported_alone(computer: Computer, name: str, modules: list[str]) -> None:
@@ -146,6 +148,6 @@ def test_a_false_declaration_is_logged_and_an_error_if_strict(computer: Computer
     install(computer.site, "runagent-boaster", source, transports=("boaster",), declares="v1.invoke")
     ran = computer.run("-c", RUN, RUNAGENT_TRANSPORT="boaster")
     assert "hello" == ran.stdout.strip()
-    assert "runagent.capabilities:v1.heartbeats.invoke.resume.reuse.structured" in ran.stderr
+    assert "runagent.capabilities:v1.heartbeats.invoke.reasoning.resume.reuse.structured.tools" in ran.stderr
     ran = computer.run("-c", RUN, RUNAGENT_TRANSPORT="boaster", RUNAGENT_STRICT_PLUGINS="1")
     assert "PluginError" in ran.stderr

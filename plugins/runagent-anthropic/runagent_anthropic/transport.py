@@ -21,7 +21,15 @@ class AnthropicTransport:
 
     name = "anthropic"
     api_version = 1
-    capabilities = frozenset({Capability.HEARTBEATS, Capability.INVOKE, Capability.REUSE})
+    capabilities = frozenset(
+        {
+            Capability.HEARTBEATS,
+            Capability.INVOKE,
+            Capability.REASONING,
+            Capability.REUSE,
+            Capability.TOOLS,
+        }
+    )
     tunnels = False
 
     def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:

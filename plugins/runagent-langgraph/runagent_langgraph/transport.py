@@ -30,8 +30,10 @@ class LangGraphTransport:
             Capability.ATTACH,
             Capability.CANCEL,
             Capability.HEARTBEATS,
+            Capability.REASONING,
             Capability.RESUME_BY_ID,
             Capability.REUSE,
+            Capability.TOOLS,
         }
     )
     tunnels = False

@@ -39,6 +39,7 @@ class TestChat(TransportConformance):
 class TestGenerate(TestChat):
     styles = in_short("trio")
     options = MappingProxyType({"transport_options": {"ollama_api": "generate"}})
+    skip_capabilities = ("tools",)  # which only chat has
 
     @pytest.fixture
     def samples(self) -> Mapping[str, Iterable[Any]]:

@@ -22,7 +22,15 @@ class OpenAITransport:
 
     name = "openai"
     api_version = 1
-    capabilities = frozenset({Capability.HEARTBEATS, Capability.INVOKE, Capability.REUSE})
+    capabilities = frozenset(
+        {
+            Capability.HEARTBEATS,
+            Capability.INVOKE,
+            Capability.TOOLS,
+            Capability.REASONING,
+            Capability.REUSE,
+        }
+    )
     tunnels = False
 
     def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runagent.capabilities import Capability
 from runagent.transports._invoke import InvokeSession
 from runagent.transports._stream import StreamTransport
+from runagent.transports._websocket import WebSocketTransport
 
 if TYPE_CHECKING:
     from runagent._address.route import Route
     from runagent._call import AgentCall, ResumePoint
+    from runagent.capabilities import Capability
     from runagent.transports._base import Session
 
 __all__ = ["HTTP", "WEBSOCKET", "Broken", "Open"]
@@ -20,7 +21,7 @@ __all__ = ["HTTP", "WEBSOCKET", "Broken", "Open"]
 Open = Callable[["AgentCall", "Route", "ResumePoint | None"], "Session"]
 
 HTTP = StreamTransport.capabilities
-WEBSOCKET = frozenset({Capability.INVOKE, Capability.HEARTBEATS, Capability.STRUCTURED})
+WEBSOCKET = WebSocketTransport.capabilities
 
 
 @dataclass

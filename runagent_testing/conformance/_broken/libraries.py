@@ -31,7 +31,12 @@ class Library:
 
     name = "library"
     api_version = 1
-    capabilities = frozenset({Capability.HEARTBEATS, Capability.INVOKE, Capability.STRUCTURED})
+    capabilities = frozenset(
+        {
+            *(Capability.HEARTBEATS, Capability.INVOKE, Capability.STRUCTURED),
+            *(Capability.TOOLS, Capability.REASONING),
+        }
+    )
     runs_on = frozenset({"asyncio"})
     caught_by: ClassVar[str] = ""
 

@@ -9,8 +9,9 @@ import msgspec
 from runagent._errors import StreamLimitError, StreamTruncatedError
 from runagent._events import Chunk, Completed, Custom, Reasoning, ToolCall
 from runagent._limits import Limits
+from runagent.capabilities import Capability
 from runagent.transports._sse import SSESession
-from runagent_testing.conformance._broken.base import Broken
+from runagent_testing.conformance._broken.base import HTTP, Broken
 
 if TYPE_CHECKING:
     from runagent._address.route import Route
@@ -145,6 +146,21 @@ class _GathersCalls(SSESession):
         return events
 
 
+class _DropsToolCalls(SSESession):
+    """Drops tool calls, and declares them."""
+
+    def read_body(self, data: bytes) -> list[Event]:
+        return [event for event in super().read_body(data) if not isinstance(event, ToolCall)]
+
+
+class _HidesToolCalls(SSESession):
+    """Delivers tool calls, and does not declare them."""
+
+
+class _HidesReasoning(SSESession):
+    """Delivers reasoning, and does not declare it."""
+
+
 SAMPLES: tuple[Broken, ...] = (
     Broken("thinks-aloud", "session.other-events", _ThinksAloud),
     Broken("drops-reasoning", "session.other-events", _DropsReasoning),
@@ -158,4 +174,8 @@ SAMPLES: tuple[Broken, ...] = (
     Broken("ends-at-a-call", "session.samples-truncated", _EndsAtACall),
     Broken("any-call", "session.samples-limit", _AnyCall),
     Broken("gathers-calls", "session.memory", _GathersCalls),
+    Broken("drops-tool-calls", "run.tools", _DropsToolCalls),
+    Broken("drops-declared-reasoning", "run.reasoning", _DropsReasoning),
+    Broken("hides-tool-calls", "declared.tools", _HidesToolCalls, HTTP - {Capability.TOOLS}),
+    Broken("hides-reasoning", "declared.reasoning", _HidesReasoning, HTTP - {Capability.REASONING}),
 )

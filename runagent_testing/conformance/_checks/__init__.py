@@ -31,6 +31,7 @@ _MODULES = (
     "sharing",
     "declared",
     "declared_runs",
+    "carried",
 )
 
 

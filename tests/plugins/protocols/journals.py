@@ -205,9 +205,11 @@ class JournalTransport:
         {
             Capability.ATTACH,
             Capability.HEARTBEATS,
+            Capability.REASONING,
             Capability.RESUME_BY_ID,
             Capability.REUSE,
             Capability.STRUCTURED,
+            Capability.TOOLS,
         }
     )
     tunnels = False

@@ -161,7 +161,15 @@ class StopSession(CancelSession):
 class StoppableTransport:
     name = "stoppable"
     api_version = 1
-    capabilities = frozenset({Capability.CANCEL, Capability.HEARTBEATS, Capability.REUSE})
+    capabilities = frozenset(
+        {
+            Capability.CANCEL,
+            Capability.HEARTBEATS,
+            Capability.REASONING,
+            Capability.REUSE,
+            Capability.TOOLS,
+        }
+    )
     tunnels = False
 
     def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> HttpSession:
@@ -180,7 +188,9 @@ class LibraryTransport:
 
     name = "stoppable-library"
     api_version = 1
-    capabilities = frozenset({Capability.CANCEL, Capability.HEARTBEATS})
+    capabilities = frozenset(
+        {Capability.CANCEL, Capability.HEARTBEATS, Capability.REASONING, Capability.TOOLS}
+    )
     runs_on = frozenset({"asyncio"})
 
     async def run(self, call: AgentCall, address: Address, resume: ResumePoint | None, emit: Emit) -> None:

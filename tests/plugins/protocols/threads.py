@@ -275,7 +275,9 @@ class ThreadsTransport:
 
     name = "threads"
     api_version = 1
-    capabilities = frozenset({Capability.HEARTBEATS, Capability.REUSE})
+    capabilities = frozenset(
+        {Capability.HEARTBEATS, Capability.REASONING, Capability.REUSE, Capability.TOOLS}
+    )
     tunnels = False
 
     def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> ThreadsSession:

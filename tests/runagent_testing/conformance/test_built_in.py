@@ -31,7 +31,7 @@ class TestPlainText(TransportConformance):
 
     requirements = 1
     styles = in_short("sync")
-    skip_capabilities = ("heartbeats", "resume", "structured")
+    skip_capabilities = ("heartbeats", "resume", "structured", "tools", "reasoning")
     options = MappingProxyType({"headers": {"Accept": "text/plain"}})
 
     @pytest.fixture

@@ -105,6 +105,15 @@ def test_the_kit_takes_each_proof(transport, dialect):
         "run.not-begun-again": "not applicable",
         "declared.resume": "passed",
     } == statuses, str(report)
+    reasons = {result.reason for result in report.results if result.status == "not applicable"}
+    (name,) = {Capability.RESUME_BY_ID, Capability.RESUME_BY_SNAPSHOT} & transport.capabilities
+    assert {f"'{name}' is declared"} == reasons
+
+
+def test_the_reason_names_every_capability_that_would_do():
+    report = check_transport("websocket", only=["run.resume"], styles=["sync"], players=["memory"])
+    names = "'resume', 'resume_by_id', 'resume_by_snapshot'"
+    assert [f"none of {names} is declared"] == [result.reason for result in report.results]
 
 
 def test_the_kit_finds_a_transport_that_begins_again():

@@ -133,13 +133,19 @@ class Transport:
         return self.session(call, route, None)
 
 
+CAPABILITIES = (
+    *(Capability.HEARTBEATS, Capability.REUSE, Capability.STRUCTURED),
+    *(Capability.TOOLS, Capability.REASONING),
+)
+
+
 class TestThreadFirst(TransportConformance):
     requirements = 1
     styles = in_short("sync")
 
     @pytest.fixture
     def transport(self):
-        return Transport(ThreadSession, Capability.HEARTBEATS, Capability.REUSE, Capability.STRUCTURED)
+        return Transport(ThreadSession, *CAPABILITIES)
 
     @pytest.fixture
     def dialects(self):
