@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import time
+
 import pytest
 
 from tests.benchmarks.bench_fake import departure_times, hold_streams, rate, start_time
-from tests.benchmarks.served import served
+from tests.benchmarks.served import EVENTS, served
 from tests.support.tracing import SLOWDOWN
+
+ROUNDS = 5
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +23,26 @@ def server():
 @pytest.mark.parametrize("transport", ["sse", "chunked", "websocket"])
 @pytest.mark.parametrize("agent", ["merged", "steps", "anew"])
 def test_events_cost_little(agent, transport, server):
-    # The benchmark holds it to 100 000; a machine that others use has colder caches.
-    assert rate(server, agent, transport, seconds=0.2).per_cpu_second > 50_000 / SLOWDOWN
+    # The benchmark holds it to 100 000 a second. Here the measure is the machine's own speed, in the same
+    # seconds: 50 000 where 450 000 events a second are written as JSON. The best of some rounds counts, as
+    # what else runs on the machine only slows it down.
+    found = written = 0.0
+    for _ in range(ROUNDS):
+        written = max(written, events_written_per_cpu_second())
+        found = max(found, rate(server, agent, transport, seconds=0.2).per_cpu_second)
+        if found > written / 9 / SLOWDOWN:
+            return
+    pytest.fail(f"{found:,.0f} events cost a second, in which {written:,.0f} are written as JSON")
+
+
+def events_written_per_cpu_second():
+    """Write events as JSON for a while, as a measure of the machine."""
+    count, began = 0, time.process_time()
+    while (worked := time.process_time() - began) < 0.05:
+        for number in range(EVENTS):
+            json.dumps({"type": "chunk", "content": f"word{number} ", "index": number})
+        count += EVENTS
+    return count / worked
 
 
 def test_many_streams_are_open_at_once(server):

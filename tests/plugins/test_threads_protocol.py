@@ -23,13 +23,8 @@ from runagent import (
 )
 from runagent_testing import FakeAgentServer, custom, done, ending, error, raw, reasoning, status, tool_call
 from runagent_testing.conformance import TransportConformance, check_transport
-from tests.plugins.protocols.threads import (
-    ThreadsDialect,
-    ThreadsSession,
-    ThreadsTransport,
-    ToolCalls,
-    sse,
-)
+from tests.plugins.protocols.threads import ThreadsSession, ThreadsTransport, ToolCalls
+from tests.plugins.protocols.threads_dialect import ThreadsDialect, sse
 from tests.support.kit import in_short
 
 if TYPE_CHECKING:
