@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from runagent.transports._message_session import MessageSession
     from runagent.transports._options import check_options
     from runagent.transports._parts import ByteLimit, ToolCallParts
+    from runagent.transports._refusals import error_from_answer
     from runagent.transports._request import HttpRequest, post_json
     from runagent.transports._retry_after import should_retry
     from runagent.transports._snapshots import SnapshotParts
@@ -97,6 +98,7 @@ _HOMES = {
     "runagent.transports._request": ("HttpRequest", "post_json"),
     "runagent.transports._snapshots": ("SnapshotParts",),
     "runagent.transports._steps": ("Step", "StepAnswer", "parse_url"),
+    "runagent.transports._refusals": ("error_from_answer",),
     "runagent.transports._retry_after": ("should_retry",),
     "runagent.transports._surrogates": ("SurrogateJoiner",),
     "runagent._wire.jsontext": ("InvalidJSONError", "decode_json", "encode_json", "quote", "write_json"),
@@ -158,6 +160,7 @@ __all__ = [
     "check_options",
     "decode_json",
     "encode_json",
+    "error_from_answer",
     "mark_error",
     "parse_input",
     "parse_url",

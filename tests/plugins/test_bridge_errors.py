@@ -12,6 +12,7 @@ from runagent import (
     Completed,
     NetworkError,
     PluginError,
+    RateLimitError,
     RunResult,
     RunTimeoutError,
     StreamError,
@@ -19,7 +20,7 @@ from runagent import (
     StreamTruncatedError,
     Timeouts,
 )
-from runagent.transports import Capability
+from runagent.transports import Capability, error_from_answer
 from tests.support.libraries import Library, collect, endless, forever, pause
 
 if TYPE_CHECKING:
@@ -58,6 +59,22 @@ def test_errors_are_built_in(
     assert text in str(raised)
     if isinstance(raised, PluginError):
         assert (raised.plugin, type(raised.__cause__)) == ("library", type(error))
+
+
+def test_a_library_makes_a_refusal_as_every_transport_does(style: Style) -> None:
+    async def script(library: Library, call: AgentCall, emit: Emit) -> None:
+        headers = {"retry-after": "7", "x-request-id": "r1"}
+        body = b'{"error": {"code": "TOO_MANY", "message": "slow down", "details": {"limit": 3}}}'
+        raise error_from_answer(429, headers, body, call.opened_at)
+
+    _, error, _ = collect(style, Library(script), max_retries=0)
+    assert RateLimitError is type(error)
+    assert ("TOO_MANY", {"limit": 3}, "r1", 7.0) == (
+        error.code,
+        error.details,
+        error.request_id,
+        error.retry_after,
+    )
 
 
 def test_an_end_without_the_last_event_is_a_cut(style: Style) -> None:

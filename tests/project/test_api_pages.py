@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import capabilities, transports
+from runagent._address.proxy import parse_proxy
+from runagent._address.url import parse_base_url
+from runagent._call import Found, ReceivedPart
+from runagent._wire.http1 import ResponseDecoder
+from runagent._wire.ndjson import LineRow
+from runagent._wire.sse import EventRow
 from runagent_testing import conformance, dialects
-from tests.docs.pages import DOCS, Page
+from tests.docs.pages import DOCS, Page, code_in
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -60,3 +66,28 @@ def test_every_attribute_of_a_type_for_authors_is_explained(module: ModuleType, 
 def test_tables_of_names_have_no_unknown_ones(page: str) -> None:
     known = set().union(*(module.__all__ for module, name in MODULES.items() if name == page))
     assert set(places(DOCS[page])) == known
+
+
+# Types that authors meet without importing them, by the names on the page.
+MET = {
+    "BaseURL": parse_base_url("http://agent.test"),
+    "Origin": parse_base_url("http://agent.test").origin,
+    "Proxy": parse_proxy("http://proxy.test:3128"),
+    "Found": Found(),
+    "ReceivedPart": ReceivedPart("answer", 1, ""),
+    "ResponseDecoder": ResponseDecoder(),
+    "EventRow": EventRow(b"chunk", b"{}", 1, ""),
+    "LineRow": LineRow(b"{}", 1),
+}
+
+
+@pytest.mark.parametrize("name", MET)
+def test_the_page_describes_the_types_that_authors_meet(name: str) -> None:
+    kind = type(MET[name])
+    assert name == kind.__name__
+    (row,) = (row for row in DOCS["transport-api"].rows() if len(row) == 3 and name in code_in(row[0]))
+    named = {word.removesuffix("()") for word in code_in(row[2])}
+    has = {attribute for attribute in named if hasattr(MET[name], attribute)}
+    assert has, "the row names nothing that the type has"
+    if name not in ("ResponseDecoder", "EventRow", "LineRow"):  # whose other attributes are not for authors
+        assert attributes(kind) - {"by_run", "by_client", "transport", "now"} <= named
