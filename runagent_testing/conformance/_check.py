@@ -194,7 +194,7 @@ def _perform(subject: Subject, requirement: Requirement, variant: str) -> None:
 
 
 def _declared(names: Collection[str], declared: Collection[str]) -> str:
-    """Say which of some capabilities are declared, or that none is."""
+    """Name those of some capabilities that are declared, or all of them if none is."""
     shown = ", ".join(map(repr, sorted(declared or names)))
     if declared:
         return f"{shown} {'is' if len(declared) == 1 else 'are'} declared"

@@ -109,7 +109,7 @@ def test_auto_may_be_part_of_a_choice(style: Style, choice: Any, tried: list[str
 
 
 class JSONLetters(LettersSession):
-    """Asks for server-sent events, as `Speaks` tells transports apart by what they accept."""
+    """Asks for server-sent events, as `Speaks` distinguishes transports by what they accept."""
 
     def make_request(self) -> HttpRequest:
         return HttpRequest("POST", "/letters", self.call.request_headers(accept="text/event-stream"))

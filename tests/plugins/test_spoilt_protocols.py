@@ -12,7 +12,7 @@ from runagent.transports import Completed, Custom, Limits, Reasoning, ToolCall
 from runagent_testing.conformance import check_transport
 from tests.plugins.protocols.cards import CardTransport
 from tests.plugins.protocols.cards_dialect import CardDialect
-from tests.plugins.protocols.journals import JournalDialect, JournalTransport
+from tests.plugins.protocols.journals import JournalDialect, JournalSession, JournalTransport
 from tests.plugins.protocols.stoppable import LibraryTransport, StoppableDialect, StoppableTransport
 from tests.plugins.protocols.threads import ThreadsTransport
 from tests.plugins.protocols.threads_dialect import ThreadsDialect
@@ -168,3 +168,31 @@ def test_a_mistake_is_caught_by_the_requirement_meant_for_it(protocol: str, mist
         )
         statuses.append({result.status for result in report.results})
     assert [{"passed"}, {"failed"}] == statuses
+
+
+class BeginsUnnoticed(JournalSession):
+    """Leaves out that its step begins the run."""
+
+    def before(self) -> Any:
+        steps = super().before()
+        step = next(steps, None)
+        while step is not None:
+            answer = yield msgspec.structs.replace(step, begins_run=False)
+            try:
+                step = steps.send(answer)
+            except StopIteration:
+                return
+
+
+@pytest.mark.parametrize(("session", "status"), [(JournalSession, "passed"), (BeginsUnnoticed, "failed")])
+def test_a_step_that_begins_the_run_is_not_repeated_unasked(session: Any, status: str) -> None:
+    transport = JournalTransport()
+    transport.session = session
+    report = check_transport(
+        transport,
+        dialects=[JournalDialect()],
+        only=["run.begun-unasked"],
+        styles=["sync"],
+        players=["memory"],
+    )
+    assert [status] == [result.status for result in report.results]

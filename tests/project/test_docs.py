@@ -352,6 +352,14 @@ def test_the_readme_links_every_page() -> None:
     assert {page.path.name for page in DOCS.values()} <= linked
 
 
+def test_the_tutorial_has_ten_steps_and_its_last_block_is_certified() -> None:
+    page = DOCS["plugins"]
+    steps = [heading.partition(".")[0] for heading in page.headings() if heading[0].isdigit()]
+    assert [str(number) for number in range(1, 11)] == steps
+    *_, last = page.examples()
+    assert "report.check()" in last.text  # every block is run, in order, by another test
+
+
 @by_page
 def test_a_section_that_a_page_names_exists(page: Page) -> None:
     for name, section in re.findall(r"\[[^\]]+\]\(([\w/-]+\.md)\), \"([^\"]+)\"", page.prose):

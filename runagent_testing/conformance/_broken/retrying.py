@@ -17,6 +17,13 @@ class _RepeatsWhatWasAccepted(SSESession):
         super().fail(mark_error(error, retryable=True) if isinstance(error, StreamTruncatedError) else error)
 
 
+class _RepeatsWhatAGatewayFails(SSESession):
+    """Has a run repeated that a gateway may have passed on."""
+
+    def make_refusal(self, status: int, body: bytes) -> RunAgentError:
+        return mark_error(super().make_refusal(status, body), retryable=True if status >= 502 else None)
+
+
 class _RepeatsInVain(SSESession):
     """Has every refused run repeated."""
 
@@ -40,6 +47,7 @@ class _BlamesTheKey(SSESession):
 
 RETRYING: tuple[Broken, ...] = (
     Broken("repeats-what-was-accepted", "run.begun-once", _RepeatsWhatWasAccepted),
+    Broken("repeats-what-a-gateway-fails", "run.begun-unasked", _RepeatsWhatAGatewayFails),
     Broken("repeats-in-vain", "session.retryable", _RepeatsInVain),
     Broken("keeps-the-refused-key", "run.key-asked-again", _KeepsTheRefusedKey),
     Broken("blames-the-key", "run.key-asked-again", _BlamesTheKey),

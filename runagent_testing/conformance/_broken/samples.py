@@ -176,6 +176,6 @@ SAMPLES: tuple[Broken, ...] = (
     Broken("gathers-calls", "session.memory", _GathersCalls),
     Broken("drops-tool-calls", "run.tools", _DropsToolCalls),
     Broken("drops-declared-reasoning", "run.reasoning", _DropsReasoning),
-    Broken("hides-tool-calls", "declared.tools", _HidesToolCalls, HTTP - {Capability.TOOLS}),
-    Broken("hides-reasoning", "declared.reasoning", _HidesReasoning, HTTP - {Capability.REASONING}),
+    Broken("undeclared-tool-calls", "declared.tools", _HidesToolCalls, HTTP - {Capability.TOOLS}),
+    Broken("undeclared-reasoning", "declared.reasoning", _HidesReasoning, HTTP - {Capability.REASONING}),
 )

@@ -139,6 +139,16 @@ class _CountsOnly(SnapshotsSession):
         events += [Chunk(content) for content in contents[count:]]
 
 
+class _TakesLess(SnapshotsSession):
+    """Looks at no snapshot that is shorter than what has come."""
+
+    def take_all(self, contents: list[Any], events: list[Event]) -> None:
+        if self.resume is None or len(contents) >= 3:
+            super().take_all(contents, events)
+        else:
+            self.parts = SnapshotParts()
+
+
 class _PromisesSnapshots(SnapshotsSession):
     """States no place at which it could resume."""
 
@@ -153,6 +163,7 @@ class _HidesSnapshots(SnapshotsSession):
 SNAPSHOTS: tuple[Broken, ...] = (
     Snapshots("takes-all-for-new", "run.resume-by-snapshot", _TakesAllForNew),
     Snapshots("counts-only", "run.resume-by-snapshot", _CountsOnly),
+    Snapshots("takes-less", "run.resume-by-snapshot", _TakesLess),
     Snapshots("promises-snapshots", "run.resume-by-snapshot", _PromisesSnapshots),
     Snapshots(
         "hides-snapshots",

@@ -43,6 +43,24 @@ async def check_begun_once(stage: Stage) -> None:
 
 
 @required(
+    "run.begun-unasked",
+    "A run that a gateway may have passed on to the service (502, 504) is not begun again unasked.",
+    'docs/errors.md, "What is tried again"',
+)
+async def check_begun_unasked(stage: Stage) -> None:
+    """Behind a gateway's error the run may be going on, and a second one would be paid as well.
+
+    To mend it: leave such an error unmarked; mark a step that begins the run with `begins_run=True`.
+    """
+    for code in (502, 504):
+        before = len(stage.host.requests)
+        stage.agent.reply(status(code)).always("again")
+        shown = await stage.run(max_retries=3)
+        count = len(stage.host.requests) - before
+        demand(count == 1, f"HTTP status {code}: {count} requests for a run: {shown.summarize()}")
+
+
+@required(
     "session.retryable",
     "An error by which the same request is refused again is not marked as retryable.",
     _SOURCE,

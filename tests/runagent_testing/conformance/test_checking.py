@@ -86,9 +86,8 @@ def test_a_report_that_is_good():
     report = check_transport("sse", only=["session.done", "run.order"], **QUICK)
     report.check()
     assert {"session.done": "passed", "run.order[sync-memory]": "passed"} == words(report)
-    assert "passes the requirements 1 (declared: heartbeats, invoke, resume, reuse, structured)" in str(
-        report
-    )
+    declared = "heartbeats, invoke, reasoning, resume, reuse, structured, tools"
+    assert f"passes the requirements 1 (declared: {declared})" in str(report)
 
 
 def test_a_known_failure_does_not_fail_and_a_stale_one_does(tmp_path):
