@@ -19,7 +19,7 @@ class GeminiTransport:
 
     name = "gemini"
     api_version = 1
-    capabilities = frozenset({Capability.INVOKE, Capability.REUSE})
+    capabilities = frozenset({Capability.INVOKE, Capability.REASONING, Capability.REUSE, Capability.TOOLS})
     tunnels = False
 
     def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:

@@ -136,9 +136,9 @@ async def _expect_no_splice(stage: Stage) -> None:
 def check_order_of_ids(lab: Lab) -> None:
     """A proxy or a service that resumes on its side may repeat events: their ids show it.
 
-    To mend it: pass each id to `IdOrder.take`, and fail with the fault that it returns. If several events of the
-    protocol may have the same id, set `Format.shares_ids` in the dialect: one that comes twice in a row is then
-    not looked at.
+    To mend it: pass each id to `IdOrder.take`, and fail with the fault that it returns. If several events of
+    the protocol may have the same id, set `Format.shares_ids` in the dialect: one that comes twice in a row
+    is then not looked at.
     """
     places, _ = lab.offsets(*TEXTS)
     for first, last in ((1, 1), (0, 1))[lab.subject.traits.shares_ids :]:

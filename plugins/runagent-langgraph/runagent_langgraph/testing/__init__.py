@@ -84,7 +84,7 @@ class LangGraphDialect(Dialect):
             return self._answer_run(request.method, match, host)
         match = _THREADS.fullmatch(request.path)
         match request.method, match and match[1]:
-            case "POST", None if match is not None:
+            case "POST", None if match is not None and isinstance(parse_json(request.body), dict):
                 return Status(200, body=self._make_thread(parse_json(request.body), host))
             case "GET", str(thread) if thread in host.state:
                 return Status(200, body=host.state[thread])
@@ -92,8 +92,7 @@ class LangGraphDialect(Dialect):
                 return Status(404, message="Thread not found")
         return None
 
-    def _make_thread(self, body: Any, host: DialectHost) -> dict[str, Any]:
-        asked = body if isinstance(body, dict) else {}
+    def _make_thread(self, asked: dict[str, Any], host: DialectHost) -> dict[str, Any]:
         thread = asked.get("thread_id") or str(uuid.UUID(int=host.number("thread")))
         metadata = asked.get("metadata") or {}
         made = {"thread_id": thread, "metadata": metadata, "status": "idle", "config": {}, "values": None}
