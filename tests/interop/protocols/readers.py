@@ -8,11 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from tests.docs.pages import ROOT, Page
 from tests.interop.programs import environment
 
-__all__ = ["Read", "Reader"]
+__all__ = ["Read", "Reader", "broken_streams"]
 
 AGENTS = Path(__file__).parents[1] / "agents"
+
+
+def broken_streams(plugin: str) -> dict[str, list[str]]:
+    """Read in a plugin's page what the official client and ours show of broken streams, by how they break.
+
+    The names of classes, or "no error".
+    """
+    rows = Page(ROOT / "plugins" / f"runagent-{plugin}" / "README.md").rows()
+    start = next(at for at, row in enumerate(rows) if row[0] == "the stream after a text")
+    return {row[0]: [cell.strip("`") for cell in row[1:]] for row in rows[start + 2 : start + 7]}
 
 
 @dataclass(frozen=True)
