@@ -2,7 +2,8 @@
 
 Every ``python`` block of the README and of docs/ is executed, in order, in one namespace a page; a ``text``
 block right behind one is exactly what it prints. A block that defines tests is a separate pytest file.
-The agent ``your-agent-id`` is a fake one, found through ``RUNAGENT_API_URL``.
+The agent ``your-agent-id`` is a fake one, found through ``RUNAGENT_API_URL``. Pages of docs/cookbook need
+other packages: tests/interop/protocols/test_cookbook.py runs their code.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from runagent._report import Attempt, RunReport
 from runagent.transports import _refusals as refusals
 from runagent.transports._messages import MessageReader
 from runagent_testing import FakeAgentServer, done, status
-from tests.docs.pages import DOCS, PAGES, README, ROOT, Example, Page, anchor, code_in
+from tests.docs.pages import COOKBOOK, DOCS, PAGES, README, ROOT, Example, Page, anchor, code_in
 from tests.project.layers import drawing
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ ERRORS = [getattr(errors, name) for name in errors.__all__]
 COMMENTED = sorted(p for package in ("runagent", "runagent_testing") for p in (ROOT / package).rglob("*.py"))
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+by_linking_page = pytest.mark.parametrize("page", [*PAGES, *COOKBOOK], ids=lambda page: page.name)
 
 
 @pytest.fixture
@@ -322,7 +324,7 @@ def test_the_results_on_the_page_are_those_that_the_client_reads(
 # Links
 
 
-@by_page
+@by_linking_page
 def test_every_relative_link_leads_somewhere(page: Page) -> None:
     for target in page.links():
         path, _, fragment = target.partition("#")
@@ -349,7 +351,7 @@ def test_the_architecture_names_every_folder_of_tests() -> None:
 
 def test_the_readme_links_every_page() -> None:
     linked = {(ROOT / target).name for target in README.links()}
-    assert {page.path.name for page in DOCS.values()} <= linked
+    assert {page.path.name for page in (*DOCS.values(), *COOKBOOK)} <= linked
 
 
 def test_the_tutorial_has_ten_steps_and_its_last_block_is_certified() -> None:
@@ -360,7 +362,7 @@ def test_the_tutorial_has_ten_steps_and_its_last_block_is_certified() -> None:
     assert "report.check()" in last.text  # every block is run, in order, by another test
 
 
-@by_page
+@by_linking_page
 def test_a_section_that_a_page_names_exists(page: Page) -> None:
     for name, section in re.findall(r"\[[^\]]+\]\(([\w/-]+\.md)\), \"([^\"]+)\"", page.prose):
         assert section in Page((page.path.parent / name).resolve()).headings()

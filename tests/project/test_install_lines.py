@@ -1,7 +1,7 @@
 """Every line that shows how to install something is run as its reader would, with an index but no network.
 
-The index holds an empty wheel of each distribution that is installed here, and runagent 0.1.49: the package
-of that name that is on the package index today.
+The index holds an empty wheel of each distribution that is installed here or that docs/cookbook is about, and
+runagent 0.1.49: the package of that name that is on the package index today.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "plugins").glob("**/README.md")]
+PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "plugins").glob("**/README.md")]
 OTHER_PACKAGE = "0.1.49"
+CLIENTS = ("a2a-sdk", "anthropic", "google-genai", "langgraph-sdk", "ollama")
 _LINE = re.compile(r"pip install ([^`#\n]+?)\s*(?:`|#|$|&&)", re.MULTILINE)
 
 
@@ -62,6 +63,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for distribution in distributions():
         if not distribution.name.startswith("runagent"):
             empty_wheel(folder, distribution.name, distribution.version)
+    for client in CLIENTS:
+        empty_wheel(folder, client, "1.0")
     empty_wheel(folder, "runagent", OTHER_PACKAGE, "testing", "trio")
     return folder
 

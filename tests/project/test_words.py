@@ -23,6 +23,7 @@ PAGES = (
     "README.md",
     "plugins/README.md",
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "plugins").glob("*/README.md")),
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs/cookbook").glob("*.md")),
 )
 
 # Each with a sentence that it finds, and what to write instead.
