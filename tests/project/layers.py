@@ -47,6 +47,8 @@ LAYERS = {
     "runagent_gemini": "a plugin: models behind Google's Gemini API",
     "runagent_openai.testing": "a plugin's dialect for the fake agent",
     "runagent_openai": "a plugin: agents behind OpenAI-compatible endpoints",
+    "runagent_vercel.testing": "a plugin's dialect for the fake agent",
+    "runagent_vercel": "a plugin: agents behind the UI message stream of the AI SDK",
     "runagent_testing.pytest_plugin": "pytest fixtures",
     "runagent_testing.__main__": "python -m runagent_testing",
     "runagent.__main__": "python -m runagent",

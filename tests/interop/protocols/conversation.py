@@ -41,22 +41,28 @@ class Conversation:
     customs: list[tuple[str, Any]] = field(default_factory=list)
 
 
-async def converse(client: Any) -> Conversation:
-    """Have the conversation; the client is an `AsyncRunAgentClient`, or has its methods."""
+async def converse(client: Any, **always: Any) -> Conversation:
+    """Have the conversation.
+
+    Args:
+        client: An `AsyncRunAgentClient`, or what has its methods.
+        always: What the input of each turn has, such as ``tools=TOOLS`` for protocols that carry them.
+    """
     seen = Conversation()
     messages: list[dict[str, Any]] = [QUESTION]
-    session, calls, _ = await _turn(client, seen, messages=messages)
+    session, calls, _ = await _turn(client, seen, **always, messages=messages)
     messages += _with_results(seen.texts[-1], calls)
-    session, calls, interrupts = await _turn(client, seen, messages=messages, session_id=session)
+    session, calls, interrupts = await _turn(client, seen, **always, messages=messages, session_id=session)
     seen.interrupts += interrupts
     messages.append(_said(seen.texts[-1], calls))
     answers = [answer(each, {"approved": True}) for each in interrupts]
-    await _turn(client, seen, messages=messages, session_id=session, resume=answers)
+    await _turn(client, seen, **always, messages=messages, session_id=session, resume=answers)
     return seen
 
 
 async def _turn(client: Any, seen: Conversation, **asked: Any) -> tuple[Any, list[Any], list[Any]]:
-    stream = client.run_generic_stream({"tools": TOOLS, **{k: v for k, v in asked.items() if v is not None}})
+    given = {name: value for name, value in asked.items() if value is not None}
+    stream = client.run_generic_stream(given)
     events = [event async for event in stream.events()]
     seen.texts.append("".join(event.content for event in events if hasattr(event, "content")))
     calls = list(stream.tool_calls)

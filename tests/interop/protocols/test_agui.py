@@ -1,4 +1,4 @@
-"""The transport ``agui`` and AG-UI's servers, the dialect and AG-UI's own client: nobody here wrote them."""
+"""The transport ``agui`` and two servers, the dialect and AG-UI's own client."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from runagent import (
     Chunk,
     Custom,
     Reasoning,
-    RunAgentError,
     StreamError,
     StreamTruncatedError,
     Tokens,
@@ -27,11 +26,11 @@ from tests.interop.programs import (
     NODE_PACKAGES,
     Port,
     Program,
-    environment,
     find,
     needs_environment,
     needs_node_packages,
 )
+from tests.interop.protocols.asking import ask_over
 from tests.interop.protocols.conversation import TOOLS, converse
 
 if TYPE_CHECKING:
@@ -46,16 +45,6 @@ AGENTS = Path(__file__).parents[1] / "agents"
 
 
 @pytest.fixture(scope="module")
-def pydantic_ai(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL before the names of pydantic-ai's agents."""
-    log = tmp_path_factory.mktemp("pydantic-ai") / "log"
-    with Port() as port:
-        command = [environment("agui"), AGENTS / "agui_server.py", port.number]
-        with Program(command, port, log, patience=60) as program:
-            yield f"{program.url}/agents"
-
-
-@pytest.fixture(scope="module")
 def aimock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of aimock's AG-UI server."""
     log = tmp_path_factory.mktemp("aimock") / "log"
@@ -66,21 +55,8 @@ def aimock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def ask(style: Style, url: str, input: Any = "hi") -> tuple[list[Any], Any]:
-    """The events between the begin and the end of a run, and its stream or its error."""
-
-    async def scenario() -> tuple[list[Any], Any]:
-        events: list[Any] = []
-        async with style.client("agent", base_url=url, transport="agui", max_retries=0) as client:
-            stream = client.run_generic_stream(input)
-            try:
-                async for event in stream.events():
-                    events.append(event)  # noqa: PERF401 - what comes before an error stays
-            except RunAgentError as exc:
-                return events[1:], exc
-        return events[1:-1], stream
-
-    seen: tuple[list[Any], Any] = style.run(scenario)
-    return seen
+    """See `ask_over`."""
+    return ask_over("agui", style, url, input)
 
 
 # pydantic-ai is the server
@@ -88,7 +64,7 @@ def ask(style: Style, url: str, input: Any = "hi") -> tuple[list[Any], Any]:
 
 @needs_environment("agui")
 def test_text_reasoning_and_usage(style: Style, pydantic_ai: str) -> None:
-    events, stream = ask(style, f"{pydantic_ai}/story", {"query": "hi", "session_id": "thread-1"})
+    events, stream = ask(style, f"{pydantic_ai}/agui/story", {"query": "hi", "session_id": "thread-1"})
     assert "a story, then" == "".join(e.text for e in events if isinstance(e, Reasoning))
     assert ["Once", " upon", " a ", "tïme 🦊"] == [e.content for e in events if isinstance(e, Chunk)]
     assert ("thread-1", stream.report.run_id) == (stream.started.session_id, stream.started.invocation_id)
@@ -100,7 +76,7 @@ def test_text_reasoning_and_usage(style: Style, pydantic_ai: str) -> None:
 
 @needs_environment("agui")
 def test_a_tool_of_the_server_and_its_state(style: Style, pydantic_ai: str) -> None:
-    events, _ = ask(style, f"{pydantic_ai}/counter")
+    events, _ = ask(style, f"{pydantic_ai}/agui/counter")
     call, result, state, text = events
     assert ToolCall("count-1", "count", "{}", 0) == call
     assert ("tool_result", "count-1", "1") == (
@@ -114,7 +90,7 @@ def test_a_tool_of_the_server_and_its_state(style: Style, pydantic_ai: str) -> N
 @needs_environment("agui")
 def test_a_tool_of_the_caller_is_pending(style: Style, pydantic_ai: str) -> None:
     asked = {"query": "I am off to Oslo", "tools": TOOLS}
-    events, stream = ask(style, f"{pydantic_ai}/conversation", asked)
+    events, stream = ask(style, f"{pydantic_ai}/agui/conversation", asked)
     assert [Chunk("Let me see."), ToolCall("weather-1", "weather", '{"city": "Oslo"}', 0)] == events
     assert {"pendingToolCallIds": ["weather-1"]} == stream.completed.metadata
 
@@ -122,9 +98,9 @@ def test_a_tool_of_the_caller_is_pending(style: Style, pydantic_ai: str) -> None
 @needs_environment("agui")
 def test_a_conversation(style: Style, pydantic_ai: str) -> None:
     async def scenario() -> Any:
-        url = f"{pydantic_ai}/conversation"
+        url = f"{pydantic_ai}/agui/conversation"
         async with style.client("agent", base_url=url, transport="agui") as client:
-            return await converse(client)
+            return await converse(client, tools=TOOLS)
 
     seen = style.run(scenario)
     assert ["Let me see.", "It is sunny. ", "It is booked: 7A."] == seen.texts
@@ -136,7 +112,7 @@ def test_a_conversation(style: Style, pydantic_ai: str) -> None:
 
 @needs_environment("agui")
 def test_an_agent_that_fails(style: Style, pydantic_ai: str) -> None:
-    events, failed = ask(style, f"{pydantic_ai}/failing")
+    events, failed = ask(style, f"{pydantic_ai}/agui/failing")
     assert ([Chunk("Once")], StreamError) == (events, type(failed))
     assert "no room left" == failed.message
 
@@ -151,7 +127,7 @@ def test_an_agent_that_fails(style: Style, pydantic_ai: str) -> None:
     ],
 )
 def test_refusals(style: Style, pydantic_ai: str, name: str, input: Any, kind: Any, problem: str) -> None:
-    _, refused = ask(style, f"{pydantic_ai}/{name}", input)
+    _, refused = ask(style, f"{pydantic_ai}/agui/{name}", input)
     assert isinstance(refused, kind)
     assert problem in refused.message
 

@@ -1,4 +1,4 @@
-"""Agents of pydantic-ai behind its AG-UI adapter, with functions for models; the path names the agent."""
+"""Agents of pydantic-ai behind its adapters for AG-UI and the AI SDK, with functions for models."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -9,7 +9,10 @@ from ag_ui.core import EventType, StateSnapshotEvent
 from pydantic_ai import Agent, DeferredToolRequests, ToolReturn
 from pydantic_ai.messages import ModelMessage, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, DeltaThinkingPart, DeltaToolCall, FunctionModel
+from pydantic_ai.tools import ToolDefinition
+from pydantic_ai.toolsets import ExternalToolset
 from pydantic_ai.ui.ag_ui import AGUIAdapter
+from pydantic_ai.ui.vercel_ai import VercelAIAdapter
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -86,13 +89,20 @@ AGENTS: dict[str, Any] = {
 }
 
 
+# A tool that the caller makes: with AG-UI its request has it, with the AI SDK the server knows it.
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+WEATHER: Any = ExternalToolset([ToolDefinition(name="weather", parameters_json_schema=CITY)])
+
+
 async def answer(request: Request) -> Response:
     agent = AGENTS.get(request.path_params["name"])
     if agent is None:
         return Response(status_code=404, content="Not Found")
+    if request.path_params["protocol"] == "vercel":
+        return await VercelAIAdapter.dispatch_request(request, agent=agent, sdk_version=6, toolsets=[WEATHER])
     return await AGUIAdapter.dispatch_request(request, agent=agent, include_usage=True)
 
 
 if __name__ == "__main__":
-    routes = [Route("/agents/{name}", answer, methods=["POST"])]
+    routes = [Route("/{protocol}/{name}", answer, methods=["POST"])]
     uvicorn.run(Starlette(routes=routes), port=int(sys.argv[1]), log_level="warning")
