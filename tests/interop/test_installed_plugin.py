@@ -1,4 +1,4 @@
-"""A plugin as a stranger has it: a wheel in a separate environment, and a name in the shell."""
+"""Plugins as a stranger has them: wheels in a separate environment, and a name in the shell."""
 
 from __future__ import annotations
 
@@ -19,8 +19,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.interop
 
-# Where the fake agent ``storyteller`` speaks each protocol.
-PLUGINS = {"a2a": "/a2a/storyteller", "gemini": "", "langgraph": "", "openai": "/v1"}
+PLUGINS = sorted(path.name.removeprefix("runagent-") for path in (ROOT / "plugins").glob("runagent-*"))
+# Where the fake agent has a plugin's protocol, unless it is below the root.
+PATHS = {
+    "a2a": "/a2a/storyteller",
+    "agui": "/agui/storyteller",
+    "openai": "/v1",
+    "vercel": "/vercel/storyteller",
+}
 
 PROGRAM = """
 import sys
@@ -46,8 +52,8 @@ else:
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of a new environment with our wheels in it."""
     folder = tmp_path_factory.mktemp("stranger")
-    plugins = [ROOT / "plugins" / f"runagent-{name}" for name in PLUGINS]
-    wheels = [build_wheel(project, folder / project.name) for project in (ROOT, *plugins)]
+    projects = [ROOT, *(ROOT / "plugins" / f"runagent-{name}" for name in PLUGINS)]
+    wheels = [build_wheel(project, folder / project.name) for project in projects]
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, timeout=100)
     interpreter = folder / "venv" / "bin" / "python"
     install: list[str | Path] = [interpreter, "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
@@ -58,25 +64,25 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=PLUGINS)
 def plugin(request: pytest.FixtureRequest) -> str:
-    """The name of each transport."""
+    """Each plugin, by the name of its transport."""
     name: str = request.param
     return name
 
 
 @pytest.fixture
-def shell(agents: FakeAgentServer, tmp_path: Path, plugin: str) -> dict[str, Any]:
+def shell(plugin: str, agents: FakeAgentServer, tmp_path: Path) -> dict[str, Any]:
     """How a program is started: nothing chooses the transport but a variable."""
     variables = {
         "HOME": str(tmp_path),
         "RUNAGENT_TRANSPORT": plugin,
-        "RUNAGENT_API_URL": f"{agents.url}{PLUGINS[plugin]}",
+        "RUNAGENT_API_URL": f"{agents.url}{PATHS.get(plugin, '')}",
     }
     return {"cwd": tmp_path, "env": variables, "capture_output": True, "text": True, "timeout": 60}
 
 
 @pytest.mark.parametrize("style", ["sync", "asyncio", "trio"])
 def test_a_variable_chooses_it(
-    style: str, python: Path, agents: FakeAgentServer, shell: dict[str, Any], plugin: str
+    style: str, plugin: str, python: Path, agents: FakeAgentServer, shell: dict[str, Any]
 ) -> None:
     agents.agent("storyteller").always("Once", " upon", done(usage={"total_tokens": 3}))
     ran = subprocess.run([python, "-c", PROGRAM, style, ROOT], check=False, **shell)
@@ -85,7 +91,7 @@ def test_a_variable_chooses_it(
 
 
 def test_the_command_lists_it_and_takes_it(
-    python: Path, agents: FakeAgentServer, shell: dict[str, Any], plugin: str
+    plugin: str, python: Path, agents: FakeAgentServer, shell: dict[str, Any]
 ) -> None:
     agents.agent("storyteller").always("Once", " upon")
     command = python.with_name("runagent")

@@ -1,6 +1,7 @@
 // Has a conversation by the AI SDK's chat, which is what useChat runs in a browser, and prints what it has made of
 // it, as JSON. The arguments are the URL and a JSON list of turns: `text` sends a message of the user, `outputs`
-// (by tool call) adds the outputs of tools, `approve` answers all requests for approval.
+// (by tool call) adds the outputs of tools, `approve` answers all requests for approval. A turn that goes on for
+// `limit` milliseconds is left alone.
 import { createRequire } from "node:module";
 
 const { AbstractChat, DefaultChatTransport } = createRequire(`${process.env.NODE_PACKAGES}/`)("ai");
@@ -28,14 +29,15 @@ const chat = new Chat({
 });
 const parts = () => state.messages.at(-1).parts;
 
-for (const { text, outputs = {}, approve } of turns) {
+for (const { text, outputs = {}, approve, limit = 60_000 } of turns) {
   seen = { error: null, data: [], finishReason: null };
   for (const [toolCallId, output] of Object.entries(outputs))
     await chat.addToolOutput({ tool: parts().find((part) => part.toolCallId === toolCallId).type.slice(5), toolCallId, output });
   if (approve !== undefined)
     for (const { state, approval } of parts())
       if (state === "approval-requested") await chat.addToolApprovalResponse({ id: approval.id, approved: approve });
-  await chat.sendMessage(text === undefined ? undefined : { text });
+  const sent = chat.sendMessage(text === undefined ? undefined : { text });
+  await Promise.race([sent, new Promise((resolve) => setTimeout(resolve, limit).unref())]);
   shown.push({ ...seen, status: state.status, messages: structuredClone(state.messages) });
 }
-console.log(JSON.stringify(shown));
+process.stdout.write(`${JSON.stringify(shown)}\n`, () => process.exit());

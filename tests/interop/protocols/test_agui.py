@@ -21,7 +21,7 @@ from runagent import (
     ToolCall,
     ValidationError,
 )
-from runagent_testing import custom, done, ending, error, heartbeat, reasoning, status, tool_call
+from runagent_testing import custom, done, error, heartbeat, reasoning, status, tool_call
 from tests.interop.programs import (
     NODE_PACKAGES,
     Port,
@@ -32,6 +32,7 @@ from tests.interop.programs import (
 )
 from tests.interop.protocols.asking import ask_over
 from tests.interop.protocols.conversation import TOOLS, converse
+from tests.interop.protocols.endings import GOOD, documented, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -263,9 +264,12 @@ def test_the_client_sees_failures(agents: FakeAgentServer) -> None:
     assert "slow down" in refused["error"]
 
 
+def end_seen_by_the_client(url: str) -> str:
+    (seen,) = read(url, ASKED | {"limit": 1500})
+    assert "Once" == seen["messages"][-1]["content"]
+    return "waits" if seen["waits"] else "raises" if seen["error"] else GOOD
+
+
 @needs_node_packages()
-def test_what_the_client_takes_for_a_good_end_is_a_cut_for_us(style: Style, agents: FakeAgentServer) -> None:
-    agents.agent("a").always("Once", ending("no-done"))
-    (seen,) = read(f"{agents.url}/agui/a", ASKED)
-    assert (None, None, "Once") == (seen["error"], seen["failed"], seen["messages"][-1]["content"])
-    assert StreamTruncatedError is type(ask(style, f"{agents.url}/agui/a")[1])
+def test_bad_ends(agents: FakeAgentServer) -> None:
+    assert documented("agui") == table(agents, "agui", "/agui/ending", end_seen_by_the_client)

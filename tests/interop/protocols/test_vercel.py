@@ -16,7 +16,6 @@ from runagent import (
     Custom,
     Reasoning,
     StreamError,
-    StreamTruncatedError,
     ToolCall,
     ValidationError,
 )
@@ -24,6 +23,7 @@ from runagent_testing import custom, done, ending, error, heartbeat, reasoning, 
 from tests.interop.programs import NODE_PACKAGES, find, needs_environment, needs_node_packages
 from tests.interop.protocols.asking import ask_over
 from tests.interop.protocols.conversation import converse
+from tests.interop.protocols.endings import GOOD, documented, table
 
 if TYPE_CHECKING:
     from runagent_testing import FakeAgentServer
@@ -177,9 +177,12 @@ def test_the_chat_sees_failures(agents: FakeAgentServer) -> None:
     assert "error" == cut["status"]
 
 
+def end_seen_by_the_chat(url: str) -> str:
+    (seen,) = chat(url, HI | {"limit": 1500})
+    assert "Once" == parts_of(seen)[-1]["text"]
+    return {"streaming": "waits", "error": "raises", "ready": GOOD}[seen["status"]]
+
+
 @needs_node_packages()
-def test_what_the_chat_takes_for_a_good_end_is_a_cut_for_us(style: Style, agents: FakeAgentServer) -> None:
-    agents.agent("a").always("Once", ending("no-done"))
-    (seen,) = chat(f"{agents.url}/vercel/a", HI)
-    assert (None, "ready", False) == (seen["error"], seen["status"], seen["isError"])
-    assert StreamTruncatedError is type(ask(style, f"{agents.url}/vercel/a")[1])
+def test_bad_ends(agents: FakeAgentServer) -> None:
+    assert documented("vercel") == table(agents, "vercel", "/vercel/ending", end_seen_by_the_chat)
