@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["NAME", "PLUGINS"]
 
 NAME = "runagent plugin"
-PLUGINS = ("anthropic", "ollama", "openai")  # each has a wire and an official client of its name
+PLUGINS = ("agui", "anthropic", "ollama", "openai", "vercel")  # each has a wire of its name
 _FOLDER = Path(__file__).resolve().parents[2] / "plugins"
 _ARMED = Timeouts(idle=30, total=600)
 
