@@ -20,7 +20,9 @@ class VercelTransport:
 
     name = "vercel"
     api_version = 1
-    capabilities = frozenset({Capability.HEARTBEATS, Capability.REUSE})
+    capabilities = frozenset(
+        {Capability.HEARTBEATS, Capability.REASONING, Capability.REUSE, Capability.TOOLS}
+    )
     tunnels = False
 
     def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:
