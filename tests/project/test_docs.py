@@ -362,6 +362,11 @@ def test_the_tutorial_has_ten_steps_and_its_last_block_is_certified() -> None:
     assert "report.check()" in last.text  # every block is run, in order, by another test
 
 
+def test_every_plugin_has_a_page_in_the_cookbook() -> None:
+    pages = {page.path.stem.removeprefix("test-").replace("-", "") for page in COOKBOOK}
+    assert pages == {path.name.removeprefix("runagent-") for path in (ROOT / "plugins").glob("runagent-*")}
+
+
 @by_linking_page
 def test_a_section_that_a_page_names_exists(page: Page) -> None:
     for name, section in re.findall(r"\[[^\]]+\]\(([\w/-]+\.md)\), \"([^\"]+)\"", page.prose):
