@@ -61,7 +61,7 @@ def test_a_run_begins_with_its_task(run_a2a: Run, memory: MemoryNetwork, spoken:
     memory.agent("writer").reply("Once")
     started, task, status_, chunk_, completed = run_a2a()
     assert isinstance(started, Started)
-    assert f"context-{started.invocation_id}" == started.session_id
+    assert f"c-{str(started.invocation_id)[:12]}" == started.session_id
     assert ("task", started.invocation_id) == (task.name, task.value["id"])
     assert "artifacts" not in task.value
     old = "a2a_version" in spoken

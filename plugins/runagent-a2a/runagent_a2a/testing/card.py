@@ -21,13 +21,13 @@ def card(agent_id: str, url: str) -> dict[str, Any]:
     """
     return {
         "name": agent_id,
-        "description": f"The fake agent {agent_id}",
+        "description": "A fake agent",
         "version": "1",
         "supportedInterfaces": [_interface(wire, url) for wire in WIRES.values()],
         "capabilities": {"streaming": True},
-        "defaultInputModes": ["text/plain", "application/json"],
-        "defaultOutputModes": ["text/plain", "application/json"],
-        "skills": [{"id": "script", "name": "script", "description": "Plays its script", "tags": ["fake"]}],
+        "defaultInputModes": ["text/plain"],
+        "defaultOutputModes": ["text/plain"],
+        "skills": [{"id": "script", "name": "script", "description": "Plays it", "tags": ["fake"]}],
         # of 0.3
         "url": url,
         "preferredTransport": "JSONRPC",
