@@ -184,10 +184,6 @@ bench-quick: $(BENCH_STAMP)
 bench-against: $(BENCH_STAMP)
 	@$(BENCH_VENV)/bin/python -m tests.benchmarks.against "$(or $(REF),$(error REF names the commit to compare with))" $(ARGS)
 
-.PHONY: bench-plugins
-bench-plugins: $(BENCH_STAMP)
-	@$(BENCH_VENV)/bin/python -m tests.benchmarks.bench_plugins $(ARGS)
-
 .PHONY: bench-bridge
 bench-bridge: $(STAMP)
 	@$(BIN)/python -m tests.benchmarks.bench_bridge $(ARGS)
@@ -235,6 +231,10 @@ programs:
 interop: $(STAMP) $(INTEROP_STAMPS) programs node-packages
 	@tests/interop/install_programs.sh chromium-headless-shell
 	@$(BIN)/python -m pytest --interop -n $(JOBS) --maxprocesses 8 --dist worksteal tests/interop $(ARGS)
+
+.PHONY: bench-plugins
+bench-plugins: $(STAMP) $(INTEROP_STAMPS) node-packages
+	@$(BIN)/python -m tests.benchmarks.bench_plugins $(ARGS)
 
 .PHONY: kit
 kit: $(STAMP)

@@ -21,7 +21,6 @@ from tests.benchmarks.baselines import BASELINE, BASELINES, TASK
 from tests.benchmarks.contenders import load_all
 from tests.benchmarks.origin import EVENTS_OF_MANY, PACE
 from tests.benchmarks.ours import NAME
-from tests.benchmarks.plugins import NAME as PLUGIN
 from tests.benchmarks.race import Result, origins, race, workers
 from tests.benchmarks.stages import stages
 from tests.benchmarks.starts import first_chunks, imports
@@ -65,8 +64,7 @@ def _events(wire: str) -> int:
 
 def _keys(wires: Sequence[str], names: Sequence[str] = ()) -> list[str]:
     """List the contenders of some wires by style: the baseline and ourselves first, as neighbours."""
-    entered = [c for c in load_all().values() if c.name != PLUGIN]  # those have a benchmark of their wires
-    found = [c for c in entered if c.wire in wires and (not names or c.name in names)]
+    found = [c for c in load_all().values() if c.wire in wires and (not names or c.name in names)]
     order = {BASELINE: 0, NAME: 1, TASK: 2}
     found.sort(key=lambda c: (STYLES.index(c.style), order.get(c.name, 9)))
     return [c.key for c in found]

@@ -75,7 +75,7 @@ class Contender:
 
 
 CONTENDERS: dict[str, Contender] = {}
-_HOMES = ("baselines", "ours", "peers", "peers_websocket", "plugins")
+_HOMES = ("baselines", "ours", "peers", "peers_websocket")
 
 
 def contender(

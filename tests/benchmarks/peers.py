@@ -230,36 +230,6 @@ contender("openai", "trio", "openai")(openai_async)
 _MESSAGES: list[Any] = [{"role": "user", "content": "hello"}]
 
 
-@contender("ollama", "sync", "ollama")
-@contextlib.contextmanager
-def ollama_sync(origin: Origin) -> Iterator[Any]:
-    import ollama
-
-    def ask(name: str, take: Take) -> None:
-        client = ollama.Client(host=f"{origin.http}/{name}")
-        for part in client.chat(model="m", messages=_MESSAGES, stream=True):
-            if part.message.content:
-                take(part.message.content)
-        client.close()
-
-    yield ask
-
-
-@contender("ollama", "asyncio", "ollama")
-@contextlib.asynccontextmanager
-async def ollama_async(origin: Origin) -> AsyncIterator[Any]:
-    import ollama
-
-    async def ask(name: str, take: Take) -> None:
-        client = ollama.AsyncClient(host=f"{origin.http}/{name}")
-        async for part in await client.chat(model="m", messages=_MESSAGES, stream=True):
-            if part.message.content:
-                take(part.message.content)
-        await client.close()
-
-    yield ask
-
-
 @contender("anthropic", "sync", "anthropic")
 @contextlib.contextmanager
 def anthropic_sync(origin: Origin) -> Iterator[Any]:

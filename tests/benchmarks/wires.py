@@ -106,23 +106,6 @@ def _anthropic(text: str, number: int) -> bytes:
     return _sse("content_block_delta", _json(message, compact=True))
 
 
-def _ollama(text: str, number: int) -> bytes:
-    message = {"role": "assistant", "content": text}
-    return _chunk(_json({"model": "m", "created_at": "t", "message": message, "done": False}) + "\n")
-
-
-def _data(**fields: Any) -> bytes:
-    return _chunk(f"data: {_json(fields, compact=True)}\n\n")
-
-
-def _agui(text: str, number: int) -> bytes:
-    return _data(type="TEXT_MESSAGE_CONTENT", messageId="m-1", delta=text)
-
-
-def _vercel(text: str, number: int) -> bytes:
-    return _data(type="text-delta", id="t-1", delta=text)
-
-
 def _published(text: str, number: int) -> bytes:
     content = _json({"type": "string", "payload": _json(text)})
     return _frame(_json({"type": "data", "content": content}, compact=True))
@@ -146,8 +129,6 @@ _MESSAGE: dict[str, Any] = {
 }
 _STARTED = {"type": "status", "status": "stream_started", "invocation_id": "i-1"}
 _COMPLETED = {"type": "status", "status": "stream_completed", "total_chunks": 1, "execution_time": 0.1}
-_RUN = {"threadId": "t-1", "runId": "r-1"}
-_OLLAMA_DONE = {"model": "m", "message": {"role": "assistant", "content": ""}, "done": True}
 
 WIRES = {
     "sse": Wire(
@@ -166,17 +147,6 @@ WIRES = {
         _anthropic,
         _sse("message_stop", _json({"type": "message_stop"})) + b"0\r\n\r\n",
     ),
-    "agui": Wire(
-        _EVENTS + _data(type="RUN_STARTED", **_RUN),
-        _agui,
-        _data(type="RUN_FINISHED", **_RUN) + b"0\r\n\r\n",
-    ),
-    "vercel": Wire(
-        _EVENTS + _data(type="start"),
-        _vercel,
-        _data(type="finish") + _chunk("data: [DONE]\n\n") + b"0\r\n\r\n",
-    ),
-    "ollama": Wire(_head("application/x-ndjson"), _ollama, _chunk(_json(_OLLAMA_DONE) + "\n") + b"0\r\n\r\n"),
     "published": Wire(_frame(_json(_STARTED)), _published, _frame(_json(_COMPLETED))),
     "plain": Wire(
         _frame(_json(_STARTED)),

@@ -58,6 +58,15 @@ class Candidate(msgspec.Struct, rename="camel"):
         """The parts of the content."""
         return (self.content.parts if self.content is not None else None) or []
 
+    def additional(self) -> list[tuple[str, Any]]:
+        """Return what came next to the content, with the protocol's names for it."""
+        found = (
+            ("groundingMetadata", self.grounding_metadata),
+            ("citationMetadata", self.citation_metadata),
+            ("urlContextMetadata", self.url_context_metadata),
+        )
+        return [(name, value) for name, value in found if value is not None]
+
 
 class Answer(msgspec.Struct, rename="camel"):
     """What one event, or a whole answer, has."""
@@ -72,7 +81,10 @@ class Answer(msgspec.Struct, rename="camel"):
     @property
     def first(self) -> Candidate | None:
         """The candidate that is the answer."""
-        return next((each for each in self.candidates or () if not each.index), None)
+        for candidate in self.candidates or ():
+            if not candidate.index:
+                return candidate
+        return None
 
 
 _answers = JSONReader(Answer, "a GenerateContentResponse")

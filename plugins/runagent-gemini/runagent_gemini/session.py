@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ContentStream"]
 
-_NEXT_TO_PARTS = ("grounding_metadata", "citation_metadata", "url_context_metadata")
+_ONLY_TEXT = {"text"}
 
 
 class ContentStream(EventStreamSession):
@@ -58,9 +58,9 @@ class ContentStream(EventStreamSession):
         self._about = answer if answer.candidates else self._about
         if len(answer.candidates or ()) > 1:
             self.ignore("a second candidate")
-        if answer.first is not None:
+        if (first := answer.first) is not None:
             self._texts_of_calls = argument_texts(event.data) if '"functionCall"' in event.data else []
-            self._read_candidate(answer.first, events)
+            self._read_candidate(first, events)
         check_end(
             StreamError,
             blocked=answer.prompt_feedback,
@@ -78,13 +78,14 @@ class ContentStream(EventStreamSession):
             return
         for part in candidate.parts:
             self._read_part(part if isinstance(part, dict) else {}, events)
-        for name in _NEXT_TO_PARTS:
-            if (value := getattr(candidate, name)) is not None:
-                head, *rest = name.split("_")
-                self.add_custom(head + "".join(map(str.capitalize, rest)), value, events)
+        for name, value in candidate.additional():
+            self.add_custom(name, value, events)
         self._reason, self._finish_message = candidate.reason, candidate.finish_message
 
     def _read_part(self, part: dict[str, Any], events: list[Event]) -> None:
+        if part.keys() == _ONLY_TEXT and type(part["text"]) is str:  # as most are
+            self.add_text(part["text"], events)
+            return
         match part:
             case {"functionCall": _}:
                 text = self._texts_of_calls.pop(0) if self._texts_of_calls else None

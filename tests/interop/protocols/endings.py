@@ -1,66 +1,76 @@
-"""What a caller sees of a stream that ends badly, over each protocol, by its official client and by ours."""
+"""How a stream without its end marker ends for the caller: protocol x client x ending."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from runagent import RunAgentClient, RunAgentError, Timeouts
-from runagent_testing import ending
-from tests.docs.pages import ROOT
+from runagent_testing import FakeAgentServer, faults
+from tests.interop.protocols.official import AGENT, PROTOCOLS, Protocol, ask
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from runagent_testing import FakeAgentServer
-
-__all__ = ["GOOD", "documented", "table"]
-
-PAGE = ROOT / "docs/reliability.md"
-# In the order of the page's columns.
+OURS, GOOD = "runagent", "good end"
+SILENCE = 1.0  # seconds
+# What the table calls them, and their ids in the catalogue of faults.
 ENDINGS = {
-    "clean end, no marker": ending("no-done"),
-    "FIN": ending("cut"),
-    "RST": ending("reset"),
-    "half an event": ending("fin-in-chunk"),
-    "silence": ending("stall"),
+    "clean end": "no-done-before-end-marker",
+    "FIN": "fin-before-end-marker",
+    "RST": "reset-before-end-marker",
+    "half an event": "no-done-in-event-1",
+    "silence": "stall-before-end-marker",
 }
-GOOD = "good end"
 
 
-def table(
-    agents: FakeAgentServer, transport: str, path: str, official: Callable[[str], str]
-) -> dict[str, list[str]]:
-    """Meet each ending, once by the official client of a protocol and once by ours.
-
-    Args:
-        agents: Whose agent ``ending`` meets them.
-        transport: The protocol's transport.
-        path: Where the fake agent has this protocol.
-        official: Reads the stream of a URL; returns what its caller sees, `GOOD` or another word.
-    """
-    url = f"{agents.url}{path}"
-    agent = agents.agent("ending")
-    for step in ENDINGS.values():
-        agent.reply("Once", step)
-    theirs = [official(url) for _ in ENDINGS]
-    for step in ENDINGS.values():
-        agent.reply("Once", step)
-    return {"official": theirs, "runagent": [_seen_by_us(transport, url) for _ in ENDINGS]}
+def install(server: FakeAgentServer, protocol: Protocol, ending: str) -> faults.Fault:
+    """Script the agent to end its next stream so."""
+    known = faults.for_transport(protocol.surface or protocol.transport)
+    fault = next(fault for fault in known if fault.id == ENDINGS[ending])
+    fault.install(server, AGENT)
+    return fault
 
 
-def _seen_by_us(transport: str, url: str) -> str:
-    options: dict[str, Any] = {"max_retries": 0, "resume": False, "timeout": Timeouts(idle=0.5)}
-    with RunAgentClient("ending", base_url=url, transport=transport, **options) as client:
+def official(protocol: Protocol, url: str) -> str:
+    """Return how the stream ended for the caller of the official client."""
+    return cell(ask(protocol, url)["end"])
+
+
+def ours(protocol: Protocol, url: str) -> str:
+    """Return how the stream ended for the caller of our client."""
+    with RunAgentClient(
+        AGENT,
+        base_url=url + protocol.path,
+        transport=protocol.transport,
+        transport_options=dict(protocol.options),
+        timeout=Timeouts(idle=SILENCE),
+        max_retries=0,
+        resume=False,
+    ) as client:
         try:
-            client.run_generic_stream("hi").text()
-        except RunAgentError as exc:
-            return type(exc).__name__
+            client.run_generic_stream("Tell me a story").text()
+        except RunAgentError as error:
+            return cell(type(error).__name__)
     return GOOD
 
 
-def documented(transport: str) -> dict[str, list[str]]:
-    """Return the rows of the page about a protocol: official client and ours."""
-    lines = [line.strip("| \n").split(" | ") for line in PAGE.read_text(encoding="utf-8").splitlines()]
-    rows = [cells for cells in lines if cells[0] == f"`{transport}`"]
-    assert len(rows) == 2, f"{PAGE.name} has {len(rows)} rows about {transport}"
-    return {"official": rows[0][2:], "runagent": [cell.strip("`") for cell in rows[1][2:]]}
+def cell(end: str) -> str:
+    """Write an end as the page does."""
+    return {"completed": GOOD, "waits": "waits"}.get(end, f"`{end}`")
+
+
+def table(cells: dict[tuple[str, str, str], str]) -> str:
+    """Write the matrix as a table of the documentation."""
+    lines = ["| protocol | client | " + " | ".join(ENDINGS) + " |", "|---" * (2 + len(ENDINGS)) + "|"]
+    for protocol in PROTOCOLS.values():
+        for client in (protocol.client, OURS):
+            row = [cells[protocol.name, client, ending] for ending in ENDINGS]
+            lines.append(f"| {protocol.name} | {client} | {' | '.join(row)} |")
+    return "\n".join(lines)
+
+
+def measure(protocol: Protocol) -> dict[tuple[str, str, str], str]:
+    """Return how each ending looks to both clients."""
+    cells = {}
+    with FakeAgentServer() as server:
+        for ending in ENDINGS:
+            for client, ask in ((protocol.client, official), (OURS, ours)):
+                install(server, protocol, ending)
+                cells[protocol.name, client, ending] = ask(protocol, server.url)
+                server.clear()
+    return cells

@@ -32,7 +32,6 @@ from tests.interop.programs import (
 )
 from tests.interop.protocols.asking import ask_over
 from tests.interop.protocols.conversation import TOOLS, converse
-from tests.interop.protocols.endings import GOOD, documented, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -262,14 +261,3 @@ def test_the_client_sees_failures(agents: FakeAgentServer) -> None:
     failed, refused = read(f"{agents.url}/agui/a", ASKED, {})
     assert {"message": "no room left", "code": "BUSY"} == failed["failed"]
     assert "slow down" in refused["error"]
-
-
-def end_seen_by_the_client(url: str) -> str:
-    (seen,) = read(url, ASKED | {"limit": 1500})
-    assert "Once" == seen["messages"][-1]["content"]
-    return "waits" if seen["waits"] else "raises" if seen["error"] else GOOD
-
-
-@needs_node_packages()
-def test_bad_ends(agents: FakeAgentServer) -> None:
-    assert documented("agui") == table(agents, "agui", "/agui/ending", end_seen_by_the_client)

@@ -23,7 +23,6 @@ from runagent_testing import custom, done, ending, error, heartbeat, reasoning, 
 from tests.interop.programs import NODE_PACKAGES, find, needs_environment, needs_node_packages
 from tests.interop.protocols.asking import ask_over
 from tests.interop.protocols.conversation import converse
-from tests.interop.protocols.endings import GOOD, documented, table
 
 if TYPE_CHECKING:
     from runagent_testing import FakeAgentServer
@@ -175,14 +174,3 @@ def test_the_chat_sees_failures(agents: FakeAgentServer) -> None:
     assert ("no room left", "error", True) == (failed["error"], failed["status"], failed["isError"])
     assert "slow down" in refused["error"]
     assert "error" == cut["status"]
-
-
-def end_seen_by_the_chat(url: str) -> str:
-    (seen,) = chat(url, HI | {"limit": 1500})
-    assert "Once" == parts_of(seen)[-1]["text"]
-    return {"streaming": "waits", "error": "raises", "ready": GOOD}[seen["status"]]
-
-
-@needs_node_packages()
-def test_bad_ends(agents: FakeAgentServer) -> None:
-    assert documented("vercel") == table(agents, "vercel", "/vercel/ending", end_seen_by_the_chat)
