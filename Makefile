@@ -21,7 +21,8 @@ CONSTRAINTS ?= constraints.txt
 # Arguments for pytest: make test ARGS="-k sse -x"
 ARGS ?=
 # Number of processes for the tests: make test JOBS=0 runs them in pytest's process, for a debugger.
-JOBS ?= auto
+# Half as many more as there are processors by default, because many tests wait.
+JOBS ?= $(shell "$(PYTHON)" -c "import os; print((os.cpu_count() or 1) * 3 // 2)" 2>/dev/null || echo auto)
 # Every plugin goes into the environment with the project, so that its tests run there too.
 PLUGINS := $(patsubst %/pyproject.toml,--editable './%[dev]',$(wildcard plugins/*/pyproject.toml))
 PIP := -m pip --disable-pip-version-check --no-input

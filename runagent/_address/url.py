@@ -257,6 +257,7 @@ def _split_path(path: str, fail: Fail) -> tuple[str, str]:
     """Split a path into the part before the version, percent-encoded, and the rest."""
     if "%" in path and re.search(BAD_ESCAPE, path):
         raise fail("a % in the path needs two hexadecimal digits")
+    path = "" if path == "/" else path  # RFC 9110, 4.2.3: both are the root
     kept = path.rstrip("/")
     version = next((ending for ending in ("/api/v1", "/v1") if kept.endswith(ending)), "")
     prefix = kept.removesuffix(version).rstrip("/")

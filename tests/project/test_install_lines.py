@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "plugins").glob("**/README.md")]
 OTHER_PACKAGE = "0.1.49"
+PLUGINS = sorted(f"./plugins/{path.name}" for path in (ROOT / "plugins").glob("runagent-*"))
 CLIENTS = ("a2a-sdk", "anthropic", "google-genai", "langgraph-sdk", "ollama")
 _LINE = re.compile(r"pip install ([^`#\n]+?)\s*(?:`|#|$|&&)", re.MULTILINE)
 
@@ -105,15 +106,13 @@ def installed(words: list[str], *indexes: Path, cwd: Path = ROOT) -> dict[str, s
 @pytest.mark.parametrize("line", LINES)
 def test_what_a_page_has_pip_install_is_this_package(line: str, index: Path, release: Path) -> None:
     words = shlex.split(line)
-    before = installed(words, index)
-    if any(word.startswith(".") for word in words):
-        assert before is not None
-        assert __version__ == before["runagent"]
+    if any(word.startswith(".") for word in words):  # from a checkout, so without the release as well
+        chosen = installed(words, index)
     else:
-        assert before is None  # better than the other package
-    after = installed(words, index, release)
-    assert after is not None
-    assert __version__ == after["runagent"]
+        assert installed(words, index) is None  # better than the other package
+        chosen = installed(words, index, release)
+    assert chosen is not None
+    assert __version__ == chosen["runagent"]
 
 
 def test_the_starter_installs_as_its_readme_shows(tmp_path: Path, index: Path) -> None:
@@ -124,10 +123,13 @@ def test_the_starter_installs_as_its_readme_shows(tmp_path: Path, index: Path) -
     assert (__version__, "0.1.0") == (chosen["runagent"], chosen["runagent-acme"])
 
 
-@pytest.mark.parametrize("plugin", sorted(path.name for path in (ROOT / "plugins").glob("runagent-*")))
-def test_a_plugin_alone_does_not_bring_the_other_package(plugin: str, index: Path, release: Path) -> None:
-    assert installed([f"./plugins/{plugin}"], index) is None
-    chosen = installed([f"./plugins/{plugin}"], index, release)
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_a_plugin_alone_does_not_bring_the_other_package(plugin: str, index: Path) -> None:
+    assert installed([plugin], index) is None
+
+
+def test_all_plugins_bring_this_package(index: Path, release: Path) -> None:
+    chosen = installed(list(PLUGINS), index, release)
     assert chosen is not None
     assert __version__ == chosen["runagent"]
 

@@ -10,6 +10,7 @@ import pytest
 
 from runagent_testing import custom, done, error, heartbeat, raw, reasoning, tool_call
 from runagent_testing.conformance import TransportConformance
+from tests.support.kit import in_short
 
 USAGE = {"inputTokens": 50, "outputTokens": 9, "totalTokens": 59}
 INTERRUPT = {"id": "int-1", "reason": "tool_call", "message": "Approve?", "toolCallId": "c1"}
@@ -55,6 +56,7 @@ SAMPLES = {
 
 class TestConformance(TransportConformance):
     requirements = 1
+    styles = in_short("sync")
     options = MappingProxyType({"transport_options": {"agui_path": "/agui/{agent_id}"}})
 
     @pytest.fixture

@@ -12,6 +12,7 @@ from tests.support.kit import in_short
 
 class TestChat(TransportConformance):
     requirements = 1
+    styles = in_short("asyncio")
     options = MappingProxyType({"transport_options": {"openai_api": "chat"}})
 
     @pytest.fixture

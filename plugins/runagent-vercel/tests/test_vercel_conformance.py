@@ -10,6 +10,7 @@ import pytest
 
 from runagent_testing import custom, done, error, heartbeat, raw, reasoning, tool_call
 from runagent_testing.conformance import TransportConformance
+from tests.support.kit import in_short
 
 
 def written(kind: str, **fields: Any) -> Any:
@@ -49,6 +50,7 @@ SAMPLES = {
 
 class TestConformance(TransportConformance):
     requirements = 1
+    styles = in_short("sync")
     options = MappingProxyType({"transport_options": {"vercel_path": "/vercel/{agent_id}"}})
 
     @pytest.fixture

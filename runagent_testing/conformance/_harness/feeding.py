@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from runagent._errors import RunAgentError
     from runagent._events import Event
     from runagent_testing._journal.exchange import Exchange
-    from runagent_testing._memory import MemoryNetwork
-    from runagent_testing._memory.peer import Peer
-    from runagent_testing._memory.wire import Wire
+    from runagent_testing.conformance._harness.recording import Agents, Line, Remote
 
 __all__ = ["Cut", "Feeding", "Seen", "byte_by_byte", "in_two", "rechunked", "whole"]
 
@@ -161,13 +159,14 @@ class Feeding:
 
     def __init__(
         self,
-        memory: MemoryNetwork,
+        agents: Agents,
         session: Session,
         cut: Cut = whole,
         until: float = math.inf,
         tamper: Callable[[bytes], bytes] | None = None,
     ) -> None:
-        self._memory = memory
+        self._agents = agents
+        self._address = Address(parse_base_url(agents.url).origin)
         self._cut = cut
         self._until = until
         self._tamper = tamper
@@ -182,34 +181,33 @@ class Feeding:
 
     def steps(self) -> Iterator[None]:
         """Feed the session piece by piece, for sessions that are fed in turn."""
-        address = Address(parse_base_url(self._memory.url).origin)
         seen, connections = self.seen, 0
         while not seen.over:
             connections += 1
             if connections > _CONNECTIONS:
                 raise Violation(f"the session wants another connection for the {connections}th time")
-            yield from self._converse(*self._memory.open(address, self._clock))
+            yield from self._converse(*self._agents.open(self._address, self._clock))
             if seen.session.wants is not Wants.RECONNECT:
                 break
-        if self._memory.requests:
-            seen.exchange = self._memory.requests[-1]
+        if self._agents.requests:
+            seen.exchange = self._agents.requests[-1]
 
-    def _converse(self, wire: Wire, peer: Peer) -> Iterator[None]:
+    def _converse(self, line: Line, remote: Remote) -> Iterator[None]:
         seen = self.seen
         seen.ended = False  # of this connection
-        self._flush(peer)
+        self._flush(remote)
         while not self._leaves:
             if seen.received >= self._until:
                 self._end()
-            elif (data := wire.poll(_ALL)) is None:
+            elif (data := line.poll(_ALL)) is None:
                 if not self._clock.step(math.inf):
                     return
             elif data:
-                yield from self._give(data if self._tamper is None else self._tamper(data), peer)
+                yield from self._give(data if self._tamper is None else self._tamper(data), remote)
             else:
                 self._end()
             if seen.session.wants is not Wants.RECONNECT:
-                self._flush(peer)  # bytes from before a reconnect belong to the next connection
+                self._flush(remote)  # bytes from before a reconnect belong to the next connection
             if seen.ended:
                 return
 
@@ -217,7 +215,7 @@ class Feeding:
     def _leaves(self) -> bool:
         return self.seen.over or self.seen.session.wants is Wants.RECONNECT
 
-    def _give(self, data: bytes, peer: Peer) -> Iterator[None]:
+    def _give(self, data: bytes, remote: Remote) -> Iterator[None]:
         seen = self.seen
         room = self._until - seen.received
         data = data if len(data) <= room else data[: int(room)]
@@ -229,7 +227,7 @@ class Feeding:
                 self._call(seen.session.go_on)
             if self._leaves:
                 return
-            self._flush(peer)
+            self._flush(remote)
 
     def _end(self) -> None:
         self.seen.ended = True
@@ -249,15 +247,15 @@ class Feeding:
                 raise Violation(f"the session returned {event!r} as an event")
         seen.events += events
 
-    def _flush(self, peer: Peer) -> None:
+    def _flush(self, remote: Remote) -> None:
         seen = self.seen
         for _ in range(_SENDS):
             data = seen.session.data_to_send()
             if not data:
                 return
             seen.sent.append(data)
-            runs = len(self._memory.requests)
-            peer.receive_data(data)
-            if len(self._memory.requests) > runs:
+            runs = len(self._agents.requests)
+            remote.receive_data(data)
+            if len(self._agents.requests) > runs:
                 seen.before, seen.asked = seen.received, seen.asked or len(seen.sent)
         raise Violation("data_to_send never becomes empty: it must return each byte only once")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runagent_testing._host.answers import Pending, WebSocketAnswer
+from runagent_testing.conformance._harness.recording import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -19,10 +20,28 @@ __all__ = ["Tape"]
 
 
 class Tape:
-    """Records what agents answer; an equal request, on another network, gets the same bytes."""
+    """Records what agents answer; an equal request, on another network, gets the same bytes.
+
+    Attributes:
+        recorder: The whole conversation of an uncut session, for further ones that send the same; None if
+            there is none, or if it has turned out that they send something else.
+    """
 
     def __init__(self) -> None:
         self._plans: dict[Hashable, AnyPlan] = {}
+        self.recorder: Recorder | None = None
+        self._recorded: Any = None
+
+    def record(self, memory: MemoryNetwork, what: Any) -> Recorder | MemoryNetwork:
+        """Return the network that records the first conversation, which is about ``what``."""
+        if self._recorded is not None:
+            return memory
+        self._recorded, self.recorder = what, Recorder(memory)
+        return self.recorder
+
+    def knows(self, what: Any) -> bool:
+        """Whether the conversation about ``what`` is recorded."""
+        return self.recorder is not None and self._recorded == what
 
     def play_on(self, memory: MemoryNetwork) -> None:
         """Make a network answer from this tape."""
