@@ -61,10 +61,16 @@ def own_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runagent._internal.agents._clients", weakref.WeakSet())
 
 
+@pytest.fixture(scope="session")
+def no_home(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder that does not exist; a test that needs a home makes one."""
+    return str(tmp_path_factory.mktemp("homes") / "none")
+
+
 @pytest.fixture(autouse=True)
-def own_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def own_configuration(monkeypatch: pytest.MonkeyPatch, no_home: str) -> None:
     """Keep the user's settings and proxies out of the tests."""
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", no_home)
     for name in [name for name in os.environ if name.startswith("RUNAGENT_")]:
         monkeypatch.delenv(name)
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runagent_testing import FakeAgentServer
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty home."""
+    monkeypatch.setenv("HOME", str(tmp_path))
 
 
 @pytest.fixture

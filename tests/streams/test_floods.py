@@ -15,7 +15,7 @@ from tests.support.peer import Peer, PeerConnection, http_chunk, message, sse, u
 if TYPE_CHECKING:
     from tests.support.styles import Style
 
-LIMIT = 0.3
+LIMIT = 0.1
 PLENTY = 30.0
 IN_TIME = 4.0  # on a busy machine; without the limit a run goes on until the peer is stopped
 LONG = 10.0
