@@ -13,6 +13,7 @@ import codecs
 import hashlib
 import logging
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from websockets.exceptions import ProtocolError as BrokenProtocol
@@ -114,6 +115,13 @@ class _Core(Protocol):
         self._last_ping: bytes | None = None  # the payload of one that has not been answered
         self._fragments: bytearray | None = None
         self._utf8: codecs.IncrementalDecoder | None = None  # of a text in fragments
+
+    def fail(self, code: CloseCode | int, reason: str = "") -> None:
+        """Send a Close; not for a signal, which the core has caught, and would forget while it is made."""
+        caught = sys.exception() if code == CloseCode.INTERNAL_ERROR else None
+        if caught is not None:
+            let_signals_through(caught)
+        super().fail(code, reason)
 
     @property
     def between_messages(self) -> bool:
@@ -320,8 +328,7 @@ class WebSocketConnection:
     def _read_frames(self, core: _Core, data: bytes) -> list[str | bytes]:
         """Read whole texts here, other short frames in `take_short`, and leave the rest to the core.
 
-        Invariant: the core gets a frame either as a whole, over one or more reads, or not at all. A frame
-            that it
+        Invariant: the core gets a frame either as a whole, over one or more reads, or not at all. One that it
         does not get leaves its state unchanged, so it still knows whether a message is under way.
         """
         messages: list[str | bytes] = []

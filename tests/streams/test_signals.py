@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from websockets.streams import StreamReader
 
 from runagent import ProtocolError, RunAgentClient
 from runagent._internal.locks import ForkSafeLock
@@ -116,6 +117,17 @@ def test_the_core_that_reads_frames(
     monkeypatch.setattr(connection._core, "recv_frame", striking(connection._core.recv_frame))
     with handling(handler), pytest.raises(type(raised)) as caught:
         connection.receive_data(b"\x88\x02\x03\xe8")  # a Close
+    assert_same(raised, caught.value)
+
+
+@HANDLERS_RAISE
+def test_the_core_that_is_being_made(
+    handler: Any, raised: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps what its parser was struck by, and would close the connection instead."""
+    monkeypatch.setattr(StreamReader, "at_eof", striking(StreamReader.at_eof))
+    with handling(handler), pytest.raises(type(raised)) as caught:
+        WebSocketConnection()
     assert_same(raised, caught.value)
 
 

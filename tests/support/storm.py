@@ -126,7 +126,8 @@ def storm(style: str, raised: str, seconds: float) -> dict[str, Any]:
             except KINDS[raised]:
                 seen += 1
             except BaseException as exc:  # noqa: BLE001  # that is the question
-                others[f"{exc!r} from {exc.__cause__!r}"] += 1
+                struck = source.pressed - before, len(dropped) - known
+                others[f"{exc!r} from {exc.__cause__!r}, (signals, dropped in finalizers): {struck}"] += 1
             else:
                 if source.pressed > before and len(dropped) == known:
                     swallowed[transport] += 1
