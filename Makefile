@@ -239,7 +239,8 @@ bench-plugins: $(STAMP) $(INTEROP_STAMPS) node-packages
 
 .PHONY: kit
 kit: $(STAMP)
-	@RUNAGENT_KIT_CLEAN=1 $(BIN)/python -m pytest tests/runagent_testing/conformance plugins $(ARGS)
+	@RUNAGENT_KIT_CLEAN=1 $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist worksteal \
+		tests/runagent_testing/conformance plugins $(ARGS)
 
 # Written on the oldest supported Python: a version that runs there runs on the newer ones too, and
 # packages that only an old Python needs are in the list.
