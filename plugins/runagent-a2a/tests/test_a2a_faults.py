@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runagent import RunAgentClient, RunAgentError
 from runagent_testing import faults
-from tests.support.families import family
+from tests.support.plugin_faults import meet_fault
 
 if TYPE_CHECKING:
     from runagent_testing import MemoryNetwork
 
-LIMIT = 64 * 1024  # bytes
 BINDINGS: dict[str, dict[str, Any]] = {
     "a2a-jsonrpc": {"a2a_version": "1.0"},
     "a2a-http-json": {"a2a_binding": "HTTP+JSON"},
@@ -28,20 +26,4 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "fault"), CASES)
 def test_every_fault_ends_as_it_should(name: str, fault: faults.Fault, memory: MemoryNetwork) -> None:
-    fault.install(memory, "writer", interval=10, oversize=2 * LIMIT)
-    client = RunAgentClient(
-        "writer",
-        base_url=f"{memory.url}/a2a/writer",
-        network=memory.blocking,
-        transport="a2a",
-        transport_options={"max_event_bytes": LIMIT, **BINDINGS[name]},
-        max_retries=0,
-        resume=False,
-    )
-    shown = "ok"
-    contents: list[object] = []
-    try:
-        contents.extend(client.run_generic_stream("x"))
-    except RunAgentError as error:
-        shown = family(error)
-    fault.check(cast("faults.ErrorFamily", shown), contents)
+    meet_fault(fault, "a2a", path="/a2a/a", memory=memory, **BINDINGS[name])

@@ -4,49 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from runagent import (
-    AgentError,
-    NetworkError,
-    ProtocolError,
-    RunAgentClient,
-    RunAgentError,
-    RunTimeoutError,
-    StreamError,
-    StreamLimitError,
-    StreamTruncatedError,
-)
-from runagent_testing import MemoryNetwork, faults
-
-LIMIT = 64 * 1024  # bytes
-# In this order: the last is the base of some before it.
-FAMILIES: dict[type[Exception], faults.ErrorFamily] = {
-    StreamTruncatedError: "truncated",
-    StreamLimitError: "limit",
-    RunTimeoutError: "timeout",
-    NetworkError: "network",
-    ProtocolError: "protocol",
-    AgentError: "agent",
-    StreamError: "agent",
-}
+from runagent_testing import faults
+from tests.support.plugin_faults import meet_fault
 
 
 @pytest.mark.parametrize("fault", faults.for_transport("anthropic", "memory"), ids=str)
 def test_every_fault_ends_as_it_should(fault: faults.Fault) -> None:
-    memory = MemoryNetwork()
-    fault.install(memory, "a", interval=10, oversize=2 * LIMIT)
-    client = RunAgentClient(
-        "a",
-        base_url=memory.url,
-        network=memory.blocking,
-        transport="anthropic",
-        transport_options={"max_event_bytes": LIMIT},
-        max_retries=0,
-        resume=False,
-    )
-    shown: faults.ErrorFamily = "ok"
-    contents: list[object] = []
-    try:
-        contents.extend(client.run_generic_stream("x"))
-    except RunAgentError as error:
-        shown = next(family for kind, family in FAMILIES.items() if isinstance(error, kind))
-    fault.check(shown, contents)
+    meet_fault(fault, "anthropic")

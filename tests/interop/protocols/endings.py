@@ -18,12 +18,11 @@ ENDINGS = {
 }
 
 
-def install(server: FakeAgentServer, protocol: Protocol, ending: str) -> faults.Fault:
+def install(server: FakeAgentServer, protocol: Protocol, ending: str) -> None:
     """Script the agent to end its next stream so."""
     known = faults.for_transport(protocol.surface or protocol.transport)
     fault = next(fault for fault in known if fault.id == ENDINGS[ending])
     fault.install(server, AGENT)
-    return fault
 
 
 def official(protocol: Protocol, url: str) -> str:
@@ -69,8 +68,8 @@ def measure(protocol: Protocol) -> dict[tuple[str, str, str], str]:
     cells = {}
     with FakeAgentServer() as server:
         for ending in ENDINGS:
-            for client, ask in ((protocol.client, official), (OURS, ours)):
+            for client, read in ((protocol.client, official), (OURS, ours)):
                 install(server, protocol, ending)
-                cells[protocol.name, client, ending] = ask(protocol, server.url)
+                cells[protocol.name, client, ending] = read(protocol, server.url)
                 server.clear()
     return cells

@@ -1,0 +1,84 @@
+"""Tests of the distribution of a plugin: what is shipped, and that the metadata matches the code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import entry_points, version
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+
+from runagent.capabilities import parse_declaration
+from tests.docs.pages import ROOT
+from tests.support.wheels import build_wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["PluginPackage", "requirements"]
+
+
+class PluginPackage:
+    """The tests; a subclass sets the class of the transport, whose name is also that of the distribution.
+
+    Attributes:
+        transport: The class of the transport.
+        requires: The distributions that the wheel depends on, in extras, too.
+        unwanted: Modules that the transport must not import, besides those that no transport may.
+    """
+
+    transport: ClassVar[Any]
+    requires: ClassVar[frozenset[str]] = frozenset({"msgspec", "runagent"})
+    unwanted: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def package(self) -> str:
+        return f"runagent_{self.transport.name}"
+
+    @classmethod
+    def project(cls) -> Path:
+        return ROOT / "plugins" / f"runagent-{cls.transport.name}"
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def wheel(cls, tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
+        return zipfile.Path(build_wheel(cls.project(), tmp_path_factory.mktemp("wheel")))
+
+    def test_the_wheel_contains_the_package_and_its_licence(self, wheel: zipfile.Path) -> None:
+        names = {name for name in wheel.root.namelist() if not name.endswith("/")}
+        about = {name for name in names if name.startswith(f"{self.package}-")}
+        modules = (self.project() / self.package).rglob("*.py")
+        sources = {path.relative_to(self.project()).as_posix() for path in modules}
+        assert sources | {f"{self.package}/py.typed"} == names - about
+        (licence,) = (name for name in about if name.endswith("/licenses/LICENSE"))
+        assert (ROOT / "LICENSE").read_bytes() == wheel.root.read(licence)
+
+    def test_the_wheel_depends_on_nothing_else(self, wheel: zipfile.Path) -> None:
+        assert self.requires == {line.partition(">")[0] for line in requirements(wheel)}
+
+    def test_the_metadata_matches_the_class(self) -> None:
+        (entry,) = entry_points(group="runagent.capabilities", name=self.transport.name)
+        declared = parse_declaration(entry.value)
+        assert declared is not None
+        promised = (self.transport.api_version, self.transport.capabilities)
+        assert promised == (declared.api_version, declared.capabilities)
+        assert "0.1.0" == version(f"runagent-{self.transport.name}")
+
+    def test_nothing_of_it_is_imported_before_its_name_is_asked_for(self) -> None:
+        unwanted = {"asyncio", "runagent_testing", "ssl", "trio"} | self.unwanted
+        code = (
+            "import sys, runagent; from runagent._plugins.registry import default_registry as r;"
+            f"r().installed(); assert {self.package!r} not in sys.modules;"
+            f"r().get({self.transport.name!r}); assert {self.package!r} in sys.modules;"
+            f"assert not {unwanted!r} & sys.modules.keys()"
+        )
+        subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
+
+
+def requirements(wheel: zipfile.Path) -> list[str]:
+    """Return what a wheel requires, each with its bounds and its extra."""
+    (metadata,) = (name for name in wheel.root.namelist() if name.endswith("/METADATA"))
+    lines = wheel.root.read(metadata).decode().splitlines()
+    return [line.removeprefix("Requires-Dist: ") for line in lines if line.startswith("Requires-Dist: ")]
