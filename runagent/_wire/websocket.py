@@ -118,7 +118,7 @@ class _Core(Protocol):
 
     def fail(self, code: CloseCode | int, reason: str = "") -> None:
         """Send a Close; not for a signal, which the core has caught, and would forget while it is made."""
-        caught = sys.exception() if code == CloseCode.INTERNAL_ERROR else None
+        caught = sys.exc_info()[1] if code == CloseCode.INTERNAL_ERROR else None
         if caught is not None:
             let_signals_through(caught)
         super().fail(code, reason)
