@@ -64,6 +64,7 @@ _MANY: dict[str, tuple[str, dict[str, FieldType | Choice]]] = {
     "returns_once": ("returns_once", _RESULT_OPTIONS),
 }
 _KEYS = (*_ONE, *_MANY, "entrypoints", *OPTIONS)
+_LOCAL_KEYS = ("forwards", "replay")  # they name files and services, which no client may choose
 _FAULTS = 100  # of the steps of one answer that are listed
 
 
@@ -132,10 +133,20 @@ def load_script(path: str | Path) -> ScriptFile:
     return read_script(text, str(path))
 
 
-def read_script(text: str, path: str) -> ScriptFile:
-    """Read the text of a script file; arguments and errors as for `load_script`."""
+def read_script(text: str, path: str, *, is_local: bool = True) -> ScriptFile:
+    """Read the text of a script file.
+
+    Args:
+        text: The text.
+        path: The file's name, for messages; if it ends in ``.json``, the text is JSON.
+        is_local: Whether the text comes from this machine. Other texts may name neither files nor services:
+            ``forwards`` and ``replay`` are problems in them.
+
+    Raises:
+        ScriptFileError: As for `load_script`.
+    """
     problems = Problems()
-    reader = _Reader(problems)
+    reader = _Reader(problems, is_local=is_local)
     with contextlib.suppress(TooManyProblemsError):
         document = read_document(text, problems, is_json=path.lower().endswith(".json"))
         if document is not None:
@@ -148,9 +159,10 @@ def read_script(text: str, path: str) -> ScriptFile:
 
 
 class _Reader:
-    def __init__(self, problems: Problems) -> None:
+    def __init__(self, problems: Problems, *, is_local: bool) -> None:
         self.script = ScriptFile()
         self._problems = problems
+        self._is_local = is_local
 
     def read(self, document: Item) -> None:
         top = document.value if isinstance(document.value, dict) else {}
@@ -174,7 +186,9 @@ class _Reader:
         shared = Item(item.place, {k: v for k, v in item.value.items() if k in OPTIONS}, item.keys)
         defaults = read_fields(shared, OPTIONS, self._problems, of="an agent")
         for key, value in item.value.items():
-            if key not in _KEYS:
+            if key in _LOCAL_KEYS and not self._is_local:
+                self._problems.add(item.keys[key], f"{key!r} can only be set on the fake agent's own machine")
+            elif key not in _KEYS:
                 self._problems.add(item.keys[key], f"{key!r} is nothing an agent has: {nearest(key, _KEYS)}")
             self._problems.where = f"{agent_id}.{key}"
             if key == "entrypoints":

@@ -307,6 +307,14 @@ agents:
     assert expected == [line[: len(start)] for line, start in zip(faults(text), expected, strict=True)]
 
 
+@pytest.mark.parametrize("key", ["forwards", "replay"])
+def test_a_text_of_another_machine_names_neither_files_nor_services(key):
+    with pytest.raises(ScriptFileError) as caught:
+        read_script(f"agents: {{a: {{always: x, {key}: /etc/passwd}}}}", "control", is_local=False)
+    wanted = f"control:1:25: a: {key!r} can only be set on the fake agent's own machine"
+    assert wanted == str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
