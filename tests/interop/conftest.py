@@ -8,6 +8,7 @@ import pytest
 
 from runagent_testing import FakeAgentServer
 from tests.interop.nginx import Nginx
+from tests.interop.peers import peer_of, results
 from tests.interop.programs import Port, Program
 from tests.support.styles import STYLES, Style
 
@@ -22,6 +23,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     # Skipped here and not by pytest's own marks: the summary then has one line for each reason.
     if item.get_closest_marker("interop") is not None and not item.config.getoption("--interop"):
         pytest.skip("left to make interop")
+    item.user_properties += [("peer", peer) for peer in peer_of(item.iter_markers())]
     for mark in item.iter_markers("needs"):
         if mark.kwargs["missing"]:
             pytest.skip(mark.kwargs["missing"])
@@ -35,6 +37,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
             text = program.log.read_text(encoding="utf-8", errors="replace")
             report.sections.append((f"log of {program.command[0]}", text[-LONGEST_LOG:]))
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [
+        report
+        for outcome in ("passed", "failed", "skipped")
+        for report in terminalreporter.stats.get(outcome, ())
+    ]
+    if lines := list(results(reports)):
+        terminalreporter.section("software of other people")
+        for line in lines:
+            terminalreporter.line(line)
 
 
 @pytest.fixture(

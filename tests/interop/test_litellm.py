@@ -18,6 +18,7 @@ from runagent import (
 )
 from runagent_testing import done, ending, error, gate, heartbeat, status
 from tests.interop.litellm import STORY, LiteLLM
+from tests.interop.peers import met
 from tests.interop.programs import Port, needs_environment
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from runagent_testing import FakeAgentServer
     from tests.support.styles import Style
 
-pytestmark = [pytest.mark.interop, needs_environment("litellm")]
+pytestmark = [pytest.mark.interop, needs_environment("litellm"), met("openai", "litellm", "server")]
 
 USAGE = {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6}
 CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}

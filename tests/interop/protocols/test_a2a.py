@@ -17,6 +17,7 @@ import pytest
 
 from runagent import AgentError, Custom, StreamError, ValidationError, answer
 from runagent_testing import chunk, custom, done, error, gate, heartbeat
+from tests.interop.peers import met
 from tests.interop.programs import PATIENCE, Port, Program, environment, needs_environment
 from tests.support.peer import Peer
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from tests.support.styles import Style
 
 pytestmark = [pytest.mark.interop, needs_environment("a2a")]
+
+SERVER = met("a2a", "a2a-sdk", "server")
+CLIENT = met("a2a", "a2a-sdk", "client")
 
 AGENTS = Path(__file__).parents[1] / "agents"
 BINDINGS = {"JSON-RPC": ("JSONRPC", "1.0"), "HTTP+JSON": ("HTTP+JSON", "1.0"), "0.3": ("JSONRPC", "0.3")}
@@ -92,6 +96,7 @@ def pass_on(connection: PeerConnection, port: int, size: int) -> None:
 # Our transport reads its server.
 
 
+@SERVER
 def test_the_card_leads_to_json_rpc(style: Style) -> None:
     async def scenario() -> str:
         async with style.client("agents") as user:
@@ -101,6 +106,7 @@ def test_the_card_leads_to_json_rpc(style: Style) -> None:
     assert STORY == style.run(scenario)
 
 
+@SERVER
 def test_text_data_and_files(style: Style, binding: str) -> None:
     async def scenario() -> tuple[str, list[Any]]:
         async with client(style, binding) as user:
@@ -114,6 +120,7 @@ def test_text_data_and_files(style: Style, binding: str) -> None:
     assert ({"artifactId": "pages", "name": "pages"}, FILE) == (customs["artifact"], customs["file"])
 
 
+@SERVER
 def test_a_message_without_a_task(style: Style, binding: str) -> None:
     async def scenario() -> tuple[str, Any]:
         async with client(style, binding) as user:
@@ -122,6 +129,7 @@ def test_a_message_without_a_task(style: Style, binding: str) -> None:
     assert ("Once upon a time",) * 2 == style.run(scenario)
 
 
+@SERVER
 def test_three_turns_of_one_conversation(style: Style, binding: str) -> None:
     async def scenario() -> None:
         async with client(style, binding) as user:
@@ -142,6 +150,7 @@ def test_three_turns_of_one_conversation(style: Style, binding: str) -> None:
     style.run(scenario)
 
 
+@SERVER
 @pytest.mark.parametrize(
     ("query", "text", "message", "codes"),
     [
@@ -165,6 +174,7 @@ def test_failures(style: Style, binding: str, query: str, text: str, message: st
     assert message in plain.message
 
 
+@SERVER
 def test_refusals(style: Style, binding: str) -> None:
     async def scenario() -> None:
         async with client(style, binding) as user:
@@ -179,6 +189,7 @@ def test_refusals(style: Style, binding: str) -> None:
     style.run(scenario)
 
 
+@SERVER
 def test_plain_runs(style: Style, binding: str) -> None:
     async def scenario() -> tuple[Any, Any]:
         async with client(style, binding) as user:
@@ -190,6 +201,7 @@ def test_plain_runs(style: Style, binding: str) -> None:
     assert interrupt["id"] == waits.metadata["taskId"]
 
 
+@SERVER
 def test_a_stream_that_is_cut_goes_on_without_loss_or_repeat(
     style: Style, binding: str, sdk: Program
 ) -> None:
@@ -209,6 +221,7 @@ def test_a_stream_that_is_cut_goes_on_without_loss_or_repeat(
     assert attempts in range(2, 6)  # an update that may be in the snapshot is another one
 
 
+@SERVER
 def test_another_process_reads_on(style: Style, binding: str, sdk: Program) -> None:
     name = f"read-{style.name}-{binding}"
 
@@ -243,6 +256,7 @@ def test_another_process_reads_on(style: Style, binding: str, sdk: Program) -> N
             other.kill()
 
 
+@SERVER
 def test_a_task_that_is_over_is_read_as_a_whole(style: Style, binding: str, sdk: Program) -> None:
     name = f"over-{style.name}-{binding}"
 
@@ -258,6 +272,7 @@ def test_a_task_that_is_over_is_read_as_a_whole(style: Style, binding: str, sdk:
     assert (" a time",) * 2 == style.run(scenario)
 
 
+@SERVER
 def test_a_task_is_cancelled(style: Style, binding: str) -> None:
     async def scenario() -> None:
         async with client(style, binding) as user:
@@ -307,6 +322,7 @@ def parts(events: list[Any]) -> list[Any]:
     ]
 
 
+@CLIENT
 def test_it_reads_text_data_files_and_the_end(agents: FakeAgentServer, binding: str) -> None:
     agents.agent("writer").reply(
         "Once",
@@ -323,6 +339,7 @@ def test_it_reads_text_data_files_and_the_end(agents: FakeAgentServer, binding: 
     assert [{"text": "Once"}, {"data": {"page": 1}}, {"data": 7}, {"text": "Un"}, FILE] == parts(events)
 
 
+@CLIENT
 def test_it_continues_a_task(agents: FakeAgentServer, binding: str) -> None:
     agents.agent("writer").reply("Well.", done("Which city?", interrupts=[{"form": 1}])).reply("Rain")
     begun, *events = their(agents, binding, "send", "weather")
@@ -332,6 +349,7 @@ def test_it_continues_a_task(agents: FakeAgentServer, binding: str) -> None:
     assert (["WORKING", "COMPLETED"], [{"text": "Rain"}]) == (states(second), parts(second))
 
 
+@CLIENT
 def test_it_sees_failures(agents: FakeAgentServer, binding: str) -> None:
     agents.agent("writer").reply("Well.", error("X", "no room")).reply(error("REJECTED")).reply(
         error("-32603", "kettle")
@@ -341,6 +359,7 @@ def test_it_sees_failures(agents: FakeAgentServer, binding: str) -> None:
     assert ("InternalError", "kettle") == tuple(their(agents, binding, "send", "hi")[-1].values())
 
 
+@CLIENT
 def test_it_subscribes_gets_and_cancels(agents: FakeAgentServer, binding: str, style: Style) -> None:
     async def scenario() -> None:
         named = {"a2a_binding": BINDINGS[binding][0], "a2a_version": BINDINGS[binding][1]}
@@ -371,6 +390,7 @@ def test_it_subscribes_gets_and_cancels(agents: FakeAgentServer, binding: str, s
     style.run(scenario)
 
 
+@CLIENT
 def test_it_reads_a_plain_answer(agents: FakeAgentServer, binding: str) -> None:
     agents.agent("writer").returns("Once upon")
     [event] = their(agents, binding, "plain", "hi")

@@ -22,6 +22,7 @@ from runagent import (
     ValidationError,
 )
 from runagent_testing import custom, done, error, heartbeat, reasoning, status, tool_call
+from tests.interop.peers import met
 from tests.interop.programs import (
     NODE_PACKAGES,
     Port,
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
     from tests.support.styles import Style
 
 pytestmark = pytest.mark.interop
+
+PYDANTIC_AI = met("agui", "pydantic-ai-slim", "server")
+AIMOCK = met("agui", "@copilotkit/aimock", "server")
+AGUI_CLIENT = met("agui", "@ag-ui/client", "client")
 
 AGENTS = Path(__file__).parents[1] / "agents"
 
@@ -62,6 +67,7 @@ def ask(style: Style, url: str, input: Any = "hi") -> tuple[list[Any], Any]:
 # pydantic-ai is the server
 
 
+@PYDANTIC_AI
 @needs_environment("agui")
 def test_text_reasoning_and_usage(style: Style, pydantic_ai: str) -> None:
     events, stream = ask(style, f"{pydantic_ai}/agui/story", {"query": "hi", "session_id": "thread-1"})
@@ -74,6 +80,7 @@ def test_text_reasoning_and_usage(style: Style, pydantic_ai: str) -> None:
     )
 
 
+@PYDANTIC_AI
 @needs_environment("agui")
 def test_a_tool_of_the_server_and_its_state(style: Style, pydantic_ai: str) -> None:
     events, _ = ask(style, f"{pydantic_ai}/agui/counter")
@@ -87,6 +94,7 @@ def test_a_tool_of_the_server_and_its_state(style: Style, pydantic_ai: str) -> N
     assert (Custom("state", {"count": 1}), Chunk("counted 1")) == (state, text)
 
 
+@PYDANTIC_AI
 @needs_environment("agui")
 def test_a_tool_of_the_caller_is_pending(style: Style, pydantic_ai: str) -> None:
     asked = {"query": "I am off to Oslo", "tools": TOOLS}
@@ -95,6 +103,7 @@ def test_a_tool_of_the_caller_is_pending(style: Style, pydantic_ai: str) -> None
     assert {"pendingToolCallIds": ["weather-1"]} == stream.completed.metadata
 
 
+@PYDANTIC_AI
 @needs_environment("agui")
 def test_a_conversation(style: Style, pydantic_ai: str) -> None:
     async def scenario() -> Any:
@@ -110,6 +119,7 @@ def test_a_conversation(style: Style, pydantic_ai: str) -> None:
     assert ("state", {"seat": "7A"}) in seen.customs
 
 
+@PYDANTIC_AI
 @needs_environment("agui")
 def test_an_agent_that_fails(style: Style, pydantic_ai: str) -> None:
     events, failed = ask(style, f"{pydantic_ai}/agui/failing")
@@ -117,6 +127,7 @@ def test_an_agent_that_fails(style: Style, pydantic_ai: str) -> None:
     assert "no room left" == failed.message
 
 
+@PYDANTIC_AI
 @needs_environment("agui")
 @pytest.mark.parametrize(
     ("name", "input", "kind", "problem"),
@@ -135,6 +146,7 @@ def test_refusals(style: Style, pydantic_ai: str, name: str, input: Any, kind: A
 # aimock is the server
 
 
+@AIMOCK
 @needs_node_packages()
 @pytest.mark.parametrize(
     ("asked", "expected"),
@@ -161,6 +173,7 @@ def test_what_aimock_sends(style: Style, aimock: str, asked: str, expected: list
     assert (expected, None) == (events, stream.report.error)
 
 
+@AIMOCK
 @needs_node_packages()
 def test_other_events_of_aimock(style: Style, aimock: str) -> None:
     (call, result), _ = ask(style, aimock, "tool")
@@ -179,6 +192,7 @@ def test_other_events_of_aimock(style: Style, aimock: str) -> None:
     assert Tokens(input=4, output=1) == ask(style, aimock, "usage")[1].report.tokens
 
 
+@AIMOCK
 @needs_node_packages()
 def test_how_aimock_ends(style: Style, aimock: str) -> None:
     _, failed = ask(style, aimock, "error")
@@ -207,6 +221,7 @@ def read(url: str, *runs: dict[str, Any]) -> list[dict[str, Any]]:
 ASKED = {"messages": [{"id": "1", "role": "user", "content": "hi"}]}
 
 
+@AGUI_CLIENT
 @needs_node_packages()
 def test_the_client_reads_everything_that_the_dialect_writes(agents: FakeAgentServer) -> None:
     agents.agent("a").reply(
@@ -243,6 +258,7 @@ def test_the_client_reads_everything_that_the_dialect_writes(agents: FakeAgentSe
     assert agents.requests[-1].input == {"query": "hi", "session_id": "thread"}
 
 
+@AGUI_CLIENT
 @needs_node_packages()
 def test_the_client_answers_an_interrupt(agents: FakeAgentServer) -> None:
     agent = agents.agent("a").reply("Hm.", done(interrupts=[{"reason": "tool_call", "message": "Approve?"}]))
@@ -255,6 +271,7 @@ def test_the_client_answers_an_interrupt(agents: FakeAgentServer) -> None:
     )
 
 
+@AGUI_CLIENT
 @needs_node_packages()
 def test_the_client_sees_failures(agents: FakeAgentServer) -> None:
     agents.agent("a").reply("Once", error("BUSY", "no room left")).reply(status(429, message="slow down"))

@@ -9,6 +9,7 @@ import pytest
 
 from runagent import RunAgentClient, RunAgentError, Timeouts
 from runagent_testing import custom, done, ending, error, heartbeat, raw, reasoning, status, tool_call
+from tests.interop.peers import met
 from tests.interop.programs import needs_environment
 from tests.interop.protocols.readers import Reader, broken_streams
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from runagent_testing import FakeAgentServer
     from tests.interop.protocols.readers import Read
 
-pytestmark = [pytest.mark.interop, needs_environment("anthropic")]
+pytestmark = [pytest.mark.interop, needs_environment("anthropic"), met("anthropic", "anthropic", "client")]
 
 USAGE = {"input_tokens": 4, "output_tokens": 2}
 ASK: dict[str, Any] = {"model": "m", "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.docs.pages import DOCS
+from tests.interop.peers import met
 from tests.interop.programs import needs_environment, needs_node_packages
 from tests.interop.protocols.endings import ENDINGS, GOOD, OURS, measure, table
 from tests.interop.protocols.official import PROTOCOLS, Protocol
@@ -12,14 +13,15 @@ from tests.interop.protocols.official import PROTOCOLS, Protocol
 pytestmark = pytest.mark.interop
 
 
-def needed_by(protocol: Protocol) -> list[pytest.MarkDecorator]:
+def marks_of(protocol: Protocol) -> list[pytest.MarkDecorator]:
+    peer = met(protocol.transport, protocol.client.partition(" ")[0], "client")
     match protocol.environment:
         case "":
-            return []
+            return [peer]
         case "node":
-            return [needs_node_packages()]
+            return [peer, needs_node_packages()]
         case name:
-            return [needs_environment(name)]
+            return [peer, needs_environment(name)]
 
 
 def documented() -> dict[tuple[str, str, str], str]:
@@ -27,13 +29,13 @@ def documented() -> dict[tuple[str, str, str], str]:
     cells: dict[tuple[str, str, str], str] = {}
     for line in DOCS["reliability"].text.splitlines():
         protocol, client, *ends = [*line.strip("| ").split(" | "), ""]
-        if protocol in PROTOCOLS:
+        if protocol in PROTOCOLS and len(ends) > len(ENDINGS):
             cells |= {(protocol, client, ending): end for ending, end in zip(ENDINGS, ends, strict=False)}
     return cells
 
 
 @pytest.mark.parametrize(
-    "protocol", [pytest.param(p, id=p.name, marks=needed_by(p)) for p in PROTOCOLS.values()]
+    "protocol", [pytest.param(p, id=p.name, marks=marks_of(p)) for p in PROTOCOLS.values()]
 )
 def test_an_end_without_the_end_marker(protocol: Protocol) -> None:
     seen = measure(protocol)

@@ -11,12 +11,13 @@ import pytest
 
 from runagent import StreamTruncatedError
 from runagent_testing import FakeAgentServer, done, ending, error, reasoning, status, tool_call
+from tests.interop.peers import met
 from tests.interop.programs import environment, needs_environment
 
 if TYPE_CHECKING:
     from tests.support.styles import Style
 
-pytestmark = [pytest.mark.interop, needs_environment("gemini")]
+pytestmark = [pytest.mark.interop, needs_environment("gemini"), met("gemini", "google-genai", "client")]
 
 CLIENT = Path(__file__).parents[1] / "agents" / "gemini_client.py"
 USAGE = {"promptTokenCount": 4, "candidatesTokenCount": 2, "totalTokenCount": 7}

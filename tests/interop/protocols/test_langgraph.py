@@ -23,6 +23,7 @@ from runagent import (
 )
 from runagent_testing import FakeAgentServer, done, ending, error, gate, tool_call
 from tests.docs.pages import ROOT
+from tests.interop.peers import met
 from tests.interop.programs import Port, Program, environment, needs_environment
 from tests.interop.protocols.cut import relays
 from tests.support.peer import Peer
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = [pytest.mark.interop, needs_environment("langgraph")]
+
+SERVER = met("langgraph", "langgraph-api", "server")
+CLIENT = met("langgraph", "langgraph-sdk", "client")
 
 AGENTS = Path(__file__).parents[1] / "agents"
 WORDS = "slowly " + " ".join(f"w{number}" for number in range(20))
@@ -69,6 +73,7 @@ def chosen(monkeypatch: pytest.MonkeyPatch, langgraph: LangGraph) -> None:
 pytestmark.append(pytest.mark.usefixtures("chosen"))
 
 
+@SERVER
 def test_a_conversation_of_three_turns(style: Style) -> None:
     async def scenario() -> list[str]:
         user = style.client("chat")
@@ -82,6 +87,7 @@ def test_a_conversation_of_three_turns(style: Style) -> None:
     assert ["1: one", "2: two", "3: three"] == style.run(scenario)
 
 
+@SERVER
 def test_a_tool_loop_with_reasoning_and_tokens(style: Style) -> None:
     async def scenario() -> tuple[list[Any], Any]:
         stream = style.client("chat").run_generic_stream("the weather?")
@@ -105,6 +111,7 @@ def test_a_tool_loop_with_reasoning_and_tokens(style: Style) -> None:
     assert (8, 4, 12, "stop") == (tokens.input, tokens.output, tokens.total, events[-1].stop_reason)
 
 
+@SERVER
 def test_an_interrupt_and_its_answer(style: Style) -> None:
     async def scenario() -> tuple[Any, str]:
         user = style.client("asking")
@@ -118,6 +125,7 @@ def test_an_interrupt_and_its_answer(style: Style) -> None:
     assert ([{"question": "May I?"}], "The answer was yes.") == ([each["value"] for each in interrupts], text)
 
 
+@SERVER
 def test_the_state(style: Style) -> None:
     async def scenario() -> list[Any]:
         options = {"langgraph_stream_mode": ["values"]}
@@ -131,6 +139,7 @@ def test_the_state(style: Style) -> None:
     assert (7, "1: hi") == (states[-1].value["asked"], states[-1].value["messages"][-1]["content"])
 
 
+@SERVER
 def test_a_failed_node(style: Style) -> None:
     async def scenario() -> StreamError:
         with pytest.raises(StreamError, match="the node is broken") as caught:
@@ -140,6 +149,7 @@ def test_a_failed_node(style: Style) -> None:
     assert "ValueError" == style.run(scenario).code
 
 
+@SERVER
 @pytest.mark.parametrize(
     ("agent", "session", "kind"),
     [("nobody", None, ValidationError), ("chat", NOBODY, AgentNotFoundError), ("chat", "x", ValidationError)],
@@ -152,6 +162,7 @@ def test_a_refusal(style: Style, agent: str, session: str | None, kind: type[Exc
     style.run(scenario)
 
 
+@SERVER
 @pytest.mark.parametrize("properly", [False, True])
 @pytest.mark.parametrize("events", [0, 1, 2, 9])
 def test_a_stream_that_is_cut_goes_on_in_its_run(langgraph: LangGraph, events: int, properly: bool) -> None:
@@ -167,6 +178,7 @@ def test_a_stream_that_is_cut_goes_on_in_its_run(langgraph: LangGraph, events: i
     assert (SLOW, 1) == (text, [*methods].count("GET") - (2 if properly else 1))
 
 
+@SERVER
 def test_a_stream_that_ends_properly_before_its_run_raises_without_resuming(langgraph: LangGraph) -> None:
     style = Style("sync")
 
@@ -179,6 +191,7 @@ def test_a_stream_that_ends_properly_before_its_run_raises_without_resuming(lang
         style.run(scenario)
 
 
+@SERVER
 def test_a_fast_stream_whose_events_share_ids_is_read_again(style: Style) -> None:
     question = " ".join(["again"] * 300)
 
@@ -214,6 +227,7 @@ def in_another_process(handle: str, what: str) -> Any:
     return json.loads(ran.stdout)
 
 
+@SERVER
 def test_another_process_reads_on(style: Style) -> None:
     async def scenario() -> tuple[str, str]:
         stream = style.client("chat").run_generic_stream(WORDS)
@@ -227,6 +241,7 @@ def test_another_process_reads_on(style: Style) -> None:
     assert SLOW == "".join(style.run(scenario))
 
 
+@SERVER
 def test_another_process_cancels(style: Style) -> None:
     async def scenario() -> tuple[bool, StreamError]:
         stream = style.client("chat").run_generic_stream(WORDS * 9)
@@ -245,6 +260,7 @@ def test_another_process_cancels(style: Style) -> None:
 # Its client, and the fake agent
 
 
+@CLIENT
 @pytest.mark.parametrize("way", ["sync", "async"])
 def test_the_client_reads_the_dialect(way: str, agents: FakeAgentServer) -> None:
     chat = agents.agent("chat")

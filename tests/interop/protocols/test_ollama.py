@@ -8,6 +8,7 @@ import pytest
 
 from runagent import RunAgentClient, RunAgentError, Timeouts
 from runagent_testing import done, ending, error, raw, reasoning, status, tool_call
+from tests.interop.peers import met
 from tests.interop.programs import needs_environment
 from tests.interop.protocols.readers import Reader, broken_streams
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from runagent_testing import FakeAgentServer
     from tests.interop.protocols.readers import Read
 
-pytestmark = [pytest.mark.interop, needs_environment("ollama")]
+pytestmark = [pytest.mark.interop, needs_environment("ollama"), met("ollama", "ollama", "client")]
 
 HALF = raw(b'{"model": "m", "mess')
 QUESTION: dict[str, dict[str, Any]] = {

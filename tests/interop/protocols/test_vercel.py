@@ -20,6 +20,7 @@ from runagent import (
     ValidationError,
 )
 from runagent_testing import custom, done, ending, error, heartbeat, reasoning, status, tool_call
+from tests.interop.peers import met
 from tests.interop.programs import NODE_PACKAGES, find, needs_environment, needs_node_packages
 from tests.interop.protocols.asking import ask_over
 from tests.interop.protocols.conversation import converse
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from tests.support.styles import Style
 
 pytestmark = pytest.mark.interop
+
+PYDANTIC_AI = met("vercel", "pydantic-ai-slim", "server")
+AI_SDK = met("vercel", "ai", "client")
 
 PROGRAM = Path(__file__).parents[1] / "agents" / "aisdk.mjs"
 
@@ -41,6 +45,7 @@ def ask(style: Style, url: str, input: Any = "hi") -> tuple[list[Any], Any]:
 # pydantic-ai is the server
 
 
+@PYDANTIC_AI
 @needs_environment("agui")
 def test_text_and_reasoning(style: Style, pydantic_ai: str) -> None:
     events, stream = ask(style, f"{pydantic_ai}/vercel/story", {"query": "hi", "session_id": "chat-1"})
@@ -50,6 +55,7 @@ def test_text_and_reasoning(style: Style, pydantic_ai: str) -> None:
     assert "chat-1" == stream.started.session_id
 
 
+@PYDANTIC_AI
 @needs_environment("agui")
 def test_a_tool_of_the_server(style: Style, pydantic_ai: str) -> None:
     events, _ = ask(style, f"{pydantic_ai}/vercel/counter")
@@ -57,6 +63,7 @@ def test_a_tool_of_the_server(style: Style, pydantic_ai: str) -> None:
     assert [ToolCall("count-1", "count", "{}", 0), result, Chunk("counted 1")] == events[:-1]
 
 
+@PYDANTIC_AI
 @needs_environment("agui")
 def test_a_conversation(style: Style, pydantic_ai: str) -> None:
     async def scenario() -> Any:
@@ -71,6 +78,7 @@ def test_a_conversation(style: Style, pydantic_ai: str) -> None:
     assert ["book-1"] == [each["toolCallId"] for each in seen.interrupts]
 
 
+@PYDANTIC_AI
 @needs_environment("agui")
 def test_an_agent_that_fails_ends_with_finish_all_the_same(style: Style, pydantic_ai: str) -> None:
     events, failed = ask(style, f"{pydantic_ai}/vercel/failing")
@@ -78,6 +86,7 @@ def test_an_agent_that_fails_ends_with_finish_all_the_same(style: Style, pydanti
     assert "no room left" == failed.message
 
 
+@PYDANTIC_AI
 @needs_environment("agui")
 @pytest.mark.parametrize(
     ("name", "input", "kind"),
@@ -117,6 +126,7 @@ def parts_of(seen: dict[str, Any]) -> list[dict[str, Any]]:
 HI = {"text": "hi"}
 
 
+@AI_SDK
 @needs_node_packages()
 def test_the_chat_reads_everything_that_the_dialect_writes(agents: FakeAgentServer) -> None:
     agents.agent("a").reply(
@@ -149,6 +159,7 @@ def test_the_chat_reads_everything_that_the_dialect_writes(agents: FakeAgentServ
     assert {"query": "hi", "session_id": "chat"} == agents.requests[-1].input
 
 
+@AI_SDK
 @needs_node_packages()
 def test_a_conversation_of_the_chat(agents: FakeAgentServer) -> None:
     agent = agents.agent("a").reply("Let me see.", tool_call("weather", {}, id="c1"))
@@ -166,6 +177,7 @@ def test_a_conversation_of_the_chat(agents: FakeAgentServer) -> None:
     assert ("sunny", True) == (sent[1][-1]["output"], sent[2][-1]["approval"]["approved"])
 
 
+@AI_SDK
 @needs_node_packages()
 def test_the_chat_sees_failures(agents: FakeAgentServer) -> None:
     agent = agents.agent("a").reply("Once", error("BUSY", "no room left"))
