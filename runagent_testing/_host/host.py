@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from runagent_testing._host.agent import Agent
 from runagent_testing._host.others import OtherRequests
@@ -15,20 +15,19 @@ from runagent_testing._internal.redaction import escaped
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._journal.journal import Journal
 from runagent_testing._journal.record import Recorder
+from runagent_testing._render.plan import ConnectionFault
 from runagent_testing._script.numbers import check_count, check_texts
 from runagent_testing._script.script import Result
 
 if TYPE_CHECKING:
     from runagent_testing._journal.exchange import Exchange
 
-__all__ = ["AgentHost", "ConnectionFault"]
+__all__ = ["AgentHost"]
 
 __tracebackhide__ = is_ours
 
 _SETTLING = 1.0  # seconds for all agents to send everything that is due, and for functions to return
 _LEAVING = 0.1  # seconds for agents to notice that their clients have disconnected
-
-ConnectionFault = Literal["refuse", "close", "reset", "silent"]
 
 
 class AgentHost:

@@ -18,14 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runagent_testing._host.endpoints import Endpoints
-    from runagent_testing._host.host import ConnectionFault
     from runagent_testing._host.parsed import Answer
     from runagent_testing._host.websocket import Conversation
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._journal.record import ClientState
     from runagent_testing._memory.calls import Clock, Timer
     from runagent_testing._memory.wire import Wire
-    from runagent_testing._render.plan import AnyPlan, Write
+    from runagent_testing._render.plan import AnyPlan, ConnectionFault, Write
     from runagent_testing.dialects._request import Request
 
 __all__ = ["Peer"]

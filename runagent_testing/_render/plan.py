@@ -24,6 +24,7 @@ __all__ = [
     "ENDS",
     "AnyPlan",
     "Composer",
+    "ConnectionFault",
     "End",
     "EndMeaning",
     "GrowingPlan",
@@ -39,6 +40,7 @@ __tracebackhide__ = is_ours
 _MANY = 512  # after so many events, writes are cut before the next pause has come, if that changes nothing
 _FOREIGN_CUTS = 1_000_000  # offsets outside of the events that a policy may return
 
+ConnectionFault = Literal["refuse", "close", "reset", "silent"]  # instead of a plan
 End = Literal["open", "close", "cut", "reset", "half-close", "stall", "silent"]
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from runagent_testing._host.host import ConnectionFault
+    from runagent_testing._render.plan import ConnectionFault
+
 
 __all__ = ["Listener", "listen_tcp", "listen_unix"]
 

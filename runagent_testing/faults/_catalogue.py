@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, get_args
 
 from runagent_testing._internal.public import publish
 from runagent_testing._internal.tracebacks import is_ours
@@ -22,18 +22,20 @@ from runagent_testing.faults._kind import (
     Hidden,
     Position,
     Scenario,
+    ScriptedAgent,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from runagent_testing._host.agent import Agent
-    from runagent_testing._host.host import AgentHost
     from runagent_testing.dialects import Dialect
+    from runagent_testing.faults._kind import FaultHost
 
 __all__ = ["CHUNKS", "Expected", "Fault", "Player", "Unavailable", "for_transport", "unavailable"]
 
 __tracebackhide__ = is_ours
+
+A = TypeVar("A", bound=ScriptedAgent)
 
 Player = Literal["socket", "memory"]
 
@@ -123,13 +125,13 @@ class Fault:
 
     def install(
         self,
-        host: AgentHost,
+        host: FaultHost[A],
         agent_id: str,
         chunks: Sequence[Any] = CHUNKS,
         *,
         interval: float = 0.02,
         oversize: int = 17 * 1024 * 1024,
-    ) -> Agent:
+    ) -> A:
         """Have the next run (or connection) meet the fault; what comes later is the agent's own affair.
 
         Args:

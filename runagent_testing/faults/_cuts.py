@@ -20,7 +20,7 @@ from runagent_testing.faults._kind import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runagent_testing._host.host import ConnectionFault
+    from runagent_testing._render.plan import ConnectionFault
 
 __all__ = ["KINDS"]
 

@@ -7,7 +7,7 @@ multiplies them out.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, Unpack
 
 from runagent_testing._internal.public import publish
 from runagent_testing._render.http import http_chunk, stream_head
@@ -23,7 +23,7 @@ from runagent_testing.dialects._jsontext import to_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from runagent_testing._host.host import ConnectionFault
+    from runagent_testing._render.plan import ConnectionFault
     from runagent_testing.dialects import Dialect
 
 __all__ = [
@@ -36,11 +36,13 @@ __all__ = [
     "WEBSOCKET_ONLY",
     "ErrorFamily",
     "FaultContext",
+    "FaultHost",
     "FaultKind",
     "Hidden",
     "Position",
     "PositionName",
     "Scenario",
+    "ScriptedAgent",
     "StreamTransport",
     "after_events",
     "in_events",
@@ -73,6 +75,26 @@ HTTP_ONLY = {"websocket": "a WebSocket's stream has no HTTP framing, headers or 
 WEBSOCKET_ONLY = dict.fromkeys(
     ("sse", "chunked", "text", "http"), "only a WebSocket has frames and a handshake"
 )
+
+
+class ScriptedAgent(Protocol):
+    """An agent, as far as a fault scripts it."""
+
+    def reply(self, *steps: Any, **options: Unpack[Options]) -> Any:
+        """See `Agent.reply`."""
+
+
+A_co = TypeVar("A_co", bound=ScriptedAgent, covariant=True)
+
+
+class FaultHost(Protocol[A_co]):
+    """A host of agents, as far as a fault scripts it: hosts import the catalogue, so it imports no host."""
+
+    def agent(self, agent_id: str, /) -> A_co:
+        """See `AgentHost.agent`."""
+
+    def on_connect(self, fault: ConnectionFault, /) -> None:
+        """See `AgentHost.on_connect`."""
 
 
 @dataclass(frozen=True, slots=True)
