@@ -84,10 +84,7 @@ def report(problems: list[str], journal: Journal) -> str:
 
 def timelines(journal: Journal) -> str:
     """Show the last exchanges, unmatched ones included."""
-    # Each once, in order of arrival.
-    exchanges = list(dict.fromkeys([*journal.requests, *journal.others, *journal.unmatched]))
-    exchanges.sort(key=lambda exchange: exchange.arrival)
-    secrets = journal.secrets
+    exchanges, secrets = journal.exchanges, journal.secrets
     left_out = len(exchanges) - _EXCHANGES_SHOWN
     first = [f"... {left_out} earlier exchanges ..."] if left_out > 0 else []
     return "\n\n".join([*first, *(timeline(exchange, secrets) for exchange in exchanges[-_EXCHANGES_SHOWN:])])

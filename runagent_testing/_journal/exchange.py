@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runagent_testing._internal.public import publish
 from runagent_testing._internal.tracebacks import is_ours
+from runagent_testing._journal.asdict import as_dict
 from runagent_testing._journal.record import Record, numbers_of
 from runagent_testing._journal.timeline import timeline
 from runagent_testing._render.lazy import LazyPlan
@@ -37,6 +38,14 @@ class Exchange(Record):
     def timeline(self) -> str:
         """Show the scripted steps next to the writes, and the outcome."""
         return timeline(self, self.secrets)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the exchange so far as a JSON value, with "<redacted>" for credentials.
+
+        docs/testing.md lists the keys. The runs of an endless generator have only those steps and writes
+        that are kept.
+        """
+        return as_dict(self, self.secrets)
 
     def wait_sent(self, target: int | Step, timeout: float = _PATIENCE) -> bool:
         """Wait until a number of chunks have been sent, or until the agent has reached a step.

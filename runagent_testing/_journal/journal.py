@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runagent_testing._internal.clock import wait_for
 from runagent_testing._internal.redaction import Secrets
 from runagent_testing._internal.tracebacks import is_ours
+from runagent_testing._journal.asdict import as_dict
 from runagent_testing._journal.record import Recorder
 from runagent_testing._script.numbers import is_whole
 
@@ -67,8 +68,19 @@ class Journal:
     @property
     def secrets(self) -> Secrets:
         """The credentials of all requests, which must not be shown."""
-        exchanges = [*list(self.requests), *list(self.others), *list(self.unmatched)]
-        return Secrets().joined(exchange.secrets for exchange in exchanges)
+        return Secrets().joined(exchange.secrets for exchange in self.exchanges)
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """Every exchange once, unmatched ones included, in order of arrival."""
+        with self._arrived:
+            every = dict.fromkeys([*self.requests, *self.others, *self.unmatched])
+        return sorted(every, key=lambda exchange: exchange.arrival)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all exchanges so far as a JSON value: those of `exchanges`, as of `Exchange.as_dict`."""
+        secrets = self.secrets
+        return {"exchanges": [as_dict(exchange, secrets) for exchange in self.exchanges]}
 
     def of(self, agent_id: str | None) -> list[Exchange]:
         """Return the requests for runs of one agent, or of all agents if it is None."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import math
 import threading
 from dataclasses import dataclass, field
@@ -24,6 +26,8 @@ __all__ = ["ClientState", "Outcome", "Record", "Recorder", "Sent", "numbers_of"]
 
 Outcome = Literal["running", "done", "cancelled", "client disconnected", "server closed"]
 ClientState = Literal["still reading", "closed", "reset", "half-closed"]
+
+_STATUS_LINE = b"HTTP/1.1 200"
 
 
 class Sent(NamedTuple):
@@ -166,13 +170,25 @@ class Record:
     @property
     def sent(self) -> list[Sent]:
         """Every write, in order."""
+        return list(self._writes())
+
+    def _writes(self) -> Iterator[Sent]:
         moves = () if self.plan is None else self.plan.moves
-        writes = [
-            Sent(seconds, move.data, move.steps)
-            for seconds, move in zip(self.times, moves, strict=False)
+        planned = (
+            Sent(moment - self._began, move.data, move.steps)
+            for moment, move in zip(self._times, moves, strict=False)
             if isinstance(move, Write)
-        ]
-        return sorted([*self._unplanned, *writes], key=lambda sent: sent.seconds)
+        )
+        return heapq.merge(self.unplanned, planned, key=lambda sent: sent.seconds)
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status that was sent, 101 for a WebSocket; None before it was, or if other bytes were."""
+        # The first write may be a byte of it.
+        writes = itertools.islice(self._writes(), len(_STATUS_LINE))
+        beginning = b"".join([sent.data for sent in writes])[: len(_STATUS_LINE)]
+        is_status = beginning.startswith(_STATUS_LINE[:9]) and beginning[9:].isdigit()
+        return int(beginning[9:]) if is_status and len(beginning) == len(_STATUS_LINE) else None
 
     @property
     def unplanned(self) -> list[Sent]:

@@ -56,6 +56,12 @@ class Kept(Sequence[T]):
         first, last = list(self._first), list(self._last)
         return itertools.chain(first, itertools.repeat(self._gap, self._count - len(first) - len(last)), last)
 
+    def items(self) -> Iterator[tuple[int, T]]:
+        """Yield the items that are kept, with their places."""
+        first, last = list(self._first), list(self._last)
+        yield from enumerate(first)
+        yield from enumerate(last, self._count - len(last))
+
     @overload
     def __getitem__(self, index: int) -> T: ...
     @overload

@@ -102,8 +102,8 @@ class ExchangeLog(logging.Handler):
         sent, scripted = sent_chunks(exchange)
         if scripted and exchange.transport not in ("invoke", "run"):
             parts.append(f"{sent} of {scripted} chunks")
-        if (status := _status(exchange)) is not None:
-            parts.append(f"status {status}")
+        if exchange.status not in (None, 101):
+            parts.append(f"status {exchange.status}")
         parts.append(f"{exchange.ended_at or 0:.3f} s")
         parts += filter(None, [exchange.unmatched, exchange.refused, exchange.failure])
         self._write(f"{_name(exchange, number)} ends: {', '.join(parts)}", exchange.outcome, exchange)
@@ -138,15 +138,6 @@ def sent_chunks(exchange: Exchange) -> tuple[int, int]:
 
 def _name(exchange: Exchange, number: int | None) -> str:
     return exchange.title if number is None else f"#{number} {exchange.agent_id} {exchange.transport}"
-
-
-def _status(exchange: Exchange) -> str | None:
-    """Read the status off an HTTP answer."""
-    moves = () if exchange.plan is None else exchange.plan.known
-    # The first write may be a byte of it.
-    writes = (move.data for move in moves if isinstance(move, Write))
-    beginning = b"".join(itertools.islice(writes, len(b"HTTP/1.1 200")))
-    return beginning[9:12].decode("latin-1") if beginning.startswith(b"HTTP/1.1 ") else None
 
 
 def _message(record: logging.LogRecord) -> str:
