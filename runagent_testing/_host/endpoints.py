@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from runagent_testing._host.answers import Pending, WebSocketAnswer
 from runagent_testing._host.parsed import ParsedRequest
+from runagent_testing._host.refusals import handshake_fault, key_of, preflight
 from runagent_testing._host.runs import KeptRun
 from runagent_testing._host.scripts import AgentScripts
 from runagent_testing._host.suggestions import unknown_agent, unknown_endpoint
@@ -104,6 +105,13 @@ class Endpoints:
         self.note(parsed.exchange)
         return self._answer_run(parsed, parsed.run_request)
 
+    def refuse(self, request: Request, status: Status) -> Answer:
+        """Refuse a request before any dialect is asked; it counts as unmatched."""
+        parsed = ParsedRequest.of(request, BUILT_IN[0], None, *self._new_run())
+        Recorder(parsed.exchange).hide(self._hidden(installed_dialects()))
+        self._journal.note_unmatched(parsed.exchange, str(status.message))
+        return parsed.answer(parsed.refused(status))
+
     def _answer_run(self, parsed: ParsedRequest, run_request: RunRequest) -> Answer | Pending:
         computed: list[Computed] = []
         readings: list[Reading | None] = []
@@ -155,7 +163,7 @@ class Endpoints:
         # A request that no dialect recognises may be meant for any of them.
         is_known = parsed.run_request is not None or parsed.inquiry is not None
         spoken = (parsed.dialect,) if is_known else installed_dialects()
-        Recorder(parsed.exchange).hide(self._hidden(spoken), _key(parsed.dialect, request))
+        Recorder(parsed.exchange).hide(self._hidden(spoken), key_of(parsed.dialect, request))
         return parsed
 
     def _parsed(self, request: Request) -> ParsedRequest:
@@ -206,7 +214,7 @@ class Endpoints:
         agent = self._agent(parsed, run_request)
         if isinstance(agent, Status):
             return self._refuse(parsed, agent)
-        status = _handshake_fault(parsed.request) or self._invalid(parsed, run_request, agent)
+        status = handshake_fault(parsed.request) or self._invalid(parsed, run_request, agent)
         if status is not None:
             return self._refuse(parsed, parsed.reject(status))
         # Taken now, because a refusal has to precede the handshake's answer.
@@ -282,7 +290,7 @@ class Endpoints:
     def _other_plan(self, parsed: ParsedRequest) -> AnyPlan:
         """Answer a request that does not ask for a run."""
         if parsed.request.method == "OPTIONS":
-            return parsed.refused(_preflight(parsed.request))
+            return parsed.refused(preflight(parsed.request))
         if parsed.inquiry is not None and parsed.inquiry.refused is not None:
             return self._refuse_begin(parsed, parsed.inquiry.refused)
         if parsed.inquiry is not None:
@@ -322,31 +330,3 @@ class Endpoints:
         nearest = unknown_endpoint(method, path, list(self._agents))
         self._journal.note_unmatched(parsed.exchange, nearest)
         return Status(404, code="NOT_FOUND", message=f"nothing answers {method} {path}")
-
-
-def _key(dialect: Dialect, request: Request) -> str | None:
-    try:
-        return dialect.find_api_key(request)
-    except Exception:  # noqa: BLE001 - a dialect may raise anything; the check of the key reports it
-        return None
-
-
-def _handshake_fault(request: Request) -> Status | None:
-    """Return the status that refuses a handshake; a 426 names the supported version."""
-    if request.handshake_fault is None:
-        return None
-    code, fault = request.handshake_fault
-    headers = {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"} if code == 426 else {}
-    return Status(code, code="BAD_HANDSHAKE", message=fault, headers=headers)
-
-
-def _preflight(request: Request) -> Status:
-    """Answer a browser's preflight request, which carries no key, with everything that a page may send."""
-    wanted = request.headers.get("access-control-request-headers", "*")
-    allowed = {
-        "Allow": "GET, HEAD, POST, OPTIONS",
-        "Access-Control-Allow-Methods": "GET, POST",
-        "Access-Control-Allow-Headers": wanted,
-        "Access-Control-Max-Age": "600",
-    }
-    return Status(204, body=b"", headers=allowed)

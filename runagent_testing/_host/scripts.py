@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from runagent_testing._script.script import Result
+from runagent_testing._script.script import Result, Script
 from runagent_testing._script.writes import MERGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from runagent_testing._script.computed import Computed
-    from runagent_testing._script.script import Options, Script
+    from runagent_testing._script.script import Options
     from runagent_testing._script.steps import Step
 
 __all__ = ["AgentScripts", "as_result"]
@@ -87,6 +87,14 @@ class AgentScripts:
             yield "reply", reply.steps
         for result in list(self._results):
             yield "returns_once", result.steps
+
+    def steps(self) -> Iterator[Step]:
+        """Yield the steps of every script, those of computed replies aside, in the order of their use."""
+        for script, _ in list(self._failures):
+            yield from script.steps
+        for answer in [*list(self._replies), *list(self._results), self.script, self.result]:
+            if isinstance(answer, Script | Result):
+                yield from answer.steps
 
     @property
     def entrypoint_tags(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from runagent._net.faults import connect_error
 from runagent_testing._host.endpoints import Endpoints, random_id, utc_time
 from runagent_testing._host.host import AgentHost
+from runagent_testing._host.scopes import ScopedEndpoints
 from runagent_testing._internal.public import publish
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._memory.blocking import BlockingMemory
@@ -17,10 +18,11 @@ from runagent_testing._memory.wire import Wire
 from runagent_testing._script.numbers import check_seconds, is_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 
     from runagent._address.route import Address
     from runagent._net.base import AsyncNetwork
+    from runagent_testing._journal.exchange import Exchange
     from runagent_testing._memory.aio import AioMemory
     from runagent_testing._memory.calls import Clock
     from runagent_testing._memory.trio import TrioMemory
@@ -76,8 +78,12 @@ class MemoryNetwork(AgentHost):
             raise ValueError(f"buffer_bytes= is a number of bytes, 1 or more, not {buffer_bytes!r}")
         self._ping_interval = ping_interval
         self._buffer_bytes = buffer_bytes
-        self._endpoints = Endpoints(
-            self._scripts, self.journal, self._others, api_key, dialects, run_ids, timestamps
+        self._endpoints = ScopedEndpoints(
+            self,
+            self._scopes,
+            lambda scope: Endpoints(
+                scope._scripts, scope.journal, scope._others, api_key, dialects, run_ids, timestamps
+            ),
         )
         self._peers: weakref.WeakSet[Peer] = weakref.WeakSet()
 
@@ -149,6 +155,11 @@ class MemoryNetwork(AgentHost):
             peer.spoil(fault)
         self._peers.add(peer)
         return wire, peer
+
+    def _drop_exchanges(self, exchanges: Collection[Exchange]) -> None:
+        for peer in list(self._peers):
+            if peer.answers in exchanges:
+                peer.drop()
 
     def _drop_connections(self) -> None:
         for peer in list(self._peers):

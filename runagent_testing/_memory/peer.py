@@ -17,8 +17,8 @@ from runagent_testing._render.plan import ENDS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runagent_testing._host.endpoints import Endpoints
     from runagent_testing._host.parsed import Answer
+    from runagent_testing._host.scopes import ScopedEndpoints
     from runagent_testing._host.websocket import Conversation
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._journal.record import ClientState
@@ -48,7 +48,7 @@ class Peer:
     """
 
     def __init__(
-        self, endpoints: Endpoints, number: int, clock: Clock, wire: Wire, ping_interval: float
+        self, endpoints: ScopedEndpoints, number: int, clock: Clock, wire: Wire, ping_interval: float
     ) -> None:
         self._endpoints = endpoints
         self._clock = clock
@@ -107,7 +107,7 @@ class Peer:
     def client_left(self, how: ClientState = "closed") -> None:
         """Note that the client has disconnected, or at least sends nothing more."""
         self._stop()
-        if (exchange := self._noted) is not None:
+        if (exchange := self.answers) is not None:
             recorder = Recorder(exchange)
             recorder.note_departure(how, self._wire.unread)
             if isinstance(exchange.plan, LazyPlan) and exchange.plan.is_answered:
@@ -133,7 +133,7 @@ class Peer:
             self.ping_timer = None
         self._playing = None
         self._wire.end(reset=reset)
-        if (exchange := self._noted) is not None:
+        if (exchange := self.answers) is not None:
             Recorder(exchange).close()
 
     def _next(self) -> None:
@@ -213,7 +213,7 @@ class Peer:
     # The WebSocket
 
     @property
-    def _noted(self) -> Exchange | None:
+    def answers(self) -> Exchange | None:
         """The exchange whose run or handshake is being answered."""
         if self._exchange is None and self._opened is not None and self._opened.is_noted:
             return self._opened.exchange

@@ -54,6 +54,7 @@ class Playing:
         self._recorder = recorder
         self._then = then
         self._gate: Pass | None = None
+        self._was_opened = False  # the gate, which may have been closed since
         self._timer: Timer | None = None
         self._stopped = False
         self.wants_room = False
@@ -66,7 +67,7 @@ class Playing:
     @property
     def is_at_gate(self) -> bool:
         """Whether it waits at a closed gate."""
-        return self._gate is not None and not self._gate.gate.is_open
+        return self._gate is not None and not (self._was_opened or self._gate.gate.is_open)
 
     def wait_at_gate(self, seconds: float) -> bool:
         """Wait for another thread to open the gate, and return whether it has."""
@@ -85,13 +86,14 @@ class Playing:
                 case Wait(seconds=seconds) if self._timer is None:
                     self._timer = self._clock.call_at(self._clock.time() + seconds, self.go)
                     return
-                case Pass(gate=gate) as place if not gate.is_open:
+                case Pass(gate=gate) as place if not (self._was_opened or gate.is_open):
                     if self._gate is not place:
                         self._gate = place
                         gate.on_open(self._opened)
                         self._wire.wake()  # so that the reader sees that it waits for a gate now
                     return
             self._timer = self._gate = None
+            self._was_opened = False
             if self._recorder is not None:
                 self._recorder.note_move(move)
             self._move = next(self._moves, None)
@@ -110,4 +112,5 @@ class Playing:
             self._plan.close()
 
     def _opened(self) -> None:
+        self._was_opened = True
         self._clock.call_soon_threadsafe(self.go)

@@ -16,7 +16,7 @@ __all__ = ["Gate"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gate:
-    """A step at which the agent waits until the test opens it; an open gate stays open."""
+    """A step at which the agent waits until the test opens it; it stays open until the test closes it."""
 
     name: str
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -28,6 +28,11 @@ class Gate:
         """Whether runs pass without waiting."""
         return self._opened.is_set()
 
+    @property
+    def waiting(self) -> int:
+        """The number of runs that wait here; only those that a player wakes."""
+        return len(self._waiting)
+
     def open(self) -> None:
         """Let every run pass, now and later; callable from any thread."""
         # Woken under the lock: once `forget` has returned, no call reaches a loop that may be closed.
@@ -35,6 +40,11 @@ class Gate:
             self._opened.set()
             while self._waiting:
                 self._waiting.popitem()[0]()
+
+    def close(self) -> None:
+        """Make the runs wait that come from now on; those that have waited before `open` pass."""
+        with self._lock:
+            self._opened.clear()
 
     def on_open(self, wake: Callable[[], object]) -> None:
         """Call ``wake`` once, from the thread that opens the gate, or at once if it is open."""
@@ -46,9 +56,9 @@ class Gate:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait in this thread until the gate is open; False if ``timeout`` seconds passed first."""
-        self._opened.wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
+        was_opened = self._opened.wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
         with self._lock:  # only once `open` has woken all others
-            return self._opened.is_set()
+            return was_opened or self._opened.is_set()
 
     def forget(self, wake: Callable[[], object]) -> None:
         """Withdraw a callback given to `on_open`."""

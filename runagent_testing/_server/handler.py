@@ -23,7 +23,7 @@ from runagent_testing.dialects._request import MAX_BODY, Request, joined
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
-    from runagent_testing._host.endpoints import Endpoints
+    from runagent_testing._host.scopes import ScopedEndpoints
     from runagent_testing._host.websocket import Conversation
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._journal.record import ClientState
@@ -128,13 +128,15 @@ class Handler:
 
     Attributes:
         answering: How many requests are being answered.
+        playing: The connection on which each exchange is being answered.
     """
 
-    def __init__(self, endpoints: Endpoints, ping_interval: float, functions: FunctionRunner) -> None:
+    def __init__(self, endpoints: ScopedEndpoints, ping_interval: float, functions: FunctionRunner) -> None:
         self._endpoints = endpoints
         self._functions = functions
         self._ping_interval = ping_interval
         self.answering = 0
+        self.playing: dict[Exchange, Connection] = {}
         self.closing = False
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -245,6 +247,9 @@ class Handler:
     @contextlib.contextmanager
     def _watching(self, exchange: Exchange, writer: ResponseWriter) -> Iterator[None]:
         recorder = Recorder(exchange)
+        connection = writer.connection
+        assert isinstance(connection, Connection)
+        self.playing[exchange] = connection
         # aiohttp cancels the handler of a connection that is lost.
         try:
             yield
@@ -260,6 +265,7 @@ class Handler:
             recorder.end("server closed")
             raise
         finally:
+            self.playing.pop(exchange, None)
             if isinstance(exchange.plan, LazyPlan):
                 exchange.plan.close()
             recorder.close()

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from runagent_testing._host.endpoints import Endpoints
 from runagent_testing._host.host import AgentHost
+from runagent_testing._host.scopes import ScopedEndpoints
 from runagent_testing._internal.clock import now
 from runagent_testing._internal.log import log_failure
 from runagent_testing._internal.public import publish
@@ -28,9 +29,11 @@ from runagent_testing._server.listener import Listener, listen_tcp, listen_unix
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Coroutine, Sequence
     from types import TracebackType
 
+    from runagent_testing._host.scope import Scope
+    from runagent_testing._journal.exchange import Exchange
     from runagent_testing.dialects import Dialect
 
 __all__ = ["FakeAgentServer"]
@@ -81,7 +84,11 @@ class FakeAgentServer(AgentHost):
         self._address = (host, port)
         self._unix_path = None if unix_path is None else str(unix_path)
         self._functions = FunctionRunner()
-        endpoints = Endpoints(self._scripts, self.journal, self._others, api_key, dialects)
+
+        def make_endpoints(scope: Scope) -> Endpoints:
+            return Endpoints(scope._scripts, scope.journal, scope._others, api_key, dialects)
+
+        endpoints = ScopedEndpoints(self, self._scopes, make_endpoints)
         self._handler = Handler(endpoints, ping_interval, self._functions)
         self._thread: threading.Thread | None = None
         self._url = ""
@@ -187,9 +194,18 @@ class FakeAgentServer(AgentHost):
         return self._functions.hung(patience)
 
     def _drop_connections(self) -> None:
+        if self._thread is not None:
+            self._in_thread(self._hang_up)
+
+    def _drop_exchanges(self, exchanges: Collection[Exchange]) -> None:
+        self._check_caller("clear")
+        self._in_thread(lambda: _drop_playing(self._handler, set(exchanges)))
+
+    def _in_thread(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do something in the server's thread, if it runs."""
         if self._thread is None:
             return
-        dropping = asyncio.run_coroutine_threadsafe(self._hang_up(), self._loop)
+        dropping = asyncio.run_coroutine_threadsafe(work(), self._loop)
         try:
             dropping.result(_PATIENCE)
         except TimeoutError:
@@ -293,6 +309,16 @@ async def _hang_up(server: web.Server, accepting: Listener) -> None:
         for connection in connections:
             if connection.transport is not None:
                 connection.transport.abort()
+        await asyncio.sleep(0)
+
+
+async def _drop_playing(handler: Handler, exchanges: set[Exchange]) -> None:
+    """End the connections on which these are being answered, and wait until the handlers have noticed."""
+    until = now() + _PATIENCE
+    while (playing := exchanges & handler.playing.keys()) and now() < until:
+        for exchange in playing:
+            if (transport := handler.playing[exchange].transport) is not None:
+                transport.abort()
         await asyncio.sleep(0)
 
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from runagent_testing._host.host import AgentHost
+    from runagent_testing._host.scope import Scope
 
 __all__ = ["Call", "ScriptFile", "ScriptFileError", "load_script", "read_script"]
 
@@ -110,10 +110,20 @@ class ScriptFile:
     calls: list[Call] = field(default_factory=list)
     gates: dict[str, Gate] = field(default_factory=dict)
 
-    def apply(self, host: AgentHost) -> None:
-        """Give the agents of a server or network their scripts."""
+    def apply(self, host: Scope) -> None:
+        """Give the agents of a server or network their scripts.
+
+        Every scope that is made later begins with them, and so does a scope that is reset.
+        """
+        self.apply_once(host)
+        host._keep(self)
+
+    def apply_once(self, scope: Scope) -> None:
+        """Give the agents of one scope their scripts; a named scope gets its own gates."""
+        gates = {name: Gate(name) for name in self.gates} if scope.name else self.gates
         for call in self.calls:
-            getattr(host.agent(call.agent_id), call.method)(*_as_chunks(call.args), **call.options)
+            args = [gates[arg.name] if isinstance(arg, Gate) else arg for arg in call.args]
+            getattr(scope.agent(call.agent_id), call.method)(*_as_chunks(args), **call.options)
 
 
 def load_script(path: str | Path) -> ScriptFile:

@@ -1,0 +1,212 @@
+"""What belongs to one test: its agents, the record of its requests, its gates and faults."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from runagent_testing._host.agent import Agent
+from runagent_testing._host.gates import NamedGate, named_gates
+from runagent_testing._host.others import OtherRequests
+from runagent_testing._host.scripts import AgentScripts
+from runagent_testing._host.verify import report, timelines, unexpected, unused
+from runagent_testing._internal.clock import now
+from runagent_testing._internal.public import publish
+from runagent_testing._internal.redaction import escaped
+from runagent_testing._internal.tracebacks import is_ours
+from runagent_testing._journal.journal import Journal
+from runagent_testing._journal.record import Recorder
+from runagent_testing._script.numbers import check_count, check_texts
+from runagent_testing._script.script import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from runagent_testing._journal.exchange import Exchange
+
+__all__ = ["Baseline", "Scope"]
+
+__tracebackhide__ = is_ours
+
+_SETTLING = 1.0  # seconds for all agents to send everything that is due, and for functions to return
+_LEAVING = 0.1  # seconds for agents to notice that their clients have disconnected
+
+
+class Baseline(Protocol):
+    """What every scope begins with, such as a script file."""
+
+    def apply_once(self, scope: Scope, /) -> None:
+        """Give the agents of a scope their scripts."""
+
+
+class Scope:
+    """One test's share of a server or network: what one scope is asked, no other scope sees.
+
+    A `FakeAgentServer` or `MemoryNetwork` is the scope of all requests that name none. ``server.scope(name)``
+    returns another one, for a client with this scope's ``url`` or with the header ``X-Fake-Scope: NAME``.
+
+    Attributes:
+        name: The name; "" for the server or network itself.
+        requests: Every request for a run, even if it was refused, in order of arrival; a WebSocket's
+            counts once its first message has come, or its handshake is refused or has to wait.
+        other_requests: Every request for anything else that a dialect (or `on_request`) has answered, such
+            as a card, a thread or a list of models, in order of arrival.
+        unmatched: Requests that no script answers: for unknown agents or endpoints, or for agents without a
+            script. ``exchange.unmatched`` names the nearest match.
+    """
+
+    def __init__(
+        self,
+        name: str = "",
+        url: Callable[[], str] = str,
+        drop: Callable[[Collection[Exchange]], None] = lambda _: None,
+        baselines: Sequence[Baseline] = (),
+    ) -> None:
+        self.name = name
+        self.journal = Journal()
+        self.requests = self.journal.requests
+        self.other_requests = self.journal.others
+        self.unmatched = self.journal.unmatched
+        self._agents: dict[str, Agent] = {}
+        self._scripts: dict[str, AgentScripts] = {}
+        self._others = OtherRequests(self._scripts, lambda: self.url)
+        self._base_url = url
+        self._drop = drop
+        self._baselines = baselines
+        self._start()
+
+    @property
+    def url(self) -> str:
+        """The base URL for clients that belong to this scope."""
+        return self._base_url()
+
+    @property
+    def gates(self) -> dict[str, NamedGate]:
+        """The gates, by name: those of scripts that wait for runs, and of runs that have not ended."""
+        agents = (step for scripts in list(self._scripts.values()) for step in scripts.steps())
+        running = (exchange for exchange in list(self.requests) if exchange.outcome == "running")
+        return named_gates([*agents, *(step for exchange in running for step in list(exchange.steps))])
+
+    def agent(self, agent_id: str) -> Agent:
+        """Return the agent with this id; the first call creates it, and until then it is unknown."""
+        check_texts((agent_id,), "an agent's id")
+        scripts = self._scripts.setdefault(agent_id, AgentScripts(agent_id))
+        return self._agents.setdefault(agent_id, Agent(agent_id, self, scripts))
+
+    def on_request(self, line: str, *steps: Any, times: int = 1) -> None:
+        """Answer the next requests with this method and path, which ask for no run, in place of the dialect.
+
+        Args:
+            line: Method and path, without the query: ``"POST /threads"``. ``*`` is any one segment of the
+                path: ``"GET /threads/*/runs/*"``.
+            steps: As for `Agent.returns`: usually ``status(...)``, with delays or an ending, for example.
+            times: Number of requests.
+
+        Raises:
+            TypeError: A step is invalid or misplaced.
+            ValueError: ``line`` is not a method and a path.
+        """
+        check_texts((line,), "the request of on_request()")
+        method, _, path = line.partition(" ")
+        if not (method.isupper() and path.startswith("/")):
+            raise ValueError(f"on_request() takes a method and a path, such as 'POST /threads', not {line!r}")
+        check_count(times, "on_request()")
+        self._others.add(line, Result.of(steps), times)
+
+    def wait_request(self, count: int = 1, timeout: float = 5.0) -> Exchange:
+        """Wait until ``count`` requests for runs have arrived, and return the last of them.
+
+        Blocks the thread; see `Exchange` for the consequences on a memory network.
+
+        Raises:
+            TimeoutError: Fewer requests came within ``timeout`` seconds.
+        """
+        return self.journal.wait(count, timeout)
+
+    def problems(self, *, allow_unused: bool = False, allow_unmatched: bool = False) -> list[str]:
+        """List the problems that `check` reports; waits a moment for agents that are about to send.
+
+        Args:
+            allow_unused: Ignore unused replies, results, failures and faults of connections, and steps
+                that were not played (because the client disconnected early, or a gate stayed closed).
+            allow_unmatched: Ignore requests that no script answers.
+        """
+        found = [*unexpected(self.journal, allow_unmatched=allow_unmatched), *self._hung(_SETTLING)]
+        if not allow_unused:
+            until = now() + _SETTLING
+            for exchange in list(self.requests):
+                Recorder(exchange).wait_until_idle(max(until - now(), 0.0))
+            until = now() + _LEAVING
+            for exchange in list(self.requests):
+                if exchange.unplayed:
+                    exchange.wait_disconnected(max(until - now(), 0.0))
+            agents = list(self._scripts.values())
+            found += unused(self.journal, agents, self._others, self._connection_faults)
+        return [escaped(problem) for problem in found]
+
+    def check(self, *, allow_unused: bool = False, allow_unmatched: bool = False) -> None:
+        """Verify that the client met every script, and that a script answered every request.
+
+        Args:
+            allow_unused: See `problems`.
+            allow_unmatched: See `problems`.
+
+        Raises:
+            AssertionError: Expectations are unmet; the message lists them and shows the exchanges.
+        """
+        if found := self.problems(allow_unused=allow_unused, allow_unmatched=allow_unmatched):
+            raise AssertionError(report(found, self.journal))
+
+    def timelines(self) -> str:
+        """Show the last exchanges: the scripted steps next to the writes."""
+        return timelines(self.journal)
+
+    def clear(self) -> None:
+        """Forget agents and requests, and end those that are being answered.
+
+        Agents have to be created again; those created before no longer answer.
+        """
+        self._drop(self._end())
+        self._forget()
+
+    def reset(self) -> None:
+        """Forget everything of this scope as `clear` does, and apply the script files once more.
+
+        Connections that answer nothing at the moment stay open.
+        """
+        self._drop(self._end())
+        self._forget()
+        self._start()
+        for gate in self.gates.values():
+            gate.close()
+
+    def _start(self) -> None:
+        for baseline in list(self._baselines):
+            baseline.apply_once(self)
+
+    def _keep(self, baseline: Baseline) -> None:
+        """Note what was applied; a host gives it to every scope that is made later."""
+
+    def _end(self) -> list[Exchange]:
+        """End every exchange, and return them."""
+        exchanges = [*self.requests, *self.other_requests]
+        for exchange in exchanges:
+            Recorder(exchange).end("server closed")
+        return exchanges
+
+    def _forget(self) -> None:
+        self._agents.clear()
+        self._scripts.clear()
+        self._others.clear()
+        self.journal.clear()
+
+    def _hung(self, patience: float) -> list[str]:
+        """Describe the test's functions that do not return within ``patience`` seconds."""
+        return []
+
+    @property
+    def _connection_faults(self) -> int:
+        """The number of faults of connections that have yet to come."""
+        return 0
+
+
+publish(Scope)
