@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from runagent import ValidationError
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["content_request"]
 
-_STREAM = "/v1/models/{agent_id}:streamGenerateContent?alt=sse"
-_PLAIN = "/v1/models/{agent_id}:generateContent"
+_STREAM = "/models/{agent_id}:streamGenerateContent?alt=sse"
+_PLAIN = "/models/{agent_id}:generateContent"
+_VERSION = re.compile(r"/v\d\w*(/|$)")
 _INSTRUCTIONS = ("system", "developer")
 
 
@@ -26,10 +28,16 @@ def content_request(call: AgentCall) -> HttpRequest:
         ValidationError: The input is not one that the protocol can carry.
     """
     if call.mode == "stream":
-        path, accept = call.path(_STREAM, "stream_path"), "text/event-stream"
+        path, accept = _path(call, _STREAM, "stream_path"), "text/event-stream"
     else:
-        path, accept = call.path(_PLAIN, "invoke_path"), "application/json"
+        path, accept = _path(call, _PLAIN, "invoke_path"), "application/json"
     return post_json(call, path, _body(call), accept=accept, key_field="x-goog-api-key", key_prefix="")
+
+
+def _path(call: AgentCall, template: str, option: str) -> str:
+    """Return the path behind ``base_url``, in v1beta, as the official client, if that names no version."""
+    has_version = _VERSION.search(call.base.prefix + call.base.ending)
+    return call.path(template if has_version else f"/v1beta{template}", option, exact=True)
 
 
 def _body(call: AgentCall) -> dict[str, Any]:

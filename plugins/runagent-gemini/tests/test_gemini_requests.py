@@ -8,6 +8,7 @@ import pytest
 
 from runagent import RunAgentClient, ToolCall, ValidationError
 from runagent_testing import MemoryNetwork
+from tests.support.sessions import open_session
 
 USER = {"role": "user", "parts": [{"text": "hi"}]}
 CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
@@ -88,7 +89,7 @@ def asked(
 def test_the_input_in_the_terms_of_the_api(input: Any, body: dict[str, Any]) -> None:
     (exchange,) = asked(input).requests
     assert body == exchange.body
-    assert "/v1/models/m:streamGenerateContent?alt=sse" == exchange.path
+    assert "/v1beta/models/m:streamGenerateContent?alt=sse" == exchange.path
 
 
 def test_a_tool_loop() -> None:
@@ -119,13 +120,31 @@ def test_a_tool_loop() -> None:
 
 def test_a_plain_run_goes_elsewhere() -> None:
     (exchange,) = asked("hi", plain=True).requests
-    assert ("/v1/models/m:generateContent", {"contents": [USER]}) == (exchange.path, exchange.body)
+    assert ("/v1beta/models/m:generateContent", {"contents": [USER]}) == (exchange.path, exchange.body)
 
 
 def test_another_path() -> None:
-    options = {"stream_path": "/v1beta/models/{agent_id}:streamGenerateContent?alt=sse"}
+    options = {"stream_path": "/v1beta2/models/{agent_id}:streamGenerateContent?alt=sse"}
     (exchange,) = asked("hi", transport_options=options).requests
-    assert exchange.path.startswith("/v1beta/models/m:")
+    assert exchange.path.startswith("/v1beta2/models/m:")
+
+
+@pytest.mark.parametrize(
+    ("base", "path"),
+    [
+        ("", "/v1beta"),
+        ("/", "/v1beta"),
+        ("/v1", "/v1"),
+        ("/v1/", "/v1"),
+        ("/v1beta", "/v1beta"),
+        ("/v1alpha/", "/v1alpha"),
+        ("/proxy", "/proxy/v1beta"),
+        ("/v1/publishers/google", "/v1/publishers/google"),
+    ],
+)
+def test_the_version_of_the_base_url_is_asked_for_and_else_v1beta(base: str, path: str) -> None:
+    session = open_session("gemini", base_url=f"http://h{base}", agent_id="m", input={"query": "hi"})
+    assert f"POST {path}/models/m:streamGenerateContent?alt=sse HTTP/1.1" in session.data_to_send().decode()
 
 
 def test_the_key_goes_into_its_field() -> None:

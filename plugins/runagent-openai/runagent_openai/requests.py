@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from runagent import ValidationError
 from runagent.transports import post_json
+from runagent_openai.items import items_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from runagent.transports import AgentCall, HttpRequest
 
 __all__ = ["chat_body", "post", "responses_body"]
+
+_PROTOCOL = "OpenAI's protocol"
 
 
 def post(call: AgentCall, template: str, body: dict[str, Any]) -> HttpRequest:
@@ -44,12 +47,25 @@ def responses_body(call: AgentCall) -> dict[str, Any]:
     """Make the body for Responses.
 
     Raises:
-        ValidationError: There are two questions in the input.
+        ValidationError: There are two questions in the input, or its messages are invalid.
     """
     body = _body(call, "input", lambda query: query if isinstance(query, str) else _user(query))
+    messages = body.pop("messages", None)
+    if messages is not None:
+        if body.get("input") is not None:
+            raise ValidationError("messages, input and query mean the same; give one of them")
+        body["input"] = items_of(call, messages)
     if isinstance(body.get("tools"), list):
-        body["tools"] = [{"type": "function", **tool} if _is_plain(tool) else tool for tool in body["tools"]]
+        body["tools"] = [_flat_tool(tool) for tool in body["tools"]]
     return body
+
+
+def _flat_tool(tool: Any) -> Any:
+    """Write a function's fields next to its type, as Responses has them."""
+    match tool:
+        case {"type": "function", "function": dict(function)}:
+            return {"type": "function", **function}
+    return {"type": "function", **tool} if _is_plain(tool) else tool
 
 
 def _is_plain(tool: Any) -> bool:
@@ -91,6 +107,10 @@ def _user(content: Any) -> list[dict[str, Any]]:
 def _body(call: AgentCall, name: str, question: Callable[[Any], Any]) -> dict[str, Any]:
     """Take the input over: ``parameters`` beneath its own fields, ``query`` as the field ``name``."""
     own = dict(call.input)
+    for field in ("session_id", "resume"):
+        if own.get(field):
+            raise ValidationError(f"{field}: {_PROTOCOL} cannot carry it; send the conversation's messages")
+        own.pop(field, None)
     parameters, query = own.pop("parameters", None), own.pop("query", None)
     if not isinstance(parameters, dict | None):
         raise ValidationError("parameters is not an object; give the request's fields in it, or next to it")

@@ -34,6 +34,18 @@ def refused(status: int, body: Any = b"", **headers: str) -> Seen:
 
 USER = [{"role": "user", "content": "hi"}]
 PARTS = [{"type": "text", "text": "hi"}]
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}}
+FILE = {"type": "input_file", "file_id": "f"}
+INPUT_TEXT = {"type": "input_text", "text": "hi"}
+INPUT_IMAGE = {"type": "input_image", "image_url": "data:image/png;base64,AA==", "detail": "low"}
+SYSTEM = {"role": "system", "content": "Be brief."}
+FUNCTION = {"name": "weather", "arguments": "{}"}
+CALLING = {
+    "role": "assistant",
+    "content": "Let me see.",
+    "tool_calls": [{"id": "c1", "type": "function", "function": FUNCTION}],
+}
+RESULT = {"role": "tool", "tool_call_id": "c1", "content": "sunny"}
 USAGE = {"stream_options": {"include_usage": True}}
 
 
@@ -69,6 +81,35 @@ def test_the_body_of_a_chat_completion(given: dict[str, Any], asked: dict[str, A
         ({"query": PARTS}, {"input": [{"role": "user", "content": PARTS}]}),
         ({"input": USER, "instructions": "be brief"}, {"input": USER, "instructions": "be brief"}),
         ({"prompt": {"id": "p"}}, {"prompt": {"id": "p"}}),
+        ({"messages": USER}, {"input": USER}),
+        (
+            {"messages": [{"role": "user", "content": [*PARTS, IMAGE, FILE]}]},
+            {
+                "input": [
+                    {
+                        "role": "user",
+                        "content": [INPUT_TEXT, INPUT_IMAGE, FILE],
+                    }
+                ]
+            },
+        ),
+        (
+            {"messages": [SYSTEM, *USER, CALLING, RESULT, {"role": "assistant", "content": PARTS}]},
+            {
+                "input": [
+                    SYSTEM,
+                    *USER,
+                    {"role": "assistant", "content": "Let me see."},
+                    {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{}"},
+                    {"type": "function_call_output", "call_id": "c1", "output": "sunny"},
+                    {"role": "assistant", "content": [{"type": "output_text", "text": "hi"}]},
+                ]
+            },
+        ),
+        (
+            {"messages": [{**CALLING, "content": None}]},
+            {"input": [{"type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{}"}]},
+        ),
     ],
 )
 def test_the_body_of_a_response(given: dict[str, Any], asked: dict[str, Any]) -> None:
@@ -92,8 +133,9 @@ def test_tools_and_calls_in_the_form_that_all_protocols_take() -> None:
         {**called, "tool_calls": [{"id": "c1", "type": "function", "function": function}]},
         *USER,
     ] == (body["messages"])
-    _, _, body = ask({"input": "hi", "tools": [tool]}, options={"openai_api": "responses"})
-    assert [{"type": "function", **tool}] == body["tools"]
+    nested = {"type": "function", "function": tool}
+    _, _, body = ask({"input": "hi", "tools": [tool, nested, other]}, options={"openai_api": "responses"})
+    assert [{"type": "function", **tool}, {"type": "function", **tool}, other] == body["tools"]
 
 
 @pytest.mark.parametrize(
@@ -104,11 +146,27 @@ def test_tools_and_calls_in_the_form_that_all_protocols_take() -> None:
         ({"query": 5}, "neither text nor a list"),
         ({"query": "a", "n": 2}, "one answer"),
         ({"query": "a", "parameters": [1]}, "parameters is not an object"),
+        ({"query": "a", "session_id": "s1"}, "session_id: OpenAI's protocol cannot carry it"),
+        ({"query": "a", "resume": [{"id": "i1"}]}, "resume: OpenAI's protocol cannot carry it"),
     ],
 )
 def test_an_input_that_cannot_be_asked(given: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValidationError, match=problem):
         ask(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"query": "a", "messages": USER}, "give one of them"),
+        ({"input": "a", "messages": USER}, "give one of them"),
+        ({"messages": [{"content": "a"}]}, "messages"),
+        ({"messages": "a"}, "messages"),
+    ],
+)
+def test_messages_that_responses_cannot_be_asked_with(given: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        ask(given, options={"openai_api": "responses"})
 
 
 @pytest.mark.parametrize(

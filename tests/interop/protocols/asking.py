@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 __all__ = ["ask_over"]
 
 
-def ask_over(transport: str, style: Style, url: str, input: Any) -> tuple[list[Any], Any]:
-    """Run the agent of a URL once.
+def ask_over(transport: str, style: Style, url: str, input: Any, **options: str) -> tuple[list[Any], Any]:
+    """Run the agent of a URL once; ``options`` are the transport's.
 
     Returns:
         The events between the begin and the end of the run, and its stream; or its error, if it has failed.
@@ -21,7 +21,8 @@ def ask_over(transport: str, style: Style, url: str, input: Any) -> tuple[list[A
 
     async def scenario() -> tuple[list[Any], Any]:
         events: list[Any] = []
-        async with style.client("agent", base_url=url, transport=transport, max_retries=0) as client:
+        named: dict[str, Any] = {"transport": transport, "transport_options": options, "max_retries": 0}
+        async with style.client("agent", base_url=url, **named) as client:
             stream = client.run_generic_stream(input)
             try:
                 async for event in stream.events():

@@ -12,7 +12,7 @@ from typing import Any
 
 from runagent import Custom, answer
 
-__all__ = ["TOOLS", "Conversation", "converse"]
+__all__ = ["QUESTION", "TOOLS", "Conversation", "converse", "said", "with_results"]
 
 QUESTION = {"role": "user", "content": "I am off to Oslo"}
 TOOLS = [
@@ -51,10 +51,10 @@ async def converse(client: Any, **always: Any) -> Conversation:
     seen = Conversation()
     messages: list[dict[str, Any]] = [QUESTION]
     session, calls, _ = await _turn(client, seen, **always, messages=messages)
-    messages += _with_results(seen.texts[-1], calls)
+    messages += with_results(seen.texts[-1], calls)
     session, calls, interrupts = await _turn(client, seen, **always, messages=messages, session_id=session)
     seen.interrupts += interrupts
-    messages.append(_said(seen.texts[-1], calls))
+    messages.append(said(seen.texts[-1], calls))
     answers = [answer(each, {"approved": True}) for each in interrupts]
     await _turn(client, seen, **always, messages=messages, session_id=session, resume=answers)
     return seen
@@ -71,7 +71,7 @@ async def _turn(client: Any, seen: Conversation, **asked: Any) -> tuple[Any, lis
     return stream.started.session_id, calls, stream.completed.interrupts
 
 
-def _said(text: str, calls: list[Any]) -> dict[str, Any]:
+def said(text: str, calls: list[Any]) -> dict[str, Any]:
     """Make the assistant's message of a turn."""
     made = [
         {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
@@ -80,6 +80,7 @@ def _said(text: str, calls: list[Any]) -> dict[str, Any]:
     return {"role": "assistant", "content": text, "tool_calls": made}
 
 
-def _with_results(text: str, calls: list[Any]) -> list[dict[str, Any]]:
+def with_results(text: str, calls: list[Any]) -> list[dict[str, Any]]:
+    """Make the assistant's message of a turn, and those with the results of the tools that it called."""
     results = [{"role": "tool", "tool_call_id": call.id, "content": "sunny"} for call in calls]
-    return [_said(text, calls), *results]
+    return [said(text, calls), *results]
