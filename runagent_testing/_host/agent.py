@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
 from runagent_testing._host.scripts import AgentScripts, as_result
 from runagent_testing._internal.public import publish
 from runagent_testing._internal.tracebacks import is_ours
+from runagent_testing._recording.reading import read_recording, recordings_in
+from runagent_testing._recording.replayed import Replayed, check_speed
 from runagent_testing._script.computed import Computed
 from runagent_testing._script.numbers import check_count, check_texts
 from runagent_testing._script.script import Options, Result, Script
@@ -142,6 +145,30 @@ class Agent:
                 steps, usage=usage, execution_time=execution_time, agent_version=agent_version, **written
             )
         )
+        return self
+
+    def replay(self, path: str | Path, *, speed: float = 1.0, max_gap: float | None = None) -> Self:
+        """Send what was recorded (docs/recordings.md): the same bytes in the same writes, gaps and ending.
+
+        Args:
+            path: A recording, which answers every run like `always`. Or a folder: its recordings of this
+                agent (of any agent, if it has none of this one) answer one run each, in the order of their
+                names.
+            speed: By how much faster the gaps are; ``float("inf")`` leaves them out.
+            max_gap: The longest gap in seconds; longer ones are shortened to it. None: they are kept.
+
+        Raises:
+            OSError: A file cannot be read, or the folder has no recording.
+            ValueError: A recording is invalid (the text lists each line), or ``speed`` or ``max_gap`` is.
+        """
+        check_speed(speed, max_gap)
+        found = [read_recording(one) for one in recordings_in(path)]
+        mine = [one for one in found if one.agent_id == self.id] or found
+        replays = [Replayed.from_recording(one, speed, max_gap) for one in mine]
+        if Path(path).is_dir():
+            self._scripts.add_replays(replays)
+        else:
+            self._scripts.script = self._scripts.result = replays[0]
         return self
 
     def entrypoints(self, *tags: str) -> Self:

@@ -10,8 +10,10 @@ from runagent_testing._host.scripts import as_result
 from runagent_testing._host.websocket import Conversation
 from runagent_testing._internal.log import log_failure
 from runagent_testing._journal.record import Recorder
+from runagent_testing._recording.replayed import Replayed
 from runagent_testing._render.lazy import LazyPlan
 from runagent_testing._render.render import frames_plan, handshake_plan
+from runagent_testing._render.replay import replay_plan
 from runagent_testing._render.templates import shared_plan
 from runagent_testing._script.computed import Computed
 from runagent_testing._script.script import Result, Script
@@ -260,7 +262,10 @@ class WebSocketAnswer:
         if script.refuses:
             last = script.steps[-1]
             return self._reject(str(last.message or last.status) if isinstance(last, Status) else "refused")
-        return shared_plan(script, self._parsed_request.new_run(keep_alive=True))
+        run = self._parsed_request.new_run(keep_alive=True)
+        if isinstance(script, Replayed):
+            return replay_plan(script, run, asks_for_websocket=True)
+        return shared_plan(script, run)
 
     def _reject(self, fault: str) -> Plan:
         return frames_plan(self._parsed_request.dialect.reject_message(fault))

@@ -222,7 +222,9 @@ class Endpoints:
         if script is None:
             return self._refuse(parsed, self._unscripted(agent, parsed))
         if isinstance(script, Script) and script.refuses:
-            return self._refuse(parsed, *script.steps)
+            refusal = script
+            self.note(parsed.exchange)
+            return parsed.answer(parsed.decided(lambda: parsed.render(refusal)))
         key = self._api_key if self._awaits_key(parsed) else None
         return WebSocketAnswer(self.note, agent, script, put_back, parsed, key)
 

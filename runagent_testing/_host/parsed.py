@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from runagent_testing._internal.log import log_failure
 from runagent_testing._journal.exchange import Exchange
 from runagent_testing._journal.record import Recorder
+from runagent_testing._recording.replayed import Replayed
 from runagent_testing._render.render import refusal_plan, result_plan
+from runagent_testing._render.replay import replay_plan
 from runagent_testing._render.templates import shared_plan
 from runagent_testing._script.script import Result, Script
 from runagent_testing._script.steps import Status, Step
@@ -96,6 +98,11 @@ class ParsedRequest:
         """Whether it asks for a plain run, whose answer is one whole."""
         return self.run_request is not None and self.run_request.kind == "plain"
 
+    @property
+    def is_websocket(self) -> bool:
+        """Whether it is the handshake of a WebSocket."""
+        return self.run_request is not None and self.run_request.kind == "websocket"
+
     def new_run(self, *, keep_alive: bool) -> DialectRun:
         """Make the run once its input is known, as on a WebSocket after the handshake."""
         return _run(
@@ -119,6 +126,8 @@ class ParsedRequest:
         self.exchange.steps = script.steps
         if isinstance(script, Result):
             return result_plan(script, run)
+        if isinstance(script, Replayed):
+            return replay_plan(script, run, asks_for_websocket=self.is_websocket)
         return refusal_plan(script.steps, run) if script.refuses else shared_plan(script, run)
 
     def refused(self, *steps: Step) -> Plan:

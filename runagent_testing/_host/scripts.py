@@ -9,8 +9,9 @@ from runagent_testing._script.script import Result, Script
 from runagent_testing._script.writes import MERGED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from runagent_testing._recording.replayed import Replayed
     from runagent_testing._script.computed import Computed
     from runagent_testing._script.script import Options
     from runagent_testing._script.steps import Step
@@ -31,7 +32,8 @@ class AgentScripts:
     def __init__(self, agent_id: str) -> None:
         self.id = agent_id
         self.script: Script | Computed | None = None
-        self.result: Result | Computed | None = None
+        self.result: Result | Computed | Replayed | None = None
+        self._replays: deque[Replayed] = deque()
         self.entrypoints: tuple[str, ...] = ()
         self._failures: deque[tuple[Script, Result]] = deque()
         self._replies: deque[Script] = deque()
@@ -47,6 +49,11 @@ class AgentScripts:
         """Queue the answer of one plain run."""
         self._results.append(result)
         self._queued.add("returns_once")
+
+    def add_replays(self, replays: Sequence[Replayed]) -> None:
+        """Queue recorded answers."""
+        self._replays.extend(replays)
+        self._queued.add("replay")
 
     def add_failures(self, times: int, script: Script, result: Result) -> None:
         """Queue how the next runs fail, streams by the script and plain ones by the result."""
@@ -64,16 +71,23 @@ class AgentScripts:
         if self._replies:
             reply = self._replies.popleft()
             return reply, lambda: self._replies.appendleft(reply)
+        if self._replays:
+            replay = self._replays.popleft()
+            return replay, lambda: self._replays.appendleft(replay)
         return self.script, lambda: None
 
-    def take_result(self) -> Result | Computed | None:
+    def take_result(self) -> Result | Computed | Replayed | None:
         """Take the next failure or plain result, or the result of every plain run; None if there is none."""
         if self._failures:
             return self._failures.popleft()[1]
-        return self._results.popleft() if self._results else self.result
+        if self._results:
+            return self._results.popleft()
+        return self._replays.popleft() if self._replays else self.result
 
     def describe_missing(self, *, plain: bool) -> str:
         """Describe what is missing after `take_script` or `take_result` has returned None."""
+        if "replay" in self._queued:
+            return f"agent {self.id!r} has used up the recordings of its replay(...)"
         once, every = ("returns_once", "returns") if plain else ("reply", "always")
         if once in self._queued:
             return f"agent {self.id!r} has used up its {once}(...): call it for each run, or {every}(...)"
@@ -87,6 +101,8 @@ class AgentScripts:
             yield "reply", reply.steps
         for result in list(self._results):
             yield "returns_once", result.steps
+        for replay in list(self._replays):
+            yield "replay", replay.steps
 
     def steps(self) -> Iterator[Step]:
         """Yield the steps of every script, those of computed replies aside, in the order of their use."""

@@ -17,17 +17,17 @@ class FileTooLargeError(OSError):
     """A file is larger than what is read of one."""
 
 
-def read_file(path: str | Path) -> bytes:
+def read_file(path: str | Path, limit: int = MAX_FILE) -> bytes:
     """Read a file.
 
     Raises:
-        FileTooLargeError: It has more than `MAX_FILE` bytes.
+        FileTooLargeError: It has more than ``limit`` bytes.
         OSError: It cannot be read.
     """
     with Path(path).open("rb") as file:
-        data = file.read(MAX_FILE + 1)
-    if len(data) > MAX_FILE:
-        raise FileTooLargeError(None, f"it has more than {MAX_FILE} bytes", str(path))
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise FileTooLargeError(None, f"it has more than {limit} bytes", str(path))
     return data
 
 

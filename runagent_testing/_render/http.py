@@ -24,11 +24,14 @@ __all__ = [
     "http_chunk",
     "plain_answer",
     "refusal",
+    "replayed_head",
     "stream_head",
 ]
 
 _ANY_ORIGIN = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "*"}
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+_FRAMING = ("connection", "content-length", "keep-alive", "trailer", "transfer-encoding", "upgrade")
 
 LAST_CHUNK = b"0\r\n\r\n"
 _CHUNK_END: Piece = ("chunk-end", b"\r\n")
@@ -58,6 +61,24 @@ def stream_head(stream: Format, run: DialectRun, head: Head | None, length: int 
         headers["Transfer-Encoding"] = "chunked"
     close = not run.keep_alive or length == "close"
     return _head(200, headers, close=close, wanted=head)
+
+
+def replayed_head(status: int, headers: Mapping[str, str], run: DialectRun, length: int | str) -> bytes:
+    """Make the head of a recorded answer.
+
+    Args:
+        status: The recorded status.
+        headers: The recorded fields; those that frame a body are replaced.
+        run: The run to answer.
+        length: As for `stream_head`; empty if the status has no body.
+    """
+    kept = {name: value for name, value in headers.items() if name.lower() not in _FRAMING}
+    headers = _replaced(_for_browsers(run), kept)
+    if isinstance(length, int):
+        headers["Content-Length"] = str(length)
+    elif length == "chunked":
+        headers["Transfer-Encoding"] = "chunked"
+    return _head(status, headers, close=not run.keep_alive or length == "close")
 
 
 def handshake_head(head: Head | None, run: DialectRun) -> bytes:

@@ -104,10 +104,18 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A pause in seconds; ``step`` is None for the gap between two writes."""
+    """A pause.
+
+    Attributes:
+        seconds: How long.
+        step: The number of its step; None for the gap between two writes.
+        due: Seconds from the beginning of the plan at which it ends, if it has to keep to a schedule: it is
+            then shorter if the moves before it have taken longer.
+    """
 
     seconds: float
     step: int | None = None
+    due: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

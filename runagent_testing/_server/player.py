@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from runagent_testing._internal.clock import now
 from runagent_testing._render.lazy import LazyPlan
 from runagent_testing._render.plan import ENDS, Pass, Wait, Write
 from runagent_testing._server.tcpinfo import bytes_taken
@@ -187,12 +188,13 @@ def _expire(scope: asyncio.Timeout) -> None:
 
 
 async def _make(moves: Iterable[Move], line: ResponseWriter, recorder: Recorder | None) -> None:
+    began = now()
     for count, move in enumerate(moves, 1):
         match move:
             case Write():
                 await line.write(move)
             case Wait():
-                await asyncio.sleep(move.seconds)
+                await asyncio.sleep(move.seconds if move.due is None else began + move.due - now())
             case Pass():
                 await _pass(move.gate)
         if recorder is not None:

@@ -27,6 +27,7 @@ __all__ = [
     "OBJECT",
     "OPTIONS",
     "PACES",
+    "SECONDS",
     "STEPS",
     "TEXT",
     "WRITES",

@@ -35,6 +35,7 @@ from runagent_testing._standalone.forms import (
     read_form,
     shown,
 )
+from runagent_testing._standalone.local_keys import read_replay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -63,7 +64,7 @@ _MANY: dict[str, tuple[str, dict[str, FieldType | Choice]]] = {
     "replies": ("reply", OPTIONS),
     "returns_once": ("returns_once", _RESULT_OPTIONS),
 }
-_KEYS = (*_ONE, *_MANY, "entrypoints", *OPTIONS)
+_KEYS = (*_ONE, *_MANY, "entrypoints", "replay", *OPTIONS)
 _LOCAL_KEYS = ("forwards", "replay")  # they name files and services, which no client may choose
 _FAULTS = 100  # of the steps of one answer that are listed
 
@@ -156,7 +157,7 @@ def read_script(text: str, path: str, *, is_local: bool = True) -> ScriptFile:
         ScriptFileError: As for `load_script`.
     """
     problems = Problems()
-    reader = _Reader(problems, is_local=is_local)
+    reader = _Reader(problems, path if is_local else None)
     with contextlib.suppress(TooManyProblemsError):
         document = read_document(text, problems, is_json=path.lower().endswith(".json"))
         if document is not None:
@@ -169,10 +170,10 @@ def read_script(text: str, path: str, *, is_local: bool = True) -> ScriptFile:
 
 
 class _Reader:
-    def __init__(self, problems: Problems, *, is_local: bool) -> None:
+    def __init__(self, problems: Problems, path: str | None) -> None:
         self.script = ScriptFile()
         self._problems = problems
-        self._is_local = is_local
+        self._path = path  # None: the text comes from elsewhere
 
     def read(self, document: Item) -> None:
         top = document.value if isinstance(document.value, dict) else {}
@@ -196,13 +197,16 @@ class _Reader:
         shared = Item(item.place, {k: v for k, v in item.value.items() if k in OPTIONS}, item.keys)
         defaults = read_fields(shared, OPTIONS, self._problems, of="an agent")
         for key, value in item.value.items():
-            if key in _LOCAL_KEYS and not self._is_local:
+            if key in _LOCAL_KEYS and self._path is None:
                 self._problems.add(item.keys[key], f"{key!r} can only be set on the fake agent's own machine")
             elif key not in _KEYS:
                 self._problems.add(item.keys[key], f"{key!r} is nothing an agent has: {nearest(key, _KEYS)}")
             self._problems.where = f"{agent_id}.{key}"
             if key == "entrypoints":
                 self._entrypoints(agent_id, value)
+            elif key == "replay" and self._path is not None:
+                if (options := read_replay(value, self._path, agent_id, self._problems)) is not None:
+                    self.script.calls.append(Call(agent_id, "replay", (), options))
             elif key in _ONE:
                 self._add_call(agent_id, value, defaults, *_ONE[key])
             elif key in _MANY:
