@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runagent_testing import FakeAgentServer, custom, done, tool_call
 from tests.docs.pages import Page
+from tests.support.plugin_readmes import check_examples, check_links
 
 if TYPE_CHECKING:
     import pytest
@@ -42,14 +43,8 @@ def test_its_examples_do_what_it_shows(
     server.agent("storyteller").responds(answer)
     monkeypatch.setenv("RUNAGENT_TRANSPORT", "agui")
     monkeypatch.setenv("RUNAGENT_API_URL", f"{server.url}/agui/storyteller")
-    namespace: dict[str, Any] = {}
-    for example in README.examples():
-        exec(compile(example.text, README.name, "exec"), namespace)  # the examples are the project's
-        shown = capsys.readouterr().out
-        assert (example.line, (example.output or "").rstrip("\n")) == (example.line, shown.rstrip("\n"))
+    check_examples(README, capsys)
 
 
 def test_its_links_lead_somewhere() -> None:
-    targets = [target.partition("#")[0] for target in README.links() if not target.startswith("https://")]
-    assert targets
-    assert [] == [target for target in targets if not (README.path.parent / target).exists()]
+    check_links(README)

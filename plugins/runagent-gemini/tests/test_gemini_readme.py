@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runagent_testing import FakeAgentServer, done
 from tests.docs.pages import Page
+from tests.support.plugin_readmes import check_examples, check_links
 
 if TYPE_CHECKING:
     import pytest
@@ -21,14 +22,8 @@ def test_its_examples_do_what_it_shows(
     server.agent("gemini-2.5-flash").reply("Once", " upon a time", usage, writes="per-step")
     monkeypatch.setenv("RUNAGENT_TRANSPORT", "gemini")
     monkeypatch.setenv("RUNAGENT_API_URL", server.url)
-    namespace: dict[str, Any] = {}
-    for example in README.examples():
-        exec(compile(example.text, README.name, "exec"), namespace)  # the examples are the project's
-        shown = capsys.readouterr().out
-        assert (example.line, (example.output or "").rstrip("\n")) == (example.line, shown.rstrip("\n"))
+    check_examples(README, capsys)
 
 
 def test_its_links_lead_somewhere() -> None:
-    targets = [target.partition("#")[0] for target in README.links() if "://" not in target]
-    assert targets
-    assert [] == [target for target in targets if not (README.path.parent / target).exists()]
+    check_links(README)
