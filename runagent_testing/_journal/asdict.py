@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing._internal.redaction import escaped
-from runagent_testing._journal.record import numbers_of
+from runagent_testing._journal.progress import progress
 from runagent_testing._journal.timeline import timeline
-from runagent_testing._render.lazy import Kept
 from runagent_testing._script.describe import described, without_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from runagent_testing._internal.redaction import Secrets
     from runagent_testing._journal.record import Record, Sent
@@ -44,7 +43,14 @@ def as_dict(exchange: Record, secrets: Secrets) -> dict[str, Any]:
     faults = {name: getattr(exchange, name) for name in _FAULTS}
     fields |= {name: None if text is None else secrets.text(text) for name, text in faults.items()}
     writes = exchange.sent
-    fields["steps"] = _steps(exchange, secrets)
+    fields["steps"] = [
+        {
+            "number": number,
+            "step": escaped(described(without_secrets(step, secrets), repr)),
+            "seconds": _rounded(seconds),
+        }
+        for number, step, seconds in progress(exchange)
+    ]
     fields["bytes"] = sum(len(sent.data) for sent in writes)
     fields["writes"] = [
         {
@@ -59,30 +65,8 @@ def as_dict(exchange: Record, secrets: Secrets) -> dict[str, Any]:
     return fields
 
 
-def _steps(exchange: Record, secrets: Secrets) -> list[dict[str, Any]]:
-    """List the steps with the seconds after which they were complete; without those that nothing has kept."""
-    moves = () if exchange.plan is None else exchange.plan.moves
-    times = exchange.times
-    complete: dict[int, float | None] = {}
-    for at, move in _kept(moves):
-        for number in numbers_of(move):
-            complete[number] = _rounded(times[at]) if at < len(times) else None
-    return [
-        {
-            "number": number + 1,
-            "step": escaped(described(without_secrets(step, secrets), repr)),
-            "seconds": complete.get(number),
-        }
-        for number, step in _kept(exchange.steps)
-    ]
-
-
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 6)
-
-
-def _kept(items: Sequence[Any]) -> Iterable[tuple[int, Any]]:
-    return items.items() if isinstance(items, Kept) else enumerate(items)
 
 
 def hidden_writes(writes: Sequence[Sent], secrets: Secrets) -> list[bytes]:

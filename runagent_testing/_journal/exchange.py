@@ -10,12 +10,13 @@ from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._journal.asdict import as_dict
 from runagent_testing._journal.record import Record, numbers_of
 from runagent_testing._journal.timeline import timeline
+from runagent_testing._journal.transcript import transcript, transcripts
 from runagent_testing._render.lazy import LazyPlan
 from runagent_testing._render.plan import Pass, Wait
 from runagent_testing._script.steps import Chunk, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from runagent_testing._render.plan import AnyPlan
 
@@ -46,6 +47,27 @@ class Exchange(Record):
         that are kept.
         """
         return as_dict(self, self.secrets)
+
+    def transcript(self, headers: Collection[str] = ()) -> str:
+        """Return the request and what was played of its answer as text for snapshots.
+
+        It is the same in every run of a test that asks and answers the same: without times, ids, ports and
+        writes, without most header fields, with "<redacted>" for credentials. It waits until the agent has
+        sent everything that is due. What the client does to the connection is not in it.
+
+        Args:
+            headers: Names of header fields to show in addition to the usual ones, which are ``accept``,
+                ``authorization``, ``content-type``, ``last-event-id``, ``x-api-key`` and ``x-goog-api-key``.
+        """
+        return transcript(self.transcript_dict(headers))
+
+    def transcript_dict(self, headers: Collection[str] = ()) -> dict[str, Any]:
+        """Return the same as a JSON value.
+
+        Args:
+            headers: See `transcript`.
+        """
+        return transcripts([self], self.secrets, headers)[0]
 
     def wait_sent(self, target: int | Step, timeout: float = _PATIENCE) -> bool:
         """Wait until a number of chunks have been sent, or until the agent has reached a step.

@@ -10,9 +10,12 @@ from runagent_testing._internal.redaction import Secrets
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._journal.asdict import as_dict
 from runagent_testing._journal.record import Recorder
+from runagent_testing._journal.transcript import transcript, transcripts
 from runagent_testing._script.numbers import is_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from runagent_testing._journal.exchange import Exchange
 
 __all__ = ["Journal"]
@@ -81,6 +84,25 @@ class Journal:
         """Return all exchanges so far as a JSON value: those of `exchanges`, as of `Exchange.as_dict`."""
         secrets = self.secrets
         return {"exchanges": [as_dict(exchange, secrets) for exchange in self.exchanges]}
+
+    def transcript(self, headers: Collection[str] = (), *, sort: bool = False) -> str:
+        """Return the transcripts of `exchanges` as one text; an id has the same placeholder in all of them.
+
+        Args:
+            headers: See `Exchange.transcript`.
+            sort: Whether to put them into the order of their contents. The order of requests that were made
+                at the same time differs from run to run.
+        """
+        return "\n\n".join(map(transcript, self.transcript_list(headers, sort=sort)))
+
+    def transcript_list(self, headers: Collection[str] = (), *, sort: bool = False) -> list[dict[str, Any]]:
+        """Return the same as a JSON value.
+
+        Args:
+            headers: See `Exchange.transcript`.
+            sort: See `transcript`.
+        """
+        return transcripts(self.exchanges, self.secrets, headers, sort=sort)
 
     def of(self, agent_id: str | None) -> list[Exchange]:
         """Return the requests for runs of one agent, or of all agents if it is None."""

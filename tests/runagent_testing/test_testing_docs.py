@@ -15,6 +15,7 @@ from runagent import RunAgentClient, RunAgentError
 from runagent_testing import FakeAgentServer, MemoryNetwork, faults
 from runagent_testing._host.agent import Agent
 from runagent_testing._journal.exchange import Exchange
+from runagent_testing._journal.journal import Journal
 from runagent_testing._standalone.cli import main
 from runagent_testing._standalone.script_file import read_script
 from tests.docs.pages import DOCS, code_in
@@ -82,7 +83,7 @@ def test_the_options_of_the_program_are_those_of_the_page(capsys):
     assert listed == shown - {"--help", "--version"}
 
 
-CLASSES = (RunAgentClient, FakeAgentServer, MemoryNetwork, Exchange, Agent)
+CLASSES = (RunAgentClient, FakeAgentServer, MemoryNetwork, Exchange, Journal, Agent)
 WRITTEN = [
     (page, call)
     for page, content in DOCS.items()
