@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runagent_testing._host.agent import Agent
+    from runagent_testing._host.rules import Rule
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._memory import DeadlockError, MemoryNetwork, VirtualTimeLoop
     from runagent_testing._script.gates import Gate
@@ -52,6 +53,7 @@ __all__ = [
     "FakeAgentServer",
     "Gate",
     "MemoryNetwork",
+    "Rule",
     "StepError",
     "VirtualTimeLoop",
     "at",
@@ -81,6 +83,7 @@ __all__ = [
 
 _HOMES = {
     "runagent_testing._host.agent": ("Agent",),
+    "runagent_testing._host.rules": ("Rule",),
     "runagent_testing._journal.exchange": ("Exchange",),
     "runagent_testing._memory": ("DeadlockError", "MemoryNetwork", "VirtualTimeLoop"),
     "runagent_testing._script.pacing": ("fixed", "log_normal", "tokens_per_second", "uniform"),

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from runagent_testing._host.scripts import AgentScripts, as_result
+from runagent_testing._host.answering import Answering
+from runagent_testing._host.conditions import Conditions
+from runagent_testing._host.rules import Rule
+from runagent_testing._host.scripts import AgentScripts, RuleScripts
 from runagent_testing._internal.public import publish
 from runagent_testing._internal.tracebacks import is_ours
-from runagent_testing._recording.reading import read_recording, recordings_in
-from runagent_testing._recording.replayed import Replayed, check_speed
-from runagent_testing._script.computed import Computed
-from runagent_testing._script.numbers import check_count, check_texts
-from runagent_testing._script.script import Options, Result, Script
-from runagent_testing._script.steps import Status
-from runagent_testing._script.validation import StepError
+from runagent_testing._script.numbers import check_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import re
+    from collections.abc import Callable, Collection, Mapping
 
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._journal.journal import Journal
@@ -37,139 +34,53 @@ class Home(Protocol):
         """The base URL."""
 
 
-class Agent:
+class Agent(Answering):
     """A scriptable agent; every method may be called while the agent serves requests."""
 
     def __init__(self, agent_id: str, host: Home | None = None, scripts: AgentScripts | None = None) -> None:
+        self._scripts: AgentScripts = AgentScripts(agent_id) if scripts is None else scripts
         self.id = agent_id
         self._host = host
-        self._scripts = AgentScripts(agent_id) if scripts is None else scripts
+        super().__init__(self._scripts, agent_id)
 
-    def always(self, *steps: Any, **options: Unpack[Options]) -> Self:
-        """Stream these steps in every run for which no `reply` is queued.
-
-        Args:
-            steps: Chunks (text or any JSON value) and steps, in order.
-            options: Properties of the whole script; see `runagent_testing._script.script.Options`.
-
-        Raises:
-            TypeError: A step is invalid or misplaced; the message names it. Or an option is unknown.
-            ValueError: An option's value is invalid.
-        """
-        self._scripts.script = Script.of(_unpacked("always", steps), **options)
-        return self
-
-    def reply(self, *steps: Any, **options: Unpack[Options]) -> Self:
-        """Stream these steps in one run; several replies are used in order. Arguments as for `always`."""
-        self._scripts.add_reply(Script.of(_unpacked("reply", steps), **options))
-        return self
-
-    def responds(
-        self, function: Callable[[Exchange], Any], *, timeout: float = 30.0, **options: Unpack[Options]
-    ) -> Self:
-        """Compute the steps of every answer with a function, for streams and plain runs alike.
-
-        The function replaces the scripts of `always` and `returns`, and they replace it. If it raises an
-        exception or returns invalid steps, the answer is a 500 with the reason (within a stream, an error
-        event), and the test fails.
-
-        A server calls a plain function in a thread, and an async one in a task of its event loop. So neither
-        blocks other agents, and a plain function may send requests to this server. A `MemoryNetwork` calls
-        the function in the reader's thread, without a limit; an async one may not wait there.
-
-        Args:
-            function: Gets the request (``transport``, ``dialect``, ``agent_id``, ``input``, ``headers``),
-                and returns the steps as a list, or is a generator, plain or async. A generator makes each
-                step once the one before has been sent, so it may be endless. Over a WebSocket the function is
-                called after the handshake, so a status can no longer refuse the handshake.
-            timeout: The limit of the call, and of each step of a generator, in seconds. When it has passed,
-                the answer is a 500, and the test fails.
-            options: As for `always`.
-        """
-        self._scripts.script = self._scripts.result = Computed.of(function, timeout, options)
-        return self
-
-    def fails(self, times: int, *steps: Any, **options: Unpack[Options]) -> Self:
-        """Fail the next runs, streams and plain runs alike, before any reply is used.
-
-        Args:
-            times: Number of runs.
-            steps: Steps that are valid for both kinds of run; default ``status(503, retry_after=0)``.
-            options: As for `always`.
-
-        Raises:
-            TypeError: As for `always` and `returns`.
-        """
-        check_count(times, "fails()")
-        steps = _unpacked("fails", steps) or (Status(503, retry_after=0),)
-        self._scripts.add_failures(times, Script.of(steps, **options), as_result(steps, options))
-        return self
-
-    def returns(
+    def when(
         self,
-        *steps: Any,
-        usage: Mapping[str, Any] | None = None,
-        execution_time: float | None = None,
-        agent_version: str | None = None,
-        **written: Any,
-    ) -> Self:
-        """Answer every plain run (``invoke``, ``run``) for which no `returns_once` is queued.
+        *,
+        query: str | re.Pattern[str] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str | re.Pattern[str] | None] | None = None,
+        nth: int | Collection[int] | None = None,
+        matches: Callable[[Exchange], object] | None = None,
+    ) -> Rule:
+        """Make a rule: its answers are those of runs that meet all of its conditions.
+
+        Rules are tried in the order in which they were made. The first one that applies and has an answer
+        left answers; if there is none, the agent itself does, its `fails` included. Replies of a rule that
+        were not used fail the test, as those of the agent do. Over a WebSocket, the input comes after the
+        handshake: if any rule has another condition than ``headers``, a status can no longer refuse the
+        handshake.
 
         Args:
-            steps: One JSON value, ``error(...)``, ``status(...)`` or ``raw_response(...)``; delays and
-                gates may come before it and an ending after it or in its place.
-            usage: Token counts (only for ``invoke``, as the next two).
-            execution_time: Seconds.
-            agent_version: The version in the metadata.
-            written: ``writes`` and ``write_gap``, as for `always`.
+            query: The input's query or, in a protocol with messages, the last text of the user (see
+                `Dialect.find_query`).
+            body: A part of the decoded request. An object has to have these members, perhaps more; a list
+                has to have these items, and no more; any other value has to be equal.
+            headers: Header fields, in any case; None as a value for one that is missing.
+            nth: The number of the run, or a set or range of numbers. The agent's runs are counted from 1,
+                retries too; a request that resumes a run has the number of the latest run.
+            matches: A plain function, which gets the request, an `Exchange`. It is called if all other
+                conditions hold and an answer is left; as the function of `responds`, in a thread, for at
+                most 30 seconds. If it raises an exception, the answer is a 500, and the test fails.
+
+        Anywhere in place of a text, a compiled pattern (``re.compile(...)``) is searched for.
 
         Raises:
-            TypeError: As for `always`.
+            TypeError: There is no condition, or one has the wrong type.
+            ValueError: ``nth`` has a number below 1, or none.
         """
-        self._scripts.result = Result.of(
-            steps, usage=usage, execution_time=execution_time, agent_version=agent_version, **written
-        )
-        return self
-
-    def returns_once(
-        self,
-        *steps: Any,
-        usage: Mapping[str, Any] | None = None,
-        execution_time: float | None = None,
-        agent_version: str | None = None,
-        **written: Any,
-    ) -> Self:
-        """Answer one plain run; several results are used in order. Arguments as for `returns`."""
-        self._scripts.add_result(
-            Result.of(
-                steps, usage=usage, execution_time=execution_time, agent_version=agent_version, **written
-            )
-        )
-        return self
-
-    def replay(self, path: str | Path, *, speed: float = 1.0, max_gap: float | None = None) -> Self:
-        """Send what was recorded (docs/recordings.md): the same bytes in the same writes, gaps and ending.
-
-        Args:
-            path: A recording, which answers every run like `always`. Or a folder: its recordings of this
-                agent (of any agent, if it has none of this one) answer one run each, in the order of their
-                names.
-            speed: By how much faster the gaps are; ``float("inf")`` leaves them out.
-            max_gap: The longest gap in seconds; longer ones are shortened to it. None: they are kept.
-
-        Raises:
-            OSError: A file cannot be read, or the folder has no recording.
-            ValueError: A recording is invalid (the text lists each line), or ``speed`` or ``max_gap`` is.
-        """
-        check_speed(speed, max_gap)
-        found = [read_recording(one) for one in recordings_in(path)]
-        mine = [one for one in found if one.agent_id == self.id] or found
-        replays = [Replayed.from_recording(one, speed, max_gap) for one in mine]
-        if Path(path).is_dir():
-            self._scripts.add_replays(replays)
-        else:
-            self._scripts.script = self._scripts.result = replays[0]
-        return self
+        scripts = RuleScripts(Conditions.of(query, body, headers, nth, matches))
+        self._scripts.rules.append(scripts)
+        return Rule(scripts, self.id)
 
     def entrypoints(self, *tags: str) -> Self:
         """Know only these entry-point tags (published server's protocol); none given: any tag."""
@@ -204,14 +115,6 @@ class Agent:
         if self._host is None:
             raise RuntimeError(f"agent {self.id!r} has no host: make it with agent({self.id!r}) of a host")
         return self._host
-
-
-def _unpacked(method: str, steps: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Reject a list of steps in place of several arguments, as it would silently become one chunk."""
-    if len(steps) == 1 and isinstance(steps[0], list | tuple):
-        hint = f"write {method}(*steps) for the steps in it, chunk([...]) for one chunk that is a list"
-        raise StepError(1, f" is a list, and the only one: {hint}")
-    return steps
 
 
 publish(Agent)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from runagent_testing._host.choice import Question
 from runagent_testing._host.parsed import Answer, guarded
 from runagent_testing._host.scripts import as_result
 from runagent_testing._host.websocket import Conversation
@@ -24,8 +26,8 @@ from runagent_testing.dialects._messages import MessageContext, MessageReply, Ru
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runagent_testing._host.choice import Choice
     from runagent_testing._host.parsed import ParsedRequest
-    from runagent_testing._host.scripts import AgentScripts
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._render.plan import AnyPlan, Plan
     from runagent_testing._script.computed import Source
@@ -49,7 +51,7 @@ class Pending:
     _decide: Callable[[Callable[[], AnyPlan]], AnyPlan]
     _render: Callable[[Script | Result], AnyPlan]
 
-    def answer(self, steps: tuple[Any, ...]) -> Answer:
+    def answer(self, steps: tuple[Any, ...]) -> Answer | Pending:
         """Answer with all its steps."""
         options = self.computed.options
         if self.is_plain:
@@ -82,14 +84,46 @@ class Pending:
         return Answer(self.exchange, self.exchange.plan)
 
 
+@dataclass(frozen=True, slots=True)
+class Judging(Pending):
+    """A function that decides whether a rule applies; the answer follows its verdict."""
+
+    _question: Question
+    _go_on: Callable[[], Answer | Pending]
+
+    @classmethod
+    def of(
+        cls,
+        question: Question,
+        exchange: Exchange,
+        run: DialectRun,
+        decide: Callable[[Callable[[], AnyPlan]], AnyPlan],
+        go_on: Callable[[], Answer | Pending],
+    ) -> Judging:
+        """Ask a question, and go on once it is answered."""
+        return cls(question.predicate, exchange, True, run, decide, _no_script, question, go_on)
+
+    def answer(self, steps: tuple[Any, ...]) -> Answer | Pending:
+        """Go on with the function's verdict."""
+        self._question.answer(bool(steps[-1]))
+        return self._go_on()
+
+    def failed(self, exc: Exception) -> Answer:
+        """Answer with the function's failure, whose note names the function."""
+        answer = Pending.failed(self, exc)
+        if not isinstance(exc, TimeoutError):
+            Recorder(self.exchange).note_failure(exc, f"{self.computed.method} with {self.computed.name}")
+        return answer
+
+
 class WebSocketAnswer:
     """The answer to a WebSocket's handshake, and then to its messages.
 
     Args:
         note: Records the run.
-        agent: The requested agent.
-        script: The script of the run.
-        put_back: Puts the script back, for another run.
+        unscripted: Records that no script answers the run, and returns the status that refuses it.
+        choice: Chooses the script of the run.
+        script: The script, if it was chosen before the handshake.
         parsed: The handshake.
         key: The API key that a message has to bring; None if none has to.
 
@@ -103,9 +137,9 @@ class WebSocketAnswer:
     def __init__(
         self,
         note: Callable[[Exchange], None],
-        agent: AgentScripts,
-        script: Script | Computed,
-        put_back: Callable[[], None],
+        unscripted: Callable[[Choice, ParsedRequest], Status],
+        choice: Choice,
+        script: Script | Computed | None,
         parsed: ParsedRequest,
         key: str | None = None,
     ) -> None:
@@ -113,9 +147,9 @@ class WebSocketAnswer:
         self.conversation = Conversation(parsed.exchange.secrets.veiled)
         parsed.exchange.messages = self.conversation.messages
         self._note = note
-        self._agent = agent
+        self._unscripted = unscripted
+        self._choice = choice
         self._script: Script | Computed | None = script
-        self._put_back = put_back
         self._parsed_request = parsed
         self._key = key
         self._taken = 0
@@ -174,6 +208,7 @@ class WebSocketAnswer:
             return self._refuse(parsed.fault, self._parsed_request.dialect.reject_message(parsed.fault))
         if not self.is_noted:
             self._note(self.exchange)
+        self._choice.begin()
         return self.answer(message)
 
     def _has_key(self, message: str | bytes) -> bool:
@@ -200,7 +235,7 @@ class WebSocketAnswer:
     def _context(self) -> MessageContext:
         parsed = self._parsed_request
         earlier = tuple(self.conversation.messages[: self._taken])
-        return MessageContext(parsed.request, self._agent, earlier, self._run_message)
+        return MessageContext(parsed.request, self._choice.agent, earlier, self._run_message)
 
     def _reply(self, message: str | bytes) -> None:
         """Take a message after the one that asked for the run."""
@@ -235,10 +270,11 @@ class WebSocketAnswer:
     def answer(self, message: str | bytes) -> Answer | Pending:
         """Decide on the answer to the message that asks for the run."""
         exchange = self.exchange
-        script, self._script = self._script, None
-        assert script is not None
+        script, self._script = self._script or self._choice.take(), None
+        run = self._parsed_request.new_run(keep_alive=True)
+        if isinstance(script, Question):
+            return Judging.of(script, exchange, run, self._decide, partial(self.answer, message))
         if isinstance(script, Computed):
-            run = self._parsed_request.new_run(keep_alive=True)
             return Pending(script, exchange, False, run, self._decide, self._render)
         exchange.plan = self._decide(lambda: self._render(script))
         return Answer(exchange, exchange.plan)
@@ -251,12 +287,15 @@ class WebSocketAnswer:
     def _give_back(self) -> None:
         if self._script is not None:
             self._script = None
-            self._put_back()
+            self._choice.put_back()
 
     def _decide(self, plan: Callable[[], AnyPlan]) -> AnyPlan:
         return guarded(plan, self.exchange, lambda failure: self._reject(str(failure.message)))
 
-    def _render(self, script: Script | Result) -> AnyPlan:
+    def _render(self, script: Script | Result | None) -> AnyPlan:
+        if script is None:
+            status = self._unscripted(self._choice, self._parsed_request)
+            return self._reject(str(status.message))
         assert isinstance(script, Script)
         self._parsed_request.exchange.steps = script.steps
         if script.refuses:
@@ -269,6 +308,10 @@ class WebSocketAnswer:
 
     def _reject(self, fault: str) -> Plan:
         return frames_plan(self._parsed_request.dialect.reject_message(fault))
+
+
+def _no_script(script: Script | Result) -> AnyPlan:
+    raise NotImplementedError  # a verdict is no script
 
 
 def _checked(reply: object, dialect: Dialect, hook: str) -> MessageReply:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
-from runagent_testing._host.answers import Pending, WebSocketAnswer
+from runagent_testing._host.answers import Judging, Pending, WebSocketAnswer
+from runagent_testing._host.choice import Choice, Question
 from runagent_testing._host.parsed import ParsedRequest
 from runagent_testing._host.refusals import handshake_fault, key_of, preflight
 from runagent_testing._host.runs import KeptRun
-from runagent_testing._host.scripts import AgentScripts
 from runagent_testing._host.suggestions import unknown_agent, unknown_endpoint
 from runagent_testing._internal.credentials import Names
 from runagent_testing._internal.redaction import Secrets
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from runagent_testing._host.others import Inquiry, OtherRequests, RunRefused
     from runagent_testing._host.parsed import Answer
     from runagent_testing._host.runs import Reading
+    from runagent_testing._host.scripts import AgentScripts
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._journal.journal import Journal
     from runagent_testing._render.plan import AnyPlan
@@ -112,14 +114,16 @@ class Endpoints:
         self._journal.note_unmatched(parsed.exchange, str(status.message))
         return parsed.answer(parsed.refused(status))
 
-    def _answer_run(self, parsed: ParsedRequest, run_request: RunRequest) -> Answer | Pending:
-        computed: list[Computed] = []
+    def _answer_run(
+        self, parsed: ParsedRequest, run_request: RunRequest, choice: Choice | None = None
+    ) -> Answer | Pending:
+        asked: list[Computed | Question] = []
         readings: list[Reading | None] = []
 
         def plan() -> AnyPlan:
-            taken = self._take(parsed, run_request)
-            if isinstance(taken, Computed):
-                computed.append(taken)
+            taken = self._take(parsed, run_request, choice)
+            if isinstance(taken, Computed | Question):
+                asked.append(taken)
                 return _NOTHING_YET
             if isinstance(taken, Status):
                 return parsed.refused(taken)
@@ -130,11 +134,14 @@ class Endpoints:
             return decided
 
         decided = parsed.decided(plan)
-        if not computed:
-            return parsed.answer(decided, next(iter(readings), None))
-        return Pending(
-            computed[0], parsed.exchange, parsed.is_plain, parsed.run, parsed.decided, parsed.render
-        )
+        exchange, run = parsed.exchange, parsed.run
+        match asked:
+            case [Question(choice=begun) as question]:
+                go_on = partial(self._answer_run, parsed, run_request, begun)
+                return Judging.of(question, exchange, run, parsed.decided, go_on)
+            case [Computed() as computed]:
+                return Pending(computed, exchange, parsed.is_plain, run, parsed.decided, parsed.render)
+        return parsed.answer(decided, next(iter(readings), None))
 
     def _read(
         self, parsed: ParsedRequest, run_request: RunRequest, script: Script
@@ -217,27 +224,46 @@ class Endpoints:
         status = handshake_fault(parsed.request) or self._invalid(parsed, run_request, agent)
         if status is not None:
             return self._refuse(parsed, parsed.reject(status))
-        # Taken now, because a refusal has to precede the handshake's answer.
-        script, put_back = agent.take_script()
-        if script is None:
-            return self._refuse(parsed, self._unscripted(agent, parsed))
-        if isinstance(script, Script) and script.refuses:
-            refusal = script
-            self.note(parsed.exchange)
-            return parsed.answer(parsed.decided(lambda: parsed.render(refusal)))
+        choice = Choice(agent, parsed.exchange, parsed.dialect, plain=False)
+        script: Script | Computed | None = None
+        if not choice.needs_input:
+            # Taken now, because a refusal has to precede the handshake's answer.
+            script = cast("Script | Computed | None", choice.take())
+            if script is None:
+                return self._refuse(parsed, self._unscripted(choice, parsed))
+            if isinstance(script, Script) and script.refuses:
+                refusal = script
+                choice.begin()
+                self.note(parsed.exchange)
+                return parsed.answer(parsed.decided(lambda: parsed.render(refusal)))
         key = self._api_key if self._awaits_key(parsed) else None
-        return WebSocketAnswer(self.note, agent, script, put_back, parsed, key)
+        return WebSocketAnswer(self.note, self._unscripted, choice, script, parsed, key)
 
     def _refuse(self, parsed: ParsedRequest, *steps: Step) -> Answer:
         """Refuse a handshake."""
         self.note(parsed.exchange)
         return parsed.answer(parsed.refused(*steps))
 
-    def _take(self, parsed: ParsedRequest, run_request: RunRequest) -> Script | Result | Computed | Status:
-        """Take the script of a run, or return the status that refuses the run."""
+    def _take(
+        self, parsed: ParsedRequest, run_request: RunRequest, choice: Choice | None
+    ) -> Script | Result | Computed | Question | Status:
+        """Take the script of a run; or return the status that refuses the run, or a question to ask first."""
+        kept = self._attached(parsed.dialect, run_request)
+        if choice is None:
+            agent = self._admitted(parsed, run_request, kept)
+            if isinstance(agent, Status):
+                return agent
+            choice = Choice(agent, parsed.exchange, parsed.dialect, plain=parsed.is_plain)
+            choice.begin(resumes=parsed.resumes)
+        taken = choice.take() if kept is None or parsed.is_plain else kept.next_script(choice.take)
+        return taken or self._unscripted(choice, parsed)
+
+    def _admitted(
+        self, parsed: ParsedRequest, run_request: RunRequest, kept: KeptRun | None
+    ) -> AgentScripts | Status:
+        """Return the agent of a run, or the status that refuses the run."""
         if status := self._key_fault(parsed):
             return status
-        kept = self._attached(parsed.dialect, run_request)
         if run_request.attach_to is not None and kept is None:
             return parsed.reject(parsed.dialect.unknown_run(run_request))
         agent = self._agent(parsed, run_request)
@@ -248,20 +274,19 @@ class Endpoints:
             return parsed.reject(Status(413, code="REQUEST_TOO_LARGE", message=limit))
         if status := self._invalid(parsed, run_request, agent):
             return parsed.reject(status)
-        if parsed.is_plain:
-            return agent.take_result() or self._unscripted(agent, parsed)
-        taken = agent.take_script()[0] if kept is None else kept.next_script(lambda: agent.take_script()[0])
-        return taken or self._unscripted(agent, parsed)
+        return agent
 
     def _invalid(self, parsed: ParsedRequest, run_request: RunRequest, agent: AgentScripts) -> Status | None:
         """Return the status that refuses an invalid request; None if it is valid."""
         dialect, status = parsed.dialect, None
         if type(dialect).check_state is not Dialect.check_state:
-            status = dialect.check_state(run_request, self._others.host_of(dialect, self._run_ids))
+            status = dialect.check_state(
+                run_request, self._others.host_of(dialect, parsed.request, self._run_ids)
+            )
         return status or dialect.check(run_request, parsed.run, agent)
 
-    def _unscripted(self, agent: AgentScripts, parsed: ParsedRequest) -> Status:
-        why = agent.describe_missing(plain=parsed.is_plain)
+    def _unscripted(self, choice: Choice, parsed: ParsedRequest) -> Status:
+        why = parsed.exchange.secrets.text(choice.describe_missing())
         self._journal.note_unmatched(parsed.exchange, why)
         return Status(500, code="NO_SCRIPT", message=why)
 
@@ -323,7 +348,7 @@ class Endpoints:
         self._note_missing(parsed, parsed.inquiry.host.missing)
         if isinstance(refused.by, Script):
             return parsed.render(refused.by)
-        if isinstance(refused.by, AgentScripts):
+        if isinstance(refused.by, Choice):
             return parsed.refused(self._unscripted(refused.by, parsed))
         return parsed.refused(refused.by)
 

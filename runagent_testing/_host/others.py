@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from runagent_testing._host.choice import Choice, Question
+from runagent_testing._host.exchanges import new_exchange
 from runagent_testing._host.runs import KeptRun, KeptRuns
 from runagent_testing._internal.tracebacks import is_ours
-from runagent_testing._script.script import Script
+from runagent_testing._script.script import Result, Script
 from runagent_testing._script.steps import Status
 from runagent_testing.dialects._hosting import DialectHost, DialectState
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
     from runagent_testing._host.scripts import AgentScripts
     from runagent_testing._script.computed import Computed
-    from runagent_testing._script.script import Result
     from runagent_testing.dialects import Dialect, Request, RunRequest
 
 __all__ = ["Inquiry", "OtherRequests", "RunRefused", "line_of"]
@@ -65,11 +66,14 @@ class OtherRequests:
             for result in queue:
                 yield line, result
 
-    def host_of(self, dialect: Dialect, run_ids: Callable[[], str], *, trial: bool = False) -> DialectHost:
+    def host_of(
+        self, dialect: Dialect, request: Request, run_ids: Callable[[], str], *, trial: bool = False
+    ) -> DialectHost:
         """Return the host as a dialect sees it; what it changes in a trial is lost.
 
         Args:
             dialect: The dialect.
+            request: The request that it answers.
             run_ids: Makes the ids of runs that the dialect begins.
             trial: Whether another answer than the dialect's will be sent.
         """
@@ -80,7 +84,7 @@ class OtherRequests:
             return run.tried() if trial and run is not None else run
 
         def begin_run(run_request: RunRequest) -> KeptRun:
-            return self._begin_run(host, dialect, run_request, None if trial else run_ids)
+            return self._begin_run(host, dialect, request, run_request, None if trial else run_ids)
 
         seen = state.copied() if trial else state
         host = DialectHost(self._url(), self._agents, seen, find_run, begin_run)
@@ -90,6 +94,7 @@ class OtherRequests:
         self,
         host: DialectHost,
         dialect: Dialect,
+        request: Request,
         run_request: RunRequest,
         run_ids: Callable[[], str] | None,
     ) -> KeptRun:
@@ -101,7 +106,10 @@ class OtherRequests:
             return KeptRun(run_request.run_id or "", agent_id, body, given)
         if host.agent(agent_id) is None:
             raise RunRefused(run_request, dialect.unknown_agent(run_request))
-        script = _taken(self._agents[agent_id], run_request)
+        choice = Choice(
+            self._agents[agent_id], new_exchange(request, dialect, run_request), dialect, plain=False
+        )
+        script = _taken(choice, run_request)
         run_id = run_request.run_id or self.runs.free_id(dialect, run_ids())
         run = KeptRun(run_id, agent_id, body, given, script)
         self.runs.keep(dialect, run)
@@ -115,7 +123,7 @@ class OtherRequests:
         The answer is only tried if another one will be sent, so that a refused request changes nothing.
         """
         trial = not has_key or self._queue_for(request) is not None
-        host = self.host_of(dialect, run_ids, trial=trial)
+        host = self.host_of(dialect, request, run_ids, trial=trial)
         inquiry = Inquiry(host)
         try:
             inquiry.status = dialect.answer(request, host)
@@ -148,10 +156,10 @@ class RunRefused(Exception):
 
     Attributes:
         run_request: The run.
-        by: The answer: a status or a script. Or the agent that has no script.
+        by: The answer: a status or a script. Or the choice that has found no script.
     """
 
-    def __init__(self, run_request: RunRequest, by: Status | Script | AgentScripts) -> None:
+    def __init__(self, run_request: RunRequest, by: Status | Script | Choice) -> None:
         super().__init__()
         self.run_request = run_request
         self.by = by
@@ -181,17 +189,20 @@ class Inquiry:
         return self.status
 
 
-def _taken(agent: AgentScripts, run_request: RunRequest) -> Script | Computed:
-    """Take the script of a run.
+def _taken(choice: Choice, run_request: RunRequest) -> Script | Computed:
+    """Take the script of a run; functions of rules are called here, as the dialect cannot wait.
 
     Raises:
         RunRefused: There is none, or it refuses the run.
     """
-    script = agent.take_script()[0]
+    choice.begin()
+    while isinstance(script := choice.take(), Question):
+        script.answer(bool(script.predicate.function(choice.exchange)))
     if script is None:
-        raise RunRefused(run_request, agent)
+        raise RunRefused(run_request, choice)
     if isinstance(script, Script) and script.refuses:
         raise RunRefused(run_request, script)
+    assert not isinstance(script, Result)
     return script
 
 

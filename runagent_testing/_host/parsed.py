@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runagent_testing._host.exchanges import new_exchange
 from runagent_testing._internal.log import log_failure
-from runagent_testing._journal.exchange import Exchange
 from runagent_testing._journal.record import Recorder
 from runagent_testing._recording.replayed import Replayed
 from runagent_testing._render.render import refusal_plan, result_plan
@@ -15,15 +15,15 @@ from runagent_testing._render.templates import shared_plan
 from runagent_testing._script.script import Result, Script
 from runagent_testing._script.steps import Status, Step
 from runagent_testing.dialects._base import DialectRun
-from runagent_testing.dialects._request import RunRequest, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runagent_testing._host.others import Inquiry
     from runagent_testing._host.runs import Reading
+    from runagent_testing._journal.exchange import Exchange
     from runagent_testing._render.plan import AnyPlan, Plan
-    from runagent_testing.dialects import Dialect, Request
+    from runagent_testing.dialects import Dialect, Request, RunRequest
 
 __all__ = ["Answer", "ParsedRequest", "guarded"]
 
@@ -75,19 +75,7 @@ class ParsedRequest:
     ) -> ParsedRequest:
         """Begin the exchange."""
         other = "sse" if inquiry is None else dialect.name
-        exchange = Exchange(
-            request.method,
-            other if run_request is None else run_request.transport,
-            "" if run_request is None else run_request.agent_id,
-            request.path,
-            request.headers,
-            request.connection,
-            request.reused,
-            parse_json(request.body) if run_request is None else run_request.body,
-            request.now,
-            input=None if run_request is None else run_request.input,
-            dialect=dialect.name,
-        )
+        exchange = new_exchange(request, dialect, run_request, other=other)
         websocket = run_request is not None and run_request.kind == "websocket"
         keep_alive = not websocket and request.body is not None
         run = _run(request, dialect, run_request, exchange, run_id, timestamp, keep_alive=keep_alive)
@@ -134,6 +122,14 @@ class ParsedRequest:
         """Make the plan of a refusal."""
         self.exchange.steps = steps
         return refusal_plan(steps, self.run)
+
+    @property
+    def resumes(self) -> bool:
+        """Whether its dialect knows that it asks for the rest of a run."""
+        asked = self.run_request
+        return asked is not None and (
+            bool(asked.resume_from) or asked.resume_after is not None or asked.attach_to is not None
+        )
 
     def decided(self, decide: Callable[[], AnyPlan]) -> AnyPlan:
         """Return the decided plan, or a refusal with a 500 if deciding fails."""

@@ -6,7 +6,7 @@ import copy
 import itertools
 import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runagent_testing._journal.record import Recorder, numbers_of
 from runagent_testing._render.plan import Write
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from runagent_testing.dialects._hosting import RunStatus
 
 __all__ = ["MAX_KEPT_RUNS", "KeptRun", "KeptRuns", "Reading"]
+
+T = TypeVar("T")
 
 MAX_KEPT_RUNS = 10_000  # of one host
 
@@ -127,7 +129,7 @@ class KeptRun:
         run._is_trial = True
         return run
 
-    def next_script(self, take: Callable[[], Script | Computed | None]) -> Script | Computed | None:
+    def next_script(self, take: Callable[[], T]) -> T | Script | Computed:
         """Return the script for another reader: the run's own, or the agent's next one if that broke off.
 
         Args:

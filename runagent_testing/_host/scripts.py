@@ -1,4 +1,4 @@
-"""The scripts of one agent: the queues that its runs use up, and the scripts for all other runs."""
+"""The scripts of an agent or a rule: queues that runs use up, and the scripts for all other runs."""
 
 from __future__ import annotations
 
@@ -11,33 +11,30 @@ from runagent_testing._script.writes import MERGED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from runagent_testing._host.conditions import Conditions
     from runagent_testing._recording.replayed import Replayed
     from runagent_testing._script.computed import Computed
     from runagent_testing._script.script import Options
     from runagent_testing._script.steps import Step
 
-__all__ = ["AgentScripts", "as_result"]
+__all__ = ["AgentScripts", "RuleScripts", "Scripts", "as_result"]
 
 
-class AgentScripts:
-    """The scripts of one agent; the test writes them through its `Agent`, requests take them.
+class Scripts:
+    """The scripts of one agent or rule; the test writes them through it, requests take them.
 
     Attributes:
-        id: The agent's id.
         script: Answers every stream for which no reply is queued.
         result: Answers every plain run for which no result is queued.
-        entrypoints: The accepted tags; empty for any tag.
     """
 
-    def __init__(self, agent_id: str) -> None:
-        self.id = agent_id
+    def __init__(self) -> None:
         self.script: Script | Computed | None = None
         self.result: Result | Computed | Replayed | None = None
-        self._replays: deque[Replayed] = deque()
-        self.entrypoints: tuple[str, ...] = ()
         self._failures: deque[tuple[Script, Result]] = deque()
         self._replies: deque[Script] = deque()
         self._results: deque[Result] = deque()
+        self._replays: deque[Replayed] = deque()
         self._queued: set[str] = set()
 
     def add_reply(self, script: Script) -> None:
@@ -58,6 +55,7 @@ class AgentScripts:
     def add_failures(self, times: int, script: Script, result: Result) -> None:
         """Queue how the next runs fail, streams by the script and plain ones by the result."""
         self._failures.extend([(script, result)] * times)
+        self._queued.add("fails")
 
     def take_script(self) -> tuple[Script | Computed | None, Callable[[], None]]:
         """Take the next failure or reply, or the script of every stream; None if there is none.
@@ -84,14 +82,19 @@ class AgentScripts:
             return self._results.popleft()
         return self._replays.popleft() if self._replays else self.result
 
-    def describe_missing(self, *, plain: bool) -> str:
-        """Describe what is missing after `take_script` or `take_result` has returned None."""
-        if "replay" in self._queued:
-            return f"agent {self.id!r} has used up the recordings of its replay(...)"
-        once, every = ("returns_once", "returns") if plain else ("reply", "always")
-        if once in self._queued:
-            return f"agent {self.id!r} has used up its {once}(...): call it for each run, or {every}(...)"
-        return f"agent {self.id!r} has no answer to a {'plain' if plain else 'stream'} run: call {every}(...)"
+    def lasts(self, *, plain: bool) -> bool:
+        """Whether there is an answer to every such run, however many come."""
+        return (self.result if plain else self.script) is not None
+
+    def has_answer(self, *, plain: bool) -> bool:
+        """Whether there is an answer to another such run."""
+        queue: deque[Any] = self._results if plain else self._replies
+        return bool(self._failures or queue or self._replays) or self.lasts(plain=plain)
+
+    def used_up(self, *, plain: bool) -> str | None:
+        """Return the method of which all answers to such runs were used; None if it was not called."""
+        once = "returns_once" if plain else "reply"
+        return next((method for method in ("replay", once, "fails") if method in self._queued), None)
 
     def unused(self) -> Iterator[tuple[str, tuple[Step, ...]]]:
         """Yield each unused script in the queues: the method that queued it, and its steps."""
@@ -111,6 +114,52 @@ class AgentScripts:
         for answer in [*list(self._replies), *list(self._results), self.script, self.result]:
             if isinstance(answer, Script | Result):
                 yield from answer.steps
+
+
+class RuleScripts(Scripts):
+    """The scripts of a rule.
+
+    Attributes:
+        conditions: Those that a run has to meet.
+    """
+
+    def __init__(self, conditions: Conditions) -> None:
+        super().__init__()
+        self.conditions = conditions
+
+
+class AgentScripts(Scripts):
+    """The scripts of an agent, which answer the runs that no rule answers.
+
+    Attributes:
+        id: The agent's id.
+        entrypoints: The accepted tags; empty for any tag.
+        rules: In the order in which they are tried.
+        count: The number of runs so far.
+    """
+
+    def __init__(self, agent_id: str) -> None:
+        super().__init__()
+        self.id = agent_id
+        self.entrypoints: tuple[str, ...] = ()
+        self.rules: list[RuleScripts] = []
+        self.count = 0
+
+    def steps(self) -> Iterator[Step]:
+        """Yield the steps of every script, those of rules first."""
+        for rule in list(self.rules):
+            yield from rule.steps()
+        yield from super().steps()
+
+    def describe_missing(self, *, plain: bool) -> str:
+        """Describe what is missing if the agent itself has no answer to a run."""
+        once, every = ("returns_once", "returns") if plain else ("reply", "always")
+        used_up = self.used_up(plain=plain)
+        if used_up == "replay":
+            return f"agent {self.id!r} has used up the recordings of its replay(...)"
+        if used_up == once:
+            return f"agent {self.id!r} has used up its {once}(...): call it for each run, or {every}(...)"
+        return f"agent {self.id!r} has no answer to a {'plain' if plain else 'stream'} run: call {every}(...)"
 
     @property
     def entrypoint_tags(self) -> tuple[str, ...]:

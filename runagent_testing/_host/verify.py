@@ -46,14 +46,18 @@ def unused(
     secrets = journal.secrets
     agents = list(agents)
     for agent in agents:
-        left = (_described(kind, steps, secrets) for kind, steps in agent.unused())
-        for (kind, steps), count in Counter(left).items():
-            times = "" if count == 1 else f", {count} times"
-            yield f"agent {agent.id!r}: never used: {kind} with {steps}{times}"
+        for rule in [None, *agent.rules]:
+            left = (_described(kind, steps, secrets) for kind, steps in (rule or agent).unused())
+            whose = f"agent {agent.id!r}" + (
+                "" if rule is None else f", {secrets.line(str(rule.conditions))}"
+            )
+            for (kind, steps), count in Counter(left).items():
+                times = "" if count == 1 else f", {count} times"
+                yield f"{whose}: never used: {kind} with {steps}{times}"
     queued = (_described(line, result.steps, secrets) for line, result in others.unused())
     for (line, steps), count in Counter(queued).items():
         yield f"on_request: never used: {line} with {steps}{'' if count == 1 else f', {count} times'}"
-    lasting = {id(agent.script) for agent in agents}
+    lasting = {id(scripts.script) for agent in agents for scripts in (agent, *agent.rules)}
     for run, script in others.runs.unread():
         if id(script) not in lasting:
             _, steps = _described(run.id, script.steps, secrets)

@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from runagent_testing._host.answers import Pending
 from runagent_testing._internal.clock import now
 from runagent_testing._internal.log import log_warning
 from runagent_testing._internal.tracebacks import is_ours
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
 
-    from runagent_testing._host.answers import Pending
     from runagent_testing._host.parsed import Answer
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._script.computed import Computed
@@ -32,7 +32,14 @@ _SLOW = 1.0  # seconds that a function may block the reader's thread before a wa
 
 
 def answered(pending: Pending) -> Answer:
-    """Call the function, and make the answer of its steps."""
+    """Call the function, or several in turn, and make the answer of the steps of the last one."""
+    answer: Answer | Pending = pending
+    while isinstance(answer, Pending):
+        answer = _asked(answer)
+    return answer
+
+
+def _asked(pending: Pending) -> Answer | Pending:
     source = _Source(pending.computed)
     try:
         steps = source.ask(pending.exchange)
@@ -117,7 +124,7 @@ class _Source:
             if now() - began > _SLOW and not self._is_named:
                 self._is_named = True
                 log_warning(
-                    f"responds() with {self._computed.name} blocked the reader's thread for "
+                    f"{self._computed.method} with {self._computed.name} blocked the reader's thread for "
                     f"{now() - began:.1f} s; on a memory network, return "
                     "delay(...) instead of waiting"
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,15 @@ if TYPE_CHECKING:
     from runagent_testing._script.steps import Step
     from runagent_testing.dialects import DialectRun
 
-__all__ = ["before_head", "honoured", "is_end", "labels_of", "resume_place", "steps_to_play"]
+__all__ = [
+    "asks_to_resume",
+    "before_head",
+    "honoured",
+    "is_end",
+    "labels_of",
+    "resume_place",
+    "steps_to_play",
+]
 
 __tracebackhide__ = is_ours
 
@@ -72,9 +81,7 @@ def resume_place(script: Script, run: DialectRun, *, known: bool = True) -> int:
         return 0
     if run.resume_from is not None:
         return max(run.resume_from, 0)
-    parameters = run.input.get("parameters")
-    asked = parameters.get("resume_from_index") if isinstance(parameters, dict) else None
-    if isinstance(asked, int):
+    if (asked := _asked_index(run.input)) is not None:
         return max(asked, 0)
     seen = run.headers.get("last-event-id")
     if not known:
@@ -82,6 +89,17 @@ def resume_place(script: Script, run: DialectRun, *, known: bool = True) -> int:
         return int(seen) + 1 if numbered and seen is not None else 0
     ids = [labels_of(step, place, script)[1] for place, step in enumerate(script.chunks)]
     return ids.index(seen) + 1 if script.ids and seen in ids else 0
+
+
+def asks_to_resume(input: Any, headers: Mapping[str, str]) -> bool:  # noqa: A002 - as in RunRequest
+    """Whether a request of the built-in dialects asks for the rest of a run."""
+    return (_asked_index(input) or 0) > 0 or "last-event-id" in headers
+
+
+def _asked_index(input: Any) -> int | None:  # noqa: A002 - as above
+    parameters = input.get("parameters") if isinstance(input, Mapping) else None
+    asked = parameters.get("resume_from_index") if isinstance(parameters, dict) else None
+    return asked if isinstance(asked, int) else None
 
 
 def labels_of(step: Chunk, place: int, script: Script) -> tuple[Any, Any]:

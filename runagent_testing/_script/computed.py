@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.numbers import check_seconds
@@ -62,7 +62,10 @@ class Computed:
     Attributes:
         function: Called with the exchange.
         timeout: The limit of a call, and of each step of a generator, in seconds.
+        method: The method that has got the function, as messages name it.
     """
+
+    method: ClassVar[str] = "responds()"
 
     function: Callable[[Any], Any]
     options: Options
@@ -93,13 +96,18 @@ class Computed:
         return f"{name} ({code.co_filename}:{code.co_firstlineno})"
 
     @property
+    def short_name(self) -> str:
+        """The function's name only."""
+        return str(getattr(called(self.function), "__qualname__", repr(self.function)))
+
+    @property
     def script(self) -> Script:
         """A script with these options, without steps."""
         return Script.of((), **self.options)
 
     def is_late(self, place: str) -> str:
         """Return the message that the function has not returned in time."""
-        return f"responds() with {self.name} has not returned within {self.timeout:g} s: it was at {place}"
+        return f"{self.method} with {self.name} has not returned within {self.timeout:g} s: it was at {place}"
 
     def rows(self, given: object) -> tuple[Any, ...] | Iterator[Any] | AsyncIterator[Any]:
         """Return the function's steps: all of them, or an iterator.

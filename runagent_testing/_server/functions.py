@@ -12,6 +12,7 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from runagent_testing._host.answers import Pending
 from runagent_testing._internal.clock import now
 from runagent_testing._internal.log import log_failure
 from runagent_testing._script.computed import (
@@ -27,7 +28,6 @@ from runagent_testing._script.steps import Ending
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-    from runagent_testing._host.answers import Pending
     from runagent_testing._host.parsed import Answer
     from runagent_testing._script.computed import Computed
 
@@ -72,7 +72,13 @@ class FunctionRunner:
         self._lock = threading.Lock()
 
     async def answer(self, pending: Pending) -> Answer:
-        """Ask the function, and make the answer of what it gives."""
+        """Ask the function, or several in turn, and make the answer of what the last one gives."""
+        answer: Answer | Pending = pending
+        while isinstance(answer, Pending):
+            answer = await self._ask(answer)
+        return answer
+
+    async def _ask(self, pending: Pending) -> Answer | Pending:
         source = _Source(pending.computed, pending.exchange.agent_id, self._forget)
         with self._lock:
             self._sources.add(source)
@@ -114,7 +120,7 @@ class FunctionRunner:
             self._sources.discard(source)
 
 
-async def _given(source: _Source, pending: Pending) -> Answer:
+async def _given(source: _Source, pending: Pending) -> Answer | Pending:
     steps = await source.ask(pending.exchange)
     if isinstance(steps, tuple):
         source.close()
@@ -153,8 +159,8 @@ class _Source:
     @property
     def place(self) -> str:
         """Who it is, and where, for a report."""
-        name = self._computed.name
-        return f"agent {self._agent_id!r}: responds() with {name} has not returned: it is at {self._at}"
+        function = f"{self._computed.method} with {self._computed.name}"
+        return f"agent {self._agent_id!r}: {function} has not returned: it is at {self._at}"
 
     @property
     def _at(self) -> str:

@@ -12,6 +12,7 @@ from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.steps import Chunk, Error, Status
 from runagent_testing.dialects._frames import TEXT, close_frame, frame
 from runagent_testing.dialects._jsontext import to_json, without_none
+from runagent_testing.dialects._query import query_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -234,6 +235,13 @@ class Dialect:
         key and the agent are known to be right; it may note the run in ``host.state``.
         """
         return None
+
+    def find_query(self, input: Any) -> Any:  # noqa: A002 - as in RunRequest
+        """Find the query of an input, for `Agent.when`; None if it has none.
+
+        By default it is the member ``query`` or, if the input has messages, the last text of the user.
+        """
+        return query_in(input)
 
     def find_api_key(self, request: Request) -> str | None:
         """Find the API key of a request; by default it is a bearer token."""
