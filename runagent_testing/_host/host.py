@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, get_args
 
+from runagent_testing._host.agent import Agent
 from runagent_testing._host.scope import Baseline, Scope
 from runagent_testing._host.scopes import Scopes
 from runagent_testing._internal.tracebacks import is_ours
@@ -13,7 +14,7 @@ from runagent_testing._render.plan import ConnectionFault
 from runagent_testing._script.numbers import check_count
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from runagent_testing._journal.exchange import Exchange
 
@@ -34,6 +35,7 @@ class AgentHost(Scope):
         self._applied: list[Baseline] = []
         super().__init__(baselines=self._applied, drop=self._drop_exchanges)
         self._scopes = Scopes(self._new_scope)
+        self._kept: int | None = None
         self._connections = 0
         self._faults: deque[ConnectionFault] = deque()
         self._lock = threading.Lock()
@@ -57,6 +59,32 @@ class AgentHost(Scope):
             ValueError: The name is invalid.
         """
         return self._scopes.get(name)
+
+    def _replace(self, old: Sequence[Baseline], new: Sequence[Baseline], agents: Collection[str]) -> None:
+        """Apply script files in place of others; no request finds an agent of both without a script.
+
+        Scopes keep the scripts that they have until they are reset.
+
+        Args:
+            old: The files that were applied.
+            new: The files to apply.
+            agents: The ids of the old files' agents, which vanish if the new files do not have them.
+        """
+        prepared = Scope()
+        for baseline in new:
+            baseline.apply_once(prepared)
+        for agent_id in set(agents) - prepared._scripts.keys():
+            self._agents.pop(agent_id, None)
+            self._scripts.pop(agent_id, None)
+        for agent_id, scripts in prepared._scripts.items():
+            self._scripts[agent_id] = scripts
+            self._agents[agent_id] = Agent(agent_id, self, scripts)
+        others = [baseline for baseline in self._applied if all(baseline is not one for one in old)]
+        self._applied[:] = [*others, *new]
+
+    def _keep_last(self, count: int) -> None:
+        super()._keep_last(count)
+        self._kept = count
 
     def on_connect(self, fault: ConnectionFault, *, times: int = 1) -> None:
         """Break the next connections before anything is read from them, even a TLS handshake.
@@ -94,7 +122,10 @@ class AgentHost(Scope):
             self._applied.append(baseline)
 
     def _new_scope(self, name: str, path: str) -> Scope:
-        return Scope(name, lambda: f"{self.url}{path}", self._drop_exchanges, self._applied)
+        scope = Scope(name, lambda: f"{self.url}{path}", self._drop_exchanges, self._applied)
+        if self._kept is not None:
+            scope._keep_last(self._kept)
+        return scope
 
     def _forget(self) -> None:
         super()._forget()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runagent_testing._host.agent import Agent
+from runagent_testing._host.forgotten import Forgotten
 from runagent_testing._host.gates import NamedGate, named_gates
 from runagent_testing._host.others import OtherRequests
 from runagent_testing._host.scripts import AgentScripts
@@ -66,6 +67,7 @@ class Scope:
         self.requests = self.journal.requests
         self.other_requests = self.journal.others
         self.unmatched = self.journal.unmatched
+        self._forgotten = Forgotten()
         self._agents: dict[str, Agent] = {}
         self._scripts: dict[str, AgentScripts] = {}
         self._others = OtherRequests(self._scripts, lambda: self.url)
@@ -141,6 +143,7 @@ class Scope:
                     exchange.wait_disconnected(max(until - now(), 0.0))
             agents = list(self._scripts.values())
             found += unused(self.journal, agents, self._others, self._connection_faults)
+        found += self._forgotten.problems(allow_unused=allow_unused, allow_unmatched=allow_unmatched)
         return [escaped(problem) for problem in found]
 
     def check(self, *, allow_unused: bool = False, allow_unmatched: bool = False) -> None:
@@ -186,6 +189,14 @@ class Scope:
     def _keep(self, baseline: Baseline) -> None:
         """Note what was applied; a host gives it to every scope that is made later."""
 
+    def _keep_last(self, count: int) -> None:
+        """Have the journal keep only the last exchanges; problems of the others are kept as text."""
+
+        def note(exchange: Exchange, whence: list[Exchange]) -> None:
+            self._forgotten.note(exchange, is_unmatched=whence is self.unmatched)
+
+        self.journal.keep_last(count, note)
+
     def _end(self) -> list[Exchange]:
         """End every exchange, and return them."""
         exchanges = [*self.requests, *self.other_requests]
@@ -198,6 +209,7 @@ class Scope:
         self._scripts.clear()
         self._others.clear()
         self.journal.clear()
+        self._forgotten.clear()
 
     def _hung(self, patience: float) -> list[str]:
         """Describe the test's functions that do not return within ``patience`` seconds."""

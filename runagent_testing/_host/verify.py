@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from runagent_testing._journal.journal import Journal
     from runagent_testing._script.steps import Step
 
-__all__ = ["report", "timelines", "unexpected", "unused"]
+__all__ = ["failed", "report", "timelines", "unexpected", "unmatched", "unplayed", "unused"]
 
 __tracebackhide__ = is_ours
 
@@ -32,11 +32,20 @@ _STEPS_SHOWN = 4
 def unexpected(journal: Journal, *, allow_unmatched: bool) -> Iterator[str]:
     """List the requests that no script answers, and failures of the test's functions."""
     if not allow_unmatched:
-        for exchange in journal.unmatched:
-            yield f"unmatched request {exchange.title}: {exchange.secrets.line(exchange.unmatched or '')}"
+        yield from map(unmatched, journal.unmatched)
     for exchange in [*journal.requests, *journal.others]:
-        if exchange.failure is not None:
-            yield f"request {exchange.title}: {exchange.secrets.line(exchange.failure)}"
+        yield from failed(exchange)
+
+
+def unmatched(exchange: Exchange) -> str:
+    """Describe a request that no script answers."""
+    return f"unmatched request {exchange.title}: {exchange.secrets.line(exchange.unmatched or '')}"
+
+
+def failed(exchange: Exchange) -> Iterator[str]:
+    """Describe the failure of a test's function, if there was one."""
+    if exchange.failure is not None:
+        yield f"request {exchange.title}: {exchange.secrets.line(exchange.failure)}"
 
 
 def unused(
@@ -63,15 +72,20 @@ def unused(
             _, steps = _described(run.id, script.steps, secrets)
             yield f"run {run.id!r} of agent {run.agent_id!r}: never read: {steps}"
     for exchange in journal.requests:
-        if unplayed := exchange.unplayed:
-            steps = f"{_listed(exchange, unplayed, secrets)}{_left(exchange)}"
-            yield f"request {exchange.title}: never played: {steps}"
-        elif _is_incomplete(exchange):
-            assert isinstance(exchange.plan, LazyPlan)
-            more = f"the steps after step {len(exchange.steps)} of {exchange.plan.computed.name}"
-            yield f"request {exchange.title}: never played: {more}{_left(exchange)}"
+        yield from unplayed(exchange, secrets)
     if faults:
         yield f"on_connect: {faults} more faulty connection(s) were expected, but did not come"
+
+
+def unplayed(exchange: Exchange, secrets: Secrets) -> Iterator[str]:
+    """Describe the steps of a request that were not played, if there are any."""
+    if numbers := exchange.unplayed:
+        steps = f"{_listed(exchange, numbers, secrets)}{_left(exchange)}"
+        yield f"request {exchange.title}: never played: {steps}"
+    elif _is_incomplete(exchange):
+        assert isinstance(exchange.plan, LazyPlan)
+        more = f"the steps after step {len(exchange.steps)} of {exchange.plan.computed.name}"
+        yield f"request {exchange.title}: never played: {more}{_left(exchange)}"
 
 
 def _is_incomplete(exchange: Exchange) -> bool:

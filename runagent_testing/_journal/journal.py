@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing._internal.clock import wait_for
@@ -14,7 +15,7 @@ from runagent_testing._journal.transcript import transcript, transcripts
 from runagent_testing._script.numbers import is_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from runagent_testing._journal.exchange import Exchange
 
@@ -39,6 +40,18 @@ class Journal:
         self.unmatched: list[Exchange] = []
         self._count = self._arrivals = 0
         self._arrived = threading.Condition()
+        self._limit: int | None = None
+        self._on_forget: Callable[[Exchange, list[Exchange]], object] = lambda _exchange, _whence: None
+        self._forgotten: Counter[str] = Counter()  # requests for runs, by agent
+
+    def keep_last(self, limit: int, on_forget: Callable[[Exchange, list[Exchange]], object]) -> None:
+        """Forget the oldest exchanges that have ended, whenever a list has more than ``limit``.
+
+        Args:
+            limit: How many each list keeps.
+            on_forget: Called with each exchange that is forgotten, and the list.
+        """
+        self._limit, self._on_forget = limit, on_forget
 
     def note(self, exchange: Exchange) -> None:
         """Record a request for a run."""
@@ -47,6 +60,7 @@ class Journal:
             self._count += 1
             exchange.number = self._count
             self._note_arrival(exchange)
+            self._forget_oldest(self.requests)
             self._arrived.notify_all()
         Recorder(exchange).log_begin()
 
@@ -55,6 +69,7 @@ class Journal:
         with self._arrived:
             self.others.append(exchange)
             self._note_arrival(exchange)
+            self._forget_oldest(self.others)
 
     def note_unmatched(self, exchange: Exchange, why: str) -> None:
         """Record a request that no script answers, with the nearest match."""
@@ -62,6 +77,17 @@ class Journal:
         with self._arrived:
             self.unmatched.append(exchange)
             self._note_arrival(exchange)
+            self._forget_oldest(self.unmatched)
+
+    def _forget_oldest(self, exchanges: list[Exchange]) -> None:
+        while self._limit is not None and len(exchanges) > self._limit:
+            ended = (at for at, exchange in enumerate(exchanges) if exchange.outcome != "running")
+            if (at := next(ended, None)) is None:
+                return
+            forgotten = exchanges.pop(at)
+            if exchanges is self.requests:
+                self._forgotten[forgotten.agent_id] += 1
+            self._on_forget(forgotten, exchanges)
 
     def _note_arrival(self, exchange: Exchange) -> None:
         if not exchange.arrival:
@@ -112,6 +138,7 @@ class Journal:
         """Wait until ``count`` requests for runs have arrived, and return the last of them.
 
         Raises:
+            LookupError: The journal has forgotten it.
             TimeoutError: Fewer requests came within ``timeout`` seconds.
             ValueError: ``count`` is not a positive number.
         """
@@ -121,6 +148,8 @@ class Journal:
 
         def has_come() -> bool:
             nonlocal seen, matching
+            if self._limit is not None:  # the list loses its first ones
+                seen, matching = 0, self._count_forgotten(agent_id)
             new = self.requests[seen:]
             seen += len(new)
             matching += sum(agent_id in (None, exchange.agent_id) for exchange in new)
@@ -128,15 +157,22 @@ class Journal:
 
         with self._arrived:
             wait_for(self._arrived, has_come, timeout)
-        came = self.of(agent_id)
-        if len(came) < count:
-            whose = "" if agent_id is None else f" of agent {agent_id!r}"
+            came, forgotten = self.of(agent_id), self._count_forgotten(agent_id)
+        whose = "" if agent_id is None else f" of agent {agent_id!r}"
+        if len(came) + forgotten < count:
             raise TimeoutError(
-                f"expected {count} request(s){whose} within {timeout:g} s, but {len(came)} came"
+                f"expected {count} request(s){whose} within {timeout:g} s, but {len(came) + forgotten} came"
                 + "".join(f"; unmatched: {exchange.title}" for exchange in self.unmatched)
                 + _blocked()
             )
-        return came[count - 1]
+        if count <= forgotten:
+            raise LookupError(
+                f"request {count}{whose} is forgotten: the journal keeps the last {self._limit}"
+            )
+        return came[count - forgotten - 1]
+
+    def _count_forgotten(self, agent_id: str | None) -> int:
+        return self._forgotten.total() if agent_id is None else self._forgotten[agent_id]
 
     def clear(self) -> None:
         """Forget everything."""
@@ -144,6 +180,7 @@ class Journal:
             self.requests.clear()
             self.others.clear()
             self.unmatched.clear()
+            self._forgotten.clear()
             self._count = self._arrivals = 0
 
 

@@ -19,10 +19,11 @@ class Output:
     it has not taken are lost, and the next one that it takes is preceded by their number.
 
     Args:
-        stream: Where to; encoded as it wants, and with escapes for what its encoding does not have.
+        stream: Where to; encoded as it wants, and with escapes for what its encoding does not have. None, as
+            `sys.stderr` is if it was closed when the program began, loses every line.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
         # Past the buffers: those keep what could not be written, and fail once more when the program ends.
         self._raw: Any = getattr(getattr(stream, "buffer", None), "raw", None)
@@ -67,6 +68,8 @@ class Output:
 
     def _put(self, text: str) -> None:
         data = text.encode(self._encoding, "backslashreplace")
+        if self._stream is None:
+            return
         if self._raw is None:
             self._stream.write(data.decode(self._encoding))
             self._stream.flush()

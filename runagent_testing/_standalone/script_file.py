@@ -106,10 +106,12 @@ class ScriptFile:
     Attributes:
         calls: In order; the same as a test would make.
         gates: By their names; the same name is the same gate.
+        places: Where the file has each agent, by its id.
     """
 
     calls: list[Call] = field(default_factory=list)
     gates: dict[str, Gate] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
 
     def apply(self, host: Scope) -> None:
         """Give the agents of a server or network their scripts.
@@ -187,6 +189,7 @@ class _Reader:
             return
         for agent_id, item in agents.value.items():
             self._problems.where = agent_id
+            self.script.places[agent_id] = agents.keys[agent_id]
             self._agent(agent_id, item, agents.keys[agent_id])
         self._problems.where = ""
 

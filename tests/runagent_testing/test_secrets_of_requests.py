@@ -330,7 +330,8 @@ def test_it(memory_network, caplog):
 PACKAGE = Path(__file__).parents[2] / "runagent_testing"
 WRITERS = {
     "_internal/log.py": "the logger",
-    "_standalone/cli.py": "the command",
+    "_standalone/command.py": "the command",
+    "_standalone/serve.py": "the command",
     "_standalone/log.py": "the log of the command",
     "_standalone/output.py": "the log of the command",
     "_memory/real_time.py": "a warning that never changes",

@@ -8,13 +8,10 @@ import importlib
 import io
 import json
 import logging
-import os
 import re
 import signal
 import ssl
-import subprocess
 import sys
-import threading
 import tomllib
 from pathlib import Path
 
@@ -25,68 +22,17 @@ from runagent._version import __version__, install_command
 from runagent_testing import FakeAgentServer, chunk, ending, every, gate
 from runagent_testing._standalone.cli import main
 from runagent_testing._standalone.log import ExchangeLog
+from tests.runagent_testing.program import program
 from tests.runagent_testing.raw_client import NDJSON, PATIENCE, connected, post, stream, until_refused
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "tests/runagent_testing/scripts/script.yaml"
-START = 20.0  # seconds for a process to start
-
-
-class Program:
-    """A running ``runagent-fake serve``; its log is read as it is written."""
-
-    def __init__(self, *arguments):
-        command = [sys.executable, "-m", "runagent_testing", "serve", *map(str, arguments)]
-        self.process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-            env={**os.environ, "PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1"},
-        )
-        self.watchdog = threading.Timer(START, self.process.kill)
-        self.watchdog.start()
-        assert self.process.stdin is not None
-        assert self.process.stderr is not None
-        self.keyboard, self.screen = self.process.stdin, self.process.stderr
-        self.log: list[str] = []
-        (self.url,) = re.findall(r"https?://\S+", self.line(" at "))
-
-    def line(self, wanted):
-        """Read the log up to the first line that has this in it."""
-        for line in self.screen:
-            self.log.append(line)
-            if wanted in line:
-                return line
-        raise AssertionError(f"no {wanted!r} in the log:\n{''.join(self.log)}")
-
-    def type(self, text):
-        self.keyboard.write(text)
-        self.keyboard.flush()
-
-    def end(self, number):
-        self.process.send_signal(number)
-        _, rest = self.process.communicate()
-        self.log.append(rest)
-        return self.process.returncode, "".join(self.log)
 
 
 @pytest.fixture
 def serve():
     with contextlib.ExitStack() as running:
-
-        def start(*arguments):
-            program = Program(*arguments)
-            running.callback(program.watchdog.join)
-            running.callback(program.watchdog.cancel)
-            running.enter_context(program.process)
-            running.callback(program.process.kill)
-            return program
-
-        yield start
+        yield lambda *arguments: running.enter_context(program(*arguments))
 
 
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
@@ -247,7 +193,7 @@ def test_many_scripts_are_checked_at_once(tmp_path, capsys):
         (["serve", str(SCRIPT), "--tls-key", "key.pem"], "--tls-key needs --tls-cert\n"),
         (["serve", str(SCRIPT), "--host", "name.invalid"], "cannot listen on name.invalid:8450: "),
         ([], "the following arguments are required: COMMAND (see runagent-fake --help)\n"),
-        (["serve"], "the following arguments are required: FILE (see runagent-fake serve --help)\n"),
+        (["check"], "the following arguments are required: FILE (see runagent-fake check --help)\n"),
         (
             ["serve", "x", "--port", "70000"],
             "argument --port: invalid port value: '70000' (see runagent-fake ",

@@ -16,7 +16,6 @@ from runagent_testing import FakeAgentServer, MemoryNetwork, faults
 from runagent_testing._host.agent import Agent
 from runagent_testing._journal.exchange import Exchange
 from runagent_testing._journal.journal import Journal
-from runagent_testing._standalone.cli import main
 from runagent_testing._standalone.script_file import read_script
 from tests.docs.pages import DOCS, code_in
 
@@ -72,15 +71,6 @@ def test_the_script_on_the_page_is_one():
     script = read_script(PROGRAM.block("agents:"), "script.yaml")
     assert {"writer", "doorman"} == {call.agent_id for call in script.calls}
     assert ["door"] == list(script.gates)
-
-
-def test_the_options_of_the_program_are_those_of_the_page(capsys):
-    with pytest.raises(SystemExit, match="0"):
-        main(["serve", "--help"])
-    shown = {word.strip("[],") for word in capsys.readouterr().out.split() if word.startswith(("--", "[--"))}
-    rows = table(PROGRAM, "| option of `serve` |")
-    listed = {code.partition(" ")[0] for row in rows for code in code_in(row[0])}
-    assert listed == shown - {"--help", "--version"}
 
 
 CLASSES = (RunAgentClient, FakeAgentServer, MemoryNetwork, Exchange, Journal, Agent)

@@ -1,0 +1,119 @@
+"""What all commands of ``runagent-fake`` share: the parser, the output, and errors in one line."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import difflib
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+from runagent_testing._internal.redaction import Secrets, escaped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from runagent_testing._standalone.script_file import ScriptFile
+
+__all__ = [
+    "FAILED",
+    "GOOD",
+    "INTERRUPTED",
+    "INVALID",
+    "PROGRAM",
+    "CommandError",
+    "Parser",
+    "load",
+    "note",
+    "print_lines",
+    "report",
+]
+
+GOOD, FAILED, INVALID, INTERRUPTED = 0, 1, 2, 130
+PROGRAM = "runagent-fake"
+
+
+class CommandError(Exception):
+    """The command cannot continue; its text is the error, in one line.
+
+    Attributes:
+        problems: What is wrong with a file: lines to show before the error.
+    """
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser with ``--version`` that raises if argparse would print its usage and exit."""
+
+    def __init__(self, **options: Any) -> None:
+        from runagent._version import __version__
+
+        super().__init__(allow_abbrev=False, **options)
+        self.add_argument("-V", "--version", action="version", version=f"{PROGRAM} {__version__}")
+
+    def error(self, message: str) -> NoReturn:
+        raise CommandError(f"{Secrets().line(message)} (see {self.prog} --help)")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            near = difflib.get_close_matches(value, action.choices, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(action.choices)}"
+            raise argparse.ArgumentError(action, f"invalid choice: {value!r}; {hint}")
+
+
+def report(error: CommandError) -> int:
+    """Report an error as ``runagent`` does, in one line, and return the exit code."""
+    note([*error.problems, f"{PROGRAM}: error: {error}"])
+    return INVALID
+
+
+def note(lines: Iterable[str]) -> None:
+    """Write lines for people to stderr, if it takes them."""
+    with contextlib.suppress(OSError, ValueError):  # nobody can be informed
+        _write(sys.stderr, lines)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Write the command's result to stdout; a reader that wants no more of it ends that quietly.
+
+    Raises:
+        CommandError: It cannot be written, as when the disk is full.
+    """
+    try:
+        _write(sys.stdout, lines)
+    except OSError as exc:
+        with contextlib.suppress(OSError, ValueError):  # the interpreter flushes once more when it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(exc, BrokenPipeError):
+            raise CommandError(f"cannot write the result: {exc.strerror or exc}") from exc
+
+
+def _write(stream: TextIO | None, lines: Iterable[str]) -> None:
+    if stream is None:  # it was closed when the program began
+        return
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    text = "".join(f"{escaped(line)}\n" for line in lines)
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
+
+
+def load(path: str) -> ScriptFile:
+    """Read a script file.
+
+    Raises:
+        CommandError: It cannot be read, or is invalid; then ``problems`` has the places.
+    """
+    from runagent_testing._standalone.script_file import ScriptFileError, load_script
+
+    try:
+        return load_script(path)
+    except ScriptFileError as exc:
+        count = len(exc.problems)
+        found = f"{count} problem{'s' if count > 1 else ''} in {path}"
+        raise CommandError(found, str(exc).split("\n")) from exc
+    except OSError as exc:
+        raise CommandError(f"cannot read {path}: {exc.strerror or exc}") from exc

@@ -1,0 +1,143 @@
+"""The options of ``runagent-fake serve``; each can be set in the environment, too."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runagent_testing._standalone.command import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["OPTIONS", "SCRIPTS", "Option", "add_options", "with_environment"]
+
+SCRIPTS = "RUNAGENT_FAKE_SCRIPTS"
+_LAST_PORT = 65_535
+_ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option.
+
+    Attributes:
+        flag: As on the command line.
+        help: For ``--help``, which adds the default value.
+        metavar: Its argument; None for a switch.
+        read: Makes the value of a text; raises ValueError for an invalid one.
+        default: If neither the command line nor the environment has it.
+    """
+
+    flag: str
+    help: str
+    metavar: str | None = None
+    read: Callable[[str], Any] = str
+    default: Any = None
+
+    @property
+    def name(self) -> str:
+        """The attribute of the parsed options."""
+        return self.flag.removeprefix("--").replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return f"RUNAGENT_FAKE_{self.name.upper()}"
+
+
+def port(text: str) -> int:
+    """Read the number of a port; argparse shows the names of these functions."""
+    number = int(text)
+    if not 0 <= number <= _LAST_PORT:
+        raise ValueError
+    return number
+
+
+def seconds(text: str) -> float:
+    """Read a number of seconds."""
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise ValueError
+    return number
+
+
+def number(text: str) -> int:
+    """Read a number of things, one or more."""
+    count = int(text)
+    if count < 1:
+        raise ValueError
+    return count
+
+
+def switch(text: str) -> bool:
+    """Read a switch of the environment."""
+    if text.lower() not in (*_ON, *_OFF):
+        raise ValueError
+    return text.lower() in _ON
+
+
+def format(text: str) -> str:  # noqa: A001 - argparse shows the name
+    """Read the format of the log."""
+    if text not in ("text", "json"):
+        raise ValueError
+    return text
+
+
+OPTIONS = (
+    Option("--host", "the address to listen on", "HOST", default="127.0.0.1"),
+    Option("--port", "0 for a free one", "PORT", port, 8450),
+    Option("--unix-socket", "listen on a Unix socket of this name instead", "PATH"),
+    Option("--api-key", "answer 401 to everyone who does not send it", "KEY"),
+    Option("--tls-cert", "serve TLS with this certificate chain (PEM)", "FILE"),
+    Option("--tls-key", "its key (PEM), if that is in a separate file", "FILE"),
+    Option("--ready-file", "write the URL into this file once it can be used; removed at the end", "PATH"),
+    Option("--watch", "read a script file again when it changes", None, switch, default=False),
+    Option("--drain", "seconds that runs may take to end after SIGTERM", "SECONDS", seconds, 5.0),
+    Option("--exit-code", "end with 1 and a list if expectations are unmet", None, switch, default=False),
+    Option("--keep", "how many of the last exchanges the journal keeps", "N", number, 1000),
+    Option("--log-format", "text, or json: one object a line", "FORMAT", format, "text"),
+    Option("--no-color", "write the log without colors", None, switch, default=False),
+)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the script files and all options to the parser of ``serve``."""
+    parser.add_argument(
+        "scripts", metavar="FILE", nargs="*", help="script files, YAML or JSON; without one, a demo is served"
+    )
+    for option in OPTIONS:
+        if option.metavar is None:
+            parser.add_argument(option.flag, action="store_const", const=True, help=option.help)
+            continue
+        shown = "" if option.default is None else f" ({option.default})"
+        parser.add_argument(
+            option.flag, metavar=option.metavar, type=option.read, help=f"{option.help}{shown}"
+        )
+
+
+def with_environment(given: argparse.Namespace, environment: Mapping[str, str]) -> argparse.Namespace:
+    """Return all options: those of the command line, then those of the environment, then the defaults.
+
+    Raises:
+        CommandError: A variable's value is invalid.
+    """
+    values = {option.name: _value(option, given, environment) for option in OPTIONS}
+    listed = [path for path in environment.get(SCRIPTS, "").split(os.pathsep) if path]
+    return argparse.Namespace(**values, scripts=given.scripts or listed)
+
+
+def _value(option: Option, given: argparse.Namespace, environment: Mapping[str, str]) -> Any:
+    if (value := getattr(given, option.name)) is not None:
+        return value
+    text = environment.get(option.variable, "")
+    # Kubernetes sets this variable for a service named runagent-fake.
+    if not text or (option.name == "port" and text.startswith("tcp://")):
+        return option.default
+    try:
+        return option.read(text)
+    except ValueError:
+        raise CommandError(f"{option.variable}: invalid {option.read.__name__} value: {text!r}") from None
