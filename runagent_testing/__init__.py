@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from runagent_testing._host.rules import Rule
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._memory import DeadlockError, MemoryNetwork, VirtualTimeLoop
+    from runagent_testing._recorder.network import AsyncRecordingNetwork, RecordingNetwork
     from runagent_testing._script.gates import Gate
     from runagent_testing._script.pacing import fixed, log_normal, tokens_per_second, uniform
     from runagent_testing._script.steps import (
@@ -48,11 +49,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Agent",
+    "AsyncRecordingNetwork",
     "DeadlockError",
     "Exchange",
     "FakeAgentServer",
     "Gate",
     "MemoryNetwork",
+    "RecordingNetwork",
     "Rule",
     "StepError",
     "VirtualTimeLoop",
@@ -86,6 +89,7 @@ _HOMES = {
     "runagent_testing._host.rules": ("Rule",),
     "runagent_testing._journal.exchange": ("Exchange",),
     "runagent_testing._memory": ("DeadlockError", "MemoryNetwork", "VirtualTimeLoop"),
+    "runagent_testing._recorder.network": ("AsyncRecordingNetwork", "RecordingNetwork"),
     "runagent_testing._script.pacing": ("fixed", "log_normal", "tokens_per_second", "uniform"),
     "runagent_testing._script.gates": ("Gate",),
     "runagent_testing._script.steps": (

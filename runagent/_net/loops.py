@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from runagent._net.base import AsyncConnection, AsyncNetwork
 
-__all__ = ["EventLoop", "Pools", "current_loop"]
+__all__ = ["EventLoop", "Pools", "current_loop", "new_network"]
 
 _loops: dict[Any, EventLoop] = {}
 
@@ -85,30 +85,40 @@ async def current_loop() -> EventLoop:
     Raises:
         ConfigurationError: It is neither asyncio's nor trio's, or none is running.
     """
-    from runagent._net.tasks import current_library  # synchronous code does without
-
-    library = current_library()
+    library = _library()
     if library == "asyncio":
         import asyncio
 
         key: Any = asyncio.get_running_loop()
-    elif library == "trio":
+    else:
         import trio
 
         key = trio.lowlevel.current_trio_token()
-    else:
-        raise ConfigurationError(f"the asynchronous client runs on asyncio and trio, not on {library}")
     loop = _loops.get(key)
     if loop is None:
         _forget_closed_loops()
-        loop = EventLoop(_new_network(library))
+        loop = EventLoop(new_network())
         await loop.guard(key)  # first: without it nothing would close the connections
         _loops[key] = loop
     return loop
 
 
-def _new_network(library: str) -> AsyncNetwork:
-    if library == "asyncio":
+def _library() -> str:
+    from runagent._net.tasks import current_library  # synchronous code does without
+
+    library = current_library()
+    if library not in ("asyncio", "trio"):
+        raise ConfigurationError(f"the asynchronous client runs on asyncio and trio, not on {library}")
+    return library
+
+
+def new_network() -> AsyncNetwork:
+    """Make the network of the running event loop.
+
+    Raises:
+        ConfigurationError: It is neither asyncio's nor trio's, or none is running.
+    """
+    if _library() == "asyncio":
         from runagent._net.aio import AioNetwork
 
         return AioNetwork()

@@ -46,6 +46,7 @@ class Secrets:
         self._names = names
         self._values = frozenset(values)
         self._known = _pattern(self._values)
+        self._begins: frozenset[str] | None = None
 
     @property
     def longest(self) -> int:
@@ -129,8 +130,24 @@ class Secrets:
 
     def data(self, data: bytes) -> bytes:
         """Put as many asterisks in the place of each credential that an agent has sent."""
+        return self.masked(data)
+
+    def masked(self, data: bytes, *, certain: bool = True) -> bytes:
+        """Put as many asterisks in the place of each credential; ``certain``: not by ambiguous names."""
         text = data.decode("latin-1")
-        return self._replaced(text, lambda hidden: "*" * len(hidden), certain=True).encode("latin-1")
+        return self._replaced(text, lambda hidden: "*" * len(hidden), certain=certain).encode("latin-1")
+
+    def places(self, data: bytes, *, certain: bool = True) -> list[tuple[int, int]]:
+        """Return begin and end of each credential in bytes, in order; ``certain``: not by ambiguous names."""
+        return list(_merged(self._spans(data.decode("latin-1"), certain=certain)))
+
+    def begun_by(self, data: bytes) -> int:
+        """Count the last bytes that may be the beginning of a known value."""
+        if self._begins is None:
+            forms = [form for value in self._values if value for form in _forms(value)]
+            self._begins = frozenset(form[:size] for form in forms for size in range(1, len(form)))
+        end = data[-max(map(len, self._begins), default=0) :].decode("latin-1") if self._begins else ""
+        return next((len(end) - at for at in range(len(end)) if end[at:] in self._begins), 0)
 
     def sent(self, value: Any) -> Any:
         """Hide credentials in what an agent sends: ambiguous names hide nothing there.
@@ -161,11 +178,14 @@ class Secrets:
         hidden = value not in (None, "", False, True) and self._names.mean_a_credential(str(name))
         return REDACTED if hidden else self._value(value)
 
-    def _replaced(self, text: str, shown: Callable[[str], str], *, certain: bool = False) -> str:
+    def _spans(self, text: str, *, certain: bool) -> list[tuple[int, int]]:
         spans = list(self._names.places_in(text, certain=certain))
         if self._known is not None:
             spans += [match.span() for match in self._known.finditer(text)]
-        if not spans:
+        return spans
+
+    def _replaced(self, text: str, shown: Callable[[str], str], *, certain: bool = False) -> str:
+        if not (spans := self._spans(text, certain=certain)):
             return text
         pieces, at = [], 0
         for begin, end in _merged(spans):

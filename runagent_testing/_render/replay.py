@@ -48,7 +48,7 @@ def replay_plan(script: Replayed, run: DialectRun, *, asks_for_websocket: bool) 
             end = "open"
         return Plan(tuple(_timed(moves)), end)
     serves_on: End = "open" if run.keep_alive else "close"
-    return Plan(tuple(_timed(_answer(script, run))), _ENDS.get(kind, serves_on))
+    return Plan(tuple(_timed(_joined(_answer(script, run)))), _ENDS.get(kind, serves_on))
 
 
 def _messages(script: Replayed) -> Iterator[Move]:
@@ -83,8 +83,9 @@ def _answer(script: Replayed, run: DialectRun) -> Iterator[Move]:
 
 def _length(script: Replayed, run: DialectRun, *, is_complete: bool) -> int | str:
     """Choose a framing: a length for a body that was read at once, HTTP chunks for every other one."""
+    *_, last = script.moments()
     sizes = [len(entry.data) for entry in script.recording.entries]
-    if is_complete and len(sizes) <= 1:
+    if is_complete and len(sizes) <= 1 and not last.gap:
         return sum(sizes)
     return "chunked" if run.http_1_1 else "close"
 
@@ -103,6 +104,23 @@ def _sent(moment: Moment, data: bytes, *, is_step: bool = True) -> Iterator[Move
         yield Wait(moment.gap, moment.step - 1 if is_step else None)
     if data:
         yield Write(data, (moment.step,) if is_step else ())
+
+
+def _joined(moves: Iterator[Move]) -> Iterator[Move]:
+    """Join what was read at once: the head and the first read, the last read and HTTP's end."""
+    before: Move | None = None
+    is_head = True
+    for move in moves:
+        if isinstance(move, Write) and isinstance(before, Write) and (is_head or not move.steps):
+            before = Write(before.data + move.data, before.steps + move.steps)
+            is_head = False
+            continue
+        if before is not None:
+            yield before
+            is_head &= isinstance(before, Wait)
+        before = move
+    if before is not None:
+        yield before
 
 
 def _timed(moves: Iterator[Move]) -> Iterator[Move]:

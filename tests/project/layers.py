@@ -61,6 +61,7 @@ LAYERS = {
     "runagent_testing.conformance._harness": "the parts of checks: sessions fed by hand, runs on a stage",
     "runagent_testing.conformance._broken": "transports that the kit has to fail",
     "runagent_testing._server": "plays plans on real sockets",
+    "runagent_testing._recorder": "networks that record what a client's own network carries",
     "runagent_testing._memory": "plays the same plans on virtual time",
     "runagent_testing._host": "agents, and the choice of the plan that answers a request",
     "runagent_testing.faults": "the catalogue of faults, each at every place of a stream",
