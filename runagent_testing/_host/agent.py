@@ -29,6 +29,9 @@ class Home(Protocol):
 
     journal: Journal
 
+    def inject(self, fault: str, *, agent: str | None, run: int | None) -> None:
+        """Have a run meet a fault."""
+
     @property
     def url(self) -> str:
         """The base URL."""
@@ -81,6 +84,21 @@ class Agent(Answering):
         scripts = RuleScripts(Conditions.of(query, body, headers, nth, matches))
         self._scripts.rules.append(scripts)
         return Rule(scripts, self.id)
+
+    def inject(self, fault: str, *, run: int | None = None) -> Self:
+        """Have a run of this agent meet a fault of the catalogue in place of its answer.
+
+        Args:
+            fault: As for `AgentHost.inject`; not one of a connection.
+            run: The run's place among those of the agent, from 1; None for the next run.
+
+        Raises:
+            RuntimeError: The agent has no host.
+            TypeError: As for `AgentHost.inject`.
+            ValueError: Likewise.
+        """
+        self._home.inject(fault, agent=self.id, run=run)
+        return self
 
     def entrypoints(self, *tags: str) -> Self:
         """Know only these entry-point tags (published server's protocol); none given: any tag."""

@@ -149,6 +149,7 @@ class WebSocketAnswer:
         self._note = note
         self._unscripted = unscripted
         self._choice = choice
+        choice.is_late = script is None
         self._script: Script | Computed | None = script
         self._parsed_request = parsed
         self._key = key
@@ -156,7 +157,8 @@ class WebSocketAnswer:
         self._run_message: RunMessage | None = None
         self.asked: Answer | Pending | None = None
         self.is_stopped = False
-        if isinstance(script, Script) and script.keeps_waiting:
+        # A client that meets a fault in the handshake sends no message, and yet has met it.
+        if isinstance(script, Script) and (script.keeps_waiting or self.exchange.fault is not None):
             self.exchange.steps = script.steps
             note(self.exchange)
 
@@ -167,7 +169,7 @@ class WebSocketAnswer:
 
     @property
     def is_noted(self) -> bool:
-        """Whether the run counts as requested: its message has come, or the handshake waits in a pause."""
+        """Whether the run counts as requested: its message has come, or the handshake waits or is faulty."""
         return self.exchange.number > 0
 
     def take_messages(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from runagent_testing._host.conditions import Facts
 from runagent_testing._render.places import asks_to_resume
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from runagent_testing._script.script import Result, Script
     from runagent_testing.dialects import Dialect
 
-__all__ = ["Choice", "Question"]
+    Answer = Script | Result | Computed | None
+    Taken = tuple[Answer, Callable[[], None]]
+
+__all__ = ["Choice", "Disrupt", "Question"]
 
 _RULES_SHOWN = 3
 
@@ -36,6 +39,12 @@ class Question:
         self.choice.judged[self.rule] = verdict
 
 
+class Disrupt(Protocol):
+    """Takes the answer of a run with the function that it gets, or a fault in its place."""
+
+    def __call__(self, take: Callable[[], Taken], /, *, is_late: bool) -> Taken: ...
+
+
 class Choice:
     """The choice for one run.
 
@@ -44,21 +53,33 @@ class Choice:
         exchange: The request.
         dialect: Finds the request's query.
         plain: Whether it asks for a plain run.
+        disrupt: Puts a fault in the place of the script, or none.
 
     Attributes:
         agent: The agent.
         exchange: The request.
+        is_late: Whether the handshake of a WebSocket is over, so that it cannot be faulty.
         judged: What the functions of rules have returned so far.
         put_back: Puts the chosen script back to where it was, for another run.
     """
 
-    def __init__(self, agent: AgentScripts, exchange: Exchange, dialect: Dialect, *, plain: bool) -> None:
+    def __init__(
+        self,
+        agent: AgentScripts,
+        exchange: Exchange,
+        dialect: Dialect,
+        *,
+        plain: bool,
+        disrupt: Disrupt | None = None,
+    ) -> None:
         self.agent = agent
         self.judged: dict[RuleScripts, bool] = {}
         self.put_back: Callable[[], None] = _nothing
         self.exchange = exchange
+        self.is_late = False
         self._dialect = dialect
         self._plain = plain
+        self._disrupt = disrupt
         self._number = 0
         self._known: Facts | None = None
 
@@ -82,6 +103,14 @@ class Choice:
         """
         if (question := self._question()) is not None:
             return question
+        if self._disrupt is None:
+            answer, self.put_back = self._take_own()
+        else:
+            answer, self.put_back = self._disrupt(self._take_own, is_late=self.is_late)
+        return answer
+
+    def _take_own(self) -> Taken:
+        """Take the script of the first rule that applies, or of the agent; see `Scripts.take_script`."""
         for rule in self._applying():
             if self.judged.get(rule, rule.conditions.matches is None):
                 return self._taken(rule)
@@ -122,11 +151,8 @@ class Choice:
                 return None
         return None
 
-    def _taken(self, scripts: AgentScripts | RuleScripts) -> Script | Result | Computed | None:
-        if self._plain:
-            return scripts.take_result()
-        script, self.put_back = scripts.take_script()
-        return script
+    def _taken(self, scripts: AgentScripts | RuleScripts) -> Taken:
+        return (scripts.take_result(), _nothing) if self._plain else scripts.take_script()
 
     def _reasons(self, rule: RuleScripts) -> Iterator[str]:
         """Describe why a rule does not answer the run."""

@@ -31,6 +31,7 @@ from runagent_testing.dialects._request import MAX_BODY
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from runagent_testing._host.chaos import Disruptor
     from runagent_testing._host.others import Inquiry, OtherRequests, RunRefused
     from runagent_testing._host.parsed import Answer
     from runagent_testing._host.runs import Reading
@@ -67,6 +68,7 @@ class Endpoints:
         agents: The agents by id.
         journal: Records the requests.
         others: Answers requests that ask for no run.
+        disruptor: Puts faults in the place of answers.
         api_key: The bearer token that a client has to send.
         dialects: Tried before the built-in and the installed ones.
         run_ids: Makes the ids of runs.
@@ -78,6 +80,7 @@ class Endpoints:
         agents: Mapping[str, AgentScripts],
         journal: Journal,
         others: OtherRequests,
+        disruptor: Disruptor,
         api_key: str | None,
         dialects: Sequence[Dialect] = (),
         run_ids: Callable[[], str] = random_id,
@@ -86,6 +89,7 @@ class Endpoints:
         self._agents = agents
         self._journal = journal
         self._others = others
+        self._disruptor = disruptor
         self._api_key = api_key
         self._run_ids = run_ids
         self._timestamps = timestamps
@@ -224,7 +228,7 @@ class Endpoints:
         status = handshake_fault(parsed.request) or self._invalid(parsed, run_request, agent)
         if status is not None:
             return self._refuse(parsed, parsed.reject(status))
-        choice = Choice(agent, parsed.exchange, parsed.dialect, plain=False)
+        choice = self._choose(parsed, agent)
         script: Script | Computed | None = None
         if not choice.needs_input:
             # Taken now, because a refusal has to precede the handshake's answer.
@@ -253,10 +257,14 @@ class Endpoints:
             agent = self._admitted(parsed, run_request, kept)
             if isinstance(agent, Status):
                 return agent
-            choice = Choice(agent, parsed.exchange, parsed.dialect, plain=parsed.is_plain)
+            choice = self._choose(parsed, agent)
             choice.begin(resumes=parsed.resumes)
         taken = choice.take() if kept is None or parsed.is_plain else kept.next_script(choice.take)
         return taken or self._unscripted(choice, parsed)
+
+    def _choose(self, parsed: ParsedRequest, agent: AgentScripts) -> Choice:
+        disrupt = partial(self._disruptor.take, parsed)
+        return Choice(agent, parsed.exchange, parsed.dialect, plain=parsed.is_plain, disrupt=disrupt)
 
     def _admitted(
         self, parsed: ParsedRequest, run_request: RunRequest, kept: KeptRun | None

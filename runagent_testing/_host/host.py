@@ -16,6 +16,7 @@ from runagent_testing._script.numbers import check_count
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from runagent_testing._host.chaos import Disruptor
     from runagent_testing._journal.exchange import Exchange
 
 __all__ = ["AgentHost"]
@@ -31,9 +32,9 @@ class AgentHost(Scope):
 
     url: str
 
-    def __init__(self) -> None:
+    def __init__(self, disruptor: Disruptor) -> None:
         self._applied: list[Baseline] = []
-        super().__init__(baselines=self._applied, drop=self._drop_exchanges)
+        super().__init__(disruptor, baselines=self._applied, drop=self._drop_exchanges)
         self._scopes = Scopes(self._new_scope)
         self._kept: int | None = None
         self._connections = 0
@@ -70,7 +71,7 @@ class AgentHost(Scope):
             new: The files to apply.
             agents: The ids of the old files' agents, which vanish if the new files do not have them.
         """
-        prepared = Scope()
+        prepared = Scope(self._disruptor.another())
         for baseline in new:
             baseline.apply_once(prepared)
         for agent_id in set(agents) - prepared._scripts.keys():
@@ -122,10 +123,14 @@ class AgentHost(Scope):
             self._applied.append(baseline)
 
     def _new_scope(self, name: str, path: str) -> Scope:
-        scope = Scope(name, lambda: f"{self.url}{path}", self._drop_exchanges, self._applied)
+        disruptor = self._disruptor.another()
+        scope = Scope(disruptor, name, lambda: f"{self.url}{path}", self._drop_exchanges, self._applied)
         if self._kept is not None:
             scope._keep_last(self._kept)
         return scope
+
+    def _break_connection(self, fault: ConnectionFault) -> None:
+        self.on_connect(fault)
 
     def _forget(self) -> None:
         super()._forget()

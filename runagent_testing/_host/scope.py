@@ -22,7 +22,9 @@ from runagent_testing._script.script import Result
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from runagent_testing._host.chaos import Disruptor
     from runagent_testing._journal.exchange import Exchange
+    from runagent_testing._render.plan import ConnectionFault
 
 __all__ = ["Baseline", "Scope"]
 
@@ -57,6 +59,7 @@ class Scope:
 
     def __init__(
         self,
+        disruptor: Disruptor,
         name: str = "",
         url: Callable[[], str] = str,
         drop: Callable[[Collection[Exchange]], None] = lambda _: None,
@@ -71,6 +74,7 @@ class Scope:
         self._agents: dict[str, Agent] = {}
         self._scripts: dict[str, AgentScripts] = {}
         self._others = OtherRequests(self._scripts, lambda: self.url)
+        self._disruptor = disruptor
         self._base_url = url
         self._drop = drop
         self._baselines = baselines
@@ -93,6 +97,62 @@ class Scope:
         check_texts((agent_id,), "an agent's id")
         scripts = self._scripts.setdefault(agent_id, AgentScripts(agent_id))
         return self._agents.setdefault(agent_id, Agent(agent_id, self, scripts))
+
+    def inject(self, fault: str, *, agent: str | None = None, run: int | None = None) -> None:
+        """Have a run meet a fault of the catalogue in place of its answer.
+
+        The answer counts as used, and another attempt at the run gets it. `check` reports a fault that no
+        run has met, and whether an answer was too short for it.
+
+        Args:
+            fault: Its id in `runagent_testing.faults`, such as "fin-after-event-1"; "sse/fin-after-event-1"
+                is for runs of one transport only. One before a connection is accepted is for the next
+                connection.
+            agent: The id of the run's agent; None for any.
+            run: The run's place among those of its agent, from 1; None for the next run.
+
+        Raises:
+            TypeError: ``fault`` or ``agent`` is not text.
+            ValueError: There is no such fault, or not here; or ``run`` is invalid.
+        """
+        if (on_connect := self._disruptor.inject(fault, agent, run)) is not None:
+            self._break_connection(on_connect)
+
+    def chaos(
+        self,
+        rate: float,
+        *,
+        seed: int = 0,
+        only: Sequence[str] = (),
+        without: Sequence[str] = (),
+        test: str = "",
+    ) -> None:
+        """Have some runs, chosen by chance, meet a fault of the catalogue in place of their answers.
+
+        Whether the n-th run of an agent meets one depends on nothing but the arguments, the agent's id and n.
+        Its ``exchange.fault`` is then the fault, such as "sse/fin-after-event-1"; no step of it is expected
+        to be played, and the answer counts as used. Another attempt at the run is another run of the agent:
+        it gets that answer, or meets a fault as well.
+
+        A fault sends nothing but chunks with which the answer begins, so what a client puts together from
+        attempts is the answer. Unless ``only`` names others, chance chooses among the faults that a sound
+        client shows as an error; on real sockets not among those that are silent, as a client waits for its
+        limits then, or for ever.
+
+        Args:
+            rate: Which part of the runs, from 0 (none, as at the beginning) to 1 (every run for whose answer
+                there is a fault).
+            seed: Another seed is another choice.
+            only: The faults to choose from: ids ("stall-after-start"), kinds ("stall") or transports
+                ("sse"), also together ("sse/stall").
+            without: Faults to leave out, likewise.
+            test: Part of the seed, so that each test has another choice.
+
+        Raises:
+            TypeError: An argument has the wrong type.
+            ValueError: ``rate`` is not between 0 and 1, or a fault is unknown.
+        """
+        self._disruptor.set_chaos(rate, seed, only, without, test)
 
     def on_request(self, line: str, *steps: Any, times: int = 1) -> None:
         """Answer the next requests with this method and path, which ask for no run, in place of the dialect.
@@ -143,6 +203,7 @@ class Scope:
                     exchange.wait_disconnected(max(until - now(), 0.0))
             agents = list(self._scripts.values())
             found += unused(self.journal, agents, self._others, self._connection_faults)
+            found += map(str, self._disruptor.unmet())
         found += self._forgotten.problems(allow_unused=allow_unused, allow_unmatched=allow_unmatched)
         return [escaped(problem) for problem in found]
 
@@ -164,7 +225,7 @@ class Scope:
         return timelines(self.journal)
 
     def clear(self) -> None:
-        """Forget agents and requests, and end those that are being answered.
+        """Forget agents, requests and faults, chaos included, and end those that are being answered.
 
         Agents have to be created again; those created before no longer answer.
         """
@@ -204,7 +265,12 @@ class Scope:
             Recorder(exchange).end("server closed")
         return exchanges
 
+    def _break_connection(self, fault: ConnectionFault) -> None:
+        """Break the next connection."""
+        raise ValueError("a connection belongs to no scope: break it with inject() of the server or network")
+
     def _forget(self) -> None:
+        self._disruptor.clear()
         self._agents.clear()
         self._scripts.clear()
         self._others.clear()

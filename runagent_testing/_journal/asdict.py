@@ -23,7 +23,7 @@ __all__ = ["as_dict", "as_json_value", "data_fields", "hidden_writes"]
 _REQUEST = ("number", "arrival", "agent_id", "dialect", "transport", "method")
 _ANSWER = ("connection", "reused", "status", "outcome", "client", "unread_bytes")
 _TIMES = ("ended_at", "disconnected_at")
-_FAULTS = ("unmatched", "refused", "failure")
+_FAULTS = ("unmatched", "refused", "failure", "fault")
 
 
 def as_dict(exchange: Record, secrets: Secrets) -> dict[str, Any]:

@@ -91,6 +91,8 @@ class Record:
         is_continued: Whether a later request has attached to the run or cancelled it, so that its client need
             not read on.
         failure: The error of the test's function; None if there was none.
+        fault: The fault of the catalogue in the place of the answer, such as "sse/fin-after-event-1"; None if
+            there was none.
     """
 
     method: str
@@ -115,6 +117,7 @@ class Record:
     unmatched: str | None = None
     refused: str | None = None
     failure: str | None = None
+    fault: str | None = None
     input: Any = None
     messages: Sequence[str | bytes] = ()
     dialect: str = "documented"
@@ -200,9 +203,9 @@ class Record:
         """Numbers, from 0, of the plan's steps that have not begun.
 
         Steps after a ``done(...)`` that was sent are left out: a client need not wait for them. So are those
-        of a cancelled run, and of one to which a later request has attached.
+        of a cancelled run, of one to which a later request has attached, and of a fault.
         """
-        if self.outcome == "cancelled" or self.is_continued:
+        if self.outcome == "cancelled" or self.is_continued or self.fault is not None:
             return []
         if self.plan is None:  # a WebSocket's client disconnected before the handshake's answer
             return list(range(len(self.steps)))

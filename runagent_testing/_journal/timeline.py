@@ -47,7 +47,7 @@ def timeline(exchange: Record, secrets: Secrets) -> str:
     lines[0] += " (used before)" if exchange.reused else " (new)"
     if exchange.body is not None:
         lines.append(f"  input: {_brief(secrets.value(exchange.input))}")
-    wrong = {name: getattr(exchange, name) for name in ("unmatched", "refused", "failure")}
+    wrong = {name: getattr(exchange, name) for name in ("unmatched", "refused", "failure", "fault")}
     lines += [f"  {name}: {secrets.text(text)}" for name, text in wrong.items() if text is not None]
     rows = [("scripted", "seconds  sent"), ("-" * _LEFT, "-" * 40), *_rows(exchange, secrets)]
     lines += [f"  {_fitting(left):{_LEFT}} | {right}".rstrip() for left, right in rows]

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runagent._net.faults import connect_error
+from runagent_testing._host.chaos import Disruptor
 from runagent_testing._host.endpoints import Endpoints, random_id, utc_time
 from runagent_testing._host.host import AgentHost
 from runagent_testing._host.scopes import ScopedEndpoints
@@ -72,7 +73,7 @@ class MemoryNetwork(AgentHost):
         run_ids: Callable[[], str] = random_id,
         timestamps: Callable[[], str] = utc_time,
     ) -> None:
-        super().__init__()
+        super().__init__(Disruptor("memory", dialects=dialects))
         check_seconds(ping_interval, "ping_interval=")
         if buffer_bytes is not None and not is_whole(buffer_bytes, 1):
             raise ValueError(f"buffer_bytes= is a number of bytes, 1 or more, not {buffer_bytes!r}")
@@ -82,7 +83,14 @@ class MemoryNetwork(AgentHost):
             self,
             self._scopes,
             lambda scope: Endpoints(
-                scope._scripts, scope.journal, scope._others, api_key, dialects, run_ids, timestamps
+                scope._scripts,
+                scope.journal,
+                scope._others,
+                scope._disruptor,
+                api_key,
+                dialects,
+                run_ids,
+                timestamps,
             ),
         )
         self._peers: weakref.WeakSet[Peer] = weakref.WeakSet()

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from runagent_testing._host.chaos import Disruptor
 from runagent_testing._host.endpoints import Endpoints
 from runagent_testing._host.host import AgentHost
 from runagent_testing._host.scopes import ScopedEndpoints
@@ -74,7 +75,7 @@ class FakeAgentServer(AgentHost):
         ping_interval: float = 20.0,
         dialects: Sequence[Dialect] = (),
     ) -> None:
-        super().__init__()
+        super().__init__(Disruptor("socket", tls=ssl_context is not None, dialects=dialects))
         check_seconds(ping_interval, "ping_interval=")
         if api_key is not None:
             check_texts((api_key,), "api_key=")
@@ -86,7 +87,9 @@ class FakeAgentServer(AgentHost):
         self._functions = FunctionRunner()
 
         def make_endpoints(scope: Scope) -> Endpoints:
-            return Endpoints(scope._scripts, scope.journal, scope._others, api_key, dialects)
+            return Endpoints(
+                scope._scripts, scope.journal, scope._others, scope._disruptor, api_key, dialects
+            )
 
         endpoints = ScopedEndpoints(self, self._scopes, make_endpoints)
         self._handler = Handler(endpoints, ping_interval, self._functions)

@@ -28,10 +28,22 @@ from runagent_testing.faults._kind import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from runagent_testing._render.plan import ConnectionFault
     from runagent_testing.dialects import Dialect
     from runagent_testing.faults._kind import FaultHost
 
-__all__ = ["CHUNKS", "Expected", "Fault", "Player", "Unavailable", "for_transport", "unavailable"]
+__all__ = [
+    "CHUNKS",
+    "IDS",
+    "Expected",
+    "Fault",
+    "Player",
+    "Unavailable",
+    "connection_fault",
+    "for_transport",
+    "scenario_of",
+    "unavailable",
+]
 
 __tracebackhide__ = is_ours
 
@@ -40,6 +52,7 @@ A = TypeVar("A", bound=ScriptedAgent)
 Player = Literal["socket", "memory"]
 
 CHUNKS = ("Once ", "upön ", "a tïme 🦊")
+_INTERVAL, _OVERSIZE = 0.02, 17 * 1024 * 1024  # seconds, bytes
 
 _POSITIONS_ABSENT = {
     ("websocket", "after-head"): "the fake agent answers a WebSocket's request with stream_started first",
@@ -103,7 +116,7 @@ class Fault:
         return self.id
 
     def script(
-        self, chunks: Sequence[Any] = CHUNKS, *, interval: float = 0.02, oversize: int = 17 * 1024 * 1024
+        self, chunks: Sequence[Any] = CHUNKS, *, interval: float = _INTERVAL, oversize: int = _OVERSIZE
     ) -> Scenario:
         """Make the script; its ``connection`` is instead what happens to the connection.
 
@@ -118,10 +131,7 @@ class Fault:
         """
         if len(chunks) < max(2, self.position.event):
             raise ValueError(f"{self.id} needs {max(2, self.position.event)} chunks, and got {len(chunks)}")
-        kind = _KINDS[self.kind, self.position.name]
-        return kind.make_scenario(
-            FaultContext(self.transport, self.position, tuple(chunks), interval, oversize, self.dialect)
-        )
+        return scenario_of(self, chunks, interval, oversize)
 
     def install(
         self,
@@ -129,8 +139,8 @@ class Fault:
         agent_id: str,
         chunks: Sequence[Any] = CHUNKS,
         *,
-        interval: float = 0.02,
-        oversize: int = 17 * 1024 * 1024,
+        interval: float = _INTERVAL,
+        oversize: int = _OVERSIZE,
     ) -> A:
         """Have the next run (or connection) meet the fault; what comes later is the agent's own affair.
 
@@ -189,6 +199,24 @@ class Fault:
         if not good:
             wanted = f"{list(sent[:least])}" + (f" to {list(sent[:most])}" if most != least else "")
             raise AssertionError(f"{self.id}: expected {wanted}, the client delivered {list(contents)}")
+
+
+def scenario_of(
+    fault: Fault, chunks: Sequence[Any], interval: float = _INTERVAL, oversize: int = _OVERSIZE
+) -> Scenario:
+    """Make the script of a fault for an answer that just reaches the position; see `Fault.script`."""
+    kind = _KINDS[fault.kind, fault.position.name]
+    return kind.make_scenario(
+        FaultContext(fault.transport, fault.position, tuple(chunks), interval, oversize, fault.dialect)
+    )
+
+
+def connection_fault(fault_id: str) -> ConnectionFault | None:
+    """Return what a fault does to the connection; None if it is a script."""
+    kind, position = IDS[fault_id]
+    if position.name != "before-accept":
+        return None
+    return kind.make_scenario(FaultContext("sse", position, CHUNKS, 0, 0)).connection
 
 
 class Unavailable(NamedTuple):
@@ -274,12 +302,11 @@ def _everything(
         raise ValueError(f"a player is 'socket' or 'memory', not {player!r}")
     if tls and player == "memory":
         raise ValueError(_MEMORY_TLS)
-    for kind in (*cuts.KINDS, *answers.KINDS, *streams.KINDS, *websocket.KINDS, *harmless.KINDS):
-        for position in kind.positions:
-            names = (*peer, player, *(("tls",) if tls else ()))
-            reasons = [kind.absent[name] for name in names if name in kind.absent]
-            reasons += filter(None, (_POSITIONS_ABSENT.get((peer[0], position.name)),))
-            yield kind, position, reasons[0] if reasons else None
+    for kind, position in IDS.values():
+        names = (*peer, player, *(("tls",) if tls else ()))
+        reasons = [kind.absent[name] for name in names if name in kind.absent]
+        reasons += filter(None, (_POSITIONS_ABSENT.get((peer[0], position.name)),))
+        yield kind, position, reasons[0] if reasons else None
 
 
 def _id(kind: FaultKind, position: Position) -> str:
@@ -325,11 +352,12 @@ def _hidden_by(kind: FaultKind, family: ErrorFamily, most: int | None, *, resume
     return "resume" if resumes else "nothing"
 
 
-_KINDS = {
-    (kind.name, position.name): kind
+IDS = {
+    _id(kind, position): (kind, position)
     for kind in (*cuts.KINDS, *answers.KINDS, *streams.KINDS, *websocket.KINDS, *harmless.KINDS)
     for position in kind.positions
 }
+_KINDS = {(kind.name, position.name): kind for kind, position in IDS.values()}
 
 
 publish(Expected, Fault, Unavailable, module="runagent_testing.faults")
