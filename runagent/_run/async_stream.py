@@ -4,48 +4,37 @@ from __future__ import annotations
 
 from itertools import islice
 from operator import length_hint
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from runagent._errors import RunAgentError
 from runagent._events import Chunk, Event, StreamEvent
 from runagent._internal.tracebacks import is_ours
 from runagent._public import publish
-from runagent._run.stream_core import NOTHING, TEXT_LIMIT_BYTES, StreamCore, StreamResult, Text, as_text
+from runagent._run.stream_core import (
+    NOTHING,
+    TEXT_LIMIT_BYTES,
+    StreamCore,
+    StreamResult,
+    Text,
+    as_text,
+    check_seconds,
+)
 from runagent._run.until import ACCEPTED, CONNECTED
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from types import TracebackType
 
-    from runagent._net.loops import EventLoop
     from runagent._report import RunReport
-    from runagent._run.async_pump import AsyncPump
-    from runagent._run.handed import Handed
     from runagent._run.notes import RunNotes
-    from runagent._run.run import Run
+    from runagent._run.sources import AsyncSource
     from runagent._run.until import Until
 
-__all__ = ["AsyncEvents", "AsyncStream", "AsyncTexts"]
+__all__ = ["AsyncBatches", "AsyncEvents", "AsyncStream", "AsyncTexts"]
 
 __tracebackhide__ = is_ours
 
 _EVENTS_PER_CHECKPOINT = 32
-
-
-class AsyncSource(Protocol):
-    """Where a stream's events come from: a pump, or one that reads ahead."""
-
-    @property
-    def run(self) -> Run: ...
-
-    async def next_batch(self, *, until: Until | None = None) -> list[Event] | None: ...
-    async def wait(self, seconds: float) -> list[Event] | None: ...
-    async def checkpoint(self) -> None: ...
-    def handed(self, unread: int) -> Handed: ...
-    def for_run(self, run: Run) -> AsyncPump: ...
-    def close(self) -> None: ...
-    def drop(self) -> None: ...
-    def is_elsewhere(self, loop: EventLoop) -> bool: ...
 
 
 class AsyncStream(StreamCore):
@@ -180,6 +169,23 @@ class AsyncStream(StreamCore):
         self._check_readable()
         return AsyncTexts(self)
 
+    def batches(self, *, within: float | None = None) -> AsyncBatches:
+        """Iterate lists of typed events instead: all that one read of the connection has brought.
+
+        A relay that writes a list in one piece writes a burst in a tenth of the time. A read brings at most
+        64 KiB.
+
+        Args:
+            within: Seconds after which an empty list is given if nothing has come, for a heartbeat to send;
+                the run's own limits go on. None waits for events.
+
+        Raises:
+            RuntimeError: The stream is over.
+            ValueError: The seconds are below 0, or not a number.
+        """
+        self._check_readable()
+        return AsyncBatches(self, check_seconds(within))
+
     async def text(self, *, max_bytes: int = TEXT_LIMIT_BYTES) -> str:
         """Read to the end and return the chunks as one text, structured ones as JSON.
 
@@ -259,6 +265,34 @@ class AsyncStream(StreamCore):
     def _count_unread(self) -> int:
         return length_hint(self._at_hand)  # `_batch` is a view of it
 
+    async def _next_batch(self, within: float | None) -> list[Event] | None:
+        """Return the events at hand, else the next ones, or [] after the time; None at the end.
+
+        As in `_advance`, a checkpoint after every 32 events lets other tasks run.
+        """
+        if self._over:
+            return None
+        self._begun = True
+        try:
+            if self._handed_out >= _EVENTS_PER_CHECKPOINT:
+                self._handed_out = 0
+                await self._source.checkpoint()
+            if rest := [*self._batch, *self._at_hand]:
+                self._handed_out += len(rest)
+                return rest
+            batch = await self._source.wait(within) if within is not None else None
+            if batch is None:  # of a wait: the end or an error is at hand
+                batch = await self._source.next_batch()
+        except BaseException as exc:
+            self._note_failure(exc)
+            self = None  # type: ignore[assignment]  # see AsyncStream
+            raise
+        if batch is None:
+            self._over = True
+        else:
+            self._handed_out += len(batch)
+        return batch
+
     async def _advance(self, until: Until | None = None) -> bool:
         """Get the next events, up to the next checkpoint; False at the end.
 
@@ -308,6 +342,32 @@ class AsyncEvents:
                 raise
             if not more:
                 raise StopAsyncIteration
+
+
+class AsyncBatches:
+    """The typed events of an `AsyncStream`, a list for each read.
+
+    Attributes:
+        within: Seconds after which the next step gives an empty list; may be changed between two steps.
+    """
+
+    def __init__(self, stream: AsyncStream, within: float | None) -> None:
+        self._stream = stream
+        self.within = within
+
+    def __aiter__(self) -> Self:
+        self._stream._check_readable()
+        return self
+
+    async def __anext__(self) -> list[StreamEvent]:
+        try:
+            batch = await self._stream._next_batch(self.within)
+        except BaseException:
+            self = None  # type: ignore[assignment]  # see AsyncStream
+            raise
+        if batch is None:
+            raise StopAsyncIteration
+        return batch  # type: ignore[return-value]  # a plain run's alone is a RunResult
 
 
 class AsyncTexts:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from runagent._call import NOT_RESUMED
+from runagent._call import NOT_RESUMED, ResumePoint
 from runagent._errors import AgentError, ConfigurationError, ProtocolError, RunAgentError, RunTimeoutError
 from runagent._events import Chunk
 from runagent._internal.tracebacks import is_ours
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from runagent._address.url import Origin
-    from runagent._call import ResumePoint
     from runagent._events import Event
     from runagent._run.attempt import AttemptState
     from runagent._run.deadlines import Deadlines
@@ -88,6 +87,10 @@ class Recovery(msgspec.Struct, eq=False):
     def begin(self, now: float) -> None:
         """Drop the transports that the origin is known not to support."""
         self.names = self.known_unsupported.choose(self.origin, self.names, now)
+
+    def begin_behind(self, index: int) -> None:
+        """Ask the agent to go on behind a chunk that the caller has."""
+        self.asked = self.resume = ResumePoint(index + 1, proof="index")
 
     def find_capable(self, find: Callable[[str], Transport], mode: str) -> Transport:
         """Return the first of the transports that can make the call.

@@ -25,7 +25,7 @@ from runagent._run.pump_core import ReaderRefusedError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["NOTHING", "TEXT_LIMIT_BYTES", "StreamCore", "StreamResult", "Text", "as_text"]
+__all__ = ["NOTHING", "TEXT_LIMIT_BYTES", "StreamCore", "StreamResult", "Text", "as_text", "check_seconds"]
 
 __tracebackhide__ = is_ours
 
@@ -58,6 +58,17 @@ def as_text(content: Any) -> str:
     from runagent._wire.jsontext import write_json  # most chunks are text
 
     return write_json(content)
+
+
+def check_seconds(seconds: float | None) -> float | None:
+    """Return the seconds to wait, once checked; None if there is no limit.
+
+    Raises:
+        ValueError: They are below 0, or not a number.
+    """
+    if seconds is not None and not seconds >= 0:
+        raise ValueError(f"expected seconds to wait, 0 or more, found {seconds!r}")
+    return seconds
 
 
 class Text:
@@ -175,8 +186,7 @@ class StreamCore:
         Raises:
             ValueError: The seconds are below 0, or not a number.
         """
-        if not seconds >= 0:
-            raise ValueError(f"expected seconds to wait, 0 or more, found {seconds!r}")
+        check_seconds(seconds)
         return self._over or self._has_batch()
 
     def _check_readable(self) -> None:
@@ -187,6 +197,16 @@ class StreamCore:
         """
         if self._over:
             raise RuntimeError(_OVER.format(self._report.outcome))
+
+    def _begin_behind(self, index: int) -> None:
+        """Have a run that has not begun go on behind a chunk, as the argument ``resume_after`` does.
+
+        Raises:
+            RuntimeError: The run has begun.
+        """
+        if self._begun:
+            raise RuntimeError("this stream has begun, and cannot go on behind another chunk")
+        self._source.run.recovery.begin_behind(index)
 
     def _note_failure(self, exc: BaseException) -> None:
         """Note whether what a read has raised was the end."""

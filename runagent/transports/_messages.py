@@ -174,6 +174,7 @@ class MessageReader(UnnumberedReader):
                 message=self._optional(message, "message", str),
                 execution_time=self._seconds(message, "execution_time"),
                 total_chunks=self._optional(message, "total_chunks", int),
+                proven=message.get("proven") is not False,
                 metadata=self._optional(message, "metadata", dict),
             )
         )
@@ -210,7 +211,7 @@ class MessageReader(UnnumberedReader):
             self._start(message, events)
         elif status == "stream_completed":
             self._done(message, events)
-        else:
+        elif status != "heartbeat":
             self._leave_out(f"unknown status {name_of(status)[:40]!r}", message)
 
     def _data(self, message: dict[str, Any], events: list[Event]) -> None:

@@ -72,6 +72,7 @@ LAYERS = {
     "runagent_testing._script": "scripts and their steps",
     "runagent_testing._internal": "redaction, the log, files, the real clock",
     "runagent": "the names for users",
+    "runagent.relay": "the answer to a browser from the stream of a run",
     "runagent._client": "turns arguments and settings into a run",
     "runagent._run": "attempts, limits, the end; the two loops that move bytes; streams",
     "runagent._plugins": "installed plugins, transports by name, observers",
@@ -99,6 +100,7 @@ LAYERS = {
 PROMISED = {
     "runagent",
     "runagent.capabilities",
+    "runagent.relay",
     "runagent.transports",
     "runagent_testing",
     "runagent_testing.conformance",

@@ -55,6 +55,10 @@ class SyncStream:
         """See `Stream.events`."""
         return SyncStream(self.stream.events())
 
+    def batches(self, **options: Any) -> SyncStream:
+        """See `Stream.batches`."""
+        return SyncStream(self.stream.batches(**options))
+
     def texts(self) -> SyncStream:
         """See `Stream.texts`."""
         return SyncStream(self.stream.texts())

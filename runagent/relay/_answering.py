@@ -1,0 +1,122 @@
+"""How a stream becomes head and body of an answer, in an event loop; `_sync` has the same for WSGI."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from runagent._errors import RunAgentError
+from runagent._internal.foreign import let_signals_through
+from runagent._run.async_stream import AsyncStream
+from runagent.relay._core import Opening, RelayCore
+from runagent.relay._refusals import LEFT
+
+if TYPE_CHECKING:
+    from runagent.relay._watcher import Watcher
+
+__all__ = ["AsyncAnswer", "AsyncBody"]
+
+
+class AsyncAnswer(RelayCore[AsyncStream]):
+    """The answer for an `AsyncStream`, for any kind of server."""
+
+    async def leave(self) -> None:
+        """Free the agent; does nothing if the stream is over."""
+        await self._stream.aclose()
+
+    async def open(self, method: str, last_event_id: str | None, watcher: Watcher | None = None) -> Opening:
+        """Return the head of the answer, once it is known; one with a body has ended the stream."""
+        head = None
+        try:
+            head = self._before_the_run(method, last_event_id) or await self._accepted(watcher)
+        finally:
+            if head is None or head.body is not None:
+                await self._stream.aclose()
+        return head
+
+    async def _accepted(self, watcher: Watcher | None) -> Opening:
+        stream = self._stream
+        try:
+            await stream.accepted()
+            while self._lacks_proof():
+                batch = await stream._next_batch(None)
+                if batch is None:
+                    break
+                self._held += batch
+        except Exception as exc:
+            if watcher is not None and watcher.left:
+                return self._refuse(LEFT)  # which nobody reads
+            if isinstance(exc, RunAgentError):
+                return self._refuse_for(exc)
+            raise
+        return self._accept()
+
+
+class AsyncBody:
+    """What is written behind the head: the frames for each read, and the heartbeats.
+
+    Args:
+        relay: The relay, whose head has been sent.
+        watcher: Knows whether the browser has left, if the server does not cancel the task for that.
+    """
+
+    def __init__(self, relay: AsyncAnswer, watcher: Watcher | None = None) -> None:
+        self._relay = relay
+        self._watcher = watcher
+        self._opening = relay._writer.opening
+        self._begun = False
+
+    async def read(self) -> list[bytes]:
+        """Return the next frames; none at the end, or if the browser has left."""
+        relay = self._relay
+        if opening := self._opening:
+            self._opening = b""
+            return [opening]
+        try:
+            while not relay._ended:
+                if frames := await self._read():
+                    return frames
+            await relay._stream._next_batch(None)  # the run is over once its end was asked for
+        except BaseException:  # also a cancellation, which frameworks have for a browser that has left
+            await relay._stream.aclose()
+            raise
+        return []
+
+    async def read_messages(self) -> list[bytes]:
+        """Return the next messages of a WebSocket, the first of which accepts or refuses the run."""
+        relay = self._relay
+        if not self._begun:
+            self._begun = True
+            head = await relay.open("GET", None, self._watcher)
+            if head.refusal is not None:
+                return relay.refusal_frames(head.refusal)
+        return await self.read()
+
+    async def _read(self) -> list[bytes]:
+        relay = self._relay
+        if relay._held:
+            held, relay._held = relay._held, []
+            return relay._frames(held)
+        error = None
+        try:
+            batch = await relay._stream._next_batch(relay._patience())
+            if batch is not None:
+                return relay._frames(batch)
+        except Exception as exc:  # noqa: BLE001  # every answer ends with done or error
+            let_signals_through(exc)
+            error = exc
+        if self._watcher is not None and self._watcher.left:
+            relay._ended = True
+            return []
+        return relay._failure(error)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if frames := await self.read():
+            return b"".join(frames)
+        raise StopAsyncIteration
+
+    def close(self) -> None:
+        """Free the agent; callable from any thread, as frameworks call it for a browser that has left."""
+        self._relay._stream._source.drop()

@@ -1,0 +1,90 @@
+"""A gateway between a fake agent and a browser, all on virtual time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runagent.relay import relay
+from tests.runagent_testing.virtual import STYLES, Virtual
+from tests.support.browsers import Browser, Page
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runagent.relay._core import RelayFormat
+    from runagent_testing import Agent, Exchange
+
+__all__ = ["FORMATS", "GATEWAYS", "Gateway"]
+
+FORMATS: tuple[RelayFormat, ...] = ("sse", "ndjson", "websocket")
+GATEWAYS = [
+    (s, f) for s in STYLES for f in FORMATS if (s, f) != ("sync", "websocket")
+]  # WSGI has no WebSockets
+
+
+class Gateway:
+    """A gateway of one style that relays in one format.
+
+    Attributes:
+        agent: The fake agent.
+        format: The format.
+    """
+
+    def __init__(self, style: str, format: RelayFormat) -> None:
+        self.format = format
+        self._virtual = Virtual(style)
+        self.agent: Agent = self._virtual.memory.agent("a")
+
+    @property
+    def style(self) -> str:
+        return self._virtual.style
+
+    @property
+    def network(self) -> Any:
+        """The network of the client, which has the time."""
+        return self._virtual.network
+
+    @property
+    def requests(self) -> list[Exchange]:
+        """What the agent was asked."""
+        return self._virtual.memory.requests
+
+    @property
+    def is_websocket(self) -> bool:
+        return self.format == "websocket"
+
+    def visit(
+        self,
+        *,
+        transport: str = "sse",
+        client: Mapping[str, Any] | None = None,
+        call: Mapping[str, Any] | None = None,
+        browser: Mapping[str, Any] | None = None,
+        stopping: str = "",
+        accepted_before: bool = False,
+        **options: Any,
+    ) -> Page:
+        """Have a browser ask the agent, and return what it is sent.
+
+        Args:
+            transport: Of the client.
+            client: Its other options; it makes no retries by default.
+            call: The options of the run.
+            browser: Those of the browser.
+            stopping: The method of the stream that the application calls after the first write.
+            accepted_before: The application has awaited the acceptance.
+            **options: Those of the relay.
+        """
+
+        async def scenario() -> Page:
+            agent = self._virtual.client(transport, **{"max_retries": 0, **(client or {})})
+            stream = agent.run_generic_stream("q", **(call or {}))
+            if accepted_before:
+                await stream.accepted()
+            answer = relay(getattr(stream, "stream", stream), format=self.format, **options)
+            visitor = Browser(self._virtual, **(browser or {}))
+            visitor.after_first_write = getattr(stream, stopping) if stopping else None
+            return await visitor.visit(answer)
+
+        page: Page = self._virtual.run(scenario)
+        return page
