@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from runagent_testing._host.scripts import as_result
 from runagent_testing._internal.tracebacks import is_ours
+from runagent_testing._internal.uncopied import Uncopied
 from runagent_testing._recording.reading import read_recording, recordings_in
 from runagent_testing._recording.replayed import Replayed, check_speed
 from runagent_testing._script.computed import Computed
@@ -26,7 +27,7 @@ __all__ = ["Answering"]
 __tracebackhide__ = is_ours
 
 
-class Answering:
+class Answering(Uncopied):
     """The base of `Agent` and `Rule`: the methods that set answers."""
 
     _scripts: Scripts

@@ -14,6 +14,7 @@ from runagent_testing._internal.clock import now
 from runagent_testing._internal.public import publish
 from runagent_testing._internal.redaction import escaped
 from runagent_testing._internal.tracebacks import is_ours
+from runagent_testing._internal.uncopied import Uncopied
 from runagent_testing._journal.journal import Journal
 from runagent_testing._journal.record import Recorder
 from runagent_testing._script.numbers import check_count, check_texts
@@ -41,7 +42,7 @@ class Baseline(Protocol):
         """Give the agents of a scope their scripts."""
 
 
-class Scope:
+class Scope(Uncopied):
     """One test's share of a server or network: what one scope is asked, no other scope sees.
 
     A `FakeAgentServer` or `MemoryNetwork` is the scope of all requests that name none. ``server.scope(name)``

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._journal.timeline import timeline
-from runagent_testing._render.lazy import LazyPlan
 from runagent_testing._script.describe import described, without_secrets
 from runagent_testing._script.gates import Gate
 
@@ -82,15 +81,9 @@ def unplayed(exchange: Exchange, secrets: Secrets) -> Iterator[str]:
     if numbers := exchange.unplayed:
         steps = f"{_listed(exchange, numbers, secrets)}{_left(exchange)}"
         yield f"request {exchange.title}: never played: {steps}"
-    elif _is_incomplete(exchange):
-        assert isinstance(exchange.plan, LazyPlan)
-        more = f"the steps after step {len(exchange.steps)} of {exchange.plan.computed.name}"
+    elif exchange.plan is not None and exchange.plan.rest and exchange.outcome != "cancelled":
+        more = f"the steps after step {len(exchange.steps)} of {exchange.plan.rest}"
         yield f"request {exchange.title}: never played: {more}{_left(exchange)}"
-
-
-def _is_incomplete(exchange: Exchange) -> bool:
-    has_more = isinstance(exchange.plan, LazyPlan) and exchange.plan.has_more
-    return has_more and exchange.outcome != "cancelled"
 
 
 def report(problems: list[str], journal: Journal) -> str:

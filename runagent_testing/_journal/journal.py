@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from runagent_testing._internal.clock import wait_for
 from runagent_testing._internal.redaction import Secrets
 from runagent_testing._internal.tracebacks import is_ours
+from runagent_testing._internal.uncopied import Uncopied
 from runagent_testing._journal.asdict import as_dict
 from runagent_testing._journal.record import Recorder
 from runagent_testing._journal.transcript import transcript, transcripts
@@ -24,7 +25,7 @@ __all__ = ["Journal"]
 __tracebackhide__ = is_ours
 
 
-class Journal:
+class Journal(Uncopied):
     """Every request of a host; may be written and read by different threads.
 
     Attributes:

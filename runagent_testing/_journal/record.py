@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import heapq
 import itertools
 import math
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from runagent_testing._internal.clock import now, wait_for
@@ -48,11 +49,29 @@ class Sent(NamedTuple):
         return f"<{len(self.data)} bytes sent after {self.seconds:.3f} s, steps {self.steps}>"
 
 
+class _State:
+    """The state of a record, apart from its fields, so that `dataclasses.asdict` has only these."""
+
+    __slots__ = (
+        *("_began", "_changed", "_is_copy", "_key", "_known", "_over", "_times", "_unplanned", "_waiting"),
+    )
+    _began: float
+    _times: list[float] | Kept[float]
+    _unplanned: list[Sent]
+    _changed: threading.Condition
+    _waiting: int
+    _over: bool
+    _known: Secrets
+    _key: str | None
+    _is_copy: bool
+
+
 @dataclass(slots=True, eq=False, repr=False)
-class Record:
+class Record(_State):
     """The data of one request and its answer.
 
-    The agent's thread writes it; any thread may read it.
+    The agent's thread writes it; any thread may read it. A copy, or one from a pickle, has what came until
+    then, with the real values of credentials; nothing more is noted in it, so that no method waits.
 
     Attributes:
         method: "POST", or "GET" for a WebSocket or a browser's EventSource.
@@ -121,18 +140,21 @@ class Record:
     input: Any = None
     messages: Sequence[str | bytes] = ()
     dialect: str = "documented"
-    _began: float = field(init=False)
-    _times: list[float] | Kept[float] = field(default_factory=list, init=False)
-    _unplanned: list[Sent] = field(default_factory=list, init=False)
-    _changed: threading.Condition = field(default_factory=threading.Condition, init=False)
-    _waiting: int = field(default=0, init=False)
-    _over: bool = field(default=False, init=False)
-    _known: Secrets = field(default_factory=Secrets, init=False)
-    _key: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        Recorder(self).hide(self._known)
+        self._times, self._unplanned = [], []
+        self._changed = threading.Condition()
+        self._waiting, self._over, self._is_copy = 0, False, False
+        Recorder(self).hide(Secrets())
         self._began = self.now()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = (field.name for field in fields(self) if field.name != "now")
+        state = {name: getattr(self, name) for name in (*names, "_began", "_over", "_known", "_key")}
+        # Snapshots, as the agent may go on.
+        state |= {"plan": copy.copy(self.plan), "steps": copy.copy(self.steps)}
+        state |= {"_times": copy.copy(self._times), "_unplanned": list(self._unplanned)}
+        return _copied, (type(self), state)
 
     def __repr__(self) -> str:
         moves = "" if self.plan is None else f", {self.moves_done} of {len(self.plan.moves)} moves made"
@@ -224,6 +246,8 @@ class Record:
         return sorted(number for number in planned - played if number < over)
 
     def _wait(self, condition: Callable[[], bool], timeout: float) -> None:
+        if self._is_copy:
+            return
         with self._changed:
             # Counted before the condition is checked, so that no move between the two is missed.
             self._waiting += 1
@@ -231,6 +255,15 @@ class Record:
                 wait_for(self._changed, condition, timeout)
             finally:
                 self._waiting -= 1
+
+
+def _copied(kind: type[Record], state: dict[str, Any]) -> Record:
+    record = kind.__new__(kind)
+    for name, value in state.items():
+        setattr(record, name, value)
+    record.now, record._changed = now, threading.Condition()
+    record._waiting, record._is_copy = 0, True
+    return record
 
 
 class Recorder:
@@ -314,8 +347,12 @@ class Recorder:
         log_exchange(f"ends: {record.outcome}, client {record.client}", record)
 
     def wait_until_idle(self, timeout: float) -> None:
-        """Wait until the agent is not about to write: it waits for a time or a gate, or has ended."""
-        self._record._wait(lambda: self._record.outcome != "running" or not self._is_busy(), timeout)
+        """Wait until the agent is not about to write: it waits for a time or a gate, or has ended.
+
+        A memory network's agent writes only while its client runs, so that waiting would be in vain.
+        """
+        if self._record.now is now:
+            self._record._wait(lambda: self._record.outcome != "running" or not self._is_busy(), timeout)
 
     def _is_busy(self) -> bool:
         record = self._record

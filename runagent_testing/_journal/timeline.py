@@ -7,7 +7,6 @@ from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing._internal.redaction import escaped
-from runagent_testing._render.lazy import LazyPlan
 from runagent_testing._render.plan import ENDS, Pass, Wait, Write
 from runagent_testing._script.describe import described, without_secrets
 from runagent_testing._script.steps import Chunk, Ending
@@ -155,8 +154,8 @@ def _ending(exchange: Record, plan: AnyPlan, secrets: Secrets) -> tuple[str, str
         if isinstance(last, Ending)
         else "      (the end)"
     )
-    if isinstance(plan, LazyPlan) and plan.has_more:
-        return "      (more to come)", f"   never  from {plan.computed.name}"
+    if plan.rest is not None:
+        return "      (more to come)", f"   never  from {plan.rest}"
     if exchange.moves_done < len(plan.moves) or plan.end is None:
         return left, "   never"
     at = exchange.ended_at if exchange.outcome == "done" else max(exchange.times, default=0.0)

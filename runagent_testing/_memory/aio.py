@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from runagent._net.base import ConnectAttempt, DeadlineExceededError
 from runagent_testing._internal.tracebacks import is_ours
+from runagent_testing._internal.uncopied import Uncopied
 from runagent_testing._memory.connection import MemoryConnection
 from runagent_testing._memory.loop import VirtualTimeLoop
 from runagent_testing._memory.real_time import RealTime
@@ -85,7 +86,7 @@ class AioMemoryConnection(MemoryConnection):
             self._waiter.set_result(None)
 
 
-class AioMemory:
+class AioMemory(Uncopied):
     """A `runagent._net.base.AsyncNetwork` for the running asyncio loop."""
 
     def __init__(self, opener: Callable[[Address, Clock], tuple[Wire, Peer]]) -> None:

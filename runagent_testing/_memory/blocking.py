@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from runagent._net.base import ConnectAttempt, DeadlineExceededError
 from runagent_testing._internal.tracebacks import is_ours
+from runagent_testing._internal.uncopied import Uncopied
 from runagent_testing._memory.calls import Call, Calls, Clock
 from runagent_testing._memory.connection import MemoryConnection
 
@@ -94,7 +95,7 @@ class BlockingMemoryConnection(MemoryConnection):
         return threading.active_count() > 1 and self._peer.wait_at_gate(_PATIENCE)
 
 
-class BlockingMemory:
+class BlockingMemory(Uncopied):
     """A `runagent._net.base.Network` on a separate clock."""
 
     def __init__(self, opener: Callable[[Address, Clock], tuple[Wire, Peer]]) -> None:

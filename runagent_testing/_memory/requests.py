@@ -107,7 +107,7 @@ class RequestReader:
                 http_1_1=self._parser.get_http_version() == "1.1",
                 keep_alive=self._parser.should_keep_alive(),
                 reused=self._count > 0,
-                now=self._now,
+                now=lambda: self._now(),
             )
         )
         self._count += 1

@@ -11,6 +11,7 @@ import trio.testing
 
 from runagent._net.base import ConnectAttempt, DeadlineExceededError
 from runagent_testing._internal.tracebacks import is_ours
+from runagent_testing._internal.uncopied import Uncopied
 from runagent_testing._memory.calls import Call, Calls, Clock
 from runagent_testing._memory.connection import MemoryConnection
 from runagent_testing._memory.real_time import RealTime
@@ -188,7 +189,7 @@ class _Run:
         return [connection for connection in self._waiting() if connection.waits_at_gate]
 
 
-class TrioMemory:
+class TrioMemory(Uncopied):
     """A `runagent._net.base.AsyncNetwork` for the running ``trio.run``."""
 
     def __init__(self, opener: Callable[[Address, Clock], tuple[Wire, Peer]]) -> None:

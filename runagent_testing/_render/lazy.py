@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
-from runagent_testing._render.plan import Wait, Write
+from runagent_testing._render.plan import Plan, Wait, Write
 from runagent_testing._render.stream import Unrolling
 from runagent_testing._script.computed import END
 from runagent_testing._script.describe import described
@@ -43,6 +44,10 @@ class Kept(Sequence[T]):
         self._last: deque[T] = deque(maxlen=_KEPT)
         self._gap = gap
         self._count = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Another thread may append meanwhile.
+        return self.__dict__ | {"_first": list(self._first), "_last": deque(list(self._last), maxlen=_KEPT)}
 
     def append(self, item: T) -> None:
         """Add an item."""
@@ -170,9 +175,13 @@ class LazyPlan:
         return moves
 
     @property
-    def has_more(self) -> bool:
-        """Whether more steps may follow, as far as is known."""
-        return not (self.is_whole or self.is_answered or self._source.has_ended)
+    def rest(self) -> str | None:
+        """The name of the function, if more steps may follow as far as is known."""
+        is_over = self.is_whole or self.is_answered or self._source.has_ended
+        return None if is_over else self.computed.name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Plan, (copy.copy(self.known), self.end, self.rest)
 
     @property
     def is_answered(self) -> bool:

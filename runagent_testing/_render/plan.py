@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.writes import Event, Piece, Writes, settled
@@ -155,6 +155,10 @@ class AnyPlan(Protocol):
     def after(self, count: int) -> Move | None:
         """Return the move after the first ``count``, if there is one."""
 
+    @property
+    def rest(self) -> str | None:
+        """The name of the function that may make more moves; None if there is none."""
+
     def __iter__(self) -> Iterator[Move]:
         """Yield the moves, also those that are not known yet."""
 
@@ -166,11 +170,17 @@ class Plan:
     Attributes:
         moves: Writes and waits.
         end: What happens to the connection afterwards; `ENDS` has the meaning of each.
+        rest: As of every plan; only the copy of a plan that has not been computed to its end has one.
     """
 
-    moves: tuple[Move, ...]
-    end: End
-    is_whole: ClassVar = True
+    moves: Sequence[Move]
+    end: End | None
+    rest: str | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether these are all moves."""
+        return self.rest is None
 
     @property
     def known(self) -> Sequence[Move]:
@@ -202,7 +212,10 @@ class GrowingPlan:
     Attributes:
         known: The moves rendered so far.
         is_whole: Whether these are all.
+        rest: As of every plan: no function makes more moves.
     """
+
+    rest = None
 
     def __init__(self, parts: Iterator[list[Move]], end: End) -> None:
         self.end = end
@@ -211,6 +224,9 @@ class GrowingPlan:
         self.is_whole = False
         self._failure: Exception | None = None
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Plan, (tuple(self.moves), self.end)
 
     def __iter__(self) -> Iterator[Move]:
         for at in itertools.count():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from runagent_testing._internal.public import publish
 
@@ -14,14 +14,31 @@ if TYPE_CHECKING:
 __all__ = ["Gate"]
 
 
+class _State:
+    """The state of a gate, apart from its fields, so that `dataclasses.asdict` has only these."""
+
+    __slots__ = ("_lock", "_opened", "_waiting")
+    _lock: threading.Lock
+    _opened: threading.Event
+    _waiting: dict[Callable[[], object], None]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Gate:
-    """A step at which the agent waits until the test opens it; it stays open until the test closes it."""
+class Gate(_State):
+    """A step at which the agent waits until the test opens it; it stays open until the test closes it.
+
+    A copy, or one from a pickle, is another gate, which is open if this one was.
+    """
 
     name: str
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _opened: threading.Event = field(default_factory=threading.Event, repr=False)
-    _waiting: dict[Callable[[], object], None] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_lock", threading.Lock())
+        object.__setattr__(self, "_opened", threading.Event())
+        object.__setattr__(self, "_waiting", {})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _copied, (self.name, self.is_open)
 
     @property
     def is_open(self) -> bool:
@@ -64,6 +81,13 @@ class Gate:
         """Withdraw a callback given to `on_open`."""
         with self._lock:
             self._waiting.pop(wake, None)
+
+
+def _copied(name: str, is_open: bool) -> Gate:
+    gate = Gate(name)
+    if is_open:
+        gate.open()
+    return gate
 
 
 publish(Gate)

@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from runagent_testing._internal.clock import now
@@ -47,6 +47,10 @@ class Request:
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {_SECRETS.line(self.path)}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without `now`, behind which there may be an event loop.
+        return Request, tuple(getattr(self, field.name) for field in fields(self) if field.name != "now")
 
     @property
     def handshake_fault(self) -> tuple[int, str] | None:
