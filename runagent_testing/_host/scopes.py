@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 from weakref import WeakKeyDictionary
 
+from runagent_testing._host.foreign import note_foreign
 from runagent_testing._internal.clock import now
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.steps import Status
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from runagent_testing._host.answers import Pending, WebSocketAnswer
     from runagent_testing._host.endpoints import Endpoints
+    from runagent_testing._host.foreign import Foreign
     from runagent_testing._host.parsed import Answer
     from runagent_testing._host.scope import Scope
     from runagent_testing.dialects import Request
@@ -157,8 +159,13 @@ class ScopedEndpoints:
     def __init__(self, host: Scope, scopes: Scopes, make: Callable[[Scope], Endpoints]) -> None:
         self._scopes = scopes
         self._make = make
+        self._journal = host.journal
         self._default = make(host)
         self._made: WeakKeyDictionary[Scope, Endpoints] = WeakKeyDictionary()
+
+    def note_foreign(self, protocol: Foreign, connection: int, clock: Callable[[], float] = now) -> None:
+        """Record a connection that began with another protocol; see `foreign.note_foreign`."""
+        note_foreign(self._journal, protocol, connection, clock)
 
     def answer(self, request: Request) -> Answer | Pending | WebSocketAnswer:
         """Decide on the answer to a request."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runagent_testing._host.answers import Pending, WebSocketAnswer
+from runagent_testing._host.foreign import foreign_protocol
 from runagent_testing._journal.record import Recorder
 from runagent_testing._memory.computing import answered
 from runagent_testing._memory.playing import Playing
@@ -51,6 +52,7 @@ class Peer:
         self, endpoints: ScopedEndpoints, number: int, clock: Clock, wire: Wire, ping_interval: float
     ) -> None:
         self._endpoints = endpoints
+        self._number = number
         self._clock = clock
         self._wire = wire
         self._reader = RequestReader(number, clock.time)
@@ -96,6 +98,8 @@ class Peer:
         try:
             self._requests.extend(self._reader.feed(data))
         except BadRequestError:
+            if (protocol := foreign_protocol(data)) is not None:
+                self._endpoints.note_foreign(protocol, self._number, self._clock.time)
             self._wire.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             self._close()
             return

@@ -37,6 +37,7 @@ class RequestReader:
     def __init__(self, connection: int, now: Callable[[], float]) -> None:
         self._now = now
         self._count = 0
+        self._ignored: dict[str, str] = {}
         self.rest: bytes | None = None
         self.expects_continue = False
         self._connection = connection
@@ -56,12 +57,27 @@ class RequestReader:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self.rest = data[upgrade.args[0] :]
+            rest = data[upgrade.args[0] :]
+            if self._headers.get("upgrade", "").lower() != "websocket":
+                return self._without_upgrade(rest)
+            self.rest = rest
         except httptools.HttpParserError as exc:
             let_interrupts_through(exc)
             raise BadRequestError(str(exc)) from exc
         done, self._done = self._done, []
         return done
+
+    def _without_upgrade(self, rest: bytes) -> list[Request]:
+        """Read a request again as one that asks for no upgrade, which a server may ignore: RFC 9110, 7.8."""
+        asked = self._done.pop()
+        self._count -= 1
+        fields = [f"{name}: {value}" for name, value in self._fields if name.lower() != "upgrade"]
+        version = "1.1" if asked.http_1_1 else "1.0"
+        head = "\r\n".join([f"{asked.method} {asked.path} HTTP/{version}", *fields, "", ""])
+        self._parser = httptools.HttpRequestParser(self)
+        self._ignored = {"upgrade": asked.headers["upgrade"]}
+        done, self._done = self._done, []
+        return [*done, *self.feed(head.encode("latin-1") + rest)]
 
     # What httptools calls
 
@@ -77,7 +93,8 @@ class RequestReader:
         self._fields.append((name.decode("latin-1"), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
-        self._headers = joined(self._fields)
+        self._headers = joined(self._fields) | self._ignored
+        self._ignored = {}
         self.expects_continue = self._headers.get("expect", "").lower() == "100-continue"
         length = self._headers.get("content-length", "0")
         if length.isdigit() and int(length) > MAX_BODY:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from aiohttp import HttpVersion11, web
@@ -16,8 +15,8 @@ from runagent_testing._internal.redaction import Secrets
 from runagent_testing._journal.record import Recorder
 from runagent_testing._render.lazy import LazyPlan
 from runagent_testing._render.plan import ENDS
+from runagent_testing._server.connection import Connection
 from runagent_testing._server.player import ResponseWriter, Sent, play, play_until_cancelled
-from runagent_testing._server.tcpinfo import bytes_taken, is_half_closed
 from runagent_testing.dialects._request import MAX_BODY, Request, joined
 
 if TYPE_CHECKING:
@@ -26,95 +25,11 @@ if TYPE_CHECKING:
     from runagent_testing._host.scopes import ScopedEndpoints
     from runagent_testing._host.websocket import Conversation
     from runagent_testing._journal.exchange import Exchange
-    from runagent_testing._journal.record import ClientState
     from runagent_testing._server.functions import FunctionRunner
 
-__all__ = ["Connection", "Handler"]
+__all__ = ["Handler"]
 
 T = TypeVar("T")
-
-_SECOND_LOOK = 0.02  # seconds
-
-
-class Connection(web.RequestHandler):
-    """aiohttp's protocol of one connection.
-
-    Attributes:
-        number: Of the connection.
-        served: How many requests it has carried.
-        departure: How the client disconnected and how many bytes it had taken by then; None before that.
-    """
-
-    __slots__ = ("_secure", "departure", "number", "served")
-
-    def __init__(self, server: web.Server, number: int) -> None:
-        loop = asyncio.get_running_loop()
-        # No lingering: who is answered before the request was read is not listened to any longer.
-        super().__init__(server, loop=loop, access_log=None, lingering_time=0)  # type: ignore[arg-type]
-        self.number = number
-        self.served = 0
-        self.departure: tuple[ClientState, int | None] | None = None
-        self._secure = False
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer what is no request, and log it; neither quotes it, as it may hold a key."""
-        self.log_exception(exc_info=exc)
-        return super().handle_error(
-            request, status, None, None if message is None else HTTPStatus(status).phrase
-        )
-
-    def log_exception(self, *args: Any, **options: Any) -> None:
-        """Log what aiohttp cannot read, without its traceback, which quotes it."""
-        if (failure := options.get("exc_info")) is not None:
-            log_failure(f"connection {self.number}: invalid request ({type(failure).__name__})", None)
-
-    def log_debug(self, *args: Any, **options: Any) -> None:
-        """Log nothing; see `log_exception`."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin; asyncio's TLS transport cannot be asked any more once it was closed twice."""
-        self._secure = transport.get_extra_info("sslcontext") is not None
-        super().connection_made(transport)
-
-    @property
-    def taken(self) -> int | None:
-        """How many bytes the client's kernel has acknowledged; None if that is unknown."""
-        return None if self._secure else bytes_taken(self.transport)
-
-    def eof_received(self) -> bool | None:  # type: ignore[override]
-        """Note that the client has sent a FIN, and close, as the published server does."""
-        if self.departure is None and self._is_half_closed():
-            # A client that closes sends its FIN a moment before it lets go of the socket.
-            asyncio.get_running_loop().call_later(_SECOND_LOOK, self._look_again, self.taken)
-            return True
-        self._note_departure("closed")
-        return super().eof_received()
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Note how it was lost; after our end, nobody looks at it."""
-        self._note_departure("reset" if isinstance(exc, OSError) else "closed")
-        super().connection_lost(exc)
-
-    def _look_again(self, taken: int | None) -> None:
-        if self.departure is None and self.transport is not None:
-            self.departure = "half-closed" if self._is_half_closed() else "closed", taken
-            self.transport.close()
-
-    def _is_half_closed(self) -> bool:
-        # There is no half-close over TLS.
-        if self.transport is None or self._secure:
-            return False
-        return is_half_closed(self.transport.get_extra_info("socket")) or False
-
-    def _note_departure(self, how: ClientState) -> None:
-        if self.departure is None:
-            self.departure = how, self.taken
 
 
 class Handler:

@@ -38,6 +38,7 @@ class Listener:
         accept: Called for each connection; gives its number and what is to go wrong with it.
         protocol: Makes the protocol of a healthy one, from its number.
         ssl_context: What the healthy ones speak TLS with.
+        on_plain: Called with the number of one that sends plain HTTP in place of a TLS handshake.
     """
 
     def __init__(
@@ -46,12 +47,14 @@ class Listener:
         accept: Callable[[], tuple[int, ConnectionFault | None]],
         protocol: Callable[[int], asyncio.Protocol],
         ssl_context: ssl.SSLContext | None,
+        on_plain: Callable[[int], object],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._accept = accept
         self._protocol = protocol
         self._ssl_context = ssl_context
+        self._on_plain = on_plain
         self._silent: set[socket.socket] = set()
         self._opening: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
@@ -123,8 +126,9 @@ class Listener:
             await self._loop.connect_accepted_socket(
                 lambda: self._protocol(number), connection, ssl=self._ssl_context
             )
-        except OSError:  # a client that fails in the TLS handshake is not the test's business
-            return
+        except OSError as exc:  # a client that fails in the TLS handshake is not the test's business
+            if getattr(exc, "reason", None) == "HTTP_REQUEST":
+                self._on_plain(number)
         except Exception as exc:  # noqa: BLE001 - whatever it is, the client is not to wait
             connection.close()  # the client hears at once
             log_failure(f"the fake agent server could not take connection {number}", exc)

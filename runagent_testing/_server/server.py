@@ -23,8 +23,9 @@ from runagent_testing._internal.public import publish
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.computed import place_of_thread
 from runagent_testing._script.numbers import check_seconds, check_texts, is_whole
+from runagent_testing._server.connection import Connection
 from runagent_testing._server.functions import AbandonedError, DaemonThreads, FunctionRunner, raise_in
-from runagent_testing._server.handler import Connection, Handler
+from runagent_testing._server.handler import Handler
 from runagent_testing._server.listener import Listener, listen_tcp, listen_unix
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class FakeAgentServer(AgentHost):
             )
 
         endpoints = ScopedEndpoints(self, self._scopes, make_endpoints)
+        self._note_foreign = endpoints.note_foreign
         self._handler = Handler(endpoints, ping_interval, self._functions)
         self._thread: threading.Thread | None = None
         self._url = ""
@@ -255,7 +257,11 @@ class FakeAgentServer(AgentHost):
         if self._ssl_context is not None:
             _check_tls(self._ssl_context)
         accepting = Listener(
-            listener, self._accept, lambda number: Connection(server, number), self._ssl_context
+            listener,
+            self._accept,
+            lambda number: Connection(server, number, self._note_foreign),
+            self._ssl_context,
+            functools.partial(self._note_foreign, "HTTP"),
         )
         self._drain = functools.partial(_drain, self._handler, server, accepting)
         self._hang_up = functools.partial(_hang_up, server, accepting)

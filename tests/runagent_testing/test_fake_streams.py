@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from runagent_testing import chunk, delay, done, ending, error, gate, heartbeat, raw, status
-from runagent_testing._server.handler import Connection
+from runagent_testing._server.connection import Connection
 from tests.runagent_testing.raw_client import NDJSON, PATIENCE, SSE, TEXT, connected, http_chunk, post, stream
 
 ACCEPTS = [SSE, NDJSON, TEXT]
