@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from runagent_testing._host.answering import Answering
 from runagent_testing._host.conditions import Conditions
+from runagent_testing._host.limits import RunLimit
 from runagent_testing._host.rules import Rule
 from runagent_testing._host.scripts import AgentScripts, RuleScripts
 from runagent_testing._internal.public import publish
@@ -98,6 +99,24 @@ class Agent(Answering):
             ValueError: Likewise.
         """
         self._home.inject(fault, agent=self.id, run=run)
+        return self
+
+    def limit(self, runs: int, per: float) -> Self:
+        """Accept only so many runs in a window of time, which begins with its first run.
+
+        Another run is refused with a 429 and ``Retry-After``, and uses nothing up. Every answer shows what is
+        left, in the header fields that its dialect has for that (`Dialect.limit_headers`). Requests that
+        resume a run are not counted. Over a WebSocket, the handshake is refused.
+
+        Args:
+            runs: The number of runs.
+            per: The length of a window in seconds, virtual ones on a memory network.
+
+        Raises:
+            TypeError: ``per`` is not a number.
+            ValueError: ``runs`` is not a positive number, or ``per`` is not positive and finite.
+        """
+        self._scripts.limit = RunLimit(runs, per)
         return self
 
     def entrypoints(self, *tags: str) -> Self:

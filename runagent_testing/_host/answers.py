@@ -151,6 +151,7 @@ class WebSocketAnswer:
         self._choice = choice
         choice.is_late = script is None
         self._script: Script | Computed | None = script
+        self._has_begun = False
         self._parsed_request = parsed
         self._key = key
         self._taken = 0
@@ -210,7 +211,8 @@ class WebSocketAnswer:
             return self._refuse(parsed.fault, self._parsed_request.dialect.reject_message(parsed.fault))
         if not self.is_noted:
             self._note(self.exchange)
-        self._choice.begin()
+        self._has_begun = True
+        self._choice.begin(resumes=self._parsed_request.resumes)
         return self.answer(message)
 
     def _has_key(self, message: str | bytes) -> bool:
@@ -287,8 +289,8 @@ class WebSocketAnswer:
             self._give_back()
 
     def _give_back(self) -> None:
-        if self._script is not None:
-            self._script = None
+        if not self._has_begun:
+            self._has_begun = True
             self._choice.put_back()
 
     def _decide(self, plan: Callable[[], AnyPlan]) -> AnyPlan:

@@ -14,7 +14,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runagent_testing._render.places import asks_to_resume
 from runagent_testing._script.numbers import check_texts, is_number, is_whole
 
 if TYPE_CHECKING:
@@ -285,7 +284,7 @@ class Disruptor:
         """Return the faults that a run can meet, by id."""
         from runagent_testing.faults._displacing import displacing
 
-        key = parsed.exchange.transport, parsed.dialect, parsed.is_plain or _resumes(parsed), is_late
+        key = parsed.exchange.transport, parsed.dialect, parsed.is_plain or parsed.resumes, is_late
         if key not in self._pools:
             transport, dialect, http_only, _ = key
             faults = displacing(
@@ -313,7 +312,7 @@ class Disruptor:
         with self._lock:
             own = [one for one in self._displaced if one.run[:2] == (agent_id, is_plain)]
             found = next((one for one in own if one.run[2] == identity), None)
-            if found is None and _resumes(parsed):
+            if found is None and parsed.resumes:
                 # A resumption is another request: its key only begins like that of the run, its body differs.
                 has_key = _KEY in parsed.exchange.raw_headers
                 alike = [one for one in own if not has_key or identity.startswith(one.run[2])]
@@ -337,8 +336,3 @@ def _run_of(parsed: ParsedRequest) -> tuple[str, bool, str]:
     exchange = parsed.exchange
     identity = exchange.raw_headers.get(_KEY) or repr(exchange.body)
     return exchange.agent_id, parsed.is_plain, identity
-
-
-def _resumes(parsed: ParsedRequest) -> bool:
-    """Whether a request asks for the rest of a run, in any way that a script may honour."""
-    return parsed.resumes or asks_to_resume(parsed.exchange.input, parsed.exchange.raw_headers)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from runagent_testing._host.conditions import Facts
-from runagent_testing._render.places import asks_to_resume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,7 +59,6 @@ class Choice:
         exchange: The request.
         is_late: Whether the handshake of a WebSocket is over, so that it cannot be faulty.
         judged: What the functions of rules have returned so far.
-        put_back: Puts the chosen script back to where it was, for another run.
     """
 
     def __init__(
@@ -74,13 +72,13 @@ class Choice:
     ) -> None:
         self.agent = agent
         self.judged: dict[RuleScripts, bool] = {}
-        self.put_back: Callable[[], None] = _nothing
         self.exchange = exchange
         self.is_late = False
         self._dialect = dialect
         self._plain = plain
         self._disrupt = disrupt
         self._number = 0
+        self._put_back: Callable[[], None] = _nothing
         self._known: Facts | None = None
 
     @property
@@ -90,8 +88,7 @@ class Choice:
 
     def begin(self, *, resumes: bool = False) -> None:
         """Count the run, whose input is known by now; one that resumes another is that one."""
-        if not resumes and not asks_to_resume(self.exchange.input, self.exchange.raw_headers):
-            self.agent.count += 1
+        self.agent.count += not resumes
         self._number = self.agent.count
         self._known = None
 
@@ -104,9 +101,9 @@ class Choice:
         if (question := self._question()) is not None:
             return question
         if self._disrupt is None:
-            answer, self.put_back = self._take_own()
+            answer, self._put_back = self._take_own()
         else:
-            answer, self.put_back = self._disrupt(self._take_own, is_late=self.is_late)
+            answer, self._put_back = self._disrupt(self._take_own, is_late=self.is_late)
         return answer
 
     def _take_own(self) -> Taken:
@@ -115,6 +112,12 @@ class Choice:
             if self.judged.get(rule, rule.conditions.matches is None):
                 return self._taken(rule)
         return self._taken(self.agent)
+
+    def put_back(self) -> None:
+        """Put the chosen script back to where it was, for another run, as the run has not begun."""
+        self._put_back()
+        if self.agent.limit is not None:
+            self.agent.limit.give_back()
 
     def describe_missing(self) -> str:
         """Describe why no script answers the run."""

@@ -13,6 +13,7 @@ from runagent_testing._host.choice import Choice, Question
 from runagent_testing._host.parsed import ParsedRequest
 from runagent_testing._host.refusals import handshake_fault, key_of, preflight
 from runagent_testing._host.runs import KeptRun
+from runagent_testing._host.scripts import find_agent
 from runagent_testing._host.suggestions import unknown_agent, unknown_endpoint
 from runagent_testing._internal.credentials import Names
 from runagent_testing._internal.redaction import Secrets
@@ -175,6 +176,10 @@ class Endpoints:
         is_known = parsed.run_request is not None or parsed.inquiry is not None
         spoken = (parsed.dialect,) if is_known else installed_dialects()
         Recorder(parsed.exchange).hide(self._hidden(spoken), key_of(parsed.dialect, request))
+        agent_id = parsed.exchange.agent_id
+        parsed.exchange.is_fallback = (
+            agent_id not in self._agents and find_agent(self._agents, agent_id) is not None
+        )
         return parsed
 
     def _parsed(self, request: Request) -> ParsedRequest:
@@ -226,6 +231,7 @@ class Endpoints:
         if isinstance(agent, Status):
             return self._refuse(parsed, agent)
         status = handshake_fault(parsed.request) or self._invalid(parsed, run_request, agent)
+        status = status or _over_limit(parsed, agent)
         if status is not None:
             return self._refuse(parsed, parsed.reject(status))
         choice = self._choose(parsed, agent)
@@ -280,7 +286,7 @@ class Endpoints:
         if parsed.request.body is None:
             limit = f"a request has at most {MAX_BODY} bytes"
             return parsed.reject(Status(413, code="REQUEST_TOO_LARGE", message=limit))
-        if status := self._invalid(parsed, run_request, agent):
+        if status := self._invalid(parsed, run_request, agent) or _over_limit(parsed, agent):
             return parsed.reject(status)
         return agent
 
@@ -302,7 +308,7 @@ class Endpoints:
         """Find the agent, or return the status that refuses the request."""
         if status := self._key_fault(parsed):
             return status
-        if (agent := self._agents.get(run_request.agent_id)) is not None:
+        if (agent := find_agent(self._agents, run_request.agent_id)) is not None:
             return agent
         known = list(self._agents)
         self._journal.note_unmatched(parsed.exchange, unknown_agent(run_request.agent_id, known))
@@ -365,3 +371,10 @@ class Endpoints:
         nearest = unknown_endpoint(method, path, list(self._agents))
         self._journal.note_unmatched(parsed.exchange, nearest)
         return Status(404, code="NOT_FOUND", message=f"nothing answers {method} {path}")
+
+
+def _over_limit(parsed: ParsedRequest, agent: AgentScripts) -> Status | None:
+    """Return the status that refuses one run too many; None if it is accepted."""
+    if agent.limit is None or parsed.resumes:
+        return None
+    return agent.limit.refusal(parsed.request.now(), parsed.run)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from runagent_testing._host.choice import Choice, Question
 from runagent_testing._host.exchanges import new_exchange
 from runagent_testing._host.runs import KeptRun, KeptRuns
+from runagent_testing._host.scripts import find_agent
 from runagent_testing._internal.tracebacks import is_ours
+from runagent_testing._journal.journal import FALLBACK
 from runagent_testing._script.script import Result, Script
 from runagent_testing._script.steps import Status
 from runagent_testing.dialects._hosting import DialectHost, DialectState
@@ -87,7 +89,10 @@ class OtherRequests:
             return self._begin_run(host, dialect, request, run_request, None if trial else run_ids)
 
         seen = state.copied() if trial else state
-        host = DialectHost(self._url(), self._agents, seen, find_run, begin_run)
+        agents, fallback = self._agents, self._agents.get(FALLBACK)
+        if fallback is not None:
+            agents = {agent_id: agent for agent_id, agent in agents.items() if agent_id != FALLBACK}
+        host = DialectHost(self._url(), agents, seen, find_run, begin_run, fallback)
         return host
 
     def _begin_run(
@@ -104,11 +109,13 @@ class OtherRequests:
         agent_id, body, given = run_request.agent_id, run_request.body, run_request.input
         if run_ids is None:
             return KeptRun(run_request.run_id or "", agent_id, body, given)
-        if host.agent(agent_id) is None:
+        agent = find_agent(self._agents, agent_id)
+        if agent is None:
+            host.agent(agent_id)  # notes that it is missing
             raise RunRefused(run_request, dialect.unknown_agent(run_request))
-        choice = Choice(
-            self._agents[agent_id], new_exchange(request, dialect, run_request), dialect, plain=False
-        )
+        if agent.limit is not None and (status := agent.limit.refusal(request.now())):
+            raise RunRefused(run_request, status)
+        choice = Choice(agent, new_exchange(request, dialect, run_request), dialect, plain=False)
         script = _taken(choice, run_request)
         run_id = run_request.run_id or self.runs.free_id(dialect, run_ids())
         run = KeptRun(run_id, agent_id, body, given, script)

@@ -9,6 +9,7 @@ from runagent_testing._host.exchanges import new_exchange
 from runagent_testing._internal.log import log_failure
 from runagent_testing._journal.record import Recorder
 from runagent_testing._recording.replayed import Replayed
+from runagent_testing._render.places import asks_to_resume
 from runagent_testing._render.render import refusal_plan, result_plan
 from runagent_testing._render.replay import replay_plan
 from runagent_testing._render.templates import shared_plan
@@ -125,10 +126,13 @@ class ParsedRequest:
 
     @property
     def resumes(self) -> bool:
-        """Whether its dialect knows that it asks for the rest of a run."""
-        asked = self.run_request
+        """Whether it asks for the rest of a run."""
+        asked, exchange = self.run_request, self.exchange
         return asked is not None and (
-            bool(asked.resume_from) or asked.resume_after is not None or asked.attach_to is not None
+            bool(asked.resume_from)
+            or asked.resume_after is not None
+            or asked.attach_to is not None
+            or asks_to_resume(exchange.input, exchange.raw_headers)
         )
 
     def decided(self, decide: Callable[[], AnyPlan]) -> AnyPlan:

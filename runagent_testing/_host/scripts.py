@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from runagent_testing._journal.journal import FALLBACK
 from runagent_testing._script.script import Result, Script
 from runagent_testing._script.writes import MERGED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from runagent_testing._host.conditions import Conditions
+    from runagent_testing._host.limits import RunLimit
     from runagent_testing._recording.replayed import Replayed
     from runagent_testing._script.computed import Computed
     from runagent_testing._script.script import Options
     from runagent_testing._script.steps import Step
 
-__all__ = ["AgentScripts", "RuleScripts", "Scripts", "as_result"]
+__all__ = ["AgentScripts", "RuleScripts", "Scripts", "as_result", "find_agent"]
 
 
 class Scripts:
@@ -136,6 +138,7 @@ class AgentScripts(Scripts):
         entrypoints: The accepted tags; empty for any tag.
         rules: In the order in which they are tried.
         count: The number of runs so far.
+        limit: How many runs are accepted in some time; None for any number.
     """
 
     def __init__(self, agent_id: str) -> None:
@@ -144,6 +147,7 @@ class AgentScripts(Scripts):
         self.entrypoints: tuple[str, ...] = ()
         self.rules: list[RuleScripts] = []
         self.count = 0
+        self.limit: RunLimit | None = None
 
     def steps(self) -> Iterator[Step]:
         """Yield the steps of every script, those of rules first."""
@@ -169,6 +173,12 @@ class AgentScripts(Scripts):
     def has_entrypoint(self, tag: str) -> bool:
         """Whether runs of this entry point are accepted."""
         return not self.entrypoints or tag in self.entrypoints
+
+
+def find_agent(agents: Mapping[str, AgentScripts], agent_id: str) -> AgentScripts | None:
+    """Find the agent that answers runs of this id: the fallback if there is no such agent."""
+    found = agents.get(agent_id)
+    return agents.get(FALLBACK) if found is None and agent_id else found
 
 
 def as_result(steps: tuple[Any, ...], options: Options) -> Result:

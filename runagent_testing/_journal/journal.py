@@ -24,6 +24,9 @@ __all__ = ["Journal"]
 
 __tracebackhide__ = is_ours
 
+FALLBACK = "*"
+"""The id of the agent that answers the runs of unknown agents."""
+
 
 class Journal(Uncopied):
     """Every request of a host; may be written and read by different threads.
@@ -133,7 +136,7 @@ class Journal(Uncopied):
 
     def of(self, agent_id: str | None) -> list[Exchange]:
         """Return the requests for runs of one agent, or of all agents if it is None."""
-        return [exchange for exchange in list(self.requests) if agent_id in (None, exchange.agent_id)]
+        return [exchange for exchange in list(self.requests) if _is_of(exchange, agent_id)]
 
     def wait(self, count: int, timeout: float, agent_id: str | None = None) -> Exchange:
         """Wait until ``count`` requests for runs have arrived, and return the last of them.
@@ -153,7 +156,7 @@ class Journal(Uncopied):
                 seen, matching = 0, self._count_forgotten(agent_id)
             new = self.requests[seen:]
             seen += len(new)
-            matching += sum(agent_id in (None, exchange.agent_id) for exchange in new)
+            matching += sum(_is_of(exchange, agent_id) for exchange in new)
             return matching >= count
 
         with self._arrived:
@@ -183,6 +186,10 @@ class Journal(Uncopied):
             self.unmatched.clear()
             self._forgotten.clear()
             self._count = self._arrivals = 0
+
+
+def _is_of(exchange: Exchange, agent_id: str | None) -> bool:
+    return agent_id in (None, exchange.agent_id) or (agent_id == FALLBACK and exchange.is_fallback)
 
 
 def _blocked() -> str:

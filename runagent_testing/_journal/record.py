@@ -112,6 +112,7 @@ class Record(_State):
         failure: The error of the test's function; None if there was none.
         fault: The fault of the catalogue in the place of the answer, such as "sse/fin-after-event-1"; None if
             there was none.
+        is_fallback: Whether no agent has the id ``agent_id``, so that ``agent("*")`` was asked.
     """
 
     method: str
@@ -140,6 +141,7 @@ class Record(_State):
     input: Any = None
     messages: Sequence[str | bytes] = ()
     dialect: str = "documented"
+    is_fallback: bool = False
 
     def __post_init__(self) -> None:
         self._times, self._unplanned = [], []

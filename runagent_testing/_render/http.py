@@ -53,7 +53,7 @@ def stream_head(stream: Format, run: DialectRun, head: Head | None, length: int 
         head: The script's changes to the head.
         length: Bytes of the body, "chunked", or "close" for a body that ends with the connection.
     """
-    headers = {"Content-Type": stream.content_type, "Cache-Control": "no-cache"} | _for_browsers(run)
+    headers = {"Content-Type": stream.content_type, "Cache-Control": "no-cache"} | _added(run)
     headers = _replaced(headers, stream.headers)
     if isinstance(length, int):
         headers["Content-Length"] = str(length)
@@ -73,7 +73,7 @@ def replayed_head(status: int, headers: Mapping[str, str], run: DialectRun, leng
         length: As for `stream_head`; empty if the status has no body.
     """
     kept = {name: value for name, value in headers.items() if name.lower() not in _FRAMING}
-    headers = _replaced(_for_browsers(run), kept)
+    headers = _replaced(_added(run), kept)
     if isinstance(length, int):
         headers["Content-Length"] = str(length)
     elif length == "chunked":
@@ -85,7 +85,7 @@ def handshake_head(head: Head | None, run: DialectRun) -> bytes:
     """Make the answer that accepts a WebSocket (RFC 6455 section 4.2.2)."""
     key = run.headers.get("sec-websocket-key", "").encode()
     digest = hashlib.sha1(key + _GUID, usedforsecurity=False).digest()
-    headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade"} | run.answer_headers
     headers["Sec-WebSocket-Accept"] = base64.b64encode(digest).decode()
     if run.subprotocol is not None:
         headers["Sec-WebSocket-Protocol"] = run.subprotocol
@@ -110,7 +110,7 @@ def refusal(step: Status, run: DialectRun) -> bytes:
 
 
 def _response(status: int, body: bytes, headers: dict[str, str], run: DialectRun) -> bytes:
-    headers = _replaced(_for_browsers(run), headers)
+    headers = _replaced(_added(run), headers)
     # RFC 9110 section 8.6 and RFC 9112 section 6.3: these statuses have neither a body nor a length.
     if status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
         return _head(status, headers, close=not run.keep_alive)
@@ -128,9 +128,9 @@ def _head(status: int, headers: Mapping[str, str], *, close: bool, wanted: Head 
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1")
 
 
-def _for_browsers(run: DialectRun) -> dict[str, str]:
-    """Let a page of any origin read the answer; only browsers send an Origin."""
-    return dict(_ANY_ORIGIN) if "origin" in run.headers else {}
+def _added(run: DialectRun) -> dict[str, str]:
+    """Let a page of any origin read the answer, as only browsers send an Origin; and show the run's limit."""
+    return (_ANY_ORIGIN if "origin" in run.headers else {}) | run.answer_headers
 
 
 V = TypeVar("V", str, str | None)

@@ -99,7 +99,7 @@ def templates_of(script: Script) -> dict[object, Template | GrowingTemplate | No
 def shared_plan(script: Script, run: DialectRun) -> Plan | GrowingPlan:
     """Render a stream as `stream_plan` does, or reuse the plan of an equal request."""
     is_long = len(script.steps) > _LONG and script.framing != "length"
-    if not run.dialect.shares_plans or (is_long and splits_events(script.writes)):
+    if not run.dialect.shares_plans or run.answer_headers or (is_long and splits_events(script.writes)):
         plan = growing_plan(script, run) if is_long else stream_plan(script, run)
         plan.after(0)  # a failure before the first move can still become a refusal
         return plan

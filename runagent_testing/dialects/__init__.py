@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from runagent_testing.dialects._hookspecs import RegisterDialect, hookimpl
     from runagent_testing.dialects._hosting import DialectHost, HostedRun, RequestedAgent
     from runagent_testing.dialects._jsontext import to_json, without_none
+    from runagent_testing.dialects._limits import RateLimit
     from runagent_testing.dialects._messages import MessageContext, MessageReply, RunMessage
     from runagent_testing.dialects._request import Request, RunRequest, parse_json
 
@@ -44,6 +45,7 @@ _HOMES = {
     "runagent_testing.dialects._hookspecs": ("RegisterDialect", "hookimpl"),
     "runagent_testing.dialects._hosting": ("DialectHost", "HostedRun", "RequestedAgent"),
     "runagent_testing.dialects._jsontext": ("without_none", "to_json"),
+    "runagent_testing.dialects._limits": ("RateLimit",),
     "runagent_testing.dialects._messages": ("MessageContext", "MessageReply", "RunMessage"),
     "runagent_testing.dialects._request": ("Request", "RunRequest", "parse_json"),
 }
@@ -64,6 +66,7 @@ __all__ = [
     "HostedRun",
     "MessageContext",
     "MessageReply",
+    "RateLimit",
     "Reasoning",
     "RegisterDialect",
     "Request",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from runagent_testing._script.script import Result
     from runagent_testing._script.steps import ContentStep, Custom, Done, Reasoning, ToolCall
     from runagent_testing.dialects._hosting import DialectHost, RequestedAgent
+    from runagent_testing.dialects._limits import RateLimit
     from runagent_testing.dialects._messages import MessageContext, MessageReply, RunMessage
     from runagent_testing.dialects._request import Request, RunRequest
 
@@ -67,6 +68,7 @@ class DialectRun:
         begun_by: The decoded request that has begun the run, if its host keeps it: another one than ``body``
             for a request that attached to the run. None for every other run.
         path: The request's path, percent-encoded, with the query.
+        answer_headers: Header fields that every answer to the run has in addition.
         dialect: The dialect of the answer.
     """
 
@@ -85,6 +87,7 @@ class DialectRun:
     body: Any = field(default=None, repr=False)
     begun_by: Any = field(default=None, repr=False)
     path: str = field(default="", repr=False)
+    answer_headers: dict[str, str] = field(default_factory=dict)
     dialect: Dialect = field(kw_only=True)
 
 
@@ -235,6 +238,10 @@ class Dialect:
         key and the agent are known to be right; it may note the run in ``host.state``.
         """
         return None
+
+    def limit_headers(self, limit: RateLimit, run: DialectRun) -> Mapping[str, str]:
+        """Return the header fields that show an agent's limit (`Agent.limit`) with every answer."""
+        return limit.headers
 
     def find_query(self, input: Any) -> Any:  # noqa: A002 - as in RunRequest
         """Find the query of an input, for `Agent.when`; None if it has none.

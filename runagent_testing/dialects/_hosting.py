@@ -82,7 +82,7 @@ class DialectHost:
 
     Attributes:
         url: The host's base URL, for documents that contain absolute URLs.
-        agents: The fake agents by id.
+        agents: The fake agents by id, apart from the one that answers for unknown ones.
         state: Values that the dialect keeps between requests, such as its threads; empty at first, and again
             after ``clear()`` of the host. Each host has its own.
         missing: The id of the last agent that `agent` did not find; None if it found all.
@@ -95,8 +95,10 @@ class DialectHost:
         state: DialectState,
         find_run: Callable[[str], HostedRun | None],
         begin_run: Callable[[RunRequest], HostedRun],
+        fallback: RequestedAgent | None = None,
     ) -> None:
         self.url = url
+        self._fallback = fallback
         self._find_run = find_run
         self._begin_run = begin_run
         self.agents = agents
@@ -110,9 +112,10 @@ class DialectHost:
     def agent(self, agent_id: str) -> RequestedAgent | None:
         """Find the agent that a request names.
 
-        If there is none, the host's ``check()`` reports the request as unmatched, with the nearest id.
+        That may be ``agent("*")``, whose ``id`` is another one. If there is none, the host's ``check()``
+        reports the request as unmatched, with the nearest id.
         """
-        found = self.agents.get(agent_id)
+        found = self.agents.get(agent_id) or self._fallback
         if found is None:
             self.missing = agent_id
         return found

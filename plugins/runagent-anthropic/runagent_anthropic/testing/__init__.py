@@ -10,6 +10,7 @@ type. Why the model stopped is in ``done(stop_reason=…)``, and what belongs to
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -28,7 +29,16 @@ from runagent_testing.dialects import (
 )
 
 if TYPE_CHECKING:
-    from runagent_testing.dialects import DialectHost, RegisterDialect, Request, RequestedAgent, Result
+    from collections.abc import Mapping
+
+    from runagent_testing.dialects import (
+        DialectHost,
+        RateLimit,
+        RegisterDialect,
+        Request,
+        RequestedAgent,
+        Result,
+    )
 
 __all__ = ["AnthropicDialect", "runagent_testing_register_dialects"]
 
@@ -117,6 +127,15 @@ class AnthropicDialect(Dialect):
     def wrong_key(self, request: Request) -> Status:
         """See `Dialect.wrong_key`."""
         return Status(401, message="invalid x-api-key")
+
+    def limit_headers(self, limit: RateLimit, run: DialectRun) -> Mapping[str, str]:
+        """See `Dialect.limit_headers`; the reset is a time of RFC 3339."""
+        reset = datetime.fromisoformat(run.timestamp) + timedelta(seconds=limit.whole_seconds)
+        return {
+            "anthropic-ratelimit-requests-limit": str(limit.runs),
+            "anthropic-ratelimit-requests-remaining": str(limit.remaining),
+            "anthropic-ratelimit-requests-reset": reset.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
 
     def unknown_agent(self, run_request: RunRequest) -> Status:
         """See `Dialect.unknown_agent`."""

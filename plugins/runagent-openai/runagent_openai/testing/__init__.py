@@ -28,7 +28,16 @@ from runagent_testing.dialects import (
 )
 
 if TYPE_CHECKING:
-    from runagent_testing.dialects import DialectHost, RegisterDialect, Request, RequestedAgent, Result
+    from collections.abc import Mapping
+
+    from runagent_testing.dialects import (
+        DialectHost,
+        RateLimit,
+        RegisterDialect,
+        Request,
+        RequestedAgent,
+        Result,
+    )
 
 __all__ = ["OpenAIDialect", "runagent_testing_register_dialects"]
 
@@ -101,6 +110,14 @@ class OpenAIDialect(Dialect):
         message = status.message or f"The request was refused with status {status.status}."
         return {"error": {"message": message, "type": kind, "param": None, "code": status.code or code}}
 
+    def limit_headers(self, limit: RateLimit, run: DialectRun) -> Mapping[str, str]:
+        """See `Dialect.limit_headers`."""
+        return {
+            "x-ratelimit-limit-requests": str(limit.runs),
+            "x-ratelimit-remaining-requests": str(limit.remaining),
+            "x-ratelimit-reset-requests": _duration(limit.reset),
+        }
+
     def unknown_agent(self, run_request: RunRequest) -> Status:
         """See `Dialect.unknown_agent`."""
         return _unknown(run_request.agent_id)
@@ -110,6 +127,16 @@ class OpenAIDialect(Dialect):
 def runagent_testing_register_dialects(register: RegisterDialect) -> None:
     """Offer the dialect."""
     register(OpenAIDialect())
+
+
+def _duration(seconds: float) -> str:
+    """Write a time in the form of this protocol: ``6m0s``, ``1.5s``, ``20ms``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f}ms"
+    minutes, rest = divmod(round(seconds, 3), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    before = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{before}{round(rest, 3):g}s"
 
 
 def _model(name: str) -> dict[str, Any]:
