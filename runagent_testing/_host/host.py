@@ -6,7 +6,6 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, get_args
 
-from runagent_testing._host.agent import Agent
 from runagent_testing._host.scope import Baseline, Scope
 from runagent_testing._host.scopes import Scopes
 from runagent_testing._internal.tracebacks import is_ours
@@ -37,14 +36,14 @@ class AgentHost(Scope):
         super().__init__(disruptor, baselines=self._applied, drop=self._drop_exchanges)
         self._scopes = Scopes(self._new_scope)
         self._kept: int | None = None
-        self._connections = 0
+        self._connections = self._uncounted = 0
         self._faults: deque[ConnectionFault] = deque()
         self._lock = threading.Lock()
 
     @property
     def connections(self) -> int:
-        """The number of connections accepted so far."""
-        return self._connections
+        """The number of connections accepted so far, those of the control API aside."""
+        return self._connections - self._uncounted
 
     def scope(self, name: str) -> Scope:
         """Return the scope with this name, for one of several tests that share this server or network.
@@ -61,6 +60,17 @@ class AgentHost(Scope):
         """
         return self._scopes.get(name)
 
+    def scopes(self) -> list[tuple[Scope, float]]:
+        """Return each scope, and for how many seconds no request has come to it."""
+        return self._scopes.all()
+
+    def drop_scope(self, name: str) -> bool:
+        """Forget a scope, and drop the connections on which it answers; False if there is none."""
+        scope = self._scopes.drop(name)
+        if scope is not None:
+            scope.clear()
+        return scope is not None
+
     def _replace(self, old: Sequence[Baseline], new: Sequence[Baseline], agents: Collection[str]) -> None:
         """Apply script files in place of others; no request finds an agent of both without a script.
 
@@ -71,15 +81,7 @@ class AgentHost(Scope):
             new: The files to apply.
             agents: The ids of the old files' agents, which vanish if the new files do not have them.
         """
-        prepared = Scope(self._disruptor.another())
-        for baseline in new:
-            baseline.apply_once(prepared)
-        for agent_id in set(agents) - prepared._scripts.keys():
-            self._agents.pop(agent_id, None)
-            self._scripts.pop(agent_id, None)
-        for agent_id, scripts in prepared._scripts.items():
-            self._scripts[agent_id] = scripts
-            self._agents[agent_id] = Agent(agent_id, self, scripts)
+        self._replace_agents(new, agents)
         others = [baseline for baseline in self._applied if all(baseline is not one for one in old)]
         self._applied[:] = [*others, *new]
 
@@ -116,7 +118,7 @@ class AgentHost(Scope):
         for scope in [self, *scopes]:
             scope._forget()
         self._applied.clear()
-        self._connections = 0
+        self._connections = self._uncounted = 0
 
     def _keep(self, baseline: Baseline) -> None:
         if all(kept is not baseline for kept in self._applied):
@@ -136,6 +138,7 @@ class AgentHost(Scope):
         super()._forget()
         with self._lock:
             self._faults.clear()
+            self._uncounted = self._connections
 
     @property
     def _connection_faults(self) -> int:
@@ -149,8 +152,13 @@ class AgentHost(Scope):
         """Close the connections on which these are being answered."""
         raise NotImplementedError
 
-    def _accept(self) -> tuple[int, ConnectionFault | None]:
-        """Number a connection, and return its fault, if any."""
+    def _accept(self, *, spare: bool = False) -> tuple[int, ConnectionFault | None]:
+        """Number a connection, and return its fault, if any; one to be spared has none."""
         with self._lock:
             self._connections += 1
-            return self._connections, self._faults.popleft() if self._faults else None
+            return self._connections, self._faults.popleft() if self._faults and not spare else None
+
+    def _recount(self, change: int) -> None:
+        """Count some more or fewer connections: those of the control API do not count."""
+        with self._lock:
+            self._uncounted -= change

@@ -248,6 +248,23 @@ class Scope(Uncopied):
         for baseline in list(self._baselines):
             baseline.apply_once(self)
 
+    def _replace_agents(self, new: Sequence[Baseline], before: Collection[str]) -> None:
+        """Replace all scripts of the agents of script files; no request finds an agent without one.
+
+        Args:
+            new: The files.
+            before: The ids of agents that vanish if the files do not have them.
+        """
+        prepared = Scope(self._disruptor.another(), self.name)
+        for baseline in new:
+            baseline.apply_once(prepared)
+        for agent_id in set(before) - prepared._scripts.keys():
+            self._agents.pop(agent_id, None)
+            self._scripts.pop(agent_id, None)
+        for agent_id, scripts in prepared._scripts.items():
+            self.agent(agent_id)
+            self._scripts[agent_id].become(scripts)
+
     def _keep(self, baseline: Baseline) -> None:
         """Note what was applied; a host gives it to every scope that is made later."""
 

@@ -149,6 +149,10 @@ class AgentScripts(Scripts):
         self.count = 0
         self.limit: RunLimit | None = None
 
+    def become(self, other: AgentScripts) -> None:
+        """Take over all scripts of another agent; no request finds one without."""
+        self.__dict__.update(vars(other))
+
     def steps(self) -> Iterator[Step]:
         """Yield the steps of every script, those of rules first."""
         for rule in list(self.rules):

@@ -36,12 +36,14 @@ class Journal(Uncopied):
         others: The requests for anything else that were answered, in order of arrival.
         unmatched: The requests that no script answers; those that were answered are in one of the other
             lists, too.
+        cleared: How often everything was forgotten.
     """
 
     def __init__(self) -> None:
         self.requests: list[Exchange] = []
         self.others: list[Exchange] = []
         self.unmatched: list[Exchange] = []
+        self.cleared = 0
         self._count = self._arrivals = 0
         self._arrived = threading.Condition()
         self._limit: int | None = None
@@ -65,7 +67,6 @@ class Journal(Uncopied):
             exchange.number = self._count
             self._note_arrival(exchange)
             self._forget_oldest(self.requests)
-            self._arrived.notify_all()
         Recorder(exchange).log_begin()
 
     def note_other(self, exchange: Exchange) -> None:
@@ -97,6 +98,7 @@ class Journal(Uncopied):
         if not exchange.arrival:
             self._arrivals += 1
             exchange.arrival = self._arrivals
+        self._arrived.notify_all()
 
     @property
     def secrets(self) -> Secrets:
@@ -137,6 +139,11 @@ class Journal(Uncopied):
     def of(self, agent_id: str | None) -> list[Exchange]:
         """Return the requests for runs of one agent, or of all agents if it is None."""
         return [exchange for exchange in list(self.requests) if _is_of(exchange, agent_id)]
+
+    def wait_until(self, reached: Callable[[], bool], timeout: float) -> bool:
+        """Wait until a condition holds, which is checked after each arrival; False if it does not in time."""
+        with self._arrived:
+            return wait_for(self._arrived, reached, timeout)
 
     def wait(self, count: int, timeout: float, agent_id: str | None = None) -> Exchange:
         """Wait until ``count`` requests for runs have arrived, and return the last of them.
@@ -185,6 +192,7 @@ class Journal(Uncopied):
             self.others.clear()
             self.unmatched.clear()
             self._forgotten.clear()
+            self.cleared += 1
             self._count = self._arrivals = 0
 
 

@@ -185,6 +185,11 @@ class Record(_State):
         return args if isinstance(args, list) and self.dialect == "published" else []
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing more will be recorded: the answer has ended, and so has the watch on the client."""
+        return self._over
+
+    @property
     def moves_done(self) -> int:
         """The number of moves of the plan that have been made."""
         return len(self._times)

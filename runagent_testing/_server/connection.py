@@ -6,11 +6,12 @@ import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from runagent_testing._host.foreign import BEGINNING, foreign_protocol
 from runagent_testing._internal.log import log_failure
 from runagent_testing._server.tcpinfo import bytes_taken, is_half_closed
+from runagent_testing.dialects._request import MAX_BODY, Request, joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from runagent_testing._host.foreign import Foreign
     from runagent_testing._journal.record import ClientState
 
-__all__ = ["Connection"]
+__all__ = ["Connection", "read_request"]
 
 _SECOND_LOOK = 0.02  # seconds
 
@@ -33,11 +34,12 @@ class Connection(web.RequestHandler):
 
     Attributes:
         number: Of the connection.
-        served: How many requests it has carried.
+        served: How many requests of agents' clients it has carried.
+        is_control: Whether it has carried nothing but requests to the control API.
         departure: How the client disconnected and how many bytes it had taken by then; None before that.
     """
 
-    __slots__ = ("_beginning", "_note_foreign", "_secure", "departure", "number", "served")
+    __slots__ = ("_beginning", "_note_foreign", "_secure", "departure", "is_control", "number", "served")
 
     def __init__(self, server: web.Server, number: int, note_foreign: Callable[[Foreign, int], None]) -> None:
         loop = asyncio.get_running_loop()
@@ -45,6 +47,7 @@ class Connection(web.RequestHandler):
         super().__init__(server, loop=loop, access_log=None, lingering_time=0)  # type: ignore[arg-type]
         self.number = number
         self.served = 0
+        self.is_control = False
         self.departure: tuple[ClientState, int | None] | None = None
         self._secure = False
         self._beginning = b""
@@ -118,3 +121,39 @@ class Connection(web.RequestHandler):
     def _note_departure(self, how: ClientState) -> None:
         if self.departure is None:
             self.departure = how, self.taken
+
+
+async def read_request(request: web.BaseRequest, limit: int = MAX_BODY) -> Request:
+    """Read a request; one to the control API does not count as served.
+
+    Args:
+        request: aiohttp's request, whose body was not read.
+        limit: The most bytes of the body; of a larger one the rest stays unread.
+    """
+    connection = request.protocol
+    assert isinstance(connection, Connection)
+    connection.served += not connection.is_control
+    http_1_1 = request.version >= HttpVersion11
+    return Request(
+        method=request.method,
+        path=request.raw_path,
+        headers=joined(list(request.headers.items())),
+        connection=connection.number,
+        body=await _read_body(request, limit),
+        http_1_1=http_1_1,
+        keep_alive=bool(request.keep_alive),
+        reused=connection.served > 1,
+    )
+
+
+async def _read_body(request: web.BaseRequest, limit: int) -> bytes | None:
+    if (request.content_length or 0) > limit:
+        return None
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    body = bytearray()
+    async for data in request.content.iter_any():
+        body += data
+        if len(body) > limit:
+            return None
+    return bytes(body)

@@ -1,12 +1,10 @@
-"""What aiohttp calls: its requests become ours, and the plans for them are played."""
+"""What aiohttp calls for each request: the plan that answers it is played."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-
-from aiohttp import HttpVersion11, web
 
 from runagent_testing._host.answers import Pending, WebSocketAnswer
 from runagent_testing._host.parsed import Answer
@@ -15,12 +13,13 @@ from runagent_testing._internal.redaction import Secrets
 from runagent_testing._journal.record import Recorder
 from runagent_testing._render.lazy import LazyPlan
 from runagent_testing._render.plan import ENDS
-from runagent_testing._server.connection import Connection
+from runagent_testing._server.connection import Connection, read_request
 from runagent_testing._server.player import ResponseWriter, Sent, play, play_until_cancelled
-from runagent_testing.dialects._request import MAX_BODY, Request, joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
+
+    from aiohttp import web
 
     from runagent_testing._host.scopes import ScopedEndpoints
     from runagent_testing._host.websocket import Conversation
@@ -58,7 +57,7 @@ class Handler:
         """Answer one request; a failure in here is logged and ends the connection."""
         self.answering += 1
         try:
-            answer = self._endpoints.answer(await _read(request))
+            answer = self._endpoints.answer(await read_request(request))
             if isinstance(answer, WebSocketAnswer):
                 await self._converse(answer, request)
             else:
@@ -272,34 +271,3 @@ def _note_departure(recorder: Recorder, writer: ResponseWriter) -> None:
         recorder.note_departure(how, writer.untaken(taken))
     elif connection.transport is None or connection.transport.is_closing():
         recorder.note_departure("reset", writer.untaken(connection.taken))  # noticed by writing
-
-
-async def _read(request: web.BaseRequest) -> Request:
-    connection = request.protocol
-    assert isinstance(connection, Connection)
-    connection.served += 1
-    http_1_1 = request.version >= HttpVersion11
-    return Request(
-        method=request.method,
-        path=request.raw_path,
-        headers=joined(list(request.headers.items())),
-        connection=connection.number,
-        body=await _read_body(request),
-        http_1_1=http_1_1,
-        keep_alive=bool(request.keep_alive),
-        reused=connection.served > 1,
-    )
-
-
-async def _read_body(request: web.BaseRequest) -> bytes | None:
-    """Read the body; None if it is larger than `MAX_BODY`, then the rest stays unread."""
-    if (request.content_length or 0) > MAX_BODY:
-        return None
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    body = bytearray()
-    async for data in request.content.iter_any():
-        body += data
-        if len(body) > MAX_BODY:
-            return None
-    return bytes(body)

@@ -7,7 +7,7 @@ import errno
 import socket
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from runagent_testing._internal.log import log_failure
 from runagent_testing._internal.tracebacks import is_ours
@@ -26,8 +26,16 @@ __tracebackhide__ = is_ours
 
 BACKLOG = 1024
 _PAUSE = 1.0  # seconds until it is tried again
+_FIRST_BYTES = 0.1  # seconds that a client has to send something
+_PEEKED = 1024  # bytes
 _PROBE = 1.0  # seconds in which a server that listens on a Unix socket has to answer
 _SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+class Accept(Protocol):
+    """Numbers a connection, and returns its fault; one that is spared has none."""
+
+    def __call__(self, *, spare: bool = False) -> tuple[int, ConnectionFault | None]: ...
 
 
 class Listener:
@@ -39,16 +47,23 @@ class Listener:
         protocol: Makes the protocol of a healthy one, from its number.
         ssl_context: What the healthy ones speak TLS with.
         on_plain: Called with the number of one that sends plain HTTP in place of a TLS handshake.
+        may_spare: Whether the next connection would be spoiled, although it may be one that is to be spared;
+            it is decided by its first bytes.
+        is_spared: Whether a connection with these first bytes is spared.
     """
 
     def __init__(
         self,
         listener: socket.socket,
-        accept: Callable[[], tuple[int, ConnectionFault | None]],
+        accept: Accept,
         protocol: Callable[[int], asyncio.Protocol],
         ssl_context: ssl.SSLContext | None,
         on_plain: Callable[[int], object],
+        may_spare: Callable[[], bool] = bool,
+        is_spared: Callable[[bytes], bool] = bool,
     ) -> None:
+        self._may_spare = may_spare
+        self._is_spared = is_spared
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._accept = accept
@@ -101,13 +116,48 @@ class Listener:
                     self._wait_for_room(exc)
                 return  # or the one who was waiting has left
             connection.setblocking(False)
-            number, fault = self._accept()
-            if fault is None:
-                task = self._loop.create_task(self._hand_on(connection, number))
-                self._opening.add(task)
-                task.add_done_callback(self._opening.discard)
+            if self._may_spare():
+                self._track(self._loop.create_task(self._sort(connection)))
             else:
-                self._spoil(connection, fault)
+                self._take(connection, *self._accept())
+
+    def _take(self, connection: socket.socket, number: int, fault: ConnectionFault | None) -> None:
+        if fault is None:
+            self._track(self._loop.create_task(self._hand_on(connection, number)))
+        else:
+            self._spoil(connection, fault)
+
+    def _track(self, task: asyncio.Task[None]) -> None:
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    async def _sort(self, connection: socket.socket) -> None:
+        """Spare a connection by its first bytes, or spoil it."""
+        try:
+            first = await self._first_bytes(connection)
+            if self._is_spared(first):
+                await self._hand_on(connection, self._accept(spare=True)[0])
+            else:
+                self._take(connection, *self._accept())
+        except Exception as exc:  # noqa: BLE001 - as in _hand_on
+            connection.close()
+            log_failure("the fake agent server could not take a connection", exc)
+
+    async def _first_bytes(self, connection: socket.socket) -> bytes:
+        """Return what a client has sent, which stays unread; nothing if it sends nothing for a while."""
+        readable = asyncio.Event()
+        self._loop.add_reader(connection, readable.set)
+        try:
+            async with asyncio.timeout(_FIRST_BYTES):
+                await readable.wait()
+            return connection.recv(_PEEKED, socket.MSG_PEEK)
+        except OSError:  # also if the time is over
+            return b""
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._loop.remove_reader(connection)
 
     def _wait_for_room(self, why: OSError) -> None:
         """Pause, as asyncio does: those who wait keep the socket readable, and the loop would only spin."""

@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from runagent_testing._control.api import Control, may_be_control
+from runagent_testing._control.guard import Guard, is_loopback
 from runagent_testing._host.chaos import Disruptor
 from runagent_testing._host.endpoints import Endpoints
 from runagent_testing._host.host import AgentHost
@@ -24,6 +26,7 @@ from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.computed import place_of_thread
 from runagent_testing._script.numbers import check_seconds, check_texts, is_whole
 from runagent_testing._server.connection import Connection
+from runagent_testing._server.control import ControlHandler
 from runagent_testing._server.functions import AbandonedError, DaemonThreads, FunctionRunner, raise_in
 from runagent_testing._server.handler import Handler
 from runagent_testing._server.listener import Listener, listen_tcp, listen_unix
@@ -63,6 +66,11 @@ class FakeAgentServer(AgentHost):
         ping_interval: Seconds without a byte of a WebSocket's client until it is pinged, and from a
             ping until it is given up.
         dialects: Spoken in addition to the installed and the built-in ones; they are asked first.
+        control: Let other processes steer this server over HTTP, below ``/_fake`` (docs/control.md).
+        control_token: The token that they have to send as ``X-Fake-Token``. A server that other machines can
+            reach needs one.
+        control_hosts: Names under which they reach this server, in addition to ``host``: a request with
+            another ``Host`` is refused, as it may come from a page in a browser.
     """
 
     def __init__(
@@ -75,11 +83,15 @@ class FakeAgentServer(AgentHost):
         unix_path: str | Path | None = None,
         ping_interval: float = 20.0,
         dialects: Sequence[Dialect] = (),
+        control: bool = False,
+        control_token: str | None = None,
+        control_hosts: Sequence[str] = (),
     ) -> None:
         super().__init__(Disruptor("socket", tls=ssl_context is not None, dialects=dialects))
         check_seconds(ping_interval, "ping_interval=")
-        if api_key is not None:
-            check_texts((api_key,), "api_key=")
+        for name, key in (("api_key=", api_key), ("control_token=", control_token)):
+            if key is not None:
+                check_texts((key,), name)
         if not is_whole(port) or port > _LAST_PORT:
             raise ValueError(f"port= is a number from 0 to {_LAST_PORT}, not {port!r}")
         self._ssl_context = ssl_context
@@ -95,6 +107,14 @@ class FakeAgentServer(AgentHost):
         endpoints = ScopedEndpoints(self, self._scopes, make_endpoints)
         self._note_foreign = endpoints.note_foreign
         self._handler = Handler(endpoints, ping_interval, self._functions)
+        self._control: Control | None = None
+        if control:
+            hosts = None if unix_path is not None else (host, *control_hosts)
+            if hosts is not None and control_token is None and not is_loopback(host):
+                raise ValueError(
+                    f"control= of a server that others reach (host={host!r}) needs control_token="
+                )
+            self._control = Control(self, Guard(hosts, control_token))
         self._thread: threading.Thread | None = None
         self._url = ""
 
@@ -163,6 +183,8 @@ class FakeAgentServer(AgentHost):
         """
         if self._thread is None:
             return True
+        if self._control is not None:
+            self._control.is_ready = False
         draining = asyncio.run_coroutine_threadsafe(self._drain(seconds), self._loop)
         return draining.result(seconds + _PATIENCE)
 
@@ -224,6 +246,10 @@ class FakeAgentServer(AgentHost):
             self._loop.call_soon_threadsafe(lambda: None)  # it may wait for something to do
         return f"the fake agent server's thread does not return within {_PATIENCE:g} s: it is at {place}"
 
+    def _may_spare(self) -> bool:
+        """Whether the next connection is faulty, and may be one of the control API; TLS hides which it is."""
+        return self._control is not None and self._ssl_context is None and self._connection_faults > 0
+
     def _listen(self) -> socket.socket:
         if self._unix_path is not None:
             self._url = f"http+unix://{quote(self._unix_path, safe='')}"
@@ -253,7 +279,11 @@ class FakeAgentServer(AgentHost):
         self._stop = asyncio.Event()
         self._handler.closing = False
         self._loop.set_default_executor(DaemonThreads())
-        server = web.Server(self._handler.handle, handler_cancellation=True)
+        handle = self._handler.handle
+        if self._control is not None:
+            self._control.is_ready = True
+            handle = ControlHandler(self._control, handle, self._recount).handle
+        server = web.Server(handle, handler_cancellation=True)
         if self._ssl_context is not None:
             _check_tls(self._ssl_context)
         accepting = Listener(
@@ -262,6 +292,8 @@ class FakeAgentServer(AgentHost):
             lambda number: Connection(server, number, self._note_foreign),
             self._ssl_context,
             functools.partial(self._note_foreign, "HTTP"),
+            self._may_spare,
+            may_be_control,
         )
         self._drain = functools.partial(_drain, self._handler, server, accepting)
         self._hang_up = functools.partial(_hang_up, server, accepting)

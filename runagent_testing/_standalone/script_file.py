@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing._host.agent import Agent
@@ -38,12 +38,20 @@ from runagent_testing._standalone.forms import (
 from runagent_testing._standalone.local_keys import read_replay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from runagent_testing._host.scope import Scope
 
-__all__ = ["Call", "ScriptFile", "ScriptFileError", "load_script", "read_script"]
+__all__ = [
+    "Call",
+    "ScriptFile",
+    "ScriptFileError",
+    "load_script",
+    "read_agent",
+    "read_request_answer",
+    "read_script",
+]
 
 __tracebackhide__ = is_ours
 
@@ -66,6 +74,7 @@ _MANY: dict[str, tuple[str, dict[str, FieldType | Choice]]] = {
 }
 _KEYS = (*_ONE, *_MANY, "entrypoints", "replay", *OPTIONS)
 _LOCAL_KEYS = ("forwards", "replay")  # they name files and services, which no client may choose
+_REQUEST_ANSWER = ("request", "answer", "times")
 _FAULTS = 100  # of the steps of one answer that are listed
 
 
@@ -158,12 +167,38 @@ def read_script(text: str, path: str, *, is_local: bool = True) -> ScriptFile:
     Raises:
         ScriptFileError: As for `load_script`.
     """
+    return _read(text, path, _Reader.read, is_local=is_local)
+
+
+def read_agent(text: str, path: str, agent_id: str) -> ScriptFile:
+    """Read what a script file has for one agent, from a text that has come over HTTP.
+
+    Raises:
+        ScriptFileError: As for `read_script`.
+    """
+    return _read(text, path, lambda reader, item: reader.read_agent(agent_id, item, item.place))
+
+
+def read_request_answer(text: str, path: str) -> Call:
+    """Read the arguments of `Scope.on_request`, from a text that has come over HTTP.
+
+    The members are ``request`` (method and path), ``answer`` (as under ``returns``) and ``times``.
+
+    Raises:
+        ScriptFileError: As for `read_script`.
+    """
+    return _read(text, path, _Reader.read_request_answer).calls[0]
+
+
+def _read(
+    text: str, path: str, read: Callable[[_Reader, Item], object], *, is_local: bool = False
+) -> ScriptFile:
     problems = Problems()
     reader = _Reader(problems, path if is_local else None)
     with contextlib.suppress(TooManyProblemsError):
         document = read_document(text, problems, is_json=path.lower().endswith(".json"))
         if document is not None:
-            reader.read(document)
+            read(reader, document)
         elif not problems:
             problems.add(Place(1, 1), "the file is empty: it needs agents")
     if problems:
@@ -190,10 +225,26 @@ class _Reader:
         for agent_id, item in agents.value.items():
             self._problems.where = agent_id
             self.script.places[agent_id] = agents.keys[agent_id]
-            self._agent(agent_id, item, agents.keys[agent_id])
+            self.read_agent(agent_id, item, agents.keys[agent_id])
         self._problems.where = ""
 
-    def _agent(self, agent_id: str, item: Item, place: Place) -> None:
+    def read_request_answer(self, document: Item) -> None:
+        members = document.value if isinstance(document.value, dict) else {}
+        for key in members.keys() - set(_REQUEST_ANSWER):
+            known = nearest(key, _REQUEST_ANSWER)
+            self._problems.add(document.keys[key], f"{key!r} has no meaning here: {known}")
+        request, answer, times = (members.get(key) for key in _REQUEST_ANSWER)
+        if request is None or answer is None or not TEXT.fits(request.plain):
+            self._problems.add(document, "this needs request, such as 'POST /threads', and answer")
+            return
+        if times is not None and not INTEGER.fits(times.plain):
+            self._problems.add(times, f"times is {INTEGER.name}, not {shown(times.plain)}")
+        self._add_call("", answer, {}, "returns", _RESULT_OPTIONS)
+        call = self.script.calls[0]
+        options = call.options if times is None else call.options | {"times": times.plain}
+        self.script.calls[0] = replace(call, args=(request.plain, *call.args), options=options)
+
+    def read_agent(self, agent_id: str, item: Item, place: Place) -> None:
         if not isinstance(item.value, dict) or not item.value:
             self._problems.add(item if item.value else place, f"an agent has some of {', '.join(_KEYS)}")
             return

@@ -1,0 +1,141 @@
+"""Agents, their scripts and faults of connections, over HTTP."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from runagent_testing._control.messages import ControlError, Reply
+from runagent_testing._internal.tracebacks import is_ours
+from runagent_testing._standalone.script_file import (
+    ScriptFileError,
+    read_agent,
+    read_request_answer,
+    read_script,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runagent_testing._control.messages import ControlRequest, Outcome
+    from runagent_testing._host.scope import Scope
+    from runagent_testing._host.scripts import AgentScripts
+    from runagent_testing._standalone.script_file import ScriptFile
+
+__all__ = [
+    "add_agent",
+    "add_agents",
+    "add_connection_faults",
+    "add_request_answers",
+    "agents_of",
+    "drop_agent",
+    "get_agent",
+    "list_agents",
+    "put_agent",
+    "put_agents",
+]
+
+__tracebackhide__ = is_ours
+
+T = TypeVar("T")
+
+_BODY = "body.json"  # the name of a body, as the reader of script files wants it
+
+
+def agents_of(scope: Scope) -> list[dict[str, Any]]:
+    """List the agents of a scope with what is queued for their runs."""
+    return [_shown(scripts) for scripts in list(scope._scripts.values())]
+
+
+def list_agents(request: ControlRequest) -> Outcome:
+    """List the agents of the scope."""
+    return Reply({"agents": agents_of(request.scope)})
+
+
+def get_agent(request: ControlRequest) -> Outcome:
+    """Show one agent."""
+    return Reply(_shown(_find(request)))
+
+
+def put_agents(request: ControlRequest) -> Outcome:
+    """Replace all agents of the scope by those of a script file."""
+    script = _checked(lambda: read_script(request.text, _BODY, is_local=False))
+    request.scope._replace_agents([script], list(request.scope._scripts))
+    return list_agents(request)
+
+
+def add_agents(request: ControlRequest) -> Outcome:
+    """Call the methods of agents as a script file does: queued answers are added, the others replaced."""
+    script = _checked(lambda: read_script(request.text, _BODY, is_local=False))
+    script.apply_once(request.scope)
+    return list_agents(request)
+
+
+def put_agent(request: ControlRequest) -> Outcome:
+    """Replace all scripts of an agent."""
+    request.scope._replace_agents([_read_agent(request)], [])
+    return get_agent(request)
+
+
+def add_agent(request: ControlRequest) -> Outcome:
+    """Call the methods of an agent as a script file does."""
+    _read_agent(request).apply_once(request.scope)
+    return get_agent(request)
+
+
+def drop_agent(request: ControlRequest) -> Outcome:
+    """Forget an agent."""
+    _find(request)
+    request.scope._scripts.pop(request.parameters["agent"], None)
+    request.scope._agents.pop(request.parameters["agent"], None)
+    return Reply(None, 204)
+
+
+def add_connection_faults(request: ControlRequest) -> Outcome:
+    """Break the next connections."""
+    given = request.fields("fault", "times", required=["fault"])
+    if request.scope is not request.host:
+        raise ControlError(409, "NO_SCOPE", "a connection belongs to no scope: leave out the scope")
+    _checked(lambda: request.host.on_connect(given["fault"], times=given.get("times", 1)))
+    return Reply(None, 204)
+
+
+def add_request_answers(request: ControlRequest) -> Outcome:
+    """Answer the next requests that ask for no run."""
+    call = _checked(lambda: read_request_answer(request.text, _BODY))
+    _checked(lambda: request.scope.on_request(*call.args, **call.options))
+    return Reply(None, 204)
+
+
+def _checked(work: Callable[[], T]) -> T:
+    """Do something with a body; invalid ones are refused.
+
+    Raises:
+        ControlError: What the body asks for is invalid.
+    """
+    try:
+        return work()
+    except ScriptFileError as exc:
+        problems = [
+            {"line": problem.place.line, "column": problem.place.column, "message": problem.text}
+            for problem in exc.problems
+        ]
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        raise ControlError(400, "INVALID_SCRIPT", f"{count}: {problems[0]['message']}", problems) from exc
+    except (TypeError, ValueError) as exc:
+        raise ControlError(400, "INVALID", str(exc)) from exc
+
+
+def _read_agent(request: ControlRequest) -> ScriptFile:
+    return _checked(lambda: read_agent(request.text, _BODY, request.parameters["agent"]))
+
+
+def _find(request: ControlRequest) -> AgentScripts:
+    agent_id = request.parameters["agent"]
+    if (scripts := request.scope._scripts.get(agent_id)) is None:
+        raise ControlError(404, "NOT_FOUND", f"there is no agent {agent_id[:200]!r}")
+    return scripts
+
+
+def _shown(scripts: AgentScripts) -> dict[str, Any]:
+    return {"id": scripts.id, "unused": Counter(method for method, _ in scripts.unused())}

@@ -1,0 +1,200 @@
+"""Gates, scopes, resets and what goes on at the moment, over HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runagent_testing._control.exchanges import counts_of, summary
+from runagent_testing._control.messages import ControlError, EventStream, Later, Reply
+from runagent_testing._control.progress import ChunkWatch
+from runagent_testing._control.scripts import agents_of
+from runagent_testing._internal.suggestions import nearest
+from runagent_testing._internal.tracebacks import is_ours
+
+if TYPE_CHECKING:
+    from runagent_testing._control.messages import ControlRequest, Outcome
+    from runagent_testing._host.gates import NamedGate
+    from runagent_testing._host.scope import Scope
+    from runagent_testing._journal.exchange import Exchange
+
+__all__ = [
+    "MAX_EVENTS",
+    "drop_scope",
+    "get_counts",
+    "get_gate",
+    "get_state",
+    "list_gates",
+    "list_scopes",
+    "put_gate",
+    "reset",
+    "stream_events",
+]
+
+__tracebackhide__ = is_ours
+
+MAX_EVENTS = 100  # exchanges with which a stream of events begins
+
+
+def list_gates(request: ControlRequest) -> Outcome:
+    """List the gates of the scope."""
+    return Reply({"gates": _gates(request.scope)})
+
+
+def get_gate(request: ControlRequest) -> Outcome:
+    """Show one gate."""
+    return Reply(_shown(_gate(request)))
+
+
+def put_gate(request: ControlRequest) -> Outcome:
+    """Open or close a gate."""
+    is_open = request.fields("open", required=["open"])["open"]
+    if not isinstance(is_open, bool):
+        raise ControlError(400, "INVALID", "open is true or false")
+    gate = _gate(request)
+    if is_open:
+        gate.open()
+    else:
+        gate.close()
+    return Reply(_shown(gate))
+
+
+def get_counts(request: ControlRequest) -> Outcome:
+    """Count requests, and connections if the request names no scope."""
+    return Reply(_counts(request))
+
+
+def get_state(request: ControlRequest) -> Outcome:
+    """Show what goes on in the scope."""
+    scope = request.scope
+
+    def look(_: float) -> Reply:
+        running = [exchange for exchange in scope.journal.exchanges if exchange.outcome == "running"]
+        return Reply(
+            {
+                "scope": scope.name,
+                "url": scope.url,
+                "agents": agents_of(scope),
+                "gates": _gates(scope),
+                "counts": _counts(request),
+                "running": [summary(exchange) for exchange in running],
+            }
+        )
+
+    return Later(look)
+
+
+def stream_events(request: ControlRequest) -> Outcome:
+    """Send what changes in the scope, from what it is now."""
+    return EventStream(_Changes(request.scope).look)
+
+
+def list_scopes(request: ControlRequest) -> Outcome:
+    """List the scopes of the server."""
+    return Reply(
+        {
+            "scopes": [
+                {"name": scope.name, "idle_seconds": idle, **counts_of(scope)}
+                for scope, idle in request.host.scopes()
+            ]
+        }
+    )
+
+
+def drop_scope(request: ControlRequest) -> Outcome:
+    """Drop a scope, and the connections on which it answers."""
+    name, host = request.parameters["scope"], request.host
+
+    def look(_: float) -> Reply:
+        if not host.drop_scope(name):
+            raise ControlError(404, "NOT_FOUND", f"there is no scope {name[:200]!r}")
+        return Reply(None, 204)
+
+    return Later(look)
+
+
+def reset(request: ControlRequest) -> Outcome:
+    """Forget what has happened in the scope, and take it back to the script files."""
+    scope = request.scope
+
+    def look(_: float) -> Reply:
+        scope.reset()
+        return Reply(None, 204)
+
+    return Later(look)
+
+
+def _gate(request: ControlRequest) -> NamedGate:
+    name, gates = request.parameters["gate"], request.scope.gates
+    if name not in gates:
+        hint = nearest(name, gates, "no script has one") if not gates else nearest(name, gates)
+        raise ControlError(404, "NOT_FOUND", f"there is no gate {name[:200]!r}: {hint}")
+    return gates[name]
+
+
+def _gates(scope: Scope) -> list[dict[str, Any]]:
+    return [_shown(gate) for gate in scope.gates.values()]
+
+
+def _shown(gate: NamedGate) -> dict[str, Any]:
+    return {"name": gate.name, "open": gate.is_open, "waiting": gate.waiting}
+
+
+def _counts(request: ControlRequest) -> dict[str, Any]:
+    counts = counts_of(request.scope)
+    return {"connections": request.host.connections, **counts} if request.scope is request.host else counts
+
+
+class _Changes:
+    """Finds what has changed in a scope since the last look."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._forget()
+
+    def _forget(self) -> None:
+        self._watches: dict[Exchange, ChunkWatch] = {}
+        self._facts: dict[Exchange, dict[str, Any]] = {}
+        self._others: dict[str, Any] = {}
+        self._cleared = self._scope.journal.cleared
+        self._ended = 0  # arrival of the last exchange before which all have ended
+
+    def look(self) -> list[tuple[str, Any]]:
+        """Return the events: the exchanges that have changed, then agents and gates."""
+        journal = self._scope.journal
+        events: list[tuple[str, Any]] = []
+        if journal.cleared != self._cleared:
+            self._forget()
+            events.append(("reset", {}))
+        exchanges = [exchange for exchange in journal.exchanges if exchange.arrival > self._ended]
+        latest = exchanges[-1].arrival if exchanges else 0
+        for exchange in exchanges:
+            is_old = not self._ended and exchange.arrival <= latest - MAX_EVENTS
+            if not is_old or exchange.outcome == "running":
+                events += self._changed(exchange)
+        self._ended = self._all_ended_before(exchanges)
+        others = {"agents": agents_of(self._scope), "gates": _gates(self._scope)}
+        for name, value in others.items():
+            if self._others.get(name) != value:
+                self._others[name] = value
+                events.append((name, {name: value}))
+        return events
+
+    def _changed(self, exchange: Exchange) -> list[tuple[str, Any]]:
+        # Read before the facts: what changes in between is found by the next look.
+        is_over = exchange.is_over
+        shown = summary(exchange, self._watches.setdefault(exchange, ChunkWatch(exchange)))
+        facts = {name: value for name, value in shown.items() if name != "chunks"} | {"is_over": is_over}
+        if facts == self._facts.get(exchange):
+            return []
+        self._facts[exchange] = facts
+        return [("exchange", shown)]
+
+    def _all_ended_before(self, exchanges: list[Exchange]) -> int:
+        ended = self._ended
+        for exchange in exchanges:
+            if exchange in self._facts and not self._facts[exchange]["is_over"]:
+                break
+            ended = exchange.arrival
+            self._facts.pop(exchange, None)
+            self._watches.pop(exchange, None)
+        return ended

@@ -1,0 +1,393 @@
+"""Another process steers a fake agent server: scripts, gates, waits, journal, checks, resets, scopes."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import pytest
+
+from runagent_testing import FakeAgentServer, delay, status
+from runagent_testing._standalone.script_file import read_script
+from tests.runagent_testing.control_client import ControlClient
+from tests.runagent_testing.raw_client import connected, post, stream
+
+FILE = "agents: {w: {always: [Once, {gate: door}, ' upon'], replies: [[first]]}}"
+
+
+@pytest.fixture
+def served():
+    with FakeAgentServer(control=True) as server:
+        yield server
+
+
+@pytest.fixture
+def control(served):
+    with ControlClient(served.url) as client:
+        yield client
+
+
+def text_of(server, agent="w", scope=""):
+    """Return what an agent streams as plain text."""
+    request = post(f"{scope}/v1/agents/{agent}/stream", accept="text/plain", connection="close")
+    with connected(server.url) as client:
+        client.send(request)
+        received, _ = client.rest()
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200"), received
+    return b"".join(body.split(b"\r\n")[1:-2:2]).decode()
+
+
+# Scripts
+
+
+def test_scripts_are_added_and_replaced(served, control):
+    control.change("PUT", "/agents", {"agents": {"w": {"always": ["a"]}, "v": {"always": ["b"]}}})
+    assert ["a", "b"] == [text_of(served), text_of(served, "v")]
+    control.change("POST", "/agents/w", {"replies": [["one"], ["two"]], "fails": 1})
+    assert {"fails": 1, "reply": 2} == control.get("/agents/w")["unused"]
+    control.change("PUT", "/agents/w", {"always": ["new"]})
+    assert "new" == text_of(served)
+    control.change("PUT", "/agents", {"agents": {"v": {"always": ["c"]}}})
+    assert [{"id": "v", "unused": {}}] == control.get("/agents")["agents"]
+    control.change("DELETE", "/agents/v")
+    assert [] == control.get("/agents")["agents"]
+    assert 404 == control.ask("DELETE", "/agents/v")[0]
+
+
+def test_an_agent_that_python_holds_has_what_was_put_over_http(served, control):
+    agent = served.agent("w").always("old")
+    control.change("PUT", "/agents/w", {"always": ["new"]})
+    assert "new" == text_of(served)
+    agent.always("newer")
+    assert "newer" == text_of(served)
+
+
+def test_the_id_of_an_agent_may_be_anything(served, control):
+    control.change("PUT", "/agents/a%2Fb%20%C3%A9", {"always": ["x"]})
+    assert ["a/b é"] == [agent["id"] for agent in control.get("/agents")["agents"]]
+
+
+def test_the_problems_of_a_script_have_their_places(control):
+    body = {"agents": {"w": {"always": [{"dealy": 1}], "fials": 1}}}
+    answered, content = control.ask("POST", "/agents", body)
+    assert 400 == answered
+    for problem, wrong, right in zip(
+        content["error"]["problems"], ("dealy", "fials"), ("delay", "fails"), strict=True
+    ):
+        assert (1, json.dumps(body).index(f'"{wrong}"') + 1) == (problem["line"], problem["column"])
+        assert f"did you mean {right!r}?" in problem["message"]
+    assert "INVALID_SCRIPT" == content["error"]["code"]
+
+
+def test_an_invalid_script_changes_nothing(served, control):
+    control.change("PUT", "/agents/w", {"always": ["a"]})
+    for method in ("PUT", "POST"):
+        assert 400 == control.ask(method, "/agents/w", {"always": ["b"], "returns": [{"nothing": 1}]})[0]
+    assert "a" == text_of(served)
+
+
+def test_requests_that_ask_for_no_run_are_answered(served, control):
+    control.change("POST", "/on-request", {"request": "GET /x/*", "answer": [{"status": 418}], "times": 1})
+    assert any("on_request: never used" in problem for problem in control.get("/problems")["problems"])
+    with connected(served.url) as client:
+        client.send(post("/x/1").replace(b"POST", b"GET"))
+        assert client.until(b"\r\n\r\n").startswith(b"HTTP/1.1 418")
+    assert 1 == control.get("/counts")["other_requests"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"request": "GET", "answer": ["x"]},
+        {"request": "GET /x", "answer": []},
+        {"request": "GET /x"},
+        {"request": "GET /x", "answer": ["x"], "times": "2"},
+        {"request": "GET /x", "answer": ["x"], "times": -1},
+        {"request": 1, "answer": ["x"]},
+        {"request": "GET /x", "answer": ["x"], "more": 1},
+        {"request": "GET /x", "answer": [{"stauts": 418}]},
+    ],
+)
+def test_an_invalid_answer_is_refused(control, body):
+    assert 400 == control.ask("POST", "/on-request", body)[0]
+
+
+# Connections
+
+
+def test_a_faulty_connection_is_that_of_a_client_and_not_of_the_control_api(served):
+    with ControlClient(served.url) as before:
+        before.change("POST", "/on-connect", {"fault": "reset", "times": 1})
+    with ControlClient(served.url) as control:
+        assert 1 == len(control.get("/problems")["problems"])
+        with connected(served.url) as client:
+            client.send(stream("w"))
+            with pytest.raises(ConnectionResetError):
+                client.until(b"\r\n\r\n")
+        assert [] == control.get("/problems")["problems"]
+
+
+@pytest.mark.parametrize("body", [{"fault": "rest"}, {"fault": "reset", "times": 1.5}, {}, {"fault": 1}])
+def test_an_invalid_fault_is_refused(control, body):
+    assert 400 == control.ask("POST", "/on-connect", body)[0]
+
+
+def test_a_client_that_sends_nothing_meets_the_fault_too(served):
+    served.on_connect("close")
+    with connected(served.url) as client:
+        assert b"" == client.socket.recv(1)
+
+
+def test_connections_of_the_control_api_do_not_count(served, control):
+    served.agent("w").always("x")
+    assert 0 == control.get("/counts")["connections"]
+    text_of(served)
+    assert (1, 1) == (control.get("/counts")["connections"], served.connections)
+
+
+def test_a_connection_that_carries_both_counts_once(served, control):
+    served.agent("w").always("x")
+    control.get("/counts")
+    control.connection.request("POST", "/v1/agents/w/stream", b"{}")
+    control.connection.getresponse().read()
+    control.get("/counts")
+    assert 1 == served.connections
+    assert not served.requests[0].reused
+
+
+# Gates and waits
+
+
+def test_a_run_stops_at_a_gate_and_goes_on(served, control):
+    read_script(FILE, "file").apply(served)
+    control.change("PUT", "/agents/w", {"always": ["a", "b", "c", {"gate": "door"}, "d"]})
+    with connected(served.url) as client:
+        client.send(stream("w"))
+        assert 1 == control.get("/exchanges?wait=1")["count"]
+        reached = control.get("/exchanges/1?until=sent&chunks=3")
+        assert (True, 3, {"gate": "door"}) == (
+            reached["reached"],
+            reached["exchange"]["chunks_sent"],
+            reached["exchange"]["waits_for"],
+        )
+        assert [{"name": "door", "open": False, "waiting": 1}] == control.get("/gates")["gates"]
+        (running,) = control.get("/state")["running"]
+        assert (["a", "b", "c"], "running") == (running["chunks"], running["outcome"])
+        assert control.get("/exchanges/1?until=sent&step=4")["reached"]
+        assert not control.get("/exchanges/1?until=sent&step=5&timeout=0.01")["reached"]
+        control.change("PUT", "/gates/door", {"open": True})
+        assert b'"d"' in client.until(b"0\r\n\r\n")
+    assert control.get("/exchanges/1?until=done")["reached"]
+
+
+def test_a_client_that_disconnects_is_noticed(served, control):
+    control.change("PUT", "/agents/w", {"always": ["a", {"gate": "door"}]})
+    with connected(served.url) as client:
+        client.send(stream("w"))
+        client.until(b'"a"')
+        assert not control.get("/exchanges/1?until=disconnected&timeout=0.01")["reached"]
+    assert control.get("/exchanges/1?until=disconnected")["reached"]
+
+
+def test_a_gate_is_closed_again(served, control):
+    control.change("PUT", "/agents/w", {"always": [{"gate": "door"}, "x"]})
+    control.change("PUT", "/gates/door", {"open": True})
+    assert "x" == text_of(served)
+    assert not control.change("PUT", "/gates/door", {"open": False})["open"]
+
+
+def test_an_unknown_gate_is_named_with_the_nearest(served, control):
+    control.change("PUT", "/agents/w", {"always": [{"gate": "door"}, "x"]})
+    answered, content = control.ask("PUT", "/gates/dor", {"open": True})
+    assert (404, True) == (answered, "did you mean 'door'?" in content["error"]["message"])
+    assert 400 == control.ask("PUT", "/gates/door", {"open": 1})[0]
+
+
+def test_a_wait_ends_once_it_cannot_be_met(served, control):
+    served.agent("w").always("x")
+    text_of(served)
+    began = time.monotonic()
+    assert not control.get("/exchanges/1?until=sent&chunks=2&timeout=30")["reached"]
+    assert time.monotonic() - began < 10
+
+
+def test_a_wait_that_is_not_met_names_what_came_instead(control):
+    answered, content = control.ask("GET", "/exchanges?wait=1&timeout=0.05")
+    assert (504, "TIMEOUT") == (answered, content["error"]["code"])
+    assert "expected 1 request(s) within 0.05 s, but 0 came" == content["error"]["message"]
+
+
+def test_a_wait_is_over_as_soon_as_the_request_has_come(served, control):
+    served.agent("w").always("x")
+    timer = threading.Timer(0.05, text_of, [served])
+    timer.start()
+    assert 1 == control.get("/exchanges?wait=1&agent=w&timeout=30")["count"]
+    timer.join(5)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?wait=x",
+        "?wait=-1",
+        "?timeout=61",
+        "?timeout=-1",
+        "?timeout=nan",
+        "?kind=all&kind=none",
+        "?x=1",
+        "?full=1",
+        "?" + "&".join(f"a{n}=1" for n in range(200)),
+        "/1?until=sent",
+        "/1?until=done&chunks=1",
+        "/1?chunks=1",
+    ],
+)
+def test_an_invalid_query_is_refused(served, control, query):
+    served.agent("w").always("x")
+    text_of(served)
+    assert 400 == control.ask("GET", f"/exchanges{query}")[0]
+
+
+# The journal
+
+
+def test_the_journal_lists_requests_by_kind(served, control):
+    served.agent("w").always("x")
+    served.on_request("POST /x", status(204))
+    text_of(served)
+    for path in ("/x", "/nothing"):
+        with connected(served.url) as client:
+            client.send(post(path))
+            client.until(b"\r\n\r\n")
+    paths = {
+        kind: [exchange["path"] for exchange in control.get(f"/exchanges?kind={kind}")["exchanges"]]
+        for kind in ("run", "other", "unmatched", "all")
+    }
+    run = "/v1/agents/w/stream"
+    assert {"run": [run], "other": ["/x"], "unmatched": ["/nothing"], "all": [run, "/x", "/nothing"]} == paths
+    assert [3] == [
+        exchange["arrival"] for exchange in control.get("/exchanges?kind=all&after=2")["exchanges"]
+    ]
+    assert {
+        "connections": 3,
+        "requests": 1,
+        "other_requests": 1,
+        "unmatched": 1,
+        "running": 0,
+        "by_agent": {"w": 1},
+    } == control.get("/counts")
+    assert 1 == len(control.get("/problems")["problems"])
+    assert [] == control.get("/problems?allow_unmatched=true")["problems"]
+    assert "POST /nothing" in control.get("/timelines")["timelines"]
+    (full,) = control.get("/exchanges?full=true")["exchanges"]
+    assert control.get("/exchanges/1")["exchange"] == full
+    assert 404 == control.ask("GET", "/exchanges/4")[0]
+
+
+def test_control_requests_are_in_no_journal(served, control):
+    for path in ("/counts", "/nothing", "/problems"):
+        control.ask("GET", path)
+    control.ask("POST", "/agents/w", {"x": 1})
+    assert [] == served.journal.exchanges
+    assert [] == served.problems()
+
+
+# Resets and scopes
+
+
+def test_a_reset_goes_back_to_the_file_and_drops_runs(served, control):
+    read_script(FILE, "file").apply(served)
+    served.agent("other").always("x")
+    assert "first" == text_of(served)
+    with connected(served.url) as client:
+        client.send(stream("w"))
+        client.until(b"Once")
+        control.change("POST", "/reset")
+        assert b" upon" not in client.rest()[0]
+    assert 0 == control.get("/exchanges")["count"]
+    assert "first" == text_of(served)
+    assert ["w"] == [agent["id"] for agent in control.get("/agents")["agents"]]
+
+
+def test_scopes_do_not_meet(served, control):
+    read_script(FILE, "file").apply(served)
+    with ControlClient(served.url, "a") as a, ControlClient(served.url, **{"X-Fake-Scope": "b"}) as b:
+        a.change("PUT", "/agents/w", {"always": ["mine"]})
+        assert "mine" == text_of(served, scope="/_scope/a")
+        assert "first" == text_of(served, scope="/_scope/b")
+        assert [1, 1, 0] == [client.get("/exchanges")["count"] for client in (a, b, control)]
+        assert ["a", "b", ""] == [client.get("/state")["scope"] for client in (a, b, control)]
+        assert f"{served.url}/_scope/a" == a.get("/state")["url"]
+        assert 409 == a.ask("POST", "/on-connect", {"fault": "reset"})[0]
+        assert ["a", "b"] == [scope["name"] for scope in control.get("/scopes")["scopes"]]
+        a.change("POST", "/reset")
+        assert [0, 1] == [client.get("/exchanges")["count"] for client in (a, b)]
+        control.change("DELETE", "/scopes/b")
+        assert 404 == control.ask("DELETE", "/scopes/b")[0]
+        assert 0 == b.get("/exchanges")["count"]
+
+
+def test_a_control_request_with_an_invalid_scope_is_refused(served):
+    with ControlClient(served.url, "a") as control:
+        answered, content = control.ask("GET", "/counts", **{"X-Fake-Scope": "b"})
+    assert (400, "BAD_SCOPE") == (answered, content["error"]["code"])
+
+
+# Events
+
+
+def events_of(client):
+    """Yield the events of a stream."""
+    while True:
+        name, data = client.until(b"\n\n").decode().removesuffix("\n\n").split("\n")[-2:]
+        yield name.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+
+def test_events_show_what_changes(served, control):
+    read_script(FILE, "file").apply(served)
+    text_of(served)
+    with connected(served.url) as watching, connected(served.url) as client:
+        watching.send(b"GET /_fake/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"text/event-stream" in watching.until(b"\r\n\r\n")
+        events = events_of(watching)
+        seen = [next(events) for _ in range(3)]
+        assert ["exchange", "agents", "gates"] == [name for name, _ in seen]
+        assert "done" == seen[0][1]["outcome"]
+        client.send(stream("w"))
+        begun = next(data for name, data in events if name == "exchange" and data["chunks"])
+        assert (2, "running", ["Once"]) == (begun["number"], begun["outcome"], begun["chunks"])
+        control.change("PUT", "/gates/door", {"open": True})
+        ended = next(data for name, data in events if name == "exchange" and data["outcome"] == "done")
+        assert (2, [" upon"]) == (ended["chunks_sent"], ended["chunks"])
+        control.change("POST", "/reset")
+        assert {} == next(data for name, data in events if name == "reset")
+
+
+# The server
+
+
+def test_a_server_that_drains_is_not_ready(served, control):
+    served.agent("w").always("x", delay(0.2), "y")
+    assert (200, {"status": "ready"}) == control.ask("GET", "/ready")
+    with connected(served.url) as client:
+        client.send(stream("w"))
+        client.until(b"x")
+        draining = threading.Thread(target=served.drain, args=[5.0])
+        draining.start()
+        client.until(b"0\r\n\r\n")
+        draining.join(5)
+    assert (503, {"status": "draining"}) == control.ask("GET", "/ready")
+    assert (200, {"status": "ok"}) == control.ask("GET", "/health")
+
+
+def test_waiting_requests_keep_no_server_from_closing():
+    with FakeAgentServer(control=True) as server:
+        began = time.monotonic()
+        with connected(server.url) as waiting, connected(server.url) as watching:
+            waiting.send(b"GET /_fake/exchanges?wait=1&timeout=60 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            watching.send(b"GET /_fake/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            watching.until(b"event: gates")
+            server.close()
+    assert time.monotonic() - began < 4
