@@ -47,13 +47,13 @@ class Control:
 
     Args:
         host: The server.
-        guard: Refuses those who may not use it.
+        guard: Refuses those who may not use it; None refuses everybody, probes aside.
 
     Attributes:
         is_ready: Whether the server accepts connections.
     """
 
-    def __init__(self, host: AgentHost, guard: Guard) -> None:
+    def __init__(self, host: AgentHost, guard: Guard | None) -> None:
         self._host = host
         self._guard = guard
         self.is_ready = True
@@ -70,6 +70,10 @@ class Control:
         method = "GET" if request.method == "HEAD" else request.method
         if path in _OPEN and method == "GET":
             return self._health(path)
+        if self._guard is None:
+            raise ControlError(
+                403, "OFF", "nobody may steer this server over HTTP: it has no --control-token"
+            )
         self._guard.check(request.headers)
         if request.body is None or len(request.body) > MAX_CONTROL_BODY:
             raise ControlError(413, "TOO_LARGE", f"a body has at most {MAX_CONTROL_BODY} bytes")

@@ -44,14 +44,15 @@ def list_exchanges(request: ControlRequest) -> Outcome:
 
     def look(seconds: float) -> Reply | None:
         found = _wait(scope, kind, agent_id, wanted, seconds)
-        if len(found) < wanted:
+        count = len(found) + _forgotten(scope, kind, agent_id)
+        if count < wanted:
             return None
         shown = [exchange for exchange in found if exchange.arrival > after]
         show = _in_full if is_full else summary
-        return Reply({"count": len(found), "exchanges": [show(exchange) for exchange in shown]})
+        return Reply({"count": count, "exchanges": [show(exchange) for exchange in shown]})
 
     def late() -> Reply:
-        came = len(_found(scope, kind, agent_id))
+        came = len(_found(scope, kind, agent_id)) + _forgotten(scope, kind, agent_id)
         unmatched = "".join(f"; unmatched: {exchange.title}" for exchange in list(scope.unmatched))
         whose = "" if agent_id is None else f" of agent {agent_id!r}"
         fault = f"expected {wanted} request(s){whose} within {timeout:g} s, but {came} came{unmatched}"
@@ -169,11 +170,12 @@ CHUNKS_SHOWN = 20  # of one exchange in a list
 def counts_of(scope: Scope) -> dict[str, Any]:
     """Count the exchanges of a scope."""
     runs = list(scope.requests)
+    forgotten = scope.journal.count_forgotten(None)
     by_agent: dict[str, int] = {}
     for exchange in runs:
         by_agent[exchange.agent_id] = by_agent.get(exchange.agent_id, 0) + 1
     return {
-        "requests": len(runs),
+        "requests": len(runs) + forgotten,
         "other_requests": len(scope.other_requests),
         "unmatched": len(scope.unmatched),
         "running": sum(exchange.outcome == "running" for exchange in runs),
@@ -196,5 +198,14 @@ def _found(scope: Scope, kind: str, agent_id: str | None) -> list[Exchange]:
 
 def _wait(scope: Scope, kind: str, agent_id: str | None, count: int, seconds: float) -> list[Exchange]:
     """Return the exchanges of a kind, once there are as many or the time is over."""
-    scope.journal.wait_until(lambda: len(_found(scope, kind, agent_id)) >= count, seconds)
+
+    def have_come() -> bool:
+        return len(_found(scope, kind, agent_id)) + _forgotten(scope, kind, agent_id) >= count
+
+    scope.journal.wait_until(have_come, seconds)
     return _found(scope, kind, agent_id)
+
+
+def _forgotten(scope: Scope, kind: str, agent_id: str | None) -> int:
+    """Count the requests for runs that came and are no longer in the journal."""
+    return scope.journal.count_forgotten(agent_id) if kind == "run" else 0

@@ -59,6 +59,7 @@ _FACTS: Schema = {
     "waits_for": _or_null({"type": "object"}),
     **dict.fromkeys(("unmatched", "refused", "failure"), _or_null(_TEXT)),
 }
+_FAULT = ("id", "kind", "position", "description", "expected")
 _PROBLEM = _object({"line": _COUNT, "column": _COUNT, "message": _TEXT})
 
 SCHEMAS: dict[str, Schema] = {
@@ -102,6 +103,12 @@ SCHEMAS: dict[str, Schema] = {
     "Problems": _object({"problems": _list(_TEXT), "report": _TEXT}),
     "Timelines": _object({"timelines": _TEXT}),
     "RequestAnswer": _object({"request": _TEXT, "answer": {}}, {"times": _COUNT}),
+    "Fault": _object({"fault": _TEXT}, {"agent": _or_null(_TEXT), "run": _or_null(_COUNT | {"minimum": 1})}),
+    "Faults": _object({"faults": _list(_object(dict.fromkeys(_FAULT, _TEXT)))}),
+    "Chaos": _object(
+        {"rate": {"type": "number", "minimum": 0, "maximum": 1}},
+        {"seed": {"type": "integer"}, "only": _list(_TEXT), "without": _list(_TEXT), "test": _TEXT},
+    ),
     "ConnectionFaults": _object({"fault": {"enum": list(get_args(ConnectionFault))}}, {"times": _COUNT}),
     "Scopes": _object({"scopes": _list(_object({"name": _TEXT, "idle_seconds": _SECONDS, **_counts()}))}),
 }
@@ -121,6 +128,7 @@ PARAMETERS: dict[str, Schema] = {
     "chunks": _parameter("How many chunks have to be sent", _COUNT),
     "step": _parameter("The number, from 1, of the step that has to be reached", _COUNT | {"minimum": 1}),
     "timeout": _parameter("The longest wait in seconds, by default 5", _SECONDS | {"maximum": MAX_WAIT}),
+    "transport": _parameter("The transport that is to meet them, by default sse", _TEXT),
     "allow_unused": _parameter("Whether to ignore replies and steps that were not used", _FLAG),
     "allow_unmatched": _parameter("Whether to ignore requests that no script answers", _FLAG),
 }

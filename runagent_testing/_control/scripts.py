@@ -13,6 +13,7 @@ from runagent_testing._standalone.script_file import (
     read_request_answer,
     read_script,
 )
+from runagent_testing.faults import for_transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,13 +27,16 @@ __all__ = [
     "add_agent",
     "add_agents",
     "add_connection_faults",
+    "add_fault",
     "add_request_answers",
     "agents_of",
     "drop_agent",
     "get_agent",
     "list_agents",
+    "list_faults",
     "put_agent",
     "put_agents",
+    "put_chaos",
 ]
 
 __tracebackhide__ = is_ours
@@ -98,6 +102,40 @@ def add_connection_faults(request: ControlRequest) -> Outcome:
         raise ControlError(409, "NO_SCOPE", "a connection belongs to no scope: leave out the scope")
     _checked(lambda: request.host.on_connect(given["fault"], times=given.get("times", 1)))
     return Reply(None, 204)
+
+
+def add_fault(request: ControlRequest) -> Outcome:
+    """Have a run meet a fault of the catalogue."""
+    given = request.fields("fault", "agent", "run", required=["fault"])
+    _checked(lambda: request.scope.inject(**given))
+    return Reply(None, 204)
+
+
+def put_chaos(request: ControlRequest) -> Outcome:
+    """Have some runs meet faults, by chance."""
+    given = request.fields("rate", "seed", "only", "without", "test", required=["rate"])
+    _checked(lambda: request.scope.chaos(given.pop("rate"), **given))
+    return Reply(None, 204)
+
+
+def list_faults(request: ControlRequest) -> Outcome:
+    """List the catalogue of faults for a transport."""
+    transport = request.query.get("transport", "sse")
+    found = _checked(lambda: for_transport(transport))
+    return Reply(
+        {
+            "faults": [
+                {
+                    "id": fault.id,
+                    "kind": fault.kind,
+                    "position": str(fault.position),
+                    "description": fault.description,
+                    "expected": fault.expected.error,
+                }
+                for fault in found
+            ]
+        }
+    )
 
 
 def add_request_answers(request: ControlRequest) -> Outcome:

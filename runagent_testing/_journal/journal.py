@@ -160,7 +160,7 @@ class Journal(Uncopied):
         def has_come() -> bool:
             nonlocal seen, matching
             if self._limit is not None:  # the list loses its first ones
-                seen, matching = 0, self._count_forgotten(agent_id)
+                seen, matching = 0, self.count_forgotten(agent_id)
             new = self.requests[seen:]
             seen += len(new)
             matching += sum(_is_of(exchange, agent_id) for exchange in new)
@@ -168,7 +168,7 @@ class Journal(Uncopied):
 
         with self._arrived:
             wait_for(self._arrived, has_come, timeout)
-            came, forgotten = self.of(agent_id), self._count_forgotten(agent_id)
+            came, forgotten = self.of(agent_id), self.count_forgotten(agent_id)
         whose = "" if agent_id is None else f" of agent {agent_id!r}"
         if len(came) + forgotten < count:
             raise TimeoutError(
@@ -182,7 +182,8 @@ class Journal(Uncopied):
             )
         return came[count - forgotten - 1]
 
-    def _count_forgotten(self, agent_id: str | None) -> int:
+    def count_forgotten(self, agent_id: str | None) -> int:
+        """Count the requests for runs of one agent, or of all agents, that are no longer kept."""
         return self._forgotten.total() if agent_id is None else self._forgotten[agent_id]
 
     def clear(self) -> None:

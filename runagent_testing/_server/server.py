@@ -246,6 +246,10 @@ class FakeAgentServer(AgentHost):
             self._loop.call_soon_threadsafe(lambda: None)  # it may wait for something to do
         return f"the fake agent server's thread does not return within {_PATIENCE:g} s: it is at {place}"
 
+    def _serve_probes(self) -> None:
+        """Answer the probes of the control API, even if the rest of it is off."""
+        self._control = self._control or Control(self, None)
+
     def _may_spare(self) -> bool:
         """Whether the next connection is faulty, and may be one of the control API; TLS hides which it is."""
         return self._control is not None and self._ssl_context is None and self._connection_faults > 0

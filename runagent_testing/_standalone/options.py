@@ -73,6 +73,11 @@ def number(text: str) -> int:
     return count
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Read names with commas between them."""
+    return tuple(name for part in text.split(",") if (name := part.strip()))
+
+
 def switch(text: str) -> bool:
     """Read a switch of the environment."""
     if text.lower() not in (*_ON, *_OFF):
@@ -94,6 +99,9 @@ OPTIONS = (
     Option("--api-key", "answer 401 to everyone who does not send it", "KEY"),
     Option("--tls-cert", "serve TLS with this certificate chain (PEM)", "FILE"),
     Option("--tls-key", "its key (PEM), if that is in a separate file", "FILE"),
+    Option("--control-token", "let those who send it steer the server, from other machines too", "TOKEN"),
+    Option("--control-hosts", "names under which they reach it, with commas", "NAMES", names),
+    Option("--no-control", "let nobody steer the server over HTTP", None, switch, default=False),
     Option("--ready-file", "write the URL into this file once it can be used; removed at the end", "PATH"),
     Option("--watch", "read a script file again when it changes", None, switch, default=False),
     Option("--drain", "seconds that runs may take to end after SIGTERM", "SECONDS", seconds, 5.0),

@@ -55,7 +55,12 @@ def serve(given: argparse.Namespace) -> int:
         unix_path=options.unix_socket,
         api_key=options.api_key,
         ssl_context=_tls_context(options.tls_cert, options.tls_key),
+        control=_is_controlled(options),
+        control_token=options.control_token,
+        control_hosts=options.control_hosts or (),
     )
+    if not options.no_control:
+        server._serve_probes()
     server._keep_last(options.keep)
     scripts.apply(server)
     with (
@@ -67,6 +72,13 @@ def serve(given: argparse.Namespace) -> int:
         ready_file(options.ready_file, server.url),
     ):
         return _serve_until_ended(server, scripts, log, options)
+
+
+def _is_controlled(options: argparse.Namespace) -> bool:
+    from runagent_testing._control.guard import is_loopback
+
+    is_local = options.unix_socket is not None or is_loopback(options.host)
+    return not options.no_control and (is_local or options.control_token is not None)
 
 
 def _announce(server: FakeAgentServer, scripts: ScriptSet, log: ExchangeLog) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runagent_testing import FakeAgentServer, MemoryNetwork
+from tests.runagent_testing.control_client import ControlClient
 from tests.runagent_testing.project import ROOT
 
 if TYPE_CHECKING:
@@ -43,3 +44,17 @@ def door() -> Iterator[threading.Event]:
     door = threading.Event()
     yield door
     door.set()
+
+
+@pytest.fixture
+def served() -> Iterator[FakeAgentServer]:
+    """A server with the control API."""
+    with FakeAgentServer(control=True) as server:
+        yield server
+
+
+@pytest.fixture
+def control(served: FakeAgentServer) -> Iterator[ControlClient]:
+    """A client of its control API."""
+    with ControlClient(served.url) as client:
+        yield client

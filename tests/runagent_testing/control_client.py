@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from tests.runagent_testing.raw_client import connected, post
+
+if TYPE_CHECKING:
+    from runagent_testing import FakeAgentServer
 
 PATIENCE = 10.0  # seconds
 
@@ -43,3 +48,14 @@ class ControlClient:
         status, content = self.ask(method, path, body)
         assert status in (200, 204), content
         return content
+
+
+def text_of(server: FakeAgentServer, agent: str = "w", scope: str = "") -> str:
+    """Return what an agent streams as plain text."""
+    request = post(f"{scope}/v1/agents/{agent}/stream", accept="text/plain", connection="close")
+    with connected(server.url) as client:
+        client.send(request)
+        received, _ = client.rest()
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200"), received
+    return b"".join(body.split(b"\r\n")[1:-2:2]).decode()

@@ -8,35 +8,11 @@ import time
 
 import pytest
 
-from runagent_testing import FakeAgentServer, delay, status
 from runagent_testing._standalone.script_file import read_script
-from tests.runagent_testing.control_client import ControlClient
+from tests.runagent_testing.control_client import ControlClient, text_of
 from tests.runagent_testing.raw_client import connected, post, stream
 
 FILE = "agents: {w: {always: [Once, {gate: door}, ' upon'], replies: [[first]]}}"
-
-
-@pytest.fixture
-def served():
-    with FakeAgentServer(control=True) as server:
-        yield server
-
-
-@pytest.fixture
-def control(served):
-    with ControlClient(served.url) as client:
-        yield client
-
-
-def text_of(server, agent="w", scope=""):
-    """Return what an agent streams as plain text."""
-    request = post(f"{scope}/v1/agents/{agent}/stream", accept="text/plain", connection="close")
-    with connected(server.url) as client:
-        client.send(request)
-        received, _ = client.rest()
-    head, _, body = received.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 200"), received
-    return b"".join(body.split(b"\r\n")[1:-2:2]).decode()
 
 
 # Scripts
@@ -157,6 +133,55 @@ def test_a_connection_that_carries_both_counts_once(served, control):
     assert not served.requests[0].reused
 
 
+# Faults
+
+
+def test_a_run_meets_a_fault_of_the_catalogue(served, control):
+    control.change("PUT", "/agents/w", {"always": ["Once ", "upon ", "a time"]})
+    ids = [fault["id"] for fault in control.get("/faults?transport=sse")["faults"]]
+    assert "fin-after-event-1" in ids
+    control.change("POST", "/faults", {"fault": "fin-after-event-1", "agent": "w"})
+    assert any("fin-after-event-1" in problem for problem in control.get("/problems")["problems"])
+    with connected(served.url) as client:
+        client.send(stream("w"))
+        received, _ = client.rest()
+    assert (True, False) == (b"Once" in received, b"upon" in received)
+    assert "sse/fin-after-event-1" == served.requests[0].fault
+    assert [] == control.get("/problems")["problems"]
+
+
+def test_chaos_breaks_runs_until_it_is_ended(served, control):
+    control.change("PUT", "/agents/w", {"always": ["Once ", "upon ", "a time"]})
+    control.change("PUT", "/chaos", {"rate": 1, "seed": 7, "only": ["sse/fin-after-event-1"]})
+    with connected(served.url) as client:
+        client.send(stream("w"))
+        client.rest()
+    control.change("PUT", "/chaos", {"rate": 0})
+    assert "Once upon a time" == text_of(served)
+    assert ["sse/fin-after-event-1", None] == [exchange.fault for exchange in served.requests]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/faults", {"fault": "fin-after-evnt-1"}),
+        ("POST", "/faults", {"fault": 1}),
+        ("POST", "/faults", {"fault": "fin-after-event-1", "run": 0}),
+        ("POST", "/faults", {"fault": "fin-after-event-1", "agent": 1}),
+        ("POST", "/faults", {}),
+        ("PUT", "/chaos", {"rate": 2}),
+        ("PUT", "/chaos", {"rate": "1"}),
+        ("PUT", "/chaos", {"rate": 1, "only": ["nothing"]}),
+        ("PUT", "/chaos", {"rate": 1, "only": "sse"}),
+        ("PUT", "/chaos", {"rate": 1, "only": [1]}),
+        ("PUT", "/chaos", {"rate": 1, "seed": "x"}),
+        ("GET", "/faults?transport=nothing", None),
+    ],
+)
+def test_an_invalid_fault_or_chaos_is_refused(control, method, path, body):
+    assert 400 == control.ask(method, path, body)[0]
+
+
 # Gates and waits
 
 
@@ -248,146 +273,3 @@ def test_an_invalid_query_is_refused(served, control, query):
     served.agent("w").always("x")
     text_of(served)
     assert 400 == control.ask("GET", f"/exchanges{query}")[0]
-
-
-# The journal
-
-
-def test_the_journal_lists_requests_by_kind(served, control):
-    served.agent("w").always("x")
-    served.on_request("POST /x", status(204))
-    text_of(served)
-    for path in ("/x", "/nothing"):
-        with connected(served.url) as client:
-            client.send(post(path))
-            client.until(b"\r\n\r\n")
-    paths = {
-        kind: [exchange["path"] for exchange in control.get(f"/exchanges?kind={kind}")["exchanges"]]
-        for kind in ("run", "other", "unmatched", "all")
-    }
-    run = "/v1/agents/w/stream"
-    assert {"run": [run], "other": ["/x"], "unmatched": ["/nothing"], "all": [run, "/x", "/nothing"]} == paths
-    assert [3] == [
-        exchange["arrival"] for exchange in control.get("/exchanges?kind=all&after=2")["exchanges"]
-    ]
-    assert {
-        "connections": 3,
-        "requests": 1,
-        "other_requests": 1,
-        "unmatched": 1,
-        "running": 0,
-        "by_agent": {"w": 1},
-    } == control.get("/counts")
-    assert 1 == len(control.get("/problems")["problems"])
-    assert [] == control.get("/problems?allow_unmatched=true")["problems"]
-    assert "POST /nothing" in control.get("/timelines")["timelines"]
-    (full,) = control.get("/exchanges?full=true")["exchanges"]
-    assert control.get("/exchanges/1")["exchange"] == full
-    assert 404 == control.ask("GET", "/exchanges/4")[0]
-
-
-def test_control_requests_are_in_no_journal(served, control):
-    for path in ("/counts", "/nothing", "/problems"):
-        control.ask("GET", path)
-    control.ask("POST", "/agents/w", {"x": 1})
-    assert [] == served.journal.exchanges
-    assert [] == served.problems()
-
-
-# Resets and scopes
-
-
-def test_a_reset_goes_back_to_the_file_and_drops_runs(served, control):
-    read_script(FILE, "file").apply(served)
-    served.agent("other").always("x")
-    assert "first" == text_of(served)
-    with connected(served.url) as client:
-        client.send(stream("w"))
-        client.until(b"Once")
-        control.change("POST", "/reset")
-        assert b" upon" not in client.rest()[0]
-    assert 0 == control.get("/exchanges")["count"]
-    assert "first" == text_of(served)
-    assert ["w"] == [agent["id"] for agent in control.get("/agents")["agents"]]
-
-
-def test_scopes_do_not_meet(served, control):
-    read_script(FILE, "file").apply(served)
-    with ControlClient(served.url, "a") as a, ControlClient(served.url, **{"X-Fake-Scope": "b"}) as b:
-        a.change("PUT", "/agents/w", {"always": ["mine"]})
-        assert "mine" == text_of(served, scope="/_scope/a")
-        assert "first" == text_of(served, scope="/_scope/b")
-        assert [1, 1, 0] == [client.get("/exchanges")["count"] for client in (a, b, control)]
-        assert ["a", "b", ""] == [client.get("/state")["scope"] for client in (a, b, control)]
-        assert f"{served.url}/_scope/a" == a.get("/state")["url"]
-        assert 409 == a.ask("POST", "/on-connect", {"fault": "reset"})[0]
-        assert ["a", "b"] == [scope["name"] for scope in control.get("/scopes")["scopes"]]
-        a.change("POST", "/reset")
-        assert [0, 1] == [client.get("/exchanges")["count"] for client in (a, b)]
-        control.change("DELETE", "/scopes/b")
-        assert 404 == control.ask("DELETE", "/scopes/b")[0]
-        assert 0 == b.get("/exchanges")["count"]
-
-
-def test_a_control_request_with_an_invalid_scope_is_refused(served):
-    with ControlClient(served.url, "a") as control:
-        answered, content = control.ask("GET", "/counts", **{"X-Fake-Scope": "b"})
-    assert (400, "BAD_SCOPE") == (answered, content["error"]["code"])
-
-
-# Events
-
-
-def events_of(client):
-    """Yield the events of a stream."""
-    while True:
-        name, data = client.until(b"\n\n").decode().removesuffix("\n\n").split("\n")[-2:]
-        yield name.removeprefix("event: "), json.loads(data.removeprefix("data: "))
-
-
-def test_events_show_what_changes(served, control):
-    read_script(FILE, "file").apply(served)
-    text_of(served)
-    with connected(served.url) as watching, connected(served.url) as client:
-        watching.send(b"GET /_fake/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert b"text/event-stream" in watching.until(b"\r\n\r\n")
-        events = events_of(watching)
-        seen = [next(events) for _ in range(3)]
-        assert ["exchange", "agents", "gates"] == [name for name, _ in seen]
-        assert "done" == seen[0][1]["outcome"]
-        client.send(stream("w"))
-        begun = next(data for name, data in events if name == "exchange" and data["chunks"])
-        assert (2, "running", ["Once"]) == (begun["number"], begun["outcome"], begun["chunks"])
-        control.change("PUT", "/gates/door", {"open": True})
-        ended = next(data for name, data in events if name == "exchange" and data["outcome"] == "done")
-        assert (2, [" upon"]) == (ended["chunks_sent"], ended["chunks"])
-        control.change("POST", "/reset")
-        assert {} == next(data for name, data in events if name == "reset")
-
-
-# The server
-
-
-def test_a_server_that_drains_is_not_ready(served, control):
-    served.agent("w").always("x", delay(0.2), "y")
-    assert (200, {"status": "ready"}) == control.ask("GET", "/ready")
-    with connected(served.url) as client:
-        client.send(stream("w"))
-        client.until(b"x")
-        draining = threading.Thread(target=served.drain, args=[5.0])
-        draining.start()
-        client.until(b"0\r\n\r\n")
-        draining.join(5)
-    assert (503, {"status": "draining"}) == control.ask("GET", "/ready")
-    assert (200, {"status": "ok"}) == control.ask("GET", "/health")
-
-
-def test_waiting_requests_keep_no_server_from_closing():
-    with FakeAgentServer(control=True) as server:
-        began = time.monotonic()
-        with connected(server.url) as waiting, connected(server.url) as watching:
-            waiting.send(b"GET /_fake/exchanges?wait=1&timeout=60 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            watching.send(b"GET /_fake/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            watching.until(b"event: gates")
-            server.close()
-    assert time.monotonic() - began < 4
