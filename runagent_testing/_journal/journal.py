@@ -11,6 +11,7 @@ from runagent_testing._internal.redaction import Secrets
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._internal.uncopied import Uncopied
 from runagent_testing._journal.asdict import as_dict
+from runagent_testing._journal.bounds import Bounds
 from runagent_testing._journal.record import Recorder
 from runagent_testing._journal.transcript import transcript, transcripts
 from runagent_testing._script.numbers import is_whole
@@ -46,58 +47,52 @@ class Journal(Uncopied):
         self.cleared = 0
         self._count = self._arrivals = 0
         self._arrived = threading.Condition()
-        self._limit: int | None = None
-        self._on_forget: Callable[[Exchange, list[Exchange]], object] = lambda _exchange, _whence: None
+        self._bounds: Bounds | None = None
         self._forgotten: Counter[str] = Counter()  # requests for runs, by agent
 
     def keep_last(self, limit: int, on_forget: Callable[[Exchange, list[Exchange]], object]) -> None:
-        """Forget the oldest exchanges that have ended, whenever a list has more than ``limit``.
+        """Forget the oldest exchanges that have ended, when there are more or they are large; see `Bounds`.
 
         Args:
             limit: How many each list keeps.
             on_forget: Called with each exchange that is forgotten, and the list.
         """
-        self._limit, self._on_forget = limit, on_forget
+
+        def forget(exchange: Exchange, whence: list[Exchange]) -> None:
+            if whence is self.requests:
+                # Clients choose the ids of unknown agents: there may be any number of them.
+                is_known = not exchange.is_fallback and exchange.unmatched is None
+                self._forgotten[exchange.agent_id if is_known else FALLBACK] += 1
+            on_forget(exchange, whence)
+
+        self._bounds = Bounds(limit, forget)
 
     def note(self, exchange: Exchange) -> None:
         """Record a request for a run."""
         with self._arrived:
-            self.requests.append(exchange)
             self._count += 1
             exchange.number = self._count
-            self._note_arrival(exchange)
-            self._forget_oldest(self.requests)
+            self._add(exchange, self.requests)
         Recorder(exchange).log_begin()
 
     def note_other(self, exchange: Exchange) -> None:
         """Record a request that asks for no run."""
         with self._arrived:
-            self.others.append(exchange)
-            self._note_arrival(exchange)
-            self._forget_oldest(self.others)
+            self._add(exchange, self.others)
 
     def note_unmatched(self, exchange: Exchange, why: str) -> None:
         """Record a request that no script answers, with the nearest match."""
         exchange.unmatched = why
         with self._arrived:
-            self.unmatched.append(exchange)
-            self._note_arrival(exchange)
-            self._forget_oldest(self.unmatched)
+            self._add(exchange, self.unmatched)
 
-    def _forget_oldest(self, exchanges: list[Exchange]) -> None:
-        while self._limit is not None and len(exchanges) > self._limit:
-            ended = (at for at, exchange in enumerate(exchanges) if exchange.outcome != "running")
-            if (at := next(ended, None)) is None:
-                return
-            forgotten = exchanges.pop(at)
-            if exchanges is self.requests:
-                self._forgotten[forgotten.agent_id] += 1
-            self._on_forget(forgotten, exchanges)
-
-    def _note_arrival(self, exchange: Exchange) -> None:
+    def _add(self, exchange: Exchange, exchanges: list[Exchange]) -> None:
+        exchanges.append(exchange)
         if not exchange.arrival:
             self._arrivals += 1
             exchange.arrival = self._arrivals
+        if self._bounds is not None:
+            self._bounds.add(exchange, exchanges)
         self._arrived.notify_all()
 
     @property
@@ -159,7 +154,7 @@ class Journal(Uncopied):
 
         def has_come() -> bool:
             nonlocal seen, matching
-            if self._limit is not None:  # the list loses its first ones
+            if self._bounds is not None:  # the list loses its first ones
                 seen, matching = 0, self.count_forgotten(agent_id)
             new = self.requests[seen:]
             seen += len(new)
@@ -177,9 +172,7 @@ class Journal(Uncopied):
                 + _blocked()
             )
         if count <= forgotten:
-            raise LookupError(
-                f"request {count}{whose} is forgotten: the journal keeps the last {self._limit}"
-            )
+            raise LookupError(f"request {count}{whose} is forgotten: the journal keeps only the last ones")
         return came[count - forgotten - 1]
 
     def count_forgotten(self, agent_id: str | None) -> int:
@@ -193,6 +186,8 @@ class Journal(Uncopied):
             self.others.clear()
             self.unmatched.clear()
             self._forgotten.clear()
+            if self._bounds is not None:
+                self._bounds.clear()
             self.cleared += 1
             self._count = self._arrivals = 0
 
