@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from runagent_testing._forwarding.upstream import ForwardingError
     from runagent_testing._host.agent import Agent
     from runagent_testing._host.rules import Rule
     from runagent_testing._journal.exchange import Exchange
@@ -53,6 +54,7 @@ __all__ = [
     "DeadlockError",
     "Exchange",
     "FakeAgentServer",
+    "ForwardingError",
     "Gate",
     "MemoryNetwork",
     "RecordingNetwork",
@@ -85,6 +87,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "runagent_testing._forwarding.upstream": ("ForwardingError",),
     "runagent_testing._host.agent": ("Agent",),
     "runagent_testing._host.rules": ("Rule",),
     "runagent_testing._journal.exchange": ("Exchange",),

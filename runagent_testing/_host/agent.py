@@ -29,6 +29,7 @@ class Home(Protocol):
     """The host of an agent, as far as the agent has to know it."""
 
     journal: Journal
+    can_forward: bool
 
     def inject(self, fault: str, *, agent: str | None, run: int | None) -> None:
         """Have a run meet a fault."""
@@ -45,6 +46,7 @@ class Agent(Answering):
         self._scripts: AgentScripts = AgentScripts(agent_id) if scripts is None else scripts
         self.id = agent_id
         self._host = host
+        self._scripts.can_forward = host is None or host.can_forward
         super().__init__(self._scripts, agent_id)
 
     def when(
@@ -83,6 +85,7 @@ class Agent(Answering):
             ValueError: ``nth`` has a number below 1, or none.
         """
         scripts = RuleScripts(Conditions.of(query, body, headers, nth, matches))
+        scripts.can_forward = self._scripts.can_forward
         self._scripts.rules.append(scripts)
         return Rule(scripts, self.id)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from runagent_testing._forwarding.upstream import Forward, ForwardingError, Upstream
 from runagent_testing._host.scripts import as_result
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._internal.uncopied import Uncopied
+from runagent_testing._recording.folder import RecordingFolder
 from runagent_testing._recording.reading import read_recording, recordings_in
 from runagent_testing._recording.replayed import Replayed, check_speed
 from runagent_testing._script.computed import Computed
@@ -160,6 +162,33 @@ class Answering(Uncopied):
             self._scripts.add_replays(replays)
         else:
             self._scripts.script = self._scripts.result = replays[0]
+        return self
+
+    def forwards(self, url: str, *, record: str | Path | None = None, stable_ids: bool = False) -> Self:
+        """Pass every run on to a real service, and its answer back, read by read; only on a server.
+
+        Request and answer are those of the service, whatever protocol it speaks. If ``"*"`` is the only agent
+        of a server and has nothing but this, requests that ask for no run are passed on, too.
+
+        Args:
+            url: The service's base URL: ``http://host`` or ``https://host``, perhaps with a port and a path,
+                which precedes the path of the request.
+            record: A folder in which each exchange is recorded, without credentials (docs/recordings.md).
+            stable_ids: Whether ids become placeholders in recordings.
+
+        Raises:
+            ForwardingError: The agent is one of a `MemoryNetwork`, which has no sockets.
+            OSError: The folder cannot be made or read.
+            ValueError: The URL is invalid.
+        """
+        if not self._scripts.can_forward:
+            raise ForwardingError(
+                "a MemoryNetwork forwards nothing, as it has no sockets: use a FakeAgentServer"
+            )
+        upstream = Upstream.of(url)
+        folder = None if record is None else RecordingFolder(record, stable_ids=stable_ids)
+        forward = Forward(steps=(), upstream=upstream, folder=folder)
+        self._scripts.script = self._scripts.result = forward
         return self
 
 

@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
+from runagent_testing._forwarding.upstream import Forward
 from runagent_testing._host.answers import Judging, Pending, WebSocketAnswer
 from runagent_testing._host.choice import Choice, Question
+from runagent_testing._host.forwarded import Forwarded, only_forward
 from runagent_testing._host.parsed import ParsedRequest
-from runagent_testing._host.refusals import handshake_fault, key_of, preflight
+from runagent_testing._host.refusals import handshake_fault, key_of, preflight, too_large
 from runagent_testing._host.runs import KeptRun
 from runagent_testing._host.scripts import find_agent
 from runagent_testing._host.suggestions import unknown_agent, unknown_endpoint
@@ -19,6 +21,7 @@ from runagent_testing._internal.credentials import Names
 from runagent_testing._internal.redaction import Secrets
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._journal.record import Recorder
+from runagent_testing._recording.heading import recognised
 from runagent_testing._render.plan import Plan
 from runagent_testing._render.render import without_body
 from runagent_testing._script.computed import Computed
@@ -27,7 +30,6 @@ from runagent_testing._script.steps import Status
 from runagent_testing.dialects._base import Dialect, check_dialect
 from runagent_testing.dialects._builtin import BUILT_IN
 from runagent_testing.dialects._installed import installed_dialects
-from runagent_testing.dialects._request import MAX_BODY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -103,6 +105,8 @@ class Endpoints:
 
     def answer(self, request: Request) -> Answer | Pending | WebSocketAnswer:
         """Decide on the answer to a request."""
+        if (forward := only_forward(self._agents)) is not None:
+            return self._pass_on(request, forward)
         parsed = self._understand(request)
         if parsed.run_request is None:
             plan = parsed.decided(lambda: self._other_plan(parsed))
@@ -122,12 +126,12 @@ class Endpoints:
     def _answer_run(
         self, parsed: ParsedRequest, run_request: RunRequest, choice: Choice | None = None
     ) -> Answer | Pending:
-        asked: list[Computed | Question] = []
+        asked: list[Computed | Question | Forward] = []
         readings: list[Reading | None] = []
 
         def plan() -> AnyPlan:
             taken = self._take(parsed, run_request, choice)
-            if isinstance(taken, Computed | Question):
+            if isinstance(taken, Computed | Question | Forward):
                 asked.append(taken)
                 return _NOTHING_YET
             if isinstance(taken, Status):
@@ -144,6 +148,8 @@ class Endpoints:
             case [Question(choice=begun) as question]:
                 go_on = partial(self._answer_run, parsed, run_request, begun)
                 return Judging.of(question, exchange, run, parsed.decided, go_on)
+            case [Forward() as forward]:
+                return Forwarded.of(forward, parsed)
             case [Computed() as computed]:
                 return Pending(computed, exchange, parsed.is_plain, run, parsed.decided, parsed.render)
         return parsed.answer(decided, next(iter(readings), None))
@@ -226,6 +232,17 @@ class Endpoints:
             self._secrets[spoken] = Secrets(Names(named), keys)
         return self._secrets[spoken]
 
+    def _pass_on(self, request: Request, forward: Forward) -> Answer:
+        """Pass on any request, which dialects only describe for the journal."""
+        dialect, run_request = recognised(request, self._dialects)
+        spoken = BUILT_IN[0] if dialect is None else dialect
+        parsed = ParsedRequest.of(request, spoken, run_request, *self._new_run())
+        hidden = installed_dialects() if dialect is None else (dialect,)
+        Recorder(parsed.exchange).hide(self._hidden(hidden), key_of(spoken, request))
+        (self._journal.note_other if run_request is None else self.note)(parsed.exchange)
+        status = self._key_fault(parsed) or (too_large(parsed) if request.body is None else None)
+        return Forwarded.of(forward, parsed) if status is None else parsed.answer(parsed.refused(status))
+
     def _answer_websocket(self, parsed: ParsedRequest, run_request: RunRequest) -> Answer | WebSocketAnswer:
         agent = self._agent(parsed, run_request)
         if isinstance(agent, Status):
@@ -245,6 +262,8 @@ class Endpoints:
                 refusal = script
                 choice.begin()
                 self.note(parsed.exchange)
+                if isinstance(refusal, Forward):
+                    return Forwarded.of(refusal, parsed)
                 return parsed.answer(parsed.decided(lambda: parsed.render(refusal)))
         key = self._api_key if self._awaits_key(parsed) else None
         return WebSocketAnswer(self.note, self._unscripted, choice, script, parsed, key)
@@ -284,8 +303,7 @@ class Endpoints:
         if isinstance(agent, Status):
             return agent
         if parsed.request.body is None:
-            limit = f"a request has at most {MAX_BODY} bytes"
-            return parsed.reject(Status(413, code="REQUEST_TOO_LARGE", message=limit))
+            return too_large(parsed)
         if status := self._invalid(parsed, run_request, agent) or _over_limit(parsed, agent):
             return parsed.reject(status)
         return agent

@@ -127,6 +127,7 @@ class AgentHost(Scope):
     def _new_scope(self, name: str, path: str) -> Scope:
         disruptor = self._disruptor.another()
         scope = Scope(disruptor, name, lambda: f"{self.url}{path}", self._drop_exchanges, self._applied)
+        scope.can_forward = self.can_forward
         if self._kept is not None:
             scope._keep_last(self._kept)
         return scope

@@ -1,4 +1,4 @@
-"""Answers that depend on the request alone: to invalid handshakes and to preflights. No I/O."""
+"""Answers that depend on the request alone: to invalid handshakes, large bodies and preflights. No I/O."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.steps import Status
+from runagent_testing.dialects._request import MAX_BODY
 
 if TYPE_CHECKING:
+    from runagent_testing._host.parsed import ParsedRequest
     from runagent_testing.dialects import Dialect, Request
 
-__all__ = ["handshake_fault", "key_of", "preflight"]
+__all__ = ["handshake_fault", "key_of", "preflight", "too_large"]
 
 __tracebackhide__ = is_ours
 
@@ -30,6 +32,12 @@ def handshake_fault(request: Request) -> Status | None:
     code, fault = request.handshake_fault
     headers = {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"} if code == 426 else {}
     return Status(code, code="BAD_HANDSHAKE", message=fault, headers=headers)
+
+
+def too_large(parsed: ParsedRequest) -> Status:
+    """Reject a request whose body was not read to its end."""
+    limit = f"a request has at most {MAX_BODY} bytes"
+    return parsed.reject(Status(413, code="REQUEST_TOO_LARGE", message=limit))
 
 
 def preflight(request: Request) -> Status:

@@ -54,9 +54,12 @@ class Scope(Uncopied):
             counts once its first message has come, or its handshake is refused or has to wait.
         other_requests: Every request for anything else that a dialect (or `on_request`) has answered, such
             as a card, a thread or a list of models, in order of arrival.
+        can_forward: Whether its agents can pass requests on to a real service.
         unmatched: Requests that no script answers: for unknown agents or endpoints, or for agents without a
             script. ``exchange.unmatched`` names the nearest match.
     """
+
+    can_forward = True
 
     def __init__(
         self,

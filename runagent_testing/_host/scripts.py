@@ -28,11 +28,13 @@ class Scripts:
     Attributes:
         script: Answers every stream for which no reply is queued.
         result: Answers every plain run for which no result is queued.
+        can_forward: Whether the host can pass requests on to a real service.
     """
 
     def __init__(self) -> None:
         self.script: Script | Computed | None = None
-        self.result: Result | Computed | Replayed | None = None
+        self.result: Result | Computed | Script | None = None
+        self.can_forward = True
         self._failures: deque[tuple[Script, Result]] = deque()
         self._replies: deque[Script] = deque()
         self._results: deque[Result] = deque()
@@ -76,7 +78,7 @@ class Scripts:
             return replay, lambda: self._replays.appendleft(replay)
         return self.script, lambda: None
 
-    def take_result(self) -> Result | Computed | Replayed | None:
+    def take_result(self) -> Result | Computed | Script | None:
         """Take the next failure or plain result, or the result of every plain run; None if there is none."""
         if self._failures:
             return self._failures.popleft()[1]

@@ -62,6 +62,7 @@ class MemoryNetwork(AgentHost):
     """
 
     url = f"http://{_HOST}"
+    can_forward = False
 
     def __init__(
         self,

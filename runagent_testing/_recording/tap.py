@@ -37,7 +37,7 @@ class ExchangeTap:
         now: The time at which it was sent.
 
     Attributes:
-        is_over: Whether the answer has ended as HTTP has it, so that the connection may carry another one.
+        ended: The kind of the end; None as long as there is none.
         has_switched: Whether the connection has become a WebSocket.
         status: Of the answer, once that is known.
     """
@@ -53,13 +53,14 @@ class ExchangeTap:
         self._is_in_chunk = False
         self._to_client = _Messages(CLIENT)
         self._to_service = _Messages(SERVER)
-        self.is_over = self.has_switched = self._has_failed = False
+        self.has_switched = self._has_failed = False
+        self.ended: str | None = None
         self.status: int | None = None
 
     def received(self, data: bytes, now: float) -> None:
         """Take what the service has sent; empty: it has sent FIN."""
         self._now = now
-        if self.is_over or self._has_failed:
+        if self.ended is not None or self._has_failed:
             return
         if not data:
             self._finish()
@@ -77,12 +78,12 @@ class ExchangeTap:
                     self._writer.add(now, "client", message)
 
     def broken(self, now: float, kind: str, outcome: str) -> None:
-        """Note another end than FIN, such as a reset."""
-        if not self.is_over:
+        """Note another end than FIN, such as a reset, unless there was one."""
+        if self.ended is None:
             self._end(kind, now, outcome=outcome)
 
     def _end(self, kind: str, now: float, *, reason: str = "", outcome: str) -> None:
-        self.is_over = True
+        self.ended = kind
         if self._writer is not None:
             self._writer.end(now, kind, reason=reason, outcome=outcome)
 

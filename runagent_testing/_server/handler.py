@@ -7,6 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from runagent_testing._host.answers import Pending, WebSocketAnswer
+from runagent_testing._host.forwarded import Forwarded
 from runagent_testing._host.parsed import Answer
 from runagent_testing._internal.log import log_failure
 from runagent_testing._internal.redaction import Secrets
@@ -14,6 +15,7 @@ from runagent_testing._journal.record import Recorder
 from runagent_testing._render.lazy import LazyPlan
 from runagent_testing._render.plan import ENDS
 from runagent_testing._server.connection import Connection, read_request
+from runagent_testing._server.forwarding import UnreachableError, forward
 from runagent_testing._server.player import ResponseWriter, Sent, play, play_until_cancelled
 
 if TYPE_CHECKING:
@@ -76,12 +78,22 @@ class Handler:
         with self._watching(asked.exchange, writer):
             answer = await self._decided(asked)
             recorder = Recorder(answer.exchange)
+            if isinstance(answer, Forwarded):
+                answer = await self._passed_on(answer, request, writer)
             if answer.reading is None:
                 await play(answer.plan, writer, recorder)
                 end = answer.plan.end
             else:
                 end = await play_until_cancelled(answer.plan, answer.reading, writer, recorder)
         return Sent(keep_alive=ENDS[end].serves_on)
+
+    async def _passed_on(self, asked: Forwarded, request: web.BaseRequest, writer: ResponseWriter) -> Answer:
+        """Pass a request on; return what is left to play, which is a refusal if there is no service."""
+        try:
+            await forward(asked, request, writer, Recorder(asked.exchange))
+        except UnreachableError as exc:
+            return asked.unreachable(str(exc))
+        return asked
 
     async def _decided(self, asked: Answer | Pending) -> Answer:
         return await self._functions.answer(asked) if isinstance(asked, Pending) else asked

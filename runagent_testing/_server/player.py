@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from runagent_testing._render.plan import AnyPlan, End, Move
     from runagent_testing._script.gates import Gate
 
-__all__ = ["LINGER_NOT", "ResponseWriter", "Sent", "play", "play_until_cancelled"]
+__all__ = ["LINGER_NOT", "ResponseWriter", "Sent", "hang_up", "play", "play_until_cancelled"]
 
 LINGER_NOT = struct.pack("ii", 1, 0)  # closing a socket with this (SO_LINGER) sends a RST
 _TURN = 64  # moves after which others have their turn
@@ -218,7 +218,7 @@ async def _end(plan: AnyPlan, line: ResponseWriter, recorder: Recorder) -> None:
     if end.shuts_writing and not line.transport.can_write_eof():  # over TLS there is no half-close
         end = ENDS["cut"]
     if end.drops:
-        await _hang_up(line, reset=end.resets)
+        await hang_up(line, reset=end.resets)
     if end.shuts_writing:
         line.write_eof()
     if end.is_done:
@@ -227,7 +227,8 @@ async def _end(plan: AnyPlan, line: ResponseWriter, recorder: Recorder) -> None:
         await asyncio.Event().wait()
 
 
-async def _hang_up(line: ResponseWriter, *, reset: bool) -> None:
+async def hang_up(line: ResponseWriter, *, reset: bool) -> None:
+    """Drop the connection, once everything has been sent: by FIN or RST, over TLS without close_notify."""
     transport = line.transport
     # Aborting drops what the transport still holds, so all of it has to be with the kernel first.
     # asyncio's TLS transport pauses at its limit, the others above it; a limit of 0 would pause it for ever.

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runagent_testing._recording.format import SUFFIX
 from runagent_testing._standalone.command import (
     FAILED,
     GOOD,
@@ -20,11 +21,12 @@ from runagent_testing._standalone.command import (
     print_lines,
     report,
 )
-from runagent_testing._standalone.options import add_options
-from runagent_testing._standalone.serve import TerminatedError, serve
+from runagent_testing._standalone.options import add_options, add_recording_options
+from runagent_testing._standalone.recordings import load_recording
+from runagent_testing._standalone.serve import TerminatedError, record, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["FAILED", "GOOD", "INTERRUPTED", "INVALID", "main"]
 
@@ -63,9 +65,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     serving.set_defaults(run=serve)
     add_options(serving)
-    check = commands.add_parser("check", help="check scripts, or show what their agents send")
+    recording = commands.add_parser("record", help="pass everything on to a real service, and record it")
+    recording.set_defaults(run=record)
+    add_recording_options(recording)
+    check = commands.add_parser("check", help="check scripts and recordings, or show what is in them")
     check.set_defaults(run=_check)
-    check.add_argument("scripts", metavar="FILE", nargs="+", help="script files, YAML or JSON")
+    check.add_argument(
+        "scripts", metavar="FILE", nargs="+", help="script files, YAML or JSON, and recordings"
+    )
     new = commands.add_parser("new-transport", help="write a starter package for a transport")
     new.set_defaults(run=_new_transport)
     new.add_argument("name", metavar="NAME", help="the name that chooses the transport")
@@ -107,18 +114,22 @@ def json_object(text: str) -> dict[str, Any]:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from runagent_testing._standalone.summary import summarize
-
     code = GOOD
     for path in options.scripts:
         try:
-            script = load(path)
+            lines = _summary(path)
         except CommandError as exc:
             code = report(exc)
             continue
         names = [] if len(options.scripts) == 1 else [f"# {path}"]
-        print_lines([*names, *summarize(script)])
+        print_lines([*names, *lines])
     return code
+
+
+def _summary(path: str) -> Iterator[str]:
+    from runagent_testing._standalone.summary import summarize, summarize_recording
+
+    return summarize_recording(load_recording(path)) if path.endswith(SUFFIX) else summarize(load(path))
 
 
 def _new_transport(options: argparse.Namespace) -> int:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from runagent_testing._standalone.command import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["OPTIONS", "SCRIPTS", "Option", "add_options", "with_environment"]
+__all__ = ["OPTIONS", "SCRIPTS", "Option", "add_options", "add_recording_options", "with_environment"]
 
 SCRIPTS = "RUNAGENT_FAKE_SCRIPTS"
 _LAST_PORT = 65_535
+_SERVED_ONLY = ("--watch", "--exit-code", "--api-key")
 _ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -96,6 +97,7 @@ OPTIONS = (
     Option("--host", "the address to listen on", "HOST", default="127.0.0.1"),
     Option("--port", "0 for a free one", "PORT", port, 8450),
     Option("--unix-socket", "listen on a Unix socket of this name instead", "PATH"),
+    Option("--upstream", "pass what no script answers on to this service", "URL"),
     Option("--api-key", "answer 401 to everyone who does not send it", "KEY"),
     Option("--tls-cert", "serve TLS with this certificate chain (PEM)", "FILE"),
     Option("--tls-key", "its key (PEM), if that is in a separate file", "FILE"),
@@ -117,7 +119,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "scripts", metavar="FILE", nargs="*", help="script files, YAML or JSON; without one, a demo is served"
     )
-    for option in OPTIONS:
+    _add(parser, OPTIONS)
+
+
+def add_recording_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``record``."""
+    parser.add_argument("--into", metavar="DIR", default="recordings", help="the folder (%(default)s)")
+    parser.add_argument("--stable-ids", action="store_true", help="replace ids by placeholders")
+    _add(parser, [option for option in OPTIONS if option.flag not in _SERVED_ONLY])
+
+
+def _add(parser: argparse.ArgumentParser, options: Iterable[Option]) -> None:
+    for option in options:
         if option.metavar is None:
             parser.add_argument(option.flag, action="store_const", const=True, help=option.help)
             continue
@@ -135,11 +148,12 @@ def with_environment(given: argparse.Namespace, environment: Mapping[str, str]) 
     """
     values = {option.name: _value(option, given, environment) for option in OPTIONS}
     listed = [path for path in environment.get(SCRIPTS, "").split(os.pathsep) if path]
-    return argparse.Namespace(**values, scripts=given.scripts or listed)
+    scripts = [] if "into" in given else given.scripts or listed
+    return argparse.Namespace(**{**vars(given), **values, "scripts": scripts})
 
 
 def _value(option: Option, given: argparse.Namespace, environment: Mapping[str, str]) -> Any:
-    if (value := getattr(given, option.name)) is not None:
+    if (value := getattr(given, option.name, None)) is not None:
         return value
     text = environment.get(option.variable, "")
     # Kubernetes sets this variable for a service named runagent-fake.

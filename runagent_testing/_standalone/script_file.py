@@ -35,7 +35,7 @@ from runagent_testing._standalone.forms import (
     read_form,
     shown,
 )
-from runagent_testing._standalone.local_keys import read_replay
+from runagent_testing._standalone.local_keys import LOCAL_KEYS, read_local_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -72,8 +72,7 @@ _MANY: dict[str, tuple[str, dict[str, FieldType | Choice]]] = {
     "replies": ("reply", OPTIONS),
     "returns_once": ("returns_once", _RESULT_OPTIONS),
 }
-_KEYS = (*_ONE, *_MANY, "entrypoints", "replay", *OPTIONS)
-_LOCAL_KEYS = ("forwards", "replay")  # they name files and services, which no client may choose
+_KEYS = (*_ONE, *_MANY, "entrypoints", *LOCAL_KEYS, *OPTIONS)
 _REQUEST_ANSWER = ("request", "answer", "times")
 _FAULTS = 100  # of the steps of one answer that are listed
 
@@ -251,16 +250,16 @@ class _Reader:
         shared = Item(item.place, {k: v for k, v in item.value.items() if k in OPTIONS}, item.keys)
         defaults = read_fields(shared, OPTIONS, self._problems, of="an agent")
         for key, value in item.value.items():
-            if key in _LOCAL_KEYS and self._path is None:
+            if key in LOCAL_KEYS and self._path is None:
                 self._problems.add(item.keys[key], f"{key!r} can only be set on the fake agent's own machine")
             elif key not in _KEYS:
                 self._problems.add(item.keys[key], f"{key!r} is nothing an agent has: {nearest(key, _KEYS)}")
             self._problems.where = f"{agent_id}.{key}"
             if key == "entrypoints":
                 self._entrypoints(agent_id, value)
-            elif key == "replay" and self._path is not None:
-                if (options := read_replay(value, self._path, agent_id, self._problems)) is not None:
-                    self.script.calls.append(Call(agent_id, "replay", (), options))
+            elif key in LOCAL_KEYS and self._path is not None:
+                if (options := read_local_key(key, value, self._path, agent_id, self._problems)) is not None:
+                    self.script.calls.append(Call(agent_id, key, (), options))
             elif key in _ONE:
                 self._add_call(agent_id, value, defaults, *_ONE[key])
             elif key in _MANY:

@@ -23,13 +23,15 @@ class ScriptSet:
 
     Args:
         paths: The files.
+        upstream: Passes on to a real service what they do not answer; None if there is none.
 
     Raises:
         CommandError: A file cannot be read or is invalid, or an agent is in two of them.
     """
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], upstream: ScriptFile | None = None) -> None:
         self.paths = list(paths)
+        self.upstream = upstream
         self._scripts = self._load()
 
     def apply(self, host: AgentHost) -> None:
@@ -58,7 +60,7 @@ class ScriptSet:
         return list(dict.fromkeys(name for script in self._scripts for name in script.gates))
 
     def _load(self) -> list[ScriptFile]:
-        if not self.paths:
+        if not self.paths and self.upstream is None:
             return [read_script(DEMO, "demo.yaml")]
         scripts, errors = [], []
         for path in self.paths:
@@ -71,7 +73,7 @@ class ScriptSet:
         if errors:
             problems = [problem for error in errors for problem in error.problems]
             raise CommandError("; ".join(map(str, errors)), problems)
-        return scripts
+        return scripts if self.upstream is None else [*scripts, self.upstream]
 
 
 def _doubled(paths: Sequence[str], scripts: Sequence[ScriptFile]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""``runagent-fake serve``: from the files to the last run."""
+"""``runagent-fake serve`` and ``record``: from the files to the last run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from runagent_testing._standalone.output import Output
     from runagent_testing._standalone.script_set import ScriptSet
 
-__all__ = ["TerminatedError", "serve"]
+__all__ = ["TerminatedError", "record", "serve"]
 
 # A signal that comes just before a wait does not end the wait.
 _LOOK = 0.5  # seconds
@@ -45,10 +45,11 @@ def serve(given: argparse.Namespace) -> int:
     from runagent_testing._server.server import FakeAgentServer
     from runagent_testing._standalone.output import Output
     from runagent_testing._standalone.ready import ready_file
+    from runagent_testing._standalone.recordings import passed_on
     from runagent_testing._standalone.script_set import ScriptSet
 
     options = with_environment(given, os.environ)
-    scripts = ScriptSet(options.scripts)
+    scripts = ScriptSet(options.scripts, passed_on(options))
     server = FakeAgentServer(
         host=options.host,
         port=options.port,
@@ -81,14 +82,25 @@ def _is_controlled(options: argparse.Namespace) -> bool:
     return not options.no_control and (is_local or options.control_token is not None)
 
 
-def _announce(server: FakeAgentServer, scripts: ScriptSet, log: ExchangeLog) -> None:
+def record(given: argparse.Namespace) -> int:
+    """Pass everything on to a real service, and record it, until interrupted; otherwise as `serve`."""
+    return serve(given)
+
+
+def _announce(
+    server: FakeAgentServer, scripts: ScriptSet, log: ExchangeLog, options: argparse.Namespace
+) -> None:
     if scripts.gates:
         text = f"type a gate's name to open it: {', '.join(scripts.gates)}"
         log.note("gates", text, timed=False, gates=scripts.gates)
-    if not scripts.paths:
+    if not scripts.paths and scripts.upstream is None:
         text = f"no script file is given, so this is a demo; try it:\nexport RUNAGENT_API_URL={server.url}"
         for line in [*text.split("\n"), f"runagent stream {scripts.agents[0]} hello"]:
             log.note("demo", line, timed=False, message=line)
+    if options.upstream is not None:
+        place = f", recorded into {options.into}" if "into" in options else ""
+        text = f"{'other runs' if scripts.paths else 'everything'} goes to {options.upstream}{place}"
+        log.note("upstream", text, timed=False, upstream=options.upstream)
     text = f"{', '.join(scripts.agents)} at {server.url} (Ctrl-C ends it)"
     log.note("listening", text, timed=False, url=server.url, agents=scripts.agents, pid=os.getpid())
     print_lines([server.url])
@@ -98,7 +110,7 @@ def _serve_until_ended(
     server: FakeAgentServer, scripts: ScriptSet, log: ExchangeLog, options: argparse.Namespace
 ) -> int:
     try:
-        _announce(server, scripts, log)
+        _announce(server, scripts, log, options)
         _wait(server, scripts, log)
     except TerminatedError:
         # Another one ends runs at once.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import TYPE_CHECKING
 
 from runagent_testing._script.describe import described
@@ -11,9 +12,10 @@ from runagent_testing._standalone.forms import shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runagent_testing._recording.format import Entry, Recording
     from runagent_testing._standalone.script_file import ScriptFile
 
-__all__ = ["summarize"]
+__all__ = ["summarize", "summarize_recording"]
 
 
 def summarize(script: ScriptFile) -> Iterator[str]:
@@ -35,3 +37,23 @@ def summarize(script: ScriptFile) -> Iterator[str]:
         for number, step in enumerate(steps, 1):
             step = step if isinstance(step, Step) else Chunk(step)
             yield f"    {number:>3}  {described(step, shown)}"
+
+
+def summarize_recording(recording: Recording) -> Iterator[str]:
+    """Describe what was recorded."""
+    known = [recording.agent_id, recording.dialect, recording.transport]
+    yield ", ".join([*filter(None, known), f"{recording.method} {recording.path}"])
+    status = "no answer" if recording.status is None else f"status {recording.status}"
+    yield f"  {status} after {recording.head_gap:g} s"
+    parts = [entry for entry in recording.entries if entry.kind != "client"]
+    count = f"{len(parts)} {'message' if recording.is_websocket else 'read'}{'s' * (len(parts) != 1)}"
+    yield f"  {count} of {sum(len(entry.data) for entry in parts)} bytes{_gaps(parts[1:])}"
+    end = "cut off" if recording.end is None else recording.end.outcome or recording.end.kind
+    yield f"  ends after {recording.seconds:g} s: {end}"
+
+
+def _gaps(parts: list[Entry]) -> str:
+    gaps = sorted(entry.gap for entry in parts)
+    if not gaps:
+        return ""
+    return f", gaps from {gaps[0]:g} to {gaps[-1]:g} s (median {statistics.median(gaps):g} s)"

@@ -72,6 +72,7 @@ LAYERS = {
     "runagent_testing.faults": "the catalogue of faults, each at every place of a stream",
     "runagent_testing._journal": "the record of requests and their answers",
     "runagent_testing._render": "turns a script into a plan: bytes, waits, an end",
+    "runagent_testing._forwarding": "real services to which requests are passed on",
     "runagent_testing._recording": "recordings of exchanges: their files, and scripts made of them",
     "runagent_testing.dialects": "the formats of protocols, for the fake agent",
     "runagent_testing._script": "scripts and their steps",

@@ -84,7 +84,11 @@ def program(*arguments: object) -> Iterator[Program]:
 
 
 def serve_here(
-    folder: Path, body: Callable[[str], object], *arguments: object, number: int = signal.SIGTERM
+    folder: Path,
+    body: Callable[[str], object],
+    *arguments: object,
+    number: int = signal.SIGTERM,
+    command: str = "serve",
 ) -> int:
     """Serve in this process while a thread calls ``body`` with the URL; returns the code after a signal."""
     ready = folder / "ready"
@@ -102,7 +106,7 @@ def serve_here(
 
     thread = threading.Thread(target=work)
     thread.start()
-    code = main(["serve", *map(str, arguments), "--ready-file", str(ready)])
+    code = main([command, *map(str, arguments), "--ready-file", str(ready)])
     thread.join(START)
     if failures:
         raise failures[0]

@@ -355,8 +355,8 @@ def test_a_script_file_names_a_recording_relative_to_its_folder(host, path, tmp_
     ("text", "fault"),
     [
         ("replay: missing", "cannot read"),
-        ("replay: 1", "path is text, not 1"),
-        ("replay: {speed: 2}", "replay names a recording or a folder: replay: PATH"),
+        ("replay: 1", "replay is text, not 1"),
+        ("replay: {speed: 2}", "replay needs a path: replay: PATH"),
         ("replay: {path: x, sped: 2}", "'sped' is no property of replay: did you mean 'speed'?"),
         ("replay: bad.agentstream.jsonl", "bad.agentstream.jsonl:2: the kind '?' is unknown"),
     ],
