@@ -6,6 +6,9 @@ imports nothing but pytest, and the rest if a fixture is used.
 A test fails at its teardown if its expectations of the fake agents are unmet (see `AgentHost.check`),
 unless it is marked ``@pytest.mark.fake_agent(allow_unused=True, allow_unmatched=True)`` or strictness
 is off. A test that fails shows the scripted steps next to the writes.
+
+``--fake-agent-chaos`` lets runs of all tests meet faults by chance, and the marker those of one test one
+fault, or one of many in each of its repetitions; see docs/chaos.md.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from runagent_testing._host.agent import Agent
     from runagent_testing._host.host import AgentHost
     from runagent_testing._memory import MemoryNetwork
+    from runagent_testing._pytest_faults import Faults
     from runagent_testing._server.server import FakeAgentServer
 
 AGENT_ID = "fake-agent"
@@ -31,13 +35,25 @@ _ONE_PORT = (
     "fake_agent_address is {}:{}, on which only one of the {} processes of pytest-xdist can listen: return "
     "port 0, for a free one in each"
 )
-_MARKER = (
-    "fake_agent(allow_unused=False, allow_unmatched=False): let the test leave replies and steps of its "
-    "fake agents unused, or ask for what nobody has scripted"
+_MARKERS = (
+    (
+        "fake_agent(allow_unused=False, allow_unmatched=False): let the test leave replies and steps of its "
+        "fake agents unused, or ask for what nobody has scripted"
+    ),
+    (
+        "fake_agent(fault, run=None, agent=None): let a run of the test meet a fault, such as "
+        "'sse/fin-after-event-1', in place of its answer; the next run, or the one with this number"
+    ),
+    (
+        "fake_agent(faults, without=(), run=None, agent=None): run the test once under each of these "
+        "faults, or all of a transport, such as 'sse'"
+    ),
+    "fake_agent(chaos=False): keep the test out of --fake-agent-chaos",
 )
-_ALLOWANCES = ("allow_unused", "allow_unmatched")
 
 _SECTION = "fake agents: what was scripted and what was sent"
+_SEED = "fake_agent_seed"
+_MET = "fake agents: faults that were met"
 
 
 class _Attempt:
@@ -45,13 +61,17 @@ class _Attempt:
 
     Attributes:
         hosts: A list for each fixture that has some.
-        shown: Timelines of those that were checked, as they are gone when the report is made.
+        faults: Those of the test; None before it uses a host.
+        shown: Timelines of hosts that were checked, as they are gone when the report is made.
+        met: The faults that were met, likewise.
         raised: Setup, test or teardown has failed, or was skipped.
     """
 
     def __init__(self) -> None:
         self.hosts: list[list[AgentHost]] = []
+        self.faults: Faults | None = None
         self.shown: list[str] = []
+        self.met = ""
         self.raised = False
 
 
@@ -71,6 +91,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="do not fail tests whose fake agents were left with unused replies or asked for what nobody "
         "has scripted",
     )
+    group.addoption(
+        "--fake-agent-chaos",
+        metavar="RATE",
+        type=_rate,
+        default=0.0,
+        help="let this part of all runs of fake agents, from 0 to 1, meet a fault in place of the answer",
+    )
+    group.addoption(
+        "--fake-agent-seed",
+        metavar="SEED",
+        type=int,
+        help="the seed of --fake-agent-chaos, to repeat a test run; by default another one each time",
+    )
     parser.addini(
         "fake_agent_strict",
         "whether tests fail whose fake agents were left with unused replies or steps, or were asked for "
@@ -80,9 +113,44 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0 <= rate <= 1:
+        raise ValueError(text)
+    return rate
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
-    config.addinivalue_line("markers", _MARKER)
+    """Make the marker known, and draw the seed, in the processes of pytest-xdist that of the main one."""
+    for marker in _MARKERS:
+        config.addinivalue_line("markers", marker)
+    options = config.option
+    if options.fake_agent_chaos and options.fake_agent_seed is None:
+        import random
+
+        drawn = random.SystemRandom().randrange(2**32)
+        options.fake_agent_seed = getattr(config, "workerinput", {}).get(_SEED, drawn)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give a process of pytest-xdist the seed."""
+    if node.config.option.fake_agent_chaos:
+        node.workerinput[_SEED] = node.config.option.fake_agent_seed
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Show what repeats the faults of this test run."""
+    rate, seed = config.option.fake_agent_chaos, config.option.fake_agent_seed
+    return f"fake agents: --fake-agent-chaos={rate:g} --fake-agent-seed={seed}" if rate else None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that is marked with ``faults=`` once under each of them."""
+    if any("faults" in marker.kwargs for marker in metafunc.definition.iter_markers("fake_agent")):
+        from runagent_testing._pytest_faults import parametrize
+
+        parametrize(metafunc)
 
 
 def pytest_plugin_registered(plugin: object, manager: pytest.PytestPluginManager) -> None:
@@ -109,9 +177,13 @@ def pytest_runtest_makereport(
     attempt = item.stash.get(_attempt, None)
     if call.excinfo is not None and attempt is not None:
         attempt.raised = True
-        shown = attempt.shown if call.when == "teardown" else _timelines(attempt)
-        if report.failed and shown:
-            report.sections.append((_SECTION, "\n\n".join(shown)))
+        if call.when != "teardown":
+            attempt.shown = _timelines(attempt)
+            attempt.met = "" if attempt.faults is None else attempt.faults.met()
+        if report.failed and attempt.shown:
+            report.sections.append((_SECTION, "\n\n".join(attempt.shown)))
+        if report.failed and attempt.met:
+            report.sections.append((_MET, attempt.met))
     return report
 
 
@@ -171,11 +243,11 @@ def fake_agent_server(
     if server.requests or server.other_requests or server.unmatched:
         server.clear()  # asked between two tests
     try:
-        with _watched(request, fake_agent_strict) as hosts:
-            hosts.append(_fake_agent_session_server)
-            yield _fake_agent_session_server
+        with _watched(request, fake_agent_strict) as watch:
+            watch(server)
+            yield server
     finally:
-        _fake_agent_session_server.clear()
+        server.clear()
 
 
 @pytest.fixture
@@ -197,12 +269,12 @@ def fake_agent_server_factory(
     """Return what starts more servers, with the options of `FakeAgentServer`; they end with the test."""
     make = _server_class()
     # All are closed, also if one of them has to complain.
-    with contextlib.ExitStack() as servers, _watched(request, fake_agent_strict) as hosts:
+    with contextlib.ExitStack() as servers, _watched(request, fake_agent_strict) as watch:
 
         def start(**options: Any) -> FakeAgentServer:
             __tracebackhide__ = True
             server = servers.enter_context(make(**options))
-            hosts.append(server)
+            watch(server)
             return server
 
         yield start
@@ -213,43 +285,59 @@ def memory_network(request: pytest.FixtureRequest, fake_agent_strict: bool) -> I
     """Return fake agents without sockets, on virtual time."""
     from runagent_testing._memory import MemoryNetwork
 
-    with _watched(request, fake_agent_strict) as hosts:
+    with _watched(request, fake_agent_strict) as watch:
         memory = MemoryNetwork()
-        hosts.append(memory)
+        watch(memory)
         yield memory
 
 
+@pytest.fixture
+def _fake_agent_fault(request: pytest.FixtureRequest) -> object:
+    """The fault of one repetition of a test; `_watched` reads it from the parameters."""
+    return request.param
+
+
 @contextlib.contextmanager
-def _watched(request: pytest.FixtureRequest, strict: bool) -> Iterator[list[AgentHost]]:
-    """Check hosts when a test is over, unless it has failed or was skipped."""
+def _watched(request: pytest.FixtureRequest, strict: bool) -> Iterator[Callable[[AgentHost], None]]:
+    """Let hosts that are passed to what this yields meet the faults of a test, and check them at its end.
+
+    They are not checked if the test has failed or was skipped.
+    """
+    from runagent_testing._pytest_faults import Faults, Marks
+
     item: pytest.Item = request.node
-    allowed = _allowances(item)
+    options = request.config.option
+    marks = Marks.of(item)
     attempt = item.stash[_attempt]
+    if attempt.faults is None:
+        attempt.faults = Faults(item, marks, options.fake_agent_chaos, options.fake_agent_seed)
+    faults = attempt.faults
     hosts: list[AgentHost] = []
     attempt.hosts.append(hosts)
-    yield hosts
-    if not strict or attempt.raised:
-        return
-    if problems := [problem for host in hosts for problem in host.problems(**allowed)]:
-        attempt.shown += filter(None, (host.timelines() for host in hosts))
-        listed = "\n".join(f"  - {problem}" for problem in problems)
-        pytest.fail(f"unmet fake-agent expectations:\n{listed}", pytrace=False)
+
+    def watch(host: AgentHost) -> None:
+        hosts.append(host)
+        faults.begin(host)
+
+    try:
+        yield watch
+        if strict and not attempt.raised:
+            problems = [problem for host in hosts for problem in host.problems(**marks.allowed)]
+            if not marks.allowed.get("allow_unused"):
+                problems = faults.check(problems)
+            if problems:
+                attempt.shown += filter(None, (host.timelines() for host in hosts))
+                attempt.met = faults.met()
+                listed = "\n".join(f"  - {problem}" for problem in problems)
+                pytest.fail(f"unmet fake-agent expectations:\n{listed}", pytrace=False)
+    finally:
+        for host in hosts:
+            faults.end(host)
 
 
 def _timelines(attempt: _Attempt) -> list[str]:
     every = (host.timelines() for hosts in attempt.hosts for host in hosts)
     return [shown for shown in every if shown]
-
-
-def _allowances(item: pytest.Item) -> dict[str, bool]:
-    """Read the markers of a test; those next to it count more."""
-    allowed: dict[str, bool] = {}
-    for marker in item.iter_markers("fake_agent"):
-        if marker.args or not set(marker.kwargs) <= set(_ALLOWANCES):
-            known = " and ".join(_ALLOWANCES)
-            pytest.fail(f"@pytest.mark.fake_agent takes {known}, as keywords", pytrace=False)
-        allowed = dict(marker.kwargs) | allowed
-    return allowed
 
 
 def _server_class() -> type[FakeAgentServer]:

@@ -34,7 +34,7 @@ from runagent_testing.dialects._installed import installed_dialects
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from runagent_testing._host.chaos import Disruptor
+    from runagent_testing._host.disruptor import Disruptor
     from runagent_testing._host.others import Inquiry, OtherRequests, RunRefused
     from runagent_testing._host.parsed import Answer
     from runagent_testing._host.runs import Reading

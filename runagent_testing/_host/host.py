@@ -15,7 +15,7 @@ from runagent_testing._script.numbers import check_count
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from runagent_testing._host.chaos import Disruptor
+    from runagent_testing._host.disruptor import Disruptor
     from runagent_testing._journal.exchange import Exchange
 
 __all__ = ["AgentHost"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runagent_testing._host.agent import Agent
+from runagent_testing._host.chaos import Injection
 from runagent_testing._host.forgotten import Forgotten
 from runagent_testing._host.gates import NamedGate, named_gates
 from runagent_testing._host.others import OtherRequests
@@ -23,7 +24,7 @@ from runagent_testing._script.script import Result
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from runagent_testing._host.chaos import Disruptor
+    from runagent_testing._host.disruptor import Disruptor
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._render.plan import ConnectionFault
 
@@ -119,8 +120,11 @@ class Scope(Uncopied):
             TypeError: ``fault`` or ``agent`` is not text.
             ValueError: There is no such fault, or not here; or ``run`` is invalid.
         """
-        if (on_connect := self._disruptor.inject(fault, agent, run)) is not None:
-            self._break_connection(on_connect)
+        parsed = self._disruptor.parse(fault, agent, run)
+        if isinstance(parsed, Injection):
+            self._disruptor.add(parsed)
+        else:
+            self._break_connection(parsed)
 
     def chaos(
         self,

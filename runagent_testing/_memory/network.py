@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runagent._net.faults import connect_error
-from runagent_testing._host.chaos import Disruptor
+from runagent_testing._host.disruptor import Disruptor
 from runagent_testing._host.endpoints import Endpoints, random_id, utc_time
 from runagent_testing._host.host import AgentHost
 from runagent_testing._host.scopes import ScopedEndpoints

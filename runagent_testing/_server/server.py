@@ -15,7 +15,7 @@ from aiohttp import web
 
 from runagent_testing._control.api import Control, may_be_control
 from runagent_testing._control.guard import Guard, is_loopback
-from runagent_testing._host.chaos import Disruptor
+from runagent_testing._host.disruptor import Disruptor
 from runagent_testing._host.endpoints import Endpoints
 from runagent_testing._host.host import AgentHost
 from runagent_testing._host.scopes import ScopedEndpoints

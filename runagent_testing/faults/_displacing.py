@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_names",
     "displacing",
+    "expand_names",
     "is_drawn",
     "is_named",
     "is_shown",
@@ -47,6 +48,7 @@ __all__ = [
     "script_of",
 ]
 
+_KINDS_AND_IDS = {*IDS, *(kind.name for kind, _ in IDS.values())}
 _REMEMBERED = 1000  # faults
 _SEE = "runagent_testing.faults.for_transport(...) lists them"
 _LONGEST_SILENCE = 10.0  # seconds, on sockets
@@ -79,14 +81,18 @@ def displacing(
         tls: Whether it speaks TLS.
         dialect: The dialect of the run.
     """
-    try:
-        known = [] if http_only else for_transport(transport, player, tls=tls, dialect=dialect)
-    except ValueError:
-        known = []
+    known = [] if http_only else _catalogue_of(transport, player, tls, dialect)
     if not known:
         known = [fault for fault in for_transport("sse", player, tls=tls) if _is_http(fault)]
     too_early = ("before-accept", *_BEFORE_BODY) if is_late else ("before-accept",)
     return [fault for fault in known if fault.position.name not in too_early]
+
+
+def _catalogue_of(transport: str, player: Player, tls: bool, dialect: Dialect | None) -> list[Fault]:
+    try:
+        return for_transport(transport, player, tls=tls, dialect=dialect)
+    except ValueError:
+        return []
 
 
 def _is_http(fault: Fault) -> bool:
@@ -136,13 +142,39 @@ def check_names(names: Sequence[str], what: str, dialects: Sequence[Dialect] = (
     """
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"{what} is a list of names of faults, not {names!r}")
-    known = {*IDS, *(kind.name for kind, _ in IDS.values())}
     for name in names:
         before, slash, fault = name.rpartition("/")
         if slash:
             _check_transport(before, what, dialects)
-        if fault not in known and (slash or fault not in _transports(dialects)):
-            raise ValueError(f"{what} has no fault {name!r}; {nearest(fault, sorted(known), _SEE)}")
+        known = [*sorted(_KINDS_AND_IDS), *(() if slash else _transports(dialects))]
+        if fault not in known:
+            raise ValueError(f"{what} has no fault {name!r}; {nearest(fault, known, _SEE)}")
+
+
+def expand_names(names: Sequence[str], without: Collection[str], player: Player) -> list[str]:
+    """List the names of the single faults that a test can meet.
+
+    Args:
+        names: As for `check_names`. A transport means the faults that chance chooses there, and those that
+            happen to its connections.
+        without: Those to leave out, likewise.
+        player: Who plays them.
+    """
+    found: dict[str, None] = {}
+    for name in names:
+        transport, slash, last = name.rpartition("/")
+        if slash or last not in _KINDS_AND_IDS:
+            transport, only = (transport, (name,)) if slash else (last, ())
+            faults = _catalogue_of(transport, player, False, None) or displacing(
+                transport, http_only=True, is_late=False, player=player
+            )
+            drawn = [fault for fault in faults if is_drawn(fault, transport, player, only, without)]
+            found |= dict.fromkeys(f"{transport}/{fault.id}" for fault in drawn)
+        else:
+            kinds = {fault_id: kind.name for fault_id, (kind, _) in IDS.items()}
+            meant = [fault_id for fault_id, kind in kinds.items() if name in (fault_id, kind)]
+            found |= {one: None for one in meant if not {one, kinds[one]} & set(without)}
+    return list(found)
 
 
 def parse_name(name: str, player: Player, tls: bool, dialects: Sequence[Dialect] = ()) -> str | None:
