@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["aiohttp_response"]
 
+_LOOK_SECONDS = 0.2  # between two looks whether the browser has left, which aiohttp does not report
 _LEFT, _OTHER = {"type": "http.disconnect"}, {"type": "other"}
 
 
@@ -23,7 +25,8 @@ async def aiohttp_response(relay: AsyncAnswer, request: Any, websocket: Any) -> 
     from aiohttp import web
 
     async def left() -> dict[str, Any]:
-        await request.wait_for_disconnection()
+        while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_SECONDS)
         return _LEFT
 
     watcher = Watcher(left, relay.leave)

@@ -56,15 +56,15 @@ class AsyncRelay(AsyncAnswer):
 
         return fastapi_response(self)
 
-    async def django(self) -> Any:
+    async def django(self, request: Any = None) -> Any:
         """Return the response for a view of Django under ASGI, once the service has accepted the run.
 
-        Give ``last_event_id=request.headers.get("Last-Event-ID")`` to `relay`, as this does not see the
-        request.
+        Args:
+            request: The view's, for its method and ``Last-Event-ID``.
         """
-        from runagent.relay._frameworks import django_response
+        from runagent.relay._frameworks import django_facts, django_response
 
-        head = await self.open("GET", None)
+        head = await self.open(*django_facts(request))
         return django_response(head, AsyncBody(self) if head.body is None else None)
 
     async def quart(self) -> Any:

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from runagent.relay._answering import AsyncAnswer
     from runagent.relay._core import Opening
 
-__all__ = ["django_response", "fastapi_response", "quart_response"]
+__all__ = ["django_facts", "django_response", "fastapi_response", "quart_response"]
+
+
+def django_facts(request: Any) -> tuple[str, str | None]:
+    """Return the method of a request and its ``Last-Event-ID``; None as the request means a GET without."""
+    if request is None:
+        return "GET", None
+    return request.method, request.headers.get("Last-Event-ID")
 
 
 def django_response(head: Opening, body: Iterable[bytes] | AsyncIterable[bytes] | None) -> Any:

@@ -43,15 +43,15 @@ class Relay(RelayCore[Stream]):
         start_response(f"{head.status} {responses.get(head.status, 'Error')}", head.headers)
         return Body(self) if head.body is None else [head.body]
 
-    def django(self) -> Any:
+    def django(self, request: Any = None) -> Any:
         """Return the response for a view of Django under WSGI, once the service has accepted the run.
 
-        Give ``last_event_id=request.headers.get("Last-Event-ID")`` to `relay`, as this does not see the
-        request.
+        Args:
+            request: The view's, for its method and ``Last-Event-ID``.
         """
-        from runagent.relay._frameworks import django_response
+        from runagent.relay._frameworks import django_facts, django_response
 
-        head = self._open("GET", None)
+        head = self._open(*django_facts(request))
         return django_response(head, Body(self) if head.body is None else None)
 
     def _open(self, method: str, last_event_id: str | None) -> Opening:

@@ -1,0 +1,82 @@
+"""Gateways behind an nginx that buffers, as it does without directives."""
+
+from __future__ import annotations
+
+import http.client
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runagent_testing import FakeAgentServer, ending, gate
+from tests.interop.gateways.examples import HEARTBEAT, start, write_examples
+from tests.interop.nginx import HTTP_LOCATIONS, Nginx
+from tests.interop.programs import Port, needs, needs_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.interop, needs_environment("gateways"), needs("nginx")]
+
+WAYS = [("uvicorn", "starlette"), ("gunicorn", "flask")]
+
+
+@pytest.fixture(scope="module", params=WAYS, ids=" ".join)
+def front(
+    request: pytest.FixtureRequest, shared_agents: FakeAgentServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Nginx]:
+    """An nginx in front of a gateway."""
+    server, framework = request.param
+    folder, files = tmp_path_factory.mktemp("gateway"), tmp_path_factory.mktemp("nginx")
+    write_examples(folder)
+    with (
+        Port() as port,
+        start(server, framework, folder, shared_agents.url, port) as running,
+        Port() as front_port,
+        Port() as nobody,
+        Nginx(files, running.url, front_port, nobody) as nginx,
+    ):
+        yield nginx
+
+
+@pytest.fixture(params=HTTP_LOCATIONS)
+def connection(request: pytest.FixtureRequest, front: Nginx) -> Iterator[http.client.HTTPConnection]:
+    """A browser's connection, with a story asked for by each way of passing requests on."""
+    connection = http.client.HTTPConnection("127.0.0.1", front.port.number, timeout=10)
+    connection.prefix = request.param  # type: ignore[attr-defined]
+    yield connection
+    connection.close()
+
+
+def read_until(answer: http.client.HTTPResponse, marker: bytes) -> bytes:
+    found = b""
+    while marker not in found:
+        piece = answer.read1()
+        assert piece, "the answer has ended"
+        found += piece
+    return found
+
+
+def ask(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+    connection.request("GET", f"/{connection.prefix}/story?query=dragons")  # type: ignore[attr-defined]
+    return connection.getresponse()
+
+
+def test_each_chunk_arrives_when_it_is_there(
+    connection: http.client.HTTPConnection, agents: FakeAgentServer
+) -> None:
+    door = gate("door")
+    agents.agent("your-agent-id").reply("Once", door, " upon")
+    with ask(connection) as answer:
+        read_until(answer, b"Once")
+        door.open()
+        assert b"event: done" in read_until(answer, b"event: done")
+
+
+def test_a_browser_that_leaves_frees_a_silent_agent(
+    connection: http.client.HTTPConnection, agents: FakeAgentServer
+) -> None:
+    agents.agent("your-agent-id").reply("Once", ending("stall"))
+    with ask(connection) as answer:
+        read_until(answer, b"Once")
+    connection.close()
+    assert agents.requests[-1].wait_disconnected(0.5 + 2 * HEARTBEAT)

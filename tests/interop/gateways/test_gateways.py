@@ -1,0 +1,246 @@
+"""The gateways of docs/gateways.md, each under the servers that people run it with."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from websockets.exceptions import ConnectionClosedError
+from websockets.sync.client import ClientConnection, connect
+
+from runagent_testing import delay, ending, error, gate, head, status
+from tests.interop.gateways.examples import HEARTBEAT, SERVERS, start, write_examples
+from tests.interop.programs import Port, needs_environment
+from tests.support.browsers import read_events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from runagent_testing import Agent, Exchange, FakeAgentServer
+
+    Ask = Callable[..., http.client.HTTPResponse]
+
+pytestmark = [pytest.mark.interop, needs_environment("gateways")]
+
+STORY = ("Once", " upon", " a", " time")
+SOON = 0.5  # seconds in which an agent is free under ASGI
+WSGI = ("gunicorn", "waitress")
+WITH_WEBSOCKETS = ("starlette", "fastapi", "litestar", "quart", "bare", "aiohttp")
+INTERNAL = "db-7.internal"
+QUESTION = '{"query": "dragons"}'
+
+
+class Address:
+    """Where a gateway is."""
+
+    def __init__(self, server: str, framework: str, port: int) -> None:
+        self.server = server
+        self.framework = framework
+        self.port = port
+
+    @property
+    def patience(self) -> float:
+        """Seconds in which an agent is free whose browser has left."""
+        return SOON + (2 * HEARTBEAT if self.server in WSGI else 0)
+
+
+@pytest.fixture(scope="module", params=SERVERS, ids=" ".join)
+def gateway(
+    request: pytest.FixtureRequest, shared_agents: FakeAgentServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Address]:
+    """Each gateway under each of its servers."""
+    server, framework = request.param
+    folder = tmp_path_factory.mktemp("gateway")
+    write_examples(folder)
+    with Port() as port, start(server, framework, folder, shared_agents.url, port):
+        yield Address(server, framework, port.number)
+
+
+@pytest.fixture
+def agent(agents: FakeAgentServer) -> Agent:
+    return agents.agent("your-agent-id")
+
+
+@pytest.fixture
+def ask(gateway: Address) -> Iterator[Ask]:
+    """Asks a gateway as a browser does; what is left open is closed at the end."""
+    opened: list[Any] = []
+
+    def ask(last: str | None = None) -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+        opened.append(connection)
+        connection.request(
+            "GET", "/story?query=dragons", headers={} if last is None else {"Last-Event-ID": last}
+        )
+        answer = connection.getresponse()
+        opened.append(answer)
+        return answer
+
+    yield ask
+    for each in opened:
+        each.close()
+
+
+def events_of(answer: http.client.HTTPResponse) -> list[tuple[str, dict[str, Any], str | None]]:
+    return [event for event in read_events([answer.read()]) if event[0] != "heartbeat"]
+
+
+def test_every_example_of_the_page_is_served(tmp_path: Any) -> None:
+    assert {framework for _, framework in SERVERS} == set(write_examples(tmp_path))
+
+
+def test_a_story_arrives_whole(ask: Ask, agent: Agent) -> None:
+    agent.reply(*STORY)
+    answer = ask()
+    assert (200, "text/event-stream") == (answer.status, (answer.getheader("content-type") or "")[:17])
+    assert ("no-cache, no-transform", "no") == (
+        answer.getheader("cache-control"),
+        answer.getheader("x-accel-buffering"),
+    )
+    run_id = answer.getheader("x-runagent-run-id")
+    kinds = [(kind, fields.get("content"), event_id) for kind, fields, event_id in events_of(answer)]
+    numbered = [("chunk", text, str(index)) for index, text in enumerate(STORY)]
+    assert [("start", None, None), *numbered, ("done", None, "end")] == kinds
+    assert 32 == len(run_id or "")
+
+
+def test_each_chunk_arrives_when_it_is_there(ask: Ask, agent: Agent) -> None:
+    door = gate("door")
+    agent.reply("Once", door, " upon")
+    answer = ask()
+    begun = b""
+    while b"Once" not in begun:
+        piece = answer.read1()
+        assert piece, "the answer has ended"
+        begun += piece
+    door.open()
+    assert b" upon" in answer.read()
+
+
+def test_a_refusal_is_a_status(ask: Ask, agent: Agent) -> None:
+    agent.reply(status(429, message=INTERNAL, retry_after=7))
+    answer = ask()
+    body = answer.read()
+    assert (429, "7", "RATE_LIMITED") == (
+        answer.status,
+        answer.getheader("retry-after"),
+        json.loads(body)["error"]["code"],
+    )
+    assert INTERNAL not in body.decode()
+
+
+def test_an_error_in_the_middle_ends_the_answer(ask: Ask, agent: Agent) -> None:
+    agent.reply("Once", error("DB7", INTERNAL))
+    answer = ask()
+    *_, (kind, fields, event_id) = events_of(answer)
+    assert ("error", "BAD_GATEWAY", "end") == (kind, fields["code"], event_id)
+    assert INTERNAL not in str(fields)
+
+
+def test_a_cut_ends_the_answer_with_an_error(ask: Ask, agent: Agent) -> None:
+    agent.reply("Once", ending("cut"), indexed=False)
+    *_, (kind, fields, _) = events_of(ask())
+    assert ("error", "BAD_GATEWAY") == (kind, fields["code"])
+
+
+def test_a_silent_agent_is_free_once_the_browser_has_left(
+    gateway: Address, ask: Ask, agent: Agent, agents: FakeAgentServer
+) -> None:
+    agent.reply("Once", ending("stall"))
+    answer = ask()
+    assert b"retry" in answer.read1()
+    leave(answer)
+    assert free_after(agents.requests[-1]) < gateway.patience
+
+
+def test_an_agent_that_has_not_begun_is_free_once_the_browser_has_left(
+    gateway: Address, ask: Ask, agent: Agent, agents: FakeAgentServer
+) -> None:
+    agent.reply(head(), ending("stall"))
+    answer = ask()
+    leave(answer)
+    assert free_after(agents.requests[-1]) < gateway.patience
+
+
+def leave(answer: http.client.HTTPResponse) -> None:
+    """Close the connection, as a browser does that leaves the page."""
+    sock: socket.socket = answer.fp.raw._sock  # type: ignore[attr-defined]
+    sock.shutdown(socket.SHUT_RDWR)
+    answer.close()
+
+
+def free_after(exchange: Exchange) -> float:
+    """Return in how many seconds the agent was free."""
+    began = time.monotonic()
+    assert exchange.wait_disconnected(10)
+    return time.monotonic() - began
+
+
+def test_heartbeats_fill_a_silence(ask: Ask, agent: Agent) -> None:
+    agent.reply("Once", delay(5 * HEARTBEAT), " upon")
+    beats = [kind for kind, _, _ in read_events([ask().read()]) if kind == "heartbeat"]
+    assert 3 <= len(beats) <= 6
+
+
+def test_a_reconnecting_browser_gets_the_rest(ask: Ask, agent: Agent, agents: FakeAgentServer) -> None:
+    agent.reply(*STORY)
+    answer = ask("1")
+    assert [" a", " time"] == [fields["content"] for kind, fields, _ in events_of(answer) if kind == "chunk"]
+    count = len(agents.requests)
+    assert (204, 400) == (
+        ask("end").status,
+        ask("x").status,
+    )
+    assert count == len(agents.requests)
+
+
+with_websockets = pytest.mark.parametrize(
+    "gateway", [way for way in SERVERS if way[1] in WITH_WEBSOCKETS], indirect=True, ids=" ".join
+)
+
+
+@pytest.fixture
+def websocket(gateway: Address, agents: FakeAgentServer) -> Iterator[ClientConnection]:
+    """A WebSocket to a gateway; it is closed before the agents are."""
+    with connect(f"ws://127.0.0.1:{gateway.port}/chat", proxy=None) as socket:
+        yield socket
+
+
+@with_websockets
+def test_a_websocket_gets_a_story(websocket: ClientConnection, agent: Agent) -> None:
+    agent.reply(*STORY)
+    websocket.send(QUESTION)
+    messages = [json.loads(message) for message in websocket]
+    assert ["status", *["data"] * 4, "status"] == [message["type"] for message in messages]
+    assert 1000 == websocket.close_code
+
+
+@with_websockets
+def test_a_websocket_gets_a_refusal(websocket: ClientConnection, agent: Agent) -> None:
+    agent.reply(status(429, message=INTERNAL))
+    websocket.send(QUESTION)
+    (message,) = [json.loads(message) for message in closing(websocket)]
+    assert ("error", "RATE_LIMITED") == (message["type"], message["code"])
+    assert 1011 == websocket.close_code
+
+
+def closing(websocket: ClientConnection) -> Iterator[str | bytes]:
+    """Yield the messages of a WebSocket that is closed with any code."""
+    with contextlib.suppress(ConnectionClosedError):
+        yield from websocket
+
+
+@with_websockets
+def test_a_websocket_that_is_closed_frees_a_silent_agent(
+    websocket: ClientConnection, agent: Agent, agents: FakeAgentServer
+) -> None:
+    agent.reply("Once", ending("stall"))
+    websocket.send(QUESTION)
+    assert "stream_started" in str(websocket.recv())
+    websocket.close()
+    assert free_after(agents.requests[-1]) < SOON
