@@ -18,6 +18,8 @@ _COUNT: Schema = {"type": "integer", "minimum": 0}
 _FLAG: Schema = {"type": "boolean"}
 _SECONDS: Schema = {"type": "number", "minimum": 0}
 
+_UNUSED: Schema = {"type": "object", "additionalProperties": _COUNT}
+
 
 def _object(required: Schema, more: Schema | None = None, *, is_open: bool = False) -> Schema:
     """Make the schema of an object; ``is_open``: it may have members that are not listed."""
@@ -72,7 +74,10 @@ SCHEMAS: dict[str, Schema] = {
         "description": "What a script file has for one agent: always, replies, returns, fails and so on",
     },
     "ScriptFile": _object({"agents": {"type": "object", "additionalProperties": _ref("Scripts")}}),
-    "Agent": _object({"id": _TEXT, "unused": {"type": "object", "additionalProperties": _COUNT}}),
+    "Agent": _object(
+        {"id": _TEXT, "unused": _UNUSED},
+        {"rules": _list(_object({"conditions": _TEXT, "unused": _UNUSED}))},
+    ),
     "Agents": _object({"agents": _list(_ref("Agent"))}),
     "Gate": _object({"name": _TEXT, "open": _FLAG, "waiting": _COUNT}),
     "Gates": _object({"gates": _list(_ref("Gate"))}),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from runagent_testing._control.messages import ControlRequest, Outcome
     from runagent_testing._host.scope import Scope
-    from runagent_testing._host.scripts import AgentScripts
+    from runagent_testing._host.scripts import AgentScripts, Scripts
     from runagent_testing._standalone.script_file import ScriptFile
 
 __all__ = [
@@ -176,4 +176,9 @@ def _find(request: ControlRequest) -> AgentScripts:
 
 
 def _shown(scripts: AgentScripts) -> dict[str, Any]:
-    return {"id": scripts.id, "unused": Counter(method for method, _ in scripts.unused())}
+    rules = [{"conditions": str(rule.conditions), "unused": _unused(rule)} for rule in list(scripts.rules)]
+    return {"id": scripts.id, "unused": _unused(scripts)} | ({"rules": rules} if rules else {})
+
+
+def _unused(scripts: Scripts) -> dict[str, int]:
+    return Counter(method for method, _ in scripts.unused())

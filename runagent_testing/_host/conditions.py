@@ -91,11 +91,11 @@ class Conditions:
     @classmethod
     def of(
         cls,
-        query: object,
-        body: object,
-        headers: object,
-        nth: object,
-        matches: Callable[..., object] | None,
+        query: object = None,
+        body: object = None,
+        headers: object = None,
+        nth: object = None,
+        matches: Callable[..., object] | None = None,
     ) -> Conditions:
         """Check the arguments of ``when``.
 
@@ -144,7 +144,7 @@ class Conditions:
             "query": None if self.query is None else show(self.query),
             "body": None if self.body is None else show(self.body),
             "headers": headers,
-            "nth": None if self.nth is None else _short.repr(self.nth),
+            "nth": None if self.nth is None else _short.repr(_plain(self.nth)),
             "matches": None if self.matches is None else self.matches.short_name,
         }
         return f"when({', '.join(f'{name}={text}' for name, text in named.items() if text is not None)})"
@@ -198,6 +198,10 @@ def _checked_numbers(nth: object) -> int | Collection[int]:
     if isinstance(nth, bool) or not isinstance(nth, int | range | list | tuple | set | frozenset):
         raise TypeError(f"when(nth=...) takes the number of a run, or a set or range of them, not {nth!r}")
     raise ValueError(f"when(nth=...) takes numbers of runs, counted from 1, not {nth!r}")
+
+
+def _plain(nth: int | Collection[int]) -> object:
+    return set(nth) if isinstance(nth, frozenset) else nth
 
 
 def _has(nth: int | Collection[int], number: int) -> bool:

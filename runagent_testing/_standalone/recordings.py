@@ -22,8 +22,9 @@ def passed_on(options: argparse.Namespace) -> ScriptFile | None:
         CommandError: The URL is invalid, or the folder of recordings cannot be made.
     """
     from runagent_testing._host.agent import Agent
+    from runagent_testing._standalone.calls import Call
     from runagent_testing._standalone.document import Place
-    from runagent_testing._standalone.script_file import Call, ScriptFile
+    from runagent_testing._standalone.script_file import ScriptFile
 
     is_recorded = "into" in options
     if options.upstream is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
+from runagent_testing._host.conditions import Conditions
 from runagent_testing._script.describe import described
 from runagent_testing._script.steps import Chunk, Status, Step
 from runagent_testing._standalone.forms import shown
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runagent_testing._recording.format import Entry, Recording
+    from runagent_testing._standalone.calls import Call
     from runagent_testing._standalone.script_file import ScriptFile
 
 __all__ = ["summarize", "summarize_recording"]
@@ -25,18 +27,27 @@ def summarize(script: ScriptFile) -> Iterator[str]:
         if call.agent_id != agent_id:
             agent_id = call.agent_id
             yield agent_id
-        options = ", ".join(f"{name}={value!r}" for name, value in call.options.items())
-        title = f"{call.method} ({options})" if options else call.method
-        if call.method == "entrypoints":
-            yield f"  {title}: {', '.join(call.args)}"
-            continue
-        steps = call.args
-        if call.method == "fails":
-            title, steps = f"{title}, times: {call.args[0]}", call.args[1:] or (Status(503, retry_after=0),)
-        yield f"  {title}"
-        for number, step in enumerate(steps, 1):
-            step = step if isinstance(step, Step) else Chunk(step)
-            yield f"    {number:>3}  {described(step, shown)}"
+        yield from (f"  {line}" for line in _lines(call))
+
+
+def _lines(call: Call) -> Iterator[str]:
+    if call.method == "when":
+        yield str(Conditions.of(**call.options))
+        for follower in call.then:
+            yield from (f"  {line}" for line in _lines(follower))
+        return
+    options = ", ".join(f"{name}={value!r}" for name, value in call.options.items())
+    title = f"{call.method} ({options})" if options else call.method
+    if call.method == "entrypoints":
+        yield f"{title}: {', '.join(call.args)}"
+        return
+    steps = call.args
+    if call.method == "fails":
+        title, steps = f"{title}, times: {call.args[0]}", call.args[1:] or (Status(503, retry_after=0),)
+    yield title
+    for number, step in enumerate(steps, 1):
+        step = step if isinstance(step, Step) else Chunk(step)
+        yield f"  {number:>3}  {described(step, shown)}"
 
 
 def summarize_recording(recording: Recording) -> Iterator[str]:

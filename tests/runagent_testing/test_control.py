@@ -32,6 +32,14 @@ def test_scripts_are_added_and_replaced(served, control):
     assert 404 == control.ask("DELETE", "/agents/v")[0]
 
 
+def test_rules_are_set_and_shown(served, control):
+    rule = {"nth": 2, "replies": [["two"]], "fails": 0}
+    control.change("PUT", "/agents/w", {"always": ["own"], "when": [rule], "limit": {"runs": 9, "per": 1000}})
+    wanted = {"id": "w", "unused": {}, "rules": [{"conditions": "when(nth=2)", "unused": {"reply": 1}}]}
+    assert wanted == control.get("/agents/w")
+    assert ["own", "two", "own"] == [text_of(served) for _ in range(3)]
+
+
 def test_an_agent_that_python_holds_has_what_was_put_over_http(served, control):
     agent = served.agent("w").always("old")
     control.change("PUT", "/agents/w", {"always": ["new"]})

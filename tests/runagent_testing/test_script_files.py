@@ -31,7 +31,7 @@ from runagent_testing import (
     tool_call,
     uniform,
 )
-from runagent_testing._host import agent
+from runagent_testing._host.agent import Agent
 from runagent_testing._script import pacing, steps, writes
 from runagent_testing._script.script import Options
 from runagent_testing._standalone.forms import OPTIONS, PACES, STEPS, WRITES
@@ -257,10 +257,12 @@ def test_every_option_can_be_written():
 
 
 def test_every_method_that_scripts_something_can_be_written():
-    methods = {"always", "reply", "fails", "returns", "returns_once", "entrypoints"}
-    of_agent = {name for name, _ in inspect.getmembers(agent.Agent, inspect.isfunction) if name in methods}
-    text = "agents: {a: {always: x, replies: [x], fails: 1, returns: x, returns_once: [x], entrypoints: [x]}}"
-    assert methods == of_agent == {method for _, method, _, _ in calls(text)}
+    methods = {"always", "reply", "fails", "returns", "returns_once", "entrypoints", "when", "limit"}
+    elsewhere = {"responds", "replay", "forwards", "inject", "wait_request"}  # no data, or no script
+    of_agent = {name for name, _ in inspect.getmembers(Agent, inspect.isfunction) if name[0] != "_"}
+    text = """agents: {a: {always: x, replies: [x], fails: 1, returns: x, returns_once: [x], entrypoints: [x],
+    when: [{query: x, always: x}], limit: {runs: 1, per: 1}}}"""
+    assert methods == of_agent - elsewhere == {method for _, method, _, _ in calls(text)}
 
 
 # What is wrong

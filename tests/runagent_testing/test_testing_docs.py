@@ -68,6 +68,7 @@ def test_the_families_of_errors_are_those_of_the_catalogue():
 
 
 def test_the_script_on_the_page_is_one():
+    read_script(PROGRAM.block("# rules.yaml"), "rules.yaml")
     script = read_script(PROGRAM.block("agents:"), "script.yaml")
     assert {"writer", "doorman"} == {call.agent_id for call in script.calls}
     assert ["door"] == list(script.gates)
