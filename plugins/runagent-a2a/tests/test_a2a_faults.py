@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent_testing import faults
-from tests.support.plugin_faults import meet_fault
+from tests.support.plugin_faults import meet_fault, survive_chaos
 
 if TYPE_CHECKING:
     from runagent_testing import MemoryNetwork
@@ -27,3 +27,8 @@ CASES = [
 @pytest.mark.parametrize(("name", "fault"), CASES)
 def test_every_fault_ends_as_it_should(name: str, fault: faults.Fault, memory: MemoryNetwork) -> None:
     meet_fault(fault, "a2a", path="/a2a/a", memory=memory, **BINDINGS[name])
+
+
+@pytest.mark.parametrize("name", BINDINGS)
+def test_no_run_under_chaos_is_cut_short(name: str, memory: MemoryNetwork) -> None:
+    survive_chaos("a2a", path="/a2a/a", memory=memory, **BINDINGS[name])

@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 
 from runagent_testing import faults
-from tests.support.plugin_faults import meet_fault
+from tests.support.plugin_faults import meet_fault, survive_chaos
 
 
 @pytest.mark.parametrize("fault", faults.for_transport("agui", "memory"), ids=str)
 def test_every_fault_ends_as_it_should(fault: faults.Fault) -> None:
     meet_fault(fault, "agui", path="/agui/a")
+
+
+def test_no_run_under_chaos_is_cut_short() -> None:
+    survive_chaos("agui", path="/agui/a")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runagent_testing import faults
-from tests.support.plugin_faults import meet_fault
+from tests.support.plugin_faults import meet_fault, survive_chaos
 
 
 @pytest.mark.parametrize(
@@ -15,3 +15,8 @@ from tests.support.plugin_faults import meet_fault
 )
 def test_every_fault_ends_as_it_should(fault: faults.Fault) -> None:
     meet_fault(fault, "openai", openai_api=fault.transport.removeprefix("openai-"))
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_no_run_under_chaos_is_cut_short(api: str) -> None:
+    survive_chaos("openai", openai_api=api)
