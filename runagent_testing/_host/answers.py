@@ -11,7 +11,7 @@ from runagent_testing._host.parsed import Answer, guarded
 from runagent_testing._host.scripts import as_result
 from runagent_testing._host.websocket import Conversation
 from runagent_testing._internal.log import log_failure
-from runagent_testing._journal.record import Recorder
+from runagent_testing._journal.recorder import Recorder
 from runagent_testing._recording.replayed import Replayed
 from runagent_testing._render.lazy import LazyPlan
 from runagent_testing._render.render import frames_plan, handshake_plan
@@ -144,8 +144,9 @@ class WebSocketAnswer:
         key: str | None = None,
     ) -> None:
         self.handshake = handshake_plan(script if isinstance(script, Script) else None, parsed.run)
-        self.conversation = Conversation(parsed.exchange.secrets.veiled)
+        self.conversation = Conversation(parsed.exchange.secrets.veiled, parsed.exchange.elapsed)
         parsed.exchange.messages = self.conversation.messages
+        parsed.exchange.message_times = self.conversation.message_times
         self._note = note
         self._unscripted = unscripted
         self._choice = choice

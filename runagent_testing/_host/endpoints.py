@@ -20,7 +20,7 @@ from runagent_testing._host.suggestions import unknown_agent, unknown_endpoint
 from runagent_testing._internal.credentials import Names
 from runagent_testing._internal.redaction import Secrets
 from runagent_testing._internal.tracebacks import is_ours
-from runagent_testing._journal.record import Recorder
+from runagent_testing._journal.recorder import Recorder
 from runagent_testing._recording.heading import recognised
 from runagent_testing._render.plan import Plan
 from runagent_testing._render.render import without_body

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from runagent_testing._internal.clock import now
 from runagent_testing._journal.exchange import Exchange
-from runagent_testing._journal.record import Recorder
+from runagent_testing._journal.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from runagent_testing._host.exchanges import new_exchange
 from runagent_testing._internal.log import log_failure
-from runagent_testing._journal.record import Recorder
+from runagent_testing._journal.recorder import Recorder
 from runagent_testing._recording.replayed import Replayed
 from runagent_testing._render.places import asks_to_resume
 from runagent_testing._render.render import refusal_plan, result_plan

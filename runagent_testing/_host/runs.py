@@ -8,7 +8,8 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runagent_testing._journal.record import Recorder, numbers_of
+from runagent_testing._journal.record import numbers_of
+from runagent_testing._journal.recorder import Recorder
 from runagent_testing._render.plan import Write
 from runagent_testing._render.render import cancelled_plan
 from runagent_testing._script.gates import Gate

@@ -17,7 +17,7 @@ from runagent_testing._internal.redaction import escaped
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._internal.uncopied import Uncopied
 from runagent_testing._journal.journal import Journal
-from runagent_testing._journal.record import Recorder
+from runagent_testing._journal.recorder import Recorder
 from runagent_testing._script.numbers import check_count, check_texts
 from runagent_testing._script.script import Result
 
@@ -71,7 +71,7 @@ class Scope(Uncopied):
         baselines: Sequence[Baseline] = (),
     ) -> None:
         self.name = name
-        self.journal = Journal()
+        self.journal = Journal(lambda: self.url)
         self.requests = self.journal.requests
         self.other_requests = self.journal.others
         self.unmatched = self.journal.unmatched

@@ -31,21 +31,25 @@ class Conversation:
 
     Args:
         veiled: Makes texts of the client's messages whose repr shows no credentials.
+        elapsed: Returns the seconds since the handshake's request.
 
     Attributes:
         left: Whether the client has closed the WebSocket, disconnected, or violated the protocol.
         closed: Whether the client has sent a Close.
         messages: The client's messages, in order: texts as ``str``, binary ones as ``bytes``.
+        message_times: Seconds from the handshake's request to each of them.
         silent: Whether nothing more is sent, whatever the client sends.
     """
 
-    def __init__(self, veiled: Callable[[str], str] = str) -> None:
+    def __init__(self, veiled: Callable[[str], str] = str, elapsed: Callable[[], float] = float) -> None:
         # Only parses: its answers are dropped, because the published server's differ. The size of messages is
         # checked here, because the parser would stop reading after an oversized message.
         self._core = Protocol(SERVER, state=OPEN, max_size=None, logger=SILENT)
         self._veiled = veiled
+        self._elapsed = elapsed
         self.left = self.closed = False
         self.messages: list[str | bytes] = []
+        self.message_times: list[float] = []
         self._is_text = True
         self._parts: list[bytes] = []
         self._size = 0
@@ -143,6 +147,7 @@ class Conversation:
             self._forget_parts()
             if not self._close_sent or self.messages:
                 text = self._veiled(whole.decode("utf-8", "replace")) if self._is_text else whole
+                self.message_times.append(self._elapsed())
                 self.messages.append(text)
 
     def _forget_parts(self) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["as_dict", "as_json_value", "data_fields", "hidden_writes"]
 
-_REQUEST = ("number", "arrival", "agent_id", "dialect", "transport", "method")
+_REQUEST = ("number", "arrival", "agent_id", "dialect", "transport", "method", "started_at")
 _ANSWER = ("connection", "reused", "status", "outcome", "client", "unread_bytes")
 _TIMES = ("ended_at", "disconnected_at")
 _FAULTS = ("unmatched", "refused", "failure", "fault")
@@ -38,6 +38,7 @@ def as_dict(exchange: Record, secrets: Secrets) -> dict[str, Any]:
     fields["headers"] = secrets.headers(exchange.raw_headers)
     for name in ("body", "input", "messages"):
         fields[name] = as_json_value(secrets.value(getattr(exchange, name)))
+    fields["message_times"] = [_rounded(seconds) for seconds in exchange.message_times]
     fields |= {name: getattr(exchange, name) for name in _ANSWER}
     fields |= {name: _rounded(getattr(exchange, name)) for name in _TIMES}
     faults = {name: getattr(exchange, name) for name in _FAULTS}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing._internal.clock import wait_for
@@ -12,7 +14,7 @@ from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._internal.uncopied import Uncopied
 from runagent_testing._journal.asdict import as_dict
 from runagent_testing._journal.bounds import Bounds
-from runagent_testing._journal.record import Recorder
+from runagent_testing._journal.recorder import Recorder
 from runagent_testing._journal.transcript import transcript, transcripts
 from runagent_testing._script.numbers import is_whole
 
@@ -32,6 +34,9 @@ FALLBACK = "*"
 class Journal(Uncopied):
     """Every request of a host; may be written and read by different threads.
 
+    Args:
+        url: Returns the host's base URL.
+
     Attributes:
         requests: The requests for runs, in order of arrival.
         others: The requests for anything else that were answered, in order of arrival.
@@ -40,7 +45,8 @@ class Journal(Uncopied):
         cleared: How often everything was forgotten.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, url: Callable[[], str] = str) -> None:
+        self._url = url
         self.requests: list[Exchange] = []
         self.others: list[Exchange] = []
         self.unmatched: list[Exchange] = []
@@ -130,6 +136,36 @@ class Journal(Uncopied):
             sort: See `transcript`.
         """
         return transcripts(self.exchanges, self.secrets, headers, sort=sort)
+
+    def as_har(self) -> dict[str, Any]:
+        """Return `exchanges` as an HTTP Archive, HAR 1.2, which browsers and other tools show.
+
+        Messages of WebSockets are in ``_webSocketMessages``, as browsers write them: "send" is the client's.
+        Credentials are "<redacted>", or asterisks in what the agent sent.
+        """
+        from runagent_testing._journal.har import as_har
+
+        scheme = self._url().partition("://")[0]
+        return as_har(self.exchanges, self.secrets, scheme if scheme == "https" else "http")
+
+    def save(self, path: str | Path) -> None:
+        """Write `exchanges` to a file: ``.har``, ``.json`` (as of `as_dict`) or ``.txt`` (their transcript).
+
+        Raises:
+            ValueError: The name has another ending.
+            OSError: The file cannot be written.
+        """
+        path = Path(path)
+        writers: dict[str, Callable[[], Any]] = {
+            ".har": self.as_har,
+            ".json": self.as_dict,
+            ".txt": self.transcript,
+        }
+        if path.suffix not in writers:
+            raise ValueError(f"journal.save() writes {', '.join(writers)} files, not {path.name!r}")
+        content = writers[path.suffix]()
+        text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, indent=2)
+        path.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
 
     def of(self, agent_id: str | None) -> list[Exchange]:
         """Return the requests for runs of one agent, or of all agents if it is None."""

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import copy
-import heapq
 import itertools
 import math
 import threading
-from dataclasses import dataclass, fields
+from collections import deque
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from runagent_testing._internal.clock import now, wait_for
-from runagent_testing._internal.log import log_exchange
 from runagent_testing._internal.redaction import Headers, Secrets
-from runagent_testing._render.lazy import Kept
-from runagent_testing._render.plan import Pass, Write
+from runagent_testing._render.plan import Write
 from runagent_testing._script.steps import Done
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from runagent_testing._render.lazy import Kept
     from runagent_testing._render.plan import AnyPlan, Move
     from runagent_testing._script.steps import Step
 
-__all__ = ["ClientState", "Outcome", "Record", "Recorder", "Sent", "numbers_of"]
+__all__ = ["ClientState", "Outcome", "Record", "Sent", "numbers_of"]
 
 Outcome = Literal["running", "done", "cancelled", "client disconnected", "server closed"]
 ClientState = Literal["still reading", "closed", "reset", "half-closed"]
@@ -49,6 +49,13 @@ class Sent(NamedTuple):
         return f"<{len(self.data)} bytes sent after {self.seconds:.3f} s, steps {self.steps}>"
 
 
+class Unplanned(NamedTuple):
+    """A write that belongs to no plan, sent after so many moves of the plan."""
+
+    after: int
+    sent: Sent
+
+
 class _State:
     """The state of a record, apart from its fields, so that `dataclasses.asdict` has only these."""
 
@@ -57,7 +64,7 @@ class _State:
     )
     _began: float
     _times: list[float] | Kept[float]
-    _unplanned: list[Sent]
+    _unplanned: list[Unplanned]
     _changed: threading.Condition
     _waiting: int
     _over: bool
@@ -86,6 +93,7 @@ class Record(_State):
         input: The agent's input, from the body or the query.
         messages: On a WebSocket, the client's messages in order: texts as ``str``, binary ones as
             ``bytes``. In the built-in dialects, the first asks for the run.
+        message_times: Seconds from the request to each of them.
         dialect: The dialect of the request: "documented", "published" (docs/wire.md sections 1 and 2), or
             the name of another one.
         number: Its place in the host's ``requests``, counted from 1; 0 if it does not ask for a run.
@@ -94,6 +102,7 @@ class Record(_State):
         steps: The steps from which ``plan`` was made.
         outcome: "running", "done" (everything scripted was sent, faults included), "cancelled" (the client
             has asked the agent to stop), "client disconnected" (before that) or "server closed".
+        started_at: When the request came, in seconds since 1970.
         ended_at: Seconds from the request to the outcome.
         client: How the client disconnected, as far as this exchange saw it: "closed" (a FIN, or a
             WebSocket's Close), "reset" (a RST, which a kernel also sends if the client closes with bytes
@@ -140,21 +149,23 @@ class Record(_State):
     fault: str | None = None
     input: Any = None
     messages: Sequence[str | bytes] = ()
+    message_times: Sequence[float] = ()
     dialect: str = "documented"
     is_fallback: bool = False
+    started_at: float = field(default_factory=lambda: datetime.now(UTC).timestamp())
 
     def __post_init__(self) -> None:
         self._times, self._unplanned = [], []
         self._changed = threading.Condition()
         self._waiting, self._over, self._is_copy = 0, False, False
-        Recorder(self).hide(Secrets())
+        self._hide(Secrets())
         self._began = self.now()
 
     def __reduce__(self) -> tuple[Any, ...]:
         names = (field.name for field in fields(self) if field.name != "now")
         state = {name: getattr(self, name) for name in (*names, "_began", "_over", "_known", "_key")}
         # Snapshots, as the agent may go on.
-        state |= {"plan": copy.copy(self.plan), "steps": copy.copy(self.steps)}
+        state |= {name: copy.copy(state[name]) for name in ("plan", "steps", "messages", "message_times")}
         state |= {"_times": copy.copy(self._times), "_unplanned": list(self._unplanned)}
         return _copied, (type(self), state)
 
@@ -184,6 +195,10 @@ class Record(_State):
         args = self.body.get("input_args") if isinstance(self.body, dict) else None
         return args if isinstance(args, list) and self.dialect == "published" else []
 
+    def elapsed(self) -> float:
+        """Return the seconds since the request."""
+        return self.now() - self._began
+
     @property
     def is_over(self) -> bool:
         """Whether nothing more will be recorded: the answer has ended, and so has the watch on the client."""
@@ -206,12 +221,14 @@ class Record(_State):
 
     def _writes(self) -> Iterator[Sent]:
         moves = () if self.plan is None else self.plan.moves
-        planned = (
-            Sent(moment - self._began, move.data, move.steps)
-            for moment, move in zip(self._times, moves, strict=False)
-            if isinstance(move, Write)
-        )
-        return heapq.merge(self.unplanned, planned, key=lambda sent: sent.seconds)
+        unplanned = deque(self._unplanned)
+        for count, (moment, move) in enumerate(zip(self._times, moves, strict=False)):
+            # Not in order of time: on virtual time, everything may happen at once.
+            while unplanned and unplanned[0].after <= count:
+                yield unplanned.popleft().sent
+            if isinstance(move, Write):
+                yield Sent(moment - self._began, move.data, move.steps)
+        yield from (extra.sent for extra in unplanned)
 
     @property
     def status(self) -> int | None:
@@ -225,6 +242,11 @@ class Record(_State):
     @property
     def unplanned(self) -> list[Sent]:
         """The writes that belong to no plan: a WebSocket's handshake, pongs, the answer to a Close."""
+        return [extra.sent for extra in self._unplanned]
+
+    @property
+    def unplanned_places(self) -> list[Unplanned]:
+        """The same with their places among the moves of the plan."""
         return list(self._unplanned)
 
     @property
@@ -252,6 +274,14 @@ class Record(_State):
         over = next((number for number in done if number in played), math.inf)
         return sorted(number for number in planned - played if number < over)
 
+    def _hide(self, secrets: Secrets, key: str | None = None) -> None:
+        self._known, self._key = secrets, key
+        self.raw_headers = Headers(self.raw_headers, secrets)
+        if "=" in self.path or "@" in self.path:
+            self.path = secrets.veiled(self.path)
+        secrets.veil(self.body)
+        secrets.veil(self.input)
+
     def _wait(self, condition: Callable[[], bool], timeout: float) -> None:
         if self._is_copy:
             return
@@ -271,104 +301,6 @@ def _copied(kind: type[Record], state: dict[str, Any]) -> Record:
     record.now, record._changed = now, threading.Condition()
     record._waiting, record._is_copy = 0, True
     return record
-
-
-class Recorder:
-    """Writes the record of an exchange while a player plays its plan."""
-
-    __slots__ = ("_record",)
-
-    def __init__(self, record: Record) -> None:
-        self._record = record
-
-    def hide(self, secrets: Secrets, key: str | None = None) -> None:
-        """Note the credentials that must not be shown, and the request's key."""
-        record = self._record
-        record._known, record._key = secrets, key
-        record.raw_headers = Headers(record.raw_headers, secrets)
-        if "=" in record.path or "@" in record.path:
-            record.path = secrets.veiled(record.path)
-        secrets.veil(record.body)
-        secrets.veil(record.input)
-
-    def hide_key(self, key: str) -> None:
-        """Note the request's key, which came in a message."""
-        self._record._key = key
-
-    def log_begin(self) -> None:
-        """Log the begin of the exchange."""
-        log_exchange("begins", self._record)
-
-    def note_progress(self) -> None:
-        """Note that the agent has come to another step of a `LazyPlan`."""
-        if self._record._waiting:
-            self._notify()
-
-    def note_failure(self, exc: Exception, function: str = "") -> str:
-        """Note the error of the test's function, and return it without secrets."""
-        fault = self._record.secrets.text(f"{type(exc).__name__}: {exc}")
-        self._record.failure = f"{fault} (in {function})" if function else fault
-        return fault
-
-    def forget_times(self) -> None:
-        """Keep the times only of those moves that a `LazyPlan` keeps."""
-        self._record._times = Kept(self._record._began)
-
-    def note_move(self, move: Move) -> None:
-        """Note that a move of the plan has been made."""
-        record = self._record
-        record._times.append(record.now())
-        if record._waiting:
-            self._notify()
-
-    def note_unplanned(self, data: bytes) -> None:
-        """Note bytes that went out in addition to the plan."""
-        record = self._record
-        record._unplanned.append(Sent(record.now() - record._began, data, ()))
-
-    def end(self, outcome: Outcome) -> None:
-        """Note the outcome; only the first call counts."""
-        record = self._record
-        with record._changed:
-            if record.outcome != "running":
-                return
-            record.ended_at = record.now() - record._began
-            record.outcome = outcome
-            record._changed.notify_all()
-
-    def note_departure(self, how: ClientState, unread_bytes: int | None = None) -> None:
-        """Note that the client has disconnected; only the first call counts, and only before the end."""
-        record = self._record
-        with record._changed:
-            if record.client == "still reading" and not record._over:
-                record.disconnected_at = record.now() - record._began
-                record.unread_bytes = unread_bytes
-                record.client = how
-            record._changed.notify_all()
-
-    def close(self) -> None:
-        """End the record: nothing more will be noted."""
-        record = self._record
-        record._over = True
-        self._notify()
-        log_exchange(f"ends: {record.outcome}, client {record.client}", record)
-
-    def wait_until_idle(self, timeout: float) -> None:
-        """Wait until the agent is not about to write: it waits for a time or a gate, or has ended.
-
-        A memory network's agent writes only while its client runs, so that waiting would be in vain.
-        """
-        if self._record.now is now:
-            self._record._wait(lambda: self._record.outcome != "running" or not self._is_busy(), timeout)
-
-    def _is_busy(self) -> bool:
-        record = self._record
-        move = None if record.plan is None else record.plan.after(record.moves_done)
-        return isinstance(move, Write) or (isinstance(move, Pass) and move.gate.is_open)
-
-    def _notify(self) -> None:
-        with self._record._changed:
-            self._record._changed.notify_all()
 
 
 def numbers_of(move: Move) -> Iterator[int]:

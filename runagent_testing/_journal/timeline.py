@@ -60,7 +60,7 @@ def _rows(exchange: Record, secrets: Secrets) -> Iterator[tuple[str, str]]:
             (f"{number:>4}  {described(without_secrets(step, secrets))}", "   never")
             for number, step in enumerate(exchange.steps, 1)
         )
-    unplanned, times = exchange.unplanned, exchange.times
+    unplanned, times = exchange.unplanned_places, exchange.times
     seen: set[int] = set()
     shown = -1
     for at in _moves_to_show(exchange):
@@ -70,12 +70,12 @@ def _rows(exchange: Record, secrets: Secrets) -> Iterator[tuple[str, str]]:
         shown = at
         move = plan.moves[at]
         seconds = times[at] if at < len(times) else None
-        while unplanned and (seconds is None or unplanned[0].seconds <= seconds):
-            yield _unplanned_line(unplanned.pop(0), secrets)
+        while unplanned and unplanned[0].after <= at:
+            yield _unplanned_line(unplanned.pop(0).sent, secrets)
         data = _shown_data(plan.moves, at, secrets)
         scripted = _scripted(move, exchange, seen, secrets)
         yield from zip_longest(scripted, _played(move, data, seconds), fillvalue="")
-    yield from (_unplanned_line(sent, secrets) for sent in unplanned)
+    yield from (_unplanned_line(extra.sent, secrets) for extra in unplanned)
     if plan is not None:
         yield _ending(exchange, plan, secrets)
 

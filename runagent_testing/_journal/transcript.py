@@ -9,7 +9,7 @@ from runagent_testing._internal.redaction import escaped
 from runagent_testing._journal.asdict import as_json_value
 from runagent_testing._journal.placeholders import Placeholders
 from runagent_testing._journal.progress import progress
-from runagent_testing._journal.record import Recorder
+from runagent_testing._journal.recorder import Recorder
 from runagent_testing._script.describe import described, without_secrets
 
 if TYPE_CHECKING:

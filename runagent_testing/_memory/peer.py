@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from runagent_testing._host.answers import Pending, WebSocketAnswer
 from runagent_testing._host.foreign import foreign_protocol
-from runagent_testing._journal.record import Recorder
+from runagent_testing._journal.recorder import Recorder
 from runagent_testing._memory.computing import answered
 from runagent_testing._memory.playing import Playing
 from runagent_testing._memory.requests import BadRequestError, RequestReader

@@ -11,7 +11,7 @@ from runagent_testing._render.plan import Pass, Wait, Write
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runagent_testing._journal.record import Recorder
+    from runagent_testing._journal.recorder import Recorder
     from runagent_testing._memory.calls import Clock, Timer
     from runagent_testing._memory.wire import Wire
     from runagent_testing._render.plan import AnyPlan

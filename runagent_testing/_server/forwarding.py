@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from runagent_testing._forwarding.upstream import Upstream
     from runagent_testing._host.forwarded import Forwarded
-    from runagent_testing._journal.record import Recorder
+    from runagent_testing._journal.recorder import Recorder
     from runagent_testing._server.player import ResponseWriter
 
 __all__ = ["UnreachableError", "forward"]

@@ -11,7 +11,7 @@ from runagent_testing._host.forwarded import Forwarded
 from runagent_testing._host.parsed import Answer
 from runagent_testing._internal.log import log_failure
 from runagent_testing._internal.redaction import Secrets
-from runagent_testing._journal.record import Recorder
+from runagent_testing._journal.recorder import Recorder
 from runagent_testing._render.lazy import LazyPlan
 from runagent_testing._render.plan import ENDS
 from runagent_testing._server.connection import Connection, read_request

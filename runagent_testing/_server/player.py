@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from runagent_testing._host.runs import Reading
     from runagent_testing._host.websocket import Conversation
-    from runagent_testing._journal.record import Recorder
+    from runagent_testing._journal.recorder import Recorder
     from runagent_testing._render.plan import AnyPlan, End, Move
     from runagent_testing._script.gates import Gate
 

@@ -14,7 +14,7 @@ import trio
 from runagent import AsyncRunAgentClient, RunAgentClient
 from runagent_testing import FakeAgentServer, MemoryNetwork, delay, done, ending, gate, heartbeat
 from runagent_testing._journal.exchange import Exchange
-from runagent_testing._journal.record import Recorder
+from runagent_testing._journal.recorder import Recorder
 from runagent_testing._render.plan import Plan, Wait, Write
 from tests.runagent_testing.raw_client import PATIENCE, connected, handshake, masked, post, stream
 from tests.support.tracing import SLOWDOWN
@@ -346,3 +346,16 @@ def test_a_wait_may_be_longer_than_any_system_can_wait(server: FakeAgentServer, 
         assert opened.wait(seconds)
         assert ["y"] == list(stream)
         assert exchange.wait_done(timeout=seconds)
+
+
+def test_the_bytes_of_a_websocket_are_in_the_order_in_which_they_left_even_if_no_time_passes():
+    memory = MemoryNetwork()
+    memory.agent("a").always("x", "y", writes="per-step")
+    client = RunAgentClient("a", base_url=memory.url, network=memory.blocking, transport="websocket")
+    assert "xy" == client.run_generic_stream("q").text()
+    exchange = memory.requests[0]
+    assert {0.0} == {sent.seconds for sent in exchange.sent}
+    assert exchange.sent[0].data.startswith(b"HTTP/1.1 101 ")
+    assert exchange.sent[-1].data.startswith(b"\x88")
+    shown = exchange.timeline()
+    assert shown.index("chunk 'y'") < shown.rindex("(the protocol)")

@@ -21,7 +21,7 @@ from runagent_testing._host.websocket import Conversation
 from runagent_testing._internal.credentials import Names
 from runagent_testing._journal.exchange import Exchange
 from runagent_testing._journal.journal import Journal
-from runagent_testing._journal.record import Recorder
+from runagent_testing._journal.recorder import Recorder
 from runagent_testing._render.plan import GrowingPlan, Write
 from runagent_testing._render.render import growing_plan, stream_plan
 from runagent_testing._script.script import Script
