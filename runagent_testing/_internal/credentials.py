@@ -108,8 +108,10 @@ class Names:
 
     def _decide(self, name: str, *, certain: bool) -> bool:
         folded = _folded(name)
+        if certain and folded in _AMBIGUOUS:
+            return False
         if folded in self._exact:
-            return not (certain and folded in _AMBIGUOUS)
+            return True
         if _HARMLESS.fullmatch(folded):
             return False
         words = [word.lower() for word in _WORD.findall(name)]

@@ -89,6 +89,8 @@ class Recording:
         transport: The name of the transport; empty likewise.
         method: The request's method.
         path: The request's target, without credentials.
+        request_headers: The fields of the request's head that are kept.
+        request_body: The request's body, without credentials.
         status: Of the answer; None if there was none.
         headers: The fields of the answer's head that are kept.
         head_gap: Seconds from the request to the answer's head, or to the end if there was no answer.
@@ -103,6 +105,8 @@ class Recording:
     transport: str = ""
     method: str = "POST"
     path: str = "/"
+    request_headers: Mapping[str, str] = field(default_factory=dict)
+    request_body: bytes = field(default=b"", repr=False)
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     head_gap: float = 0.0

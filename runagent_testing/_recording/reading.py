@@ -155,9 +155,21 @@ class _Reader:
         self.header = {name: self._text(value, key) for key, name in texts.items()}
         request = self._object(value, "request")
         self.header |= {name: self._text(request, name) or usual for name, usual in _REQUEST.items()}
-        asked = self._object(request, "headers")
-        self.header["is_websocket"] = str(asked.get("upgrade", "")).lower() == "websocket"
+        asked = {name: str(value) for name, value in self._object(request, "headers").items()}
+        self.header |= {"request_headers": asked, "request_body": self._body(request)}
+        self.header["is_websocket"] = asked.get("upgrade", "").lower() == "websocket"
         self._read_response(self._object(value, "response"))
+
+    def _body(self, request: dict[str, Any]) -> bytes:
+        body = request.get("body", "")
+        encoded = body.get("base64") if isinstance(body, dict) else None
+        if isinstance(body, str):
+            return body.encode("utf-8", "replace")
+        try:
+            return _decoded(str(encoded))
+        except ValueError:
+            self._fail('the body of a request is text, or {"base64": ...}')
+            return b""
 
     def _read_response(self, response: dict[str, Any]) -> None:
         assert self.header is not None

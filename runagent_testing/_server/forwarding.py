@@ -52,7 +52,9 @@ async def forward(
         await _connect(asked.forward.upstream, relay)
         relay.service.write(asked.forward.upstream.request(asked.request))
         _listen(request, relay)
-        await relay.ended
+        await relay.ended.wait()
+        if relay.failure is not None:
+            raise relay.failure
         await _end(tap, writer)
     finally:
         tap.broken(now(), TIMEOUT, "the client has disconnected")
@@ -96,7 +98,8 @@ class _Relay(asyncio.Protocol):
     Attributes:
         tap: Reads the exchange.
         service: The transport.
-        ended: Done when the service has ended its answer or the connection.
+        ended: Set when the service has ended its answer or the connection, or the client has disconnected.
+        failure: How the client has disconnected.
     """
 
     service: asyncio.Transport
@@ -106,20 +109,22 @@ class _Relay(asyncio.Protocol):
         self._writer = writer
         self._recorder = recorder
         self._draining: asyncio.Task[None] | None = None
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.ended = asyncio.Event()
+        self.failure: Exception | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.service = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Pass on one read at once."""
-        if self.ended.done():
+        if self.ended.is_set():
             return
         self.tap.received(data, now())
         try:
             client = self._writer.transport
         except ConnectionResetError as exc:
-            self.ended.set_exception(exc)
+            self.failure = exc
+            self.ended.set()
             return
         client.write(data)
         self._writer.written += len(data)
@@ -128,15 +133,15 @@ class _Relay(asyncio.Protocol):
             self.service.pause_reading()
             self._draining = asyncio.get_running_loop().create_task(self._drain())
         if self.tap.ended == COMPLETE:
-            self._end()
+            self.ended.set()
 
     async def _drain(self) -> None:
         """Read on once the client has taken what it was sent."""
         try:
             await self._writer.drain()
         except Exception as exc:  # noqa: BLE001 - whatever it is, it ends the answer
-            if not self.ended.done():
-                self.ended.set_exception(exc)
+            self.failure = self.failure or exc
+            self.ended.set()
         finally:
             self._draining = None
             with contextlib.suppress(RuntimeError):  # closed meanwhile
@@ -144,14 +149,14 @@ class _Relay(asyncio.Protocol):
 
     def eof_received(self) -> None:
         self.tap.received(b"", now())
-        self._end()
+        self.ended.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None:
             self.tap.broken(now(), RESET, "the connection was reset")
-        elif not self.ended.done():
+        elif not self.ended.is_set():
             self.tap.received(b"", now())
-        self._end()
+        self.ended.set()
 
     def pause_writing(self) -> None:
         self._set_reading(is_paused=True)
@@ -174,16 +179,9 @@ class _Relay(asyncio.Protocol):
         """Drop the connection to the service."""
         if self._draining is not None:
             self._draining.cancel()
-        if not self.ended.done():
-            self.ended.cancel()
-        elif not self.ended.cancelled():
-            self.ended.exception()  # it has been raised, or does not matter any more
+        self.ended.set()
         if hasattr(self, "service"):
             self.service.abort()
-
-    def _end(self) -> None:
-        if not self.ended.done():
-            self.ended.set_result(None)
 
 
 class _ClientReader:

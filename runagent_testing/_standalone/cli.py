@@ -68,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     recording = commands.add_parser("record", help="pass everything on to a real service, and record it")
     recording.set_defaults(run=record)
     add_recording_options(recording)
+    convert = commands.add_parser("from-recording", help="write a script file of recordings")
+    convert.set_defaults(run=_from_recording)
+    convert.add_argument("recordings", metavar="FILE", nargs="+", help=f"recordings (*{SUFFIX})")
     check = commands.add_parser("check", help="check scripts and recordings, or show what is in them")
     check.set_defaults(run=_check)
     check.add_argument(
@@ -130,6 +133,14 @@ def _summary(path: str) -> Iterator[str]:
     from runagent_testing._standalone.summary import summarize, summarize_recording
 
     return summarize_recording(load_recording(path)) if path.endswith(SUFFIX) else summarize(load(path))
+
+
+def _from_recording(options: argparse.Namespace) -> int:
+    from runagent_testing._standalone.conversion import script_text
+
+    recordings = [load_recording(path) for path in options.recordings]
+    print_lines(script_text(recordings).rstrip("\n").split("\n"))
+    return GOOD
 
 
 def _new_transport(options: argparse.Namespace) -> int:

@@ -191,9 +191,8 @@ ALLOWED = {
     "_end: attempt.result()": DONE,
     "_pass: opened.wait()": "a gate: the client's leaving or the server's end cancels it",
     "_race: attempt.result()": DONE,
-    "_Relay.close: self.ended.exception()": DONE,
     "dial_first: race.result()": DONE,
-    "forward: await relay.ended": "the service's end, the client's leaving or the server's end ends it",
+    "forward: relay.ended.wait()": "the service's end, the client's leaving or the server's end ends it",
 }
 
 
