@@ -1,4 +1,4 @@
-"""The control API: everything below ``/_fake`` on a fake agent server. No I/O."""
+"""The control API: everything below ``/_fake`` on a fake agent server, and the page at ``/``. No I/O."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 from runagent_testing._control.guard import check_content_type
 from runagent_testing._control.messages import MAX_CONTROL_BODY, ControlError, ControlRequest, Reply
 from runagent_testing._control.openapi import description
+from runagent_testing._control.page import page
 from runagent_testing._control.routes import dispatch
 from runagent_testing._host.scopes import SCOPE_PREFIX, scope_named
 from runagent_testing._internal.tracebacks import is_ours
@@ -28,18 +29,18 @@ CONTROL_PREFIX = "/_fake"
 _OPEN = ("/health", "/ready")
 
 
-def is_control(path: str) -> bool:
-    """Whether a request with this path is one to the control API, of any scope."""
-    if CONTROL_PREFIX not in path:
-        return False
+def is_control(path: str, method: str = "GET") -> bool:
+    """Whether a request with this path is one to the control API or for its page, of any scope."""
     inner = _inner(path).partition("?")[0]
+    if inner == "/":
+        return method in ("GET", "HEAD")
     return inner == CONTROL_PREFIX or inner.startswith(f"{CONTROL_PREFIX}/")
 
 
 def may_be_control(first: bytes) -> bool:
     """Whether a connection whose first bytes these are carries a request to the control API."""
     line = first.partition(b"\r\n")[0].split(b" ")
-    return len(line) > 1 and is_control(line[1].decode("latin-1"))
+    return len(line) > 1 and is_control(line[1].decode("latin-1"), line[0].decode("latin-1"))
 
 
 class Control:
@@ -66,7 +67,8 @@ class Control:
             return exc.reply()
 
     def _answer(self, request: Request) -> Outcome:
-        path, _, query = _inner(request.path).removeprefix(CONTROL_PREFIX).partition("?")
+        inner, _, query = _inner(request.path).partition("?")
+        path = inner.removeprefix(CONTROL_PREFIX)
         method = "GET" if request.method == "HEAD" else request.method
         if path in _OPEN and method == "GET":
             return self._health(path)
@@ -74,6 +76,9 @@ class Control:
             raise ControlError(
                 403, "OFF", "nobody may steer this server over HTTP: it has no --control-token"
             )
+        if inner == "/":
+            self._guard.check_host(request.headers)
+            return page()
         self._guard.check(request.headers)
         if request.body is None or len(request.body) > MAX_CONTROL_BODY:
             raise ControlError(413, "TOO_LARGE", f"a body has at most {MAX_CONTROL_BODY} bytes")

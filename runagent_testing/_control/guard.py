@@ -56,17 +56,25 @@ class Guard:
         Raises:
             ControlError: Its origin or host is a foreign one, or the token is wrong or missing.
         """
+        self.check_host(headers)
+        given = headers.get(TOKEN_HEADER, "")
+        if self._token is not None and not hmac.compare_digest(_encoded(given), _encoded(self._token)):
+            fault = "wrong" if given else "missing"
+            needed = {"WWW-Authenticate": "X-Fake-Token"}
+            raise ControlError(401, "WRONG_TOKEN", f"the X-Fake-Token is {fault}", headers=needed)
+
+    def check_host(self, headers: Mapping[str, str]) -> None:
+        """Refuse a request that a page of another origin may have sent.
+
+        Raises:
+            ControlError: Its origin or host is a foreign one.
+        """
         host = headers.get("host", "")
         if not self._knows(host):
             raise ControlError(403, "FOREIGN_HOST", "the Host of this request is not one of this server")
         origin = headers.get("origin")
         if origin is not None and not _is_origin_of(origin, host):
             raise ControlError(403, "FOREIGN_ORIGIN", "the Origin of this request is not this server")
-        given = headers.get(TOKEN_HEADER, "")
-        if self._token is not None and not hmac.compare_digest(_encoded(given), _encoded(self._token)):
-            fault = "wrong" if given else "missing"
-            needed = {"WWW-Authenticate": "X-Fake-Token"}
-            raise ControlError(401, "WRONG_TOKEN", f"the X-Fake-Token is {fault}", headers=needed)
 
     def _knows(self, host: str) -> bool:
         if self._hosts is None:

@@ -75,7 +75,7 @@ SCHEMAS: dict[str, Schema] = {
     },
     "ScriptFile": _object({"agents": {"type": "object", "additionalProperties": _ref("Scripts")}}),
     "Agent": _object(
-        {"id": _TEXT, "unused": _UNUSED},
+        {"id": _TEXT, "unused": _UNUSED, "answers": _list(_object({"method": _TEXT, "steps": _list(_TEXT)}))},
         {"rules": _list(_object({"conditions": _TEXT, "unused": _UNUSED}))},
     ),
     "Agents": _object({"agents": _list(_ref("Agent"))}),
@@ -99,6 +99,8 @@ SCHEMAS: dict[str, Schema] = {
             "gates": _list(_ref("Gate")),
             "counts": _ref("Counts"),
             "running": _list(_ref("Summary")),
+            "dialects": _list(_TEXT),
+            "transports": _list(_TEXT),
         }
     ),
     "Events": {

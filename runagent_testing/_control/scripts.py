@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runagent_testing._control.messages import ControlError, Reply
 from runagent_testing._internal.tracebacks import is_ours
+from runagent_testing._script.describe import described
 from runagent_testing._standalone.script_file import (
     ScriptFileError,
     read_agent,
@@ -16,11 +18,12 @@ from runagent_testing._standalone.script_file import (
 from runagent_testing.faults import for_transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from runagent_testing._control.messages import ControlRequest, Outcome
     from runagent_testing._host.scope import Scope
     from runagent_testing._host.scripts import AgentScripts, Scripts
+    from runagent_testing._script.steps import Step
     from runagent_testing._standalone.script_file import ScriptFile
 
 __all__ = [
@@ -43,6 +46,7 @@ __tracebackhide__ = is_ours
 
 T = TypeVar("T")
 
+_SHOWN = 20  # answers of an agent that are described, and steps of each
 _BODY = "body.json"  # the name of a body, as the reader of script files wants it
 
 
@@ -177,8 +181,17 @@ def _find(request: ControlRequest) -> AgentScripts:
 
 def _shown(scripts: AgentScripts) -> dict[str, Any]:
     rules = [{"conditions": str(rule.conditions), "unused": _unused(rule)} for rule in list(scripts.rules)]
-    return {"id": scripts.id, "unused": _unused(scripts)} | ({"rules": rules} if rules else {})
+    answers = [_described(*answer) for answer in itertools.islice(scripts.answers(), _SHOWN)]
+    shown = {"id": scripts.id, "unused": _unused(scripts), "answers": answers}
+    return shown | ({"rules": rules} if rules else {})
 
 
 def _unused(scripts: Scripts) -> dict[str, int]:
     return Counter(method for method, _ in scripts.unused())
+
+
+def _described(method: str, steps: Sequence[Step]) -> dict[str, Any]:
+    lines = [described(step) for step in steps[:_SHOWN]]
+    if len(steps) > _SHOWN:
+        lines.append(f"and {len(steps) - _SHOWN} more")
+    return {"method": method, "steps": lines}

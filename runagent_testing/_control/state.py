@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing._control.exchanges import counts_of, summary
@@ -10,6 +12,8 @@ from runagent_testing._control.progress import ChunkWatch
 from runagent_testing._control.scripts import agents_of
 from runagent_testing._internal.suggestions import nearest
 from runagent_testing._internal.tracebacks import is_ours
+from runagent_testing.dialects._installed import installed_dialects
+from runagent_testing.faults import TRANSPORTS, for_transport
 
 if TYPE_CHECKING:
     from runagent_testing._control.messages import ControlRequest, Outcome
@@ -77,10 +81,24 @@ def get_state(request: ControlRequest) -> Outcome:
                 "gates": _gates(scope),
                 "counts": _counts(request),
                 "running": [summary(exchange) for exchange in running],
+                "dialects": [dialect.name for dialect in installed_dialects()],
+                "transports": list(_transports()),
             }
         )
 
     return Later(look)
+
+
+@functools.cache
+def _transports() -> tuple[str, ...]:
+    """Return the transports for which there is a catalogue of faults."""
+    brought = [name for dialect in installed_dialects() for name in dialect.transports]
+    found: list[str] = list(TRANSPORTS)
+    for name in brought:
+        with contextlib.suppress(ValueError):  # a dialect without an end marker has none
+            for_transport(name)
+            found.append(name)
+    return tuple(found)
 
 
 def stream_events(request: ControlRequest) -> Outcome:

@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing._journal.journal import FALLBACK
+from runagent_testing._script.computed import Computed
 from runagent_testing._script.script import Result, Script
 from runagent_testing._script.writes import MERGED
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from runagent_testing._host.conditions import Conditions
     from runagent_testing._host.limits import RunLimit
     from runagent_testing._recording.replayed import Replayed
-    from runagent_testing._script.computed import Computed
     from runagent_testing._script.script import Options
     from runagent_testing._script.steps import Step
 
@@ -111,6 +111,13 @@ class Scripts:
         for replay in list(self._replays):
             yield "replay", replay.steps
 
+    def answers(self) -> Iterator[tuple[str, tuple[Step, ...]]]:
+        """Yield each answer in the order of its use: the method that made it, and its steps."""
+        yield from self.unused()
+        for method, answer in (("always", self.script), ("returns", self.result)):
+            if answer is not None:
+                yield method, () if isinstance(answer, Computed) else answer.steps
+
     def steps(self) -> Iterator[Step]:
         """Yield the steps of every script, those of computed replies aside, in the order of their use."""
         for script, _ in list(self._failures):
@@ -154,6 +161,13 @@ class AgentScripts(Scripts):
     def become(self, other: AgentScripts) -> None:
         """Take over all scripts of another agent; no request finds one without."""
         self.__dict__.update(vars(other))
+
+    def answers(self) -> Iterator[tuple[str, tuple[Step, ...]]]:
+        """Yield each answer, those of rules first."""
+        for rule in list(self.rules):
+            for method, steps in rule.answers():
+                yield f"{rule.conditions}.{method}", steps
+        yield from super().answers()
 
     def steps(self) -> Iterator[Step]:
         """Yield the steps of every script, those of rules first."""

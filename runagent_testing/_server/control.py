@@ -53,7 +53,7 @@ class ControlHandler:
         """Answer one request."""
         connection = request.protocol
         assert isinstance(connection, Connection)
-        if not is_control(request.raw_path):
+        if not is_control(request.raw_path, request.method):
             if connection.is_control:
                 connection.is_control = False
                 self._recount(1)

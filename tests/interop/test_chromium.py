@@ -11,13 +11,14 @@ from urllib.parse import quote
 import pytest
 
 from runagent_testing import FakeAgentServer, ending, gate, heartbeat, raw, status
-from tests.interop.programs import Port, Program, find, needs
+from tests.interop.browser import BROWSERS, browser_on
+from tests.interop.programs import Port, Program, needs
 from tests.support.peer import Peer, PeerConnection, http
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
+
 PATIENCE = 20.0
 CHUNKS = ("Once", " upon ä time \N{GRINNING FACE}", {"page": [1, None]}, "", "line\n\r\u2028", 0.5)
 # `report` sends a value to the test; whatever the page fails with is reported as well.
@@ -35,25 +36,9 @@ pytestmark = [pytest.mark.interop, needs(*BROWSERS)]
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """A browser without a window, which opens tabs through its debugging port."""
-    folder = tmp_path_factory.mktemp("browser")
-    with Port() as port:
-        options = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--disable-dev-shm-usage",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-            f"--user-data-dir={folder / 'profile'}",
-            f"--remote-debugging-port={port.number}",
-        ]
-        with Program([find(*BROWSERS), *options], port, folder / "log", patience=60) as running:
-            yield running
+    """A browser without a window."""
+    with Port() as port, browser_on(port, tmp_path_factory.mktemp("browser")) as running:
+        yield running
 
 
 class Page:

@@ -53,6 +53,7 @@ def test_the_wheel_contains_the_two_packages_and_nothing_else(wheel: Path) -> No
     sources |= {str(path.relative_to(ROOT)) for path in template.rglob("*.txt")}
     kit = ROOT / "runagent_testing/conformance"
     sources |= {str(path.relative_to(ROOT)) for path in kit.rglob("*.pem")}
+    sources.add("runagent_testing/_control/page.html")
     metadata = {name for name in names if name.startswith(f"runagent-{__version__}.dist-info/")}
     assert sources == names - metadata
     assert f"runagent-{__version__}.dist-info/licenses/LICENSE" in metadata

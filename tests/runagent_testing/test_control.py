@@ -26,7 +26,8 @@ def test_scripts_are_added_and_replaced(served, control):
     control.change("PUT", "/agents/w", {"always": ["new"]})
     assert "new" == text_of(served)
     control.change("PUT", "/agents", {"agents": {"v": {"always": ["c"]}}})
-    assert [{"id": "v", "unused": {}}] == control.get("/agents")["agents"]
+    always = {"method": "always", "steps": ["chunk 'c'"]}
+    assert [{"id": "v", "unused": {}, "answers": [always]}] == control.get("/agents")["agents"]
     control.change("DELETE", "/agents/v")
     assert [] == control.get("/agents")["agents"]
     assert 404 == control.ask("DELETE", "/agents/v")[0]
@@ -35,7 +36,12 @@ def test_scripts_are_added_and_replaced(served, control):
 def test_rules_are_set_and_shown(served, control):
     rule = {"nth": 2, "replies": [["two"]], "fails": 0}
     control.change("PUT", "/agents/w", {"always": ["own"], "when": [rule], "limit": {"runs": 9, "per": 1000}})
-    wanted = {"id": "w", "unused": {}, "rules": [{"conditions": "when(nth=2)", "unused": {"reply": 1}}]}
+    rules = [{"conditions": "when(nth=2)", "unused": {"reply": 1}}]
+    answers = [
+        {"method": "when(nth=2).reply", "steps": ["chunk 'two'"]},
+        {"method": "always", "steps": ["chunk 'own'"]},
+    ]
+    wanted = {"id": "w", "unused": {}, "rules": rules, "answers": answers}
     assert wanted == control.get("/agents/w")
     assert ["own", "two", "own"] == [text_of(served) for _ in range(3)]
 
