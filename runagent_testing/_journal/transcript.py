@@ -23,7 +23,7 @@ __all__ = ["check_headers", "transcript", "transcripts"]
 _HEADERS = ("accept", "authorization", "content-type", "last-event-id", "x-api-key", "x-goog-api-key")
 _SETTLING = 1.0  # seconds for the agent to send everything that is due
 _WIDTH = 100  # characters of a JSON value in one line
-_FAULTS = ("unmatched", "refused", "failure")
+_FAULTS = ("unmatched", "refused", "failure", "fault")
 
 
 def check_headers(headers: Collection[str]) -> tuple[str, ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
 
 from runagent import RunAgentError
-from runagent_testing import MemoryNetwork, custom, delay, faults, tool_call
+from runagent_testing import FakeAgentServer, MemoryNetwork, custom, delay, faults, tool_call
 from tests.runagent_testing.faulty import ONCE, OVERSIZED, TEXT, client, met, text_or_error
 from tests.runagent_testing.players import PLAYERS, body_of, client_of, player
 from tests.runagent_testing.raw_client import post
@@ -104,8 +106,10 @@ def test_the_journal_has_the_fault(host):
     host.inject("no-done-after-event-1")
     with client(host, **ONCE) as a_client:
         text_or_error(a_client)
-    assert "sse/no-done-after-event-1" == host.requests[0].fault
-    assert "fault: sse/no-done-after-event-1" in host.requests[0].timeline()
+    (exchange,) = host.requests
+    assert "sse/no-done-after-event-1" == exchange.fault == exchange.as_dict()["fault"]
+    for text in (exchange.timeline(), exchange.transcript()):
+        assert "fault: sse/no-done-after-event-1" in text
 
 
 # Which answers have a place for a fault
@@ -174,6 +178,12 @@ def test_a_fault_in_the_handshake_is_met_by_a_client_that_sends_nothing(host):
         assert isinstance(text_or_error(a_client), RunAgentError)
     assert ["websocket/unoffered-subprotocol"] == met(host)
     assert [] == host.problems()
+
+
+def test_over_tls_there_is_no_half_close():
+    server = FakeAgentServer(ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    with pytest.raises(ValueError, match="no half-close"):
+        server.inject("sse/half-close-after-start")
 
 
 def test_a_message_that_is_refused_meets_no_fault():
