@@ -106,7 +106,12 @@ class Disruptor:
         self.clear()
 
     def set_chaos(
-        self, rate: float, seed: int, only: Sequence[str], without: Sequence[str], test: str
+        self,
+        rate: float,
+        seed: int = 0,
+        only: Sequence[str] = (),
+        without: Sequence[str] = (),
+        test: str = "",
     ) -> None:
         """Set or end faults by chance; see `AgentHost.chaos`."""
         if not is_number(rate):
@@ -123,6 +128,10 @@ class Disruptor:
             check_names(only, "only=", self._dialects)
             check_names(without, "without=", self._dialects)
         self.chaos = Chaos(rate, seed, tuple(only), tuple(without), test) if rate else None
+
+    def end_chaos(self) -> None:
+        """Go back to the chaos that lasts."""
+        self.chaos = self._lasting[0]
 
     def parse(self, name: str, agent_id: str | None, run: int | None) -> Injection | ConnectionFault:
         """Check the arguments of `AgentHost.inject`; return a fault that happens to a connection as it is."""

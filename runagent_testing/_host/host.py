@@ -81,6 +81,8 @@ class AgentHost(Scope):
             new: The files to apply.
             agents: The ids of the old files' agents, which vanish if the new files do not have them.
         """
+        if any(baseline.chaos for baseline in old):
+            self._disruptor.end_chaos()
         self._replace_agents(new, agents)
         others = [baseline for baseline in self._applied if all(baseline is not one for one in old)]
         self._applied[:] = [*others, *new]

@@ -22,7 +22,7 @@ from runagent_testing._script.numbers import check_count, check_texts
 from runagent_testing._script.script import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from runagent_testing._host.disruptor import Disruptor
     from runagent_testing._journal.exchange import Exchange
@@ -37,7 +37,14 @@ _LEAVING = 0.1  # seconds for agents to notice that their clients have disconnec
 
 
 class Baseline(Protocol):
-    """What every scope begins with, such as a script file."""
+    """What every scope begins with, such as a script file.
+
+    Attributes:
+        chaos: The arguments of `Scope.chaos`; empty for none.
+    """
+
+    @property
+    def chaos(self) -> Mapping[str, Any]: ...
 
     def apply_once(self, scope: Scope, /) -> None:
         """Give the agents of a scope their scripts."""
@@ -271,6 +278,8 @@ class Scope(Uncopied):
         for agent_id, scripts in prepared._scripts.items():
             self.agent(agent_id)
             self._scripts[agent_id].become(scripts)
+        if any(baseline.chaos for baseline in new):
+            self._disruptor.chaos = prepared._disruptor.chaos
 
     def _keep(self, baseline: Baseline) -> None:
         """Note what was applied; a host gives it to every scope that is made later."""

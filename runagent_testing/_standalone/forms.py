@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 __all__ = [
+    "CHAOS",
     "INTEGER",
     "NUMBER",
     "OBJECT",
@@ -284,6 +285,13 @@ WRITES = Choice(
     },
     others=_one_of(("merged", "per-step")),
 )
+CHAOS: dict[str, FieldType | Choice] = {
+    "rate": NUMBER,
+    "seed": INTEGER,
+    "only": _list_of(TEXT),
+    "without": _list_of(TEXT),
+    "test": TEXT,
+}
 OPTIONS: dict[str, FieldType | Choice] = {
     "indexed": BOOLEAN,
     "ids": BOOLEAN,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from runagent_testing._host.disruptor import Disruptor
 from runagent_testing._internal.files import read_file
 from runagent_testing._internal.redaction import escaped
 from runagent_testing._internal.suggestions import nearest
@@ -21,7 +22,7 @@ from runagent_testing._standalone.document import (
     TooManyProblemsError,
     read_document,
 )
-from runagent_testing._standalone.forms import INTEGER, TEXT, shown
+from runagent_testing._standalone.forms import CHAOS, INTEGER, NUMBER, TEXT, read_fields, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,7 @@ __all__ = [
 
 __tracebackhide__ = is_ours
 
+_TOP = ("agents", "chaos")
 _REQUEST_ANSWER = ("request", "answer", "times")
 
 
@@ -71,11 +73,13 @@ class ScriptFile:
         calls: In order; the same as a test would make.
         gates: By their names; the same name is the same gate.
         places: Where the file has each agent, by its id.
+        chaos: The arguments of `Scope.chaos`; empty for none.
     """
 
     calls: list[Call] = field(default_factory=list)
     gates: dict[str, Gate] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
+    chaos: dict[str, Any] = field(default_factory=dict)
 
     def apply(self, host: Scope) -> None:
         """Give the agents of a server or network their scripts.
@@ -90,6 +94,8 @@ class ScriptFile:
         gates = {name: Gate(name) for name in self.gates} if scope.name else self.gates
         for call in self.calls:
             make_call(call, scope.agent(call.agent_id), gates)
+        if self.chaos:
+            scope.chaos(**self.chaos)
 
 
 def load_script(path: str | Path) -> ScriptFile:
@@ -171,8 +177,8 @@ def _read(
 
 def _read_agents(document: Item, script: ScriptFile, reader: AgentReader, problems: Problems) -> None:
     top = document.value if isinstance(document.value, dict) else {}
-    for key in top.keys() - {"agents"}:
-        problems.add(document.keys[key], f"{key!r} has no meaning here: {nearest(key, ['agents'])}")
+    for key in top.keys() - set(_TOP):
+        problems.add(document.keys[key], f"{key!r} has no meaning here: {nearest(key, _TOP)}")
     agents = top.get("agents")
     if agents is None or not isinstance(agents.value, dict) or not agents.value:
         problems.add(agents or document, "a script file has agents: a mapping of their ids to what they send")
@@ -181,6 +187,27 @@ def _read_agents(document: Item, script: ScriptFile, reader: AgentReader, proble
         script.places[agent_id] = agents.keys[agent_id]
         script.calls.extend(reader.read(agent_id, item, agents.keys[agent_id]))
     problems.where = ""
+    if "chaos" in top:
+        script.chaos.update(_read_chaos(top["chaos"], problems))
+
+
+def _read_chaos(item: Item, problems: Problems) -> dict[str, Any]:
+    """Read the arguments of `Scope.chaos`, or its rate alone."""
+    before = len(problems)
+    if isinstance(item.value, dict):
+        given = read_fields(item, CHAOS, problems, of="chaos")
+    else:
+        given = {"rate": item.plain}
+    if len(problems) > before:
+        return {}
+    if not NUMBER.fits(given.get("rate")):
+        problems.add(item, "chaos needs a rate, such as {rate: 0.1, seed: 7}, or is one")
+        return {}
+    try:
+        Disruptor("socket").set_chaos(**given)
+    except (TypeError, ValueError) as exc:
+        problems.add(item, str(exc))
+    return given
 
 
 def _read_request_answer(document: Item, script: ScriptFile, reader: AgentReader, problems: Problems) -> None:

@@ -28,6 +28,8 @@ def summarize(script: ScriptFile) -> Iterator[str]:
             agent_id = call.agent_id
             yield agent_id
         yield from (f"  {line}" for line in _lines(call))
+    if script.chaos:
+        yield f"chaos ({', '.join(f'{name}={value!r}' for name, value in script.chaos.items())})"
 
 
 def _lines(call: Call) -> Iterator[str]:
