@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from runagent._net.base import AsyncNetwork, Network
     from runagent._plugins.call_observers import CallObserver
     from runagent._plugins.hookspecs import hookimpl
+    from runagent._plugins.networks import register_network
     from runagent._plugins.observers import register_observer
     from runagent._plugins.registration import Registration
     from runagent._plugins.registry import register_transport
@@ -106,6 +107,7 @@ _HOMES = {
     "runagent._net.base": ("AsyncNetwork", "Network"),
     "runagent._plugins.call_observers": ("CallObserver",),
     "runagent._plugins.hookspecs": ("hookimpl",),
+    "runagent._plugins.networks": ("register_network",),
     "runagent._plugins.observers": ("register_observer",),
     "runagent._plugins.registration": ("Registration",),
     "runagent._plugins.registry": ("register_transport",),
@@ -162,6 +164,7 @@ __all__ = [
     "__version__",
     "answer",
     "hookimpl",
+    "register_network",
     "register_observer",
     "register_transport",
 ]

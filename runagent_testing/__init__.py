@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from runagent_testing._host.agent import Agent
     from runagent_testing._host.rules import Rule
     from runagent_testing._journal.exchange import Exchange
-    from runagent_testing._memory import DeadlockError, MemoryNetwork, VirtualTimeLoop
+    from runagent_testing._memory import DeadlockError, MemoryNetwork, RealTimeWarning, VirtualTimeLoop
     from runagent_testing._recorder.network import AsyncRecordingNetwork, RecordingNetwork
     from runagent_testing._script.gates import Gate
     from runagent_testing._script.pacing import fixed, log_normal, tokens_per_second, uniform
@@ -57,6 +57,7 @@ __all__ = [
     "ForwardingError",
     "Gate",
     "MemoryNetwork",
+    "RealTimeWarning",
     "RecordingNetwork",
     "Rule",
     "StepError",
@@ -91,7 +92,7 @@ _HOMES = {
     "runagent_testing._host.agent": ("Agent",),
     "runagent_testing._host.rules": ("Rule",),
     "runagent_testing._journal.exchange": ("Exchange",),
-    "runagent_testing._memory": ("DeadlockError", "MemoryNetwork", "VirtualTimeLoop"),
+    "runagent_testing._memory": ("DeadlockError", "MemoryNetwork", "RealTimeWarning", "VirtualTimeLoop"),
     "runagent_testing._recorder.network": ("AsyncRecordingNetwork", "RecordingNetwork"),
     "runagent_testing._script.pacing": ("fixed", "log_normal", "tokens_per_second", "uniform"),
     "runagent_testing._script.gates": ("Gate",),

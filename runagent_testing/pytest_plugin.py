@@ -292,6 +292,13 @@ def memory_network(request: pytest.FixtureRequest, fake_agent_strict: bool) -> I
 
 
 @pytest.fixture
+def installed_memory_network(memory_network: MemoryNetwork) -> Iterator[MemoryNetwork]:
+    """Return `memory_network`, which clients use without ``network=``; ``RUNAGENT_API_URL`` names its URL."""
+    with memory_network.install():
+        yield memory_network
+
+
+@pytest.fixture
 def _fake_agent_fault(request: pytest.FixtureRequest) -> object:
     """The fault of one repetition of a test; `_watched` reads it from the parameters."""
     return request.param

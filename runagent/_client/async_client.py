@@ -288,7 +288,7 @@ class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
         if seconds is None:
             return
         loop = await current_loop()
-        network = self._given_network or loop.network
+        network = self._network_in_force or loop.network
         try:
             for pause in pauses(partial(self._streams.are_read, loop), network.now, seconds):
                 await network.sleep(pause)
@@ -305,7 +305,7 @@ class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
         await self.aclose()
 
     def _stream(self, run: Run) -> AsyncStream:
-        pump = AsyncPump(run, self._pools, self._given_network)
+        pump = AsyncPump(run, self._pools, self._network_in_force)
         ahead = run.limits.read_ahead_bytes
         source: AsyncPump | AsyncReadAhead = pump
         if ahead:

@@ -285,8 +285,9 @@ class RunAgentClient(ClientCore[Network]):
         if seconds is None:
             return
         try:
-            for pause in pauses(self._streams.are_read, self._network.now, seconds):
-                self._network.sleep(pause)
+            network = self._network_in_force or self._network
+            for pause in pauses(self._streams.are_read, network.now, seconds):
+                network.sleep(pause)
         finally:
             for stream in self._streams.open():
                 stream.close()
@@ -300,7 +301,7 @@ class RunAgentClient(ClientCore[Network]):
         self.close()
 
     def _stream(self, run: Run) -> Stream:
-        pump = Pump(run, self._network, self._pool)
+        pump = Pump(run, self._network_in_force or self._network, self._pool)
         ahead = run.limits.read_ahead_bytes
         source: Pump | ReadAhead = pump
         if ahead:

@@ -32,6 +32,7 @@ from runagent._internal.jsoninput import add_session_id, copy_input, copy_input_
 from runagent._internal.locks import ForkSafeLock
 from runagent._internal.suggestions import nearest
 from runagent._internal.tracebacks import is_ours, without_traceback
+from runagent._plugins.networks import registered, registered_network
 from runagent._plugins.observers import default_observers
 from runagent._plugins.registry import default_registry, has_other_meaning
 from runagent._plugins.validation import as_transport
@@ -223,6 +224,14 @@ class ClientCore(Generic[N]):
         self._closed = False
         self._given_network = network
         self._prepare()
+
+    @property
+    def _network_in_force(self) -> N | None:
+        """The network that was given, or that is registered for the address; None for the usual one."""
+        if self._given_network is not None or not registered:
+            return self._given_network
+        origin = self._context_in_force().settings.base_url.origin
+        return cast("N | None", registered_network(origin, asynchronous=self._asynchronous))
 
     def _prepare(self) -> None:
         """Make what one style needs."""

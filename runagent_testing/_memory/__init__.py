@@ -15,12 +15,14 @@ time, and this time is virtual: no test waits for it.
 - ``blocking.py``, ``aio.py``, ``trio.py``: waiting in each style, its virtual time, and deadlocks.
 - ``loop.py``: virtual time for asyncio.  - ``playing.py``: a plan on its way to the wire.
 - ``computing.py``: calls a test's function for steps.
+- ``installed.py``: clients that are given no network.
 """
 
 from __future__ import annotations
 
 from runagent_testing._memory.loop import VirtualTimeLoop
 from runagent_testing._memory.network import MemoryNetwork
+from runagent_testing._memory.real_time import RealTimeWarning
 from runagent_testing._memory.wire import DeadlockError
 
-__all__ = ["DeadlockError", "MemoryNetwork", "VirtualTimeLoop"]
+__all__ = ["DeadlockError", "MemoryNetwork", "RealTimeWarning", "VirtualTimeLoop"]

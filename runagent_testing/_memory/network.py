@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._memory.aio import AioMemory
     from runagent_testing._memory.calls import Clock
+    from runagent_testing._memory.installed import Installation
     from runagent_testing._memory.trio import TrioMemory
     from runagent_testing.dialects import Dialect
 
@@ -116,6 +117,21 @@ class MemoryNetwork(AgentHost):
 
         network: TrioMemory = TrioMemory(self.open)
         return network
+
+    def install(self) -> Installation:
+        """Have clients of `url` use this network without ``network=``; ``RUNAGENT_API_URL`` gets that URL.
+
+        So code that makes its own clients needs no change; also clients that were made before use it, in
+        every style. Time is virtual as for `blocking`, `aio` and `trio`. Transports that are asynchronous
+        libraries are not concerned. Of several networks, the one that was installed last counts.
+
+        Returns:
+            A handle: ``close()`` or ``with`` ends it.
+        """
+        from runagent_testing._memory.installed import AnyLoopMemory, Installation
+
+        networks = (self.blocking, AnyLoopMemory(lambda: self.aio, lambda: self.trio))
+        return Installation(self.url, networks, self._drop_connections)
 
     def run_asyncio(self, coroutine: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
         """Run a coroutine in a new `VirtualTimeLoop`."""

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import warnings
 
-__all__ = ["RealTime"]
+from runagent_testing._internal.public import publish
+
+__all__ = ["RealTime", "RealTimeWarning"]
 
 _TEXT = (
     "the memory network waits in real time, as this event loop does; time is virtual in memory.{run}(...), "
-    'and in your event loops if they are {kind} (docs/testing.md, "Virtual time")'
+    'and in your event loops if they are {kind} (docs/testing.md, "Virtual time in every test runner")'
 )
+
+
+class RealTimeWarning(RuntimeWarning):
+    """A memory network waits in real time, as its event loop does; the message has what to change."""
 
 
 class RealTime:
@@ -28,4 +34,7 @@ class RealTime:
         """Warn, unless it has warned before."""
         if not self._has_warned:
             self._has_warned = True
-            warnings.warn(self._text, RuntimeWarning, stacklevel=2)
+            warnings.warn(self._text, RealTimeWarning, stacklevel=2)
+
+
+publish(RealTimeWarning)

@@ -71,6 +71,7 @@ PUBLIC_NAMES = [
     "__version__",
     "answer",
     "hookimpl",
+    "register_network",
     "register_observer",
     "register_transport",
 ]
