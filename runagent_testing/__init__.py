@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._memory import DeadlockError, MemoryNetwork, RealTimeWarning, VirtualTimeLoop
     from runagent_testing._recorder.network import AsyncRecordingNetwork, RecordingNetwork
+    from runagent_testing._remote.exchanges import RemoteExchange
+    from runagent_testing._remote.http import RemoteControlError
+    from runagent_testing._remote.scripts import RemoteUnsupportedError
+    from runagent_testing._remote.server import RemoteFakeAgentServer
     from runagent_testing._script.gates import Gate
     from runagent_testing._script.pacing import fixed, log_normal, tokens_per_second, uniform
     from runagent_testing._script.steps import (
@@ -59,6 +63,10 @@ __all__ = [
     "MemoryNetwork",
     "RealTimeWarning",
     "RecordingNetwork",
+    "RemoteControlError",
+    "RemoteExchange",
+    "RemoteFakeAgentServer",
+    "RemoteUnsupportedError",
     "Rule",
     "StepError",
     "VirtualTimeLoop",
@@ -94,6 +102,10 @@ _HOMES = {
     "runagent_testing._journal.exchange": ("Exchange",),
     "runagent_testing._memory": ("DeadlockError", "MemoryNetwork", "RealTimeWarning", "VirtualTimeLoop"),
     "runagent_testing._recorder.network": ("AsyncRecordingNetwork", "RecordingNetwork"),
+    "runagent_testing._remote.exchanges": ("RemoteExchange",),
+    "runagent_testing._remote.http": ("RemoteControlError",),
+    "runagent_testing._remote.scripts": ("RemoteUnsupportedError",),
+    "runagent_testing._remote.server": ("RemoteFakeAgentServer",),
     "runagent_testing._script.pacing": ("fixed", "log_normal", "tokens_per_second", "uniform"),
     "runagent_testing._script.gates": ("Gate",),
     "runagent_testing._script.steps": (

@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from runagent_testing._journal.exchange import Exchange
 
 __all__ = [
+    "FORMATS",
     "KINDS",
     "WAITS",
     "counts_of",
     "find_exchange",
     "get_exchange",
+    "get_journal",
     "get_problems",
     "get_timelines",
+    "get_transcript",
     "list_exchanges",
     "summary",
 ]
@@ -31,6 +34,7 @@ __all__ = [
 __tracebackhide__ = is_ours
 
 KINDS = ("run", "other", "unmatched", "all")
+FORMATS = ("json", "har", "transcript")
 WAITS = ("sent", "done", "disconnected")
 
 
@@ -76,7 +80,8 @@ def get_exchange(request: ControlRequest) -> Outcome:
         return reply(is_reached=False) if is_final else None
 
     def reply(*, is_reached: bool) -> Reply:
-        return Reply({"reached": is_reached, "exchange": _in_full(exchange)})
+        shown = _in_full(exchange)
+        return Reply({"reached": is_reached, "elapsed": exchange.elapsed(), "exchange": shown})
 
     return Later(look, timeout, lambda: reply(is_reached=False))
 
@@ -105,6 +110,17 @@ def _wait_step(exchange: Exchange, number: int, seconds: float) -> bool:
     return exchange.wait_sent(exchange.steps[number - 1], seconds)
 
 
+def get_transcript(request: ControlRequest) -> Outcome:
+    """Show an exchange without what changes from run to run, as `Exchange.transcript` does."""
+    exchange = find_exchange(request)
+    headers = _names(request)
+    return Later(
+        lambda _: Reply(
+            {"transcript": exchange.transcript(headers), "value": exchange.transcript_dict(headers)}
+        )
+    )
+
+
 def find_exchange(request: ControlRequest) -> Exchange:
     """Return the exchange that the path names by its arrival.
 
@@ -116,6 +132,25 @@ def find_exchange(request: ControlRequest) -> Exchange:
         if str(exchange.arrival) == arrival:
             return exchange
     raise ControlError(404, "NOT_FOUND", f"there is no exchange {arrival[:100]!r}")
+
+
+def get_journal(request: ControlRequest) -> Outcome:
+    """Show all exchanges: as a JSON value, as an HTTP Archive, or as transcripts."""
+    form, sort = request.word("format", *FORMATS) or "json", request.flag("sort")
+    journal, headers = request.scope.journal, _names(request)
+
+    def look(_: float) -> Reply:
+        if form == "har":
+            return Reply(journal.as_har())
+        if form == "json":
+            return Reply(journal.as_dict())
+        return Reply({"transcripts": journal.transcript_list(headers, sort=sort)})
+
+    return Later(look)
+
+
+def _names(request: ControlRequest) -> list[str]:
+    return [name for name in request.query.get("headers", "").split(",") if name]
 
 
 def get_problems(request: ControlRequest) -> Outcome:
@@ -138,6 +173,7 @@ def get_timelines(request: ControlRequest) -> Outcome:
 
 def summary(exchange: Exchange, watch: ChunkWatch | None = None) -> dict[str, Any]:
     """Return the facts of an exchange that fit into a list."""
+    is_over = exchange.is_over  # before what may still change
     watch = watch or ChunkWatch(exchange)
     new = watch.look()
     secrets = exchange.secrets
@@ -157,6 +193,7 @@ def summary(exchange: Exchange, watch: ChunkWatch | None = None) -> dict[str, An
         "outcome": exchange.outcome,
         "client": exchange.client,
         "ended_at": exchange.ended_at,
+        "is_over": is_over,
         "chunks_sent": watch.sent,
         "chunks": new[-CHUNKS_SHOWN:],
         "waits_for": waits_for(exchange),
@@ -184,9 +221,11 @@ def counts_of(scope: Scope) -> dict[str, Any]:
 
 
 def _in_full(exchange: Exchange) -> dict[str, Any]:
+    is_over = exchange.is_over
     watch = ChunkWatch(exchange)
     watch.look()
-    return exchange.as_dict() | {"chunks_sent": watch.sent, "waits_for": waits_for(exchange)}
+    more = {"chunks_sent": watch.sent, "waits_for": waits_for(exchange), "is_over": is_over}
+    return exchange.as_dict() | more
 
 
 def _found(scope: Scope, kind: str, agent_id: str | None) -> list[Exchange]:

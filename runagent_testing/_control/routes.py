@@ -49,6 +49,7 @@ class Route:
 
 _BODY_FAULTS = (400, 413)
 _AGENT, _EXCHANGE = "/agents/{agent}", "/exchanges/{arrival}"
+_RULES = f"{_AGENT}/rules"
 ROUTES = (
     Route("GET", "/state", state.get_state, "Show agents, gates, counts and running answers", "State"),
     Route("GET", "/events", state.stream_events, "Stream what changes, as server-sent events", "Events"),
@@ -79,6 +80,18 @@ ROUTES = (
         "POST", _AGENT, scripts.add_agent, "Add scripts to an agent", "Agent", "Scripts", faults=(400, 413)
     ),
     Route("DELETE", _AGENT, scripts.drop_agent, "Forget an agent", status=204, faults=(404,)),
+    Route(
+        "POST", f"{_AGENT}/rules", scripts.add_rule, "Make a rule", "Rule", "Conditions", faults=_BODY_FAULTS
+    ),
+    Route(
+        "POST",
+        f"{_RULES}/{{rule}}",
+        scripts.add_rule_answers,
+        "Add answers to a rule",
+        "Agent",
+        "Scripts",
+        faults=(400, 404, 413),
+    ),
     Route("GET", "/gates", state.list_gates, "List the gates", "Gates"),
     Route("GET", "/gates/{gate}", state.get_gate, "Show a gate", "Gate", faults=(404,)),
     Route(
@@ -107,6 +120,24 @@ ROUTES = (
         "ReachedExchange",
         query=("until", "chunks", "step", "timeout"),
         faults=(400, 404),
+    ),
+    Route(
+        "GET",
+        f"{_EXCHANGE}/transcript",
+        exchanges.get_transcript,
+        "Show an exchange without what changes from run to run",
+        "Transcript",
+        query=("headers",),
+        faults=(404,),
+    ),
+    Route(
+        "GET",
+        "/journal",
+        exchanges.get_journal,
+        "Show all exchanges in full: as JSON, as an HTTP Archive (HAR 1.2), or as transcripts",
+        "Journal",
+        query=("format", "headers", "sort"),
+        faults=(400,),
     ),
     Route("GET", "/counts", state.get_counts, "Count requests, and connections", "Counts"),
     Route(
@@ -157,6 +188,7 @@ ROUTES = (
         faults=(400, 409),
     ),
     Route("POST", "/reset", state.reset, "Go back to the script files", status=204),
+    Route("POST", "/clear", state.clear, "Forget all, agents too", status=204),
     Route("GET", "/scopes", state.list_scopes, "List the scopes", "Scopes"),
     Route("DELETE", "/scopes/{scope}", state.drop_scope, "Drop a scope", status=204, faults=(404,)),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from runagent_testing._control.exchanges import KINDS, WAITS
+from runagent_testing._control.exchanges import FORMATS, KINDS, WAITS
 from runagent_testing._control.messages import MAX_WAIT
 from runagent_testing._journal.record import ClientState, Outcome
 from runagent_testing._render.plan import ConnectionFault
@@ -57,6 +57,7 @@ _FACTS: Schema = {
     "outcome": {"enum": list(get_args(Outcome))},
     "client": {"enum": list(get_args(ClientState))},
     "ended_at": _or_null(_SECONDS),
+    "is_over": _FLAG,
     "chunks_sent": _COUNT,
     "waits_for": _or_null({"type": "object"}),
     **dict.fromkeys(("unmatched", "refused", "failure"), _or_null(_TEXT)),
@@ -78,6 +79,11 @@ SCHEMAS: dict[str, Schema] = {
         {"id": _TEXT, "unused": _UNUSED, "answers": _list(_object({"method": _TEXT, "steps": _list(_TEXT)}))},
         {"rules": _list(_object({"conditions": _TEXT, "unused": _UNUSED}))},
     ),
+    "Conditions": {
+        "type": "object",
+        "description": "What a script file has as the conditions of a rule: query, body, headers, nth",
+    },
+    "Rule": _object({"rule": _COUNT}),
     "Agents": _object({"agents": _list(_ref("Agent"))}),
     "Gate": _object({"name": _TEXT, "open": _FLAG, "waiting": _COUNT}),
     "Gates": _object({"gates": _list(_ref("Gate"))}),
@@ -89,7 +95,7 @@ SCHEMAS: dict[str, Schema] = {
     "Exchanges": _object(
         {"count": _COUNT, "exchanges": _list({"anyOf": [_ref("Summary"), _ref("Exchange")]})}
     ),
-    "ReachedExchange": _object({"reached": _FLAG, "exchange": _ref("Exchange")}),
+    "ReachedExchange": _object({"reached": _FLAG, "elapsed": _SECONDS, "exchange": _ref("Exchange")}),
     "Counts": _object(_counts(), {"connections": _COUNT}),
     "State": _object(
         {
@@ -108,6 +114,11 @@ SCHEMAS: dict[str, Schema] = {
         "description": "Events: exchange (Summary), agents (Agents), gates (Gates), reset (an empty object)",
     },
     "Problems": _object({"problems": _list(_TEXT), "report": _TEXT}),
+    "Journal": {
+        "type": "object",
+        "description": "exchanges, an HTTP Archive's log, or transcripts, as format asks for",
+    },
+    "Transcript": _object({"transcript": _TEXT, "value": {"type": "object"}}),
     "Timelines": _object({"timelines": _TEXT}),
     "RequestAnswer": _object({"request": _TEXT, "answer": {}}, {"times": _COUNT}),
     "Fault": _object({"fault": _TEXT}, {"agent": _or_null(_TEXT), "run": _or_null(_COUNT | {"minimum": 1})}),
@@ -135,6 +146,9 @@ PARAMETERS: dict[str, Schema] = {
     "chunks": _parameter("How many chunks have to be sent", _COUNT),
     "step": _parameter("The number, from 1, of the step that has to be reached", _COUNT | {"minimum": 1}),
     "timeout": _parameter("The longest wait in seconds, by default 5", _SECONDS | {"maximum": MAX_WAIT}),
+    "headers": _parameter("Names of header fields to show, with commas between them", _TEXT),
+    "format": _parameter("The form, by default json", {"enum": list(FORMATS)}),
+    "sort": _parameter("Whether to put transcripts into the order of their contents", _FLAG),
     "transport": _parameter("The transport that is to meet them, by default sse", _TEXT),
     "allow_unused": _parameter("Whether to ignore replies and steps that were not used", _FLAG),
     "allow_unmatched": _parameter("Whether to ignore requests that no script answers", _FLAG),

@@ -7,12 +7,16 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runagent_testing._control.messages import ControlError, Reply
+from runagent_testing._host.rules import Rule
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.describe import described
+from runagent_testing._standalone.calls import make_call
 from runagent_testing._standalone.script_file import (
     ScriptFileError,
     read_agent,
     read_request_answer,
+    read_rule_answers,
+    read_rule_conditions,
     read_script,
 )
 from runagent_testing.faults import for_transport
@@ -32,6 +36,8 @@ __all__ = [
     "add_connection_faults",
     "add_fault",
     "add_request_answers",
+    "add_rule",
+    "add_rule_answers",
     "agents_of",
     "drop_agent",
     "get_agent",
@@ -88,6 +94,27 @@ def put_agent(request: ControlRequest) -> Outcome:
 def add_agent(request: ControlRequest) -> Outcome:
     """Call the methods of an agent as a script file does."""
     _read_agent(request).apply_once(request.scope)
+    return get_agent(request)
+
+
+def add_rule(request: ControlRequest) -> Outcome:
+    """Make a rule of an agent, which has no answers yet."""
+    conditions = _checked(lambda: read_rule_conditions(request.text, _BODY))
+    agent = request.scope.agent(request.parameters["agent"])
+    made = _checked(lambda: agent.when(**conditions))._scripts
+    number = next(count for count, rule in enumerate(agent._scripts.rules, 1) if rule is made)
+    return Reply({"rule": number})
+
+
+def add_rule_answers(request: ControlRequest) -> Outcome:
+    """Call the methods of a rule as a script file does."""
+    scripts, number = _find(request), request.parameters["rule"]
+    rule = next((one for count, one in enumerate(scripts.rules, 1) if str(count) == number), None)
+    if rule is None:
+        raise ControlError(404, "NOT_FOUND", f"agent {scripts.id!r} has no rule {number[:100]!r}")
+    script = _checked(lambda: read_rule_answers(request.text, _BODY, scripts.id))
+    for call in script.calls:
+        make_call(call, Rule(rule, scripts.id), script.gates)
     return get_agent(request)
 
 

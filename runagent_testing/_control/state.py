@@ -10,6 +10,7 @@ from runagent_testing._control.exchanges import counts_of, summary
 from runagent_testing._control.messages import ControlError, EventStream, Later, Reply
 from runagent_testing._control.progress import ChunkWatch
 from runagent_testing._control.scripts import agents_of
+from runagent_testing._host.scope import Scope
 from runagent_testing._internal.suggestions import nearest
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing.dialects._installed import installed_dialects
@@ -18,11 +19,11 @@ from runagent_testing.faults import TRANSPORTS, for_transport
 if TYPE_CHECKING:
     from runagent_testing._control.messages import ControlRequest, Outcome
     from runagent_testing._host.gates import NamedGate
-    from runagent_testing._host.scope import Scope
     from runagent_testing._journal.exchange import Exchange
 
 __all__ = [
     "MAX_EVENTS",
+    "clear",
     "drop_scope",
     "get_counts",
     "get_gate",
@@ -141,6 +142,17 @@ def reset(request: ControlRequest) -> Outcome:
     return Later(look)
 
 
+def clear(request: ControlRequest) -> Outcome:
+    """Forget what has happened in the scope, and its agents; idle connections and other scopes stay."""
+    scope = request.scope
+
+    def look(_: float) -> Reply:
+        Scope.clear(scope)
+        return Reply(None, 204)
+
+    return Later(look)
+
+
 def _gate(request: ControlRequest) -> NamedGate:
     name, gates = request.parameters["gate"], request.scope.gates
     if name not in gates:
@@ -198,10 +210,8 @@ class _Changes:
         return events
 
     def _changed(self, exchange: Exchange) -> list[tuple[str, Any]]:
-        # Read before the facts: what changes in between is found by the next look.
-        is_over = exchange.is_over
         shown = summary(exchange, self._watches.setdefault(exchange, ChunkWatch(exchange)))
-        facts = {name: value for name, value in shown.items() if name != "chunks"} | {"is_over": is_over}
+        facts = {name: value for name, value in shown.items() if name != "chunks"}
         if facts == self._facts.get(exchange):
             return []
         self._facts[exchange] = facts

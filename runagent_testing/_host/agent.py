@@ -8,7 +8,7 @@ from runagent_testing._host.answering import Answering
 from runagent_testing._host.conditions import Conditions
 from runagent_testing._host.limits import RunLimit
 from runagent_testing._host.rules import Rule
-from runagent_testing._host.scripts import AgentScripts, RuleScripts
+from runagent_testing._host.scripts import AgentScripts
 from runagent_testing._internal.public import publish
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.numbers import check_texts
@@ -84,10 +84,7 @@ class Agent(Answering):
             TypeError: There is no condition, or one has the wrong type.
             ValueError: ``nth`` has a number below 1, or none.
         """
-        scripts = RuleScripts(Conditions.of(query, body, headers, nth, matches))
-        scripts.can_forward = self._scripts.can_forward
-        self._scripts.rules.append(scripts)
-        return Rule(scripts, self.id)
+        return Rule(self._scripts.add_rule(Conditions.of(query, body, headers, nth, matches)), self.id)
 
     def inject(self, fault: str, *, run: int | None = None) -> Self:
         """Have a run of this agent meet a fault of the catalogue in place of its answer.

@@ -158,6 +158,13 @@ class AgentScripts(Scripts):
         self.count = 0
         self.limit: RunLimit | None = None
 
+    def add_rule(self, conditions: Conditions) -> RuleScripts:
+        """Make a rule, which is tried after those that were made before."""
+        rule = RuleScripts(conditions)
+        rule.can_forward = self.can_forward
+        self.rules.append(rule)
+        return rule
+
     def become(self, other: AgentScripts) -> None:
         """Take over all scripts of another agent; no request finds one without."""
         self.__dict__.update(vars(other))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from runagent_testing._journal.exchange import Exchange
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "save_journal"]
 
 __tracebackhide__ = is_ours
 
@@ -155,17 +155,7 @@ class Journal(Uncopied):
             ValueError: The name has another ending.
             OSError: The file cannot be written.
         """
-        path = Path(path)
-        writers: dict[str, Callable[[], Any]] = {
-            ".har": self.as_har,
-            ".json": self.as_dict,
-            ".txt": self.transcript,
-        }
-        if path.suffix not in writers:
-            raise ValueError(f"journal.save() writes {', '.join(writers)} files, not {path.name!r}")
-        content = writers[path.suffix]()
-        text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, indent=2)
-        path.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
+        save_journal(path, self.as_har, self.as_dict, self.transcript)
 
     def of(self, agent_id: str | None) -> list[Exchange]:
         """Return the requests for runs of one agent, or of all agents if it is None."""
@@ -242,3 +232,19 @@ def _blocked() -> str:
         return ""
     call = "trio.to_thread.run_sync" if library == "trio" else "asyncio.to_thread"
     return f"; this has blocked the event loop of {library}: call it through {call}"
+
+
+def save_journal(
+    path: str | Path,
+    as_har: Callable[[], dict[str, Any]],
+    as_dict: Callable[[], dict[str, Any]],
+    transcript: Callable[[], str],
+) -> None:
+    """Write a journal to a file, in the form that the file's name asks for; see `Journal.save`."""
+    path = Path(path)
+    writers: dict[str, Callable[[], Any]] = {".har": as_har, ".json": as_dict, ".txt": transcript}
+    if path.suffix not in writers:
+        raise ValueError(f"journal.save() writes {', '.join(writers)} files, not {path.name!r}")
+    content = writers[path.suffix]()
+    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, indent=2)
+    path.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")

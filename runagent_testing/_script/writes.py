@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self, get_args
 
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.numbers import is_whole
@@ -29,6 +29,7 @@ __all__ = [
     "inside",
     "named_writes",
     "rechunked",
+    "writes_form",
 ]
 
 __tracebackhide__ = is_ours
@@ -252,6 +253,22 @@ def inside(*places: Place) -> Writes:
 def rechunked(seed: int) -> Writes:
     """Cut anywhere, at random; the same seed cuts the same bytes at the same places."""
     return _Rechunked(seed)
+
+
+def writes_form(writes: Writes) -> Any:
+    """Return a policy as a script file names it; None for one that the test has written."""
+    match writes:
+        case _Merged() | _PerStep():
+            return repr(writes)
+        case _Every(size=size):
+            return {"every": size}
+        case _At(offsets=offsets):
+            return {"at": list(offsets)}
+        case _Inside(places=places):
+            return {"inside": list(places)}
+        case _Rechunked(seed=seed):
+            return {"rechunked": seed}
+    return None
 
 
 def named_writes(writes: Writes | str) -> Writes:

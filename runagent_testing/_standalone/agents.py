@@ -86,6 +86,11 @@ class AgentReader:
         self._agent_id = agent_id
         return self._calls(agent_id, item, {}, _KEYS, place)
 
+    def read_rule_answers(self, agent_id: str, item: Item) -> list[Call]:
+        """Read answers for a rule that exists."""
+        self._agent_id = agent_id
+        return self._calls(agent_id, item, {}, (*_ANSWERS, *OPTIONS), item.place)
+
     def read_result(self, item: Item) -> Call:
         """Read the answer to a plain run, as under ``returns``."""
         return self._answer(item, {}, "returns", _RESULT_OPTIONS)

@@ -190,6 +190,7 @@ NUMBER = FieldType("a number", _is_number)
 INTEGER = FieldType("a whole number", _is_integer)
 SECONDS = FieldType("a number of seconds", lambda value: _is_number(value) and 0 <= value < float("inf"))
 OBJECT = FieldType("a mapping", lambda value: isinstance(value, dict))
+LINE = FieldType("text or a whole number", lambda value: isinstance(value, str) or _is_integer(value))
 RETRY_AFTER = FieldType("seconds or an HTTP date", lambda value: _is_number(value) or isinstance(value, str))
 _RESUME = FieldType(
     " | ".join([*get_args(Resume), "true", "false"]),
@@ -206,14 +207,23 @@ def _bytes(data: str, encoding: str) -> bytes:
         raise ValueError(f"this is no base64: {exc}") from exc
 
 
-_BYTES = {"data": TEXT, "encoding": _one_of(("utf-8", "latin-1", "base64"))}
+def _status(status: int, body: Any = None, encoding: str | None = None, **options: Any) -> steps.Status:
+    if encoding is not None:
+        if not isinstance(body, str):
+            raise TypeError("encoding is that of a body that is text")
+        body = _bytes(body, encoding)
+    return steps.status(status, body=body, **options)
+
+
+_ENCODING = _one_of(("utf-8", "latin-1", "base64"))
+_BYTES = {"data": TEXT, "encoding": _ENCODING}
 _JITTER = {"first": SECONDS, "jitter": NUMBER, "seed": INTEGER}
 
 STEPS = Choice(
     "a step",
     {
         "chunk": Form(
-            steps.chunk, {"content": ANY, "index": ANY, "id": _or_null(TEXT), "event": _or_null(TEXT)}
+            steps.chunk, {"content": ANY, "index": ANY, "id": _or_null(LINE), "event": _or_null(LINE)}
         ),
         "reasoning": Form(steps.reasoning, {"text": TEXT, "id": _or_null(TEXT)}),
         "tool_call": Form(
@@ -248,7 +258,7 @@ STEPS = Choice(
             {"status": _or_null(INTEGER), "headers": _headers(_or_null(TEXT)), "start": BOOLEAN},
         ),
         "status": Form(
-            steps.status,
+            _status,
             {
                 "status": INTEGER,
                 "retry_after": _or_null(RETRY_AFTER),
@@ -256,6 +266,7 @@ STEPS = Choice(
                 "message": _or_null(TEXT),
                 "body": ANY,
                 "headers": _headers(TEXT),
+                "encoding": _ENCODING,
             },
         ),
         "ending": Form(

@@ -14,6 +14,7 @@ from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.gates import Gate
 from runagent_testing._standalone.agents import AgentReader
 from runagent_testing._standalone.calls import Call, make_call
+from runagent_testing._standalone.conditions import CONDITIONS, read_conditions
 from runagent_testing._standalone.document import (
     Item,
     Place,
@@ -36,6 +37,8 @@ __all__ = [
     "load_script",
     "read_agent",
     "read_request_answer",
+    "read_rule_answers",
+    "read_rule_conditions",
     "read_script",
 ]
 
@@ -141,6 +144,40 @@ def read_agent(text: str, path: str, agent_id: str) -> ScriptFile:
         script.calls.extend(reader.read(agent_id, document, document.place))
 
     return _read(text, path, read)
+
+
+def read_rule_answers(text: str, path: str, agent_id: str) -> ScriptFile:
+    """Read answers for a rule of an agent, from a text that has come over HTTP.
+
+    Raises:
+        ScriptFileError: As for `read_script`.
+    """
+
+    def read(document: Item, script: ScriptFile, reader: AgentReader, problems: Problems) -> None:  # noqa: ARG001
+        script.calls.extend(reader.read_rule_answers(agent_id, document))
+
+    return _read(text, path, read)
+
+
+def read_rule_conditions(text: str, path: str) -> dict[str, Any]:
+    """Read the arguments of `Agent.when`, from a text that has come over HTTP.
+
+    Raises:
+        ScriptFileError: As for `read_script`.
+    """
+    found: dict[str, Any] = {}
+
+    def read(document: Item, script: ScriptFile, reader: AgentReader, problems: Problems) -> None:  # noqa: ARG001
+        members = document.value if isinstance(document.value, dict) else {}
+        for key in members.keys() - set(CONDITIONS):
+            problems.add(document.keys[key], f"{key!r} is no condition: {nearest(key, CONDITIONS)}")
+        if members:
+            found.update(read_conditions(document, problems))
+        else:
+            problems.add(document, f"a rule has conditions: some of {', '.join(CONDITIONS)}")
+
+    _read(text, path, read)
+    return found
 
 
 def read_request_answer(text: str, path: str) -> Call:

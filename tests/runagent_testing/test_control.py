@@ -104,6 +104,33 @@ def test_an_invalid_answer_is_refused(control, body):
     assert 400 == control.ask("POST", "/on-request", body)[0]
 
 
+def test_rules_are_made_and_get_their_answers(served, control):
+    control.change("PUT", "/agents/w", {"always": ["other"]})
+    assert {"rule": 1} == control.change("POST", "/agents/w/rules", {"nth": 2})
+    shown = control.change("POST", "/agents/w/rules/1", {"replies": [["second"]]})
+    assert [{"reply": 1}] == [rule["unused"] for rule in shown["rules"]]
+    assert ["other", "second", "other"] == [text_of(served) for _ in range(3)]
+    assert 404 == control.ask("POST", "/agents/w/rules/2", {"always": ["x"]})[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("rules", {}),
+        ("rules", {"nht": 2}),
+        ("rules", {"nth": 0}),
+        ("rules", {"query": {"regex": "("}}),
+        ("rules", {"matches": "x"}),
+        ("rules/1", {}),
+        ("rules/1", {"limit": {"runs": 1, "per": 1}}),
+        ("rules/1", {"always": [{"dealy": 1}]}),
+    ],
+)
+def test_an_invalid_rule_is_refused(control, path, body):
+    control.change("POST", "/agents/w/rules", {"nth": 2})
+    assert 400 == control.ask("POST", f"/agents/w/{path}", body)[0]
+
+
 # Connections
 
 

@@ -220,6 +220,27 @@ def test_a_server_without_control_has_no_such_paths(server):
     assert 1 == len(server.unmatched)
 
 
+@pytest.mark.parametrize(
+    ("line", "more", "status"),
+    [
+        ("OPTIONS /_fake/reset", "Access-Control-Request-Method: POST\r\n", 403),
+        ("POST /_fake/reset", "Content-Type: text/plain\r\n", 403),
+        ("GET /_fake/state", "", 403),
+        ("GET /_fake/events", "Accept: text/event-stream\r\n", 403),
+        ("GET /_fake/health", "", 200),
+        ("GET /_scope/a/_fake/state", "", 403),
+    ],
+)
+def test_a_foreign_page_gets_no_cors_fields(line, more, status):
+    origin = "Host: localhost\r\nOrigin: http://page.example\r\nContent-Length: 0\r\n"
+    with FakeAgentServer(control=True) as server, connected(server.url) as client:
+        client.send(f"{line} HTTP/1.1\r\n{origin}{more}\r\n".encode())
+        head = client.until(b"\r\n\r\n")
+        assert [] == server.scopes()
+    assert int(head.split()[1]) == status
+    assert b"access-control" not in head.lower()
+
+
 def test_the_token_is_in_no_log_and_no_journal(caplog):
     caplog.set_level("DEBUG")
     with FakeAgentServer(control=True, control_token="s3cret-t0ken") as server:

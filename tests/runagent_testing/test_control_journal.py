@@ -50,6 +50,17 @@ def test_the_journal_lists_requests_by_kind(served, control):
     assert 404 == control.ask("GET", "/exchanges/4")[0]
 
 
+def test_the_journal_is_shown_in_every_form(served, control):
+    served.agent("w").always("x")
+    text_of(served)
+    assert [1] == [exchange["arrival"] for exchange in control.get("/journal")["exchanges"]]
+    assert 1 == len(control.get("/journal?format=har")["log"]["entries"])
+    shown = control.get("/journal?format=transcript&headers=host,accept&sort=true")["transcripts"]
+    assert [control.get("/exchanges/1/transcript?headers=host,accept")["value"]] == shown
+    for query in ("format=xml", "sort=1"):
+        assert 400 == control.ask("GET", f"/journal?{query}")[0]
+
+
 def test_what_the_journal_has_forgotten_counts(served, control):
     served.agent("w").always("x")
     served._keep_last(2)

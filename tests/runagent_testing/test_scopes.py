@@ -151,6 +151,40 @@ def test_a_websocket_belongs_to_the_scope_of_its_path():
         assert [] == server.unmatched
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "wanted"),
+    [
+        ("v1/chat/completions", {"model": "w", "messages": [], "stream": True}, b"chat.completion.chunk"),
+        (
+            "v1/messages",
+            {"model": "w", "messages": [], "max_tokens": 9, "stream": True},
+            b"content_block_delta",
+        ),
+        ("v1beta/models/w:streamGenerateContent?alt=sse", {"contents": []}, b"candidates"),
+        (
+            "agui/w",
+            {"threadId": "t", "runId": "r", "messages": [], "tools": [], "context": []},
+            b"TEXT_MESSAGE",
+        ),
+    ],
+)
+def test_the_protocols_of_plugins_are_behind_the_prefix(host, path, body, wanted):
+    host.scope("a").agent("w").always("Once")
+    with client_of(host) as client:
+        client.send(post(f"/_scope/a/{path}", body))
+        assert client.until(b"\r\n\r\n").startswith(b"HTTP/1.1 200")
+        assert wanted in client.until(b"Once")
+    assert 1 == len(host.scope("a").requests)
+    assert [] == [*host.requests, *host.unmatched, *host.scope("a").unmatched]
+
+
+def test_an_address_that_a_dialect_writes_leads_into_the_scope(host):
+    host.scope("a").agent("w").always("x")
+    with client_of(host) as client:
+        client.send(post("/_scope/a/a2a/w/.well-known/agent-card.json").replace(b"POST", b"GET"))
+        assert f'"{host.url}/_scope/a/a2a/w"'.encode() in client.until(b'"protocolVersion"')
+
+
 def test_the_url_of_a_scope_leads_to_it(host):
     assert f"{host.url}/_scope/a%20b" == host.scope("a b").url
     host.scope("a b").agent("w").always("x")
