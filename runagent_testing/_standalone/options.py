@@ -74,6 +74,14 @@ def number(text: str) -> int:
     return count
 
 
+def rate(text: str) -> float:
+    """Read a part of all runs."""
+    part = float(text)
+    if not 0 <= part <= 1:
+        raise ValueError
+    return part
+
+
 def names(text: str) -> tuple[str, ...]:
     """Read names with commas between them."""
     return tuple(name for part in text.split(",") if (name := part.strip()))
@@ -104,6 +112,8 @@ OPTIONS = (
     Option("--control-token", "let those who send it steer the server, from other machines too", "TOKEN"),
     Option("--control-hosts", "names under which they reach it, with commas", "NAMES", names),
     Option("--no-control", "let nobody steer the server over HTTP", None, switch, default=False),
+    Option("--chaos", "the part of the runs that meet a fault, from 0 to 1", "RATE", rate, 0.0),
+    Option("--seed", "another one chooses other runs and faults", "SEED", int, 0),
     Option("--ready-file", "write the URL into this file once it can be used; removed at the end", "PATH"),
     Option("--watch", "read a script file again when it changes", None, switch, default=False),
     Option("--drain", "seconds that runs may take to end after SIGTERM", "SECONDS", seconds, 5.0),

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from runagent_testing._standalone.command import FAILED, GOOD, CommandError, note, print_lines
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+    from runagent_testing._host.scope import Scope
     from runagent_testing._server.server import FakeAgentServer
     from runagent_testing._standalone.log import ExchangeLog
     from runagent_testing._standalone.output import Output
@@ -64,6 +66,7 @@ def serve(given: argparse.Namespace) -> int:
         server._serve_probes()
     server._keep_last(options.keep)
     scripts.apply(server)
+    _Chaos(options.chaos, options.seed).apply(server)
     with (
         contextlib.closing(Output(sys.stderr)) as screen,
         _logging(options, screen) as log,
@@ -73,6 +76,22 @@ def serve(given: argparse.Namespace) -> int:
         ready_file(options.ready_file, server.url),
     ):
         return _serve_until_ended(server, scripts, log, options)
+
+
+@dataclass(frozen=True)
+class _Chaos:
+    """Faults by chance, with which every scope begins."""
+
+    rate: float
+    seed: int
+
+    def apply(self, server: FakeAgentServer) -> None:
+        if self.rate:
+            self.apply_once(server)
+            server._keep(self)
+
+    def apply_once(self, scope: Scope) -> None:
+        scope.chaos(self.rate, seed=self.seed)
 
 
 def _is_controlled(options: argparse.Namespace) -> bool:
@@ -101,6 +120,9 @@ def _announce(
         place = f", recorded into {options.into}" if "into" in options else ""
         text = f"{'other runs' if scripts.paths else 'everything'} goes to {options.upstream}{place}"
         log.note("upstream", text, timed=False, upstream=options.upstream)
+    if options.chaos:
+        text = f"some runs meet a fault of the catalogue: --chaos {options.chaos} --seed {options.seed}"
+        log.note("chaos", text, timed=False, rate=options.chaos, seed=options.seed)
     text = f"{', '.join(scripts.agents)} at {server.url} (Ctrl-C ends it)"
     log.note("listening", text, timed=False, url=server.url, agents=scripts.agents, pid=os.getpid())
     print_lines([server.url])

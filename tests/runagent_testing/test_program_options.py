@@ -13,7 +13,7 @@ from runagent_testing._standalone.options import OPTIONS, add_options, with_envi
 from tests.docs.pages import DOCS, code_in
 from tests.runagent_testing.test_testing_docs import table
 
-TEXTS = {"PORT": "0", "SECONDS": "0.5", "N": "7", "FORMAT": "json", None: "yes"}
+TEXTS = {"PORT": "0", "SECONDS": "0.5", "N": "7", "SEED": "7", "RATE": "0.25", "FORMAT": "json", None: "yes"}
 PAGE = DOCS["fake"]
 
 
@@ -41,8 +41,8 @@ def test_the_page_has_the_option_with_its_variable(option):
     flag = option.flag if option.metavar is None else f"{option.flag} {option.metavar}"
     assert [option.variable] == code_in(rows[flag][1])
     default = re.search(r"\(default: `?([^`)]+)`?\)", rows[flag][2])
-    wanted = None if option.default in (None, False) else f"{option.default}"
-    assert wanted == (default and default[1].replace("\u00a0", ""))
+    wanted = None if option.default is None or option.default is False else f"{option.default}"
+    assert wanted == (default and default[1])
 
 
 def test_the_page_has_no_other_options(capsys):
