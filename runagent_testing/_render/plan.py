@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from runagent_testing._internal.tracebacks import is_ours
-from runagent_testing._script.writes import Event, Piece, Writes, settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = [
     "ENDS",
     "AnyPlan",
-    "Composer",
     "ConnectionFault",
     "End",
     "EndMeaning",
@@ -36,9 +34,6 @@ __all__ = [
 ]
 
 __tracebackhide__ = is_ours
-
-_MANY = 512  # after so many events, writes are cut before the next pause has come, if that changes nothing
-_FOREIGN_CUTS = 1_000_000  # offsets outside of the events that a policy may return
 
 ConnectionFault = Literal["refuse", "close", "reset", "silent"]  # instead of a plan
 End = Literal["open", "close", "cut", "reset", "half-close", "stall", "silent"]
@@ -275,122 +270,3 @@ class GrowingPlan:
 
 def _bytes_of(moves: Iterable[Move]) -> bytes:
     return b"".join(move.data for move in moves if isinstance(move, Write))
-
-
-class Composer:
-    """Collects events and pauses, and cuts them into writes.
-
-    Args:
-        writes: Where to cut.
-        write_gap: Seconds to wait between two writes that no pause separates.
-
-    Attributes:
-        is_ripe: Whether `take` would return moves.
-    """
-
-    def __init__(self, writes: Writes, write_gap: float) -> None:
-        self._writes = writes
-        self._write_gap = write_gap
-        self._entries: list[Event | Wait | Pass] = []
-        self._head: int | None = None
-        self._together: list[Event] = []
-        self._start = 0
-        self._follows_write = False
-        self._is_paused = False
-
-    @property
-    def is_ripe(self) -> bool:
-        return self._is_paused or len(self._entries) >= _MANY
-
-    @property
-    def size(self) -> int:
-        """Bytes so far; known until the first `take`."""
-        return _size(entry for entry in self._entries if isinstance(entry, Event))
-
-    def add(self, step: int | None, *pieces: Piece) -> None:
-        """Add the pieces of one event."""
-        self._entries.append(Event.of(step, pieces))
-
-    def pause(self, move: Wait | Pass) -> None:
-        """Add a pause."""
-        self._entries.append(move)
-        self._is_paused = True
-
-    def leave_room_for_head(self) -> None:
-        """Note the place of the head, which may depend on later events."""
-        self._head = len(self._entries)
-
-    def put_head(self, step: int | None, head: bytes) -> None:
-        """Put the head in the place that was noted for it."""
-        assert self._head is not None
-        self._entries.insert(self._head, Event.of(step, (("head", head),)))
-
-    def plan(self, end: End) -> Plan:
-        """Make the plan."""
-        return Plan(tuple(self.take(last=True)), end)
-
-    def take(self, *, last: bool = False) -> list[Move]:
-        """Make moves of the events so far, except for writes that later events may still change.
-
-        Args:
-            last: Whether no more events follow.
-        """
-        moves: list[Move] = []
-        for entry in self._entries:
-            if not isinstance(entry, Event):
-                moves += self._cut(len(self._together))
-                moves.append(entry)
-                self._follows_write = False
-            elif entry.size:
-                self._together.append(entry)
-        self._entries.clear()
-        self._is_paused = False
-        if last:
-            moves += self._cut(len(self._together))
-        elif len(self._together) >= _MANY:
-            moves += self._cut(settled(self._writes, self._together))
-        return moves
-
-    def _cut(self, count: int) -> Iterator[Move]:
-        """Make writes of the first ``count`` events between two pauses."""
-        if not count:
-            return
-        events, self._together = self._together[:count], self._together[count:]
-        data = b"".join([data for event in events for _, data in event.pieces])
-        ends = _ends(events)
-        wanted = self._wanted(events, len(data))
-        whole = set(ends)
-        begin = first = 0
-        for cut in sorted(wanted | {len(data)}):
-            if self._follows_write and self._write_gap:
-                yield Wait(self._write_gap)
-            while ends[first] <= begin:
-                first += 1
-            last = first
-            while ends[last] < cut:
-                last += 1
-            steps = dict.fromkeys(event.step for event in events[first : last + 1] if event.step is not None)
-            yield Write(data[begin:cut], tuple(steps), cut in whole)
-            begin = cut
-            self._follows_write = True
-        self._start += len(data)
-
-    def _wanted(self, events: list[Event], size: int) -> set[int]:
-        """Return the cuts of the policy, which may be the test's code."""
-        limit = size + _FOREIGN_CUTS
-        cuts = list(itertools.islice(self._writes.cuts(events, self._start), limit + 1))
-        if len(cuts) > limit:
-            raise ValueError(f"writes={self._writes!r} cuts {size} bytes in more than {limit} places")
-        return {cut for cut in cuts if 0 < cut < size}
-
-
-def _size(events: Iterable[Event]) -> int:
-    return sum(event.size for event in events)
-
-
-def _ends(events: list[Event]) -> list[int]:
-    ends, offset = [], 0
-    for event in events:
-        offset += event.size
-        ends.append(offset)
-    return ends

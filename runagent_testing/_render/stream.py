@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+from runagent_testing._render.composer import Composer
 from runagent_testing._render.http import LAST_CHUNK, http_chunk, stream_head
 from runagent_testing._render.places import (
     before_head,
@@ -14,7 +15,7 @@ from runagent_testing._render.places import (
     resume_place,
     steps_to_play,
 )
-from runagent_testing._render.plan import Composer, End, Move, Pass, Wait
+from runagent_testing._render.plan import End, Move, Pass, Wait
 from runagent_testing._script.gates import Gate
 from runagent_testing._script.steps import (
     Chunk,

@@ -1,4 +1,4 @@
-"""The speed of the fake agent server: events per second, simultaneous streams, its start, cost per test.
+"""The speed of the fake agent server: events per second, many and endless streams, start, cost per test.
 
     make bench-fake            or    python -m tests.benchmarks.bench_fake [SECONDS]
 
@@ -23,8 +23,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from runagent_testing import FakeAgentServer, ending
+from tests.benchmarks.lazy_scripts import long_stream, others_during, planning_time
 from tests.benchmarks.plugin_costs import imported_at_the_start, seconds_at_the_start, seconds_of_tests
-from tests.benchmarks.served import EVENTS, Served, bare_server, served
+from tests.benchmarks.served import EVENTS, STEPS, Served, bare_server, served
 from tests.runagent_testing.raw_client import (
     NDJSON,
     SSE,
@@ -46,6 +47,11 @@ STREAMS = 1000
 START = 0.1  # seconds
 PER_TEST = 0.002  # seconds
 PLUGIN_START = 0.005  # seconds
+PAUSES = 8000  # of a script
+FIRST = 0.05  # seconds
+GROWTH = 16 * 1024 * 1024  # bytes
+DELAY = 0.01  # seconds
+SLOW = {"sleeping": "functions sleep", "awaiting": "async functions wait"}
 PATIENCE = 60.0  # seconds
 
 # By the transport: what ends an answer, and what each chunk has in it once.
@@ -236,6 +242,8 @@ def main(seconds: float = 2.0) -> list[Row]:
     # In a separate process: memory that was used before would be used again, and count for nothing.
     with served() as server:
         rows += _streams(hold_streams(server, STREAMS))
+    with served() as server:
+        rows += _lazy(server)
     for how, measured in departure_times(20).items():
         rows.append(Row(f"until an agent knows that its client has {how}", _ms(measured)))
     return rows
@@ -283,6 +291,25 @@ def _streams(held: Streams) -> list[Row]:
         Row(f"{held.count} streams at once, until all have begun", f"{held.opening:.2f} s", "all", True),
         Row("  from the gate until all have ended", f"{held.ending:.2f} s", "all", True),
         Row("  memory of the server for each", f"{held.memory / 1024:.1f} KiB" if held.memory else "unknown"),
+    ]
+
+
+def _lazy(server: Served) -> list[Row]:
+    alone = others_during(server, "short", 50)
+    slow = {what: others_during(server, agent, 50) for agent, what in SLOW.items()}
+    long = long_stream(server)
+    planned = planning_time(PAUSES)
+    growth = f"{long.growth / 2**20:.1f} MiB" if long.growth else "unknown"
+    return [
+        Row(f"first event of {STEPS:,} from a generator", _ms(long.first), "< 50 ms", long.first < FIRST),
+        Row("  until the last", f"{long.whole:.1f} s ({STEPS / long.whole:,.0f}/s)"),
+        Row("  memory of the server beyond before", growth, "<= 16 MiB", long.growth <= GROWTH),
+        Row(f"a script of {PAUSES:,} pauses, planned as a whole", _ms(planned), "< 50 ms", planned < FIRST),
+        Row("a short run on a new connection, alone", _ms(alone)),
+        *(
+            Row(f"  while other agents' {what}", _ms(found), "< 10 ms", found < DELAY)
+            for what, found in slow.items()
+        ),
     ]
 
 

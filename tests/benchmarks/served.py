@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
 
-__all__ = ["EVENTS", "Served", "bare_server", "served"]
+__all__ = ["EVENTS", "STEPS", "Served", "bare_server", "served"]
 
 EVENTS = 1000  # of one stream
+STEPS = 1_000_000  # of the generator
+_SLOW = 1.0  # seconds of a function
 
 
 class Served:
@@ -49,7 +51,7 @@ class Served:
 
 @contextlib.contextmanager
 def served() -> Iterator[Served]:
-    """Run a server with the agents ``merged``, ``steps``, ``anew`` and ``gated``."""
+    """Run a server with the agents of `_serve`."""
     with _process(_serve) as server:
         yield server
 
@@ -75,8 +77,28 @@ def _serve(pipe: Connection[str, str]) -> None:
         server.agent("steps").always(*words, writes="per-step")
         server.agent("anew").responds(lambda _: [chunk(word) for word in words])
         server.agent("gated").always("first", door, "last")
+        server.agent("generator").responds(lambda _: _generate(STEPS))
+        server.agent("generator-in-short").responds(lambda _: _generate(STEPS // 200))
+        server.agent("short").always("x")
+        server.agent("sleeping").responds(_sleep)
+        server.agent("awaiting").responds(_wait)
         pipe.send(server.url.rpartition(":")[2])
         _answer(pipe, door.open)
+
+
+def _generate(count: int) -> Iterator[str]:
+    for number in range(count):
+        yield f"word{number} "
+
+
+def _sleep(_: object) -> list[str]:
+    time.sleep(_SLOW)
+    return ["x"]
+
+
+async def _wait(_: object) -> list[str]:
+    await asyncio.sleep(_SLOW)
+    return ["x"]
 
 
 def _answer(pipe: Connection[str, str], open_door: Callable[[], object]) -> None:

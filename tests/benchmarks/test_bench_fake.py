@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.benchmarks.bench_fake import departure_times, hold_streams, rate, start_time
+from tests.benchmarks.lazy_scripts import long_stream, others_during, planning_time
 from tests.benchmarks.served import EVENTS, served
 from tests.support.tracing import SLOWDOWN
 
@@ -58,3 +59,18 @@ def test_it_starts_at_once():
 
 def test_an_agent_knows_soon_that_its_client_has_disconnected():
     assert {"closed", "reset", "half-closed"} == departure_times(1).keys()
+
+
+def test_a_generator_begins_at_once_and_fills_no_memory(server):
+    long = long_stream(server, "generator-in-short")
+    assert long.first < 1.0
+    assert long.growth < 16 * 1024 * 1024
+
+
+@pytest.mark.parametrize("agent", ["sleeping", "awaiting"])
+def test_a_slow_function_delays_no_other_agent(agent, server):
+    assert others_during(server, agent, 5) < 0.5  # the function takes twice as long
+
+
+def test_a_script_with_many_pauses_is_planned_quickly():
+    assert planning_time(8000, times=2) < 0.5 * SLOWDOWN
