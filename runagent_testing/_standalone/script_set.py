@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runagent_testing._internal.redaction import escaped
 from runagent_testing._standalone.command import CommandError, load
 from runagent_testing._standalone.demo import DEMO
-from runagent_testing._standalone.script_file import read_script
+from runagent_testing._standalone.script_file import ScriptFile, read_script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from runagent_testing._host.host import AgentHost
-    from runagent_testing._standalone.script_file import ScriptFile
 
 __all__ = ["ScriptSet"]
 
@@ -24,14 +23,18 @@ class ScriptSet:
     Args:
         paths: The files.
         upstream: Passes on to a real service what they do not answer; None if there is none.
+        chaos: The arguments of `Scope.chaos`, in place of those of the files; empty for none.
 
     Raises:
         CommandError: A file cannot be read or is invalid, or an agent is in two of them.
     """
 
-    def __init__(self, paths: Sequence[str], upstream: ScriptFile | None = None) -> None:
+    def __init__(
+        self, paths: Sequence[str], upstream: ScriptFile | None = None, chaos: Mapping[str, Any] | None = None
+    ) -> None:
         self.paths = list(paths)
         self.upstream = upstream
+        self._chaos = chaos or {}
         self._scripts = self._load()
 
     def apply(self, host: AgentHost) -> None:
@@ -60,8 +63,11 @@ class ScriptSet:
         return list(dict.fromkeys(name for script in self._scripts for name in script.gates))
 
     def _load(self) -> list[ScriptFile]:
+        last = [] if self.upstream is None else [self.upstream]
+        if self._chaos:
+            last.append(ScriptFile(chaos=dict(self._chaos)))
         if not self.paths and self.upstream is None:
-            return [read_script(DEMO, "demo.yaml")]
+            return [read_script(DEMO, "demo.yaml"), *last]
         scripts, errors = [], []
         for path in self.paths:
             try:
@@ -73,7 +79,7 @@ class ScriptSet:
         if errors:
             problems = [problem for error in errors for problem in error.problems]
             raise CommandError("; ".join(map(str, errors)), problems)
-        return scripts if self.upstream is None else [*scripts, self.upstream]
+        return [*scripts, *last]
 
 
 def _doubled(paths: Sequence[str], scripts: Sequence[ScriptFile]) -> Iterator[str]:

@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from runagent_testing._standalone.command import FAILED, GOOD, CommandError, note, print_lines
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from runagent_testing._host.scope import Scope
     from runagent_testing._server.server import FakeAgentServer
     from runagent_testing._standalone.log import ExchangeLog
     from runagent_testing._standalone.output import Output
@@ -51,7 +49,8 @@ def serve(given: argparse.Namespace) -> int:
     from runagent_testing._standalone.script_set import ScriptSet
 
     options = with_environment(given, os.environ)
-    scripts = ScriptSet(options.scripts, passed_on(options))
+    chaos = {"rate": options.chaos, "seed": options.seed} if options.chaos else None
+    scripts = ScriptSet(options.scripts, passed_on(options), chaos)
     server = FakeAgentServer(
         host=options.host,
         port=options.port,
@@ -66,7 +65,6 @@ def serve(given: argparse.Namespace) -> int:
         server._serve_probes()
     server._keep_last(options.keep)
     scripts.apply(server)
-    _Chaos(options.chaos, options.seed).apply(server)
     with (
         contextlib.closing(Output(sys.stderr)) as screen,
         _logging(options, screen) as log,
@@ -76,22 +74,6 @@ def serve(given: argparse.Namespace) -> int:
         ready_file(options.ready_file, server.url),
     ):
         return _serve_until_ended(server, scripts, log, options)
-
-
-@dataclass(frozen=True)
-class _Chaos:
-    """Faults by chance, with which every scope begins."""
-
-    rate: float
-    seed: int
-
-    def apply(self, server: FakeAgentServer) -> None:
-        if self.rate:
-            self.apply_once(server)
-            server._keep(self)
-
-    def apply_once(self, scope: Scope) -> None:
-        scope.chaos(self.rate, seed=self.seed)
 
 
 def _is_controlled(options: argparse.Namespace) -> bool:

@@ -13,7 +13,7 @@ from tests.runagent_testing.raw_client import PATIENCE
 
 def test_chaos_is_in_every_scope_and_survives_a_reset(tmp_path, capfd):
     path = tmp_path / "s.yaml"
-    path.write_text("agents: {a: {always: [word]}}", encoding="utf-8")
+    path.write_text("agents: {a: {always: [word]}}\nchaos: 0.0\n", encoding="utf-8")
     failures = []
 
     def run(url):
