@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from runagent_testing._forwarding.upstream import ForwardingError
     from runagent_testing._host.agent import Agent
+    from runagent_testing._host.gates import NamedGate
     from runagent_testing._host.rules import Rule
+    from runagent_testing._host.scope import Scope
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._memory import DeadlockError, MemoryNetwork, RealTimeWarning, VirtualTimeLoop
     from runagent_testing._recorder.network import AsyncRecordingNetwork, RecordingNetwork
@@ -61,6 +63,7 @@ __all__ = [
     "ForwardingError",
     "Gate",
     "MemoryNetwork",
+    "NamedGate",
     "RealTimeWarning",
     "RecordingNetwork",
     "RemoteControlError",
@@ -68,6 +71,7 @@ __all__ = [
     "RemoteFakeAgentServer",
     "RemoteUnsupportedError",
     "Rule",
+    "Scope",
     "StepError",
     "VirtualTimeLoop",
     "at",
@@ -98,7 +102,9 @@ __all__ = [
 _HOMES = {
     "runagent_testing._forwarding.upstream": ("ForwardingError",),
     "runagent_testing._host.agent": ("Agent",),
+    "runagent_testing._host.gates": ("NamedGate",),
     "runagent_testing._host.rules": ("Rule",),
+    "runagent_testing._host.scope": ("Scope",),
     "runagent_testing._journal.exchange": ("Exchange",),
     "runagent_testing._memory": ("DeadlockError", "MemoryNetwork", "RealTimeWarning", "VirtualTimeLoop"),
     "runagent_testing._recorder.network": ("AsyncRecordingNetwork", "RecordingNetwork"),

@@ -239,7 +239,11 @@ def _wait(scope: Scope, kind: str, agent_id: str | None, count: int, seconds: fl
     """Return the exchanges of a kind, once there are as many or the time is over."""
 
     def have_come() -> bool:
-        return len(_found(scope, kind, agent_id)) + _forgotten(scope, kind, agent_id) >= count
+        if agent_id is None and kind == "run":  # looked at after each arrival
+            found = len(scope.requests)
+        else:
+            found = len(_found(scope, kind, agent_id))
+        return found + _forgotten(scope, kind, agent_id) >= count
 
     scope.journal.wait_until(have_come, seconds)
     return _found(scope, kind, agent_id)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from runagent_testing._control import exchanges, scripts, state
-from runagent_testing._control.messages import ControlError
+from runagent_testing._control.messages import ControlError, Later, Reply
 from runagent_testing._internal.tracebacks import is_ours
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Route:
     faults: tuple[int, ...] = ()
 
 
+_changing = threading.Lock()  # so that changes come one after another
 _BODY_FAULTS = (400, 413)
 _AGENT, _EXCHANGE = "/agents/{agent}", "/exchanges/{arrival}"
 _RULES = f"{_AGENT}/rules"
@@ -208,12 +210,26 @@ def dispatch(request: ControlRequest) -> Outcome:
         if route.method == request.method:
             for name in request.query.keys() - set(route.query):
                 raise ControlError(400, "INVALID", f"the query has no parameter {name[:100]!r} here")
-            return route.handle(replace(request, parameters=parameters))
+            return _handled(route, replace(request, parameters=parameters))
         allowed.append(route.method)
     if not allowed:
         raise ControlError(404, "NOT_FOUND", "there is no such path: see /_fake/openapi.json")
     methods = ", ".join([*allowed, *(["HEAD"] if "GET" in allowed else [])])
     raise ControlError(405, "WRONG_METHOD", f"this path takes {methods}", headers={"Allow": methods})
+
+
+def _handled(route: Route, request: ControlRequest) -> Outcome:
+    if not route.body:
+        return route.handle(request)
+
+    def look(_: float) -> Reply:
+        with _changing:
+            reply = route.handle(request)
+        assert isinstance(reply, Reply)
+        return reply
+
+    # Reading a large script takes seconds, in which the agents have to go on.
+    return Later(look)
 
 
 def _match(template: str, path: str) -> dict[str, str] | None:

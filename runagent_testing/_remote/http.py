@@ -11,6 +11,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
+from runagent_testing._control.messages import MAX_CONTROL_BODY
 from runagent_testing._internal.clock import now
 from runagent_testing._internal.public import publish
 from runagent_testing._internal.tracebacks import is_ours
@@ -105,6 +106,8 @@ class ControlConnection:
         if given:
             target += f"?{urlencode(given)}"
         data = None if body is None else json.dumps(body).encode()
+        if data is not None and len(data) > MAX_CONTROL_BODY:
+            raise RemoteControlError(f"a script has at most {MAX_CONTROL_BODY} bytes", 413, "TOO_LARGE")
         try:
             status, content = self._exchange(method, target, data, wait)
         except (OSError, http.client.HTTPException) as exc:

@@ -71,6 +71,18 @@ def test_the_problems_of_a_script_have_their_places(control):
     assert "INVALID_SCRIPT" == content["error"]["code"]
 
 
+def test_a_large_script_keeps_no_agent_waiting(served, control):
+    served.agent("fast").always("x")
+    putting = threading.Thread(target=control.change, args=["PUT", "/agents/large", {"always": ["x"] * 5000}])
+    putting.start()
+    streamed = 0
+    while putting.is_alive():
+        assert "x" == text_of(served, "fast")
+        streamed += 1
+    assert streamed > 1
+    putting.join(30)
+
+
 def test_an_invalid_script_changes_nothing(served, control):
     control.change("PUT", "/agents/w", {"always": ["a"]})
     for method in ("PUT", "POST"):

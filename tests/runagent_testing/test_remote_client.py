@@ -61,6 +61,13 @@ def test_functions_and_files_are_refused(served, tmp_path):
         assert [] == remote.requests
 
 
+def test_a_script_that_is_too_large_is_named(served):
+    with RemoteFakeAgentServer(served.url) as remote:
+        agent = remote.agent("w")
+        with pytest.raises(RemoteControlError, match="a script has at most 1048576 bytes"):
+            agent.always("x" * (1 << 21))
+
+
 def test_many_threads_share_one_client(served):
     served.agent("w").always("x")
     failures = []
