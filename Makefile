@@ -54,6 +54,7 @@ help:
 	@echo "make bench-quick  compare only with the baseline, in less than a minute"
 	@echo "make bench-against REF=COMMIT   compare the start, short runs and bursts with another commit's"
 	@echo "make bench-plugins measure the transports of plugins against our sse and against official clients"
+	@echo "make bench-gateway measure gateways: CPU for a relayed chunk and memory, compared with other clients"
 	@echo "make bench-bridge measure the overhead of a library as a transport"
 	@echo "make bench-fake   measure the fake agent: events per second, simultaneous streams, start, cost per test"
 	@echo "make soak         chaos, load and floods at full size (ARGS=\"--only chaos --seed 7\")"
@@ -232,6 +233,10 @@ programs:
 interop: $(STAMP) $(INTEROP_STAMPS) programs node-packages
 	@tests/interop/install_programs.sh chromium-headless-shell
 	@$(BIN)/python -m pytest --interop -n $(JOBS) --maxprocesses 8 --dist worksteal tests/interop $(ARGS)
+
+.PHONY: bench-gateway
+bench-gateway: $(STAMP) .venv-interop-gateways/.installed
+	@$(BIN)/python -m tests.benchmarks.bench_gateway $(ARGS)
 
 .PHONY: bench-plugins
 bench-plugins: $(STAMP) $(INTEROP_STAMPS) node-packages

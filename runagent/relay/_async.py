@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from runagent._errors import ConfigurationError
 from runagent._public import publish
 from runagent.relay._answering import AsyncAnswer, AsyncBody
-from runagent.relay._watcher import Watcher
+from runagent.relay._watcher import watch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from runagent.relay._watcher import Watcher
 
     Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -40,7 +42,7 @@ class AsyncRelay(AsyncAnswer):
         if scope["type"] != kind:
             await self._stream.aclose()
             raise ConfigurationError(f"format={self.format!r} answers a {kind} scope, not {scope['type']!r}")
-        watcher = Watcher(receive, self._stream.aclose)
+        watcher = watch(receive, self.leave)
         try:
             if kind == "http":
                 await self._answer(scope, send, watcher)

@@ -6,8 +6,11 @@ event, and ends it by ``done`` or ``error``.
 
 from __future__ import annotations
 
+from itertools import groupby
 from math import isinf
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
 
 from runagent._events import Chunk, Completed, Custom, Reasoning, ToolCall
 from runagent._wire.jsontext import encode_json
@@ -22,6 +25,8 @@ __all__ = ["END_ID", "FORMATS", "INCLUDABLE", "Format"]
 INCLUDABLE = frozenset({"reasoning", "tool_call", "custom", "usage"})
 END_ID = "end"  # the event id of the last event: a browser that reconnects with it gets no other run
 RETRY_MILLISECONDS = 3000
+_CHUNK = b"event: chunk\ndata: "
+_NUMBERED_CHUNK = b"event: chunk\nid: %d\ndata: %b\n\n"
 _KINDS = {
     str: b"string",
     bool: b"boolean",
@@ -57,9 +62,18 @@ class Format:
         """Write any other event."""
         raise NotImplementedError
 
+    def chunks(self, chunks: Sequence[Chunk]) -> list[bytes]:
+        """Write chunks that came together."""
+        return [self.chunk(each) for each in chunks]
+
     def events(self, events: Sequence[Event]) -> list[bytes]:
         """Write those of the events that are relayed."""
-        written = [self.chunk(each) if type(each) is Chunk else self._other(each) for each in events]
+        if len(events) == 1 and type(events[0]) is Chunk:
+            return [self.chunk(events[0])]
+        written: list[bytes] = []
+        for is_chunk, alike in groupby(events, _is_chunk):
+            group: list[Any] = list(alike)
+            written += self.chunks(group) if is_chunk else map(self._other, group)
         return [each for each in written if each]
 
     def start(self, session_id: str | None, run_id: str) -> bytes:
@@ -88,6 +102,25 @@ class Format:
         return fields
 
 
+class _Content(msgspec.Struct, gc=False):
+    content: Any
+
+
+class _NumberedContent(_Content, gc=False):
+    index: int | None
+
+
+class _TypedContent(msgspec.Struct, gc=False, tag_field="type", tag="chunk"):
+    content: Any
+
+
+class _TypedNumberedContent(_TypedContent, gc=False, tag_field="type", tag="chunk"):
+    index: int | None
+
+
+_lines = msgspec.json.Encoder()
+
+
 class ServerSentEvents(Format):
     """Server-sent events, for an ``EventSource`` or any client of the documented API."""
 
@@ -105,6 +138,19 @@ class ServerSentEvents(Format):
             write(chunk.content),
             index,
         )
+
+    def chunks(self, chunks: Sequence[Chunk]) -> list[bytes]:
+        """Write chunks that came together, in one call if they are alike."""
+        numbers = [chunk.index for chunk in chunks]
+        if numbers.count(None) == len(numbers):
+            lines = write_lines([_Content(chunk.content) for chunk in chunks])
+            if lines is not None:  # no LF is in any of them, as JSON has it escaped in texts
+                return [_CHUNK + lines[:-1].replace(b"\n", b"\n\n" + _CHUNK) + b"\n\n"]
+        elif None not in numbers:
+            lines = write_lines([_NumberedContent(chunk.content, chunk.index) for chunk in chunks])
+            if lines is not None:
+                return [_NUMBERED_CHUNK % each for each in zip(numbers, lines.split(b"\n"), strict=False)]
+        return super().chunks(chunks)
 
     def message(self, kind: str, fields: dict[str, Any]) -> bytes:
         """Write any other event; the last one has the id of the end."""
@@ -124,6 +170,16 @@ class JSONLines(Format):
         if index is None:
             return b'{"type":"chunk","content":%b}\n' % content
         return b'{"type":"chunk","content":%b,"index":%d}\n' % (content, index)
+
+    def chunks(self, chunks: Sequence[Chunk]) -> list[bytes]:
+        """Write chunks that came together, in one call if all are numbered or none is."""
+        numbers = [chunk.index for chunk in chunks]
+        lines = None
+        if numbers.count(None) == len(numbers):
+            lines = write_lines([_TypedContent(chunk.content) for chunk in chunks])
+        elif None not in numbers:
+            lines = write_lines([_TypedNumberedContent(chunk.content, chunk.index) for chunk in chunks])
+        return super().chunks(chunks) if lines is None else [lines]
 
     def message(self, kind: str, fields: dict[str, Any]) -> bytes:
         """Write any other event."""
@@ -164,6 +220,18 @@ def write(value: Any) -> bytes:
         import json
 
         return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _is_chunk(event: Event) -> bool:
+    return type(event) is Chunk
+
+
+def write_lines(rows: Sequence[object]) -> bytes | None:
+    """Encode rows in one call, a line each; None if one of them needs `write`."""
+    try:
+        return _lines.encode_lines(rows)
+    except (TypeError, UnicodeEncodeError):
+        return None
 
 
 def _given(**fields: Any) -> dict[str, Any]:

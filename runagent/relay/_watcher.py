@@ -2,43 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
-from runagent._internal.foreign import is_cancellation
 from runagent._net.loops import current_loop
-from runagent._net.tasks import Scope, Wakeup, new_scope, spawn
+from runagent._net.tasks import current_library, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["Watcher"]
+    Receive = Callable[[], Awaitable[dict[str, Any]]]
+    Leave = Callable[[], Awaitable[None]]
 
-_TURNS = 5  # of the event loop, until a message that is ready has come
+__all__ = ["Watcher", "watch"]
+
 _PATIENCE_SECONDS = 1.0  # with a server that does not end a cancelled wait
+_TURNS = 5  # of the event loop, until a message that is ready has come
 _GONE = ("http.disconnect", "websocket.disconnect")
 
 
 class Watcher:
-    """Receives what the browser sends, until it leaves.
-
-    Args:
-        receive: ASGI's, or any function that returns a message with its ``type``.
-        leave: Called once the browser has left.
+    """Receives what the browser sends, until it leaves; `watch` makes it.
 
     Attributes:
         left: The browser has left.
     """
 
-    def __init__(
-        self, receive: Callable[[], Awaitable[dict[str, Any]]], leave: Callable[[], Awaitable[None]]
-    ) -> None:
-        self.left = self._asked = False
+    left = False
+    _asked = False
+
+    def __init__(self, receive: Receive, leave: Leave) -> None:
         self._receive = receive
         self._leave = leave
-        self._scope: Scope | None = None
-        self._stopped = self._over = False
-        self._ended = Wakeup()
-        spawn(self._work, "runagent-relay", self._failed)
+
+    async def stop(self) -> None:
+        """End the task and wait for its end."""
+        raise NotImplementedError
 
     async def is_asked(self) -> bool:
         """Whether a WebSocket waits for its acceptance, a message that servers have ready at the start."""
@@ -49,33 +48,59 @@ class Watcher:
             await network.checkpoint()
         return self._asked
 
-    async def stop(self) -> None:
-        """End the task and wait for its end."""
-        self._stopped = True
-        if self._scope is not None:
-            self._scope.cancel()
-        if not self._over:
-            await self._ended.wait(_PATIENCE_SECONDS)
-
-    async def _work(self) -> None:
-        try:
-            if not self._stopped:
-                self._scope = new_scope()
-                await self._scope.run(self._watch)
-        finally:
-            self._over = True
-            self._ended.wake()
-
     async def _watch(self) -> None:
         try:
             while (kind := (await self._receive())["type"]) not in _GONE:
                 self._asked = self._asked or kind == "websocket.connect"
-        except Exception:  # noqa: BLE001  # servers and frameworks raise what they like for a browser that has left
+        except Exception:  # noqa: BLE001  # servers raise what they like for a browser that has left
             pass
         self.left = True
         await self._leave()
 
+
+class _AioWatcher(Watcher):
+    def __init__(self, receive: Receive, leave: Leave) -> None:
+        super().__init__(receive, leave)
+        self._task = asyncio.get_running_loop().create_task(self._watch(), name="runagent-relay")
+
+    async def stop(self) -> None:
+        if not self._task.done():
+            self._task.cancel()
+            await asyncio.wait((self._task,), timeout=_PATIENCE_SECONDS)
+
+
+class _TrioWatcher(Watcher):
+    def __init__(self, receive: Receive, leave: Leave) -> None:
+        import trio
+
+        super().__init__(receive, leave)
+        self._scope, self._ended = trio.CancelScope(), trio.Event()
+        spawn(self._work, "runagent-relay", self._failed)
+
+    async def _work(self) -> None:
+        try:
+            with self._scope:
+                await self._watch()
+        finally:
+            self._ended.set()
+
     def _failed(self, error: BaseException) -> None:
-        """Take an error of the task itself for the browser's leaving, unless the event loop ends."""
-        if not is_cancellation(error):
-            self.left = True
+        """Take whatever ends the task for the browser's leaving."""
+        self.left = True
+
+    async def stop(self) -> None:
+        import trio
+
+        self._scope.cancel()
+        with trio.move_on_after(_PATIENCE_SECONDS):
+            await self._ended.wait()
+
+
+def watch(receive: Receive, leave: Leave) -> Watcher:
+    """Begin to watch, in the running event loop.
+
+    Args:
+        receive: ASGI's, or any function that returns a message with its ``type``.
+        leave: Called once the browser has left.
+    """
+    return _TrioWatcher(receive, leave) if current_library() == "trio" else _AioWatcher(receive, leave)

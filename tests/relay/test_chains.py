@@ -183,7 +183,8 @@ def contents(events: list[Any]) -> list[Any]:
 @pytest.fixture(params=CHAINS, ids=lambda chain: "-".join(map(str, chain)))
 def chain(request: pytest.FixtureRequest, server: FakeAgentServer) -> Chain:
     """One gateway, and two, in each style and over each transport."""
-    return Chain(*request.param, server)
+    style, transport, length = request.param
+    return Chain(style, transport, length, server)
 
 
 def test_everything_arrives_as_the_agent_sent_it(chain: Chain) -> None:

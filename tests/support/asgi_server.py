@@ -71,7 +71,7 @@ async def serve(style: str, app: App) -> AsyncIterator[str]:
             nursery.cancel_scope.cancel()
         return
 
-    tasks = set()
+    tasks: set[Any] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         tasks.add(asyncio.current_task())
