@@ -1,5 +1,6 @@
 """Agents of pydantic-ai behind its adapters for AG-UI and the AI SDK, with functions for models."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -34,6 +35,13 @@ async def story(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[
     yield {0: DeltaThinkingPart(content="then")}
     for word in ("Once", " upon", " a ", "tïme 🦊"):
         yield word
+
+
+async def paced(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
+    """Stream for a second, with pauses from 5 to 80 ms."""
+    for number in range(30):
+        yield f"word {number}, "
+        await asyncio.sleep((0.005, 0.02, 0.08, 0.035)[number % 4])
 
 
 async def failing(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
@@ -83,6 +91,7 @@ def count() -> ToolReturn:
 
 AGENTS: dict[str, Any] = {
     "story": Agent(model(story)),
+    "paced": Agent(model(paced)),
     "failing": Agent(model(failing)),
     "conversation": conversation,
     "counter": counter,
