@@ -26,6 +26,7 @@ PARAMETER = "_fake_agent_fault"
 _ALLOWANCES = ("allow_unused", "allow_unmatched")
 _OF_FAULTS = ("fault", "faults", "without", "run", "agent", "chaos")
 _HOST_FIXTURES = ("fake_agent_server", "fake_agent_server_factory", "memory_network")
+_UNUSED = "uses none of the fixtures fake_agent, fake_agent_server, fake_agent_server_factory, memory_network"
 _FAULTS_SHOWN = 20
 _TAKES = "@pytest.mark.fake_agent takes keywords: {}"
 
@@ -99,8 +100,10 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     marker = next(mark for mark in metafunc.definition.iter_markers("fake_agent") if "faults" in mark.kwargs)
     _check(marker)
     used = [name for name in _HOST_FIXTURES if name in metafunc.fixturenames]
+    if not used and marker in metafunc.definition.own_markers:
+        pytest.fail(f"{metafunc.definition.name} is marked with faults=, but {_UNUSED}", pytrace=False)
     if not used:
-        return  # such as another test of a marked module
+        return  # another test of a marked class or module
     player: Player = "memory" if used == ["memory_network"] else "socket"
     without = _names(marker.kwargs.get("without", ()), "without")
     names = _expanded(_names(marker.kwargs["faults"], "faults"), without, player)

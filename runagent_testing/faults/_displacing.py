@@ -54,6 +54,7 @@ _SEE = "runagent_testing.faults.for_transport(...) lists them"
 _LONGEST_SILENCE = 10.0  # seconds, on sockets
 _BEFORE_BODY = ("before-answer", "in-head")
 _WHOLE_ANSWER = ("before-end-marker", "after-done", "throughout")
+_OF_NUMBERS = ("repeated-index", "missing-index")
 # The body of a plain run may be any JSON, so that a client cannot see this fault.
 _NOT_OF_PLAIN_RUNS = ("json-answer",)
 
@@ -218,6 +219,8 @@ def misfit(fault: Fault, answer: Answer) -> str | None:
     takes_all = fault.position.name in _WHOLE_ANSWER or not is_shown(fault)
     if not is_whole and (takes_all or _changes_head(fault)):
         return f"{fault.id} needs an answer of chunks alone"
+    if isinstance(answer, Script) and not answer.indexed and fault.kind in _OF_NUMBERS:
+        return f"{fault.id} needs an answer whose chunks are numbered"
     needed = fault.position.event if is_shown(fault) else 2
     return f"{fault.id} needs an answer that begins with {needed} chunks" if needed > len(chunks) else None
 
@@ -250,7 +253,8 @@ def _beginning(answer: Answer) -> tuple[tuple[Any, ...], bool]:
     if answer is None:
         return CHUNKS, True
     contents: list[Any] = []
-    if type(answer) is not Script:  # a recording has bytes in place of chunks
+    # A recording has bytes in place of chunks, and a faked resumption would repeat those that came.
+    if type(answer) is not Script or answer.resume == "fake":
         return (), False
     for step in answer.steps:
         if isinstance(step, Chunk) and step == Chunk(step.content):

@@ -246,6 +246,14 @@ def test_chaos_of_every_run_leaves_marked_tests_alone(run):
     result.stdout.fnmatch_lines(["@pytest.mark.fake_agent(fault='sse/*', run=3, agent='b')"])
 
 
+def test_a_group_is_for_tests_that_use_a_fake_agent(run):
+    module = "pytestmark = pytest.mark.fake_agent(faults='sse')\ndef test_it(): ..."
+    run(module).assert_outcomes(passed=1)
+    result = run("@pytest.mark.fake_agent(faults='sse')\ndef test_it(): ...")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["test_it is marked with faults=, but uses none of the fixtures*"])
+
+
 @pytest.mark.parametrize("rate", ["2", "often", "-0.1", "nan"])
 def test_an_invalid_rate_is_an_error_of_the_command_line(run, rate):
     result = run("", f"--fake-agent-chaos={rate}")

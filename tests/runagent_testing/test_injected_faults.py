@@ -24,6 +24,16 @@ def host(request):
         yield host
 
 
+@pytest.mark.parametrize("kind", ["repeated-index", "missing-index"])
+def test_chunks_without_numbers_have_no_wrong_ones(host, kind):
+    host.agent("a").always("Once", " upon", indexed=False)
+    host.inject(f"{kind}-after-event-1")
+    with client(host) as a_client:
+        assert "Once upon" == text_or_error(a_client)
+    (problem,) = host.problems()
+    assert "needs an answer whose chunks are numbered" in problem
+
+
 @pytest.mark.parametrize("transport", faults.TRANSPORTS)
 def test_every_fault_can_take_the_place_of_an_answer(transport):
     virtual = Virtual("sync")
