@@ -267,9 +267,11 @@ class AgentCall(msgspec.Struct, frozen=True, kw_only=True):
             key_field: f"{key_prefix}{self.api_key}" if self.api_key else "",
             "Idempotency-Key": self.idempotency_key,
         }
+        ours = [field for field in fields.items() if field[1]]
+        if not self.headers:
+            return ours
         own = {name.lower() for name, _ in self.headers}
-        ours = [(name, value) for name, value in fields.items() if value and name.lower() not in own]
-        return [*ours, *self.headers]
+        return [*(field for field in ours if field[0].lower() not in own), *self.headers]
 
 
 publish(AgentCall)

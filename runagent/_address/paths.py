@@ -31,8 +31,8 @@ PATH_SAFE = "/%!$&'()*+,;=:@"
 BAD_ESCAPE = r"%(?![0-9A-Fa-f]{2})"
 _CONTROL = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 _BAD_TARGET = rf'[^!-~]|{BAD_ESCAPE}|[#\\{{}}<>"^`]'
-_UNRESERVED = str.maketrans("", "", "-._~")
-_PLAIN_MARKS = str.maketrans("", "", "-._~/?=&")
+_UNRESERVED = b"-._~"
+_PLAIN_MARKS = b"-._~/?=&"
 
 
 def path_segment(id: object) -> str:
@@ -77,12 +77,14 @@ def agent_path(template: str, agent_id: str) -> str:
     """
     if not isinstance(template, str):
         raise _refuse_path(f"expected a path that begins with /, found {describe(template)}")
-    return _agent_path(template, validate_agent_id(agent_id))
+    if not isinstance(agent_id, str):
+        validate_agent_id(agent_id)  # which refuses it
+    return _agent_path(template, agent_id)
 
 
 @lru_cache(maxsize=64)  # each attempt asks, mostly for the same
 def _agent_path(template: str, agent_id: str) -> str:
-    segment = percent_encode(agent_id, "")
+    segment = percent_encode(validate_agent_id(agent_id), "")
     return segment.join(percent_encode(part, PATH_SAFE + "?") for part in _template_parts(template))
 
 
@@ -106,10 +108,12 @@ def target_fault(target: object) -> str | None:
     return None
 
 
-def is_plain(text: str, marks: dict[int, int | None] = _PLAIN_MARKS) -> bool:
+def is_plain(text: str, marks: bytes = _PLAIN_MARKS) -> bool:
     """Whether a text has only letters, digits and some marks: usual ones need no closer look."""
-    kept = text.translate(marks)
-    return text.isascii() and (not kept or kept.isalnum())
+    if not text.isascii():
+        return False
+    kept = text.encode().translate(None, marks)  # the translate of a text looks each character up in a dict
+    return not kept or kept.isalnum()
 
 
 def holds_blank(text: str) -> bool:

@@ -40,8 +40,8 @@ _DEFAULT_PORTS: dict[Scheme, int] = {"http": 80, "https": 443}
 _UNIX_PATH_BYTES = 107 if sys.platform == "linux" else 103  # of `sockaddr_un`, without the NUL at its end
 
 # Modules and patterns that most processes do without are loaded late, as in `paths`.
-_SCHEME_MARKS = str.maketrans("", "", "+.-")
-_HOST_MARKS = str.maketrans("", "", "_-")
+_SCHEME_MARKS = b"+.-"
+_HOST_MARKS = b"_-"
 # Sharp s, final sigma, the joiners: IDNA 2003, which the standard library has, and 2008 give different names.
 _IDNA_DEVIATIONS = "[\u00df\u1e9e\u03c2\u200c\u200d]"
 
@@ -184,7 +184,7 @@ def split_host_port(authority: str, default_port: int, fail: Fail) -> tuple[str,
 
 
 def _is_scheme(text: str) -> bool:
-    return text.isascii() and text[:1].isalpha() and text.translate(_SCHEME_MARKS).isalnum()
+    return text[:1].isalpha() and is_plain(text, _SCHEME_MARKS)
 
 
 def _is_number(text: str, most: int) -> bool:

@@ -166,7 +166,10 @@ def retry_policy(settings: Settings) -> RetryPolicy:
 
 def call_policy(policy: RetryPolicy, *, resume: Resume | None, **counts: int | None) -> RetryPolicy:
     """Put what a call sets of retries and resumptions in place of the client's."""
-    given = {name: parse_count(n, f"argument {name}") for name, n in counts.items() if n is not None}
+    given: dict[str, Any] = {}
+    for name, count in counts.items():
+        if count is not None:
+            given[name] = parse_count(count, f"argument {name}")
     if resume is not None:
         given["resume"] = parse_resume(resume, "argument resume")
     return msgspec.structs.replace(policy, **given) if given else policy

@@ -16,6 +16,7 @@ __all__ = ["add_session_id", "copy_input", "copy_input_object", "read_entrypoint
 # The common types first: to be a Mapping is asked of an abstract class, which takes its time.
 _OBJECTS = (str, dict, Mapping)
 _CONTAINERS = (dict, list, tuple, Mapping)
+_LISTS = (list, tuple)
 _EXPECTED = "a mapping of names to values, a text, a dataclass, a msgspec struct or a pydantic model"
 _MAX_DEPTH = 200
 _MAX_INTEGER_BITS = 14_000  # some 4 200 digits; Python refuses to write more than 4 300
@@ -127,6 +128,8 @@ def _refuse_kind(value: Any, path: _Path) -> ValidationError:
 
 
 def _copy_text(value: str, path: _Path) -> str:
+    if type(value) is str and value.isascii():
+        return value
     if (at := lone_surrogate(value)) is not None:
         raise _refuse(path, f"the text holds a lone surrogate at position {at}")
     return str.__str__(value)
@@ -138,7 +141,7 @@ def _copy_container(value: Any, path: _Path, parents: tuple[int, ...]) -> Any:
     if len(parents) >= _MAX_DEPTH:
         raise _refuse(_spelled(path)[:200], f"it is nested more than {_MAX_DEPTH} levels deep")
     parents = (*parents, id(value))
-    if isinstance(value, list | tuple):
+    if isinstance(value, _LISTS):
         return [_copy(item, (path, i), parents) for i, item in enumerate(value)]
     copied = {}
     for key, item in value.items():

@@ -44,7 +44,7 @@ class BlockingConnection:
         self._sock = sock
         self._tls: ssl.SSLSocket | None = None  # the same socket, once it speaks TLS
         self._outbox = Outbox()
-        self._armed: float | None = None  # what settimeout holds; None before the first wait
+        self._armed: float | None = None  # what settimeout holds; None if that is unknown
         track_descriptor(self)
         pin(self)
 
@@ -91,8 +91,7 @@ class BlockingConnection:
         """See `Connection.send`."""
         outbox = self._outbox
         outbox.add(data)
-        self._sock.settimeout(0)
-        self._armed = None
+        self._disarm()
         try:
             while outbox:
                 if self._takes_some(outbox):
@@ -115,7 +114,7 @@ class BlockingConnection:
                 if data is None:
                     raise DeadlineExceededError
                 return data
-            if self._armed is None or self._armed > left * (1 + _SLACK):
+            if not self._armed or self._armed > left * (1 + _SLACK):
                 self._arm(left)
             try:
                 return self._sock.recv(max_bytes)
@@ -124,8 +123,7 @@ class BlockingConnection:
 
     def poll(self, max_bytes: int) -> bytes | None:
         """See `Connection.poll`."""
-        self._sock.settimeout(0)
-        self._armed = None
+        self._disarm()
         try:
             return self._sock.recv(max_bytes)
         except BlockingIOError:
@@ -186,6 +184,12 @@ class BlockingConnection:
             wanted = selectors.EVENT_WRITE | (selectors.EVENT_READ if listening else 0)
             selector.register(self._sock, wanted)
             selector.select(min(left, clock.LONGEST_WAIT))
+
+    def _disarm(self) -> None:
+        """Have the socket wait for nothing; that costs a system call, if it is not so already."""
+        if self._armed != 0:
+            self._sock.settimeout(0)
+            self._armed = 0.0
 
     def _arm(self, left: float) -> None:
         wait = None if left == float("inf") else min(max(left, 0.0001), clock.LONGEST_WAIT)

@@ -17,6 +17,7 @@ __all__ = ["IdleConnection", "Pool"]
 
 _POLL_BYTES = 64 * 1024
 _MAX_POLLS = 4
+_NEVER = float("inf")
 
 
 class _Closable(Protocol):
@@ -93,6 +94,7 @@ class Pool(Generic[C]):
         self._lock = ForkSafeLock()
         self._idle: dict[Address, list[IdleConnection[C]]] = {}
         self._active: set[C] = set()
+        self._earliest = _NEVER  # no idle connection has to be closed before
         self._generation = fork_generation()
         self._closed = False
 
@@ -122,6 +124,7 @@ class Pool(Generic[C]):
                 dropped.append(connection)
             else:
                 until = self._now() + limits.max_idle_seconds
+                self._earliest = min(self._earliest, until)
                 self._idle.setdefault(address, []).append(IdleConnection(connection, session, until))
         _abort(dropped)
 
@@ -157,10 +160,14 @@ class Pool(Generic[C]):
     def _expired(self) -> list[C]:
         """Take out what has waited too long: its peer has most likely closed it already."""
         now = self._now()
-        dropped = []
+        dropped: list[C] = []
+        if now <= self._earliest:
+            return dropped
+        self._earliest = _NEVER
         for address, waiting in list(self._idle.items()):
             dropped += [idle.connection for idle in waiting if idle.until < now]
             waiting[:] = [idle for idle in waiting if idle.until >= now]
+            self._earliest = min([self._earliest, *(idle.until for idle in waiting)])
             if not waiting:
                 del self._idle[address]
         return dropped

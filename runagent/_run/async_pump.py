@@ -281,13 +281,15 @@ class AsyncPump(PumpCore):
             return await session.connect_async(address, self._network), False
         while not self.run.recovery.fresh and (idle := pool.take(address)):
             try:
-                if not idle.refresh() and idle.waits_for_end:
+                if idle.refresh():
+                    return idle.connection, True
+                if idle.waits_for_end:
                     with contextlib.suppress(DeadlineExceededError, OSError):
                         idle.feed(
                             await idle.connection.receive(READ_BYTES, self._now() + END_OF_ANSWER_SECONDS)
                         )
-                if idle.reusable:
-                    return idle.connection, True
+                    if idle.reusable:
+                        return idle.connection, True
             except BaseException:
                 idle.connection.abort()
                 raise

@@ -47,14 +47,14 @@ class Connecting(RunState):
             self._attempt.paused_at = None
             self.action = Action.CONNECT
             return
-        if self._deadlines is None:
+        if not self._has_begun:
             self._begin(now)
         transport = self.recovery.find_capable(self._context.find, self._call.mode)
         self._pass(now)
         self.report.transport = self.recovery.names[0]
         last = self._attempt
         if last is not None and last.session is not None and last.session.wants is Wants.RECONNECT:
-            self._attempt = last.over_another_connection(transport, now)
+            self.attempt = self._attempt = last.over_another_connection(transport, now)
             self._find_way(last.session)
         else:
             self.address = self._context.address(transport.tunnels, self._origin)
@@ -79,14 +79,15 @@ class Connecting(RunState):
     def _begin(self, now: float) -> None:
         self._started_at = self._read_at = now
         self.report.started_at = self._context.clock()
-        self._deadlines = Deadlines(self._timeouts, now, plain=self._call.mode == "invoke")
+        self.deadlines = Deadlines(self._timeouts, now, plain=self._call.mode == "invoke")
+        self._has_begun = True
         self.recovery.begin(now)
         if self._observers is not None and (watch := self._observers.observe(self._call)) is not None:
             self._prepared = watch.prepare(self._call)
             self._watch, self._watches_reads = watch, watch.watches_reads
 
     def _begin_session(self, transport: Transport, now: float) -> None:
-        self._attempt = attempt = AttemptState(
+        self.attempt = self._attempt = attempt = AttemptState(
             transport, Attempt(self.recovery.names[0], now - self._started_at), now
         )
         self.report.attempts.append(attempt.report)

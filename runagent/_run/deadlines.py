@@ -153,11 +153,8 @@ class Deadlines:
         self._measure()
 
     def _measure(self) -> None:
-        if self._hurried:
-            self.patience = 0.0
-        else:
-            first = min(self._first, self._allowance)
-            self.patience = min(self._idle, self._progress) if self._begun else first
+        one, other = (self._idle, self._progress) if self._begun else (self._first, self._allowance)
+        self.patience = 0.0 if self._hurried else min(other, one)
 
     def phase(self, now: float, *, connected: bool = True) -> Phase:
         """Return which limit was exceeded: by a read, or by connecting."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import compress, repeat
-from operator import is_not
 from typing import TYPE_CHECKING
 
 from runagent._errors import StreamLimitError
-from runagent._events import Chunk, Completed, Started, ToolCall
+from runagent._events import Completed, Started, ToolCall
 from runagent._internal.tracebacks import is_ours
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from runagent._events import Event
 
@@ -65,10 +63,9 @@ class RunNotes:
         if call is not None:
             call()
 
-    def take(self, events: list[Event]) -> None:
+    def take(self, events: Iterable[Event]) -> None:
         """Note those of the events that are kept."""
-        # Nearly all of a burst are chunks, which are left out in C.
-        for event in compress(events, map(is_not, map(type, events), repeat(Chunk))):
+        for event in events:
             kind = type(event)
             if kind is ToolCall:
                 self._keep(event)  # type: ignore[arg-type]

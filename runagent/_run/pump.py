@@ -216,11 +216,13 @@ class Pump(PumpCore):
             return session.connect(address, self._network), False
         while not self.run.recovery.fresh and (idle := self._pool.take(address)):
             try:
-                if not idle.refresh() and idle.waits_for_end:
+                if idle.refresh():
+                    return idle.connection, True
+                if idle.waits_for_end:
                     with contextlib.suppress(DeadlineExceededError, OSError):
                         idle.feed(idle.connection.receive(READ_BYTES, self._now() + END_OF_ANSWER_SECONDS))
-                if idle.reusable:
-                    return idle.connection, True
+                    if idle.reusable:
+                        return idle.connection, True
             except BaseException:
                 idle.connection.abort()
                 raise

@@ -74,7 +74,8 @@ class PumpCore:
 
     def drop(self) -> None:
         """Close the run of a stream that was garbage-collected; callable from any thread."""
-        self._leave()
+        if not self.run.is_over or self._connection is not None:
+            self._leave()
 
     def _leave(self) -> None:
         """Drop the connection and the run at once; send the session's closing bytes if they need no wait."""

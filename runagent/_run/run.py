@@ -22,6 +22,8 @@ from runagent.transports._request import check_bytes, name_transport
 from runagent.transports._returned import UNREPEATABLE, split_events
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from runagent._net.base import DeadlineExceededError
 
 __all__ = ["Run"]
@@ -48,7 +50,9 @@ class Run(Connecting):
         """Take the bytes to send on the current connection; empty once an earlier send has failed."""
         if self.action is Action.CONNECT:
             return b""
-        data = self.session.data_to_send()
+        session = self.attempt.session
+        assert session is not None
+        data = session.data_to_send()
         if not isinstance(data, bytes):
             self._refuse_bytes(data)
             return b""
@@ -103,9 +107,7 @@ class Run(Connecting):
             start: When the wait for them began.
             end: When they came.
         """
-        attempt, deadlines = self._attempt, self._deadlines
-        assert attempt is not None
-        assert deadlines is not None
+        attempt, deadlines = self.attempt, self.deadlines
         session = attempt.session
         assert session is not None
         gap, self._read_at = end - self._read_at, end
@@ -169,20 +171,22 @@ class Run(Connecting):
         return self.data_to_send()
 
     def _take(self, session: Session, events: list[Event], start: float, end: float) -> None:
-        attempt, deadlines = self.attempt, self.deadlines
+        attempt, deadlines, wants = self.attempt, self.deadlines, session.wants
         fault = None
         if events or type(events) is not list:
             fault = self._note(events)
         if not self.notes.accepted and (self.events or session.accepted):
             self.notes.accept()
-        attempt.note_answer(self.report)
+        over = wants is Wants.DONE or fault is not None or session.error is not None
+        if not over:  # else the end of the attempt does it
+            attempt.note_answer(self.report)
         if fault is not None:
             self._failed(fault)
-        elif session.error is not None or (session.wants is not _READ and session.wants is not _TURN):
+        elif over or (wants is not _READ and wants is not _TURN):
             self._follow(session)
         elif deadlines.overdue or (not events and deadlines.spent):
             self.timed_out(end, 0.0)  # a peer that never pauses
-        elif session.wants is _TURN:
+        elif wants is _TURN:
             self.action = Action.TURN
         elif attempt.send_late:
             attempt.late_at = min(attempt.late_at, start)
@@ -193,12 +197,12 @@ class Run(Connecting):
     def _note(self, events: list[Event]) -> PluginError | ProtocolError | None:
         """Keep a session's events for the reader, up to a fault, which is returned."""
         fault, report = None, self.report
-        chunks = _count_chunks(events) if type(events) is list else None
-        if chunks is None or chunks < len(events) or self._complete:
-            events, fault = split_events(events, self._last_event, over=self._complete)
-            chunks = _count_chunks(events)
+        others: Sequence[Event] = ()
+        if type(events) is not list or self._complete or not _are_chunks(events):
+            events, others, fault = split_events(events, self._last_event, over=self._complete)
         if not events:
             return fault
+        chunks = len(events) - len(others)
         if chunks and not report.chunks and (wrong := self.recovery.check_first(events)):
             return wrong
         seconds = self._read_at - self._started_at
@@ -209,14 +213,14 @@ class Run(Connecting):
             self.attempt.begun = self.attempt.progressed = True
             if self.recovery.note_progress():
                 self.deadlines.renew()
-        elif any(type(event) in UNREPEATABLE for event in events):
+        elif any(type(event) in UNREPEATABLE for event in others):
             self.attempt.begun = self.recovery.begun = True
         if type(last := events[-1]) is self._last_event:
             self._complete = True
             if self.session.usage is None:
                 report.usage = last.usage
-        if chunks != len(events):
-            self.notes.take(events)
+        if others:
+            self.notes.take(others)
             self.keep_place()
         if self._watch is not None:
             self._report_read(events, seconds)
@@ -360,5 +364,8 @@ class Run(Connecting):
         _logger.debug("run %s: %s; giving up", self.report.run_id, attempt.describe_failure(number))
 
 
-def _count_chunks(events: list[Event]) -> int:
-    return list(map(type, events)).count(Chunk)
+def _are_chunks(events: list[Event]) -> bool:
+    """Whether all of the events are chunks, as mostly in a burst; without a loop of Python."""
+    if not events or type(events[0]) is not Chunk or type(events[-1]) is not Chunk:
+        return False
+    return list(map(type, events)).count(Chunk) == len(events)

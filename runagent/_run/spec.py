@@ -41,6 +41,8 @@ class Action(enum.Enum):
     PROBE = "probe"
     END = "end"
 
+    __hash__ = object.__hash__  # that of `Enum` is Python, and runs in each step of a pump
+
 
 class KnownUnsupported:
     """Which transports an origin has proven not to support; each proof is kept for five minutes."""

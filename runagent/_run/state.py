@@ -72,6 +72,8 @@ class RunState:
         notes: What stays of its events, for the stream.
         recovery: The state that is kept from one attempt to the next.
         address: The address of the current attempt.
+        attempt: The current attempt.
+        deadlines: The limits, for all attempts.
         forked: The process was forked, and the run belongs to the parent process.
         attaches: The transport can attach to a run, so the place of the reader is kept.
         cancelled: The reader's side has cancelled the run: no other attempt is made.
@@ -79,7 +81,10 @@ class RunState:
         resume_point: The last session's, once that has ended or while it lasts.
     """
 
-    address: Address  # once an attempt has begun
+    # Once an attempt has begun; plain attributes, as all of the run reads them.
+    address: Address
+    attempt: AttemptState
+    deadlines: Deadlines
 
     # Class attributes: most runs never set them.
     attaches: bool = False
@@ -118,7 +123,7 @@ class RunState:
         self._unreported = [self.report]  # until observers know that the run is over
         self._taken: list[Event] = []
         self._attempt: AttemptState | None = None
-        self._deadlines: Deadlines | None = None
+        self._has_begun = False  # there are deadlines
         self._started_at = 0.0
         self._last_event = RunResult if call.mode == "invoke" else Completed
         self._complete = False  # the last event has come
@@ -133,7 +138,8 @@ class RunState:
 
     def cap(self, end: float | None) -> None:
         """Have reads end at that moment, if not before; None: have only the run's own limits end them."""
-        if (deadlines := self._deadlines) is not None:
+        if self._has_begun:
+            deadlines = self.deadlines
             deadlines.cap = deadlines.total if end is None else min(deadlines.total, end)
 
     def take_events(self) -> list[Event]:
@@ -217,23 +223,11 @@ class RunState:
                     self._last_point = point
 
     @property
-    def attempt(self) -> AttemptState:
-        """The current attempt."""
-        assert self._attempt is not None
-        return self._attempt
-
-    @property
     def session(self) -> Session:
         """The session of the current attempt."""
         session = self.attempt.session
         assert session is not None
         return session
-
-    @property
-    def deadlines(self) -> Deadlines:
-        """The limits, once the first attempt has begun."""
-        assert self._deadlines is not None
-        return self._deadlines
 
     @property
     def wants_no_more(self) -> bool:
@@ -283,7 +277,7 @@ class RunState:
             now: The time; None if there is no clock any more.
             error: An exception that ended the run, if it is not the run's own error.
         """
-        if not self._unreported or self._deadlines is None or self.forked:
+        if not self._unreported or not self._has_begun or self.forked:
             return
         try:
             report = self._unreported.pop()

@@ -147,7 +147,7 @@ class SSEDecoder:
             The event's data line. For ``event: chunk\\ndata: {"a": 1}\\n\\n`` that is ``{"a": 1}``. None if
             the bytes are anything else.
         """
-        if not self._between or len(data) > self._short:
+        if not self._between or len(data) > self._short or not data.startswith(event):
             return None
         lines = data.splitlines()
         if len(lines) == 3:
@@ -214,10 +214,10 @@ class SSEDecoder:
         end = data.find(_BLANK, last + len(between) if last >= 0 else 0)
         if end < 0:
             end = last + 1  # the last event is incomplete: the row ends with the one before it
-        lines = data[len(opening) - 1 : end]
+        lines, count = data[len(opening) - 1 : end], 1
         if last >= 0:
-            lines = lines.replace(between, b"}\n{")
-        count = lines.count(b"\n") + 1
+            whole, lines = len(lines), lines.replace(between, b"}\n{")
+            count += (whole - len(lines)) // (len(between) - 3)  # the joints
         # Three LF an event; two of the last event's are behind `end`.
         if not lines.endswith(b"}") or data.count(b"\n", 0, end) + 2 != 3 * count:
             return None, data

@@ -36,6 +36,7 @@ from runagent._errors import RunAgentError
 from runagent._internal.tracebacks import is_ours
 from runagent._public import publish
 from runagent.transports._request import check_bytes
+from runagent.transports._usage import read_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -289,8 +290,6 @@ class BaseSession:
     @property
     def tokens(self) -> Tokens | None:
         """``usage`` by its meaning: counts under the names that OpenAI's and Anthropic's interfaces use."""
-        from runagent.transports._usage import read_tokens  # many runs have none
-
         return read_tokens(self.usage)
 
     @property

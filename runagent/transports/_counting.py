@@ -11,6 +11,7 @@ from runagent._public import publish
 __all__ = ["ChunkCount", "fits_a_header"]
 
 _MAX_ID_CHARACTERS = 1024
+_INDICES, _NO_INDICES = {int}, {type(None)}
 
 
 class ChunkCount:
@@ -50,9 +51,10 @@ class ChunkCount:
 
     def take_row(self, indices: list[Any]) -> bool:
         """Take the indices of consecutive chunks; return False, without any effect, unless all are right."""
-        if indices.count(None) == len(indices):
+        kinds = set(map(type, indices))
+        if kinds == _NO_INDICES:
             return not self.active
-        if (self._first and self._resume is not None) or set(map(type, indices)) != {int}:
+        if (self._first and self._resume is not None) or kinds != _INDICES:
             return False
         expected = indices[0] if self.next_index is None else self.next_index
         behind = expected + len(indices)

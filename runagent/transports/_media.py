@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 __all__ = ["is_json", "is_lines", "parse_content_type"]
 
@@ -28,7 +29,7 @@ _LINES = frozenset(
     }
 )
 _FAMILIES = frozenset({"application", "text"})
-_MARKS = str.maketrans("", "", "+-._")
+_MARKS = b"+-._"
 
 
 def parse_content_type(field: str) -> tuple[str, str]:
@@ -37,7 +38,11 @@ def parse_content_type(field: str) -> tuple[str, str]:
     If a field came twice and has two types, the last one counts (WHATWG Fetch), and of the charsets for that
     type the first one. All names of server-sent events become ``text/event-stream``.
     """
-    field = field[:_FIELD_CHARACTERS]
+    return _parse(field[:_FIELD_CHARACTERS])
+
+
+@lru_cache(maxsize=16)  # all answers of a service have the same
+def _parse(field: str) -> tuple[str, str]:
     media_type, charset = _parse_usual(field) or _parse_any(field)
     return _EVENT_STREAM if _name_of(media_type) == "event-stream" else media_type, charset
 
@@ -55,7 +60,7 @@ def _parse_usual(field: str) -> tuple[str, str] | None:
 
 
 def _is_word(text: str) -> bool:
-    return text.isascii() and text.translate(_MARKS).isalnum()
+    return text.isascii() and text.encode().translate(None, _MARKS).isalnum()
 
 
 def _parse_any(field: str) -> tuple[str, str]:

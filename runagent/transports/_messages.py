@@ -76,7 +76,7 @@ class MessageReader(UnnumberedReader):
             self._leave_out(f"unknown message {kind[:40]!r}", message)
         elif not isinstance(message, dict):
             self.error = ProtocolError(f"the {kind} message is not an object: {quote_value(message)}")
-        elif reports_error(message):
+        elif "error" in message and reports_error(message):
             self.error = self.error_of(message)
         else:
             handler(self, message, events)

@@ -42,7 +42,7 @@ _MAX_GOOD_NAMES = 256
 _good_names: dict[tuple[str, bool], str] = {}  # lower case by name, and by whether it is of an upgrade
 _MAX_GOOD_LISTS, _MAX_NAMES = 64, 32
 _good_lists: set[tuple[str, ...]] = set()  # names that were good together, without an upgrade
-_TUPLE, _TWO, _TEXT = frozenset({tuple}), frozenset({2}), frozenset({str})
+_TEXT = frozenset({str})
 
 Fields = list[tuple[str, str]]
 
@@ -122,9 +122,12 @@ def check_request(request: object, callers: Sequence[tuple[str, str]]) -> HttpRe
     if request.origin is not None and not isinstance(request.origin, Origin):
         raise refuse_request("origin", f"expected an Origin, found {describe(request.origin)}")
     check_bytes(request.body, "body")
-    headers = _without_replaced(_pairs(request.headers, "headers"), callers)
-    upgrade = _pairs(request.upgrade, "upgrade")
-    _check_fields(headers, upgrade)
+    headers, upgrade = request.headers, request.upgrade
+    usual = not upgrade and _are_usual(headers)
+    headers = _without_replaced(headers[:] if usual else _pairs(headers, "headers"), callers)
+    if not usual:
+        upgrade = _pairs(upgrade, "upgrade")
+        _check_fields(headers, upgrade)
     return HttpRequest(request.method, request.target, headers, request.body, upgrade, request.origin)
 
 
@@ -175,8 +178,6 @@ def refuse_request(field: str, problem: str) -> PluginError:
 
 def _pairs(fields: Any, what: str) -> Fields:
     """Copy a list of header fields, and reject anything but a list of pairs."""
-    if type(fields) is list and _TUPLE.issuperset(map(type, fields)) and _TWO.issuperset(map(len, fields)):
-        return fields[:]
     if isinstance(fields, list | tuple):
         pairs = [tuple(field) for field in fields if isinstance(field, list | tuple) and len(field) == 2]
         if len(pairs) == len(fields):
@@ -206,20 +207,25 @@ def _field_name(name: object, *, upgrade: bool) -> str:
     return folded
 
 
-def _is_usual(names: tuple[str, ...], values: tuple[str, ...]) -> bool:
-    """Whether fields need no closer look: the names were good before, the values are printable ASCII."""
-    if not _TEXT.issuperset(map(type, names + values)) or names not in _good_lists:
+def _are_usual(fields: object) -> bool:
+    """Whether fields need no closer look: their names were good before, their values are printable ASCII."""
+    if type(fields) is not list:
         return False
-    text = "".join(values)
-    return text.isascii() and text.isprintable()
+    names = []
+    for field in fields:
+        if type(field) is not tuple or len(field) != 2:
+            return False
+        name, value = field
+        if type(name) is not str or type(value) is not str or not (value.isascii() and value.isprintable()):
+            return False
+        names.append(name)
+    return tuple(names) in _good_lists
 
 
 def _check_fields(headers: Fields, upgrade: Fields) -> None:
     """Reject fields that cannot be sent; nearly all runs of a client have the same names."""
-    names, values = zip(*headers, strict=True) if headers else ((), ())
-    if not upgrade and _is_usual(names, values):
-        return
     _check_each(headers, upgrade)
+    names = tuple(name for name, _ in headers)
     keeps = not upgrade and len(_good_lists) < _MAX_GOOD_LISTS and len(names) <= _MAX_NAMES
     if keeps and _TEXT.issuperset(map(type, names)):
         _good_lists.add(names)

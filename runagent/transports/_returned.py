@@ -34,24 +34,40 @@ def as_events(events: object, hook: str) -> list[Event]:
     return events
 
 
-def split_events(events: object, last: type[Event], *, over: bool) -> tuple[list[Event], PluginError | None]:
+def split_events(
+    events: object, last: type[Event], *, over: bool
+) -> tuple[list[Event], list[Event], PluginError | None]:
     """Return the events before the first thing that is no event in its place, and what is wrong with that.
 
     Args:
         events: What a session has returned.
         last: The last event of such a run.
         over: The last event has come.
+
+    Returns:
+        The events, those of them that are no chunks, and the error or None.
     """
     try:
         events = as_events(events, "receive_data or receive_eof")
     except PluginError as exc:
-        return [], exc
+        return [], [], exc
     allowed = _OF_PLAIN_RUNS if last is RunResult else _OF_STREAMS
-    kinds = list(map(type, events))
-    if (
-        not over and allowed.issuperset(kinds) and last not in kinds[:-1]
-    ):  # no loop: a burst may be in the read
-        return events, None
+    others = _without_chunks(events)
+    kinds = list(map(type, others))
+    at_end = last not in kinds or (kinds.index(last) == len(kinds) - 1 and others[-1] is events[-1])
+    if not over and at_end and allowed.issuperset(kinds):  # no loop: a burst may be in the read
+        return events, others, None
+    good, fault = _split_at_fault(events, last, allowed, over=over)
+    return good, _without_chunks(good), fault
+
+
+def _without_chunks(events: list[Event]) -> list[Event]:
+    return [event for event in events if type(event) is not Chunk]
+
+
+def _split_at_fault(
+    events: list[Event], last: type[Event], allowed: frozenset[type], *, over: bool
+) -> tuple[list[Event], PluginError | None]:
     for place, event in enumerate(events):
         if over:
             return events[:place], _refuse(f"{_name(event)} came behind {last.__name__}")

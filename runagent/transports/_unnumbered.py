@@ -112,14 +112,14 @@ class UnnumberedReader(ChunkReader):
     def _optional(self, message: dict[str, Any], name: str, kind: type) -> Any:
         """Return an optional field; one of the wrong type is as if absent, and counted."""
         value = message.get(name)
-        if value is None or (isinstance(value, kind) and not (kind is int and isinstance(value, bool))):
+        if value is None or type(value) is kind:  # no bool for an int
             return value
         self._ignore(f"{name} of the wrong type")
         return None
 
     def _objects(self, message: dict[str, Any], name: str) -> list[dict[str, Any]]:
         value: list[Any] = self._optional(message, name, list) or []
-        if all(isinstance(each, dict) for each in value):
+        if not value or all(isinstance(each, dict) for each in value):
             return value
         self._ignore(f"{name} of the wrong type")
         return []

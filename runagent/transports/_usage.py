@@ -24,6 +24,9 @@ _PLACES = (
     ("reasoning", "output_tokens_details", "thinking_tokens"),
     ("reasoning", "completion_tokens_details", "reasoning_tokens"),
 )
+_BY_NAME: dict[str, list[tuple[int, str, str, str]]] = {}  # each place behind its rank
+for _rank, _place in enumerate(_PLACES):
+    _BY_NAME.setdefault(_place[1], []).append((_rank, *_place))
 
 
 def read_tokens(usage: dict[str, Any] | None) -> Tokens | None:
@@ -36,8 +39,9 @@ def read_tokens(usage: dict[str, Any] | None) -> Tokens | None:
     if not usage:
         return None
     counts: dict[str, int] = {}
-    for meaning, name, member in _PLACES:
-        if name not in usage or meaning in counts:
+    places = [place for name in usage for place in _BY_NAME.get(name, ())]  # few of all that there are
+    for _, meaning, name, member in sorted(places):
+        if meaning in counts:
             continue
         value = usage[name]
         if member:
