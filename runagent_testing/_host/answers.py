@@ -144,7 +144,7 @@ class WebSocketAnswer:
         key: str | None = None,
     ) -> None:
         self.handshake = handshake_plan(script if isinstance(script, Script) else None, parsed.run)
-        self.conversation = Conversation(parsed.exchange.secrets.veiled, parsed.exchange.elapsed)
+        self.conversation = Conversation(parsed.exchange.secrets.veiled, parsed.exchange._elapsed)
         parsed.exchange.messages = self.conversation.messages
         parsed.exchange.message_times = self.conversation.message_times
         self._note = note

@@ -195,7 +195,7 @@ class Record(_State):
         args = self.body.get("input_args") if isinstance(self.body, dict) else None
         return args if isinstance(args, list) and self.dialect == "published" else []
 
-    def elapsed(self) -> float:
+    def _elapsed(self) -> float:
         """Return the seconds since the request."""
         return self.now() - self._began
 

@@ -63,7 +63,7 @@ class Recorder:
     def note_unplanned(self, data: bytes) -> None:
         """Note bytes that went out in addition to the plan."""
         record = self._record
-        record._unplanned.append(Unplanned(record.moves_done, Sent(record.elapsed(), data, ())))
+        record._unplanned.append(Unplanned(record.moves_done, Sent(record._elapsed(), data, ())))
 
     def end(self, outcome: Outcome) -> None:
         """Note the outcome; only the first call counts."""
@@ -71,7 +71,7 @@ class Recorder:
         with record._changed:
             if record.outcome != "running":
                 return
-            record.ended_at = record.elapsed()
+            record.ended_at = record._elapsed()
             record.outcome = outcome
             record._changed.notify_all()
 
@@ -80,7 +80,7 @@ class Recorder:
         record = self._record
         with record._changed:
             if record.client == "still reading" and not record._over:
-                record.disconnected_at = record.elapsed()
+                record.disconnected_at = record._elapsed()
                 record.unread_bytes = unread_bytes
                 record.client = how
             record._changed.notify_all()

@@ -94,6 +94,7 @@ def test_streams_that_do_not_end_are_closed(
         with pytest.raises(RuntimeError, match="over"):
             unread.events()
         assert await style.in_thread(server.requests[0].wait_disconnected, SECONDS)
+        await style.settle()
         assert "closed" == stream.report.outcome
 
     style.run(scenario)

@@ -35,10 +35,12 @@ class PingingServer:
     Attributes:
         pinged: The client has answered pings while its reader slept.
         gave_up: The server has closed the connection.
+        taken: To be set once the reader has its first chunk. The others come only then, because what one
+            read brings together is handed out, not read ahead.
     """
 
     def __init__(self, *, ping_interval: float | None, ping_timeout: float | None) -> None:
-        self.pinged, self.gave_up, self._started = (threading.Event() for _ in range(3))
+        self.pinged, self.gave_up, self.taken, self._started = (threading.Event() for _ in range(4))
         self._pings = {"ping_interval": ping_interval, "ping_timeout": ping_timeout}
         self._thread = threading.Thread(target=asyncio.run, args=(self._serve(),))
 
@@ -63,6 +65,7 @@ class PingingServer:
             await socket.recv()
             for chunk in CHUNKS:
                 await socket.send(json.dumps({"type": "data", "content": chunk}))
+                await asyncio.to_thread(self.taken.wait, 10)
             if self._pings["ping_interval"] is None:
                 for _ in range(3):
                     await (await socket.ping())
@@ -88,6 +91,7 @@ def test_all_that_arrived_is_delivered_and_the_error_mentions_the_pause(
         client = style.client("a", base_url=url, transport="websocket", transport_options=options)
         stream = client.run_generic_stream("x")
         chunks = [await anext(stream)]
+        server.taken.set()
         assert await style.wait(server.gave_up)
         with pytest.raises(StreamTruncatedError, match=r"the stream had not been read for \d+ s"):
             await collect(stream, chunks)
@@ -104,6 +108,7 @@ def test_reading_ahead_answers_pings_while_the_reader_sleeps(style: Style) -> No
         client = style.client("a", base_url=url, transport="websocket", transport_options=options)
         stream = client.run_generic_stream("x")
         chunks = [await anext(stream)]
+        server.taken.set()
         assert await style.wait(server.pinged)
         return [*chunks, *[chunk async for chunk in stream]]
 

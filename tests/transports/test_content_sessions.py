@@ -234,7 +234,7 @@ def test_a_named_event_is_an_error_whatever_is_in_it(text: str) -> None:
         (b'event: error\ndata: {"message": "no memory"}', StreamError, "no memory"),
         (b'data: {"error": "no memory"}', StreamError, "no memory"),
         (b'event: error\ndata: {"message": "no mem', StreamTruncatedError, "chunked"),
-        (b"[" * 5000 + b"\n", ProtocolError, "a line of the stream that is no field"),
+        (b"[" * 50_000 + b"\n", ProtocolError, "a line of the stream that is no field"),
         (b"nothing to see\n", StreamTruncatedError, "chunked"),
     ],
 )
