@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from runagent_testing._remote.server import RemoteFakeAgentServer
     from runagent_testing._script.gates import Gate
     from runagent_testing._script.pacing import fixed, log_normal, tokens_per_second, uniform
+    from runagent_testing._script.repetition import repeat
     from runagent_testing._script.steps import (
         chunk,
         custom,
@@ -93,6 +94,7 @@ __all__ = [
     "raw_response",
     "reasoning",
     "rechunked",
+    "repeat",
     "status",
     "tokens_per_second",
     "tool_call",
@@ -114,6 +116,7 @@ _HOMES = {
     "runagent_testing._remote.server": ("RemoteFakeAgentServer",),
     "runagent_testing._script.pacing": ("fixed", "log_normal", "tokens_per_second", "uniform"),
     "runagent_testing._script.gates": ("Gate",),
+    "runagent_testing._script.repetition": ("repeat",),
     "runagent_testing._script.steps": (
         *("chunk", "custom", "delay", "done", "ending", "error", "gate", "head", "heartbeat", "raw"),
         *("raw_response", "reasoning", "status", "tool_call"),

@@ -7,13 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from runagent_testing._host.choice import Question
-from runagent_testing._host.parsed import Answer, guarded
+from runagent_testing._host.parsed import Answer, guarded, lazy_plan, repeated_plan
 from runagent_testing._host.scripts import as_result
 from runagent_testing._host.websocket import Conversation
 from runagent_testing._internal.log import log_failure
 from runagent_testing._journal.recorder import Recorder
 from runagent_testing._recording.replayed import Replayed
-from runagent_testing._render.lazy import LazyPlan
 from runagent_testing._render.render import frames_plan, handshake_plan
 from runagent_testing._render.replay import replay_plan
 from runagent_testing._render.templates import shared_plan
@@ -60,16 +59,8 @@ class Pending:
 
     def stream(self, first: Any, source: Source) -> Answer:
         """Answer with steps that come one by one."""
-
-        recorder = Recorder(self.exchange)
-
-        def plan() -> LazyPlan:
-            made = LazyPlan(self.computed, first, source, self._run, recorder)
-            self.exchange.steps = made.steps
-            recorder.forget_times()
-            return made
-
-        return self._answer(plan)
+        name, script = self.computed.name, self.computed.script
+        return self._answer(lambda: lazy_plan(self.exchange, script, name, first, source, self._run))
 
     def failed(self, exc: Exception) -> Answer:
         """Answer with the function's failure."""
@@ -309,6 +300,8 @@ class WebSocketAnswer:
         run = self._parsed_request.new_run(keep_alive=True)
         if isinstance(script, Replayed):
             return replay_plan(script, run, asks_for_websocket=True)
+        if script.is_long:
+            return repeated_plan(self.exchange, script, run)
         return shared_plan(script, run)
 
     def _reject(self, fault: str) -> Plan:

@@ -136,7 +136,7 @@ class Endpoints:
                 return _NOTHING_YET
             if isinstance(taken, Status):
                 return parsed.refused(taken)
-            if not (parsed.dialect.keeps_runs and isinstance(taken, Script)) or taken.refuses:
+            if not (parsed.dialect.keeps_runs and isinstance(taken, Script) and taken.is_known):
                 return parsed.render(taken)
             decided, reading = self._read(parsed, run_request, taken)
             readings.append(reading)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runagent_testing._host.exchanges import new_exchange
 from runagent_testing._internal.log import log_failure
 from runagent_testing._journal.recorder import Recorder
 from runagent_testing._recording.replayed import Replayed
+from runagent_testing._render.lazy import LazyPlan
 from runagent_testing._render.places import asks_to_resume
 from runagent_testing._render.render import refusal_plan, result_plan
 from runagent_testing._render.replay import replay_plan
 from runagent_testing._render.templates import shared_plan
+from runagent_testing._script.repeated import Repetition
 from runagent_testing._script.script import Result, Script
 from runagent_testing._script.steps import Status, Step
 from runagent_testing.dialects._base import DialectRun
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from runagent_testing._host.runs import Reading
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._render.plan import AnyPlan, Plan
+    from runagent_testing._script.computed import Source
     from runagent_testing.dialects import Dialect, Request, RunRequest
 
 __all__ = ["Answer", "ParsedRequest", "guarded"]
@@ -117,6 +120,8 @@ class ParsedRequest:
             return result_plan(script, run)
         if isinstance(script, Replayed):
             return replay_plan(script, run, asks_for_websocket=self.is_websocket)
+        if script.is_long:
+            return repeated_plan(self.exchange, script, run)
         return refusal_plan(script.steps, run) if script.refuses else shared_plan(script, run)
 
     def refused(self, *steps: Step) -> Plan:
@@ -153,6 +158,23 @@ def guarded(decide: Callable[[], AnyPlan], exchange: Exchange, failed: Callable[
         log_failure("the fake agent was unable to answer", exc, exchange.secrets)
         exchange.steps = ()
         return failed(Status(500, code="SCRIPT_FAILED", message=Recorder(exchange).note_failure(exc)))
+
+
+def repeated_plan(exchange: Exchange, script: Script, run: DialectRun) -> LazyPlan:
+    """Make the plan of a script with a repetition that is too long to be written out."""
+    source = Repetition(script.steps)
+    return lazy_plan(exchange, script, "repeat(...)", source.next_now(), source, run)
+
+
+def lazy_plan(
+    exchange: Exchange, script: Script, name: str, first: Any, source: Source, run: DialectRun
+) -> LazyPlan:
+    """Make a plan whose steps come one by one; arguments as for a `LazyPlan`."""
+    recorder = Recorder(exchange)
+    made = LazyPlan(script, name, first, source, run, recorder)
+    exchange.steps = made.steps
+    recorder.forget_times()
+    return made
 
 
 def _run(

@@ -226,8 +226,9 @@ class KeptRuns:
     def unread(self) -> Iterator[tuple[KeptRun, Script]]:
         """Yield each run that no reader came for, and its script."""
         for run in self._runs.values():
-            if isinstance(run.first, Script) and not (run.was_read or run.is_cancelled):
-                yield run, run.first
+            first = run.first
+            if isinstance(first, Script) and first.is_known and not (run.was_read or run.is_cancelled):
+                yield run, first
 
     def clear(self) -> None:
         """Forget all runs."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from runagent_testing._journal.journal import FALLBACK
 from runagent_testing._script.computed import Computed
 from runagent_testing._script.script import Result, Script
+from runagent_testing._script.unrolling import leaves
 from runagent_testing._script.writes import MERGED
 
 if TYPE_CHECKING:
@@ -121,10 +122,10 @@ class Scripts:
     def steps(self) -> Iterator[Step]:
         """Yield the steps of every script, those of computed replies aside, in the order of their use."""
         for script, _ in list(self._failures):
-            yield from script.steps
+            yield from leaves(script.steps)
         for answer in [*list(self._replies), *list(self._results), self.script, self.result]:
             if isinstance(answer, Script | Result):
-                yield from answer.steps
+                yield from leaves(answer.steps)
 
 
 class RuleScripts(Scripts):

@@ -253,7 +253,8 @@ class Record(_State):
     def unplayed(self) -> list[int]:
         """Numbers, from 0, of the plan's steps that have not begun.
 
-        Steps after a ``done(...)`` that was sent are left out: a client need not wait for them. So are those
+        Steps after a ``done(...)`` that was sent are left out: a client need not wait for them, nor for those
+        of an endless repetition. So are those
         of a cancelled run, of one to which a later request has attached, and of a fault.
         """
         if self.outcome == "cancelled" or self.is_continued or self.fault is not None:
@@ -271,7 +272,7 @@ class Record(_State):
             if isinstance(move, Write) or number not in written
         }
         done = (number for number, step in enumerate(self.steps) if isinstance(step, Done))
-        over = next((number for number in done if number in played), math.inf)
+        over = min(next((number for number in done if number in played), math.inf), self.plan.optional_from)
         return sorted(number for number in planned - played if number < over)
 
     def _hide(self, secrets: Secrets, key: str | None = None) -> None:

@@ -168,9 +168,7 @@ class Peer:
         self._ended(replace(answer, plan=farewell))
 
     def _decided(self, asked: Answer | Pending) -> Answer:
-        if not isinstance(asked, Pending):
-            return asked
-        answer = answered(asked)
+        answer = answered(asked) if isinstance(asked, Pending) else asked
         if isinstance(answer.plan, LazyPlan):
             self._wire.limit_room(_ROOM)  # the steps may be endless
         return answer

@@ -12,6 +12,7 @@ from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.computed import Computed
 from runagent_testing._script.gates import Gate
 from runagent_testing._script.script import Result, Script
+from runagent_testing._script.unrolling import leaves
 from runagent_testing._standalone.serialize import FormError, conditions_form, script_form
 
 if TYPE_CHECKING:
@@ -200,9 +201,9 @@ def answer_form(script: Script | Result | Computed) -> dict[str, Any]:
         raise RemoteUnsupportedError(str(exc)) from None
 
 
-def gates_in(steps: Sequence[object]) -> list[Gate]:
+def gates_in(steps: Sequence[Step]) -> list[Gate]:
     """Return the gates among steps, each once."""
-    return list(dict.fromkeys(step for step in steps if isinstance(step, Gate)))
+    return list(dict.fromkeys(step for step in leaves(steps) if isinstance(step, Gate)))
 
 
 publish(RemoteUnsupportedError)

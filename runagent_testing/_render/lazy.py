@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from runagent_testing._render.plan import Plan, Wait, Write
@@ -13,6 +15,8 @@ from runagent_testing._render.stream import Unrolling
 from runagent_testing._script.computed import END
 from runagent_testing._script.describe import described
 from runagent_testing._script.gates import Gate
+from runagent_testing._script.repeated import Repetition
+from runagent_testing._script.repetition import Repeat
 from runagent_testing._script.steps import Chunk, Delay, Ending, Error, Head, RawResponse, Status
 from runagent_testing._script.validation import StepError, checked_steps
 
@@ -20,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runagent_testing._render.plan import End, Move
-    from runagent_testing._script.computed import Computed, Source
+    from runagent_testing._script.computed import Source
+    from runagent_testing._script.script import Script
     from runagent_testing._script.steps import Step
     from runagent_testing.dialects import DialectRun
 
@@ -95,7 +100,8 @@ class LazyPlan:
     """A plan that is computed while it is played.
 
     Args:
-        computed: The function that computes the steps.
+        script: The properties of the answer.
+        name: The name of the function that makes the steps, for messages.
         first: Its first step, or `END`.
         source: Makes the other steps.
         run: The run that it answers.
@@ -110,20 +116,22 @@ class LazyPlan:
         steps: The steps so far.
         end: The end; None until it is known.
         is_whole: Whether no more moves follow.
+        optional_from: As of every plan.
     """
 
     def __init__(
-        self, computed: Computed, first: Any, source: Source, run: DialectRun, progress: Progress
+        self, script: Script, name: str, first: Any, source: Source, run: DialectRun, progress: Progress
     ) -> None:
-        if computed.script.framing == "length":
+        if script.framing == "length":
             raise ValueError("framing='length' needs all steps at once: have responds() return a list")
         self.known: Kept[Move] = Kept(Wait(0.0))
         self.steps: Kept[Step] = Kept(Chunk("(no longer known)"))
         self.end: End | None = None
         self.is_whole = False
-        self.computed = computed
+        self.optional_from = math.inf
+        self._name = name
         self._source = source
-        self._stream = Unrolling(computed.script, run)
+        self._stream = Unrolling(replace(script, steps=()), run)
         self._progress = progress
         self._chunks_before = self._chunks = 0
         self._silent = 0
@@ -178,10 +186,10 @@ class LazyPlan:
     def rest(self) -> str | None:
         """The name of the function, if more steps may follow as far as is known."""
         is_over = self.is_whole or self.is_answered or self._source.has_ended
-        return None if is_over else self.computed.name
+        return None if is_over else self._name
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Plan, (copy.copy(self.known), self.end, self.rest)
+        return Plan, (copy.copy(self.known), self.end, self.rest, self.optional_from)
 
     @property
     def is_answered(self) -> bool:
@@ -196,6 +204,12 @@ class LazyPlan:
         if item is END:
             return self._over(self._note(self._stream.finish()))
         number = len(self.steps) + 1
+        if isinstance(self._source, Repetition):
+            if self._source.is_endless:
+                self.optional_from = min(self.optional_from, number - 1)
+            return self._feed(item)
+        if isinstance(item, Repeat):
+            raise StepError(number, ", repeat(...), is for scripts: a generator has loops")
         try:
             (step,) = checked_steps((item,))
         except StepError as exc:
@@ -221,7 +235,7 @@ class LazyPlan:
 
     def _fail(self, exc: Exception) -> list[Move]:
         """End with the error of the test's function, if the answer's format can express one."""
-        fault = self._progress.note_failure(exc, "" if isinstance(exc, TimeoutError) else self.computed.name)
+        fault = self._progress.note_failure(exc, "" if isinstance(exc, TimeoutError) else self._name)
         self._silent = 0
         moves = self._feed(Error("SCRIPT_FAILED", fault))
         return moves if self.is_whole else self._over(moves + self._note(self._stream.finish()))

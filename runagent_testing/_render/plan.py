@@ -6,11 +6,9 @@ it comes, so that a timeline can show the steps next to the writes.
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import threading
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from runagent_testing._internal.tracebacks import is_ours
 
@@ -25,12 +23,12 @@ __all__ = [
     "ConnectionFault",
     "End",
     "EndMeaning",
-    "GrowingPlan",
     "Move",
     "Pass",
     "Plan",
     "Wait",
     "Write",
+    "bytes_of",
 ]
 
 __tracebackhide__ = is_ours
@@ -154,6 +152,10 @@ class AnyPlan(Protocol):
     def rest(self) -> str | None:
         """The name of the function that may make more moves; None if there is none."""
 
+    @property
+    def optional_from(self) -> float:
+        """The number, from 0, of the first step that a client need not wait for; else infinite."""
+
     def __iter__(self) -> Iterator[Move]:
         """Yield the moves, also those that are not known yet."""
 
@@ -166,11 +168,13 @@ class Plan:
         moves: Writes and waits.
         end: What happens to the connection afterwards; `ENDS` has the meaning of each.
         rest: As of every plan; only the copy of a plan that has not been computed to its end has one.
+        optional_from: As of every plan.
     """
 
     moves: Sequence[Move]
     end: End | None
     rest: str | None = None
+    optional_from: float = math.inf
 
     @property
     def is_whole(self) -> bool:
@@ -188,85 +192,13 @@ class Plan:
     @property
     def data(self) -> bytes:
         """All bytes."""
-        return _bytes_of(self.moves)
+        return bytes_of(self.moves)
 
     def after(self, count: int) -> Move | None:
         """Return the move after the first ``count``; None at the end."""
         return self.moves[count] if count < len(self.moves) else None
 
 
-class GrowingPlan:
-    """A plan that is rendered while it is played, so that its first bytes need not wait for later steps.
-
-    Several runs may play it at once, and any thread may read it.
-
-    Args:
-        parts: The moves, in order.
-        end: As of a `Plan`.
-
-    Attributes:
-        known: The moves rendered so far.
-        is_whole: Whether these are all.
-        rest: As of every plan: no function makes more moves.
-    """
-
-    rest = None
-
-    def __init__(self, parts: Iterator[list[Move]], end: End) -> None:
-        self.end = end
-        self._parts = parts
-        self.known: list[Move] = []
-        self.is_whole = False
-        self._failure: Exception | None = None
-        self._lock = threading.Lock()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Plan, (tuple(self.moves), self.end)
-
-    def __iter__(self) -> Iterator[Move]:
-        for at in itertools.count():
-            if (move := self.after(at)) is None:
-                return
-            yield move
-
-    @property
-    def moves(self) -> Sequence[Move]:
-        """All moves, up to one that cannot be rendered; renders those that no run has reached yet."""
-        with contextlib.suppress(Exception):  # a dialect's, which the run that reaches it has for its failure
-            while self._grow(len(self.known)):
-                pass
-        return self.known
-
-    @property
-    def data(self) -> bytes:
-        """All bytes."""
-        return _bytes_of(self.moves)
-
-    def after(self, count: int) -> Move | None:
-        """Return the move after the first ``count``, rendering it if necessary; None at the end."""
-        while count >= len(self.known):
-            if not self._grow(count):
-                return None
-        return self.known[count]
-
-    def _grow(self, size: int) -> bool:
-        """Render the next part, unless another thread has done so; False if there is none."""
-        with self._lock:  # held for one part only, as the server's thread may wait for it
-            if size >= len(self.known) and not self.is_whole:
-                self._render()
-        return not self.is_whole or size < len(self.known)
-
-    def _render(self) -> None:
-        if self._failure is not None:  # a generator that has raised would look as if it had ended normally
-            raise self._failure
-        try:
-            part = next(self._parts, None)
-        except Exception as exc:
-            self._failure = exc
-            raise
-        self.known += part or []
-        self.is_whole = part is None
-
-
-def _bytes_of(moves: Iterable[Move]) -> bytes:
+def bytes_of(moves: Iterable[Move]) -> bytes:
+    """Join the bytes of all writes."""
     return b"".join(move.data for move in moves if isinstance(move, Write))

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runagent_testing._render.composer import Composer
+from runagent_testing._render.growing import GrowingPlan
 from runagent_testing._render.http import handshake_head, plain_answer, refusal
 from runagent_testing._render.places import before_head
-from runagent_testing._render.plan import End, GrowingPlan, Plan, Write
+from runagent_testing._render.plan import End, Plan, Write
 from runagent_testing._render.stream import ENDS, Rendering, Unrolling, pause, stall
 from runagent_testing._script.gates import Gate
 from runagent_testing._script.script import Result, Script

@@ -10,7 +10,8 @@ import weakref
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from runagent_testing._render.plan import GrowingPlan, Plan, Write
+from runagent_testing._render.growing import GrowingPlan
+from runagent_testing._render.plan import Plan, Write
 from runagent_testing._render.render import growing_plan, stream_plan
 from runagent_testing._script.writes import splits_events
 

@@ -7,6 +7,7 @@ from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing._script.gates import Gate
+from runagent_testing._script.repetition import Repeat
 from runagent_testing._script.steps import (
     Chunk,
     Custom,
@@ -18,14 +19,14 @@ from runagent_testing._script.steps import (
     RawResponse,
     Reasoning,
     Status,
+    Step,
     ToolCall,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from runagent_testing._internal.redaction import Secrets
-    from runagent_testing._script.steps import Step
 
 __all__ = ["described", "without_secrets"]
 
@@ -62,16 +63,26 @@ def described(step: Step, shown: Callable[[Any], str] | None = None) -> str:
             return f"{_name(step)} {_short.repr(data) if shown is None else repr(data)}"
         case Status(status=status, code=code):
             return f"status {status}" + (details or (f" {code}" if code else ""))
+        case Repeat(steps=steps, times=times):
+            often = "without end" if times is None else f"{times} times"
+            return f"repeat {often} ({', '.join(described(one, shown) for one in _as_steps(steps))})"
         case Ending(kind=kind):
             return f"ending {kind!r}{details}"
         case _:
             return f"{_name(step)}{details}"
 
 
+def _as_steps(items: Iterable[Any]) -> Iterator[Step]:
+    for item in items:
+        yield item if isinstance(item, Step) else Chunk(item)
+
+
 def without_secrets(step: Step, secrets: Secrets) -> Step:
     """Return the step with the credentials hidden in everything it sends."""
     if isinstance(step, Gate | Delay | Heartbeat):
         return step
+    if isinstance(step, Repeat):
+        return replace(step, steps=tuple(without_secrets(one, secrets) for one in step.steps))
     return replace(step, **{field.name: secrets.sent(getattr(step, field.name)) for field in fields(step)})
 
 

@@ -12,6 +12,7 @@ from runagent_testing._internal.public import publish
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.describe import described
 from runagent_testing._script.gates import Gate
+from runagent_testing._script.repetition import Repeat
 from runagent_testing._script.steps import (
     Chunk,
     Delay,
@@ -25,6 +26,7 @@ from runagent_testing._script.steps import (
     Status,
     Step,
 )
+from runagent_testing._script.unrolling import check_repetition, written_out
 from runagent_testing._script.validation import (
     StepError,
     check_properties,
@@ -122,12 +124,24 @@ class Script:
                 value has the wrong type.
             ValueError: An option's value is invalid.
         """
-        checked = checked_steps(steps)
+        checked = written_out(checked_steps(steps))
         mode: Resume = ("honour" if resume else "refuse") if isinstance(resume, bool) else resume
         check_word("resume", mode, get_args(Resume))
         check_word("framing", framing, get_args(Framing))
         check_properties(options, tuple(Options.__annotations__))
+        if any(isinstance(step, Repeat) for step in checked):
+            check_repetition(checked, framing)
         return cls(steps=checked, resume=mode, writes=named_writes(writes), framing=framing, **options)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether a repetition is too long to be written out, so that the steps come one by one."""
+        return any(isinstance(step, Repeat) for step in self.steps)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is a stream all of whose steps are known, so that later requests can read its run."""
+        return not (self.is_long or self.refuses)
 
     @property
     def refuses(self) -> bool:
@@ -174,7 +188,7 @@ class Result:
         Raises:
             TypeError: As for `Script.of`.
         """
-        checked = checked_steps(steps)
+        checked = written_out(checked_steps(steps))
         check_properties(options, _PLAIN_PROPERTIES)
         check_usage(options)
         manual = any(isinstance(step, RawResponse) for step in checked)

@@ -13,6 +13,7 @@ from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.gates import Gate
 from runagent_testing._script.jsonvalues import write_json_value
 from runagent_testing._script.numbers import check_seconds
+from runagent_testing._script.repetition import Repeat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -167,7 +168,19 @@ class Ending:
 Unnumbered = Reasoning | ToolCall | Custom
 ContentStep = Chunk | Unnumbered
 Step = (
-    Chunk | Unnumbered | Delay | Heartbeat | Gate | Error | Done | Raw | RawResponse | Head | Status | Ending
+    Chunk
+    | Unnumbered
+    | Delay
+    | Heartbeat
+    | Gate
+    | Error
+    | Done
+    | Raw
+    | RawResponse
+    | Head
+    | Status
+    | Ending
+    | Repeat
 )
 Pause = Delay | Gate
 

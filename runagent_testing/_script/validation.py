@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing._internal.public import publish
@@ -14,6 +15,7 @@ from runagent_testing._script.gates import Gate
 from runagent_testing._script.jsonvalues import json_fault
 from runagent_testing._script.numbers import check_seconds
 from runagent_testing._script.pacing import Pace
+from runagent_testing._script.repetition import Repeat
 from runagent_testing._script.steps import (
     Chunk,
     Delay,
@@ -64,17 +66,42 @@ def checked_steps(items: tuple[Any, ...]) -> tuple[Step, ...]:
         StepError: A step is invalid or misplaced.
     """
     steps = tuple(_step(item, number) for number, item in enumerate(items, 1))
-    _check_order(steps)
+    _check_order([(number, played) for number, step in enumerate(steps, 1) for played in _rounds(step)])
+    for number, step in enumerate(steps[:-1], 1):
+        if isinstance(step, Repeat) and step.times is None:
+            raise StepError(number, f", {described(step)}, is endless: it must be the last one")
     return steps
+
+
+def _rounds(step: Step) -> Iterator[Step]:
+    """Yield a step, or two rounds of its repetition, in which every order of its steps occurs."""
+    if not isinstance(step, Repeat):
+        yield step
+        return
+    for _ in range(2 if step.times is None else min(step.times, 2)):
+        for one in step.steps:
+            yield from _rounds(one)
 
 
 def _step(item: Any, number: int) -> Step:
     step = item if isinstance(item, Step) else Chunk(item)
+    if isinstance(step, Repeat):
+        return replace(step, steps=tuple(_inner_steps(step, number)))
     if isinstance(step, Chunk) and (fault := json_fault(step.content)):
-        raise StepError(number, f" is {_unfit(item, fault)}")
+        raise StepError(number, f" is {_unfit(step.content, fault)}")
     if fault := fault_of(step):
         raise StepError(number, fault)
     return step
+
+
+def _inner_steps(repeat: Repeat, number: int) -> Iterator[Step]:
+    for place, inner in enumerate(repeat.steps, 1):
+        if isinstance(inner, Repeat) and inner.times is None:
+            raise StepError(number, ", repeat(...), has an endless repeat(...) in it")
+        try:
+            yield _step(inner, place)
+        except StepError as exc:
+            raise StepError(number, f", repeat(...): {exc}") from None
 
 
 def _unfit(item: object, why: str) -> str:
@@ -89,13 +116,13 @@ def _unfit(item: object, why: str) -> str:
     return f"neither a step nor text nor a JSON value ({why})"
 
 
-def _check_order(steps: tuple[Step, ...]) -> None:
-    last = len(steps)
-    manual = False
-    for number, step in enumerate(steps, 1):
-        if isinstance(step, Ending | Status) and number < last:
+def _check_order(steps: list[tuple[int, Step]]) -> None:
+    """Check the order of steps with their numbers."""
+    manual, begun = False, False
+    for place, (number, step) in enumerate(steps, 1):
+        if isinstance(step, Ending | Status) and place < len(steps):
             raise StepError(number, f", {described(step)}, must be the last one")
-        if isinstance(step, Status | RawResponse | Head) and not _only_pauses(steps[: number - 1]):
+        if isinstance(step, Status | RawResponse | Head) and begun:
             raise StepError(number, _TOO_LATE[type(step)])
         if manual and not isinstance(step, _MANUAL_STEPS):
             raise StepError(
@@ -103,6 +130,7 @@ def _check_order(steps: tuple[Step, ...]) -> None:
                 f", {described(step)}, cannot follow a raw_response: only pauses, raw and an ending can",
             )
         manual |= isinstance(step, RawResponse)
+        begun |= not isinstance(step, Pause)
 
 
 _TOO_LATE: dict[type, str] = {
@@ -110,10 +138,6 @@ _TOO_LATE: dict[type, str] = {
     RawResponse: ": a raw_response is the whole answer: only delays and gates may come first",
     Head: ": a head begins the answer: only delays and gates may come first",
 }
-
-
-def _only_pauses(steps: tuple[Step, ...]) -> bool:
-    return all(isinstance(step, Pause) for step in steps)
 
 
 def check_word(name: str, value: object, known: tuple[str, ...]) -> None:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from runagent_testing._host.agent import Agent
 from runagent_testing._internal.suggestions import nearest
 from runagent_testing._internal.tracebacks import is_ours
-from runagent_testing._script.gates import Gate
 from runagent_testing._script.steps import Delay
 from runagent_testing._script.validation import StepError
-from runagent_testing._standalone.calls import Call, as_chunks
+from runagent_testing._standalone.calls import Call, with_gates
 from runagent_testing._standalone.conditions import CONDITIONS, read_conditions, read_limit
 from runagent_testing._standalone.document import Item
 from runagent_testing._standalone.forms import (
@@ -22,8 +21,9 @@ from runagent_testing._standalone.forms import (
     TEXT,
     Choice,
     FieldType,
+    as_chunks,
     read_fields,
-    read_form,
+    read_step,
     shown,
 )
 from runagent_testing._standalone.local_keys import LOCAL_KEYS, read_local_key
@@ -31,6 +31,7 @@ from runagent_testing._standalone.local_keys import LOCAL_KEYS, read_local_key
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from runagent_testing._script.gates import Gate
     from runagent_testing._standalone.document import Place, Problems
 
 __all__ = ["AgentReader"]
@@ -206,12 +207,8 @@ class AgentReader:
         return steps.value if isinstance(steps.value, list) else [steps], options
 
     def _step(self, item: Item) -> Any:
-        if not isinstance(item.value, dict):
-            return item.plain
-        step = read_form(item, STEPS, self._problems)
-        if isinstance(step, Gate):
-            return self._gates.setdefault(step.name, step)
-        return Delay(0.0) if step is None else step
+        step = read_step(item, self._problems)
+        return with_gates(step, lambda gate: self._gates.setdefault(gate.name, gate))
 
     def _check(
         self,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from runagent_testing._script.gates import Gate
-from runagent_testing._script.steps import Chunk
+from runagent_testing._script.repetition import Repeat
+from runagent_testing._standalone.forms import as_chunks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from runagent_testing._host.answering import Answering
 
-__all__ = ["Call", "as_chunks", "make_call"]
+__all__ = ["Call", "make_call", "with_gates"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,16 @@ def make_call(call: Call, target: Answering, gates: Mapping[str, Gate]) -> None:
         target: The agent or rule.
         gates: The gates to use, by name.
     """
-    args = [gates[arg.name] if isinstance(arg, Gate) else arg for arg in call.args]
+    args = [with_gates(arg, lambda gate: gates[gate.name]) for arg in call.args]
     made = getattr(target, call.method)(*as_chunks(args), **call.options)
     for follower in call.then:
         make_call(follower, made, gates)
 
 
-def as_chunks(steps: Sequence[Any]) -> list[Any]:
-    """Make chunks of lists: in a file, one is not taken for steps that the author forgot to unpack."""
-    return [Chunk(step) if isinstance(step, list) else step for step in steps]
+def with_gates(step: Any, gate_for: Callable[[Gate], Gate]) -> Any:
+    """Replace the gates in a step."""
+    if isinstance(step, Gate):
+        return gate_for(step)
+    if isinstance(step, Repeat):
+        return replace(step, steps=tuple(with_gates(one, gate_for) for one in step.steps))
+    return step

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from runagent_testing._internal.suggestions import nearest
 from runagent_testing._internal.tracebacks import is_ours
-from runagent_testing._script import pacing, steps, writes
+from runagent_testing._script import pacing, repetition, steps, writes
 from runagent_testing._script.script import Framing, Resume
 from runagent_testing._standalone.document import Item, Problems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
     "CHAOS",
@@ -35,8 +35,11 @@ __all__ = [
     "Choice",
     "FieldType",
     "Form",
+    "StepList",
+    "as_chunks",
     "read_fields",
     "read_form",
+    "read_step",
     "shown",
 ]
 
@@ -56,7 +59,7 @@ class Form:
     """A function, and the kinds of its arguments; the first one is the value of the form's own key."""
 
     function: Callable[..., Any]
-    fields: Mapping[str, FieldType | Choice]
+    fields: Mapping[str, FieldType | Choice | StepList]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +76,20 @@ class Choice:
     others: FieldType | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class StepList:
+    """Steps in a list; any values but mappings are chunks."""
+
+
 def shown(value: Any) -> str:
     """Show a value in one short line."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:56]} ..."
+
+
+def as_chunks(values: Sequence[Any]) -> list[Any]:
+    """Make chunks of lists: in a file, one is not taken for steps that the author forgot to unpack."""
+    return [steps.Chunk(step) if isinstance(step, list) else step for step in values]
 
 
 def read_form(item: Item, family: Choice, problems: Problems) -> Any:
@@ -97,8 +110,21 @@ def read_form(item: Item, family: Choice, problems: Problems) -> Any:
     return None
 
 
+def read_step(item: Item, problems: Problems) -> Any:
+    """Make the step that a mapping means, harmless if it is invalid; anything else is a chunk's content."""
+    if not isinstance(item.value, dict):
+        return item.plain
+    step = read_form(item, STEPS, problems)
+    return steps.Delay(0.0) if step is None else step
+
+
 def read_fields(
-    item: Item, fields: Mapping[str, FieldType | Choice], problems: Problems, *, of: str, own: str = ""
+    item: Item,
+    fields: Mapping[str, FieldType | Choice | StepList],
+    problems: Problems,
+    *,
+    of: str,
+    own: str = "",
 ) -> dict[str, Any]:
     """Read the keys of a mapping that are known, and note a problem for each of the others.
 
@@ -137,7 +163,10 @@ def _read_one(item: Item, name: str, form: Form, problems: Problems) -> Any:
         return None
 
 
-def _read(item: Item, kind: FieldType | Choice, name: str, problems: Problems) -> Any:
+def _read(item: Item, kind: FieldType | Choice | StepList, name: str, problems: Problems) -> Any:
+    if isinstance(kind, StepList):
+        items = item.value if isinstance(item.value, list) else [item]
+        return [read_step(one, problems) for one in items]
     if isinstance(kind, Choice):
         return read_form(item, kind, problems)
     value = item.plain
@@ -268,6 +297,10 @@ STEPS = Choice(
                 "headers": _headers(TEXT),
                 "encoding": _ENCODING,
             },
+        ),
+        "repeat": Form(
+            lambda steps, times=None: repetition.repeat(*as_chunks(steps), times=times),
+            {"steps": StepList(), "times": _or_null(INTEGER)},
         ),
         "ending": Form(
             steps.ending,

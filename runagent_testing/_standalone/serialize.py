@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.gates import Gate
+from runagent_testing._script.repetition import Repeat
 from runagent_testing._script.steps import (
     Chunk,
     Custom,
@@ -109,6 +110,9 @@ def _step_form(step: Step) -> Any:
     match step:
         case Gate(name=name):
             return {"gate": name}
+        case Repeat(steps=steps, times=times):
+            inner = [_step_form(one) for one in steps]
+            return {"repeat": inner} | ({} if times is None else {"times": times})
         case Raw(data=data):
             return {"raw": base64.b64encode(data).decode(), "encoding": "base64"}
         case RawResponse(data=data):

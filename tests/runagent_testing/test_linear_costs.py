@@ -22,7 +22,8 @@ from runagent_testing._internal.credentials import Names
 from runagent_testing._journal.exchange import Exchange
 from runagent_testing._journal.journal import Journal
 from runagent_testing._journal.recorder import Recorder
-from runagent_testing._render.plan import GrowingPlan, Write
+from runagent_testing._render.growing import GrowingPlan
+from runagent_testing._render.plan import Write
 from runagent_testing._render.render import growing_plan, stream_plan
 from runagent_testing._script.script import Script
 from runagent_testing._standalone.script_file import ScriptFileError, load_script

@@ -13,6 +13,7 @@ from runagent_testing import (
     done,
     ending,
     gate,
+    repeat,
     status,
 )
 from runagent_testing._standalone.script_file import read_script
@@ -51,6 +52,14 @@ def begin(client, prefix, agent="w"):
 def test_agents_stream_what_they_were_given(steered, text):
     steered.agent("w").always("Once", " upon").reply("first").reply("second", ids=True, write_gap=0.001)
     assert ["first", "second", "Once upon"] == [text(), text(), text()]
+
+
+def test_repetitions_are_sent_as_they_are(steered, text, monkeypatch):
+    monkeypatch.setattr("runagent_testing._script.unrolling._MOST_STEPS", 10)
+    door = gate("door")
+    door.open()
+    steered.agent("w").always(repeat("a", door, times=6), "b")
+    assert "aaaaaab" == text()
 
 
 def test_chunks_of_every_kind_arrive(steered, served, prefix):
