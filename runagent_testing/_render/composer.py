@@ -10,7 +10,7 @@ from runagent_testing._render.plan import Move, Pass, Plan, Wait, Write
 from runagent_testing._script.writes import MERGED, WRITE_LIMIT, Event, Piece, Writes, settled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from runagent_testing._render.plan import End
 
@@ -18,6 +18,7 @@ __all__ = ["Composer"]
 
 __tracebackhide__ = is_ours
 
+_FEW = 32  # entries after the first moves, as each `take` costs as much as several of them
 _MANY = 512  # after so many events, writes are cut before the next pause has come, if that changes nothing
 _FOREIGN_CUTS = 1_000_000  # offsets outside of the events that a policy may return
 
@@ -42,10 +43,12 @@ class Composer:
         self._start = 0
         self._follows_write = False
         self._is_paused = False
+        self._enough = 1
 
     @property
     def is_ripe(self) -> bool:
-        return self._is_paused or len(self._entries) >= _MANY
+        # The first moves at once, as a client waits for them.
+        return len(self._entries) >= (self._enough if self._is_paused else _MANY)
 
     @property
     def size(self) -> int:
@@ -83,54 +86,54 @@ class Composer:
         moves: list[Move] = []
         for entry in self._entries:
             if not isinstance(entry, Event):
-                moves += self._cut(len(self._together))
+                self._cut(len(self._together), moves)
                 moves.append(entry)
                 self._follows_write = False
             elif entry.size:
                 self._together.append(entry)
         self._entries.clear()
-        self._is_paused = False
+        self._is_paused, self._enough = False, _FEW
         if last:
-            moves += self._cut(len(self._together))
+            self._cut(len(self._together), moves)
         elif len(self._together) >= _MANY:
-            moves += self._cut(settled(self._writes, self._together))
+            self._cut(settled(self._writes, self._together), moves)
         return moves
 
-    def _cut(self, count: int) -> Iterator[Move]:
-        """Make writes of the first ``count`` events between two pauses."""
+    def _cut(self, count: int, moves: list[Move]) -> None:
+        """Add writes of the first ``count`` events between two pauses."""
         if not count:
             return
-        events, self._together = self._together[:count], self._together[count:]
+        events, self._together = self._together, []
+        if count < len(events):
+            events, self._together = events[:count], events[count:]
         data = b"".join([data for event in events for _, data in event.pieces])
+        # The usual, many times in a script with many pauses: one write, so that no cuts are looked for.
         if self._writes is MERGED and len(data) <= WRITE_LIMIT:
-            yield from self._whole(events, data)
-            return
+            self._write(data, events, True, moves)
+        else:
+            self._cut_as_wanted(events, data, moves)
+        self._start += len(data)
+
+    def _write(self, data: bytes, events: list[Event], whole: bool, moves: list[Move]) -> None:
+        if self._follows_write and self._write_gap:
+            moves.append(Wait(self._write_gap))
+        steps = dict.fromkeys([event.step for event in events if event.step is not None])
+        moves.append(Write(data, tuple(steps), whole))
+        self._follows_write = True
+
+    def _cut_as_wanted(self, events: list[Event], data: bytes, moves: list[Move]) -> None:
         ends = _ends(events)
         wanted = self._wanted(events, len(data))
         whole = set(ends)
         begin = first = 0
         for cut in sorted(wanted | {len(data)}):
-            if self._follows_write and self._write_gap:
-                yield Wait(self._write_gap)
             while ends[first] <= begin:
                 first += 1
             last = first
             while ends[last] < cut:
                 last += 1
-            steps = dict.fromkeys(event.step for event in events[first : last + 1] if event.step is not None)
-            yield Write(data[begin:cut], tuple(steps), cut in whole)
+            self._write(data[begin:cut], events[first : last + 1], cut in whole, moves)
             begin = cut
-            self._follows_write = True
-        self._start += len(data)
-
-    def _whole(self, events: list[Event], data: bytes) -> Iterator[Move]:
-        """Make one write of events, without looking for cuts: most scripts have many pauses and few bytes."""
-        if self._follows_write and self._write_gap:
-            yield Wait(self._write_gap)
-        steps = dict.fromkeys([event.step for event in events if event.step is not None])
-        yield Write(data, tuple(steps), True)
-        self._follows_write = True
-        self._start += len(data)
 
     def _wanted(self, events: list[Event], size: int) -> set[int]:
         """Return the cuts of the policy, which may be the test's code."""

@@ -28,6 +28,7 @@ __all__ = [
 
 __tracebackhide__ = is_ours
 
+_MAY_END = (Done, Error, Ending)  # a union of types would be made at each use
 _MOST_DIGITS = 15  # of an event id that is an index
 
 
@@ -38,7 +39,7 @@ def before_head(script: Script) -> int:
 
 def is_end(step: Step) -> bool:
     """Whether a step ends the run or the connection."""
-    return isinstance(step, Done | Error) or (isinstance(step, Ending) and step.kind != "clean")
+    return isinstance(step, _MAY_END) and not (isinstance(step, Ending) and step.kind == "clean")
 
 
 def honoured(script: Script, run: DialectRun) -> DialectRun:
@@ -56,13 +57,14 @@ def steps_to_play(
     """Yield the steps from chunk ``first`` and step ``past`` on, with their numbers and the next index."""
     place, ends = 0, False
     for number, step in enumerate(script.steps):
-        if is_end(step):
+        is_chunk = isinstance(step, Chunk)
+        if not is_chunk and is_end(step):
             ends = True
         elif (place < first or number < past) and not isinstance(step, Head) and number >= before:
-            place += isinstance(step, Chunk)
+            place += is_chunk
             continue
         yield number, place, step
-        place += isinstance(step, Chunk)
+        place += is_chunk
     if not ends:
         yield None, place, Done()
 
@@ -87,8 +89,10 @@ def resume_place(script: Script, run: DialectRun, *, known: bool = True) -> int:
     if not known:
         numbered = script.ids and seen is not None and seen.isdecimal() and len(seen) <= _MOST_DIGITS
         return int(seen) + 1 if numbered and seen is not None else 0
+    if not script.ids or seen is None:
+        return 0
     ids = [labels_of(step, place, script)[1] for place, step in enumerate(script.chunks)]
-    return ids.index(seen) + 1 if script.ids and seen in ids else 0
+    return ids.index(seen) + 1 if seen in ids else 0
 
 
 def asks_to_resume(input: Any, headers: Mapping[str, str]) -> bool:  # noqa: A002 - as in RunRequest

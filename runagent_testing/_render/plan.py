@@ -77,8 +77,7 @@ ENDS: dict[End | None, EndMeaning] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """Bytes that are sent together.
 
     Attributes:
@@ -95,8 +94,7 @@ class Write:
         return f"<write of {len(self.data)} bytes, steps {self.steps}>"
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """A pause.
 
     Attributes:
@@ -111,8 +109,7 @@ class Wait:
     due: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pass:
+class Pass(NamedTuple):
     """A gate to wait at."""
 
     gate: Gate

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runagent_testing._recording.format import COMPLETE, CUT, CUT_IN_CHUNK, RESET, TIMEOUT, close_code
@@ -129,6 +128,6 @@ def _timed(moves: Iterator[Move]) -> Iterator[Move]:
     for move in moves:
         if isinstance(move, Wait):
             due += move.seconds
-            yield replace(move, due=due)
+            yield move._replace(due=due)
         else:
             yield move

@@ -97,6 +97,8 @@ class Rendering:
 
     def _check_unnumbered(self) -> None:
         """Reject steps that the format has no place for before the answer begins, even in a long script."""
+        if not any(issubclass(kind, Unnumbered) for kind in set(map(type, self._script.steps))):
+            return
         steps = {type(step): step for step in self._script.steps if isinstance(step, Unnumbered)}
         trial: Format | None = self._run.dialect.stream(self._run) if steps else None
         for step in steps.values():
@@ -150,8 +152,8 @@ class Rendering:
             case Delay() | Gate():
                 # On a WebSocket, the pauses before the head precede the handshake's answer, and are over.
                 first = self._before_head if self._framing == "frames" else 0
-                if number is not None and number >= max(first, self._run.past):
-                    pause(self._pause, step, number)
+                if number is not None and number >= first and number >= self._run.past:
+                    self._pause(Wait(step.seconds, number) if isinstance(step, Delay) else Pass(step, number))
             case Head():
                 if self._framing != "frames":
                     self._begin(number)

@@ -60,7 +60,7 @@ class Template:
         for place in self.places:
             move = moves[place]
             assert isinstance(move, Write)
-            moves[place] = replace(move, data=move.data.replace(self.run_id.encode(), run.run_id.encode()))
+            moves[place] = move._replace(data=move.data.replace(self.run_id.encode(), run.run_id.encode()))
         return Plan(tuple(moves), self.plan.end)
 
 
@@ -79,7 +79,7 @@ class GrowingTemplate:
         common, at = self.run_id.encode(), 0
         while (move := self.plan.after(at)) is not None:
             if isinstance(move, Write) and common in move.data:
-                move = replace(move, data=move.data.replace(common, name))
+                move = move._replace(data=move.data.replace(common, name))
             yield [move]
             at += 1
 

@@ -61,7 +61,7 @@ class Event(NamedTuple):
         size = 0
         for _, data in pieces:
             size += len(data)
-        return cls(step, pieces, size)
+        return cls._make((step, pieces, size))
 
 
 class Writes(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from json.encoder import encode_basestring
 from typing import Any
 
 __all__ = ["object_json", "structured", "to_json", "without_none"]
@@ -15,13 +16,20 @@ _COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 
 def to_json(value: Any, *, compact: bool = False) -> str:
     """Write JSON without escaping non-ASCII characters, except for lone surrogates."""
-    if type(value) is int:
+    return _encoded(value, _COMPACT if compact else _SPACED)
+
+
+def _encoded(value: Any, encoder: json.JSONEncoder) -> str:
+    kind = type(value)
+    if kind is int:
         return str(value)
-    encode = (_COMPACT if compact else _SPACED).encode
-    try:
-        text = encode(value)
-    except ValueError:
-        text = encode(_finite(value))
+    if kind is str:
+        text = encode_basestring(value)
+    else:
+        try:
+            text = encoder.encode(value)
+        except ValueError:
+            text = encoder.encode(_finite(value))
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -31,8 +39,8 @@ def object_json(fields: dict[str, Any], *, compact: bool = False) -> str:
     Most values of an event are texts and numbers, which it writes five times as fast: json sets up a new
     encoder for every object.
     """
-    comma, colon = (",", ":") if compact else (", ", ": ")
-    items = [f'"{name}"{colon}{to_json(value, compact=compact)}' for name, value in fields.items()]
+    comma, colon, encoder = (",", ":", _COMPACT) if compact else (", ", ": ", _SPACED)
+    items = [f'"{name}"{colon}{_encoded(value, encoder)}' for name, value in fields.items()]
     return f"{{{comma.join(items)}}}"
 
 
