@@ -51,7 +51,7 @@ _MARKERS = (
     "fake_agent(chaos=False): keep the test out of --fake-agent-chaos",
 )
 
-_SECTION = "fake agents: what was scripted and what was sent"
+_SAVED = "fake agents: saved"
 _SEED = "fake_agent_seed"
 _MET = "fake agents: faults that were met"
 
@@ -62,16 +62,14 @@ class _Attempt:
     Attributes:
         hosts: A list for each fixture that has some.
         faults: Those of the test; None before it uses a host.
-        shown: Timelines of hosts that were checked, as they are gone when the report is made.
-        met: The faults that were met, likewise.
+        shown: Sections of its report, as the hosts are empty when the report of its teardown is made.
         raised: Setup, test or teardown has failed, or was skipped.
     """
 
     def __init__(self) -> None:
         self.hosts: list[list[AgentHost]] = []
         self.faults: Faults | None = None
-        self.shown: list[str] = []
-        self.met = ""
+        self.shown: list[tuple[str, str]] = []
         self.raised = False
 
 
@@ -103,6 +101,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SEED",
         type=int,
         help="the seed of --fake-agent-chaos, to repeat a test run; by default another one each time",
+    )
+    group.addoption(
+        "--fake-agent-save",
+        metavar="FOLDER",
+        help="save the requests to fake agents of each failed test, as .txt (a transcript), .json and .har",
     )
     parser.addini(
         "fake_agent_strict",
@@ -178,12 +181,10 @@ def pytest_runtest_makereport(
     if call.excinfo is not None and attempt is not None:
         attempt.raised = True
         if call.when != "teardown":
-            attempt.shown = _timelines(attempt)
-            attempt.met = "" if attempt.faults is None else attempt.faults.met()
-        if report.failed and attempt.shown:
-            report.sections.append((_SECTION, "\n\n".join(attempt.shown)))
-        if report.failed and attempt.met:
-            report.sections.append((_MET, attempt.met))
+            hosts = [host for some in attempt.hosts for host in some]
+            attempt.shown = _sections(item, attempt, hosts, save=report.failed)
+        if report.failed:
+            report.sections += attempt.shown
     return report
 
 
@@ -333,8 +334,7 @@ def _watched(request: pytest.FixtureRequest, strict: bool) -> Iterator[Callable[
             if not marks.allowed.get("allow_unused"):
                 problems = faults.check(problems)
             if problems:
-                attempt.shown += filter(None, (host.timelines() for host in hosts))
-                attempt.met = faults.met()
+                attempt.shown = _sections(item, attempt, hosts, save=True)
                 listed = "\n".join(f"  - {problem}" for problem in problems)
                 pytest.fail(f"unmet fake-agent expectations:\n{listed}", pytrace=False)
     finally:
@@ -342,9 +342,20 @@ def _watched(request: pytest.FixtureRequest, strict: bool) -> Iterator[Callable[
             faults.end(host)
 
 
-def _timelines(attempt: _Attempt) -> list[str]:
-    every = (host.timelines() for hosts in attempt.hosts for host in hosts)
-    return [shown for shown in every if shown]
+def _sections(
+    item: pytest.Item, attempt: _Attempt, hosts: list[AgentHost], *, save: bool
+) -> list[tuple[str, str]]:
+    if not hosts:
+        return []
+    from runagent_testing._pytest_reports import saved, sections
+
+    shown = list(sections(hosts, verbose=item.config.get_verbosity() > 0))
+    if attempt.faults is not None and (met := attempt.faults.met()):
+        shown.append((_MET, met))
+    folder = item.config.option.fake_agent_save
+    if save and folder and (names := saved(hosts, folder, item.nodeid)):
+        shown.append((_SAVED, names))
+    return shown
 
 
 def _server_class() -> type[FakeAgentServer]:

@@ -51,6 +51,7 @@ LAYERS = {
     "runagent_vercel": "a plugin: agents behind the UI message stream of the AI SDK",
     "runagent_testing.pytest_plugin": "pytest fixtures",
     "runagent_testing._pytest_faults": "faults in tests: the marker, and chance",
+    "runagent_testing._pytest_reports": "what reports of failed tests show, and the files that are kept",
     "runagent_testing.__main__": "python -m runagent_testing",
     "runagent.__main__": "python -m runagent",
     "runagent._cli": "the command runagent",

@@ -198,7 +198,15 @@ def test_it(fake_agent, authority):
 
 def test_help_and_markers_explain_the_options(project):
     shown = project.runpytest_subprocess("-p", PLUGIN, "--help").stdout.str()
-    assert all(word in shown for word in ("--fake-agent-lenient", "fake_agent_strict (bool):", "fake agents"))
+    assert all(
+        word in shown
+        for word in (
+            "--fake-agent-lenient",
+            "--fake-agent-save=FOLDER",
+            "fake_agent_strict (bool):",
+            "fake agents",
+        )
+    )
     shown = project.runpytest_subprocess("-p", PLUGIN, "--markers").stdout.str()
     assert "@pytest.mark.fake_agent(allow_unused=False, allow_unmatched=False): let the test leave" in shown
     shown = project.runpytest_subprocess("-p", PLUGIN, "--fixtures").stdout.str()
