@@ -11,7 +11,7 @@ from runagent_testing import FakeAgentServer, MemoryNetwork, custom, delay, faul
 from tests.runagent_testing.faulty import ONCE, OVERSIZED, TEXT, client, met, text_or_error
 from tests.runagent_testing.players import PLAYERS, body_of, client_of, player
 from tests.runagent_testing.raw_client import post
-from tests.runagent_testing.runs import BEGIN, RunsDialect, get
+from tests.runagent_testing.runs import BEGIN, RunsDialect, asked, get, read
 from tests.runagent_testing.virtual import Virtual
 from tests.support.families import shown
 
@@ -194,6 +194,33 @@ def test_over_tls_there_is_no_half_close():
     server = FakeAgentServer(ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
     with pytest.raises(ValueError, match="no half-close"):
         server.inject("sse/half-close-after-start")
+
+
+@pytest.mark.parametrize(
+    ("fault", "endings"),
+    [
+        ("bad-opcode-after-event-1", {"server": "stall-reset", "memory": "stall"}),
+        ("stall-after-event-1", {"server": "stall", "memory": "stall"}),
+    ],
+)
+def test_a_client_that_overlooks_a_fault_does_not_wait_for_ever_on_sockets(host, fault, endings):
+    host.agent("a").always("Once", " upon")
+    host.inject(f"websocket/{fault}")
+    with client(host, "websocket", timeout=0.5, **ONCE) as a_client:
+        assert isinstance(text_or_error(a_client), RunAgentError)
+    assert (
+        host.requests[0].steps[-1].kind == endings["memory" if isinstance(host, MemoryNetwork) else "server"]
+    )
+
+
+def test_a_run_that_began_in_the_background_meets_no_fault():
+    with player("memory", dialects=[RunsDialect()]) as memory:
+        memory.agent("a").always("Once", " upon")
+        memory.chaos(1)
+        code, body = asked(memory, post("/runs", {"agent": "a"}))
+        assert 202 == code
+        assert any("upon" in line for line in read(memory, get(f"/runs/{body['run']}")))
+        assert [None] == met(memory)
 
 
 def test_a_message_that_is_refused_meets_no_fault():
