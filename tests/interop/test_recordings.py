@@ -83,9 +83,7 @@ def agui(pydantic_ai: str) -> Case:  # noqa: F811 - what the fixture gives
     return Case(pydantic_ai, "/agui/paced", body, "paced", "agui", "/agui/paced")
 
 
-def chat(upstream: FakeAgentServer, litellm: LiteLLM) -> Case:
-    words = [step for n in range(25) for step in (delay((0.02, 0.06, 0.035)[n % 3]), f"word {n}, ")]
-    upstream.agent("relayed").always(*words, f"your key was {litellm.key}")
+def chat(litellm: LiteLLM) -> Case:
     body = {"model": "relayed", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
     return Case(litellm.url, "/v1/chat/completions", body, "relayed", "openai")
 
@@ -101,11 +99,20 @@ def case(request: pytest.FixtureRequest) -> Case:
     """A stream with pauses, of a server that nobody here wrote."""
     if request.param == "agui":
         return agui(request.getfixturevalue("pydantic_ai"))
-    return chat(request.getfixturevalue("upstream"), request.getfixturevalue("litellm"))
+    return chat(request.getfixturevalue("litellm"))
 
 
-def key_of(case: Case, request: pytest.FixtureRequest) -> str:
-    return "sk-none-4f9a8b7c6d5e" if case.agent == "paced" else str(request.getfixturevalue("litellm").key)
+@pytest.fixture
+def key(case: Case, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The key that the server takes; LiteLLM's passes on a text that repeats it."""
+    if case.agent == "paced":
+        yield "sk-none-4f9a8b7c6d5e"
+        return
+    upstream, litellm = request.getfixturevalue("upstream"), request.getfixturevalue("litellm")
+    words = [step for n in range(25) for step in (delay((0.02, 0.06, 0.035)[n % 3]), f"word {n}, ")]
+    upstream.agent("relayed").always(*words, f"your key was {litellm.key}")
+    yield litellm.key
+    upstream.clear()  # it keeps connections open
 
 
 def recorded(url: str, case: Case, folder: Path, **fields: str) -> tuple[Recording, bytes]:
@@ -128,9 +135,8 @@ def body_of(data: bytes) -> bytes:
 
 
 def test_a_recorded_stream_is_replayed_with_its_bytes_reads_and_gaps(
-    case: Case, tmp_path: Path, request: pytest.FixtureRequest
+    case: Case, key: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    key = key_of(case, request)
     first, data = recorded(case.url, case, tmp_path / "first", authorization=f"Bearer {key}")
     body = b"".join(entry.data for entry in first.entries)
     assert len(first.entries) > 5
@@ -193,10 +199,7 @@ class Replay:
         return f"{self.reads} reads, median error of gaps {self.median * 1000:.2f} ms, whole {self.share:.2%}"
 
 
-def test_a_recorded_stream_takes_milliseconds_on_virtual_time(
-    case: Case, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    key = key_of(case, request)
+def test_a_recorded_stream_takes_milliseconds_on_virtual_time(case: Case, key: str, tmp_path: Path) -> None:
     found, _ = recorded(case.url, case, tmp_path, authorization=f"Bearer {key}")
     memory = MemoryNetwork()
     memory.agent(case.agent).replay(tmp_path)
