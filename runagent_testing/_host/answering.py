@@ -146,7 +146,8 @@ class Answering(Uncopied):
         Args:
             path: A recording, which answers every run like `always`. Or a folder: its recordings of this
                 agent (of any agent, if it has none of this one) answer one run each, in the order of their
-                names.
+                names. If ``"*"`` is the only agent and has nothing but this, a recording answers a request
+                with its method and path, also one that asks for no run.
             speed: By how much faster the gaps are; ``float("inf")`` leaves them out.
             max_gap: The longest gap in seconds; longer ones are shortened to it. None: they are kept.
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from runagent_testing._forwarding.upstream import Forward
 from runagent_testing._host.answers import Judging, Pending, WebSocketAnswer
 from runagent_testing._host.choice import Choice, Question
-from runagent_testing._host.forwarded import Forwarded, only_forward
+from runagent_testing._host.forwarded import Forwarded, only_answer
 from runagent_testing._host.parsed import ParsedRequest
 from runagent_testing._host.refusals import handshake_fault, key_of, preflight, too_large
 from runagent_testing._host.runs import KeptRun
 from runagent_testing._host.scripts import find_agent
+from runagent_testing._host.stamps import random_id, utc_time
 from runagent_testing._host.suggestions import unknown_agent, unknown_endpoint
 from runagent_testing._internal.credentials import Names
 from runagent_testing._internal.redaction import Secrets
@@ -41,26 +40,17 @@ if TYPE_CHECKING:
     from runagent_testing._host.scripts import AgentScripts
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._journal.journal import Journal
+    from runagent_testing._recording.replayed import Replayed
     from runagent_testing._render.plan import AnyPlan
     from runagent_testing._script.script import Result
     from runagent_testing._script.steps import Step
     from runagent_testing.dialects import Request, RunRequest
 
-__all__ = ["Endpoints", "random_id", "utc_time"]
+__all__ = ["Endpoints"]
 
 __tracebackhide__ = is_ours
 
 _NOTHING_YET = Plan((), "close")
-
-
-def random_id() -> str:
-    """Make the id of a run."""
-    return str(uuid.uuid4())
-
-
-def utc_time() -> str:
-    """Return the time, ISO 8601."""
-    return datetime.now(UTC).isoformat()
 
 
 # Many methods: each checks one thing about a request, and all share the agents, the journal and the dialects.
@@ -105,8 +95,8 @@ class Endpoints:
 
     def answer(self, request: Request) -> Answer | Pending | WebSocketAnswer:
         """Decide on the answer to a request."""
-        if (forward := only_forward(self._agents)) is not None:
-            return self._pass_on(request, forward)
+        if (only := only_answer(self._agents, request)) is not None:
+            return self._answer_alike(request, only)
         parsed = self._understand(request)
         if parsed.run_request is None:
             plan = parsed.decided(lambda: self._other_plan(parsed))
@@ -232,8 +222,8 @@ class Endpoints:
             self._secrets[spoken] = Secrets(Names(named), keys)
         return self._secrets[spoken]
 
-    def _pass_on(self, request: Request, forward: Forward) -> Answer:
-        """Pass on any request, which dialects only describe for the journal."""
+    def _answer_alike(self, request: Request, only: Forward | Replayed) -> Answer:
+        """Pass on any request, or replay its answer; dialects only describe it for the journal."""
         dialect, run_request = recognised(request, self._dialects)
         spoken = BUILT_IN[0] if dialect is None else dialect
         parsed = ParsedRequest.of(request, spoken, run_request, *self._new_run())
@@ -241,7 +231,11 @@ class Endpoints:
         Recorder(parsed.exchange).hide(self._hidden(hidden), key_of(spoken, request))
         (self._journal.note_other if run_request is None else self.note)(parsed.exchange)
         status = self._key_fault(parsed) or (too_large(parsed) if request.body is None else None)
-        return Forwarded.of(forward, parsed) if status is None else parsed.answer(parsed.refused(status))
+        if status is not None:
+            return parsed.answer(parsed.refused(status))
+        if isinstance(only, Forward):
+            return Forwarded.of(only, parsed)
+        return parsed.answer(parsed.decided(lambda: parsed.render(only)))
 
     def _answer_websocket(self, parsed: ParsedRequest, run_request: RunRequest) -> Answer | WebSocketAnswer:
         agent = self._agent(parsed, run_request)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from runagent_testing._forwarding.upstream import Forward
 from runagent_testing._host.parsed import Answer
+from runagent_testing._journal.journal import FALLBACK as ANY_AGENT
 from runagent_testing._render.plan import Plan
 from runagent_testing._script.steps import Status
 
@@ -15,11 +16,10 @@ if TYPE_CHECKING:
 
     from runagent_testing._host.parsed import ParsedRequest
     from runagent_testing._host.scripts import AgentScripts
+    from runagent_testing._recording.replayed import Replayed
     from runagent_testing.dialects import Request
 
-__all__ = ["Forwarded", "only_forward"]
-
-_ANY_AGENT = "*"
+__all__ = ["Forwarded", "only_answer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +49,16 @@ class Forwarded(Answer):
         return self._parsed.answer(self._parsed.refused(status))
 
 
-def only_forward(agents: Mapping[str, AgentScripts]) -> Forward | None:
-    """Return the service to which every request is passed on, if there is no agent for anything else."""
-    if agents.keys() != {_ANY_AGENT} or agents[_ANY_AGENT].rules:
+def only_answer(agents: Mapping[str, AgentScripts], request: Request) -> Forward | Replayed | None:
+    """Return what answers a request whatever it asks for, if there is no agent for anything else.
+
+    That is the service to which everything is passed on, or the recording of a request with the same method
+    and path. The handshake of a WebSocket is left to its dialect, which reads the messages.
+    """
+    if agents.keys() != {ANY_AGENT} or agents[ANY_AGENT].rules:
         return None
-    script = agents[_ANY_AGENT].script
-    return script if isinstance(script, Forward) else None
+    script = agents[ANY_AGENT].script
+    if isinstance(script, Forward):
+        return script
+    path = request.path.partition("?")[0]
+    return agents[ANY_AGENT].take_replay(request.method, path)

@@ -87,6 +87,16 @@ class Scripts:
             return self._results.popleft()
         return self._replays.popleft() if self._replays else self.result
 
+    def take_replay(self, method: str, path: str) -> Replayed | None:
+        """Take the first recorded answer to a request with this method and path; None if there is none."""
+        for replay in self._replays:
+            recording = replay.recording
+            same = recording.method == method and recording.path.partition("?")[0] == path
+            if same and not recording.is_websocket:
+                self._replays.remove(replay)
+                return replay
+        return None
+
     def lasts(self, *, plain: bool) -> bool:
         """Whether there is an answer to every such run, however many come."""
         return (self.result if plain else self.script) is not None

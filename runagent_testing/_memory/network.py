@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from runagent._net.faults import connect_error
 from runagent_testing._host.disruptor import Disruptor
-from runagent_testing._host.endpoints import Endpoints, random_id, utc_time
+from runagent_testing._host.endpoints import Endpoints
 from runagent_testing._host.host import AgentHost
 from runagent_testing._host.scopes import ScopedEndpoints
+from runagent_testing._host.stamps import random_id, utc_time
 from runagent_testing._internal.public import publish
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._memory.blocking import BlockingMemory

@@ -252,6 +252,21 @@ def test_a_recording_has_a_largest_size(tmp_path):
     assert [len(entry.data) for entry in read_recording(path).entries] == [900]
 
 
+@pytest.mark.parametrize(("transport", "path"), [("langgraph", ""), ("a2a", "/a2a/a")])
+@pytest.mark.parametrize("style", STYLES)
+def test_a_run_of_several_requests_is_replayed_as_a_whole(tmp_path, style, transport, path):
+    first = Recorded(style, tmp_path / "first")
+    first.memory.agent("a").always("Once", delay(0.5), " upon")
+    before = first.events(transport, base_url=first.memory.url + path)
+    assert len(list((tmp_path / "first").iterdir())) > 1
+    second: Any = Virtual(style)
+    second.memory.agent("*").replay(tmp_path / "first")
+    after = Recorded.events(second, transport, base_url=second.memory.url + path)
+    assert after[1] is before[1] is None
+    assert after[0] == before[0]
+    second.memory.check()
+
+
 # Secrets
 
 SECRET = "Zx9-8vTq7rKm2LpW"
