@@ -19,6 +19,8 @@ __all__ = ["AsyncAnswer", "AsyncBody"]
 class AsyncAnswer(RelayCore[AsyncStream]):
     """The answer for an `AsyncStream`, for any kind of server."""
 
+    __slots__ = ()
+
     async def leave(self) -> None:
         """Free the agent; does nothing if the stream is over."""
         await self._stream.aclose()
@@ -59,6 +61,8 @@ class AsyncBody:
         watcher: Knows whether the browser has left, if the server does not cancel the task for that.
     """
 
+    __slots__ = ("_begun", "_opening", "_relay", "_watcher")
+
     def __init__(self, relay: AsyncAnswer, watcher: Watcher | None = None) -> None:
         self._relay = relay
         self._watcher = watcher
@@ -67,15 +71,26 @@ class AsyncBody:
 
     async def read(self) -> list[bytes]:
         """Return the next frames; none at the end, or if the browser has left."""
+        # In one piece, as the frame of each coroutine that waits is memory of a stream, at each of thousands.
         relay = self._relay
         if opening := self._opening:
             self._opening = b""
             return [opening]
         try:
             while not relay._ended:
-                if frames := await self._read():
+                if relay._held:
+                    batch, relay._held = relay._held, []
+                else:
+                    next_batch = await relay._stream._next_batch(relay._patience())
+                    if next_batch is None:
+                        return self._fail(None)
+                    batch = next_batch
+                if frames := relay._frames(batch):
                     return frames
             await relay._stream._next_batch(None)  # the run is over once its end was asked for
+        except Exception as exc:  # noqa: BLE001  # every answer ends with done or error
+            let_signals_through(exc)
+            return self._fail(exc)
         except BaseException:  # also a cancellation, which frameworks have for a browser that has left
             await relay._stream.aclose()
             raise
@@ -91,20 +106,10 @@ class AsyncBody:
                 return relay.refusal_frames(head.refusal)
         return await self.read()
 
-    async def _read(self) -> list[bytes]:
+    def _fail(self, error: Exception | None) -> list[bytes]:
+        """Return what ends the answer of a stream that failed; nothing if the browser has left."""
         relay = self._relay
-        if relay._held:
-            held, relay._held = relay._held, []
-            return relay._frames(held)
-        error = None
-        try:
-            batch = await relay._stream._next_batch(relay._patience())
-            if batch is not None:
-                return relay._frames(batch)
-        except Exception as exc:  # noqa: BLE001  # every answer ends with done or error
-            let_signals_through(exc)
-            error = exc
-        if self._watcher is not None and self._watcher.left:
+        if relay._ended or (self._watcher is not None and self._watcher.left):
             relay._ended = True
             return []
         return relay._failure(error)

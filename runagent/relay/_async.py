@@ -32,6 +32,8 @@ class AsyncRelay(AsyncAnswer):
     The browser's leaving frees the agent at once, also while nothing is written.
     """
 
+    __slots__ = ()
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request, or a WebSocket.
 

@@ -62,6 +62,22 @@ class RelayCore(Generic[_Stream]):
         more_headers: Header fields that the framework adds.
     """
 
+    __slots__ = (  # thousands of streams are relayed at a time
+        "_announced",
+        "_ended",
+        "_heartbeat",
+        "_held",
+        "_last_event_id",
+        "_proves_place",
+        "_statuses",
+        "_stream",
+        "_writer",
+        "_written_at",
+        "close_code",
+        "format",
+        "more_headers",
+    )
+
     def __init__(
         self,
         stream: _Stream,

@@ -47,6 +47,8 @@ class Format:
         heartbeat: What is written into a long silence.
     """
 
+    __slots__ = ("_include",)
+
     content_type: ClassVar[str]
     opening: ClassVar[bytes] = b""
     heartbeat: ClassVar[bytes]
@@ -124,6 +126,8 @@ _lines = msgspec.json.Encoder()
 class ServerSentEvents(Format):
     """Server-sent events, for an ``EventSource`` or any client of the documented API."""
 
+    __slots__ = ()
+
     content_type = "text/event-stream; charset=utf-8"
     opening = b"retry: %d\n\n" % RETRY_MILLISECONDS
     heartbeat = b":\n\n"
@@ -161,6 +165,8 @@ class ServerSentEvents(Format):
 class JSONLines(Format):
     """One JSON object a line."""
 
+    __slots__ = ()
+
     content_type = "application/x-ndjson"
     opening = heartbeat = b"\n"
 
@@ -188,6 +194,8 @@ class JSONLines(Format):
 
 class Messages(Format):
     """The messages of the published server, one in each message of a WebSocket."""
+
+    __slots__ = ()
 
     content_type = ""
     heartbeat = b'{"type":"status","status":"heartbeat"}'

@@ -36,6 +36,7 @@ __all__ = [
     "refusal_of",
 ]
 
+_LONGEST_WAIT = 366 * 86_400.0  # seconds; what is longer is none that anyone waits
 Statuses = Mapping[type[RunAgentError] | str, int]
 
 
@@ -68,7 +69,7 @@ class Refusal(msgspec.Struct, frozen=True):
         """Return the header fields that are not those of every answer."""
         fields = [("Content-Type", "application/json")]
         if self.retry_after is not None:
-            fields.append(("Retry-After", str(max(0, ceil(self.retry_after)))))
+            fields.append(("Retry-After", str(ceil(self.retry_after))))
         return fields
 
 
@@ -106,6 +107,8 @@ def refusal_of(error: BaseException, statuses: Statuses) -> Refusal:
     refusal = _default(error)
     status = _override(error, statuses) if statuses else None
     retry_after = getattr(error, "retry_after", None)
+    if retry_after is not None and not 0 <= retry_after <= _LONGEST_WAIT:
+        retry_after = None
     if status is None and retry_after is None:
         return refusal
     return msgspec.structs.replace(refusal, status=status or refusal.status, retry_after=retry_after)

@@ -28,10 +28,10 @@ class Watcher:
         left: The browser has left.
     """
 
-    left = False
-    _asked = False
+    __slots__ = ("_asked", "_leave", "_receive", "left")
 
     def __init__(self, receive: Receive, leave: Leave) -> None:
+        self.left = self._asked = False
         self._receive = receive
         self._leave = leave
 
@@ -59,6 +59,8 @@ class Watcher:
 
 
 class _AioWatcher(Watcher):
+    __slots__ = ("_task",)
+
     def __init__(self, receive: Receive, leave: Leave) -> None:
         super().__init__(receive, leave)
         self._task = asyncio.get_running_loop().create_task(self._watch(), name="runagent-relay")

@@ -15,6 +15,7 @@ __all__ = ["Browsers", "serve_agent"]
 
 WORD = "word of the answer "
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+_PATIENCE_SECONDS, _BURST_PATIENCE_SECONDS = 20.0, 120.0
 _TICKS = 10  # turns in which the streams are served during one pause
 _BURST_FRAMES = 400  # in one write
 
@@ -137,14 +138,15 @@ class Browsers:
                 await asyncio.sleep(0.01)
 
     async def all_begun(self) -> None:
-        """Wait until each has had an event."""
-        async with asyncio.timeout(60):
-            while not all(each.events or each.failures for each in self._browsers):  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+        """Wait until each has had an event, or for so long that the gateway is known not to keep up."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                while not all(each.events or each.failures for each in self._browsers):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
 
     async def all_over(self) -> None:
         """Wait until each answer has ended."""
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(_BURST_PATIENCE_SECONDS):
             await asyncio.gather(*(browser.over for browser in self._browsers))
 
     def close(self) -> None:

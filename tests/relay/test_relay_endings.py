@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tests.support.gateways import Gateway
 
 SECRETS = ("db-7.internal", "Traceback", "memory.example", "Error", "agent failed")
+READ_BYTES = 64 * 1024
 CLOSE_CODES = {"done": 1000, "error": 1011}
 
 
@@ -134,3 +135,13 @@ def test_the_head_comes_with_the_acceptance(gateway: Gateway) -> None:
     else:
         assert page.writes[0][0] == pytest.approx(0, abs=0.1)
     check(gateway, page, "done")
+
+
+def test_no_more_than_a_read_is_held_for_a_slow_browser(gateway: Gateway) -> None:
+    gateway.agent.always(*["x" * 1000] * 500)
+    page = gateway.visit(browser={"takes": 1})
+    assert 500 == len(page.contents)
+    written = 0
+    for received, (_, data) in zip(gateway.received, page.writes, strict=True):
+        written += len(data)
+        assert received < 2 * written + 2 * READ_BYTES  # the formats of the two sides differ in size

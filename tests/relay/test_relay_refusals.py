@@ -59,6 +59,14 @@ def test_each_refusal_has_its_status_and_neutral_words(
     assert INTERNAL not in page.body.decode()
 
 
+@pytest.mark.parametrize(("wait", "sent"), [(0, "0"), (2.1, "3"), ("1e400", None), (10**12, None)])
+def test_a_wait_is_whole_seconds_or_left_out(sse_gateway: Gateway, wait: Any, sent: str | None) -> None:
+    sse_gateway.agent.always(status(429, headers={"Retry-After": str(wait)}))
+    page = sse_gateway.visit()
+    assert sent == page.headers.get("retry-after")
+    assert (sent is not None) == ("retry_after" in json.loads(page.body)["error"])
+
+
 def test_a_refusal_is_not_kept_by_caches_and_proxies(sse_gateway: Gateway) -> None:
     sse_gateway.agent.always(status(404))
     page = sse_gateway.visit()

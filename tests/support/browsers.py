@@ -74,7 +74,7 @@ class Browser:
         accepted: Its WebSocket was accepted before the relay got it.
 
     Attributes:
-        after_first_write: Called once something was written.
+        after_write: Called after each write, with its number.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Browser:
         self._method = method
         self._accepted = accepted
         self._began = 0.0
-        self.after_first_write: Callable[[], Awaitable[object]] | None = None
+        self.after_write: Callable[[int], Awaitable[object]] | None = None
 
     async def visit(self, relay: Any) -> Page:
         """Return what the relay sends."""
@@ -137,8 +137,8 @@ class Browser:
         await app(scope, self._receiver(kind), self._sender(page))
 
     async def _written(self, page: Page) -> None:
-        if self.after_first_write is not None and len(page.writes) == 1:
-            await self.after_first_write()
+        if self.after_write is not None:
+            await self.after_write(len(page.writes))
 
     def _receiver(self, kind: str) -> Callable[[], Awaitable[dict[str, Any]]]:
         first = {"http": "http.request", "websocket": "websocket.connect"}[kind]

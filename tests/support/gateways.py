@@ -28,10 +28,12 @@ class Gateway:
     Attributes:
         agent: The fake agent.
         format: The format.
+        received: For each write to the last browser, how many bytes had come from the agent by then.
     """
 
     def __init__(self, style: str, format: RelayFormat) -> None:
         self.format = format
+        self.received: list[int] = []
         self._virtual = Virtual(style)
         self.agent: Agent = self._virtual.memory.agent("a")
 
@@ -76,6 +78,8 @@ class Gateway:
             **options: Those of the relay.
         """
 
+        received = self.received = list[int]()
+
         async def scenario() -> Page:
             agent = self._virtual.client(transport, **{"max_retries": 0, **(client or {})})
             stream = agent.run_generic_stream("q", **(call or {}))
@@ -83,7 +87,13 @@ class Gateway:
                 await stream.accepted()
             answer = relay(getattr(stream, "stream", stream), format=self.format, **options)
             visitor = Browser(self._virtual, **(browser or {}))
-            visitor.after_first_write = getattr(stream, stopping) if stopping else None
+
+            async def after_write(number: int) -> None:
+                received.append(stream.report.bytes_received)
+                if stopping and number == 1:
+                    await getattr(stream, stopping)()
+
+            visitor.after_write = after_write
             return await visitor.visit(answer)
 
         page: Page = self._virtual.run(scenario)
