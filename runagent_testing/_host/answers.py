@@ -13,7 +13,7 @@ from runagent_testing._host.websocket import Conversation
 from runagent_testing._internal.log import log_failure
 from runagent_testing._journal.recorder import Recorder
 from runagent_testing._recording.replayed import Replayed
-from runagent_testing._render.render import frames_plan, handshake_plan
+from runagent_testing._render.render import frames_plan, handshake_plan, stream_plan
 from runagent_testing._render.replay import replay_plan
 from runagent_testing._render.templates import shared_plan
 from runagent_testing._script.computed import Computed
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from runagent_testing._journal.exchange import Exchange
     from runagent_testing._render.plan import AnyPlan, Plan
     from runagent_testing._script.computed import Source
+    from runagent_testing._script.steps import Step
     from runagent_testing.dialects import Dialect, DialectRun
 
 __all__ = ["Pending", "WebSocketAnswer"]
@@ -143,6 +144,7 @@ class WebSocketAnswer:
         self._choice = choice
         choice.is_late = script is None
         self._script: Script | Computed | None = script
+        self._shaken_by = script  # its pauses precede the handshake's answer
         self._has_begun = False
         self._parsed_request = parsed
         self._key = key
@@ -296,16 +298,19 @@ class WebSocketAnswer:
         self._parsed_request.exchange.steps = script.steps
         if script.refuses:
             last = script.steps[-1]
-            return self._reject(str(last.message or last.status) if isinstance(last, Status) else "refused")
+            fault = str(last.message or last.status) if isinstance(last, Status) else "refused"
+            return self._reject(fault, script.steps)
         run = self._parsed_request.new_run(keep_alive=True)
         if isinstance(script, Replayed):
             return replay_plan(script, run, asks_for_websocket=True)
         if script.is_long:
             return repeated_plan(self.exchange, script, run)
+        if script.keeps_waiting and script is not self._shaken_by:
+            return stream_plan(script, run, is_late=True)
         return shared_plan(script, run)
 
-    def _reject(self, fault: str) -> Plan:
-        return frames_plan(self._parsed_request.dialect.reject_message(fault))
+    def _reject(self, fault: str, steps: tuple[Step, ...] = ()) -> Plan:
+        return frames_plan(self._parsed_request.dialect.reject_message(fault), steps)
 
 
 def _no_script(script: Script | Result) -> AnyPlan:

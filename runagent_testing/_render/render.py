@@ -34,9 +34,15 @@ __all__ = [
 ]
 
 
-def stream_plan(script: Script, run: DialectRun) -> Plan:
-    """Render a stream, without a WebSocket's handshake; the script must not be a refusal."""
-    stream = Rendering(script, run)
+def stream_plan(script: Script, run: DialectRun, *, is_late: bool = False) -> Plan:
+    """Render a stream, without a WebSocket's handshake; the script must not be a refusal.
+
+    Args:
+        script: The script.
+        run: The run to answer.
+        is_late: As of a `Rendering`.
+    """
+    stream = Rendering(script, run, is_late=is_late)
     return Plan(tuple(itertools.chain.from_iterable(stream.parts())), stream.end)
 
 
@@ -77,10 +83,17 @@ def handshake_plan(script: Script | None, run: DialectRun) -> Plan:
     return out.plan("open")
 
 
-def frames_plan(frames: bytes) -> Plan:
-    """Render the refusal of a request in a WebSocket's message."""
+def frames_plan(frames: bytes, steps: tuple[Step, ...] = ()) -> Plan:
+    """Render the refusal of a request in a WebSocket's message.
+
+    Args:
+        frames: The refusal.
+        steps: Those of a script that refuses: pauses, which precede it, and the refusal itself.
+    """
     out = Composer(MERGED, 0.0)
-    out.add(None, *frame_pieces(frames))
+    for number, step in enumerate(steps):
+        pause(out.pause, step, number)
+    out.add(len(steps) - 1 if steps else None, *frame_pieces(frames))
     return out.plan("close")
 
 

@@ -73,12 +73,19 @@ def stall(out: Composer, step: Ending, number: int) -> None:
 class Rendering:
     """One stream being rendered.
 
+    Args:
+        script: The script.
+        run: The run to answer.
+        is_late: Whether the script was chosen after a WebSocket's handshake, so that the pauses before its
+            head are still to come.
+
     Attributes:
         end: The end, known before anything is rendered.
     """
 
-    def __init__(self, script: Script, run: DialectRun) -> None:
+    def __init__(self, script: Script, run: DialectRun, *, is_late: bool = False) -> None:
         run = honoured(script, run)
+        self._is_late = is_late
         self._script = script
         self._run = run
         # While the client has seen all events so far: the pauses since the last one.
@@ -110,6 +117,9 @@ class Rendering:
         first = resume_place(self._script, self._run)
         if self._script.resume == "fake":
             first, self._claimed = 0, first
+        if self._is_late:
+            for before, held in enumerate(self._script.steps[: self._before_head]):
+                pause(self._pause, held, before)
         if self._head is None or self._framing == "frames":
             self._begin()
         past = 0 if self._run.sent is None else self._run.past

@@ -180,13 +180,22 @@ REQUESTS = {
         "/runs/wait",
         {"assistant_id": "a", "input": {"messages": [{"type": "ai"}, {"type": "human", "content": "hi"}]}},
     ),
+    "a2a": (
+        "/a2a/a",
+        {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "SendMessage",
+            "params": {"message": {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "hi"}]}},
+        },
+    ),
     "invoke": ("/v1/agents/a/invoke", {"query": "hi"}),
     "run": (
         "/api/v1/agents/a/run",
         {"entrypoint_tag": "generic", "input_args": [], "input_kwargs": {"query": "hi"}},
     ),
 }
-HEADERS = {"anthropic-version": "2023-06-01", "x-goog-api-key": "k"}
+HEADERS = {"anthropic-version": "2023-06-01", "x-goog-api-key": "k", "a2a-version": "1.0"}
 
 
 @pytest.mark.parametrize("name", REQUESTS)
@@ -195,7 +204,7 @@ def test_every_protocol_finds_the_query(name):
     agent = memory.agent("a").always("own").returns("own")
     agent.when(query="hi").reply("the rule").returns_once("the rule")
     path, body = REQUESTS[name]
-    headers = HEADERS if name in ("anthropic", "gemini") else {}
+    headers = HEADERS if name in ("anthropic", "gemini", "a2a") else {}
     with client_of(memory) as client:
         client.send(post(path, body, **headers))
         assert b"the rule" in client.until(b"the rule")

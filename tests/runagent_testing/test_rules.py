@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runagent import AgentServerError, RunAgentError, ValidationError
-from runagent_testing import MemoryNetwork, ending, status
+from runagent_testing import MemoryNetwork, delay, ending, head, status
 from tests.runagent_testing.functions import client_of
 from tests.runagent_testing.players import body_of
 from tests.runagent_testing.players import client_of as raw_client_of
@@ -216,6 +216,26 @@ def test_a_rule_by_the_input_refuses_in_a_message(host):
         asked(host, transport="websocket")
     assert "own" == asked(host, transport="websocket")
     host.check()
+
+
+@pytest.mark.parametrize("answer", [["x"], [status(429, message="no")]], ids=["stream", "status"])
+@pytest.mark.parametrize("function", [False, True], ids=["rule", "responds"])
+def test_pauses_before_an_answer_that_is_chosen_late_are_kept(answer, function):
+    memory = MemoryNetwork()
+    steps = [delay(5), head(), *answer] if answer == ["x"] else [delay(5), *answer]
+    if function:
+        memory.agent("a").responds(lambda _: steps)
+    else:
+        memory.agent("a").when(query="hi").reply(*steps)
+    began = memory.blocking.now()
+    if answer == ["x"]:
+        assert "x" == asked(memory, transport="websocket")
+    else:
+        with pytest.raises(ValidationError, match="no"):
+            asked(memory, transport="websocket")
+    assert began + 5 == memory.blocking.now()
+    assert 5 == memory.requests[0].times[0]  # nothing was sent before
+    memory.check()
 
 
 def test_a_client_that_leaves_after_the_handshake_uses_nothing_up(host):
