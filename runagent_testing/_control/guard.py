@@ -122,6 +122,6 @@ def _is_address(name: str) -> bool:
 
 def _is_unspecified(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host).is_unspecified
+        return not host or ipaddress.ip_address(host).is_unspecified
     except ValueError:
         return False

@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from runagent_testing._internal.public import publish
+from runagent_testing._render.lazy import Kept
 from runagent_testing._script.gates import Gate
+from runagent_testing._script.unrolling import leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["NamedGate", "named_gates"]
+    from runagent_testing._script.steps import Step
+
+__all__ = ["GateFinder", "NamedGate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +50,31 @@ class NamedGate:
             gate.close()
 
 
-def named_gates(steps: Iterable[object]) -> dict[str, NamedGate]:
-    """Collect the gates among these steps, in order."""
-    found: dict[str, NamedGate] = {}
-    for gate in dict.fromkeys(step for step in steps if isinstance(step, Gate)):
-        found.setdefault(gate.name, NamedGate(gate.name))._gates.append(gate)
-    return found
+class GateFinder:
+    """Finds the gates in scripts; each script is searched once, as a page asks again and again."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, tuple[Sequence[Step], list[Gate]]] = {}
+
+    def find(self, scripts: Iterable[Sequence[Step]]) -> dict[str, NamedGate]:
+        """Collect the gates among the steps of these scripts, in order."""
+        # By identity, which is that of the script as long as this has it, too.
+        before, found = self._found, {id(steps): steps for steps in scripts}
+        searched = {
+            key: before[key] if key in before and not isinstance(steps, Kept) else (steps, _gates_in(steps))
+            for key, steps in found.items()
+        }
+        self._found = searched
+        named: dict[str, NamedGate] = {}
+        for gate in dict.fromkeys(gate for _, gates in searched.values() for gate in gates):
+            named.setdefault(gate.name, NamedGate(gate.name))._gates.append(gate)
+        return named
+
+
+def _gates_in(steps: Sequence[Step]) -> list[Gate]:
+    # Of an endless answer, whose steps still come, only some are kept.
+    known = [step for _, step in steps.items()] if isinstance(steps, Kept) else steps
+    return [step for step in leaves(known) if isinstance(step, Gate)]
 
 
 publish(NamedGate)

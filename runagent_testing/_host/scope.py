@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from runagent_testing._host.agent import Agent
 from runagent_testing._host.chaos import Injection
 from runagent_testing._host.forgotten import Forgotten
-from runagent_testing._host.gates import NamedGate, named_gates
+from runagent_testing._host.gates import GateFinder, NamedGate
 from runagent_testing._host.others import OtherRequests
 from runagent_testing._host.scripts import AgentScripts
 from runagent_testing._host.verify import report, timelines, unexpected, unused
@@ -87,6 +87,7 @@ class Scope(Uncopied):
         self._scripts: dict[str, AgentScripts] = {}
         self._others = OtherRequests(self._scripts, lambda: self.url)
         self._disruptor = disruptor
+        self._gate_finder = GateFinder()
         self._base_url = url
         self._drop = drop
         self._baselines = baselines
@@ -100,9 +101,9 @@ class Scope(Uncopied):
     @property
     def gates(self) -> dict[str, NamedGate]:
         """The gates, by name: those of scripts that wait for runs, and of runs that have not ended."""
-        agents = (step for scripts in list(self._scripts.values()) for step in scripts.steps())
-        running = (exchange for exchange in list(self.requests) if exchange.outcome == "running")
-        return named_gates([*agents, *(step for exchange in running for step in list(exchange.steps))])
+        agents = [steps for scripts in list(self._scripts.values()) for _, steps in scripts.answers()]
+        running = [exchange.steps for exchange in list(self.requests) if exchange.outcome == "running"]
+        return self._gate_finder.find([*agents, *running])
 
     def agent(self, agent_id: str) -> Agent:
         """Return the agent with this id; the first call creates it, and until then it is unknown."""

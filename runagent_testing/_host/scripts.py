@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from runagent_testing._journal.journal import FALLBACK
 from runagent_testing._script.computed import Computed
 from runagent_testing._script.script import Result, Script
-from runagent_testing._script.unrolling import leaves
 from runagent_testing._script.writes import MERGED
 
 if TYPE_CHECKING:
@@ -129,14 +128,6 @@ class Scripts:
             if answer is not None:
                 yield method, () if isinstance(answer, Computed) else answer.steps
 
-    def steps(self) -> Iterator[Step]:
-        """Yield the steps of every script, those of computed replies aside, in the order of their use."""
-        for script, _ in list(self._failures):
-            yield from leaves(script.steps)
-        for answer in [*list(self._replies), *list(self._results), self.script, self.result]:
-            if isinstance(answer, Script | Result):
-                yield from leaves(answer.steps)
-
 
 class RuleScripts(Scripts):
     """The scripts of a rule.
@@ -186,12 +177,6 @@ class AgentScripts(Scripts):
             for method, steps in rule.answers():
                 yield f"{rule.conditions}.{method}", steps
         yield from super().answers()
-
-    def steps(self) -> Iterator[Step]:
-        """Yield the steps of every script, those of rules first."""
-        for rule in list(self.rules):
-            yield from rule.steps()
-        yield from super().steps()
 
     def describe_missing(self, *, plain: bool) -> str:
         """Describe what is missing if the agent itself has no answer to a run."""

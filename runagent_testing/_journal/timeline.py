@@ -133,7 +133,8 @@ def _played(move: Move, shown: bytes, seconds: float | None) -> list[str]:
         case Wait(seconds=length):
             text = f"waited {length:g} s", ""
         case Pass(gate=gate):
-            text = f"gate {'open' if gate.is_open else 'shut'}", ""
+            # One that a run has passed may have been closed since.
+            text = f"gate {'open' if seconds is not None or gate.is_open else 'shut'}", ""
     when = "   never" if seconds is None else f"{seconds:8.3f}"
     return [f"{when}  {text[0]}", *filter(None, text[1:])]
 

@@ -72,7 +72,7 @@ def test_a_foreign_host_is_refused(host):
 @pytest.mark.parametrize(
     ("host", "status"), [("10.0.0.7:8450", 200), ("fake:8450", 200), ("evil.example", 403)]
 )
-@pytest.mark.parametrize("everywhere", ["0.0.0.0", "::"])
+@pytest.mark.parametrize("everywhere", ["0.0.0.0", "::", ""])
 def test_a_server_of_all_interfaces_is_reached_by_addresses_and_its_given_names(everywhere, host, status):
     given = answer(host=host, hosts=(everywhere, "fake"), token="t0ken", x_fake_token="t0ken")
     assert status == given[0]
@@ -210,7 +210,7 @@ def test_only_paths_below_the_prefix_are_control_requests(path, is_one):
     assert is_one == may_be_control(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n".encode())
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "fake.example"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.1", "fake.example"])
 def test_a_server_that_others_reach_needs_a_token(host):
     with pytest.raises(ValueError, match="needs control_token="):
         FakeAgentServer(host=host, control=True)

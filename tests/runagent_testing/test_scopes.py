@@ -141,6 +141,42 @@ def test_a_run_that_has_waited_passes_a_gate_that_is_opened_and_closed_at_once(h
     assert b'"y"' in answer_of(host, stream("w"))[1]
     opened.join(5)
     assert not door.is_open
+    assert "gate open" in host.requests[0].timeline()
+
+
+def test_gates_are_found_without_another_look_at_every_step(host):
+    class Steps(tuple[object, ...]):
+        __slots__ = ()
+        looks = 0
+
+        def __iter__(self):
+            Steps.looks += 1
+            return super().__iter__()
+
+    scripts = host.agent("w").always("x", gate("door"))._scripts
+    object.__setattr__(scripts.script, "steps", Steps(scripts.script.steps))
+    for _ in range(3):
+        assert ["door"] == list(host.gates)
+    assert Steps.looks == 1
+    host.agent("w").always(gate("other"))
+    assert ["other"] == list(host.gates)
+
+
+def test_the_gates_of_an_endless_answer_are_those_that_are_known(host):
+    door = gate("door")
+
+    def steps(_):
+        yield "a"
+        yield door
+
+    host.agent("w").responds(steps)
+    opening = threading.Thread(
+        target=lambda: host.wait_request().wait_sent(door) and host.gates["door"].open()
+    )
+    opening.start()
+    assert 200 == answer_of(host, stream("w"))[0]
+    opening.join(5)
+    assert door.is_open
 
 
 def test_a_websocket_belongs_to_the_scope_of_its_path():
