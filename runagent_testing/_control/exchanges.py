@@ -81,7 +81,7 @@ def get_exchange(request: ControlRequest) -> Outcome:
 
     def reply(*, is_reached: bool) -> Reply:
         shown = _in_full(exchange)
-        return Reply({"reached": is_reached, "elapsed": exchange._elapsed(), "exchange": shown})
+        return Reply({"reached": is_reached, "exchange": shown})
 
     return Later(look, timeout, lambda: reply(is_reached=False))
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from runagent_testing._journal.exchange import Exchange
-    from runagent_testing._render.plan import Move
+    from runagent_testing._render.plan import AnyPlan, Move
 
 __all__ = ["ChunkWatch", "waits_for"]
 
@@ -37,22 +37,19 @@ class ChunkWatch:
         if (plan := exchange.plan) is None:
             return []
         done = exchange.moves_done
-        following = plan.after(done)
-        # The writes of a step follow one another.
-        unfinished = set() if following is None else set(numbers_of(following))
-        found = []
+        unfinished = _unfinished(plan, done)
+        found, is_cut = [], False
         for move in _between(plan.known, self._seen, done):
-            if not isinstance(move, Write):
-                continue
-            for number in move.steps:
-                if number > self._last and number not in unfinished:
+            for number in move.steps if isinstance(move, Write) else ():
+                is_cut = number in unfinished
+                if number > self._last and not is_cut:
                     self._last = number
                     step = exchange.steps[number]
                     if isinstance(step, Chunk):
                         found.append(step.content)
         self.sent += len(found)
-        # A write whose step is unfinished is looked at once more.
-        self._seen = done if not unfinished else max(self._seen, done - 1)
+        # A write whose last step is unfinished is looked at once more.
+        self._seen = done - 1 if is_cut else done
         return exchange.secrets.value(found) if found else found
 
 
@@ -66,6 +63,15 @@ def waits_for(exchange: Exchange) -> dict[str, Any] | None:
         case Wait(seconds=seconds):
             return {"seconds": seconds}
     return None
+
+
+def _unfinished(plan: AnyPlan, done: int) -> set[int]:
+    """Return the numbers of the steps that have parts to come: the writes of a step follow one another."""
+    following = plan.after(done)
+    while isinstance(following, Wait) and following.step is None:  # between two writes
+        done += 1
+        following = plan.after(done)
+    return set() if following is None else set(numbers_of(following))
 
 
 def _between(moves: Sequence[Move], start: int, end: int) -> Iterable[Move]:

@@ -95,7 +95,7 @@ SCHEMAS: dict[str, Schema] = {
     "Exchanges": _object(
         {"count": _COUNT, "exchanges": _list({"anyOf": [_ref("Summary"), _ref("Exchange")]})}
     ),
-    "ReachedExchange": _object({"reached": _FLAG, "elapsed": _SECONDS, "exchange": _ref("Exchange")}),
+    "ReachedExchange": _object({"reached": _FLAG, "exchange": _ref("Exchange")}),
     "Counts": _object(_counts(), {"connections": _COUNT}),
     "State": _object(
         {

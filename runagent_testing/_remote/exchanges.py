@@ -82,10 +82,6 @@ class RemoteExchange:
         text: str = self.as_dict()["timeline"]
         return text
 
-    def elapsed(self) -> float:
-        """Return the seconds since the request."""
-        return float(self._server._ask("GET", f"/exchanges/{self.arrival}")["elapsed"])
-
     def transcript(self, headers: Collection[str] = ()) -> str:
         """See `Exchange.transcript`."""
         return str(self._transcript(headers)["transcript"])

@@ -162,7 +162,6 @@ def test_requests_show_what_was_asked(steered, served, prefix):
     assert agent.wait_request().arrival == first.arrival
     assert steered.wait_request(2).arrival == second.arrival
     assert "hello" in first.timeline()
-    assert 0 < first.elapsed() < 60
     assert "hello" in first.transcript()
     assert "w" == first.transcript_dict()["agent_id"]
     assert first.as_dict()["input"] == {"query": "hello"}
