@@ -21,7 +21,8 @@ from runagent_testing._standalone.command import (
     print_lines,
     report,
 )
-from runagent_testing._standalone.options import add_options, add_recording_options
+from runagent_testing._standalone.health import health
+from runagent_testing._standalone.options import add_options, add_place_options, add_recording_options
 from runagent_testing._standalone.recordings import load_recording
 from runagent_testing._standalone.serve import TerminatedError, record, serve
 
@@ -68,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     recording = commands.add_parser("record", help="pass everything on to a real service, and record it")
     recording.set_defaults(run=record)
     add_recording_options(recording)
+    healthy = commands.add_parser("health", help="ask a server that runs here whether it answers")
+    healthy.set_defaults(run=health)
+    add_place_options(healthy)
     convert = commands.add_parser("from-recording", help="write a script file of recordings")
     convert.set_defaults(run=_from_recording)
     convert.add_argument("recordings", metavar="FILE", nargs="+", help=f"recordings (*{SUFFIX})")

@@ -13,7 +13,15 @@ from runagent_testing._standalone.command import CommandError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["OPTIONS", "SCRIPTS", "Option", "add_options", "add_recording_options", "with_environment"]
+__all__ = [
+    "OPTIONS",
+    "SCRIPTS",
+    "Option",
+    "add_options",
+    "add_place_options",
+    "add_recording_options",
+    "with_environment",
+]
 
 SCRIPTS = "RUNAGENT_FAKE_SCRIPTS"
 _LAST_PORT = 65_535
@@ -124,6 +132,9 @@ OPTIONS = (
 )
 
 
+_PLACE = ("--host", "--port", "--unix-socket", "--tls-cert")
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the script files and all options to the parser of ``serve``."""
     parser.add_argument(
@@ -137,6 +148,11 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--into", metavar="DIR", default="recordings", help="the folder (%(default)s)")
     parser.add_argument("--stable-ids", action="store_true", help="replace ids by placeholders")
     _add(parser, [option for option in OPTIONS if option.flag not in _SERVED_ONLY])
+
+
+def add_place_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that show where a server listens."""
+    _add(parser, [option for option in OPTIONS if option.flag in _PLACE])
 
 
 def _add(parser: argparse.ArgumentParser, options: Iterable[Option]) -> None:
@@ -158,7 +174,7 @@ def with_environment(given: argparse.Namespace, environment: Mapping[str, str]) 
     """
     values = {option.name: _value(option, given, environment) for option in OPTIONS}
     listed = [path for path in environment.get(SCRIPTS, "").split(os.pathsep) if path]
-    scripts = [] if "into" in given else given.scripts or listed
+    scripts = [] if "into" in given else getattr(given, "scripts", None) or listed
     return argparse.Namespace(**{**vars(given), **values, "scripts": scripts})
 
 

@@ -199,7 +199,7 @@ def test_many_scripts_are_checked_at_once(tmp_path, capsys):
             "argument --port: invalid port value: '70000' (see runagent-fake ",
         ),
         (["serve", "x", "--por", "0"], "unrecognized arguments: --por 0 (see runagent-fake --help)\n"),
-        (["play", "x"], "argument COMMAND: invalid choice: 'play'; known: serve, record, from-recording"),
+        (["play", "x"], "argument COMMAND: invalid choice: 'play'; known: serve, record, health, from-"),
         (["chek", "x"], "argument COMMAND: invalid choice: 'chek'; did you mean check? (see runagent-fake "),
     ],
 )
