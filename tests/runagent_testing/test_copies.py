@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import dataclasses
 import json
@@ -12,7 +13,7 @@ import pytest
 import trio
 
 import runagent_testing
-from runagent import AsyncRunAgentClient, RunAgentClient
+from runagent import AsyncRunAgentClient, RunAgentClient, RunAgentError
 from runagent_testing import (
     FakeAgentServer,
     Gate,
@@ -27,6 +28,7 @@ from runagent_testing import (
     inside,
     log_normal,
     rechunked,
+    repeat,
     tokens_per_second,
     uniform,
 )
@@ -34,7 +36,9 @@ from runagent_testing._script.script import Script
 from runagent_testing.dialects import Dialect, Request, RunRequest
 from tests.runagent_testing.players import PLAYERS, player
 from tests.runagent_testing.raw_client import PATIENCE
+from tests.runagent_testing.recordings import header, written
 from tests.runagent_testing.test_exchange_dicts import network_of
+from tests.support.har import har_faults
 from tests.support.styles import TRANSPORTS
 
 COPIES = {
@@ -59,6 +63,7 @@ def steps():
         "raw": (b": x\n\n",),
         "raw_response": (b"SSH-2.0",),
         "reasoning": ("hm",),
+        "repeat": ("x",),
         "status": (429,),
         "tool_call": ("look", {"at": 1}),
     }
@@ -211,6 +216,36 @@ def test_exchanges_of_a_function_that_could_go_on(copied):
             next(stream)
     assert shown == again.timeline()
     assert exchange.moves_done > again.moves_done
+
+
+@copying
+@pytest.mark.parametrize("kind", ["replayed", "forwarded", "faulty", "repeated"])
+def test_exchanges_that_no_plain_script_answers(copied, kind, tmp_path):
+    with FakeAgentServer() as upstream, FakeAgentServer() as server:
+        upstream.agent("writer").always("Once", " upon")
+        agent = server.agent("writer")
+        if kind == "replayed":
+            rows = (
+                [0.001, "w", 'event: chunk\ndata: {"content": "Once"}\n\n'],
+                [0.0, "end", {"kind": "fin"}],
+            )
+            agent.replay(written(tmp_path / "x.agentstream.jsonl", header(), *rows))
+        elif kind == "forwarded":
+            agent.forwards(upstream.url)
+        elif kind == "faulty":
+            agent.always("Once", " upon").inject("fin-after-event-1")
+        else:
+            agent.always(repeat("again", times=3))
+        with (
+            contextlib.suppress(RunAgentError),
+            RunAgentClient("writer", base_url=server.url, max_retries=0, resume=False) as client,
+        ):
+            client.run_generic_stream("hello").text()
+        exchange = server.requests[0]
+        exchange.wait_done(PATIENCE)
+        exchange.wait_disconnected(PATIENCE)
+        demand_equal(exchange, copied(exchange))
+        assert [] == har_faults(server.journal.as_har()["log"])
 
 
 @copying

@@ -79,7 +79,12 @@ def shown_ways(host):
         yield "headers", str(exchange.headers)
         yield "raw_headers", f"{exchange.raw_headers!r} {exchange.raw_headers}"
         yield "failure", f"{exchange.failure} {exchange.refused} {exchange.unmatched}"
+        yield "as_dict", json.dumps(exchange.as_dict())
+        yield "transcript", f"{exchange.transcript()} {exchange.transcript_dict()}"
     yield "timelines", host.timelines()
+    yield "journal", json.dumps(host.journal.as_dict())
+    yield "har", json.dumps(host.journal.as_har())
+    yield "transcripts", host.journal.transcript()
     yield "problems", "\n".join(host.problems())
     with pytest.raises(AssertionError) as raised:
         host.check()
