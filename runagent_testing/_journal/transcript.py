@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from runagent_testing._journal.recorder import Recorder
 from runagent_testing._script.describe import described, without_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from runagent_testing._internal.redaction import Secrets
     from runagent_testing._journal.record import Record
@@ -22,6 +23,7 @@ __all__ = ["check_headers", "transcript", "transcripts"]
 
 _HEADERS = ("accept", "authorization", "content-type", "last-event-id", "x-api-key", "x-goog-api-key")
 _SETTLING = 1.0  # seconds for the agent to send everything that is due
+_FEW = 3  # equal steps in a row that have a line each
 _WIDTH = 100  # characters of a JSON value in one line
 _FAULTS = ("unmatched", "refused", "failure", "fault")
 
@@ -72,10 +74,17 @@ def transcript(fields: dict[str, Any]) -> str:
         lines += _indented(message, "> ")
     lines += [f"{name}: {fields[name]}" for name in _FAULTS if name in fields]
     lines.append("answer: " + ("none" if fields["status"] is None else f"{fields['status']}"))
-    lines += [f"  {step}" for step in fields["steps"]]
+    lines += _counted("  ", fields["steps"])
     lines += ["cancelled"] * fields.get("cancelled", False)
-    lines += [f"  never played: {step}" for step in fields.get("never_played", ())]
+    lines += _counted("  never played: ", fields.get("never_played", ()))
     return "\n".join(map(escaped, lines))
+
+
+def _counted(mark: str, steps: Iterable[str]) -> Iterator[str]:
+    """Yield a line for each step; many equal ones in a row share one."""
+    for step, equal in itertools.groupby(steps):
+        count = sum(1 for _ in equal)
+        yield from [f"{mark}{step}"] * count if count <= _FEW else [f"{mark}{step} ({count} times)"]
 
 
 def _fields(

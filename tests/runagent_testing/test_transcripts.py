@@ -186,6 +186,18 @@ def test_of_an_endless_answer_the_middle_is_counted():
     assert (2001, "... 3000 more steps ...") == (len(steps), steps[1000])
 
 
+def test_many_equal_steps_share_a_line_of_the_text():
+    memory = MemoryNetwork()
+    memory.agent("writer").always("a", "a", "a", *["b"] * 100, gate("door"), *["c"] * 4)
+    client = RunAgentClient("writer", base_url=memory.url, network=memory.blocking)
+    with client.run_generic_stream("hello") as reading:
+        next(reading)
+        shown = memory.requests[0].transcript().partition("answer: 200\n")[2].splitlines()
+    assert [f"  chunk {text}" for text in ("'a'", "'a'", "'a'", "'b' (100 times)")] == shown[:4]
+    assert ["  never played: gate 'door'", "  never played: chunk 'c' (4 times)"] == shown[4:]
+    assert 103 == len(memory.requests[0].transcript_dict()["steps"])
+
+
 def test_threads_may_ask_for_it_while_agents_answer():
     with FakeAgentServer() as server:
         server.agent("writer").always("Once", " upon")
