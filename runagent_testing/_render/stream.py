@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from runagent_testing._render.composer import Composer
 from runagent_testing._render.http import LAST_CHUNK, http_chunk, stream_head
@@ -104,7 +104,7 @@ class Rendering:
 
     def _check_unnumbered(self) -> None:
         """Reject steps that the format has no place for before the answer begins, even in a long script."""
-        if not any(issubclass(kind, Unnumbered) for kind in set(map(type, self._script.steps))):
+        if not self._script.has(*get_args(Unnumbered)):
             return
         steps = {type(step): step for step in self._script.steps if isinstance(step, Unnumbered)}
         trial: Format | None = self._run.dialect.stream(self._run) if steps else None

@@ -5,7 +5,7 @@ A script does not depend on a transport; `render` makes a plan of it for one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, get_args
 
 from runagent_testing._internal.public import publish
@@ -96,6 +96,7 @@ class Script:
 
     Attributes:
         steps: The steps, in order.
+        kinds: Their classes; each request asks for some, and there may be many steps.
     """
 
     steps: tuple[Step, ...]
@@ -106,6 +107,10 @@ class Script:
     writes: Writes = MERGED
     write_gap: float = 0.0
     framing: Framing = "chunked"
+    kinds: frozenset[type[Step]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kinds", frozenset(map(type, self.steps)))
 
     @classmethod
     def of(
@@ -136,7 +141,7 @@ class Script:
     @property
     def is_long(self) -> bool:
         """Whether a repetition is too long to be written out, so that the steps come one by one."""
-        return any(isinstance(step, Repeat) for step in self.steps)
+        return self.has(Repeat)
 
     @property
     def is_known(self) -> bool:
@@ -146,12 +151,18 @@ class Script:
     @property
     def refuses(self) -> bool:
         """Whether the answer is not a stream: a status, or raw bytes."""
-        return any(isinstance(step, Status | RawResponse) for step in self.steps)
+        return self.has(Status, RawResponse)
+
+    def has(self, *kinds: type[Step]) -> bool:
+        """Whether there is a step of one of these classes."""
+        return any(issubclass(kind, kinds) for kind in self.kinds)
 
     @property
     def head(self) -> Head | None:
         """The step that changes the answer's head, if there is one."""
-        return next((step for step in self.steps if isinstance(step, Head)), None)
+        if not self.has(Head):
+            return None
+        return next(step for step in self.steps if isinstance(step, Head))
 
     @property
     def keeps_waiting(self) -> bool:

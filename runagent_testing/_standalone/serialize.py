@@ -98,7 +98,7 @@ def conditions_form(conditions: Conditions) -> dict[str, Any]:
 def _changed(data: Any) -> dict[str, Any]:
     """Return the fields of a dataclass that do not have their default values."""
     found = {}
-    for field in fields(data):
+    for field in filter(lambda field: field.init, fields(data)):
         default = field.default_factory() if field.default_factory is not MISSING else field.default
         value = getattr(data, field.name)
         if value is not default and (default is ... or value != default or type(value) is not type(default)):

@@ -166,6 +166,12 @@ def test_the_first_move_needs_few_steps(steps):
     assert len(plan.known) < 10
 
 
+def test_a_request_does_not_look_at_all_steps_of_its_script():
+    script = Script.of(tuple(TICKS * 50_000))
+    spent = cost(lambda: [(script.refuses, script.is_long, script.head) for _ in range(200)])
+    assert spent < 0.5  # to look at them takes longer
+
+
 @pytest.mark.parametrize("count", [8_000, 50_000])
 def test_a_long_script_delays_no_client(transport, count):
     with FakeAgentServer() as server:
