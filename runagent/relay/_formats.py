@@ -25,8 +25,13 @@ __all__ = ["END_ID", "FORMATS", "INCLUDABLE", "Format"]
 INCLUDABLE = frozenset({"reasoning", "tool_call", "custom", "usage"})
 END_ID = "end"  # the event id of the last event: a browser that reconnects with it gets no other run
 RETRY_MILLISECONDS = 3000
-_CHUNK = b"event: chunk\ndata: "
-_NUMBERED_CHUNK = b"event: chunk\nid: %d\ndata: %b\n\n"
+_CHUNK = b'event: chunk\ndata: {"content":%b}\n\n'
+_NUMBERED_CHUNK = b'event: chunk\nid: %d\ndata: {"content":%b,"index":%d}\n\n'
+_BETWEEN_CHUNKS = b'}\n\nevent: chunk\ndata: {"content":'
+_LINE = b'{"type":"chunk","content":%b}\n'
+_BETWEEN_LINES = b'}\n{"type":"chunk","content":'
+_NUMBERED_LINE = b'{"type":"chunk","content":%b,"index":%d}\n'
+_lines = msgspec.json.Encoder()
 _KINDS = {
     str: b"string",
     bool: b"boolean",
@@ -72,6 +77,8 @@ class Format:
         """Write those of the events that are relayed."""
         if len(events) == 1 and type(events[0]) is Chunk:
             return [self.chunk(events[0])]
+        if {*map(type, events)} == {Chunk}:
+            return self.chunks(events)  # type: ignore[arg-type]  # by their types
         written: list[bytes] = []
         for is_chunk, alike in groupby(events, _is_chunk):
             group: list[Any] = list(alike)
@@ -104,25 +111,6 @@ class Format:
         return fields
 
 
-class _Content(msgspec.Struct, gc=False):
-    content: Any
-
-
-class _NumberedContent(_Content, gc=False):
-    index: int | None
-
-
-class _TypedContent(msgspec.Struct, gc=False, tag_field="type", tag="chunk"):
-    content: Any
-
-
-class _TypedNumberedContent(_TypedContent, gc=False, tag_field="type", tag="chunk"):
-    index: int | None
-
-
-_lines = msgspec.json.Encoder()
-
-
 class ServerSentEvents(Format):
     """Server-sent events, for an ``EventSource`` or any client of the documented API."""
 
@@ -135,26 +123,19 @@ class ServerSentEvents(Format):
     def chunk(self, chunk: Chunk) -> bytes:
         """Write a chunk; one that the agent numbers has its index as event id."""
         if chunk.index is None:
-            return b'event: chunk\ndata: {"content":%b}\n\n' % write(chunk.content)
+            return _CHUNK % write(chunk.content)
         index = chunk.index
-        return b'event: chunk\nid: %d\ndata: {"content":%b,"index":%d}\n\n' % (
-            index,
-            write(chunk.content),
-            index,
-        )
+        return _NUMBERED_CHUNK % (index, write(chunk.content), index)
 
     def chunks(self, chunks: Sequence[Chunk]) -> list[bytes]:
         """Write chunks that came together, in one call if they are alike."""
-        numbers = [chunk.index for chunk in chunks]
-        if numbers.count(None) == len(numbers):
-            lines = write_lines([_Content(chunk.content) for chunk in chunks])
-            if lines is not None:  # no LF is in any of them, as JSON has it escaped in texts
-                return [_CHUNK + lines[:-1].replace(b"\n", b"\n\n" + _CHUNK) + b"\n\n"]
-        elif None not in numbers:
-            lines = write_lines([_NumberedContent(chunk.content, chunk.index) for chunk in chunks])
-            if lines is not None:
-                return [_NUMBERED_CHUNK % each for each in zip(numbers, lines.split(b"\n"), strict=False)]
-        return super().chunks(chunks)
+        numbers, lines = numbers_of(chunks), write_lines(chunks)
+        if lines is None or numbers is None:
+            return super().chunks(chunks)
+        if numbers:
+            rows = zip(numbers, lines.split(b"\n"), numbers, strict=True)
+            return [_NUMBERED_CHUNK % row for row in rows]
+        return [_CHUNK % lines.replace(b"\n", _BETWEEN_CHUNKS)]
 
     def message(self, kind: str, fields: dict[str, Any]) -> bytes:
         """Write any other event; the last one has the id of the end."""
@@ -174,18 +155,18 @@ class JSONLines(Format):
         """Write a chunk."""
         content, index = write(chunk.content), chunk.index
         if index is None:
-            return b'{"type":"chunk","content":%b}\n' % content
-        return b'{"type":"chunk","content":%b,"index":%d}\n' % (content, index)
+            return _LINE % content
+        return _NUMBERED_LINE % (content, index)
 
     def chunks(self, chunks: Sequence[Chunk]) -> list[bytes]:
         """Write chunks that came together, in one call if all are numbered or none is."""
-        numbers = [chunk.index for chunk in chunks]
-        lines = None
-        if numbers.count(None) == len(numbers):
-            lines = write_lines([_TypedContent(chunk.content) for chunk in chunks])
-        elif None not in numbers:
-            lines = write_lines([_TypedNumberedContent(chunk.content, chunk.index) for chunk in chunks])
-        return super().chunks(chunks) if lines is None else [lines]
+        numbers, lines = numbers_of(chunks), write_lines(chunks)
+        if lines is None or numbers is None:
+            return super().chunks(chunks)
+        if numbers:
+            rows = zip(lines.split(b"\n"), numbers, strict=True)
+            return [_NUMBERED_LINE % row for row in rows]
+        return [_LINE % lines.replace(b"\n", _BETWEEN_LINES)]
 
     def message(self, kind: str, fields: dict[str, Any]) -> bytes:
         """Write any other event."""
@@ -234,10 +215,17 @@ def _is_chunk(event: Event) -> bool:
     return type(event) is Chunk
 
 
-def write_lines(rows: Sequence[object]) -> bytes | None:
-    """Encode rows in one call, a line each; None if one of them needs `write`."""
+def numbers_of(chunks: Sequence[Chunk]) -> list[int | None] | None:
+    """Return the chunks' numbers; [] if none has one, None if only some have."""
+    numbers = [chunk.index for chunk in chunks]
+    missing = numbers.count(None)
+    return numbers if not missing else [] if missing == len(numbers) else None
+
+
+def write_lines(chunks: Sequence[Chunk]) -> bytes | None:
+    """Encode the contents in one call, with LF between two and nowhere else; None if one needs `write`."""
     try:
-        return _lines.encode_lines(rows)
+        return _lines.encode_lines([chunk.content for chunk in chunks])[:-1]
     except (TypeError, UnicodeEncodeError):
         return None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runagent import Chunk
+from runagent import Chunk, Completed
 from runagent.relay._formats import FORMATS
 from runagent_testing import chunk, custom, delay, done, head, raw, reasoning, tool_call
 from tests.support.browsers import read_events
@@ -118,3 +118,21 @@ def test_heartbeats_are_due_while_nothing_of_the_run_is_relayed(
     page = sse_gateway.visit(heartbeat=15)
     beats = [round(at) for at, data in page.writes if data == b":\n\n"]
     assert [15, 30, 45, 60, 75, 90] == beats
+
+
+@pytest.mark.parametrize("numbers", [[None] * 5, [0, 1, 2, 3, 4], [0, None, 2, None, 4]])
+@pytest.mark.parametrize(
+    "contents",
+    [["a", "b\nc", "🙂", {"x": [1]}, None], ["a", "\ud83d", "c", "d", "e"], [1, 2.5, True, [], "}"]],
+)
+@pytest.mark.parametrize("name", FORMATS)
+def test_chunks_that_come_together_are_written_as_they_are_one_by_one(
+    name: str, numbers: list[int | None], contents: list[Any]
+) -> None:
+    chunks = [Chunk(content, number) for content, number in zip(contents, numbers, strict=True)]
+    writer = FORMATS[name](frozenset())
+    assert b"".join(map(writer.chunk, chunks)) == b"".join(writer.events(chunks))
+    last = Completed()
+    assert b"".join(writer.events(chunks)) + writer.events([last])[0] == b"".join(
+        writer.events([*chunks, last])
+    )
