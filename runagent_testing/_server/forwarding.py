@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["UnreachableError", "forward"]
 
 _PATIENCE = 30.0  # seconds to connect, the handshake of TLS included
+_NOTED = 1000  # reads of one answer that the journal keeps: it may be endless
 _ROOM = 256 * 1024  # bytes that one side may be ahead of the other
 
 
@@ -108,6 +109,7 @@ class _Relay(asyncio.Protocol):
         self.tap = tap
         self._writer = writer
         self._recorder = recorder
+        self._count = 0
         self._draining: asyncio.Task[None] | None = None
         self.ended = asyncio.Event()
         self.failure: Exception | None = None
@@ -128,7 +130,9 @@ class _Relay(asyncio.Protocol):
             return
         client.write(data)
         self._writer.written += len(data)
-        self._recorder.note_unplanned(data)
+        self._count += 1
+        if self._count <= _NOTED:
+            self._recorder.note_unplanned(data)
         if client.get_write_buffer_size() > _ROOM and self._draining is None:
             self.service.pause_reading()
             self._draining = asyncio.get_running_loop().create_task(self._drain())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 import trustme
 
@@ -13,6 +11,7 @@ from runagent_testing import (
     ForwardingError,
     MemoryNetwork,
     chunk,
+    delay,
     done,
     ending,
     gate,
@@ -23,10 +22,10 @@ from runagent_testing import (
     status,
 )
 from runagent_testing._forwarding.upstream import Upstream
-from runagent_testing._recording.reading import read_recording
+from runagent_testing._server import forwarding
 from runagent_testing._standalone.script_file import ScriptFileError, load_script, read_script
 from runagent_testing.dialects import Request
-from tests.runagent_testing.raw_client import PATIENCE, connected, handshake, masked, post, stream
+from tests.runagent_testing.raw_client import connected, handshake, masked, post, stream
 from tests.runagent_testing.virtual import STYLES
 from tests.support.styles import Style
 from tests.support.tls import server_context
@@ -192,6 +191,17 @@ def test_a_slow_client_holds_the_service_up(service, proxy):
     assert exchange.wait_done()
 
 
+def test_the_journal_keeps_the_beginning_of_an_endless_answer(service, proxy, monkeypatch):
+    monkeypatch.setattr(forwarding, "_NOTED", 3)
+    service.agent("a").always(*[step for n in range(10) for step in (f"chunk {n}", delay(0.005))])
+    with connected(proxy.url) as client:
+        client.send(stream(connection="close"))
+        assert b"chunk 9" in client.rest()[0]
+    (exchange,) = proxy.requests
+    assert exchange.wait_done()
+    assert 1 <= len(exchange.sent) <= 3
+
+
 def test_the_messages_of_a_websocket_pass_both_ways(service, proxy):
     with connected(proxy.url) as client:
         service.agent("a").always("Once", ending("close", code=1011, reason="no"))
@@ -306,64 +316,6 @@ def test_the_path_of_an_upstream_precedes_that_of_the_request(url, line, host):
     assert written[0] == line
     assert f"host: {host}" in written
     assert "content-length: 0" in written
-
-
-# Recording
-
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_what_is_passed_on_can_be_recorded(service, tmp_path, transport):
-    service.agent("a").always("Once", f" with {SECRET}")
-    with FakeAgentServer() as server:
-        server.agent("*").forwards(service.url, record=tmp_path)
-        events, error = events_of("sync", server.url, transport, api_key=SECRET)
-        server.check()
-    assert error is None
-    assert SECRET in str(events)
-    (path,) = tmp_path.iterdir()
-    assert SECRET not in path.read_text()
-    memory = MemoryNetwork()
-    memory.agent("a").replay(path)
-    client = RunAgentClient("a", base_url=memory.url, network=memory.blocking, transport=transport)
-    assert client.run_generic_stream("x").text() == f"Once with {'*' * len(SECRET)}"
-
-
-@pytest.mark.parametrize("kind", ["cut", "reset", "fin-in-chunk"])
-def test_the_recorded_ending_is_that_of_the_service(service, tmp_path, kind):
-    service.agent("a").always("Once", ending(kind))
-    with FakeAgentServer() as server:
-        server.agent("*").forwards(service.url, record=tmp_path)
-        events_of("sync", server.url)
-    ends = {"cut": "fin", "reset": "reset", "fin-in-chunk": "cut-chunk"}
-    found = read_recording(next(tmp_path.iterdir())).end
-    assert found is not None
-    assert found.kind == ends[kind]
-
-
-def test_a_service_that_cannot_be_reached_is_recorded_as_a_reset(tmp_path):
-    with FakeAgentServer() as closed:
-        url = closed.url
-    with FakeAgentServer() as server:
-        server.agent("*").forwards(url, record=tmp_path)
-        with connected(server.url) as client:
-            client.send(stream(connection="close"))
-            client.rest()
-    found = read_recording(next(tmp_path.iterdir()))
-    assert found.status is None
-    assert found.end is not None
-    assert found.end.kind == "reset"
-
-
-def test_parallel_runs_are_recorded_in_a_file_each(service, tmp_path):
-    service.agent("a").always("Once", " upon")
-    with FakeAgentServer() as server:
-        server.agent("*").forwards(service.url, record=tmp_path)
-        threads = [threading.Thread(target=events_of, args=("sync", server.url)) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(PATIENCE)
-    assert sorted(path.name[:4] for path in tmp_path.iterdir()) == [f"{n:04}" for n in range(1, 9)]
 
 
 # Script files
