@@ -208,6 +208,7 @@ def _is_loopback(host: str) -> bool:
     return address is not None and address.is_loopback
 
 
+@lru_cache(maxsize=64)  # each connection asks
 def is_numeric(host: str) -> bool:
     """Whether ``host`` spells an IP address."""
     return _is_ipv4(host) or (":" in host and numeric_address(host) is not None)

@@ -19,7 +19,7 @@ from runagent._net.base import (
     unpin,
 )
 from runagent._net.blocking_dial import STEP_SECONDS, dial_first
-from runagent._net.resolve import candidates_now, look_up
+from runagent._net.resolve import candidates_now, connect_at_once, look_up
 from runagent._net.sockets import Outbox, hears
 
 if TYPE_CHECKING:
@@ -248,6 +248,8 @@ class BlockingNetwork:
         time.sleep(seconds)
 
     def _dial(self, address: Address, deadline: float, attempt: ConnectAttempt) -> socket.socket:
+        if (at_once := connect_at_once(address)) is not None:
+            return at_once
         candidates = candidates_now(address)
         if candidates is None:
             found = look_up(address)

@@ -96,8 +96,8 @@ def _look_up(host: str, port: int, future: Future[list[Candidate]]) -> None:
 def connect_at_once(address: Address) -> socket.socket | None:
     """Connect to a server on this machine, for which nobody has to wait: the kernel is at both ends.
 
-    Waiting is the larger part of what connecting costs in asyncio and trio. Returns None if it is needed
-    (another machine, TLS, a full queue) or if there is a fault: connecting with a wait will show which.
+    Waiting is the larger part of what connecting costs. Returns None if it is needed (another machine, TLS, a
+    full queue) or if there is a fault: connecting with a wait will show which.
     """
     if address.proxy is not None or address.origin.secure or not address.origin.is_loopback:
         return None

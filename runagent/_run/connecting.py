@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, cast
 
+from msgspec import structs
+
 from runagent._call import Found, RunIds, merge_headers
 from runagent._errors import PluginError
 from runagent._internal.tracebacks import is_ours
@@ -118,7 +120,8 @@ class Connecting(RunState):
         if recovery.resume is None or not self.attaches:
             self._ids = prepared.attach_to  # a new run has other ids
         attempt.only_reads = self._ids is not None
-        self._call = prepared.replace(
+        self._call = structs.replace(
+            prepared,
             attach_to=None if self._ids is None else RunIds(self._ids),
             headers=merge_headers(prepared.headers, attempt.headers),
             api_key=key,

@@ -173,8 +173,9 @@ class StreamCore:
         raise TypeError(_NO_COPIES)
 
     def __del__(self) -> None:
-        if "_source" in self.__dict__:
-            self._source.drop()
+        source = getattr(self, "_source", None)  # none if its constructor has raised
+        if source is not None:
+            source.drop()
 
     def _is_over(self) -> bool:
         """Whether nothing can come from the agent any more, so that closing changes nothing."""

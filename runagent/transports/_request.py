@@ -123,11 +123,13 @@ def check_request(request: object, callers: Sequence[tuple[str, str]]) -> HttpRe
         raise refuse_request("origin", f"expected an Origin, found {describe(request.origin)}")
     check_bytes(request.body, "body")
     headers, upgrade = request.headers, request.upgrade
-    usual = not upgrade and _are_usual(headers)
+    usual = _are_usual(headers)
     headers = _without_replaced(headers[:] if usual else _pairs(headers, "headers"), callers)
     if not usual:
+        _check_fields(headers)
+    if upgrade != ():  # no field can be in both
         upgrade = _pairs(upgrade, "upgrade")
-        _check_fields(headers, upgrade)
+        _check_each(upgrade, upgrade=True)
     return HttpRequest(request.method, request.target, headers, request.body, upgrade, request.origin)
 
 
@@ -222,29 +224,28 @@ def _are_usual(fields: object) -> bool:
     return tuple(names) in _good_lists
 
 
-def _check_fields(headers: Fields, upgrade: Fields) -> None:
+def _check_fields(headers: Fields) -> None:
     """Reject fields that cannot be sent; nearly all runs of a client have the same names."""
-    _check_each(headers, upgrade)
+    _check_each(headers, upgrade=False)
     names = tuple(name for name, _ in headers)
-    keeps = not upgrade and len(_good_lists) < _MAX_GOOD_LISTS and len(names) <= _MAX_NAMES
+    keeps = len(_good_lists) < _MAX_GOOD_LISTS and len(names) <= _MAX_NAMES
     if keeps and _TEXT.issuperset(map(type, names)):
         _good_lists.add(names)
 
 
-def _check_each(headers: Fields, upgrade: Fields) -> None:
+def _check_each(fields: Fields, *, upgrade: bool) -> None:
     seen: set[str] = set()
-    for fields, is_upgrade in ((headers, False), (upgrade, True)):
-        for name, value in fields:
-            try:
-                folded = _field_name(name, upgrade=is_upgrade)
-                # Usual values need no closer look, and no text for its error.
-                if type(value) is not str or not (value.isascii() and value.isprintable()):
-                    header_value(value, f"headers: {name}")
-            except ConfigurationError as exc:
-                raise refuse_request(_folded(name)[:60] or "headers", exc.message) from None
-            if folded in seen:
-                raise refuse_request(name, "the header field is given twice (case makes no difference)")
-            seen.add(folded)
+    for name, value in fields:
+        try:
+            folded = _field_name(name, upgrade=upgrade)
+            # Usual values need no closer look, and no text for its error.
+            if type(value) is not str or not (value.isascii() and value.isprintable()):
+                header_value(value, f"headers: {name}")
+        except ConfigurationError as exc:
+            raise refuse_request(_folded(name)[:60] or "headers", exc.message) from None
+        if folded in seen:
+            raise refuse_request(name, "the header field is given twice (case makes no difference)")
+        seen.add(folded)
 
 
 publish(HttpRequest, module="runagent.transports")

@@ -73,7 +73,7 @@ BAD = [
     ("host", {"upgrade": [("Host", "evil.example")]}),
     ("upgrade", {"upgrade": [("Upgrade", "x\r\nX-Injected: yes")]}),
     ("upgrade", {"upgrade": [("Upgrade", "a"), ("upgrade", "b")]}),
-    ("upgrade", {"upgrade": "Upgrade: x"}),
+    *(("upgrade", {"upgrade": fields}) for fields in ("Upgrade: x", "", None, 0)),
 ]
 IDS = [f"{field}-{number}".encode("unicode_escape").decode() for number, (field, _) in enumerate(BAD)]
 
