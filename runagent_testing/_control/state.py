@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_EVENTS",
+    "Changes",
     "clear",
     "drop_scope",
     "get_counts",
@@ -104,7 +105,7 @@ def _transports() -> tuple[str, ...]:
 
 def stream_events(request: ControlRequest) -> Outcome:
     """Send what changes in the scope, from what it is now."""
-    return EventStream(_Changes(request.scope).look)
+    return EventStream(Changes(request.scope).look)
 
 
 def list_scopes(request: ControlRequest) -> Outcome:
@@ -174,7 +175,7 @@ def _counts(request: ControlRequest) -> dict[str, Any]:
     return {"connections": request.host.connections, **counts} if request.scope is request.host else counts
 
 
-class _Changes:
+class Changes:
     """Finds what has changed in a scope since the last look."""
 
     def __init__(self, scope: Scope) -> None:
@@ -187,6 +188,7 @@ class _Changes:
         self._others: dict[str, Any] = {}
         self._cleared = self._scope.journal.cleared
         self._ended = 0  # arrival of the last exchange before which all have ended
+        self._skipped: int | None = None  # arrival of the last one too old to be shown; None before a look
 
     def look(self) -> list[tuple[str, Any]]:
         """Return the events: the exchanges that have changed, then agents and gates."""
@@ -196,10 +198,10 @@ class _Changes:
             self._forget()
             events.append(("reset", {}))
         exchanges = [exchange for exchange in journal.exchanges if exchange.arrival > self._ended]
-        latest = exchanges[-1].arrival if exchanges else 0
+        if self._skipped is None:
+            self._skipped = exchanges[-1].arrival - MAX_EVENTS if exchanges else 0
         for exchange in exchanges:
-            is_old = not self._ended and exchange.arrival <= latest - MAX_EVENTS
-            if not is_old or exchange.outcome == "running":
+            if exchange.arrival > self._skipped or exchange.outcome == "running":
                 events += self._changed(exchange)
         self._ended = self._all_ended_before(exchanges)
         others = {"agents": agents_of(self._scope), "gates": _gates(self._scope)}

@@ -6,7 +6,8 @@ import json
 import threading
 import time
 
-from runagent_testing import FakeAgentServer, delay, status
+from runagent_testing import FakeAgentServer, delay, gate, status
+from runagent_testing._control.state import MAX_EVENTS, Changes
 from runagent_testing._standalone.script_file import read_script
 from tests.runagent_testing.control_client import ControlClient, text_of
 from tests.runagent_testing.raw_client import connected, post, stream
@@ -148,6 +149,20 @@ def test_events_show_what_changes(served, control):
         assert (2, [" upon"]) == (ended["chunks_sent"], ended["chunks"])
         control.change("POST", "/reset")
         assert {} == next(data for name, data in events if name == "reset")
+
+
+def test_more_exchanges_than_a_first_look_shows_are_all_seen_behind_one_that_goes_on(served):
+    served.agent("long").always("x", gate("door"))
+    served.agent("short").always("y")
+    changes = Changes(served)
+    with connected(served.url) as client:
+        client.send(stream("long"))
+        client.until(b"x")
+        changes.look()
+        for _ in range(MAX_EVENTS + 10):
+            text_of(served, "short")
+        shown = [data["number"] for name, data in changes.look() if name == "exchange"]
+    assert list(range(2, MAX_EVENTS + 12)) == [number for number in shown if number > 1]
 
 
 # The server
