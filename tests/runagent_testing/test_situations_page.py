@@ -12,6 +12,12 @@ from tests.docs.pages import DOCS, ROOT
 
 PAGE = DOCS["situations"]
 FOLDER = ROOT / "tests/runagent_testing/situations"
+TRIALS = {
+    "aimock": ("aimock_trials.mjs", r"^  (\d+): \["),
+    "respx": ("respx_trials.py", r"^@situation\((\d+)"),
+    "pytest-httpserver": ("httpserver_trials.py", r"^@situation\((\d+)"),
+    "vcrpy": ("vcrpy_trials.py", r"^@situation\((\d+)"),
+}
 TOOLS = ("aimock", "MockServer", "WireMock", "respx", "pytest-httpserver", "vcrpy")
 VERDICTS = ("yes", "partly", "no", "not found")
 
@@ -69,10 +75,19 @@ def test_a_cell_about_another_tool_shows_how_it_was_found(row):
     assert len(row) == len(TOOLS) + 1
     for tool, cell in zip(TOOLS, row[1:], strict=True):
         verdict, _, key = cell.partition(", ")
-        assert cell == "–" or (verdict in VERDICTS and READ[key][1].startswith(tool)), (tool, cell)
+        is_found = key == "run" or READ.get(key, ["", ""])[1].startswith(tool)
+        assert cell == "–" or (verdict in VERDICTS and is_found), (tool, cell)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_cell_that_was_run_has_a_trial_and_every_trial_a_cell(tool):
+    at = 1 + TOOLS.index(tool)
+    script, pattern = TRIALS.get(tool, ("trials.py", "no trial$"))
+    text = (ROOT / "tests/interop/doubles" / script).read_text(encoding="utf-8")
+    assert re.findall(pattern, text, re.MULTILINE) == [row[0] for row in OTHERS if row[at].endswith(", run")]
 
 
 def test_every_page_that_was_read_is_used_and_has_its_date():
-    used = {cell.partition(", ")[2] for row in OTHERS for cell in row[1:]} - {""}
+    used = {cell.partition(", ")[2] for row in OTHERS for cell in row[1:]} - {"", "run"}
     assert set(READ) == used
     assert [] == [key for key, row in READ.items() if not re.search(r"\b20\d\d\b", row[2])]
