@@ -24,6 +24,7 @@ __all__ = ["ControlConnection", "RemoteControlError"]
 
 __tracebackhide__ = is_ours
 
+MAX_ANSWER = 256 * 1024 * 1024  # bytes of one answer, such as a journal
 _PATIENCE = 10.0  # seconds for an answer, in addition to those that it may wait
 _FRESH = 5.0  # seconds for which an idle connection is taken for one that the server still keeps
 
@@ -127,7 +128,11 @@ class ControlConnection:
         try:
             connection.request(method, target, data, headers)
             answer = connection.getresponse()
-            content = answer.read()
+            content = answer.read(MAX_ANSWER + 1)
+            if len(content) > MAX_ANSWER:
+                raise RemoteControlError(
+                    f"the answer to {method} {target} has more than {MAX_ANSWER} bytes: ask for less at once"
+                )
         except BaseException:
             connection.close()
             raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import logging
 import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -22,9 +21,8 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from runagent import AsyncRunAgentClient, RunAgentClient, RunAgentError, Timeouts
-from runagent_testing import Agent, FakeAgentServer, delay, ending, error, gate
-from tests.docs.pages import DOCS
+from runagent import AsyncRunAgentClient, RunAgentClient, Timeouts
+from runagent_testing import Agent, FakeAgentServer, delay, ending, gate
 from tests.support.styles import Style
 
 if TYPE_CHECKING:
@@ -198,66 +196,6 @@ def test_starlette_notices_a_reader_who_leaves_in_silence_on_some_servers(
         await asyncio.wait([view])
 
     asyncio.run(scenario())
-
-
-@pytest.fixture
-def page_relay() -> Any:
-    """The page's WebSocket relay, taken from the page."""
-    (code,) = (block.text for block in DOCS["streaming"].examples() if "async def relay_run" in block.text)
-    names: dict[str, Any] = {"asyncio": asyncio, "json": json, "logging": logging}
-    names |= {"RunAgentError": RunAgentError, "agent": AsyncRunAgentClient(agent_id="your-agent-id")}
-    exec(code, names)  # the page's own code
-    return names["relay"]
-
-
-@pytest.mark.parametrize(
-    ("question", "steps", "last"),
-    [
-        ('{"query": "x"}', ("a", "b"), {"type": "done"}),
-        ('{"query": "x"}', ("a", error("E", "internal words")), "error"),
-        ('{"query": "x"}', ("a", ending("cut")), "error"),
-        ("no JSON", (), "error"),
-        ('"\ud83d', (), "error"),
-        ("5", (), "error"),
-    ],
-)
-def test_the_pages_websocket_relay_reports_how_each_run_ends(
-    agent: Agent, page_relay: Any, question: str, steps: tuple[Any, ...], last: Any
-) -> None:
-    if steps:
-        agent.always(*steps)
-
-    async def scenario() -> list[Any]:
-        async with (
-            serve(page_relay, "127.0.0.1", 0) as relay,
-            connect(f"ws://127.0.0.1:{port_of(relay)}", proxy=None) as websocket,
-        ):
-            await websocket.send(question.encode("utf-8", "replace"))
-            received = [json.loads(await websocket.recv())]
-            while received[-1]["type"] == "chunk":
-                received.append(json.loads(await websocket.recv()))
-            return received
-
-    *chunks, end = asyncio.run(scenario())
-    assert [step for step in steps if isinstance(step, str)] == [chunk["content"] for chunk in chunks]
-    assert "internal words" not in str(end)
-    assert end == last if isinstance(last, dict) else end["type"] == last
-
-
-def test_a_listener_who_leaves_the_pages_relay_in_silence_frees_the_agent(
-    agent: Agent, server: FakeAgentServer, page_relay: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    agent.always("tick", ending("stall"))
-
-    async def scenario() -> bool:
-        async with serve(page_relay, "127.0.0.1", 0) as relay:
-            async with connect(f"ws://127.0.0.1:{port_of(relay)}", proxy=None) as websocket:
-                await websocket.send(json.dumps({"query": "x"}))
-                assert "tick" == json.loads(await websocket.recv())["content"]
-            return await asyncio.to_thread(server.requests[0].wait_disconnected, 5)
-
-    assert asyncio.run(scenario())
-    assert "connection handler failed" not in caplog.text
 
 
 async def handle_websocket(websocket: ServerConnection) -> None:

@@ -13,7 +13,7 @@ import trustme
 from runagent import RunAgentClient
 from runagent._net.base import ConnectAttempt
 from runagent_testing import FakeAgentServer, MemoryNetwork, ending, gate
-from runagent_testing._server import handler as serving
+from runagent_testing._server import connection as serving
 from runagent_testing._server.tcpinfo import is_half_closed
 from tests.runagent_testing.raw_client import PATIENCE, TEXT, connected, masked, post, stream
 

@@ -178,7 +178,7 @@ def test_what_takes_no_time_warns_of_nothing(library):
 READ_THE_TIME = {
     "_internal/clock.py": "the clock itself",
     "_server/server.py": "whose loop has the clock's time",
-    "_host/endpoints.py": "writes dates, which may be frozen",
+    "_host/stamps.py": "writes dates, which may be frozen",
     "_journal/record.py": "likewise",
     "_recording/heading.py": "likewise",
     "_standalone/log.py": "likewise",

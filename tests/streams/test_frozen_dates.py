@@ -29,10 +29,12 @@ READ_THE_TIME = {
         for name in ("aio", "blocking", "computing", "loop", "peer", "playing", "trio")
     ),
     # Dates that people read.
-    "runagent_testing/_host/endpoints.py",
+    "runagent_testing/_host/stamps.py",
+    "runagent_testing/_journal/record.py",
+    "runagent_testing/_recording/heading.py",
     "runagent_testing/_standalone/log.py",
     # Sleep, or count the processor's seconds.
-    "runagent_testing/_standalone/cli.py",
+    "runagent_testing/_standalone/serve.py",
     "runagent_testing/conformance/_broken/contents.py",
     "runagent_testing/conformance/_checks/sharing.py",
     "runagent_testing/conformance/_watchdog.py",

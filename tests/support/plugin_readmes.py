@@ -17,8 +17,8 @@ def check_examples(readme: Page, capsys: pytest.CaptureFixture[str]) -> None:
     namespace: dict[str, Any] = {}
     for example in readme.examples():
         exec(compile(example.text, readme.name, "exec"), namespace)  # the examples are the project's
-        shown = capsys.readouterr().out
-        assert (example.line, (example.output or "").rstrip("\n")) == (example.line, shown.rstrip("\n"))
+        shown, expected = capsys.readouterr().out.rstrip("\n"), (example.output or "").rstrip("\n")
+        assert expected == shown, f"line {example.line}: {shown!r} instead of {expected!r}"
 
 
 def check_links(readme: Page) -> None:

@@ -134,7 +134,7 @@ class AnthropicDialect(Dialect):
         return {
             "anthropic-ratelimit-requests-limit": str(limit.runs),
             "anthropic-ratelimit-requests-remaining": str(limit.remaining),
-            "anthropic-ratelimit-requests-reset": reset.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "anthropic-ratelimit-requests-reset": reset.isoformat(timespec="seconds").replace("+00:00", "Z"),
         }
 
     def unknown_agent(self, run_request: RunRequest) -> Status:
