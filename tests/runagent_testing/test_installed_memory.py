@@ -14,7 +14,11 @@ from runagent import AsyncRunAgentClient, ConfigurationError, NetworkError, RunA
 from runagent_testing import FakeAgentServer, MemoryNetwork, RealTimeWarning, delay, ending
 from tests.support.styles import TRANSPORTS
 
-GLOBAL, ASYNC_GLOBAL = RunAgentClient("writer"), AsyncRunAgentClient("writer")
+
+@pytest.fixture(scope="module")
+def earlier():
+    """Clients that were made before the network was installed, and outlive the tests."""
+    return RunAgentClient("writer"), AsyncRunAgentClient("writer")
 
 
 @pytest.fixture
@@ -59,11 +63,12 @@ def test_code_that_makes_its_own_client_uses_it_on_virtual_time(memory, style, t
 
 
 @pytest.mark.parametrize("attempt", range(2))
-def test_clients_that_live_longer_than_a_test_use_it_too(memory, attempt):
-    assert "Once upon" == GLOBAL.run_generic_stream("hello", timeout=1000).text()
-    assert "done" == GLOBAL.run_generic("hello")
-    assert "Once upon" == memory.run_asyncio(read(ASYNC_GLOBAL))
-    assert "Once upon" == memory.run_trio(read, ASYNC_GLOBAL)
+def test_clients_that_live_longer_than_a_test_use_it_too(earlier, memory, attempt):
+    client, asynchronous = earlier
+    assert "Once upon" == client.run_generic_stream("hello", timeout=1000).text()
+    assert "done" == client.run_generic("hello")
+    assert "Once upon" == memory.run_asyncio(read(asynchronous))
+    assert "Once upon" == memory.run_trio(read, asynchronous)
     assert 4 == len(memory.requests)
 
 
@@ -82,15 +87,16 @@ def test_a_network_that_is_given_counts_more(memory):
         assert "other" == client.run_generic_stream("hello").text()
 
 
-def test_the_last_installation_counts_and_ends_alone(memory, monkeypatch):
+def test_the_last_installation_counts_and_ends_alone(earlier, memory, monkeypatch):
+    client, _ = earlier
     inner = MemoryNetwork()
     inner.agent("writer").always("inner")
     installed = inner.install()
-    assert "inner" == GLOBAL.run_generic_stream("hello").text()
+    assert "inner" == client.run_generic_stream("hello").text()
     installed.close()
     installed.close()
     assert memory.url == os.environ["RUNAGENT_API_URL"]
-    assert "Once upon" == GLOBAL.run_generic_stream("hello", timeout=1000).text()
+    assert "Once upon" == client.run_generic_stream("hello", timeout=1000).text()
 
 
 def test_nothing_is_left_of_it(monkeypatch):
