@@ -23,7 +23,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     # Skipped here and not by pytest's own marks: the summary then has one line for each reason.
     if item.get_closest_marker("interop") is not None and not item.config.getoption("--interop"):
         pytest.skip("left to make interop")
-    item.user_properties += [("peer", peer) for peer in peer_of(item.iter_markers())]
+    item.user_properties += [("peer", list(peer)) for peer in peer_of(item.iter_markers())]
     for mark in item.iter_markers("needs"):
         if mark.kwargs["missing"]:
             pytest.skip(mark.kwargs["missing"])
