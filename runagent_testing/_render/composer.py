@@ -117,8 +117,7 @@ class Composer:
     def _write(self, data: bytes, events: list[Event], whole: bool, moves: list[Move]) -> None:
         if self._follows_write and self._write_gap:
             moves.append(Wait(self._write_gap))
-        steps = dict.fromkeys([event.step for event in events if event.step is not None])
-        moves.append(Write(data, tuple(steps), whole))
+        moves.append(Write(data, _steps(events), whole))
         self._follows_write = True
 
     def _cut_as_wanted(self, events: list[Event], data: bytes, moves: list[Move]) -> None:
@@ -146,6 +145,14 @@ class Composer:
 
 def _size(events: Iterable[Event]) -> int:
     return sum(event.size for event in events)
+
+
+def _steps(events: list[Event]) -> tuple[int, ...]:
+    """Return the steps that events belong to, each once."""
+    if len(events) == 1:  # the usual, many times in a script with many pauses
+        step = events[0].step
+        return () if step is None else (step,)
+    return tuple(dict.fromkeys([event.step for event in events if event.step is not None]))
 
 
 def _ends(events: list[Event]) -> list[int]:
