@@ -1,4 +1,4 @@
-"""What a browser is sent for an error: a status, a code and neutral words.
+"""What a browser is sent for an error: a status, a code and a neutral message.
 
 The texts of an error are for the operator: they may quote the agent, name hosts or show what an agent is
 built of. None of them, and no code that the agent chose, goes to a browser.
@@ -46,7 +46,7 @@ class Refusal(msgspec.Struct, frozen=True):
     Attributes:
         status: The HTTP status, if the head of the answer has not been sent yet.
         code: The code, one of those that this module names.
-        message: Words for an end user.
+        message: A text for an end user.
         retry_after: Seconds to wait before the next try, if the agent sent that.
     """
 

@@ -7,14 +7,17 @@ import contextlib
 import difflib
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 from runagent_testing._internal.redaction import Secrets, escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from runagent_testing._standalone.script_file import ScriptFile
+    from runagent_testing._recording.reading import RecordingError
+    from runagent_testing._standalone.script_file import ScriptFile, ScriptFileError
+
+    InvalidFile = RecordingError | ScriptFileError
 
 __all__ = [
     "FAILED",
@@ -27,8 +30,11 @@ __all__ = [
     "load",
     "note",
     "print_lines",
+    "read_checked",
     "report",
 ]
+
+T = TypeVar("T")
 
 GOOD, FAILED, INVALID, INTERRUPTED = 0, 1, 2, 130
 PROGRAM = "runagent-fake"
@@ -109,9 +115,23 @@ def load(path: str) -> ScriptFile:
     """
     from runagent_testing._standalone.script_file import ScriptFileError, load_script
 
+    return read_checked(path, load_script, ScriptFileError)
+
+
+def read_checked(path: str, read: Callable[[str], T], invalid: type[InvalidFile]) -> T:
+    """Read a file of the user's.
+
+    Args:
+        path: Its path.
+        read: Reads it.
+        invalid: The error that ``read`` raises for an invalid file.
+
+    Raises:
+        CommandError: It cannot be read, or is invalid; then ``problems`` has the places.
+    """
     try:
-        return load_script(path)
-    except ScriptFileError as exc:
+        return read(path)
+    except invalid as exc:
         count = len(exc.problems)
         found = f"{count} problem{'s' if count > 1 else ''} in {path}"
         raise CommandError(found, str(exc).split("\n")) from exc

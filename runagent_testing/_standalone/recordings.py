@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runagent_testing._standalone.command import CommandError
+from runagent_testing._standalone.command import CommandError, read_checked
 
 if TYPE_CHECKING:
     import argparse
@@ -53,11 +53,4 @@ def load_recording(path: str) -> Recording:
     """
     from runagent_testing._recording.reading import RecordingError, read_recording
 
-    try:
-        return read_recording(path)
-    except RecordingError as exc:
-        count = len(exc.problems)
-        found = f"{count} problem{'s' if count > 1 else ''} in {path}"
-        raise CommandError(found, str(exc).split("\n")) from exc
-    except OSError as exc:
-        raise CommandError(f"cannot read {path}: {exc.strerror or exc}") from exc
+    return read_checked(path, read_recording, RecordingError)
