@@ -23,8 +23,12 @@ ARGS ?=
 # Number of processes for the tests: make test JOBS=0 runs them in pytest's process, for a debugger.
 # Half as many more as there are processors by default, because many tests wait.
 JOBS ?= $(shell "$(PYTHON)" -c "import os; print((os.cpu_count() or 1) * 3 // 2)" 2>/dev/null || echo auto)
-# Every plugin goes into the environment with the project, so that its tests run there too.
-PLUGINS := $(patsubst %/pyproject.toml,--editable './%[dev]',$(wildcard plugins/*/pyproject.toml))
+# Every plugin goes into the environment with the project, so that its tests run there too. Plugins for an engine, such
+# as a load generator or a cluster, go there without the engine, which would bring many packages and choose versions for
+# everything else: what needs it is tested in .venv-interop-NAME.
+PLUGIN_FOLDERS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+FOR_ENGINES := $(filter %-locust %-ray,$(PLUGIN_FOLDERS))
+PLUGINS := $(patsubst %,--editable './%[dev]',$(filter-out $(FOR_ENGINES),$(PLUGIN_FOLDERS)))
 PIP := -m pip --disable-pip-version-check --no-input
 
 # The first of the given interpreters that runs and can make an environment. Being on PATH proves neither:
@@ -82,6 +86,7 @@ $(STAMP): pyproject.toml $(CONSTRAINTS) $(wildcard plugins/*/pyproject.toml)
 	@echo "Installing the versions of $(CONSTRAINTS) into $(VENV)"
 	@$(BIN)/python $(PIP) install -qq --constraint $(CONSTRAINTS) hatchling editables </dev/null
 	@$(BIN)/python $(PIP) install -qq --constraint $(CONSTRAINTS) --no-build-isolation --editable '.[dev]' $(PLUGINS) </dev/null
+	@$(if $(FOR_ENGINES),$(BIN)/python $(PIP) install -qq --no-deps --no-build-isolation $(FOR_ENGINES:%=--editable ./%) </dev/null)
 	@touch $@
 
 .PHONY: demo

@@ -362,9 +362,9 @@ def test_the_tutorial_has_ten_steps_and_its_last_block_is_certified() -> None:
     assert "report.check()" in last.text  # every block is run, in order, by another test
 
 
-def test_every_plugin_has_a_page_in_the_cookbook() -> None:
+def test_every_plugin_with_a_dialect_has_a_page_in_the_cookbook() -> None:
     pages = {page.path.stem.removeprefix("test-").replace("-", "") for page in COOKBOOK}
-    assert pages == {path.name.removeprefix("runagent-") for path in (ROOT / "plugins").glob("runagent-*")}
+    assert pages == {path.parent.name.removeprefix("runagent_") for path in ROOT.glob("plugins/*/*/testing")}
 
 
 @by_linking_page

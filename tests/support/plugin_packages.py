@@ -17,29 +17,27 @@ from tests.support.wheels import build_wheel
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["PluginPackage", "requirements"]
+__all__ = ["Distribution", "PluginPackage", "requirements"]
 
 
-class PluginPackage:
-    """The tests; a subclass sets the class of the transport, whose name is also that of the distribution.
+class Distribution:
+    """The tests of any plugin; a subclass sets the name behind ``runagent-``.
 
     Attributes:
-        transport: The class of the transport.
+        name: The name of the distribution is ``runagent-NAME``, that of its package ``runagent_NAME``.
         requires: The distributions that the wheel depends on, in extras, too.
-        unwanted: Modules that the transport must not import, besides those that no transport may.
     """
 
-    transport: ClassVar[Any]
+    name: ClassVar[str]
     requires: ClassVar[frozenset[str]] = frozenset({"msgspec", "runagent"})
-    unwanted: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def package(self) -> str:
-        return f"runagent_{self.transport.name}"
+        return f"runagent_{self.name}"
 
     @classmethod
     def project(cls) -> Path:
-        return ROOT / "plugins" / f"runagent-{cls.transport.name}"
+        return ROOT / "plugins" / f"runagent-{cls.name}"
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -58,20 +56,37 @@ class PluginPackage:
     def test_the_wheel_depends_on_nothing_else(self, wheel: zipfile.Path) -> None:
         assert self.requires == {line.partition(">")[0] for line in requirements(wheel)}
 
+    def test_it_is_installed_in_its_version(self) -> None:
+        assert "0.1.0" == version(f"runagent-{self.name}")
+
+
+class PluginPackage(Distribution):
+    """The same and more of a plugin with a transport, whose name is also that of the distribution.
+
+    Attributes:
+        transport: The class of the transport.
+        unwanted: Modules that the transport must not import, besides those that no transport may.
+    """
+
+    transport: ClassVar[Any]
+    unwanted: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls) -> None:
+        cls.name = cls.transport.name
+
     def test_the_metadata_matches_the_class(self) -> None:
-        (entry,) = entry_points(group="runagent.capabilities", name=self.transport.name)
+        (entry,) = entry_points(group="runagent.capabilities", name=self.name)
         declared = parse_declaration(entry.value)
         assert declared is not None
         promised = (self.transport.api_version, self.transport.capabilities)
         assert promised == (declared.api_version, declared.capabilities)
-        assert "0.1.0" == version(f"runagent-{self.transport.name}")
 
     def test_nothing_of_it_is_imported_before_its_name_is_asked_for(self) -> None:
         unwanted = {"asyncio", "runagent_testing", "ssl", "trio"} | self.unwanted
         code = (
             "import sys, runagent; from runagent._plugins.registry import default_registry as r;"
             f"r().installed(); assert {self.package!r} not in sys.modules;"
-            f"r().get({self.transport.name!r}); assert {self.package!r} in sys.modules;"
+            f"r().get({self.name!r}); assert {self.package!r} in sys.modules;"
             f"assert not {unwanted!r} & sys.modules.keys()"
         )
         subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
