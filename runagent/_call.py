@@ -25,6 +25,7 @@ __all__ = [
     "RunIds",
     "merge_headers",
     "new_run_id",
+    "take_idempotency_key",
 ]
 
 __tracebackhide__ = is_ours
@@ -47,6 +48,19 @@ def merge_headers(
         return earlier
     replaced = {name.lower() for name, _ in later}
     return (*(field for field in earlier if field[0].lower() not in replaced), *later)
+
+
+def take_idempotency_key(
+    headers: tuple[tuple[str, str], ...],
+) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return the caller's ``Idempotency-Key``, "" if there is none, and the other header fields.
+
+    It belongs to the call: resumptions, steps and cancelling derive their keys from it.
+    """
+    for field in headers:
+        if field[0].lower() == "idempotency-key":
+            return field[1], tuple(other for other in headers if other is not field)
+    return "", headers
 
 
 class ReceivedPart(msgspec.Struct, frozen=True, gc=False):
@@ -180,7 +194,8 @@ class AgentCall(msgspec.Struct, frozen=True, kw_only=True):
         options: ``transport_options``, limits included; hidden from ``repr``.
         limits: The bounds of what the peer may make us hold.
         run_id: Our id of the run, the same in all of its attempts, its report, its errors and its log lines.
-        idempotency_key: The run's id in the first request and its retries; a resumption has another one.
+        idempotency_key: The caller's ``Idempotency-Key``, else the run's id, in the first request and its
+            retries; a resumption has another one.
         timeout_seconds: How long the agent may take, if the protocol can carry it.
         found: What steps of the run, or of another run of the client, have found; hidden from ``repr``.
         opened_at: Seconds since the epoch, against which a ``Retry-After`` date is read.

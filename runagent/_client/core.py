@@ -9,7 +9,7 @@ import msgspec
 
 from runagent._address.fields import validate_headers
 from runagent._address.paths import validate_agent_id
-from runagent._call import AgentCall, RunIds, merge_headers, new_run_id
+from runagent._call import AgentCall, RunIds, merge_headers, new_run_id, take_idempotency_key
 from runagent._client.options import (
     Timeout,
     call_policy,
@@ -333,6 +333,7 @@ class ClientCore(Generic[N]):
             transports, place, ids = (handle.transport,), handle.place, RunIds(handle.ids)
             policy = msgspec.structs.replace(policy, unsafe=True)  # reading on begins no run
         run_id = new_run_id()
+        key, fields = take_idempotency_key(merge_headers(self._headers, validate_headers(headers)))
         call = AgentCall(
             agent_id=self.agent_id,
             base=base,
@@ -340,11 +341,11 @@ class ClientCore(Generic[N]):
             input=add_session_id(copy_input_object(input_data, "input_data"), session_id),
             args=tuple(copy_input(args, "args")) if args else (),
             entrypoint_tag=self._entrypoint_tag,
-            headers=merge_headers(self._headers, validate_headers(headers)),
+            headers=fields,
             options=settings.transport_options,
             limits=context.limits,
             run_id=run_id,
-            idempotency_key=run_id,
+            idempotency_key=key or run_id,
             timeout_seconds=timeouts.total,
             attach_to=ids,
         )

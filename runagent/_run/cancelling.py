@@ -111,7 +111,7 @@ def _begin(run: RunState) -> CancelRun | None:
             call=call, transports=(transport.name,), timeouts=_TIMEOUTS, policy=_POLICY, context=run.context
         )
     )
-    request.recovery.run_id = f"{call.run_id}-cancel"  # the idempotency key: not the one of the run
+    request.recovery.first_key = f"{run.recovery.first_key}-cancel"  # the run's key belongs to its request
     return request
 
 

@@ -45,7 +45,7 @@ class Recovery(msgspec.Struct, eq=False):
         known_unsupported: Which transports the origins are known not to support.
         origin: The origin of the run's requests.
         names: The transports that are left to try, the current one first.
-        run_id: The run's id.
+        first_key: The idempotency key of the first request.
         begun: A chunk has come, or an event that is no content, or the run has been resumed, so it can only
             be resumed, and no longer retried.
         asked: Where the caller asked to go on, in place of the beginning, or None.
@@ -65,7 +65,7 @@ class Recovery(msgspec.Struct, eq=False):
     known_unsupported: KnownUnsupported
     origin: Origin
     names: Sequence[str]
-    run_id: str
+    first_key: str
     begun: bool = False
     asked: ResumePoint | None = None
     resume: ResumePoint | None = None
@@ -82,7 +82,7 @@ class Recovery(msgspec.Struct, eq=False):
     @property
     def key(self) -> str:
         """The idempotency key of the next request; each resumption has another, as its request differs."""
-        return f"{self.run_id}-{self.resumes}" if self.resumes else self.run_id
+        return f"{self.first_key}-{self.resumes}" if self.resumes else self.first_key
 
     def begin(self, now: float) -> None:
         """Drop the transports that the origin is known not to support."""

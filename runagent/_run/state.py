@@ -108,7 +108,7 @@ class RunState:
             context.known_unsupported,
             call.base.origin,
             spec.transports,
-            call.run_id,
+            call.idempotency_key or call.run_id,
             asked=spec.resume if spec.resume is not None and spec.resume.proof == "index" else None,
             resume=spec.resume,
             asks_key=context.asks_key,

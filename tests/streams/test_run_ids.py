@@ -34,6 +34,22 @@ def test_the_key_of_a_resumption_is_the_id_and_its_number(style: Style) -> None:
     assert [outcome.report.run_id + end for end in ("", "-1", "-2", "-3")] == keys
 
 
+def test_the_callers_key_is_the_one_of_the_run_and_of_its_retries(style: Style, transport: str) -> None:
+    with Peer(answers(BUSY), answers(http(401, connection="close"))) as peer:
+        outcome = run(style, peer, transport=transport, headers={"idempotency-KEY": "row-7"}, retry_delay=0)
+        keys = [request.headers["idempotency-key"] for request in peer.requests]
+    assert ["row-7"] * 2 == keys
+    assert re.fullmatch("[0-9a-f]{32}", outcome.report.run_id)
+
+
+def test_a_resumption_never_repeats_the_callers_key_as_its_request_differs(style: Style) -> None:
+    parts = [sse(chunk(at), end=False) for at in range(2)]
+    with Peer(*(answers(part) for part in parts), answers(sse(chunk(2), DONE))) as peer:
+        run(style, peer, headers={"Idempotency-Key": "row-7"})
+        keys = [request.headers["idempotency-key"] for request in peer.requests]
+    assert ["row-7", "row-7-1", "row-7-2"] == keys
+
+
 def test_two_runs_have_different_ids(style: Style) -> None:
     with Peer(answers(BUSY), answers(BUSY)) as peer:
         first, second = (run(style, peer, max_retries=0).error.run_id for _ in range(2))
