@@ -64,6 +64,7 @@ help:
 	@echo "make soak         chaos, load and floods at full size (ARGS=\"--only chaos --seed 7\")"
 	@echo "make interop      test with third-party software: nginx, a proxy, TLS, Chromium, curl, other servers, the published package"
 	@echo "make kit          run the conformance kit, also in the clean environment of a plugin's author"
+	@echo "make docs         build the site of the documentation into build/docs/site; fails on every warning and dead link"
 	@echo "make lock         write constraints.txt again"
 	@echo "make venv         set up $(VENV) only (PYTHON=... chooses the interpreter)"
 	@echo "make clean        remove environments and caches"
@@ -246,6 +247,19 @@ bench-gateway: $(STAMP) .venv-interop-gateways/.installed
 .PHONY: bench-plugins
 bench-plugins: $(STAMP) $(INTEROP_STAMPS) node-packages
 	@$(BIN)/python -m tests.benchmarks.bench_plugins $(ARGS)
+
+# The site's builders bring their own versions of common packages: they get a separate environment.
+DOCS_STAMP := .venv-docs/.installed
+
+$(DOCS_STAMP): docs/requirements.txt | $(STAMP)
+	@echo "Installing $< into .venv-docs"
+	@$(BIN)/python -m venv --clear .venv-docs
+	@.venv-docs/bin/python $(PIP) install -qq --requirement $< </dev/null
+	@touch $@
+
+.PHONY: docs
+docs: $(STAMP) $(DOCS_STAMP)
+	@$(BIN)/python -m tests.docs.site
 
 .PHONY: kit
 kit: $(STAMP)
