@@ -117,5 +117,6 @@ def anchor(heading: str) -> str:
 README = Page(ROOT / "README.md")
 DOCS = {path.stem: Page(path) for path in sorted((ROOT / "docs").glob("*.md"))}
 PAGES = (README, *DOCS.values())
-# Their code needs the packages that they are about: tests/interop/protocols/test_cookbook.py runs it.
-COOKBOOK = tuple(Page(path) for path in sorted((ROOT / "docs/cookbook").glob("*.md")))
+COOKBOOK = {path.stem: Page(path) for path in sorted((ROOT / "docs/cookbook").glob("*.md"))}
+# How to test code that uses the client of a protocol; tests/interop/protocols/test_cookbook.py runs it.
+CLIENT_TESTS = tuple(page for name, page in COOKBOOK.items() if name.startswith("test-"))

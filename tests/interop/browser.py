@@ -24,7 +24,7 @@ __all__ = ["BROWSERS", "Tab", "browser_on"]
 
 BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
 PATIENCE = 20.0  # seconds
-_KEYS = {"Tab": 9, "Enter": 13, " ": 32, "ArrowDown": 40}
+_KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "ArrowDown": 40}
 
 
 def browser_on(port: Port, folder: Path) -> Program:

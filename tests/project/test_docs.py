@@ -2,8 +2,8 @@
 
 Every ``python`` block of the README and of docs/ is executed, in order, in one namespace a page; a ``text``
 block right behind one is exactly what it prints. A block that defines tests is a separate pytest file.
-The agent ``your-agent-id`` is a fake one, found through ``RUNAGENT_API_URL``. Pages of docs/cookbook need
-other packages: tests/interop/protocols/test_cookbook.py runs their code.
+The agent ``your-agent-id`` is a fake one, found through ``RUNAGENT_API_URL``. Pages of docs/cookbook have
+separate tests: tests/docs, or tests/interop if their code needs other packages.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from runagent._report import Attempt, RunReport
 from runagent.transports import _refusals as refusals
 from runagent.transports._messages import MessageReader
 from runagent_testing import FakeAgentServer, done, status
-from tests.docs.pages import COOKBOOK, DOCS, PAGES, README, ROOT, Example, Page, anchor, code_in
+from tests.docs.pages import CLIENT_TESTS, COOKBOOK, DOCS, PAGES, README, ROOT, Example, Page, anchor, code_in
 from tests.project.layers import drawing
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ ERRORS = [getattr(errors, name) for name in errors.__all__]
 COMMENTED = sorted(p for package in ("runagent", "runagent_testing") for p in (ROOT / package).rglob("*.py"))
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-by_linking_page = pytest.mark.parametrize("page", [*PAGES, *COOKBOOK], ids=lambda page: page.name)
+by_linking_page = pytest.mark.parametrize("page", [*PAGES, *COOKBOOK.values()], ids=lambda page: page.name)
 
 
 @pytest.fixture
@@ -351,7 +351,7 @@ def test_the_architecture_names_every_folder_of_tests() -> None:
 
 def test_the_readme_links_every_page() -> None:
     linked = {(ROOT / target).name for target in README.links()}
-    assert {page.path.name for page in (*DOCS.values(), *COOKBOOK)} <= linked
+    assert {page.path.name for page in (*DOCS.values(), *COOKBOOK.values())} <= linked
 
 
 def test_the_tutorial_has_ten_steps_and_its_last_block_is_certified() -> None:
@@ -363,7 +363,7 @@ def test_the_tutorial_has_ten_steps_and_its_last_block_is_certified() -> None:
 
 
 def test_every_plugin_with_a_dialect_has_a_page_in_the_cookbook() -> None:
-    pages = {page.path.stem.removeprefix("test-").replace("-", "") for page in COOKBOOK}
+    pages = {page.path.stem.removeprefix("test-").replace("-", "") for page in CLIENT_TESTS}
     assert pages == {path.parent.name.removeprefix("runagent_") for path in ROOT.glob("plugins/*/*/testing")}
 
 

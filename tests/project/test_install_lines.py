@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "plugins").glob("**/README.md")]
 OTHER_PACKAGE = "0.1.49"
 PLUGINS = sorted(f"./plugins/{path.name}" for path in (ROOT / "plugins").glob("runagent-*"))
-CLIENTS = ("a2a-sdk", "anthropic", "google-genai", "langgraph-sdk", "ollama")
+CLIENTS = ("a2a-sdk", "anthropic", "google-genai", "langgraph-sdk", "ollama", "uvicorn")
 _LINE = re.compile(r"pip install ([^`#\n]+?)\s*(?:`|#|$|&&)", re.MULTILINE)
 
 

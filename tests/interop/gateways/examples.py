@@ -1,17 +1,17 @@
-"""The gateways of docs/gateways.md, written into a folder and served by real servers."""
+"""The gateways of the docs, written into a folder and served by real servers."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from tests.docs.pages import DOCS, ROOT
+from tests.docs.pages import COOKBOOK, DOCS, ROOT
 from tests.interop.programs import Port, Program, environment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["HEARTBEAT", "SERVERS", "start", "write_examples"]
+__all__ = ["HEARTBEAT", "SERVERS", "chat_page", "start", "write_examples"]
 
 HEARTBEAT = 0.2  # seconds, in place of the default of `relay`
 
@@ -65,10 +65,19 @@ def write_examples(folder: Path) -> list[str]:
 
 def start(server: str, framework: str, folder: Path, agents: str, port: Port) -> Program:
     """Return the program that serves an example, not started yet."""
-    names = {"MODULE": f"gateway_{framework}", "PORT": str(port.number)}
-    module, *arguments = SERVERS[server, framework]
-    for name, value in names.items():
-        arguments = [argument.replace(name, value) for argument in arguments]
+    command = [part.replace("MODULE", f"gateway_{framework}") for part in SERVERS[server, framework]]
+    return _program(command, folder, agents, port, f"{server} {framework}")
+
+
+def chat_page(folder: Path, agents: str, port: Port) -> Program:
+    """Write the page of docs/cookbook/chat-page.md and its gateway; return the program that serves them."""
+    for name, beginning in (("chat.py", "# chat.py: "), ("chat.html", "<!doctype html>")):
+        (folder / name).write_text(COOKBOOK["chat-page"].block(beginning), encoding="utf-8")
+    return _program([part.replace("MODULE", "chat") for part in _UVICORN], folder, agents, port, "chat")
+
+
+def _program(command: list[str], folder: Path, agents: str, port: Port, name: str) -> Program:
+    module, *arguments = (part.replace("PORT", str(port.number)) for part in command)
     variables = {
         "PYTHONPATH": f"{folder}:{ROOT}",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -76,5 +85,5 @@ def start(server: str, framework: str, folder: Path, agents: str, port: Port) ->
         "RUNAGENT_MAX_RETRIES": "0",
         "RUNAGENT_TIMEOUT": "20",
     }
-    command = [environment("gateways"), "-m", module, *arguments]
-    return Program(command, port, folder / f"{server} {framework}.log".replace(" ", "-"), variables)
+    log = folder / f"{name}.log".replace(" ", "-")
+    return Program([environment("gateways"), "-m", module, *arguments], port, log, variables)

@@ -1,4 +1,4 @@
-"""The pages of docs/cookbook: their code, tests and commands, with the official client that each is about.
+"""The pages of docs/cookbook about tests: their code and commands, with the official client of each.
 
 The code needs packages that the project's environment does not have, so it runs here alone: in the client's
 environment, which comes first, followed by the project's, for pytest, the fake agent and the plugin.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.docs.pages import COOKBOOK, Page
+from tests.docs.pages import CLIENT_TESTS, Page
 from tests.interop.programs import (
     NODE_PACKAGES,
     Port,
@@ -57,7 +57,7 @@ def interpreter(page: Page) -> str:
 
 def pages(*, on_node: bool) -> list[ParameterSet]:
     found = []
-    for page in COOKBOOK:
+    for page in CLIENT_TESTS:
         name = environment_of(page)
         if (name == "node") == on_node:
             needs = needs_node_packages() if on_node else needs_environment(name) if name else ()
