@@ -61,6 +61,7 @@ help:
 	@echo "make bench-gateway measure gateways: CPU for a relayed chunk and memory, compared with other clients"
 	@echo "make bench-bridge measure the overhead of a library as a transport"
 	@echo "make bench-fake   measure the fake agent: events per second, simultaneous streams, start, cost per test"
+	@echo "make bench-fake-against REF=COMMIT   compare the fake agent with another commit's"
 	@echo "make soak         chaos, load and floods at full size (ARGS=\"--only chaos --seed 7\")"
 	@echo "make interop      test with third-party software: nginx, a proxy, TLS, Chromium, curl, other servers, the published package"
 	@echo "make kit          run the conformance kit, also in the clean environment of a plugin's author"
@@ -203,6 +204,10 @@ soak: $(STAMP)
 .PHONY: bench-fake
 bench-fake: $(STAMP)
 	@$(BIN)/python -m tests.benchmarks.bench_fake $(ARGS)
+
+.PHONY: bench-fake-against
+bench-fake-against: $(STAMP)
+	@$(BIN)/python -m tests.benchmarks.fake_against "$(or $(REF),$(error REF names the commit to compare with))" $(ARGS)
 
 # Third-party software. Each file NAME.txt in the folder lists the packages of the environment .venv-interop-NAME:
 # the published package has this one's name, and others would force versions on our dependencies.

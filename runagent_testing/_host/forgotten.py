@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 __all__ = ["Forgotten"]
 
 _SHOWN = 100  # problems of each kind
+_UNMATCHED = "unmatched requests"
+_FAILED = "requests that failed"
+_UNUSED = "requests with steps that were never played"
 
 
 class Forgotten:
     """The problems of exchanges that the journal has forgotten: the first ones, and how many more."""
 
     def __init__(self) -> None:
-        self.clear()
+        self._kinds: dict[str, _Lines] = {}
 
     def note(self, exchange: Exchange, *, is_unmatched: bool) -> None:
         """Note the problems of an exchange.
@@ -31,24 +34,29 @@ class Forgotten:
                 may have it, too.
         """
         if is_unmatched:
-            self._unmatched.add([unmatched(exchange)])
+            self._add(_UNMATCHED, [unmatched(exchange)])
         else:
-            self._failed.add(failed(exchange))
-            self._unused.add(unplayed(exchange, exchange.secrets))
+            self._add(_FAILED, failed(exchange))
+            self._add(_UNUSED, unplayed(exchange, exchange.secrets))
 
     def problems(self, *, allow_unused: bool, allow_unmatched: bool) -> Iterator[str]:
         """List them; arguments as for `AgentHost.problems`."""
         if not allow_unmatched:
-            yield from self._unmatched.shown()
-        yield from self._failed.shown()
+            yield from self._shown(_UNMATCHED)
+        yield from self._shown(_FAILED)
         if not allow_unused:
-            yield from self._unused.shown()
+            yield from self._shown(_UNUSED)
 
     def clear(self) -> None:
         """Forget these, too."""
-        self._unmatched = _Lines("unmatched requests")
-        self._failed = _Lines("requests that failed")
-        self._unused = _Lines("requests with steps that were never played")
+        self._kinds.clear()
+
+    def _add(self, kind: str, lines: Iterable[str]) -> None:
+        self._kinds.setdefault(kind, _Lines(kind)).add(lines)
+
+    def _shown(self, kind: str) -> Iterator[str]:
+        if kind in self._kinds:
+            yield from self._kinds[kind].shown()
 
 
 class _Lines:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +53,7 @@ class Journal(Uncopied):
         self._count = self._arrivals = 0
         self._arrived = threading.Condition()
         self._bounds: Bounds | None = None
-        self._forgotten: Counter[str] = Counter()  # requests for runs, by agent
+        self._forgotten: dict[str, int] = {}  # requests for runs, by agent
 
     def keep_last(self, limit: int, on_forget: Callable[[Exchange, list[Exchange]], object]) -> None:
         """Forget the oldest exchanges that have ended, when there are more or they are large; see `Bounds`.
@@ -68,7 +67,8 @@ class Journal(Uncopied):
             if whence is self.requests:
                 # Clients choose the ids of unknown agents: there may be any number of them.
                 is_known = not exchange.is_fallback and exchange.unmatched is None
-                self._forgotten[exchange.agent_id if is_known else FALLBACK] += 1
+                agent_id = exchange.agent_id if is_known else FALLBACK
+                self._forgotten[agent_id] = self._forgotten.get(agent_id, 0) + 1
             on_forget(exchange, whence)
 
         self._bounds = Bounds(limit, forget)
@@ -203,7 +203,7 @@ class Journal(Uncopied):
 
     def count_forgotten(self, agent_id: str | None) -> int:
         """Count the requests for runs of one agent, or of all agents, that are no longer kept."""
-        return self._forgotten.total() if agent_id is None else self._forgotten[agent_id]
+        return sum(self._forgotten.values()) if agent_id is None else self._forgotten.get(agent_id, 0)
 
     def clear(self) -> None:
         """Forget everything."""

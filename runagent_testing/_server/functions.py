@@ -353,6 +353,9 @@ class _Worker:
 class DaemonThreads(ThreadPoolExecutor):
     """Threads for what async functions call: one that never returns keeps neither loop nor process."""
 
+    def __init__(self) -> None:
+        """Make none of the base's queues and locks, which take a while: each thread has one call."""
+
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """See `concurrent.futures.Executor.submit`."""
         future: Future[Any] = Future()

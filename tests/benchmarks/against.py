@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.contenders import Origin
 
-__all__ = ["Row", "compare_first_chunks", "compare_runs", "main", "unpack"]
+__all__ = ["Row", "compare_first_chunks", "compare_runs", "environment_with", "main", "table", "unpack"]
 
 ROOT = Path(__file__).resolve().parents[2]
 MOST = 1.05
@@ -51,13 +51,13 @@ class Row(NamedTuple):
         return statistics.median(this / that for this, that in zip(self.this, self.that, strict=True))
 
 
-def unpack(ref: str, folder: Path) -> None:
-    """Write the package ``runagent`` of a commit into a folder.
+def unpack(ref: str, folder: Path, packages: Sequence[str] = ("runagent",)) -> None:
+    """Write packages of a commit into a folder.
 
     Raises:
         SystemExit: There is no such commit.
     """
-    command = ["git", "archive", "--format=tar", ref, "--", "runagent"]
+    command = ["git", "archive", "--format=tar", ref, "--", *packages]
     made = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     if made.returncode:
         sys.exit(f"git has no package of {ref!r}: {made.stderr.decode().strip()}")
@@ -65,7 +65,7 @@ def unpack(ref: str, folder: Path) -> None:
         archive.extractall(folder, filter="data")
 
 
-def _environment(package: Path) -> dict[str, str]:
+def environment_with(package: Path) -> dict[str, str]:
     """Return the variables with which a process imports the package in a folder, and these benchmarks."""
     return {"PYTHONPATH": f"{package}:{ROOT}", "PYTHONSAFEPATH": "1"}
 
@@ -75,7 +75,11 @@ def compare_first_chunks(origin: Origin, other: Path, rounds: int) -> list[Row]:
     ours = own_first_chunks(origin)
     folders = {"this": ROOT, "that": other}
     times = take_turns(
-        {f"{side} {name}": (ours[name], _environment(folders[side])) for name in ours for side in folders},
+        {
+            f"{side} {name}": (ours[name], environment_with(folders[side]))
+            for name in ours
+            for side in folders
+        },
         rounds,
     )
     return [Row(f"first chunk, {name}: ms", times[f"this {name}"], times[f"that {name}"]) for name in ours]
@@ -93,7 +97,7 @@ def compare_runs(
             racers = []
             for side, folder in (("this", ROOT), ("that", other)):
                 key = f"{NAME}/{style}/{wire}"
-                racer = Worker(key, origin, None, label=side, environment=_environment(folder))
+                racer = Worker(key, origin, None, label=side, environment=environment_with(folder))
                 stack.callback(racer.close)
                 racers.append(racer)
             for racer in racers:
@@ -105,15 +109,14 @@ def compare_runs(
     return rows
 
 
-def _table(rows: Sequence[Row], ref: str, goals: Sequence[Goal]) -> Table:
-    table = Table(
-        f"This checkout compared with {ref}: CPU", ("what", "this", ref, "ratio", "goal", "verdict")
-    )
+def table(rows: Sequence[Row], ref: str, goals: Sequence[Goal]) -> Table:
+    """Return a table of the medians and ratios, one line for each row."""
+    made = Table(f"This checkout compared with {ref}: CPU", ("what", "this", ref, "ratio", "goal", "verdict"))
     for row, goal in zip(rows, goals, strict=True):
-        table.rows.append(
+        made.rows.append(
             (row.what, statistics.median(row.this), statistics.median(row.that), *goal.cells[1:])
         )
-    return table
+    return made
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -140,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 styles = options.style or STYLES
                 rows += compare_runs(origin, other, wire, chunks, options.rounds, styles)
     goals = [Goal(row.what, row.ratio, options.most) for row in rows]
-    sys.stdout.write(f"{_table(rows, options.ref, goals)}\n")
+    sys.stdout.write(f"{table(rows, options.ref, goals)}\n")
     return 0 if all(goal.reached for goal in goals) else 1
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 from tests.support.tracing import environment_without_tracer
 
@@ -74,19 +75,20 @@ TIMED = """
 import json, time
 import pytest
 
-spent = {}
+clock = time.{clock}
+spent = {{}}
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item):
-    began = time.perf_counter()
+    began = clock()
     result = yield
-    spent.setdefault(item.originalname, []).append(time.perf_counter() - began)
+    spent.setdefault(item.originalname, []).append(clock() - began)
     return result
 
 def pytest_sessionfinish(session):
     # The best of many: whatever else the machine does only adds to it.
     with open("best.json", "w") as file:
-        json.dump({name: min(times[1:]) for name, times in spent.items()}, file)
+        json.dump({{name: min(times[1:]) for name, times in spent.items()}}, file)
 """
 
 
@@ -102,18 +104,26 @@ def seconds_at_the_start(folder: Path) -> float:
     return float(_python("-c", STARTED, folder=folder))
 
 
-def seconds_of_tests(folder: Path) -> dict[str, float]:
-    """Measure tests after the first of their kind: "test_empty", "test_fake_agent", "test_asked"."""
-    (folder / "conftest.py").write_text(TIMED)
+def seconds_of_tests(
+    folder: Path, packages: Path = ROOT, clock: Literal["perf_counter", "process_time"] = "perf_counter"
+) -> dict[str, float]:
+    """Measure tests after the first of their kind: "test_empty", "test_fake_agent", "test_asked".
+
+    Args:
+        folder: A folder for the tests.
+        packages: The folder of the packages that they use.
+        clock: The function of `time` that measures them.
+    """
+    (folder / "conftest.py").write_text(TIMED.format(clock=clock))
     (folder / "test_costs.py").write_text(TESTS)
-    _python("-m", "pytest", "-q", "-p", PLUGIN, "-p", "no:cacheprovider", folder=folder)
+    _python("-m", "pytest", "-q", "-p", PLUGIN, "-p", "no:cacheprovider", folder=folder, packages=packages)
     best: dict[str, float] = json.loads((folder / "best.json").read_text())
     return best
 
 
-def _python(*arguments: str, folder: Path = ROOT) -> str:
+def _python(*arguments: str, folder: Path = ROOT, packages: Path = ROOT) -> str:
     environment = environment_without_tracer() | {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(folder)]),
+        "PYTHONPATH": os.pathsep.join(map(str, (packages, ROOT, folder))),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
     return subprocess.run(

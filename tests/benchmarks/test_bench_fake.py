@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.benchmarks.bench_fake import departure_times, hold_streams, rate, start_time
+from tests.benchmarks.fake_against import Scale, compare, measure
 from tests.benchmarks.lazy_scripts import long_stream, others_during, planning_time
 from tests.benchmarks.served import EVENTS, served
 from tests.support.tracing import SLOWDOWN
@@ -74,3 +75,16 @@ def test_a_slow_function_delays_no_other_agent(agent, server):
 
 def test_a_script_with_many_pauses_is_planned_quickly():
     assert planning_time(8000, times=2) < 0.5 * SLOWDOWN
+
+
+def test_every_cost_that_is_compared_with_another_commit_is_measured():
+    costs = measure(Scale(starts=3, seconds=0.02, streams=3))
+    assert 11 == len(costs)
+    assert all(cost > 0 for what, cost in costs.items() if "memory" not in what)
+
+
+def test_a_package_that_cannot_be_imported_is_reported(tmp_path):
+    (tmp_path / "runagent_testing").mkdir()
+    (tmp_path / "runagent_testing" / "__init__.py").write_text("raise SystemExit(5)", encoding="ascii")
+    with pytest.raises(RuntimeError, match="a measured process failed"):
+        compare(tmp_path, 1, Scale())
