@@ -253,6 +253,7 @@ bench-gateway: $(STAMP) .venv-interop-gateways/.installed
 bench-plugins: $(STAMP) $(INTEROP_STAMPS) node-packages
 	@$(BIN)/python -m tests.benchmarks.bench_plugins $(ARGS)
 
+# First the pages of docs/reference, which are made of the code; a test fails if they are stale.
 # The site's builders bring their own versions of common packages: they get a separate environment.
 DOCS_STAMP := .venv-docs/.installed
 
@@ -264,6 +265,7 @@ $(DOCS_STAMP): docs/requirements.txt | $(STAMP)
 
 .PHONY: docs
 docs: $(STAMP) $(DOCS_STAMP)
+	@$(BIN)/python -m tests.docs.reference.write
 	@$(BIN)/python -m tests.docs.site
 
 .PHONY: kit

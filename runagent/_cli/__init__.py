@@ -12,18 +12,12 @@ from typing import TYPE_CHECKING
 import runagent  # whose errors are loaded once there is one
 from runagent._cli.arguments import UsageError, parse_arguments
 from runagent._cli.console import Console, OutputError
+from runagent._cli.exit_codes import AGENT_FAILED, GOOD, INTERRUPTED, NOBODY_READS, WRONG_USAGE, exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["main"]
-
-GOOD = 0
-AGENT_FAILED = 1
-WRONG_USAGE = 2
-NETWORK_FAILED = 3
-INTERRUPTED = 130  # 128 + SIGINT, as shells count
-NOBODY_READS = 141  # 128 + SIGPIPE, what a program that ignores nothing would end with
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,7 +56,12 @@ def _run(argv: Sequence[str] | None, console: Console) -> int:
     except runagent.RunAgentError as exc:
         from runagent._cli.advice import describe  # only an error needs it
 
-        return _fail(console, describe(exc), _exit_code(exc), exc if verbose > 1 else None)
+        code = _fail(console, describe(exc), exit_code(exc), exc if verbose > 1 else None)
+        if verbose:
+            from runagent._cli.explain import name_of
+
+            console.note(f"runagent: explained by: runagent explain {name_of(exc)}")
+        return code
     except KeyboardInterrupt:
         console.end_wait()
         with contextlib.suppress(OutputError):
@@ -76,14 +75,3 @@ def _fail(console: Console, message: str, code: int, traced: runagent.RunAgentEr
     if traced is not None:
         console.traceback(traced)
     return code
-
-
-def _exit_code(error: runagent.RunAgentError) -> int:
-    """Describe who has to act."""
-    match error:
-        case runagent.ConfigurationError() | runagent.PluginError():
-            return WRONG_USAGE
-        case runagent.TransportError() | runagent.RunTimeoutError():
-            return NETWORK_FAILED
-        case _:
-            return AGENT_FAILED

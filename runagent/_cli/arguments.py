@@ -44,6 +44,11 @@ plugin, which it imports. It sends nothing.
 
 exit codes: 0 nothing is wrong, 1 something is, 2 wrong usage
 """
+_EXPLAIN_EPILOG = f"""\
+It prints the cause, whether the client retries, and what to do. The code of an error is error.code;
+with -v, a command shows after an error what to ask for.
+
+{_EPILOG}"""
 _COMPLETION_EPILOG = f"""\
 bash: source <(runagent completion bash)                             in ~/.bashrc
 zsh:  source <(runagent completion zsh)                              in ~/.zshrc, after compinit
@@ -168,6 +173,14 @@ def build_parser() -> Parser:
     doctor = _add(commands, "doctor", "diagnose this installation", _DOCTOR_EPILOG)
     doctor.add_argument("--json", action="store_true", help="as one JSON object")
     doctor.set_defaults(command=_later("doctor", "doctor"))
+    explain = _add(commands, "explain", "explain a code or a class of errors", _EXPLAIN_EPILOG)
+    explain.add_argument(
+        "code",
+        metavar="CODE",
+        nargs="?",
+        help="such as REFUSED or RateLimitError; without it, all are listed",
+    )
+    explain.set_defaults(command=_later("explain", "explain"))
     demo = _add(commands, "demo", "stream a story from a built-in agent, in every way", _EPILOG)
     demo.add_argument("--fast", action="store_true", help="stream it quickly")
     demo.set_defaults(command=_later("demo", "demo"))

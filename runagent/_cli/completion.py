@@ -11,6 +11,7 @@ import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from runagent._cli.arguments import PROGRAM, build_parser
+from runagent._cli.explain import names
 from runagent._config.parsers import TRANSPORT_GROUPS
 from runagent._plugins.installed import Installed
 from runagent._plugins.registry import TransportRegistry
@@ -94,7 +95,8 @@ def _commands() -> list[_Command]:
     found = [_Command("", "", _options(parser, transports))]
     for name, subparser in parser.commands.items():
         purpose = (subparser.description or "").rstrip(".")
-        found.append(_Command(name, purpose, _options(subparser, transports), subparser.first_choices))
+        first = names() if name == "explain" else subparser.first_choices
+        found.append(_Command(name, purpose, _options(subparser, transports), first))
     return found
 
 

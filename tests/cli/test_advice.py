@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runagent import ConfigurationError, RunAgentClient, StreamError
-from runagent._cli import AGENT_FAILED, NETWORK_FAILED, main
+from runagent._cli import main
 from runagent._cli.advice import describe
 from runagent._cli.arguments import build_parser
+from runagent._cli.exit_codes import AGENT_FAILED, NETWORK_FAILED
 from runagent_testing import ending, gate, status
 from tests.cli.command import ROOT, error_of
 

@@ -11,7 +11,8 @@ import sys
 import pytest
 
 from runagent import __version__
-from runagent._cli import NETWORK_FAILED, main
+from runagent._cli import main
+from runagent._cli.exit_codes import NETWORK_FAILED
 from runagent_testing import delay, ending, gate, status
 from tests.cli.command import ROOT, error_of, out_of
 from tests.support.tracing import environment_without_tracer

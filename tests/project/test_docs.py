@@ -18,8 +18,8 @@ import pytest
 
 import runagent
 import runagent_testing
-from runagent import _cli as cli
 from runagent import _errors as errors
+from runagent._cli import exit_codes as cli
 from runagent._cli.arguments import build_parser
 from runagent._client.async_client import AsyncRunAgentClient
 from runagent._client.client import RunAgentClient

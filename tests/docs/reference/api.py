@@ -1,0 +1,87 @@
+"""The reference of each promised module: a list of its names, and directives that show their docstrings."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import itertools
+from pathlib import Path
+from typing import Any
+
+from tests.docs.reference.docstrings import first_sentence, parse, table
+from tests.project.layers import PROMISED, ROOT
+
+__all__ = ["MODULES", "file_name", "page"]
+
+# The plugin of pytest has no names to import; its fixtures have a page.
+MODULES = sorted(PROMISED - {"runagent_testing.pytest_plugin"})
+
+
+_SHORT = 90  # characters
+
+
+def file_name(module: str) -> str:
+    return f"api-{module.replace('.', '-').replace('_', '-')}.md"
+
+
+def page(module: str) -> str:
+    """Return the page of a module."""
+    face = importlib.import_module(module)
+    rows = [
+        (name, _kind(getattr(face, name)), _about(face, name)) for name in face.__all__ if name[:2] != "__"
+    ]
+    listed = [(f"`{name}`", kind, about) for name, kind, about in rows]
+    parts = [f"# `{module}`", _introduction(face), table(("name", "is", "about"), listed)]
+    parts += [f"::: {module}.{name}" for name, kind, _ in rows if kind != "value"]
+    return "\n\n".join(parts)
+
+
+def _introduction(face: Any) -> str:
+    """Return the paragraphs of the module's docstring, without its examples, which are indented."""
+    paragraphs = parse(face.__doc__).text.split("\n\n")
+    return "\n\n".join(each for each in paragraphs if not each.startswith("    "))
+
+
+def _kind(value: Any) -> str:
+    if _is_class(value):
+        return "exception" if issubclass(value, BaseException) else "class"
+    return "function" if inspect.isroutine(value) else "value"
+
+
+def _is_class(value: Any) -> bool:
+    """Whether it is a class; those of `typing` are classes in some versions of Python only."""
+    return inspect.isclass(value) and value.__module__ != "typing"
+
+
+def _about(face: Any, name: str) -> str:
+    value = getattr(face, name)
+    if _is_class(value) or inspect.isroutine(value):
+        return first_sentence(value.__doc__)
+    expression, docstring = _assignment(face, name)
+    return f"{_shown(expression, value)} {first_sentence(docstring)}".strip()
+
+
+def _shown(expression: str, value: Any) -> str:
+    """Return the value as the code has it, if that is short."""
+    text = expression or repr(value)
+    return f"`{text}`." if len(text) <= _SHORT else f"A `{type(value).__name__}`."
+
+
+def _assignment(face: Any, name: str) -> tuple[str, str]:
+    """Return the expression that is assigned to a name, and the text below, in any module of the package."""
+    folders = (Path(inspect.getfile(face)).parent, ROOT / face.__name__.partition(".")[0])
+    for path in (path for folder in folders for path in sorted(folder.rglob("*.py"))):
+        text = path.read_text("utf-8")
+        body = ast.parse(text).body if f"\n{name}" in text else []
+        for node, after in itertools.pairwise(body):
+            value = after.value if isinstance(after, ast.Expr) else None
+            if name in _assigned(node):
+                docstring = str(value.value) if isinstance(value, ast.Constant) else ""
+                return ast.unparse(node.value), docstring
+    return "", ""
+
+
+def _assigned(node: ast.stmt) -> set[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return {target.id for target in targets if isinstance(target, ast.Name)}

@@ -1,0 +1,138 @@
+"""docs/reference is made of the code, and has a place for every name, option, variable, error and hook."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+
+import msgspec
+import pytest
+
+from runagent import CallObserver, Settings, Timeouts
+from runagent import _errors as errors
+from runagent._cli.codes import CODES
+from runagent._cli.explanations import CLASSES
+from runagent._config import settings as config
+from runagent._limits import Limits
+from runagent_testing import faults, pytest_plugin
+from runagent_testing.conformance import all_requirements
+from tests.docs.pages import ROOT, Page, code_in
+from tests.docs.reference import api, write
+from tests.docs.reference.settings import OTHER_VARIABLES
+from tests.project.layers import PROMISED
+
+AGAIN = "python -m tests.docs.reference.write"
+
+
+def page(name: str) -> Page:
+    return Page(write.FOLDER / name)
+
+
+def first_cells(name: str) -> set[str]:
+    return {code for row in page(name).rows() for code in code_in(row[0])}
+
+
+@pytest.mark.parametrize("name", write.PAGES)
+def test_a_page_is_what_the_code_makes_of_it(name: str) -> None:
+    assert page(name).text == write.text_of(name), f"to write it again: {AGAIN}"
+
+
+def test_the_folder_has_no_other_pages() -> None:
+    assert {path.name for path in write.FOLDER.glob("*")} == set(write.PAGES)
+
+
+def test_every_promised_module_has_a_page() -> None:
+    assert set(api.MODULES) | {"runagent_testing.pytest_plugin"} == PROMISED
+
+
+@pytest.mark.parametrize("module", api.MODULES)
+def test_every_promised_name_has_a_place_and_a_purpose(module: str) -> None:
+    names = set(importlib.import_module(module).__all__) - {"__version__"}
+    shown = page(api.file_name(module))
+    rows = {code_in(row[0])[0]: row for row in shown.rows() if code_in(row[0])}
+    assert names == set(rows)
+    assert [] == [name for name, row in rows.items() if not row[2]]
+    values = {name for name, row in rows.items() if row[1] == "value"}
+    assert names - values == set(re.findall(rf"^::: {re.escape(module)}\.(\w+)$", shown.text, re.MULTILINE))
+
+
+def test_every_setting_has_a_place() -> None:
+    known = {option.argument for option in config._OPTIONS} | set(Settings.__struct_fields__) - {"sources"}
+    assert known - {"log_level"} <= first_cells("settings.md")
+    assert set(Timeouts.__struct_fields__) <= first_cells("settings.md")
+
+
+def test_every_argument_and_limit_has_a_purpose() -> None:
+    for name in ("settings.md", "limits.md"):
+        assert [] == [row for row in page(name).rows() if not row[-1]]
+    assert set(Limits.__struct_fields__) <= first_cells("limits.md")
+
+
+def variables_read() -> set[str]:
+    """Return the names of environment variables in the code."""
+    found = set()
+    for path in (p for name in ("runagent", "runagent_testing") for p in (ROOT / name).rglob("*.py")):
+        text = path.read_text("utf-8")
+        found |= set(re.findall(r'environ(?:\.get\(|\[)"(\w+)"', text))
+        found |= set(re.findall(r'"((?:RUNAGENT|SSL)_?[A-Z][A-Z_]*[A-Z])"', text))
+    return found - {"REQUEST_METHOD", "HTTP_LAST_EVENT_ID"} - SSL_REASONS  # of CGI, and of OpenSSL
+
+
+SSL_REASONS = {"SSLV"}
+
+
+def test_every_variable_has_a_place() -> None:
+    shown = first_cells("environment.md")
+    assert {"NO_COLOR", "RUNAGENT_API_URL", "SSL_CERT_FILE"} <= variables_read()
+    assert set() == variables_read() - shown
+    assert set(config._VARIABLES) | set(OTHER_VARIABLES) <= shown
+
+
+def test_every_class_and_code_of_errors_is_explained() -> None:
+    assert set(errors.__all__) == set(CLASSES)
+    assert {*CLASSES, *CODES} == {h for h in page("errors.md").headings() if h.isidentifier()} - {
+        "Classes",
+        "Codes",
+    }
+
+
+def test_every_hook_has_a_place() -> None:
+    headings = set(page("hooks.md").headings())
+    methods = {
+        name for name, value in vars(CallObserver).items() if inspect.isfunction(value) and name[0] != "_"
+    }
+    assert methods <= headings
+    specs = [*(ROOT / "runagent").rglob("hookspecs.py"), *(ROOT / "runagent_testing").rglob("*hookspecs.py")]
+    names = {
+        name
+        for path in specs
+        for name in re.findall(r"^def (runagent\w*)", path.read_text("utf-8"), re.MULTILINE)
+    }
+    assert len(names) > 2
+    assert names <= headings
+
+
+def test_every_fixture_has_a_place() -> None:
+    source = inspect.getsource(pytest_plugin)
+    names = re.findall(r"^@pytest\.fixture.*\ndef ([a-z]\w*)", source, re.MULTILINE)
+    assert len(names) > 8
+    assert set(names) <= set(page("fixtures.md").headings())
+    assert set(re.findall(r'"(--fake-agent-\w+)"', source)) <= {
+        code.split()[0] for code in first_cells("fixtures.md")
+    }
+
+
+def test_every_requirement_and_every_kind_of_fault_has_a_place() -> None:
+    assert [each.id for each in all_requirements()] == page("requirements.md").headings()[1:]
+    kinds = {fault.kind for transport in faults.TRANSPORTS for fault in faults.for_transport(transport)}
+    assert kinds == first_cells("faults.md")
+
+
+def test_the_defaults_of_settings_are_shown() -> None:
+    rows = {
+        code_in(row[0])[0]: row for row in page("settings.md").rows() if code_in(row[0]) and len(row) == 5
+    }
+    for name, value in msgspec.structs.asdict(Settings()).items():
+        if isinstance(value, int | float):
+            assert rows[name][3] == f"`{value}`"
