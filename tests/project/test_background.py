@@ -27,6 +27,7 @@ SOON = 5.0  # seconds; all limits of the tests are far longer
 
 # Targets that need no `try`, and what reports their errors instead.
 HEARD = {
+    ("plugins/runagent-ray/runagent_ray/batch.py", "work"): "its task belongs to a group, which is awaited",
     ("runagent/_cli/console.py", "_draw"): "nobody waits for it; what it raises is printed",
     ("runagent/_net/aio_dial.py", "connected_socket"): "its task is awaited by the one who connects",
     ("runagent_testing/_server/functions.py", "_work"): "the call that waits has a limit",

@@ -30,6 +30,7 @@ PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "plugins")
 OTHER_PACKAGE = "0.1.49"
 PLUGINS = sorted(f"./plugins/{path.name}" for path in (ROOT / "plugins").glob("runagent-*"))
 CLIENTS = ("a2a-sdk", "anthropic", "google-genai", "langgraph-sdk", "ollama", "uvicorn")
+ENGINES = ("ray",)  # which no environment of the project has
 _LINE = re.compile(r"pip install ([^`#\n]+?)\s*(?:`|#|$|&&)", re.MULTILINE)
 
 
@@ -66,6 +67,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
             empty_wheel(folder, distribution.name, distribution.version)
     for client in CLIENTS:
         empty_wheel(folder, client, "1.0")
+    for engine in ENGINES:
+        empty_wheel(folder, engine, "99.0", "data")
     empty_wheel(folder, "runagent", OTHER_PACKAGE, "testing", "trio")
     return folder
 
