@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import selectors
 import socket
+import sys
 import time
 from typing import TYPE_CHECKING, TypeVar
 
@@ -33,6 +34,7 @@ __all__ = ["BlockingConnection", "BlockingNetwork"]
 
 T = TypeVar("T")
 
+_NEVER = float("inf")
 _READ_BYTES = 64 * 1024
 _SLACK = 0.05  # a timeout may fire this share late: re-arming it for every read would cost a system call each
 
@@ -45,6 +47,7 @@ class BlockingConnection:
         self._tls: ssl.SSLSocket | None = None  # the same socket, once it speaks TLS
         self._outbox = Outbox()
         self._armed: float | None = None  # what settimeout holds; None if that is unknown
+        self._least = _NEVER  # settimeout has to be called for a wait of so many seconds or less
         track_descriptor(self)
         pin(self)
 
@@ -77,7 +80,7 @@ class BlockingConnection:
 
         assert self._tls is not None
         self._tls.settimeout(max(deadline - clock.now(), 0.001))
-        self._armed = None
+        self._armed, self._least = None, _NEVER
         try:
             self._tls.do_handshake()
         except TimeoutError as exc:
@@ -109,12 +112,12 @@ class BlockingConnection:
         """See `Connection.receive`."""
         while True:
             left = deadline - clock.now()
-            if left <= 0:
-                data = self.poll(max_bytes)
-                if data is None:
-                    raise DeadlineExceededError
-                return data
-            if not self._armed or self._armed > left * (1 + _SLACK):
+            if left <= self._least:
+                if left <= 0:
+                    data = self.poll(max_bytes)
+                    if data is None:
+                        raise DeadlineExceededError
+                    return data
                 self._arm(left)
             try:
                 return self._sock.recv(max_bytes)
@@ -189,12 +192,13 @@ class BlockingConnection:
         """Have the socket wait for nothing; that costs a system call, if it is not so already."""
         if self._armed != 0:
             self._sock.settimeout(0)
-            self._armed = 0.0
+            self._armed, self._least = 0.0, _NEVER
 
     def _arm(self, left: float) -> None:
         wait = None if left == float("inf") else min(max(left, 0.0001), clock.LONGEST_WAIT)
         self._sock.settimeout(wait)
-        self._armed = float("inf") if wait is None else wait
+        self._armed = _NEVER if wait is None else wait
+        self._least = sys.float_info.max if wait is None else wait / (1 + _SLACK)
 
     def _check(self, exc: TimeoutError, deadline: float) -> None:
         """Distinguish our own timeout, perhaps armed for a nearer deadline, from one of the network's."""
@@ -203,7 +207,7 @@ class BlockingConnection:
             raise exc
         if clock.now() >= deadline:
             raise DeadlineExceededError from None
-        self._armed = None
+        self._least = _NEVER
 
 
 def _close_unfinished(error: OSError) -> None:

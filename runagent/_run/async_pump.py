@@ -83,7 +83,7 @@ class AsyncPump(PumpCore):
             await self._network.checkpoint()
 
     async def next_batch(  # noqa: C901  # in one piece: a call costs more than a branch, at every read
-        self, *, until: Until | None = None
+        self, until: Until | None = None
     ) -> list[Event] | None:
         """Move bytes until there are events and return them; None at the end.
 

@@ -71,7 +71,7 @@ class Pump(PumpCore):
             self._token += TOKEN
 
     def next_batch(  # noqa: C901  # in one piece: a call costs more than a branch, at every read
-        self, *, until: Until | None = None
+        self, until: Until | None = None
     ) -> list[Event] | None:
         """Move bytes until there are events and return them; None at the end.
 
@@ -104,10 +104,13 @@ class Pump(PumpCore):
                         return None
                     start = self._now()
                     continue
-                connection = self._connection
+                connection, deadlines = self._connection, self._deadlines
                 assert connection is not None
                 try:
-                    data = connection.receive(READ_BYTES, self._deadlines.read(start))
+                    deadline = start + deadlines.patience
+                    if deadline >= deadlines.cap:
+                        deadline = deadlines.read(start)
+                    data = connection.receive(READ_BYTES, deadline)
                 except (DeadlineExceededError, OSError) as exc:
                     if until is not None and self._gave_way(exc, start):
                         return []

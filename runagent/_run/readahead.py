@@ -103,7 +103,7 @@ class ReadAhead:
         self._token: list[None] = [None]  # the thread that has it is the reader; see `Pump`
         self._closed = self._informed = False
 
-    def next_batch(self, *, until: Until | None = None) -> list[Event] | None:
+    def next_batch(self, until: Until | None = None) -> list[Event] | None:
         """Return the next events, waiting for them if need be; see `Pump.next_batch`."""
         batch = self._read(until)
         if batch is None and not self._closed:
@@ -214,7 +214,7 @@ class AsyncReadAhead:
         self._scope: Scope | None = None
         self._reading = self._closed = self._informed = False
 
-    async def next_batch(self, *, until: Until | None = None) -> list[Event] | None:
+    async def next_batch(self, until: Until | None = None) -> list[Event] | None:
         """Return the next events, waiting for them if need be; see `AsyncPump.next_batch`."""
         batch = await self._read(until)
         if batch is None and not self._closed:

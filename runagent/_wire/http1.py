@@ -101,6 +101,11 @@ class ResponseDecoder:
         return self._take_pieces()
 
     @property
+    def begins_chunk(self) -> bool:
+        """Whether the next byte certainly begins a chunk of a body that flows."""
+        return self._between_chunks
+
+    @property
     def began(self) -> bool:
         """Whether any byte of the response has been received."""
         return self._head is None or bool(self._head.beginning)

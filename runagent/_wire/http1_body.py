@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
     from runagent._errors import RunAgentError
 
-__all__ = ["FREE_FRAMING", "BodyReader", "is_chunk", "short_chunk_head"]
+__all__ = ["FREE_FRAMING", "SHORT_BYTES", "BodyReader", "is_chunk", "short_chunk_head"]
 
 # A stream that is written event by event mostly arrives one HTTP chunk a read. The length of a whole short
 # chunk without extensions fixes its head. Invariant: a read where a chunk begins is exactly one
 # chunk if it starts with the head for its length and ends with CR LF, as the head fixes how many bytes
 # follow. For example, a read of 10 bytes that starts with "5\r\n" and ends with "\r\n", such as
 # "5\r\nhello\r\n", holds 5 bytes of body, whatever they are.
-_SHORT_BYTES = 1024
+SHORT_BYTES = 1024
 
 
 class _Heads(dict[int, bytes | None]):
@@ -28,7 +28,7 @@ class _Heads(dict[int, bytes | None]):
     """
 
     def __missing__(self, length: int) -> bytes | None:
-        if length > _SHORT_BYTES:
+        if length > SHORT_BYTES:
             return None
         sizes = (length - digits - 4 for digits in (1, 2, 3))  # 4 bytes are the ends of its two lines
         heads = (b"%x\r\n" % size for size in sizes if size > 0)

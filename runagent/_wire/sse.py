@@ -132,6 +132,10 @@ class SSEDecoder:
         self._between = not (self._dirty or self._tail or self._skip_lf or self.error)
         return events
 
+    def begins_event(self, size: int) -> bool:
+        """Whether the next byte begins an event, which may have so many bytes."""
+        return self._between and size <= self._max
+
     def peek_event(self, event: bytes, data: bytes) -> bytes | None:
         """Return the data of the next bytes if they are exactly one event of a type, without its decoding.
 

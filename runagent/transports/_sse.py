@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from runagent._address.fields import header_value
 from runagent._errors import ConfigurationError, ProtocolError, StreamTruncatedError
 from runagent._internal.tracebacks import is_ours
+from runagent._wire.http1_body import SHORT_BYTES, short_chunk_head
 from runagent._wire.jsontext import quote
 from runagent._wire.sse import EventRow, ServerSentEvent, SSEDecoder
+from runagent.transports._base import Wants
 from runagent.transports._error_objects import decode_object
 from runagent.transports._messages import is_error
 from runagent.transports._request import HttpRequest
@@ -26,12 +28,29 @@ __all__ = ["SSESession", "SSETransport"]
 __tracebackhide__ = is_ours
 
 _CHUNK = b"event: chunk"
+_LF, _CR = b"\n\r"
+_READ = Wants.READ
+_END = b"\n\n\r\n"  # of an event, and of the HTTP chunk that it fills
+
+
+class _Beginnings(dict[int, bytes | None]):
+    """Maps the length of a short HTTP chunk to how it begins if it is one event with a chunk in it."""
+
+    def __missing__(self, length: int) -> bytes | None:
+        head = short_chunk_head(length)
+        self[length] = beginning = None if head is None else head + _CHUNK + b"\ndata: "
+        return beginning
+
+
+_beginning_of = _Beginnings().__getitem__
 
 
 class SSESession(StreamSession):
     """One streamed run over SSE."""
 
     expects = "text/event-stream"
+
+    _at_event = False  # the next byte begins an HTTP chunk, and in it an event
 
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
         super().__init__(call, route, resume)
@@ -50,12 +69,42 @@ class SSESession(StreamSession):
         """Accept an event stream, which is always UTF-8, even if a parameter names another charset."""
         return content_type == "text/event-stream"
 
+    def receive_data(self, data: bytes) -> list[Event]:
+        """Take the next bytes of the connection and return the events that they complete.
+
+        Events that are written one by one mostly arrive so, one read for one HTTP chunk that is one event.
+        Invariant: the general path would give the same chunk, and neither decoder would change its state. For
+        example, the read ``1d\\r\\nevent: chunk\\ndata: {"a": 1}\\n\\n\\r\\n`` has the length that the head
+        ``1d`` means, so it is one HTTP chunk; its data has no line end, so it is one event.
+        """
+        if self._at_event:
+            beginning = _beginning_of(len(data))
+            if beginning is not None:
+                line = data[len(beginning) : -len(_END)]
+                # One comparison costs half of `startswith` and `endswith`, which parse their arguments; and
+                # looking for b"\n" in bytes first makes an exception, as it is no integer.
+                if data == beginning + line + _END and _LF not in line and _CR not in line:
+                    chunk = self.messages.take_one(CHUNKS, line)
+                    if chunk is not None:
+                        return [chunk]
+        events = super().receive_data(data)
+        self._at_event = (
+            self._answer.begins_chunk
+            and self._reading
+            and self._coding is None
+            and self._decoder.begins_event(SHORT_BYTES)
+            and self._decoder.last_event_id == self.messages.last_event_id
+            and self.wants is _READ
+        )
+        return events
+
     def read_body(self, data: bytes) -> list[Event]:
         """Decode the events, and the messages in them."""
         messages = self.messages
-        line = self._decoder.peek_event(_CHUNK, data)
-        if line is not None and (chunk := messages.take_one(CHUNKS, line)) is not None:
-            return [chunk]
+        if messages.last_event_id == self._decoder.last_event_id:  # else an id has come without an event
+            line = self._decoder.peek_event(_CHUNK, data)
+            if line is not None and (chunk := messages.take_one(CHUNKS, line)) is not None:
+                return [chunk]
         events: list[Event] = []
         for part in self._decoder.feed_rows(data):
             messages.last_event_id = part.id

@@ -33,7 +33,7 @@ class _Ready:
     def __init__(self, batches: list[list[Event]]) -> None:
         self._batches = iter(batches)
 
-    def next_batch(self, *, until: object = None) -> list[Event] | None:
+    def next_batch(self, until: object = None) -> list[Event] | None:
         return next(self._batches, None)
 
     def wait(self, seconds: float) -> list[Event] | None:

@@ -108,6 +108,55 @@ def test_over_sse_one_event_in_each_read(
     both_ways(lambda: feed(open_session("sse", resume=resume), pieces, eof=True))
 
 
+odd_reads = [
+    http_chunk(b'event: chunk\ndata: {"content":\n "b", "index": 1}\n\n'),
+    http_chunk(b'event: chunk\ndata: {"content":\r "b", "index": 1}\n\n'),
+    http_chunk(b'event: chunk\ndata: {"content": "b"\n\n, "index": 1}\n\n'),
+    http_chunk(b'event: chunk\ndata: {"content": "b", "index": 1}\n'),
+    http_chunk(b'event: chunk\ndata: {"content": "b", "index": 1}\r\n\r\n'),
+    http_chunk(b'event: chunk\ndata:  {"content": "b", "index": 1} \n\n'),
+    http_chunk(b'event: chunk\ndata: {"content": "b\xff", "index": 1}\n\n'),
+    http_chunk(b'event: chunk\ndata: {"content": "b", "index": 1}\n\n') * 2,
+    http_chunk(b'event: chunk\ndata: {"content": "b", "index": 1}\n\n').replace(b"\r\n", b";a=b\r\n", 1),
+    http_chunk(b'event: chunk\ndata: {"content": "b", "index": 1}\n\n').upper(),
+    http_chunk(b'event: done\ndata: {"content": "b", "index": 1}\n\n'),
+    http_chunk(b'event: chunk\ndata: {"content": "%s", "index": 1}\n\n' % (b"b" * 2000)),
+    b'event: chunk\ndata: {"content": "b", "index": 1}\n\n',
+]
+
+
+@pytest.mark.parametrize("odd", odd_reads)
+def test_over_sse_an_odd_read_among_single_events(odd: bytes) -> None:
+    first, last = (
+        http_chunk(b'event: chunk\ndata: {"content": "a", "index": %d}\n\n' % each) for each in (0, 2)
+    )
+    head = chunked("text/event-stream", end=False)
+    both_ways(lambda: feed(open_session("sse"), [head, first, odd, last, first], eof=True))
+
+
+@pytest.mark.parametrize(
+    "between", [b"id: 7\n\n", b"id: 7\n\nid\n\n", b": heartbeat\n\n", b"\n", b"retry: 5\n\n"]
+)
+def test_over_sse_a_read_without_an_event_among_single_events(between: bytes) -> None:
+    event = http_chunk(b'event: chunk\ndata: {"content": "a"}\n\n')
+    head, odd = chunked("text/event-stream", end=False), http_chunk(between)
+    both_ways(lambda: feed(open_session("sse"), [head, event, odd, event, odd, odd, event]))
+
+
+def test_over_sse_single_events_after_the_end() -> None:
+    event = http_chunk(b'event: chunk\ndata: {"content": "a"}\n\n')
+    head, done = chunked("text/event-stream", end=False), http_chunk(b"event: done\ndata: {}\n\n")
+    both_ways(lambda: feed(open_session("sse"), [head, event, event, done, event], eof=True))
+
+
+def test_over_sse_single_events_larger_than_the_limit() -> None:
+    event = http_chunk(b'event: chunk\ndata: {"content": "%s"}\n\n' % (b"a" * 100))
+    limits = {"max_event_bytes": 80}
+    small = http_chunk(b'event: chunk\ndata: {"content": "a"}\n\n')
+    pieces = [chunked("text/event-stream", end=False), small, small, event]
+    both_ways(lambda: feed(open_session("sse", limits=limits), pieces))
+
+
 @pytest.mark.parametrize("index", ["1.0", "true", "null", '"1"', "2", "0"])
 def test_over_sse_an_index_that_is_not_the_next(index: str) -> None:
     texts = [f'{{"content": "a", "index": {each}}}' for each in ("0", index, "1")]
