@@ -11,12 +11,14 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 import zipfile
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from runagent._version import __version__, install_command
 from runagent_testing._starter import write_starter
@@ -106,14 +108,24 @@ def installed(words: list[str], *indexes: Path, cwd: Path = ROOT) -> dict[str, s
     return {item["metadata"]["name"]: item["metadata"]["version"] for item in report["install"]}
 
 
-@pytest.mark.parametrize("line", LINES)
+def from_a_checkout(line: str) -> bool:
+    return any(word.startswith(".") for word in shlex.split(line))
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if not from_a_checkout(line)])
 def test_what_a_page_has_pip_install_is_this_package(line: str, index: Path, release: Path) -> None:
     words = shlex.split(line)
-    if any(word.startswith(".") for word in words):  # from a checkout, so without the release as well
-        chosen = installed(words, index)
-    else:
-        assert installed(words, index) is None  # better than the other package
-        chosen = installed(words, index, release)
+    assert installed(words, index) is None  # better than the other package
+    chosen = installed(words, index, release)
+    assert chosen is not None
+    assert __version__ == chosen["runagent"]
+
+
+def test_what_a_page_has_pip_install_from_a_checkout_is_this_package(index: Path) -> None:
+    lines = [shlex.split(line) for line in LINES if from_a_checkout(line)]
+    for words in lines:  # pip takes the project from there, however many other things it is given
+        assert any(word.partition("[")[0] == "." for word in words), words
+    chosen = installed(sorted({word for words in lines for word in words}), index)
     assert chosen is not None
     assert __version__ == chosen["runagent"]
 
@@ -127,8 +139,19 @@ def test_the_starter_installs_as_its_readme_shows(tmp_path: Path, index: Path) -
 
 
 @pytest.mark.parametrize("plugin", PLUGINS)
-def test_a_plugin_alone_does_not_bring_the_other_package(plugin: str, index: Path) -> None:
-    assert installed([plugin], index) is None
+def test_no_plugin_takes_the_other_package(plugin: str) -> None:
+    about = tomllib.loads((ROOT / plugin / "pyproject.toml").read_text(encoding="utf-8"))
+    (needed,) = (
+        requirement
+        for requirement in map(Requirement, about["project"]["dependencies"])
+        if requirement.name == "runagent"
+    )
+    assert __version__ in needed.specifier
+    assert OTHER_PACKAGE not in needed.specifier
+
+
+def test_a_plugin_alone_does_not_bring_the_other_package(index: Path) -> None:
+    assert installed([PLUGINS[0]], index) is None
 
 
 def test_all_plugins_bring_this_package(index: Path, release: Path) -> None:

@@ -1,4 +1,8 @@
-"""What type checkers make of users' code: mypy --strict and pyright, with the package as it is installed."""
+"""What type checkers make of users' code: mypy --strict and pyright, with the package as it is installed.
+
+Each checker runs once, as most of its time goes into the packages: over what it has to accept and to reject,
+the examples of the documentation, and a name that no module has.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.typing.examples import write_examples
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -22,7 +28,7 @@ HOMES = [ROOT, *(ROOT / "plugins").glob("runagent-*")]
 PACKAGES = [folder.parent for home in HOMES for folder in home.glob("runagent*/__init__.py")]
 
 
-def mypy(folder: Path, *options: str) -> set[tuple[str, int]]:
+def mypy(folder: Path) -> set[tuple[str, int]]:
     """Return the files and lines that mypy finds wrong."""
     if importlib.util.find_spec("mypy") is None:
         pytest.skip("mypy is not installed")
@@ -33,7 +39,6 @@ def mypy(folder: Path, *options: str) -> set[tuple[str, int]]:
         "--strict",
         "--no-error-summary",
         "--config-file=",
-        *options,
         ".",
     ]
     found = run(command, folder)
@@ -85,4 +90,5 @@ def test_type_checkers_find_every_mistake_and_nothing_else(
     imports = [f"from {name} import no_such_name as n{number}" for number, name in enumerate(modules())]
     (tmp_path / "everywhere.py").write_text("\n".join(imports) + "\n")
     expected |= {("everywhere.py", number) for number in range(1, len(imports) + 1)}
+    write_examples(tmp_path)
     assert expected == checker(tmp_path)
