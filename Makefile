@@ -267,6 +267,7 @@ $(DOCS_STAMP): docs/requirements.txt | $(STAMP)
 docs: $(STAMP) $(DOCS_STAMP)
 	@$(BIN)/python -m tests.docs.reference.write
 	@$(BIN)/python -m tests.docs.site
+	@$(BIN)/python -m tests.docs.shots
 
 .PHONY: kit
 kit: $(STAMP)

@@ -40,7 +40,10 @@ def page(module: str) -> str:
 def _introduction(face: Any) -> str:
     """Return the paragraphs of the module's docstring, without its examples, which are indented."""
     paragraphs = parse(face.__doc__).text.split("\n\n")
-    return "\n\n".join(each for each in paragraphs if not each.startswith("    "))
+    text = "\n\n".join(each for each in paragraphs if not each.startswith("    "))
+    if face.__name__ == "runagent":
+        text += " The arguments of the clients are among the [settings](settings.md)."
+    return text
 
 
 def _kind(value: Any) -> str:

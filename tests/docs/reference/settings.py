@@ -51,7 +51,9 @@ def settings() -> str:
             "# Settings",
             _SETTINGS,
             "## Arguments of a client",
-            table(("argument", "variable", "key in the file", "default", "about"), _arguments(about)),
+            table(("argument", "default", "about"), _arguments(about)),
+            "## Variables and keys of the file",
+            table(("setting", "variable", "key in the file"), _places()),
             "## Arguments of a call",
             "Of `run_generic_stream`, `run_generic` and `run_generic_with_metadata`.",
             table(("argument", "default", "about"), _call_arguments()),
@@ -63,24 +65,18 @@ def settings() -> str:
 
 
 def _arguments(about: dict[str, str]) -> list[tuple[str, ...]]:
-    options = {option.argument: option for option in config._OPTIONS}
     defaults = msgspec.structs.asdict(config.Settings())
     rows: list[tuple[str, ...]] = []
-    signature = inspect.signature(RunAgentClient).parameters
-    for name in [*signature, *(each for each in options if each not in signature)]:
-        option = options.get(name)
-        variable = option.environment if option is not None else None
-        key = option.file_key if option is not None else None
-        default = defaults[name] if name in defaults else _default(signature.get(name))
-        shown = about.get(name, "The level of the logger `runagent`." if name == "log_level" else "")
-        rows.append(
-            (_code(name if name in signature else None), _code(variable), _code(key), _value(default), shown)
-        )
+    for name, parameter in inspect.signature(RunAgentClient).parameters.items():
+        default = _value(defaults.get(name, parameter.default))
+        rows.append((f"`{name}`", default, about.get(name, "")))
     return rows
 
 
-def _default(parameter: inspect.Parameter | None) -> Any:
-    return inspect.Parameter.empty if parameter is None else parameter.default
+def _places() -> list[tuple[str, ...]]:
+    """Return the settings that need no argument."""
+    options = (option for option in config._OPTIONS if option.environment or option.file_key)
+    return [(_code(each.argument), _code(each.environment), _code(each.file_key)) for each in options]
 
 
 def _value(value: Any) -> str:
