@@ -52,7 +52,7 @@ help:
 	@echo "make fix          let ruff fix what it can, and format"
 	@echo "make coverage     the tests with branch coverage; fails below $(COVERAGE_FLOOR) %"
 	@echo "make programs     install the programs that some tests need, with apt-get as root"
-	@echo "make lint         ruff: rules and format"
+	@echo "make lint         ruff: rules and format; codespell: the spelling of pages and code"
 	@echo "make types        mypy --strict"
 	@echo "make bench        compare with other clients and with a bare-socket baseline (ARGS=... goes to tests.benchmarks.bench)"
 	@echo "make bench-quick  compare only with the baseline, in less than a minute"
@@ -165,6 +165,7 @@ coverage: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check --output-format concise .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 
 .PHONY: types
 types: $(STAMP)
