@@ -18,12 +18,13 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("conftest.py", "plugins", "runagent", "runagent_testing", "tests")
 PAGES = (
     ".ci/run",
+    "CHANGELOG.md",
     "CONTRIBUTING.md",
     "Makefile",
     "README.md",
     "plugins/README.md",
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "plugins").glob("*/README.md")),
-    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs/cookbook").glob("*.md")),
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")),
 )
 
 # Each with a sentence that it finds, and what to write instead.
@@ -82,6 +83,7 @@ _ANY = re.compile(rf"\b(?:{'|'.join(WORDS)})\b", re.IGNORECASE)
 _MARKS = re.compile(r'\b[bfru]{1,2}"|"|#', re.IGNORECASE)
 _QUOTED = re.compile(r"``.+?``|`[^`\n]+`", re.DOTALL)
 _EXAMPLE = re.compile(r"^```.+?^```$", re.DOTALL | re.MULTILINE)
+_NOT_USED = re.compile(r"(?<=\.) \| [^|\n]+ \|$", re.MULTILINE)  # the last column of the glossary
 _ARGUMENT = re.compile(r"^ *[\w*]+: ", re.MULTILINE)
 
 
@@ -109,8 +111,11 @@ def words_in(source: str) -> list[str]:
 
 
 def words_in_page(page: str) -> list[str]:
-    """Return the same of a page or a Makefile, block by block, without the examples."""
-    return _words([(0, _QUOTED.sub("`name`", block)) for block in _EXAMPLE.sub("", page).split("\n\n")])
+    """Return the same of a page or a Makefile, block by block, without the examples and the words not to use."""
+    page = _EXAMPLE.sub("", page)
+    if "| term | means | not |" in page:
+        page = _NOT_USED.sub(" |", page)
+    return _words([(0, _QUOTED.sub("`name`", block)) for block in page.split("\n\n")])
 
 
 def _words(texts: list[tuple[int, str]]) -> list[str]:
