@@ -18,6 +18,7 @@ import pytest
 
 import runagent
 import runagent_testing
+import runagent_testing._memory  # here, as pytester drops modules that its tests import first
 from runagent import _errors as errors
 from runagent._cli import exit_codes as cli
 from runagent._cli.arguments import build_parser

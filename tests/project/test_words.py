@@ -18,7 +18,6 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("conftest.py", "plugins", "runagent", "runagent_testing", "tests")
 PAGES = (
     ".ci/run",
-    "CHANGELOG.md",
     "CONTRIBUTING.md",
     "Makefile",
     "README.md",
@@ -111,7 +110,7 @@ def words_in(source: str) -> list[str]:
 
 
 def words_in_page(page: str) -> list[str]:
-    """Return the same of a page or a Makefile, block by block, without the examples and the words not to use."""
+    """Return the same of a page or a Makefile, block by block, without examples and words not to use."""
     page = _EXAMPLE.sub("", page)
     if "| term | means | not |" in page:
         page = _NOT_USED.sub(" |", page)

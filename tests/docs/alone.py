@@ -1,0 +1,36 @@
+"""Whether an example of a page is a complete program, or continues the ones above it."""
+
+from __future__ import annotations
+
+import builtins
+import symtable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["CONTINUES", "missing_names"]
+
+# The first line of an example that needs those above it.
+CONTINUES = "# continues the examples above"
+
+
+def missing_names(source: str) -> set[str]:
+    """Return the global names that a program reads, also in its functions, but does not define or import."""
+    top = symtable.symtable(source, "example", "exec")
+    defined = {
+        symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned() or symbol.is_imported()
+    }
+    read = {
+        symbol.get_name()
+        for scope in _scopes(top)
+        for symbol in scope.get_symbols()
+        if symbol.is_referenced() and (scope is top or symbol.is_global())
+    }
+    return read - defined - set(dir(builtins)) - {"__file__", "__name__"}
+
+
+def _scopes(scope: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+    yield scope
+    for child in scope.get_children():
+        yield from _scopes(child)

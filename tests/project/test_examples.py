@@ -1,0 +1,39 @@
+"""An example of a page is a complete program, or its first line shows that it continues the ones above."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.docs.alone import CONTINUES, missing_names
+from tests.docs.pages import PAGES, Page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_an_example_is_complete_or_marked(page: Page) -> None:
+    for example in page.examples():
+        missing = missing_names(example.text)
+        marked = example.text.startswith(f"{CONTINUES}\n")
+        assert bool(missing) is marked, f"{page.name}:{example.line} lacks {sorted(missing)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_first_example_of_a_page_is_complete(page: Page) -> None:
+    for example in [*page.examples()][:1]:
+        assert not example.text.startswith(CONTINUES)
+
+
+@pytest.mark.parametrize(
+    ("source", "missing"),
+    [
+        ("print(client)", {"client"}),
+        ("import asyncio\nasyncio.run(main())", {"main"}),
+        ("from a import b as c\nprint(b, c)", {"b"}),
+        ("def f(client):\n    return client, other\nclient", {"client", "other"}),
+        ("class A(B):\n    x = 1\n    y = x", {"B"}),
+        ("for x in [y for y in range(3)]:\n    print(x, __name__)", set()),
+        ("try:\n    f = 1\nexcept OSError as e:\n    print(e, f)", set()),
+        ("match 1:\n    case int(n):\n        print(n)", set()),
+    ],
+)
+def test_missing_names_are_found_in_every_scope(source: str, missing: set[str]) -> None:
+    assert missing == missing_names(source)
