@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runagent_testing._control.messages import ControlError, Reply
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from runagent_testing._control.messages import ControlRequest, Outcome
     from runagent_testing._host.scope import Scope
-    from runagent_testing._host.scripts import AgentScripts, Scripts
+    from runagent_testing._host.scripts import AgentScripts
     from runagent_testing._script.steps import Step
     from runagent_testing._standalone.script_file import ScriptFile
 
@@ -207,14 +206,12 @@ def _find(request: ControlRequest) -> AgentScripts:
 
 
 def _shown(scripts: AgentScripts) -> dict[str, Any]:
-    rules = [{"conditions": str(rule.conditions), "unused": _unused(rule)} for rule in list(scripts.rules)]
-    answers = [_described(*answer) for answer in itertools.islice(scripts.answers(), _SHOWN)]
-    shown = {"id": scripts.id, "unused": _unused(scripts), "answers": answers}
+    rules = [
+        {"conditions": str(rule.conditions), "unused": rule.count_unused()} for rule in list(scripts.rules)
+    ]
+    answers = [_described(*answer) for answer in itertools.islice(scripts.answers(_SHOWN), _SHOWN)]
+    shown = {"id": scripts.id, "unused": scripts.count_unused(), "answers": answers}
     return shown | ({"rules": rules} if rules else {})
-
-
-def _unused(scripts: Scripts) -> dict[str, int]:
-    return Counter(method for method, _ in scripts.unused())
 
 
 def _described(method: str, steps: Sequence[Step]) -> dict[str, Any]:

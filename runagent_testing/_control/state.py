@@ -185,7 +185,8 @@ class Changes:
     def _forget(self) -> None:
         self._watches: dict[Exchange, ChunkWatch] = {}
         self._facts: dict[Exchange, dict[str, Any]] = {}
-        self._others: dict[str, Any] = {}
+        self._versions: list[tuple[str, list[int]]] | None = None  # of the agents that were shown
+        self._gates: list[dict[str, Any]] | None = None  # that were shown
         self._cleared = self._scope.journal.cleared
         self._ended = 0  # arrival of the last exchange before which all have ended
         self._skipped: int | None = None  # arrival of the last one too old to be shown; None before a look
@@ -204,12 +205,23 @@ class Changes:
             if exchange.arrival > self._skipped or exchange.outcome == "running":
                 events += self._changed(exchange)
         self._ended = self._all_ended_before(exchanges)
-        others = {"agents": agents_of(self._scope), "gates": _gates(self._scope)}
-        for name, value in others.items():
-            if self._others.get(name) != value:
-                self._others[name] = value
-                events.append((name, {name: value}))
-        return events
+        return events + self._changed_agents() + self._changed_gates()
+
+    def _changed_agents(self) -> list[tuple[str, Any]]:
+        # Describing the answers takes a while; their versions do not.
+        agents = list(self._scope._scripts.items())
+        versions = [(agent_id, scripts.versions) for agent_id, scripts in agents]
+        if versions == self._versions:
+            return []
+        self._versions = versions
+        return [("agents", {"agents": agents_of(self._scope)})]
+
+    def _changed_gates(self) -> list[tuple[str, Any]]:
+        gates = _gates(self._scope)
+        if gates == self._gates:
+            return []
+        self._gates = gates
+        return [("gates", {"gates": gates})]
 
     def _changed(self, exchange: Exchange) -> list[tuple[str, Any]]:
         shown = summary(exchange, self._watches.setdefault(exchange, ChunkWatch(exchange)))

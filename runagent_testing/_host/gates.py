@@ -11,8 +11,9 @@ from runagent_testing._script.gates import Gate
 from runagent_testing._script.unrolling import leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
+    from runagent_testing._host.scripts import AgentScripts
     from runagent_testing._script.steps import Step
 
 __all__ = ["GateFinder", "NamedGate"]
@@ -55,20 +56,36 @@ class GateFinder:
 
     def __init__(self) -> None:
         self._found: dict[int, tuple[Sequence[Step], list[Gate]]] = {}
+        self._waiting: tuple[list[int], list[Sequence[Step]]] = [], []
 
-    def find(self, scripts: Iterable[Sequence[Step]]) -> dict[str, NamedGate]:
-        """Collect the gates among the steps of these scripts, in order."""
-        # By identity, which is that of the script as long as this has it, too.
-        before, found = self._found, {id(steps): steps for steps in scripts}
-        searched = {
-            key: before[key] if key in before and not isinstance(steps, Kept) else (steps, _gates_in(steps))
-            for key, steps in found.items()
-        }
-        self._found = searched
+    def find(
+        self, agents: Collection[AgentScripts], running: Iterable[Sequence[Step]]
+    ) -> dict[str, NamedGate]:
+        """Collect the gates among the steps of scripts, in order.
+
+        Args:
+            agents: Their scripts wait for runs.
+            running: The steps of runs that have not ended.
+        """
+        versions, waiting = self._waiting
+        if versions != (current := [version for scripts in agents for version in scripts.versions]):
+            waiting = [steps for scripts in agents for _, steps in scripts.answers()]
+        searched = self._search([*waiting, *running])
+        # Unless an answer changes, only those are searched again that have gates.
+        self._waiting = current, [steps for steps in waiting if searched[id(steps)][1]]
         named: dict[str, NamedGate] = {}
         for gate in dict.fromkeys(gate for _, gates in searched.values() for gate in gates):
             named.setdefault(gate.name, NamedGate(gate.name))._gates.append(gate)
         return named
+
+    def _search(self, scripts: Sequence[Sequence[Step]]) -> dict[int, tuple[Sequence[Step], list[Gate]]]:
+        # By identity, which is that of the script as long as this has it, too.
+        before, found = self._found, {id(steps): steps for steps in scripts}
+        self._found = {
+            key: before[key] if key in before and not isinstance(steps, Kept) else (steps, _gates_in(steps))
+            for key, steps in found.items()
+        }
+        return self._found
 
 
 def _gates_in(steps: Sequence[Step]) -> list[Gate]:

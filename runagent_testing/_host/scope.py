@@ -101,9 +101,8 @@ class Scope(Uncopied):
     @property
     def gates(self) -> dict[str, NamedGate]:
         """The gates, by name: those of scripts that wait for runs, and of runs that have not ended."""
-        agents = [steps for scripts in list(self._scripts.values()) for _, steps in scripts.answers()]
         running = [exchange.steps for exchange in list(self.requests) if exchange.outcome == "running"]
-        return self._gate_finder.find([*agents, *running])
+        return self._gate_finder.find(list(self._scripts.values()), running)
 
     def agent(self, agent_id: str) -> Agent:
         """Return the agent with this id; the first call creates it, and until then it is unknown."""

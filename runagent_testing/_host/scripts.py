@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runagent_testing._journal.journal import FALLBACK
 from runagent_testing._script.computed import Computed
@@ -21,45 +22,65 @@ if TYPE_CHECKING:
 
 __all__ = ["AgentScripts", "RuleScripts", "Scripts", "as_result", "find_agent"]
 
+T = TypeVar("T")
+
+_versions = itertools.count(1)
+
 
 class Scripts:
     """The scripts of one agent or rule; the test writes them through it, requests take them.
 
     Attributes:
-        script: Answers every stream for which no reply is queued.
-        result: Answers every plain run for which no result is queued.
         can_forward: Whether the host can pass requests on to a real service.
+        version: Another number after each change of the answers, and one that no other object has had.
     """
 
     def __init__(self) -> None:
-        self.script: Script | Computed | None = None
-        self.result: Result | Computed | Script | None = None
+        self._script: Script | Computed | None = None
+        self._result: Result | Computed | Script | None = None
         self.can_forward = True
+        self.version = next(_versions)
         self._failures: deque[tuple[Script, Result]] = deque()
         self._replies: deque[Script] = deque()
         self._results: deque[Result] = deque()
         self._replays: deque[Replayed] = deque()
         self._queued: set[str] = set()
 
+    @property
+    def script(self) -> Script | Computed | None:
+        """What answers every stream for which no reply is queued."""
+        return self._script
+
+    @script.setter
+    def script(self, script: Script | Computed | None) -> None:
+        self._script = script
+        self._note_change()
+
+    @property
+    def result(self) -> Result | Computed | Script | None:
+        """What answers every plain run for which no result is queued."""
+        return self._result
+
+    @result.setter
+    def result(self, result: Result | Computed | Script | None) -> None:
+        self._result = result
+        self._note_change()
+
     def add_reply(self, script: Script) -> None:
         """Queue the answer of one stream."""
-        self._replies.append(script)
-        self._queued.add("reply")
+        self._queue("reply", self._replies, [script])
 
     def add_result(self, result: Result) -> None:
         """Queue the answer of one plain run."""
-        self._results.append(result)
-        self._queued.add("returns_once")
+        self._queue("returns_once", self._results, [result])
 
     def add_replays(self, replays: Sequence[Replayed]) -> None:
         """Queue recorded answers."""
-        self._replays.extend(replays)
-        self._queued.add("replay")
+        self._queue("replay", self._replays, replays)
 
     def add_failures(self, times: int, script: Script, result: Result) -> None:
         """Queue how the next runs fail, streams by the script and plain ones by the result."""
-        self._failures.extend([(script, result)] * times)
-        self._queued.add("fails")
+        self._queue("fails", self._failures, [(script, result)] * times)
 
     def take_script(self) -> tuple[Script | Computed | None, Callable[[], None]]:
         """Take the next failure or reply, or the script of every stream; None if there is none.
@@ -68,23 +89,21 @@ class Scripts:
             The script, and a function that puts it back to where it was, for another run.
         """
         if self._failures:
-            failure = self._failures.popleft()
-            return failure[0], lambda: self._failures.appendleft(failure)
+            (script, _), put_back = self._take(self._failures)
+            return script, put_back
         if self._replies:
-            reply = self._replies.popleft()
-            return reply, lambda: self._replies.appendleft(reply)
+            return self._take(self._replies)
         if self._replays:
-            replay = self._replays.popleft()
-            return replay, lambda: self._replays.appendleft(replay)
+            return self._take(self._replays)
         return self.script, lambda: None
 
     def take_result(self) -> Result | Computed | Script | None:
         """Take the next failure or plain result, or the result of every plain run; None if there is none."""
         if self._failures:
-            return self._failures.popleft()[1]
+            return self._take(self._failures)[0][1]
         if self._results:
-            return self._results.popleft()
-        return self._replays.popleft() if self._replays else self.result
+            return self._take(self._results)[0]
+        return self._take(self._replays)[0] if self._replays else self.result
 
     def take_replay(self, method: str, path: str) -> Replayed | None:
         """Take the first recorded answer to a request with this method and path; None if there is none."""
@@ -93,6 +112,7 @@ class Scripts:
             same = recording.method == method and recording.path.partition("?")[0] == path
             if same and not recording.is_websocket:
                 self._replays.remove(replay)
+                self._note_change()
                 return replay
         return None
 
@@ -110,23 +130,61 @@ class Scripts:
         once = "returns_once" if plain else "reply"
         return next((method for method in ("replay", once, "fails") if method in self._queued), None)
 
-    def unused(self) -> Iterator[tuple[str, tuple[Step, ...]]]:
-        """Yield each unused script in the queues: the method that queued it, and its steps."""
-        for script, _ in list(self._failures):
-            yield "fails", script.steps
-        for reply in list(self._replies):
-            yield "reply", reply.steps
-        for result in list(self._results):
-            yield "returns_once", result.steps
-        for replay in list(self._replays):
-            yield "replay", replay.steps
+    def count_unused(self) -> dict[str, int]:
+        """Count the unused scripts in the queues, by the method that queued them."""
+        counts = {method: len(queue) for method, queue in self._queues()}
+        return {method: count for method, count in counts.items() if count}
 
-    def answers(self) -> Iterator[tuple[str, tuple[Step, ...]]]:
-        """Yield each answer in the order of its use: the method that made it, and its steps."""
-        yield from self.unused()
+    def unused(self, limit: int | None = None) -> Iterator[tuple[str, tuple[Step, ...]]]:
+        """Yield each unused script in the queues: the method that queued it, and its steps.
+
+        Args:
+            limit: How many of each queue at most.
+        """
+        for method, queue in self._queues():
+            # A list in one go: requests use the queue up in the meantime.
+            for script in list(itertools.islice(queue, limit)):
+                yield method, (script[0] if isinstance(script, tuple) else script).steps
+
+    def answers(self, limit: int | None = None) -> Iterator[tuple[str, tuple[Step, ...]]]:
+        """Yield each answer in the order of its use: the method that made it, and its steps.
+
+        Args:
+            limit: As for `unused`.
+        """
+        yield from self.unused(limit)
         for method, answer in (("always", self.script), ("returns", self.result)):
             if answer is not None:
                 yield method, () if isinstance(answer, Computed) else answer.steps
+
+    def _queues(self) -> tuple[tuple[str, deque[Any]], ...]:
+        """Return the queues in the order of their use, each with the method that fills it."""
+        return (
+            ("fails", self._failures),
+            ("reply", self._replies),
+            ("returns_once", self._results),
+            ("replay", self._replays),
+        )
+
+    def _queue(self, method: str, queue: deque[T], answers: Sequence[T]) -> None:
+        queue.extend(answers)
+        self._queued.add(method)
+        self._note_change()
+
+    def _take(self, queue: deque[T]) -> tuple[T, Callable[[], None]]:
+        """Take the first answer of a queue; the function puts it back."""
+        answer = queue.popleft()
+        self._note_change()
+
+        def put_back() -> None:
+            queue.appendleft(answer)
+            self._note_change()
+
+        return answer, put_back
+
+    def _note_change(self) -> None:
+        # After the change: who looks in between sees it with the old version, and looks once more.
+        self.version = next(_versions)
 
 
 class RuleScripts(Scripts):
@@ -171,12 +229,17 @@ class AgentScripts(Scripts):
         """Take over all scripts of another agent; no request finds one without."""
         self.__dict__.update(vars(other))
 
-    def answers(self) -> Iterator[tuple[str, tuple[Step, ...]]]:
+    @property
+    def versions(self) -> list[int]:
+        """The versions of the agent and its rules: others after each change of an answer."""
+        return [self.version, *(rule.version for rule in list(self.rules))]
+
+    def answers(self, limit: int | None = None) -> Iterator[tuple[str, tuple[Step, ...]]]:
         """Yield each answer, those of rules first."""
         for rule in list(self.rules):
-            for method, steps in rule.answers():
+            for method, steps in rule.answers(limit):
                 yield f"{rule.conditions}.{method}", steps
-        yield from super().answers()
+        yield from super().answers(limit)
 
     def describe_missing(self, *, plain: bool) -> str:
         """Describe what is missing if the agent itself has no answer to a run."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 
 from runagent_testing import FakeAgentServer, delay, gate, status
+from runagent_testing._control import state
+from runagent_testing._control.scripts import agents_of
 from runagent_testing._control.state import MAX_EVENTS, Changes
 from runagent_testing._standalone.script_file import read_script
 from tests.runagent_testing.control_client import ControlClient, text_of
 from tests.runagent_testing.raw_client import connected, post, stream
+from tests.support.tracing import SLOWDOWN
 
 FILE = "agents: {w: {always: [Once, {gate: door}, ' upon'], replies: [[first]]}}"
 
@@ -163,6 +167,61 @@ def test_more_exchanges_than_a_first_look_shows_are_all_seen_behind_one_that_goe
             text_of(served, "short")
         shown = [data["number"] for name, data in changes.look() if name == "exchange"]
     assert list(range(2, MAX_EVENTS + 12)) == [number for number in shown if number > 1]
+
+
+def test_a_look_describes_the_agents_only_if_an_answer_has_changed(served, monkeypatch):
+    described = []
+    agent = served.agent("w").always("x")
+    rule = agent.when(query="y")
+    changes = Changes(served)
+
+    def describe(scope):
+        described.append(scope)
+        return agents_of(scope)
+
+    monkeypatch.setattr(state, "agents_of", describe)
+
+    def shown():
+        return [data["agents"] for name, data in changes.look() if name == "agents"]
+
+    assert [[{"always": 1}]] == [[methods_of(one) for one in agents] for agents in shown()]
+    assert not shown()
+    assert 1 == len(described)
+    for change, methods in (
+        (lambda: agent.reply("once"), {"reply": 1, "always": 1}),
+        (lambda: text_of(served), {"always": 1}),
+        (lambda: agent.returns("r"), {"always": 1, "returns": 1}),
+        (lambda: agent.fails(2), {"fails": 2, "always": 1, "returns": 1}),
+        (lambda: rule.reply("z"), {"when(query='y').reply": 1, "fails": 2, "always": 1, "returns": 1}),
+    ):
+        change()
+        assert [methods] == [methods_of(one) for (one,) in shown()]
+        assert not shown()
+    served.agent("other")
+    assert 2 == len(*shown())
+    served.clear()
+    assert [[]] == shown()
+
+
+def methods_of(agent):
+    return Counter(answer["method"] for answer in agent["answers"])
+
+
+def test_looks_at_many_queued_answers_cost_little(served):
+    agent = served.agent("w")
+    agent.reply(gate("door"))
+    for _ in range(5_000):
+        agent.reply("x")
+    changes = Changes(served)
+    (_, agents), (_, gates) = changes.look()
+    assert ({"reply": 5_001}, ["door"]) == (
+        agents["agents"][0]["unused"],
+        [gate["name"] for gate in gates["gates"]],
+    )
+    before = time.process_time()
+    for _ in range(20):
+        assert not changes.look()
+    assert time.process_time() - before < 0.02 * SLOWDOWN
 
 
 # The server
