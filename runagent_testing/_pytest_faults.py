@@ -5,6 +5,7 @@ The plugin for pytest imports this module when a test uses fake agents, or is ma
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,13 +21,16 @@ if TYPE_CHECKING:
     from runagent_testing._host.host import AgentHost
     from runagent_testing.faults import Player
 
-__all__ = ["PARAMETER", "Faults", "Marks", "parametrize"]
+__all__ = ["PARAMETER", "Faults", "Marks", "check_use", "parametrize"]
 
 PARAMETER = "_fake_agent_fault"
 _ALLOWANCES = ("allow_unused", "allow_unmatched")
 _OF_FAULTS = ("fault", "faults", "without", "run", "agent", "chaos")
 _HOST_FIXTURES = ("fake_agent_server", "fake_agent_server_factory", "memory_network")
-_UNUSED = "uses none of the fixtures fake_agent, fake_agent_server, fake_agent_server_factory, memory_network"
+_UNUSED = (
+    "uses none of the fixtures fake_agent, fake_agent_server, fake_agent_server_factory, memory_network: "
+    "let it take one, or remove the marker"
+)
 _FAULTS_SHOWN = 20
 _TAKES = "@pytest.mark.fake_agent takes keywords: {}"
 
@@ -122,6 +126,27 @@ def _expanded(names: list[str], without: list[str], player: Player) -> list[str]
     except (TypeError, ValueError) as exc:
         found, problem = [], str(exc)
     return found or pytest.fail(problem, pytrace=False)
+
+
+def check_use(item: pytest.Item, *, is_over: bool) -> None:
+    """Fail a test that uses no fake agent, if it is marked itself: its markers would do nothing.
+
+    Args:
+        item: The test, whose fixtures are set up.
+        is_over: Whether its function has returned. Before that, one that takes ``request`` may still ask for
+            a fixture; after that, only a fault is missed.
+    """
+    marks = [mark for mark in item.own_markers if mark.name == "fake_agent"]
+    for mark in marks:
+        _check(mark)
+    keywords = [name for mark in marks for name in mark.kwargs if not is_over or name in ("fault", "faults")]
+    if keywords and (is_over or not _takes_request(item)):
+        pytest.fail(f"{item.name} is marked with {keywords[0]}=, but {_UNUSED}", pytrace=False)
+
+
+def _takes_request(item: pytest.Item) -> bool:
+    function = getattr(item, "function", None)
+    return function is not None and "request" in inspect.signature(function).parameters
 
 
 class Faults:

@@ -172,6 +172,25 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test whose own markers do nothing, as it uses no fake agent."""
+    is_marked = _attempt in item.stash and any(mark.name == "fake_agent" for mark in item.own_markers)
+    if is_marked:
+        _check_use(item, is_over=False)
+    result = yield
+    if is_marked:
+        _check_use(item, is_over=True)
+    return result
+
+
+def _check_use(item: pytest.Item, *, is_over: bool) -> None:
+    if item.stash[_attempt].faults is None:
+        from runagent_testing._pytest_faults import check_use
+
+        check_use(item, is_over=is_over)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:

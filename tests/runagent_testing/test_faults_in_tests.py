@@ -254,6 +254,61 @@ def test_a_group_is_for_tests_that_use_a_fake_agent(run):
     result.stdout.fnmatch_lines(["test_it is marked with faults=, but uses none of the fixtures*"])
 
 
+IDLE = """
+@pytest.mark.fake_agent(fault="stall-after-start")
+def test_a():
+    pytest.fail("never called")
+
+@pytest.mark.fake_agent(allow_unused=True)
+def test_b(fake_agent_url): ...
+
+@pytest.mark.fake_agent(fault="stall-after-start")
+def test_c(request): ...
+
+@pytest.mark.fake_agent(chaos=False)
+class TestAll:
+    def test_d(self): ...
+
+    @pytest.mark.parametrize("name", [pytest.param("x", marks=pytest.mark.fake_agent(fualt="stall"))])
+    def test_e(self, name): ...
+"""
+USED = """
+@pytest.fixture
+def asks(request):
+    return request.getfixturevalue("memory_network")
+
+@pytest.mark.fake_agent(fault="sse/status-503")
+def test_a(asks):
+    asks.agent("fake-agent").always("x")
+    with pytest.raises(RunAgentError):
+        asked(asks)
+
+@pytest.mark.fake_agent(fault="sse/status-503")
+def test_b(request):
+    test_a(request.getfixturevalue("memory_network"))
+
+@pytest.mark.fake_agent(allow_unused=True)
+def test_c(request): ...
+"""
+
+
+def test_a_marker_of_a_test_that_uses_no_fake_agent_fails_it(run):
+    result = run(IDLE)
+    result.assert_outcomes(failed=4, passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "test_a is marked with fault=, but uses none of the fixtures *: let it take one, or *",
+            "test_b is marked with allow_unused=, but uses none of the fixtures*",
+            "test_c is marked with fault=, but uses none of the fixtures*",
+            "*has no keyword 'fualt'; did you mean 'fault'?",
+        ]
+    )
+
+
+def test_a_fixture_that_a_test_asks_for_as_it_runs_is_used(run):
+    run(USED).assert_outcomes(passed=3)
+
+
 @pytest.mark.parametrize("rate", ["2", "often", "-0.1", "nan"])
 def test_an_invalid_rate_is_an_error_of_the_command_line(run, rate):
     result = run("", f"--fake-agent-chaos={rate}")

@@ -135,7 +135,6 @@ def test_a_resumed_run_of_the_fake_agent_has_each_of_them_once(
 @pytest.mark.parametrize(
     "step", [reasoning("x"), tool_call("f"), custom("c")], ids=lambda s: type(s).__name__
 )
-@pytest.mark.fake_agent(allow_unmatched=True, allow_unused=True)
 @pytest.mark.parametrize("chunks", [1, 1000], ids=["short", "long"])
 def test_a_format_without_a_place_for_a_step_refuses_the_script(step: Any, chunks: int) -> None:
     memory = MemoryNetwork()

@@ -121,7 +121,6 @@ def test_what_there_is_not(server: FakeAgentServer) -> None:
     assert "t1" == json.loads(ask(server, "/threads/t1")[2])["thread_id"]
 
 
-@pytest.mark.fake_agent(allow_unmatched=True)
 def test_refusals_in_the_server_s_form(server: FakeAgentServer) -> None:
     assert (422, {"detail": "Invalid assistant: 'nobody'."}) == _refused(server, assistant_id="nobody")
     server.agent("chat").reply(status(409, message="Thread is busy")).reply(
@@ -136,7 +135,6 @@ def _refused(server: FakeAgentServer, **fields: Any) -> tuple[int, Any]:
     return code, json.loads(body)
 
 
-@pytest.mark.fake_agent(allow_unmatched=True, allow_unused=True)
 @pytest.mark.parametrize("name", ["messages", "metadata", "error", "values", "two words", ""])
 def test_events_that_no_server_sends(server: FakeAgentServer, name: str) -> None:
     server.agent("chat").reply("Once", custom(name, 1))

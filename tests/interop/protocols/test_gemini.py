@@ -24,7 +24,6 @@ USAGE = {"promptTokenCount": 4, "candidatesTokenCount": 2, "totalTokenCount": 7}
 
 
 @pytest.mark.parametrize("way", ["sync", "async"])
-@pytest.mark.fake_agent(allow_unmatched=True)
 def test_the_client_reads_the_dialect(way: str) -> None:
     with FakeAgentServer(api_key="k1") as server:
         agent = server.agent("m").returns("Once", usage=USAGE)
