@@ -15,7 +15,7 @@ from runagent_testing._server.player import LINGER_NOT
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from runagent_testing._render.plan import ConnectionFault
 
@@ -29,6 +29,8 @@ _PAUSE = 1.0  # seconds until it is tried again
 _FIRST_BYTES = 0.1  # seconds that a client has to send something
 _PEEKED = 1024  # bytes
 _PROBE = 1.0  # seconds in which a server that listens on a Unix socket has to answer
+_TRIES = 10  # at a port that is free on each address
+_NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -39,10 +41,10 @@ class Accept(Protocol):
 
 
 class Listener:
-    """A listening socket of the running loop.
+    """The listening sockets of the running loop.
 
     Args:
-        listener: The socket.
+        listeners: The sockets.
         accept: Called for each connection; gives its number and what is to go wrong with it.
         protocol: Makes the protocol of a healthy one, from its number.
         ssl_context: What the healthy ones speak TLS with.
@@ -54,7 +56,7 @@ class Listener:
 
     def __init__(
         self,
-        listener: socket.socket,
+        listeners: Sequence[socket.socket],
         accept: Accept,
         protocol: Callable[[int], asyncio.Protocol],
         ssl_context: ssl.SSLContext | None,
@@ -65,7 +67,7 @@ class Listener:
         self._may_spare = may_spare
         self._is_spared = is_spared
         self._loop = asyncio.get_running_loop()
-        self._listener = listener
+        self._listeners = listeners
         self._accept = accept
         self._protocol = protocol
         self._ssl_context = ssl_context
@@ -74,16 +76,18 @@ class Listener:
         self._opening: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
         self._is_short = False
-        listener.setblocking(False)
-        self._loop.add_reader(listener, self._on_connections)
+        for listener in listeners:
+            listener.setblocking(False)
+        self._go_on()
 
     def stop(self) -> None:
         """Accept nothing more: new clients are refused."""
         if self._pause is not None:
             self._pause.cancel()
-        if self._listener.fileno() >= 0:
-            self._loop.remove_reader(self._listener)
-            self._listener.close()
+        for listener in self._listeners:
+            if listener.fileno() >= 0:
+                self._loop.remove_reader(listener)
+                listener.close()
 
     def close(self) -> None:
         """Accept nothing more, and drop those that were accepted and not handed on."""
@@ -104,10 +108,10 @@ class Listener:
         for connection in list(self._silent):
             self._drop(connection)
 
-    def _on_connections(self) -> None:
+    def _on_connections(self, listener: socket.socket) -> None:
         for _ in range(BACKLOG):
             try:
-                connection, _ = self._listener.accept()
+                connection, _ = listener.accept()
             except BlockingIOError:  # nobody is waiting any more
                 self._is_short = False
                 return
@@ -161,7 +165,8 @@ class Listener:
 
     def _wait_for_room(self, why: OSError) -> None:
         """Pause, as asyncio does: those who wait keep the socket readable, and the loop would only spin."""
-        self._loop.remove_reader(self._listener)
+        for listener in self._listeners:
+            self._loop.remove_reader(listener)
         self._pause = self._loop.call_later(_PAUSE, self._go_on)
         if not self._is_short:
             self._is_short = True
@@ -169,7 +174,8 @@ class Listener:
 
     def _go_on(self) -> None:
         self._pause = None
-        self._loop.add_reader(self._listener, self._on_connections)
+        for listener in self._listeners:
+            self._loop.add_reader(listener, self._on_connections, listener)
 
     async def _hand_on(self, connection: socket.socket, number: int) -> None:
         try:
@@ -210,13 +216,55 @@ class Listener:
         connection.close()
 
 
-def listen_tcp(host: str, port: int) -> socket.socket:
-    """Listen on a TCP port; the address of all interfaces of IPv6 takes IPv4, too."""
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    both = family == socket.AF_INET6 and address[0] == "::" and socket.has_dualstack_ipv6()
-    listener = socket.create_server(
-        (str(address[0]), port), family=family, backlog=BACKLOG, dualstack_ipv6=both
-    )
+def listen_tcp(host: str, port: int) -> list[socket.socket]:
+    """Listen on a TCP port of each address that a name has; that of all interfaces of IPv6 takes IPv4, too.
+
+    Args:
+        host: An address, or a name such as "localhost", which may be one of IPv4 and IPv6.
+        port: 0 for one that is free on each address.
+
+    Raises:
+        OSError: The name is unknown, or an address cannot be used. If there are several, those that the
+            machine does not have are left out.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found))
+    for _ in range(0 if port else _TRIES):
+        try:
+            return _listen_everywhere(addresses, port)
+        except OSError as exc:
+            # The port that was free on the first address may be in use on another one.
+            if exc.errno != errno.EADDRINUSE:
+                raise
+    return _listen_everywhere(addresses, port)
+
+
+def _listen_everywhere(addresses: Sequence[tuple[int, str]], port: int) -> list[socket.socket]:
+    listeners: list[socket.socket] = []
+    missing: OSError | None = None
+    try:
+        for family, address in addresses:
+            try:
+                listener = _listen(family, address, port)
+            except OSError as exc:
+                if exc.errno not in _NOT_HERE:
+                    raise
+                missing = exc
+            else:
+                listeners.append(listener)
+                port = port or listener.getsockname()[1]
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    if missing is not None and not listeners:
+        raise missing
+    return listeners
+
+
+def _listen(family: int, address: str, port: int) -> socket.socket:
+    both = family == socket.AF_INET6 and address == "::" and socket.has_dualstack_ipv6()
+    listener = socket.create_server((address, port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
     _notice_who_vanishes(listener)
     return listener
 

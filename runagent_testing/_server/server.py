@@ -60,7 +60,7 @@ class FakeAgentServer(AgentHost):
     Args:
         ssl_context: Serve TLS with it.
         api_key: Answer everyone who does not send it as a bearer token with 401.
-        host: The address to listen on.
+        host: The address to listen on, or a name, for each of its addresses, of IPv4 and IPv6, with one port.
         port: 0 for a free one.
         unix_path: Listen on a Unix socket of this name instead.
         ping_interval: Seconds without a byte of a WebSocket's client until it is pinged, and from a
@@ -136,10 +136,10 @@ class FakeAgentServer(AgentHost):
         """
         if self._thread is not None:
             raise RuntimeError("the fake agent server is running already")
-        listener = self._listen()
+        listeners = self._listen()
         started: Future[None] = Future()
         self._thread = threading.Thread(
-            target=self._work, args=(listener, started), name="fake-agent-server", daemon=True
+            target=self._work, args=(listeners, started), name="fake-agent-server", daemon=True
         )
         self._thread.start()
         try:
@@ -254,30 +254,33 @@ class FakeAgentServer(AgentHost):
         """Whether the next connection is faulty, and may be one of the control API; TLS hides which it is."""
         return self._control is not None and self._ssl_context is None and self._connection_faults > 0
 
-    def _listen(self) -> socket.socket:
+    def _listen(self) -> list[socket.socket]:
         if self._unix_path is not None:
             self._url = f"http+unix://{quote(self._unix_path, safe='')}"
-            return listen_unix(self._unix_path)
-        listener = listen_tcp(*self._address)
-        host, port = listener.getsockname()[:2]
+            return [listen_unix(self._unix_path)]
+        listeners = listen_tcp(*self._address)
+        host, port = listeners[0].getsockname()[:2]
         scheme = "http" if self._ssl_context is None else "https"
         self._url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-        return listener
+        return listeners
 
-    def _work(self, listener: socket.socket, started: Future[None]) -> None:
+    def _work(self, listeners: Sequence[socket.socket], started: Future[None]) -> None:
         # Our choice of a loop: the policy's may be one without sockets that can be reset.
         # No asyncio.Runner: it would wait in the end for tasks that refuse to be cancelled.
         try:
-            with listener, contextlib.closing(_RealTimeLoop()) as loop:
-                loop.run_until_complete(self._serve(listener, started))
+            with contextlib.closing(_RealTimeLoop()) as loop:
+                loop.run_until_complete(self._serve(listeners, started))
         except AbandonedError:
             return
         except BaseException as exc:
             if started.done():
                 raise
             started.set_exception(exc)  # the socket or the TLS context is of no use, for example
+        finally:
+            for listener in listeners:
+                listener.close()
 
-    async def _serve(self, listener: socket.socket, started: Future[None]) -> None:
+    async def _serve(self, listeners: Sequence[socket.socket], started: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(_log_error)
         self._stop = asyncio.Event()
@@ -291,7 +294,7 @@ class FakeAgentServer(AgentHost):
         if self._ssl_context is not None:
             _check_tls(self._ssl_context)
         accepting = Listener(
-            listener,
+            listeners,
             self._accept,
             lambda number: Connection(server, number, self._note_foreign),
             self._ssl_context,

@@ -321,7 +321,7 @@ def test_a_websocket_that_never_asks_uses_no_reply_up(server):
 
 def test_a_client_that_vanishes_is_noticed():
     """A connection inherits what its listener has, as long as nobody reads it, too."""
-    listener = listen_tcp("127.0.0.1", 0)
+    (listener,) = listen_tcp("127.0.0.1", 0)
     with listener, socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
         assert 1 == accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert 45 == accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)

@@ -122,6 +122,69 @@ def test_all_interfaces_of_ipv6_are_those_of_ipv4_too():
                 client.until(b"0\r\n\r\n")
 
 
+V4, V6 = (socket.AF_INET, ("127.0.0.1", 0)), (socket.AF_INET6, ("::1", 0, 0, 0))
+NOWHERE = (socket.AF_INET, ("192.0.2.1", 0))  # of documentation: no machine has it
+
+
+@pytest.fixture
+def resolve(monkeypatch):
+    """Have every name resolve to some addresses."""
+
+    def resolve_to(*addresses):
+        rows = [(family, socket.SOCK_STREAM, 6, "", address) for family, address in addresses]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: rows)
+
+    return resolve_to
+
+
+def ask(family, address, port):
+    with socket.socket(family) as client:
+        client.settimeout(PATIENCE)
+        client.connect((address, port))
+        client.sendall(stream())
+        received = b""
+        while b"\r\n0\r\n\r\n" not in received:
+            received += client.recv(65536)
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6")
+@pytest.mark.parametrize("addresses", [[V4, V6], [V6, V4, V6], [NOWHERE, V6, V4]], ids=str)
+def test_a_name_of_several_addresses_is_one_port_on_each_that_the_machine_has(addresses, resolve):
+    resolve(*addresses)
+    with FakeAgentServer(host="localhost") as server:
+        server.agent("a").always("x")
+        first = "127.0.0.1" if addresses[0] is V4 else "[::1]"
+        address = urlsplit(server.url)
+        assert f"http://{first}:{address.port}" == server.url
+        for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+            ask(family, host, address.port)
+        assert server.drain(PATIENCE)
+        for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+            with pytest.raises(ConnectionRefusedError):
+                ask(family, host, address.port)
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6")
+def test_a_free_port_is_one_that_is_free_on_each_address(resolve, monkeypatch):
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
+        taken = other.getsockname()[1]
+        resolve(V4, V6)
+        create, ports = socket.create_server, iter([taken])
+        monkeypatch.setattr(
+            socket, "create_server", lambda at, **more: create((at[0], at[1] or next(ports, 0)), **more)
+        )
+        with FakeAgentServer(host="localhost") as server:
+            assert urlsplit(server.url).port != taken
+        with pytest.raises(OSError, match="in use"):
+            FakeAgentServer(host="localhost", port=taken).start()
+
+
+def test_a_name_whose_addresses_are_all_elsewhere_is_an_error(resolve):
+    resolve(NOWHERE, NOWHERE)
+    with pytest.raises(OSError, match="assign requested address"):
+        FakeAgentServer(host="elsewhere.example").start()
+
+
 def test_a_unix_socket_without_a_listener_is_replaced(tmp_path):
     path = tmp_path / "agent.sock"
     with socket.socket(socket.AF_UNIX) as stale:
