@@ -6,12 +6,18 @@ cuts off is dropped, as specified; ``incomplete`` is then True.
 
 from __future__ import annotations
 
+import itertools
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from runagent._errors import StreamLimitError
 from runagent._internal.tracebacks import is_ours
 from runagent._limits import Limits
 from runagent._public import publish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["EventRow", "SSEDecoder", "ServerSentEvent"]
 
@@ -268,7 +274,10 @@ class SSEDecoder:
         if self._tail:
             complete = b"".join((self._tail, complete))
             self._tail = bytearray()  # a new one, as a cleared one would keep its memory
-        for line in complete.split(b"\n"):
+        lines: Iterable[bytes] = complete.split(b"\n")
+        if not self._dirty and len(complete) <= self._max:
+            lines = itertools.islice(lines, self._take_alike(complete, events), None)
+        for line in lines:
             if line:
                 self._take_line(line)
                 if self.error:
@@ -276,6 +285,38 @@ class SSEDecoder:
             elif self._dirty:
                 self._dispatch(events)
         return events
+
+    def _take_alike(self, complete: bytes, events: list[ServerSentEvent]) -> int:
+        """Take the first events, as long as they have the lines of one usual form; return how many lines.
+
+        The forms are a line of data, perhaps the type before it, perhaps then an id behind it. Invariant: the
+        effect is that of `_take_line` for each line. The bytes are decoded at once, as no character has a
+        line end in it; no line is over the limit, as all of them together are not.
+        """
+        lines = complete.decode("utf-8", "replace").split("\n")
+        has_type = lines[0].startswith("event: ")
+        has_id = has_type and lines[2:3] != [""]
+        period = 2 + has_type + has_id
+        types = lines[0::period] if has_type else itertools.repeat("")
+        ids = lines[2::period] if has_id else itertools.repeat("")
+        known, event, last_id, taken = "", "message", self.last_event_id, 0
+        for of_type, data, of_id, blank in zip(
+            types, lines[has_type::period], ids, lines[period - 1 :: period], strict=False
+        ):
+            if of_type != known:
+                if not of_type.startswith("event: "):
+                    break
+                known, event = of_type, of_type[7:] or "message"
+            if blank or not data.startswith("data: "):
+                break
+            if has_id:
+                if not of_id.startswith("id: ") or "\0" in of_id:
+                    break
+                last_id = of_id[4:]
+            events.append(ServerSentEvent(event, data[6:], last_id, None, has_id))
+            taken += period
+        self.last_event_id = last_id
+        return taken
 
     def _take_line(self, line: bytes) -> None:
         if self._size + len(line) > self._max:

@@ -13,6 +13,8 @@ from runagent.transports._base import Wants
 from runagent.transports._content_session import ContentSession
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from runagent._address.route import Route
     from runagent._call import AgentCall, ResumePoint
     from runagent._events import Event
@@ -60,11 +62,8 @@ class EventStreamSession(ContentSession):
     def read_body(self, data: bytes) -> list[Event]:
         """Return the events that the bytes complete, up to the one that ends the run."""
         events: list[Event] = []
-        for part in self.decoder.feed_rows(data):
-            self.take_each(part.apart() if isinstance(part, EventRow) else (part,), events)
-            if self.wants is not Wants.READ or self.following:
-                return events
-        if self.decoder.error is not None:
+        self.take_each(_one_by_one(self.decoder.feed_rows(data)), events)
+        if self.decoder.error is not None and self.wants is Wants.READ and not self.following:
             self.fail(self.decoder.error)
         return events
 
@@ -99,6 +98,14 @@ class EventStreamSession(ContentSession):
                 return ProtocolError(f"a line of the stream that is no field is {fault}")
             self.leave_out("a line that is no field", line.decode("utf-8", "replace"))
         return None
+
+
+def _one_by_one(parts: Iterable[EventRow | ServerSentEvent]) -> Iterator[ServerSentEvent]:
+    for part in parts:
+        if isinstance(part, EventRow):
+            yield from part.apart()
+        else:
+            yield part
 
 
 def _decode(text: bytes | str) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runagent._errors import StreamLimitError
 from runagent._wire.sse import ServerSentEvent, SSEDecoder
@@ -138,3 +140,24 @@ def test_good_events_come_before_the_limit() -> None:
     decoder = SSEDecoder(max_event_bytes=20)
     assert [event("a")] == decoder.feed(b"data: a\n\ndata: " + b"x" * 20)
     assert decoder.error is not None
+
+
+TYPES, DATA = [b"event: a", b"event: ", b"event:b"], [b"data: 1", b"data: ", b"data:\xc3", b"data: \xff\xc3"]
+OTHERS = [b"id: 7-0", b"id: ", b"id: \0", b"", b"", b": c", b"retry: 5", b"stray", b"data: " + b"x" * 30]
+USUAL = st.sampled_from([*TYPES, *DATA, *OTHERS])
+
+
+@given(st.lists(USUAL, max_size=16), st.sampled_from([b"\n", b"\r\n"]), st.sampled_from([20, 1000]))
+def test_events_of_usual_forms_are_read_as_line_by_line(lines: list[bytes], end: bytes, most: int) -> None:
+    stream = end.join([b"event: a", b"data: 1", b"id: 1-0", b"", *lines, b"", b""])
+    found = []
+    for step in (1, len(stream)):
+        decoder, events = SSEDecoder(max_event_bytes=most), []
+        for at in range(0, len(stream), step):
+            if decoder.error is None:
+                events += decoder.feed(stream[at : at + step])
+        state = decoder.last_event_id, decoder.retry, bytes(decoder.stray), decoder.incomplete
+        found.append(
+            (events, decoder.error is None, decoder.comments, state if decoder.error is None else None)
+        )
+    assert found[0] == found[1]

@@ -22,7 +22,8 @@ __all__ = ["Message", "MessageCalls", "add_usage", "parts_of", "read_message", "
 _CALLS = ("tool_use", "input_json_delta", "tool_call", "tool_call_chunk", "function_call")
 
 
-class Message(msgspec.Struct):
+# gc=False is safe, as decoded JSON holds no cycles; without it, hundreds of objects would start a collection.
+class Message(msgspec.Struct, gc=False):
     """A message, or a piece of one; pieces of one message have its id."""
 
     type: Any = None
@@ -65,7 +66,7 @@ class Message(msgspec.Struct):
         return self.response_metadata if isinstance(self.response_metadata, dict) else {}
 
 
-class _About(msgspec.Struct):
+class _About(msgspec.Struct, gc=False):
     """What is known about the node; nothing of it is needed, and so nothing is decoded."""
 
 

@@ -59,6 +59,7 @@ class EventOrder:
     def __init__(self, resume: ResumePoint | None, *, replayed: bool) -> None:
         self._before, self._last, self._due = _read(resume)
         self._place: Place = _place(self._last) or (-1, 0)
+        self._dash = self._last.find("-")
         # Events up to here had come before this stream was asked for, so the server repeats none of them.
         self._known = self._place
         self._strict = resume is None or resume.proof is not None
@@ -67,6 +68,30 @@ class EventOrder:
         self._repeating = 0
         self._point: tuple[str, str, int] | None = (self._before, self._last, self._due)
         self._unplaced = False
+        self._latest: ServerSentEvent | None = None  # the last event, if `follows` has taken it
+
+    def follows(self, event: ServerSentEvent) -> bool:
+        """Take an event that is later than all before it, as most are; nothing is kept back behind it.
+
+        Returns:
+            False, without an effect, if it takes `is_new` and `note` to find out what the event is.
+        """
+        id_, last = event.id, self._last
+        if self._due or not event.has_id or len(id_) != len(last) or id_ <= last or id_[self._dash] != "-":
+            return False
+        # Of the same length and with the dash at the same place, ids of ASCII digits have the order of texts.
+        if not id_.replace("-", "", 1).isdigit() or not id_.isascii():
+            return False
+        self._before, self._last, self._latest = last, id_, event
+        self._point = last, id_, 1
+        return True
+
+    def _catch_up(self) -> None:
+        """Note what `follows` leaves out, as only an event of another kind needs it."""
+        if (event := self._latest) is not None:
+            self._latest, self._repeating, self._unplaced = None, 0, False
+            self._place, self._same = _place(event.id) or self._place, []
+            self._add(event)
 
     def is_new(self, event: ServerSentEvent) -> bool:
         """Whether the reader does not have an event yet.
@@ -76,6 +101,7 @@ class EventOrder:
             StreamTruncatedError: It may be a repetition or not. Another request shows which, because
                 what came before that one is never repeated.
         """
+        self._catch_up()
         if not event.has_id:
             place = None
         else:
@@ -95,6 +121,7 @@ class EventOrder:
         if place > self._place:
             self._before = self._last or self._before
             self._last, self._place, self._same, self._repeating = event.id, place, [], 0
+            self._dash = event.id.index("-")
         elif self._is_repeated(event, place):
             return False
         self._add(event)

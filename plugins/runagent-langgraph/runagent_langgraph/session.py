@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from runagent import (
+    Chunk,
     Completed,
     ProtocolError,
     RunAgentError,
@@ -26,6 +27,7 @@ from runagent.transports import (
     ResumePoint,
     RunIds,
     Step,
+    Wants,
     decode_json,
     path_segment,
     quote,
@@ -42,7 +44,7 @@ from runagent_langgraph.order import BEGINNING, EventOrder, id_to_ask
 from runagent_langgraph.requests import get, post, run_body
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
 
     from runagent.transports import (
         AgentCall,
@@ -65,6 +67,7 @@ class RunSession(EventStreamSession):
     """Begins a run on a thread; with the ids of a run, reads on in it."""
 
     _order: EventOrder | None = None
+    _is_clear = False  # nothing is kept back: a piece of plain text goes on where the stream could be resumed
 
     def __init__(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> None:
         super().__init__(call, route, resume)
@@ -142,6 +145,41 @@ class RunSession(EventStreamSession):
 
     # Events
 
+    def take_each(self, items: Iterable[ServerSentEvent], events: list[Event]) -> None:
+        """Take pieces of text in one go, as most events are, and any other event by itself."""
+        all_items, at = list(items), 0
+        while True:
+            if self._is_clear:
+                at = self._take_texts(all_items, at, events)
+            if at == len(all_items):
+                return
+            super().take_each(all_items[at : at + 1], events)
+            if self.wants is not Wants.READ or self.following:
+                return
+            at += 1
+
+    def _take_texts(self, items: list[ServerSentEvent], at: int, events: list[Event]) -> int:
+        """Take the pieces of the message under way that follow one another; return the place behind them.
+
+        Invariant: the effect is that of `take` for each of them.
+        """
+        order, known = self._order, self._message
+        assert order is not None
+        for place in range(at, len(items)):
+            event = items[place]
+            try:
+                message = read_message(event.data) if event.event == "messages" else None
+            except ProtocolError:
+                return place
+            if message is None or message.id != known or not message.is_plain_text:
+                return place
+            text = message.content
+            if not text.isascii() or not order.follows(event):
+                return place
+            if text:
+                events.append(Chunk(text, None, event.id))
+        return len(items)
+
     def take(self, event: ServerSentEvent, events: list[Event]) -> None:
         """See `EventStreamSession.take`."""
         order = self._order
@@ -159,6 +197,7 @@ class RunSession(EventStreamSession):
             self._take_value(event.event, _decoded(event), events)
         holds = bool(self._calls or self._interrupts or self.keeps_half)
         order.note(gives=len(events) > given, holds=holds)
+        self._is_clear = not holds
         if not holds and self.usage is not self._kept_usage:  # the next attempt goes on behind this event
             self._kept_usage = self.usage
             self.call.found.keep("usage", self.usage)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from runagent_langgraph.order import BEGINNING, EventOrder, id_to_ask
 
 from runagent import ProtocolError, StreamTruncatedError, ValidationError
@@ -149,3 +152,27 @@ def test_the_events_of_one_id_are_limited() -> None:
     order = EventOrder(None, replayed=False)
     with pytest.raises(ProtocolError, match="more than 4096 events have the id 1-0"):
         read(order, [event_of(1, str(number)) for number in range(5000)])
+
+
+EVENT = st.tuples(
+    st.integers(8, 12), st.sampled_from("ab"), st.sampled_from(["{}-0", "{}-1", "{}-00", "{}", ""])
+)
+
+
+@given(st.booleans(), st.lists(EVENT, max_size=12))
+def test_events_that_follow_one_another_are_judged_as_any_others(replayed: bool, events: Any) -> None:
+    found = []
+    for quick in (False, True):
+        order = EventOrder(None, replayed=replayed)
+        seen: list[Any] = []
+        for number, data, form in events:
+            event = ServerSentEvent("custom", data, form.format(number), has_id=bool(form))
+            try:
+                if not (quick and order.follows(event)) and order.is_new(event):
+                    order.note(gives=True, holds=False)
+            except (ProtocolError, StreamTruncatedError) as exc:
+                seen.append(type(exc))
+                break
+            seen.append(order.resume_point())
+        found.append(seen)
+    assert found[0] == found[1]

@@ -81,6 +81,19 @@ def langgraph(url: str) -> Iterator[str]:
             yield part.data[0]["content"]
 
 
+def langgraph_messages(url: str) -> Iterator[str]:
+    """Do with the pieces what their reader has to do for tool calls and reasoning: make messages of them."""
+    from langchain_core.messages import AIMessageChunk
+    from langgraph_sdk import get_sync_client
+
+    client = get_sync_client(url=url, api_key=None, timeout=SILENCE)
+    thread = client.threads.create()
+    question = {"messages": [{"role": "user", "content": QUESTION}]}
+    for part in client.runs.stream(thread["thread_id"], AGENT, input=question, stream_mode="messages-tuple"):
+        if part.event == "messages" and part.data[0]["type"] == "AIMessageChunk":
+            yield AIMessageChunk(**part.data[0]).text
+
+
 def a2a(url: str) -> Iterator[str]:
     return from_async(_a2a(url))
 
@@ -116,6 +129,7 @@ CLIENTS: dict[str, Callable[[str], Iterator[str]]] = {
     "ollama": ollama,
     "gemini": gemini,
     "langgraph": langgraph,
+    "langgraph-messages": langgraph_messages,
     "a2a-jsonrpc": a2a,
 }
 
