@@ -9,6 +9,7 @@ limited to `SILENCE`, as far as the client has such settings.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import sys
 import time
@@ -94,18 +95,26 @@ def langgraph_messages(url: str) -> Iterator[str]:
             yield AIMessageChunk(**part.data[0]).text
 
 
-def a2a(url: str) -> Iterator[str]:
-    return from_async(_a2a(url))
+def a2a(url: str, binding: str = "JSONRPC", version: str = "1.0") -> Iterator[str]:
+    return from_async(_a2a(url, binding, version))
 
 
-async def _a2a(url: str) -> AsyncIterator[str]:
+async def _a2a(url: str, binding: str, version: str) -> AsyncIterator[str]:
     import httpx
     from a2a.client import ClientConfig, ClientFactory
+    from a2a.client.card_resolver import parse_agent_card
     from a2a.types import Message, Part, Role, SendMessageRequest
 
     async with httpx.AsyncClient(timeout=SILENCE) as http:
-        factory = ClientFactory(ClientConfig(httpx_client=http, streaming=True))
-        client = await factory.create_from_url(f"{url}/a2a/{AGENT}")
+        card = (await http.get(f"{url}/a2a/{AGENT}/.well-known/agent-card.json")).json()
+        chosen = [
+            each
+            for each in card["supportedInterfaces"]
+            if (each["protocolBinding"], each["protocolVersion"]) == (binding, version)
+        ]
+        about = {name: value for name, value in card.items() if name not in ("url", "preferredTransport")}
+        config = ClientConfig(httpx_client=http, streaming=True, supported_protocol_bindings=[binding])
+        client = ClientFactory(config).create(parse_agent_card({**about, "supportedInterfaces": chosen}))
         message = Message(message_id=str(uuid.uuid4()), role=Role.ROLE_USER, parts=[Part(text=QUESTION)])
         async for response in client.send_message(SendMessageRequest(message=message)):
             if response.HasField("artifact_update"):
@@ -131,6 +140,8 @@ CLIENTS: dict[str, Callable[[str], Iterator[str]]] = {
     "langgraph": langgraph,
     "langgraph-messages": langgraph_messages,
     "a2a-jsonrpc": a2a,
+    "a2a-http-json": functools.partial(a2a, binding="HTTP+JSON"),
+    "a2a-jsonrpc-0.3": functools.partial(a2a, version="0.3"),
 }
 
 

@@ -53,13 +53,19 @@ def _openai(api: str) -> Protocol:
     )
 
 
+def _a2a(name: str, *options: tuple[str, str]) -> Protocol:
+    return Protocol(name, "a2a", "a2a-sdk", "a2a", path=f"/a2a/{AGENT}", options=options, surface=name)
+
+
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
         _openai("chat"),
         _openai("responses"),
         Protocol("agui", "agui", "@ag-ui/client", "node", path=f"/agui/{AGENT}"),
-        Protocol("a2a-jsonrpc", "a2a", "a2a-sdk", "a2a", path=f"/a2a/{AGENT}", surface="a2a-jsonrpc"),
+        _a2a("a2a-jsonrpc"),
+        _a2a("a2a-http-json", ("a2a_binding", "HTTP+JSON")),
+        _a2a("a2a-jsonrpc-0.3", ("a2a_version", "0.3")),
         Protocol("anthropic", "anthropic", "anthropic", "anthropic"),
         Protocol("langgraph", "langgraph", "langgraph-sdk", "langgraph"),
         Protocol("ollama", "ollama", "ollama", "ollama", surface="ollama-chat"),
