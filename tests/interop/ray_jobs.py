@@ -51,10 +51,9 @@ class Jobs:
         folder: An empty folder.
         scratch: A folder for the files and sockets of Ray, with a short path: one of a Unix socket may have
             107 bytes, of which Ray takes 70.
-        url: Where the agent is.
     """
 
-    def __init__(self, folder: Path, scratch: str, url: str) -> None:
+    def __init__(self, folder: Path, scratch: str) -> None:
         self.folder, self.scratch = folder, scratch
         examples = (example.text for example in Page(PLUGIN / "README.md").examples())
         ask, failed = (text for text in examples if "ray.data" in text)
@@ -67,26 +66,25 @@ class Jobs:
             "PYTHONPATH": f"{ROOT}:{PLUGIN}",
             "HOME": str(folder),
             "RAY_TMPDIR": scratch,
-            "RUNAGENT_API_URL": url,
             "RUNAGENT_API_KEY": "right",
         }
 
-    def start(self, script: str) -> subprocess.Popen[bytes]:
-        """Start a script; its log is the file ``log``."""
+    def start(self, script: str, url: str) -> subprocess.Popen[bytes]:
+        """Start a script in a separate session; its log is the file ``log``."""
         with (self.folder / "log").open("wb") as log:
             return subprocess.Popen(
                 command("ray_job.py", script),
                 cwd=self.folder,
-                env=self.environment,
+                env=self.environment | {"RUNAGENT_API_URL": url},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
 
-    def run(self, script: str) -> tuple[int, str]:
+    def run(self, script: str, url: str) -> tuple[int, str]:
         """Run a script to its end, and return its exit status and its log."""
-        process = self.start(script)
+        process = self.start(script, url)
         try:
             status = process.wait(PATIENCE)
         finally:
@@ -94,11 +92,9 @@ class Jobs:
         return status, self.log
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
-        """Kill a job with all processes of its Ray, if it has not ended."""
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+        """Kill a job with all processes of its Ray, as the end of the machine would."""
+        wait_until(lambda: not kill_session(process.pid), "the processes of Ray end", 60)
         process.wait(PATIENCE)
-        wait_until(lambda: not self._processes(), "the processes of Ray end with the job", 60)
 
     def wait_blocks(self, process: subprocess.Popen[bytes], count: int) -> None:
         """Wait until a running job has written so many blocks."""
@@ -124,14 +120,16 @@ class Jobs:
         rows: list[dict[str, Any]] = run_program("ray_rows.py", "read", *files)
         return rows
 
-    def _processes(self) -> list[str]:
-        """Return the ids of the processes that have the scratch folder among their arguments."""
-        found = []
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                arguments = path.read_bytes()
-            except OSError:  # it has ended
-                continue
-            if os.fsencode(self.scratch) in arguments:
-                found.append(path.parent.name)
-        return found
+
+def kill_session(leader: int) -> int:
+    """Kill the processes of a session, whatever groups they are in, and return how many there were."""
+    found = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, session, *_ = path.read_text().rpartition(")")[2].split()
+            if int(session) == leader and state != "Z":
+                os.kill(int(path.parent.name), signal.SIGKILL)
+                found += 1
+        except OSError:  # it has ended
+            continue
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -38,40 +39,44 @@ def server() -> Iterator[FakeAgentServer]:
 
 
 @pytest.fixture
-def jobs(tmp_path: Path, server: FakeAgentServer) -> Iterator[Jobs]:
+def jobs(tmp_path: Path) -> Iterator[Jobs]:
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as scratch:
-        yield Jobs(tmp_path, scratch, server.url)
+        yield Jobs(tmp_path, scratch)
 
 
 def row_of(exchange: Any) -> int:
     return int(exchange.body["query"].split()[-1])
 
 
+def answer(row: int) -> list[Any]:
+    return [status(422)] if row % 100 == 7 else [f"answer {row}", done(usage=USAGE)]
+
+
 def test_a_job_that_was_killed_asks_what_was_not_written_and_loses_nothing(
     jobs: Jobs, server: FakeAgentServer
 ) -> None:
-    stuck = True  # the job cannot end before it is killed
+    # A scope for each job: requests of the first may be read after it was killed.
+    first, second = server.scope("first"), server.scope("second")
+    numbers = itertools.count(1)
 
-    def answer(exchange: Any) -> list[Any]:
-        row = row_of(exchange)
-        pause = delay(600 if stuck and len(server.requests) > 650 else 0.002)
-        return [pause, status(422)] if row % 100 == 7 else [pause, f"answer {row}", done(usage=USAGE)]
+    def answer_some(exchange: Any) -> list[Any]:
+        stuck = next(numbers) > 650  # the job cannot end before it is killed
+        return [delay(600 if stuck else 0.002), *answer(row_of(exchange))]
 
-    server.agent("writer").responds(answer)
-    process = jobs.start("ask.py")
+    first.agent("writer").responds(answer_some)
+    second.agent("writer").responds(lambda exchange: answer(row_of(exchange)))
+    process = jobs.start("ask.py", first.url)
     try:
         jobs.wait_blocks(process, 2)
     finally:
         jobs.kill(process)
-    stuck = False
-    first = list(server.requests)
     written = {row["id"] for row in jobs.rows(jobs.checkpoints())}
-    assert 200 <= len(written) < len(first) < ROWS
+    keys = {row_of(exchange): exchange.headers["idempotency-key"] for exchange in first.requests}
+    assert 200 <= len(written) < ROWS
 
-    ended, log = jobs.run("ask.py")
+    ended, log = jobs.run("ask.py", second.url)
     assert 0 == ended, log
-    second = server.requests[len(first) :]
-    asked = Counter(map(row_of, second))
+    asked = Counter(map(row_of, second.requests))
     assert set() == written & asked.keys()
     assert (ROWS, 1) == (len(written | asked.keys()), max(asked.values()))
 
@@ -85,12 +90,12 @@ def test_a_job_that_was_killed_asks_what_was_not_written_and_loses_nothing(
     assert [COUNTS] * (ROWS - len(failed)) == [row["usage"] for row in rows if row["usage"] is not None]
     assert {1} == {row["attempts"] for row in rows}
 
-    keys = {row_of(exchange): exchange.headers["idempotency-key"] for exchange in first}
-    again = [exchange for exchange in second if row_of(exchange) in keys]
-    assert len(first) == len(written) + len(again)  # these had begun when the job was killed
+    again = [exchange for exchange in second.requests if row_of(exchange) in keys]
+    assert keys.keys() - written == {row_of(exchange) for exchange in again}  # begun, but not written
+    assert again
     assert all(keys[row_of(exchange)] == exchange.headers["idempotency-key"] for exchange in again)
 
-    ended, log = jobs.run("failed.py")
+    ended, log = jobs.run("failed.py", second.url)
     assert 0 == ended, log
     assert [{"id": at, "question": f"question {at}"} for at in failed] == jobs.rows(jobs.written("again"))
 
@@ -98,7 +103,7 @@ def test_a_job_that_was_killed_asks_what_was_not_written_and_loses_nothing(
 def test_a_job_without_a_good_key_fails_and_writes_no_row(jobs: Jobs, server: FakeAgentServer) -> None:
     server.agent("writer").always("good")
     jobs.environment["RUNAGENT_API_KEY"] = "wrong"
-    ended, log = jobs.run("ask.py")
+    ended, log = jobs.run("ask.py", server.url)
     assert 0 != ended
     assert "AuthenticationError" in log
     assert ([], []) == (jobs.checkpoints(), jobs.written("job-1/answers"))
