@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "plugins").glob("**/README.md")]
 OTHER_PACKAGE = "0.1.49"
 PLUGINS = sorted(f"./plugins/{path.name}" for path in (ROOT / "plugins").glob("runagent-*"))
-CLIENTS = ("a2a-sdk", "anthropic", "google-genai", "langgraph-sdk", "ollama", "uvicorn")
+CLIENTS = ("a2a-sdk", "anthropic", "google-genai", "langgraph-sdk", "ollama", "rich", "uvicorn")
 ENGINES = ("ray",)  # which no environment of the project has
 _LINE = re.compile(r"pip install ([^`#\n]+?)\s*(?:`|#|$|&&)", re.MULTILINE)
 
