@@ -11,7 +11,7 @@ from tests.interop.programs import Port, Program, environment
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["HEARTBEAT", "SERVERS", "chat_page", "start", "write_examples"]
+__all__ = ["HEARTBEAT", "SERVERS", "WITH_WEBSOCKETS", "chat_page", "start", "write_examples"]
 
 HEARTBEAT = 0.2  # seconds, in place of the default of `relay`
 
@@ -47,8 +47,14 @@ SERVERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("uvicorn on h11", "bare"): (*_UVICORN, "--http", "h11", "--ws", "wsproto"),
     ("hypercorn", "bare"): _HYPERCORN,
     ("hypercorn on trio", "bare"): _TRIO,
+    ("gunicorn", "wsgi"): _GUNICORN,
+    ("waitress", "wsgi"): _WAITRESS,
     ("itself", "aiohttp"): ("gateway_aiohttp", "PORT"),
 }
+# The servers and frameworks whose example has a WebSocket.
+WITH_WEBSOCKETS = [
+    way for way in SERVERS if way[0] not in ("gunicorn", "waitress") and "django" not in way[1]
+]
 
 
 def write_examples(folder: Path) -> list[str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import http.client
+import json
 from typing import TYPE_CHECKING
 
 import pytest
+from websockets.sync.client import connect
 
 from runagent_testing import FakeAgentServer, ending, gate
-from tests.interop.gateways.examples import HEARTBEAT, start, write_examples
-from tests.interop.nginx import HTTP_LOCATIONS, Nginx
+from tests.interop.gateways.examples import HEARTBEAT, SERVERS, WITH_WEBSOCKETS, start, write_examples
+from tests.interop.nginx import HTTP_LOCATIONS, WEBSOCKET_LOCATIONS, Nginx
 from tests.interop.programs import Port, needs, needs_environment
 
 if TYPE_CHECKING:
@@ -17,10 +19,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.interop, needs_environment("gateways"), needs("nginx")]
 
-WAYS = [("uvicorn", "starlette"), ("gunicorn", "flask")]
 
-
-@pytest.fixture(scope="module", params=WAYS, ids=" ".join)
+@pytest.fixture(scope="module", params=SERVERS, ids=" ".join)
 def front(
     request: pytest.FixtureRequest, shared_agents: FakeAgentServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Nginx]:
@@ -80,3 +80,18 @@ def test_a_browser_that_leaves_frees_a_silent_agent(
         read_until(answer, b"Once")
     connection.close()
     assert agents.requests[-1].wait_disconnected(0.5 + 2 * HEARTBEAT)
+
+
+@pytest.mark.parametrize("front", WITH_WEBSOCKETS, indirect=True, ids=" ".join)
+@pytest.mark.parametrize("prefix", WEBSOCKET_LOCATIONS)
+def test_a_websocket_gets_each_chunk_and_frees_a_silent_agent(
+    front: Nginx, prefix: str, agents: FakeAgentServer
+) -> None:
+    door = gate("door")
+    agents.agent("your-agent-id").reply("Once", door, " upon", ending("stall"))
+    with connect(f"ws://127.0.0.1:{front.port.number}/{prefix}/chat", proxy=None) as websocket:
+        websocket.send('{"query": "dragons"}')
+        assert ["status", "data"] == [json.loads(websocket.recv())["type"] for _ in range(2)]
+        door.open()
+        assert "upon" in str(websocket.recv())
+    assert agents.requests[-1].wait_disconnected(0.5)

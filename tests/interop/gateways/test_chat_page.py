@@ -137,6 +137,18 @@ def test_a_connection_that_broke_goes_on_where_it_was(
     assert chat.has_closed
 
 
+def test_a_connection_that_broke_before_the_first_chunk_asks_again(
+    chat: Chat, site: Site, agent: Agent, agents: FakeAgentServer
+) -> None:
+    agent.reply(ending("stall")).reply("Once upon a time")
+    chat.ask("Tell me a story")
+    chat.wait("sources[0].readyState === EventSource.OPEN")
+    site.gateway.restart()
+    chat.wait_for_state(COMPLETE)
+    assert ("Once upon a time", True) == (chat.answer, chat.has_closed)
+    assert [{"query": "Tell me a story"}] * 2 == [each.input for each in agents.requests]
+
+
 def test_a_gateway_that_is_away_for_longer_is_asked_again(
     chat: Chat, site: Site, agent: Agent, agents: FakeAgentServer
 ) -> None:

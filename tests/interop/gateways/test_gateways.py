@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import ClientConnection, connect
 
 from runagent_testing import delay, ending, error, gate, head, status
-from tests.interop.gateways.examples import HEARTBEAT, SERVERS, start, write_examples
+from tests.interop.gateways.examples import HEARTBEAT, SERVERS, WITH_WEBSOCKETS, start, write_examples
 from tests.interop.programs import Port, needs_environment
 from tests.support.browsers import read_events
 
@@ -30,7 +30,6 @@ pytestmark = [pytest.mark.interop, needs_environment("gateways")]
 STORY = ("Once", " upon", " a", " time")
 SOON = 0.5  # seconds in which an agent is free under ASGI
 WSGI = ("gunicorn", "waitress")
-WITH_WEBSOCKETS = ("starlette", "fastapi", "litestar", "quart", "bare", "aiohttp")
 INTERNAL = "db-7.internal"
 QUESTION = '{"query": "dragons"}'
 
@@ -199,9 +198,7 @@ def test_a_reconnecting_browser_gets_the_rest(ask: Ask, agent: Agent, agents: Fa
     assert count == len(agents.requests)
 
 
-with_websockets = pytest.mark.parametrize(
-    "gateway", [way for way in SERVERS if way[1] in WITH_WEBSOCKETS], indirect=True, ids=" ".join
-)
+with_websockets = pytest.mark.parametrize("gateway", WITH_WEBSOCKETS, indirect=True, ids=" ".join)
 
 
 @pytest.fixture
