@@ -200,7 +200,11 @@ def test_a_worker_that_is_killed_has_its_run_read_on_by_the_next(
     with start(tmp_path, server.url) as second:
         server.wait_request(2, timeout=PATIENCE)
         door.open()
-        assert "Once upon a time\n" == second.communicate(timeout=PATIENCE)[0]
+        assert (
+            COOKBOOK["worker"]
+            .block("$ export")
+            .endswith(f'story"\n{second.communicate(timeout=PATIENCE)[0]}')
+        )
     assert ["POST", "GET"] == [each.method for each in server.requests]  # GET reads on
     assert ("Once upon a time", True) == stored(tmp_path)
 
