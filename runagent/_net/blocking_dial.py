@@ -100,12 +100,12 @@ class _Race:
                 self._untried.append(candidate)
                 self._next_at = clock.now() + QUEUE_SECONDS
             else:
-                self._selector.register(sock, selectors.EVENT_WRITE)
+                self._selector.register(sock, selectors.EVENT_WRITE, candidate)
             return None
         except OSError as exc:
             self._drop(sock, exc)
             return None
-        return self._connected(sock)
+        return self._connected(sock, candidate)
 
     def _wait(self, seconds: float) -> socket.socket | None:
         for key, _ in self._selector.select(max(seconds, 0.0)):
@@ -116,12 +116,12 @@ class _Race:
             except OSError as exc:
                 self._drop(sock, exc)
             else:
-                return self._connected(sock)
+                return self._connected(sock, key.data)
         return None
 
-    def _connected(self, sock: socket.socket) -> socket.socket | None:
+    def _connected(self, sock: socket.socket, candidate: Candidate) -> socket.socket | None:
         try:
-            refuse_itself(sock)
+            refuse_itself(sock, candidate)
         except OSError as exc:
             self._drop(sock, exc)
             return None

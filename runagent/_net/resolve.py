@@ -107,7 +107,7 @@ def connect_at_once(address: Address) -> socket.socket | None:
             sock.setblocking(False)
             # The first call reports that it has begun, the second one what has come of it meanwhile.
             connected = any(sock.connect_ex(candidate[3]) in _CONNECTED for _ in range(2))
-            if connected and not reaches_itself(sock):
+            if connected and not reaches_itself(sock, candidate):
                 return sock
         except BaseException:
             sock.close()

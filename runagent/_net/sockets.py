@@ -112,7 +112,7 @@ async def connected_socket(
     try:
         sock.setblocking(False)
         await connect(sock, candidate)
-        refuse_itself(sock)
+        refuse_itself(sock, candidate)
     except BaseException:
         sock.close()
         raise
@@ -130,26 +130,28 @@ def check_attempt(sock: socket.socket) -> None:
         raise OSError(code, os.strerror(code))
 
 
-def refuse_itself(sock: socket.socket) -> None:
+def refuse_itself(sock: socket.socket, candidate: Candidate) -> None:
     """Raise what connecting to a port without a listener raises, if a socket is connected to itself.
 
     Raises:
         ConnectionRefusedError: It is.
     """
-    if reaches_itself(sock):
+    if reaches_itself(sock, candidate):
         raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 
 
-def reaches_itself(sock: socket.socket) -> bool:
-    """Whether a socket is connected to itself.
+def reaches_itself(sock: socket.socket, candidate: Candidate) -> bool:
+    """Whether a socket that was connected to an address is connected to itself.
 
     A port of the ephemeral range on which nothing listens may be the one that the kernel gives to the client:
     then TCP's simultaneous open (RFC 9293, section 3.5) succeeds with one socket at both ends.
     """
-    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+    if candidate[0] not in (socket.AF_INET, socket.AF_INET6):
         return False
     try:
-        return bool(sock.getsockname() == sock.getpeername())
+        local = sock.getsockname()
+        # Another port than the one it was connected to: so most of them need no second question.
+        return bool(local[1] == candidate[3][1] and local == sock.getpeername())
     except OSError:  # it has been cut off again already
         return False
 

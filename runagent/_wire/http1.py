@@ -32,10 +32,10 @@ def encode_request(method: str, target: str, headers: Iterable[tuple[str, str]],
         headers: Names and values, already checked to be free of CR, LF and NUL.
         body: The whole body.
     """
-    lines = [f"{name}: {value}\r\n" for name, value in headers]
+    lines = [f"{method} {target} HTTP/1.1", *map(": ".join, headers)]
     if body:
-        lines.append(f"Content-Length: {len(body)}\r\n")
-    return f"{method} {target} HTTP/1.1\r\n{''.join(lines)}\r\n".encode("latin-1") + body
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join((*lines, "\r\n")).encode("latin-1") + body
 
 
 class ResponseDecoder:

@@ -42,7 +42,7 @@ _MAX_GOOD_NAMES = 256
 _good_names: dict[tuple[str, bool], str] = {}  # lower case by name, and by whether it is of an upgrade
 _MAX_GOOD_LISTS, _MAX_NAMES = 64, 32
 _good_lists: set[tuple[str, ...]] = set()  # names that were good together, without an upgrade
-_TEXT = frozenset({str})
+_PAIRS, _TEXT = frozenset({tuple}), frozenset({str})
 
 Fields = list[tuple[str, str]]
 
@@ -211,17 +211,13 @@ def _field_name(name: object, *, upgrade: bool) -> str:
 
 def _are_usual(fields: object) -> bool:
     """Whether fields need no closer look: their names were good before, their values are printable ASCII."""
-    if type(fields) is not list:
+    if type(fields) is not list or not _PAIRS.issuperset(map(type, fields)) or {2} != set(map(len, fields)):
         return False
-    names = []
-    for field in fields:
-        if type(field) is not tuple or len(field) != 2:
-            return False
-        name, value = field
-        if type(name) is not str or type(value) is not str or not (value.isascii() and value.isprintable()):
-            return False
-        names.append(name)
-    return tuple(names) in _good_lists
+    names, values = zip(*fields, strict=True)
+    if not (_TEXT.issuperset(map(type, names)) and _TEXT.issuperset(map(type, values))):
+        return False
+    together = "".join(values)
+    return names in _good_lists and together.isascii() and together.isprintable()
 
 
 def _check_fields(headers: Fields) -> None:

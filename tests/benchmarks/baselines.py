@@ -239,8 +239,10 @@ async def protocol(origin: Origin, wire: str) -> AsyncIterator[Any]:
 
 contender(BASELINE, "asyncio", *_READERS, environment=_FRESH)(protocol)
 contender(HEAP, "asyncio", *_READERS, environment=_KEPT)(protocol)
+contender(BASELINE, "uvloop", *_READERS)(protocol)  # which reads into one buffer for all
 
 
+@contender(TASK, "uvloop", *_READERS)
 @contender(TASK, "asyncio", *_READERS, environment=_FRESH)
 @contextlib.asynccontextmanager
 async def protocol_and_task(origin: Origin, wire: str) -> AsyncIterator[Any]:

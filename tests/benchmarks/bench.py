@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Report", "bursts", "main", "many", "measure", "paced", "starts"]
 
 STYLES = ("sync", "asyncio", "trio")
+MEASURED = ("sync", "asyncio", "uvloop", "trio")  # asyncio on uvloop has no goals
 TITLES = {
     "sse": "SSE burst",
     "ndjson": "NDJSON burst",
@@ -53,6 +54,7 @@ PEERS = (
     "requests",
     "trio-websocket",
     "urllib3",
+    "uvloop",
 )
 _BEGIN, _END = "<!-- measured -->", "<!-- end of what was measured -->"
 _SDKS = ("openai", "anthropic")  # their events differ, and cost so much that fewer of them will do
@@ -66,7 +68,7 @@ def _keys(wires: Sequence[str], names: Sequence[str] = ()) -> list[str]:
     """List the contenders of some wires by style: the baseline and ourselves first, as neighbours."""
     found = [c for c in load_all().values() if c.wire in wires and (not names or c.name in names)]
     order = {BASELINE: 0, NAME: 1, TASK: 2}
-    found.sort(key=lambda c: (STYLES.index(c.style), order.get(c.name, 9)))
+    found.sort(key=lambda c: (MEASURED.index(c.style), order.get(c.name, 9)))
     return [c.key for c in found]
 
 
@@ -80,10 +82,12 @@ def bursts(
     table = Table(f"{TITLES[wire]}: CPU for one event", ("contender", "style", "us", "x baseline"))
     goals = []
     most, less = BURST_GOALS[wire]
-    for style in STYLES:
+    for style in MEASURED:
         baseline, ours = results[f"{BASELINE}/{style}/{wire}"], results[f"{NAME}/{style}/{wire}"]
         here = sorted((r for r in results.values() if r.style == style), key=lambda r: r.median("cpu"))
         table.rows += [(r.name, style, r.median("cpu"), r.ratio(baseline, "cpu")) for r in here]
+        if style not in STYLES:
+            continue
         goals.append(Goal(f"{TITLES[wire]}, {style}: of the baseline", ours.ratio(baseline, "cpu"), most))
         theirs = [r for r in here if r.name not in (*BASELINES, NAME)]
         if theirs:
@@ -108,8 +112,8 @@ def paced(origin: Origin, rounds: int, *, events: int, peers: bool) -> tuple[Tab
     columns = ("contender", "style", "CPU us", "x baseline", "latency p50 us", "x baseline")
     table = Table(f"SSE over {over}, one event in each write, {PACE} a second", columns)
     goals = []
-    for style in STYLES:
-        baseline = results[f"{TASK if style == 'asyncio' else BASELINE}/{style}/sse"]
+    for style in MEASURED:
+        baseline = results[f"{BASELINE if style in ('sync', 'trio') else TASK}/{style}/sse"]
         for result in (r for r in results.values() if r.style == style):
             table.rows.append(
                 (
@@ -121,6 +125,8 @@ def paced(origin: Origin, rounds: int, *, events: int, peers: bool) -> tuple[Tab
                     result.ratio(baseline, "latency"),
                 )
             )
+        if style not in STYLES:
+            continue
         ours = results[f"{NAME}/{style}/sse"]
         goals.append(
             Goal(f"Paced over {over}, {style}: CPU of the baseline", ours.ratio(baseline, "cpu"), 1.15)
@@ -139,7 +145,7 @@ def many(origin: Origin, rounds: int, *, streams: Sequence[int]) -> tuple[Table,
     columns = ("contender", "style", "streams", "set-up us", "events' CPU us", "memory KiB", "growth KiB")
     table = Table(f"Many SSE streams at once, {EVENTS_OF_MANY} events each, 20 a second", columns)
     goals = []
-    for style in ("asyncio", "trio"):
+    for style in MEASURED[1:]:
         keys = [key for key in _keys(("sse",), (*BASELINES, NAME, "aiohttp")) if f"/{style}/" in key]
         with workers(keys, origin) as racers:
             by_count = {
@@ -164,6 +170,8 @@ def many(origin: Origin, rounds: int, *, streams: Sequence[int]) -> tuple[Table,
                         result.median("grown") / count / 1024,
                     )
                 )
+        if style not in STYLES:
+            continue
         results = by_count[usual]
         baseline, ours = results[f"{BASELINE}/{style}/sse"], results[f"{NAME}/{style}/sse"]
         name = f"{usual} streams, {style}"

@@ -56,7 +56,7 @@ class Contender:
 
     Attributes:
         name: What it is called in the tables.
-        style: ``sync``, ``asyncio`` or ``trio``.
+        style: ``sync``, ``asyncio``, ``uvloop`` (asyncio on that loop) or ``trio``.
         wire: The wire, see ``wires``.
         open: Makes the context manager.
         environment: Environment variables of its process, in addition to the usual ones.

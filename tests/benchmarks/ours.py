@@ -54,4 +54,5 @@ async def asynchronous(origin: Origin, wire: str) -> AsyncIterator[Any]:
 
 
 contender(NAME, "asyncio", *_TRANSPORTS)(asynchronous)
+contender(NAME, "uvloop", *_TRANSPORTS)(asynchronous)
 contender(NAME, "trio", *_TRANSPORTS)(asynchronous)

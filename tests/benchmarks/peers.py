@@ -160,6 +160,7 @@ contender("httpx2 lines", "asyncio", "ndjson")(httpx2_lines_async)
 contender("httpx2 lines", "trio", "ndjson")(httpx2_lines_async)
 
 
+@contender("aiohttp", "uvloop", *_PARSERS)
 @contender("aiohttp", "asyncio", *_PARSERS)
 @contextlib.asynccontextmanager
 async def aiohttp_by_hand(origin: Origin, wire: str) -> AsyncIterator[Any]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from tests.benchmarks.baselines import BASELINE
+from tests.benchmarks.baselines import BASELINE, TASK
+from tests.benchmarks.bench import MEASURED
 from tests.benchmarks.contenders import Origin, load_all
 from tests.benchmarks.ours import NAME
 from tests.benchmarks.race import origins, race, workers
@@ -32,6 +35,13 @@ def test_one_event_in_each_write_is_measured_from_its_writing(origin):
     assert ours.median("latency") > 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="uvloop is not for Windows")
+def test_asyncio_on_uvloop_is_measured(origin):
+    with workers([f"{BASELINE}/uvloop/sse", f"{TASK}/uvloop/sse", f"{NAME}/uvloop/sse"], origin) as racers:
+        results = race(racers, lambda wire: f"{wire}-burst-500", rounds=1, times=lambda _: 1).values()
+    assert [[500]] * 3 == [result.values("count") for result in results]
+
+
 def test_the_import_costs_about_what_its_parts_do():
     bare, ours = imports(rounds=3).values()
     assert ours / bare < 4
@@ -45,7 +55,7 @@ def test_a_race_that_reads_different_texts_is_void(origin):
 
 
 def test_contenders_are_entered_by_what_they_read():
-    assert {"sync", "asyncio", "trio"} == {c.style for c in load_all().values() if c.name == NAME}
+    assert set(MEASURED) == {c.style for c in load_all().values() if c.name == NAME}
     missing = workers(["nobody/sync/sse"], Origin(0))
     with pytest.raises(ValueError, match="no such contenders: nobody/sync/sse"), missing:
         pass

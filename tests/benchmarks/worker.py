@@ -171,6 +171,10 @@ def main() -> None:
         _run_sync(contender, origin)
     elif contender.style == "asyncio":
         asyncio.run(_run_asyncio(contender, origin))
+    elif contender.style == "uvloop":
+        import uvloop
+
+        uvloop.run(_run_asyncio(contender, origin))
     else:
         import trio
 
