@@ -154,7 +154,7 @@ class RunAgentBatch:
         try:
             if self._mode == "stream":
                 stream = self._client.run_generic_stream(given, headers=headers)
-                return Answer(await stream.text(), None, stream.report)
+                return Answer(write_text(await stream.text()), None, stream.report)
             made = await self._client.run_generic_with_metadata(given, headers=headers)
             return Answer(write_text(made.result), None, made.report)
         except self._stop_on:

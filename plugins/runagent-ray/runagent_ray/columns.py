@@ -18,12 +18,21 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Columns", "write_text"]
 
 _COUNTS = ("input", "output", "total", "cached", "reasoning")
+_TOO_MANY = 2**63  # for a column of Arrow, which would fail the job; a service may send anything
 _TEXTS_OF_ERROR = ("type", "code", "message", "run_id", "request_id")
 
 
 def write_text(result: Any) -> str:
-    """Return a result as text, any other JSON value as JSON."""
-    return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
+    """Return a result as text that Arrow can hold, any other JSON value as JSON.
+
+    JSON can carry half a surrogate pair, UTF-8 cannot: it becomes U+FFFD.
+    """
+    text = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 @dataclass(frozen=True)
@@ -103,14 +112,17 @@ def _describe(error: RunAgentError | None) -> dict[str, Any] | None:
         "message": error.message,
         "retryable": error.retryable,
         "run_id": error.run_id,
-        "request_id": error.request_id,
+        "request_id": None if error.request_id is None else str(error.request_id),
     }
 
 
 def _count_tokens(report: RunReport | None) -> dict[str, int | None] | None:
     if report is None or report.tokens is None:
         return None
-    return {name: getattr(report.tokens, name) for name in _COUNTS}
+    counts = {name: getattr(report.tokens, name) for name in _COUNTS}
+    return {
+        name: count if count is None or abs(count) < _TOO_MANY else None for name, count in counts.items()
+    }
 
 
 def _arrow_columns(columns: Iterable[list[Any]]) -> list[Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from runagent_ray import STOP_ON, RunAgentBatch
+from runagent_ray.columns import write_text
 
 from runagent import ConfigurationError, NetworkError, RunAgentError
 from runagent_testing import delay, done, ending, error, status
@@ -98,6 +99,11 @@ def test_an_input_that_cannot_be_sent_is_an_error_of_its_row(memory: MemoryNetwo
     assert [0, 1] == out["attempts"]
 
 
+def test_a_count_that_no_column_can_hold_is_left_out(memory: MemoryNetwork) -> None:
+    memory.agent("writer").always("good", done(usage=USAGE | {"total_tokens": 10**25}))
+    assert [COUNTS | {"total": None}] == answered(memory, "a")["usage"]
+
+
 def test_retries_and_resumptions_are_attempts(memory: MemoryNetwork) -> None:
     memory.agent("writer").reply(status(503)).reply("Once", ending("cut")).always("Once", " upon")
     out = answered(memory, "a")
@@ -131,6 +137,21 @@ def test_a_plain_run_gives_its_result_as_text(memory: MemoryNetwork) -> None:
     out = answered(memory, "object", "a", mode="invoke")
     assert ['{"name": "Zoë", "of": [1, null]}', "good"] == out["answer"]
     assert ([COUNTS, None], [1, 1]) == (out["usage"], out["attempts"])
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        ("a\ud83d", "a\ufffd"),
+        ("\ud83d\ude00 \ude00", "\U0001f600 \ufffd"),
+        ({"a": ["\ud83d"]}, '{"a": ["\ufffd"]}'),
+        ("", ""),
+        (None, "null"),
+    ],
+)
+def test_half_a_surrogate_pair_in_an_answer_fails_no_job(result: Any, text: str) -> None:
+    assert text == write_text(result)
+    assert text == text.encode().decode()
 
 
 def test_at_most_so_many_rows_run_at_the_same_time(memory: MemoryNetwork) -> None:
