@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runagent._net.base import socket_was_reset, track_descriptor
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from runagent._net.aio_watchdog import Watchdog
 
-__all__ = ["LoopConnection", "wake"]
+__all__ = ["LoopConnection", "handed_to", "wake"]
 
 _INFINITE = float("inf")
 
@@ -38,7 +38,7 @@ class LoopConnection:
         self._watchdog = watchdog
         self._thread = threading.get_ident()
         self._lost: OSError | None = None
-        self._reader: asyncio.Future[None] | None = None
+        self._reader: asyncio.Future[bytes | None] | None = None  # given what came, or None to look itself
         self._writer: asyncio.Future[None] | None = None
         track_descriptor(self)
 
@@ -80,7 +80,14 @@ class LoopConnection:
         raise NotImplementedError
 
 
-def wake(waiter: asyncio.Future[None] | None) -> None:
+def handed_to(reader: asyncio.Future[bytes | None]) -> bytes | None:
+    """Return what a reader was given that was cancelled before it could take it, or None."""
+    if not reader.done() or reader.cancelled() or reader.exception() is not None:
+        return None
+    return reader.result()
+
+
+def wake(waiter: asyncio.Future[Any] | None) -> None:
     """Wake who waits, if anyone does."""
     if waiter is not None and not waiter.done():
         waiter.set_result(None)

@@ -7,7 +7,7 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING
 
-from runagent._net.aio_connection import LoopConnection, wake
+from runagent._net.aio_connection import LoopConnection, handed_to, wake
 from runagent._net.base import DeadlineExceededError, pin, unpin
 from runagent._net.sockets import Outbox
 
@@ -73,12 +73,19 @@ class SocketConnection(LoopConnection):
             self.deadline = deadline
             if deadline < self._watchdog.wakes:
                 self._watchdog.wake_at(deadline)
-            self._reader = reader = self._loop.create_future()
+            reader: asyncio.Future[bytes | None] = self._loop.create_future()
+            self._reader = reader
             try:
-                await reader
+                data = await reader
+            except BaseException:
+                self._keep(handed_to(reader))
+                raise
             finally:
                 self._reader = None
                 self.deadline = _INFINITE
+            if data is not None and len(data) <= max_bytes:
+                return data
+            self._keep(data)
 
     def close_write(self) -> None:
         """See `Connection.close_write`."""
@@ -131,13 +138,27 @@ class SocketConnection(LoopConnection):
             self._watched = False
             return
         try:
-            self._held = self._sock.recv(_READ_BYTES)
+            data = self._sock.recv(_READ_BYTES)
         except BlockingIOError:
             return
         except OSError as exc:
             self._lost = exc
-        self._ready = True
-        wake(self._reader)
+            self._ready = True
+            wake(self._reader)
+            wake(self._writer)
+            return
+        reader = self._reader
+        if reader is not None and not reader.done():
+            reader.set_result(data)
+        else:
+            self._keep(data)
+            wake(self._writer)
+
+    def _keep(self, data: bytes | None) -> None:
+        """Keep what no reader has taken, before what came since."""
+        if data is not None:
+            self._held = data if self._held is None else data + self._held
+            self._ready = True
 
     def _take(self, max_bytes: int) -> bytes | None:
         """Return what is held, or else what the socket has; None for nothing yet."""
@@ -160,7 +181,7 @@ class SocketConnection(LoopConnection):
         """Wait until the socket takes something again, or the peer sends something."""
         if self._held is None and self._lost is None:  # otherwise it has sent all it will send
             self._watch()
-        self._reader = self._writer = writer = self._loop.create_future()
+        self._writer = writer = self._loop.create_future()
         self._loop.add_writer(self._descriptor, wake, writer)
         try:
             async with asyncio.timeout(self._watchdog.left(deadline)) as timeout:
@@ -171,6 +192,6 @@ class SocketConnection(LoopConnection):
             if not self._watchdog.left(deadline):  # else the loop's time has jumped, and the caller waits on
                 raise DeadlineExceededError from None
         finally:
-            self._reader = self._writer = None
+            self._writer = None
             if self._sock.fileno() >= 0:
                 self._loop.remove_writer(self._descriptor)

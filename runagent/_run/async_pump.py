@@ -21,7 +21,7 @@ from runagent._run.pump_core import (
     ReaderRefusedError,
 )
 from runagent._run.spec import Action
-from runagent._run.until import Moment
+from runagent._run.until import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,6 +101,10 @@ class AsyncPump(PumpCore):
             if self._closed:
                 self._end_closed()
                 return None
+            if until is not self._until:
+                self._take_up(until)
+                if self._loop is None:
+                    self._now = (self._given_network or (await current_loop()).network).now
             start = self._now()
             while not run.events:
                 if until is not None and until.reached(run, start):
@@ -149,8 +153,6 @@ class AsyncPump(PumpCore):
                 self._give_up(exc)
             raise
         finally:
-            if until is not None:
-                run.cap(None)
             self._reading = False
 
     async def wait(self, seconds: float) -> list[Event] | None:
@@ -159,10 +161,11 @@ class AsyncPump(PumpCore):
         Raises:
             RunAgentError: The wait could not begin, or the stream was closed meanwhile.
         """
-        network = self._given_network or (self._loop or await current_loop()).network
+        if self._loop is None:
+            await current_loop()  # which may raise
         self.run.keep_place()
         try:
-            return await self.next_batch(until=Moment(network.now() + seconds))
+            return await self.next_batch(Patience(seconds))
         except RunAgentError as exc:
             self._put_off(exc)
             return None

@@ -19,7 +19,7 @@ from runagent._run.stream_core import (
     as_text,
     check_seconds,
 )
-from runagent._run.until import ACCEPTED, CONNECTED
+from runagent._run.until import ACCEPTED, CONNECTED, Patience
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -265,8 +265,8 @@ class AsyncStream(StreamCore):
     def _count_unread(self) -> int:
         return length_hint(self._at_hand)  # `_batch` is a view of it
 
-    async def _next_batch(self, within: float | None) -> list[Event] | None:
-        """Return the events at hand, else the next ones, or [] after the time; None at the end.
+    async def _next_batch(self, until: Until | None) -> list[Event] | None:
+        """Return the events at hand, else the next ones, or [] if that comes first; None at the end.
 
         As in `_advance`, a checkpoint after every 32 events lets other tasks run.
         """
@@ -277,12 +277,13 @@ class AsyncStream(StreamCore):
             if self._handed_out >= _EVENTS_PER_CHECKPOINT:
                 self._handed_out = 0
                 await self._source.checkpoint()
-            if rest := [*self._batch, *self._at_hand]:
-                self._handed_out += len(rest)
-                return rest
-            batch = await self._source.wait(within) if within is not None else None
-            if batch is None:  # of a wait: the end or an error is at hand
-                batch = await self._source.next_batch()
+            if self._at_hand is not NOTHING:
+                rest = [*self._batch, *self._at_hand]
+                self._at_hand = self._batch = NOTHING
+                if rest:
+                    self._handed_out += len(rest)
+                    return rest
+            batch = await self._source.next_batch(until)
         except BaseException as exc:
             self._note_failure(exc)
             self = None  # type: ignore[assignment]  # see AsyncStream
@@ -302,7 +303,7 @@ class AsyncStream(StreamCore):
         left = length_hint(self._at_hand)
         try:
             if not left:
-                batch = await self._source.next_batch(until=until)
+                batch = await self._source.next_batch(until)
                 if batch is None:
                     self._over = True
                     return False
@@ -354,6 +355,7 @@ class AsyncBatches:
     def __init__(self, stream: AsyncStream, within: float | None) -> None:
         self._stream = stream
         self.within = within
+        self._patience = Patience(0.0)
 
     def __aiter__(self) -> Self:
         self._stream._check_readable()
@@ -361,7 +363,8 @@ class AsyncBatches:
 
     async def __anext__(self) -> list[StreamEvent]:
         try:
-            batch = await self._stream._next_batch(self.within)
+            within = self.within
+            batch = await self._stream._next_batch(None if within is None else self._patience.anew(within))
         except BaseException:
             self = None  # type: ignore[assignment]  # see AsyncStream
             raise

@@ -108,11 +108,12 @@ class Deadlines:
 
     def read(self, now: float) -> float:
         """Return the deadline of a read that begins now."""
-        if now + self.patience < self.cap:
-            return now + self.patience
+        end = now + self.patience
+        if end < self.cap:
+            return end
         if now >= self.total:
             self.steady, self.overdue = False, True
-        return min(self.cap, now + self.patience)
+        return self.cap
 
     def send(self, now: float) -> float:
         """Return the deadline of a send that begins now."""

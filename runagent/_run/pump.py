@@ -20,7 +20,7 @@ from runagent._run.pump_core import (
     PumpCore,
 )
 from runagent._run.spec import Action
-from runagent._run.until import Moment
+from runagent._run.until import Patience
 
 if TYPE_CHECKING:
     from runagent._address.route import Address
@@ -92,6 +92,8 @@ class Pump(PumpCore):
             if self._closed:
                 self._end_closed()
                 return None
+            if until is not self._until:
+                self._take_up(until)
             start = self._now()
             while not run.events:
                 if until is not None and until.reached(run, start):
@@ -130,8 +132,6 @@ class Pump(PumpCore):
             self._give_up(exc)
             raise
         finally:
-            if until is not None:
-                run.cap(None)
             self._token += TOKEN
 
     def wait(self, seconds: float) -> list[Event] | None:
@@ -142,7 +142,7 @@ class Pump(PumpCore):
         """
         self.run.keep_place()
         try:
-            return self.next_batch(until=Moment(self._now() + seconds))
+            return self.next_batch(Patience(seconds))
         except RunAgentError as exc:
             self._put_off(exc)
             return None

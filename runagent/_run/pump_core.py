@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runagent._net.base import AsyncConnection, Connection, DeadlineExceededError
     from runagent._run.handed import Handed
     from runagent._run.run import Run
+    from runagent._run.until import Until
 
 __all__ = ["PumpCore", "ReaderRefusedError"]
 
@@ -52,6 +53,7 @@ class PumpCore:
         self.run = run
         self._closed = self._informed = False  # informed: the reader knows how the run ended
         self._connect_attempt = ConnectAttempt()
+        self._until: Until | None = None  # of the last read
         # While the peer reads nothing:
         self._outgoing = b""  # the bytes to send after those that the connection still holds
         self._overheard = 0  # how many bytes were queued in answer to what the peer sent meanwhile
@@ -100,6 +102,11 @@ class PumpCore:
         self._leave()
         if self.run.cancelled and not self._informed:
             self._check_closed()
+
+    def _take_up(self, until: Until | None) -> None:
+        """Read on until something else than before: what reads were capped at does not count any more."""
+        self._until = until
+        self.run.cap(None)
 
     def _gave_way(self, exc: DeadlineExceededError | OSError, start: float) -> bool:
         """Whether a read ended because its reader wanted to wait no longer, not by the run's limits."""

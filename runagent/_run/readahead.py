@@ -20,7 +20,7 @@ from runagent._net.base import track_descriptor
 from runagent._net.tasks import Scope, Wakeup, new_scope, spawn
 from runagent._run.handed import Handed, place_after
 from runagent._run.pump_core import TOKEN, TWO_READERS, ReaderRefusedError
-from runagent._run.until import CONNECTED
+from runagent._run.until import ACCEPTED, CONNECTED, Patience
 
 if TYPE_CHECKING:
     from runagent._events import Event
@@ -112,9 +112,9 @@ class ReadAhead:
 
     def wait(self, seconds: float) -> list[Event] | None:
         """See `Pump.wait`."""
-        return self._read(None, clock.now() + seconds)
+        return self._read(Patience(seconds))
 
-    def _read(self, until: Until | None, end: float = _NEVER) -> list[Event] | None:
+    def _read(self, until: Until | None) -> list[Event] | None:
         self._pump.check_process()
         try:
             del self._token[0]
@@ -128,7 +128,7 @@ class ReadAhead:
                 self._start()
             if until is CONNECTED:
                 return []
-            batch = self._wait_for_batch(until, end)
+            batch = self._wait_for_batch(until)
             if batch is None:
                 _check_open(self)
             return batch
@@ -147,11 +147,12 @@ class ReadAhead:
             thread.start()
         self._thread = thread
 
-    def _wait_for_batch(self, until: Until | None, end: float) -> list[Event] | None:
+    def _wait_for_batch(self, until: Until | None) -> list[Event] | None:
+        end = until.end(clock.now()) if isinstance(until, Patience) else _NEVER
         while (batch := self._take()) is None and not self._closed:
             if self._store.over:
                 return self._take()  # a last batch may have come between the two checks
-            if (until is not None and self._pump.run.notes.accepted) or (left := end - clock.now()) <= 0:
+            if (until is ACCEPTED and self._pump.run.notes.accepted) or (left := end - clock.now()) <= 0:
                 return []
             self._news.wait(None if left == _NEVER else left)
         self._room.wake()
@@ -223,10 +224,11 @@ class AsyncReadAhead:
 
     async def wait(self, seconds: float) -> list[Event] | None:
         """See `AsyncPump.wait`."""
-        return await self._read(None, clock.now() + seconds)
+        return await self._read(Patience(seconds))
 
-    async def _read(self, until: Until | None, end: float = _NEVER) -> list[Event] | None:
+    async def _read(self, until: Until | None) -> list[Event] | None:
         self._pump.check_process()
+        end = until.end(clock.now()) if isinstance(until, Patience) else _NEVER
         if self._changed is None and not self._closed:
             self._changed = Wakeup()
             self._pump.run.notes.on_accepted = self._wake
@@ -241,7 +243,7 @@ class AsyncReadAhead:
         self._reading = True
         try:
             while (batch := self._store.take()) is None and not self._store.over and not self._closed:
-                if (until is not None and self._pump.run.notes.accepted) or (left := end - clock.now()) <= 0:
+                if (until is ACCEPTED and self._pump.run.notes.accepted) or (left := end - clock.now()) <= 0:
                     return []
                 await cast("Wakeup", self._changed).wait(None if left == _NEVER else left)
         finally:

@@ -140,7 +140,7 @@ class RunState:
         """Have reads end at that moment, if not before; None: have only the run's own limits end them."""
         if self._has_begun:
             deadlines = self.deadlines
-            deadlines.cap = deadlines.total if end is None else min(deadlines.total, end)
+            deadlines.cap = deadlines.total if end is None or end > deadlines.total else end
 
     def take_events(self) -> list[Event]:
         """Take the events for the reader."""

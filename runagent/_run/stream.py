@@ -21,7 +21,7 @@ from runagent._run.stream_core import (
     as_text,
     check_seconds,
 )
-from runagent._run.until import ACCEPTED, CONNECTED
+from runagent._run.until import ACCEPTED, CONNECTED, Patience
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -226,17 +226,15 @@ class Stream(StreamCore):
         self._batch = NOTHING
         self._source.close()
 
-    def _next_batch(self, within: float | None) -> list[Event] | None:
-        """Return the events at hand, else the next ones, or [] after the time; None at the end."""
+    def _next_batch(self, until: Until | None) -> list[Event] | None:
+        """Return the events at hand, else the next ones, or [] if that comes first; None at the end."""
         if self._over:
             return None
         self._begun = True
         if rest := list(self._batch):
             return rest
         try:
-            batch = self._source.wait(within) if within is not None else None
-            if batch is None:  # of a wait: the end or an error is at hand
-                batch = self._source.next_batch()
+            batch = self._source.next_batch(until)
         except BaseException as exc:
             self._note_failure(exc)
             raise
@@ -247,7 +245,7 @@ class Stream(StreamCore):
         """Get the next events; False at the end."""
         self._begun = True
         try:
-            batch = self._source.next_batch(until=until)
+            batch = self._source.next_batch(until)
         except BaseException as exc:
             self._note_failure(exc)
             raise
@@ -289,13 +287,15 @@ class Batches:
     def __init__(self, stream: Stream, within: float | None) -> None:
         self._stream = stream
         self.within = within
+        self._patience = Patience(0.0)
 
     def __iter__(self) -> Self:
         self._stream._check_readable()
         return self
 
     def __next__(self) -> list[StreamEvent]:
-        batch = self._stream._next_batch(self.within)
+        within = self.within
+        batch = self._stream._next_batch(None if within is None else self._patience.anew(within))
         if batch is None:
             raise StopIteration
         return batch  # type: ignore[return-value]  # a plain run's alone is a RunResult

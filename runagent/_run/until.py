@@ -9,7 +9,7 @@ from runagent._run.spec import Action
 if TYPE_CHECKING:
     from runagent._run.state import RunState
 
-__all__ = ["ACCEPTED", "CONNECTED", "Moment", "Until"]
+__all__ = ["ACCEPTED", "CONNECTED", "Patience", "Until"]
 
 
 class Until(Protocol):
@@ -33,23 +33,39 @@ class _Accepted:
         return run.notes.accepted
 
 
-class Moment:
-    """A moment of the network's clock, which the wait of one call ends at; the run's own limits go on.
+class Patience:
+    """So many seconds without events, counted from the first step after each time that it is renewed.
 
-    The first step is always made, so that a moment which has passed already polls.
+    The run's own limits go on. That first step is always made, so that no seconds at all still poll.
+
+    Attributes:
+        seconds: How many; those that are set take effect when it is renewed.
+        renewed: Set to count anew.
     """
 
-    def __init__(self, end: float) -> None:
-        self.end = end
-        self._polled = False
+    __slots__ = ("_end", "renewed", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.renewed = True
+        self._end = 0.0
+
+    def anew(self, seconds: float) -> Patience:
+        """Renew it with so many seconds, and return it."""
+        self.seconds, self.renewed = seconds, True
+        return self
+
+    def end(self, now: float) -> float:
+        """Return the moment at which it is over."""
+        if self.renewed:
+            self.renewed = False
+            self._end = now + self.seconds
+        return self._end
 
     def reached(self, run: RunState, now: float) -> bool:
-        if run.action is Action.END:  # which is at hand
-            return False
-        run.cap(self.end)
-        if self._polled:
-            return now >= self.end
-        self._polled = True
+        if not self.renewed and now >= self._end:
+            return run.action is not Action.END  # which is at hand
+        run.cap(self.end(now))
         return False
 
 

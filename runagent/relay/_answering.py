@@ -81,7 +81,7 @@ class AsyncBody:
                 if relay._held:
                     batch, relay._held = relay._held, []
                 else:
-                    next_batch = await relay._stream._next_batch(relay._patience())
+                    next_batch = await relay._stream._next_batch(relay._patience)
                     if next_batch is None:
                         return self._fail(None)
                     batch = next_batch
@@ -109,6 +109,7 @@ class AsyncBody:
     def _fail(self, error: Exception | None) -> list[bytes]:
         """Return what ends the answer of a stream that failed; nothing if the browser has left."""
         relay = self._relay
+        relay._stream._close()  # a fault in the gateway leaves the run as it is
         if relay._ended or (self._watcher is not None and self._watcher.left):
             relay._ended = True
             return []

@@ -46,10 +46,17 @@ class AsyncRelay(AsyncAnswer):
             raise ConfigurationError(f"format={self.format!r} answers a {kind} scope, not {scope['type']!r}")
         watcher = watch(receive, self.leave)
         try:
-            if kind == "http":
-                await self._answer(scope, send, watcher)
-            else:
+            if kind == "websocket":
                 await self._converse(send, watcher)
+                return
+            body = await self._begin(scope, send, watcher)
+            with suppress(OSError):  # of `send`: the browser has left (ASGI 2.4)
+                # Not in a method: the frame of each coroutine that waits is memory of a stream.
+                while body is not None and (frames := await body.read()):
+                    data = frames[0] if len(frames) == 1 else b"".join(frames)
+                    await send({"type": "http.response.body", "body": data, "more_body": True})
+                if body is not None and not watcher.left:
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             await self._stream.aclose()
             await watcher.stop()
@@ -91,19 +98,18 @@ class AsyncRelay(AsyncAnswer):
 
         return await aiohttp_response(self, request, websocket)
 
-    async def _answer(self, scope: Any, send: Send, watcher: Watcher) -> None:
+    async def _begin(self, scope: Any, send: Send, watcher: Watcher) -> AsyncBody | None:
+        """Send the head of the answer, and return what follows it; None if nothing does any more."""
         field = (value for name, value in scope["headers"] if name == b"last-event-id")
         head = await self.open(scope["method"], next(field, b"").decode("utf-8", "replace"), watcher)
-        body = AsyncBody(self, watcher)
         headers = [*_as_bytes(head.headers), *self.more_headers]
-        with suppress(OSError):  # of `send`: the browser has left (ASGI 2.4)
+        with suppress(OSError):  # see above
             await send({"type": "http.response.start", "status": head.status, "headers": headers})
             if head.body is None:
-                while frames := await body.read():
-                    data = frames[0] if len(frames) == 1 else b"".join(frames)
-                    await send({"type": "http.response.body", "body": data, "more_body": True})
+                return AsyncBody(self, watcher)
             if not watcher.left:
-                await send({"type": "http.response.body", "body": head.body or b"", "more_body": False})
+                await send({"type": "http.response.body", "body": head.body, "more_body": False})
+        return None
 
     async def _converse(self, send: Send, watcher: Watcher) -> None:
         body = AsyncBody(self, watcher)

@@ -10,9 +10,9 @@ import msgspec
 
 from runagent._errors import ConfigurationError, RunAgentError
 from runagent._events import Chunk, Completed
-from runagent._internal import clock
 from runagent._internal.suggestions import nearest
 from runagent._run.stream_core import StreamCore
+from runagent._run.until import Patience
 from runagent.relay._formats import END_ID, FORMATS, INCLUDABLE, Format, Messages, write
 from runagent.relay._refusals import BAD_EVENT_ID, STOPPED, Refusal, Statuses, check_statuses, refusal_of
 
@@ -65,14 +65,13 @@ class RelayCore(Generic[_Stream]):
     __slots__ = (  # thousands of streams are relayed at a time
         "_announced",
         "_ended",
-        "_heartbeat",
         "_held",
         "_last_event_id",
+        "_patience",
         "_proves_place",
         "_statuses",
         "_stream",
         "_writer",
-        "_written_at",
         "close_code",
         "format",
         "more_headers",
@@ -89,7 +88,7 @@ class RelayCore(Generic[_Stream]):
     ) -> None:
         self._stream = stream
         self.format: RelayFormat = format
-        self._heartbeat = _check_heartbeat(heartbeat)
+        self._patience = Patience(_check_heartbeat(heartbeat))  # until a heartbeat is due
         self._last_event_id = last_event_id
         self._statuses = check_statuses(status)
         self._writer: Format = _format_of(format)(_check_include(include))
@@ -98,7 +97,6 @@ class RelayCore(Generic[_Stream]):
         self._proves_place = False  # the first chunk decides whether there is an answer to continue
         self._held: list[Event] = []  # events that came before the head was sent
         self._announced = self._ended = False
-        self._written_at: float = clock.now()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._stream!r} as {self.format}>"
@@ -135,7 +133,6 @@ class RelayCore(Generic[_Stream]):
         return self._proves_place
 
     def _accept(self) -> Opening:
-        self._written_at = clock.now()
         return Opening(200, self._stream_headers())
 
     def _refuse_for(self, error: BaseException) -> Opening:
@@ -155,25 +152,21 @@ class RelayCore(Generic[_Stream]):
 
     # The events
 
-    def _patience(self) -> float:
-        """Return for how many seconds to wait for events until a heartbeat is due."""
-        waited: float = clock.now() - self._written_at
-        return max(0.0, self._heartbeat - waited)
-
     def _frames(self, batch: Sequence[Event]) -> list[bytes]:
         """Return what is written for the events of one read, or for a silence; perhaps nothing.
 
-        Events that are not relayed are no silence, but the browser needs its heartbeats meanwhile.
+        Events that are not relayed do not end a silence: `_patience` goes on until something is written.
         """
-        frames = self._writer.events(batch) if batch else []
-        if frames and not self._announced:
+        if len(batch) == 1 and self._announced and type(event := batch[0]) is Chunk:  # mostly
+            self._patience.renewed = True
+            return [self._writer.chunk(event)]
+        frames = self._writer.events(batch) if batch else [self._beat()]
+        if batch and frames and not self._announced:
             frames.insert(0, self._start())
-        elif not frames and (not batch or not self._patience()):
-            frames = [self._beat()]
-        if frames:
-            self._written_at = clock.now()
         if batch and type(batch[-1]) is Completed:
             self._ended = True
+        if frames:
+            self._patience.renewed = True
         return frames
 
     def _beat(self) -> bytes:

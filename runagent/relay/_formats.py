@@ -75,8 +75,6 @@ class Format:
 
     def events(self, events: Sequence[Event]) -> list[bytes]:
         """Write those of the events that are relayed."""
-        if len(events) == 1 and type(events[0]) is Chunk:
-            return [self.chunk(events[0])]
         if {*map(type, events)} == {Chunk}:
             return self.chunks(events)  # type: ignore[arg-type]  # by their types
         written: list[bytes] = []

@@ -109,15 +109,16 @@ class Body:
 
     def _read(self) -> list[bytes]:
         relay = self._relay
-        if relay._held:
-            held, relay._held = relay._held, []
-            return relay._frames(held)
         try:
-            batch = relay._stream._next_batch(relay._patience())
+            if relay._held:
+                held, relay._held = relay._held, []
+                return relay._frames(held)
+            batch = relay._stream._next_batch(relay._patience)
+            return relay._failure(None) if batch is None else relay._frames(batch)
         except Exception as exc:  # noqa: BLE001  # every answer ends with done or error
             let_signals_through(exc)
+            relay._stream.close()  # a fault in the gateway leaves the run as it is
             return relay._failure(exc)
-        return relay._failure(None) if batch is None else relay._frames(batch)
 
 
 publish(Relay, module="runagent.relay")

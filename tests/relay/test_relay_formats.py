@@ -110,10 +110,7 @@ def test_numbers_that_json_lacks_are_written_as_the_format_has_them(
     assert fields["content"] == (text if name == "websocket" else None)
 
 
-def test_heartbeats_are_due_while_nothing_of_the_run_is_relayed(
-    sse_gateway: Gateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("runagent.relay._core.clock", sse_gateway.network)
+def test_heartbeats_are_due_while_nothing_of_the_run_is_relayed(sse_gateway: Gateway) -> None:
     sse_gateway.agent.always(*[step for n in range(100) for step in (delay(1), reasoning(str(n)))], "Once")
     page = sse_gateway.visit(heartbeat=15)
     beats = [round(at) for at, data in page.writes if data == b":\n\n"]

@@ -81,7 +81,7 @@ def test_a_fault_in_the_gateway_ends_the_answer_with_neutral_words_and_is_logged
     def fail(*_: Any) -> Any:
         raise LookupError("db-7.internal")
 
-    monkeypatch.setattr("runagent.relay._core.RelayCore._patience", fail)
+    monkeypatch.setattr("runagent.relay._core.RelayCore._frames", fail)
     with caplog.at_level(logging.WARNING, "runagent.relay"):
         page = gateway.visit()
     kind, fields = page.last
@@ -90,6 +90,8 @@ def test_a_fault_in_the_gateway_ends_the_answer_with_neutral_words_and_is_logged
     (record,) = caplog.records
     assert record.exc_info is not None
     assert LookupError is record.exc_info[0]
+    (exchange,) = gateway.requests
+    assert "client disconnected" == exchange.outcome
 
 
 @pytest.mark.parametrize(
