@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from runagent._run.sources import AsyncSource
     from runagent._run.until import Until
 
-__all__ = ["AsyncBatches", "AsyncEvents", "AsyncStream", "AsyncTexts"]
+__all__ = ["EVENTS_PER_CHECKPOINT", "AsyncBatches", "AsyncEvents", "AsyncStream", "AsyncTexts"]
 
 __tracebackhide__ = is_ours
 
-_EVENTS_PER_CHECKPOINT = 32
+EVENTS_PER_CHECKPOINT = 32
 
 
 class AsyncStream(StreamCore):
@@ -274,16 +274,12 @@ class AsyncStream(StreamCore):
             return None
         self._begun = True
         try:
-            if self._handed_out >= _EVENTS_PER_CHECKPOINT:
+            if self._handed_out >= EVENTS_PER_CHECKPOINT:
                 self._handed_out = 0
                 await self._source.checkpoint()
-            if self._at_hand is not NOTHING:
-                rest = [*self._batch, *self._at_hand]
-                self._at_hand = self._batch = NOTHING
-                if rest:
-                    self._handed_out += len(rest)
-                    return rest
-            batch = await self._source.next_batch(until)
+            batch: list[Event] | None = self._take_rest()
+            if not batch:
+                batch = await self._source.next_batch(until)
         except BaseException as exc:
             self._note_failure(exc)
             self = None  # type: ignore[assignment]  # see AsyncStream
@@ -293,6 +289,14 @@ class AsyncStream(StreamCore):
         else:
             self._handed_out += len(batch)
         return batch
+
+    def _take_rest(self) -> list[Event]:
+        """Take the events at hand."""
+        if self._at_hand is NOTHING:
+            return []
+        rest = [*self._batch, *self._at_hand]
+        self._at_hand = self._batch = NOTHING
+        return rest
 
     async def _advance(self, until: Until | None = None) -> bool:
         """Get the next events, up to the next checkpoint; False at the end.
@@ -308,14 +312,14 @@ class AsyncStream(StreamCore):
                     self._over = True
                     return False
                 self._at_hand, left = iter(batch), len(batch)
-            if self._handed_out >= _EVENTS_PER_CHECKPOINT:
+            if self._handed_out >= EVENTS_PER_CHECKPOINT:
                 self._handed_out = 0
                 await self._source.checkpoint()
         except BaseException as exc:
             self._note_failure(exc)
             self = None  # type: ignore[assignment]  # see AsyncStream
             raise
-        allowed = min(left, _EVENTS_PER_CHECKPOINT - self._handed_out)
+        allowed = min(left, EVENTS_PER_CHECKPOINT - self._handed_out)
         self._handed_out += allowed
         self._batch = islice(self._at_hand, allowed)
         return True
@@ -364,7 +368,7 @@ class AsyncBatches:
     async def __anext__(self) -> list[StreamEvent]:
         try:
             within = self.within
-            batch = await self._stream._next_batch(None if within is None else self._patience.anew(within))
+            batch = await self._stream._next_batch(None if within is None else self._patience.renew(within))
         except BaseException:
             self = None  # type: ignore[assignment]  # see AsyncStream
             raise

@@ -295,7 +295,7 @@ class Batches:
 
     def __next__(self) -> list[StreamEvent]:
         within = self.within
-        batch = self._stream._next_batch(None if within is None else self._patience.anew(within))
+        batch = self._stream._next_batch(None if within is None else self._patience.renew(within))
         if batch is None:
             raise StopIteration
         return batch  # type: ignore[return-value]  # a plain run's alone is a RunResult

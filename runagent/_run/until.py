@@ -40,7 +40,7 @@ class Patience:
 
     Attributes:
         seconds: How many; those that are set take effect when it is renewed.
-        renewed: Set to count anew.
+        renewed: Set to count from the next step on.
     """
 
     __slots__ = ("_end", "renewed", "seconds")
@@ -50,7 +50,7 @@ class Patience:
         self.renewed = True
         self._end = 0.0
 
-    def anew(self, seconds: float) -> Patience:
+    def renew(self, seconds: float) -> Patience:
         """Renew it with so many seconds, and return it."""
         self.seconds, self.renewed = seconds, True
         return self

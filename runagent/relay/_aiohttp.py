@@ -29,7 +29,7 @@ async def aiohttp_response(relay: AsyncAnswer, request: Any, websocket: Any) -> 
             await asyncio.sleep(_LOOK_SECONDS)
         return _LEFT
 
-    watcher = watch(left, relay.leave)
+    watcher = watch(left, relay._stream)
     try:
         head = await relay.open(request.method, request.headers.get("Last-Event-ID"), watcher)
         if head.body is not None:
@@ -60,7 +60,7 @@ async def _answer_websocket(relay: AsyncAnswer, request: Any, websocket: Any) ->
         gone = message.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
         return _LEFT if gone else _OTHER
 
-    watcher = watch(receive, relay.leave)
+    watcher = watch(receive, relay._stream)
     body = AsyncBody(relay, watcher)
     try:
         with suppress(OSError):  # the browser has left

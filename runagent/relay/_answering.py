@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Self
 
 from runagent._errors import RunAgentError
 from runagent._internal.foreign import let_signals_through
-from runagent._run.async_stream import AsyncStream
+from runagent._run.async_stream import EVENTS_PER_CHECKPOINT, AsyncStream
 from runagent.relay._core import Opening, RelayCore
 from runagent.relay._refusals import LEFT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runagent._events import Event
     from runagent.relay._watcher import Watcher
 
 __all__ = ["AsyncAnswer", "AsyncBody"]
@@ -39,11 +42,12 @@ class AsyncAnswer(RelayCore[AsyncStream]):
         stream = self._stream
         try:
             await stream.accepted()
+            self._held = stream._take_rest()
             while self._lacks_proof():
                 batch = await stream._next_batch(None)
                 if batch is None:
                     break
-                self._held += batch
+                self._held = [*self._held, *batch]
         except Exception as exc:
             if watcher is not None and watcher.left:
                 return self._refuse(LEFT)  # which nobody reads
@@ -71,28 +75,31 @@ class AsyncBody:
 
     async def read(self) -> list[bytes]:
         """Return the next frames; none at the end, or if the browser has left."""
-        # In one piece, as the frame of each coroutine that waits is memory of a stream, at each of thousands.
-        relay = self._relay
+        # In one piece, and at the stream's source, as the frame of each coroutine that waits is memory of a
+        # stream, at each of thousands.
+        relay, stream = self._relay, self._relay._stream
         if opening := self._opening:
             self._opening = b""
             return [opening]
         try:
             while not relay._ended:
-                if relay._held:
-                    batch, relay._held = relay._held, []
-                else:
-                    next_batch = await relay._stream._next_batch(relay._patience)
-                    if next_batch is None:
-                        return self._fail(None)
-                    batch = next_batch
+                if stream._handed_out >= EVENTS_PER_CHECKPOINT:
+                    stream._handed_out = 0
+                    await stream._source.checkpoint()
+                batch: Sequence[Event] | None = relay._held
+                if batch:
+                    relay._held = ()
+                elif stream._over or (batch := await stream._source.next_batch(relay._patience)) is None:
+                    return self._fail(None)
+                stream._handed_out += len(batch)
                 if frames := relay._frames(batch):
                     return frames
-            await relay._stream._next_batch(None)  # the run is over once its end was asked for
+            await stream._next_batch(None)  # the run is over once its end was asked for
         except Exception as exc:  # noqa: BLE001  # every answer ends with done or error
             let_signals_through(exc)
             return self._fail(exc)
         except BaseException:  # also a cancellation, which frameworks have for a browser that has left
-            await relay._stream.aclose()
+            stream._close()
             raise
         return []
 

@@ -44,17 +44,18 @@ class AsyncRelay(AsyncAnswer):
         if scope["type"] != kind:
             await self._stream.aclose()
             raise ConfigurationError(f"format={self.format!r} answers a {kind} scope, not {scope['type']!r}")
-        watcher = watch(receive, self.leave)
+        watcher = watch(receive, self._stream)
         try:
             if kind == "websocket":
                 await self._converse(send, watcher)
                 return
             body = await self._begin(scope, send, watcher)
             with suppress(OSError):  # of `send`: the browser has left (ASGI 2.4)
-                # Not in a method: the frame of each coroutine that waits is memory of a stream.
+                # Not in a method, and without a variable for what has been sent: while one event is awaited,
+                # what is kept here is kept by each of thousands of streams.
                 while body is not None and (frames := await body.read()):
-                    data = frames[0] if len(frames) == 1 else b"".join(frames)
-                    await send({"type": "http.response.body", "body": data, "more_body": True})
+                    await send({"type": "http.response.body", "body": b"".join(frames), "more_body": True})
+                    frames.clear()
                 if body is not None and not watcher.left:
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:

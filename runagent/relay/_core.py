@@ -93,9 +93,9 @@ class RelayCore(Generic[_Stream]):
         self._statuses = check_statuses(status)
         self._writer: Format = _format_of(format)(_check_include(include))
         self.close_code = _CLOSED_WELL
-        self.more_headers: list[tuple[bytes, bytes]] = []
+        self.more_headers: Sequence[tuple[bytes, bytes]] = ()
         self._proves_place = False  # the first chunk decides whether there is an answer to continue
-        self._held: list[Event] = []  # events that came before the head was sent
+        self._held: Sequence[Event] = ()  # events that came before the head was sent
         self._announced = self._ended = False
 
     def __repr__(self) -> str:

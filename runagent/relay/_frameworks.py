@@ -46,7 +46,7 @@ def _fastapi_class() -> Any:
     class RelayResponse(Response):  # type: ignore[misc,unused-ignore]  # Any, if FastAPI is not installed
         def __init__(self, relay: Any) -> None:
             super().__init__()
-            self.raw_headers = relay.more_headers
+            self.raw_headers = relay.more_headers = []
             self._relay = relay
 
         async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -36,6 +37,7 @@ __all__ = [
     "refusal_of",
 ]
 
+_NO_STATUSES: Statuses = MappingProxyType({})
 _LONGEST_WAIT = 366 * 86_400.0  # seconds; what is longer is none that anyone waits
 Statuses = Mapping[type[RunAgentError] | str, int]
 
@@ -141,4 +143,4 @@ def check_statuses(status: Mapping[Any, Any] | None) -> Statuses:
             raise ConfigurationError(f"status: expected a class of errors or a code, found {key!r}")
         if not isinstance(value, int) or not 400 <= value <= 599:
             raise ConfigurationError(f"status[{key!r}]: expected a status from 400 to 599, found {value!r}")
-    return dict(status or {})
+    return dict(status) if status else _NO_STATUSES

@@ -72,7 +72,7 @@ class Relay(RelayCore[Stream]):
                 batch = stream._next_batch(None)
                 if batch is None:
                     break
-                self._held += batch
+                self._held = [*self._held, *batch]
         except RunAgentError as exc:
             return self._refuse_for(exc)
         return self._accept()
@@ -111,7 +111,7 @@ class Body:
         relay = self._relay
         try:
             if relay._held:
-                held, relay._held = relay._held, []
+                held, relay._held = relay._held, ()
                 return relay._frames(held)
             batch = relay._stream._next_batch(relay._patience)
             return relay._failure(None) if batch is None else relay._frames(batch)

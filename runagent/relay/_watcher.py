@@ -11,8 +11,9 @@ from runagent._net.tasks import current_library, spawn
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from runagent._run.async_stream import AsyncStream
+
     Receive = Callable[[], Awaitable[dict[str, Any]]]
-    Leave = Callable[[], Awaitable[None]]
 
 __all__ = ["Watcher", "watch"]
 
@@ -28,12 +29,12 @@ class Watcher:
         left: The browser has left.
     """
 
-    __slots__ = ("_asked", "_leave", "_receive", "left")
+    __slots__ = ("_asked", "_receive", "_stream", "left")
 
-    def __init__(self, receive: Receive, leave: Leave) -> None:
+    def __init__(self, receive: Receive, stream: AsyncStream) -> None:
         self.left = self._asked = False
         self._receive = receive
-        self._leave = leave
+        self._stream = stream
 
     async def stop(self) -> None:
         """End the task and wait for its end."""
@@ -55,14 +56,14 @@ class Watcher:
         except Exception:  # noqa: BLE001  # servers raise what they like for a browser that has left
             pass
         self.left = True
-        await self._leave()
+        await self._stream.aclose()
 
 
 class _AioWatcher(Watcher):
     __slots__ = ("_task",)
 
-    def __init__(self, receive: Receive, leave: Leave) -> None:
-        super().__init__(receive, leave)
+    def __init__(self, receive: Receive, stream: AsyncStream) -> None:
+        super().__init__(receive, stream)
         self._task = asyncio.get_running_loop().create_task(self._watch(), name="runagent-relay")
 
     async def stop(self) -> None:
@@ -72,10 +73,10 @@ class _AioWatcher(Watcher):
 
 
 class _TrioWatcher(Watcher):
-    def __init__(self, receive: Receive, leave: Leave) -> None:
+    def __init__(self, receive: Receive, stream: AsyncStream) -> None:
         import trio
 
-        super().__init__(receive, leave)
+        super().__init__(receive, stream)
         self._scope, self._ended = trio.CancelScope(), trio.Event()
         spawn(self._work, "runagent-relay", self._failed)
 
@@ -98,11 +99,11 @@ class _TrioWatcher(Watcher):
             await self._ended.wait()
 
 
-def watch(receive: Receive, leave: Leave) -> Watcher:
+def watch(receive: Receive, stream: AsyncStream) -> Watcher:
     """Begin to watch, in the running event loop.
 
     Args:
         receive: ASGI's, or any function that returns a message with its ``type``.
-        leave: Called once the browser has left.
+        stream: Closed once the browser has left.
     """
-    return _TrioWatcher(receive, leave) if current_library() == "trio" else _AioWatcher(receive, leave)
+    return _TrioWatcher(receive, stream) if current_library() == "trio" else _AioWatcher(receive, stream)

@@ -173,6 +173,8 @@ ALLOWED = {
     "_WebSocketReader.unless_left: tasks[0].result()": DONE,
     "_JumpingSelector.select: super().select(None)": "only a thread or a socket can wake the loop",
     "_Source._limited: future.result()": DONE,
+    "handed_to: reader.exception()": DONE,
+    "handed_to: reader.result()": DONE,
     "_Source._waited: outcome[0].result()": DONE,
     "_Spinner.stop: self._thread.join()": OURS,
     "_Watch.end: self._thread.join()": OURS,
