@@ -87,7 +87,7 @@ $(STAMP): pyproject.toml $(CONSTRAINTS) $(wildcard plugins/*/pyproject.toml)
 	fi
 	@echo "Installing the versions of $(CONSTRAINTS) into $(VENV)"
 	@$(BIN)/python $(PIP) install -qq --constraint $(CONSTRAINTS) hatchling editables </dev/null
-	@$(BIN)/python $(PIP) install -qq --constraint $(CONSTRAINTS) --no-build-isolation --editable '.[dev]' $(PLUGINS) </dev/null
+	@$(BIN)/python $(PIP) install -qq --no-warn-conflicts --constraint $(CONSTRAINTS) --no-build-isolation --editable '.[dev]' $(PLUGINS) </dev/null
 	@$(if $(FOR_ENGINES),$(BIN)/python $(PIP) install -qq --no-deps --no-build-isolation $(FOR_ENGINES:%=--editable ./%) </dev/null)
 	@touch $@
 

@@ -34,6 +34,7 @@ PAGE = ROOT / "docs/architecture.md"
 
 LAYERS = {
     "runagent_ray": "a plugin: an agent over the rows of a dataset, in Ray Data",
+    "runagent_locust": "a plugin: load tests of agents with Locust",
     "runagent_a2a.testing": "a plugin's dialect for the fake agent",
     "runagent_a2a": "a plugin: agents that speak A2A",
     "runagent_agui.testing": "a plugin's dialect for the fake agent",

@@ -32,7 +32,7 @@ PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "plugins")
 OTHER_PACKAGE = "0.1.49"
 PLUGINS = sorted(f"./plugins/{path.name}" for path in (ROOT / "plugins").glob("runagent-*"))
 CLIENTS = ("a2a-sdk", "anthropic", "google-genai", "langgraph-sdk", "ollama", "rich", "uvicorn")
-ENGINES = ("ray",)  # which no environment of the project has
+ENGINES = ("locust", "ray")  # which no environment of the project has
 _LINE = re.compile(r"pip install ([^`#\n]+?)\s*(?:`|#|$|&&)", re.MULTILINE)
 
 
