@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.docs import site
 from tests.docs.alone import CONTINUES, missing_names
-from tests.docs.pages import PAGES, Page
+from tests.docs.pages import Page
+
+PAGES = [Page(path) for path in site.SOURCES.values() if path.suffix == ".md"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
