@@ -203,21 +203,20 @@ def sending(transport: str, server: FakeAgentServer) -> None:
             over.set()
 
 
-@pytest.mark.parametrize(
-    "raised", [TimeoutError("alarm"), ConnectionAbortedError("alarm"), SoftTimeLimit("alarm")]
-)
+@pytest.mark.parametrize("kind", [TimeoutError, ConnectionAbortedError, SoftTimeLimit])
 @pytest.mark.parametrize("wait", [stalled, unanswered, handshaking, sending])
 def test_an_alarm_that_raises_what_the_network_raises_too(
-    wait: Callable[..., None], raised: Exception, transport: str, server: FakeAgentServer
+    wait: Callable[..., None], kind: type[Exception], transport: str, server: FakeAgentServer
 ) -> None:
     """``signal.alarm`` with a handler that raises TimeoutError is how many programs limit a call."""
+    raised = kind("alarm")
 
     def ring(_number: int, _frame: object) -> None:
         raise raised
 
     before = signal.signal(signal.SIGALRM, ring)
     try:
-        with pytest.raises(type(raised)) as caught:
+        with pytest.raises(kind) as caught:
             wait(transport, server)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import itertools
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,8 @@ class SoftTimeLimit(Exception):
 
 
 def raise_it(error: BaseException, *_: Any) -> None:
-    raise error
+    """Raise an error without the frames of an earlier time: those that are parameters outlive their tests."""
+    raise error.with_traceback(None)
 
 
 def leave(status: int, _number: int, _frame: Any) -> None:
@@ -86,14 +88,12 @@ def strike() -> None:
 
 def striking(function: Callable[..., Any], *, after: int = 0) -> Callable[..., Any]:
     """Have a signal come once when a function is called, after so many calls without one."""
-    left = [None] * after
+    calls_before = itertools.count(after, -1)
 
     @functools.wraps(function)
     def struck(*args: Any, **options: Any) -> Any:
-        if len(left) == 0:
-            left.extend([None] * 1_000_000)
+        if next(calls_before) == 0:
             strike()
-        left.pop()
         return function(*args, **options)
 
     return struck
