@@ -205,18 +205,3 @@ def test_the_examples_of_the_readme_run_as_they_are(version: str, agents: str, t
     for started, completed, failed, closed, retries, chunks in counts.values():
         assert (started, 0, 0) == (completed + closed, failed, retries)
         assert 0 < completed * 4 <= chunks
-
-
-@needs_environment("locust")
-def test_mypy_takes_the_plugin_with_the_types_of_locust(tmp_path: Path) -> None:
-    options = ("--follow-imports", "silent", "--cache-dir", tmp_path)
-    command = (sys.executable, "-m", "mypy", "--python-executable", environment("locust"), *options)
-    ran = subprocess.run(
-        [*map(str, command), PLUGIN / "runagent_locust"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert (0, "") == (ran.returncode, ran.stderr), ran.stdout

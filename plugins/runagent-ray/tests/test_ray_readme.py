@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.docs.pages import Example, Page
+from tests.docs.pages import DOCS, Example, Page
 from tests.support.plugin_readmes import check_examples, check_links
 
 if TYPE_CHECKING:
@@ -31,3 +31,7 @@ def test_its_example_without_ray_does_what_it_shows(capsys: pytest.CaptureFixtur
 
 def test_its_links_lead_somewhere() -> None:
     check_links(README)
+
+
+def test_the_page_about_fleets_shows_a_piece_of_its_job() -> None:
+    assert DOCS["fleets"].block("rows.map_batches(") in README.text
