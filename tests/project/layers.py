@@ -47,6 +47,7 @@ LAYERS = {
     "runagent_ollama": "a plugin: models behind Ollama",
     "runagent_gemini.testing": "a plugin's dialect for the fake agent",
     "runagent_gemini": "a plugin: models behind Google's Gemini API",
+    "runagent_otel": "a plugin: an observer that makes spans and metrics for OpenTelemetry",
     "runagent_openai.testing": "a plugin's dialect for the fake agent",
     "runagent_openai": "a plugin: agents behind OpenAI-compatible endpoints",
     "runagent_vercel.testing": "a plugin's dialect for the fake agent",

@@ -1,0 +1,91 @@
+"""OpenTelemetry for runagent: spans of runs and of their attempts, metrics, and trace context for agents.
+
+    import runagent_otel
+
+    runagent_otel.instrument()
+
+Without an argument it uses the providers that the program has set with ``opentelemetry``. Under
+``opentelemetry-instrument`` not even this call is needed.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+from typing import TYPE_CHECKING, Any
+
+from runagent import register_observer
+from runagent_otel.deferred import run_deferred
+from runagent_otel.observer import Telemetry
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
+    from runagent import Registration
+
+__all__ = ["RunAgentInstrumentor", "instrument"]
+
+
+def instrument(
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    *,
+    provider_name: str | None = None,
+    chunk_metric: bool = True,
+) -> Registration:
+    """Have all calls of the process traced and measured from now on, of all clients and styles.
+
+    Message content is never recorded, neither inputs nor outputs.
+
+    Args:
+        tracer_provider: What makes the spans; by default the one that the program has set, also if it is
+            set later.
+        meter_provider: The same for the metrics.
+        provider_name: The value of ``gen_ai.provider.name``; by default the one of the transport's protocol.
+        chunk_metric: Record ``gen_ai.client.operation.time_per_output_chunk``, the only part whose cost
+            grows with the number of chunks.
+
+    Returns:
+        A handle: after ``close()`` or the end of ``with`` no further call is observed; those that have
+        begun are observed to their end. Several handles with the default arguments observe each call once.
+
+    Example:
+        >>> with instrument():
+        ...     pass
+    """
+    arguments = tracer_provider, meter_provider, provider_name, chunk_metric
+    is_default = arguments == (None, None, None, True)
+    telemetry = _default_telemetry() if is_default else Telemetry(*arguments)
+    _run_deferred_at_exit()
+    return register_observer(telemetry)
+
+
+@functools.cache
+def _default_telemetry() -> Telemetry:
+    # One object, because what is registered twice observes a call once: the program may call `instrument`
+    # even if opentelemetry-instrument has done so already.
+    return Telemetry(None, None, None, chunk_metric=True)
+
+
+@functools.cache
+def _run_deferred_at_exit() -> None:
+    atexit.register(run_deferred)
+
+
+class RunAgentInstrumentor:
+    """What ``opentelemetry-instrument`` finds as the entry point ``runagent``, makes and starts."""
+
+    _registration: Registration | None = None
+
+    def instrument(self, **options: Any) -> None:
+        """Call `instrument`, once; options that are not its own are ignored."""
+        ours = {name: options[name] for name in ("tracer_provider", "meter_provider") if name in options}
+        if RunAgentInstrumentor._registration is None:
+            RunAgentInstrumentor._registration = instrument(**ours)
+
+    def uninstrument(self, **_options: Any) -> None:
+        """Close the handle that `instrument` returned."""
+        if RunAgentInstrumentor._registration is not None:
+            RunAgentInstrumentor._registration.close()
+            RunAgentInstrumentor._registration = None
