@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import Status, StatusCode
 
+from runagent import RunAgentError
 from runagent_otel import names
 
 if TYPE_CHECKING:
@@ -81,10 +82,17 @@ def of_last_event(last: Completed | RunResult | None) -> dict[str, Any]:
     }
 
 
+def _describe(error: BaseException) -> str:
+    """Return the text of an error, without the name of its agent, which it has if a program asks several."""
+    if not isinstance(error, RunAgentError):
+        return str(error)
+    return f"{error.message} ({error.hint})" if error.hint else error.message
+
+
 def set_error(span: Span, error: BaseException | None) -> None:
     if error is None:
         return
-    span.set_status(Status(StatusCode.ERROR, getattr(error, "message", str(error))))
+    span.set_status(Status(StatusCode.ERROR, _describe(error)))
     span.set_attribute(names.ERROR_TYPE, names.error_type(error))
     if code := getattr(error, "code", None):
         span.set_attribute(names.ERROR_CODE, str(code))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from opentelemetry import baggage, context, trace
 from opentelemetry.trace import SpanKind, StatusCode
 
-from runagent import RunAgentError
+from runagent import NetworkError, RunAgentClient, RunAgentError
 from runagent_testing import MemoryNetwork, done, ending, error, status
 from tests.support.styles import Style
 from tests.support.telemetry import Telemetry, recorded, traceparent
@@ -17,6 +18,7 @@ from tests.support.transports import OwnTransport
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
 
     from opentelemetry.sdk.trace import ReadableSpan
 
@@ -54,6 +56,10 @@ def ask(
 
 async def read_text(client: Any) -> None:
     await client.run_generic_stream("x", session_id="evening").text()
+
+
+async def read_chat(client: Any) -> None:
+    await client.run_generic_stream("x").text()
 
 
 async def close_early(client: Any) -> None:
@@ -156,7 +162,13 @@ def test_the_reader_stays_in_the_context_in_which_it_reads(
     ("script", "read", "outcome", "kind", "description"),
     [
         (("a", error("NO_ROOM", "no room")), read_text, "failed", "runagent.StreamError", "no room"),
-        ((status(401, message="who?"),), read_text, "failed", "runagent.AuthenticationError", "who?"),
+        (
+            (status(404),),
+            read_text,
+            "failed",
+            "runagent.AgentNotFoundError",
+            "Not Found (check the agent id and base_url)",
+        ),
         (("a", ending("stall")), close_early, "closed", None, None),
     ],
 )
@@ -237,3 +249,57 @@ def test_the_provider_is_of_the_protocol_unless_it_is_named(memory: MemoryNetwor
         ask(memory, read_text)
     assert ["acme"] == shown(the_run(named), "gen_ai.provider.name")
     assert ["runagent"] == shown(the_run(unnamed), "gen_ai.provider.name")
+
+
+def test_what_the_last_event_and_the_tokens_show_is_recorded(
+    telemetry: Telemetry, memory: MemoryNetwork
+) -> None:
+    usage = {
+        "prompt_tokens": 9,
+        "completion_tokens": 4,
+        "total_tokens": 13,
+        "prompt_tokens_details": {"cached_tokens": 2},
+        "completion_tokens_details": {"reasoning_tokens": 3},
+    }
+    memory.agent("writer").reply("a", done(usage=usage))
+    ask(memory, read_chat, transport="openai")
+    run = the_run(telemetry)
+    assert ["openai", ("stop",), "fake-agent", 9, 4, 2, 3, 13] == shown(
+        run,
+        "gen_ai.provider.name",
+        "gen_ai.response.finish_reasons",
+        "gen_ai.response.model",
+        "gen_ai.usage.input_tokens",
+        "gen_ai.usage.output_tokens",
+        "gen_ai.usage.cache_read.input_tokens",
+        "gen_ai.usage.reasoning.output_tokens",
+        "runagent.usage.total_tokens",
+    )
+    (response,) = shown(run, "gen_ai.response.id")
+    assert response.startswith("chatcmpl-")
+
+
+def test_an_attempt_shows_the_wait_after_it_and_whether_its_connection_was_open(
+    telemetry: Telemetry, memory: MemoryNetwork
+) -> None:
+    memory.agent("writer").reply(status(503, retry_after=7)).always("a")
+
+    async def read_twice(client: Any) -> None:
+        await read_text(client)
+        await read_text(client)
+
+    ask(memory, read_twice)
+    names = ("runagent.retry.wait", "runagent.connection.reused")
+    attempts = [attempt for run in telemetry.runs for attempt in telemetry.attempts_of(run)]
+    assert [[7.0, False], [None, False], [None, True]] == [shown(attempt, *names) for attempt in attempts]
+
+
+def test_a_unix_socket_is_shown_by_its_path(telemetry: Telemetry, tmp_path: Path) -> None:
+    path = str(tmp_path / "agent.sock")
+    client = RunAgentClient("writer", base_url=f"http+unix://{quote(path, safe='')}", max_retries=0)
+    with pytest.raises(NetworkError):
+        client.run_generic("x")
+    run = the_run(telemetry)
+    (attempt,) = telemetry.attempts_of(run)
+    for span in (run, attempt):
+        assert [path, None] == shown(span, "server.address", "server.port")
