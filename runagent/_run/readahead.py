@@ -6,6 +6,7 @@ meanwhile no ping is answered. With ``read_ahead_bytes`` a thread or a task rece
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, cast
@@ -141,7 +142,9 @@ class ReadAhead:
             self._token += TOKEN
 
     def _start(self) -> None:
-        thread = threading.Thread(target=self._work, name="runagent-read-ahead", daemon=True)
+        # Observers and a key function find the variables of the reader, as in the task of `AsyncReadAhead`.
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=self._work, args=(context,), name="runagent-read-ahead", daemon=True)
         self._pump.run.notes.on_accepted = self._news.wake
         with needs_thread("read ahead"):
             thread.start()
@@ -189,20 +192,23 @@ class ReadAhead:
         if self._thread is not None:
             self.close()
 
-    def _work(self) -> None:
+    def _work(self, context: contextvars.Context) -> None:
         try:
-            while (batch := self._pump.next_batch()) is not None:
-                with self._lock:
-                    self._store.put(batch)
-                self._news.wake()
-                while self._store.full and not self._closed:
-                    self._room.wait()
+            context.run(self._read_all)
         except BaseException as exc:  # noqa: BLE001  # raised for the reader, in another thread
             self._store.error = exc.with_traceback(None)
         finally:
             self._store.over = True
             self._pump.run.notes.on_accepted = None
             self._news.wake()
+
+    def _read_all(self) -> None:
+        while (batch := self._pump.next_batch()) is not None:
+            with self._lock:
+                self._store.put(batch)
+            self._news.wake()
+            while self._store.full and not self._closed:
+                self._room.wait()
 
 
 class AsyncReadAhead:

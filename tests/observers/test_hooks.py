@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,6 +50,36 @@ def test_a_call_is_reported_from_its_beginning_to_its_end(
     assert times == sorted(times)
     assert (report,) == facts["finished"]
     assert list(recorder.runs) == [report.run_id]
+
+
+@pytest.mark.parametrize("options", [{}, {"read_ahead_bytes": 1000}])
+def test_a_call_is_observed_in_the_context_of_its_reader(
+    style: Style,
+    server: FakeAgentServer,
+    observe: Callable[[object], runagent.Registration],
+    options: dict[str, int],
+) -> None:
+    place: ContextVar[str] = ContextVar("place", default="nowhere")
+    found: list[str] = []
+
+    class Observer:
+        def observe_call(self, call: object) -> None:
+            found.append(place.get())
+
+    observe(Observer())
+    server.agent("a").always("x")
+
+    async def scenario() -> None:
+        client = style.client("a", base_url=server.url, transport_options=options)
+        token = place.set("reader")
+        try:
+            await read_to_the_end(client, style)
+        finally:
+            place.reset(token)
+            await client.aclose()
+
+    style.run(scenario)
+    assert ["reader"] == found
 
 
 def test_events_are_reported_once_a_read_and_not_for_each_chunk(

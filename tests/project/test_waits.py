@@ -155,7 +155,7 @@ ALLOWED = {
     "FakeAgentServer._serve: self._stop.wait()": IDLE,
     "Listener.drop: asyncio.gather(*opening, return_exceptions=True)": CANCELLED,
     "Output._work: self._lines.get()": IDLE,
-    "ReadAhead._work: self._room.wait()": READER,
+    "ReadAhead._read_all: self._room.wait()": READER,
     "SyncStream.result: self.stream.result(**options)": "a stream, and no future",
     "SocketConnection.receive: await reader": "the watchdog of deadlines wakes it",
     "ThreadWakeup.__init__: self._lock.acquire()": "a new lock, which nobody else has",
