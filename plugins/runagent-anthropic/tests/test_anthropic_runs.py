@@ -190,7 +190,6 @@ def test_the_key_may_come_in_either_field(field: dict[str, str]) -> None:
         in_memory(memory, api_key="other").run_generic_stream("hi").text()
 
 
-@pytest.mark.fake_agent(allow_unmatched=True, allow_unused=True)
 def test_a_custom_event_is_an_object() -> None:
     memory = MemoryNetwork()
     memory.agent("m").always("x", custom("state", "no object"))
@@ -218,7 +217,6 @@ def get(server: FakeAgentServer, path: str, **headers: str) -> tuple[int, Any]:
         connection.close()
 
 
-@pytest.mark.fake_agent(allow_unmatched=True)
 def test_the_agents_are_listed_as_models_for_clients_of_this_protocol(server: FakeAgentServer) -> None:
     server.agent("one")
     server.agent("two")

@@ -140,7 +140,6 @@ def test_a_wrong_key_is_asked_for_again(style: Style) -> None:
     assert ("Once", 400, "INVALID_ARGUMENT") == (text, refused.status, refused.code)
 
 
-@pytest.mark.fake_agent(allow_unmatched=True)
 def test_an_unknown_model(style: Style, server: FakeAgentServer) -> None:
     async def scenario() -> None:
         for run in (client(style, server).run_generic, client(style, server).run_generic_stream("hi").text):
@@ -200,7 +199,6 @@ def test_models(server: FakeAgentServer) -> None:
     assert 200 == ask(server, "/v1/models/m", x_goog_api_key="k")[0]
 
 
-@pytest.mark.fake_agent(allow_unmatched=True, allow_unused=True)
 @pytest.mark.parametrize(
     ("path", "body", "problem"),
     [
@@ -215,7 +213,6 @@ def test_an_invalid_request(server: FakeAgentServer, path: str, body: Any, probl
     assert problem in text
 
 
-@pytest.mark.fake_agent(allow_unmatched=True, allow_unused=True)
 @pytest.mark.parametrize("step", [tool_call("f", "[]"), tool_call("f", "{"), custom("state", 1)])
 def test_steps_that_the_protocol_cannot_carry(server: FakeAgentServer, step: Any) -> None:
     server.agent("m").always("Once", step)

@@ -148,7 +148,6 @@ def test_a_request_without_its_question_is_refused() -> None:
         in_memory(memory, **path).run_generic("hi")
 
 
-@pytest.mark.fake_agent(allow_unmatched=True, allow_unused=True)
 @pytest.mark.parametrize(("api", "arguments"), [("chat", "[1]"), ("generate", "{}")])
 def test_a_tool_call_that_the_protocol_cannot_carry_is_refused(api: str, arguments: str) -> None:
     memory = MemoryNetwork()

@@ -101,7 +101,6 @@ def test_a_custom_event_is_one_of_responses(style: Style, server: FakeAgentServe
     assert (name, "ws_1") == (event.name, event.value["item_id"])
 
 
-@pytest.mark.fake_agent(allow_unmatched=True, allow_unused=True)
 @pytest.mark.parametrize(("api", "value"), [("chat", {}), ("responses", "no object")])
 def test_a_custom_event_that_the_protocol_cannot_carry_is_refused(api: str, value: Any) -> None:
     memory = MemoryNetwork()
