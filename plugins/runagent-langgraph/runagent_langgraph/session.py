@@ -6,9 +6,7 @@ asked for afterwards, and decides.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from runagent import (
     Chunk,
@@ -18,7 +16,6 @@ from runagent import (
     StreamError,
     StreamTruncatedError,
     Tokens,
-    ValidationError,
 )
 from runagent.transports import (
     CancelSession,
@@ -41,7 +38,16 @@ from runagent_langgraph.content import (
     stop_reason,
 )
 from runagent_langgraph.order import BEGINNING, EventOrder, id_to_ask
-from runagent_langgraph.requests import get, post, run_body
+from runagent_langgraph.requests import (
+    failure_of,
+    get,
+    post,
+    run_body,
+    run_named_by,
+    run_path,
+    thread_of,
+    thread_path,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -57,10 +63,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CancelRun", "RunSession"]
 
-_LOCATION = re.compile(r"/threads/[^/?#]+/runs/([^/?#]+)")
 _INTERRUPT = "__interrupt__"
 _GOING_ON = ("pending", "running")
-_NO_PATH = "langgraph_path"  # no option of a caller: each path has the ids of thread and run
 
 
 class RunSession(EventStreamSession):
@@ -86,17 +90,7 @@ class RunSession(EventStreamSession):
             yield from self._look_at(self.call.attach_to)
             return
         self._body = run_body(self.call)  # an invalid input is refused before anything is sent
-        known = self.call.input.get("session_id")
-        self._thread = known or self.call.found.get("thread")
-        if self._thread is None:
-            answer = yield Step(post(self.call, self.call.path("/threads", _NO_PATH), {}))
-            self._thread = answer.json()["thread_id"]
-            path_segment(self._thread)
-            self.call.found.keep("thread", self._thread)
-        try:
-            path_segment(self._thread)
-        except ValueError as exc:
-            raise ValidationError(f"session_id: {quote(str(known))} is not the id of a thread") from exc
+        self._thread = yield from thread_of(self.call)
 
     def _look_at(self, ids: RunIds) -> Generator[Step, StepAnswer, None]:
         """Prepare to read on; behind a stream that was unclear, find out whether the run still goes on.
@@ -113,7 +107,7 @@ class RunSession(EventStreamSession):
         self._order = EventOrder(self.resume, replayed=self._goes_on)
         ids = self.call.attach_to
         if ids is None:
-            path = self.call.path(f"/threads/{path_segment(self._thread)}/runs/stream", _NO_PATH)
+            path = thread_path(self.call, self._thread, "/runs/stream")
             return post(self.call, path, self._body, accept=self.expects)
         request = get(self.call, run_path(self.call, ids, "/stream"), accept=self.expects)
         request.headers.append(("Last-Event-ID", id_to_ask(self.resume)))
@@ -121,9 +115,8 @@ class RunSession(EventStreamSession):
 
     def open_body(self, content_type: str, charset: str) -> bool:
         """Accept an event stream, whose head names the run already."""
-        match = _LOCATION.search(self.headers.get("content-location", ""))
-        if match is not None:
-            self._name_run(unquote(match[1]))
+        if (run := run_named_by(self.headers)) is not None:
+            self._name_run(run)
         return super().open_body(content_type, charset)
 
     def _name_run(self, run: str) -> None:
@@ -269,8 +262,8 @@ class RunSession(EventStreamSession):
         status = str(answer.json()["status"])
         if status in _GOING_ON:
             raise StreamTruncatedError(f"the stream ended while the run was {status}")
-        if status != "success" and not (status == "interrupted" and self._interrupts):
-            raise _failure(status)
+        if (failure := failure_of(status, has_interrupts=bool(self._interrupts))) is not None:
+            raise StreamError(failure[0], code=failure[1])
         events: list[Event] = [*self._calls.take()]
         self.flush_text(events)
         ended = Completed(
@@ -295,17 +288,6 @@ class CancelRun(CancelSession):
         """See `CancelSession`."""
         assert self.call.attach_to is not None
         return post(self.call, run_path(self.call, self.call.attach_to, "/cancel"), {}, accept="*/*")
-
-
-def run_path(call: AgentCall, ids: RunIds, end: str = "") -> str:
-    """Return the path of a run, or of what ends so."""
-    return call.path(f"/threads/{ids.quoted('thread')}/runs/{ids.quoted('run')}{end}", _NO_PATH)
-
-
-def _failure(status: str) -> StreamError:
-    if status == "interrupted":  # without an interrupt of the graph
-        return StreamError("the run was cancelled", code="CANCELLED")
-    return StreamError(f"the run ended with the status {status}", code=status.upper())
 
 
 def _decoded(event: ServerSentEvent) -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runagent.transports import Capability, check_options
+from runagent_langgraph.plain import PlainRun
 from runagent_langgraph.session import CancelRun, RunSession
 
 if TYPE_CHECKING:
-    from runagent.transports import AgentCall, ResumePoint, Route
+    from runagent.transports import AgentCall, ResumePoint, Route, Session
 
 __all__ = ["LangGraphTransport"]
 
@@ -30,6 +31,7 @@ class LangGraphTransport:
             Capability.ATTACH,
             Capability.CANCEL,
             Capability.HEARTBEATS,
+            Capability.INVOKE,
             Capability.REASONING,
             Capability.RESUME_BY_ID,
             Capability.REUSE,
@@ -38,7 +40,7 @@ class LangGraphTransport:
     )
     tunnels = False
 
-    def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> RunSession:
+    def open(self, call: AgentCall, route: Route, resume: ResumePoint | None) -> Session:
         """Begin a run, or read on in one.
 
         Raises:
@@ -46,7 +48,7 @@ class LangGraphTransport:
             ValidationError: The input is not one that the protocol can carry.
         """
         check_options(call.options, "langgraph", _OPTIONS)
-        return RunSession(call, route, resume)
+        return PlainRun(call, route, None) if call.mode == "invoke" else RunSession(call, route, resume)
 
     def open_cancel(self, call: AgentCall, route: Route) -> CancelRun:
         """Begin a session that asks to stop a run."""

@@ -88,6 +88,14 @@ def test_a_run_without_a_thread_and_below_a_prefix(server: FakeAgentServer) -> N
     assert [{"query": "hi"}] * 3 == [exchange.input for exchange in server.requests]
 
 
+@pytest.mark.parametrize("prefix", ["", "/deployment"])
+@pytest.mark.parametrize("kind", ["stream", "wait"])
+def test_the_head_names_the_thread_and_the_run(prefix: str, kind: str, server: FakeAgentServer) -> None:
+    server.agent("chat").always("Once").returns("Once")
+    _, headers, _ = ask(server, f"{prefix}/threads/t1/runs/{kind}", ASK)
+    assert headers["content-location"].startswith("/threads/t1/runs/")
+
+
 def test_a_plain_run_that_fails(server: FakeAgentServer) -> None:
     server.agent("chat").returns(error("ValueError", "broken"))
     code, _, body = ask(server, "/runs/wait", ASK)

@@ -100,8 +100,3 @@ def test_an_input_that_the_protocol_cannot_carry(input: Any, problem: str) -> No
 def test_an_invalid_option(options: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigurationError, match=problem):
         asked("hi", transport_options=options)
-
-
-def test_a_plain_run_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="stream it"):
-        RunAgentClient("a", base_url="http://agent.test", transport="langgraph").run_generic("hi")

@@ -45,7 +45,8 @@ class LineStream(_Counted, LineStreamSession):
 
     def take(self, line: dict[str, Any], events: list[Event]) -> None:
         """See `LineStreamSession.take`; the last line may have content, too."""
-        self.begin(events)
+        if not self._begun:
+            self.begin(events)
         message = line.get("message")
         if not isinstance(message, dict):
             message = line  # of /api/generate
@@ -54,9 +55,9 @@ class LineStream(_Counted, LineStreamSession):
             self.add_reasoning(thought, events)
         if isinstance(text, str):
             self.add_text(text, events)
-        if not message.keys() <= _TEXT:
+        if not _TEXT.issuperset(message):
             self._take_others(message, events)
-        if not line.keys() <= _KNOWN:
+        if not _KNOWN.issuperset(line):
             for name in [name for name in line if name not in _KNOWN]:
                 self.add_custom(name, line[name], events)
         if line.get("done") is True:

@@ -79,6 +79,8 @@ def weather(city: str) -> str:
 
 
 async def _model(state: State) -> Any:
+    if state["messages"][-1].content == "stuck":
+        await asyncio.sleep(60)
     return {"messages": [await Model().ainvoke(state["messages"])], "asked": state.get("asked", 0) + 1}
 
 

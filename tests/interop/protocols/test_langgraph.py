@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.request import Request, urlopen
 
 import pytest
 
 from runagent import (
+    AgentError,
     AgentNotFoundError,
     Chunk,
     Custom,
     Reasoning,
+    RunResult,
     StreamError,
     StreamTruncatedError,
     ToolCall,
@@ -109,6 +114,63 @@ def test_a_tool_loop_with_reasoning_and_tokens(style: Style) -> None:
         result.value["content"],
     )
     assert (8, 4, 12, "stop") == (tokens.input, tokens.output, tokens.total, events[-1].stop_reason)
+
+
+@SERVER
+def test_plain_runs(style: Style) -> None:
+    async def scenario() -> list[RunResult]:
+        user = style.client("chat")
+        first = await user.run_generic_with_metadata("the weather?")
+        second = await user.run_generic_with_metadata("two", session_id=first.metadata["thread_id"])
+        asked = await style.client("asking").run_generic_with_metadata("do it")
+        thread, (interrupt,) = asked.metadata["thread_id"], asked.result["__interrupt__"]
+        reply = {"resume": [answer(interrupt, "yes")]}
+        return [
+            first,
+            second,
+            await style.client("asking").run_generic_with_metadata(reply, session_id=thread),
+        ]
+
+    results = style.run(scenario)
+    assert ["It is sunny in Oslo", "2: two", "The answer was yes."] == [each.result for each in results]
+    assert [12, 6, None] == [each.tokens_used for each in results]
+
+
+@SERVER
+def test_a_plain_run_whose_node_fails(style: Style) -> None:
+    async def scenario() -> AgentError:
+        with pytest.raises(AgentError, match="the node is broken") as caught:
+            await style.client("failing").run_generic("hi")
+        return caught.value
+
+    assert "ValueError" == style.run(scenario).code
+
+
+@SERVER
+def test_a_plain_run_that_is_cancelled(style: Style, langgraph: LangGraph) -> None:
+    async def scenario() -> StreamError:
+        user = style.client("chat")
+        thread = (await user.run_generic_with_metadata("hi")).metadata["thread_id"]
+        canceller = threading.Thread(target=cancel_the_run, args=(f"{langgraph.url}/threads/{thread}/runs",))
+        canceller.start()
+        with pytest.raises(StreamError) as caught:
+            await user.run_generic({"messages": [{"role": "user", "content": "stuck"}]}, session_id=thread)
+        canceller.join(10)
+        return caught.value
+
+    assert "CANCELLED" == style.run(scenario).code
+
+
+def cancel_the_run(runs: str) -> None:
+    """Cancel the run of a thread that goes on, once there is one."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        with urlopen(runs, timeout=10) as answered:
+            going = [each["run_id"] for each in json.load(answered) if each["status"] == "running"]
+        if going:
+            urlopen(Request(f"{runs}/{going[0]}/cancel", data=b"{}", method="POST"), timeout=10).close()
+            return
+        time.sleep(0.05)
 
 
 @SERVER

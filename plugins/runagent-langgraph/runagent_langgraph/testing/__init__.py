@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LangGraphDialect", "runagent_testing_register_dialects"]
 
-_NEW = re.compile(r"(?:/[^?]*?)?(?:/threads/([^/?]+))?/runs/(stream|wait)(?:\?.*)?")
+_NEW = re.compile(r"(?:/[^?]*?)??(?:/threads/([^/?]+))?/runs/(stream|wait)(?:\?.*)?")
 _RUN = re.compile(r"(?:/[^?]*?)?/threads/([^/?]+)/runs/([^/?]+)(?:/(stream|cancel))?(?:\?.*)?")
 _THREADS = re.compile(r"(?:/[^?]*?)?/threads(?:/([^/?]+))?(?:\?.*)?")
 _STATUS = {"completed": "success", "failed": "error", "cancelled": "interrupted"}
@@ -120,11 +120,16 @@ class LangGraphDialect(Dialect):
 
     def result(self, step: Chunk | Error, result: Result, run: DialectRun) -> Status:
         """See `Dialect.result`: the state of the graph at the end."""
+        match = _NEW.fullmatch(run.path)
+        thread = match[1] if match is not None else None
+        headers = {} if thread is None else {"Content-Location": f"/threads/{thread}/runs/{run.run_id}"}
         if isinstance(step, Error):
-            return Status(200, body={"__error__": without_none(error=step.code, message=step.message)})
-        if isinstance(step.content, dict):
-            return Status(200, body=step.content)
-        return Status(200, body={"messages": [ai_message(step.content, run.run_id, usage=result.usage)]})
+            body: dict[str, Any] = {"__error__": without_none(error=step.code, message=step.message)}
+        elif isinstance(step.content, dict):
+            body = step.content
+        else:
+            body = {"messages": [ai_message(step.content, run.run_id, usage=result.usage)]}
+        return Status(200, body=body, headers=headers)
 
     def refusal(self, status: Status, run: DialectRun) -> Any:
         """See `Dialect.refusal`."""
