@@ -66,7 +66,8 @@ def checked_steps(items: tuple[Any, ...]) -> tuple[Step, ...]:
         StepError: A step is invalid or misplaced.
     """
     steps = tuple(_step(item, number) for number, item in enumerate(items, 1))
-    _check_order([(number, played) for number, step in enumerate(steps, 1) for played in _rounds(step)])
+    if set(map(type, steps)) != {Chunk}:
+        _check_order([(number, played) for number, step in enumerate(steps, 1) for played in _rounds(step)])
     for number, step in enumerate(steps[:-1], 1):
         if isinstance(step, Repeat) and step.times is None:
             raise StepError(number, f", {described(step)}, is endless: it must be the last one")
@@ -84,6 +85,11 @@ def _rounds(step: Step) -> Iterator[Step]:
 
 
 def _step(item: Any, number: int) -> Step:
+    # Most are texts, of which any can be written.
+    if type(item) is str:
+        return Chunk(item)
+    if type(item) is Chunk and type(item.content) is str and item.index is item.id is item.event is ...:
+        return item
     step = item if isinstance(item, Step) else Chunk(item)
     if isinstance(step, Repeat):
         return replace(step, steps=tuple(_inner_steps(step, number)))
