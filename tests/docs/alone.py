@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import symtable
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CONTINUES", "missing_names"]
+__all__ = ["CONTINUES", "late_imports", "missing_names"]
 
 # The first line of an example that needs those above it.
 CONTINUES = "# continues the examples above"
@@ -34,3 +35,15 @@ def _scopes(scope: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
     yield scope
     for child in scope.get_children():
         yield from _scopes(child)
+
+
+def late_imports(source: str) -> set[str]:
+    """Return the names that a statement of a program reads before another one imports them."""
+    seen: set[str] = set()
+    late: set[str] = set()
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            late |= seen & {alias.asname or alias.name for alias in node.names}
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            seen |= {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    return late
