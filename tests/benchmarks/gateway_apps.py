@@ -70,6 +70,32 @@ def bare() -> Any:
     return app
 
 
+def watching() -> Any:
+    """The same, but the browser's leaving frees the agent, as it does behind a relay."""
+    client = AsyncRunAgentClient("a", base_url=AGENT_URL)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        stream = client.run_generic_stream("q")
+
+        async def watch() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            await stream.aclose()
+
+        watcher = asyncio.create_task(watch())
+        try:
+            head = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
+            await send({"type": "http.response.start", "status": 200, "headers": head})
+            async for content in stream:
+                body = frame(content).encode()
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            watcher.cancel()
+
+    return app
+
+
 def relayed() -> Any:
     """Our relay as an ASGI function."""
     client = AsyncRunAgentClient("a", base_url=AGENT_URL)
@@ -198,6 +224,7 @@ def wsgi_relayed() -> Any:
 ASGI: dict[str, Callable[[], Any]] = {
     "own chunks, Starlette": own,
     "bare ASGI on our client": bare,
+    "the same, and it watches": watching,
     "relay, bare ASGI": relayed,
     "relay in Starlette": relayed_by_starlette,
     "our client in Starlette": iterated,

@@ -7,13 +7,14 @@ import http.client
 import json
 import socket
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import ClientConnection, connect
 
-from runagent_testing import delay, ending, error, gate, head, status
+from runagent_testing import delay, ending, error, gate, head, heartbeat, repeat, status
 from tests.interop.gateways.examples import HEARTBEAT, SERVERS, WITH_WEBSOCKETS, start, write_examples
 from tests.interop.programs import Port, needs_environment
 from tests.support.browsers import read_events
@@ -32,6 +33,8 @@ SOON = 0.5  # seconds in which an agent is free under ASGI
 WSGI = ("gunicorn", "waitress")
 INTERNAL = "db-7.internal"
 QUESTION = '{"query": "dragons"}'
+LARGE = "x" * 100_000
+_SERVER_BYTES = 16 * 1024 * 1024  # that a server keeps at most, of those here waitress
 
 
 class Address:
@@ -169,7 +172,7 @@ def test_an_agent_that_has_not_begun_is_free_once_the_browser_has_left(
 def leave(answer: http.client.HTTPResponse) -> None:
     """Close the connection, as a browser does that leaves the page."""
     sock: socket.socket = answer.fp.raw._sock  # type: ignore[attr-defined]
-    sock.shutdown(socket.SHUT_RDWR)
+    socket.close(sock.detach())  # now, and not once the answer has been dropped
     answer.close()
 
 
@@ -184,6 +187,37 @@ def test_heartbeats_fill_a_silence(ask: Ask, agent: Agent) -> None:
     agent.reply("Once", delay(5 * HEARTBEAT), " upon")
     beats = [kind for kind, _, _ in read_events([ask().read()]) if kind == "heartbeat"]
     assert 3 <= len(beats) <= 6
+
+
+def test_heartbeats_of_the_agent_are_not_passed_on_one_by_one(ask: Ask, agent: Agent) -> None:
+    agent.reply("Once", *[delay(HEARTBEAT / 10), heartbeat()] * 20, " upon")
+    events = read_events([ask().read()])
+    assert ["Once", " upon"] == [fields["content"] for kind, fields, _ in events if kind == "chunk"]
+    assert [kind for kind, _, _ in events].count("heartbeat") <= 5
+
+
+def test_a_slow_browser_makes_the_agent_wait(
+    gateway: Address, ask: Ask, agent: Agent, agents: FakeAgentServer
+) -> None:
+    agent.reply(repeat(LARGE))
+    answer = ask()
+    assert waits_for_its_reader(agents.requests[-1])
+    leave(answer)
+    assert free_after(agents.requests[-1]) < gateway.patience
+
+
+def waits_for_its_reader(exchange: Exchange) -> bool:
+    """Whether an agent that sends without end comes to a stop once all buffers are full."""
+    sent, most = 1, 2 * (_kernel_bytes() + _SERVER_BYTES) // len(LARGE)
+    while sent < most and exchange.wait_sent(sent, timeout=0.5):
+        sent += 10
+    return sent < most
+
+
+def _kernel_bytes() -> int:
+    """Return how much the kernel keeps at most on each of the two ways, from the agent and to the browser."""
+    limits = (Path(f"/proc/sys/net/ipv4/tcp_{way}mem").read_text() for way in "rw")
+    return sum(int(limit.split()[2]) for limit in limits)
 
 
 def test_a_reconnecting_browser_gets_the_rest(ask: Ask, agent: Agent, agents: FakeAgentServer) -> None:
@@ -204,7 +238,8 @@ with_websockets = pytest.mark.parametrize("gateway", WITH_WEBSOCKETS, indirect=T
 @pytest.fixture
 def websocket(gateway: Address, agents: FakeAgentServer) -> Iterator[ClientConnection]:
     """A WebSocket to a gateway; it is closed before the agents are."""
-    with connect(f"ws://127.0.0.1:{gateway.port}/chat", proxy=None) as socket:
+    # Compressed, an endless story of one word would never fill a buffer.
+    with connect(f"ws://127.0.0.1:{gateway.port}/chat", proxy=None, compression=None) as socket:
         yield socket
 
 
@@ -240,4 +275,38 @@ def test_a_websocket_that_is_closed_frees_a_silent_agent(
     websocket.send(QUESTION)
     assert "stream_started" in str(websocket.recv())
     websocket.close()
+    assert free_after(agents.requests[-1]) < SOON
+
+
+@with_websockets
+@pytest.mark.parametrize("end", [error("DB7", INTERNAL), ending("cut")], ids=["error", "cut"])
+def test_a_websocket_learns_that_a_story_broke_off(
+    websocket: ClientConnection, agent: Agent, end: Any
+) -> None:
+    agent.reply("Once", end, indexed=False)
+    websocket.send(QUESTION)
+    *_, chunk, last = [json.loads(message) for message in closing(websocket)]
+    assert ("data", "error", "BAD_GATEWAY") == (chunk["type"], last["type"], last["code"])
+    assert INTERNAL not in str(last)
+    assert 1011 == websocket.close_code
+
+
+@with_websockets
+def test_a_websocket_gets_heartbeats_in_a_silence(websocket: ClientConnection, agent: Agent) -> None:
+    agent.reply("Once", *[delay(HEARTBEAT / 2), heartbeat()] * 8, " upon")
+    websocket.send(QUESTION)
+    messages = [json.loads(message) for message in websocket]
+    assert ["data", "data"] == [message["type"] for message in messages if message["type"] == "data"]
+    assert 2 <= [message.get("status") for message in messages].count("heartbeat") <= 5
+
+
+@with_websockets
+def test_a_slow_websocket_makes_the_agent_wait(
+    websocket: ClientConnection, agent: Agent, agents: FakeAgentServer
+) -> None:
+    agent.reply(repeat(LARGE))
+    websocket.send(QUESTION)
+    assert "stream_started" in str(websocket.recv())
+    assert waits_for_its_reader(agents.requests[-1])
+    websocket.socket.close()
     assert free_after(agents.requests[-1]) < SOON
