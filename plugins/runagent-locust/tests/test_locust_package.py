@@ -30,7 +30,7 @@ def test_the_user_needs_locust(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="'runagent_locust' has no attribute 'Asker'"):
-        _ = runagent_locust.Asker
+        _ = runagent_locust.Asker  # type: ignore[attr-defined]
 
 
 def test_names_are_listed() -> None:
