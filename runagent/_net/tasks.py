@@ -205,10 +205,17 @@ def spawn(work: Work, name: str, failed: Failed) -> None:
 
     task = asyncio.get_running_loop().create_task(_run_reported(work, failed), name=name)
     _tasks.add(task)  # the loop itself keeps only a weak reference
-    task.add_done_callback(_tasks.discard)
+    task.add_done_callback(_let_go)
 
 
 _tasks: set[Any] = set()
+
+
+def _let_go(task: Any) -> None:
+    """Drop a task that is done; what it has raised was reported, and asyncio need not log it as well."""
+    _tasks.discard(task)
+    if not task.cancelled():
+        task.exception()
 
 
 async def _run_reported(work: Work, failed: Failed) -> None:

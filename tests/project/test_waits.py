@@ -190,6 +190,7 @@ ALLOWED = {
     "_end: asyncio.Event().wait()": "a stall: the client's leaving or the server's end cancels it",
     "_end: asyncio.gather(*unfinished, return_exceptions=True)": CANCELLED,
     "_end: attempt.exception()": DONE,
+    "_let_go: task.exception()": DONE,
     "_end: attempt.result()": DONE,
     "_pass: opened.wait()": "a gate: the client's leaving or the server's end cancels it",
     "_race: attempt.result()": DONE,
