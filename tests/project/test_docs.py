@@ -31,6 +31,8 @@ from runagent._report import Attempt, RunReport
 from runagent.transports import _refusals as refusals
 from runagent.transports._messages import MessageReader
 from runagent_testing import FakeAgentServer, done, status
+from runagent_testing._standalone.demo import DEMO
+from runagent_testing._standalone.script_file import read_script
 from tests.docs.pages import CLIENT_TESTS, COOKBOOK, DOCS, PAGES, README, ROOT, Example, Page, anchor, code_in
 from tests.project.layers import drawing
 
@@ -49,8 +51,9 @@ by_linking_page = pytest.mark.parametrize("page", [*PAGES, *COOKBOOK.values()], 
 
 @pytest.fixture
 def your_agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Be the agent of the examples."""
+    """Be the agent of the examples, and that of `runagent-fake serve`, at once."""
     with FakeAgentServer() as server:
+        read_script(re.sub(r"^ +pace: .+\n", "", DEMO, flags=re.MULTILINE), "demo.yaml").apply(server)
         story = (*STORY, done(usage={"total_tokens": 4}, execution_time=0.2))
         server.agent("your-agent-id").always(*story).returns(
             "".join(STORY), usage={"total_tokens": 4}, execution_time=0.2, agent_version="1.0"
