@@ -38,7 +38,7 @@ class Limits(msgspec.Struct, frozen=True, gc=False):
         max_idle_connections: Connections that a client keeps for later calls, for each event loop; a count.
         max_idle_seconds: How long one is kept; the next call closes what has waited longer; seconds.
         read_ahead_bytes: How much of a stream is read while nobody asks for it; bytes. 0, the
-            default, reads nothing ahead: that is back-pressure, but a server that pings may give up
+            default, reads nothing ahead: that is backpressure, but a server that pings may give up
             a client whose reader sleeps.
     """
 

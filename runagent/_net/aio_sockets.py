@@ -24,7 +24,7 @@ class SocketConnection(LoopConnection):
     """A non-blocking socket, read by the loop as soon as something comes.
 
     What nobody waits for is read once and held; then the loop stops watching, and the kernel keeps the rest:
-    that is the back-pressure.
+    that is the backpressure.
 
     Args:
         sock: A connected socket, non-blocking.

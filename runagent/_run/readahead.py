@@ -1,6 +1,6 @@
 """Reading ahead: a thread or a task that keeps receiving while the reader of the stream is busy.
 
-Normally the client receives only while the reader waits for the next event. That is the back-pressure, but
+Normally the client receives only while the reader waits for the next event. That is the backpressure, but
 meanwhile no ping is answered. With ``read_ahead_bytes`` a thread or a task receives up to that many bytes.
 """
 

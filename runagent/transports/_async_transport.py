@@ -23,7 +23,7 @@ class Emit(Protocol):
     async def __call__(self, *events: Event) -> None:
         """Pass events to the reader, in this order; a call without events is a heartbeat.
 
-        It waits while the reader has 64 events or more to take, which is the back-pressure. If the reader
+        It waits while the reader has 64 events or more to take, which is the backpressure. If the reader
         closes the stream, the wait is cancelled.
 
         Raises:

@@ -356,7 +356,13 @@ def test_the_architecture_names_every_folder_of_tests() -> None:
 
 def test_the_readme_links_every_page() -> None:
     linked = {(ROOT / target).name for target in README.links()}
-    assert {page.path.name for page in (*DOCS.values(), *COOKBOOK.values())} <= linked
+    assert {page.path.name for page in DOCS.values()} <= linked
+    assert "docs/cookbook/index.md" in README.links()
+
+
+def test_the_cookbook_has_an_index_of_its_pages() -> None:
+    linked = {target.partition("#")[0] for target in COOKBOOK["index"].links()}
+    assert {page.path.name for name, page in COOKBOOK.items() if name != "index"} <= linked
 
 
 def test_the_tutorial_has_ten_steps_and_its_last_block_is_certified() -> None:

@@ -141,7 +141,7 @@ def modules() -> Iterator[Path]:
 
 OURS = "a thread, task or signal of this package, which always comes"
 CANCELLED = "tasks that were cancelled just before, or are ended by their own limit"
-READER = "the reader's side: back-pressure has no limit, and closing wakes it"
+READER = "the reader's side: backpressure has no limit, and closing wakes it"
 LIMITED = "its caller has set a limit"
 DONE = "it is done"
 WATCHED = "a check of the kit, which the watchdog ends"

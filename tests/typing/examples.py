@@ -1,8 +1,8 @@
 """The examples of the documentation as modules for type checkers, as their readers paste them.
 
-The blocks of a page are one module, as they share their names; one that defines tests is a separate
-module, as in tests/project/test_docs.py. Functions in examples have no annotations: a checker looks into them
-all the same.
+The blocks of a page are one module, as they share their names, unless none of them continues others; one that
+defines tests is a separate module, as in tests/project/test_docs.py. Functions in examples have no
+annotations: a checker looks into them all the same.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tests.docs.alone import CONTINUES
 from tests.docs.pages import COOKBOOK, DOCS, README, Page
 
 # The user's page, whose patterns work as they are written there.
@@ -26,6 +27,8 @@ def modules(page: Page) -> list[str]:
 
     A function that a later block defines again has another name from there on, which checkers insist on.
     """
+    if page is not PATTERNS and not any(each.text.startswith(CONTINUES) for each in page.examples()):
+        return ["\n" * (each.line - 1) + each.text for each in page.examples()]
     lines: list[str] = []
     tests: list[str] = []
     names: dict[str, str] = {}
@@ -48,7 +51,7 @@ def write_examples(folder: Path) -> None:
     names = set()
     for page in PAGES:
         for number, module in enumerate(modules(page)):
-            name = f"{page.path.stem.lower()}_{number}.py"
+            name = f"{page.path.stem.lower().replace('-', '_')}_{number}.py"
             (folder / name).write_text(f"{module}{OPTIONS}\n", encoding="utf-8")
             names.add(name)
     assert names >= {"readme_0.py", "patterns_0.py", "plugins_0.py", "dialects_0.py", "testing_3.py"}
