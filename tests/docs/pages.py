@@ -116,7 +116,10 @@ def anchor(heading: str) -> str:
 
 README = Page(ROOT / "README.md")
 DOCS = {path.stem: Page(path) for path in sorted((ROOT / "docs").glob("*.md"))}
-PAGES = (README, *DOCS.values())
 COOKBOOK = {path.stem: Page(path) for path in sorted((ROOT / "docs/cookbook").glob("*.md"))}
+# Those whose blocks are programs by themselves, as on the pages above them.
+RECIPES = tuple(COOKBOOK[name] for name in ("the-text", "conversations", "failures", "production", "tests"))
+PAGES = (README, *DOCS.values(), *RECIPES)
+WITH_COOKBOOK = tuple(dict.fromkeys([*PAGES, *COOKBOOK.values()]))
 # How to test code that uses the client of a protocol; tests/interop/protocols/test_cookbook.py runs it.
 CLIENT_TESTS = tuple(page for name, page in COOKBOOK.items() if name.startswith("test-"))

@@ -1,9 +1,9 @@
 """The documentation is true: its examples run, its tables are those of the code, its links lead somewhere.
 
-Every ``python`` block of the README and of docs/ is executed, in order, in one namespace a page; a ``text``
-block right behind one is exactly what it prints. A block that defines tests is a separate pytest file.
-The agent ``your-agent-id`` is a fake one, found through ``RUNAGENT_API_URL``. Pages of docs/cookbook have
-separate tests: tests/docs, or tests/interop if their code needs other packages.
+Every ``python`` block of the README, of docs/ and of the cookbook's recipes is executed, in order, in one
+namespace a page; a ``text`` block right behind one is exactly what it prints. A block that defines tests is a
+separate pytest file. The agent ``your-agent-id`` is a fake one, found through ``RUNAGENT_API_URL``. The other
+pages of docs/cookbook have separate tests: tests/docs, or tests/interop if their code needs other packages.
 """
 
 from __future__ import annotations
@@ -33,7 +33,19 @@ from runagent.transports._messages import MessageReader
 from runagent_testing import FakeAgentServer, done, status
 from runagent_testing._standalone.demo import DEMO
 from runagent_testing._standalone.script_file import read_script
-from tests.docs.pages import CLIENT_TESTS, COOKBOOK, DOCS, PAGES, README, ROOT, Example, Page, anchor, code_in
+from tests.docs.pages import (
+    CLIENT_TESTS,
+    COOKBOOK,
+    DOCS,
+    PAGES,
+    README,
+    ROOT,
+    WITH_COOKBOOK,
+    Example,
+    Page,
+    anchor,
+    code_in,
+)
 from tests.project.layers import drawing
 
 if TYPE_CHECKING:
@@ -46,7 +58,7 @@ ERRORS = [getattr(errors, name) for name in errors.__all__]
 COMMENTED = sorted(p for package in ("runagent", "runagent_testing") for p in (ROOT / package).rglob("*.py"))
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-by_linking_page = pytest.mark.parametrize("page", [*PAGES, *COOKBOOK.values()], ids=lambda page: page.name)
+by_linking_page = pytest.mark.parametrize("page", WITH_COOKBOOK, ids=lambda page: page.name)
 
 
 @pytest.fixture

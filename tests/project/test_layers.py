@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.docs.pages import COOKBOOK, PAGES, Page
+from tests.docs.pages import WITH_COOKBOOK, Page
 from tests.project.layers import (
     LAYERS,
     PAGE,
@@ -222,7 +222,7 @@ def test_third_parties_import_promised_names_only(path: Path) -> None:
     assert set() == private_imports(re.sub(r"\$\{?\w+\}?", "name", source))
 
 
-@pytest.mark.parametrize("page", [*PAGES, *COOKBOOK.values()], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", WITH_COOKBOOK, ids=lambda page: page.name)
 def test_pages_import_promised_names_only(page: Page) -> None:
     assert set() == {name for example in page.examples() for name in private_imports(example.text)}
 

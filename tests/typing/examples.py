@@ -11,12 +11,13 @@ import re
 from pathlib import Path
 
 from tests.docs.alone import CONTINUES
-from tests.docs.pages import COOKBOOK, DOCS, README, Page
+from tests.docs.pages import COOKBOOK, Page
+from tests.docs.pages import PAGES as PROSE
 
 # The user's page, whose patterns work as they are written there.
 PATTERNS = Page(Path(__file__).parent / "patterns.md")
 PROGRAMS = (COOKBOOK["ask-several"], COOKBOOK["worker"])
-PAGES = [page for page in (README, PATTERNS, *PROGRAMS, *DOCS.values()) if any(page.examples())]
+PAGES = [page for page in (PATTERNS, *PROGRAMS, *PROSE) if any(page.examples())]
 # Blocks use the same names for other things. These are mypy's comments for one module.
 OPTIONS = "# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, allow-redefinition"
 _DEFINED = re.compile(r"^(?:async def|def|class) (\w+)", re.MULTILINE)

@@ -1,0 +1,94 @@
+"""The recipes of the cookbook: all are in its index, and some do more than their programs show."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trustme
+
+from runagent import AsyncRunAgentClient, StreamTruncatedError
+from runagent_testing import FakeAgentServer, ending
+from tests.docs.pages import COOKBOOK, RECIPES, Page, anchor
+from tests.support.tls import server_context
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INDEX = COOKBOOK["index"]
+
+
+@pytest.mark.parametrize("page", RECIPES, ids=lambda page: page.name)
+def test_every_recipe_is_in_the_index(page: Page) -> None:
+    _, *recipes = page.headings()
+    listed = [target for target in INDEX.links() if target.startswith(page.path.name)]
+    assert [f"{page.path.name}#{anchor(recipe)}" for recipe in recipes] == listed
+
+
+def test_there_are_twenty_five_situations_and_more() -> None:
+    situations = [row for row in INDEX.rows() if len(row) == 2 and "test-" not in row[1]]
+    assert len(situations) > 25 + 5  # the heads of tables are rows, too
+
+
+@pytest.mark.parametrize("page", RECIPES, ids=lambda page: page.name)
+def test_every_recipe_has_a_program(page: Page) -> None:
+    for recipe in page.headings()[1:]:
+        assert "```py" in page.section(anchor(recipe)), recipe
+
+
+def names_of(page: str, beginning: str) -> dict[str, Any]:
+    """Run a program of a page, and return its names."""
+    names: dict[str, Any] = {"__name__": "recipe"}
+    exec(compile(COOKBOOK[page].block(beginning), page, "exec", dont_inherit=True), names)
+    return names
+
+
+def test_an_authority_of_the_company_is_trusted_by_its_file(tmp_path: Path) -> None:
+    ca, recipe = trustme.CA(), names_of("production", "import ssl")
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    with FakeAgentServer(ssl_context=server_context(ca)) as server:
+        server.agent("writer").always("Once upon")
+        assert "Once upon" == recipe["ask"](recipe["connect"](server.url, tmp_path / "ca.pem"))
+        assert recipe["ask"](recipe["connect"](server.url)).startswith("CERTIFICATE: ")
+
+
+def test_a_cell_of_a_notebook_may_wait(
+    server: FakeAgentServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RUNAGENT_API_URL", server.url)
+    server.agent("your-agent-id").always("Once", " upon")
+    cell = COOKBOOK["production"].block("from runagent import AsyncRunAgentClient\n")
+    code = compile(cell, "cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+
+    async def run_cell() -> None:
+        await eval(code, {})  # as IPython does
+
+    asyncio.run(run_cell())
+    assert "Once upon" == capsys.readouterr().out
+
+
+def test_every_reader_of_a_broadcast_gets_the_error_behind_all_chunks(
+    server: FakeAgentServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNAGENT_API_URL", server.url)
+    agent = server.agent("your-agent-id").reply("good").reply("a", "b", ending("cut"), indexed=False)
+    (text,) = (each.text for each in COOKBOOK["the-text"].examples() if "class Broadcast" in each.text)
+    names: dict[str, Any] = {"__name__": "recipe"}
+    exec(compile(text, "the-text", "exec", dont_inherit=True), names)
+
+    async def read(answer: Any, seen: list[Any]) -> None:
+        async for chunk in answer:
+            seen.append(chunk)  # noqa: PERF401 - it ends with an error
+
+    async def scenario() -> list[list[Any]]:
+        answer = names["Broadcast"](AsyncRunAgentClient(agent.id).run_generic_stream("x"))
+        seen: list[list[Any]] = [[], [], []]
+        early = [asyncio.create_task(read(answer, each)) for each in seen[:2]]
+        for reading in [*early, read(answer, seen[2])]:
+            with pytest.raises(StreamTruncatedError):
+                await reading
+        return seen
+
+    assert [["a", "b"]] * 3 == asyncio.run(scenario())
