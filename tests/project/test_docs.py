@@ -1,9 +1,6 @@
-"""The documentation is true: its examples run, its tables are those of the code, its links lead somewhere.
+"""The documentation is true: its tables are those of the code, its links lead somewhere.
 
-Every ``python`` block of the README, of docs/ and of the cookbook's recipes is executed, in order, in one
-namespace a page; a ``text`` block right behind one is exactly what it prints. A block that defines tests is a
-separate pytest file. The agent ``your-agent-id`` is a fake one, found through ``RUNAGENT_API_URL``. The other
-pages of docs/cookbook have separate tests: tests/docs, or tests/interop if their code needs other packages.
+tests/project/test_examples.py runs its examples.
 """
 
 from __future__ import annotations
@@ -18,7 +15,6 @@ import pytest
 
 import runagent
 import runagent_testing
-import runagent_testing._memory  # here, as pytester drops modules that its tests import first
 from runagent import _errors as errors
 from runagent._cli import exit_codes as cli
 from runagent._cli.arguments import build_parser
@@ -30,9 +26,7 @@ from runagent._limits import Limits
 from runagent._report import Attempt, RunReport
 from runagent.transports import _refusals as refusals
 from runagent.transports._messages import MessageReader
-from runagent_testing import FakeAgentServer, done, status
-from runagent_testing._standalone.demo import DEMO
-from runagent_testing._standalone.script_file import read_script
+from runagent_testing import FakeAgentServer, status
 from tests.docs.pages import (
     CLIENT_TESTS,
     COOKBOOK,
@@ -41,7 +35,6 @@ from tests.docs.pages import (
     README,
     ROOT,
     WITH_COOKBOOK,
-    Example,
     Page,
     anchor,
     code_in,
@@ -49,82 +42,14 @@ from tests.docs.pages import (
 from tests.project.layers import drawing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-STORY = ("Once", " upon", " a", " time")
 ALL_WORDS = set().union(*(page.words() for page in PAGES))
 ERRORS = [getattr(errors, name) for name in errors.__all__]
 COMMENTED = sorted(p for package in ("runagent", "runagent_testing") for p in (ROOT / package).rglob("*.py"))
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 by_linking_page = pytest.mark.parametrize("page", WITH_COOKBOOK, ids=lambda page: page.name)
-
-
-@pytest.fixture
-def your_agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Be the agent of the examples, and that of `runagent-fake serve`, at once."""
-    with FakeAgentServer() as server:
-        read_script(re.sub(r"^ +pace: .+\n", "", DEMO, flags=re.MULTILINE), "demo.yaml").apply(server)
-        story = (*STORY, done(usage={"total_tokens": 4}, execution_time=0.2))
-        server.agent("your-agent-id").always(*story).returns(
-            "".join(STORY), usage={"total_tokens": 4}, execution_time=0.2, agent_version="1.0"
-        )
-        monkeypatch.setenv("RUNAGENT_API_URL", server.url)
-        yield
-
-
-def run_as_tests(example: Example, pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(example.text)
-    result = pytester.runpytest_inprocess("-q", "-W", "error", "-p", "no:cacheprovider")
-    outcomes = result.parseoutcomes()
-    assert outcomes.keys() <= {"passed", "warnings"}
-    assert 0 < outcomes["passed"]
-
-
-def run_in(namespace: dict[str, Any], example: Example, page: Page) -> None:
-    """Run a block; a traceback shows the page's own lines."""
-    code = compile("\n" * (example.line - 1) + example.text, str(page.path), "exec", dont_inherit=True)
-    exec(code, namespace)  # the examples are the project's
-
-
-@by_page
-def test_every_example_does_what_the_page_shows(
-    page: Page,
-    your_agent: None,
-    pytester: pytest.Pytester,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    namespace: dict[str, Any] = {"__name__": f"example_of_{page.path.stem}"}
-    for example in page.examples():
-        if re.search(r"^def test_", example.text, re.MULTILINE):
-            run_as_tests(example, pytester)
-        else:
-            capsys.readouterr()
-            run_in(namespace, example, page)
-            shown = capsys.readouterr().out
-            if example.output is not None:
-                where = f"{page.name}:{example.line}"
-                assert (where, example.output.rstrip("\n")) == (where, shown.rstrip("\n"))
-
-
-@by_page
-def test_every_output_belongs_to_an_example(page: Page) -> None:
-    assert page.outputs() == sum(example.output is not None for example in page.examples())
-
-
-def test_pages_show_examples() -> None:
-    shown = {page.name for page in PAGES if list(page.examples())}
-    assert {page.name for page in PAGES} - shown == {
-        "docs/architecture.md",
-        "docs/command-line.md",
-        "docs/conformance.md",
-        "docs/fleets.md",  # whose links lead to examples that need an engine
-        "docs/glossary.md",
-        "docs/performance.md",
-        "docs/reliability.md",
-        "docs/wire.md",
-    }
 
 
 # Names
