@@ -27,7 +27,9 @@ SIZES = {"phone": (390, 844), "desk": (1440, 900)}
 _SECTION = "reference/api-runagent/#runagent.RunAgentClient"
 LOOKED_AT = (
     "",
-    "streaming/",
+    "start/",
+    "streaming-responses/",
+    "cookbook/",
     "reference/errors/",
     "reference/api-runagent/",
     "reference/settings/",

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import os
+import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +15,7 @@ import trustme
 
 from runagent import AsyncRunAgentClient, StreamTruncatedError
 from runagent_testing import FakeAgentServer, ending
-from tests.docs.pages import COOKBOOK, RECIPES, Page, anchor
+from tests.docs.pages import COOKBOOK, RECIPES, ROOT, Page, anchor
 from tests.support.tls import server_context
 
 if TYPE_CHECKING:
@@ -35,7 +39,7 @@ def test_there_are_twenty_five_situations_and_more() -> None:
 @pytest.mark.parametrize("page", RECIPES, ids=lambda page: page.name)
 def test_every_recipe_has_a_program(page: Page) -> None:
     for recipe in page.headings()[1:]:
-        assert "```py" in page.section(anchor(recipe)), recipe
+        assert re.search("^```(?:py|console)", page.section(anchor(recipe)), re.MULTILINE), recipe
 
 
 def names_of(page: str, beginning: str) -> dict[str, Any]:
@@ -92,3 +96,17 @@ def test_every_reader_of_a_broadcast_gets_the_error_behind_all_chunks(
         return seen
 
     assert [["a", "b"]] * 3 == asyncio.run(scenario())
+
+
+def test_the_commands_of_a_shell_script_print_what_is_shown(server: FakeAgentServer, tmp_path: Path) -> None:
+    lines = COOKBOOK["production"].block("$ runagent").splitlines()
+    commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    server.agent("your-agent-id").always("Once", " upon", " a", " time")
+    environment = {**os.environ, "RUNAGENT_API_URL": server.url, "PYTHONPATH": str(ROOT)}
+    script = f'runagent() {{ "{sys.executable}" -m runagent "$@"; }}\n' + "\n".join(commands)
+    result = subprocess.run(
+        ["sh", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert [line for line in lines if not line.startswith("$ ")] == result.stdout.splitlines()
+    assert (0, "") == (result.returncode, result.stderr)
+    assert "Once upon a time" == (tmp_path / "story.txt").read_text("utf-8").strip()

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
@@ -95,6 +96,16 @@ def memory() -> MemoryNetwork:
 @pytest.fixture
 def client(memory: MemoryNetwork) -> RunAgentClient:
     return RunAgentClient("a", base_url=memory.url, network=memory.blocking)
+
+
+def test_the_asynchronous_program_runs_on_trio(
+    pattern: Any, server: FakeAgentServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream_response = pattern("Asynchronous Streaming")["stream_response"]
+    server.agent("your-agent-id").always(*STORY)
+    capsys.readouterr()
+    trio.run(stream_response)
+    assert "Once upon a time\n" == capsys.readouterr().out
 
 
 SPLITS = [[2], [1, 3], [4, 5, 6], list(range(1, 40))]
