@@ -1,7 +1,7 @@
 """The examples of the documentation as modules for type checkers, as their readers paste them.
 
 The blocks of a page are one module, as they share their names, unless none of them continues others; one that
-defines tests is a separate module, as in tests/project/test_docs.py. Functions in examples have no
+defines tests is a separate module, as in tests/project/test_examples.py. Functions in examples have no
 annotations: a checker looks into them all the same.
 """
 
