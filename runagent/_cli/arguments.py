@@ -184,6 +184,7 @@ def build_parser() -> Parser:
     demo = _add(commands, "demo", "stream a story from a built-in agent, in every way", _EPILOG)
     demo.add_argument("--fast", action="store_true", help="stream it quickly")
     demo.set_defaults(command=_later("demo", "demo"))
+    _add_timeline(commands)
     completion = _add(
         commands, "completion", "print a script that completes commands and options", _COMPLETION_EPILOG
     )
@@ -252,9 +253,7 @@ def _add_run_options(parser: Parser, timeout_help: str) -> None:
     )
     add("--session-id", metavar="ID", help="continue this conversation: the session_id of the input")
     add("--timeout", metavar="SECONDS", type=_seconds, help=timeout_help)
-    for phase, limits in PHASES.items():
-        option = f"--{phase.replace('_', '-')}-timeout"
-        add(option, metavar="SECONDS", type=_limit, help=f"seconds {limits}; none for no limit")
+    _add_limits(parser)
     add("--max-retries", metavar="N", type=_count, help="how many failed attempts in a row are repeated")
     add("--max-resumes", metavar="N", type=_count, help="how often a broken stream is resumed")
     add("--no-resume", dest="resume", action="store_false", default=None, help="never resume a broken stream")
@@ -278,6 +277,27 @@ def _add_run_options(parser: Parser, timeout_help: str) -> None:
     add("--port", type=int, help="where the local agent is (default: 8450)")
     add("--api-key", action=_RefuseKey, nargs="?", help=argparse.SUPPRESS)
     add("-v", "--verbose", action="count", default=0, help="verbose output; -vv shows everything")
+
+
+def _add_limits(parser: Parser) -> None:
+    for phase, limits in PHASES.items():
+        option = f"--{phase.replace('_', '-')}-timeout"
+        parser.add_argument(
+            option, metavar="SECONDS", type=_limit, help=f"seconds {limits}; none for no limit"
+        )
+
+
+def _add_timeline(commands: Any) -> None:
+    parser = _add(commands, "timeline", "draw a recording or a journal, with limits of time", _EPILOG)
+    parser.add_argument(
+        "files", metavar="FILE", nargs="+", help="a recording (*.agentstream.jsonl), or a journal's JSON"
+    )
+    parser.add_argument(
+        "--format", choices=("text", "svg", "html"), help="by default as the output's name ends, or text"
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="write it to this file")
+    _add_limits(parser)
+    parser.set_defaults(command=_later("timeline", "timeline"))
 
 
 def _header(text: str) -> tuple[str, str]:

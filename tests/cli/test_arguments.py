@@ -230,7 +230,8 @@ def test_none_lifts_the_limit_of_a_phase(capfd, server) -> None:
 
 @pytest.mark.parametrize("flag", ["-V", "--version"])
 @pytest.mark.parametrize(
-    "command", [[], ["stream"], ["invoke"], ["transports"], ["doctor"], ["demo"], ["completion"]]
+    "command",
+    [[], ["stream"], ["invoke"], ["transports"], ["doctor"], ["demo"], ["timeline"], ["completion"]],
 )
 def test_every_command_shows_the_version(capfd, command, flag) -> None:
     assert f"runagent {__version__}\n" == out_of(capfd, *command, flag)

@@ -80,6 +80,7 @@ LAYERS = {
     "runagent_testing._memory": "plays the same plans on virtual time",
     "runagent_testing._host": "agents, and the choice of the plan that answers a request",
     "runagent_testing.faults": "the catalogue of faults, each at every place of a stream",
+    "runagent_testing._timeline": "recordings and saved journals, drawn on an axis of time",
     "runagent_testing._journal": "the record of requests and their answers",
     "runagent_testing._render": "turns a script into a plan: bytes, waits, an end",
     "runagent_testing._forwarding": "real services to which requests are passed on",
