@@ -24,7 +24,8 @@ from tests.benchmarks.ours import NAME
 from tests.benchmarks.race import Result, origins, race, workers
 from tests.benchmarks.stages import stages
 from tests.benchmarks.starts import first_chunks, imports
-from tests.benchmarks.tables import Goal, Table, chart
+from tests.benchmarks.tables import Goal, Table
+from tests.docs.pictures import charts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -234,7 +235,6 @@ class Report:
     def __init__(self) -> None:
         self.tables: list[Table] = []
         self.goals: list[Goal] = []
-        self.bars: list[tuple[str, float]] = []
 
     def add(self, table: Table, goals: Sequence[Goal] = ()) -> None:
         """Take a table, and the goals that it decides."""
@@ -244,17 +244,17 @@ class Report:
         sys.stdout.flush()
 
     def write(self, docs: Path) -> None:
-        """Put everything into the page that shows it, and write the chart."""
+        """Put everything into the page that shows it, and draw its charts."""
         page = docs / "performance.md"
         before, begin, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
         _, end, behind = rest.partition(_END)
         if not begin or not end:
             raise ValueError(f"{page} does not have the marks between which the tables go")
         tables = "\n".join(map(str, [Table.of_goals(self.goals), *self.tables]))
-        page.write_text(f"{before}{_BEGIN}\n\n{about()}\n{tables}\n{_END}{behind}", encoding="utf-8")
-        if self.bars:
-            title = "CPU for one event of an SSE burst, in microseconds (logarithmic scale)"
-            (docs / "sse-burst.svg").write_text(chart(title, self.bars, NAME, BASELINE), encoding="utf-8")
+        text = f"{before}{_BEGIN}\n\n{about()}\n{tables}\n{_END}{behind}"
+        page.write_text(text, encoding="utf-8")
+        for name, draw in charts.measured(text).items():
+            (docs / name).write_text(draw(), encoding="utf-8")
 
 
 def measure(report: Report, wanted: Sequence[str], rounds: int, *, peers: bool) -> None:
@@ -264,7 +264,6 @@ def measure(report: Report, wanted: Sequence[str], rounds: int, *, peers: bool) 
             table, goals, results = bursts(plain, wire, rounds, peers=peers)
             report.add(table, goals)
             if wire == "sse":
-                report.bars = [(f"{r.name} ({r.style})", r.median("cpu")) for r in results.values()]
                 report.add(stages(results[f"{NAME}/sync/sse"].median("cpu")))
         for origin in (plain, tls)[: 2 if peers else 1] if "paced" in wanted else ():
             report.add(*paced(origin, rounds if peers else 3, events=500 if peers else 250, peers=peers))

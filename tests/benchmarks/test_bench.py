@@ -12,7 +12,8 @@ from tests.benchmarks.contenders import Origin, load_all
 from tests.benchmarks.ours import NAME
 from tests.benchmarks.race import origins, race, workers
 from tests.benchmarks.starts import imports
-from tests.benchmarks.tables import Goal, Table, chart
+from tests.benchmarks.tables import Goal, Table
+from tests.docs.pictures.charts import bars
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +68,11 @@ def test_a_goal_that_is_missed_is_called_short():
     assert "| b | 2x | at least 2.5x | **short** |" in table
 
 
-def test_the_chart_has_a_bar_for_each(tmp_path):
-    drawn = chart("Costs", [("them <1>", 100.0), ("us", 1.0), ("baseline", 0.9)], "us", "baseline")
+def test_the_chart_has_a_bar_for_each():
+    values = [("them <1>", 100.0), ("runagent", 1.0), ("baseline", 0.9)]
+    drawn = bars("Costs", values, is_logarithmic=True)
     assert 4 == drawn.count("<rect")
     assert "them &lt;1&gt;" in drawn
-    assert drawn.index("baseline</text>") < drawn.index("us</text>") < drawn.index("them")
+    assert (
+        drawn.index("baseline</text>") < drawn.index("runagent</text>") < drawn.index("them &lt;1&gt;</text>")
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.docs.pages import ROOT
+from tests.docs.pictures import charts
+from tests.docs.pictures.cut import cut_stream
 from tests.docs.pictures.run import timeline
 
 if TYPE_CHECKING:
@@ -13,7 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["FOLDER", "PICTURES"]
 
 FOLDER = ROOT / "docs"
-PICTURES: dict[str, Callable[[], str]] = {"timeline.svg": timeline}
+PICTURES: dict[str, Callable[[], str]] = {
+    "timeline.svg": timeline,
+    "cut-stream.svg": cut_stream,
+    **charts.measured(charts.PAGE.read_text(encoding="utf-8")),
+}
 
 
 def main() -> None:
