@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import time
 from typing import Any
 
 import pytest
@@ -58,22 +57,33 @@ def test_a_replay_keeps_gaps_on_sockets(path, style):
     gaps = [0.03, 0.001, 0.05, 0.02]
     chunks = [[gap, "w", f'event: chunk\ndata: {{"content":"{at}"}}\n\n'] for at, gap in enumerate(gaps)]
     first = header({"status": 200, "headers": {"content-type": "text/event-stream"}, "gap": 0.0})
+    recording = written(path, first, *chunks, [0.0, "w", DONE], COMPLETE)
+    # A busy machine makes single writes late, so the best of some replays counts.
+    replays = [times_of_a_replay(recording, style) for _ in range(5)]
+    assert 0.01 > min(middle_error(times, gaps) for times in replays)
+    # No wait adds to the lateness of those before it.
+    assert sum(gaps) + 0.05 > min(times[4] - times[0] for times in replays)
+
+
+def times_of_a_replay(recording, style):
+    """Return when the fake agent made each write."""
     with FakeAgentServer() as server:
-        server.agent("a").replay(written(path, first, *chunks, [0.0, "w", DONE], COMPLETE))
+        server.agent("a").replay(recording)
 
         async def scenario():
             client = Style(style).client("a", base_url=server.url)
-            return [time.perf_counter() async for _ in client.run_generic_stream("x")]
+            assert 4 == len([chunk async for chunk in client.run_generic_stream("x")])
 
         Style(style).run(scenario)
         (exchange,) = server.requests
-        times = [sent.seconds for sent in exchange.sent]
         server.check()
+        return [sent.seconds for sent in exchange.sent]
+
+
+def middle_error(times, gaps):
     found = [later - earlier for earlier, later in itertools.pairwise(times)]
     errors = sorted(abs(a - b) for a, b in zip(found, gaps, strict=False))
-    assert errors[len(errors) // 2] < 0.01
-    # No wait adds to the lateness of those before it.
-    assert times[4] - times[0] < sum(gaps) + 0.05
+    return errors[len(errors) // 2]
 
 
 def test_the_bytes_of_a_replay_are_those_of_the_recording_framed_for_its_connection(host, path):
