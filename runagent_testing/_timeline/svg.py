@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from html import escape
 
@@ -34,7 +35,9 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 class Drawing:
     """A picture of texts and rectangles, each in a color by its meaning."""
 
-    def __init__(self, width: int, title: str, description: str = "", font: str = "sans-serif") -> None:
+    def __init__(
+        self, width: int, title: str, description: str = "", *, font: str = "sans-serif", style: str = ""
+    ) -> None:
         """Begin an empty picture.
 
         Args:
@@ -42,9 +45,11 @@ class Drawing:
             title: What a screen reader reads first.
             description: What it reads then.
             font: The family of all texts.
+            style: Rules of CSS in addition to those of the colors.
         """
         self.width = width
         self._title, self._description, self._font = title, description, font
+        self._style = f"{_STYLE}{style}"
         self._parts: list[str] = []
 
     def text(
@@ -75,10 +80,20 @@ class Drawing:
         )
         self._parts.append(f"{shape}><title>{_safe(note)}</title></rect>" if note else f"{shape}/>")
 
+    def line(self, x1: float, y1: float, x2: float, y2: float, color: str, width: float = 1.5) -> None:
+        """Draw a straight line."""
+        length = math.hypot(x2 - x1, y2 - y1) or 1.0
+        dx, dy = (y2 - y1) / length * width / 2, (x1 - x2) / length * width / 2
+        self.polygon([(x1 - dx, y1 - dy), (x1 + dx, y1 + dy), (x2 + dx, y2 + dy), (x2 - dx, y2 - dy)], color)
+
     def polygon(self, points: list[tuple[float, float]], color: str) -> None:
         """Fill a polygon."""
         places = " ".join(f"{_number(x)},{_number(y)}" for x, y in points)
         self._parts.append(f'<polygon points="{places}" class="{color}"/>')
+
+    def markup(self, text: str) -> None:
+        """Add SVG as it is, such as the beginning or the end of a group."""
+        self._parts.append(text)
 
     def svg(self, height: float) -> str:
         """Return the picture, of so many pixels from its top."""
@@ -86,7 +101,7 @@ class Drawing:
         size = f'viewBox="0 0 {self.width} {_number(height)}"'
         lines = [
             f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="{self._font}">',
-            f"<title>{_safe(self._title)}</title>{about}<style>{_STYLE}</style>",
+            f"<title>{_safe(self._title)}</title>{about}<style>{self._style}</style>",
             f'<rect width="{self.width}" height="{_number(height)}" class="page"/>',
             *self._parts,
         ]

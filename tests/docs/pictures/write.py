@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tests.docs.pages import ROOT
 from tests.docs.pictures import charts
 from tests.docs.pictures.cut import cut_stream
+from tests.docs.pictures.layers import layers
 from tests.docs.pictures.run import timeline
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ FOLDER = ROOT / "docs"
 PICTURES: dict[str, Callable[[], str]] = {
     "timeline.svg": timeline,
     "cut-stream.svg": cut_stream,
+    "architecture.svg": layers,
     **charts.measured(charts.PAGE.read_text(encoding="utf-8")),
 }
 
