@@ -67,6 +67,8 @@ help:
 	@echo "make kit          run the conformance kit, also in the clean environment of a plugin's author"
 	@echo "make docs         build the site of the documentation into build/docs/site; fails on every warning and dead link"
 	@echo "make lock         write constraints.txt again"
+	@echo "make newcomer     time a newcomer's path from the built wheel: install, demo, program, test, transport"
+	@echo "make packages     build the wheels and source distributions of the project and of every plugin into dist/"
 	@echo "make venv         set up $(VENV) only (PYTHON=... chooses the interpreter)"
 	@echo "make clean        remove environments and caches"
 
@@ -141,6 +143,19 @@ fuzz: $(FUZZ_STAMP)
 		$(FUZZ_VENV)/bin/python -m tests.fuzz.run $$target --seconds $(FUZZ_SECONDS) || failed="$$failed $$target"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "Invariants broken:$$failed; see tests/fuzz/corpus" >&2; exit 1; fi
+
+.PHONY: newcomer
+newcomer: $(STAMP)
+	@$(BIN)/python -m tests.newcomer.walk $(ARGS)
+
+# Into an empty folder: what lies there is what would be uploaded.
+.PHONY: packages
+packages: $(STAMP)
+	@rm -rf dist
+	@for project in . $(dir $(wildcard plugins/*/pyproject.toml)); do \
+		$(BIN)/python -m build --quiet --no-isolation --outdir dist "$$project" || exit 1; \
+	done
+	@ls dist
 
 .PHONY: check
 check: lint types test
