@@ -75,7 +75,8 @@ help:
 .PHONY: venv
 venv: $(STAMP)
 
-# The build backend goes in first, from the constraints: build isolation would fetch an unpinned one.
+# The build backend goes in first, from the constraints: build isolation would fetch an unpinned one. So does PyYAML, which has no
+# wheel for Python 3.15 and builds only in isolation.
 $(STAMP): pyproject.toml $(CONSTRAINTS) $(wildcard plugins/*/pyproject.toml)
 	@python="$(PYTHON)"; \
 	if ! "$${python:-false}" -c "$(USABLE)" </dev/null >/dev/null 2>&1; then \
@@ -88,7 +89,7 @@ $(STAMP): pyproject.toml $(CONSTRAINTS) $(wildcard plugins/*/pyproject.toml)
 		"$$python" -m venv --clear $(VENV); \
 	fi
 	@echo "Installing the versions of $(CONSTRAINTS) into $(VENV)"
-	@$(BIN)/python $(PIP) install -qq --constraint $(CONSTRAINTS) hatchling editables </dev/null
+	@$(BIN)/python $(PIP) install -qq --constraint $(CONSTRAINTS) hatch-fancy-pypi-readme hatchling editables PyYAML </dev/null
 	@$(BIN)/python $(PIP) install -qq --no-warn-conflicts --constraint $(CONSTRAINTS) --no-build-isolation --editable '.[dev]' $(PLUGINS) </dev/null
 	@$(if $(FOR_ENGINES),$(BIN)/python $(PIP) install -qq --no-deps --no-build-isolation $(FOR_ENGINES:%=--editable ./%) </dev/null)
 	@touch $@
@@ -129,7 +130,7 @@ FUZZ_STAMP := $(FUZZ_VENV)/.installed
 $(FUZZ_STAMP): pyproject.toml constraints.txt
 	@echo "Making $(FUZZ_VENV)"
 	@"$(or $(PYTHON),false)" -m venv --clear $(FUZZ_VENV)
-	@$(FUZZ_VENV)/bin/python $(PIP) install -qq --constraint constraints.txt hatchling editables </dev/null
+	@$(FUZZ_VENV)/bin/python $(PIP) install -qq --constraint constraints.txt hatch-fancy-pypi-readme hatchling editables </dev/null
 	@$(FUZZ_VENV)/bin/python $(PIP) install -qq --constraint constraints.txt --no-build-isolation --editable . </dev/null
 	@$(FUZZ_VENV)/bin/python $(PIP) install -qq atheris==3.0.0 </dev/null
 	@touch $@
@@ -193,7 +194,7 @@ BENCH_STAMP := $(BENCH_VENV)/.installed
 $(BENCH_STAMP): pyproject.toml constraints.txt tests/benchmarks/peers.txt
 	@echo "Making $(BENCH_VENV)"
 	@"$(or $(PYTHON),false)" -m venv --clear $(BENCH_VENV)
-	@$(BENCH_VENV)/bin/python $(PIP) install -qq --constraint constraints.txt hatchling editables </dev/null
+	@$(BENCH_VENV)/bin/python $(PIP) install -qq --constraint constraints.txt hatch-fancy-pypi-readme hatchling editables </dev/null
 	@$(BENCH_VENV)/bin/python $(PIP) install -qq --constraint constraints.txt --no-build-isolation \
 		--editable '.[trio]' --requirement tests/benchmarks/peers.txt </dev/null
 	@touch $@

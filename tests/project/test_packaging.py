@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -14,10 +16,12 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from runagent._version import __version__
+from tests.support.plugin_packages import links_of_the_package_page
 from tests.support.wheels import build_wheel
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("runagent", "runagent_testing")
+CI = ROOT / ".github/workflows/ci.yml"
 PROJECTS = [ROOT / "pyproject.toml", *sorted((ROOT / "plugins").glob("*/pyproject.toml"))]
 
 TOP_LEVEL = {
@@ -63,6 +67,10 @@ def test_the_version_is_the_same_everywhere(wheel: Path) -> None:
     assert f"runagent-{__version__}-py3-none-any.whl" == wheel.name
 
 
+def test_the_package_page_has_no_links_into_the_repository(wheel: Path, tmp_path: Path) -> None:
+    assert [] == links_of_the_package_page(zipfile.Path(wheel), tmp_path)
+
+
 def test_the_wheel_installs_the_command(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
@@ -76,6 +84,40 @@ def test_the_top_level_has_only_what_belongs_there() -> None:
     names = {name.partition("/")[0] for name in listed.split("\0") if name}
     assert "pyproject.toml" in names
     assert set() == {name for name in names - TOP_LEVEL if not name.startswith(".")}
+
+
+def tables(project: Path) -> dict[str, Any]:
+    content = tomllib.loads(project.read_text(encoding="utf-8"))
+    about = content["project"]
+    return {
+        "addresses": about.get("urls"),
+        "authors": about.get("authors"),
+        "licence": (about["license"], about["license-files"]),
+        "package page": content["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"],
+        "Pythons": {line for line in about["classifiers"] if line.startswith("Programming Language")},
+    }
+
+
+@pytest.mark.parametrize("project", PROJECTS[1:], ids=lambda path: path.parent.name)
+def test_every_plugin_has_the_same_tables_as_the_project(project: Path) -> None:
+    of_the_project = tables(PROJECTS[0])
+    of_the_project["Pythons"].discard("Programming Language :: Python :: Implementation :: CPython")
+    assert of_the_project == tables(project)
+
+
+def test_the_addresses_are_all_there_once_the_owners_fill_them() -> None:
+    addresses = tables(PROJECTS[0])["addresses"] or {}
+    assert addresses.keys() in (set(), {"Changelog", "Documentation", "Issues", "Source"})
+
+
+def test_pythons_are_the_same_for_make_the_index_and_ci() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (supported,) = re.findall(r"^SUPPORTED := (.*)$", makefile, re.MULTILINE)
+    classified = {line.rpartition(" ")[2] for line in tables(PROJECTS[0])["Pythons"]}
+    (matrix,) = re.findall(r"^ +python: \[(.*)\]$", CI.read_text(encoding="utf-8"), re.MULTILINE)
+    pythons = supported.split()
+    assert set(pythons) == {name for name in classified if name.startswith("3.")}
+    assert ", ".join(f'"{python}"' for python in pythons) == matrix
 
 
 def requirements(project: Path) -> list[str]:

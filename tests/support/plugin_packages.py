@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from runagent.capabilities import parse_declaration
-from tests.docs.pages import ROOT
-from tests.support.wheels import build_wheel
+from tests.docs.pages import ROOT, Page
+from tests.support.wheels import build_wheel, metadata
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Distribution", "PluginPackage", "requirements"]
+__all__ = ["Distribution", "PluginPackage", "links_of_the_package_page", "requirements"]
 
 
 class Distribution:
@@ -55,6 +55,11 @@ class Distribution:
 
     def test_the_wheel_depends_on_nothing_else(self, wheel: zipfile.Path) -> None:
         assert self.requires == {line.partition(">")[0] for line in requirements(wheel)}
+
+    def test_its_package_page_has_no_links_into_the_repository(
+        self, wheel: zipfile.Path, tmp_path: Path
+    ) -> None:
+        assert [] == [target for target in links_of_the_package_page(wheel, tmp_path) if "://" not in target]
 
     def test_it_is_installed_in_its_version(self) -> None:
         assert "0.1.0" == version(f"runagent-{self.name}")
@@ -94,6 +99,12 @@ class PluginPackage(Distribution):
 
 def requirements(wheel: zipfile.Path) -> list[str]:
     """Return what a wheel requires, each with its bounds and its extra."""
-    (metadata,) = (name for name in wheel.root.namelist() if name.endswith("/METADATA"))
-    lines = wheel.root.read(metadata).decode().splitlines()
-    return [line.removeprefix("Requires-Dist: ") for line in lines if line.startswith("Requires-Dist: ")]
+    return metadata(wheel.root).get_all("Requires-Dist", [])
+
+
+def links_of_the_package_page(wheel: zipfile.Path, folder: Path) -> list[str]:
+    """Return the targets of the links that a package index shows, but those within the page."""
+    page, text = Page(folder / "page.md"), metadata(wheel.root).get_payload()
+    assert isinstance(text, str)
+    page.path.write_text(text, encoding="utf-8")
+    return [target for target in page.links() if not target.startswith("#")]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import email
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from email.message import Message
     from pathlib import Path
+    from zipfile import ZipFile
 
-__all__ = ["build_wheel"]
+__all__ = ["build_wheel", "metadata"]
 
 
 def build_wheel(project: Path, directory: Path) -> Path:
@@ -21,3 +24,9 @@ def build_wheel(project: Path, directory: Path) -> Path:
     assert 0 == built.returncode, built.stdout + built.stderr
     (path,) = directory.glob("*.whl")
     return path
+
+
+def metadata(wheel: ZipFile) -> Message[str, str]:
+    """Return the metadata of a wheel: its payload is the text of the page on a package index."""
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    return email.message_from_string(wheel.read(name).decode())
