@@ -12,7 +12,7 @@ import pytest
 from tests.support.wheels import build_wheel
 
 ROOT = Path(__file__).resolve().parents[2]
-# One plugin stands for all here; make packages builds every one.
+# One plugin is enough here; make packages builds every one.
 PROJECTS = [ROOT, ROOT / "plugins/runagent-openai"]
 
 
