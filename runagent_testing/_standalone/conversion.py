@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -13,7 +13,6 @@ from runagent import (
     Custom,
     NetworkError,
     Reasoning,
-    RunAgentClient,
     RunAgentError,
     RunTimeoutError,
     Started,
@@ -22,12 +21,11 @@ from runagent import (
 )
 from runagent_testing._memory.network import MemoryNetwork
 from runagent_testing._recording.format import COMPLETE, CUT, encoded_bytes
-from runagent_testing._recording.heading import recognised
 from runagent_testing._recording.replayed import Replayed
 from runagent_testing._script.steps import Delay, Ending, Head, Raw
 from runagent_testing._standalone.script_file import read_script
+from runagent_testing._standalone.understood import Heard, Reader, is_plain_run, readers_of
 from runagent_testing.dialects._frames import BINARY, TEXT, frame
-from runagent_testing.dialects._request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -49,7 +47,7 @@ def script_text(recordings: Sequence[Recording]) -> str:
     several = {one.agent_id for one in recordings if _count(recordings, one.agent_id) > 1}
     for recording in recordings:
         agent = agents.setdefault(recording.agent_id or "recorded", {})
-        is_plain = _is_plain(recording)
+        is_plain = is_plain_run(recording)
         steps = _steps(recording, is_plain=is_plain)
         if recording.agent_id in several:
             agent.setdefault("returns_once" if is_plain else "replies", []).append(steps)
@@ -62,116 +60,35 @@ def _count(recordings: Sequence[Recording], agent_id: str) -> int:
     return sum(one.agent_id == agent_id for one in recordings)
 
 
-def _is_plain(recording: Recording) -> bool:
-    """Whether the request asked for one whole answer."""
-    request = Request(
-        recording.method, recording.path, dict(recording.request_headers), 1, recording.request_body
-    )
-    run_request = recognised(request)[1]
-    return run_request is not None and run_request.kind == "plain"
-
-
 def _steps(recording: Recording, *, is_plain: bool) -> list[Any]:
     """Return the steps of a script file: those that a client has understood, if they give it the same."""
     script = Replayed.from_recording(recording)
-    for reader in _readers(recording, is_plain=is_plain):
+    for reader in readers_of(recording, is_plain=is_plain):
         if (heard := reader.read(script)) is None:
             continue
         # Some protocols derive custom events from others, which a script then has twice.
         plainer = replace(heard, events=[row for row in heard.events if not isinstance(row[1], Custom)])
         for variant in (heard, plainer):
             steps = list(_written(variant, recording, is_plain=is_plain))
-            if reader.gives_the_same(steps, heard):
+            if _gives_the_same(reader, steps, heard):
                 return steps
     return list(_raw(script, is_plain=is_plain))
 
 
-@dataclass(frozen=True, slots=True)
-class _Heard:
-    """What a client has understood.
-
-    Attributes:
-        events: The events, and the seconds between each and the one before; of a plain run, the value.
-        error: The error of the run.
-        seconds: The time from the last event to the end.
-    """
-
-    events: list[tuple[float, Any]]
-    error: RunAgentError | None
-    seconds: float
+def _gives_the_same(reader: Reader, steps: list[Any], heard: Heard) -> bool:
+    """Whether the steps of a script file make the client understand the same."""
+    memory = MemoryNetwork()
+    key = "returns" if reader.is_plain else "always"
+    try:
+        text = yaml.dump({"agents": {reader.agent_id: {key: steps}}}, Dumper=_Dumper)
+        read_script(text, "").apply(memory)
+        again = reader.run(memory)
+    except ValueError:
+        return False
+    return again is not None and _essence(again) == _essence(heard)
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """A client of a transport."""
-
-    agent_id: str
-    transport: str
-    options: dict[str, Any]
-    path: str
-    is_plain: bool
-
-    def read(self, script: Replayed) -> _Heard | None:
-        """Read a replay; None if the client cannot ask for it."""
-        memory = MemoryNetwork()
-        agent = memory.agent(self.agent_id)
-        agent._scripts.script = agent._scripts.result = script
-        return self._run(memory)
-
-    def gives_the_same(self, steps: list[Any], heard: _Heard) -> bool:
-        """Whether the steps of a script file make the client understand the same."""
-        memory = MemoryNetwork()
-        key = "returns" if self.is_plain else "always"
-        try:
-            text = yaml.dump({"agents": {self.agent_id: {key: steps}}}, Dumper=_Dumper)
-            read_script(text, "").apply(memory)
-            again = self._run(memory)
-        except ValueError:
-            return False
-        return again is not None and _essence(again) == _essence(heard)
-
-    def _run(self, memory: MemoryNetwork) -> _Heard | None:
-        network = memory.blocking
-        events: list[tuple[float, Any]] = []
-        before = network.now()
-        error: RunAgentError | None = None
-        try:
-            with RunAgentClient(
-                self.agent_id,
-                base_url=f"{memory.url}{self.path}",
-                network=network,
-                transport=self.transport,
-                transport_options=self.options,
-                max_retries=0,
-                resume=False,
-                timeout=_FOREVER,
-            ) as client:
-                for event in (
-                    [client.run_generic("x")] if self.is_plain else client.run_generic_stream("x").events()
-                ):
-                    events.append((network.now() - before, event))
-                    before = network.now()
-        except RunAgentError as exc:
-            error = exc
-        if not memory.requests or memory.unmatched or any(one.failure for one in memory.requests):
-            return None
-        return _Heard(events, error, network.now() - before)
-
-
-def _readers(recording: Recording, *, is_plain: bool) -> Iterator[_Reader]:
-    """Yield the clients that may understand a recording, by the usual names of transports and paths."""
-    name, dialect = recording.transport, recording.dialect
-    family, _, api = name.partition("-")
-    transports: list[tuple[str, dict[str, Any]]] = [(name, {}), (dialect, {}), ("sse", {}), ("websocket", {})]
-    if api:
-        transports.insert(0, (family, {f"{family}_api": api}))
-    agent_id = recording.agent_id or "recorded"
-    for transport, options in transports:
-        for path in ("", f"/{dialect}/{agent_id}"):
-            yield _Reader(agent_id, transport, options, path, is_plain)
-
-
-def _essence(heard: _Heard) -> tuple[list[Any], Any]:
+def _essence(heard: Heard) -> tuple[list[Any], Any]:
     """Return what two runs of equal scripts have in common: no ids of runs, no times of the agent."""
     events = [event for _, event in heard.events if not isinstance(event, Started | Completed)]
     ends = [
@@ -183,7 +100,7 @@ def _essence(heard: _Heard) -> tuple[list[Any], Any]:
     return [*events, *ends], error
 
 
-def _written(heard: _Heard, recording: Recording, *, is_plain: bool) -> Iterator[Any]:
+def _written(heard: Heard, recording: Recording, *, is_plain: bool) -> Iterator[Any]:
     """Yield the steps of what was understood."""
     for seconds, event in heard.events:
         yield from _pause(seconds)

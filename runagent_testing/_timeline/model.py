@@ -45,14 +45,14 @@ class Timeline:
         marks: In order of time; the first is the client's request.
         end: How the answer ended, in one line.
         ended_at: When, in seconds since the request; None if it had not, or if nothing shows it.
-        is_whole: Whether the answer ended as its protocol wants it.
+        is_whole: Whether the answer ended as its protocol wants it; None if that is unknown.
     """
 
     title: str
     marks: tuple[Mark, ...]
     end: str
     ended_at: float | None
-    is_whole: bool
+    is_whole: bool | None
 
     @property
     def seconds(self) -> float:

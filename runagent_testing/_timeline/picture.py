@@ -22,6 +22,7 @@ _LANE, _LIMIT, _BAR = 30, 22, 18
 _TITLE_LENGTH = 110  # characters
 _ROWS = 2000  # of the table of a page
 _TICKS = 8
+_END_COLORS = {True: "good", False: "bad", None: "dim"}
 
 
 def as_svg(timelines: Sequence[Timeline], limits: Mapping[str, float]) -> str:
@@ -42,6 +43,7 @@ def as_html(timelines: Sequence[Timeline], limits: Mapping[str, float]) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Timeline</title>'
         '<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">'
         "<style>body{font-family:sans-serif;max-width:60rem;margin:1rem auto;padding:0 1rem}"
+        "h2{font-size:1rem}"
         "td{padding:0 .8rem 0 0;vertical-align:top;font-family:monospace;overflow-wrap:anywhere}"
         ".n{text-align:right;white-space:nowrap}</style></head>\n"
         f"<body>{as_svg(timelines, limits)}{tables}</body></html>\n"
@@ -64,7 +66,7 @@ class _Axis:
         drawing = self._drawing
         found = spans(timeline, limits)
         drawing.text(8, top + 14, _shortened(timeline.title, _TITLE_LENGTH), size=13)
-        end = "bad" if not timeline.is_whole else "good"
+        end = _END_COLORS[timeline.is_whole]
         drawing.text(8, top + 32, _shortened(f"end: {timeline.end}", _TITLE_LENGTH), end)
         y = top + 44
         height = 2 * _LANE + len(found) * _LIMIT
@@ -102,8 +104,8 @@ class _Axis:
             drawing.rect(place, y + 6 + (_BAR - height) / 2, 2, height, color, note=_note(marks))
         if side == AGENT and timeline.ended_at is not None:
             x, middle = self._x(timeline.ended_at), y + 15
-            end = "good" if timeline.is_whole else "bad"
-            drawing.polygon([(x + 1, middle - 8), (x + 9, middle), (x + 1, middle + 8), (x - 7, middle)], end)
+            corners = [(x + 1, middle - 8), (x + 9, middle), (x + 1, middle + 8), (x - 7, middle)]
+            drawing.polygon(corners, _END_COLORS[timeline.is_whole])
 
     def _note(self, begin: float, limit: float, text: str, y: float) -> None:
         """Write about a limit next to its bar, on the side that has the room."""

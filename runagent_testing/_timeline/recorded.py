@@ -6,12 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from runagent_testing._recording.format import COMPLETE, CUT, CUT_IN_CHUNK, RESET, TIMEOUT, close_code
+from runagent_testing._standalone.understood import understood
 from runagent_testing._timeline.model import AGENT, CLIENT, Mark, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from runagent_testing._recording.format import RecordedEnd, Recording
+    from runagent_testing._recording.format import Recording
 
 __all__ = ["excerpt", "recorded"]
 
@@ -22,6 +23,7 @@ _ENDS = {
     RESET: "RST",
     TIMEOUT: "silence until the client disconnected",
 }
+_NORMAL = 1000  # the code of a Close, RFC 6455 section 7.4.1
 _NO_END = "cut: the recording has no end"
 _KEPT = 65_536  # bytes of a part that is not complete: an endless one costs no more than that
 _SHOWN = 200  # bytes of a write that are looked at for its text
@@ -30,13 +32,17 @@ _DATA = re.compile(rb"(?:^|[\r\n])data[:\r\n]")
 
 
 def recorded(recording: Recording) -> Timeline:
-    """Return the timeline of a recording; its times are those of the recorder's reads."""
+    """Return the timeline of a recording; its times are those of the recorder's reads.
+
+    A client of the protocol reads it once more, which alone shows whether a clean end has an end marker.
+    """
     marks = tuple(_marks(recording))
+    end, is_whole = _end(recording)
     ended_at = None if recording.end is None else recording.seconds
     status = "no answer" if recording.status is None else f"status {recording.status}"
     names = [recording.agent_id, recording.dialect, recording.transport]
     title = ", ".join([*filter(None, names), f"{recording.method} {recording.path}", status])
-    return Timeline(title, marks, _end(recording.end), ended_at, _is_whole(recording.end))
+    return Timeline(title, marks, end, ended_at, is_whole)
 
 
 def excerpt(data: bytes) -> str:
@@ -88,14 +94,21 @@ class _Parts:
         return sum(self._content.search(part) is not None for part in parts)
 
 
-def _end(end: RecordedEnd | None) -> str:
+def _end(recording: Recording) -> tuple[str, bool | None]:
+    """Return how an answer ended, and whether that is an end of its protocol; None if nobody knows it."""
+    end = recording.end
     if end is None:
-        return _NO_END
+        return _NO_END, False
     if (code := close_code(end.kind)) is not None:
-        return f"WebSocket Close {code} {end.reason}".rstrip()
-    noted = f" ({end.outcome})" if end.outcome and end.outcome != _ENDS[end.kind] else ""
-    return f"{_ENDS[end.kind]}{noted}"
-
-
-def _is_whole(end: RecordedEnd | None) -> bool:
-    return end is not None and (end.kind == COMPLETE or close_code(end.kind) == 1000)
+        text = f"WebSocket Close {code} {end.reason}".rstrip()
+    else:
+        noted = f" ({end.outcome})" if end.outcome and end.outcome != _ENDS[end.kind] else ""
+        text = f"{_ENDS[end.kind]}{noted}"
+    heard = understood(recording)
+    if heard is None and (end.kind == COMPLETE or code == _NORMAL):
+        return f"{text}; no installed transport knows the protocol", None
+    if heard is None:
+        return text, False
+    if heard.error is not None:
+        return f"{text}; a client gets {type(heard.error).__name__}", False
+    return f"{text}, after the end of the protocol", True

@@ -70,7 +70,7 @@ def _lane(timeline: Timeline, side: str, longest: float, columns: int) -> str:
     cells = [" " if not count else str(count) if count < 10 else "#" for count in counts]
     if side == AGENT and timeline.ended_at is not None:
         at = _column(timeline.ended_at, longest, columns)
-        cells[at] = "." if timeline.is_whole else "X"
+        cells[at] = {True: ".", False: "X", None: "?"}[timeline.is_whole]
     return "".join(cells)
 
 

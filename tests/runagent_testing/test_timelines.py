@@ -96,24 +96,50 @@ def test_an_event_in_pieces_counts_when_it_is_complete(tmp_path) -> None:
     assert (0.0, 2.5, True) == (first.begin, first.used, first.is_exceeded)
 
 
+TRUNCATED = "a client gets StreamTruncatedError"
+
+
 @pytest.mark.parametrize(
     ("end", "named"),
     [
-        ([[0, "end", {"kind": "complete"}]], "end: the body has ended"),
-        ([[0, "end", {"kind": "fin"}]], "end: FIN before the end of the body"),
-        ([[0, "end", {"kind": "cut-chunk"}]], "end: FIN inside an HTTP chunk"),
-        ([[0, "end", {"kind": "reset", "outcome": "broken pipe"}]], "end: RST (broken pipe)"),
-        ([[3, "end", {"kind": "timeout"}]], "end: silence until the client disconnected"),
+        ([[0, "end", {"kind": "complete"}]], f"end: the body has ended; {TRUNCATED}"),
+        ([[0, "end", {"kind": "fin"}]], f"end: FIN before the end of the body; {TRUNCATED}"),
+        ([[0, "end", {"kind": "cut-chunk"}]], f"end: FIN inside an HTTP chunk; {TRUNCATED}"),
+        ([[0, "end", {"kind": "reset", "outcome": "broken pipe"}]], f"end: RST (broken pipe); {TRUNCATED}"),
+        ([[3, "end", {"kind": "timeout"}]], "end: silence until the client disconnected; a client gets "),
         ([], "never  end: cut: the recording has no end"),
     ],
 )
-def test_every_end_of_a_recording_has_its_name(tmp_path, capfd, end, named) -> None:
-    path = written(tmp_path / "a.agentstream.jsonl", header(), [0.1, "w", DONE], *end)
-    assert named in out_of(capfd, "timeline", str(path)).splitlines()[-1]
+def test_every_bad_end_of_a_recording_has_its_name(tmp_path, capfd, end, named) -> None:
+    chunk = [0.1, "w", 'event: chunk\ndata: {"content": "Once"}\n\n']
+    path = str(written(tmp_path / "a.agentstream.jsonl", header(), chunk, *end))
+    assert named in out_of(capfd, "timeline", path).splitlines()[-1]
+    assert read_timelines([path])[0].is_whole is False
+
+
+@pytest.mark.parametrize("end", ["complete", "reset"])
+def test_an_end_marker_makes_an_answer_whole_however_the_body_ends(tmp_path, end) -> None:
+    path = written(tmp_path / "a.agentstream.jsonl", header(), [0.1, "w", DONE], [0, "end", {"kind": end}])
+    (timeline,) = read_timelines([str(path)])
+    assert timeline.is_whole is True
+    assert timeline.end.endswith(", after the end of the protocol")
+
+
+def test_a_clean_end_of_an_unknown_protocol_is_not_called_good(tmp_path, capfd) -> None:
+    asked = {"method": "POST", "path": "/elsewhere", "headers": {}}
+    head = header(dialect="", transport="", request=asked)
+    path = str(
+        written(tmp_path / "a.agentstream.jsonl", head, [0.1, "w", DONE], [0, "end", {"kind": "complete"}])
+    )
+    out = out_of(capfd, "timeline", path)
+    assert out.endswith("end: the body has ended; no installed transport knows the protocol\n")
+    assert re.search(r"^agent +.*\?$", out, re.MULTILINE)
+    assert read_timelines([path])[0].is_whole is None
 
 
 def test_a_close_and_the_messages_of_a_client_are_shown(tmp_path, capfd) -> None:
-    head = header({**SSE_HEAD, "status": 101})
+    asked = {"method": "GET", "path": "/elsewhere", "headers": {"upgrade": "websocket"}}
+    head = header({**SSE_HEAD, "status": 101}, request=asked, dialect="", transport="")
     messages = [
         [0.1, "c", "go"],
         [0.4, "m", "an answer"],
@@ -223,7 +249,7 @@ def test_files_that_cannot_be_read_or_written_are_named(tmp_path, capfd, cut) ->
 def test_it_needs_no_package_of_the_extra_testing() -> None:
     program = (
         "import sys; import runagent._cli.timeline;"
-        "print([name for name in ('aiohttp', 'pytest', 'yaml', 'asyncio') if name in sys.modules])"
+        "print([name for name in ('aiohttp', 'pytest', 'yaml', 'trio') if name in sys.modules])"
     )
     shown = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30
