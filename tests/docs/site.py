@@ -42,6 +42,7 @@ def _sources() -> dict[str, Path]:
         "readme.md": ROOT / "README.md",
         "changelog.md": ROOT / "CHANGELOG.md",
         "contributing.md": ROOT / "CONTRIBUTING.md",
+        "security.md": ROOT / "SECURITY.md",
         "license.md": ROOT / "LICENSE",
         "packages/index.md": ROOT / "plugins/README.md",
     }

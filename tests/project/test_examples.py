@@ -137,7 +137,9 @@ def test_pages_show_examples() -> None:
         "docs/command-line.md",
         "docs/conformance.md",
         "docs/fleets.md",  # whose links lead to examples that need an engine
+        "docs/compare.md",
         "docs/glossary.md",
+        "docs/support.md",
         "docs/performance.md",
         "docs/reliability.md",
         "docs/wire.md",

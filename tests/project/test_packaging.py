@@ -32,6 +32,7 @@ TOP_LEVEL = {
     "pyproject.toml",
     "conftest.py",
     "README.md",
+    "SECURITY.md",
     "LICENSE",
     "CHANGELOG.md",
     "CONTRIBUTING.md",

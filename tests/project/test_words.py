@@ -21,6 +21,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "Makefile",
     "README.md",
+    "SECURITY.md",
     "plugins/README.md",
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "plugins").glob("*/README.md")),
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")),
