@@ -173,12 +173,14 @@ def build_parser() -> Parser:
     doctor = _add(commands, "doctor", "diagnose this installation", _DOCTOR_EPILOG)
     doctor.add_argument("--json", action="store_true", help="as one JSON object")
     doctor.set_defaults(command=_later("doctor", "doctor"))
-    explain = _add(commands, "explain", "explain a code or a class of errors", _EXPLAIN_EPILOG)
+    explain = _add(
+        commands, "explain", "explain a code, a class of errors or an HTTP status", _EXPLAIN_EPILOG
+    )
     explain.add_argument(
         "code",
         metavar="CODE",
         nargs="?",
-        help="such as REFUSED or RateLimitError; without it, all are listed",
+        help="such as REFUSED, RateLimitError or 429; without it, all codes and classes are listed",
     )
     explain.set_defaults(command=_later("explain", "explain"))
     demo = _add(commands, "demo", "stream a story from a built-in agent, in every way", _EPILOG)

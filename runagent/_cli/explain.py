@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from runagent._cli.codes import CODES
 from runagent._cli.exit_codes import exit_code
 from runagent._cli.explanations import CLASSES, Explanation
 from runagent._internal.suggestions import nearest
+from runagent.transports._refusals import error_class
 
 if TYPE_CHECKING:
     import argparse
@@ -20,10 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["explain", "find", "name_of", "names", "paragraphs"]
 
 _WIDTH = 100
+_STATUS = re.compile("[45][0-9]{2}")  # of answers that refuse a run
 
 
 def explain(arguments: argparse.Namespace, console: Console) -> None:
-    """Print the explanation of a code or a class of errors, or without one the list of both.
+    """Print the explanation of a code, a class of errors or an HTTP status, or without one the list of both.
 
     Raises:
         UsageError: It is unknown.
@@ -45,7 +48,9 @@ def names() -> tuple[str, ...]:
 
 
 def find(text: str) -> str | None:
-    """Return the name of the explanation for a code or class in any case, None if there is none."""
+    """Return the name of the explanation for a code or class in any case, or for an HTTP status; or None."""
+    if _STATUS.fullmatch(text):
+        return error_class(int(text)).__name__
     by_name = {name.upper(): name for name in names()}
     upper = text.upper()
     family = upper.rstrip("0123456789")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UNSUPPORTED_STATUSES",
+    "error_class",
     "error_from_answer",
     "error_from_body",
     "error_from_message",
@@ -70,6 +71,11 @@ _ADVICE_UNSUPPORTED = "check base_url"
 UNSUPPORTED_STATUSES = frozenset({405, 406, 415, 426, 501})
 
 
+def error_class(status: int) -> type[AgentError]:
+    """Return the class of the error for an HTTP status that is not 2xx."""
+    return _BY_STATUS.get(status) or (AgentServerError if 500 <= status < 600 else AgentError)
+
+
 def error_from_answer(status: int, headers: Mapping[str, str], body: bytes, opened_at: float) -> AgentError:
     """Make the error for an HTTP refusal.
 
@@ -89,8 +95,7 @@ def error_from_answer(status: int, headers: Mapping[str, str], body: bytes, open
         advice = advice or (_ADVICE_SERVER if status >= 500 else "")
         if body.strip():
             parsed["message"] += f"; its body begins {quote(body)}"
-    kind = _BY_STATUS.get(status) or (AgentServerError if 500 <= status < 600 else AgentError)
-    error = _build(kind, parsed, advice, status)
+    error = _build(error_class(status), parsed, advice, status)
     error.request_id = error.request_id or request_id_in(headers)
     after = retry_after(headers, opened_at)
     error.retry_after = error.retry_after if after is None else after

@@ -40,6 +40,16 @@ def test_case_does_not_matter_and_numbers_belong_to_their_family(capfd, text) ->
     assert out_of(capfd, "explain", text).lower().startswith(f"{name.lower()}\n")
 
 
+@pytest.mark.parametrize("number", [400, 401, 403, 404, 405, 418, 422, 429, 500, 503, 599])
+def test_a_status_is_explained_as_its_class(capfd, memory_network, number) -> None:
+    memory_network.agent("a").always(status(number))
+    options = {"base_url": memory_network.url, "network": memory_network.blocking, "max_retries": 0}
+    with runagent.RunAgentClient("a", **options) as client, pytest.raises(runagent.AgentError) as caught:
+        client.run_generic_stream("x").text()
+    name = type(caught.value).__name__
+    assert out_of(capfd, "explain", str(number)).startswith(f"{name}\n\nClass: {name}.")
+
+
 def test_without_a_code_all_are_listed(capfd) -> None:
     assert out_of(capfd, "explain").split() == list(names())
 
@@ -49,7 +59,7 @@ def test_a_misspelt_code_gets_the_nearest(capfd) -> None:
 
 
 def test_names_of_other_things_are_unknown() -> None:
-    assert [None, None, None] == [find("REFUSED_1"), find("1006"), find("")]
+    assert [None] * 4 == [find(text) for text in ("REFUSED_1", "1006", "302", "")]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import re
 import msgspec
 import pytest
 
-from runagent import CallObserver, Settings, Timeouts
+from runagent import CallObserver, RateLimitError, Settings, Timeouts
 from runagent import _errors as errors
 from runagent._cli.codes import CODES
 from runagent._cli.explanations import CLASSES
@@ -55,6 +55,24 @@ def test_every_promised_name_has_a_place_and_a_purpose(module: str) -> None:
     assert [] == [name for name, row in rows.items() if not row[2]]
     values = {name for name, row in rows.items() if row[1] == "value"}
     assert names - values == set(re.findall(rf"^::: {re.escape(module)}\.(\w+)$", shown.text, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "members"),
+    [
+        ("runagent", "RunAgentClient", "__init__, settings"),
+        ("runagent", "AsyncRunAgentClient", "__init__, settings"),
+        ("runagent", "Stream", "report, headers, handle, started, completed, tool_calls"),
+        ("runagent_testing", "MemoryNetwork", "connections, scope, scopes, drop_scope, on_connect"),
+    ],
+)
+def test_a_class_shows_what_it_has_of_private_bases(module: str, name: str, members: str) -> None:
+    text = page(api.file_name(module)).text
+    assert f"::: {module}.{name}\n    options:\n      inherited_members: [{members}]\n" in text
+
+
+def test_a_class_leaves_what_it_has_of_promised_bases_to_their_place() -> None:
+    assert [] == api.inherited(RateLimitError) == api.inherited(Limits)
 
 
 def test_every_setting_has_a_place() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 import itertools
@@ -12,7 +13,7 @@ from typing import Any
 from tests.docs.reference.docstrings import first_sentence, parse, table
 from tests.project.layers import PROMISED, ROOT
 
-__all__ = ["MODULES", "file_name", "page"]
+__all__ = ["MODULES", "file_name", "inherited", "page"]
 
 # The plugin of pytest has no names to import; its fixtures have a page.
 MODULES = sorted(PROMISED - {"runagent_testing.pytest_plugin"})
@@ -33,7 +34,7 @@ def page(module: str) -> str:
     ]
     listed = [(f"`{name}`", kind, about) for name, kind, about in rows]
     parts = [f"# `{module}`", _introduction(face), table(("name", "is", "about"), listed)]
-    parts += [f"::: {module}.{name}" for name, kind, _ in rows if kind != "value"]
+    parts += [_directive(face, name) for name, kind, _ in rows if kind != "value"]
     return "\n\n".join(parts)
 
 
@@ -44,6 +45,37 @@ def _introduction(face: Any) -> str:
     if face.__name__ == "runagent":
         text += " The arguments of the clients are among the [settings](settings.md)."
     return text
+
+
+def _directive(face: Any, name: str) -> str:
+    """Return what shows the docstring of a name, and of a class the members of its private bases."""
+    directive = f"::: {face.__name__}.{name}"
+    if members := inherited(getattr(face, name)):
+        directive += f"\n    options:\n      inherited_members: [{', '.join(members)}]"
+    return directive
+
+
+def inherited(value: Any) -> list[str]:
+    """Return the documented members that a class has of private bases: no other page shows them."""
+    if not _is_class(value):
+        return []
+    bases = value.__mro__[1:]
+    promised = [base for base in bases if base in _promised_classes()]
+    private = [base for base in bases if base.__module__.startswith("runagent") and base not in promised]
+    shown = {name for base in (value, *promised) for name in vars(base)}
+    found = (name for base in private for name, member in vars(base).items() if _is_documented(name, member))
+    return [name for name in dict.fromkeys(found) if name not in shown]
+
+
+def _is_documented(name: str, member: Any) -> bool:
+    is_member = inspect.isroutine(member) or isinstance(member, property | functools.cached_property)
+    return is_member and bool(member.__doc__) and (name == "__init__" or name[0] != "_")
+
+
+@functools.cache
+def _promised_classes() -> frozenset[type]:
+    faces = [importlib.import_module(module) for module in MODULES]
+    return frozenset(filter(_is_class, (getattr(face, name) for face in faces for name in face.__all__)))
 
 
 def _kind(value: Any) -> str:
