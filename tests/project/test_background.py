@@ -27,6 +27,10 @@ SOON = 5.0  # seconds; all limits of the tests are far longer
 
 # Targets that need no `try`, and what reports their errors instead.
 HEARD = {
+    (
+        "plugins/runagent-otel/runagent_otel/deferred.py",
+        "run_deferred",
+    ): "the error of each action is logged, and the next one runs",
     ("plugins/runagent-ray/runagent_ray/batch.py", "work"): "its task belongs to a group, which is awaited",
     ("runagent/_cli/console.py", "_draw"): "nobody waits for it; what it raises is printed",
     ("runagent/_net/aio_dial.py", "connected_socket"): "its task is awaited by the one who connects",

@@ -36,12 +36,23 @@ def defer(action: Callable[[], None]) -> None:
 
 def run_deferred() -> None:
     """Run the actions that wait; those of the process that this one was forked from are dropped."""
-    try:
-        while _waiting:
+    while True:
+        try:
             process, action = _waiting.popleft()
-            if process == os.getpid():
-                action()
-    except IndexError:  # another thread has taken the last one
-        pass
-    except Exception:
+        except IndexError:  # none is left, or another thread has taken the last one
+            return
+        if process == os.getpid():
+            _run(action)
+
+
+def _run(action: Callable[[], None]) -> None:
+    try:
+        action()
+    except Exception:  # the others still run
         _logger.exception("the end of a run whose stream was dropped could not be recorded")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        after_in_child=_waiting.clear
+    )  # else the first one that the child defers starts no thread
