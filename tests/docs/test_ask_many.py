@@ -13,6 +13,7 @@ import pytest
 
 from runagent_testing import FakeAgentServer, delay, done, status
 from tests.docs.pages import COOKBOOK, ROOT
+from tests.support.process import killed_at_end
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +50,7 @@ class Program:
 
     def run(self) -> tuple[int, str]:
         """Run it to its end, and return its exit status and what it wrote to stderr."""
-        with self.start() as process:
+        with killed_at_end(self.start()) as process:
             _, errors = process.communicate(timeout=60)
         return process.returncode, errors
 
@@ -88,7 +89,7 @@ def test_after_a_kill_it_asks_the_rows_without_an_answer_under_the_same_keys(
         return [delay(600), *steps] if stuck and next(numbers) > ROWS // 2 else steps
 
     server.agent("your-agent-id").responds(answer)
-    with program.start() as process:
+    with killed_at_end(program.start()) as process:
         wait_lines(program, process, ROWS // 2)
         server.wait_request(ROWS // 2 + 100, timeout=30)
         process.kill()

@@ -19,6 +19,7 @@ import trio
 from runagent import AgentNotFoundError, AsyncRunAgentClient
 from runagent_testing import FakeAgentServer, ending, gate, load_script, status
 from tests.docs.pages import COOKBOOK, ROOT
+from tests.support.process import killed_at_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,7 +190,7 @@ def test_a_worker_that_is_killed_has_its_run_read_on_by_the_next(
     door = gate("door")
     server.agent("storyteller").reply("Once", " upon", door, " a", " time")
     (tmp_path / "worker.py").write_text(PROGRAMS["worker"][1].text, encoding="utf-8")
-    with start(tmp_path, server.url) as first:
+    with killed_at_end(start(tmp_path, server.url)) as first:
         server.wait_request(timeout=PATIENCE)
         until = time.monotonic() + PATIENCE
         while not (tmp_path / "jobs.db").exists() or stored(tmp_path) != ("Once upon", False):
@@ -197,7 +198,7 @@ def test_a_worker_that_is_killed_has_its_run_read_on_by_the_next(
             time.sleep(0.01)
         first.kill()
         assert "" == first.communicate(timeout=PATIENCE)[0]
-    with start(tmp_path, server.url) as second:
+    with killed_at_end(start(tmp_path, server.url)) as second:
         server.wait_request(2, timeout=PATIENCE)
         door.open()
         assert (

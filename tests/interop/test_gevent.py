@@ -14,6 +14,7 @@ import pytest
 from runagent_testing import FakeAgentServer, ending, gate
 from tests.docs.pages import ROOT
 from tests.interop.programs import wait_until
+from tests.support.process import killed_at_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,15 +66,12 @@ def check_greenlets(server: FakeAgentServer, count: int) -> None:
         server.agent(transport).always("Once", door, " upon a time")
     server.agent("endless").always("Once", ending("stall"))
     facts: list[dict[str, Any]] = []
-    with start("many_greenlets.py", server.url, count) as program:
-        try:
-            for line in program.stdout or ():
-                facts.append(json.loads(line))
-                if "open" in facts[-1]:
-                    gates[facts[-1]["open"]].open()
-            _, errors = program.communicate(timeout=PATIENCE)
-        finally:
-            program.kill()
+    with killed_at_end(start("many_greenlets.py", server.url, count)) as program:
+        for line in program.stdout or ():
+            facts.append(json.loads(line))
+            if "open" in facts[-1]:
+                gates[facts[-1]["open"]].open()
+        _, errors = program.communicate(timeout=PATIENCE)
     assert (0, "") == (program.returncode, errors)
     ends = {"ends": {"'Once upon a time'": count}}
     read = [fact for transport in gates for fact in ({"open": transport}, ends)]
@@ -86,11 +84,8 @@ def outcomes(server: FakeAgentServer, agent: str) -> Counter[str]:
 
 
 def test_greenlets_read_what_a_library_of_asyncio_hands_over() -> None:
-    with start("greenlets.py") as program:
-        try:
-            printed, errors = program.communicate(timeout=60)
-        finally:
-            program.kill()
+    with killed_at_end(start("greenlets.py")) as program:
+        printed, errors = program.communicate(timeout=60)
     assert (0, "") == (program.returncode, errors)
     seen = json.loads(printed)
     assert 5 <= seen.pop("threads")

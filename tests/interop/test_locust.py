@@ -13,6 +13,7 @@ import pytest
 
 from tests.docs.pages import ROOT, Page
 from tests.interop.programs import Port, Program, environment, needs_environment
+from tests.support.process import killed_at_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,8 +74,7 @@ class Locust:
             to_master = ("--worker", "--master-host", "127.0.0.1", "--master-port", port.number, *options)
             started = [master, *(self.start(LOCUSTFILE, *to_master) for _ in range(workers))]
             for process in started:
-                running.enter_context(process)
-                running.callback(process.kill)
+                running.enter_context(killed_at_end(process))
             printed, *_ = [process.communicate(timeout=PATIENCE)[0] for process in started]
         return printed
 
@@ -193,11 +193,9 @@ def test_the_examples_of_the_readme_run_as_they_are(version: str, agents: str, t
     locustfile = tmp_path / "locustfile.py"
     locustfile.write_text(text, encoding="utf-8")
     locust = Locust(version, tmp_path, agents)
-    with locust.start(locustfile, "--users", 4, "--spawn-rate", 4, "--run-time", "3s") as process:
-        try:
-            printed, _ = process.communicate(timeout=PATIENCE)
-        finally:
-            process.kill()
+    options = ("--users", 4, "--spawn-rate", 4, "--run-time", "3s")
+    with killed_at_end(locust.start(locustfile, *options)) as process:
+        printed, _ = process.communicate(timeout=PATIENCE)
     assert 0 == process.returncode, printed
     lines = [line.split() for line in printed.partition("Streams ")[2].splitlines()]
     counts = {line[0]: [int(count) for count in line[1:]] for line in lines[1:4]}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
 
-__all__ = ["in_process", "run_python"]
+__all__ = ["in_process", "killed_at_end", "run_python"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,6 +39,16 @@ def in_process(serve: Callable[..., None], *args: object) -> Iterator[Connection
         process.kill()
         process.join()
         process.close()
+
+
+@contextlib.contextmanager
+def killed_at_end(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """Kill a process that has not ended: after a failed assertion or a timeout, Popen would wait for ever."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def run_python(program: str, *arguments: str) -> str:
