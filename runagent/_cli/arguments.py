@@ -298,6 +298,14 @@ def _add_timeline(commands: Any) -> None:
         "--format", choices=("text", "svg", "html"), help="by default as the output's name ends, or text"
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="write it to this file")
+    parser.add_argument(
+        "--request",
+        metavar="N",
+        type=_count,
+        action="append",
+        default=[],
+        help="only this request of a journal; may be repeated",
+    )
     _add_limits(parser)
     parser.set_defaults(command=_later("timeline", "timeline"))
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runagent._cli.console import Console
+    from runagent_testing._timeline.model import Timeline
 
 __all__ = ["timeline"]
 
@@ -30,15 +31,7 @@ def timeline(arguments: argparse.Namespace, console: Console) -> None:
     Raises:
         UsageError: A file cannot be read or is invalid, or the output cannot be written.
     """
-    try:
-        timelines = read_timelines(arguments.files)
-    except OSError as exc:
-        raise UsageError(f"cannot read {exc.filename}: {exc.strerror}") from exc
-    except RecordingError as exc:
-        first, *more = str(exc).splitlines()
-        raise UsageError(f"{first} (and {len(more)} more)" if more else first) from exc
-    if not timelines:
-        raise UsageError("there is no request in this journal")
+    timelines = _chosen(_read(arguments.files), arguments.request)
     given = {phase: getattr(arguments, f"{phase}_timeout") for phase in PHASES}
     limits: Mapping[str, float] = {
         phase: limit for phase, limit in given.items() if limit not in (None, "none")
@@ -51,6 +44,26 @@ def timeline(arguments: argparse.Namespace, console: Console) -> None:
         case _:
             drawn = as_text(timelines, limits, _width())
     _write(drawn, arguments.output, console)
+
+
+def _read(paths: list[str]) -> list[Timeline]:
+    try:
+        timelines = read_timelines(paths)
+    except OSError as exc:
+        raise UsageError(f"cannot read {exc.filename}: {exc.strerror}") from exc
+    except RecordingError as exc:
+        first, *more = str(exc).splitlines()
+        raise UsageError(f"{first} (and {len(more)} more)" if more else first) from exc
+    if not timelines:
+        raise UsageError("there is no request in this journal")
+    return timelines
+
+
+def _chosen(timelines: list[Timeline], numbers: list[int]) -> list[Timeline]:
+    """Leave out the requests of journals that are not asked for."""
+    if unknown := sorted(set(numbers) - {each.request for each in timelines}):
+        raise UsageError(f"there is no request {unknown[0]} in this journal")
+    return [each for each in timelines if not numbers or each.request in (None, *numbers)]
 
 
 def _width() -> int:

@@ -46,6 +46,7 @@ class Timeline:
         end: How the answer ended, in one line.
         ended_at: When, in seconds since the request; None if it had not, or if nothing shows it.
         is_whole: Whether the answer ended as its protocol wants it; None if that is unknown.
+        request: Its place among the requests of a journal, from 1; None for a recording.
     """
 
     title: str
@@ -53,6 +54,7 @@ class Timeline:
     end: str
     ended_at: float | None
     is_whole: bool | None
+    request: int | None = None
 
     @property
     def seconds(self) -> float:

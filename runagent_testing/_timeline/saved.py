@@ -99,7 +99,7 @@ def _timeline(exchange: _Exchange) -> Timeline:
     ending = match[1] if (match := _ENDING.match(last)) else "clean"
     is_whole = is_done and ending == "clean"
     end = exchange.outcome if not is_done else _NATURAL_END if is_whole else _ENDINGS.get(ending, last)
-    return Timeline(title, marks, end, exchange.ended_at, is_whole)
+    return Timeline(title, marks, end, exchange.ended_at, is_whole, exchange.arrival)
 
 
 def _marks(exchange: _Exchange) -> Iterator[Mark]:

@@ -166,6 +166,24 @@ def test_a_refusal_and_a_client_that_disconnects_are_shown(capfd, tmp_path) -> N
     assert "end: client disconnected\n" in out
 
 
+def test_one_request_of_a_journal_is_drawn_next_to_a_recording(cut, capfd, tmp_path) -> None:
+    memory = MemoryNetwork()
+    memory.agent("writer").always("Once")
+    client = RunAgentClient("writer", base_url=memory.url, network=memory.blocking)
+    for _ in range(3):
+        client.run_generic_stream("hi").text()
+    journal = str(tmp_path / "many.json")
+    memory.journal.save(journal)
+    out = out_of(capfd, "timeline", cut("sse")[0], journal, "--request", "1", "--request", "3")
+    assert ["0001-writer-documented.agentstream.jsonl", "many.json", "many.json"] == re.findall(
+        r"^([\w.-]+(?:json|jsonl)): ", out, re.MULTILINE
+    )
+    assert ["1", "3"] == re.findall(r"json: request (\d)", out)
+    assert (2, "there is no request 4 in this journal") == error_of(
+        capfd, "timeline", journal, "--request", "4"
+    )
+
+
 @pytest.mark.parametrize("form", ["svg", "html"])
 def test_ten_thousand_reads_stay_small_and_readable(tmp_path, capfd, form) -> None:
     reads = [[0.001 if number != 5000 else 2.0, "w", f"data: {number}\n\n"] for number in range(10_000)]
