@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-SUPPORTED := 3.11 3.12 3.13
+SUPPORTED := 3.11 3.12 3.13 3.14 3.15
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import msgspec
@@ -63,7 +62,11 @@ def read_handle(text: object) -> Handle:
     try:
         data = urlsafe_b64decode(coded + "=" * (-len(coded) % 4))
         handle = msgspec.json.decode(data, type=Handle)
-    except (binascii.Error, ValueError, RecursionError):  # of msgspec and of the codecs, too
+    except (
+        ValueError,
+        msgspec.DecodeError,
+        RecursionError,
+    ):  # a DecodeError is a ValueError since msgspec 0.21
         handle = None
     if handle is None or not _is_sound(handle):
         raise ValidationError(_MALFORMED, code=INVALID_HANDLE) from None

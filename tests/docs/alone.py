@@ -14,6 +14,8 @@ __all__ = ["CONTINUES", "late_imports", "missing_names"]
 
 # The first line of an example that needs those above it.
 CONTINUES = "# continues the examples above"
+# The last one is in symbol tables of Python 3.14 and newer, for annotations under a condition.
+_OF_THE_INTERPRETER = {"__file__", "__name__", "__conditional_annotations__"}
 
 
 def missing_names(source: str) -> set[str]:
@@ -28,7 +30,7 @@ def missing_names(source: str) -> set[str]:
         for symbol in scope.get_symbols()
         if symbol.is_referenced() and (scope is top or symbol.is_global())
     }
-    return read - defined - set(dir(builtins)) - {"__file__", "__name__"}
+    return read - defined - set(dir(builtins)) - _OF_THE_INTERPRETER
 
 
 def _scopes(scope: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:

@@ -139,6 +139,7 @@ def test_pages_show_examples() -> None:
         "docs/fleets.md",  # whose links lead to examples that need an engine
         "docs/compare.md",
         "docs/glossary.md",
+        "docs/install.md",
         "docs/support.md",
         "docs/performance.md",
         "docs/reliability.md",

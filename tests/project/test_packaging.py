@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from runagent._version import __version__
+from tests.docs.pages import DOCS, code_in
 from tests.support.plugin_packages import links_of_the_package_page
 from tests.support.wheels import build_wheel
 
@@ -119,6 +120,16 @@ def test_pythons_are_the_same_for_make_the_index_and_ci() -> None:
     pythons = supported.split()
     assert set(pythons) == {name for name in classified if name.startswith("3.")}
     assert ", ".join(f'"{python}"' for python in pythons) == matrix
+
+
+def test_the_page_about_installing_names_each_extra_package_and_python() -> None:
+    page = DOCS["install"]
+    extras = tomllib.loads(PROJECTS[0].read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    named = {name for row in page.rows() for cell in row for name in code_in(cell)}
+    assert extras.keys() - {"dev"} == named & extras.keys()
+    assert {path.parent.name for path in PROJECTS[1:]} == {x for x in named if x.startswith("runagent-")}
+    pythons = {name for row in page.rows() for name in re.findall(r"3\.\d+", row[0])}
+    assert pythons == {line.rpartition(" ")[2] for line in tables(PROJECTS[0])["Pythons"] if "3." in line}
 
 
 def requirements(project: Path) -> list[str]:

@@ -29,6 +29,7 @@ from runagent.transports import (
 )
 from tests.support.peer import chunked, http, ndjson, sse
 from tests.support.sessions import Seen, feed, open_session
+from tests.support.small_stack import on_a_small_stack
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -238,6 +239,7 @@ def test_a_named_event_is_an_error_whatever_is_in_it(text: str) -> None:
         (b"nothing to see\n", StreamTruncatedError, "chunked"),
     ],
 )
+@on_a_small_stack
 def test_an_error_is_found_in_what_an_event_stream_leaves(
     rest: bytes, kind: type, message: str, step: int
 ) -> None:

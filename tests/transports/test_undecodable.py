@@ -10,8 +10,9 @@ import pytest
 from runagent import AgentNotFoundError, ProtocolError
 from tests.support.peer import http, websocket_frame
 from tests.support.sessions import Seen, feed, handshake_answer, open_session
+from tests.support.small_stack import on_a_small_stack
 
-DEPTH = 50_000  # from Python 3.14 on, some 30 000 levels are decoded; before, a thousand
+DEPTH = 100_000  # from Python 3.14 on, some 60 000 levels are decoded; before, a thousand
 VALUES = {"deep": "[" * DEPTH + "]" * DEPTH, "a long integer": "9" * 4301}
 
 pytestmark = pytest.mark.parametrize("value", VALUES.values(), ids=list(VALUES))
@@ -39,17 +40,20 @@ def answer(content_type: str, body: str) -> bytes:
     ["event: chunk\n", "event: message\n", "", "event: done\n"],
     ids=["chunk", "message", "none", "done"],
 )
+@on_a_small_stack
 def test_the_data_of_an_event(event: str, value: str, step: int) -> None:
     stream = f'event: start\ndata: {{}}\n\n{event}data: {{"content": {value}}}\n\nevent: done\ndata: {{}}\n\n'
     check(feed(open_session("sse"), answer("text/event-stream", stream), step=step, eof=True), '{"content": ')
 
 
+@on_a_small_stack
 def test_a_line_of_an_event_stream_that_is_no_field(value: str) -> None:
     stream = f'event: start\ndata: {{}}\n\n{{"error": {value}}}\n\n'
     pieces = [answer("text/event-stream", stream), b"event: done\ndata: {}\n\n"]
     check(feed(open_session("sse"), pieces), '{"error": ')
 
 
+@on_a_small_stack
 def test_a_line_of_ndjson(value: str, step: int) -> None:
     stream = f'{{"type": "start"}}\n{{"type": "chunk", "content": {value}}}\n{{"type": "done"}}\n'
     seen = feed(open_session("chunked"), answer("application/x-ndjson", stream), step=step, eof=True)
@@ -62,6 +66,7 @@ def wrapped(payload: str) -> str:
 
 @pytest.mark.parametrize("burst", [False, True], ids=["alone", "among others"])
 @pytest.mark.parametrize("form", ["plain", "payload", "text of the payload"])
+@on_a_small_stack
 def test_a_websocket_message(form: str, burst: bool, value: str, step: int) -> None:
     payload = value if form == "payload" else json.dumps(value)
     content = value if form == "plain" else json.dumps(wrapped(payload))
@@ -74,6 +79,7 @@ def test_a_websocket_message(form: str, burst: bool, value: str, step: int) -> N
 
 
 @pytest.mark.parametrize("form", ["result", "payload", "text of the payload"])
+@on_a_small_stack
 def test_a_plain_run(form: str, value: str, step: int) -> None:
     payload = value if form == "payload" else json.dumps(value)
     data: dict[str, Any] = {"success": True, "data": wrapped(payload)}
@@ -82,6 +88,7 @@ def test_a_plain_run(form: str, value: str, step: int) -> None:
     check(feed(session, answer("application/json", body), step=step), "")
 
 
+@on_a_small_stack
 def test_a_refusal_proves_nothing_about_the_transport(value: str) -> None:
     body = f'{{"error": {{"code": "AGENT_NOT_FOUND", "details": {value}}}}}'
     seen = feed(open_session("sse"), http(404, body, content_type="application/json"))

@@ -10,6 +10,7 @@ import pytest
 from runagent import AgentError, Completed, ProtocolError, StreamError, StreamLimitError, StreamTruncatedError
 from tests.support.peer import chunked, http, sse
 from tests.support.sessions import Seen, feed, open_session
+from tests.support.small_stack import on_a_small_stack
 
 WORDS = "the budget is used up"
 ERROR: dict[str, Any] = {"error": {"code": "BUDGET", "message": WORDS}}
@@ -152,6 +153,7 @@ def test_odd_fields_of_an_answer_do_no_harm(content_type: str, coding: str) -> N
 @pytest.mark.parametrize("value", ["[" * 50_000 + "]" * 50_000, "9" * 4301], ids=["deep", "a long integer"])
 @pytest.mark.parametrize("begin", ["", "data: "], ids=["a line that is no field", "an event"])
 @pytest.mark.parametrize("api", APIS)
+@on_a_small_stack
 def test_an_error_that_cannot_be_decoded(api: str, begin: str, value: str) -> None:
     seen = run(api, f'{begin}{{"error": {{"message": {value}}}}}\n\n'.encode())
     assert ProtocolError is type(seen.error)
