@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tests.docs.pages import COOKBOOK, DOCS, ROOT
 from tests.interop.programs import Port, Program, environment
@@ -11,7 +11,7 @@ from tests.interop.programs import Port, Program, environment
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["HEARTBEAT", "SERVERS", "WITH_WEBSOCKETS", "chat_page", "start", "write_examples"]
+__all__ = ["HEARTBEAT", "SERVERS", "WITH_WEBSOCKETS", "Gateway", "chat_page", "start", "write_examples"]
 
 HEARTBEAT = 0.2  # seconds, in place of the default of `relay`
 
@@ -55,6 +55,15 @@ SERVERS: dict[tuple[str, str], tuple[str, ...]] = {
 WITH_WEBSOCKETS = [
     way for way in SERVERS if way[0] not in ("gunicorn", "waitress") and "django" not in way[1]
 ]
+
+
+class Gateway(NamedTuple):
+    """A gateway that runs."""
+
+    server: str
+    framework: str
+    port: int
+    url: str
 
 
 def write_examples(folder: Path) -> list[str]:

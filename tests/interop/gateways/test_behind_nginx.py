@@ -9,33 +9,18 @@ from typing import TYPE_CHECKING
 import pytest
 from websockets.sync.client import connect
 
-from runagent_testing import FakeAgentServer, ending, gate
-from tests.interop.gateways.examples import HEARTBEAT, SERVERS, WITH_WEBSOCKETS, start, write_examples
-from tests.interop.nginx import HTTP_LOCATIONS, WEBSOCKET_LOCATIONS, Nginx
-from tests.interop.programs import Port, needs, needs_environment
+from runagent_testing import ending, gate
+from tests.interop.gateways.examples import HEARTBEAT, WITH_WEBSOCKETS
+from tests.interop.nginx import HTTP_LOCATIONS, WEBSOCKET_LOCATIONS
+from tests.interop.programs import needs, needs_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runagent_testing import FakeAgentServer
+    from tests.interop.nginx import Nginx
+
 pytestmark = [pytest.mark.interop, needs_environment("gateways"), needs("nginx")]
-
-
-@pytest.fixture(scope="module", params=SERVERS, ids=" ".join)
-def front(
-    request: pytest.FixtureRequest, shared_agents: FakeAgentServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Nginx]:
-    """An nginx in front of a gateway."""
-    server, framework = request.param
-    folder, files = tmp_path_factory.mktemp("gateway"), tmp_path_factory.mktemp("nginx")
-    write_examples(folder)
-    with (
-        Port() as port,
-        start(server, framework, folder, shared_agents.url, port) as running,
-        Port() as front_port,
-        Port() as nobody,
-        Nginx(files, running.url, front_port, nobody) as nginx,
-    ):
-        yield nginx
 
 
 @pytest.fixture(params=HTTP_LOCATIONS)
@@ -82,7 +67,7 @@ def test_a_browser_that_leaves_frees_a_silent_agent(
     assert agents.requests[-1].wait_disconnected(0.5 + 2 * HEARTBEAT)
 
 
-@pytest.mark.parametrize("front", WITH_WEBSOCKETS, indirect=True, ids=" ".join)
+@pytest.mark.parametrize("gateway", WITH_WEBSOCKETS, indirect=True, ids=" ".join)
 @pytest.mark.parametrize("prefix", WEBSOCKET_LOCATIONS)
 def test_a_websocket_gets_each_chunk_and_frees_a_silent_agent(
     front: Nginx, prefix: str, agents: FakeAgentServer

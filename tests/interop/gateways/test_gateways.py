@@ -15,14 +15,15 @@ from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import ClientConnection, connect
 
 from runagent_testing import delay, ending, error, gate, head, heartbeat, repeat, status
-from tests.interop.gateways.examples import HEARTBEAT, SERVERS, WITH_WEBSOCKETS, start, write_examples
-from tests.interop.programs import Port, needs_environment
+from tests.interop.gateways.examples import HEARTBEAT, SERVERS, WITH_WEBSOCKETS, write_examples
+from tests.interop.programs import needs_environment
 from tests.support.browsers import read_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from runagent_testing import Agent, Exchange, FakeAgentServer
+    from tests.interop.gateways.examples import Gateway
 
     Ask = Callable[..., http.client.HTTPResponse]
 
@@ -37,39 +38,13 @@ LARGE = "x" * 100_000
 _SERVER_BYTES = 16 * 1024 * 1024  # that a server keeps at most, of those here waitress
 
 
-class Address:
-    """Where a gateway is."""
-
-    def __init__(self, server: str, framework: str, port: int) -> None:
-        self.server = server
-        self.framework = framework
-        self.port = port
-
-    @property
-    def patience(self) -> float:
-        """Seconds in which an agent is free whose browser has left."""
-        return SOON + (2 * HEARTBEAT if self.server in WSGI else 0)
-
-
-@pytest.fixture(scope="module", params=SERVERS, ids=" ".join)
-def gateway(
-    request: pytest.FixtureRequest, shared_agents: FakeAgentServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Address]:
-    """Each gateway under each of its servers."""
-    server, framework = request.param
-    folder = tmp_path_factory.mktemp("gateway")
-    write_examples(folder)
-    with Port() as port, start(server, framework, folder, shared_agents.url, port):
-        yield Address(server, framework, port.number)
-
-
 @pytest.fixture
 def agent(agents: FakeAgentServer) -> Agent:
     return agents.agent("your-agent-id")
 
 
 @pytest.fixture
-def ask(gateway: Address) -> Iterator[Ask]:
+def ask(gateway: Gateway) -> Iterator[Ask]:
     """Asks a gateway as a browser does; what is left open is closed at the end."""
     opened: list[Any] = []
 
@@ -151,22 +126,27 @@ def test_a_cut_ends_the_answer_with_an_error(ask: Ask, agent: Agent) -> None:
 
 
 def test_a_silent_agent_is_free_once_the_browser_has_left(
-    gateway: Address, ask: Ask, agent: Agent, agents: FakeAgentServer
+    gateway: Gateway, ask: Ask, agent: Agent, agents: FakeAgentServer
 ) -> None:
     agent.reply("Once", ending("stall"))
     answer = ask()
     assert b"retry" in answer.read1()
     leave(answer)
-    assert free_after(agents.requests[-1]) < gateway.patience
+    assert free_after(agents.requests[-1]) < patience(gateway)
 
 
 def test_an_agent_that_has_not_begun_is_free_once_the_browser_has_left(
-    gateway: Address, ask: Ask, agent: Agent, agents: FakeAgentServer
+    gateway: Gateway, ask: Ask, agent: Agent, agents: FakeAgentServer
 ) -> None:
     agent.reply(head(), ending("stall"))
     answer = ask()
     leave(answer)
-    assert free_after(agents.requests[-1]) < gateway.patience
+    assert free_after(agents.requests[-1]) < patience(gateway)
+
+
+def patience(gateway: Gateway) -> float:
+    """Return the seconds in which an agent is free whose browser has left."""
+    return SOON + (2 * HEARTBEAT if gateway.server in WSGI else 0)
 
 
 def leave(answer: http.client.HTTPResponse) -> None:
@@ -197,13 +177,13 @@ def test_heartbeats_of_the_agent_are_not_passed_on_one_by_one(ask: Ask, agent: A
 
 
 def test_a_slow_browser_makes_the_agent_wait(
-    gateway: Address, ask: Ask, agent: Agent, agents: FakeAgentServer
+    gateway: Gateway, ask: Ask, agent: Agent, agents: FakeAgentServer
 ) -> None:
     agent.reply(repeat(LARGE))
     answer = ask()
     assert waits_for_its_reader(agents.requests[-1])
     leave(answer)
-    assert free_after(agents.requests[-1]) < gateway.patience
+    assert free_after(agents.requests[-1]) < patience(gateway)
 
 
 def waits_for_its_reader(exchange: Exchange) -> bool:
@@ -236,7 +216,7 @@ with_websockets = pytest.mark.parametrize("gateway", WITH_WEBSOCKETS, indirect=T
 
 
 @pytest.fixture
-def websocket(gateway: Address, agents: FakeAgentServer) -> Iterator[ClientConnection]:
+def websocket(gateway: Gateway, agents: FakeAgentServer) -> Iterator[ClientConnection]:
     """A WebSocket to a gateway; it is closed before the agents are."""
     # Compressed, an endless story of one word would never fill a buffer.
     with connect(f"ws://127.0.0.1:{gateway.port}/chat", proxy=None, compression=None) as socket:
