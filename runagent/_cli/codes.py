@@ -1,4 +1,4 @@
-"""What the codes of errors mean; a code that ends in ``_`` is followed by a number."""
+"""The meaning of each code of an error; a code that ends in ``_`` is followed by a number."""
 
 from __future__ import annotations
 

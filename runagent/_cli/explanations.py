@@ -1,4 +1,4 @@
-"""What the classes and codes of errors mean: the cause, whether the client retries, what to do.
+"""The meaning of the classes and codes of errors: the cause, whether the client retries, what to do.
 
 `runagent explain` prints it, docs/reference/errors.md shows it, and a test compares it with the code.
 """

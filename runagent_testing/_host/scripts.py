@@ -48,7 +48,7 @@ class Scripts:
 
     @property
     def script(self) -> Script | Computed | None:
-        """What answers every stream for which no reply is queued."""
+        """The answer of every stream for which no reply is queued."""
         return self._script
 
     @script.setter
@@ -58,7 +58,7 @@ class Scripts:
 
     @property
     def result(self) -> Result | Computed | Script | None:
-        """What answers every plain run for which no result is queued."""
+        """The answer of every plain run for which no result is queued."""
         return self._result
 
     @result.setter

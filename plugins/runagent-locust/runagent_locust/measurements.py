@@ -21,10 +21,10 @@ _known: weakref.WeakKeyDictionary[Environment, Measurements] = weakref.WeakKeyDi
 
 
 class Measurements:
-    """What one process of a test has measured, and on a master what its workers have.
+    """The measures of one process of a test; those of a master include its workers'.
 
     A worker sends what it has measured since its last report with each report that Locust sends, and the
-    master adds it up. What Locust counts and what is counted here is therefore of the same streams.
+    master adds it up. Locust's counts and these are therefore of the same streams.
 
     Attributes:
         is_worker: Whether this process reports to a master.

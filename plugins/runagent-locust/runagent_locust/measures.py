@@ -1,4 +1,4 @@
-"""What is measured of the streams of one name, and of all names: counts, errors, histograms."""
+"""Counts, errors and histograms of the streams of one name, and of all names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HISTOGRAMS = ("first", "gap", "stream", "rate")
 
 
 class Measures:
-    """What is measured of the streams of one name.
+    """Counts, errors and histograms of the streams of one name.
 
     Once all have ended, ``started`` is the sum of ``completed``, ``failed`` and ``closed``.
 

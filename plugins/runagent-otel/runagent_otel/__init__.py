@@ -39,7 +39,7 @@ def instrument(
     Message content is never recorded, neither inputs nor outputs.
 
     Args:
-        tracer_provider: What makes the spans; by default the one that the program has set, also if it is
+        tracer_provider: Makes the spans; by default the one that the program has set, also if it is
             set later.
         meter_provider: The same for the metrics.
         provider_name: The value of ``gen_ai.provider.name``; by default the one of the transport's protocol.
@@ -74,7 +74,7 @@ def _run_deferred_at_exit() -> None:
 
 
 class RunAgentInstrumentor:
-    """What ``opentelemetry-instrument`` finds as the entry point ``runagent``, makes and starts."""
+    """The entry point ``runagent`` of ``opentelemetry-instrument``, which makes and starts it."""
 
     _registration: Registration | None = None
 

@@ -21,7 +21,7 @@ class Instruments:
     """The histograms of one meter.
 
     Args:
-        meter: What makes them.
+        meter: Makes them.
     """
 
     def __init__(self, meter: Meter) -> None:

@@ -43,7 +43,7 @@ class Telemetry:
 
     Args:
         tracer_provider: As for `runagent_otel.instrument`, and the others, too.
-        meter_provider: What makes the metrics.
+        meter_provider: Makes the metrics.
         provider_name: The value of ``gen_ai.provider.name``.
         chunk_metric: Whether the times of chunks are recorded.
     """
@@ -102,7 +102,7 @@ class ObservedRun:
     would become children of the run's.
 
     Args:
-        telemetry: What observes.
+        telemetry: The observer that made it.
         call: The call.
         parent: The context of the reader when it began the run.
     """

@@ -1,4 +1,4 @@
-"""What is read of a batch: columns of plain values, and the idempotency key of a row."""
+"""Reads batches: columns of plain values, and the idempotency key of a row."""
 
 from __future__ import annotations
 

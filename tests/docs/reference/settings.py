@@ -35,11 +35,11 @@ OTHER_VARIABLES = {
 }
 
 _SETTINGS = """\
-What a client can be given, and where else each value may come from. An argument is stronger than a variable,
-and that is stronger than the file; see [configuration](../configuration.md)."""
+The arguments of a client, and the other places that each value may come from. An argument is stronger than a
+variable, and that is stronger than the file; see [configuration](../configuration.md)."""
 _LIMITS = """\
-What a peer may make the client hold or do; a run that passes a limit ends in a `StreamLimitError`. Each is
-set by the key of its name in `transport_options`. Time limits are among the
+Bounds of what a peer may make the client hold or do; a run that passes one ends in a `StreamLimitError`.
+Each is set by the key of its name in `transport_options`. Time limits are among the
 [settings](settings.md#timeouts)."""
 
 
