@@ -27,9 +27,12 @@ SIZES = {"phone": (390, 844), "desk": (1440, 900)}
 _SECTION = "reference/api-runagent/#runagent.RunAgentClient"
 LOOKED_AT = (
     "",
+    "readme/",
     "start/",
     "streaming-responses/",
     "cookbook/",
+    "compare/",
+    "faq/",
     "reference/errors/",
     "reference/api-runagent/",
     "reference/settings/",

@@ -1,11 +1,11 @@
-"""The pages Compare and Migrate, and the README's figures, show what is the case."""
+"""The README and the pages Compare, Migrate and Questions show what other software and messages are like."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import httpx2
@@ -14,7 +14,7 @@ import pytest
 import runagent
 from runagent import RunAgentClient
 from runagent_testing import FakeAgentServer, ending, raw
-from tests.docs.pages import DOCS, README, Page
+from tests.docs.pages import DOCS, README, Page, code_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,3 +152,26 @@ def test_the_page_migrate_leads_to_errors_that_exist() -> None:
     named = {name for row in rows for name in re.findall(r"(?<!runagent\.)\b[A-Z]\w+Error\b", row[1])}
     assert len(named) > 10
     assert set() == named - {*runagent.__all__, "TimeoutError"}
+
+
+@pytest.mark.parametrize(
+    ("quoted", "arguments"),
+    [
+        ("connection refused", {"base_url": "http://127.0.0.1:1", "max_retries": 0}),
+        ("only plain http:// proxies are supported", {"proxy": "socks5://127.0.0.1:1"}),
+    ],
+)
+def test_the_questions_quote_messages_of_errors(quoted: str, arguments: dict[str, Any]) -> None:
+    assert any(quoted in code_in(heading) for heading in DOCS["faq"].headings())
+    with pytest.raises(runagent.RunAgentError, match=re.escape(quoted)):
+        RunAgentClient("a", **arguments).run_generic("hello")
+
+
+def test_the_questions_quote_what_a_stream_that_is_over_raises(server: FakeAgentServer) -> None:
+    server.agent("a").always("Once")
+    stream = RunAgentClient("a", base_url=server.url).run_generic_stream("hello")
+    assert stream.text() == "Once"
+    with pytest.raises(RuntimeError) as caught:
+        stream.text()
+    (quoted,) = (heading for heading in DOCS["faq"].headings() if "is over" in heading)
+    assert str(caught.value).startswith(code_in(quoted)[0])
