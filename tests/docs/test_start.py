@@ -11,6 +11,7 @@ from runagent_testing import FakeAgentServer
 from runagent_testing._standalone.demo import DEMO
 from runagent_testing._standalone.script_file import read_script
 from tests.docs.pages import DOCS, ROOT
+from tests.support.process import killed_at_end
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,14 +25,13 @@ PATIENCE = 60  # seconds
 def test_the_agent_announces_itself_as_shown(tmp_path: Path) -> None:
     command, url, *shown = START.block("$ runagent-fake").splitlines()
     program = [sys.executable, "-m", "runagent_testing", *command.split()[2:], "--port", "0"]
-    with subprocess.Popen(
-        program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    started = subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with killed_at_end(started) as process:
         assert process.stdout is not None
-        started = process.stdout.readline().strip()  # its last line at the start, or the end of the process
+        announced = process.stdout.readline().strip()  # its last line at the start, or the end of the process
         process.terminate()
         _, printed = process.communicate(timeout=PATIENCE)
-    assert shown == printed.replace(started, url).splitlines()[: len(shown)]
+    assert shown == printed.replace(announced, url).splitlines()[: len(shown)]
 
 
 def test_the_commands_of_the_page_work(monkeypatch: pytest.MonkeyPatch) -> None:
