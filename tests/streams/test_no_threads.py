@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from trio._core import _thread_cache
 
 from runagent import AsyncRunAgentClient, ConfigurationError, NetworkError, RunAgentClient
 from tests.support.styles import Style
@@ -45,6 +46,8 @@ def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError(_REFUSED)
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
+    # trio keeps a thread for ten seconds: one of an earlier test would serve this one.
+    monkeypatch.setattr(_thread_cache, "THREAD_CACHE", _thread_cache.ThreadCache())
 
 
 @pytest.mark.usefixtures("no_threads")
