@@ -8,13 +8,11 @@ from runagent._errors import ProtocolError, RunAgentError
 from runagent._internal.tracebacks import is_ours
 from runagent._public import publish
 from runagent._wire.jsontext import InvalidJSONError, decode_json
-from runagent._wire.sse import EventRow, ServerSentEvent, SSEDecoder
+from runagent._wire.sse import ServerSentEvent, SSEDecoder
 from runagent.transports._base import Wants
 from runagent.transports._content_session import ContentSession
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from runagent._address.route import Route
     from runagent._call import AgentCall, ResumePoint
     from runagent._events import Event
@@ -62,7 +60,7 @@ class EventStreamSession(ContentSession):
     def read_body(self, data: bytes) -> list[Event]:
         """Return the events that the bytes complete, up to the one that ends the run."""
         events: list[Event] = []
-        self.take_each(_one_by_one(self.decoder.feed_rows(data)), events)
+        self.take_each(self.decoder.feed_apart(data), events)
         if self.decoder.error is not None and self.wants is Wants.READ and not self.following:
             self.fail(self.decoder.error)
         return events
@@ -98,14 +96,6 @@ class EventStreamSession(ContentSession):
                 return ProtocolError(f"a line of the stream that is no field is {fault}")
             self.leave_out("a line that is no field", line.decode("utf-8", "replace"))
         return None
-
-
-def _one_by_one(parts: Iterable[EventRow | ServerSentEvent]) -> Iterator[ServerSentEvent]:
-    for part in parts:
-        if isinstance(part, EventRow):
-            yield from part.apart()
-        else:
-            yield part
 
 
 def _decode(text: bytes | str) -> Any:

@@ -51,6 +51,35 @@ sse_streams = st.lists(
     ).map(b"".join),
     max_size=8,
 ).map(b"".join)
+numbered = st.lists(
+    st.tuples(
+        mostly(
+            b"event: chunk\n", b"event: start\n", b"event: \n", b": hb\n\nevent: chunk\n", b"event: \xff\n"
+        ),
+        mostly(
+            b"data: [1]\n",
+            b"data: {}\n",
+            b"data: \n",
+            b"data: \xff\0\n",
+            b"data: 1\ndata: 2\n",
+            b"data: \r\n",
+        ),
+        mostly(
+            b"id: 7-0\n\n",
+            b"id: \n\n",
+            b"id: \0\n\n",
+            b"\n",
+            b"id: 1\nid: 2\n\n",
+            b"id: 1\nretry: 2\n\n",
+            b"id: 3",
+        ),
+    ).map(b"".join),
+    max_size=8,
+).map(b"".join)
+with_crlf = numbered.map(lambda stream: stream.replace(b"\n", b"\r\n"))
+sse_streams = st.one_of(
+    sse_streams, sse_streams.map(lambda x: x.replace(b"\n", b"\r\n")), numbered, with_crlf
+)
 
 
 def state_of(decoder: SSEDecoder) -> tuple[Any, ...]:
@@ -62,7 +91,7 @@ def state_of(decoder: SSEDecoder) -> tuple[Any, ...]:
 @given(st.data(), sse_streams, st.sampled_from([40, 100, 1 << 20]))
 @example(None, b"event: chunk\ndata: {}\n\n" * 3, 1 << 20)
 def test_rows_of_events_are_those_events(data: st.DataObject | None, stream: bytes, limit: int) -> None:
-    slow, fast = SSEDecoder(max_event_bytes=limit), SSEDecoder(max_event_bytes=limit)
+    slow, fast, apart = (SSEDecoder(max_event_bytes=limit) for _ in range(3))
     for piece in [stream] if data is None else data.draw(cuts(stream)):
         if slow.error:
             break
@@ -73,8 +102,8 @@ def test_rows_of_events_are_those_events(data: st.DataObject | None, stream: byt
             found.append(ServerSentEvent("chunk", line.decode("utf-8", "replace"), fast.last_event_id))
         for part in fast.feed_rows(piece) if line is None else ():
             found += part.apart() if isinstance(part, EventRow) else [part]
-        assert expected == found
-        assert state_of(slow) == state_of(fast)
+        assert expected == found == apart.feed_apart(piece)
+        assert state_of(slow) == state_of(fast) == state_of(apart)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])

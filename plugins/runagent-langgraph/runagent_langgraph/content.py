@@ -6,7 +6,8 @@ node that it comes from. The fields are those of LangChain's messages.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
@@ -14,9 +15,21 @@ from runagent import Tokens
 from runagent.transports import JSONReader, ToolCallParts, encode_json
 
 if TYPE_CHECKING:
-    from runagent import ToolCall
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["Message", "MessageCalls", "add_usage", "parts_of", "read_message", "read_tokens", "stop_reason"]
+    from runagent import ToolCall
+    from runagent.transports import ServerSentEvent
+
+__all__ = [
+    "NO_TEXT_PIECE",
+    "Message",
+    "MessageCalls",
+    "add_usage",
+    "parts_of",
+    "read_message",
+    "read_tokens",
+    "stop_reason",
+]
 
 
 _CALLS = ("tool_use", "input_json_delta", "tool_call", "tool_call_chunk", "function_call")
@@ -44,26 +57,28 @@ class Message(msgspec.Struct, gc=False):
         return self.type in ("AIMessageChunk", "ai")
 
     @property
-    def is_plain_text(self) -> bool:
-        """Whether it is a piece of text and nothing else, as most are."""
-        return (
-            self.type == "AIMessageChunk"
-            and type(self.content) is str
-            and not (
-                self.tool_calls
-                or self.tool_call_chunks
-                or self.invalid_tool_calls
-                or self.usage_metadata
-                or self.additional_kwargs
-                or self.response_metadata
-                or self.chunk_position
-            )
-        )
-
-    @property
     def about_answer(self) -> dict[str, Any]:
         """What the model's service has reported about the answer: why it stopped, its model and so on."""
         return self.response_metadata if isinstance(self.response_metadata, dict) else {}
+
+
+_Empty = msgspec.Meta(max_length=0)
+_Nothing = Literal[""] | Annotated[list[Any], _Empty] | Annotated[dict[str, Any], _Empty] | None
+
+
+class TextPiece(msgspec.Struct, gc=False):
+    """A piece of text and nothing else, as most messages are: no other message can be decoded as one."""
+
+    type: Literal["AIMessageChunk"]
+    content: str
+    id: Any = None
+    tool_calls: _Nothing = None
+    tool_call_chunks: _Nothing = None
+    invalid_tool_calls: _Nothing = None
+    usage_metadata: _Nothing = None
+    additional_kwargs: _Nothing = None
+    response_metadata: _Nothing = None
+    chunk_position: _Nothing = None
 
 
 class _About(msgspec.Struct, gc=False):
@@ -71,6 +86,18 @@ class _About(msgspec.Struct, gc=False):
 
 
 _messages: JSONReader[tuple[Message, _About]] = JSONReader(tuple[Message, _About], "a message")
+
+
+NO_TEXT_PIECE = (msgspec.DecodeError, UnicodeError, RecursionError)
+_text_pieces = msgspec.json.Decoder(tuple[TextPiece, _About])
+
+
+def read_text_pieces(events: Iterable[ServerSentEvent]) -> Iterator[tuple[TextPiece, object]]:
+    """Read the data of events ``messages`` that are a piece of text and nothing else.
+
+    The iterator raises one of `NO_TEXT_PIECE` at any other event.
+    """
+    return map(_text_pieces.decode, map(attrgetter("data"), events))
 
 
 def read_message(text: str) -> Message:

@@ -17,9 +17,11 @@ from runagent import ProtocolError, StreamTruncatedError, ValidationError
 from runagent.transports import ResumePoint, quote
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from runagent.transports import ServerSentEvent
 
-__all__ = ["BEGINNING", "EventOrder", "id_to_ask"]
+__all__ = ["BEGINNING", "EventOrder", "are_placed", "id_to_ask"]
 
 BEGINNING = "-1"  # the id before the first one
 _ID = re.compile(r"(\d{1,20})-(\d{1,20})", re.ASCII)
@@ -70,20 +72,23 @@ class EventOrder:
         self._unplaced = False
         self._latest: ServerSentEvent | None = None  # the last event, if `follows` has taken it
 
-    def follows(self, event: ServerSentEvent) -> bool:
+    def follows(self, event: ServerSentEvent, *, is_placed: bool = False) -> bool:
         """Take an event that is later than all before it, as most are; nothing is kept back behind it.
+
+        Args:
+            event: The event.
+            is_placed: `are_placed` was True for it and others.
 
         Returns:
             False, without an effect, if it takes `is_new` and `note` to find out what the event is.
         """
         id_, last = event.id, self._last
-        if self._due or not event.has_id or len(id_) != len(last) or id_ <= last or id_[self._dash] != "-":
-            return False
         # Of the same length and with the dash at the same place, ids of ASCII digits have the order of texts.
-        if not id_.replace("-", "", 1).isdigit() or not id_.isascii():
+        if id_ <= last or len(id_) != len(last) or id_[self._dash] != "-" or self._due or not event.has_id:
+            return False
+        if not is_placed and not are_placed([event]):
             return False
         self._before, self._last, self._latest = last, id_, event
-        self._point = last, id_, 1
         return True
 
     def _catch_up(self) -> None:
@@ -91,6 +96,7 @@ class EventOrder:
         if (event := self._latest) is not None:
             self._latest, self._repeating, self._unplaced = None, 0, False
             self._place, self._same = _place(event.id) or self._place, []
+            self._point = self._before, self._last, 1
             self._add(event)
 
     def is_new(self, event: ServerSentEvent) -> bool:
@@ -151,9 +157,10 @@ class EventOrder:
 
     def resume_point(self) -> ResumePoint | None:
         """Return where another stream can go on, or None."""
-        if self._point is None:
+        point = self._point if self._latest is None else (self._before, self._last, 1)
+        if point is None:
             return None
-        before, last, count = self._point
+        before, last, count = point
         text = f"{before} {last} {count}" if last else BEGINNING
         return ResumePoint(last_event_id=text, proof="id")
 
@@ -161,6 +168,24 @@ class EventOrder:
         if len(self._same) == _MOST_WITH_ONE_ID:
             raise ProtocolError(f"more than {_MOST_WITH_ONE_ID} events have the id {self._last}")
         self._same.append(_hash(event))
+
+
+def are_placed(events: Sequence[ServerSentEvent]) -> bool:
+    """Whether the ids of some events are places of one form: the same number of digits on each side."""
+    ids = [event.id for event in events]
+    width, dash = len(ids[0]), ids[0].find("-")
+    if not 0 < dash < width - 1:
+        return False
+    # Each id has its dash at this place, one more is behind each but the last, and all else are digits.
+    text, count = "-".join(ids), len(ids)
+    digits = text.replace("-", "")
+    return (
+        text[dash :: width + 1] == "-" * count
+        and text[width :: width + 1] == "-" * (count - 1)
+        and len(text) == len(digits) + 2 * count - 1 == (width + 1) * count - 1
+        and digits.isascii()
+        and digits.isdigit()
+    )
 
 
 def _hash(event: ServerSentEvent) -> int:

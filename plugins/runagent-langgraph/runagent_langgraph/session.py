@@ -6,6 +6,7 @@ asked for afterwards, and decides.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from runagent import (
@@ -30,14 +31,16 @@ from runagent.transports import (
     quote,
 )
 from runagent_langgraph.content import (
+    NO_TEXT_PIECE,
     MessageCalls,
     add_usage,
     parts_of,
     read_message,
+    read_text_pieces,
     read_tokens,
     stop_reason,
 )
-from runagent_langgraph.order import BEGINNING, EventOrder, id_to_ask
+from runagent_langgraph.order import BEGINNING, EventOrder, are_placed, id_to_ask
 from runagent_langgraph.requests import (
     failure_of,
     get,
@@ -65,6 +68,7 @@ __all__ = ["CancelRun", "RunSession"]
 
 _INTERRUPT = "__interrupt__"
 _GOING_ON = ("pending", "running")
+_BLOCK = 512  # events that are looked at together
 
 
 class RunSession(EventStreamSession):
@@ -141,37 +145,37 @@ class RunSession(EventStreamSession):
     def take_each(self, items: Iterable[ServerSentEvent], events: list[Event]) -> None:
         """Take pieces of text in one go, as most events are, and any other event by itself."""
         all_items, at = list(items), 0
-        while True:
+        is_placed = bool(all_items) and are_placed(all_items)
+        while at < len(all_items):
             if self._is_clear:
-                at = self._take_texts(all_items, at, events)
-            if at == len(all_items):
-                return
+                block = all_items[at : at + _BLOCK]
+                taken = self._take_texts(block, is_placed, events)
+                at += taken
+                if taken == len(block):
+                    continue
             super().take_each(all_items[at : at + 1], events)
             if self.wants is not Wants.READ or self.following:
                 return
             at += 1
 
-    def _take_texts(self, items: list[ServerSentEvent], at: int, events: list[Event]) -> int:
-        """Take the pieces of the message under way that follow one another; return the place behind them.
+    def _take_texts(self, items: list[ServerSentEvent], is_placed: bool, events: list[Event]) -> int:
+        """Take the pieces of the message under way that follow one another; return how many.
 
         Invariant: the effect is that of `take` for each of them.
         """
-        order, known = self._order, self._message
+        order, known, taken = self._order, self._message, 0
         assert order is not None
-        for place in range(at, len(items)):
-            event = items[place]
-            try:
-                message = read_message(event.data) if event.event == "messages" else None
-            except ProtocolError:
-                return place
-            if message is None or message.id != known or not message.is_plain_text:
-                return place
-            text = message.content
-            if not text.isascii() or not order.follows(event):
-                return place
-            if text:
-                events.append(Chunk(text, None, event.id))
-        return len(items)
+        with contextlib.suppress(*NO_TEXT_PIECE):
+            for event, (piece, _) in zip(items, read_text_pieces(items), strict=False):
+                if event.event != "messages" or piece.id != known:
+                    break
+                if not order.follows(event, is_placed=is_placed):
+                    break
+                # Its text is whole characters, as the decoder refuses half of one.
+                if piece.content:
+                    events.append(Chunk(piece.content, None, event.id))
+                taken += 1
+        return taken
 
     def take(self, event: ServerSentEvent, events: list[Event]) -> None:
         """See `EventStreamSession.take`."""
@@ -206,9 +210,6 @@ class RunSession(EventStreamSession):
             self.flush_text(events)
             self._message = message.id
         id_ = event.id if event.has_id else None
-        if message.is_plain_text:
-            self.add_text(message.content, events, id=id_)
-            return
         for kind, part in parts_of(message):
             if kind == "text":
                 self.add_text(part, events, id=id_)

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from runagent_langgraph.session import RunSession
 
 from runagent import (
     Chunk,
@@ -17,6 +18,7 @@ from runagent import (
     StreamLimitError,
     ToolCall,
 )
+from runagent.transports import EventStreamSession
 from runagent_testing import MemoryNetwork, custom, done, ending, raw
 
 
@@ -188,3 +190,36 @@ def test_an_interrupt_in_two_modes_is_one() -> None:
 
 def test_the_end_event_of_older_servers_gives_nothing() -> None:
     assert [Chunk("Once")] == read(message(content="Once"), b"event: end\r\ndata: null\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"content": "\N{GRINNING FACE}"},
+        {"content": "", "chunk_position": None, "tool_calls": [], "additional_kwargs": {}},
+        {"content": "b", "id": "m2"},
+        {"content": "b", "usage_metadata": {"input_tokens": 1}},
+        {"content": "b", "additional_kwargs": {"reasoning_content": "Hm"}},
+        {"content": "b", "tool_call_chunks": PIECES},
+        {"content": ["b"]},
+        {"content": None},
+        {"type": "tool", "content": "b"},
+        {"content": "\ud83d"},
+    ],
+)
+def test_pieces_that_come_together_are_read_as_one_by_one(
+    fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces = [{"content": "a"}, {"content": "c"}, fields, {"content": "d"}, {"content": "e"}]
+    written = [
+        event("messages", [{"type": "AIMessageChunk", "id": "m1", **each}, {}], number + 1)
+        for number, each in enumerate(pieces)
+    ]
+    found: list[list[Any]] = [[], []]
+    for events in found:
+        # The dialect's own end has an earlier id, and so fails the run behind the pieces.
+        with pytest.raises(ProtocolError, match="came after 1764000000000-5"):
+            events.extend(stream_of(raw(b"".join(written))).events())
+        monkeypatch.setattr(RunSession, "take_each", EventStreamSession.take_each)
+    assert found[0][1:] == found[1][1:]
+    assert Chunk("e", None, "1764000000000-5") == found[0][-1]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runagent_langgraph.order import BEGINNING, EventOrder, id_to_ask
+from runagent_langgraph.order import BEGINNING, EventOrder, are_placed, id_to_ask
 
 from runagent import ProtocolError, StreamTruncatedError, ValidationError
 from runagent.transports import ResumePoint, ServerSentEvent
@@ -162,13 +163,15 @@ EVENT = st.tuples(
 @given(st.booleans(), st.lists(EVENT, max_size=12))
 def test_events_that_follow_one_another_are_judged_as_any_others(replayed: bool, events: Any) -> None:
     found = []
+    ids = [form.format(number) for number, _, form in events]
+    placed = bool(ids) and are_placed([ServerSentEvent("custom", "", id_) for id_ in ids])
     for quick in (False, True):
         order = EventOrder(None, replayed=replayed)
         seen: list[Any] = []
         for number, data, form in events:
             event = ServerSentEvent("custom", data, form.format(number), has_id=bool(form))
             try:
-                if not (quick and order.follows(event)) and order.is_new(event):
+                if not (quick and order.follows(event, is_placed=placed)) and order.is_new(event):
                     order.note(gives=True, holds=False)
             except (ProtocolError, StreamTruncatedError) as exc:
                 seen.append(type(exc))
@@ -176,3 +179,14 @@ def test_events_that_follow_one_another_are_judged_as_any_others(replayed: bool,
             seen.append(order.resume_point())
         found.append(seen)
     assert found[0] == found[1]
+
+
+PLACES = st.text("019-\u0661\n", max_size=4)
+
+
+@given(st.lists(PLACES, min_size=1, max_size=4) | st.lists(st.just("1-0"), min_size=1), PLACES)
+def test_ids_are_of_one_form_if_each_has_as_many_digits_on_both_sides(ids: list[str], more: str) -> None:
+    found = [re.fullmatch(r"([019]+)-([019]+)", id_) for id_ in [*ids, more]]
+    expected = len({match and (len(match[1]), len(match[2])) for match in found} | {None}) == 2
+    placed = are_placed([ServerSentEvent("custom", "", id_) for id_ in [*ids, more]])
+    assert placed == (expected and None not in found)
