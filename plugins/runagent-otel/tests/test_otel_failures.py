@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
+# CPython warns from 3.12 on; the child uses no thread of its parent.
+forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 
 
@@ -187,6 +189,7 @@ def test_a_deferred_action_that_raises_is_logged_and_holds_no_other_up(
     assert "ZeroDivisionError" in caplog.text
 
 
+@forks
 @needs_fork
 def test_a_fork_records_a_stream_in_the_process_that_reads_it(
     memory: MemoryNetwork, telemetry: Telemetry
@@ -203,6 +206,7 @@ def test_a_fork_records_a_stream_in_the_process_that_reads_it(
     assert 1 == len(telemetry.runs)
 
 
+@forks
 @needs_fork
 def test_a_fork_leaves_a_dropped_stream_to_its_parent(
     memory: MemoryNetwork, telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
@@ -220,6 +224,7 @@ def test_a_fork_leaves_a_dropped_stream_to_its_parent(
     assert 1 == len(telemetry.runs)
 
 
+@forks
 @needs_fork
 def test_a_child_starts_a_thread_although_its_parent_had_actions_waiting(
     monkeypatch: pytest.MonkeyPatch,
