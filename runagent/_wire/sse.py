@@ -189,9 +189,11 @@ class SSEDecoder:
         # lines and two at its end, and no other. So it holds no further line, and no field can be missed.
         blank, opening = self._end + self._end, self._opening
         if not (opening and data.startswith(opening)):  # most rows are like the one before
-            event = data[len(_EVENT) : data.find(self._end)]
-            opening = _EVENT + event + self._end + _DATA
-            if not event or not data.startswith(opening):
+            stop = data.find(self._end) if data.startswith(_EVENT) else -1
+            if stop < 0:  # a line of another form, or no whole one: nothing is copied
+                return None, data
+            opening = data[:stop] + self._end + _DATA
+            if stop == len(_EVENT) or not data.startswith(opening):
                 return self._split_numbered(data)
             self._opening = opening
         between = b"}" + blank + opening

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +20,17 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.interop
 
-PLUGINS = sorted(path.name.removeprefix("runagent-") for path in (ROOT / "plugins").glob("runagent-*"))
+
+def brings_a_transport(project: Path) -> bool:
+    about = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    return "runagent.transports" in about["project"].get("entry-points", {})
+
+
+PLUGINS = sorted(
+    project.name.removeprefix("runagent-")
+    for project in (ROOT / "plugins").glob("runagent-*")
+    if brings_a_transport(project)
+)
 # Where the fake agent has a plugin's protocol, unless it is below the root.
 PATHS = {
     "a2a": "/a2a/storyteller",

@@ -237,7 +237,9 @@ def test_a_stream_that_is_cut_goes_on_in_its_run(langgraph: LangGraph, events: i
 
     with Peer(relays(port, events=events, properly=properly), relays(port)) as peer:
         text, methods = style.run(scenario)
-    assert (SLOW, 1) == (text, [*methods].count("GET") - (2 if properly else 1))
+    # One thread and one run, however often a busy server ends what it sends of the run before the run's end.
+    assert (SLOW, 2) == (text, methods.count("POST"))
+    assert methods.count("GET") >= (3 if properly else 2)
 
 
 @SERVER
