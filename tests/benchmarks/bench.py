@@ -25,7 +25,6 @@ from tests.benchmarks.race import Result, origins, race, workers
 from tests.benchmarks.stages import stages
 from tests.benchmarks.starts import first_chunks, imports
 from tests.benchmarks.tables import Goal, Table
-from tests.docs.pictures import charts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -245,6 +244,9 @@ class Report:
 
     def write(self, docs: Path) -> None:
         """Put everything into the page that shows it, and draw its charts."""
+        # Only here: this module is also imported with the code of other commits, which lack what charts need.
+        from tests.docs.pictures import charts
+
         page = docs / "performance.md"
         before, begin, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
         _, end, behind = rest.partition(_END)

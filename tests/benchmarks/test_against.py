@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 
 import pytest
 
@@ -58,3 +59,9 @@ def test_an_unknown_commit_is_named():
 
 def test_the_ratio_is_of_the_same_round():
     assert 2.0 == Row("a", [2.0, 20.0, 400.0], [1.0, 10.0, 100.0]).ratio
+
+
+@pytest.mark.parametrize("module", ["against", "fake_against"])
+def test_a_comparison_needs_no_code_that_other_commits_lack(module: str) -> None:
+    program = f"import sys, tests.benchmarks.{module}; assert 'runagent_testing._timeline' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)
