@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from tests.support.wheels import build_wheel
+from tests.support.wheels import build_sdist, build_wheel
 
 ROOT = Path(__file__).resolve().parents[2]
 # One plugin is enough here; make packages builds every one.
 PROJECTS = [ROOT, ROOT / "plugins/runagent-openai"]
-
-
-def build_sdist(project: Path, directory: Path) -> Path:
-    command = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir"]
-    built = subprocess.run(
-        [*command, directory, project], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=100
-    )
-    assert 0 == built.returncode, built.stdout + built.stderr
-    (path,) = directory.glob("*.tar.gz")
-    return path
 
 
 @pytest.fixture(scope="module", params=PROJECTS, ids=["runagent", "runagent-openai"])

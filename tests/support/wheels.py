@@ -1,4 +1,4 @@
-"""Wheels, built from this tree by the installed backend: no network."""
+"""Wheels and source distributions, built from this tree by the installed backend: no network."""
 
 from __future__ import annotations
 
@@ -12,17 +12,26 @@ if TYPE_CHECKING:
     from pathlib import Path
     from zipfile import ZipFile
 
-__all__ = ["build_wheel", "metadata"]
+__all__ = ["build_sdist", "build_wheel", "metadata"]
 
 
 def build_wheel(project: Path, directory: Path) -> Path:
     """Build the wheel of a project."""
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir"]
+    return _build(project, directory, "wheel", "*.whl")
+
+
+def build_sdist(project: Path, directory: Path) -> Path:
+    """Build the source distribution of a project."""
+    return _build(project, directory, "sdist", "*.tar.gz")
+
+
+def _build(project: Path, directory: Path, kind: str, pattern: str) -> Path:
+    command = [sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir"]
     built = subprocess.run(
         [*command, directory, project], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=100
     )
     assert 0 == built.returncode, built.stdout + built.stderr
-    (path,) = directory.glob("*.whl")
+    (path,) = directory.glob(pattern)
     return path
 
 
