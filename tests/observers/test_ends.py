@@ -16,6 +16,7 @@ import runagent
 from runagent import RunAgentClient, RunAgentError
 from runagent_testing import FakeAgentServer, error, gate, status
 from tests.observers.watcher import Watcher, read_to_the_end
+from tests.support.forks import forks
 from tests.support.peer import Peer, answers, http
 from tests.support.threads import wait_for_reader
 from tests.support.transports import LettersSession, OwnTransport
@@ -203,7 +204,7 @@ def test_reading_ahead_is_logged_once(style: Style, server: FakeAgentServer, wat
     assert ["started", "completed"] == watcher.outcomes
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@forks
 def test_a_fork_reports_only_in_the_process_that_reads(server: FakeAgentServer, watcher: Watcher) -> None:
     server.agent("a").always(*HANGS)
     stream = RunAgentClient("a", base_url=server.url).run_generic_stream("x")

@@ -12,7 +12,7 @@ import pytest
 from runagent import Completed, ConfigurationError, RunAgentClient, StreamError
 from runagent._run.readahead import ReadAhead
 from runagent_testing import FakeAgentServer, ending, gate
-from tests.streams.test_sharing import forks, in_child
+from tests.support.forks import forks, in_child
 from tests.support.styles import Style
 from tests.support.threads import wait_for_reader
 

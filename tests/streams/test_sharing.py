@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import select
-import signal
 import subprocess
 import sys
 import threading
@@ -19,6 +15,7 @@ import trio
 from runagent import AsyncRunAgentClient, RunAgentClient
 from runagent._internal.locks import ForkSafeLock
 from runagent_testing import FakeAgentServer, ending, gate
+from tests.support.forks import forks, in_child
 from tests.support.loops import new_uvloop, run_uvloop
 from tests.support.styles import STYLES, Style
 
@@ -165,38 +162,6 @@ def test_a_stream_stays_in_its_event_loop(
         return received + [chunk async for chunk in stream]
 
     assert ["x", "y"] == run(home, scenario)
-
-
-def in_child(style: Style, scenario: Callable[[], Awaitable[Any]]) -> Any:
-    """Fork in the middle of everything, run a scenario in the child, return what it returned."""
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            report = style.run(scenario) if style.name != "trio" else _in_thread(scenario)
-        except BaseException as exc:
-            report = f"the child failed: {exc!r}"
-            raise
-        finally:
-            os.write(write_end, json.dumps(report).encode())
-            os._exit(0)
-    os.close(write_end)
-    try:
-        with os.fdopen(read_end, "rb") as pipe:
-            assert select.select([pipe], [], [], 10)[0], "the child hangs"
-            return json.loads(pipe.read())
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-
-
-def _in_thread(scenario: Callable[[], Awaitable[Any]]) -> Any:
-    """Run it where no `trio.run` is under way: the child has inherited the parent's."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(trio.run, scenario).result()
-
-
-forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 
 @forks

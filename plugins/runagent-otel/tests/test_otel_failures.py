@@ -16,6 +16,7 @@ from runagent_otel import deferred
 
 from runagent import RunAgentClient
 from runagent_testing import MemoryNetwork, ending
+from tests.support.forks import forks
 from tests.support.telemetry import Telemetry, recorded
 
 if TYPE_CHECKING:
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
-
-# CPython warns from 3.12 on; the child uses no thread of its parent.
-forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 
 
 @pytest.fixture
@@ -190,7 +187,6 @@ def test_a_deferred_action_that_raises_is_logged_and_holds_no_other_up(
 
 
 @forks
-@needs_fork
 def test_a_fork_records_a_stream_in_the_process_that_reads_it(
     memory: MemoryNetwork, telemetry: Telemetry
 ) -> None:
@@ -207,7 +203,6 @@ def test_a_fork_records_a_stream_in_the_process_that_reads_it(
 
 
 @forks
-@needs_fork
 def test_a_fork_leaves_a_dropped_stream_to_its_parent(
     memory: MemoryNetwork, telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,7 +220,6 @@ def test_a_fork_leaves_a_dropped_stream_to_its_parent(
 
 
 @forks
-@needs_fork
 def test_a_child_starts_a_thread_although_its_parent_had_actions_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
