@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import os
 import re
@@ -56,21 +55,6 @@ def test_an_authority_of_the_company_is_trusted_by_its_file(tmp_path: Path) -> N
         server.agent("writer").always("Once upon")
         assert "Once upon" == recipe["ask"](recipe["connect"](server.url, tmp_path / "ca.pem"))
         assert recipe["ask"](recipe["connect"](server.url)).startswith("CERTIFICATE: ")
-
-
-def test_a_cell_of_a_notebook_may_wait(
-    server: FakeAgentServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("RUNAGENT_API_URL", server.url)
-    server.agent("your-agent-id").always("Once", " upon")
-    cell = COOKBOOK["production"].block("from runagent import AsyncRunAgentClient\n")
-    code = compile(cell, "cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-
-    async def run_cell() -> None:
-        await eval(code, {})  # as IPython does
-
-    asyncio.run(run_cell())
-    assert "Once upon" == capsys.readouterr().out
 
 
 def test_every_reader_of_a_broadcast_gets_the_error_behind_all_chunks(

@@ -142,7 +142,7 @@ def test_every_argument_of_a_client_is_documented(argument: str) -> None:
 
 def test_the_timeouts_are_those_of_the_code() -> None:
     shown = {
-        code_in(row[0])[0]: row[1] for row in DOCS["streaming"].rows() if len(row) == 3 and code_in(row[0])
+        code_in(row[0])[0]: row[1] for row in DOCS["timeouts"].rows() if len(row) == 3 and code_in(row[0])
     }
     defaults = runagent.Timeouts()
     for name, seconds in msgspec.structs.asdict(defaults).items():

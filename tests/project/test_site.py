@@ -55,7 +55,7 @@ def test_links_to_files_that_are_not_in_the_site_become_text() -> None:
 
 
 def test_links_keep_their_fragments_and_lead_to_pictures_and_out_of_folders() -> None:
-    assert "](../streaming.md#share-a-client)" in site.staged("cookbook/ask-several.md")
+    assert "](../sharing.md)" in site.staged("cookbook/ask-several.md")
     assert "](fake-page-light.png)" in site.staged("control.md")
     assert "](../plugins.md)" in site.staged("packages/index.md")
 

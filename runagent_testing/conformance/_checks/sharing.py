@@ -54,7 +54,7 @@ def _compare(expected: list[list[str]], got: list[list[Any]]) -> None:
 @required(
     "run.threads",
     "One client serves several threads at once, and each run gets its own answer.",
-    'docs/streaming.md, "Share a client"',
+    'docs/sharing.md, "What may be shared"',
     styles=("sync",),
     players=("socket",),
 )
@@ -80,7 +80,7 @@ async def check_threads(stage: Stage) -> None:
 @required(
     "run.tasks",
     "One client serves several tasks at once, and each run gets its own answer.",
-    'docs/streaming.md, "Share a client"',
+    'docs/sharing.md, "What may be shared"',
     styles=("asyncio", "trio"),
 )
 async def check_tasks(stage: Stage) -> None:
@@ -116,7 +116,7 @@ async def _at_once(stage: Stage, functions: list[Callable[[], Awaitable[None]]])
 @required(
     "run.loops",
     "One client serves one event loop after another.",
-    'docs/streaming.md, "Share a client"',
+    'docs/sharing.md, "What may be shared"',
     styles=("asyncio", "trio"),
 )
 def check_loops(stage: Stage) -> None:
