@@ -118,7 +118,7 @@ README = Page(ROOT / "README.md")
 DOCS = {path.stem: Page(path) for path in sorted((ROOT / "docs").glob("*.md"))}
 COOKBOOK = {path.stem: Page(path) for path in sorted((ROOT / "docs/cookbook").glob("*.md"))}
 # Those whose blocks are programs by themselves, as on the pages above them.
-RECIPES = tuple(COOKBOOK[name] for name in ("the-text", "conversations", "failures", "production", "tests"))
+RECIPES = tuple(COOKBOOK[name] for name in ("the-text", "failures", "production", "tests"))
 PAGES = (README, *DOCS.values(), *RECIPES)
 WITH_COOKBOOK = tuple(dict.fromkeys([*PAGES, *COOKBOOK.values()]))
 # How to test code that uses the client of a protocol; tests/interop/protocols/test_cookbook.py runs it.
