@@ -10,18 +10,22 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 
+from runagent import NetworkError
+from runagent_testing import FakeAgentServer
 from tests.docs import site
 from tests.docs.pages import DOCS, Page
+from tests.support.proxy import Proxy
+from tests.support.tls import server_context
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
-
-    from runagent_testing import FakeAgentServer
+    from pathlib import Path
 
 GUIDES = [
     *("streaming-responses", "errors-and-retries", "timeouts", "backpressure", "conversations", "sharing"),
-    *("notebooks",),
+    *("notebooks", "proxies-and-tls"),
 ]
 CELLS = re.findall(r"^```(?:py|python)\n(.*?)^```$", DOCS["notebooks"].text, re.DOTALL | re.MULTILINE)
 
@@ -95,3 +99,27 @@ def test_a_cell_of_a_notebook_prints_the_answer(
         run_cell(cell)
         assert "Once upon" == capsys.readouterr().out
     assert 2 == len(service.requests)
+
+
+def test_the_client_of_a_company_goes_through_its_proxy_and_trusts_its_authority(tmp_path: Path) -> None:
+    names: dict[str, Any] = {"__name__": "page"}
+    exec(
+        compile(DOCS["proxies-and-tls"].block("import ssl\n\nfrom runagent import RunA"), "page", "exec"),
+        names,
+    )
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    with FakeAgentServer(ssl_context=server_context(authority, "agents.example.com")) as server:
+        server.agent("your-agent-id").always("Once upon")
+        port = int(server.url.rpartition(":")[2])
+        with Proxy({"agents.example.com:443": port}, credentials="user:password") as proxy:
+            way = "https://agents.example.com", f"http://user:password@127.0.0.1:{proxy.port}"
+            client = names["connect"](*way, tmp_path / "ca.pem")
+            assert "Once upon" == client.run_generic_stream("x").text()
+            with pytest.raises(NetworkError) as untrusted:
+                names["connect"](*way).run_generic_stream("x").text()
+            assert "CERTIFICATE" == untrusted.value.code
+            with pytest.raises(NetworkError) as unknown:
+                names["connect"](way[0], f"http://127.0.0.1:{proxy.port}").run_generic_stream("x").text()
+            assert "PROXY_407" == unknown.value.code
+            assert ["CONNECT agents.example.com:443 HTTP/1.1"] * 3 == [each.line for each in proxy.requests]

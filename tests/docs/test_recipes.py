@@ -10,12 +10,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import trustme
 
 from runagent import AsyncRunAgentClient, StreamTruncatedError
 from runagent_testing import FakeAgentServer, ending
 from tests.docs.pages import COOKBOOK, RECIPES, ROOT, Page, anchor
-from tests.support.tls import server_context
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,22 +37,6 @@ def test_there_are_twenty_five_situations_and_more() -> None:
 def test_every_recipe_has_a_program(page: Page) -> None:
     for recipe in page.headings()[1:]:
         assert re.search("^```(?:py|console)", page.section(anchor(recipe)), re.MULTILINE), recipe
-
-
-def names_of(page: str, beginning: str) -> dict[str, Any]:
-    """Run a program of a page, and return its names."""
-    names: dict[str, Any] = {"__name__": "recipe"}
-    exec(compile(COOKBOOK[page].block(beginning), page, "exec", dont_inherit=True), names)
-    return names
-
-
-def test_an_authority_of_the_company_is_trusted_by_its_file(tmp_path: Path) -> None:
-    ca, recipe = trustme.CA(), names_of("production", "import ssl")
-    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
-    with FakeAgentServer(ssl_context=server_context(ca)) as server:
-        server.agent("writer").always("Once upon")
-        assert "Once upon" == recipe["ask"](recipe["connect"](server.url, tmp_path / "ca.pem"))
-        assert recipe["ask"](recipe["connect"](server.url)).startswith("CERTIFICATE: ")
 
 
 def test_every_reader_of_a_broadcast_gets_the_error_behind_all_chunks(

@@ -188,7 +188,7 @@ def check_head_limit(lab: Lab) -> None:
     "session.through-proxy",
     "Unless the transport tunnels, a request through a plain HTTP proxy has the absolute form and the proxy's"
     " credentials.",
-    'RFC 9112 section 3.2.2; docs/transports.md, "Proxies"',
+    'RFC 9112 section 3.2.2; docs/proxies-and-tls.md, "Proxies"',
 )
 def check_proxy(lab: Lab) -> None:
     """A plain proxy needs the whole URL in the request line, and its own credentials.

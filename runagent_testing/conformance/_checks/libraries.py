@@ -145,7 +145,7 @@ async def check_headers(stage: Stage) -> None:
 @required(
     "run.proxy",
     "A library sends its request through the caller's proxy, with the proxy's credentials, and nowhere else.",
-    'docs/transports.md, "Proxies"',
+    'docs/proxies-and-tls.md, "Proxies"',
     **_LIBRARY,
 )
 async def check_proxy(stage: Stage) -> None:
@@ -169,7 +169,7 @@ async def check_proxy(stage: Stage) -> None:
 @required(
     "run.tls",
     "A library checks certificates with the caller's ssl_context, and trusts nothing else.",
-    'docs/transports.md, "TLS"',
+    'docs/proxies-and-tls.md, "Certificates"',
     **_LIBRARY,
 )
 async def check_tls(stage: Stage) -> None:
