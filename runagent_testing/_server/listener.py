@@ -94,6 +94,11 @@ class Listener:
         self.stop()
         self._drop_silent()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether some were accepted and are not handed on yet."""
+        return bool(self._silent or self._opening)
+
     async def drop(self) -> None:
         """Drop those that were accepted and not handed on, and go on accepting."""
         self._drop_silent()

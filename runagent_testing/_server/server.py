@@ -20,7 +20,6 @@ from runagent_testing._host.endpoints import Endpoints
 from runagent_testing._host.host import AgentHost
 from runagent_testing._host.scopes import ScopedEndpoints
 from runagent_testing._internal.clock import now
-from runagent_testing._internal.log import log_failure
 from runagent_testing._internal.public import publish
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.computed import place_of_thread
@@ -30,6 +29,7 @@ from runagent_testing._server.control import ControlHandler
 from runagent_testing._server.functions import AbandonedError, DaemonThreads, FunctionRunner, raise_in
 from runagent_testing._server.handler import Handler
 from runagent_testing._server.listener import Listener, listen_tcp, listen_unix
+from runagent_testing._server.loop import RealTimeLoop
 
 if TYPE_CHECKING:
     import socket
@@ -228,13 +228,12 @@ class FakeAgentServer(AgentHost):
         self._check_caller("clear")
         self._in_thread(lambda: _drop_playing(self._handler, set(exchanges)))
 
-    def _in_thread(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Do something in the server's thread, if it runs."""
+    def _in_thread(self, work: Callable[[], Coroutine[Any, Any, None] | None]) -> None:
+        """Do something in the server's thread, if it runs; ``work`` returns what is left to be waited for."""
         if self._thread is None:
             return
-        dropping = asyncio.run_coroutine_threadsafe(work(), self._loop)
         try:
-            dropping.result(_PATIENCE)
+            self._loop.submit(work).result(_PATIENCE)
         except TimeoutError:
             raise RuntimeError(self._where(self._thread)) from None
 
@@ -268,8 +267,8 @@ class FakeAgentServer(AgentHost):
         # Our choice of a loop: the policy's may be one without sockets that can be reset.
         # No asyncio.Runner: it would wait in the end for tasks that refuse to be cancelled.
         try:
-            with contextlib.closing(_RealTimeLoop()) as loop:
-                loop.run_until_complete(self._serve(listeners, started))
+            with contextlib.closing(RealTimeLoop()) as self._loop:
+                self._loop.run_until_complete(self._serve(listeners, started))
         except AbandonedError:
             return
         except BaseException as exc:
@@ -281,8 +280,6 @@ class FakeAgentServer(AgentHost):
                 listener.close()
 
     async def _serve(self, listeners: Sequence[socket.socket], started: Future[None]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._loop.set_exception_handler(_log_error)
         self._stop = asyncio.Event()
         self._handler.closing = False
         self._loop.set_default_executor(DaemonThreads())
@@ -313,19 +310,6 @@ class FakeAgentServer(AgentHost):
         await _drop(server)
 
 
-class _RealTimeLoop(asyncio.SelectorEventLoop):
-    """A loop whose timers go on while a test has frozen its dates."""
-
-    def time(self) -> float:
-        """Return the real time."""
-        return now()
-
-
-def _log_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what asyncio reports of a callback or task; its own handler would quote what they hold."""
-    log_failure(f"the fake agent server: {context['message']}", context.get("exception"))
-
-
 def _check_tls(context: ssl.SSLContext) -> None:
     """Find out now, not at the first connection, whether the context is one for servers."""
     from ssl import MemoryBIO, SSLContext
@@ -349,8 +333,12 @@ def _unsent(server: web.Server) -> int:
     return sum(transport.get_write_buffer_size() for transport in transports if transport is not None)
 
 
-async def _hang_up(server: web.Server, accepting: Listener) -> None:
-    """End every connection, and wait until those who answered have noticed."""
+def _hang_up(server: web.Server, accepting: Listener) -> Coroutine[Any, Any, None] | None:
+    """End every connection; if there are some, return what waits until those who answered have noticed."""
+    return _end_connections(server, accepting) if accepting.is_busy or server.connections else None
+
+
+async def _end_connections(server: web.Server, accepting: Listener) -> None:
     await accepting.drop()
     until = now() + _PATIENCE
     while (connections := server.connections) and now() < until:

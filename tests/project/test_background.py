@@ -273,7 +273,7 @@ def test_a_look_up_that_fails_by_more_than_an_os_error(
 
 
 @pytest.mark.parametrize(
-    "broken", ["runagent_testing._server.server._RealTimeLoop", "runagent_testing._server.server.Listener"]
+    "broken", ["runagent_testing._server.server.RealTimeLoop", "runagent_testing._server.server.Listener"]
 )
 def test_a_fake_agent_server_whose_thread_fails(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     begin = time.monotonic()

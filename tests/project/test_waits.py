@@ -171,6 +171,7 @@ ALLOWED = {
     ),
     "_WebSocketReader.unless_left: await working": DONE,
     "_WebSocketReader.unless_left: tasks[0].result()": DONE,
+    "_finish: await rest": "the thread that waits for it has a limit",
     "_JumpingSelector.select: super().select(None)": "only a thread or a socket can wake the loop",
     "_Source._limited: future.result()": DONE,
     "handed_to: reader.exception()": DONE,
