@@ -86,8 +86,10 @@ class Recorder:
             record._changed.notify_all()
 
     def close(self) -> None:
-        """End the record: nothing more will be noted."""
+        """End the record: nothing more will be noted; only the first call counts."""
         record = self._record
+        if record._over:  # in memory, the agent has closed before its client
+            return
         record._over = True
         self._notify()
         log_exchange(f"ends: {record.outcome}, client {record.client}", record)

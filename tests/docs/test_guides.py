@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import os
 import re
+import subprocess
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ import trustme
 from runagent import NetworkError
 from runagent_testing import FakeAgentServer
 from tests.docs import site
-from tests.docs.pages import DOCS, Page
+from tests.docs.pages import DOCS, ROOT, Page
 from tests.support.proxy import Proxy
 from tests.support.tls import server_context
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 GUIDES = [
     *("streaming-responses", "errors-and-retries", "timeouts", "backpressure", "conversations", "sharing"),
-    *("notebooks", "proxies-and-tls"),
+    *("notebooks", "proxies-and-tls", "logging-and-tracing"),
 ]
 CELLS = re.findall(r"^```(?:py|python)\n(.*?)^```$", DOCS["notebooks"].text, re.DOTALL | re.MULTILINE)
 
@@ -123,3 +125,23 @@ def test_the_client_of_a_company_goes_through_its_proxy_and_trusts_its_authority
                 names["connect"](way[0], f"http://127.0.0.1:{proxy.port}").run_generic_stream("x").text()
             assert "PROXY_407" == unknown.value.code
             assert ["CONNECT agents.example.com:443 HTTP/1.1"] * 3 == [each.line for each in proxy.requests]
+
+
+VARIABLE = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}|\b[0-9a-f]{32}\b|\d+\.\d{3}(?= s)"  # a date, an id, a time
+
+
+@pytest.mark.parametrize("setting", ["logging.basicConfig", "RUNAGENT_LOG_LEVEL"])
+def test_the_line_of_a_run_is_as_shown(service: FakeAgentServer, setting: str) -> None:
+    page = DOCS["logging-and-tracing"]
+    program, _, _, _ = (example.text for example in page.examples())
+    environment = {**os.environ, "RUNAGENT_API_URL": service.url, "PYTHONPATH": str(ROOT)}
+    if setting not in program:
+        program = re.sub(r"^logging\.basicConfig.*\n", "", program, flags=re.MULTILINE)
+        environment[setting] = "INFO"
+    service.agent("your-agent-id").reply("Once", " upon", " a", " time")
+    result = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert (0, "") == (result.returncode, result.stdout)
+    shown = page.block("2026-")
+    assert re.sub(VARIABLE, "*", shown) == re.sub(VARIABLE, "*", result.stderr)

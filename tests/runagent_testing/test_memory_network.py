@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from runagent import (
@@ -376,3 +378,16 @@ def test_the_network_of_another_library_is_an_error_that_names_the_right_one(net
 
     with pytest.raises(RuntimeError, match=f"{meant}$"):
         getattr(memory, run)(scenario() if run == "run_asyncio" else scenario)
+
+
+@pytest.mark.parametrize("kind", ["cut", "reset", "no-done", "stall"])
+def test_the_end_of_an_exchange_is_logged_once(virtual, kind, caplog):
+    caplog.set_level(logging.INFO, "runagent_testing")
+    virtual.memory.agent("a").always("x", ending(kind), indexed=False)
+
+    async def scenario():
+        with pytest.raises(StreamError):
+            await virtual.client().run_generic_stream("q").text()
+
+    virtual.run(scenario)
+    assert ["begins", "ends:"] == [record.getMessage().split()[4] for record in caplog.records]
