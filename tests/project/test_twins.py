@@ -32,7 +32,7 @@ class _WithoutWaits(ast.NodeTransformer):
     """Turns an asynchronous method into what the synchronous one would be."""
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        plain = ast.FunctionDef(node.name, node.args, node.body, node.decorator_list, node.returns)
+        plain = ast.FunctionDef(**dict(ast.iter_fields(node)))  # which fields there are depends on the Python
         visited: ast.AST = self.generic_visit(plain)
         return visited
 
