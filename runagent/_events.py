@@ -26,6 +26,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     JSONValue = str | int | float | bool | None | list["JSONValue"] | dict[str, "JSONValue"]
+    """Any value that JSON can carry."""
 else:
     JSONValue = (
         Any  # what resolves annotations (msgspec, pydantic) does not end at an alias that names itself
@@ -190,6 +191,9 @@ def answer(
 
 
 StreamEvent: TypeAlias = Started | Chunk | Reasoning | ToolCall | Custom | Completed
+"""What ``stream.events()`` gives."""
+
 Event: TypeAlias = StreamEvent | RunResult
+"""What a session returns: events of a stream, or the result of a plain run."""
 
 publish(Started, Chunk, Reasoning, ToolCall, Custom, Completed, RunResult)

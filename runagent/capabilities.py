@@ -25,7 +25,10 @@ __all__ = [
 ]
 
 TRANSPORT_API_VERSION = 1
+"""The version of the interface that this release has."""
+
 OLDEST_TRANSPORT_API_VERSION = 1
+"""The oldest version whose transports still work."""
 
 _REFERENCE = r"\s*runagent\.capabilities\s*:\s*v(\d{1,9})((?:\.\w+)*)\s*(?:\[.*)?"
 
@@ -97,6 +100,7 @@ class Declaration(msgspec.Struct, frozen=True):
 
 
 v1 = Declaration(1)
+"""What entry points refer to, with the declared capabilities behind it: ``v1.invoke.structured``."""
 
 
 def parse_declaration(reference: str) -> Declaration | None:

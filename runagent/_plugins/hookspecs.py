@@ -17,6 +17,7 @@ PROJECT = "runagent"
 
 hookspec: pluggy.HookspecMarker = pluggy.HookspecMarker(PROJECT)
 hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker(PROJECT)
+"""Marks the functions of a plugin that implement hooks of runagent."""
 
 
 # Historic: a plugin is loaded when its transport is first asked for, long after the call was made.

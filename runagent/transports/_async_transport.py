@@ -104,6 +104,7 @@ class CancellingTransport(Protocol):
 
 AnyTransport = Transport | AsyncTransport
 RegisterTransport = Callable[[AnyTransport], None]
+"""The argument of the hook ``runagent_register_transports``."""
 
 
 publish(AsyncTransport, Emit, module="runagent.transports")

@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
+"""An opcode of WebSocket frames (RFC 6455 section 5.2)."""
 
 
 def frame(opcode: int, payload: bytes) -> bytes:

@@ -16,8 +16,10 @@ PROJECT = "runagent_testing"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks the functions of a plugin that implement hooks of the fake agent."""
 
 RegisterDialect = Callable[["Dialect"], None]
+"""The argument of the hook ``runagent_testing_register_dialects``."""
 
 
 # Historic: plugins are loaded only once a request comes that no other dialect understands.

@@ -50,8 +50,11 @@ __tracebackhide__ = is_ours
 A = TypeVar("A", bound=ScriptedAgent)
 
 Player = Literal["socket", "memory"]
+"""What plays a fault: a `FakeAgentServer` or a `MemoryNetwork`."""
 
 CHUNKS = ("Once ", "upön ", "a tïme 🦊")
+"""The chunks of the answer that a fault strikes."""
+
 _INTERVAL, _OVERSIZE = 0.02, 17 * 1024 * 1024  # seconds, bytes
 
 _POSITIONS_ABSENT = {

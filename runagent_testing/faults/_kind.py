@@ -49,7 +49,11 @@ __all__ = [
 ]
 
 StreamTransport = Literal["sse", "chunked", "text", "websocket"]
+"""The transport of a stream that a fault strikes."""
+
 ErrorFamily = Literal["ok", "unproven", "truncated", "network", "protocol", "timeout", "agent", "limit"]
+"""The words for what a client shows, as `Expected` explains them."""
+
 Hidden = Literal["nothing", "retry", "resume"]
 PositionName = Literal[
     "before-accept",
@@ -65,6 +69,7 @@ PositionName = Literal[
 ]
 
 TRANSPORTS: tuple[StreamTransport, ...] = ("sse", "chunked", "text", "websocket")
+"""The transports of the catalogue, for which `for_transport` lists the faults."""
 
 # Why a kind does not exist somewhere, as `FaultKind.absent` has it.
 NO_EVENTS = {"text": "plain text has no events that could be wrong"}

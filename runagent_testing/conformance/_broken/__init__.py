@@ -30,3 +30,4 @@ BROKEN: tuple[Broken | Library, ...] = (
     *RETRYING,
     *LIBRARIES,
 )
+"""Transports that break one requirement each, for tests of the kit."""

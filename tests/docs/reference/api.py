@@ -7,19 +7,28 @@ import functools
 import importlib
 import inspect
 import itertools
-from pathlib import Path
-from typing import Any
+import re
+import sys
+from typing import TYPE_CHECKING, Any
 
 from tests.docs.reference.docstrings import first_sentence, parse, table
 from tests.project.layers import PROMISED, ROOT
 
-__all__ = ["MODULES", "file_name", "inherited", "page"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["MODULES", "WHERE_TO_READ", "file_name", "inherited", "page"]
 
 # The plugin of pytest has no names to import; its fixtures have a page.
 MODULES = sorted(PROMISED - {"runagent_testing.pytest_plugin"})
 
 
 _SHORT = 90  # characters
+# For readers of the file; the site leaves it out.
+WHERE_TO_READ = """\
+This file lists every name. Arguments, attributes and errors of each are on the site, which `make docs` builds
+into build/docs/site: it shows a docstring in the place of each line that begins with `:::`. In Python,
+`help(name)` prints it."""
 
 
 def file_name(module: str) -> str:
@@ -33,7 +42,7 @@ def page(module: str) -> str:
         (name, _kind(getattr(face, name)), _about(face, name)) for name in face.__all__ if name[:2] != "__"
     ]
     listed = [(f"`{name}`", kind, about) for name, kind, about in rows]
-    parts = [f"# `{module}`", _introduction(face), table(("name", "is", "about"), listed)]
+    parts = [f"# `{module}`", _introduction(face), WHERE_TO_READ, table(("name", "is", "about"), listed)]
     parts += [_directive(face, name) for name, kind, _ in rows if kind != "value"]
     return "\n\n".join(parts)
 
@@ -104,19 +113,43 @@ def _shown(expression: str, value: Any) -> str:
 
 
 def _assignment(face: Any, name: str) -> tuple[str, str]:
-    """Return the expression that is assigned to a name, and the text below, in any module of the package."""
-    folders = (Path(inspect.getfile(face)).parent, ROOT / face.__name__.partition(".")[0])
-    for path in (path for folder in folders for path in sorted(folder.rglob("*.py"))):
+    """Return the expression that is assigned to a name of a module, and the text below it.
+
+    Other modules of the package have constants of the same name; the value distinguishes them.
+    """
+    for path in sorted((ROOT / face.__name__.partition(".")[0]).rglob("*.py")):
         text = path.read_text("utf-8")
-        body = ast.parse(text).body if f"\n{name}" in text else []
-        for node, after in itertools.pairwise(body):
-            value = after.value if isinstance(after, ast.Expr) else None
-            if name in _assigned(node):
-                docstring = str(value.value) if isinstance(value, ast.Constant) else ""
-                return ast.unparse(node.value), docstring
+        if not re.search(rf"^ *(?:\w+, )*{name}\b.* = ", text, re.MULTILINE):
+            continue
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        module = sys.modules.get(".".join(parts).removesuffix(".__init__"))
+        for node, after in _statements(ast.parse(text).body):
+            if name in _assigned(node) and getattr(module, name, None) is getattr(face, name):
+                return _expression(node), _docstring(after)
     return "", ""
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[tuple[ast.stmt, ast.stmt | None]]:
+    """Give each statement of a module with the one below it, and of a condition what type checkers see."""
+    for node, after in itertools.zip_longest(body, body[1:]):
+        yield node, after
+        if isinstance(node, ast.If):
+            yield from _statements(node.body)
 
 
 def _assigned(node: ast.stmt) -> set[str]:
     targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-    return {target.id for target in targets if isinstance(target, ast.Name)}
+    return {
+        each.id for target in targets if target for each in ast.walk(target) if isinstance(each, ast.Name)
+    }
+
+
+def _expression(node: Any) -> str:
+    """Return what is assigned, unless it is one of several values."""
+    unpacked = isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple)
+    return "" if unpacked else ast.unparse(node.value)
+
+
+def _docstring(node: ast.stmt | None) -> str:
+    value = node.value if isinstance(node, ast.Expr) else None
+    return str(value.value) if isinstance(value, ast.Constant) else ""
