@@ -282,6 +282,7 @@ $(DOCS_STAMP): docs/requirements.txt | $(STAMP)
 
 .PHONY: docs
 docs: $(STAMP) $(DOCS_STAMP)
+	@tests/interop/install_programs.sh chromium-headless-shell
 	@$(BIN)/python -m tests.docs.reference.write
 	@$(BIN)/python -m tests.docs.site
 	@$(BIN)/python -m tests.docs.shots

@@ -110,7 +110,7 @@ CLASSES = {
         ("RateLimitError",),
         "Status 429: too many requests.",
         "Yes, after retry_after seconds, unless that is longer than max_retry_wait.",
-        "Send fewer requests, or wait retry_after seconds.",
+        "Send fewer requests, or wait retry_after seconds, as the header field Retry-After asked.",
     ),
     "AgentServerError": Explanation(
         ("AgentServerError",),

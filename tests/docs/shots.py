@@ -1,7 +1,8 @@
 """Looks at the site with a browser: ``python -m tests.docs.shots``, after ``make docs``.
 
 It takes pictures of a few pages at the width of a phone and of a desk, into build/docs/shots, and fails if
-a page scrolls sideways, logs an error, loads something from elsewhere, or if the search finds nothing.
+one of them loads something from elsewhere, if any page is wider than a phone or logs an error, or if the
+search does not lead to the page of a word.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.docs.site import BUILD
+from tests.docs.site import BUILD, SEARCHED, SOURCES
 from tests.interop.browser import BROWSERS, Tab, browser_on
 from tests.interop.programs import Port, find
 
@@ -31,7 +32,12 @@ LOOKED_AT = (
     "start/",
     "streaming-responses/",
     "cookbook/",
+    "cookbook/chat-page/",
+    "control/",
     "compare/",
+    "situations/",
+    "reliability/",
+    "performance/",
     "faq/",
     "reference/errors/",
     "reference/api-runagent/",
@@ -69,7 +75,7 @@ def main() -> int:
         try:
             url = f"http://127.0.0.1:{server.server_address[1]}/"
             with Tab(browser, url) as tab:
-                problems = [*_pages(tab, url, folder)]
+                problems = [*_pages(tab, url, folder), *_widths(tab, url), *_logged(tab)]
                 _search(tab, url, folder)
         finally:
             server.shutdown()
@@ -92,19 +98,33 @@ def _pages(tab: Tab, url: str, folder: Path) -> Iterator[str]:
                 yield f"/{page} is shown as {shown} to who prefers {scheme}"
         if loaded := tab.value(_ELSEWHERE):
             yield f"/{page} loads {loaded}"
+
+
+def _widths(tab: Tab, url: str) -> Iterator[str]:
+    """Open every page at the width of a phone: wide tables and examples have to scroll by themselves."""
+    tab.resize(*SIZES["phone"])
+    for place in SOURCES:
+        page = re.sub("(^|/)index$", r"\1", place.removesuffix(".md"))
+        tab.open(f"{url}{page}/" if page and page[-1] != "/" else url + page)
+        if (pixels := tab.value(_SIDEWAYS)) > 0:
+            yield f"/{page} is {pixels} pixels wider than a phone"
+
+
+def _logged(tab: Tab) -> Iterator[str]:
     if errors := [entry for entry in tab.logged if '"level": "info"' not in entry]:
         yield f"the browser has logged {errors}"
 
 
 def _search(tab: Tab, url: str, folder: Path) -> None:
-    """Search for a class; what is not found within the patience of a tab fails."""
-    tab.open(url)
-    tab.value("document.querySelector('.md-search__button').click()")
-    tab.wait(f"{_RESULTS}.querySelector('dialog[open] input')")
-    tab.value(f"{_RESULTS}.querySelector('dialog[open] input').focus()")
-    tab.type("StreamTruncatedError")
-    tab.wait(f"[...{_RESULTS}.querySelectorAll('a')].some(link => link.href.includes('errors'))")
-    tab.screenshot(folder / "search-desk-light.png", *SIZES["desk"])
+    """Search for each word; if its page is not found within the patience of a tab, that fails."""
+    for word, page in SEARCHED.items():
+        tab.open(url)
+        tab.value("document.querySelector('.md-search__button').click()")
+        tab.wait(f"{_RESULTS}.querySelector('dialog[open] input')")
+        tab.value(f"{_RESULTS}.querySelector('dialog[open] input').focus()")
+        tab.type(word)
+        tab.wait(f"[...{_RESULTS}.querySelectorAll('a')].some(link => link.href.startsWith('{url}{page}'))")
+        tab.screenshot(folder / f"search-{word.strip('-')}-desk-light.png", *SIZES["desk"])
 
 
 if __name__ == "__main__":

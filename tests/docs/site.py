@@ -7,6 +7,7 @@ rewritten.
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
 import re
@@ -18,12 +19,24 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tests.docs.pages import ROOT, Page
+from tests.docs.reference.api import WHERE_TO_READ
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["CONFIGURATION", "SOURCES", "build", "configuration", "llms_txt", "nav_pages", "stage", "staged"]
+__all__ = [
+    "CONFIGURATION",
+    "SEARCHED",
+    "SOURCES",
+    "build",
+    "configuration",
+    "llms_txt",
+    "nav_pages",
+    "not_found",
+    "stage",
+    "staged",
+]
 
 CONFIGURATION = ROOT / "docs/mkdocs.yml"
 BUILD = ROOT / "build/docs"
@@ -31,6 +44,17 @@ VENV = ROOT / ".venv-docs/bin"
 
 _LINK = re.compile(r"(?P<image>!?)\[(?P<text>(?:[^\[\]]|\[[^\]]*\])+)\]\((?P<target>[^)\s]+)\)")
 _CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
+_ROW = re.compile(r"^\|.*$", re.MULTILINE)
+# Words that a reader may search for, each with a page that has to be among the first results.
+SEARCHED = {
+    "StreamTruncatedError": "reference/errors/",
+    "idle": "timeouts/",
+    "Retry-After": "reference/errors/",
+    "SSLKEYLOGFILE": "reference/environment/",
+    "--fake-agent-chaos": "reference/fixtures/",
+    "max_event_bytes": "transports/",
+    "runagent_observe_call": "reference/hooks/",
+}
 _SLUGIFY = "tag:yaml.org,2002:python/object/apply:pymdownx.slugs.slugify"
 
 
@@ -107,12 +131,14 @@ def nav_pages() -> list[tuple[str, str, str]]:
 def staged(place: str) -> str:
     """Return the text of a page for the site, in which links lead to other pages of it.
 
-    Links to files that are not in the site, such as tests, become plain text.
+    Links to files that are not in the site, such as tests, become text, a name becomes code; a picture with a
+    twin for the dark becomes both.
     """
     path = SOURCES[place]
     if path.suffix != ".md":
         return f"# License\n\n```\n{path.read_text('utf-8').strip()}\n```\n"
-    return _outside_code(path.read_text("utf-8"), lambda text: _rewritten(text, place))
+    text = path.read_text("utf-8").replace(f"{WHERE_TO_READ}\n\n", "")
+    return _outside_code(text, lambda text: _rewritten(text, place))
 
 
 def _outside_code(text: str, change: Callable[[str], str]) -> str:
@@ -136,11 +162,24 @@ def _rewritten(text: str, place: str) -> str:
         elif path.is_relative_to(ROOT / "docs"):  # a picture
             there = path.relative_to(ROOT / "docs").as_posix()
         else:
-            return link["text"]
+            return f"`{link['text']}`" if link["text"].isidentifier() else link["text"]
         way = posixpath.relpath(there, posixpath.dirname(place) or ".")
+        if link["image"] and way.endswith("-light.png"):
+            return _in_both_schemes(link["text"], way)
         return f"{link['image']}[{link['text']}]({way}{hash_}{fragment})"
 
-    return _LINK.sub(replace, text)
+    return _ROW.sub(lambda row: _without_escapes(row[0]), _LINK.sub(replace, text))
+
+
+def _in_both_schemes(text: str, light: str) -> str:
+    """Return a picture and its twin for the dark; the theme shows one of them."""
+    dark = light.replace("-light.", "-dark.")
+    return f"![{text}]({light}#only-light)\n![{text}]({dark}#only-dark)"
+
+
+def _without_escapes(row: str) -> str:
+    """Return a table's row whose code has plain bars: only GitHub takes the escape out of code."""
+    return _CODE.sub(lambda code: code[0].replace(r"\|", "|"), row)
 
 
 def llms_txt() -> str:
@@ -202,6 +241,16 @@ def build() -> None:
     _run("mkdocs", "build", "--strict", "--quiet", "--config-file", "by-mkdocs.yml")
 
 
+def not_found() -> list[str]:
+    """Return the words of SEARCHED that the index of the built site does not have on their pages."""
+    entries = json.loads((BUILD / "site/search.json").read_text("utf-8"))["items"]
+    texts: dict[str, str] = {}
+    for entry in entries:
+        page = entry["location"].partition("#")[0]
+        texts[page] = f"{texts.get(page, '')} {entry['title']} {entry['text']}"
+    return [word for word, page in SEARCHED.items() if word not in texts.get(page, "")]
+
+
 def _run(program: str, *arguments: str) -> None:
     settings = {**os.environ, "NO_COLOR": "1", "NO_MKDOCS_2_WARNING": "1"}
     subprocess.run([VENV / program, *arguments], cwd=BUILD, check=True, env=settings)
@@ -212,4 +261,6 @@ if __name__ == "__main__":
         build()
     except subprocess.CalledProcessError as exc:
         sys.exit(f"the site was not built: {exc}")
+    if words := not_found():
+        sys.exit(f"the search does not find {', '.join(words)}")
     print(f"{BUILD / 'site'}: {len(SOURCES)} pages")  # noqa: T201

@@ -119,12 +119,16 @@ class Tab:
         """Put text where the focus is."""
         self.command("Input.insertText", text=text)
 
+    def resize(self, width: int, height: int) -> None:
+        """Give the page this size in pixels."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.command("Emulation.setDeviceMetricsOverride", **metrics)
+
     def screenshot(self, path: Path, width: int, height: int, *, scheme: str = "light") -> None:
         """Write a picture of the page, in a color scheme."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.command("Emulation.setEmulatedMedia", features=features)
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        self.command("Emulation.setDeviceMetricsOverride", **metrics)
+        self.resize(width, height)
         path.write_bytes(base64.b64decode(self.command("Page.captureScreenshot", format="png")["data"]))
 
     def _request(self, action: str, method: str) -> bytes:

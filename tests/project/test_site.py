@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 
@@ -56,8 +57,25 @@ def test_links_to_files_that_are_not_in_the_site_become_text() -> None:
 
 def test_links_keep_their_fragments_and_lead_to_pictures_and_out_of_folders() -> None:
     assert "](../sharing.md)" in site.staged("cookbook/ask-several.md")
-    assert "](fake-page-light.png)" in site.staged("control.md")
+    assert "](performance.md)" in site.staged("readme.md")
+    assert "](timeline.svg)" in site.staged("recordings.md")
     assert "](../plugins.md)" in site.staged("packages/index.md")
+
+
+def test_a_picture_is_shown_in_the_scheme_of_the_reader() -> None:
+    text = site.staged("cookbook/chat-page.md")
+    for scheme in ("light", "dark"):
+        assert f"](../chat-page-{scheme}.png#only-{scheme})" in text
+
+
+def test_only_the_file_of_a_reference_describes_where_to_read_it() -> None:
+    assert "`make docs` builds" in site.SOURCES["reference/api-runagent.md"].read_text("utf-8")
+    assert "make docs" not in site.staged("reference/api-runagent.md")
+
+
+def test_code_in_a_table_shows_no_escape() -> None:
+    assert r"`Started \| Chunk" in site.SOURCES["reference/api-runagent.md"].read_text("utf-8")
+    assert "`Started | Chunk" in site.staged("reference/api-runagent.md")
 
 
 def blocks(text: str) -> list[str]:
@@ -82,6 +100,23 @@ def test_the_configuration_has_a_search_and_a_reference() -> None:
         for name in ([each] if isinstance(each, str) else each)
     ]
     assert ["search", "mkdocstrings"] == names
+
+
+@pytest.mark.parametrize(("word", "page"), site.SEARCHED.items())
+def test_a_word_that_is_searched_for_is_on_its_page(word: str, page: str) -> None:
+    assert word in site.staged(f"{page.rstrip('/')}.md")
+
+
+def test_a_word_that_the_index_of_the_search_lacks_is_reported(tmp_path, monkeypatch) -> None:
+    entries = [
+        {"location": f"{page}#it", "title": "It", "text": f"is {word} here"}
+        for word, page in site.SEARCHED.items()
+        if word != "idle"
+    ]
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/search.json").write_text(json.dumps({"items": entries}), encoding="utf-8")
+    monkeypatch.setattr(site, "BUILD", tmp_path)
+    assert ["idle"] == site.not_found()
 
 
 def test_what_is_written_for_the_builder_is_plain_yaml_with_the_pages_of_folders(

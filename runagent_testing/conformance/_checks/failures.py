@@ -164,7 +164,7 @@ def _expect_timeout(stage: Stage, shown: Shown, phase: str, count: int, kind: ty
 @required(
     "run.limits-of-time",
     "Each time limit (first_event, idle, progress, total) ends a run as soon as the run exceeds it.",
-    'docs/timeouts.md, "Which limit does what"',
+    'docs/timeouts.md, "The limits: connect, first_event, idle, progress, total"',
     players=("memory",),
 )
 async def check_timeouts(stage: Stage) -> None:
@@ -197,7 +197,7 @@ async def check_timeouts(stage: Stage) -> None:
 @required(
     "run.silence",
     "A silent agent ends in a timeout error on real sockets, too.",
-    'docs/timeouts.md, "Which limit does what"',
+    'docs/timeouts.md, "The limits: connect, first_event, idle, progress, total"',
     players=("socket",),
 )
 async def check_silence(stage: Stage) -> None:
