@@ -316,15 +316,19 @@ def test_an_invalid_rate_is_an_error_of_the_command_line(run, rate):
 
 
 SEED = """
+import pytest
+
 @pytest.mark.parametrize("number", range(4))
 def test_it(number, pytestconfig):
     print("seed", pytestconfig.option.fake_agent_seed)
 """
 
 
-def test_the_processes_of_xdist_have_the_same_seed(run, monkeypatch):
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    result = run(SEED, "-p", "xdist", "-p", PLUGIN, "--fake-agent-chaos=0.1", "-n2", "-rP")
+def test_the_processes_of_xdist_have_the_same_seed(project):
+    # A separate process: in this one, older pytest warns that the plugin's module has been imported already.
+    project.makepyfile(test_file=SEED)
+    options = ("-p", "xdist", "-p", PLUGIN, "--fake-agent-chaos=0.1", "-n2", "-rP")
+    result = project.runpytest_subprocess(*options, timeout=90)
     seeds = re.findall(r"^seed (\d+)$", result.stdout.str(), re.MULTILINE)
     assert 4 == len(seeds)
     assert 1 == len(set(seeds))
