@@ -179,11 +179,17 @@ def _look(path: list[str]) -> dict[str, frozenset[str]] | None:
     Returns:
         The groups by the metadata's folder; None unless all metadata lies in folders.
     """
-    finders = (finder for finder in sys.meta_path if getattr(finder, "__name__", "") != "PathFinder")
-    if any(hasattr(finder, "find_distributions") for finder in finders) or any(map(_is_archive, path)):
-        return None
+    # First: without a free descriptor this raises; importlib.metadata finds nothing then, and remembers it.
     found = (found for folder in path for found in _entry_points_in(folder or os.curdir))
-    return {place: groups for place, text in found if (groups := _groups_in(text))}
+    places = {place: groups for place, text in found if (groups := _groups_in(text))}
+    return None if any(map(_looks_elsewhere, sys.meta_path)) or any(map(_is_archive, path)) else places
+
+
+def _looks_elsewhere(finder: object) -> bool:
+    """Whether a finder may find distributions that are not in the folders of the path."""
+    name = getattr(finder, "__name__", type(finder).__name__)
+    # Python's own is a class; that of the backport importlib_metadata, an object, looks in the same folders.
+    return name not in ("PathFinder", "MetadataPathFinder") and hasattr(finder, "find_distributions")
 
 
 def _groups_in(text: bytes) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from typing import TYPE_CHECKING
 
 from runagent_testing._internal.log import log_failure
@@ -32,7 +33,7 @@ def installed_dialects() -> tuple[Dialect, ...]:
     """Load the plugins of the entry-point group ``runagent_testing.dialects``, by name; once per process.
 
     A plugin that fails is logged and left out; it is tried again later if an OSError or MemoryError was the
-    reason.
+    reason. If there is no free file descriptor, plugins are looked for again later.
     """
     try:
         return _loaded()
@@ -43,12 +44,11 @@ def installed_dialects() -> tuple[Dialect, ...]:
 
 @functools.cache
 def _loaded() -> tuple[Dialect, ...]:
-    from importlib.metadata import entry_points  # slow to import, and built-in dialects need no scan
-
+    entries = _entries()
     found: list[Dialect] = []
     manager = _plugin_manager(found)
     complete = True
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
+    for entry in entries:
         if manager.has_plugin(entry.value):  # installed twice
             continue
         before = len(found)
@@ -62,6 +62,19 @@ def _loaded() -> tuple[Dialect, ...]:
     if not complete:
         raise _IncompleteError(*found)
     return tuple(found)
+
+
+def _entries() -> list[EntryPoint]:
+    try:
+        # Without a free descriptor this raises; importlib.metadata finds nothing then, and remembers it.
+        os.close(os.open(os.devnull, os.O_RDONLY))
+        from importlib.metadata import entry_points  # slow to import, and built-in dialects need no scan
+
+        found = entry_points(group=GROUP)
+    except _PASSING as exc:
+        log_failure("installed dialects cannot be looked for", exc)
+        raise _IncompleteError from exc
+    return sorted(found, key=lambda entry: (entry.name, entry.value))
 
 
 def _plugin_manager(found: list[Dialect]) -> pluggy.PluginManager:

@@ -46,6 +46,18 @@ def test_where_nothing_is_installed_nothing_more_is_imported(tmp_path: Path) -> 
     assert "[] False False" == ran.stdout.strip()
 
 
+def test_the_backport_of_importlib_metadata_gives_no_reason_to_import_more(tmp_path: Path) -> None:
+    """OpenTelemetry, among many, imports it; its finder, an object, looks where Python's does."""
+    code = (
+        "import sys; from runagent._plugins.installed import Installed;"
+        "members = {'find_spec': lambda *_: None, 'find_distributions': lambda *_: []};"
+        "sys.meta_path.append(type('MetadataPathFinder', (), members)());"
+        f"print(Installed({{}}, [{str(tmp_path)!r}]).all_of('runagent'), 'importlib.metadata' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "[] False" == ran.stdout.strip()
+
+
 def test_a_transport_alone_gives_no_reason_to_look_for_observers(tmp_path: Path) -> None:
     install(tmp_path, "runagent-x", "", transports=("x",))
     code = (

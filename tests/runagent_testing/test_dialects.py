@@ -17,6 +17,7 @@ from runagent_testing import FakeAgentServer, MemoryNetwork, dialects, done, end
 from runagent_testing.dialects import TEXT, Dialect, Format, Request, RunMessage, RunRequest, frame, hookimpl
 from runagent_testing.dialects import _installed as installed
 from runagent_testing.dialects._documented import Documented
+from tests.support.descriptors import no_descriptor
 
 LINES = [Subprotocol("lines")]
 
@@ -233,6 +234,12 @@ def test_a_passing_fault_is_not_remembered(fault, entry_points, monkeypatch):
 
     with monkeypatch.context() as short:
         short.setattr(EntryPoint, "load", fails)
+        assert () == installed.installed_dialects()
+    assert ["lines"] == [dialect.name for dialect in installed.installed_dialects()]
+
+
+def test_dialects_are_looked_for_again_once_there_are_descriptors(entry_points):
+    with no_descriptor():
         assert () == installed.installed_dialects()
     assert ["lines"] == [dialect.name for dialect in installed.installed_dialects()]
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import itertools
 import os
-import resource
 import ssl
 import subprocess
 import sys
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,30 +20,13 @@ from runagent._plugins.installed import Installed
 from runagent._plugins.observers import Observers
 from runagent._plugins.registry import TransportRegistry
 from tests.docs.pages import ROOT
+from tests.support.descriptors import no_descriptor
 from tests.support.distributions import install, transport_module
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 numbers = itertools.count()
-
-
-@contextlib.contextmanager
-def no_descriptor() -> Iterator[None]:
-    """Leave no file descriptor to be had."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
-    taken = []
-    try:
-        with contextlib.suppress(OSError):
-            while True:
-                taken.append(os.open(os.devnull, os.O_RDONLY))
-        yield
-    finally:
-        for descriptor in taken:
-            os.close(descriptor)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 LACKS = [
@@ -138,7 +120,15 @@ def test_a_contract_that_is_broken_is_remembered(tmp_path: Path, monkeypatch: py
             registry.get("broken")
 
 
-def test_installed_plugins_are_found_once_there_are_descriptors(tmp_path: Path) -> None:
+class Finder(PathFinder):
+    """A finder of distributions that a program has added; like Python's, it skips what it cannot read."""
+
+
+@pytest.mark.parametrize("finders", [(), (Finder,)], ids=["Python's finders", "and another one"])
+def test_installed_plugins_are_found_once_there_are_descriptors(
+    finders: tuple[type, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "meta_path", [BuiltinImporter, FrozenImporter, PathFinder, *finders])
     install(tmp_path, "runagent-later", "", transports=("later",))
     plugins = Installed({}, [str(tmp_path)])
     with no_descriptor(), pytest.raises(OSError, match="Too many open files"):
