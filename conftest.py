@@ -42,6 +42,12 @@ if _missing:
         " everything, or python -m pip install --editable '.[dev]'"
     )
 
+from hypothesis import HealthCheck, settings  # noqa: E402  # it may be missing
+
+# On a busy machine, an example may take any time.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
+
 pytest_plugins = ["pytester"]
 
 FAKE_AGENT_THREADS = "fake-agent"

@@ -79,7 +79,7 @@ def note_sent(run: Any, card: dict[str, str], sent: list[tuple[str, bytes]]) -> 
             data = run.received(http(200, answer, content_type="application/json"), 0.0, 0.0)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(VALUE, VALUE, st.dictionaries(VALUE, VALUE, max_size=1), CARD)
 @example("x", "y", {}, {"url": f"{THERE}/rpc?a=b", "name": "X-Name", "value": "v", "id": "t1"})
 def test_no_value_becomes_a_second_header_request_or_origin(

@@ -170,7 +170,7 @@ def ask(style: str, deeds: Deeds, runs: int, options: dict[str, Any]) -> list[in
 
 @pytest.mark.parametrize("style", ["sync", "asyncio", "trio"])
 @pytest.mark.parametrize("kind", ["sse", "chunked", "websocket", "plain"])
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_an_agent_is_never_asked_too_often(style: str, kind: str, data: Any) -> None:
     known = WEBSOCKET_DEEDS if kind == "websocket" else HTTP_DEEDS

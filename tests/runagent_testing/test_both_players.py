@@ -116,7 +116,7 @@ def test_cuts_change_nothing(style, transport, writes):
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32), framing=st.sampled_from(["chunked", "extensions", "length", "close"]))
 def test_random_cuts_change_nothing(transport, seed, framing):
     memory = MemoryNetwork()

@@ -162,12 +162,12 @@ def test_memory_stays_flat_however_long_it_is(monkeypatch):
     with client_of(memory) as client, client.run_generic_stream("hi") as stream:
         tracemalloc.start()
         sizes = []
-        for _ in range(3):
+        for _ in range(4):  # meanwhile, the agent fills the 64 KiB that may be on their way to the client
             for _ in range(400):
                 next(stream)
             sizes.append(tracemalloc.get_traced_memory()[0])
         tracemalloc.stop()
-    assert sizes[2] - sizes[1] < 20_000
+    assert sizes[3] - sizes[2] < 20_000
 
 
 # What is refused

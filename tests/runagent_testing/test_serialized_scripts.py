@@ -164,7 +164,7 @@ def fields_of(script: Script | Result) -> dict[str, Any]:
     return {name: plain(getattr(script, name)) for name in type(script).__dataclass_fields__}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(STREAMS | REFUSALS | RAW, OPTIONS)
 def test_a_stream_is_read_as_it_was_written(steps, options):
     script = Script.of(tuple(steps), **options)
@@ -173,7 +173,7 @@ def test_a_stream_is_read_as_it_was_written(steps, options):
     assert fields_of(script) == fields_of(read)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(REFUSALS | st.tuples(CHUNKS), RESULTS)
 def test_a_result_is_read_as_it_was_written(steps, options):
     result = Result.of(tuple(steps), **options)

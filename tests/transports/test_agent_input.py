@@ -160,7 +160,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None, derandomize=True, max_examples=100, database=None)
+@settings(derandomize=True, max_examples=100, database=None)
 @given(st.dictionaries(st.sampled_from(["query", "messages", "tools", "session_id", "resume", "x"]), VALUES))
 def test_any_input_is_parsed_or_is_a_validation_error(given: dict[str, Any]) -> None:
     with contextlib.suppress(ValidationError):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from runagent.transports import ChunkCount
 
-many = settings(deadline=None, derandomize=True, max_examples=200, database=None)
+many = settings(derandomize=True, max_examples=200, database=None)
 indices = st.none() | st.integers(0, 8)
 
 

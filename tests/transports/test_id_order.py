@@ -19,7 +19,7 @@ from tests.support.sessions import Seen, feed, open_session
 
 Event = tuple[str | None, dict[str, Any]]
 
-many = settings(deadline=None, derandomize=True, max_examples=200, database=None)
+many = settings(derandomize=True, max_examples=200, database=None)
 
 
 def by_id(event_id: str) -> ResumePoint:

@@ -277,7 +277,7 @@ ANY_TEXT = st.text(st.characters(), max_size=12) | st.sampled_from(
 FIELDS = st.lists(st.tuples(ANY_TEXT, ANY_TEXT), max_size=4)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     method=ANY_TEXT,
     target=ANY_TEXT | ANY_TEXT.map("/{}".format),
@@ -339,7 +339,7 @@ CALLS = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(CALLS), st.dictionaries(ANY_TEXT, ANY_TEXT, max_size=2), ANY_TEXT, ANY_TEXT, ANY_TEXT)
 def test_no_text_of_a_caller_adds_a_line_to_a_request(
     way: tuple[str, Any], headers: dict[str, str], path: str, key: str, agent_id: str

@@ -19,7 +19,7 @@ from tests.support.sessions import Seen, feed, handshake_answer, open_session
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-many = settings(deadline=None, derandomize=True, max_examples=150, database=None)
+many = settings(derandomize=True, max_examples=150, database=None)
 
 contents = st.one_of(
     *[st.sampled_from(["a", " word", "wörld", "\N{GRINNING FACE}", "two\nlines", "{", '"'])] * 4,

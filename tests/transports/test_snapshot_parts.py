@@ -12,7 +12,7 @@ from runagent import ProtocolError, StreamLimitError
 from runagent._call import NOT_RESUMED
 from runagent.transports import ResumePoint, SnapshotParts
 
-many = settings(deadline=None, derandomize=True, max_examples=300, database=None)
+many = settings(derandomize=True, max_examples=300, database=None)
 
 Pieces = list[tuple[str, Any]]
 

@@ -15,7 +15,7 @@ KEYS = ["a", "b", 0, 1]
 PIECES = st.tuples(st.sampled_from(KEYS), st.sampled_from(["begin", "add", "end"]), st.text(max_size=3))
 
 
-@settings(deadline=None, derandomize=True, max_examples=100, database=None)
+@settings(derandomize=True, max_examples=100, database=None)
 @given(st.lists(PIECES))
 def test_any_order_of_pieces_gives_each_call_once_and_whole(pieces: list[tuple[Any, str, str]]) -> None:
     calls = ToolCallParts(1 << 20)

@@ -26,7 +26,7 @@ from runagent._wire.websocket import WebSocketConnection
 from tests.fuzz.invariants import TARGETS
 from tests.support.peer import websocket_frame as frame
 
-settings.register_profile("codecs", deadline=None, derandomize=True, max_examples=60, database=None)
+settings.register_profile("codecs", derandomize=True, max_examples=60, database=None)
 modest = settings(settings.get_profile("codecs"))
 
 

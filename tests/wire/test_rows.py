@@ -21,7 +21,7 @@ from runagent._wire.sse import EventRow, ServerSentEvent, SSEDecoder
 from runagent._wire.websocket import WebSocketConnection
 from tests.support.peer import websocket_frame as frame
 
-many = settings(deadline=None, derandomize=True, max_examples=200, database=None)
+many = settings(derandomize=True, max_examples=200, database=None)
 
 
 def mostly(usual: bytes, *others: bytes) -> st.SearchStrategy[bytes]:

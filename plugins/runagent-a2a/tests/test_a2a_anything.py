@@ -30,7 +30,7 @@ OPTIONS = [{"a2a_version": "1.0"}, {"a2a_binding": "HTTP+JSON"}, {"a2a_version":
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(events=st.lists(EVENTS | OBJECTS, max_size=6), step=st.integers(1, 20))
 def test_a_stream_of_anything(options: dict[str, Any], events: list[dict[str, Any]], step: int) -> None:
     wrapped = events if "a2a_binding" in options else [{"result": event} for event in events]

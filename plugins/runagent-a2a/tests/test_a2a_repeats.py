@@ -32,7 +32,7 @@ def read(sent: list[str], snapshot: int, again: int) -> list[str] | None:
     return found + [part["text"] for update in held for part in update["artifact"]["parts"]]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from("abc"), max_size=9), st.data())
 def test_nothing_is_lost_or_read_twice(sent: list[str], data: st.DataObject) -> None:
     snapshot = data.draw(st.integers(0, len(sent)))

@@ -34,7 +34,7 @@ EVENTS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(drawn=st.lists(EVENTS, max_size=6), step=st.integers(1, 20))
 def test_any_stream(drawn: list[dict[str, Any]], step: int) -> None:
     events = [{"type": "RUN_STARTED"}, *drawn, {"type": "RUN_FINISHED"}]
@@ -46,7 +46,7 @@ def test_any_stream(drawn: list[dict[str, Any]], step: int) -> None:
     assert not any(ends[:-1])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(body=st.dictionaries(st.sampled_from(NAMES), VALUES) | st.lists(VALUES, max_size=2))
 def test_any_refusal(body: Any) -> None:
     seen = feed(open_session("agui"), http(422, json.dumps(body), content_type="application/json"))

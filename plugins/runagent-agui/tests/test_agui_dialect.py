@@ -236,7 +236,7 @@ STEPS = [
 ENDS = [Done(), Done(interrupts=[{}]), Done(stop_reason="interrupt"), Error("c", "m")]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(steps=st.lists(st.sampled_from(STEPS), max_size=8), end=st.sampled_from(ENDS))
 def test_any_script_is_written_in_order(steps: list[Any], end: Any) -> None:
     made = form()

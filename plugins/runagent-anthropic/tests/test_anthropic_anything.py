@@ -66,7 +66,7 @@ EVENTS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(drawn=st.lists(EVENTS | OBJECTS, max_size=8), step=st.integers(1, 20), named=st.booleans())
 def test_any_stream(drawn: list[dict[str, Any]], step: int, named: bool) -> None:
     payloads = [f"data: {json.dumps(each)}\n\n".encode() for each in drawn]
@@ -78,7 +78,7 @@ def test_any_stream(drawn: list[dict[str, Any]], step: int, named: bool) -> None
     assert Completed not in kinds[:-1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(body=OBJECTS)
 def test_any_plain_answer(body: dict[str, Any]) -> None:
     seen = feed(
@@ -88,7 +88,7 @@ def test_any_plain_answer(body: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 529])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(body=OBJECTS)
 def test_any_refusal(status: int, body: dict[str, Any]) -> None:
     seen = feed(open_session("anthropic"), http(status, json.dumps(body)))

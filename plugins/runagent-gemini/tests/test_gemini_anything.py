@@ -32,7 +32,7 @@ PIECES = st.builds(
 END = {"candidates": [{"finishReason": "STOP"}], "usageMetadata": {}}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(drawn=st.lists(PIECES | VALUES, max_size=5), step=st.integers(1, 20))
 def test_any_stream(drawn: list[Any], step: int) -> None:
     answer = sse(*(f"data: {json.dumps(event)}\n\n".encode() for event in [*drawn, END]))
@@ -43,7 +43,7 @@ def test_any_stream(drawn: list[Any], step: int) -> None:
     assert not any(ends[:-1])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(status=st.sampled_from([200, 400, 429, 500]), body=PIECES | PARTS | st.lists(VALUES, max_size=2))
 def test_any_plain_answer(status: int, body: Any) -> None:
     answer = http(status, json.dumps(body), content_type="application/json")

@@ -39,7 +39,7 @@ def write(name: str, value: Any, id: str | None) -> bytes:
     return f"event: {name}\r\ndata: {json.dumps(value)}\r\n{place}\r\n".encode()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(drawn=st.lists(DRAWN, max_size=6), step=st.integers(1, 20), attached=st.booleans())
 def test_any_stream(drawn: list[tuple[str, Any, str | None]], step: int, attached: bool) -> None:
     events = [("metadata", {"run_id": "r1"}, "0-1"), *drawn]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from runagent_locust import Histogram
 
 HOUR = 3_600_000_000  # microseconds
-few = settings(deadline=None, derandomize=True, max_examples=30, database=None)
+few = settings(derandomize=True, max_examples=30, database=None)
 values = st.lists(st.integers(0, HOUR), max_size=20)
 
 

@@ -253,7 +253,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(lines=st.lists(st.dictionaries(NAMES, VALUES, max_size=5), max_size=6), step=st.integers(1, 20))
 def test_any_lines_give_events_or_an_error(lines: list[dict[str, Any]], step: int) -> None:
     raw = [json.dumps(line).encode() + b"\n" for line in lines]

@@ -76,7 +76,7 @@ STREAMS: dict[str, st.SearchStrategy[list[dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize("api", STREAMS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_stream(api: str, data: st.DataObject) -> None:
     drawn = data.draw(STREAMS[api])
@@ -122,7 +122,7 @@ def test_invalid_lists(odd: Any) -> None:
 
 
 @pytest.mark.parametrize("api", STREAMS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(body=OBJECTS | CHUNKS)
 def test_any_plain_answer(api: str, body: dict[str, Any]) -> None:
     session = open_session("openai", options={"openai_api": api}, mode="invoke")
@@ -131,7 +131,7 @@ def test_any_plain_answer(api: str, body: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("api", STREAMS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(body=OBJECTS, status=st.sampled_from([400, 401, 404, 429, 500]))
 def test_any_refusal(api: str, body: dict[str, Any], status: int) -> None:
     seen = feed(open_session("openai", options={"openai_api": api}), http(status, json.dumps(body)))

@@ -32,7 +32,7 @@ CHUNKS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(drawn=st.lists(CHUNKS, max_size=6), step=st.integers(1, 20))
 def test_any_stream(drawn: list[dict[str, Any]], step: int) -> None:
     texts = [*map(json.dumps, drawn), '{"type": "finish"}', "[DONE]"]
