@@ -23,6 +23,8 @@ from tests.support.wheels import build_wheel
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("runagent", "runagent_testing")
 CI = ROOT / ".github/workflows/ci.yml"
+MAKEFILE = ROOT / "Makefile"
+REQUIREMENTS = ROOT / "tests/interop/requirements"
 PROJECTS = [ROOT / "pyproject.toml", *sorted((ROOT / "plugins").glob("*/pyproject.toml"))]
 
 TOP_LEVEL = {
@@ -113,7 +115,7 @@ def test_the_addresses_are_all_there_once_the_owners_fill_them() -> None:
 
 
 def test_pythons_are_the_same_for_make_the_index_and_ci() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    makefile = MAKEFILE.read_text(encoding="utf-8")
     (supported,) = re.findall(r"^SUPPORTED := (.*)$", makefile, re.MULTILINE)
     classified = {line.rpartition(" ")[2] for line in tables(PROJECTS[0])["Pythons"]}
     (matrix,) = re.findall(r"^ +python: \[(.*)\]$", CI.read_text(encoding="utf-8"), re.MULTILINE)
@@ -147,12 +149,19 @@ def pinned(path: Path) -> dict[str, Version]:
     return {canonicalize_name(each.name): Version(str(each.specifier)[2:]) for each in found}
 
 
+def engine_at_its_bound(plugin: str) -> dict[str, Version]:
+    """The versions that an engine's plugin is tested with: only that environment has the engine."""
+    name = plugin.removeprefix("runagent-")
+    (engines,) = re.findall(r"^FOR_ENGINES := \$\(filter (.*),", MAKEFILE.read_text("utf-8"), re.MULTILINE)
+    if f"%-{name}" not in engines.split():
+        return {}
+    lowest = REQUIREMENTS / f"{name}-lowest.txt"
+    return pinned(lowest if lowest.exists() else REQUIREMENTS / f"{name}.txt")
+
+
 @pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.parent.name)
 def test_every_lower_bound_is_what_make_installs_for_its_test(project: Path) -> None:
-    name = project.parent.name.removeprefix("runagent-")
-    # An engine is in the environment that tests its plugin, in no other one: that has its lower bound.
-    engine = ROOT / f"tests/interop/requirements/{name}.txt"
-    pins = (pinned(engine) if engine.exists() else {}) | pinned(ROOT / "constraints-lowest.txt")
+    pins = engine_at_its_bound(project.parent.name) | pinned(ROOT / "constraints-lowest.txt")
     for requirement in map(Requirement, requirements(project)):
         (bound,) = requirement.specifier
         assert ">=" == bound.operator, requirement
