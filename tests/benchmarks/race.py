@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.benchmarks.contenders import Origin, load_all
+from tests.support.process import killed_at_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -85,13 +86,11 @@ class Worker:
 def origins() -> Iterator[tuple[Origin, Origin]]:
     """Run the server; give its plain and its TLS side."""
     command = [sys.executable, "-m", "tests.benchmarks.origin"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with killed_at_end(started) as process:
         assert process.stdout is not None
-        try:
-            ready: dict[str, Any] = json.loads(process.stdout.readline())
-            yield Origin(ready["plain"]), Origin(ready["tls"], ready["authority"])
-        finally:
-            process.kill()
+        ready: dict[str, Any] = json.loads(process.stdout.readline())
+        yield Origin(ready["plain"]), Origin(ready["tls"], ready["authority"])
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from runagent._cli import demo as demo_module
 from runagent._cli import main
 from runagent._version import install_command
 from runagent_testing import FakeAgentServer
+from tests.support.process import killed_at_end
 
 
 def test_the_story_arrives_whole_in_all_nine_ways(capfd) -> None:
@@ -91,7 +92,8 @@ def test_a_missing_library_is_named_with_the_line_that_installs_it(
 
 def test_a_reader_who_leaves_early_ends_the_demo_quietly() -> None:
     command = [sys.executable, "-m", "runagent", "demo", "--fast"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with killed_at_end(started) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith(b"A fake agent")
         process.stdout.close()

@@ -14,6 +14,7 @@ from runagent_testing import FakeAgentServer
 from runagent_testing._control.routes import ROUTES
 from runagent_testing._standalone.script_file import read_script
 from tests.docs.pages import DOCS, code_in
+from tests.support.process import killed_at_end
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,11 +34,13 @@ def commands():
 def test_the_commands_have_the_output_of_the_page(tmp_path: Path) -> None:
     with FakeAgentServer(control=True) as server:
         read_script(PAGE.block("agents:\n"), "page.yaml").apply(server)
+        running: list[subprocess.Popen[bytes]] = []
         with contextlib.ExitStack() as background:
             for command, output in commands():
                 line = command.replace(ADDRESS, server.url)
                 if line.endswith(" &"):
-                    background.enter_context(subprocess.Popen(shlex.split(line[:-2]), cwd=tmp_path))
+                    started = subprocess.Popen(shlex.split(line[:-2]), cwd=tmp_path)
+                    running.append(background.enter_context(killed_at_end(started)))
                 else:
                     ran = subprocess.run(
                         ["sh", "-c", line],
@@ -48,6 +51,7 @@ def test_the_commands_have_the_output_of_the_page(tmp_path: Path) -> None:
                         check=True,
                     )
                     assert (command, output.strip()) == (command, ran.stdout.strip())
+            assert [0] == [process.wait(20) for process in running]
         assert " upon a time" in (tmp_path / "answer.txt").read_text()
 
 

@@ -14,6 +14,7 @@ import pytest
 import trio
 
 from runagent_testing import ending
+from tests.support.process import killed_at_end
 from tests.support.styles import STYLES, TRANSPORTS, Style
 
 SOON = 0.1  # seconds, of one of a few tries: the machine is shared
@@ -127,22 +128,17 @@ style.run(main)
 @pytest.mark.parametrize("name", STYLES)
 def test_an_agent_sees_soon_that_a_process_has_ended(name, sent, server, pytestconfig):
     server.agent("a").always("x", ending("stall"))
-    with subprocess.Popen(
-        [sys.executable, "-c", READER, name, server.url],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=pytestconfig.rootpath,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert b"reading\n" == process.stdout.readline()
-            began = time.monotonic()
-            process.send_signal(sent)
-            assert all(exchange.wait_disconnected(PATIENCE) for exchange in server.requests)
-            seconds = time.monotonic() - began
-            _, errors = process.communicate(timeout=PATIENCE)
-        finally:
-            process.kill()
+    command = [sys.executable, "-c", READER, name, server.url]
+    pipe = subprocess.PIPE
+    started = subprocess.Popen(command, stdout=pipe, stderr=pipe, cwd=pytestconfig.rootpath)
+    with killed_at_end(started) as process:
+        assert process.stdout is not None
+        assert b"reading\n" == process.stdout.readline()
+        began = time.monotonic()
+        process.send_signal(sent)
+        assert all(exchange.wait_disconnected(PATIENCE) for exchange in server.requests)
+        seconds = time.monotonic() - began
+        _, errors = process.communicate(timeout=PATIENCE)
 
     assert len(TRANSPORTS) == len(server.requests)
     assert {"client disconnected"} == {exchange.outcome for exchange in server.requests}

@@ -20,6 +20,7 @@ from runagent_testing._standalone.demo import DEMO
 from runagent_testing._standalone.script_file import read_script
 from tests.runagent_testing.program import ROOT, START, program, serve_here, until
 from tests.runagent_testing.raw_client import PATIENCE, connected, post, stream
+from tests.support.process import killed_at_end
 
 TRANSPORTS = ("sse", "chunked", "websocket")
 
@@ -138,14 +139,11 @@ def test_closed_standard_streams_stop_nothing(script, tmp_path):
         tmp_path / "ready",
     )
     command = f'exec "$0" -m runagent_testing serve {path} --port 0 --ready-file {ready} <&- >&- 2>&-'
-    with subprocess.Popen(["sh", "-c", command, sys.executable], cwd=ROOT) as process:
-        try:
-            until(ready.exists, START)
-            assert "word" == ask(ready.read_text(encoding="utf-8").strip(), "b")
-            process.send_signal(signal.SIGTERM)
-            assert 0 == process.wait(PATIENCE)
-        finally:
-            process.kill()
+    with killed_at_end(subprocess.Popen(["sh", "-c", command, sys.executable], cwd=ROOT)) as process:
+        until(ready.exists, START)
+        assert "word" == ask(ready.read_text(encoding="utf-8").strip(), "b")
+        process.send_signal(signal.SIGTERM)
+        assert 0 == process.wait(PATIENCE)
 
 
 # What it serves

@@ -19,6 +19,7 @@ from runagent_testing import FakeAgentServer, delay, gate
 from runagent_testing._server import listener as listening
 from tests.runagent_testing.project import ROOT
 from tests.runagent_testing.raw_client import PATIENCE, connected, stream, until_refused
+from tests.support.process import killed_at_end
 
 # Descriptors
 
@@ -41,7 +42,7 @@ def test_it_pauses_when_descriptors_run_out_and_logs_it_once():
     """
     command = [sys.executable, "-c", textwrap.dedent(program)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as process:
+    with killed_at_end(subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         watchdog = threading.Timer(20, process.kill)  # whose lines would be waited for in vain

@@ -7,7 +7,7 @@ import multiprocessing
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, AnyStr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ def in_process(serve: Callable[..., None], *args: object) -> Iterator[Connection
 
 
 @contextlib.contextmanager
-def killed_at_end(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+def killed_at_end(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Popen[AnyStr]]:
     """Kill a process that has not ended: after a failed assertion or a timeout, Popen would wait for ever."""
     with process:
         try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from runagent_testing._timeline.svg import Drawing
 from tests.docs.pages import ROOT
+from tests.support.process import killed_at_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,7 @@ PATH = ROOT / "docs/demo.svg"
 PROMPT = "$ runagent demo"
 _WIDTH, _LINE, _SHOWN = 720, 17, 22  # pixels, pixels, lines at a time
 _TOP, _LEFT = 14, 14
+_PATIENCE = 20  # seconds in which the demo ends after its last line
 
 
 def recorded() -> list[tuple[float, str]]:
@@ -28,11 +30,12 @@ def recorded() -> list[tuple[float, str]]:
     began = time.monotonic()
     lines = [(0.0, PROMPT)]
     command = [sys.executable, "-m", "runagent", "demo"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, encoding="utf-8") as process:
+    started = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+    with killed_at_end(started) as process:
         assert process.stdout is not None
         lines += [(time.monotonic() - began, line.rstrip("\n")) for line in process.stdout]
-    if process.returncode:
-        raise RuntimeError(f"the demo has failed: {process.returncode}")
+        if code := process.wait(_PATIENCE):
+            raise RuntimeError(f"the demo has failed: {code}")
     return lines
 
 
