@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["START", "Program", "program", "serve_here", "until"]
 
 ROOT = Path(__file__).resolve().parents[2]
-START = 20.0  # seconds for a process to start
+START = 60.0  # seconds for a process to start
 
 
 class Program:
@@ -47,6 +47,10 @@ class Program:
         assert self.process.stderr is not None
         self.keyboard, self.result, self.screen = self.process.stdin, self.process.stdout, self.process.stderr
         self.log: list[str] = []
+        self.url = ""
+
+    def wait_ready(self) -> None:
+        """Read the log up to the URL."""
         (self.url,) = re.findall(r"https?://\S+", self.line(" at "))
 
     def line(self, wanted: str) -> str:
@@ -76,6 +80,7 @@ def program(*arguments: object) -> Iterator[Program]:
     started = Program(*arguments)
     with started.process:
         try:
+            started.wait_ready()
             yield started
         finally:
             started.watchdog.cancel()

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PATIENCE = 5.0  # seconds
+PATIENCE = 20.0  # seconds that anything may take on a busy machine
 SSE, NDJSON, TEXT = "text/event-stream", "application/x-ndjson", "text/plain"
 STREAM_REQUEST = {"entrypoint_tag": "generic_stream", "input_args": [], "input_kwargs": {}}
 

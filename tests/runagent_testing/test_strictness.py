@@ -224,7 +224,7 @@ def test_many_clients_that_stay_do_not_delay_the_complaint(server):
             client.until(b"x")
         begin = time.monotonic()
         assert 60 == complaint(server).count("never played: ")
-        assert time.monotonic() - begin < PATIENCE
+        assert time.monotonic() - begin < 5
 
 
 @pytest.mark.parametrize("transport", ["sse", "chunked", "websocket"])

@@ -8,7 +8,6 @@ import io
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,35 +20,29 @@ from runagent import AgentServerError, RunAgentClient
 from runagent_testing import FakeAgentServer, MemoryNetwork
 from runagent_testing._standalone.log import ExchangeLog
 from runagent_testing._standalone.output import Output
+from tests.runagent_testing.program import START, until
 from tests.runagent_testing.raw_client import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
-START = 20.0  # seconds for a process to start
 SCRIPT = "agents: {a: {always: [Once, {gate: door}, ' upon'], returns: 1}, b: {always: [Once, ' upon']}}"
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 @contextlib.contextmanager
 def serving(script, stderr):
-    port = free_port()
-    command = [sys.executable, "-m", "runagent_testing", "serve", str(script), "--port", str(port)]
+    ready = script.with_name("ready")
+    command = [sys.executable, "-m", "runagent_testing", "serve", str(script), "--port", "0"]
     process = subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=stderr, text=True
+        [*command, "--ready-file", str(ready)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        text=True,
     )
     with process:
         try:
-            until = time.monotonic() + START
-            while True:
-                with contextlib.suppress(ConnectionRefusedError):
-                    socket.create_connection(("127.0.0.1", port)).close()
-                    break
-                assert time.monotonic() < until
-                time.sleep(0.02)
-            yield process, f"http://127.0.0.1:{port}"
+            until(ready.exists, START)
+            yield process, ready.read_text(encoding="utf-8").strip()
         finally:
             process.kill()
 
