@@ -23,7 +23,6 @@ __all__ = ["ADDRESS", "Console", "Shell", "consoles", "without_times"]
 
 ADDRESS = "http://127.0.0.1:8450"
 PATIENCE = 60  # seconds
-_FENCE = re.compile(r"^```(?:console|sh)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 _END = "--- that was it, with status"
 _PROGRAMS = {
     "runagent": "-m runagent",
@@ -77,10 +76,11 @@ def consoles() -> list[Console]:
     """Return every block of a terminal that a page shows; those of docs/reference are made of the code."""
     pages = [Page(path) for place, path in site.SOURCES.items() if not place.startswith("reference/")]
     return [
-        Console(page.name, block["text"])
+        Console(page.name, block.text)
         for page in pages
         if page.path.suffix == ".md"
-        for block in _FENCE.finditer(page.text)
+        for block in page.blocks()
+        if block.language in ("console", "sh")
     ]
 
 

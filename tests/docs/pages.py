@@ -35,6 +35,19 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Block:
+    """A block of code in any language, or of none.
+
+    Attributes:
+        line: The line of the page on which the text begins.
+    """
+
+    language: str
+    text: str
+    line: int
+
+
+@dataclass(frozen=True)
 class Page:
     """One Markdown file."""
 
@@ -60,6 +73,12 @@ class Page:
                 output = _OUTPUT.match(text, block.end())
                 line = text.count("\n", 0, block.start("text")) + 1
                 yield Example(block["text"], line, output["text"] if output else None)
+
+    def blocks(self) -> Iterator[Block]:
+        text = self.text
+        for block in _FENCE.finditer(text):
+            line = text.count("\n", 0, block.start("text")) + 1
+            yield Block(block["language"], block["text"], line)
 
     def block(self, beginning: str) -> str:
         """The one code block that begins so."""

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import httpx2
 import pytest
+import yaml
 
 import runagent
 from runagent import RunAgentClient
 from runagent_testing import FakeAgentServer, ending, raw
-from tests.docs.pages import DOCS, README, Page, code_in
+from tests.docs.pages import DOCS, README, ROOT, Page, code_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,6 +133,20 @@ def test_the_verdicts_about_test_tools_are_those_of_the_situations(row: str) -> 
     aimock, mockserver, _, respx, httpserver, _ = shown(DOCS["situations"], "", "aimock")[SITUATIONS[row]]
     verdicts = [cell.partition(",")[0] for cell in (aimock, mockserver, respx, httpserver)]
     assert verdicts == [re.split("[:,]", cell.strip("*"))[0] for cell in compared]
+
+
+def test_two_pages_name_the_same_systems_as_ci() -> None:
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"]
+    systems = {job["runs-on"].partition("-")[0]: job.get("continue-on-error", False) for job in jobs.values()}
+    assert {"ubuntu": False, "macos": True} == systems
+    for name, other in (("install", "support"), ("support", "install")):
+        text = " ".join(DOCS[name].prose.split())
+        assert re.search(r"CI has a job for macOS[^.;]*, whose failure does not count yet", text)
+        assert (
+            "tests have not run on macOS or Windows" in text
+            or "macOS, Windows | the tests have not run" in text
+        )
+        assert f"{other}.md" in {target.partition("#")[0] for target in DOCS[name].links()}
 
 
 PUBLISHED = (  # the arguments of the published client, 0.1.49, and the variables that it reads

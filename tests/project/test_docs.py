@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 ALL_WORDS = set().union(*(page.words() for page in PAGES))
 ERRORS = [getattr(errors, name) for name in errors.__all__]
+PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/README.md"))
 COMMENTED = sorted(p for package in ("runagent", "runagent_testing") for p in (ROOT / package).rglob("*.py"))
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -190,6 +191,17 @@ def test_every_built_in_code_is_documented() -> None:
     assert codes - DOCS["errors"].spans() == set()
 
 
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.name)
+def test_every_code_of_a_plugin_is_documented(plugin: Path) -> None:
+    package = plugin / plugin.name.replace("-", "_")
+    codes = {
+        code
+        for path in package.rglob("*.py")
+        for code in re.findall(r'code="([A-Z_]+)"', path.read_text(encoding="utf-8"))
+    }
+    assert codes - Page(plugin / "README.md").spans() - DOCS["errors"].spans() == set()
+
+
 def test_the_classes_of_statuses_are_those_of_the_code() -> None:
     shown = {row[0]: code_in(row[1]) for row in DOCS["wire"].rows() if len(row) == 2 and row[0].isdigit()}
     assert {str(code): [kind.__name__] for code, kind in refusals._BY_STATUS.items()} == shown
@@ -203,15 +215,9 @@ def test_the_classes_of_codes_are_those_of_the_code() -> None:
 
 def test_the_exit_codes_are_those_of_the_command() -> None:
     shown = {int(row[0]) for row in DOCS["errors"].rows() if len(row) == 2 and row[0].isdigit()}
-    codes = (
-        cli.GOOD,
-        cli.AGENT_FAILED,
-        cli.WRONG_USAGE,
-        cli.NETWORK_FAILED,
-        cli.INTERRUPTED,
-        cli.NOBODY_READS,
-    )
-    assert set(codes) == shown
+    assert {value for value in vars(cli).values() if isinstance(value, int)} == shown
+    reference = Page(ROOT / "docs/reference/errors.md").rows()
+    assert {int(row[0]) for row in reference if row[0].isdigit()} == shown
 
 
 # The protocols
