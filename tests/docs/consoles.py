@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ADDRESS", "Console", "Shell", "consoles", "without_times"]
 
 ADDRESS = "http://127.0.0.1:8450"
-PATIENCE = 60  # seconds
+PATIENCE = 120  # seconds
 _END = "--- that was it, with status"
 _PROGRAMS = {
     "runagent": "-m runagent",

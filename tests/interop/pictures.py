@@ -9,6 +9,7 @@ from pathlib import Path
 from runagent import AgentNotFoundError, RunAgentClient
 from runagent_testing import FakeAgentServer, gate, status
 from tests.docs.pages import ROOT
+from tests.docs.pictures import screens
 from tests.interop.browser import Tab, browser_on
 from tests.interop.gateways.chat import Chat
 from tests.interop.gateways.examples import chat_page
@@ -23,6 +24,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, Port() as port, browser_on(port, Path(folder)) as browser:
         _show_fake_agent(browser)
         _show_chat(browser, Path(folder))
+    screens.write()
 
 
 def _write(tab: Tab, name: str, width: int, height: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from runagent._cli import main
 from tests.docs.pages import ROOT
-from tests.docs.pictures import demo
+from tests.docs.pictures import demo, screens
 from tests.docs.pictures.write import FOLDER, PICTURES
 
 PAGES = {path: path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *FOLDER.rglob("*.md")]}
@@ -25,6 +25,17 @@ def test_a_picture_is_fresh(name: str) -> None:
     shown = (FOLDER / name).read_text(encoding="utf-8")
     assert PICTURES[name]() == shown, "run: python -m tests.docs.pictures.write"
     ET.fromstring(shown)
+
+
+@pytest.mark.parametrize("name", screens.SCREENS)
+def test_a_picture_of_a_page_is_of_the_page_as_it_is(name: str) -> None:
+    again = "run: python -m tests.interop.pictures, and look at the pictures"
+    assert screens.digests()[name] == screens.recorded()[name], again
+
+
+def test_every_png_is_a_picture_of_a_page() -> None:
+    names = {f"{name}-{scheme}.png" for name in screens.SCREENS for scheme in ("light", "dark")}
+    assert names == {path.name for path in FOLDER.rglob("*.png")}
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.svg")), ids=lambda path: path.name)

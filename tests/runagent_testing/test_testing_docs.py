@@ -16,6 +16,7 @@ from runagent_testing import FakeAgentServer, MemoryNetwork, faults
 from runagent_testing._host.agent import Agent
 from runagent_testing._journal.exchange import Exchange
 from runagent_testing._journal.journal import Journal
+from runagent_testing._standalone import agents, forms
 from runagent_testing._standalone.script_file import read_script
 from tests.docs.pages import DOCS, code_in
 
@@ -72,6 +73,12 @@ def test_the_script_on_the_page_is_one():
     script = read_script(PROGRAM.block("agents:"), "script.yaml")
     assert {"writer", "doorman"} == {call.agent_id for call in script.calls}
     assert ["door"] == list(script.gates)
+
+
+def test_every_key_of_a_script_file_is_on_a_page():
+    keys = {*agents._KEYS, *agents._RULE_KEYS, *agents._RESULT_OPTIONS, *forms.STEPS.forms}
+    assert {"replies", "nth", "framing", "tool_call"} <= keys
+    assert set() == keys - PROGRAM.words() - PAGE.words()
 
 
 CLASSES = (RunAgentClient, FakeAgentServer, MemoryNetwork, Exchange, Journal, Agent)
