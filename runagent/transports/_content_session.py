@@ -165,14 +165,19 @@ class ContentSession(HttpSession):
     # What the base classes call
 
     def take_each(self, items: Iterable[Any], events: list[Event]) -> None:
-        """Take items until the run is over; an error that is raised fails the run, after these events."""
-        for item in items:
-            try:
+        """Take items until the run is over; an error fails the run, after these events.
+
+        Args:
+            items: What the framing gives; taken one by one, so a generator may raise the error of a frame.
+            events: Where their events go.
+        """
+        try:
+            for item in items:
                 self._take_checked(item, events)
-            except RunAgentError as exc:
-                self.fail(exc)
-            if self.wants is not Wants.READ or self.following:
-                return
+                if self.wants is not Wants.READ or self.following:
+                    return
+        except RunAgentError as exc:
+            self.fail(exc)
 
     def _take_checked(self, item: Any, events: list[Event]) -> None:
         """Take an item, unless its framing shows already that it is an error."""

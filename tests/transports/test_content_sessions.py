@@ -305,3 +305,24 @@ def test_a_session_with_another_framing_has_the_same_base(step: int) -> None:
     seen = feed(open_session(Transport("framed", Framed)), answer, step=step)
     assert (["x"], None) == (seen.contents, seen.error)
     assert Completed(stop_reason="stop", interrupts=[{"id": "i"}]) == seen.events[-1]
+
+
+class Strict(Framed):
+    """A framing whose generator raises at a frame that it refuses."""
+
+    def read_body(self, data: bytes) -> list[Event]:
+        events: list[Event] = []
+        self.take_each(self.frames(data), events)
+        return events
+
+    def frames(self, data: bytes) -> Generator[Any, None, None]:
+        for frame in self.framing.feed(data):
+            if "large" in frame:
+                raise StreamLimitError("too large", limit_name="max_event_bytes", limit=1)
+            yield frame
+
+
+def test_an_error_that_the_framing_raises_comes_after_the_events_before_it(step: int) -> None:
+    answer = chunked("application/x-framed", b'{"text": "x"}\n', b'{"large": 1}\n')
+    seen = feed(open_session(Transport("strict", Strict)), answer, step=step)
+    assert (["x"], "max_event_bytes") == (seen.contents, seen.error.limit_name)

@@ -142,7 +142,8 @@ def check_event_limit(lab: Lab) -> None:
     """One endless event would fill the memory of the client.
 
     To mend it: give the decoder `max_event_bytes=self.call.limits.max_event_bytes`, and pass its error to
-    `self.fail`.
+    `self.fail`. Another framing counts what it keeps (`ByteLimit`), or fails with
+    `StreamLimitError(..., limit_name="max_event_bytes", limit=...)` once it knows the length.
     """
     only_where(lab.subject.traits.delimited, "the dialect does not delimit chunks, so none is too large")
     limits = {"max_event_bytes": LIMIT}
@@ -163,8 +164,9 @@ def check_event_limit(lab: Lab) -> None:
 
 
 def expect_limit(seen: Any, name: str, what: str) -> None:
-    right = isinstance(seen.error, StreamLimitError) and seen.error.limit_name == name
-    demand(right, f"{what}: expected a StreamLimitError of {name}, got {seen.summarize()[:300]}")
+    expected = f"{what}: expected a StreamLimitError with limit_name={name!r}"
+    demand(isinstance(seen.error, StreamLimitError), f"{expected}, got {seen.summarize()[:300]}")
+    demand(seen.error.limit_name == name, f"{expected}, got limit_name={seen.error.limit_name!r}")
 
 
 @required(
