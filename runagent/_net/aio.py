@@ -15,6 +15,7 @@ from runagent._net.secure import secure
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from runagent._address.route import Address
 
@@ -33,7 +34,7 @@ class AioNetwork:
         # Other loops may stop watching a socket at its first error, as libuv does; a reader who has then read
         # what had come before it would wait for ever. The loop of Windows watches no socket at all.
         self._watches = type(loop).add_reader is asyncio.SelectorEventLoop.add_reader
-        self._buffer: memoryview | None = None
+        self._buffer: tuple[memoryview, Callable[[int], memoryview]] | None = None
 
     async def connect(self, address: Address, deadline: float, attempt: ConnectAttempt) -> AsyncConnection:
         """See `Network.connect`."""
@@ -71,10 +72,10 @@ class AioNetwork:
     async def _open(self, sock: socket.socket) -> AsyncConnection:
         if self._watches:
             return SocketConnection(sock, self._loop, self._watchdog)
-        from runagent._net.aio_transports import READ_BYTES, TransportConnection
+        from runagent._net.aio_transports import TransportConnection, new_buffer
 
-        self._buffer = self._buffer or memoryview(bytearray(READ_BYTES))
-        connection = TransportConnection(sock, self._loop, self._watchdog, self._buffer)
+        self._buffer = self._buffer or new_buffer()
+        connection = TransportConnection(sock, self._loop, self._watchdog, *self._buffer)
         try:
             await self._loop.create_connection(lambda: connection, sock=sock)
         except BaseException:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from runagent._net.base import socket_was_reset, track_descriptor
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Awaitable
 
     from runagent._net.aio_watchdog import Watchdog
 
-__all__ = ["LoopConnection", "handed_to", "wake"]
+__all__ = ["LoopConnection", "handed_to", "refuse_loop", "wake"]
 
 _INFINITE = float("inf")
 
@@ -41,6 +42,17 @@ class LoopConnection:
         self._reader: asyncio.Future[bytes | None] | None = None  # given what came, or None to look itself
         self._writer: asyncio.Future[None] | None = None
         track_descriptor(self)
+
+    def begin_receive(self, deadline: float) -> Awaitable[bytes | None]:
+        """See `QuickConnection`; mostly a future of what comes next."""
+        raise NotImplementedError
+
+    def end_receive(self, reading: Awaitable[bytes | None]) -> None:
+        """See `QuickConnection`."""
+        if isinstance(reading, asyncio.Future):
+            self._reader = None
+            self.deadline = _INFINITE
+            self._keep(handed_to(reading))
 
     def poll(self, max_bytes: int) -> bytes | None:
         """See `Connection.poll`."""
@@ -71,6 +83,10 @@ class LoopConnection:
         """Have what waits fail: its deadline is over."""
         raise NotImplementedError
 
+    def _keep(self, data: bytes | None) -> None:
+        """Keep what no reader has taken, before what came since."""
+        raise NotImplementedError
+
     def _take(self, max_bytes: int) -> bytes | None:
         """Return what is there, b"" at the end, None for nothing yet; raises if the connection broke."""
         raise NotImplementedError
@@ -78,6 +94,11 @@ class LoopConnection:
     def _abort(self, farewell: bytes) -> None:
         """Abort, in the loop's own thread or after its end."""
         raise NotImplementedError
+
+
+def refuse_loop() -> NoReturn:
+    """Refuse to read in another event loop, where nothing would wake the reader."""
+    raise RuntimeError("the connection belongs to another event loop")
 
 
 def handed_to(reader: asyncio.Future[bytes | None]) -> bytes | None:

@@ -6,12 +6,12 @@ import errno
 import os
 import weakref
 from socket import SO_ERROR, SOL_SOCKET, socket
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from runagent._public import publish
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from runagent._address.route import Address
 
@@ -22,7 +22,9 @@ __all__ = [
     "Connection",
     "DeadlineExceededError",
     "Network",
+    "QuickConnection",
     "fork_generation",
+    "quick_connection",
     "socket_was_reset",
 ]
 
@@ -145,6 +147,25 @@ class AsyncConnection(Protocol):
 
     def abort(self, farewell: bytes = b"") -> None:
         """See `Connection.abort`; callable from any thread, also once the loop has ended."""
+
+
+class QuickConnection(Protocol):
+    """What connections over asyncio have in addition, so that a read makes no coroutine."""
+
+    def begin_receive(self, deadline: float) -> Awaitable[bytes | None]:
+        """Do what `Connection.receive` does, with at most 64 KiB.
+
+        If the wait for what this returns is cancelled, `end_receive` has to get it, or bytes are lost. If it
+        gives None, begin again: there is an end or an error.
+        """
+
+    def end_receive(self, reading: Awaitable[bytes | None]) -> None:
+        """Keep what `begin_receive` had brought before the wait for it was cancelled."""
+
+
+def quick_connection(connection: AsyncConnection) -> QuickConnection | None:
+    """Return the connection if it is a quick one."""
+    return cast("QuickConnection", connection) if hasattr(connection, "begin_receive") else None
 
 
 class AsyncNetwork(Protocol):

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, cast
 from runagent._errors import NetworkError, RunAgentError, StreamError
 from runagent._internal.foreign import is_cancellation, let_signals_through
 from runagent._internal.tracebacks import is_ours
-from runagent._net.base import AsyncConnection, AsyncNetwork, DeadlineExceededError
+from runagent._net.base import (
+    AsyncConnection,
+    AsyncNetwork,
+    DeadlineExceededError,
+    QuickConnection,
+    quick_connection,
+)
 from runagent._net.loops import EventLoop, current_loop
 from runagent._run.pump_core import (
     CLOSED_NOTICED_SECONDS,
@@ -24,7 +30,7 @@ from runagent._run.spec import Action
 from runagent._run.until import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from runagent._address.route import Address
     from runagent._events import Event
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
     from runagent._net.pool import Pool
     from runagent._run.coming_key import ComingKey
     from runagent._run.run import Run
+    from runagent._run.sink import Sink
     from runagent._run.until import Until
 
 __all__ = ["AsyncPump"]
@@ -60,6 +67,7 @@ class AsyncPump(PumpCore):
         self._connection: AsyncConnection | None = None
         self._now: Callable[[], float] = float  # there is no clock before the first connection
         self._reading = False
+        self._quick: QuickConnection | None = None  # the connection, if it is one
         self._key: ComingKey | None = None
 
     def for_run(self, run: Run) -> AsyncPump:
@@ -83,77 +91,111 @@ class AsyncPump(PumpCore):
             await self._network.checkpoint()
 
     async def next_batch(  # noqa: C901  # in one piece: a call costs more than a branch, at every read
-        self, until: Until | None = None
+        self, until: Until | None = None, sink: Sink | None = None
     ) -> list[Event] | None:
         """Move bytes until there are events and return them; None at the end.
 
         Args:
             until: Return without events once this is reached.
+            sink: Gets what would be returned, batch after batch until the end; [] as well. A relay so waits
+                in one coroutine, in place of a new one for each read.
 
         Raises:
             RunAgentError: The run failed. It is raised once; later calls return None.
         """
         run = self.run
-        if run.forked or self._reading:
-            self._refuse()
-        self._reading = True
-        try:
-            if self._closed:
-                self._end_closed()
-                return None
-            if until is not self._until:
-                self._take_up(until)
-                if self._loop is None:
-                    self._now = (self._given_network or (await current_loop()).network).now
-            start = self._now()
-            while not run.events:
-                if until is not None and until.reached(run, start):
-                    return []
-                if run.action is not _READ:
-                    if run.action is _TURN:
-                        start = await self._take_turn(start)
+        batch: list[Event] | None
+        reading: Awaitable[bytes | None] | None
+        while True:
+            if run.forked or self._reading:
+                self._refuse()
+            self._reading = True
+            try:
+                if self._closed:
+                    self._end_closed()
+                    return None
+                if until is not self._until:
+                    self._take_up(until)
+                    if self._loop is None:
+                        self._now = (self._given_network or (await current_loop()).network).now
+                now = self._now
+                start = now()
+                while not run.events:
+                    if until is not None and until.reached(run, start):
+                        batch = []
+                        break
+                    if run.action is not _READ:
+                        if run.action is _TURN:
+                            start = await self._take_turn(start)
+                            continue
+                        if not await self._move_on(run.action):
+                            return None
+                        start = self._now()
                         continue
-                    if not await self._move_on(run.action):
-                        return None
-                    start = self._now()
-                    continue
-                connection = self._connection
-                assert connection is not None
-                try:
-                    data = await connection.receive(READ_BYTES, self._deadlines.read(start))
-                except (DeadlineExceededError, OSError) as exc:
-                    if until is not None and self._gave_way(exc, start):
-                        return []
-                    outgoing = self._read_failed(exc, start)
-                except BaseException:
-                    self._deadlines.waited(self._now() - start)
-                    raise
-                else:
-                    if self._closed:
-                        self._check_closed()
-                    end = self._now()
+                    now, deadlines, quick = self._now, self._deadlines, self._quick
+                    deadline = start + deadlines.patience
+                    if deadline >= (cap := deadlines.cap):
+                        deadline = cap if start < cap else deadlines.read(start)
+                    reading = (
+                        cast("AsyncConnection", self._connection).receive(READ_BYTES, deadline)
+                        if quick is None
+                        else quick.begin_receive(deadline)
+                    )
                     try:
-                        outgoing = run.received(data, start, end)
-                    except BaseException as exc:  # the session may be in any state: it gets no more bytes
-                        self._give_up(exc)
+                        data = await reading
+                    except (DeadlineExceededError, OSError) as exc:
+                        if until is not None and self._gave_way(exc, start):
+                            batch = []
+                            break
+                        outgoing = self._read_failed(exc, start)
+                    except BaseException:
+                        if quick is not None:
+                            quick.end_receive(reading)
+                        self._deadlines.waited(self._now() - start)
                         raise
-                    data = b""  # it may quote the key, and errors keep the variables of their frames
-                    start = end  # without an event, the time from here on counts as part of the same wait
-                if outgoing or run.action is not _READ:
-                    await self._flush(outgoing)
-                    self._check_closed()
-            return run.take_events()
-        except Exception as exc:
-            if isinstance(exc, RuntimeError | TypeError) and self._loop not in (None, await current_loop()):
-                raise ReaderRefusedError(_OTHER_LOOP) from exc
-            self._give_up(exc)
-            raise
-        except BaseException as exc:
-            if not is_cancellation(exc):  # a cancellation only ends a wait; Ctrl-C may interrupt any step
+                    else:
+                        if self._closed:
+                            self._check_closed()
+                        if data is None:
+                            continue
+                        end = now()
+                        try:
+                            if (batch := run.take_one(data, end)) is not None:
+                                break
+                            outgoing = run.received(data, start, end)
+                        except BaseException as exc:  # the session may be in any state: it gets no more bytes
+                            self._give_up(exc)
+                            raise
+                        # It may quote the key, and errors keep the variables of their frames.
+                        data = reading = None
+                        start = end  # without an event, the time from here on counts as part of the same wait
+                    if outgoing or run.action is not _READ:
+                        await self._flush(outgoing)
+                        self._check_closed()
+                else:
+                    batch = run.take_events()
+                data = reading = None
+            except Exception as exc:
+                if isinstance(exc, RuntimeError | TypeError) and self._loop not in (
+                    None,
+                    await current_loop(),
+                ):
+                    raise ReaderRefusedError(_OTHER_LOOP) from exc
                 self._give_up(exc)
-            raise
-        finally:
-            self._reading = False
+                raise
+            except BaseException as exc:
+                if not is_cancellation(exc):  # a cancellation only ends a wait; Ctrl-C may interrupt any step
+                    self._give_up(exc)
+                raise
+            finally:
+                self._reading = False
+            if sink is None:
+                return batch
+            try:
+                await sink.write(batch)
+            except BaseException:
+                sink.broken = True
+                raise
 
     async def wait(self, seconds: float) -> list[Event] | None:
         """Return the next events, or [] if there are none within the time; what the run ends with is kept.
@@ -247,6 +289,7 @@ class AsyncPump(PumpCore):
             raise
         else:
             self._check_closed()
+            self._quick = quick_connection(self._connection)
             pool.in_use(self._connection)
             self._pool = pool
             self._deadlines = run.deadlines
@@ -334,7 +377,7 @@ class AsyncPump(PumpCore):
 
     def _release(self, connection: AsyncConnection) -> None:
         pool = cast("Pool[AsyncConnection]", self._pool)
-        self._connection = None
+        self._connection = self._quick = None
         if self.run.keeps_connection:
             pool.put(self.run.address, connection, self.run.session, self.run.limits)
         else:
@@ -344,7 +387,7 @@ class AsyncPump(PumpCore):
     def _leave(self) -> None:
         """Drop the connection and the run at once; send the session's closing bytes if they need no wait."""
         run, connection = self.run, self._connection
-        self._connection = None
+        self._connection = self._quick = None
         if self._key is not None:
             self._key.cancel()
         if connection is not None and not run.forked:

@@ -10,8 +10,9 @@ from runagent._report import bare_copy
 from runagent._wire.jsontext import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
+    from runagent._events import Chunk
     from runagent._report import Attempt, RunReport
     from runagent.transports._base import ConnectingSession, Session, Transport
 
@@ -40,6 +41,8 @@ class AttemptState(msgspec.Struct, eq=False):
         begun: An event has come that another attempt must not repeat: a chunk, or one that is no content.
         progressed: A chunk has come.
         steady: A chunk has come, and all queued bytes have been sent.
+        receive_one: If so, the session's method of that name, if it has one. It returns the chunk that is
+            all of a read, or None, without any effect; it never ends the run, and has nothing to send.
         send_error: Why sending failed.
         send_late: Sending took too long.
         send_stopped: Some bytes stay unsent, because the peer wants no more.
@@ -64,6 +67,7 @@ class AttemptState(msgspec.Struct, eq=False):
     begun: bool = False
     progressed: bool = False
     steady: bool = False
+    receive_one: Callable[[bytes], Chunk | None] | None = None
     send_error: OSError | None = None
     send_late: bool = False
     send_stopped: bool = False
@@ -122,7 +126,7 @@ class AttemptState(msgspec.Struct, eq=False):
 
     def stop_sending(self) -> None:
         """Note that some bytes stay unsent, because the peer wants no more."""
-        self.send_stopped, self.steady = True, False
+        self.send_stopped, self.steady, self.receive_one = True, False, None
 
     def note_answer(self, report: RunReport) -> None:
         """Put into the report what the session knows of the answer so far."""
@@ -160,4 +164,4 @@ class AttemptState(msgspec.Struct, eq=False):
 
     def release(self) -> None:
         """Drop references to frames and to the connection."""
-        self.session = self.connecting = self.send_error = None
+        self.session = self.connecting = self.send_error = self.receive_one = None

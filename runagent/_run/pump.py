@@ -121,6 +121,8 @@ class Pump(PumpCore):
                     if self._closed:
                         self._check_closed()
                     end = self._now()
+                    if (batch := run.take_one(data, end)) is not None:
+                        return batch
                     outgoing = run.received(data, start, end)
                     data = b""  # it may quote the key, and errors keep the variables of their frames
                     start = end  # without an event, the time from here on counts as part of the same wait

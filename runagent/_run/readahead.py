@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from runagent._run.async_pump import AsyncPump
     from runagent._run.pump import Pump
     from runagent._run.run import Run
+    from runagent._run.sink import Sink
     from runagent._run.until import Until
 
 __all__ = ["AsyncReadAhead", "ReadAhead"]
@@ -221,12 +222,19 @@ class AsyncReadAhead:
         self._scope: Scope | None = None
         self._reading = self._closed = self._informed = False
 
-    async def next_batch(self, until: Until | None = None) -> list[Event] | None:
+    async def next_batch(self, until: Until | None = None, sink: Sink | None = None) -> list[Event] | None:
         """Return the next events, waiting for them if need be; see `AsyncPump.next_batch`."""
-        batch = await self._read(until)
-        if batch is None and not self._closed:
+        while (batch := await self._read(until)) is not None:
+            if sink is None:
+                return batch
+            try:
+                await sink.write(batch)
+            except BaseException:
+                sink.broken = True
+                raise
+        if not self._closed:
             self._store.end()
-        return batch
+        return None
 
     async def wait(self, seconds: float) -> list[Event] | None:
         """See `AsyncPump.wait`."""

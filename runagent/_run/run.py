@@ -76,7 +76,7 @@ class Run(Connecting):
         else:
             # The frames of its traceback hold the sent bytes, and so the key.
             attempt.send_error = exc.with_traceback(None)
-        attempt.steady = False
+        attempt.steady, attempt.receive_one = False, None
 
     def write_closed(self) -> None:
         """Note that the sending direction is closed."""
@@ -98,6 +98,31 @@ class Run(Connecting):
         self._quiet = 0.0
 
     # Receiving
+
+    def take_one(self, data: bytes, end: float) -> list[Event] | None:
+        """Return the chunk that a read has brought if that is all; None, without any effect, if not.
+
+        Invariant: `received` and `take_events` would come to the same, and have nothing to send.
+
+        Args:
+            data: The bytes.
+            end: When they came.
+        """
+        receive_one = self.attempt.receive_one
+        if (
+            receive_one is None
+            or not self.deadlines.steady
+            or end - self._read_at > self._notable_gap
+            or (chunk := receive_one(data)) is None
+        ):
+            return None
+        self._read_at = end
+        report = self.report
+        report.bytes_received += len(data)
+        report.chunks += 1
+        batch: list[Event] = [chunk]
+        self._taken = batch
+        return batch
 
     def received(self, data: bytes, start: float, end: float) -> bytes:
         """Take bytes from the connection, b"" for its end, and return the bytes to send now.
@@ -192,7 +217,10 @@ class Run(Connecting):
             attempt.late_at = min(attempt.late_at, start)
             if end - attempt.late_at > _FAREWELL_SECONDS:
                 self.timed_out(end, 0.0)  # a peer that reads nothing and goes on sending
-        attempt.steady = attempt.progressed and attempt.sends and not (self._complete or self._watches_reads)
+        steady = attempt.progressed and attempt.sends and not (self._complete or self._watches_reads)
+        if steady is not attempt.steady:
+            attempt.steady = steady
+            attempt.receive_one = getattr(session, "receive_one", None) if steady else None
 
     def _note(self, events: list[Event]) -> PluginError | ProtocolError | None:
         """Keep a session's events for the reader, up to a fault, which is returned."""

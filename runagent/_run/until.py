@@ -63,9 +63,12 @@ class Patience:
         return self._end
 
     def reached(self, run: RunState, now: float) -> bool:
-        if not self.renewed and now >= self._end:
+        if self.renewed:
+            self.renewed = False
+            self._end = now + self.seconds
+        elif now >= self._end:
             return run.action is not Action.END  # which is at hand
-        run.cap(self.end(now))
+        run.cap(self._end)
         return False
 
 

@@ -11,11 +11,8 @@ from runagent.relay._answering import AsyncAnswer, AsyncBody
 from runagent.relay._watcher import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
+    from runagent.relay._answering import Send
     from runagent.relay._watcher import Watcher
-
-    Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 __all__ = ["AsyncRelay"]
 
@@ -51,11 +48,9 @@ class AsyncRelay(AsyncAnswer):
                 return
             body = await self._begin(scope, send, watcher)
             with suppress(OSError):  # of `send`: the browser has left (ASGI 2.4)
-                # Not in a method, and without a variable for what has been sent: while one event is awaited,
-                # what is kept here is kept by each of thousands of streams.
                 while body is not None and (frames := await body.read()):
                     await send({"type": "http.response.body", "body": b"".join(frames), "more_body": True})
-                    frames.clear()
+                    frames.clear()  # else each of thousands of streams would keep what it has sent
                 if body is not None and not watcher.left:
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
@@ -107,7 +102,7 @@ class AsyncRelay(AsyncAnswer):
         with suppress(OSError):  # see above
             await send({"type": "http.response.start", "status": head.status, "headers": headers})
             if head.body is None:
-                return AsyncBody(self, watcher)
+                return AsyncBody(self, watcher, send)
             if not watcher.left:
                 await send({"type": "http.response.body", "body": head.body, "more_body": False})
         return None

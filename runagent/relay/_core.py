@@ -169,6 +169,13 @@ class RelayCore(Generic[_Stream]):
             self._patience.renewed = True
         return frames
 
+    def _piece(self, batch: Sequence[Event]) -> bytes:
+        """Return `_frames` in one piece, perhaps empty."""
+        if len(batch) == 1 and self._announced and type(event := batch[0]) is Chunk:  # mostly
+            self._patience.renewed = True
+            return self._writer.chunk(event)
+        return b"".join(self._frames(batch))
+
     def _beat(self) -> bytes:
         # Clients take the first message of a WebSocket as the service's acceptance.
         if isinstance(self._writer, Messages) and not self._announced:

@@ -25,13 +25,15 @@ __all__ = ["END_ID", "FORMATS", "INCLUDABLE", "Format"]
 INCLUDABLE = frozenset({"reasoning", "tool_call", "custom", "usage"})
 END_ID = "end"  # the event id of the last event: a browser that reconnects with it gets no other run
 RETRY_MILLISECONDS = 3000
-_CHUNK = b'event: chunk\ndata: {"content":%b}\n\n'
+_CHUNK_BEGIN, _CHUNK_END = b'event: chunk\ndata: {"content":', b"}\n\n"
+_CHUNK = _CHUNK_BEGIN + b"%b" + _CHUNK_END
 _NUMBERED_CHUNK = b'event: chunk\nid: %d\ndata: {"content":%b,"index":%d}\n\n'
 _BETWEEN_CHUNKS = b'}\n\nevent: chunk\ndata: {"content":'
 _LINE = b'{"type":"chunk","content":%b}\n'
 _BETWEEN_LINES = b'}\n{"type":"chunk","content":'
 _NUMBERED_LINE = b'{"type":"chunk","content":%b,"index":%d}\n'
-_lines = msgspec.json.Encoder()
+_encoder = msgspec.json.Encoder()
+_encode = _encoder.encode
 _KINDS = {
     str: b"string",
     bool: b"boolean",
@@ -121,7 +123,7 @@ class ServerSentEvents(Format):
     def chunk(self, chunk: Chunk) -> bytes:
         """Write a chunk; one that the agent numbers has its index as event id."""
         if chunk.index is None:
-            return _CHUNK % write(chunk.content)
+            return _CHUNK_BEGIN + write(chunk.content) + _CHUNK_END
         index = chunk.index
         return _NUMBERED_CHUNK % (index, write(chunk.content), index)
 
@@ -202,6 +204,8 @@ class Messages(Format):
 def write(value: Any) -> bytes:
     """Encode a value; half of a surrogate pair, which UTF-8 cannot hold, becomes an escape."""
     try:
+        return _encode(value)
+    except TypeError:  # see `encode_json`
         return encode_json(value)
     except UnicodeEncodeError:
         import json
@@ -223,7 +227,7 @@ def numbers_of(chunks: Sequence[Chunk]) -> list[int | None] | None:
 def write_lines(chunks: Sequence[Chunk]) -> bytes | None:
     """Encode the contents in one call, with LF between two and nowhere else; None if one needs `write`."""
     try:
-        return _lines.encode_lines([chunk.content for chunk in chunks])[:-1]
+        return _encoder.encode_lines([chunk.content for chunk in chunks])[:-1]
     except (TypeError, UnicodeEncodeError):
         return None
 

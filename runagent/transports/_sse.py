@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from runagent._address.route import Route
     from runagent._call import AgentCall, ResumePoint
     from runagent._errors import RunAgentError
-    from runagent._events import Event
+    from runagent._events import Chunk, Event
 
 __all__ = ["SSESession", "SSETransport"]
 
@@ -33,16 +33,20 @@ _READ = Wants.READ
 _END = b"\n\n\r\n"  # of an event, and of the HTTP chunk that it fills
 
 
-class _Beginnings(dict[int, bytes | None]):
-    """Maps the length of a short HTTP chunk to how it begins if it is one event with a chunk in it."""
+class _Shapes(dict[int, tuple[bytes, slice] | None]):
+    """Maps the length of a short HTTP chunk to its shape if it is one event with a chunk in it.
 
-    def __missing__(self, length: int) -> bytes | None:
+    The shape is how it begins, and where the event's data is.
+    """
+
+    def __missing__(self, length: int) -> tuple[bytes, slice] | None:
         head = short_chunk_head(length)
-        self[length] = beginning = None if head is None else head + _CHUNK + b"\ndata: "
-        return beginning
+        begin = b"" if head is None else head + _CHUNK + b"\ndata: "
+        self[length] = shape = (begin, slice(len(begin), length - len(_END))) if begin else None
+        return shape
 
 
-_beginning_of = _Beginnings().__getitem__
+_shape_of = _Shapes().__getitem__
 
 
 class SSESession(StreamSession):
@@ -69,24 +73,33 @@ class SSESession(StreamSession):
         """Accept an event stream, which is always UTF-8, even if a parameter names another charset."""
         return content_type == "text/event-stream"
 
-    def receive_data(self, data: bytes) -> list[Event]:
-        """Take the next bytes of the connection and return the events that they complete.
+    def receive_one(self, data: bytes) -> Chunk | None:
+        """Return the chunk in the next bytes of the connection if that is all they bring.
 
         Events that are written one by one mostly arrive so, one read for one HTTP chunk that is one event.
-        Invariant: the general path would give the same chunk, and neither decoder would change its state. For
+        Invariant: `receive_data` would give the same chunk, and neither decoder would change its state. For
         example, the read ``1d\\r\\nevent: chunk\\ndata: {"a": 1}\\n\\n\\r\\n`` has the length that the head
         ``1d`` means, so it is one HTTP chunk; its data has no line end, so it is one event.
+
+        Returns:
+            None, without any effect, if the bytes have to go to `receive_data`.
         """
         if self._at_event:
-            beginning = _beginning_of(len(data))
-            if beginning is not None:
-                line = data[len(beginning) : -len(_END)]
+            shape = _shape_of(len(data))
+            if shape is not None:
+                beginning, place = shape
+                line = data[place]
                 # One comparison costs half of `startswith` and `endswith`, which parse their arguments; and
                 # looking for b"\n" in bytes first makes an exception, as it is no integer.
                 if data == beginning + line + _END and _LF not in line and _CR not in line:
-                    chunk = self.messages.take_one(CHUNKS, line)
-                    if chunk is not None:
-                        return [chunk]
+                    return self.messages.take_one(CHUNKS, line)
+        return None
+
+    def receive_data(self, data: bytes) -> list[Event]:
+        """Take the next bytes of the connection and return the events that they complete."""
+        chunk = self.receive_one(data)
+        if chunk is not None:
+            return [chunk]
         events = super().receive_data(data)
         self._at_event = (
             self._answer.begins_chunk

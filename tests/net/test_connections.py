@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import struct
@@ -12,7 +13,7 @@ import pytest
 
 from runagent._address.route import Address
 from runagent._address.url import parse_base_url
-from runagent._net.base import ConnectAttempt, DeadlineExceededError
+from runagent._net.base import ConnectAttempt, DeadlineExceededError, quick_connection
 from runagent._net.blocking import BlockingNetwork
 from runagent._net.loops import current_loop
 from tests.support.cancelling import cancelled_at
@@ -36,6 +37,13 @@ def style(request: pytest.FixtureRequest) -> Style:
 def async_style(request: pytest.FixtureRequest) -> Style:
     """Each of them that can be cancelled."""
     return Style(request.param)
+
+
+@pytest.fixture(params=[False, True], ids=["receive", "begin_receive"])
+def quick(request: pytest.FixtureRequest) -> bool:
+    """Both ways to read, of those connections that have two."""
+    given: bool = request.param
+    return given
 
 
 @pytest.fixture
@@ -62,9 +70,29 @@ class Awaitable:
         return data
 
 
+class Quick:
+    """A connection that is read as pumps do it, by `begin_receive`."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.poll, self.send, self.close_write = connection.poll, connection.send, connection.close_write
+
+    async def receive(self, max_bytes: int, deadline: float) -> bytes:
+        assert ALL == max_bytes
+        data: bytes | None = None
+        while data is None:
+            reading = self._connection.begin_receive(deadline)
+            try:
+                data = await reading
+            except BaseException:
+                self._connection.end_receive(reading)
+                raise
+        return data
+
+
 @contextlib.asynccontextmanager
 async def connected(
-    style: Style, listener: socket.socket
+    style: Style, listener: socket.socket, *, quick: bool = False
 ) -> AsyncIterator[tuple[Any, socket.socket, Callable[[], float]]]:
     """Give a connection, its peer, and the time of its deadlines."""
     address = Address(parse_base_url(f"http://127.0.0.1:{listener.getsockname()[1]}").origin)
@@ -77,7 +105,8 @@ async def connected(
     peer, _ = listener.accept()
     with peer:
         try:
-            yield connection, peer, network.now
+            quickly = quick and quick_connection(connection) is not None
+            yield Quick(connection) if quickly else connection, peer, network.now
         finally:
             connection.abort()
 
@@ -125,9 +154,9 @@ def test_a_look_without_a_wait(style: Style, listener: socket.socket) -> None:
     style.run(scenario)
 
 
-def test_a_deadline_loses_nothing(style: Style, listener: socket.socket) -> None:
+def test_a_deadline_loses_nothing(style: Style, listener: socket.socket, quick: bool) -> None:
     async def scenario() -> None:
-        async with connected(style, listener) as (connection, peer, now):
+        async with connected(style, listener, quick=quick) as (connection, peer, now):
             for _ in range(3):
                 for seconds in (100, 0.02, 0.05, -1):
                     peer.sendall(b"x")
@@ -140,9 +169,9 @@ def test_a_deadline_loses_nothing(style: Style, listener: socket.socket) -> None
     style.run(scenario)
 
 
-def test_a_cancelled_read_loses_nothing(async_style: Style, listener: socket.socket) -> None:
+def test_a_cancelled_read_loses_nothing(async_style: Style, listener: socket.socket, quick: bool) -> None:
     async def scenario() -> None:
-        async with connected(async_style, listener) as (connection, peer, _):
+        async with connected(async_style, listener, quick=quick) as (connection, peer, _):
             received = []
 
             async def read() -> None:
@@ -159,11 +188,13 @@ def test_a_cancelled_read_loses_nothing(async_style: Style, listener: socket.soc
     async_style.run(scenario)
 
 
-def test_what_is_never_read_stays_with_the_peer(async_style: Style, listener: socket.socket) -> None:
+def test_what_is_never_read_stays_with_the_peer(
+    async_style: Style, listener: socket.socket, quick: bool
+) -> None:
     """And costs nothing while nobody reads it."""
 
     async def scenario() -> None:
-        async with connected(async_style, listener) as (connection, peer, _):
+        async with connected(async_style, listener, quick=quick) as (connection, peer, _):
             peer.sendall(b"x")
             assert b"x" == await connection.receive(ALL, FOREVER)
             peer.setblocking(False)
@@ -185,9 +216,11 @@ def test_what_is_never_read_stays_with_the_peer(async_style: Style, listener: so
     async_style.run(scenario)
 
 
-def test_an_end_that_is_never_read_costs_nothing(async_style: Style, listener: socket.socket) -> None:
+def test_an_end_that_is_never_read_costs_nothing(
+    async_style: Style, listener: socket.socket, quick: bool
+) -> None:
     async def scenario() -> None:
-        async with connected(async_style, listener) as (connection, peer, _):
+        async with connected(async_style, listener, quick=quick) as (connection, peer, _):
             peer.sendall(b"x")
             assert b"x" == await connection.receive(ALL, FOREVER)
             peer.close()
@@ -236,9 +269,11 @@ def test_a_peer_that_takes_nothing(style: Style, listener: socket.socket) -> Non
     style.run(scenario)
 
 
-def test_a_peer_that_speaks_while_it_takes_nothing_is_heard(style: Style, listener: socket.socket) -> None:
+def test_a_peer_that_speaks_while_it_takes_nothing_is_heard(
+    style: Style, listener: socket.socket, quick: bool
+) -> None:
     async def scenario() -> bytes:
-        async with connected(style, listener) as (connection, peer, now):
+        async with connected(style, listener, quick=quick) as (connection, peer, now):
             peer.sendall(b"wait")
             assert await connection.send(LARGE, now() + 20)
             assert b"wait" == await connection.receive(ALL, now() + 20)
@@ -261,9 +296,9 @@ def test_a_peer_that_speaks_while_it_takes_nothing_is_heard(style: Style, listen
     assert LARGE + b"behind it" == style.run(scenario)
 
 
-def test_what_a_peer_sent_before_it_left_counts(style: Style, listener: socket.socket) -> None:
+def test_what_a_peer_sent_before_it_left_counts(style: Style, listener: socket.socket, quick: bool) -> None:
     async def scenario() -> None:
-        async with connected(style, listener) as (connection, peer, now):
+        async with connected(style, listener, quick=quick) as (connection, peer, now):
             peer.sendall(b"I am leaving")
             peer.close()
             heard = []
@@ -283,11 +318,11 @@ def test_what_a_peer_sent_before_it_left_counts(style: Style, listener: socket.s
     style.run(scenario)
 
 
-def test_a_chunk_that_comes_with_a_reset(style: Style, listener: socket.socket) -> None:
+def test_a_chunk_that_comes_with_a_reset(style: Style, listener: socket.socket, quick: bool) -> None:
     """libuv reports both at once, and watches the socket no longer."""
 
     async def scenario() -> None:
-        async with connected(style, listener) as (connection, peer, now):
+        async with connected(style, listener, quick=quick) as (connection, peer, now):
             with pytest.raises(DeadlineExceededError):  # from now on it is watched
                 await connection.receive(ALL, now() + 0.01)
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -335,3 +370,21 @@ def test_who_waits_learns_that_it_was_closed(async_style: Style, listener: socke
                 await connection.send(b"x", now() + 20)
 
     async_style.run(scenario)
+
+
+@pytest.mark.parametrize("name", ["asyncio", "transports"])
+def test_a_quick_read_in_another_loop_is_refused(name: str, listener: socket.socket) -> None:
+    style, other = Style(name), asyncio.new_event_loop()
+
+    async def read_elsewhere(connection: Any) -> None:
+        with pytest.raises(RuntimeError, match="another event loop"):
+            connection.begin_receive(FOREVER)
+
+    async def scenario() -> None:
+        async with connected(style, listener) as (connection, _, now):
+            with pytest.raises(DeadlineExceededError):  # from now on it is watched
+                await connection.receive(ALL, now() + 0.01)
+            await asyncio.to_thread(other.run_until_complete, read_elsewhere(connection))
+
+    with contextlib.closing(other):
+        style.run(scenario)

@@ -65,7 +65,8 @@ def test_both_pumps_have_the_same_methods() -> None:
     assert {"checkpoint", "is_elsewhere", "_take_key", "_network"} == SYNC.keys() ^ ASYNC.keys()
 
 
-@pytest.mark.parametrize("name", sorted({*BOTH} - {"__init__", "_acquire"}))  # which get other pools
+# The first two get other pools; the last one a sink, which spares a coroutine for each read.
+@pytest.mark.parametrize("name", sorted({*BOTH} - {"__init__", "_acquire", "next_batch"}))
 def test_both_pumps_take_the_same_arguments(name: str) -> None:
     assert inspect.signature(getattr(Pump, name)).parameters.keys() == (
         inspect.signature(getattr(AsyncPump, name)).parameters.keys()

@@ -150,6 +150,7 @@ IDLE = "waits for work, which nobody waits for; closing ends it"
 ALLOWED = {
     "AioMemoryConnection.receive: await self._waiter": "the deadline is a timer of the loop",
     "ComingKey._take: await self._coming": "its reader cancels it at the deadline of connect",
+    "AsyncPump.next_batch: await reading": "it has the deadline of the read",
     "AsyncReadAhead._read_on: cast('Wakeup', self._changed).wait()": READER,
     "Wakeup.wait: self._event.wait()": LIMITED,
     "FakeAgentServer._serve: self._stop.wait()": IDLE,

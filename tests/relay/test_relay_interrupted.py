@@ -94,6 +94,37 @@ def test_a_fault_in_the_gateway_ends_the_answer_with_neutral_words_and_is_logged
     assert "client disconnected" == exchange.outcome
 
 
+@pytest.mark.parametrize("style", LOOPS)
+@pytest.mark.parametrize("error", [OSError("gone"), LookupError("a fault of the server")])
+def test_an_error_of_the_server_in_a_write_is_none_of_the_run(style: str, error: Exception) -> None:
+    virtual = Virtual(style)
+    virtual.memory.agent("a").always("One", " two", ending("stall"), writes="per-step")
+    sent: list[bytes] = []
+
+    async def receive() -> Any:
+        if style == "trio":
+            await trio.sleep_forever()
+        await asyncio.Event().wait()
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message.get("body", b""))
+        if b"two" in sent[-1]:
+            raise error
+
+    async def scenario() -> None:
+        answer: AsyncRelay = relay(virtual.client().run_generic_stream("q"))
+        scope = {"type": "http", "method": "GET", "headers": []}
+        # Servers raise an OSError for a browser that has left; any other error they get back.
+        expected = pytest.raises(LookupError) if isinstance(error, LookupError) else contextlib.nullcontext()
+        with expected:
+            await answer(scope, receive, send)
+
+    virtual.run(scenario)
+    assert b"two" in sent[-1]  # and no frame of an error behind it
+    (exchange,) = virtual.memory.requests
+    assert "client disconnected" == exchange.outcome
+
+
 @pytest.mark.parametrize(
     ("format", "kind"), [("sse", "websocket"), ("websocket", "http"), ("ndjson", "lifespan")]
 )
