@@ -111,8 +111,14 @@ class PeerConnection:
         return data
 
     def read_message(self) -> bytes:
-        """Read one masked WebSocket frame and return what it carries."""
+        """Read one masked WebSocket frame and return what it carries.
+
+        Raises:
+            ConnectionError: The client has disconnected, perhaps before a busy machine got to its request.
+        """
         head = self.read_exactly(2)
+        if len(head) < 2:
+            raise ConnectionError("no message from the client")
         size = head[1] & 0x7F
         if size >= 126:
             size = int.from_bytes(self.read_exactly(2 if size == 126 else 8))
