@@ -43,7 +43,7 @@ _NAMES: tuple[_Rule, ...] = (
     (r"^headers\b", "--header"),
     (r"^host\b", "--host"),
     (r"\(use api_key\)", "(use RUNAGENT_API_KEY)"),
-    (r"\bbase_url\b", "--base-url"),
+    (r"\bbase_url\b(?!'|: unknown key)", "--base-url"),  # not a name as the file has it
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import runagent
@@ -12,7 +13,7 @@ from runagent._cli.codes import CODES
 from runagent._cli.exit_codes import exit_code
 from runagent._cli.explanations import CLASSES, Explanation
 from runagent._internal.suggestions import nearest
-from runagent.transports._refusals import error_class
+from runagent.transports._refusals import CLASSES_BY_CODE, error_class
 
 if TYPE_CHECKING:
     import argparse
@@ -23,6 +24,11 @@ __all__ = ["explain", "find", "name_of", "names", "paragraphs"]
 
 _WIDTH = 100
 _STATUS = re.compile("[45][0-9]{2}")  # of answers that refuse a run
+_STATUS_NAMES = {"INTERNAL_ERROR": "INTERNAL_SERVER_ERROR"}
+_OF_THE_SERVICE = (
+    ": the client has no such code (runagent explain lists them); "
+    "for a code of the service, give the class of the error"
+)
 
 
 def explain(arguments: argparse.Namespace, console: Console) -> None:
@@ -36,8 +42,8 @@ def explain(arguments: argparse.Namespace, console: Console) -> None:
         return
     name = find(arguments.code)
     if name is None:
-        known = {each: each for each in names()}
-        raise UsageError(f"unknown code {arguments.code!r}{nearest(arguments.code.upper(), known)}")
+        meant = nearest(arguments.code.upper(), {each.upper(): each for each in names()}, _OF_THE_SERVICE)
+        raise UsageError(f"unknown code {arguments.code!r}{meant}")
     lines = [textwrap.fill(each, _WIDTH, subsequent_indent="  ") for each in paragraphs(name)]
     console.write("\n\n".join([name, *lines]) + "\n")
 
@@ -48,13 +54,24 @@ def names() -> tuple[str, ...]:
 
 
 def find(text: str) -> str | None:
-    """Return the name of the explanation for a code or class in any case, or for an HTTP status; or None."""
+    """Return the name of the explanation for a code or class in any case, or for an HTTP status; or None.
+
+    Codes that the protocols have for refusals, and names of statuses, are explained as their class.
+    """
     if _STATUS.fullmatch(text):
         return error_class(int(text)).__name__
     by_name = {name.upper(): name for name in names()}
     upper = text.upper()
     family = upper.rstrip("0123456789")
-    return by_name.get(upper) or (by_name.get(family) if family.endswith("_") else None)
+    found = by_name.get(upper) or (by_name.get(family) if family.endswith("_") else None)
+    return found or _class_of_refusal(upper)
+
+
+def _class_of_refusal(code: str) -> str | None:
+    if code in CLASSES_BY_CODE:
+        return CLASSES_BY_CODE[code].__name__
+    status = HTTPStatus.__members__.get(_STATUS_NAMES.get(code, code), HTTPStatus.OK)
+    return error_class(status).__name__ if status >= 400 else None
 
 
 def name_of(error: runagent.RunAgentError) -> str:

@@ -106,6 +106,7 @@ _VARIABLES = (
 )
 _PREFIXES = ("RUNAGENT_", "RUN_AGENT_", "RUNAGENT")
 _SHORT = {"KEY": "RUNAGENT_API_KEY", "TOKEN": "RUNAGENT_API_KEY", "URL": "RUNAGENT_API_URL"}
+_WITHOUT_VARIABLE = {o.name.upper(): f"the argument {o.argument}=" for o in _OPTIONS if not o.environment}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,8 +198,11 @@ def _variable(option: _Option, environ: Mapping[str, str]) -> str:
 
 
 def misspelt_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the variables that look like a misspelt one of runagent, each with the name that was meant."""
-    known = {name.removeprefix("RUNAGENT_"): name for name in _VARIABLES} | _SHORT
+    """Return the variables that look like a misspelt one of runagent, each with the name that was meant.
+
+    For a setting that has no variable, the argument was meant.
+    """
+    known = {name.removeprefix("RUNAGENT_"): name for name in _VARIABLES} | _SHORT | _WITHOUT_VARIABLE
     found = {}
     for name in sorted(set(environ).difference(_VARIABLES)):
         prefix = next((each for each in _PREFIXES if name.upper().startswith(each)), None)

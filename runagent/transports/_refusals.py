@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "CLASSES_BY_CODE",
     "UNSUPPORTED_STATUSES",
     "error_class",
     "error_from_answer",
@@ -47,7 +48,7 @@ _BY_STATUS: dict[int, type[AgentError]] = {
     422: ValidationError,
     429: RateLimitError,
 }
-_BY_CODE: dict[str, type[AgentError]] = {
+CLASSES_BY_CODE: dict[str, type[AgentError]] = {
     "AGENT_NOT_FOUND": AgentNotFoundError,
     "EXPIRED_API_KEY": AuthenticationError,
     "INVALID_API_KEY": AuthenticationError,
@@ -111,7 +112,7 @@ def error_from_body(error: Mapping[str, Any], status: int | None = None) -> Agen
     parsed = parse_error(error)
     parsed.setdefault("message", "the agent reported an error without a message")
     code = parsed.get("code")
-    return _build(_BY_CODE.get(code or "", AgentServerError), parsed, "", status)
+    return _build(CLASSES_BY_CODE.get(code or "", AgentServerError), parsed, "", status)
 
 
 def error_from_message(message: Mapping[str, Any]) -> AgentError | None:
@@ -120,7 +121,7 @@ def error_from_message(message: Mapping[str, Any]) -> AgentError | None:
     code = error.get("code")
     if code == _UNAVAILABLE:
         return error_from_body(error, 503)
-    return error_from_body(error) if isinstance(code, str) and code in _BY_CODE else None
+    return error_from_body(error) if isinstance(code, str) and code in CLASSES_BY_CODE else None
 
 
 def _build(kind: type[AgentError], parsed: dict[str, Any], advice: str, status: int | None) -> AgentError:

@@ -47,6 +47,14 @@ def test_a_failed_run_advises_options(capfd, server, monkeypatch, arguments, scr
     assert advice in capfd.readouterr().err
 
 
+def test_a_key_of_the_file_keeps_its_name(capfd, tmp_path, monkeypatch) -> None:
+    file = tmp_path / "config.json"
+    file.write_text('{"base_url": "http://127.0.0.1:1"}')
+    monkeypatch.setenv("RUNAGENT_CONFIG", str(file))
+    code, text = error_of(capfd, "stream", "a", "hi")
+    assert (code, text) == (2, f"{file}: base_url: unknown key; did you mean api_url?")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -54,12 +54,40 @@ def test_without_a_code_all_are_listed(capfd) -> None:
     assert out_of(capfd, "explain").split() == list(names())
 
 
-def test_a_misspelt_code_gets_the_nearest(capfd) -> None:
-    assert (2, "unknown code 'refusd'; did you mean REFUSED?") == error_of(capfd, "explain", "refusd")
+@pytest.mark.parametrize("number", [400, 401, 403, 404, 422, 429, 500, 502, 503, 504])
+def test_the_code_of_a_refusal_is_explained_as_its_class(capfd, memory_network, number) -> None:
+    memory_network.agent("a").always(status(number))
+    options = {"base_url": memory_network.url, "network": memory_network.blocking, "max_retries": 0}
+    with runagent.RunAgentClient("a", **options) as client, pytest.raises(runagent.AgentError) as caught:
+        client.run_generic_stream("x").text()
+    name = type(caught.value).__name__
+    assert caught.value.code is not None
+    assert out_of(capfd, "explain", caught.value.code).startswith(f"{name}\n\nClass: {name}.")
+
+
+def test_every_code_of_the_page_about_protocols_is_explained() -> None:
+    rows = re.findall(r"^\| (`[A-Z_`, ]+) \| `(\w+)` \|$", DOCS["wire"].section("plain-runs"), re.MULTILINE)
+    found = {code: name for codes, name in rows for code in re.findall(r"\w+", codes)}
+    assert found
+    assert found == {code: find(code) for code in found}
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"), [("refusd", "REFUSED"), ("StreamTruncated", "StreamTruncatedError")]
+)
+def test_a_misspelt_code_gets_the_nearest(capfd, text, meant) -> None:
+    assert (2, f"unknown code {text!r}; did you mean {meant}?") == error_of(capfd, "explain", text)
+
+
+def test_an_unknown_code_may_be_one_of_the_service(capfd) -> None:
+    code, text = error_of(capfd, "explain", "NO_ROOM")
+    assert code == 2
+    assert text.startswith("unknown code 'NO_ROOM': the client has no such code")
+    assert "give the class of the error" in text
 
 
 def test_names_of_other_things_are_unknown() -> None:
-    assert [None] * 4 == [find(text) for text in ("REFUSED_1", "1006", "302", "")]
+    assert [None] * 5 == [find(text) for text in ("REFUSED_1", "1006", "302", "FOUND", "")]
 
 
 @pytest.mark.parametrize(

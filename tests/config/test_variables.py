@@ -76,6 +76,9 @@ def test_two_different_addresses_are_refused_unless_an_argument_overrides_them()
         ("RUNAGENT_BASEURL", "RUNAGENT_BASE_URL"),
         ("RUNAGENT_LOGGING_LEVEL", "RUNAGENT_LOG_LEVEL"),
         ("RUNAGENT_TIMEOUTS", "RUNAGENT_TIMEOUT"),
+        ("RUNAGENT_RETRY_UNSAFE", "the argument retry_unsafe="),
+        ("RUNAGENT_MAX_RETRY_WAIT", "the argument max_retry_wait="),
+        ("RUNAGENT_RESUME", "the argument resume="),
     ],
 )
 def test_a_misspelt_variable_is_found(name: str, meant: str) -> None:

@@ -210,7 +210,7 @@ def test_the_classes_of_statuses_are_those_of_the_code() -> None:
 def test_the_classes_of_codes_are_those_of_the_code() -> None:
     rows = [row for row in DOCS["wire"].rows() if len(row) == 2 and row[0].startswith("`")]
     shown = {code: code_in(row[1])[0] for row in rows for code in code_in(row[0]) if code.isupper()}
-    assert {code: kind.__name__ for code, kind in refusals._BY_CODE.items()} == shown
+    assert {code: kind.__name__ for code, kind in refusals.CLASSES_BY_CODE.items()} == shown
 
 
 def test_the_exit_codes_are_those_of_the_command() -> None:
