@@ -209,9 +209,7 @@ class Scope(Uncopied):
         """
         found = [*unexpected(self.journal, allow_unmatched=allow_unmatched), *self._hung(_SETTLING)]
         if not allow_unused:
-            until = now() + _SETTLING
-            for exchange in list(self.requests):
-                Recorder(exchange).wait_until_idle(max(until - now(), 0.0))
+            self._settle()
             until = now() + _LEAVING
             for exchange in list(self.requests):
                 if exchange.unplayed:
@@ -236,8 +234,17 @@ class Scope(Uncopied):
             raise AssertionError(report(found, self.journal))
 
     def timelines(self) -> str:
-        """Show the last exchanges: the scripted steps next to the writes."""
+        """Show the last exchanges: the scripted steps next to the writes.
+
+        Waits a moment for agents that are about to send: a client may have read what is not noted yet.
+        """
+        self._settle()
         return timelines(self.journal)
+
+    def _settle(self) -> None:
+        until = now() + _SETTLING
+        for exchange in list(self.requests):
+            Recorder(exchange).wait_until_idle(max(until - now(), 0.0))
 
     def clear(self) -> None:
         """Forget agents, requests and faults, chaos included, and end those that are being answered.

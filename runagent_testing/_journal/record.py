@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from runagent_testing._internal.clock import now, wait_for
 from runagent_testing._internal.redaction import Headers, Secrets
-from runagent_testing._render.plan import Write
+from runagent_testing._render.plan import ENDS, Wait, Write
 from runagent_testing._script.steps import Done
 
 if TYPE_CHECKING:
@@ -254,15 +254,16 @@ class Record(_State):
         """Numbers, from 0, of the plan's steps that have not begun.
 
         Steps after a ``done(...)`` that was sent are left out: a client need not wait for them, nor for those
-        of an endless repetition. So are those
-        of a cancelled run, of one to which a later request has attached, and of a fault.
+        of an endless repetition, nor for a pause before a stall, after which nothing comes. So are those of a
+        cancelled run, of one to which a later request has attached, and of a fault.
         """
         if self.outcome == "cancelled" or self.is_continued or self.fault is not None:
             return []
         if self.plan is None:  # a WebSocket's client disconnected before the handshake's answer
             return list(range(len(self.steps)))
         moves = self.plan.moves
-        planned = {number for move in moves for number in numbers_of(move)}
+        expected = moves if ENDS[self.plan.end].is_done else _until_last_pause(moves)
+        planned = {number for move in expected for number in numbers_of(move)}
         written = {number for move in moves if isinstance(move, Write) for number in move.steps}
         # A pace's wait before a chunk does not count as the chunk.
         played = {
@@ -293,6 +294,14 @@ class Record(_State):
                 wait_for(self._changed, condition, timeout)
             finally:
                 self._waiting -= 1
+
+
+def _until_last_pause(moves: Sequence[Move]) -> Sequence[Move]:
+    """Return the moves without the pauses at their end."""
+    count = len(moves)
+    while count and isinstance(moves[count - 1], Wait):
+        count -= 1
+    return moves[:count]
 
 
 def _copied(kind: type[Record], state: dict[str, Any]) -> Record:

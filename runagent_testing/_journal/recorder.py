@@ -8,7 +8,7 @@ from runagent_testing._internal.clock import now
 from runagent_testing._internal.log import log_exchange
 from runagent_testing._journal.record import Sent, Unplanned
 from runagent_testing._render.lazy import Kept
-from runagent_testing._render.plan import Pass, Write
+from runagent_testing._render.plan import ENDS, Pass, Write
 
 if TYPE_CHECKING:
     from runagent_testing._internal.redaction import Secrets
@@ -104,7 +104,11 @@ class Recorder:
 
     def _is_busy(self) -> bool:
         record = self._record
-        move = None if record.plan is None else record.plan.after(record.moves_done)
+        if record.plan is None:
+            return False
+        move = record.plan.after(record.moves_done)
+        if move is None:  # after the last move nothing is waited for if the connection only stays open
+            return record.plan.is_whole and ENDS[record.plan.end].serves_on
         return isinstance(move, Write) or (isinstance(move, Pass) and move.gate.is_open)
 
     def _notify(self) -> None:

@@ -204,6 +204,26 @@ def test_a_chunk_that_was_only_waited_for_is_unplayed():
     assert [[0, 1, 2], [1, 2], [1, 2], [2], []] == left
 
 
+@pytest.mark.parametrize("end", ["stall", "silent"])
+def test_a_pause_after_which_nothing_comes_need_not_be_waited_for(end):
+    plan = Plan((Wait(1, 0), Write(b"x", (1,)), Wait(1, 2), Wait(1, 3)), end)
+    exchange = Exchange("POST", "sse", "a", "/", {}, 1, plan=plan)
+    assert [0, 1] == exchange.unplayed
+    for move in plan.moves[:2]:
+        Recorder(exchange).note_move(move)
+    assert [] == exchange.unplayed
+
+
+def test_timelines_show_what_a_client_has_read_as_sent(server):
+    server.agent("a").always("x")
+    with RunAgentClient("a", base_url=server.url) as client:
+        for _ in range(30):
+            client.run_generic_stream("q").text()
+            shown = server.timelines()
+            assert "never" not in shown
+            assert "running" not in shown
+
+
 def test_waiting_for_requests(server):
     server.agent("a").always("x")
 

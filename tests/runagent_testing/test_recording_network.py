@@ -10,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runagent import Started
+from runagent import RunAgentClient, Started
 from runagent_testing import (
     AsyncRecordingNetwork,
     FakeAgentServer,
+    MemoryNetwork,
     RecordingNetwork,
     delay,
     done,
@@ -55,6 +56,19 @@ def test_a_replay_gives_the_recorded_events_at_the_recorded_times(tmp_path, styl
     assert [time for _, time in after[0]] == [pytest.approx(time, abs=0.002) for _, time in before[0]]
     assert recorded(tmp_path / "second") == recorded(tmp_path / "first")
     second.memory.check()
+
+
+def test_a_websocket_recorded_on_a_socket_can_be_replayed_to_its_end(tmp_path, server):
+    server.agent("a").always("Once", delay(0.01), " upon")
+    network = RecordingNetwork(tmp_path)
+    with RunAgentClient("a", base_url=server.url, network=network, transport="websocket") as client:
+        assert client.run_generic_stream("q").text() == "Once upon"
+    memory = MemoryNetwork()
+    memory.agent("a").replay(tmp_path)
+    options: dict[str, Any] = {"base_url": memory.url, "network": memory.blocking, "transport": "websocket"}
+    with RunAgentClient("a", **options) as client:
+        assert client.run_generic_stream("q").text() == "Once upon"
+    memory.check()
 
 
 # By the transport: the client's options, and the path behind the address.
