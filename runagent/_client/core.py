@@ -84,6 +84,9 @@ def _know_arguments(init: F) -> F:
             raise TypeError(f"{client}() has no argument {name!r}{meant}")
         if not args and "agent_id" not in kwargs:
             raise TypeError(f"{client}() needs the id of an agent: agent_id")
+        if len(args) > 1:
+            others = f"{known['entrypoint_tag']}, {known['base_url']}, ..."
+            raise TypeError(f"{client}() takes only agent_id without its name; name the others: {others}")
         init(self, *args, **kwargs)
 
     return cast("F", checked)

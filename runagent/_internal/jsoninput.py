@@ -43,7 +43,8 @@ def copy_input_object(value: Any, where: str) -> dict[str, Any]:
     """
     given = value if isinstance(value, _OBJECTS) else _fields(value, where)
     if not isinstance(given, _OBJECTS):
-        raise _refuse(where, f"expected {_EXPECTED}, not {_kind(value)}")
+        messages = '; messages are a field: {"messages": [...]}' if isinstance(value, _LISTS) else ""
+        raise _refuse(where, f"expected {_EXPECTED}, not {_kind(value)}{messages}")
     copied: dict[str, Any] = copy_input({"query": given} if isinstance(given, str) else given, where)
     return copied
 

@@ -18,7 +18,7 @@ _WHAT: dict[Phase, str] = {
     "connect": "no connection",
     "first_event": "nothing from the agent",
     "idle": "nothing more from the agent",
-    "progress": "nothing but heartbeats from the agent",
+    "progress": "no further event from the agent",
     "total": "the run was not over",
 }
 # What a number given as timeout= sets, and for a plain run; the other limits have to be named.

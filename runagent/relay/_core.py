@@ -231,8 +231,9 @@ def _check_heartbeat(seconds: object) -> float:
 def _check_include(include: Collection[str]) -> frozenset[str]:
     names = frozenset(include)
     if isinstance(include, str) or not names <= INCLUDABLE:
+        meant = f"; write {{{include!r}}}" if isinstance(include, str) and include in INCLUDABLE else ""
         raise ConfigurationError(
-            f"include: expected a set of {', '.join(sorted(map(repr, INCLUDABLE)))}, found {include!r}"
+            f"include: expected a set of {', '.join(sorted(map(repr, INCLUDABLE)))}, found {include!r}{meant}"
         )
     return names
 

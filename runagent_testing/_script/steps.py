@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from runagent_testing._internal.public import publish
+from runagent_testing._internal.suggestions import nearest
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.gates import Gate
 from runagent_testing._script.jsonvalues import write_json_value
@@ -367,7 +368,7 @@ def ending(kind: EndingKind, *, seconds: float | None = None, code: int = 1000, 
         reason: The reason of "close".
     """
     if kind not in get_args(EndingKind):
-        raise ValueError(f"an ending is one of {', '.join(get_args(EndingKind))}, not {kind!r}")
+        raise ValueError(f"unknown ending {kind!r}: {nearest(str(kind), get_args(EndingKind))}")
     if (seconds is not None) != (kind == "stall-reset"):
         raise ValueError(f"ending('stall-reset', seconds=...) needs seconds, and only it; not {kind!r}")
     if not 0 <= code <= 0xFFFF:

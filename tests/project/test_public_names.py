@@ -340,6 +340,13 @@ def test_a_first_run_compiles_no_regular_expression(transport: str) -> None:
 
 
 @pytest.mark.parametrize("client", [RunAgentClient, AsyncRunAgentClient])
+def test_arguments_in_order_are_refused_with_a_name_for_them(client: Any) -> None:
+    complaint = rf"^{client.__name__}\(\) takes only agent_id without its name; .*base_url="
+    with pytest.raises(TypeError, match=complaint):
+        client("a", "http://127.0.0.1:1", local=True)
+
+
+@pytest.mark.parametrize("client", [RunAgentClient, AsyncRunAgentClient])
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -126,6 +126,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"heartbeat": float("nan")}, "heartbeat: expected seconds"),
     ({"heartbeat": "15"}, "heartbeat: expected seconds"),
     ({"include": {"thoughts"}}, "include: expected a set of 'custom', 'reasoning', 'tool_call', 'usage'"),
+    ({"include": "usage"}, "found 'usage'; write {'usage'}"),
     ({"include": "usage"}, "include: expected a set"),
     ({"status": {RateLimitError: 200}}, "expected a status from 400 to 599, found 200"),
     ({"status": {ValueError: 500}}, "status: expected a class of errors or a code, found"),

@@ -183,7 +183,7 @@ SILENT = delay(10_000)
         (
             ("a", "b", *[delay(1), heartbeat()] * 5, SILENT),
             Timeouts(progress=2.5),
-            "nothing but heartbeats from the agent within 2.5 s: limit 'progress', 2 chunks had come",
+            "no further event from the agent within 2.5 s: limit 'progress', 2 chunks had come",
             "raise Timeouts(progress=...) if the agent needs longer",
         ),
         (

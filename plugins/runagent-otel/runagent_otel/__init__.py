@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from runagent import register_observer
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from runagent import Registration
 
 __all__ = ["RunAgentInstrumentor", "instrument"]
+
+_Key = tuple[int, int, str | None, bool]
+
+_in_use: weakref.WeakValueDictionary[_Key, Telemetry] = weakref.WeakValueDictionary()
 
 
 def instrument(
@@ -48,24 +53,29 @@ def instrument(
 
     Returns:
         A handle: after ``close()`` or the end of ``with`` no further call is observed; those that have
-        begun are observed to their end. Several handles with the default arguments observe each call once.
+        begun are observed to their end. Several handles with the same arguments observe each call once.
 
     Example:
         >>> with instrument():
         ...     pass
     """
-    arguments = tracer_provider, meter_provider, provider_name, chunk_metric
-    is_default = arguments == (None, None, None, True)
-    telemetry = _default_telemetry() if is_default else Telemetry(*arguments)
     _run_deferred_at_exit()
-    return register_observer(telemetry)
+    return register_observer(_telemetry(tracer_provider, meter_provider, provider_name, chunk_metric))
 
 
-@functools.cache
-def _default_telemetry() -> Telemetry:
-    # One object, because what is registered twice observes a call once: the program may call `instrument`
-    # even if opentelemetry-instrument has done so already.
-    return Telemetry(None, None, None, chunk_metric=True)
+def _telemetry(
+    tracer_provider: TracerProvider | None,
+    meter_provider: MeterProvider | None,
+    provider_name: str | None,
+    chunk_metric: bool,
+) -> Telemetry:
+    # One object for the same arguments, because what is registered twice observes a call once: the program
+    # may call `instrument` even if opentelemetry-instrument, or another part of it, has done so already. It
+    # holds its providers, so the ids of those that are in use belong to nothing else.
+    key = id(tracer_provider), id(meter_provider), provider_name, chunk_metric
+    return _in_use.get(key) or _in_use.setdefault(
+        key, Telemetry(tracer_provider, meter_provider, provider_name, chunk_metric)
+    )
 
 
 @functools.cache

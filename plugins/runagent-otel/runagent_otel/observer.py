@@ -59,6 +59,7 @@ class Telemetry:
         meter = metrics.get_meter(_SCOPE, VERSION, meter_provider, names.SCHEMA_URL)
         self.instruments = Instruments(meter)
         self.provider_name = provider_name
+        self._tracer_provider = tracer_provider  # held as long as runs are observed for it
         self._meter_provider = meter_provider
         self._chunk_metric = chunk_metric
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 from opentelemetry import baggage, context, trace
 from opentelemetry.trace import SpanKind, StatusCode
+from runagent_otel import instrument
 
 from runagent import NetworkError, RunAgentClient, RunAgentError
 from runagent_testing import MemoryNetwork, done, ending, error, status
@@ -75,6 +76,16 @@ async def run_plainly(client: Any) -> None:
 def the_run(telemetry: Telemetry) -> ReadableSpan:
     (run,) = telemetry.runs
     return run
+
+
+def test_two_handles_for_the_same_providers_record_a_run_once(
+    telemetry: Telemetry, memory: MemoryNetwork
+) -> None:
+    memory.agent("writer").always("a")
+    with instrument(telemetry.tracers, telemetry.meters):
+        ask(memory, read_chat)
+    ask(memory, read_chat)
+    assert len(telemetry.runs) == 2
 
 
 def shown(span: ReadableSpan, *names: str) -> list[Any]:
