@@ -1,16 +1,31 @@
 """Limits of the phases of a run."""
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
 from runagent._config.parsers import parse_positive_seconds
+from runagent._internal.suggestions import nearest
 from runagent._public import publish
 
 __all__ = ["Timeouts", "parse_timeout"]
 
 
-class Timeouts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class _NamesLimits(msgspec.StructMeta):
+    """Has a wrong argument name the class and its limits; msgspec's error names neither."""
+
+    if not TYPE_CHECKING:  # to a checker it would take the place of the fields
+
+        def __call__(cls, *args: Any, **limits: Any) -> Any:
+            known = {name: f"{name}=" for name in cls.__struct_fields__}
+            if args:
+                raise TypeError(f"{cls.__name__}() takes limits by their names: {', '.join(known.values())}")
+            for name in limits.keys() - known.keys():
+                raise TypeError(f"{cls.__name__}() has no limit {name!r}{nearest(name, known)}")
+            return super().__call__(**limits)
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True, gc=False, metaclass=_NamesLimits):
     """Limits of the phases of a run: finite seconds above 0, or None for no limit.
 
     Attributes:

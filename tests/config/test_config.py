@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from typing import Any
 
 import msgspec
 import pytest
@@ -283,6 +284,25 @@ def test_one_number_sets_three_timeouts():
     assert expected == Timeouts.from_seconds(7)
     assert 7.0 == load({"timeout": 7}).timeout
     assert Timeouts(idle=5) == load({"timeout": Timeouts(idle=5)}).timeout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "limits", "complaint"),
+    [
+        ((5,), {}, r"takes limits by their names: connect=, first_event=, idle=, progress=, total=$"),
+        ((), {"firstevent": 5}, r"has no limit 'firstevent'; did you mean first_event=\?$"),
+        (
+            (),
+            {"read": 5, "idle": 1},
+            r"has no limit 'read'; known: connect=, first_event=, idle=, ",
+        ),
+    ],
+)
+def test_a_wrong_limit_names_the_class_and_the_limits(
+    arguments: tuple[Any, ...], limits: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(TypeError, match=rf"^Timeouts\(\) {complaint}"):
+        Timeouts(*arguments, **limits)
 
 
 @pytest.mark.parametrize("name", Timeouts.__struct_fields__)
