@@ -139,9 +139,18 @@ def read_fields(
     for key, value in item.value.items():
         if key not in fields:
             problems.add(item.keys[key], f"{key!r} is no property of {of}: {nearest(key, fields)}")
+        elif key == own and _holds_properties(value, fields, own):
+            names = [of, *(name for name in value.value if name != own)]
+            problems.add(value, f"write it as {{{', '.join(f'{name}: ...' for name in names)}}}")
         else:
             found[key] = _read(value, fields[key], of if key == own else key, problems)
     return found
+
+
+def _holds_properties(item: Item, fields: Mapping[str, FieldType | Choice | StepList], own: str) -> bool:
+    kind = fields[own]
+    is_misplaced = isinstance(kind, FieldType) and isinstance(item.value, dict) and not kind.fits(item.plain)
+    return is_misplaced and bool(item.value) and item.value.keys() <= fields.keys()
 
 
 def _read_one(item: Item, name: str, form: Form, problems: Problems) -> Any:
