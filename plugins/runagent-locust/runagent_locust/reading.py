@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from runagent import AgentError, Chunk, Completed, RunAgentError, Started
+from runagent import AgentError, Chunk, Completed, NetworkError, RunAgentError, RunTimeoutError, Started
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,18 +45,28 @@ class StreamFailure(Exception):
     """The error of a stream as Locust gets it, which counts errors by their ``repr``.
 
     Attributes:
-        label: The class of the error, and the HTTP status if it has one, such as ``AgentServerError 503``.
+        label: The class of the error and, if it has one, its HTTP status, the time limit or the code of the
+            network's failure: ``AgentServerError 503``, ``StreamTimeoutError idle``, ``NetworkError DNS``.
         error: The error itself.
     """
 
     def __init__(self, error: Exception) -> None:
-        status = error.status if isinstance(error, AgentError) else None
+        detail = _detail(error)
         self.error = error
-        self.label = f"{type(error).__name__} {status}" if status else type(error).__name__
+        self.label = f"{type(error).__name__} {detail}" if detail else type(error).__name__
         super().__init__(self.label)
 
     def __repr__(self) -> str:
         return self.label
+
+
+def _detail(error: Exception) -> int | str | None:
+    # Of few values only: codes that an agent chooses would be a line each.
+    if isinstance(error, AgentError):
+        return error.status
+    if isinstance(error, RunTimeoutError):
+        return error.phase
+    return error.code if isinstance(error, NetworkError) else None
 
 
 class Fire(Protocol):

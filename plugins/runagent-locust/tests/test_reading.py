@@ -10,7 +10,14 @@ from runagent_locust import StreamedRun, StreamFailure
 from runagent_locust.measures import Measures, Names
 from runagent_locust.reading import Reader
 
-from runagent import AgentServerError, RunAgentClient
+from runagent import (
+    AgentServerError,
+    NetworkError,
+    RunAgentClient,
+    RunTimeoutError,
+    StreamError,
+    StreamTimeoutError,
+)
 from runagent_testing import MemoryNetwork, chunk, custom, delay, ending, error, head, reasoning, status
 
 TRANSPORTS = ("sse", "chunked", "websocket")
@@ -124,6 +131,20 @@ def test_equal_failures_count_as_one_error() -> None:
     failures = [StreamFailure(AgentServerError(text, status=500)) for text in ("run 1", "run 2")]
     assert {"AgentServerError 500"} == set(map(repr, failures))
     assert ["run 1", "run 2"] == [str(failure.error) for failure in failures]
+
+
+@pytest.mark.parametrize(
+    ("failure", "label"),
+    [
+        (NetworkError("x", code="REFUSED"), "NetworkError REFUSED"),
+        (NetworkError("x"), "NetworkError"),
+        (RunTimeoutError("x", phase="first_event"), "RunTimeoutError first_event"),
+        (StreamTimeoutError("x", phase="idle"), "StreamTimeoutError idle"),
+        (StreamError("x", code="order 4711 is unknown"), "StreamError"),
+    ],
+)
+def test_a_label_distinguishes_failures_but_has_no_code_of_the_agent(failure: Any, label: str) -> None:
+    assert label == StreamFailure(failure).label
 
 
 def test_retries_are_counted(bench: Bench) -> None:
