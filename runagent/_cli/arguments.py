@@ -28,7 +28,7 @@ PHASES = {
 
 _EPILOG = """\
 exit codes: 0 success, 1 the agent failed, 2 wrong usage or configuration,
-3 network, protocol or timeout, 130 Ctrl-C
+3 network, protocol or timeout, 130 Ctrl-C, 141 nobody reads the output
 """
 _KEY_EPILOG = f"""\
 The API key comes from RUNAGENT_API_KEY or from "api_key" in ~/.runagent/config.json
