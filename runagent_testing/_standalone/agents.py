@@ -55,6 +55,9 @@ _MANY: dict[str, tuple[str, dict[str, FieldType | Choice]]] = {
     "replies": ("reply", OPTIONS),
     "returns_once": ("returns_once", _RESULT_OPTIONS),
 }
+_KEY_OF = {
+    method: key for key, (method, _) in _MANY.items()
+}  # of a method's name, which is the likely mistake
 _ANSWERS = (*_ONE, *_MANY, *LOCAL_KEYS)
 _KEYS = (*_ANSWERS, "when", "limit", "entrypoints", *OPTIONS)
 _RULE_KEYS = (*CONDITIONS, *_ANSWERS, *OPTIONS)
@@ -112,7 +115,8 @@ class AgentReader:
             if key in LOCAL_KEYS and self._path is None:
                 self._problems.add(item.keys[key], f"{key!r} can only be set on the fake agent's own machine")
             elif key not in known:
-                self._problems.add(item.keys[key], f"{key!r} is nothing {what} has: {nearest(key, known)}")
+                meant = nearest(_KEY_OF.get(key) or key, known)
+                self._problems.add(item.keys[key], f"{key!r} is nothing {what} has: {meant}")
             self._problems.where = f"{where}.{key}"
             calls += self._of_key(key, value, defaults) if key in known else []
             self._problems.where = where

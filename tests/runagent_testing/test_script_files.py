@@ -357,6 +357,7 @@ def test_a_text_of_another_machine_names_neither_files_nor_services(key):
         ("agents: {a: {always: [{heartbeat: 3}]}}", "1:35: a.always: heartbeat takes nothing: "),
         ("agents: {a: {always: [{raw: '%', encoding: base64}]}}", "1:23: a.always: this is no base64: "),
         ("agents: {a: {always: [{chunk: x, content: y}]}}", "1:34: a.always: 'content' is what follows "),
+        ("agents: {a: {reply: [x]}}", "1:14: a: 'reply' is nothing an agent has: did you mean 'replies'?"),
         ("agents: {a: {writes: {inside: [here]}, always: x}}", "1:22: a: a place is one of characters, "),
         (
             "agents: {a: {writes: some, always: x}}",
