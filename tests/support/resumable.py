@@ -122,29 +122,34 @@ class TaskSession(EventSession):
 
     def make_request(self) -> HttpRequest:
         self.parts = SnapshotParts(self.resume, max_parts=self.call.limits.max_snapshot_parts)
+        self.texts = SurrogateJoiner()
         if self.resume is None:
             return self.request("POST", "/message:stream", ("Content-Type", "application/json"))
         return self.request("GET", f"/tasks/{self.call.found.get('task')}:subscribe")
 
     @property
     def resume_point(self) -> ResumePoint | None:  # type: ignore[override]  # made when it is asked for
-        return self.parts.resume_point() if self.call.found.get("task") else None
+        known = self.call.found.get("task") and not self.texts.half
+        return self.parts.resume_point() if known else None
 
     def take(self, message: Any, event_id: str | None, events: list[Event]) -> RunAgentError | None:
         if "task" in message:
             self.call.found.keep("task", message["task"]["id"])
             new, fault = self.parts.take_snapshot(pieces(*message["task"].get("artifacts", ())))
-            events += [Chunk(content) for _, content in new]
+            events += [Chunk(self.whole(content)) for _, content in new]
             return fault
         if "artifact" in message:
             for name, content in pieces(message["artifact"]):
                 if fault := self.parts.add(name, content):
                     return fault
-                events.append(Chunk(content))
+                events.append(Chunk(self.whole(content)))
         elif message["state"] == "completed":
             self.finish()
             events.append(Completed())
         return None
+
+    def whole(self, content: Any) -> Any:
+        return self.texts.join(content) if isinstance(content, str) else content
 
 
 def pieces(*artifacts: Any) -> list[tuple[str, Any]]:

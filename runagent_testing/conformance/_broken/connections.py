@@ -119,6 +119,14 @@ class _WebSocket(WebSocketSession):
     """Declares that it resumes, but cannot."""
 
 
+class _ResumesInsideACharacter(SSESession):
+    """Resumes behind the first half of a character, which it has kept."""
+
+    @property
+    def resume_point(self) -> ResumePoint | None:  # type: ignore[override]
+        return self.messages.count.resume_point(self.messages.last_event_id)
+
+
 class _FollowsAnyRedirect(SSESession):
     """Follows a redirect to any origin, with the key."""
 
@@ -189,6 +197,7 @@ CONNECTIONS: tuple[Broken, ...] = (
     Broken("splices", "run.no-splice", _Splices),
     Broken("counts-nothing", "run.gaps", _CountsNothing),
     Broken("cannot-resume", "run.resume", _WebSocket, WEBSOCKET | {Capability.RESUME}, tunnels=True),
+    Broken("resumes-inside-a-character", "run.resume", _ResumesInsideACharacter),
     Broken("follows-any-redirect", "session.redirect-elsewhere", _FollowsAnyRedirect),
     Broken("waits-for-all-of-a-refusal", "session.refusal-limit", _WaitsForAllOfARefusal),
     Broken("loses-parts-of-a-result", "session.plain-split", _SSE, invoke=_LosesPartsOfAResult),

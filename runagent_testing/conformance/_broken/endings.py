@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from typing import TYPE_CHECKING
 
-from runagent._errors import AgentError, ProtocolError, RunAgentError, StreamTruncatedError
+from runagent._errors import AgentError, ProtocolError, RunAgentError, StreamError, StreamTruncatedError
 from runagent._events import Chunk, Completed
 from runagent.transports._base import Wants
 from runagent.transports._sse import SSESession
@@ -89,6 +91,17 @@ class _Raises(SSESession):
         return events
 
 
+class _TrustsTypes(SSESession):
+    """Takes for granted that the message of an error is text."""
+
+    def read_body(self, data: bytes) -> list[Event]:
+        for line in data.splitlines():
+            if line.startswith(b'data: {"error"'):
+                with contextlib.suppress(ValueError):
+                    json.loads(line[6:])["error"].strip()
+        return super().read_body(data)
+
+
 class _ForeignErrors(SSESession):
     """Sets an error that is not a RunAgentError."""
 
@@ -96,6 +109,14 @@ class _ForeignErrors(SSESession):
         super().fail(error)
         if isinstance(error, ProtocolError):
             self.error = ValueError(str(error))  # type: ignore[assignment]
+
+
+class _SkipsBrokenEvents(SSESession):
+    """Leaves out events that are not JSON."""
+
+    def read_body(self, data: bytes) -> list[Event]:
+        events = data.split(b"\n\n")
+        return super().read_body(b"\n\n".join(event for event in events if b"data: }" not in event))
 
 
 class _OneErrorForAll(SSESession):
@@ -140,6 +161,13 @@ class _AgentErrorAsCut(SSESession):
         super().fail(StreamTruncatedError("the stream broke off") if inside else error)
 
 
+class _LosesCodes(SSESession):
+    """Keeps the message of the agent's error only."""
+
+    def fail(self, error: RunAgentError) -> None:
+        super().fail(StreamError(error.message) if type(error) is StreamError else error)
+
+
 ENDINGS: tuple[Broken, ...] = (
     Broken("takes-any-end", "session.truncated-by-framing", _TakesAnyEnd),
     Broken("takes-a-cut-for-the-end", "session.truncated", _TakesACutForTheEnd),
@@ -151,7 +179,10 @@ ENDINGS: tuple[Broken, ...] = (
     Broken("goes-on-after-an-error", "session.error-is-final", _GoesOnAfterAnError),
     Broken("throws-good-away", "session.good-before-bad", _ThrowsGoodAway),
     Broken("raises", "session.never-raises", _Raises),
+    Broken("trusts-types", "session.never-raises", _TrustsTypes),
+    Broken("loses-codes", "run.failed-inside", _LosesCodes),
     Broken("foreign-errors", "session.our-errors", _ForeignErrors),
+    Broken("skips-broken-events", "session.our-errors", _SkipsBrokenEvents),
     Broken("one-error-for-all", "run.refused", _OneErrorForAll),
     Broken("refusal-as-an-end", "session.refused", _RefusalAsAnEnd),
     Broken("reads-any-content", "session.other-content", _ReadsAnyContent),

@@ -141,7 +141,8 @@ class LastingSession(HttpSession):
                 case {"id": int(number)} if self.is_later(number):
                     self.last = number
                     self.take(line, events)
-                    self.resume_point = ResumePoint(last_event_id=str(number), proof="id")
+                    place = ResumePoint(last_event_id=str(number), proof="id")
+                    self.resume_point = None if self.texts.half else place
                 case _:
                     self.fail(ProtocolError("a line comes twice, or has no id"))
             if self.wants is Wants.DONE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from runagent._wire.jsontext import decode_json, encode_json
 from runagent.transports._request import HttpRequest
 from runagent.transports._sse import SSESession
 from runagent_testing.conformance._broken.base import Broken
@@ -112,6 +113,15 @@ class _AsciiOnly(SSESession):
         return HttpRequest(request.method, request.target, request.headers, body)
 
 
+class _DropsEmptyMembers(SSESession):
+    """Leaves out members of the input that are zero, empty or null."""
+
+    def make_request(self) -> HttpRequest:
+        request = super().make_request()
+        body = encode_json({name: value for name, value in decode_json(request.body).items() if value})
+        return HttpRequest(request.method, request.target, request.headers, body)
+
+
 class _NewKeyEachTime(SSESession):
     """Makes a new Idempotency-Key for each attempt."""
 
@@ -156,6 +166,7 @@ REQUESTS: tuple[Broken, ...] = (
     Broken("at-the-root", "session.prefix", _AtTheRoot),
     Broken("raw-agent-id", "session.agent-id", _RawAgentId),
     Broken("ascii-only", "session.input", _AsciiOnly),
+    Broken("drops-empty-members", "session.input", _DropsEmptyMembers),
     Broken("new-key-each-time", "session.idempotency-key", _NewKeyEachTime),
     Broken("takes-a-name-of-ours", "session.own-names", _TakesANameOfOurs),
     Broken("takes-an-attribute-of-ours", "session.own-names", _TakesAnAttributeOfOurs),

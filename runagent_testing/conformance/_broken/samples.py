@@ -70,6 +70,23 @@ class _CutsCustomEvents(SSESession):
         return [Custom(e.name, str(e.value)) if isinstance(e, Custom) else e for e in events]
 
 
+class _LosesCallIds(SSESession):
+    """Forgets the ids of tool calls, without which no result can be sent for one."""
+
+    def read_body(self, data: bytes) -> list[Event]:
+        events = super().read_body(data)
+        return [msgspec.structs.replace(e, id=None) if isinstance(e, ToolCall) else e for e in events]
+
+
+class _AddsUpUsage(SSESession):
+    """Takes for granted that token counts are numbers."""
+
+    def read_body(self, data: bytes) -> list[Event]:
+        events = super().read_body(data)
+        self.total = sum(sum((e.usage or {}).values()) for e in events if isinstance(e, Completed))
+        return events
+
+
 class _LosesUsage(SSESession):
     """Forgets the usage."""
 
@@ -167,6 +184,8 @@ SAMPLES: tuple[Broken, ...] = (
     Broken("cuts-arguments", "session.other-events", _CutsArguments),
     Broken("cuts-custom-events", "session.other-events", _CutsCustomEvents),
     Broken("loses-calls", "run.other-events", _LosesCalls),
+    Broken("loses-call-ids", "session.other-events", _LosesCallIds),
+    Broken("adds-up-usage", "session.samples-never-raise", _AddsUpUsage),
     Broken("loses-usage", "session.usage", _LosesUsage),
     Broken("loses-the-usage-of-runs", "run.usage", _LosesUsage),
     Broken("raises-at-a-call", "session.samples-never-raise", _RaisesAtACall),

@@ -90,7 +90,7 @@ class SnapshotsSession(LastingSession):
         return events
 
     def place(self) -> ResumePoint | None:
-        return self.parts.resume_point()
+        return None if self.texts.half else self.parts.resume_point()
 
     def take(self, line: dict[str, Any], events: list[Event]) -> None:
         match line:

@@ -15,6 +15,7 @@ from runagent import (
 )
 from runagent_testing._script.steps import delay, ending, error, head, heartbeat, raw, status
 from runagent_testing.conformance._checks.common import STATUSES, demand, expect_contents, only_where
+from runagent_testing.conformance._harness.differences import text_difference
 from runagent_testing.conformance._harness.requirements import required
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ async def _posts_around_a_run(stage: Stage) -> int:
 
 @required(
     "run.failed-inside",
-    "An agent's error within a stream is a StreamError with the agent's message, after the chunks before it.",
+    "An agent's error within a stream is a StreamError with the agent's message, and with a code if the"
+    " protocol has one, after the chunks before it.",
     'docs/errors.md, "Who has to act"',
 )
 async def check_error_inside(stage: Stage) -> None:
@@ -97,6 +99,9 @@ async def check_error_inside(stage: Stage) -> None:
         right = isinstance(shown.error, StreamError | AgentError) and "no room left" in str(shown.error)
         right &= not isinstance(shown.error, StreamTruncatedError | RunTimeoutError)
         demand(right, f"expected the agent's error, got {shown.summarize()}")
+        has_code = getattr(shown.error, "code", None) is not None
+        lost = "the error's code CAPACITY_ERROR is lost: its attribute code is None"
+        demand(has_code or not stage.subject.traits.error_codes, lost)
 
 
 @required(
@@ -244,7 +249,7 @@ async def check_resume(stage: Stage) -> None:
     """A stream that broke off goes on behind the last chunk that the reader has.
 
     To mend it: set `self.resume_point` with each chunk, and ask for what follows if `open` gets a resume
-    point.
+    point. While half a character is kept (`SurrogateJoiner.half`) there is none.
 
     Example:
         if (fault := self.count.take(index)) is None:  # a ChunkCount
@@ -259,6 +264,11 @@ async def check_resume(stage: Stage) -> None:
         expect_contents(stage.subject, shown.contents, texts, what)
         attempts = len(shown.report.attempts)
         demand(attempts == 2, f"{what}: it took {attempts} attempts")
+    stage.agent.reply("a ", "\ud83e", ending("cut")).always("a ", "\ud83e", "\udd8a b")
+    shown = await stage.run(max_retries=3, resume=True)
+    text = "".join(map(str, shown.contents))
+    whole = "a 🦊 b"
+    demand(text == whole or not shown.completed, f"broken inside a character: {text_difference(whole, text)}")
 
 
 @required(

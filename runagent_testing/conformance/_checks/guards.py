@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from random import Random
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from runagent_testing.conformance._harness.lab import Lab
 
 LIMIT = 4096  # bytes
+_MISSHAPEN = 100  # variants of one answer
 
 
 @required(
@@ -64,6 +67,34 @@ def hostile(seed: int) -> Callable[[bytes], bytes]:
     return tamper
 
 
+_JSON = json.JSONDecoder()
+_BEGINS = re.compile(r'[\[{]|(?<=[\s:,\[])"|(?<=[:\[,] )-?\d')  # of a value; a key is one by chance
+_SHAPES = (b"1", b"{}", b"[]", b'"x"', b"null", b"[null]")
+
+
+def misshapen(seed: int) -> Callable[[bytes], bytes]:
+    """Put JSON of another type in place of a value: valid JSON of the same length, which fits any framing."""
+    random = Random(seed)
+
+    def tamper(data: bytes) -> bytes:
+        text = data.decode("latin-1")  # a character is a byte
+        values = [span for found in _BEGINS.finditer(text) if (span := _value_at(text, found.start()))]
+        if not values:
+            return data
+        begin, end = random.choice(values)
+        shape = random.choice([shape for shape in _SHAPES if len(shape) <= end - begin])
+        return data[:begin] + shape.ljust(end - begin) + data[end:]
+
+    return tamper
+
+
+def _value_at(text: str, begin: int) -> tuple[int, int] | None:
+    try:
+        return begin, _JSON.raw_decode(text, begin)[1]
+    except (ValueError, RecursionError):
+        return None
+
+
 _BODIES = (
     b"\xff\xfe",
     b"{",
@@ -83,6 +114,8 @@ def _hostile_answers(lab: Lab) -> Iterator[tuple[str, Seen]]:
     for seed, said in runs:
         cut = (whole, rechunked(seed), byte_by_byte)[seed % 3]
         yield f"corrupted answer {seed}", lab.feed(*said, cut=cut, tamper=hostile(seed))
+    for seed in range(_MISSHAPEN):
+        yield f"a value of another type, seed {seed}", lab.feed(*steps, tamper=misshapen(seed))
     yield "an error without code and message", lab.feed("a", error(None, None))
     for body in _BODIES:
         yield f"{body!r} after the answer", lab.feed("a", tamper=_append(body))
@@ -121,7 +154,8 @@ def check_nothing_is_raised(lab: Lab) -> None:
 def check_errors_are_ours(lab: Lab) -> None:
     """Callers catch RunAgentError; any other class passes their handlers.
 
-    To mend it: wrap what a library raises: `self.fail(ProtocolError(...))`.
+    To mend it: wrap what a library raises: `self.fail(ProtocolError(...))`. Leave out no event that cannot
+    be decoded: it may be a piece of the answer.
     """
     for what, seen in _hostile_answers(lab):
         right = seen.error is None or isinstance(seen.error, RunAgentError)
@@ -130,6 +164,27 @@ def check_errors_are_ours(lab: Lab) -> None:
         demand(
             settled, f"{what}: the connection has closed, but the session has no error and does not want DONE"
         )
+    _check_broken_chunk(lab)
+
+
+def _check_broken_chunk(lab: Lab) -> None:
+    """Break the JSON of a chunk: a session that leaves it out loses a piece of the answer unnoticed."""
+    mark, broken = "a piece of the answer", []
+
+    def tamper(data: bytes) -> bytes:
+        at = data.find(mark.encode())
+        for begin in (place for place in range(at) if data.startswith(b"{", place)):
+            span = _value_at(data.decode("latin-1"), begin)
+            if span is not None and at < span[1]:
+                broken.append(begin)
+                return data[:begin] + b"}" + data[begin + 1 :]
+        return data
+
+    seen = lab.feed("a ", mark, " c", tamper=tamper, script={"indexed": False}).check_sound()
+    demand(
+        not broken or seen.error is not None,
+        f"a chunk whose JSON is broken was left out without an error: {seen.summarize()}",
+    )
 
 
 @required(

@@ -9,7 +9,7 @@ from runagent._errors import NetworkError, RunAgentError, StreamLimitError, Stre
 from runagent._events import Completed
 from runagent_testing._script import steps
 from runagent_testing.conformance._checks.common import demand
-from runagent_testing.conformance._checks.guards import LIMIT, expect_limit, hostile
+from runagent_testing.conformance._checks.guards import LIMIT, expect_limit, hostile, misshapen
 from runagent_testing.conformance._checks.samples import samples_of
 from runagent_testing.conformance._harness.differences import difference
 from runagent_testing.conformance._harness.feeding import Feeding, byte_by_byte, in_two, rechunked, whole
@@ -18,7 +18,7 @@ from runagent_testing.conformance._harness.subject import AGENT
 from runagent_testing.conformance._harness.tape import Tape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from runagent_testing.conformance._harness.feeding import Cut, Seen
     from runagent_testing.conformance._harness.lab import Lab
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _PLACES = 150  # of one sample at which it is cut, once each: all of a short one, else some at random
 _CORRUPTED = 60  # variants of one sample
+_MISSHAPEN = 40
 _SMALL = 64  # bytes: a limit that some events of a sample exceed
 
 
@@ -121,16 +122,21 @@ def check_nothing_is_raised(lab: Lab) -> None:
     `self.fail(ProtocolError(...))`.
     """
     for sample in samples_of(lab.subject):
-        for seed in range(-1, _CORRUPTED):
-            cut = (whole, rechunked(seed), byte_by_byte)[seed % 3]
-            tamper = None if seed < 0 else hostile(seed)
-            seen = lab.feed(*sample.steps, cut=cut, tamper=tamper)
-            what = f"the sample {sample.name!r}, {'as it is' if seed < 0 else f'corrupted by seed {seed}'}"
+        for how, cut, tamper in _corruptions():
+            seen, what = lab.feed(*sample.steps, cut=cut, tamper=tamper), f"the sample {sample.name!r}, {how}"
             demand(
                 seen.raised is None, f"{what}: the session raised {seen.raised!r} instead of setting error"
             )
             right = seen.error is None or isinstance(seen.error, RunAgentError)
             demand(right, f"{what}: error is {seen.error!r}, which is not a RunAgentError")
+
+
+def _corruptions() -> Iterator[tuple[str, Cut, Callable[[bytes], bytes] | None]]:
+    yield "as it is", byte_by_byte, None
+    for seed in range(_CORRUPTED):
+        yield f"corrupted by seed {seed}", (whole, rechunked(seed), byte_by_byte)[seed % 3], hostile(seed)
+    for seed in range(_MISSHAPEN):
+        yield f"a value of another type, seed {seed}", whole, misshapen(seed)
 
 
 def _large_steps(carried: frozenset[str], size: int) -> dict[str, Any]:

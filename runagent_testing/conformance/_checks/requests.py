@@ -90,11 +90,13 @@ def check_input(lab: Lab) -> None:
 
     To mend it: encode `self.call.input` with `encode_json`, as UTF-8, and leave nothing out.
     """
-    given = {"query": 'Tell me a story, a "schön" 🦊 one\u2028\n'}
-    seen = lab.feed("x", input=given)
-    got = None if seen.exchange is None else seen.exchange.input
-    only_where(got is not None, "the dialect does not show the input")
-    demand(got == given, f"the input {given!r} arrived as {got!r}")
+    query: dict[str, Any] = {"query": 'Tell me a story, a "schön" 🦊 one\u2028\n'}
+    given: dict[str, Any]
+    for given in (query, {**query, "zero": 0, "no": False, "blank": "", "none": None, "empty": []}):
+        seen = lab.feed("x", input=given)
+        got = None if seen.exchange is None else seen.exchange.input
+        only_where(got is not None, "the dialect does not show the input")
+        demand(got == given, f"the input {given!r} arrived as {got!r}")
 
 
 @required(

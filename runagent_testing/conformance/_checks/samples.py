@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runagent_testing.conformance._harness.lab import Lab
+    from runagent_testing.conformance._harness.probe import Traits
     from runagent_testing.conformance._harness.samples import Sample
     from runagent_testing.conformance._harness.stage import Stage
     from runagent_testing.conformance._harness.subject import Subject
@@ -48,17 +49,18 @@ def _expect_events(subject: Subject, sample: Sample, events: Sequence[Any]) -> N
         demand(
             thoughts == sample.thoughts, f"{what}, reasoning: {text_difference(sample.thoughts, thoughts)}"
         )
-    _expect_calls(sample, calls, what, as_text=subject.traits.text_arguments)
+    _expect_calls(subject.traits, sample, calls, what)
     apart = f"{what}, custom events: {difference(sample.customs, customs)}"
     demand(subsequence(sample.customs, customs, same_custom), apart)
 
 
-def _expect_calls(sample: Sample, calls: Sequence[ToolCall], what: str, *, as_text: bool) -> None:
+def _expect_calls(traits: Traits, sample: Sample, calls: Sequence[ToolCall], what: str) -> None:
+    as_text = traits.text_arguments
     got = [(call.name, _arguments(call.arguments, as_text)) for call in calls]
     called = [(name, _arguments(text, as_text)) for name, text in sample.calls]
     whole = subsequence(called, got) if sample.has_raw else called == got
     demand(whole, f"{what}, name and arguments of tool calls: {difference(called, got)}")
-    if not sample.has_raw and any(call.id for call in calls):  # a protocol may have none
+    if not sample.has_raw and (traits.call_ids or any(call.id for call in calls)):
         sent = [own or call.id for own, call in zip(sample.call_ids, calls, strict=True)]
         ids = [call.id for call in calls]
         demand(ids == sent, f"{what}, ids of tool calls: {difference(sent, ids)}")

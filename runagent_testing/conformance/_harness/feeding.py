@@ -28,6 +28,7 @@ __all__ = ["Cut", "Feeding", "Seen", "byte_by_byte", "in_two", "rechunked", "who
 
 _ALL = 1 << 40
 _CONNECTIONS = 20  # a session that asks for more would never end
+_PATIENCE = 3600  # seconds, which pass at once: a peer may ping for ever while it waits for the session
 _SENDS = 100  # as would one that returns more pieces to send in a row
 
 Cut = Callable[[bytes, int], Iterable[bytes]]
@@ -200,7 +201,7 @@ class Feeding:
             if seen.received >= self._until:
                 self._end()
             elif (data := line.poll(_ALL)) is None:
-                if not self._clock.step(math.inf):
+                if not self._clock.step(_PATIENCE):
                     return
             elif data:
                 yield from self._give(data if self._tamper is None else self._tamper(data), remote)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TIMESTAMP", "Traits", "half_an_event", "traits_of"]
 
-_BLANKS = "   "
+_BLANKS = "   "  # four times as many are written, as the text may be cut in two
+_MARK = "KIT_MARK"
 TIMESTAMP = "2026-01-01T00:00:00+00:00"
 """When every run of the kit begins on the fixed clock."""
 
@@ -47,6 +48,8 @@ class Traits:
         carries: Which of the steps ``reasoning``, ``tool_call`` and ``custom`` it can write.
         text_arguments: Whether it writes the arguments of a tool call as text, whose blanks are kept; if not,
             as an object.
+        call_ids: Whether it writes the id of a tool call.
+        error_codes: Whether it writes the code of an error as it is.
         end_facts: What it can write about a completed run, as `facts_in` names it.
     """
 
@@ -61,6 +64,8 @@ class Traits:
     heartbeats: bool
     carries: frozenset[str]
     text_arguments: bool
+    call_ids: bool
+    error_codes: bool
     end_facts: frozenset[str]
 
     @property
@@ -84,7 +89,11 @@ def traits_of(exchange: Exchange, dialects: Iterable[Dialect]) -> Traits:
         shares_ids=form.shares_ids,
         heartbeats=bool(form.heartbeat),
         carries=frozenset(step for step in _OTHERS if _can_write(form, step)),
-        text_arguments=_writes_text(run),
+        text_arguments=_writes(
+            run, "tool_call", ToolCall("x", f'{{"a":{_BLANKS * 4}1}}'), _BLANKS, default=True
+        ),
+        call_ids=_writes(run, "tool_call", ToolCall("x", id=_MARK), _MARK),
+        error_codes=_writes(run, "error", Error(_MARK, "x"), _MARK),
         end_facts=_end_facts(run),
     )
 
@@ -111,15 +120,15 @@ def _can_write(form: Format, name: str) -> bool:
     return bool(written)
 
 
-def _writes_text(run: DialectRun) -> bool:
-    """Whether blanks in the arguments of a tool call are written as they are."""
+def _writes(run: DialectRun, name: str, step: Step, text: str, *, default: bool = False) -> bool:
+    """Whether a text of a step is written as it is; ``default`` if the dialect refuses the step."""
     form = run.dialect.stream(run)
     try:
         form.start(run)
-        written = form.tool_call(ToolCall("x", f'{{"a":{_BLANKS * 4}1}}'))
+        written = getattr(form, name)(step)
     except Exception:  # noqa: BLE001 - a dialect may refuse a step by any exception
-        return True
-    return _BLANKS.encode() in written  # they may be cut in two
+        return default
+    return text.encode() in written
 
 
 def half_an_event(exchange: Exchange, dialects: Iterable[Dialect]) -> bytes:
