@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SIZES = {"phone": (390, 844), "desk": (1440, 900)}
+PATIENCE = 120.0  # seconds: a busy machine may take its time, as nothing here measures any
 _SECTION = "reference/api-runagent/#runagent.RunAgentClient"
 LOOKED_AT = (
     "",
@@ -74,7 +75,7 @@ def main() -> int:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             url = f"http://127.0.0.1:{server.server_address[1]}/"
-            with Tab(browser, url) as tab:
+            with Tab(browser, url, patience=PATIENCE) as tab:
                 problems = [*_pages(tab, url, folder), *_widths(tab, url), *_logged(tab)]
                 _search(tab, url, folder)
         finally:
@@ -89,7 +90,7 @@ def _pages(tab: Tab, url: str, folder: Path) -> Iterator[str]:
         name = re.sub(r"\W+", "-", page.strip("/")) or "home"
         for (size, (width, height)), scheme in itertools.product(SIZES.items(), ("light", "dark")):
             picture = folder / f"{name}-{size}-{scheme}.png"
-            tab.screenshot(picture, width, height, scheme=scheme)  # sets both for the page to come
+            tab.emulate(width, height, scheme=scheme)
             tab.open(url + page)
             tab.screenshot(picture, width, height, scheme=scheme)
             if (pixels := tab.value(_SIDEWAYS)) > 0:
@@ -102,7 +103,7 @@ def _pages(tab: Tab, url: str, folder: Path) -> Iterator[str]:
 
 def _widths(tab: Tab, url: str) -> Iterator[str]:
     """Open every page at the width of a phone: wide tables and examples have to scroll by themselves."""
-    tab.resize(*SIZES["phone"])
+    tab.emulate(*SIZES["phone"])
     for place in SOURCES:
         page = re.sub("(^|/)index$", r"\1", place.removesuffix(".md"))
         tab.open(f"{url}{page}/" if page and page[-1] != "/" else url + page)

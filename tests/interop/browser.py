@@ -52,11 +52,13 @@ class Tab:
     Args:
         browser: The browser, running.
         url: What to open.
+        patience: How long a page or a command may take, in seconds.
     """
 
-    def __init__(self, browser: Program, url: str) -> None:
+    def __init__(self, browser: Program, url: str, *, patience: float = PATIENCE) -> None:
         self._browser = browser
         self._url = url
+        self._patience = patience
         self._numbers = itertools.count(1)
         self._open = contextlib.ExitStack()
         self.logged: list[str] = []
@@ -85,7 +87,7 @@ class Tab:
         number = next(self._numbers)
         self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while True:
-            message = json.loads(self._socket.recv(timeout=PATIENCE))
+            message = json.loads(self._socket.recv(timeout=self._patience))
             if message.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown"):
                 self.logged.append(json.dumps(message["params"])[:2000])
             if message.get("id") == number:
@@ -102,7 +104,7 @@ class Tab:
 
     def wait(self, condition: str) -> None:
         """Wait until an expression is true."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + self._patience
         while not self.value(f"Boolean({condition})"):
             assert time.monotonic() < until, (condition, self.value("document.body.innerText"), self.logged)
             time.sleep(0.02)
@@ -119,21 +121,21 @@ class Tab:
         """Put text where the focus is."""
         self.command("Input.insertText", text=text)
 
-    def resize(self, width: int, height: int) -> None:
-        """Give the page this size in pixels."""
+    def emulate(self, width: int, height: int, *, scheme: str = "light") -> None:
+        """Give the page, and those to come, this size in pixels, and a color scheme."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.command("Emulation.setEmulatedMedia", features=features)
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.command("Emulation.setDeviceMetricsOverride", **metrics)
 
     def screenshot(self, path: Path, width: int, height: int, *, scheme: str = "light") -> None:
         """Write a picture of the page, in a color scheme."""
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self.command("Emulation.setEmulatedMedia", features=features)
-        self.resize(width, height)
+        self.emulate(width, height, scheme=scheme)
         path.write_bytes(base64.b64decode(self.command("Page.captureScreenshot", format="png")["data"]))
 
     def _request(self, action: str, method: str) -> bytes:
         request = urllib.request.Request(f"{self._browser.url}/json/{action}", method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=PATIENCE) as answer:
+        with opener.open(request, timeout=self._patience) as answer:
             body: bytes = answer.read()
         return body
