@@ -27,6 +27,7 @@ __all__ = [
     "PROGRAM",
     "CommandError",
     "Parser",
+    "lines_for",
     "load",
     "note",
     "print_lines",
@@ -98,12 +99,16 @@ def print_lines(lines: Iterable[str]) -> None:
             raise CommandError(f"cannot write the result: {exc.strerror or exc}") from exc
 
 
+def lines_for(lines: Iterable[str]) -> str:
+    """Return lines as one text for a terminal."""
+    return "".join(f"{escaped(line)}\n" for line in lines)
+
+
 def _write(stream: TextIO | None, lines: Iterable[str]) -> None:
     if stream is None:  # it was closed when the program began
         return
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    text = "".join(f"{escaped(line)}\n" for line in lines)
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.write(lines_for(lines).encode(encoding, "backslashreplace").decode(encoding))
     stream.flush()
 
 

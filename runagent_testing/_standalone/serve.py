@@ -11,7 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from runagent_testing._standalone.command import FAILED, GOOD, CommandError, note, print_lines
+from runagent_testing._standalone.command import FAILED, GOOD, CommandError, lines_for, print_lines
 from runagent_testing._standalone.options import with_environment
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def serve(given: argparse.Namespace) -> int:
         _watching(server, scripts, log, options),
         ready_file(options.ready_file, server.url),
     ):
-        return _serve_until_ended(server, scripts, log, options)
+        return _serve_until_ended(server, scripts, log, screen, options)
 
 
 def _is_controlled(options: argparse.Namespace) -> bool:
@@ -111,7 +111,11 @@ def _announce(
 
 
 def _serve_until_ended(
-    server: FakeAgentServer, scripts: ScriptSet, log: ExchangeLog, options: argparse.Namespace
+    server: FakeAgentServer,
+    scripts: ScriptSet,
+    log: ExchangeLog,
+    screen: Output,
+    options: argparse.Namespace,
 ) -> int:
     try:
         _announce(server, scripts, log, options)
@@ -120,21 +124,21 @@ def _serve_until_ended(
         # Another one ends runs at once.
         with contextlib.suppress(TerminatedError):
             server.drain(options.drain)
-        return _verdict(server, options)
+        return _verdict(server, screen, options)
     except KeyboardInterrupt:
-        if _verdict(server, options) == FAILED:
+        if _verdict(server, screen, options) == FAILED:
             return FAILED
         raise
 
 
-def _verdict(server: FakeAgentServer, options: argparse.Namespace) -> int:
-    """Return the exit code; with ``--exit-code``, list unmet expectations."""
+def _verdict(server: FakeAgentServer, screen: Output, options: argparse.Namespace) -> int:
+    """Return the exit code; with ``--exit-code``, list unmet expectations, behind the lines of the log."""
     problems = server.problems() if options.exit_code else []
     for scope, _ in server._scopes.all() if options.exit_code else ():
         problems += [f"scope {scope.name!r}: {problem}" for problem in scope.problems()]
     if not problems:
         return GOOD
-    note(["unmet fake-agent expectations:", *(f"  - {problem}" for problem in problems)])
+    screen.write(lines_for(["unmet fake-agent expectations:", *(f"  - {problem}" for problem in problems)]))
     return FAILED
 
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -17,6 +18,7 @@ from runagent import RunAgentClient
 from runagent_testing import FakeAgentServer, MemoryNetwork
 from runagent_testing._standalone.cli import main
 from runagent_testing._standalone.demo import DEMO
+from runagent_testing._standalone.output import Output
 from runagent_testing._standalone.script_file import read_script
 from tests.runagent_testing.program import ROOT, START, program, serve_here, until
 from tests.runagent_testing.raw_client import PATIENCE, connected, post, stream
@@ -325,6 +327,25 @@ def test_its_health_can_be_asked_for(method, tmp_path):
 # How it ends
 
 UNUSED = "  - agent 'a': never used: reply with chunk 'half'\n"
+
+
+def test_unmet_expectations_are_listed_behind_all_lines_of_the_log(script, tmp_path, capfd, monkeypatch):
+    closed = threading.Event()
+    close, put = FakeAgentServer.close, Output._put
+
+    def close_and_tell(server):
+        close(server)
+        closed.set()
+
+    def put_once_closed(output, text):
+        assert closed.wait(PATIENCE)
+        put(output, text)
+
+    monkeypatch.setattr(FakeAgentServer, "close", close_and_tell)
+    monkeypatch.setattr(Output, "_put", put_once_closed)
+    path = script("agents: {a: {always: [word], replies: [[half]]}}")
+    assert 1 == serve_here(tmp_path, bool, path, "--port", 0, "--exit-code")
+    assert capfd.readouterr().err.endswith(f"unmet fake-agent expectations:\n{UNUSED}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
