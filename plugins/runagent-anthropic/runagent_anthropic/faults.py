@@ -18,8 +18,8 @@ E = TypeVar("E", bound=RunAgentError)
 
 _OVERLOADED = "overloaded_error"
 _OVERLOADED_STATUS = 529
-# Why an answer stops before the model has sent all.
-_CUT = frozenset({"max_tokens", "model_context_window_exceeded", "refusal"})
+# Why an answer stops before the model has sent all; compared with any JSON value, which a set would hash.
+_CUT = ("max_tokens", "model_context_window_exceeded", "refusal")
 
 
 def complete_refusal(error: RunAgentError, status: int, headers: Mapping[str, str]) -> RunAgentError:

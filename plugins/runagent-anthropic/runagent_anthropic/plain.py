@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PlainMessage"]
 
-_THOUGHTS = frozenset({"thinking", "redacted_thinking"})
+_THOUGHTS = ("thinking", "redacted_thinking")  # compared with any JSON value, which a set would hash
 
 
 class PlainMessage(InvokeSession):

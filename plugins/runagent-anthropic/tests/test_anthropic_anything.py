@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runagent import Chunk, Completed, Custom, Reasoning, RunAgentError, Started, ToolCall
@@ -80,6 +80,7 @@ def test_any_stream(drawn: list[dict[str, Any]], step: int, named: bool) -> None
 
 @settings(max_examples=60)
 @given(body=OBJECTS)
+@example(body={"content": [{"type": []}]})
 def test_any_plain_answer(body: dict[str, Any]) -> None:
     seen = feed(
         open_session("anthropic", mode="invoke"), http(200, json.dumps(body), content_type="application/json")

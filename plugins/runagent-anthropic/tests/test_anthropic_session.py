@@ -152,6 +152,12 @@ def test_an_answer_cut_inside_a_call_is_an_error(reason: str) -> None:
     assert {"id": "toolu_1", "name": "weather", "arguments": ARGUMENTS[:5]} == seen.error.details["tool_call"]
 
 
+@pytest.mark.parametrize("reason", [[], {}, 7, ["max_tokens"]], ids=str)
+def test_a_stop_reason_that_is_no_text_is_none(reason: Any) -> None:
+    seen = run(START, *CALL[:-1], ends(1), stops(reason), STOP)
+    assert (Completed, None) == (type(seen.events[-1]), seen.events[-1].stop_reason)  # type: ignore[union-attr]
+
+
 def test_arguments_that_are_not_json_are_passed_on_if_the_model_ended_there() -> None:
     seen = run(START, *CALL[:-1], ends(1), stops("tool_use"), STOP)
     assert [ToolCall("toolu_1", "weather", ARGUMENTS[:5], 0)] == others(seen)
