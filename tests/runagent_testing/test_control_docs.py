@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ def commands():
             yield line, output
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_commands_have_the_output_of_the_page(tmp_path: Path) -> None:
     with FakeAgentServer(control=True) as server:
         read_script(PAGE.block("agents:\n"), "page.yaml").apply(server)
