@@ -83,8 +83,10 @@ def chaos(style: str, transport: str, streams: int, seed: int, *, idle: float = 
         scenario = crowd(style, streams, min(AT_ONCE.get(style, TASKS), streams), read)
 
         async def all_of_them() -> None:
-            await scenario()
-            await client.aclose()
+            try:
+                await scenario()
+            finally:
+                await client.aclose()
 
         Style(style, debug=False).run(all_of_them)
         faults, resumed = path.ask("figures")
