@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.support.styles import Style
 
 LIMIT = 0.1
+LIMIT_WITH_CHUNKS = 0.4  # within which the first chunk comes on a busy machine, too
 PLENTY = 30.0
 IN_TIME = 4.0  # on a busy machine; without the limit a run goes on until the peer is stopped
 LONG = 10.0
@@ -127,10 +128,10 @@ def test_a_peer_that_never_pauses_is_given_up_in_time(
 
 def test_nor_does_a_flood_of_chunks_outlast_the_whole_time(style: Style, transport: str) -> None:
     with Peer(Flood(transport, b"", CHUNK[transport])) as peer:
-        count, error, seconds = read_to_the_limit(style, peer, transport, total=LIMIT)
+        count, error, seconds = read_to_the_limit(style, peer, transport, total=LIMIT_WITH_CHUNKS)
     assert (count, "total") == (error.chunks_received, error.phase)
     assert count > 0
-    assert LIMIT * 0.9 <= seconds < IN_TIME
+    assert LIMIT_WITH_CHUNKS * 0.9 <= seconds < IN_TIME
 
 
 def test_what_the_last_read_brings_is_handed_out_and_its_end_is_good(style: Style) -> None:
