@@ -16,6 +16,7 @@ import msgspec
 from runagent._cutting import cut_value
 from runagent._internal.tracebacks import is_ours
 from runagent._public import publish
+from runagent._wire.nesting import json_decoder, refuse_crash
 
 __all__ = [
     "InvalidJSONError",
@@ -29,7 +30,7 @@ __all__ = [
 
 __tracebackhide__ = is_ours
 
-_decoder = msgspec.json.Decoder()
+_decoder = json_decoder()
 _encoder = msgspec.json.Encoder()
 
 QUOTE_BYTES = 200
@@ -71,6 +72,7 @@ def _decode_slowly(text: bytes | str) -> Any:
     try:
         if not isinstance(text, str):
             text = text.decode()
+        refuse_crash(text)
         return json.loads(text, parse_constant=_refuse_constant)
     except (json.JSONDecodeError, UnicodeDecodeError, _UnknownConstantError) as exc:
         raise InvalidJSONError(f"not JSON ({exc}): {quote(text)}") from None
@@ -113,6 +115,7 @@ def is_cut_short(text: bytes) -> bool:
 
     try:
         start = codecs.getincrementaldecoder("utf-8")().decode(text)  # without half a character at the end
+        refuse_crash(start)
         json.loads(start)
     except json.JSONDecodeError as exc:
         return exc.pos >= len(start) or re.compile(_HALF_TOKEN).fullmatch(start, exc.pos) is not None

@@ -16,6 +16,7 @@ from runagent._internal.tracebacks import is_ours
 from runagent._limits import Limits
 from runagent._public import publish
 from runagent._wire.jsontext import InvalidJSONError, decode_json, is_cut_short
+from runagent._wire.nesting import json_decoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,7 @@ __all__ = ["LineRow", "NDJSONDecoder"]
 __tracebackhide__ = is_ours
 
 _ROWS = 2  # in one read: the stream's first event, and its chunks
-_decoder = msgspec.json.Decoder()
+_decoder = json_decoder()
 _WHITE_SPACE = b" \t\r"  # RFC 8259 §2, without the LF that ends a line
 
 

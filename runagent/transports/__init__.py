@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from runagent._report import mark_error
     from runagent._wire.jsontext import InvalidJSONError, decode_json, encode_json, quote, write_json
     from runagent._wire.ndjson import NDJSONDecoder
+    from runagent._wire.nesting import json_decoder
     from runagent._wire.sse import ServerSentEvent, SSEDecoder
     from runagent.capabilities import OLDEST_TRANSPORT_API_VERSION, TRANSPORT_API_VERSION, Capability
     from runagent.transports._async_transport import AsyncTransport, Emit, RegisterTransport
@@ -102,6 +103,7 @@ _HOMES = {
     "runagent.transports._retry_after": ("should_retry",),
     "runagent.transports._surrogates": ("SurrogateJoiner",),
     "runagent._wire.jsontext": ("InvalidJSONError", "decode_json", "encode_json", "quote", "write_json"),
+    "runagent._wire.nesting": ("json_decoder",),
     "runagent._wire.ndjson": ("NDJSONDecoder",),
     "runagent._wire.sse": ("SSEDecoder", "ServerSentEvent"),
 }
@@ -161,6 +163,7 @@ __all__ = [
     "decode_json",
     "encode_json",
     "error_from_answer",
+    "json_decoder",
     "mark_error",
     "parse_input",
     "parse_url",

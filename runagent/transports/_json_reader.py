@@ -10,6 +10,7 @@ from runagent._errors import ProtocolError
 from runagent._internal.tracebacks import is_ours
 from runagent._public import publish
 from runagent._wire.jsontext import InvalidJSONError, decode_json, quote, quote_value
+from runagent._wire.nesting import json_decoder
 
 __all__ = ["JSONReader"]
 
@@ -38,7 +39,7 @@ class JSONReader(Generic[T]):
     def __init__(self, kind: type[T], what: str) -> None:
         self._kind = kind
         self._what = what
-        self._decoder = msgspec.json.Decoder(kind)
+        self._decoder: msgspec.json.Decoder[T] = json_decoder(kind)
 
     def read(self, text: str | bytes) -> T:
         """Read one text.

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, AnyStr, Literal, TypeVar
 
 import msgspec
 
+from runagent._wire.nesting import json_decoder
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -56,11 +58,11 @@ class _WrappedText(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     payload: str
 
 
-CHUNKS = msgspec.json.Decoder(ChunkMessage)
-TYPED_CHUNKS: msgspec.json.Decoder[ChunkMessage] = msgspec.json.Decoder(_TypedChunk)
-DATA: msgspec.json.Decoder[ChunkMessage] = msgspec.json.Decoder(_DataMessage)
-_WRAPPED = msgspec.json.Decoder(_WrappedText)
-_TEXTS = msgspec.json.Decoder(str)
+CHUNKS = json_decoder(ChunkMessage)
+TYPED_CHUNKS: msgspec.json.Decoder[ChunkMessage] = json_decoder(_TypedChunk)
+DATA: msgspec.json.Decoder[ChunkMessage] = json_decoder(_DataMessage)
+_WRAPPED = json_decoder(_WrappedText)
+_TEXTS = json_decoder(str)
 
 NOT_OF_THE_KIND = (msgspec.DecodeError, UnicodeError, RecursionError)
 

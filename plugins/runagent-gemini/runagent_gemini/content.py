@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from runagent import Custom, ProtocolError, Tokens, ToolCall
-from runagent.transports import JSONReader, quote
+from runagent.transports import JSONReader, json_decoder, quote
 
 if TYPE_CHECKING:
     from runagent.transports import Event
@@ -112,7 +112,7 @@ class _CallAnswer(msgspec.Struct):
     candidates: list[_CallCandidate] = []
 
 
-_calls = msgspec.json.Decoder(_CallAnswer)
+_calls: msgspec.json.Decoder[_CallAnswer] = json_decoder(_CallAnswer)
 
 
 def argument_texts(text: str | bytes) -> list[str]:

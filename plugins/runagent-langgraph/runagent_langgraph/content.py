@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from runagent import Tokens
-from runagent.transports import JSONReader, ToolCallParts, encode_json
+from runagent.transports import JSONReader, ToolCallParts, encode_json, json_decoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -89,7 +89,7 @@ _messages: JSONReader[tuple[Message, _About]] = JSONReader(tuple[Message, _About
 
 
 NO_TEXT_PIECE = (msgspec.DecodeError, UnicodeError, RecursionError)
-_text_pieces = msgspec.json.Decoder(tuple[TextPiece, _About])
+_text_pieces: msgspec.json.Decoder[tuple[TextPiece, _About]] = json_decoder(tuple[TextPiece, _About])
 
 
 def read_text_pieces(events: Iterable[ServerSentEvent]) -> Iterator[tuple[TextPiece, object]]:
