@@ -255,8 +255,11 @@ class FakeAgentServer(AgentHost):
 
     def _listen(self) -> list[socket.socket]:
         if self._unix_path is not None:
+            listener = listen_unix(self._unix_path)
+            # Only a relative path may be short enough to listen on; in other folders, clients need the whole.
+            self._unix_path = str(Path(self._unix_path).absolute())
             self._url = f"http+unix://{quote(self._unix_path, safe='')}"
-            return [listen_unix(self._unix_path)]
+            return [listener]
         listeners = listen_tcp(*self._address)
         host, port = listeners[0].getsockname()[:2]
         scheme = "http" if self._ssl_context is None else "https"

@@ -148,8 +148,9 @@ def _wait(server: FakeAgentServer, scripts: ScriptSet, log: ExchangeLog) -> NoRe
 
     def typed(name: str) -> None:
         if name in (gates := server.gates):
-            gates[name].open()
+            # First the line, or those of the runs that go on could come before it.
             log.note("gate", f"gate {name} is open", timed=False, gate=name)
+            gates[name].open()
         else:
             log.note("gate", f"there is no gate {name!r}", timed=False, unknown=name)
 

@@ -269,6 +269,15 @@ def test_a_unix_socket_serves_and_is_removed(tmp_path):
     assert 1 == server.connections
 
 
+def test_the_url_of_a_relative_unix_path_holds_in_every_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with FakeAgentServer(unix_path="agent.sock") as server:
+        monkeypatch.chdir("/")
+        assert str(tmp_path / "agent.sock") == unquote(server.url.removeprefix("http+unix://"))
+        assert (tmp_path / "agent.sock").is_socket()
+    assert not (tmp_path / "agent.sock").exists()
+
+
 def test_a_unix_path_in_use_is_an_error_and_leaves_it_alone(tmp_path):
     path = tmp_path / "agent.sock"
     with FakeAgentServer(unix_path=path):
