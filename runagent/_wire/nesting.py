@@ -41,7 +41,10 @@ class GuardedDecoder:
 
     def decode_lines(self, text: bytes | str) -> list[Any]:
         """Decode a text on each line."""
-        check_nesting(text)
+        if isinstance(text, str):
+            _check_lines(text, "\n", "}\n{")
+        else:
+            _check_lines(text, b"\n", b"}\n{")
         return self._decoder.decode_lines(text)
 
 
@@ -71,6 +74,20 @@ def check_nesting(text: bytes | str) -> None:
         _check(text, _MARKS, "[{", "]}")
     else:
         _check(text, _MARKS.encode(), b"[{", b"]}")
+
+
+def _check_lines(text: AnyStr, newline: AnyStr, joint: AnyStr) -> None:
+    """Check the lines one by one, if no JSON text can span two of them: in none, a ``{`` follows a ``}``.
+
+    Together, the lines of a burst have too many brackets for the quick look.
+    """
+    if text.count(joint) != text.count(newline):
+        check_nesting(text)
+        return
+    lines = text.split(newline)
+    if max(map(len, lines)) > MOST_LEVELS:
+        for line in lines:
+            check_nesting(line)
 
 
 def _check(text: AnyStr, marks: AnyStr, opening: AnyStr, closing: AnyStr) -> None:

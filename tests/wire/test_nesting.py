@@ -80,6 +80,30 @@ def test_a_guarded_decoder_decodes_as_the_one_of_msgspec_does_and_refuses_a_floo
             decode(nested(100_000))
 
 
+@pytest.mark.parametrize("as_sent", [str, str.encode], ids=["text", "bytes"])
+@pytest.mark.parametrize("newline", ["", "\n"], ids=["on one line", "over many lines"])
+@on_a_small_stack
+def test_lines_are_refused_if_one_of_them_is_too_deep(newline: str, as_sent: Any) -> None:
+    decoder = GuardedDecoder(Any)
+    deep = f'{{"a":{newline}' * 100_000 + "1" + f"}}{newline}" * 100_000
+    for text in (deep, f'{{"a":1}}\n{deep}', f'{deep}\n{{"a":1}}', f'{{"a":1}}\n{deep}\n{{"a":1}}'):
+        with pytest.raises(RecursionError):
+            decoder.decode_lines(as_sent(text))
+
+
+def test_a_burst_of_lines_costs_little_more_than_its_decoding() -> None:
+    burst = b"\n".join([b'{"type":"chunk","content":"word"}'] * 50_000)
+    plain, guarded = msgspec.json.Decoder(), GuardedDecoder(Any)
+    times: dict[object, list[float]] = {plain.decode_lines: [], guarded.decode_lines: []}
+    for _ in range(5):
+        for decode, spent in times.items():
+            begun = time.process_time()
+            assert 50_000 == len(decode(burst))  # type: ignore[operator]
+            spent.append(time.process_time() - begun)
+    bare, ours = map(min, times.values())
+    assert ours < 3 * bare
+
+
 @pytest.mark.parametrize(("is_unguarded", "kind"), [(True, GuardedDecoder), (False, msgspec.json.Decoder)])
 def test_only_a_python_that_crashes_pays_for_the_look(
     is_unguarded: bool, kind: type, monkeypatch: pytest.MonkeyPatch
