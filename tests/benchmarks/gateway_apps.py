@@ -1,7 +1,8 @@
 """The gateways that `bench_gateway` compares, each an ASGI or WSGI application; BENCH_GATEWAY names one.
 
 All of them send each chunk as a server-sent event with a JSON object. Those that ask an agent decode its
-events. The applications are built only when asked for, as each needs its own packages.
+events, and give up an agent that is silent for a minute, as our client does by default. The applications are
+built only when asked for, as each needs its own packages.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ PAUSE = float(os.environ.get("BENCH_PAUSE", "0.1"))  # seconds between two chunk
 CHUNKS = int(os.environ.get("BENCH_CHUNKS", "1000000"))
 WORD = "word of the answer "
 HEADERS = {"Cache-Control": "no-cache"}
+CONNECT, SILENCE = 30.0, 60.0  # seconds, the defaults of our client
 
 
 def frame(content: Any) -> str:
@@ -139,7 +141,7 @@ def by_aiohttp() -> Any:
     async def generate() -> AsyncIterator[str]:
         if not sessions:
             connector = aiohttp.TCPConnector(limit=0)
-            timeout = aiohttp.ClientTimeout(total=None)
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=SILENCE)
             sessions.append(aiohttp.ClientSession(connector=connector, timeout=timeout))
         async with sessions[0].post(f"{AGENT_URL}/v1/agents/a/stream", json={"query": "q"}) as answer:
             async for line in answer.content:
@@ -154,7 +156,7 @@ def by_httpx2() -> Any:
     import httpx2
 
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
-    client = httpx2.AsyncClient(limits=limits, timeout=None)
+    client = httpx2.AsyncClient(limits=limits, timeout=httpx2.Timeout(SILENCE, connect=CONNECT))
 
     async def generate() -> AsyncIterator[str]:
         async with client.stream("POST", f"{AGENT_URL}/v1/agents/a/stream", json={"query": "q"}) as answer:
@@ -169,8 +171,13 @@ def by_openai() -> Any:
     """The client of openai in a generator of Starlette; the agent then speaks Chat Completions."""
     import openai
 
-    limits = openai.DefaultAsyncHttpxClient(timeout=None, limits=_no_limits())
-    client = openai.AsyncOpenAI(base_url=f"{AGENT_URL}/chat", api_key="k", http_client=limits)
+    limits = openai.DefaultAsyncHttpxClient(limits=_no_limits())
+    client = openai.AsyncOpenAI(
+        base_url=f"{AGENT_URL}/chat",
+        api_key="k",
+        http_client=limits,
+        timeout=openai.Timeout(SILENCE, connect=CONNECT),
+    )
 
     async def generate() -> AsyncIterator[str]:
         messages: Any = [{"role": "user", "content": "q"}]
