@@ -62,11 +62,8 @@ def read_handle(text: object) -> Handle:
     try:
         data = urlsafe_b64decode(coded + "=" * (-len(coded) % 4))
         handle = msgspec.json.decode(data, type=Handle)
-    except (
-        ValueError,
-        msgspec.DecodeError,
-        RecursionError,
-    ):  # a DecodeError is a ValueError since msgspec 0.21
+    # A DecodeError is a ValueError only since msgspec 0.21.
+    except (ValueError, msgspec.DecodeError, RecursionError):
         handle = None
     if handle is None or not _is_sound(handle):
         raise ValidationError(_MALFORMED, code=INVALID_HANDLE) from None

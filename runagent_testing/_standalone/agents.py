@@ -55,9 +55,8 @@ _MANY: dict[str, tuple[str, dict[str, FieldType | Choice]]] = {
     "replies": ("reply", OPTIONS),
     "returns_once": ("returns_once", _RESULT_OPTIONS),
 }
-_KEY_OF = {
-    method: key for key, (method, _) in _MANY.items()
-}  # of a method's name, which is the likely mistake
+# By the method's name, which is the likely mistake.
+_KEY_OF = {method: key for key, (method, _) in _MANY.items()}
 _ANSWERS = (*_ONE, *_MANY, *LOCAL_KEYS)
 _KEYS = (*_ANSWERS, "when", "limit", "entrypoints", *OPTIONS)
 _RULE_KEYS = (*CONDITIONS, *_ANSWERS, *OPTIONS)

@@ -52,7 +52,7 @@ StreamTransport = Literal["sse", "chunked", "text", "websocket"]
 """The transport of a stream that a fault strikes."""
 
 ErrorFamily = Literal["ok", "unproven", "truncated", "network", "protocol", "timeout", "agent", "limit"]
-"""The words for what a client shows, as `Expected` explains them."""
+"""The kinds of outcomes that a client may show; `Expected` explains them."""
 
 Hidden = Literal["nothing", "retry", "resume"]
 PositionName = Literal[

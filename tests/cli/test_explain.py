@@ -40,13 +40,18 @@ def test_case_does_not_matter_and_numbers_belong_to_their_family(capfd, text) ->
     assert out_of(capfd, "explain", text).lower().startswith(f"{name.lower()}\n")
 
 
-@pytest.mark.parametrize("number", [400, 401, 403, 404, 405, 418, 422, 429, 500, 503, 599])
-def test_a_status_is_explained_as_its_class(capfd, memory_network, number) -> None:
+def refusal(memory_network, number) -> runagent.AgentError:
     memory_network.agent("a").always(status(number))
     options = {"base_url": memory_network.url, "network": memory_network.blocking, "max_retries": 0}
     with runagent.RunAgentClient("a", **options) as client, pytest.raises(runagent.AgentError) as caught:
         client.run_generic_stream("x").text()
-    name = type(caught.value).__name__
+    return caught.value
+
+
+@pytest.mark.parametrize("number", [400, 401, 403, 404, 405, 418, 422, 429, 500, 503, 599])
+def test_a_status_is_explained_as_its_class(capfd, memory_network, number) -> None:
+    refused = refusal(memory_network, number)
+    name = type(refused).__name__
     assert out_of(capfd, "explain", str(number)).startswith(f"{name}\n\nClass: {name}.")
 
 
@@ -56,13 +61,10 @@ def test_without_a_code_all_are_listed(capfd) -> None:
 
 @pytest.mark.parametrize("number", [400, 401, 403, 404, 422, 429, 500, 502, 503, 504])
 def test_the_code_of_a_refusal_is_explained_as_its_class(capfd, memory_network, number) -> None:
-    memory_network.agent("a").always(status(number))
-    options = {"base_url": memory_network.url, "network": memory_network.blocking, "max_retries": 0}
-    with runagent.RunAgentClient("a", **options) as client, pytest.raises(runagent.AgentError) as caught:
-        client.run_generic_stream("x").text()
-    name = type(caught.value).__name__
-    assert caught.value.code is not None
-    assert out_of(capfd, "explain", caught.value.code).startswith(f"{name}\n\nClass: {name}.")
+    refused = refusal(memory_network, number)
+    name = type(refused).__name__
+    assert refused.code is not None
+    assert out_of(capfd, "explain", refused.code).startswith(f"{name}\n\nClass: {name}.")
 
 
 def test_every_code_of_the_page_about_protocols_is_explained() -> None:

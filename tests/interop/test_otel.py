@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 
 from tests.docs.pages import ROOT
 from tests.interop.programs import environment, needs_environment
+from tests.support.process import printed_by
 from tests.support.wheels import build_wheel
 
 pytestmark = needs_environment("otel")
@@ -24,17 +24,8 @@ OWN = {"gen_ai.request.stream", "gen_ai.response.time_to_first_chunk"}
 
 def run(command: list[object], path: list[Path], **env: str) -> str:
     """Run a program of the environment and return what it prints."""
-    ran = subprocess.run(
-        [str(part) for part in command],
-        cwd=ROOT,
-        env={"PYTHONPATH": ":".join(map(str, path)), "HOME": "/nonexistent", "PATH": "/usr/bin:/bin", **env},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (0, "") == (ran.returncode, ran.stderr)
-    return ran.stdout
+    given = {"PYTHONPATH": ":".join(map(str, path)), "HOME": "/nonexistent", "PATH": "/usr/bin:/bin", **env}
+    return printed_by(command, cwd=ROOT, env=given)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import pytest
 
 from tests.docs.pages import ROOT
 from tests.interop.programs import environment, needs_environment
+from tests.support.process import printed_by
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,26 +33,12 @@ class Targets(HTMLParser):
         self.targets += [value or "" for name, value in attrs if name in {"href", "src"}]
 
 
-def run(command: list[object], project: Path, given: str = "") -> str:
-    ran = subprocess.run(
-        [str(part) for part in command],
-        cwd=project,
-        input=given,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (0, "") == (ran.returncode, ran.stderr)
-    return ran.stdout
-
-
 @pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.name)
 def test_the_page_of_a_package_is_rendered_without_dead_links(project: Path) -> None:
     hatchling = [sys.executable, "-m", "hatchling"]
-    readme = json.loads(run([*hatchling, "metadata"], project))["readme"]
+    readme = json.loads(printed_by([*hatchling, "metadata"], cwd=project))["readme"]
     assert "text/markdown" == readme["content-type"]
-    page = run([environment("readme"), "-W", "error", "-c", RENDER], project, readme["text"])
+    page = printed_by([environment("readme"), "-W", "error", "-c", RENDER], input=readme["text"])
     assert page.startswith("<h1")
     parser = Targets()
     parser.feed(page)

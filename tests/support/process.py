@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, AnyStr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
 
-__all__ = ["in_process", "killed_at_end", "run_python"]
+__all__ = ["in_process", "killed_at_end", "printed_by", "run_python"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,6 +49,20 @@ def killed_at_end(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Pope
             yield process
         finally:
             process.kill()
+
+
+def printed_by(command: Sequence[object], **options: Any) -> str:
+    """Run a command to its good end, with nothing on stderr; return what it prints.
+
+    Args:
+        command: The program and its arguments.
+        **options: Of `subprocess.run`, such as ``cwd``, ``env`` and ``input``.
+    """
+    ran = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, timeout=60, check=False, **options
+    )
+    assert (0, "") == (ran.returncode, ran.stderr)
+    return str(ran.stdout)
 
 
 def run_python(program: str, *arguments: str) -> str:
