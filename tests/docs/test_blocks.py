@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from runagent import RunAgentClient
+from runagent._config.settings import load_settings
 from runagent._plugins import installed
 from runagent.capabilities import parse_declaration
 from runagent_testing._recording.reading import parse_recording
@@ -85,7 +85,7 @@ def test_the_configuration_file_is_one(tmp_path: Path, monkeypatch: pytest.Monke
     text = DOCS["configuration"].block('{\n  "api_key"')
     (tmp_path / "config.json").write_text(text, encoding="utf-8")
     monkeypatch.setenv("RUNAGENT_CONFIG", str(tmp_path / "config.json"))
-    settings = RunAgentClient("a").settings
+    settings = load_settings({})  # a client would also set the level of the log, for later tests too
     keys = json.loads(text)
     assert (tuple(keys["transport"]), 30, keys["retry_config"]["max_retries"]) == (
         settings.transport,
