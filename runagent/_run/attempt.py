@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MethodType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from runagent._report import Attempt, RunReport
     from runagent.transports._base import ConnectingSession, Session, Transport
 
-__all__ = ["AttemptState"]
+__all__ = ["AttemptState", "shortcut_of"]
 
 _NEVER = float("inf")
 
@@ -41,8 +42,8 @@ class AttemptState(msgspec.Struct, eq=False):
         begun: An event has come that another attempt must not repeat: a chunk, or one that is no content.
         progressed: A chunk has come.
         steady: A chunk has come, and all queued bytes have been sent.
-        receive_one: If so, the session's method of that name, if it has one. It returns the chunk that is
-            all of a read, or None, without any effect; it never ends the run, and has nothing to send.
+        receive_one: If so, the shortcut of the session, if it has one. It returns the chunk that is all of
+            a read, or None, without any effect; it never ends the run, and has nothing to send.
         send_error: Why sending failed.
         send_late: Sending took too long.
         send_stopped: Some bytes stay unsent, because the peer wants no more.
@@ -165,3 +166,12 @@ class AttemptState(msgspec.Struct, eq=False):
     def release(self) -> None:
         """Drop references to frames and to the connection."""
         self.session = self.connecting = self.send_error = self.receive_one = None
+
+
+def shortcut_of(session: Session) -> Callable[[bytes], Chunk | None] | None:
+    """Return the shortcut of `receive_data` that a session has, if its very class defines it.
+
+    The subclass of a session and a session that wraps another may do more with the bytes.
+    """
+    method = vars(type(session)).get("_receive_one")
+    return None if method is None else MethodType(method, session)

@@ -14,6 +14,7 @@ from runagent._events import Chunk, Completed, Event
 from runagent._internal.tracebacks import is_ours
 from runagent._redact import hide_secrets
 from runagent._report import add_remark, bare_copy
+from runagent._run.attempt import shortcut_of
 from runagent._run.connecting import Connecting
 from runagent._run.endings import LONG_PAUSE_SECONDS, advise, connection_lost, final_error, refusal
 from runagent._run.spec import Action
@@ -220,7 +221,7 @@ class Run(Connecting):
         steady = attempt.progressed and attempt.sends and not (self._complete or self._watches_reads)
         if steady is not attempt.steady:
             attempt.steady = steady
-            attempt.receive_one = getattr(session, "receive_one", None) if steady else None
+            attempt.receive_one = shortcut_of(session) if steady else None
 
     def _note(self, events: list[Event]) -> PluginError | ProtocolError | None:
         """Keep a session's events for the reader, up to a fault, which is returned."""

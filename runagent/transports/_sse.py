@@ -73,7 +73,7 @@ class SSESession(StreamSession):
         """Accept an event stream, which is always UTF-8, even if a parameter names another charset."""
         return content_type == "text/event-stream"
 
-    def receive_one(self, data: bytes) -> Chunk | None:
+    def _receive_one(self, data: bytes) -> Chunk | None:
         """Return the chunk in the next bytes of the connection if that is all they bring.
 
         Events that are written one by one mostly arrive so, one read for one HTTP chunk that is one event.
@@ -97,7 +97,7 @@ class SSESession(StreamSession):
 
     def receive_data(self, data: bytes) -> list[Event]:
         """Take the next bytes of the connection and return the events that they complete."""
-        chunk = self.receive_one(data)
+        chunk = self._receive_one(data)
         if chunk is not None:
             return [chunk]
         events = super().receive_data(data)

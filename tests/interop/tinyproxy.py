@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 
 from tests.interop.programs import Port, Program, find
@@ -38,3 +41,11 @@ class Tinyproxy(Program):
         """Return the request lines that it has logged."""
         lines = self.log.read_text(errors="replace").splitlines()
         return [line.partition("): ")[2] for line in lines if " Request (file descriptor " in line]
+
+    def answer_to(self, user: str, password: str) -> int:
+        """Return the status with which it answers a user name and a password."""
+        given = b64encode(f"{user}:{password}".encode()).decode()
+        with closing(HTTPConnection("127.0.0.1", self.port.number, timeout=10)) as connection:
+            headers = {"Proxy-Authorization": f"Basic {given}"}
+            connection.request("GET", "http://127.0.0.1:1/", headers=headers)
+            return connection.getresponse().status
