@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import sys
 
 import msgspec
 import pytest
@@ -62,6 +63,15 @@ def test_every_promised_name_has_a_place_and_a_purpose(module: str) -> None:
 
 def test_a_value_is_that_of_the_module_and_not_of_another_constant_of_its_name() -> None:
     assert "| `TEXT` | value | `1`. An opcode" in page("api-runagent-testing-dialects.md").text
+
+
+def test_a_page_is_the_same_if_a_module_is_imported_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = api.file_name("runagent_testing.conformance")
+    before = write.text_of(name)
+    home = "runagent_testing.conformance._broken"
+    monkeypatch.delitem(sys.modules, home)
+    importlib.import_module(home)
+    assert before == write.text_of(name)
 
 
 @pytest.mark.parametrize(

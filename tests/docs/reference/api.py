@@ -7,12 +7,10 @@ import functools
 import importlib
 import inspect
 import itertools
-import re
-import sys
 from typing import TYPE_CHECKING, Any
 
 from tests.docs.reference.docstrings import first_sentence, parse, table
-from tests.project.layers import PROMISED, ROOT
+from tests.project.layers import PROMISED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +100,7 @@ def _about(face: Any, name: str) -> str:
     value = getattr(face, name)
     if _is_class(value) or inspect.isroutine(value):
         return first_sentence(value.__doc__)
-    expression, docstring = _assignment(face, name)
+    expression, docstring = _assignment(face.__name__, name)
     return f"{_shown(expression, value)} {first_sentence(docstring)}".strip()
 
 
@@ -112,20 +110,20 @@ def _shown(expression: str, value: Any) -> str:
     return f"`{text}`." if len(text) <= _SHORT else f"A `{type(value).__name__}`."
 
 
-def _assignment(face: Any, name: str) -> tuple[str, str]:
-    """Return the expression that is assigned to a name of a module, and the text below it.
+def _assignment(module: str, name: str) -> tuple[str, str]:
+    """Return the expression that is assigned to a name, and the text below it, of the module that defines it.
 
-    Other modules of the package have constants of the same name; the value distinguishes them.
+    The source shows where that is, not the value: if a test has imported a module again, there are two values.
     """
-    for path in sorted((ROOT / face.__name__.partition(".")[0]).rglob("*.py")):
-        text = path.read_text("utf-8")
-        if not re.search(rf"^ *(?:\w+, )*{name}\b.* = ", text, re.MULTILINE):
-            continue
-        parts = path.relative_to(ROOT).with_suffix("").parts
-        module = sys.modules.get(".".join(parts).removesuffix(".__init__"))
-        for node, after in _statements(ast.parse(text).body):
-            if name in _assigned(node) and getattr(module, name, None) is getattr(face, name):
-                return _expression(node), _docstring(after)
+    statements = list(_statements(ast.parse(inspect.getsource(importlib.import_module(module))).body))
+    for node, after in statements:
+        if name in _assigned(node):
+            return _expression(node), _docstring(after)
+    for node, _ in statements:
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("runagent"):
+            for alias in node.names:
+                if name == (alias.asname or alias.name):
+                    return _assignment(node.module, alias.name)
     return "", ""
 
 
