@@ -75,8 +75,7 @@ help:
 .PHONY: venv
 venv: $(STAMP)
 
-# The build backend goes in first, from the constraints: build isolation would fetch an unpinned one. So does PyYAML, which has no
-# wheel for Python 3.15 and builds only in isolation.
+# The build backend goes in first, from the constraints: build isolation would fetch an unpinned one.
 $(STAMP): pyproject.toml $(CONSTRAINTS) $(wildcard plugins/*/pyproject.toml)
 	@python="$(PYTHON)"; \
 	if ! "$${python:-false}" -c "$(USABLE)" </dev/null >/dev/null 2>&1; then \
@@ -89,7 +88,7 @@ $(STAMP): pyproject.toml $(CONSTRAINTS) $(wildcard plugins/*/pyproject.toml)
 		"$$python" -m venv --clear $(VENV); \
 	fi
 	@echo "Installing the versions of $(CONSTRAINTS) into $(VENV)"
-	@$(BIN)/python $(PIP) install -qq --constraint $(CONSTRAINTS) hatch-fancy-pypi-readme hatchling editables PyYAML </dev/null
+	@$(BIN)/python $(PIP) install -qq --constraint $(CONSTRAINTS) hatch-fancy-pypi-readme hatchling editables </dev/null
 	@$(BIN)/python $(PIP) install -qq --no-warn-conflicts --constraint $(CONSTRAINTS) --no-build-isolation --editable '.[dev]' $(PLUGINS) </dev/null
 	@$(if $(FOR_ENGINES),$(BIN)/python $(PIP) install -qq --no-deps --no-build-isolation $(FOR_ENGINES:%=--editable ./%) </dev/null)
 	@touch $@
