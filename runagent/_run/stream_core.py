@@ -197,7 +197,7 @@ class StreamCore:
             RuntimeError: The stream is over.
         """
         if self._over:
-            raise RuntimeError(_OVER.format(self._report.outcome))
+            raise self._over_error()
 
     def _begin_behind(self, index: int) -> None:
         """Have a run that has not begun go on behind a chunk, as the argument ``resume_after`` does.
@@ -217,10 +217,14 @@ class StreamCore:
     def _refusal(self) -> Exception:
         """Return why the run was not accepted, for a stream that is over."""
         if self._report.error is None:
-            return RuntimeError(_OVER.format(self._report.outcome))
+            return self._over_error()
         error = bare_copy(self._report.error)
         error.report = self._report
         return error
+
+    def _over_error(self) -> RuntimeError:
+        outcome = self._report.outcome
+        return RuntimeError(_OVER.format("closed" if outcome == "running" else outcome))
 
     def _result(self, text: str) -> StreamResult:
         notes = self._notes

@@ -28,6 +28,7 @@ RelayFormat = Literal["sse", "ndjson", "websocket"]
 RUN_ID_HEADER = "X-RunAgent-Run-Id"
 _HEADERS = [("Cache-Control", "no-cache, no-transform"), ("X-Accel-Buffering", "no")]
 _ANSWERED = "run %s: the browser got %s %s: %s"
+_BROKE_OFF = "run %s: the answer ended with the error %s: %s"
 _CLOSED_WELL, _CLOSED_BADLY = 1000, 1011  # RFC 6455 §7.4.1
 _INDEX_DIGITS, _INDEX_END = 16, 2**53
 
@@ -137,7 +138,9 @@ class RelayCore(Generic[_Stream]):
 
     def _refuse_for(self, error: BaseException) -> Opening:
         """Return the answer to a run that the service rejected."""
-        return self._refuse(self._log(error))
+        refusal = refusal_of(error, self._statuses)
+        self._log(_ANSWERED, refusal.status, refusal.code, error=error)
+        return self._refuse(refusal)
 
     def _refuse(self, refusal: Refusal) -> Opening:
         body = write(refusal.body(self._run_id))
@@ -195,7 +198,10 @@ class RelayCore(Generic[_Stream]):
         """
         self._ended = True
         self.close_code = _CLOSED_BADLY
-        refusal = STOPPED if error is None else self._log(error)
+        refusal = STOPPED
+        if error is not None:
+            refusal = refusal_of(error, self._statuses)
+            self._log(_BROKE_OFF, refusal.code, error=error)
         frames = [] if self._announced else [self._start()]
         return [*frames, self._writer.message("error", refusal.fields(self._run_id))]
 
@@ -205,11 +211,9 @@ class RelayCore(Generic[_Stream]):
         self.close_code = _CLOSED_BADLY
         return [self._writer.message("error", refusal.fields(self._run_id))]
 
-    def _log(self, error: BaseException) -> Refusal:
-        refusal = refusal_of(error, self._statuses)
+    def _log(self, text: str, *fields: object, error: BaseException) -> None:
         bug = None if isinstance(error, RunAgentError) else error
-        _logger.warning(_ANSWERED, self._run_id, refusal.status, refusal.code, error, exc_info=bug)
-        return refusal
+        _logger.warning(text, self._run_id, *fields, error, exc_info=bug)
 
 
 def _format_of(name: object) -> type[Format]:

@@ -52,13 +52,13 @@ def peer_of(marks: Iterable[pytest.Mark]) -> Iterator[Peer]:
 
 
 def version_of(package: str) -> str:
-    """Return the version that `make interop` installs.
+    """Return the version that `make interop` runs: that of `.venv`, if it has the package.
 
     Raises:
         LookupError: No environment has the package.
     """
     pinned = re.compile(rf"^{re.escape(package)}(?:\[[^]]*\])?==(\S+)$", re.MULTILINE)
-    for path in (*sorted(REQUIREMENTS.glob("*.txt")), ROOT / "constraints.txt"):
+    for path in (ROOT / "constraints.txt", *sorted(REQUIREMENTS.glob("*.txt"))):
         if found := pinned.search(path.read_text(encoding="utf-8")):
             return found[1]
     packages = json.loads((REQUIREMENTS / "node" / "package.json").read_text(encoding="utf-8"))

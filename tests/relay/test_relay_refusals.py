@@ -17,7 +17,7 @@ from runagent import (
     RunAgentClient,
 )
 from runagent.relay import AsyncRelay, Relay, relay
-from runagent_testing import delay, ending, head, raw_response, status
+from runagent_testing import delay, ending, error, head, raw_response, status
 
 if TYPE_CHECKING:
     from tests.support.gateways import Gateway
@@ -100,13 +100,21 @@ def test_what_is_wrong_here_is_no_fault_of_the_agent(sse_gateway: Gateway) -> No
     assert (500, "INTERNAL_ERROR") == (page.status, json.loads(page.body)["error"]["code"])
 
 
+@pytest.mark.parametrize(
+    ("steps", "shown"),
+    [
+        ([status(500, message=INTERNAL)], "the browser got 502 BAD_GATEWAY"),
+        (["Once", error("DB7", INTERNAL)], "the answer ended with the error BAD_GATEWAY"),
+    ],
+)
 def test_the_operator_finds_in_the_log_what_the_browser_was_not_sent(
-    sse_gateway: Gateway, caplog: pytest.LogCaptureFixture
+    sse_gateway: Gateway, caplog: pytest.LogCaptureFixture, steps: list[Any], shown: str
 ) -> None:
-    sse_gateway.agent.always(status(500, message=INTERNAL))
+    sse_gateway.agent.always(*steps)
     with caplog.at_level(logging.WARNING, "runagent.relay"):
         page = sse_gateway.visit()
     (record,) = caplog.records
+    assert shown in record.getMessage()
     assert INTERNAL in record.getMessage()
     assert page.headers["x-runagent-run-id"] in record.getMessage()
 

@@ -115,7 +115,7 @@ def test_a_closed_stream_is_at_its_end(style: Style, transport: str, server: Fak
         for left in (stream, unread):
             await left.aclose()
             await left.aclose()
-            await refuses_to_begin(left, left.report.outcome)
+            await refuses_to_begin(left, "closed")
 
     style.run(scenario)
     assert 1 == len(server.requests)

@@ -113,7 +113,7 @@ def _shown(expression: str, value: Any) -> str:
 def _assignment(module: str, name: str) -> tuple[str, str]:
     """Return the expression that is assigned to a name, and the text below it, of the module that defines it.
 
-    The source shows where that is, not the value: if a test has imported a module again, there are two values.
+    The source shows where that is, not the value: there are two if a test has imported a module again.
     """
     statements = list(_statements(ast.parse(inspect.getsource(importlib.import_module(module))).body))
     for node, after in statements:
