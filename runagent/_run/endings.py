@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from runagent._call import NOT_RESUMED
 from runagent._config.parsers import TRANSPORT_GROUPS
@@ -14,7 +14,9 @@ from runagent._errors import (
     RunAgentError,
     RunTimeoutError,
     StreamError,
+    StreamTimeoutError,
     StreamTruncatedError,
+    TransportError,
 )
 from runagent._report import add_hint, add_remark
 
@@ -24,9 +26,13 @@ if TYPE_CHECKING:
     from runagent._run.recovery import Recovery
     from runagent.transports._base import Session
 
-__all__ = ["LONG_PAUSE_SECONDS", "advise", "connection_lost", "final_error", "refusal"]
+__all__ = ["CANCELLED", "LONG_PAUSE_SECONDS", "advise", "connection_lost", "final_error", "refusal"]
 
+S = TypeVar("S", bound=StreamError)
+
+CANCELLED = "CANCELLED"  # the code of the error for a run that was cancelled
 LONG_PAUSE_SECONDS = 5.0  # servers that send pings may close the connection after about that long
+_MAX_QUOTED = 1024  # characters of an earlier error in the message of the last one
 _NOT_TRIED_AGAIN = "not tried again, because the agent may have begun the run"
 _TRY_AGAIN = "retry_unsafe=True tries it again all the same"
 _OTHER_TRANSPORT = 'or choose another transport: "auto" tries them all'
@@ -92,12 +98,18 @@ def final_error(
         pause: The longest time without a reader, in seconds.
         awaited: The reader knows that the service has accepted the run.
     """
-    if (recovery.begun or awaited) and isinstance(error, NetworkError | AgentError):
+    # What broke the stream is of interest until the resumed one has brought something.
+    broken = None if attempt.begun or error.code == CANCELLED else recovery.broken
+    if isinstance(broken, RunTimeoutError) and _keeps_from_resuming(error):
+        error = _still_silent(broken, error)
+    elif (recovery.begun or awaited) and isinstance(error, NetworkError | AgentError):
         error = (
             _reported(error)
             if attempt.begun and isinstance(error, AgentError)
-            else _cut_short(error, attempt)
+            else _cut_short(error, attempt, broken)
         )
+    elif broken is not None and broken.message != error.message:
+        add_remark(error, f"the stream had broken before: {broken.message}")
     elif recovery.asked is not None and error.code == NOT_RESUMED and not report.chunks:
         error = _not_where_asked(error)
     _complete(error, report, attempt.session, pause)
@@ -111,15 +123,35 @@ def _reported(error: AgentError) -> StreamError:
     return _as_stream_error(StreamError, error.message, error)
 
 
-def _cut_short(error: RunAgentError, attempt: AttemptState) -> StreamError:
+def _cut_short(error: RunAgentError, attempt: AttemptState, broken: RunAgentError | None) -> StreamError:
     """Make the error for a stream that had begun in this attempt, or before it and could not be resumed."""
-    how = (
-        "the stream was cut short" if attempt.begun else "the stream was cut short, and could not be resumed"
-    )
+    how = "the stream was cut short"
+    if not attempt.begun:
+        why = "" if broken is None else f" ({cut_text(broken.message, _MAX_QUOTED)})"
+        how = f"{how}{why}, and could not be resumed"
     return _as_stream_error(StreamTruncatedError, f"{how}: {error.message}", error)
 
 
-def _as_stream_error(kind: type[StreamError], message: str, cause: RunAgentError) -> StreamError:
+def _keeps_from_resuming(error: RunAgentError) -> bool:
+    """Whether it is the way to the agent, a refusal or a missing proof that ended a resumption."""
+    failed = isinstance(error, TransportError | AgentError | StreamTruncatedError)
+    return failed or error.code == NOT_RESUMED
+
+
+def _still_silent(silence: RunTimeoutError, error: RunAgentError) -> StreamTimeoutError:
+    """Make the error for an agent that fell silent, if the stream could not be resumed after that.
+
+    It remains a timeout, as only the silence shows its reader which limit to raise.
+    """
+    how = f"{cut_text(silence.message, _MAX_QUOTED)}; the stream could not be resumed"
+    late = _as_stream_error(StreamTimeoutError, f"{how}: {error.message}", error)
+    late.phase, late.code, late.hint = silence.phase, silence.code, silence.hint
+    if error.hint:
+        add_hint(late, error.hint)
+    return late
+
+
+def _as_stream_error(kind: type[S], message: str, cause: RunAgentError) -> S:
     error = kind(
         message,
         hint=cause.hint,

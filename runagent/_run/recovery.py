@@ -59,6 +59,7 @@ class Recovery(msgspec.Struct, eq=False):
         found: What the steps of the attempts found.
         delay: Seconds to wait before the next attempt.
         last_error: How the last attempt failed.
+        broken: What broke the stream, if it has been resumed and no new chunk has come since.
     """
 
     policy: RetryPolicy
@@ -78,6 +79,7 @@ class Recovery(msgspec.Struct, eq=False):
     found: dict[tuple[str, str], bytes] = msgspec.field(default_factory=dict)
     delay: float = 0.0
     last_error: RunAgentError | None = None
+    broken: RunAgentError | None = None
 
     @property
     def key(self) -> str:
@@ -139,8 +141,12 @@ class Recovery(msgspec.Struct, eq=False):
         self.begun = True
         if not self.failures:
             return False
-        self.failures = 0
+        self.failures, self.broken = 0, None
         return True
+
+    def forget_errors(self) -> None:
+        """Drop the errors of earlier attempts."""
+        self.last_error = self.broken = None
 
     def decide(self, error: RunAgentError, attempt: AttemptState, deadlines: Deadlines, now: float) -> Action:
         """Decide whether to make another attempt: over another transport, again, or as a resumption.
@@ -254,6 +260,7 @@ class Recovery(msgspec.Struct, eq=False):
         self.failures += 1
         if point is not None:
             self.resume, self.resumes, self.begun = point, resumes, True
+            self.broken = self.broken or error
         if isinstance(error, RunTimeoutError) and error.phase is not None:
             deadlines.follow_silence(error.phase)
         asked_for = (suggested, getattr(error, "retry_after", None)) != (None, None)

@@ -12,6 +12,7 @@ from runagent._internal.foreign import ENDS_LOOPS, find_hook, let_signals_throug
 from runagent._net.base import track_descriptor
 from runagent._redact import hide_secrets
 from runagent._report import RunAgentError, RunReport, bare_copy, set_run
+from runagent._run.endings import CANCELLED
 from runagent._run.notes import RunNotes
 from runagent._run.recovery import Recovery
 from runagent._run.spec import Action, RunContext, RunSpec
@@ -34,7 +35,6 @@ __all__ = ["RunState"]
 _logger = logging.getLogger("runagent.run")
 
 CLOSED_WHILE_READ = "the stream was closed while it was being read"
-CANCELLED = "CANCELLED"  # the code of the error for a run that was cancelled
 CANCELLED_TEXT = "the run was cancelled"
 _RAISED = "run %s: the transport %r raised in %s: %r, as its session %s"
 _ENDS_LOOP = "which a loop would take for the end of the run"
@@ -334,7 +334,7 @@ class RunState:
         An error's traceback refers to frames that refer to this object: the cycle would keep all of them
         alive.
         """
-        self.recovery.last_error = None
+        self.recovery.forget_errors()
         if self._attempt is not None:
             self._attempt.release()
 

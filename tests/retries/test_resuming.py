@@ -88,6 +88,7 @@ def test_a_stream_that_goes_on_elsewhere_is_refused(style: Style, first: int | N
         assert 2 == peer.connections
     assert (["0 ", "1 "], StreamError) == (outcome.chunks, type(outcome.error))
     assert "did not resume at chunk 2" in str(outcome.error)
+    assert "(the stream had broken before: " in outcome.error.message
     assert isinstance(outcome.error.__cause__, StreamTruncatedError)
     assert 2 == outcome.error.chunks_received
 
@@ -152,6 +153,8 @@ def test_a_stream_that_cannot_be_resumed_is_cut_short_whatever_stopped_it(
     assert (["0 "], StreamTruncatedError, code) == (outcome.chunks, type(outcome.error), outcome.error.code)
     assert 1 == outcome.error.chunks_received
     assert message in str(outcome.error)
+    cut = outcome.report.attempts[0].error.message
+    assert outcome.error.message.startswith(f"the stream was cut short ({cut}), and could not be resumed: ")
     assert isinstance(outcome.error.__cause__, AgentError if then else NetworkError)
 
 

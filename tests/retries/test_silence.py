@@ -6,8 +6,17 @@ from typing import Any
 
 import pytest
 
-from runagent import StreamTimeoutError, Timeouts
-from runagent_testing import delay, ending, heartbeat
+from runagent import (
+    AgentNotFoundError,
+    AgentServerError,
+    NetworkError,
+    RunAgentError,
+    StreamError,
+    StreamTimeoutError,
+    Timeouts,
+)
+from runagent_testing import delay, ending, heartbeat, raw_response, status
+from runagent_testing import error as error_step
 from tests.runagent_testing.virtual import STYLES, Virtual
 
 LIMIT = 60.0
@@ -81,3 +90,55 @@ def test_progress_is_such_a_limit_too(virtual: Virtual) -> None:
     _, error, report, seconds = read(virtual, "sse", timeout=Timeouts(progress=30))
     assert ("progress", 2) == (error.phase, len(report.attempts))
     assert seconds <= 2 * 30 + WAIT + 6
+
+
+@pytest.mark.parametrize(
+    ("then", "cause", "why"),
+    [
+        ((status(503),), AgentServerError, "Service Unavailable"),
+        ((status(404),), AgentNotFoundError, "Not Found"),
+        ((raw_response(b""), ending("cut")), NetworkError, "without an answer"),
+        (("x", "y"), StreamError, "the agent did not resume at chunk 1 but at 0"),
+    ],
+    ids=["503", "404", "no answer", "from the beginning"],
+)
+def test_a_silence_after_which_nothing_could_be_resumed_stays_a_timeout(
+    virtual: Virtual, then: tuple[Any, ...], cause: type[Exception], why: str
+) -> None:
+    virtual.memory.agent("a").reply("x", STALL).always(*then, resume="refuse")
+    received, error, report, _ = read(virtual, "sse")
+    assert (["x"], "idle", "TIMEOUT", 1) == (received, error.phase, error.code, error.chunks_received)
+    assert "within 60 s: limit 'idle', 1 chunk had come; the stream could not be resumed: " in error.message
+    assert why in error.message
+    assert error.hint.startswith("raise timeout= or Timeouts(idle=...)")
+    assert cause is type(error.__cause__)
+    assert (StreamTimeoutError, "idle") == (type(report.error), report.error.phase)
+
+
+def test_a_silence_is_named_by_the_error_that_the_agent_reports_instead_of_the_rest(virtual: Virtual) -> None:
+    """The agent's own error keeps its class and code: a limit that is raised does not help."""
+    agent = virtual.memory.agent("a")
+    agent.reply("x", STALL).always("x", error_step("GONE_WRONG", "no room left"))
+
+    async def scenario() -> RunAgentError:
+        with pytest.raises(StreamError) as caught:
+            await virtual.client("sse").run_generic_stream("q").text()
+        return caught.value
+
+    failed = virtual.run(scenario)
+    assert ("GONE_WRONG", "x") == (failed.code, failed.partial_text)
+    assert failed.message.startswith(
+        "no room left (the stream had broken before: nothing more from the agent"
+    )
+
+
+def test_a_silence_before_the_last_chunks_is_forgotten(virtual: Virtual) -> None:
+    virtual.memory.agent("a").reply("x", STALL).always("x", "y", error_step("GONE_WRONG", "no room left"))
+
+    async def scenario() -> RunAgentError:
+        with pytest.raises(StreamError) as caught:
+            await virtual.client("sse").run_generic_stream("q").text()
+        return caught.value
+
+    failed = virtual.run(scenario)
+    assert ("xy", "no room left (after 2 attempts)") == (failed.partial_text, failed.message)
