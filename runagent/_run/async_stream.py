@@ -117,6 +117,7 @@ class AsyncStream(StreamCore):
         try:
             if not notes.accepted and not self._over:
                 await self._advance(ACCEPTED)
+                self._kept = self._count_unread()
             if not notes.accepted:
                 raise self._refusal()
         except BaseException:
@@ -148,7 +149,7 @@ class AsyncStream(StreamCore):
             raise
         if batch is None:
             return True
-        self._at_hand = iter(batch)
+        self._at_hand, self._kept = iter(batch), self._kept + len(batch)
         return bool(batch)
 
     def events(self) -> AsyncEvents:
@@ -277,9 +278,7 @@ class AsyncStream(StreamCore):
             if self._handed_out >= EVENTS_PER_CHECKPOINT:
                 self._handed_out = 0
                 await self._source.checkpoint()
-            batch: list[Event] | None = self._take_rest()
-            if not batch:
-                batch = await self._source.next_batch(until)
+            batch: list[Event] | None = self._take_rest() or await self._source.next_batch(until)
         except BaseException as exc:
             self._note_failure(exc)
             self = None  # type: ignore[assignment]  # see AsyncStream
@@ -303,7 +302,7 @@ class AsyncStream(StreamCore):
 
         A checkpoint after every 32 events lets other tasks run, and a cancellation end the loop, in a burst.
         """
-        self._begun = True
+        self._begun, self._read = True, self._read or until is None
         left = length_hint(self._at_hand)
         try:
             if not left:
@@ -367,7 +366,7 @@ class AsyncBatches:
 
     async def __anext__(self) -> list[StreamEvent]:
         try:
-            within = self.within
+            within, self._stream._read = self.within, True
             batch = await self._stream._next_batch(None if within is None else self._patience.renew(within))
         except BaseException:
             self = None  # type: ignore[assignment]  # see AsyncStream

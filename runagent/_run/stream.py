@@ -56,7 +56,7 @@ class Stream(StreamCore):
             for event in self._batch:
                 if type(event) is Chunk:
                     return event.content
-            self._begun = True
+            self._begun = self._read = True
             try:
                 batch = self._source.next_batch()
             except BaseException as exc:
@@ -104,6 +104,7 @@ class Stream(StreamCore):
         notes = self._notes
         if not notes.accepted and not self._over:
             self._advance(ACCEPTED)
+            self._kept = self._count_unread()
         if not notes.accepted:
             raise self._refusal()
         notes.awaited = True
@@ -127,7 +128,7 @@ class Stream(StreamCore):
         batch = self._source.wait(seconds)
         if batch is None:
             return True
-        self._batch = iter(batch)
+        self._batch, self._kept = iter(batch), self._kept + len(batch)
         return bool(batch)
 
     def events(self) -> Events:
@@ -243,7 +244,7 @@ class Stream(StreamCore):
 
     def _advance(self, until: Until | None = None) -> bool:
         """Get the next events; False at the end."""
-        self._begun = True
+        self._begun, self._read = True, self._read or until is None
         try:
             batch = self._source.next_batch(until)
         except BaseException as exc:
@@ -294,7 +295,7 @@ class Batches:
         return self
 
     def __next__(self) -> list[StreamEvent]:
-        within = self.within
+        within, self._stream._read = self.within, True
         batch = self._stream._next_batch(None if within is None else self._patience.renew(within))
         if batch is None:
             raise StopIteration

@@ -33,6 +33,7 @@ NOTHING: Iterator[Event] = iter(())  # all streams can share it, as it has ended
 TEXT_LIMIT_BYTES = 16 * 1024 * 1024
 _NO_COPIES = "a stream has a connection and cannot be pickled or copied; collect its chunks instead"
 _OVER = "this stream is over ({}), and a stream can be read only once; start another run"
+_WAS_READ = "this stream was read or relayed before, and only a whole one can be relayed; start another run"
 
 
 class StreamResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +113,8 @@ class StreamCore:
         self._report = report
         self._notes = notes or RunNotes()
         self._batch: Iterator[Event] = NOTHING
-        self._begun = self._over = False
+        self._begun = self._read = self._over = False  # read: its events were asked for
+        self._kept = 0  # events that `accepted` and `wait` brought; they are at hand if no reader took one
         self._left_unread = 0  # events of the last batch that were dropped as the stream was closed
 
     @property
@@ -198,6 +200,24 @@ class StreamCore:
         """
         if self._over:
             raise self._over_error()
+
+    def _check_whole(self) -> None:
+        """Refuse to relay a stream of which anything is lost.
+
+        A run that was refused has nothing but its error, which stays.
+
+        Raises:
+            RuntimeError: The stream is over or was read.
+        """
+        if self._over and (self._notes.accepted or self._report.error is None):
+            raise self._over_error()
+        if self._read or self._count_unread() != self._kept:
+            raise RuntimeError(_WAS_READ)
+
+    def _take_whole(self) -> None:
+        """Take all events for one reader; raises as `_check_whole` does."""
+        self._check_whole()
+        self._read = True
 
     def _begin_behind(self, index: int) -> None:
         """Have a run that has not begun go on behind a chunk, as the argument ``resume_after`` does.

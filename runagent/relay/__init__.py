@@ -60,10 +60,11 @@ def relay(
     last_event_id: str | int | None = None,
     status: Statuses | None = None,
 ) -> Any:
-    """Make the answer to a browser from the stream of a run that has not begun.
+    """Make the answer to a browser from the stream of a run.
 
     Args:
-        stream: A ``Stream`` for WSGI, an ``AsyncStream`` for ASGI.
+        stream: A ``Stream`` for WSGI, an ``AsyncStream`` for ASGI. Nothing of it was read; ``accepted()`` and
+            ``wait()`` keep every event.
         format: ``sse``, ``ndjson`` (one JSON object a line) or ``websocket`` (ASGI only).
         heartbeat: Seconds of silence after which something is written, so that proxies keep the connection.
         include: What is relayed beyond the content of chunks: any of ``reasoning``, ``tool_call``, ``custom``
@@ -79,6 +80,8 @@ def relay(
 
     Raises:
         ConfigurationError: An argument is not usable.
+        RuntimeError: The stream was read, relayed or closed. If that happens later, the answer raises it, as
+            it does for a second request, before anything is sent.
 
     Example:
         ``return relay(client.run_generic_stream(query), status={RateLimitError: 503})``

@@ -36,7 +36,9 @@ class AsyncRelay(AsyncAnswer):
 
         Raises:
             ConfigurationError: The format does not fit the kind of connection.
+            RuntimeError: The relay has answered another request, or its stream was read or closed.
         """
+        self._claim()
         kind = "websocket" if self.format == "websocket" else "http"
         if scope["type"] != kind:
             await self._stream.aclose()
@@ -71,6 +73,7 @@ class AsyncRelay(AsyncAnswer):
         """
         from runagent.relay._frameworks import django_facts, django_response
 
+        self._claim()
         head = await self.open(*django_facts(request))
         return django_response(head, AsyncBody(self) if head.body is None else None)
 
@@ -81,6 +84,7 @@ class AsyncRelay(AsyncAnswer):
         """
         from runagent.relay._frameworks import quart_response
 
+        self._claim()
         return await quart_response(self)
 
     async def aiohttp(self, request: Any, websocket: Any = None) -> Any:
@@ -92,6 +96,7 @@ class AsyncRelay(AsyncAnswer):
         """
         from runagent.relay._aiohttp import aiohttp_response
 
+        self._claim()
         return await aiohttp_response(self, request, websocket)
 
     async def _begin(self, scope: Any, send: Send, watcher: Watcher) -> AsyncBody | None:

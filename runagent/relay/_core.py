@@ -87,6 +87,7 @@ class RelayCore(Generic[_Stream]):
         last_event_id: str | int | None,
         status: Statuses | None,
     ) -> None:
+        stream._check_whole()
         self._stream = stream
         self.format: RelayFormat = format
         self._patience = Patience(_check_heartbeat(heartbeat))  # until a heartbeat is due
@@ -107,6 +108,14 @@ class RelayCore(Generic[_Stream]):
         return self._stream.report.run_id
 
     # The head
+
+    def _claim(self) -> None:
+        """Take the stream for the answer to one request, before anything that would close it.
+
+        Raises:
+            RuntimeError: The stream is over or was read, perhaps by this relay for another request.
+        """
+        self._stream._take_whole()
 
     def _before_the_run(self, method: str, header: str | None) -> Opening | None:
         """Return the answer if none of the agent's is needed; else have the run go on where it is asked to.

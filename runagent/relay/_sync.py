@@ -38,6 +38,9 @@ class Relay(RelayCore[Stream]):
         """Answer a request.
 
         Waits until the service has accepted the run; what it returns is iterated by the server.
+
+        Raises:
+            RuntimeError: The relay has answered another request, or its stream was read or closed.
         """
         head = self._open(environ.get("REQUEST_METHOD", "GET"), environ.get("HTTP_LAST_EVENT_ID"))
         start_response(f"{head.status} {responses.get(head.status, 'Error')}", head.headers)
@@ -56,6 +59,7 @@ class Relay(RelayCore[Stream]):
 
     def _open(self, method: str, last_event_id: str | None) -> Opening:
         """Return the head of the answer, once it is known; one with a body has ended the stream."""
+        self._claim()
         head = None
         try:
             head = self._before_the_run(method, last_event_id) or self._accepted()

@@ -9,7 +9,7 @@ from tests.runagent_testing.virtual import STYLES, Virtual
 from tests.support.browsers import Browser, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from runagent.relay._core import RelayFormat
     from runagent_testing import Agent, Exchange
@@ -63,7 +63,7 @@ class Gateway:
         call: Mapping[str, Any] | None = None,
         browser: Mapping[str, Any] | None = None,
         stopping: str = "",
-        accepted_before: bool = False,
+        before: Callable[[Any], Awaitable[object]] | None = None,
         **options: Any,
     ) -> Page:
         """Have a browser ask the agent, and return what it is sent.
@@ -74,19 +74,17 @@ class Gateway:
             call: The options of the run.
             browser: Those of the browser.
             stopping: The method of the stream that the application calls after the first write.
-            accepted_before: The application has awaited the acceptance.
+            before: What the application does with the stream before it makes the relay.
             **options: Those of the relay.
         """
 
         received = self.received = list[int]()
 
-        async def scenario() -> Page:
-            agent = self._virtual.client(transport, **{"max_retries": 0, **(client or {})})
-            stream = agent.run_generic_stream("q", **(call or {}))
-            if accepted_before:
-                await stream.accepted()
-            answer = relay(getattr(stream, "stream", stream), format=self.format, **options)
-            visitor = Browser(self._virtual, **(browser or {}))
+        async def scenario(stream: Any) -> Page:
+            if before is not None:
+                await before(stream)
+            answer = self.relay(stream, **options)
+            visitor = self.browser(**(browser or {}))
 
             async def after_write(number: int) -> None:
                 received.append(stream.report.bytes_received)
@@ -96,5 +94,29 @@ class Gateway:
             visitor.after_write = after_write
             return await visitor.visit(answer)
 
-        page: Page = self._virtual.run(scenario)
+        page: Page = self.run(scenario, transport=transport, client=client, call=call)
         return page
+
+    def relay(self, stream: Any, **options: Any) -> Any:
+        """Make the relay of a stream."""
+        return relay(getattr(stream, "stream", stream), format=self.format, **options)
+
+    def browser(self, **options: Any) -> Browser:
+        """Make a browser that asks relays."""
+        return Browser(self._virtual, **options)
+
+    def run(
+        self,
+        scenario: Callable[[Any], Awaitable[Any]],
+        *,
+        transport: str = "sse",
+        client: Mapping[str, Any] | None = None,
+        call: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Run a scenario, which gets a stream that has not begun, and return what it returns; see `visit`."""
+
+        async def with_stream() -> Any:
+            agent = self._virtual.client(transport, **{"max_retries": 0, **(client or {})})
+            return await scenario(agent.run_generic_stream("q", **(call or {})))
+
+        return self._virtual.run(with_stream)
