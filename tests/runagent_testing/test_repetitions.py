@@ -82,6 +82,7 @@ def test_a_long_repetition_is_sent_to_its_end(host, transport):
 def test_a_long_repetition_that_a_client_leaves_fails_the_test(host):
     host.agent("a").always(repeat("x", times=10**9))
     assert ["x", "x"] == taken(host, 2)
+    assert host.requests[0].wait_disconnected()
     (problem,) = host.problems()
     assert "never played: " in problem
     assert "(the client disconnected after " in problem

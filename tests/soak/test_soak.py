@@ -66,7 +66,11 @@ def test_memory_stays_flat_under(wanted: Flood, style: str, floods: Served) -> N
     if wanted.transport == "websocket":  # which takes many times as long where each allocation is counted
         size = FRAMES * len(wanted.block)
         flood(floods, style, wanted.transport, wanted.kind, size, exactly=False)
-    else:
+        return
+    try:
+        flood(floods, style, wanted.transport, wanted.kind, BYTES, exactly=True)
+    except TooMuch:
+        # Once, a large table of the test process, such as that of interned strings, may grow meanwhile.
         flood(floods, style, wanted.transport, wanted.kind, BYTES, exactly=True)
 
 
