@@ -33,6 +33,7 @@ _PHRASES: tuple[_Rule, ...] = (
     (r"\braise (max_\w+_bytes)\b", "raise \\1 in RUNAGENT_TRANSPORT_OPTIONS"),
     (r'"auto" tries them all', "--transport auto tries them all"),
     (r"\blocal=True\b", "--local"),
+    (r"\bbase_url= nor\b", "--base-url nor"),
     (r"\(run_generic_stream\)", "(runagent stream)"),
 )
 # Names that a peer's text may hold as well.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["timeline"]
 
-_ENDINGS = {".svg": "svg", ".html": "html", ".htm": "html"}
+_ENDINGS = {".svg": "svg", ".html": "html", ".htm": "html", ".txt": "text", "": "text"}
 _PIPE_WIDTH = 100  # columns, if the output is no terminal
 
 
@@ -29,14 +29,16 @@ def timeline(arguments: argparse.Namespace, console: Console) -> None:
     """Draw files, each exchange from its request on, all on one axis.
 
     Raises:
-        UsageError: A file cannot be read or is invalid, or the output cannot be written.
+        UsageError: A file cannot be read or is invalid, or the output cannot be written, or has a name whose
+            ending is not known.
     """
+    drawn_as = arguments.format or _format_of(arguments.output)
     timelines = _chosen(_read(arguments.files), arguments.request)
     given = {phase: getattr(arguments, f"{phase}_timeout") for phase in PHASES}
     limits: Mapping[str, float] = {
         phase: limit for phase, limit in given.items() if limit not in (None, "none")
     }
-    match arguments.format or _ENDINGS.get(Path(arguments.output or "").suffix.lower(), "text"):
+    match drawn_as:
         case "svg":
             drawn = as_svg(timelines, limits)
         case "html":
@@ -44,6 +46,14 @@ def timeline(arguments: argparse.Namespace, console: Console) -> None:
         case _:
             drawn = as_text(timelines, limits, _width())
     _write(drawn, arguments.output, console)
+
+
+def _format_of(path: str | None) -> str:
+    ending = Path(path or "").suffix.lower()
+    if ending not in _ENDINGS:
+        known = ", ".join(filter(None, _ENDINGS))
+        raise UsageError(f"cannot draw {path}: the endings that are known are {known}; or choose a --format")
+    return _ENDINGS[ending]
 
 
 def _read(paths: list[str]) -> list[Timeline]:

@@ -11,6 +11,7 @@ from runagent._client.core import ClientCore, Input, no_result
 from runagent._client.open_streams import OpenStreams, parse_grace, pauses
 from runagent._client.options import check_network
 from runagent._events import RunResult
+from runagent._internal.styles import AsynchronousOnly
 from runagent._internal.tracebacks import is_ours
 from runagent._net.base import AsyncNetwork
 from runagent._net.loops import Pools, current_loop
@@ -34,7 +35,7 @@ __tracebackhide__ = is_ours
 T = TypeVar("T")
 
 
-class AsyncRunAgentClient(ClientCore[AsyncNetwork]):
+class AsyncRunAgentClient(ClientCore[AsyncNetwork], AsynchronousOnly):
     """Runs an agent from asyncio or trio.
 
     May be a module global: tasks share it, and one event loop after another.

@@ -10,6 +10,7 @@ from runagent._client.core import ClientCore, Input, no_result
 from runagent._client.open_streams import OpenStreams, parse_grace, pauses
 from runagent._client.options import check_network
 from runagent._events import RunResult
+from runagent._internal.styles import SynchronousOnly
 from runagent._internal.tracebacks import is_ours
 from runagent._net.base import Network
 from runagent._net.blocking import BlockingNetwork
@@ -35,7 +36,7 @@ __tracebackhide__ = is_ours
 T = TypeVar("T")
 
 
-class RunAgentClient(ClientCore[Network]):
+class RunAgentClient(ClientCore[Network], SynchronousOnly):
     """Runs an agent from synchronous code.
 
     May be a module global: threads share it, and a fork's child continues with new connections.

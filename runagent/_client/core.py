@@ -31,7 +31,7 @@ from runagent._internal.agents import note_client
 from runagent._internal.jsoninput import add_session_id, copy_input, copy_input_object, read_entrypoint_tag
 from runagent._internal.locks import ForkSafeLock
 from runagent._internal.suggestions import nearest
-from runagent._internal.tracebacks import is_ours, without_traceback
+from runagent._internal.tracebacks import is_ours, misuse, without_traceback
 from runagent._plugins.networks import registered, registered_network
 from runagent._plugins.observers import default_observers
 from runagent._plugins.registry import default_registry, has_other_meaning
@@ -81,12 +81,12 @@ def _know_arguments(init: F) -> F:
         client = type(self).__name__
         for name in kwargs.keys() - known.keys():
             meant = nearest(name, known, "")
-            raise TypeError(f"{client}() has no argument {name!r}{meant}")
+            raise misuse(f"{client}() has no argument {name!r}{meant}")
         if not args and "agent_id" not in kwargs:
-            raise TypeError(f"{client}() needs the id of an agent: agent_id")
+            raise misuse(f"{client}() needs the id of an agent: agent_id")
         if len(args) > 1:
             others = f"{known['entrypoint_tag']}, {known['base_url']}, ..."
-            raise TypeError(f"{client}() takes only agent_id without its name; name the others: {others}")
+            raise misuse(f"{client}() takes only agent_id without its name; name the others: {others}")
         init(self, *args, **kwargs)
 
     return cast("F", checked)

@@ -16,7 +16,7 @@ from runagent._config.parsers import parse_count, parse_index, parse_resume
 from runagent._config.timeouts import Timeouts
 from runagent._errors import ConfigurationError, ValidationError
 from runagent._internal.jsoninput import copy_input
-from runagent._internal.suggestions import nearest
+from runagent._internal.suggestions import misspelt, nearest
 from runagent._limits import Limits, read_limits
 from runagent._plugins.registry import BUILT_IN
 from runagent._redact import describe
@@ -183,7 +183,7 @@ def resume_point(resume_after: int | None) -> ResumePoint | None:
 
 
 def read_options(settings: Settings, agent_id: str, *, others: bool) -> Limits:
-    """Check ``transport_options``, as far as they are built in: any other transport may define more.
+    """Check ``transport_options``: any transport that is not built in may define more.
 
     Args:
         settings: What was given.
@@ -191,8 +191,9 @@ def read_options(settings: Settings, agent_id: str, *, others: bool) -> Limits:
         others: Some of the chosen transports are not built in, whatever their names are.
     """
     options = settings.transport_options
-    if not others and set(settings.transport) <= set(BUILT_IN):
-        for name in options.keys() - set(OPTIONS):
+    all_built_in = not others and set(settings.transport) <= set(BUILT_IN)
+    for name in options.keys() - set(OPTIONS):
+        if all_built_in or misspelt(name, OPTIONS):
             hint = nearest(name, {each: repr(each) for each in OPTIONS})
             raise ConfigurationError(f"transport_options: unknown option {name!r}{hint}")
     for name in ("stream_path", "invoke_path"):

@@ -10,7 +10,7 @@ from runagent._address.route import Address
 from runagent._client.options import key_risk, retry_policy
 from runagent._config.parsers import parse_transport, validate_api_key
 from runagent._config.settings import misspelt_variables
-from runagent._errors import ConfigurationError
+from runagent._errors import ConfigurationError, NetworkError, RunTimeoutError
 from runagent._internal.clock import now, time_of_day
 from runagent._internal.tracebacks import is_ours, without_traceback
 from runagent._redact import escape_controls
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from runagent._address.url import Origin
     from runagent._call import FoundByClient
     from runagent._config.settings import Settings
+    from runagent._errors import RunAgentError
     from runagent._limits import Limits
     from runagent._plugins.registry import TransportRegistry
     from runagent.transports._base import Transport
@@ -34,11 +35,17 @@ __tracebackhide__ = is_ours
 
 _logger = logging.getLogger("runagent.client")
 
+_DEFAULT_ADDRESS = "{} is the default address, as neither base_url= nor RUNAGENT_API_URL is set"
 _SLOW_SECONDS = 1.0
 _SLOW = (
     "api_key (%s) took %.1f s, in which its thread, or the whole event loop, does nothing else: keep the key"
     " until it expires, or give AsyncRunAgentClient an async function"
 )
+
+
+def _not_reached(error: RunAgentError) -> bool:
+    late = isinstance(error, RunTimeoutError) and error.phase == "connect"
+    return late or isinstance(error, NetworkError)
 
 
 class ClientContext:
@@ -128,10 +135,19 @@ class ClientContext:
             _logger.warning(_SLOW, getattr(key, "__qualname__", type(key).__name__), seconds)
         return asked
 
-    def key_hint(self) -> str:
-        """Return which environment variables look like a misspelt one; "" if none does."""
-        found = misspelt_variables()
-        hints = [f"{escape_controls(name)} is set: did you mean {meant}?" for name, meant in found.items()]
+    def hint_at(self, error: RunAgentError) -> str:
+        """Return what the settings may have to do with a refused key, or an address that is not reached.
+
+        These are the variables that look like a misspelt one, and that nobody has given the address; "" if
+        there is neither.
+        """
+        hints = []
+        if _not_reached(error) and self.settings.sources.get("api_url") == "default":
+            hints.append(_DEFAULT_ADDRESS.format(self.settings.base_url))
+        elif not error.key_refused:
+            return ""
+        found = misspelt_variables().items()
+        hints += (f"{escape_controls(name)} is set: did you mean {meant}?" for name, meant in found)
         return "; ".join(hints)
 
     def address(self, tunnels: bool, origin: Origin | None = None) -> Address:

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["most_like", "nearest"]
+__all__ = ["misspelt", "most_like", "nearest"]
 
 
-def most_like(name: str, known: Iterable[str]) -> str | None:
+def most_like(name: str, known: Iterable[str], *, cutoff: float = 0.7) -> str | None:
     """Return the one of the known names that is most like another name; None if none is like it."""
     import difflib  # slow to import, and only a mistake needs it
 
-    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)), None)
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)), None)
+
+
+def misspelt(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name of which another one is surely a misspelling, by a letter or two; or None."""
+    return most_like(name, known, cutoff=0.85)
 
 
 def nearest(name: str, known: Mapping[str, str], otherwise: str | None = None) -> str:

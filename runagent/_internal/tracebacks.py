@@ -10,7 +10,9 @@ from runagent._errors import RunAgentError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["is_ours", "without_traceback"]
+__all__ = ["is_ours", "misuse", "without_traceback"]
+
+_MISUSE = "_runagent_misuse"
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -20,10 +22,17 @@ def is_ours(excinfo: Any) -> bool:
 
     A module that has this as its ``__tracebackhide__`` is left out. The frames of a bug are shown.
     """
-    return isinstance(excinfo.value, RunAgentError)
+    return isinstance(excinfo.value, RunAgentError) or _MISUSE in vars(excinfo.value)
 
 
 __tracebackhide__ = is_ours
+
+
+def misuse(message: str) -> TypeError:
+    """Make the TypeError for a call with wrong arguments, or in the wrong style: its caller is to blame."""
+    error = TypeError(message)
+    setattr(error, _MISUSE, True)
+    return error
 
 
 def without_traceback(function: F) -> F:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from runagent._errors import RunAgentError
 from runagent._events import Chunk, Event, StreamEvent
+from runagent._internal.styles import AsynchronousOnly
 from runagent._internal.tracebacks import is_ours
 from runagent._public import publish
 from runagent._run.stream_core import (
@@ -37,7 +38,7 @@ __tracebackhide__ = is_ours
 EVENTS_PER_CHECKPOINT = 32
 
 
-class AsyncStream(StreamCore):
+class AsyncStream(StreamCore, AsynchronousOnly):
     """`Stream` for asyncio and trio.
 
     Cancelling a read, for example by a timeout around one ``anext``, loses nothing: the next read continues.
@@ -47,9 +48,8 @@ class AsyncStream(StreamCore):
     ``await stream`` is ``await stream.accepted()`` and returns the stream. One task reads at a time.
     """
 
-    # Frameworks keep the cancellation of a task, and its traceback keeps our frames. Invariant: none of these
-    # frames refers to the stream; otherwise nothing would release the connection of a cancelled loop. (`del
-    # self` would do the same, but programs that print tracebacks fail on a deleted argument.)
+    # Frameworks keep a task's cancellation, and so our frames. Invariant: none of them refers to the stream;
+    # else nothing would release its connection. (What prints tracebacks fails on an argument after `del`.)
 
     _source: AsyncSource
 

@@ -60,20 +60,20 @@ def connection_lost(exc: OSError, *, heard: bool) -> RunAgentError:
     return error
 
 
-def advise(error: RunAgentError, attempt: AttemptState, recovery: Recovery, key_hint: str) -> None:
+def advise(error: RunAgentError, attempt: AttemptState, recovery: Recovery, hint: str) -> None:
     """Append to the error of a run's last attempt what the operator can do.
 
     Args:
         error: How the attempt failed.
         attempt: The attempt.
         recovery: The retries and resumptions so far.
-        key_hint: Why a key that was refused may be missing or wrong; "" if unknown.
+        hint: What the client's settings have to do with the error; "" if nothing is known.
     """
     if not recovery.begun and recovery.policy.holds_back(error, connected=attempt.may_have_begun):
         add_remark(error, _NOT_TRIED_AGAIN)
         add_hint(error, _TRY_AGAIN)
-    if key_hint:
-        add_hint(error, key_hint)
+    if hint:
+        add_hint(error, hint)
     unsupported = attempt.session is not None and attempt.session.unsupported
     if unsupported and recovery.names[0] in TRANSPORT_GROUPS["auto"]:
         add_hint(error, _OTHER_TRANSPORT)

@@ -375,8 +375,7 @@ class Run(Connecting):
 
     def _give_up(self, error: RunAgentError) -> None:
         attempt, recovery = self.attempt, self.recovery
-        key_hint = self._context.key_hint() if error.key_refused else ""
-        advise(error, attempt, recovery, key_hint)
+        advise(error, attempt, recovery, self._context.hint_at(error))
         self.error = final_error(
             error,
             self.report,

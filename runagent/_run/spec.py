@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from runagent._address.url import Origin
     from runagent._call import AgentCall, FoundByClient, ResumePoint
     from runagent._config.timeouts import Timeouts
+    from runagent._errors import RunAgentError
     from runagent._plugins.observers import Observers
     from runagent._run.policy import RetryPolicy
     from runagent.transports._base import Transport
@@ -91,8 +92,8 @@ class RunContext(Protocol):
     def api_key(self) -> str | Awaitable[str] | None:
         """Return the key, or an awaitable of it; called for each attempt."""
 
-    def key_hint(self) -> str:
-        """Return why the key may be missing or wrong, for the error that refuses it; "" if unknown."""
+    def hint_at(self, error: RunAgentError) -> str:
+        """Return what the settings may have to do with an error: the key, the address; "" if unknown."""
 
     def clock(self) -> float:
         """Return seconds since the epoch."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from runagent._errors import RunAgentError
 from runagent._events import Chunk, Event, StreamEvent
+from runagent._internal.styles import SynchronousOnly
 from runagent._internal.tracebacks import is_ours
 from runagent._public import publish
 from runagent._run.stream_core import (
@@ -34,7 +35,7 @@ __all__ = ["Batches", "Events", "Stream", "Texts"]
 __tracebackhide__ = is_ours
 
 
-class Stream(StreamCore):
+class Stream(StreamCore, SynchronousOnly):
     """The stream of a run: iterate it, or use it in a ``with`` block.
 
     Iterating gives ``str`` for text chunks and the decoded JSON value for structured ones; ``texts()`` gives

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runagent import AuthenticationError, ConfigurationError
+from runagent import AuthenticationError, ConfigurationError, NetworkError
 from runagent._cli import main
 from runagent._config.settings import load_settings, misspelt_variables
 from runagent_testing import status
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tests.support.styles import Style
 
 OURS, PUBLISHED = "RUNAGENT_API_URL", "RUNAGENT_BASE_URL"
+NOBODY = "http://127.0.0.1:1"  # which refuses every connection
 ONE, OTHER = "http://one.example", "http://other.example"
 
 
@@ -100,6 +101,42 @@ def test_the_error_of_a_refused_key_names_a_misspelt_variable(
         style.run(lambda: client.run_generic_stream("x").text())
     assert "RUNAGENT_APIKEY is set: did you mean RUNAGENT_API_KEY?" in caught.value.hint
     assert "sk-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [("RUNAGENT_API_URLL", "; RUNAGENT_API_URLL is set: did you mean RUNAGENT_API_URL?"), ("OTHER_URL", "")],
+)
+@pytest.mark.usefixtures("no_file")
+def test_the_error_of_the_default_address_names_it_as_the_default(
+    style: Style, transport: str, monkeypatch: pytest.MonkeyPatch, variable: str, hint: str
+) -> None:
+    monkeypatch.setattr("runagent._config.settings.DEFAULT_BASE_URL", NOBODY)
+    monkeypatch.setenv(variable, ONE)
+    for name in (OURS, PUBLISHED):
+        monkeypatch.delenv(name, raising=False)
+    client = style.client("a", transport=transport, max_retries=0)
+    with pytest.raises(NetworkError) as caught:
+        style.run(lambda: client.run_generic_stream("x").text())
+    default = f"{NOBODY} is the default address, as neither base_url= nor RUNAGENT_API_URL is set"
+    assert caught.value.hint.endswith(f"; {default}{hint}")
+
+
+def test_an_address_that_was_given_is_no_default(style: Style, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNAGENT_API_URLL", ONE)
+    client = style.client("a", base_url=NOBODY, max_retries=0)
+    with pytest.raises(NetworkError) as caught:
+        style.run(lambda: client.run_generic_stream("x").text())
+    assert "default" not in caught.value.hint
+
+
+@pytest.mark.usefixtures("no_file")
+def test_the_command_names_its_option_in_that_error(monkeypatch: pytest.MonkeyPatch, capfd) -> None:
+    monkeypatch.setattr("runagent._config.settings.DEFAULT_BASE_URL", NOBODY)
+    for name in (OURS, PUBLISHED):
+        monkeypatch.delenv(name, raising=False)
+    assert 3 == main(["stream", "a", "x", "--max-retries", "0"])
+    assert "as neither --base-url nor RUNAGENT_API_URL is set" in capfd.readouterr().err
 
 
 def test_no_other_error_names_it(server: FakeAgentServer, monkeypatch: pytest.MonkeyPatch, capfd) -> None:

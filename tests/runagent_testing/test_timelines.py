@@ -254,6 +254,18 @@ def test_times_of_a_journal_have_to_be_possible(tmp_path, capfd, cut) -> None:
         assert "`$.exchanges[0].writes[1].seconds`" in error
 
 
+@pytest.mark.parametrize("name", ["t.png", "t.svgz", "t.SVG.gz"])
+def test_a_picture_of_an_unknown_kind_is_refused_with_those_that_are_known(
+    tmp_path, capfd, cut, name
+) -> None:
+    files = cut("sse")
+    code, error = error_of(capfd, "timeline", *files, "-o", str(tmp_path / name))
+    assert (2, False) == (code, (tmp_path / name).exists())
+    assert error.endswith("the endings that are known are .svg, .html, .htm, .txt; or choose a --format")
+    out_of(capfd, "timeline", *files, "-o", str(tmp_path / name), "--format", "text")
+    assert (tmp_path / name).exists()
+
+
 def test_files_that_cannot_be_read_or_written_are_named(tmp_path, capfd, cut) -> None:
     assert (2, f"cannot read {tmp_path / 'no'}: No such file or directory") == error_of(
         capfd, "timeline", str(tmp_path / "no")

@@ -89,7 +89,7 @@ class _Context:
         self._transport = transport
         self._address = address
 
-    def key_hint(self) -> str:
+    def hint_at(self, error: Any) -> str:
         return ""
 
     def find(self, name: str) -> RawTransport:

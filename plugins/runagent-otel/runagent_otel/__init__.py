@@ -15,7 +15,7 @@ import functools
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from runagent import register_observer
+from runagent import ConfigurationError, register_observer
 from runagent_otel.deferred import run_deferred
 from runagent_otel.observer import Telemetry
 
@@ -55,12 +55,24 @@ def instrument(
         A handle: after ``close()`` or the end of ``with`` no further call is observed; those that have
         begun are observed to their end. Several handles with the same arguments observe each call once.
 
+    Raises:
+        ConfigurationError: What was given makes no spans, or no metrics.
+
     Example:
         >>> with instrument():
         ...     pass
     """
+    _check("tracer_provider", tracer_provider, "get_tracer")
+    _check("meter_provider", meter_provider, "get_meter")
     _run_deferred_at_exit()
     return register_observer(_telemetry(tracer_provider, meter_provider, provider_name, chunk_metric))
+
+
+def _check(argument: str, provider: object, method: str) -> None:
+    if provider is not None and not callable(getattr(provider, method, None)):
+        raise ConfigurationError(
+            f"{argument}: expected a provider of OpenTelemetry, found one of type {type(provider).__name__!r}"
+        )
 
 
 def _telemetry(

@@ -12,9 +12,9 @@ import pytest
 from opentelemetry import context
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
-from runagent_otel import deferred
+from runagent_otel import deferred, instrument
 
-from runagent import RunAgentClient
+from runagent import ConfigurationError, RunAgentClient
 from runagent_testing import MemoryNetwork, ending
 from tests.support.forks import forks
 from tests.support.telemetry import Telemetry, recorded
@@ -200,6 +200,13 @@ def test_a_fork_records_a_stream_in_the_process_that_reads_it(
     assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     stream.close()
     assert 1 == len(telemetry.runs)
+
+
+@pytest.mark.parametrize("argument", ["tracer_provider", "meter_provider"])
+def test_what_is_no_provider_is_refused_before_any_call(argument: str) -> None:
+    wrong: dict[str, Any] = {argument: "jaeger"}
+    with pytest.raises(ConfigurationError, match=f"^{argument}: expected a provider of OpenTelemetry, found"):
+        instrument(**wrong)
 
 
 @forks
