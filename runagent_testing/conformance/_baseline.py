@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from runagent_testing._internal.files import read_text
 from runagent_testing._internal.public import publish
+from runagent_testing._internal.suggestions import nearest
 from runagent_testing._internal.tracebacks import is_ours
 
 if TYPE_CHECKING:
@@ -88,11 +89,16 @@ class Baseline:
         """
         from runagent_testing.conformance._harness.requirements import variants
 
-        known = {requirement.id: variants(requirement) for requirement in requirements}
+        known = [
+            name
+            for requirement in requirements
+            for name in (requirement.id, *(f"{requirement.id}[{name}]" for name in variants(requirement)))
+        ]
         for id, variant in self.entries:
-            if id not in known or (variant is not None and variant not in known[id]):
-                shown = id if variant is None else f"{id}[{variant}]"
-                raise BaselineError(f"the baseline lists an unknown requirement, {shown}")
+            shown = id if variant is None else f"{id}[{variant}]"
+            if shown not in known:
+                likely = nearest(shown, known, "runagent-fake explain lists all of them")
+                raise BaselineError(f"the baseline lists an unknown requirement, {shown}; {likely}")
 
 
 publish(Baseline, BaselineError, module="runagent_testing.conformance")

@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from runagent._version import install_command
 from runagent_testing._internal.tracebacks import is_ours
+from runagent_testing.conformance._arguments import (
+    check_choices,
+    check_dialect_given,
+    check_set,
+    check_usable,
+    subject_of,
+)
 from runagent_testing.conformance._baseline import Baseline
 from runagent_testing.conformance._checks import all_requirements
 from runagent_testing.conformance._harness.lab import Lab
 from runagent_testing.conformance._harness.requirements import LATEST, PLAYERS, STYLES, Requirement, variants
-from runagent_testing.conformance._harness.samples import checked_samples
 from runagent_testing.conformance._harness.stage import Stage
-from runagent_testing.conformance._harness.subject import API_KEY, CAPABILITIES, Subject
+from runagent_testing.conformance._harness.subject import API_KEY, Subject
 from runagent_testing.conformance._harness.violation import NotApplicable, Violation
 from runagent_testing.conformance._report import Report, Result
 from runagent_testing.conformance._watchdog import Watchdog
@@ -28,7 +34,7 @@ if TYPE_CHECKING:
     from runagent.transports._async_transport import AnyTransport
     from runagent_testing.dialects import Dialect
 
-__all__ = ["check_set", "check_transport", "examine"]
+__all__ = ["check_transport", "examine"]
 
 __tracebackhide__ = is_ours
 
@@ -70,23 +76,19 @@ def check_transport(
         A report, to print or to `Report.check`.
 
     Raises:
-        ValueError: A set, style, player, capability or requirement is unknown, or the baseline is invalid.
-        TypeError: A step of a sample is invalid.
+        ValueError: A set, style, player, capability or requirement is unknown, no style or player is chosen,
+            the baseline is invalid, or the fake agent does not understand the transport and no dialect is
+            given.
+        TypeError: A dialect, a step of a sample or an option for clients is invalid.
+        ConfigurationError: The transport is unknown, or not a transport.
+        OSError: The baseline cannot be read.
     """
     check_set(requirements)
+    check_choices(styles, players, skip_capabilities, only)
     known = Baseline.of(baseline)
     known.check_known(all_requirements())
-    subject = Subject(
-        transport,
-        tuple(dialects),
-        options or {},
-        frozenset(skip_capabilities),
-        checked_samples(samples or {}),
-    )
-    _check_known("style", styles, STYLES)
-    _check_known("player", players, PLAYERS)
-    _check_known("capability", subject.skip_capabilities, CAPABILITIES)
-    _check_known("requirement", only, [requirement.id for requirement in all_requirements()])
+    subject = subject_of(transport, dialects, options or {}, skip_capabilities, samples or {})
+    check_usable(subject)
     watchdog = Watchdog()
     results = [
         examine(subject, requirement, variant, requirements=requirements, baseline=known, watchdog=watchdog)
@@ -107,8 +109,14 @@ def examine(
     baseline: Baseline,
     watchdog: Watchdog,
 ) -> Result:
-    """Check one requirement in one variant."""
+    """Check one requirement in one variant.
+
+    Raises:
+        ValueError: It fails, as the transport's dialect is missing.
+    """
     result = _examined(subject, requirement, variant, requirements, baseline, watchdog)
+    if result.status == "failed":
+        check_dialect_given(subject, watchdog)
     return replace(result, reason=subject.secrets.prose(result.reason))
 
 
@@ -158,16 +166,6 @@ def _is_of_the_kit(raised: BaseException) -> bool:
     )
 
 
-def check_set(number: int) -> None:
-    """Reject an unknown set.
-
-    Raises:
-        ValueError: No set has this number.
-    """
-    if not 1 <= number <= LATEST:
-        raise ValueError(f"the sets of requirements are 1 to {LATEST}, not {number!r}")
-
-
 def _perform(subject: Subject, requirement: Requirement, variant: str) -> None:
     name = requirement.capability
     if name is not None and name in subject.skip_capabilities:
@@ -204,9 +202,3 @@ def _declared(names: Collection[str], declared: Collection[str]) -> str:
 def _chosen(variant: str, styles: Collection[str], players: Collection[str]) -> bool:
     style, _, player = variant.partition("-")
     return style in styles and player in players
-
-
-def _check_known(what: str, names: Iterable[str], known: Collection[str]) -> None:
-    for name in names:
-        if name not in known:
-            raise ValueError(f"unknown {what} {name!r}; known: {', '.join(known)}")

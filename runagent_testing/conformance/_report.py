@@ -11,6 +11,8 @@ from runagent_testing._internal.redaction import escaped
 from runagent_testing._internal.tracebacks import is_ours
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from runagent_testing.conformance._harness.requirements import Requirement
 
 __all__ = ["Report", "Result", "Status"]
@@ -100,20 +102,34 @@ class Report:
             ),
             "  " + ", ".join(f"{counts[status]} {status}" for status in get_args(Status) if counts[status]),
         ]
-        for status in ("failed", "stale", "advice", "known"):
-            for result in self.results:
-                if result.status == status:
-                    lines += self._summarize(result)
+        for alike in _alike(self.results):
+            lines += _summarize(*alike)
         return "\n".join(map(escaped, lines))
 
-    def _summarize(self, result: Result) -> list[str]:
-        requirement = result.requirement
-        return [
-            f"{result.status}: {result.id}",
-            f"    required: {requirement.sentence} ({requirement.source})",
-            f"    explained: {result.explained}",
-            *(f"    {line}" for line in result.reason.splitlines()),
-        ]
+
+def _alike(results: Iterable[Result]) -> Iterable[list[Result]]:
+    """Collect the results that are shown and have one status and reason, such as 90 of a missing dialect."""
+    found: dict[tuple[str, str], list[Result]] = {}
+    for status in ("failed", "stale", "advice", "known"):
+        for result in results:
+            if result.status == status:
+                found.setdefault((status, result.reason), []).append(result)
+    return found.values()
+
+
+def _summarize(first: Result, *others: Result) -> list[str]:
+    requirement = first.requirement
+    return [
+        f"{first.status}: {first.id}",
+        f"    required: {requirement.sentence} ({requirement.source})",
+        f"    explained: {first.explained}",
+        *(f"    {line}" for line in first.reason.splitlines()),
+        *(
+            [f"{first.status} for the same reason: {', '.join(other.id for other in others)}"]
+            if others
+            else []
+        ),
+    ]
 
 
 publish(Report, Result, module="runagent_testing.conformance")

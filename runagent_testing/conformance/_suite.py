@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+import inspect
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import pytest
 
+from runagent import ConfigurationError
 from runagent_testing._internal.public import publish
+from runagent_testing.conformance._arguments import check_choices, check_set, check_usable, subject_of
 from runagent_testing.conformance._baseline import Baseline
-from runagent_testing.conformance._check import check_set, examine
+from runagent_testing.conformance._check import examine
 from runagent_testing.conformance._checks import all_requirements
 from runagent_testing.conformance._harness.requirements import LATEST, PLAYERS, STYLES, variants
-from runagent_testing.conformance._harness.samples import checked_samples
-from runagent_testing.conformance._harness.subject import Subject
 from runagent_testing.conformance._watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -21,9 +23,12 @@ if TYPE_CHECKING:
 
     from runagent.transports._async_transport import AnyTransport
     from runagent_testing.conformance._harness.requirements import Requirement
+    from runagent_testing.conformance._report import Result
     from runagent_testing.dialects import Dialect
 
 __all__ = ["TransportConformance"]
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # of an object of which each test makes a new one
 
 
 class TransportConformance:
@@ -49,10 +54,12 @@ class TransportConformance:
     styles: ClassVar[Collection[str]] = STYLES
     players: ClassVar[Collection[str]] = PLAYERS
     _watchdog: ClassVar[Watchdog]
+    _unusable: ClassVar[dict[str, str]]
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls._watchdog = Watchdog()  # of all its tests
+        cls._unusable = {}  # the first test that met it, by fault
 
     @pytest.fixture
     def transport(self) -> AnyTransport | str:
@@ -70,9 +77,13 @@ class TransportConformance:
         return {}
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Make a test of every requirement in every variant."""
+        """Make a test of every requirement in every variant, or one error if the attributes are invalid."""
         if "requirement" not in metafunc.fixturenames:
             return
+        try:
+            self._check_attributes()
+        except ValueError as exc:
+            raise pytest.Collector.CollectError(f"{type(self).__qualname__}: {exc}") from None
         cases = [
             pytest.param(requirement, variant, id=f"{requirement.id}-{variant}".rstrip("-"))
             for requirement in all_requirements()
@@ -91,24 +102,11 @@ class TransportConformance:
     ) -> None:
         """Check one requirement."""
         __tracebackhide__ = True
-        if not self.requirements:
-            pytest.fail(f"set the number of the requirements: requirements = {LATEST}", pytrace=False)
-        check_set(self.requirements)
-        subject = Subject(
-            transport,
-            tuple(dialects),
-            self.options,
-            frozenset(self.skip_capabilities),
-            checked_samples(samples),
-        )
-        result = examine(
-            subject,
-            requirement,
-            variant,
-            requirements=self.requirements,
-            baseline=Baseline.of(self.baseline),
-            watchdog=self._watchdog,
-        )
+        test = f"{requirement.id}[{variant}]"
+        try:
+            result = self._examine(requirement, variant, transport, dialects, samples)
+        except (ConfigurationError, TypeError, ValueError) as exc:
+            self._fail_once(test, _ADDRESS.sub("", str(exc)))
         summary = f"{requirement.sentence} ({requirement.source}; {result.explained})\n{result.reason}"
         if result.bad:
             pytest.fail(f"{result.id}: {summary}", pytrace=False)
@@ -122,6 +120,41 @@ class TransportConformance:
     def test_baseline(self) -> None:
         """Check that the baseline lists known requirements only."""
         Baseline.of(self.baseline).check_known(all_requirements())
+
+    def _check_attributes(self) -> None:
+        """Reject attributes with which the tests would fail all alike, or be left out in silence."""
+        if inspect.getattr_static(self, "transport") is vars(TransportConformance)["transport"]:
+            raise ValueError("override the fixture `transport`")
+        if not self.requirements:
+            raise ValueError(f"set the number of the requirements: requirements = {LATEST}")
+        check_set(self.requirements)
+        check_choices(self.styles, self.players, self.skip_capabilities)
+        try:
+            Baseline.of(self.baseline).check_known(all_requirements())
+        except OSError as exc:
+            raise ValueError(f"the baseline cannot be read: {exc}") from exc
+
+    def _examine(
+        self, requirement: Requirement, variant: str, transport: Any, dialects: Any, samples: Any
+    ) -> Result:
+        subject = subject_of(transport, dialects, self.options, self.skip_capabilities, samples)
+        check_usable(subject)
+        return examine(
+            subject,
+            requirement,
+            variant,
+            requirements=self.requirements,
+            baseline=Baseline.of(self.baseline),
+            watchdog=self._watchdog,
+        )
+
+    def _fail_once(self, test: str, fault: str) -> NoReturn:
+        """Fail the first test that cannot be made for a reason, and skip the others."""
+        __tracebackhide__ = True
+        first = self._unusable.setdefault(fault, test)
+        if first == test:
+            pytest.fail(fault, pytrace=False)
+        pytest.skip(f"not checked, for the reason for which {first} fails: {fault}")
 
     def _chosen(self, variant: str) -> bool:
         style, _, player = variant.partition("-")

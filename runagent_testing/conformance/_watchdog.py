@@ -21,6 +21,7 @@ __all__ = ["Watchdog"]
 
 PROCESSOR_SECONDS = 10.0  # ten times as long as the longest check of a conforming transport
 SECONDS = 120.0  # for a check that waits instead of computing
+LATER_SECONDS = 30.0  # once another check was stopped: what waits for ever mostly does so in each check
 _PATIENCE = 3  # once so many checks were stopped, no other is started
 _LOOKS = 0.05  # seconds between two looks at the clocks
 _FRAMES = 3
@@ -48,7 +49,7 @@ class Watchdog:
         self._stopped.discard(name)
         if len(self._stopped) >= _PATIENCE:
             raise Violation(f"not checked, as {_PATIENCE} other checks did not end")
-        watch = _Watch()
+        watch = _Watch(min(SECONDS, LATER_SECONDS) if self._stopped else SECONDS)
         try:
             with watch:
                 check()
@@ -66,14 +67,18 @@ class Watchdog:
 class _Watch:
     """Watches the thread that enters it.
 
+    Args:
+        seconds: How long it may wait.
+
     Attributes:
         place: The line at which the thread was stopped; "" if it was not stopped.
         error: The exception that ended the watch itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
         self.place = ""
         self.error: BaseException | None = None
+        self._seconds = seconds
         self._watched = threading.get_ident()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="runagent watchdog", daemon=True)
@@ -100,7 +105,7 @@ class _Watch:
     def _look(self) -> None:
         while not self._over.is_set():
             # Counted again each time: code that has caught one exception gets another.
-            busy, late = time.process_time() + PROCESSOR_SECONDS, now() + SECONDS
+            busy, late = time.process_time() + PROCESSOR_SECONDS, now() + self._seconds
             while time.process_time() < busy and now() < late:
                 if self._over.wait(_LOOKS):
                     return

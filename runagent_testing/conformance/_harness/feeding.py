@@ -130,8 +130,12 @@ class Seen:
 
     def summarize(self) -> str:
         """Describe events and end in one line."""
-        end = "Completed" if self.completed else f"{type(self.error).__name__}: {self.error}"
-        end = "no end" if not self.completed and self.error is None else end
+        failure = "no end" if self.error is None else f"{type(self.error).__name__}: {self.error}"
+        end = "Completed" if self.completed else failure
+        if self.completed and self.error is not None:
+            end += f", and after that {failure}: call finish() where Completed is returned"
+        elif self.completed and not self.over:
+            end += f", but the session still wants {self.session.wants.value!r}: call finish()"
         return f"{brief(self.contents)}, then {end if self.raised is None else f'raised {self.raised!r}'}"
 
     def check_sound(self) -> Seen:

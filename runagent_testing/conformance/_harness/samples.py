@@ -104,11 +104,13 @@ def checked_samples(given: Mapping[str, Iterable[Any]]) -> tuple[Sample, ...]:
     """
     if not hasattr(given, "items"):
         raise TypeError(f"samples= maps names to scripts, as in {{'tools': [...]}}, not {given!r}")
-    return tuple(_checked(str(name), tuple(script)) for name, script in given.items())
+    return tuple(_checked(str(name), script) for name, script in given.items())
 
 
-def _checked(name: str, script: tuple[Any, ...]) -> Sample:
-    made = Script.of(script).steps
+def _checked(name: str, script: Iterable[Any]) -> Sample:
+    if isinstance(script, str):
+        raise TypeError(f"the sample {name!r} is a script, as in ({script!r},), not a text")
+    made = Script.of(tuple(script)).steps
     for step in made:
         if not isinstance(step, _ALLOWED):
             raise TypeError(

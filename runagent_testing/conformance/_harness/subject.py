@@ -177,6 +177,13 @@ class Subject:
         """Write the first half of a chunk."""
         return half_an_event(self._trial(), self.dialects)
 
+    def is_understood(self) -> bool:
+        """Whether the fake agent knows a session's first request, whose answer is not read."""
+        memory = self.memory()
+        memory.agent(AGENT).always("x")
+        Feeding(memory, self.open(memory), until=0).run()
+        return bool(memory.requests) or not memory.unmatched
+
     def _trial(self) -> Exchange:
         """Send the transport's request to an agent once."""
         exchange = self._served() if self.is_library else self._fed()

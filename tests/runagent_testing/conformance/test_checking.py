@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runagent._errors import ProtocolError
+from runagent._errors import ConfigurationError, ProtocolError
 from runagent._version import install_command
 from runagent.transports._base import Wants
 from runagent.transports._sse import SSESession
@@ -132,7 +132,7 @@ def test_newer_requirements_advise_and_never_fail(monkeypatch):
     assert report.ok
     assert {"session.key": "advice"} == words(report)
     assert "advice: session.key" in str(report)
-    monkeypatch.setattr("runagent_testing.conformance._check.LATEST", 2)
+    monkeypatch.setattr("runagent_testing.conformance._arguments.LATEST", 2)
     assert not check_transport(DEAF, only=["session.key"], requirements=2).ok
 
 
@@ -140,13 +140,14 @@ def test_newer_requirements_advise_and_never_fail(monkeypatch):
     ("arguments", "fault"),
     [
         ({"requirements": 0}, "the sets of requirements are 1 to 1, not 0"),
-        ({"styles": ["curio"]}, "unknown style 'curio'; known: sync, asyncio, trio"),
-        ({"players": ["disk"]}, "unknown player 'disk'; known: memory, socket"),
-        ({"skip_capabilities": ["speed"]}, "unknown capability 'speed'; known: invoke"),
-        (
-            {"only": ["session.kye"]},
-            "unknown requirement 'session.kye'; known: session.own-names",
-        ),
+        ({"styles": ["curio"]}, r"unknown style 'curio'; did you mean 'trio'\?"),
+        ({"styles": "sync"}, r"styles= takes several names, as in \['sync'\], not the text 'sync'"),
+        ({"styles": []}, "styles= is empty"),
+        ({"players": ["disk"]}, "unknown player 'disk'; known are memory, socket"),
+        ({"players": ()}, "players= is empty"),
+        ({"skip_capabilities": ["speed"]}, "unknown capability 'speed'; known are invoke"),
+        ({"only": ["session.kye"]}, r"unknown requirement 'session.kye'; did you mean 'session.key'\?"),
+        ({"only": ["x"]}, "unknown requirement 'x'; runagent-fake explain lists all of them"),
     ],
 )
 def test_unknown_names(arguments, fault):
@@ -154,11 +155,54 @@ def test_unknown_names(arguments, fault):
         check_transport("sse", **arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "kind", "fault"),
+    [
+        ({"transport": "nope"}, ConfigurationError, "unknown transport 'nope'"),
+        ({"transport": LineTransport}, ConfigurationError, "it is a class; make an object of it"),
+        ({"dialects": LineDialect()}, TypeError, r"dialects= are several, as in \[<.*\], not one"),
+        ({"dialects": [LineDialect]}, TypeError, "LineDialect'> is not a Dialect: pass an object"),
+        ({"dialects": ["lines"]}, TypeError, "'lines' is not a Dialect"),
+        (
+            {"dialects": []},
+            ValueError,
+            "does not understand the request of the transport 'lines': pass the dialect",
+        ),
+        ({"options": {"hedaers": {}}}, TypeError, r"no argument 'hedaers'; did you mean headers="),
+    ],
+)
+def test_what_makes_every_check_impossible_is_raised_before_the_first(arguments, kind, fault):
+    given = {"transport": LineTransport(), "dialects": [LineDialect()]} | arguments
+    with pytest.raises(kind, match=fault):
+        check_transport(given.pop("transport"), **given)
+
+
+def test_results_with_one_reason_are_shown_once():
+    def opens_nothing(call, route, resume):
+        return None
+
+    report = check_transport(Broken("opens-nothing", "session.key", opens_nothing), **QUICK)
+    text = str(report)
+    alike = [result.id for result in report.failed if "open returned None" in result.reason]
+    assert len(alike) > 20
+    assert 1 == text.count("open returned None, which has no")
+    assert f"failed for the same reason: {', '.join(alike[1:])}" in text
+
+
+def test_a_forgotten_finish_is_named():
+    class Reads(SSESession):
+        def finish(self):
+            pass
+
+    report = check_transport(Broken("reads-on", "session.done", Reads), only=["session.done"])
+    assert re.search(r"then Completed, and after that \w+: .*: call finish\(\) where Completed", str(report))
+
+
 def test_a_request_that_the_fake_agent_does_not_understand_is_reported():
     def elsewhere(call, route, resume):
         return SSESession(call.replace(options={"stream_path": "/elsewhere"}), route, resume)
 
-    transport = Broken("elsewhere", "session.request-waits", elsewhere)
+    transport = Broken("sse", "session.request-waits", elsewhere)
     report = check_transport(transport, only=["session.request-waits", "session.any-split"])
     assert {"session.request-waits": "failed", "session.any-split": "failed"} == words(report)
     assert "the fake agent does not recognise this as a request: b'POST /elsewhere" in str(report)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 SUITE = """
     import pytest
     from runagent_testing.conformance import TransportConformance
@@ -61,34 +63,89 @@ def test_a_known_failure_is_expected_and_a_stale_one_fails(pytester):
     result.stdout.fnmatch_lines(["it passes: remove it from the baseline (mended)"])
     known.write_text("session.kye: later\n")
     result = run(pytester, "key-in-the-address", "-k", "baseline", baseline=str(known))
-    result.stdout.fnmatch_lines(["*the baseline lists an unknown requirement, session.kye"])
+    result.stdout.fnmatch_lines(
+        ["*the baseline lists an unknown requirement, session.kye; did you mean 'session.key'?"]
+    )
+
+
+VALID = """
+    import pytest
+    from runagent_testing.conformance import TransportConformance
+
+    class TestMine(TransportConformance):
+        requirements = 1
+        styles = ("sync",)
+        players = ("memory",)
+
+        @pytest.fixture
+        def transport(self):
+            return "sse"
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("requirements = 0", "set the number of the requirements: requirements = 1"),
+        ("requirements = 7", "the sets of requirements are 1 to 1, not 7"),
+        ("styles = ['snc']", "unknown style 'snc'; did you mean 'sync'?"),
+        ("styles = []", "styles= is empty, so that most would be left out; known are sync, asyncio, trio"),
+        ("styles = 'sync'", "styles= takes several names, as in *, not the text 'sync'"),
+        ("players = ['sockets']", "unknown player 'sockets'; did you mean 'socket'?"),
+        ("players = ()", "players= is empty, so that most would be left out; known are memory, socket"),
+        ("skip_capabilities = ['heartbeatz']", "unknown capability 'heartbeatz'; did you mean 'heartbeats'?"),
+        ("baseline = 'nope.txt'", "the baseline cannot be read: *No such file or directory: 'nope.txt'"),
+    ],
+)
+def test_an_invalid_attribute_is_one_error_of_the_collection(pytester, line, fault):
+    pytester.makepyfile(f"{VALID}\n        {line}\n")
+    result = pytester.runpytest_inprocess(*OPTIONS)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"TestMine: {fault}"])
 
 
 def test_the_fixture_has_to_be_overridden(pytester):
-    pytester.makepyfile(
-        """
-        from runagent_testing.conformance import TransportConformance
+    pytester.makepyfile(VALID.replace("def transport(", "def transprot("))
+    result = pytester.runpytest_inprocess(*OPTIONS)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["TestMine: override the fixture `transport`"])
 
-        class TestMine(TransportConformance):
-            requirements = 1
-        """
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("def transport(self): return 'nope'", "unknown transport 'nope'; there are: *"),
+        ("def transport(self): return object()", "<object object> is not a transport for this runagent: *"),
+        ("def dialects(self): return [int]", "<class 'int'> is not a Dialect: *"),
+        ("def dialects(self): return ['sse']", "'sse' is not a Dialect: *"),
+        (
+            "def samples(self): return {'x': 'text'}",
+            "the sample 'x' is a script, as in ('text',), not a text",
+        ),
+    ],
+)
+def test_what_makes_every_check_impossible_fails_once(pytester, line, fault):
+    pytester.makepyfile(f"{VALID}\n        @pytest.fixture\n        {line}\n")
+    result = pytester.runpytest_inprocess(*OPTIONS, "-k", "requirement")
+    counts = result.parseoutcomes()
+    assert (1, 0) == (counts["failed"], counts.get("passed", 0))
+    assert counts["skipped"] > 50
+    result.stdout.fnmatch_lines(
+        [fault, "SKIPPED*not checked, for the reason for which session.own-names[[][]] fails*"]
     )
-    result = pytester.runpytest_inprocess(*OPTIONS, "-k", "session.key")
-    result.stdout.fnmatch_lines(["*NotImplementedError: override the fixture `transport`*"])
 
 
-def test_the_set_has_to_be_named(pytester):
+def test_a_missing_dialect_fails_once(pytester):
     pytester.makepyfile(
-        """
-        import pytest
-        from runagent_testing.conformance import TransportConformance
-
-        class TestMine(TransportConformance):
-            @pytest.fixture
-            def transport(self):
-                return "sse"
-        """
+        VALID.replace(
+            "import pytest",
+            "import pytest\n    from tests.runagent_testing.conformance.test_foreign import *",
+        ).replace('return "sse"', "return LineTransport()")
     )
-    result = pytester.runpytest_inprocess(*OPTIONS, "-k", "session.done")
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["set the number of the requirements: requirements = 1"])
+    result = pytester.runpytest_inprocess(
+        *OPTIONS, "-k", "TestMine and (session.done or session.events or run.order)"
+    )
+    result.assert_outcomes(failed=1, skipped=2)
+    result.stdout.fnmatch_lines(
+        ["the fake agent does not understand the request of the transport 'lines': *"]
+    )

@@ -97,6 +97,22 @@ def test_the_rest_is_not_checked_when_three_did_not_come_to_an_end():
     assert ["not checked, as 3 other checks did not end"] * 2 == reasons[3:]
 
 
+def test_a_check_that_waits_is_stopped_earlier_once_another_was_stopped(monkeypatch):
+    def waits():
+        while True:
+            time.sleep(0.01)
+
+    limits = "runagent_testing.conformance._watchdog"
+    monkeypatch.setattr(f"{limits}.SECONDS", 0.1)
+    watchdog = Watchdog()
+    with pytest.raises(Violation, match="was stopped here"):
+        watchdog.perform(waits, "the first")
+    monkeypatch.setattr(f"{limits}.SECONDS", 3600.0)  # longer than any test may take
+    monkeypatch.setattr(f"{limits}.LATER_SECONDS", 0.1)
+    with pytest.raises(Violation, match="was stopped here"):
+        watchdog.perform(waits, "the second")
+
+
 def test_attempts_at_one_check_count_once():
     watchdog = Watchdog()
 
