@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runagent._call import NOT_RESUMED
 from runagent._cutting import cut_text
 from runagent._errors import ProtocolError, RunAgentError, StreamError, ValidationError
 from runagent._events import Chunk, Completed, Event, Started
@@ -63,6 +64,7 @@ class MessageReader(UnnumberedReader):
         self.refusable = False
         self._started = False
         self._resumed = resume is not None  # its start message is then not a new event
+        self._asked = resume.next_index if resume is not None and resume.proof == "index" else None
 
     @property
     def over(self) -> bool:
@@ -161,6 +163,13 @@ class MessageReader(UnnumberedReader):
         self.add_chunk(content, self._optional(message, "index", int), events)
 
     def _done(self, message: dict[str, Any], events: list[Event]) -> None:
+        total = self._optional(message, "total_chunks", int)
+        # The end alone resumes a stream that broke right before it: no index proves the place then, but the
+        # agent may count the chunks, of the whole answer or of the resumed part.
+        if self.unproven and self._asked is not None and total not in (None, 0, self._asked):
+            what = f"the agent did not resume at chunk {self._asked} but ended after {total}"
+            self.error = StreamError(what, code=NOT_RESUMED)
+            return
         self.done = True
         self.usage = self._optional(message, "usage", dict)
         self.flush(events)
@@ -173,7 +182,7 @@ class MessageReader(UnnumberedReader):
                 interrupts=self._objects(message, "interrupts"),
                 message=self._optional(message, "message", str),
                 execution_time=self._seconds(message, "execution_time"),
-                total_chunks=self._optional(message, "total_chunks", int),
+                total_chunks=total,
                 proven=message.get("proven") is not False,
                 metadata=self._optional(message, "metadata", dict),
             )

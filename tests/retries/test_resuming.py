@@ -17,6 +17,7 @@ from runagent import (
     StreamTruncatedError,
     ToolCall,
 )
+from runagent._call import NOT_RESUMED
 from runagent._config.timeouts import Timeouts
 from tests.retries.attempts import BUSY, DONE, chunk, run
 from tests.support.peer import Peer, PeerConnection, answers, http, ndjson, sse
@@ -78,6 +79,22 @@ def test_an_event_id_that_no_header_can_carry_is_not_sent(
         field = peer.requests[1].headers.get("last-event-id")
     assert (["a", "b"], None) == (outcome.chunks, outcome.error)
     assert sent == (field and field.encode("latin-1").decode())
+
+
+@pytest.mark.parametrize(("total", "whole"), [(None, True), (2, True), (0, True), (1, False), (3, False)])
+def test_the_end_alone_resumes_a_stream_unless_it_counts_other_chunks(
+    style: Style, total: int | None, whole: bool
+) -> None:
+    end: dict[str, Any] = {"type": "status", "status": "stream_completed", "total_chunks": total}
+    first = ndjson(
+        {"type": "start"}, *({"type": "chunk", "content": "a", "index": i} for i in range(2)), end=False
+    )
+    with Peer(answers(first), answers(ndjson({"type": "start"}, end))) as peer:
+        outcome = run(style, peer, transport="chunked")
+    assert ["a", "a"] == outcome.chunks
+    assert (None if whole else NOT_RESUMED) == getattr(outcome.error, "code", None)
+    if not whole:
+        assert f"did not resume at chunk 2 but ended after {total}" in outcome.error.message
 
 
 @pytest.mark.parametrize("first", [0, 1, 3, None])
