@@ -19,7 +19,7 @@ What each error means, by `error.code`, or by the class if the code is the agent
 | 1 | the agent failed |
 | 2 | wrong usage or configuration |
 | 3 | the way to the agent failed: network, protocol or time limit |
-| 130 | Ctrl-C |
+| 130 | [Ctrl-C](../streaming.md#ctrl-c) |
 | 141 | nobody reads the output any more |"""
 
 
