@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from runagent_testing._recording.format import COMPLETE, CUT, CUT_IN_CHUNK, RESET, TIMEOUT, close_code
@@ -45,9 +46,20 @@ def replay_plan(script: Replayed, run: DialectRun, *, asks_for_websocket: bool) 
             end = "close"
         elif kind == COMPLETE:
             end = "open"
-        return Plan(tuple(_timed(moves)), end)
-    serves_on: End = "open" if run.keep_alive else "close"
-    return Plan(tuple(_timed(_joined(_answer(script, run)))), _ENDS.get(kind, serves_on))
+    else:
+        serves_on: End = "open" if run.keep_alive else "close"
+        moves, end = _joined(_answer(script, run)), _ENDS.get(kind, serves_on)
+    return Plan(tuple(_timed(moves)), end, optional_from=_optional_from(script))
+
+
+def _optional_from(script: Replayed) -> float:
+    """Return the number of the first step after the last recorded bytes; infinite if there are none.
+
+    These bytes may be the end of the protocol, at which a client leaves, also before the service closes.
+    """
+    *moments, last = script.moments()
+    has_bytes = any(moment.entry is not None for moment in moments)
+    return last.step - (last.gap > 0) if has_bytes else math.inf
 
 
 def _messages(script: Replayed) -> Iterator[Move]:
