@@ -259,11 +259,14 @@ class WebSocketAnswer:
     def _fail(self, exc: Exception) -> Answer:
         log_failure("the fake agent was unable to answer", exc, self.exchange.secrets)
         fault = Recorder(self.exchange).note_failure(exc)
+        return self._refuse(fault, self._rejection(fault))
+
+    def _rejection(self, fault: str) -> bytes:
+        """Write the refusal that follows a failure, which the dialect may be unable to write as well."""
         try:
-            frames = self._parsed_request.dialect.reject_message(fault)
+            return self._parsed_request.dialect.reject_message(fault)
         except Exception:  # noqa: BLE001 - the first failure is the one that counts
-            frames = close_frame(1011)
-        return self._refuse(fault, frames)
+            return close_frame(1011)
 
     def answer(self, message: str | bytes) -> Answer | Pending:
         """Decide on the answer to the message that asks for the run."""
@@ -288,7 +291,9 @@ class WebSocketAnswer:
             self._choice.put_back()
 
     def _decide(self, plan: Callable[[], AnyPlan]) -> AnyPlan:
-        return guarded(plan, self.exchange, lambda failure: self._reject(str(failure.message)))
+        return guarded(
+            plan, self.exchange, lambda failure: frames_plan(self._rejection(str(failure.message)))
+        )
 
     def _render(self, script: Script | Result | None) -> AnyPlan:
         if script is None:

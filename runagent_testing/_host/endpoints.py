@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from runagent_testing._forwarding.upstream import Forward
 from runagent_testing._host.answers import Judging, Pending, WebSocketAnswer
 from runagent_testing._host.choice import Choice, Question
 from runagent_testing._host.forwarded import Forwarded, only_answer
-from runagent_testing._host.parsed import ParsedRequest
-from runagent_testing._host.refusals import handshake_fault, key_of, preflight, too_large
+from runagent_testing._host.parsing import RequestParser
+from runagent_testing._host.refusals import handshake_fault, preflight, too_large
 from runagent_testing._host.runs import KeptRun
 from runagent_testing._host.scripts import find_agent
 from runagent_testing._host.stamps import random_id, utc_time
 from runagent_testing._host.suggestions import unknown_agent, unknown_endpoint
-from runagent_testing._internal.credentials import Names
-from runagent_testing._internal.redaction import Secrets
 from runagent_testing._internal.tracebacks import is_ours
-from runagent_testing._journal.recorder import Recorder
-from runagent_testing._recording.heading import recognised
 from runagent_testing._render.plan import Plan
 from runagent_testing._render.render import without_body
 from runagent_testing._script.computed import Computed
 from runagent_testing._script.script import Script
 from runagent_testing._script.steps import Status
-from runagent_testing.dialects._base import Dialect, check_dialect
-from runagent_testing.dialects._builtin import BUILT_IN
-from runagent_testing.dialects._installed import installed_dialects
+from runagent_testing.dialects._base import Dialect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from runagent_testing._host.disruptor import Disruptor
-    from runagent_testing._host.others import Inquiry, OtherRequests, RunRefused
-    from runagent_testing._host.parsed import Answer
+    from runagent_testing._host.others import OtherRequests, RunRefused
+    from runagent_testing._host.parsed import Answer, ParsedRequest
     from runagent_testing._host.runs import Reading
     from runagent_testing._host.scripts import AgentScripts
     from runagent_testing._journal.exchange import Exchange
@@ -49,6 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["Endpoints"]
 
 __tracebackhide__ = is_ours
+
+T = TypeVar("T")
 
 _NOTHING_YET = Plan((), "close")
 
@@ -85,9 +80,7 @@ class Endpoints:
         self._disruptor = disruptor
         self._api_key = api_key
         self._run_ids = run_ids
-        self._timestamps = timestamps
-        self._dialects = (*map(check_dialect, dialects), *BUILT_IN)
-        self._secrets: dict[Sequence[Dialect], Secrets] = {}
+        self._parser = RequestParser(agents, others, api_key, dialects, run_ids, timestamps)
 
     def note(self, exchange: Exchange) -> None:
         """Record a request for a run."""
@@ -96,22 +89,33 @@ class Endpoints:
     def answer(self, request: Request) -> Answer | Pending | WebSocketAnswer:
         """Decide on the answer to a request."""
         if (only := only_answer(self._agents, request)) is not None:
-            return self._answer_alike(request, only)
-        parsed = self._understand(request)
-        if parsed.run_request is None:
+            parsed = self._parser.recognise(request)
+            (self._journal.note_other if parsed.run_request is None else self.note)(parsed.exchange)
+            return self._safely(parsed, lambda: self._answer_alike(parsed, only))
+        parsed = self._parser.parse(request)
+        run_request = parsed.run_request
+        if run_request is None:
             plan = parsed.decided(lambda: self._other_plan(parsed))
             return parsed.answer(without_body(plan) if request.method == "HEAD" else plan)
-        if parsed.run_request.kind == "websocket":
-            return self._answer_websocket(parsed, parsed.run_request)
+        if run_request.kind == "websocket":
+            return self._safely(parsed, lambda: self._answer_websocket(parsed, run_request))
         self.note(parsed.exchange)
-        return self._answer_run(parsed, parsed.run_request)
+        return self._answer_run(parsed, run_request)
 
     def refuse(self, request: Request, status: Status) -> Answer:
         """Refuse a request before any dialect is asked; it counts as unmatched."""
-        parsed = ParsedRequest.of(request, BUILT_IN[0], None, *self._new_run())
-        Recorder(parsed.exchange).hide(self._hidden(installed_dialects()))
+        parsed = self._parser.unknown(request)
         self._journal.note_unmatched(parsed.exchange, str(status.message))
         return parsed.answer(parsed.refused(status))
+
+    def _safely(self, parsed: ParsedRequest, answer: Callable[[], T]) -> T | Answer:
+        """Answer, or refuse the request with a 500 if a hook of its dialect raises."""
+        try:
+            return answer()
+        except Exception as exc:  # noqa: BLE001 - a dialect may raise anything; it is reported with the request
+            if not parsed.exchange.arrival:
+                self.note(parsed.exchange)
+            return parsed.failed(exc)
 
     def _answer_run(
         self, parsed: ParsedRequest, run_request: RunRequest, choice: Choice | None = None
@@ -149,7 +153,7 @@ class Endpoints:
     ) -> tuple[AnyPlan, Reading | None]:
         """Begin a run that is kept, or attach to one."""
         exchange, runs = parsed.exchange, self._others.runs
-        kept = self._attached(parsed.dialect, run_request) or KeptRun(
+        kept = self._parser.attached(parsed.dialect, run_request) or KeptRun(
             parsed.run.run_id, exchange.agent_id, exchange.body, exchange.input
         )
         plan, reading = kept.read(
@@ -162,75 +166,9 @@ class Endpoints:
         runs.keep(parsed.dialect, kept)
         return plan, reading
 
-    def _attached(self, dialect: Dialect, run_request: RunRequest) -> KeptRun | None:
-        run_id = run_request.attach_to
-        return None if run_id is None else self._others.runs.find(dialect, run_id)
-
-    def _understand(self, request: Request) -> ParsedRequest:
-        parsed = self._parsed(request)
-        # A request that no dialect recognises may be meant for any of them.
-        is_known = parsed.run_request is not None or parsed.inquiry is not None
-        spoken = (parsed.dialect,) if is_known else installed_dialects()
-        Recorder(parsed.exchange).hide(self._hidden(spoken), key_of(parsed.dialect, request))
-        agent_id = parsed.exchange.agent_id
-        parsed.exchange.is_fallback = (
-            agent_id not in self._agents and find_agent(self._agents, agent_id) is not None
-        )
-        return parsed
-
-    def _parsed(self, request: Request) -> ParsedRequest:
-        for dialect in self._asked_dialects(request):
-            if run_request := dialect.parse_request(request):
-                if dialect.keeps_runs:
-                    return self._parsed_keeping(request, dialect, run_request)
-                return ParsedRequest.of(request, dialect, run_request, *self._new_run())
-            if inquiry := self._ask(dialect, request):
-                return ParsedRequest.of(request, dialect, None, *self._new_run(), inquiry)
-        return ParsedRequest.of(request, BUILT_IN[0], None, *self._new_run())
-
-    def _new_run(self) -> tuple[str, str]:
-        """Make a run's id and the time at which it begins."""
-        return self._run_ids(), self._timestamps()
-
-    def _parsed_keeping(self, request: Request, dialect: Dialect, run_request: RunRequest) -> ParsedRequest:
-        """Begin the exchange of a dialect that keeps its runs."""
-        run_id, timestamp = self._new_run()
-        if (kept := self._attached(dialect, run_request)) is not None:
-            given = kept.input if run_request.input is None else run_request.input
-            run_request = replace(run_request, agent_id=kept.agent_id, input=given)
-        named = run_request.attach_to or run_request.run_id
-        run_id = named or self._others.runs.free_id(dialect, run_id)
-        return ParsedRequest.of(request, dialect, run_request, run_id, timestamp)
-
-    def _asked_dialects(self, request: Request) -> Iterator[Dialect]:
-        yield from self._dialects
-        if request.method != "OPTIONS":
-            yield from installed_dialects()
-
-    def _ask(self, dialect: Dialect, request: Request) -> Inquiry | None:
-        if request.method == "OPTIONS":
-            return None
-        asked = replace(request, method="GET") if request.method == "HEAD" else request
-        has_key = self._has_key(dialect, request)
-        return self._others.ask(dialect, asked, self._run_ids, has_key=has_key)
-
-    def _hidden(self, spoken: Sequence[Dialect]) -> Secrets:
-        """Return the credentials to hide in these dialects' requests; the host's own are always included."""
-        if spoken not in self._secrets:
-            named = [name for dialect in (*self._dialects, *spoken) for name in dialect.credential_fields]
-            keys = [] if self._api_key is None else [self._api_key]
-            self._secrets[spoken] = Secrets(Names(named), keys)
-        return self._secrets[spoken]
-
-    def _answer_alike(self, request: Request, only: Forward | Replayed) -> Answer:
-        """Pass on any request, or replay its answer; dialects only describe it for the journal."""
-        dialect, run_request = recognised(request, self._dialects)
-        spoken = BUILT_IN[0] if dialect is None else dialect
-        parsed = ParsedRequest.of(request, spoken, run_request, *self._new_run())
-        hidden = installed_dialects() if dialect is None else (dialect,)
-        Recorder(parsed.exchange).hide(self._hidden(hidden), key_of(spoken, request))
-        (self._journal.note_other if run_request is None else self.note)(parsed.exchange)
-        status = self._key_fault(parsed) or (too_large(parsed) if request.body is None else None)
+    def _answer_alike(self, parsed: ParsedRequest, only: Forward | Replayed) -> Answer:
+        """Pass on any request, or replay its answer."""
+        status = self._key_fault(parsed) or (too_large(parsed) if parsed.request.body is None else None)
         if status is not None:
             return parsed.answer(parsed.refused(status))
         if isinstance(only, Forward):
@@ -271,7 +209,7 @@ class Endpoints:
         self, parsed: ParsedRequest, run_request: RunRequest, choice: Choice | None
     ) -> Script | Result | Computed | Question | Status:
         """Take the script of a run; or return the status that refuses the run, or a question to ask first."""
-        kept = self._attached(parsed.dialect, run_request)
+        kept = self._parser.attached(parsed.dialect, run_request)
         if choice is None:
             agent = self._admitted(parsed, run_request, kept)
             if isinstance(agent, Status):
@@ -327,12 +265,9 @@ class Endpoints:
         return parsed.dialect.unknown_agent(run_request)
 
     def _key_fault(self, parsed: ParsedRequest) -> Status | None:
-        if self._has_key(parsed.dialect, parsed.request) or self._awaits_key(parsed):
+        if self._parser.has_key(parsed.dialect, parsed.request) or self._awaits_key(parsed):
             return None
         return parsed.reject(parsed.dialect.wrong_key(parsed.request))
-
-    def _has_key(self, dialect: Dialect, request: Request) -> bool:
-        return self._api_key is None or dialect.find_api_key(request) == self._api_key
 
     def _awaits_key(self, parsed: ParsedRequest) -> bool:
         """Whether the key may still come, in a message of a WebSocket."""
@@ -342,6 +277,9 @@ class Endpoints:
 
     def _other_plan(self, parsed: ParsedRequest) -> AnyPlan:
         """Answer a request that does not ask for a run."""
+        if parsed.failure is not None:
+            self._journal.note_other(parsed.exchange)
+            raise parsed.failure
         if parsed.request.method == "OPTIONS":
             return parsed.refused(preflight(parsed.request))
         if parsed.inquiry is not None and parsed.inquiry.refused is not None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from runagent_testing._host.exchanges import new_exchange
 from runagent_testing._internal.log import log_failure
@@ -17,7 +17,7 @@ from runagent_testing._render.templates import shared_plan
 from runagent_testing._script.repeated import Repetition
 from runagent_testing._script.script import Result, Script
 from runagent_testing._script.steps import Status, Step
-from runagent_testing.dialects._base import DialectRun
+from runagent_testing.dialects._base import DialectRun, error_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +58,7 @@ class ParsedRequest:
         exchange: Its record.
         run: The run, or as much of one as is necessary for another answer.
         inquiry: The dialect's answer if it asks for no run.
+        failure: What the dialect raised in place of understanding it.
     """
 
     request: Request
@@ -66,6 +67,7 @@ class ParsedRequest:
     exchange: Exchange
     run: DialectRun
     inquiry: Inquiry | None = None
+    failure: Exception | None = None
 
     @classmethod
     def of(
@@ -76,14 +78,15 @@ class ParsedRequest:
         run_id: str,
         timestamp: str,
         inquiry: Inquiry | None = None,
+        failure: Exception | None = None,
     ) -> ParsedRequest:
         """Begin the exchange."""
-        other = "sse" if inquiry is None else dialect.name
+        other = "sse" if inquiry is None and failure is None else dialect.name
         exchange = new_exchange(request, dialect, run_request, other=other)
         websocket = run_request is not None and run_request.kind == "websocket"
         keep_alive = not websocket and request.body is not None
         run = _run(request, dialect, run_request, exchange, run_id, timestamp, keep_alive=keep_alive)
-        return cls(request, dialect, run_request, exchange, run, inquiry)
+        return cls(request, dialect, run_request, exchange, run, inquiry, failure)
 
     @property
     def is_plain(self) -> bool:
@@ -142,7 +145,22 @@ class ParsedRequest:
 
     def decided(self, decide: Callable[[], AnyPlan]) -> AnyPlan:
         """Return the decided plan, or a refusal with a 500 if deciding fails."""
-        return guarded(decide, self.exchange, self.refused)
+        return guarded(decide, self.exchange, self._failed)
+
+    def failed(self, exc: Exception) -> Answer:
+        """Answer with a 500, and let the test fail."""
+
+        def fail() -> NoReturn:
+            raise exc
+
+        return self.answer(self.decided(fail))
+
+    def _failed(self, status: Status) -> Plan:
+        try:
+            return self.refused(status)
+        except Exception as exc:  # noqa: BLE001 - the dialect cannot even write a refusal; its first failure counts
+            log_failure("the dialect was unable to refuse a request", exc, self.exchange.secrets)
+            return self.refused(replace(status, body=error_body(status, self.run)))
 
     def answer(self, plan: AnyPlan, reading: Reading | None = None) -> Answer:
         """Answer with a plan."""

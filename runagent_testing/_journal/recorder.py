@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runagent_testing._internal.clock import now
-from runagent_testing._internal.log import log_exchange
+from runagent_testing._internal.log import log_exchange, log_failure
 from runagent_testing._journal.record import Sent, Unplanned
 from runagent_testing._render.lazy import Kept
 from runagent_testing._render.plan import ENDS, Pass, Write
+from runagent_testing.dialects._hooks import hook_in
 
 if TYPE_CHECKING:
     from runagent_testing._internal.redaction import Secrets
@@ -44,10 +45,18 @@ class Recorder:
             self._notify()
 
     def note_failure(self, exc: Exception, function: str = "") -> str:
-        """Note the error of the test's function, and return it without secrets."""
+        """Note the error of a dialect or of the test's function, and return it without secrets."""
         fault = self._record.secrets.text(f"{type(exc).__name__}: {exc}")
-        self._record.failure = f"{fault} (in {function})" if function else fault
+        if hook := hook_in(exc):
+            fault = f"{fault} (in {hook})"
+        self._record.failure = f"{fault} (in {function})" if function and not hook else fault
         return fault
+
+    def fail(self, exc: Exception) -> None:
+        """Note that the answer breaks off, because the dialect cannot write it to its end."""
+        log_failure("the fake agent was unable to answer", exc, self._record.secrets)
+        self.note_failure(exc)
+        self.end("server closed")
 
     def forget_times(self) -> None:
         """Keep the times only of those moves that a `LazyPlan` keeps."""

@@ -176,7 +176,7 @@ class Peer:
     def _play(self, plan: AnyPlan, exchange: Exchange | None, then: Callable[[], None]) -> None:
         self._exchange = exchange
         recorder = None if exchange is None else Recorder(exchange)
-        self._playing = Playing(plan, self._wire, self._write, self._clock, recorder, then)
+        self._playing = Playing(plan, self._wire, self._write, self._clock, recorder, then, self._close)
         self._playing.go()
 
     def _on_room(self) -> None:

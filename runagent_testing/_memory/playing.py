@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from runagent_testing._journal.recorder import Recorder
     from runagent_testing._memory.calls import Clock, Timer
     from runagent_testing._memory.wire import Wire
-    from runagent_testing._render.plan import AnyPlan
+    from runagent_testing._render.plan import AnyPlan, Move
 
 __all__ = ["Playing"]
 
@@ -31,6 +31,7 @@ class Playing:
         clock: Measures the waits.
         recorder: Notes each move; None for a handshake.
         then: Called after the last move.
+        broken_off: Called in place of it if the dialect cannot write the answer to its end.
 
     Attributes:
         wants_room: Whether it continues once the wire has room again.
@@ -44,15 +45,18 @@ class Playing:
         clock: Clock,
         recorder: Recorder | None,
         then: Callable[[], None],
+        broken_off: Callable[[], None],
     ) -> None:
         self._plan = plan
         self._moves = iter(plan)
-        self._move = next(self._moves, None)
+        self._failure: Exception | None = None
+        self._advance()
         self._wire = wire
         self._write = write
         self._clock = clock
         self._recorder = recorder
         self._then = then
+        self._broken_off = broken_off
         self._gate: Pass | None = None
         self._was_opened = False  # the gate, which may have been closed since
         self._timer: Timer | None = None
@@ -96,10 +100,23 @@ class Playing:
             self._was_opened = False
             if self._recorder is not None:
                 self._recorder.note_move(move)
-            self._move = next(self._moves, None)
-        if not self._stopped:
-            self._stopped = True
+            self._advance()
+        if self._stopped:
+            return
+        self._stopped = True
+        if self._failure is None:
             self._then()
+            return
+        if self._recorder is not None:
+            self._recorder.fail(self._failure)
+        self._broken_off()
+
+    def _advance(self) -> None:
+        self._move: Move | None = None
+        try:
+            self._move = next(self._moves, None)
+        except Exception as exc:  # noqa: BLE001 - a dialect's, whose plan grows while it is played
+            self._failure = exc
 
     def stop(self) -> None:
         """Stop here."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runagent_testing._internal.log import log_failure
 from runagent_testing._recording.format import VERSION, encoded_bytes
 from runagent_testing.dialects._builtin import BUILT_IN
+from runagent_testing.dialects._hooks import parsed_by
 from runagent_testing.dialects._installed import installed_dialects
 
 if TYPE_CHECKING:
@@ -32,13 +33,22 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 60  # characters of an agent's id in the name of a file
 
 
-def recognised(request: Request, given: Sequence[Dialect] = ()) -> tuple[Dialect | None, RunRequest | None]:
-    """Find the dialect of a request for a run; neither if no dialect knows it."""
+def recognised(
+    request: Request, given: Sequence[Dialect] = (), note_failure: Callable[[Exception], object] = id
+) -> tuple[Dialect | None, RunRequest | None]:
+    """Find the dialect of a request for a run; neither if no dialect knows it.
+
+    Args:
+        request: The request.
+        given: Dialects that are tried before the built-in and the installed ones.
+        note_failure: Gets what a dialect raises, which is logged, too.
+    """
     for dialect in (*given, *BUILT_IN, *installed_dialects()):
         try:
-            found = dialect.parse_request(request)
+            found = parsed_by(dialect, request)
         except Exception as exc:  # noqa: BLE001 - a dialect may raise anything; another one may know the request
             log_failure(f"the dialect {dialect.name} was unable to read a request", exc)
+            note_failure(exc)
             continue
         if found is not None:
             return dialect, found

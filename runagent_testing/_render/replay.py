@@ -55,7 +55,7 @@ def replay_plan(script: Replayed, run: DialectRun, *, asks_for_websocket: bool) 
 def _optional_from(script: Replayed) -> float:
     """Return the number of the first step after the last recorded bytes; infinite if there are none.
 
-    These bytes may be the end of the protocol, at which a client leaves, also before the service closes.
+    These bytes may be the end of the protocol, at which a client disconnects, also before the service closes.
     """
     *moments, last = script.moments()
     has_bytes = any(moment.entry is not None for moment in moments)

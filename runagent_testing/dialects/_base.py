@@ -312,6 +312,9 @@ def check_dialect(given: object) -> Dialect:
         )
     if not isinstance(getattr(given, "name", None), str):
         raise TypeError(f"{type(given).__qualname__} has no name: give it one, as text")
+    names: object = given.credential_fields
+    if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{type(given).__qualname__}.credential_fields is a tuple of names, not {names!r}")
     return given
 
 
