@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 from runagent_testing._render.composer import Composer
@@ -85,6 +86,8 @@ class Rendering:
 
     def __init__(self, script: Script, run: DialectRun, *, is_late: bool = False) -> None:
         run = honoured(script, run)
+        if script.session_id is not None:
+            run = replace(run, session_id=script.session_id)
         self._is_late = is_late
         self._script = script
         self._run = run

@@ -79,6 +79,9 @@ class Options(TypedDict, total=False):
         framing: The framing of an HTTP body: "chunked" (default), "extensions" (chunked, with an
             extension on every chunk), "length" (Content-Length), "close" (neither: the body ends with the
             connection).
+        session_id: The conversation that the first message of SSE, NDJSON and a WebSocket names; by default
+            the one that the request names. The plugins' protocols have ids of conversations that their
+            dialects make.
     """
 
     indexed: bool
@@ -88,6 +91,7 @@ class Options(TypedDict, total=False):
     writes: Writes | str
     write_gap: float
     framing: Framing
+    session_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
@@ -107,6 +111,7 @@ class Script:
     writes: Writes = MERGED
     write_gap: float = 0.0
     framing: Framing = "chunked"
+    session_id: str | None = None
     kinds: frozenset[type[Step]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

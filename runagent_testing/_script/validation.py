@@ -165,6 +165,9 @@ def check_properties(given: Mapping[str, Any], known: tuple[str, ...]) -> None:
     for name in ("indexed", "ids"):
         if not isinstance(given.get(name, True), bool):
             raise TypeError(f"{name}= is True or False, not {given[name]!r}")
+    session_id = given.get("session_id")
+    if session_id is not None and not isinstance(session_id, str):
+        raise TypeError(f"session_id= is text, not {session_id!r}")
 
 
 publish(StepError)

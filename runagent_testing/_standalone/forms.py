@@ -353,4 +353,5 @@ OPTIONS: dict[str, FieldType | Choice] = {
     "writes": WRITES,
     "write_gap": SECONDS,
     "framing": _one_of(get_args(Framing)),
+    "session_id": _or_null(TEXT),
 }

@@ -43,9 +43,7 @@ class _Events(Format):
         raise NotImplementedError
 
     def start(self, run: DialectRun) -> bytes:
-        return self.event(
-            "start", without_none(message="stream started", session_id=run.input.get("session_id"))
-        )
+        return self.event("start", without_none(message="stream started", session_id=run.session_id))
 
     def chunk(self, step: Chunk, index: int | None, id: str | None) -> bytes:
         name = "chunk" if step.event is ... else step.event
@@ -132,7 +130,8 @@ class WebSocket(Format):
         return frame(TEXT, object_json(fields, compact=True).encode())
 
     def start(self, run: DialectRun) -> bytes:
-        return self.message({"type": "status", "status": "stream_started", "invocation_id": run.run_id})
+        started = {"type": "status", "status": "stream_started", "invocation_id": run.run_id}
+        return self.message(started | without_none(session_id=run.session_id))
 
     def chunk(self, step: Chunk, index: int | None, id: str | None) -> bytes:
         name = "data" if step.event is ... else step.event

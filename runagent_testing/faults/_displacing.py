@@ -244,8 +244,8 @@ def script_of(fault: Fault, answer: Answer, player: Player, *, is_plain: bool) -
 
 
 def _kept(answer: Script) -> Options:
-    """Return the properties on which resuming depends."""
-    return Options(indexed=answer.indexed, ids=answer.ids, resume=answer.resume)
+    """Return the properties on which resuming depends, and the conversation."""
+    return Options(indexed=answer.indexed, ids=answer.ids, resume=answer.resume, session_id=answer.session_id)
 
 
 def _beginning(answer: Answer) -> tuple[tuple[Any, ...], bool]:

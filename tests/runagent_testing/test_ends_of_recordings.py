@@ -20,7 +20,7 @@ def path(tmp_path):
 @pytest.mark.parametrize("kind", ["close:1000", "close:1011", "fin", "reset", "complete", "timeout"])
 @pytest.mark.parametrize("transport", ["sse", "websocket"])
 def test_a_client_need_not_wait_for_what_follows_the_last_recorded_bytes(path, transport, kind):
-    """A client disconnects at its protocol's end, perhaps before the service does, as when it was recorded."""
+    """A client disconnects at its protocol's end, perhaps before the service closes, as when recorded."""
     virtual = Virtual("sync")
     lines = [header(), [0.0, "w", CHUNK + DONE]]
     if transport == "websocket":

@@ -114,6 +114,7 @@ OPTIONS = st.fixed_dictionaries(
         "writes": WRITES,
         "write_gap": SECONDS,
         "framing": st.sampled_from(["chunked", "extensions", "length", "close"]),
+        "session_id": st.text(max_size=5),
     },
 )
 STREAMS = st.builds(
