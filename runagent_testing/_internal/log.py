@@ -8,6 +8,7 @@ import traceback
 from typing import Protocol
 
 from runagent_testing._internal.redaction import Secrets, escaped
+from runagent_testing._internal.refused import StepRefusedError
 
 __all__ = ["SILENT", "log_exchange", "log_failure", "log_warning", "logger"]
 
@@ -40,7 +41,7 @@ def log_warning(text: str) -> None:
 
 
 def log_failure(what: str, failure: BaseException | None, secrets: Secrets = _NO_OTHERS) -> None:
-    """Log what went wrong, with the traceback, in which credentials are hidden."""
+    """Log what went wrong, without credentials, and with the traceback of a mistake."""
     if not logger.isEnabledFor(logging.ERROR):
         return
     with contextlib.suppress(Exception):
@@ -48,7 +49,7 @@ def log_failure(what: str, failure: BaseException | None, secrets: Secrets = _NO
         record = logger.makeRecord(
             logger.name, logging.ERROR, __file__, 0, secrets.line(text), (), None, log_failure.__name__
         )
-        if failure is not None:
+        if failure is not None and not isinstance(failure, StepRefusedError):
             # Not as exc_info: a formatter would write it as it is.
             record.exc_text = secrets.lines("".join(traceback.format_exception(failure)).rstrip("\n"))
         logger.handle(record)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
+from runagent_testing._internal.refused import StepRefusedError
 from runagent_testing._render.composer import Composer
 from runagent_testing._render.http import LAST_CHUNK, http_chunk, stream_head
 from runagent_testing._render.places import (
@@ -17,6 +18,7 @@ from runagent_testing._render.places import (
     steps_to_play,
 )
 from runagent_testing._render.plan import End, Move, Pass, Wait
+from runagent_testing._script.describe import described
 from runagent_testing._script.gates import Gate
 from runagent_testing._script.steps import (
     Chunk,
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from runagent_testing.dialects import DialectRun, Format
 
 __all__ = ["ENDS", "Rendering", "Unrolling", "pause", "stall"]
+
+T = TypeVar("T")
 
 _EXTENSION = b";part=1"
 # By the kind of the ending; all other kinds are a FIN at the wrong time.
@@ -109,11 +113,14 @@ class Rendering:
         """Reject steps that the format has no place for before the answer begins, even in a long script."""
         if not self._script.has(*get_args(Unnumbered)):
             return
-        steps = {type(step): step for step in self._script.steps if isinstance(step, Unnumbered)}
+        steps: dict[type, tuple[int, Unnumbered]] = {}
+        for number, step in enumerate(self._script.steps):
+            if isinstance(step, Unnumbered):
+                steps.setdefault(type(step), (number, step))
         trial: Format | None = self._run.dialect.stream(self._run) if steps else None
-        for step in steps.values():
+        for number, step in steps.values():
             if trial is not None:
-                _write_unnumbered(trial, step)
+                _tried(number, step, _write_unnumbered, trial, step)
 
     def parts(self) -> Iterator[list[Move]]:
         """Render the stream, and yield its moves as soon as they are certain."""
@@ -155,6 +162,9 @@ class Rendering:
 
     def _play(self, number: int | None, place: int, step: Step) -> bool:
         """Render one step, and return whether nothing follows it, not even HTTP's end of the body."""
+        return _tried(number, step, self._render, number, place, step)
+
+    def _render(self, number: int | None, place: int, step: Step) -> bool:
         match step:
             case Chunk():  # first, as most steps are chunks
                 if self._waits is not None and (number is None or number >= self._run.past):
@@ -360,3 +370,13 @@ def _write_unnumbered(form: Format, step: Unnumbered) -> bytes:
             return form.tool_call(step)
         case Custom():
             return form.custom(step)
+
+
+def _tried(number: int | None, step: Step, render: Callable[..., T], *arguments: Any) -> T:
+    """Call a function that renders a step, and name the step if its format refuses it."""
+    try:
+        return render(*arguments)
+    except UnicodeError:  # a ValueError, too, and yet a mistake of the format
+        raise
+    except ValueError as exc:
+        raise StepRefusedError(number, described(step), str(exc)) from exc

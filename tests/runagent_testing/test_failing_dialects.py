@@ -47,3 +47,31 @@ def test_the_exchange_can_be_looked_at(server):
     assert "moves made" in repr(exchange)
     assert b'c"0"\n' in b"".join(sent.data for sent in exchange.sent)
     assert FAULT in exchange.timeline()
+
+
+class TextLines(Lines):
+    def chunk(self, step, index, id):
+        if not isinstance(step.content, str):
+            raise ValueError("lines have only text")  # noqa: TRY004 - how a dialect refuses a step
+        return super().chunk(step, index, id)
+
+
+class TextDialect(LineDialect):
+    def stream(self, run):
+        return TextLines()
+
+
+def test_a_refused_step_is_named_and_logged_in_one_line(caplog):
+    with FakeAgentServer(dialects=[TextDialect()]) as server:
+        server.agent("a").reply("x", {"page": 1})
+        answer = httpx2.post(f"{server.url}/lines/a", json={"ask": "x"})
+        named = "StepRefusedError: step 2, chunk {'page': 1}: lines have only text"
+        assert 500 == answer.status_code
+        assert named in answer.text.replace("\\", "")
+        with pytest.raises(AssertionError, match=re.escape(f"(lines): {named}")):
+            server.check()
+        server.clear()
+    (logged,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert f"the fake agent was unable to answer: {named}" == logged.getMessage()
+    assert logged.exc_info is None
+    assert not logged.exc_text

@@ -12,6 +12,7 @@ from runagent._events import RunResult
 from runagent_testing._script.steps import heartbeat
 from runagent_testing.conformance._checks.common import demand, only_where
 from runagent_testing.conformance._harness.feeding import Feeding
+from runagent_testing.conformance._harness.probe import VALUE
 from runagent_testing.conformance._harness.requirements import required
 from runagent_testing.conformance._harness.subject import AGENT
 from runagent_testing.conformance._harness.tape import Tape
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from runagent_testing.conformance._harness.lab import Lab
 
 SOURCE = 'docs/transport-api.md, "Capabilities"'
-_VALUE = {"page": 1, "of": [2.5, None, True]}
 
 
 def expect_undeclared(name: str, works: bool) -> None:
@@ -110,8 +110,9 @@ def check_structured(lab: Lab) -> None:
     Example:
         capabilities = frozenset({Capability.STRUCTURED})
     """
-    seen = lab.feed("a", _VALUE)
-    expect_undeclared("structured", seen.contents == ["a", _VALUE])
+    only_where(lab.subject.traits.structured, "the dialect writes text chunks only")
+    seen = lab.feed("a", VALUE)
+    expect_undeclared("structured", seen.contents == ["a", VALUE])
 
 
 @required(

@@ -6,27 +6,35 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runagent_testing._script.steps import Chunk, Custom, Done, Error, Reasoning, Step, ToolCall
-from runagent_testing.conformance._harness.samples import end_with_everything, facts_in
+from runagent_testing.conformance._harness.samples import (
+    CALLS,
+    CUSTOMS,
+    THOUGHTS,
+    end_with_everything,
+    facts_in,
+)
 from runagent_testing.dialects import Dialect, DialectRun, Format
 from runagent_testing.dialects._builtin import BUILT_IN
 from runagent_testing.dialects._installed import installed_dialects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from runagent_testing._journal.exchange import Exchange
 
-__all__ = ["TIMESTAMP", "Traits", "half_an_event", "traits_of"]
+__all__ = ["TIMESTAMP", "VALUE", "Traits", "half_an_event", "traits_of"]
 
 _BLANKS = "   "  # four times as many are written, as the text may be cut in two
 _MARK = "KIT_MARK"
+VALUE = {"page": 1, "of": [2.5, None, True]}
+"""A chunk that is not text."""
 TIMESTAMP = "2026-01-01T00:00:00+00:00"
 """When every run of the kit begins on the fixed clock."""
 
-_OTHERS: dict[str, Step] = {
-    "reasoning": Reasoning("x"),
-    "tool_call": ToolCall("x"),
-    "custom": Custom("x", {}),
+_OTHERS: dict[str, tuple[Step, ...]] = {
+    "reasoning": (Reasoning("x"), *THOUGHTS),
+    "tool_call": (ToolCall("x"), *CALLS),
+    "custom": (Custom("x", {}), *CUSTOMS),
 }
 
 
@@ -38,6 +46,7 @@ class Traits:
         transport: The dialect's name for the transport of the request.
         writes_frames: Whether the transport is a WebSocket.
         delimited: Whether the bytes show where a chunk ends.
+        structured: Whether a chunk may be a JSON value instead of text.
         supports_errors: Whether a run can fail after its first chunk.
         writes_errors: Whether the stream itself reports that.
         marked: Whether there is an end marker; without one only HTTP's framing, or another answer,
@@ -56,6 +65,7 @@ class Traits:
     transport: str
     writes_frames: bool
     delimited: bool
+    structured: bool
     supports_errors: bool
     writes_errors: bool
     marked: bool
@@ -82,13 +92,16 @@ def traits_of(exchange: Exchange, dialects: Iterable[Dialect]) -> Traits:
         transport=run.transport,
         writes_frames=form.writes_frames,
         delimited=form.delimited,
+        structured=_can_write(run, lambda form: form.chunk(Chunk(VALUE), None, None)),
         supports_errors=form.supports_errors,
         writes_errors=form.supports_errors and bool(form.error(Error(None, "x"))),
         marked=bool(marker) and not form.separate_end,  # behind which more of the stream may come
         separate_end=form.separate_end,
         shares_ids=form.shares_ids,
         heartbeats=bool(form.heartbeat),
-        carries=frozenset(step for step in _OTHERS if _can_write(form, step)),
+        carries=frozenset(
+            name for name, steps in _OTHERS.items() if all(_carries(run, name, step) for step in steps)
+        ),
         text_arguments=_writes(
             run, "tool_call", ToolCall("x", f'{{"a":{_BLANKS * 4}1}}'), _BLANKS, default=True
         ),
@@ -110,9 +123,17 @@ def _end_facts(run: DialectRun) -> frozenset[str]:
     return facts_in(*ends)
 
 
-def _can_write(form: Format, name: str) -> bool:
+def _carries(run: DialectRun, name: str, step: Step) -> bool:
+    return _can_write(run, lambda form: getattr(form, name)(step))
+
+
+def _can_write(run: DialectRun, write: Callable[[Format], bytes]) -> bool:
+    form = run.dialect.stream(run)
     try:
-        written = getattr(form, name)(_OTHERS[name])
+        form.start(run)
+        written = write(form)
+    except UnicodeError:  # a ValueError, too, and yet a mistake
+        return True
     except (NotImplementedError, ValueError):  # how a format refuses a step
         return False
     except Exception:  # noqa: BLE001 - a mistake in the dialect: the checks of such events report it

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 __all__ = [
+    "CALLS",
+    "CUSTOMS",
     "MARK",
+    "THOUGHTS",
     "Sample",
     "built_in_samples",
     "checked_samples",
@@ -34,6 +37,14 @@ _ALLOWED = (
 )
 _USAGE = {"input_tokens": 4711, "output_tokens": 815, "total_tokens": 5526}
 _ARGUMENTS = '{"city": "Troms\xf8", "days": [1, 2], "note": "a \\"quoted\\" \\ud83e\\udd8a"}'
+
+THOUGHTS = (steps.reasoning("let me "), steps.reasoning("see \N{FOX FACE}"))
+CALLS = (
+    steps.tool_call("weather", _ARGUMENTS, id="call-weather"),
+    steps.tool_call("now", "{}", id="call-now"),
+)
+CUSTOMS = (steps.custom("kit", {"mark": MARK, "of": [2.5, None, True]}),)
+"""What is not content, of each kind."""
 
 
 @dataclass(frozen=True)
@@ -134,17 +145,11 @@ def built_in_samples(carried: frozenset[str], end_facts: frozenset[str]) -> Iter
 
 
 def _others(carried: frozenset[str]) -> tuple[Any, ...]:
-    thoughts: list[Any] = [steps.reasoning("let me "), steps.reasoning("see \N{FOX FACE}")]
-    calls: list[Any] = [
-        steps.tool_call("weather", _ARGUMENTS, id="call-weather"),
-        steps.tool_call("now", "{}", id="call-now"),
-    ]
-    customs: list[Any] = [steps.custom("kit", {"mark": MARK, "of": [2.5, None, True]})]
     if not carried:
         return ()
     thoughts, calls, customs = (
-        made if name in carried else []
-        for name, made in (("reasoning", thoughts), ("tool_call", calls), ("custom", customs))
+        made if name in carried else ()
+        for name, made in (("reasoning", THOUGHTS), ("tool_call", CALLS), ("custom", CUSTOMS))
     )
     return (*thoughts, "Once ", "upön\u2028", *calls[:1], *customs, 'a "tïme" 🦊\r\n', "end", *calls[1:])
 
