@@ -53,7 +53,10 @@ class Answering(Uncopied):
         return self
 
     def reply(self, *steps: Any, **options: Unpack[Options]) -> Self:
-        """Stream these steps in one run; several replies are used in order. Arguments as for `always`."""
+        """Stream these steps in answer to one request; several replies are used in order.
+
+        A retry and a resumption are requests, too, and each takes the next reply. Arguments as for `always`.
+        """
         self._scripts.add_reply(Script.of(_unpacked("reply", steps), **options))
         return self
 

@@ -14,7 +14,7 @@ from runagent_testing._host.refusals import handshake_fault, preflight, too_larg
 from runagent_testing._host.runs import KeptRun
 from runagent_testing._host.scripts import find_agent
 from runagent_testing._host.stamps import random_id, utc_time
-from runagent_testing._host.suggestions import unknown_agent, unknown_endpoint
+from runagent_testing._host.suggestions import describe_attempt, unknown_agent, unknown_endpoint
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._render.plan import Plan
 from runagent_testing._render.render import without_body
@@ -250,7 +250,8 @@ class Endpoints:
         return status or dialect.check(run_request, parsed.run, agent)
 
     def _unscripted(self, choice: Choice, parsed: ParsedRequest) -> Status:
-        why = parsed.exchange.secrets.text(choice.describe_missing())
+        attempt = describe_attempt(parsed.exchange, self._journal.requests)
+        why = parsed.exchange.secrets.text(choice.describe_missing() + attempt)
         self._journal.note_unmatched(parsed.exchange, why)
         return Status(500, code="NO_SCRIPT", message=why)
 

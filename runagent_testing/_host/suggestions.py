@@ -1,4 +1,4 @@
-"""Suggestions for requests to unknown agents and endpoints. No I/O."""
+"""Suggestions for requests to unknown agents and endpoints, and for those without a script. No I/O."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from urllib.parse import quote
 from runagent_testing._internal.suggestions import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
-__all__ = ["ENDPOINTS", "unknown_agent", "unknown_endpoint"]
+    from runagent_testing._journal.exchange import Exchange
+
+__all__ = ["ENDPOINTS", "describe_attempt", "unknown_agent", "unknown_endpoint"]
+
+_KEY = "idempotency-key"
 
 # Methods and paths that are answered (docs/wire.md sections 1 to 3).
 ENDPOINTS = (
@@ -42,6 +46,23 @@ def unknown_endpoint(method: str, path: str, known: Collection[str]) -> str:
     wanted = method, path
     closest = max(candidates, key=lambda candidate: _likeness(wanted, candidate))
     return f"nearest is {' '.join(closest)}: {', '.join(_differences(wanted, closest))}"
+
+
+def describe_attempt(exchange: Exchange, requests: Iterable[Exchange]) -> str:
+    """Describe which request this one repeats or resumes; empty if it is the first attempt at a run.
+
+    A retry has the key of the first attempt, a resumption that key with a number behind it.
+    """
+    key = exchange.raw_headers.get(_KEY, "")
+    for earlier in requests:
+        known = earlier.raw_headers.get(_KEY)
+        if earlier is exchange or not known or not key.startswith(known):
+            continue
+        mark, _, count = key.removeprefix(known).partition("-")
+        if key == known or (not mark and count.isdecimal()):
+            verb = "repeats" if key == known else "resumes"
+            return f"; it {verb} request {earlier.number}, and each attempt at a run takes an answer"
+    return ""
 
 
 def _likeness(wanted: tuple[str, str], candidate: tuple[str, str]) -> tuple[float, bool]:

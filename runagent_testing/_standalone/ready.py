@@ -12,7 +12,14 @@ from runagent_testing._standalone.command import CommandError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ready_file"]
+__all__ = ["ready_file", "remove_stale"]
+
+
+def remove_stale(path: str | None) -> None:
+    """Remove the file of a server that was killed, so that nobody takes its URL for that of the next one."""
+    if path is not None and Path(path).is_file():
+        with contextlib.suppress(OSError):  # what writes the file reports it
+            Path(path).unlink()
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from runagent_testing._standalone.command import FAILED, GOOD, CommandError, lines_for, print_lines
 from runagent_testing._standalone.options import with_environment
+from runagent_testing._standalone.ready import ready_file, remove_stale
 
 if TYPE_CHECKING:
     import argparse
@@ -42,13 +43,15 @@ def serve(given: argparse.Namespace) -> int:
         CommandError: An option, a file or the address is invalid.
         KeyboardInterrupt: Ctrl-C.
     """
+    options = with_environment(given, os.environ)
+    remove_stale(options.ready_file)
+
+    # Not before, as importing the server takes a while.
     from runagent_testing._server.server import FakeAgentServer
     from runagent_testing._standalone.output import Output
-    from runagent_testing._standalone.ready import ready_file
     from runagent_testing._standalone.recordings import passed_on
     from runagent_testing._standalone.script_set import ScriptSet
 
-    options = with_environment(given, os.environ)
     chaos = {"rate": options.chaos, "seed": options.seed} if options.chaos else None
     scripts = ScriptSet(options.scripts, passed_on(options), chaos)
     server = FakeAgentServer(

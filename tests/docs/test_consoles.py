@@ -303,7 +303,7 @@ RUN: dict[tuple[str, str], Callable[[Console, Shell], None]] = {
     ): replay_clients_of_script,
     (
         "docs/fake.md",
-        "runagent-fake serve script.yaml --port 0 --exit-code --ready-file fake.url &",
+        "rm -f fake.url",
     ): replay_child_process,
     ("docs/fake.md", "$ runagent-fake check script.yaml"): replay_faulty_script,
     ("docs/kit.md", "$ runagent-fake new-transport acme"): replay,

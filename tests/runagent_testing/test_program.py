@@ -64,6 +64,14 @@ def test_stdout_has_the_url_alone_and_the_ready_file_too(script, tmp_path, capfd
     assert ["s.yaml"] == [found.name for found in tmp_path.iterdir()]
 
 
+def test_the_ready_file_of_a_server_that_was_killed_is_removed_first(script, tmp_path, capsys):
+    ready = tmp_path / "ready"
+    ready.write_text("http://127.0.0.1:1\n", encoding="utf-8")
+    assert 2 == main(["serve", str(script("agents: {a: {alway: [word]}}")), "--ready-file", str(ready)])
+    assert not ready.exists()
+    assert "did you mean 'always'?" in capsys.readouterr().err
+
+
 def test_a_ready_file_that_another_process_has_written_stays(script, tmp_path):
     path, ready = script("agents: {a: {always: [word]}}"), tmp_path / "ready"
 

@@ -27,6 +27,7 @@ from runagent_testing import (
     head,
     heartbeat,
     raw_response,
+    status,
 )
 from runagent_testing._host.suggestions import unknown_agent, unknown_endpoint
 from tests.runagent_testing.raw_client import PATIENCE, TEXT, connected, handshake, post, stream
@@ -124,6 +125,26 @@ def test_one_run_more_than_was_queued_is_unmatched_and_reported(server, ask, wor
         list(getattr(client, ask)("q"))
     assert (words, "NO_SCRIPT") == (refused.value.message, refused.value.code)
     assert [words] == [exchange.unmatched for exchange in server.unmatched]
+
+
+@pytest.mark.parametrize(
+    ("transport", "first", "verb"),
+    [
+        ("sse", ("x", ending("cut")), "resumes"),
+        ("sse", (status(503, retry_after=0),), "repeats"),
+        ("websocket", (status(503, retry_after=0),), "repeats"),
+    ],
+)
+def test_a_resumption_or_retry_that_finds_no_script_is_named_as_one(server, transport, first, verb):
+    server.agent("a").reply("done").reply(*first)
+    client = RunAgentClient("a", base_url=server.url, max_retries=1, retry_delay=0.001, transport=transport)
+    assert "done" == client.run_generic_stream("q").text()
+    with pytest.raises(RunAgentError):
+        client.run_generic_stream("q").text()
+    (unmatched,) = server.unmatched
+    assert unmatched.unmatched.endswith(
+        f"always(...); it {verb} request 2, and each attempt at a run takes an answer"
+    )
 
 
 @pytest.mark.parametrize("path", ["/api/v1/health", "/api/v1/agents/a/architecture"])
