@@ -51,12 +51,13 @@ class _Mailbox:
         over: The library's coroutine has ended.
         error: What it raised.
         complete: The last event has been put in; nothing is taken any more.
+        waits: The library waits for room, or is about to.
         reader: Wakes who reads.
         writer: Wakes who waits for room.
     """
 
     def __init__(self) -> None:
-        self.over = self.complete = False
+        self.over = self.complete = self.waits = False
         self.error: BaseException | None = None
         self.reader: _Wakes | None = None
         self.writer: _Wakes | None = None
@@ -90,7 +91,10 @@ class _Mailbox:
     def take(self) -> list[Event]:
         self._stirred = False  # before: what is added from now on rings again
         events = [self._events.popleft() for _ in range(len(self._events))]
-        if len(events) >= WINDOW and self.writer is not None:
+        # Asked after the events are gone, while the library sets it before it looks for room: one of the two
+        # sees what the other has done, in whichever order their threads run.
+        if self.waits and self.writer is not None:
+            self.waits = False
             self.writer.wake()
         return events
 
@@ -255,7 +259,9 @@ class _Worker:
             self._scope.limit(_TIDY_SECONDS)
             return
         while mailbox.full and self._room is not None:
-            await self._room.wait()
+            mailbox.waits = True  # see `_Mailbox.take`
+            if mailbox.full:
+                await self._room.wait()
 
 
 class _CoreConnection:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
 from runagent import Chunk, Completed, RunResult, Started
+from runagent._bridge import session
 from runagent._bridge.session import WINDOW
 from runagent._net.tasks import current_library
 from runagent.transports import Capability
@@ -132,6 +134,39 @@ def test_a_reader_that_is_busy_makes_the_library_wait(style: Style) -> None:
         return ahead
 
     assert style.run(scenario) <= 2 * WINDOW
+
+
+def test_a_library_that_fills_the_window_while_its_reader_takes_goes_on(
+    style: Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted, waits = threading.Event(), threading.Event()
+
+    class Paused(deque[Any]):
+        """Stops its reader, once, after it has counted one event less than the window."""
+
+        def __len__(self) -> int:
+            count = super().__len__()
+            if count == WINDOW - 1 and threading.current_thread() is reader and not counted.is_set():
+                counted.set()
+                assert waits.wait(10)
+            return count
+
+    async def script(library: Library, call: AgentCall, emit: Emit) -> None:
+        await emit(*[Chunk("x")] * (WINDOW - 1))
+        if current_library() == "trio":
+            await trio.to_thread.run_sync(counted.wait, 10)
+            trio.lowlevel.current_trio_token().run_sync_soon(waits.set)  # once this task waits for room
+        else:
+            await asyncio.to_thread(counted.wait, 10)
+            asyncio.get_running_loop().call_soon(waits.set)
+        await emit(Chunk("x"))
+        await emit(Completed())
+
+    reader = threading.current_thread()
+    monkeypatch.setattr(session, "deque", Paused)
+    elsewhere = "asyncio" if style.name == "trio" else "trio"
+    events, error, _ = collect(style, Library(script, runs_on=frozenset({elsewhere})), timeout=5)
+    assert (WINDOW + 1, None) == (len(events), error)
 
 
 def test_task_groups_are_safe_in_a_run(style: Style) -> None:
