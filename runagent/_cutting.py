@@ -1,4 +1,4 @@
-"""How much an error may carry: texts and JSON values are cut before anything is done with them."""
+"""How large texts and JSON values are, and how much of them an error may carry."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["CUT", "MAX_TEXT", "MAX_VALUE", "cut_text", "cut_value"]
+__all__ = ["CUT", "MAX_TEXT", "MAX_VALUE", "cut_text", "cut_value", "size_of"]
 
 CUT = "…"
 MAX_TEXT = 8 * 1024  # characters of a message, a code or another text of an error
@@ -22,25 +22,25 @@ def cut_text(text: str, limit: int = MAX_TEXT) -> str:
 
 def cut_value(value: Any, limit: int = MAX_VALUE) -> Any:
     """Return what an error may carry of a JSON value: all, or the beginning up to so many characters."""
-    if _fits(value, limit):
+    if size_of(value, limit + 1) <= limit:
         return value
     return _prune(value, [limit])
 
 
-def _fits(value: Any, room: int) -> bool:
-    """Whether a value, written down, has about so many characters at the most."""
-    waiting = [value]
+def size_of(value: Any, most: int) -> int:
+    """Return about how many characters a value takes, written down; ``most`` if they are more."""
+    size, waiting = 0, [value]
     while waiting:
         each = waiting.pop()
-        room -= _size(each)
+        size += _size(each)
         if isinstance(each, dict | list | tuple):
-            if room < 4 * len(each):
-                return False
+            if size + 4 * len(each) >= most:
+                return most
             waiting += each
             waiting += each.values() if isinstance(each, dict) else ()
-        if room < 0:
-            return False
-    return True
+        if size >= most:
+            return most
+    return size
 
 
 def _size(value: Any) -> int:

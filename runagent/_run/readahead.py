@@ -11,6 +11,9 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
+from msgspec import structs
+
+from runagent._cutting import size_of
 from runagent._errors import NetworkError, StreamError
 from runagent._internal import clock
 from runagent._internal.foreign import is_cancellation
@@ -61,8 +64,14 @@ class _Store:
         return self._size >= self._max
 
     def put(self, batch: list[Event]) -> None:
-        """Keep a batch; its size is the number of bytes received for it."""
+        """Keep a batch; its size is the number of bytes received for it.
+
+        If there are none, its size is about that of its events: libraries show no bytes, and one read of a
+        compressed answer may bring many batches.
+        """
         size, self._seen = self._report.bytes_received - self._seen, self._report.bytes_received
+        if not size:
+            size = size_of([structs.astuple(event) for event in batch], self._max)
         self._batches.append((batch, size))
         self._size += size
 

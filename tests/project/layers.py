@@ -109,7 +109,7 @@ LAYERS = {
     "runagent._errors": "errors",
     "runagent._report": "the report of a run, and the base of its errors",
     "runagent._redact": "redaction of secrets and of a peer's text",
-    "runagent._cutting": "the limit of an error's texts",
+    "runagent._cutting": "the sizes of texts and values, and an error's limits",
     "runagent._public": "classes by their public module",
     "runagent._version": "the version",
 }

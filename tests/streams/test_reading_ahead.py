@@ -13,15 +13,18 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from runagent import StreamTruncatedError
+from runagent import Chunk, Completed, StreamTruncatedError
+from runagent._bridge.session import WINDOW
 from runagent._run import endings
 from runagent._run.readahead import ReadAhead
 from runagent._run.until import CONNECTED
 from runagent_testing import ending
+from tests.support.libraries import Library
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runagent.transports import AgentCall, Emit
     from runagent_testing import FakeAgentServer
     from tests.support.styles import Style
 
@@ -152,21 +155,55 @@ def test_closing_ends_what_reads_ahead(
     assert server.requests[0].wait_disconnected(5)
 
 
+@pytest.mark.parametrize("content", ["x" * 1000, ["x" * 100] * 10], ids=["text", "JSON"])
+def test_a_library_is_read_ahead_of_only_as_far_as_the_limit_allows(style: Style, content: Any) -> None:
+    count, emitted = 50 * WINDOW, 0
+
+    async def script(library: Library, call: AgentCall, emit: Emit) -> None:
+        nonlocal emitted
+        for _ in range(count):
+            await emit(Chunk(content))
+            emitted += 1
+        await emit(Completed())
+
+    async def scenario() -> int:
+        library = Library(script)
+        options = {"read_ahead_bytes": 10_000}
+        client = style.client(
+            "a", base_url="http://127.0.0.1:1", transport=library, transport_options=options
+        )
+        stream = client.run_generic_stream("x")
+        assert content == await anext(stream)
+        assert not await style.wait(library.gone, 0.2)
+        ahead = emitted
+        assert count - 1 == len([chunk async for chunk in stream])
+        return ahead
+
+    assert style.run(scenario) <= 4 * WINDOW
+
+
 @pytest.fixture
-def counting_pump() -> Iterator[tuple[Any, list[threading.Event]]]:
-    """A pump whose batches are ten bytes each, and the events that its n-th batch has been asked for."""
-    asked = [threading.Event() for _ in range(10)]
+def new_pump() -> Iterator[Any]:
+    """Make a pump whose batches have these bytes, and the events that each of them has been asked for."""
+    with contextlib.ExitStack() as sources:
+        yield lambda sizes, limit: _counting_pump(sizes, limit, sources)
+
+
+def _counting_pump(
+    sizes: list[int], limit: int, sources: contextlib.ExitStack
+) -> tuple[Any, list[threading.Event]]:
+    asked = [threading.Event() for _ in sizes]
     report = SimpleNamespace(bytes_received=0)
     notes = SimpleNamespace(accepted=False)
-    calls = iter(asked)
+    calls = iter(zip(asked, sizes, strict=True))
 
     def next_batch() -> list[Any] | None:
-        event = next(calls, None)
+        event, size = next(calls, (None, 0))
         if event is None:
             return None
         event.set()
-        report.bytes_received += 10
-        return [report.bytes_received]
+        report.bytes_received += size
+        return [Chunk("ten letters")]
 
     pump: Any = SimpleNamespace(
         run=SimpleNamespace(report=report, notes=notes, place=None, cancelled=False),
@@ -174,16 +211,24 @@ def counting_pump() -> Iterator[tuple[Any, list[threading.Event]]]:
         check_process=lambda: None,
         close=lambda: None,
     )
-    source = ReadAhead(pump, 25)
-    assert source.next_batch(until=CONNECTED) == []
-    pump.source = source
-    yield pump, asked
-    source.close()
+    pump.source = ReadAhead(pump, limit)
+    assert pump.source.next_batch(until=CONNECTED) == []
+    sources.callback(pump.source.close)
+    return pump, asked
 
 
-def test_no_more_is_read_ahead_than_the_limit_allows(counting_pump: Any) -> None:
-    pump, asked = counting_pump
-    assert asked[2].wait(5)
-    assert not asked[3].wait(0.05)
-    assert pump.source.next_batch() == [10]
-    assert asked[3].wait(5)
+# The second one is a compressed answer: one read brings bytes for many batches.
+@pytest.mark.parametrize(
+    ("sizes", "limit", "ahead"),
+    [([10] * 10, 25, 3), ([20, 0, 0, 0, 0], 45, 2)],
+    ids=["reads", "turns of one read"],
+)
+def test_no_more_is_read_ahead_than_the_limit_allows(
+    new_pump: Any, sizes: list[int], limit: int, ahead: int
+) -> None:
+    pump, asked = new_pump(sizes, limit)
+    assert asked[ahead - 1].wait(5)
+    assert not asked[ahead].wait(0.05)
+    assert pump.source.next_batch() == [Chunk("ten letters")]
+    assert asked[ahead].wait(5)
+    assert not asked[ahead + 1].wait(0.05)
