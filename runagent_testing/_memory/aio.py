@@ -58,7 +58,7 @@ class AioMemoryConnection(MemoryConnection):
                 if self._loop.time() >= deadline:
                     raise DeadlineExceededError
                 if self._deadline is None and deadline != math.inf:
-                    self._deadline = self._loop.call_at(deadline, self._wake)
+                    self._deadline = self._loop.call_at(deadline, self._look_at_time)
                 if self._real_time is not None and not self._peer.is_at_gate:
                     self._real_time.warn()
                 self._waiter = self._loop.create_future()
@@ -80,6 +80,10 @@ class AioMemoryConnection(MemoryConnection):
         """Make the reader raise a `DeadlockError`."""
         if self._waiter is not None:
             self._waiter.set_exception(self.deadlock())
+
+    def _look_at_time(self) -> None:
+        self._deadline = None  # a loop runs timers up to its clock's resolution early: the rest gets another
+        self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

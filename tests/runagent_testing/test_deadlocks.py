@@ -211,6 +211,28 @@ def test_reading_ahead_waits_at_a_gate_for_its_reader(patient):
     assert ["x", "y"] == virtual.run(scenario)
 
 
+@pytest.mark.parametrize("last", [ending("stall"), delay(50)], ids=["a stall", "a delay"])
+@pytest.mark.parametrize(
+    "limits", [Timeouts(idle=0.8), Timeouts(idle=None, total=0.8)], ids=["idle", "total"]
+)
+def test_a_limit_is_met_though_another_timer_is_due_a_rounding_error_before_it(
+    virtual_tasks, transport, last, limits
+):
+    virtual_tasks.memory.agent("a").always("x", last)
+
+    async def scenario():
+        client = virtual_tasks.client(transport, timeout=limits, max_retries=0, max_resumes=0)
+        with pytest.raises(StreamTimeoutError):
+            await client.run_generic_stream("x").text()
+        assert 0.8 == virtual_tasks.network.now()
+
+    async def others():  # in all 0.7999999999999999 seconds
+        await virtual_tasks.sleep(0.7)
+        await virtual_tasks.sleep(0.1)
+
+    virtual_tasks.run(lambda: together(virtual_tasks, scenario, others))
+
+
 def test_a_stall_without_any_timeout_is_a_deadlock(virtual, transport):
     virtual.memory.agent("a").always("x", ending("stall"))
 
