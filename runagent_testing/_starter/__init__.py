@@ -7,6 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
+from runagent._plugins.installed import TRANSPORTS, installed
 from runagent._plugins.registry import BUILT_IN, has_other_meaning
 from runagent._version import __version__
 
@@ -35,13 +36,15 @@ def write_starter(name: str, parent: Path) -> Path:
         The new folder.
 
     Raises:
-        StarterError: There is no such name, or the folder exists.
+        StarterError: There is no such name, it is taken, or the folder exists.
         OSError: It cannot be written.
     """
     if not _NAME.fullmatch(name):
         raise StarterError(f"{name!r} is no name: it has lower-case letters, digits and single hyphens")
     if name in _RESERVED or has_other_meaning(name):
         raise StarterError(f"the name {name!r} is taken")
+    if takers := [plugin.source for plugin in installed().all_of(TRANSPORTS) if plugin.name == name]:
+        raise StarterError(f"the name {name!r} is taken: {takers[0]} is installed")
     fields = {
         "name": name,
         "distribution": f"runagent-{name}",

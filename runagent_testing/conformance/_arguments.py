@@ -110,7 +110,8 @@ def check_dialect_given(subject: Subject, watchdog: Watchdog) -> None:
     Raises:
         ValueError: No dialect has the transport's name, and none understands its request.
     """
-    spoken = [word for dialect in (*BUILT_IN, *installed_dialects()) for word in dialect.transports]
+    known = (*BUILT_IN, *installed_dialects())
+    spoken = [name for dialect in known for name in (dialect.name, *dialect.transports)]
     # If a dialect is given, the transport may be at fault: the requirements report it.
     # A library would have to run the agent once more, and may never end.
     if subject.dialects or subject.is_library or subject.name in spoken:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
@@ -9,8 +10,10 @@ import sys
 import venv
 from pathlib import Path
 
+import httpx2
 import pytest
 
+from runagent_testing import FakeAgentServer
 from runagent_testing._standalone.cli import GOOD, INVALID, main
 from runagent_testing._starter import StarterError, write_starter
 from tests.docs.pages import DOCS
@@ -143,6 +146,24 @@ def test_an_invalid_name(tmp_path, name):
 def test_a_name_that_is_taken(tmp_path, name):
     with pytest.raises(StarterError, match=f"the name '{name}' is taken"):
         write_starter(name, tmp_path)
+
+
+def test_a_name_that_an_installed_plugin_has(tmp_path):
+    with pytest.raises(StarterError, match=r"the name 'openai' is taken: runagent-openai .* is installed"):
+        write_starter("openai", tmp_path)
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_the_dialect_refuses_a_body_that_is_not_a_json_object(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(write_starter("acme-refusing", tmp_path))
+    dialect = importlib.import_module("runagent_acme_refusing.testing").AcmeRefusingDialect()
+    with FakeAgentServer(dialects=[dialect]) as server:
+        server.agent("writer").always("x")
+        for body in (b"{not json", b"[]", b""):
+            answer = httpx2.post(f"{server.url}/acme-refusing/writer", content=body)
+            assert (400, True) == (answer.status_code, "the body is not a JSON object" in answer.text)
+        refused = "the body is not a JSON object"
+        assert [refused] * 3 == [exchange.refused for exchange in server.requests]
 
 
 def test_a_folder_that_exists_is_left_alone(tmp_path, capsys):
