@@ -110,12 +110,14 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         return  # another test of a marked class or module
     player: Player = "memory" if used == ["memory_network"] else "socket"
     without = _names(marker.kwargs.get("without", ()), "without")
-    names = _expanded(_names(marker.kwargs["faults"], "faults"), without, player)
+    names = _expanded(
+        _names(marker.kwargs["faults"], "faults"), without, player, _place_of(metafunc.definition)
+    )
     metafunc.fixturenames.append(PARAMETER)
     metafunc.parametrize(PARAMETER, names, indirect=True, ids=names)
 
 
-def _expanded(names: list[str], without: list[str], player: Player) -> list[str]:
+def _expanded(names: list[str], without: list[str], player: Player, test: str) -> list[str]:
     from runagent_testing.faults._displacing import check_names, expand_names
 
     problem = "faults= and without= leave no fault that the test can meet"
@@ -125,7 +127,13 @@ def _expanded(names: list[str], without: list[str], player: Player) -> list[str]
         found = expand_names(names, without, player)
     except (TypeError, ValueError) as exc:
         found, problem = [], str(exc)
-    return found or pytest.fail(problem, pytrace=False)
+    return found or pytest.fail(f"{test}: @pytest.mark.fake_agent: {problem}", pytrace=False)
+
+
+def _place_of(item: pytest.Item) -> str:
+    """Name a test that is being collected, as pytest would not."""
+    file, line, name = item.location
+    return f"{name} ({file}:{(line or 0) + 1})"
 
 
 def check_use(item: pytest.Item, *, is_over: bool) -> None:

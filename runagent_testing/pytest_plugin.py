@@ -117,10 +117,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _rate(text: str) -> float:
-    rate = float(text)
-    if not 0 <= rate <= 1:
-        raise ValueError(text)
-    return rate
+    import argparse  # as pytest has already
+
+    with contextlib.suppress(ValueError):
+        if 0 <= (rate := float(text)) <= 1:
+            return rate
+    raise argparse.ArgumentTypeError(f"it is a number from 0 to 1, not {text!r}")
 
 
 def pytest_configure(config: pytest.Config) -> None:

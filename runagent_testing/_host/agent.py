@@ -10,6 +10,7 @@ from runagent_testing._host.limits import RunLimit
 from runagent_testing._host.rules import Rule
 from runagent_testing._host.scripts import AgentScripts
 from runagent_testing._internal.public import publish
+from runagent_testing._internal.suggestions import suggest_keywords
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.numbers import check_texts
 
@@ -43,12 +44,19 @@ class Agent(Answering):
     """A scriptable agent; every method may be called while the agent serves requests."""
 
     def __init__(self, agent_id: str, host: Home | None = None, scripts: AgentScripts | None = None) -> None:
-        self._scripts: AgentScripts = AgentScripts(agent_id) if scripts is None else scripts
+        scripts = AgentScripts(agent_id) if scripts is None else scripts
         self.id = agent_id
         self._host = host
-        self._scripts.can_forward = host is None or host.can_forward
-        super().__init__(self._scripts, agent_id)
+        scripts.can_forward = host is None or host.can_forward
+        super().__init__(scripts, agent_id)
 
+    @property
+    def _scripts(self) -> AgentScripts:
+        scripts = super()._scripts
+        assert isinstance(scripts, AgentScripts)
+        return scripts
+
+    @suggest_keywords
     def when(
         self,
         *,
@@ -86,6 +94,7 @@ class Agent(Answering):
         """
         return Rule(self._scripts.add_rule(Conditions.of(query, body, headers, nth, matches)), self.id)
 
+    @suggest_keywords
     def inject(self, fault: str, *, run: int | None = None) -> Self:
         """Have a run of this agent meet a fault of the catalogue in place of its answer.
 
@@ -101,6 +110,7 @@ class Agent(Answering):
         self._home.inject(fault, agent=self.id, run=run)
         return self
 
+    @suggest_keywords
     def limit(self, runs: int, per: float) -> Self:
         """Accept only so many runs in a window of time, which begins with its first run.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from runagent_testing._forwarding.upstream import Forward, ForwardingError, Upstream
 from runagent_testing._host.scripts import as_result
+from runagent_testing._internal.suggestions import suggest_keywords
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._internal.uncopied import Uncopied
 from runagent_testing._recording.folder import RecordingFolder
@@ -32,11 +33,23 @@ __tracebackhide__ = is_ours
 class Answering(Uncopied):
     """The base of `Agent` and `Rule`: the methods that set answers."""
 
-    _scripts: Scripts
-
     def __init__(self, scripts: Scripts, agent_id: str) -> None:
-        self._scripts = scripts
+        self._own = scripts
         self._agent_id = agent_id
+
+    @property
+    def _scripts(self) -> Scripts:
+        """What the methods set.
+
+        Raises:
+            RuntimeError: The host has forgotten the agent, so that it would have no effect.
+        """
+        if self._own.is_forgotten:
+            made = f"agent({self._agent_id!r})"
+            raise RuntimeError(
+                f"the host has forgotten this {made} (clear() and reset() do that): call {made} again"
+            )
+        return self._own
 
     def always(self, *steps: Any, **options: Unpack[Options]) -> Self:
         """Stream these steps in every run for which no `reply` is queued.
@@ -143,6 +156,7 @@ class Answering(Uncopied):
         )
         return self
 
+    @suggest_keywords
     def replay(self, path: str | Path, *, speed: float = 1.0, max_gap: float | None = None) -> Self:
         """Send what was recorded (docs/recordings.md): the same bytes in the same writes, gaps and ending.
 
@@ -168,6 +182,7 @@ class Answering(Uncopied):
             self._scripts.script = self._scripts.result = replays[0]
         return self
 
+    @suggest_keywords
     def forwards(self, url: str, *, record: str | Path | None = None, stable_ids: bool = False) -> Self:
         """Pass every run on to a real service, and its answer back, read by read; only on a server.
 

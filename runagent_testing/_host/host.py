@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 from runagent_testing._host.scope import Baseline, Scope
 from runagent_testing._host.scopes import Scopes
+from runagent_testing._internal.suggestions import suggest_keywords
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._render.plan import ConnectionFault
 from runagent_testing._script.numbers import check_count
@@ -91,6 +92,7 @@ class AgentHost(Scope):
         super()._keep_last(count)
         self._kept = count
 
+    @suggest_keywords
     def on_connect(self, fault: ConnectionFault, *, times: int = 1) -> None:
         """Break the next connections before anything is read from them, even a TLS handshake.
 
@@ -111,7 +113,7 @@ class AgentHost(Scope):
     def clear(self) -> None:
         """Forget agents, requests, scopes and connections' faults, and drop every connection.
 
-        Agents have to be created again; those created before no longer answer.
+        Agents have to be created again; those created before no longer answer, and take no scripts.
         """
         scopes = self._scopes.clear()
         for scope in [self, *scopes]:

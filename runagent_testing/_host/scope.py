@@ -14,6 +14,7 @@ from runagent_testing._host.verify import report, timelines, unexpected, unused
 from runagent_testing._internal.clock import now
 from runagent_testing._internal.public import publish
 from runagent_testing._internal.redaction import escaped
+from runagent_testing._internal.suggestions import suggest_keywords
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._internal.uncopied import Uncopied
 from runagent_testing._journal.journal import Journal
@@ -110,6 +111,7 @@ class Scope(Uncopied):
         scripts = self._scripts.setdefault(agent_id, AgentScripts(agent_id))
         return self._agents.setdefault(agent_id, Agent(agent_id, self, scripts))
 
+    @suggest_keywords
     def inject(self, fault: str, *, agent: str | None = None, run: int | None = None) -> None:
         """Have a run meet a fault of the catalogue in place of its answer.
 
@@ -133,6 +135,7 @@ class Scope(Uncopied):
         else:
             self._break_connection(parsed)
 
+    @suggest_keywords
     def chaos(
         self,
         rate: float,
@@ -169,6 +172,7 @@ class Scope(Uncopied):
         """
         self._disruptor.set_chaos(rate, seed, only, without, test)
 
+    @suggest_keywords
     def on_request(self, line: str, *steps: Any, times: int = 1) -> None:
         """Answer the next requests with this method and path, which ask for no run, in place of the dialect.
 
@@ -189,6 +193,7 @@ class Scope(Uncopied):
         check_count(times, "on_request()")
         self._others.add(line, Result.of(steps), times)
 
+    @suggest_keywords
     def wait_request(self, count: int = 1, timeout: float = 5.0) -> Exchange:
         """Wait until ``count`` requests for runs have arrived, and return the last of them.
 
@@ -199,6 +204,7 @@ class Scope(Uncopied):
         """
         return self.journal.wait(count, timeout)
 
+    @suggest_keywords
     def problems(self, *, allow_unused: bool = False, allow_unmatched: bool = False) -> list[str]:
         """List the problems that `check` reports; waits a moment for agents that are about to send.
 
@@ -220,6 +226,7 @@ class Scope(Uncopied):
         found += self._forgotten.problems(allow_unused=allow_unused, allow_unmatched=allow_unmatched)
         return [escaped(problem) for problem in found]
 
+    @suggest_keywords
     def check(self, *, allow_unused: bool = False, allow_unmatched: bool = False) -> None:
         """Verify that the client met every script, and that a script answered every request.
 
@@ -249,7 +256,7 @@ class Scope(Uncopied):
     def clear(self) -> None:
         """Forget agents, requests and faults, chaos included, and end those that are being answered.
 
-        Agents have to be created again; those created before no longer answer.
+        Agents have to be created again; those created before no longer answer, and take no scripts.
         """
         self._drop(self._end())
         self._forget()
@@ -281,7 +288,8 @@ class Scope(Uncopied):
             baseline.apply_once(prepared)
         for agent_id in set(before) - prepared._scripts.keys():
             self._agents.pop(agent_id, None)
-            self._scripts.pop(agent_id, None)
+            if (scripts := self._scripts.pop(agent_id, None)) is not None:
+                scripts.forget()
         for agent_id, scripts in prepared._scripts.items():
             self.agent(agent_id)
             self._scripts[agent_id].become(scripts)
@@ -313,6 +321,8 @@ class Scope(Uncopied):
     def _forget(self) -> None:
         self._disruptor.clear()
         self._agents.clear()
+        for scripts in list(self._scripts.values()):
+            scripts.forget()
         self._scripts.clear()
         self._others.clear()
         self.journal.clear()

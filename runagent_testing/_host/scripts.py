@@ -33,7 +33,10 @@ class Scripts:
     Attributes:
         can_forward: Whether the host can pass requests on to a real service.
         version: Another number after each change of the answers, and one that no other object has had.
+        is_forgotten: Whether the host has forgotten the agent, so that no request asks for them.
     """
+
+    is_forgotten = False
 
     def __init__(self) -> None:
         self._script: Script | Computed | None = None
@@ -224,6 +227,11 @@ class AgentScripts(Scripts):
         rule.can_forward = self.can_forward
         self.rules.append(rule)
         return rule
+
+    def forget(self) -> None:
+        """Note that the host has forgotten the agent."""
+        for scripts in (self, *self.rules):
+            scripts.is_forgotten = True
 
     def become(self, other: AgentScripts) -> None:
         """Take over all scripts of another agent; no request finds one without."""

@@ -13,6 +13,7 @@ from runagent_testing._host.host import AgentHost
 from runagent_testing._host.scopes import ScopedEndpoints
 from runagent_testing._host.stamps import random_id, utc_time
 from runagent_testing._internal.public import publish
+from runagent_testing._internal.suggestions import suggest_keywords
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._memory.blocking import BlockingMemory
 from runagent_testing._memory.peer import Peer
@@ -66,6 +67,7 @@ class MemoryNetwork(AgentHost):
     url = f"http://{_HOST}"
     can_forward = False
 
+    @suggest_keywords
     def __init__(
         self,
         *,

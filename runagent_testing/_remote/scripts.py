@@ -8,6 +8,7 @@ from urllib.parse import quote
 from runagent_testing._host.agent import Agent
 from runagent_testing._host.scripts import AgentScripts, RuleScripts, Scripts
 from runagent_testing._internal.public import publish
+from runagent_testing._internal.suggestions import suggest_keywords
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.computed import Computed
 from runagent_testing._script.gates import Gate
@@ -162,6 +163,7 @@ class RemoteAgent(Agent):
         super().__init__(agent_id, None, _SendingAgent(server, agent_id))
         self._server = server
 
+    @suggest_keywords
     def inject(self, fault: str, *, run: int | None = None) -> RemoteAgent:
         """See `Agent.inject`."""
         self._server.inject(fault, agent=self.id, run=run)

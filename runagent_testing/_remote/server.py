@@ -11,6 +11,7 @@ from urllib.parse import quote
 from runagent_testing._host.scopes import checked_name
 from runagent_testing._internal.clock import now
 from runagent_testing._internal.public import publish
+from runagent_testing._internal.suggestions import suggest_keywords
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._internal.uncopied import Uncopied
 from runagent_testing._remote.exchanges import RemoteExchange, RemoteGate, RemoteJournal
@@ -57,6 +58,7 @@ class RemoteFakeAgentServer(Uncopied):
         journal: All exchanges, as JSON, as an HTTP Archive and as transcripts.
     """
 
+    @suggest_keywords
     def __init__(
         self,
         url: str,
@@ -146,11 +148,13 @@ class RemoteFakeAgentServer(Uncopied):
         """See `AgentHost.drop_scope`."""
         return self._unless_missing("DELETE", f"/scopes/{quote(name, safe='')}")
 
+    @suggest_keywords
     def on_connect(self, fault: ConnectionFault, *, times: int = 1) -> None:
         """See `AgentHost.on_connect`; the connections of this object are spared, except over TLS."""
         check_count(times, "on_connect()")
         self._ask("POST", "/on-connect", {"fault": fault, "times": times})
 
+    @suggest_keywords
     def on_request(self, line: str, *steps: Any, times: int = 1) -> None:
         """See `Scope.on_request`."""
         check_texts((line,), "the request of on_request()")
@@ -159,10 +163,12 @@ class RemoteFakeAgentServer(Uncopied):
         self._ask("POST", "/on-request", {"request": line, "answer": answer_form(result), "times": times})
         self._note_steps(result.steps)
 
+    @suggest_keywords
     def inject(self, fault: str, *, agent: str | None = None, run: int | None = None) -> None:
         """See `Scope.inject`."""
         self._ask("POST", "/faults", {"fault": fault, "agent": agent, "run": run})
 
+    @suggest_keywords
     def chaos(
         self,
         rate: float,
@@ -176,14 +182,17 @@ class RemoteFakeAgentServer(Uncopied):
         chosen = {"only": list(only), "without": list(without)}
         self._ask("PUT", "/chaos", {"rate": rate, "seed": seed, "test": test, **chosen})
 
+    @suggest_keywords
     def wait_request(self, count: int = 1, timeout: float = 5.0) -> RemoteExchange:
         """See `Scope.wait_request`."""
         return self._wait_request(count, timeout, None)
 
+    @suggest_keywords
     def problems(self, *, allow_unused: bool = False, allow_unmatched: bool = False) -> list[str]:
         """See `Scope.problems`."""
         return list(self._problems(allow_unused, allow_unmatched)["problems"])
 
+    @suggest_keywords
     def check(self, *, allow_unused: bool = False, allow_unmatched: bool = False) -> None:
         """See `Scope.check`."""
         found = self._problems(allow_unused, allow_unmatched)

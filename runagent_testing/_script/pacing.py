@@ -13,6 +13,7 @@ from math import exp
 from random import Random
 from typing import TYPE_CHECKING, Literal
 
+from runagent_testing._internal.suggestions import suggest_keywords
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.numbers import check_seconds, is_number
 
@@ -63,6 +64,7 @@ class Pace:
         return self.low * exp(random.gauss(0, self.high))
 
 
+@suggest_keywords
 def fixed(seconds: float, *, first: float = 0.0, jitter: float = 0.0, seed: int = 0) -> Pace:
     """Wait equally long between any two chunks.
 
@@ -78,6 +80,7 @@ def fixed(seconds: float, *, first: float = 0.0, jitter: float = 0.0, seed: int 
     return _pace("uniform", seconds * (1 - jitter), seconds * (1 + jitter), first, seed)
 
 
+@suggest_keywords
 def uniform(low: float, high: float, *, first: float = 0.0, seed: int = 0) -> Pace:
     """Wait between ``low`` and ``high`` seconds, uniformly random."""
     if is_number(low) and is_number(high) and not low <= high:
@@ -85,6 +88,7 @@ def uniform(low: float, high: float, *, first: float = 0.0, seed: int = 0) -> Pa
     return _pace("uniform", low, high, first, seed)
 
 
+@suggest_keywords
 def log_normal(median: float, sigma: float, *, first: float = 0.0, seed: int = 0) -> Pace:
     """Draw each wait from a log-normal distribution, which has the long tail of real services.
 
@@ -99,6 +103,7 @@ def log_normal(median: float, sigma: float, *, first: float = 0.0, seed: int = 0
     return _pace("log-normal", median, sigma, first, seed)
 
 
+@suggest_keywords
 def tokens_per_second(rate: float, *, first: float = 0.0, jitter: float = 0.0, seed: int = 0) -> Pace:
     """Send chunks at the rate of a language model; every chunk counts as one token.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from runagent_testing._internal.suggestions import suggest_keywords
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.numbers import is_whole
 
@@ -21,6 +22,7 @@ class Repeat:
     times: int | None = None
 
 
+@suggest_keywords
 def repeat(*steps: Any, times: int | None = None) -> Repeat:
     """Make steps again and again.
 

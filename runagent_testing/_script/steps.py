@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from runagent_testing._internal.public import publish
-from runagent_testing._internal.suggestions import nearest
+from runagent_testing._internal.suggestions import nearest, suggest_keywords
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.gates import Gate
 from runagent_testing._script.jsonvalues import write_json_value
@@ -186,6 +186,7 @@ Step = (
 Pause = Delay | Gate
 
 
+@suggest_keywords
 def chunk(content: Any, index: Any = ..., id: Any = ..., event: Any = ...) -> Chunk:
     """Send one piece of the answer.
 
@@ -199,6 +200,7 @@ def chunk(content: Any, index: Any = ..., id: Any = ..., event: Any = ...) -> Ch
     return Chunk(content, index, id, event)
 
 
+@suggest_keywords
 def reasoning(text: str, id: str | None = None) -> Reasoning:
     """Send a piece of what the model thinks.
 
@@ -209,6 +211,7 @@ def reasoning(text: str, id: str | None = None) -> Reasoning:
     return Reasoning(text, id)
 
 
+@suggest_keywords
 def tool_call(name: str, arguments: Any = "{}", id: str | None = None, index: int | None = None) -> ToolCall:
     """Send a tool call; a protocol that streams calls in pieces gets it in pieces.
 
@@ -228,6 +231,7 @@ def tool_call(name: str, arguments: Any = "{}", id: str | None = None, index: in
     return ToolCall(name, written, id, index)
 
 
+@suggest_keywords
 def custom(name: str, value: Any = None) -> Custom:
     """Send anything else that the protocol has.
 
@@ -254,6 +258,7 @@ def gate(name: str) -> Gate:
     return Gate(name)
 
 
+@suggest_keywords
 def error(code: str | None, message: str | None = None, retry_after: float | None = None) -> Error:
     """Fail the run; plain text, which cannot express an error, is cut off instead.
 
@@ -265,6 +270,7 @@ def error(code: str | None, message: str | None = None, retry_after: float | Non
     return Error(code, message, retry_after)
 
 
+@suggest_keywords
 def done(
     message: str | None = None,
     usage: Mapping[str, Any] | None = None,
@@ -299,6 +305,7 @@ def raw_response(data: bytes) -> RawResponse:
     return RawResponse(_bytes(data, "raw_response"))
 
 
+@suggest_keywords
 def head(
     status: int | None = None, *, headers: Mapping[str, str | None] | None = None, start: bool = True
 ) -> Head:
@@ -315,6 +322,7 @@ def head(
     return Head(status, dict(headers or {}), start)
 
 
+@suggest_keywords
 def status(
     status: int,
     *,
@@ -339,6 +347,7 @@ def status(
     return Status(status, retry_after, code, message, body, dict(headers or {}))
 
 
+@suggest_keywords
 def ending(kind: EndingKind, *, seconds: float | None = None, code: int = 1000, reason: str = "") -> Ending:
     """End the run in a chosen way, at this place of the script.
 

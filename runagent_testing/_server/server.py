@@ -21,6 +21,7 @@ from runagent_testing._host.host import AgentHost
 from runagent_testing._host.scopes import ScopedEndpoints
 from runagent_testing._internal.clock import now
 from runagent_testing._internal.public import publish
+from runagent_testing._internal.suggestions import suggest_keywords
 from runagent_testing._internal.tracebacks import is_ours
 from runagent_testing._script.computed import place_of_thread
 from runagent_testing._script.numbers import check_seconds, check_texts, is_whole
@@ -73,6 +74,7 @@ class FakeAgentServer(AgentHost):
             another ``Host`` is refused, as it may come from a page in a browser.
     """
 
+    @suggest_keywords
     def __init__(
         self,
         *,

@@ -41,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     invalid script, or 130.
     """
     try:
-        options = _parser().parse_args(arguments)
+        options, unknown = _parser().parse_known_args(arguments)
+        if unknown:
+            options.parser.reject(unknown)
         code: int = options.run(options)
     except CommandError as exc:
         return report(exc)
@@ -106,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="a declared capability that the peer cannot show",
     )
+    for command in commands.choices.values():
+        command.set_defaults(parser=command)
     return parser
 
 

@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 from runagent_testing._internal.redaction import Secrets, escaped
+from runagent_testing._internal.suggestions import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -64,6 +65,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise CommandError(f"{Secrets().line(message)} (see {self.prog} --help)")
+
+    def reject(self, unknown: Sequence[str]) -> NoReturn:
+        """Report arguments that are unknown, with the option that was probably meant by the first one."""
+        known = [name for action in self._actions for name in action.option_strings]
+        meant = nearest(unknown[0].partition("=")[0], known, "")
+        self.error(f"unrecognized arguments: {' '.join(unknown)}{'; ' if meant else ''}{meant}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:

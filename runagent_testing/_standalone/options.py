@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runagent_testing._standalone.command import CommandError
 
@@ -23,6 +25,8 @@ __all__ = [
     "with_environment",
 ]
 
+T = TypeVar("T", int, float)
+
 SCRIPTS = "RUNAGENT_FAKE_SCRIPTS"
 _LAST_PORT = 65_535
 _SERVED_ONLY = ("--watch", "--exit-code", "--api-key")
@@ -37,7 +41,7 @@ class Option:
         flag: As on the command line.
         help: For ``--help``, which adds the default value.
         metavar: Its argument; None for a switch.
-        read: Makes the value of a text; raises ValueError for an invalid one.
+        read: Makes the value of a text; raises ValueError for an invalid one, with what is allowed.
         default: If neither the command line nor the environment has it.
     """
 
@@ -46,6 +50,13 @@ class Option:
     metavar: str | None = None
     read: Callable[[str], Any] = str
     default: Any = None
+
+    def parse(self, text: str) -> Any:
+        """Make the value of a text on the command line."""
+        try:
+            return self.read(text)
+        except ValueError as exc:
+            raise argparse.ArgumentTypeError(str(exc)) from None
 
     @property
     def name(self) -> str:
@@ -58,36 +69,36 @@ class Option:
         return f"RUNAGENT_FAKE_{self.name.upper()}"
 
 
+def _number(text: str, kind: type[T], allowed: str, low: float, high: float) -> T:
+    with contextlib.suppress(ValueError):
+        if low <= (number := kind(text)) <= high:
+            return number
+    raise ValueError(f"it is {allowed}, not {text!r}")
+
+
 def port(text: str) -> int:
-    """Read the number of a port; argparse shows the names of these functions."""
-    number = int(text)
-    if not 0 <= number <= _LAST_PORT:
-        raise ValueError
-    return number
+    """Read the number of a port."""
+    return _number(text, int, f"a whole number from 0 to {_LAST_PORT}", 0, _LAST_PORT)
 
 
 def seconds(text: str) -> float:
     """Read a number of seconds."""
-    number = float(text)
-    if not 0 <= number < math.inf:
-        raise ValueError
-    return number
+    return _number(text, float, "a number of seconds, 0 or more", 0, sys.float_info.max)
 
 
-def number(text: str) -> int:
+def count(text: str) -> int:
     """Read a number of things, one or more."""
-    count = int(text)
-    if count < 1:
-        raise ValueError
-    return count
+    return _number(text, int, "a whole number, 1 or more", 1, math.inf)
+
+
+def seed(text: str) -> int:
+    """Read a seed."""
+    return _number(text, int, "a whole number", -math.inf, math.inf)
 
 
 def rate(text: str) -> float:
     """Read a part of all runs."""
-    part = float(text)
-    if not 0 <= part <= 1:
-        raise ValueError
-    return part
+    return _number(text, float, "a number from 0 to 1", 0, 1)
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -98,14 +109,14 @@ def names(text: str) -> tuple[str, ...]:
 def switch(text: str) -> bool:
     """Read a switch of the environment."""
     if text.lower() not in (*_ON, *_OFF):
-        raise ValueError
+        raise ValueError(f"it is one of {', '.join((*_ON, *_OFF))}, not {text!r}")
     return text.lower() in _ON
 
 
-def format(text: str) -> str:  # noqa: A001 - argparse shows the name
+def log_format(text: str) -> str:
     """Read the format of the log."""
     if text not in ("text", "json"):
-        raise ValueError
+        raise ValueError(f"it is text or json, not {text!r}")
     return text
 
 
@@ -121,13 +132,13 @@ OPTIONS = (
     Option("--control-hosts", "names under which they reach it, with commas", "NAMES", names),
     Option("--no-control", "let nobody steer the server over HTTP", None, switch, default=False),
     Option("--chaos", "the part of the runs that meet a fault, from 0 to 1", "RATE", rate, 0.0),
-    Option("--seed", "another one chooses other runs and faults", "SEED", int, 0),
+    Option("--seed", "another one chooses other runs and faults", "SEED", seed, 0),
     Option("--ready-file", "write the URL into this file once it can be used; removed at the end", "PATH"),
     Option("--watch", "read a script file again when it changes", None, switch, default=False),
     Option("--drain", "seconds that runs may take to end after SIGTERM", "SECONDS", seconds, 5.0),
     Option("--exit-code", "end with 1 and a list if expectations are unmet", None, switch, default=False),
-    Option("--keep", "how many of the last exchanges the journal keeps", "N", number, 1000),
-    Option("--log-format", "text, or json: one object a line", "FORMAT", format, "text"),
+    Option("--keep", "how many of the last exchanges the journal keeps", "N", count, 1000),
+    Option("--log-format", "text, or json: one object a line", "FORMAT", log_format, "text"),
     Option("--no-color", "write the log without colors", None, switch, default=False),
 )
 
@@ -162,7 +173,7 @@ def _add(parser: argparse.ArgumentParser, options: Iterable[Option]) -> None:
             continue
         shown = "" if option.default is None else f" ({option.default})"
         parser.add_argument(
-            option.flag, metavar=option.metavar, type=option.read, help=f"{option.help}{shown}"
+            option.flag, metavar=option.metavar, type=option.parse, help=f"{option.help}{shown}"
         )
 
 
@@ -187,5 +198,5 @@ def _value(option: Option, given: argparse.Namespace, environment: Mapping[str, 
         return option.default
     try:
         return option.read(text)
-    except ValueError:
-        raise CommandError(f"{option.variable}: invalid {option.read.__name__} value: {text!r}") from None
+    except ValueError as exc:
+        raise CommandError(f"{option.variable}: {exc}") from None

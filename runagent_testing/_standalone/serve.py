@@ -197,7 +197,13 @@ def _tls_context(cert: str | None, key: str | None) -> ssl.SSLContext | None:
         for path in filter(None, (cert, key)):
             read_file(path)  # OpenSSL would read for ever what has no end
         context.load_cert_chain(cert, key)
-    except OSError as exc:  # ssl.SSLError is one
+    except ssl.SSLError as exc:
+        place = key or "the same file (or --tls-key)"
+        why = f"it has to be one in PEM, with its key in PEM in {place}"
+        if exc.reason == "KEY_VALUES_MISMATCH":
+            why = "the key is that of another certificate"
+        raise CommandError(f"cannot use the certificate {cert}: {why}") from exc
+    except OSError as exc:
         raise CommandError(f"cannot use the certificate {cert}: {exc}") from exc
     return context
 

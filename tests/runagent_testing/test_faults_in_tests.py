@@ -177,6 +177,13 @@ def test_an_invalid_marker_is_an_error_with_a_suggestion(run):
     )
 
 
+@pytest.mark.parametrize("rate", ["2", "a", "nan"])
+def test_an_invalid_rate_shows_what_is_allowed(run, rate):
+    result = run("", f"--fake-agent-chaos={rate}")
+    shown = f"*argument --fake-agent-chaos: it is a number from 0 to 1, not '{rate}'"
+    result.stderr.fnmatch_lines([shown])
+
+
 @pytest.mark.parametrize(
     ("mark", "message"),
     [
@@ -184,6 +191,7 @@ def test_an_invalid_marker_is_an_error_with_a_suggestion(run):
         ("faults='sse', without='stal'", "did you mean 'stall'?"),
         ("faults='sse', without='sse'", "faults= and without= leave no fault that the test can meet"),
         ("faults=7", "a fault, or a list of faults"),
+        ("faults='nope'", "test_it (test_file.py:*): @pytest.mark.fake_agent: faults= has no fault 'nope'; "),
     ],
 )
 def test_an_invalid_group_is_an_error_of_the_collection(run, mark, message):

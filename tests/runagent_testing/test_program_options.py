@@ -6,6 +6,7 @@ import argparse
 import re
 
 import pytest
+import trustme
 
 from runagent_testing._standalone.cli import main
 from runagent_testing._standalone.command import CommandError
@@ -62,17 +63,60 @@ def test_script_files_come_from_the_environment_if_none_is_given():
 @pytest.mark.parametrize(
     ("variable", "text", "fault"),
     [
-        ("RUNAGENT_FAKE_PORT", "70000", "invalid port value: '70000'"),
-        ("RUNAGENT_FAKE_DRAIN", "inf", "invalid seconds value: 'inf'"),
-        ("RUNAGENT_FAKE_DRAIN", "-1", "invalid seconds value: '-1'"),
-        ("RUNAGENT_FAKE_KEEP", "0", "invalid number value: '0'"),
-        ("RUNAGENT_FAKE_WATCH", "maybe", "invalid switch value: 'maybe'"),
-        ("RUNAGENT_FAKE_LOG_FORMAT", "xml", "invalid format value: 'xml'"),
+        ("RUNAGENT_FAKE_PORT", "70000", "it is a whole number from 0 to 65535, not '70000'"),
+        ("RUNAGENT_FAKE_DRAIN", "inf", "it is a number of seconds, 0 or more, not 'inf'"),
+        ("RUNAGENT_FAKE_DRAIN", "-1", "it is a number of seconds, 0 or more, not '-1'"),
+        ("RUNAGENT_FAKE_KEEP", "0", "it is a whole number, 1 or more, not '0'"),
+        ("RUNAGENT_FAKE_WATCH", "maybe", "it is one of 1, true, yes, on, 0, false, no, off, not 'maybe'"),
+        ("RUNAGENT_FAKE_LOG_FORMAT", "xml", "it is text or json, not 'xml'"),
     ],
 )
 def test_an_invalid_variable_is_named(variable, text, fault):
     with pytest.raises(CommandError, match=f"^{variable}: {fault}$"):
         parsed(**{variable: text})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["serve", "--chaos", "2"], "argument --chaos: it is a number from 0 to 1, not '2'"),
+        (["serve", "--chaos", "a few"], "argument --chaos: it is a number from 0 to 1, not 'a few'"),
+        (["record", "--port", "99999"], "argument --port: it is a whole number from 0 to 65535, not '99999'"),
+        (["health", "--port", "x"], "argument --port: it is a whole number from 0 to 65535, not 'x'"),
+        (["serve", "--log-format", "xml"], "argument --log-format: it is text or json, not 'xml'"),
+        (["serve", "--keep", "-1"], "argument --keep: it is a whole number, 1 or more, not '-1'"),
+        (["serve", "--drain", "nan"], "argument --drain: it is a number of seconds, 0 or more, not 'nan'"),
+        (["serve", "--seed", "1.5"], "argument --seed: it is a whole number, not '1.5'"),
+        (["serve", "--prot", "8000"], "unrecognized arguments: --prot; did you mean '--port'?"),
+        (["serve", "--prot=8000"], "unrecognized arguments: --prot=8000; did you mean '--port'?"),
+        (["check", "a.yaml", "--zzz"], "unrecognized arguments: --zzz"),
+    ],
+)
+def test_an_invalid_option_shows_what_is_allowed_and_the_help_of_its_command(arguments, fault, capsys):
+    assert 2 == main(arguments)
+    shown = f"runagent-fake: error: {fault} (see runagent-fake {arguments[0]} --help)\n"
+    assert shown == capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", [[], ["--tls-key"]])
+def test_a_certificate_that_is_not_in_pem_is_refused_in_words(key, tmp_path, capsys):
+    path = tmp_path / "notapem"
+    path.write_text("no certificate", encoding="utf-8")
+    place = path if key else "the same file (or --tls-key)"
+    assert 2 == main(
+        ["serve", "--tls-cert", str(path), *[word for each in key for word in (each, str(path))]]
+    )
+    why = f"it has to be one in PEM, with its key in PEM in {place}"
+    assert f"runagent-fake: error: cannot use the certificate {path}: {why}\n" == capsys.readouterr().err
+
+
+def test_the_key_of_another_certificate_is_refused_in_words(tmp_path, capsys):
+    for name in ("one", "two"):
+        trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / name)
+    assert 2 == main(["serve", "--tls-cert", str(tmp_path / "one"), "--tls-key", str(tmp_path / "two")])
+    why = "the key is that of another certificate"
+    shown = f"runagent-fake: error: cannot use the certificate {tmp_path / 'one'}: {why}\n"
+    assert shown == capsys.readouterr().err
 
 
 def test_a_port_that_kubernetes_sets_for_a_service_is_no_port_to_listen_on():

@@ -94,6 +94,21 @@ def test_a_reset_host_has_what_the_file_has_and_keeps_other_scopes(host):
     assert b"second" in answer_of(host, in_scope("a"))[1]
 
 
+@pytest.mark.parametrize("method", ["always", "reply", "returns", "fails", "limit", "entrypoints", "when"])
+def test_an_agent_that_clear_has_forgotten_takes_no_script(host, method):
+    agent = host.agent("a")
+    rule = agent.when(nth=1)
+    host.clear()
+    arguments = {"fails": (1,), "limit": (1, 1), "when": ()}.get(method, ("x",))
+    with pytest.raises(RuntimeError, match=r"has forgotten this agent\('a'\) .*: call agent\('a'\) again"):
+        getattr(agent, method)(*arguments, **({"nth": 1} if method == "when" else {}))
+    with pytest.raises(RuntimeError, match=r"call agent\('a'\) again"):
+        rule.always("x")
+    assert [] == agent.requests
+    host.agent("a").always("x")
+    host.scope("s").agent("a").always("x")
+
+
 def test_clear_forgets_the_scopes_and_the_file(host):
     read_script(FILE, "file").apply(host)
     scope = host.scope("a")
