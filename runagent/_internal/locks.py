@@ -47,9 +47,9 @@ class ThreadWakeup:
         self._lock = threading.Lock()
         self._lock.acquire()
 
-    def wait(self, seconds: float | None = None) -> None:
-        """Wait for a ring, or until the time is over."""
-        self._lock.acquire(timeout=-1 if seconds is None else min(seconds, threading.TIMEOUT_MAX))
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for a ring, or until the time is over; return whether there was a ring."""
+        return self._lock.acquire(timeout=-1 if seconds is None else min(seconds, threading.TIMEOUT_MAX))
 
     def wake(self) -> None:
         """Wake the one who waits; callable from any thread."""

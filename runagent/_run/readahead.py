@@ -8,28 +8,27 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections import deque
 from typing import TYPE_CHECKING, cast
 
-from msgspec import structs
-
-from runagent._cutting import size_of
 from runagent._errors import NetworkError, StreamError
-from runagent._internal import clock
 from runagent._internal.foreign import is_cancellation
 from runagent._internal.locks import ThreadWakeup
 from runagent._internal.threads import needs_thread
 from runagent._internal.tracebacks import is_ours
-from runagent._net.base import track_descriptor
-from runagent._net.tasks import Scope, Wakeup, new_scope, spawn
-from runagent._run.handed import Handed, place_after
+from runagent._net.loops import current_loop
+from runagent._net.tasks import Scope, Wakeup, current_library, new_scope, spawn
 from runagent._run.pump_core import TOKEN, TWO_READERS, ReaderRefusedError
+from runagent._run.read_store import Store
 from runagent._run.until import ACCEPTED, CONNECTED, Patience
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runagent._events import Event
+    from runagent._net.base import AsyncNetwork
     from runagent._net.loops import EventLoop
     from runagent._run.async_pump import AsyncPump
+    from runagent._run.handed import Handed
     from runagent._run.pump import Pump
     from runagent._run.run import Run
     from runagent._run.sink import Sink
@@ -43,71 +42,12 @@ _NEVER = float("inf")
 _CANCELLED = "the task that reads ahead was cancelled from outside; start a new run"
 
 
-class _Store:
-    """The batches that were received but not yet taken, and how the run ended."""
-
-    def __init__(self, pump: Pump | AsyncPump, max_bytes: int) -> None:
-        self.over = False
-        self.error: BaseException | None = None
-        self._report = pump.run.report
-        self._max = max_bytes
-        self._batches: deque[tuple[list[Event], int]] = deque()
-        self._size = 0
-        self._seen = 0
-        self._taken: list[Event] = []
-        self._place = pump.run.place
-        track_descriptor(self)
-
-    @property
-    def full(self) -> bool:
-        """Whether reading has to wait for the reader."""
-        return self._size >= self._max
-
-    def put(self, batch: list[Event]) -> None:
-        """Keep a batch; its size is the number of bytes received for it.
-
-        If there are none, its size is about that of its events: libraries show no bytes, and one read of a
-        compressed answer may bring many batches.
-        """
-        size, self._seen = self._report.bytes_received - self._seen, self._report.bytes_received
-        if not size:
-            size = size_of([structs.astuple(event) for event in batch], self._max)
-        self._batches.append((batch, size))
-        self._size += size
-
-    def take(self) -> list[Event] | None:
-        """Take the next batch, or None if there is none yet."""
-        if not self._batches:
-            return None
-        batch, size = self._batches.popleft()
-        self._size -= size
-        self._place, self._taken = place_after(self._taken, self._place), batch
-        return batch
-
-    def handed(self, unread: int) -> Handed:
-        """See `RunState.handed`; the session has received more than the reader was handed."""
-        return Handed(self._taken, unread, self._place, lost=True)
-
-    def end(self) -> None:
-        """Raise the run's error, once."""
-        error, self.error = self.error, None
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error
-
-    def forget(self) -> None:
-        """Drop the batches, which belong to the parent process; see `track_descriptor`."""
-        self._batches.clear()
-
-
 class ReadAhead:
     """A source for a `Stream` that a separate thread fills."""
 
     def __init__(self, pump: Pump, max_bytes: int) -> None:
         self._pump = pump
-        self._store = _Store(pump, max_bytes)
+        self._store = Store(pump, max_bytes)
         self._lock = threading.RLock()  # guards the store; reentrant, as a finalizer may close at any moment
         self._news, self._room = ThreadWakeup(), ThreadWakeup()
         self._thread: threading.Thread | None = None
@@ -161,13 +101,18 @@ class ReadAhead:
         self._thread = thread
 
     def _wait_for_batch(self, until: Until | None) -> list[Event] | None:
-        end = until.end(clock.now()) if isinstance(until, Patience) else _NEVER
+        now = self._pump._now
+        end = until.end(now()) if isinstance(until, Patience) else _NEVER
+        in_time = True
         while (batch := self._take()) is None and not self._closed:
             if self._store.over:
                 return self._take()  # a last batch may have come between the two checks
-            if (until is ACCEPTED and self._pump.run.notes.accepted) or (left := end - clock.now()) <= 0:
+            if until is ACCEPTED and self._pump.run.notes.accepted:
                 return []
-            self._news.wait(None if left == _NEVER else left)
+            left = None if end == _NEVER else end - now()
+            if not in_time or (left is not None and left <= 0):
+                return []
+            in_time = self._news.wait(left)  # in real time, whatever the network's is
         self._room.wake()
         return batch
 
@@ -226,8 +171,15 @@ class AsyncReadAhead:
 
     def __init__(self, pump: AsyncPump, max_bytes: int) -> None:
         self._pump = pump
-        self._store = _Store(pump, max_bytes)
-        self._changed: Wakeup | None = None  # made when reading begins
+        self._store = Store(pump, max_bytes)
+        # Set when reading begins:
+        self._loop: EventLoop | None = None
+        self._network: AsyncNetwork
+        self._changed: Wakeup | None = None
+        self._current: Callable[
+            [], object
+        ]  # returns the running loop, for a small part of what `_loop` costs
+        self._home: object = None  # what it has returned
         self._scope: Scope | None = None
         self._reading = self._closed = self._informed = False
 
@@ -251,11 +203,11 @@ class AsyncReadAhead:
 
     async def _read(self, until: Until | None) -> list[Event] | None:
         self._pump.check_process()
-        end = until.end(clock.now()) if isinstance(until, Patience) else _NEVER
-        if self._changed is None and not self._closed:
-            self._changed = Wakeup()
-            self._pump.run.notes.on_accepted = self._wake
-            spawn(self._read_ahead, "runagent-read-ahead", self._failed)
+        if self._loop is None:
+            if not self._closed:
+                await self._begin()
+        elif not self._store.over:
+            self._check_loop()
         if until is CONNECTED:
             return []
         if self._reading:
@@ -263,12 +215,22 @@ class AsyncReadAhead:
         if self._closed:
             _end_closed(self)
             return None
+        end = until.end(self._network.now()) if isinstance(until, Patience) else _NEVER
+        changed, has_waited = self._changed, False
+        assert changed is not None
         self._reading = True
         try:
             while (batch := self._store.take()) is None and not self._store.over and not self._closed:
-                if (until is ACCEPTED and self._pump.run.notes.accepted) or (left := end - clock.now()) <= 0:
+                if until is ACCEPTED and self._pump.run.notes.accepted:
                     return []
-                await cast("Wakeup", self._changed).wait(None if left == _NEVER else left)
+                left = None if end == _NEVER else end - self._network.now()
+                if left is None or left > 0:
+                    await changed.wait(left)
+                elif has_waited:
+                    return []
+                else:  # a poll: without it, the task would never get to read
+                    await self._network.checkpoint()
+                has_waited = True
         finally:
             self._reading = False
         self._wake()
@@ -276,9 +238,38 @@ class AsyncReadAhead:
             _check_open(self)
         return batch
 
+    async def _begin(self) -> None:
+        loop = await current_loop()
+        if current_library() == "trio":
+            import trio
+
+            self._current = trio.lowlevel.current_trio_token
+        else:
+            import asyncio
+
+            self._current = asyncio.get_running_loop
+        self._home = self._current()
+        self._network = self._pump._given_network or loop.network
+        self._loop, self._changed = loop, Wakeup()
+        self._pump.run.notes.on_accepted = self._wake
+        spawn(self._read_ahead, "runagent-read-ahead", self._failed)
+
+    def _check_loop(self) -> None:
+        """Refuse a reader in another event loop than that of the task, which could not wake it."""
+        try:
+            elsewhere = self._current() is not self._home
+        except RuntimeError:  # it is another library's
+            elsewhere = True
+        if elsewhere:
+            from runagent._run.async_pump import (
+                _OTHER_LOOP,
+            )  # loaded by now; threads that read ahead do without
+
+            raise ReaderRefusedError(_OTHER_LOOP)
+
     def is_elsewhere(self, loop: EventLoop) -> bool:
         """See `AsyncPump.is_elsewhere`."""
-        return self._pump.is_elsewhere(loop)
+        return self._loop not in (None, loop)
 
     async def checkpoint(self) -> None:
         """See `AsyncPump.checkpoint`."""

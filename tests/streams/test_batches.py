@@ -139,6 +139,18 @@ def test_reading_ahead_gives_them_too(virtual: Virtual) -> None:
     virtual.run(scenario)
 
 
+@pytest.mark.parametrize("virtual", ["asyncio", "trio"], indirect=True)
+def test_reading_ahead_leaves_the_heartbeats_in_time(virtual: Virtual) -> None:
+    virtual.memory.agent("a").always("x", delay(10), "y")
+
+    async def scenario() -> None:
+        stream = virtual.client(transport_options={"read_ahead_bytes": 1000}).run_generic_stream("q")
+        found = [(chunks(batch), round(virtual.network.now())) async for batch in stream.batches(within=3)]
+        assert [(["x"], 0), ([], 3), ([], 6), ([], 9), (["y"], 10)] == found
+
+    virtual.run(scenario)
+
+
 def test_a_cancelled_step_loses_nothing() -> None:
     virtual = Virtual("asyncio")
     virtual.memory.agent("a").always("x", delay(10), "y")

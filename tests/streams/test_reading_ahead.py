@@ -207,6 +207,7 @@ def _counting_pump(
 
     pump: Any = SimpleNamespace(
         run=SimpleNamespace(report=report, notes=notes, place=None, cancelled=False),
+        _now=lambda: 0.0,
         next_batch=next_batch,
         check_process=lambda: None,
         close=lambda: None,

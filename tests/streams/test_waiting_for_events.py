@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -136,6 +137,41 @@ def test_a_wait_of_no_number_of_seconds_is_refused(style: Style, seconds: float)
         stream = style.client("a", base_url="http://127.0.0.1:1").run_generic_stream("q")
         with pytest.raises(ValueError, match="expected seconds to wait"):
             await stream.wait(seconds)
+
+    style.run(scenario)
+
+
+# A thread would read ahead in the synchronous style, for which virtual time does not wait.
+@pytest.mark.parametrize("virtual", ["asyncio", "trio"], indirect=True)
+def test_reading_ahead_goes_by_the_time_of_the_network(virtual: Virtual, transport: str) -> None:
+    virtual.memory.agent("a").always("x", delay(10), "y")
+
+    async def scenario() -> None:
+        options = {"read_ahead_bytes": 1000}
+        stream = virtual.client(transport, transport_options=options).run_generic_stream("q")
+        assert "x" == await anext(stream)
+        assert (False, 4) == await waited(virtual, stream, 4)
+        assert (False, 0) == await waited(virtual, stream, 0)
+        assert (True, 6) == await waited(virtual, stream, 60)
+        assert "y" == await stream.text()
+
+    virtual.run(scenario)
+
+
+def test_polling_lets_the_client_read_ahead(style: Style, transport: str, server: FakeAgentServer) -> None:
+    go_on = gate("go on")
+    server.agent("a").always("x", go_on, "y")
+
+    async def scenario() -> None:
+        options = {"read_ahead_bytes": 1_000_000}
+        client = style.client("a", base_url=server.url, transport=transport, transport_options=options)
+        stream = client.run_generic_stream("q")
+        assert "x" == await anext(stream)
+        go_on.open()
+        end = time.monotonic() + 5
+        while not await stream.wait(0):
+            assert time.monotonic() < end
+        assert "y" == await stream.text()
 
     style.run(scenario)
 

@@ -9,7 +9,7 @@ import pytest
 
 from runagent import RunTimeoutError, StreamError, Timeouts
 from runagent._run.deadlines import Deadlines
-from runagent_testing import FakeAgentServer, delay, ending, status
+from runagent_testing import FakeAgentServer, delay, ending, gate, status
 from tests.runagent_testing.virtual import STYLES, Virtual
 from tests.support.styles import Style
 
@@ -64,6 +64,55 @@ def test_a_chunk_after_a_late_resumption_renews_the_whole_idle_limit() -> None:
     limits.received(55.0, events=True)
     limits.renew()
     assert 60 == limits.patience
+
+
+@pytest.mark.parametrize("name", ["asyncio", "uvloop", "trio"])
+@pytest.mark.parametrize("other", ["asyncio", "uvloop", "trio"])
+def test_a_read_in_another_event_loop_than_what_reads_ahead_is_refused(
+    name: str, other: str, server: FakeAgentServer
+) -> None:
+    go_on = gate("go on")
+    server.agent("a").always("x", go_on, "y")
+    style = Style(name)
+
+    async def scenario() -> None:
+        options = {"read_ahead_bytes": 1000}
+        stream = style.client("a", base_url=server.url, transport_options=options).run_generic_stream("q")
+        assert "x" == await anext(stream)
+
+        async def elsewhere() -> None:
+            batches = stream.batches(within=5)
+            for read in (stream.__anext__, lambda: stream.wait(10), batches.__anext__):
+                with pytest.raises(RuntimeError, match="begun in another event loop"):
+                    await read()
+
+        await style.in_thread(Style(other).run, elsewhere)
+        go_on.open()
+        assert "y" == await stream.text()
+
+    style.run(scenario)
+
+
+@pytest.mark.parametrize("options", [{}, {"read_ahead_bytes": 1000}], ids=["", "read ahead"])
+def test_a_read_in_the_next_event_loop_of_a_thread_is_refused(
+    options: dict[str, int], server: FakeAgentServer
+) -> None:
+    server.agent("a").always("x", ending("stall"))
+
+    async def begin() -> Any:
+        client = Style("asyncio").client("a", base_url=server.url, transport_options=options)
+        stream = client.run_generic_stream("q")
+        assert "x" == await anext(stream)
+        return stream
+
+    async def read_on(stream: Any) -> None:
+        with pytest.raises(RuntimeError, match="begun in another event loop"):
+            await stream.wait(10)
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        stream = first.run(begin())
+        second.run(read_on(stream))
+        first.run(stream.aclose())
 
 
 @pytest.mark.parametrize("name", ["asyncio", "trio"])
