@@ -15,7 +15,7 @@ from runagent_testing.conformance._baseline import Baseline
 from runagent_testing.conformance._check import examine
 from runagent_testing.conformance._checks import all_requirements
 from runagent_testing.conformance._harness.requirements import LATEST, PLAYERS, STYLES, variants
-from runagent_testing.conformance._watchdog import Watchdog
+from runagent_testing.conformance._watchdog import NOT_CHECKED, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -107,6 +107,8 @@ class TransportConformance:
             result = self._examine(requirement, variant, transport, dialects, samples)
         except (ConfigurationError, TypeError, ValueError) as exc:
             self._fail_once(test, _ADDRESS.sub("", str(exc)))
+        if result.bad and result.reason == NOT_CHECKED:
+            self._fail_once(test, NOT_CHECKED)
         summary = f"{requirement.sentence} ({requirement.source}; {result.explained})\n{result.reason}"
         if result.bad:
             pytest.fail(f"{result.id}: {summary}", pytrace=False)
@@ -149,7 +151,7 @@ class TransportConformance:
         )
 
     def _fail_once(self, test: str, fault: str) -> NoReturn:
-        """Fail the first test that cannot be made for a reason, and skip the others."""
+        """Fail the first test for which there is no check for a reason, and skip the others."""
         __tracebackhide__ = True
         first = self._unusable.setdefault(fault, test)
         if first == test:

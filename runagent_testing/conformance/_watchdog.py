@@ -17,12 +17,13 @@ from runagent_testing.conformance._harness.violation import Violation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Watchdog"]
+__all__ = ["NOT_CHECKED", "Watchdog"]
 
 PROCESSOR_SECONDS = 10.0  # ten times as long as the longest check of a conforming transport
 SECONDS = 120.0  # for a check that waits instead of computing
 LATER_SECONDS = 30.0  # once another check was stopped: what waits for ever mostly does so in each check
 _PATIENCE = 3  # once so many checks were stopped, no other is started
+NOT_CHECKED = f"not checked, as {_PATIENCE} other checks did not end"
 _LOOKS = 0.05  # seconds between two looks at the clocks
 _FRAMES = 3
 
@@ -48,7 +49,7 @@ class Watchdog:
         """
         self._stopped.discard(name)
         if len(self._stopped) >= _PATIENCE:
-            raise Violation(f"not checked, as {_PATIENCE} other checks did not end")
+            raise Violation(NOT_CHECKED)
         watch = _Watch(min(SECONDS, LATER_SECONDS) if self._stopped else SECONDS)
         try:
             with watch:

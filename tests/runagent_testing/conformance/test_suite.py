@@ -149,3 +149,27 @@ def test_a_missing_dialect_fails_once(pytester):
     result.stdout.fnmatch_lines(
         ["the fake agent does not understand the request of the transport 'lines': *"]
     )
+
+
+def test_what_is_not_checked_after_three_hung_fails_once(pytester, monkeypatch):
+    monkeypatch.setattr("runagent_testing.conformance._watchdog.PROCESSOR_SECONDS", 0.1)
+    pytester.makepyfile(
+        VALID.replace("import pytest", "import pytest\n    from runagent.transports._sse import SSESession")
+        .replace("class TestMine", LOOPING + "\n    class TestMine")
+        .replace('return "sse"', 'return Broken("endless", "session.done", Endless)')
+    )
+    result = pytester.runpytest_inprocess(*OPTIONS, "-k", "TestMine and run")
+    counts = result.parseoutcomes()
+    assert 4 == counts["failed"]
+    assert "passed" not in counts
+    result.stdout.fnmatch_lines(["not checked, as 3 other checks did not end"])
+
+
+LOOPING = """
+    from runagent_testing.conformance._broken import Broken
+
+    class Endless(SSESession):
+        def read_body(self, data):
+            while data:
+                pass
+"""
