@@ -212,3 +212,5 @@ class SocketConnection(LoopConnection):
             self._writer = None
             if self._sock.fileno() >= 0:
                 self._loop.remove_writer(self._descriptor)
+        if self._sock.fileno() < 0:  # and what was to be sent is dropped
+            raise OSError("the connection was closed while it was being written")

@@ -100,6 +100,8 @@ class TransportConnection(LoopConnection, asyncio.BufferedProtocol):
         self._eof = True
         if isinstance(exc, OSError):
             self._lost = exc
+        elif self._write_paused:  # nobody resumes it any more, and a sender would wait for ever
+            self._lost = OSError("the connection was closed while it was being written")
         if isinstance(exc, OSError) and not self._aborted:
             with contextlib.suppress(OSError):
                 self._rest = self._sock.dup()

@@ -73,6 +73,9 @@ class TrioConnection:
                     await self._wait_to_send(listening=heard is not None)
                 if scope.cancelled_caught and self._watchdog.now() >= deadline:
                     raise DeadlineExceededError
+                # Also if it became writable, or late, in the same turn of the loop.
+                if self._sock.fileno() < 0:
+                    raise OSError("the connection was closed while it was being written")
         except BaseException:
             outbox.clear()
             raise
@@ -179,16 +182,14 @@ class TrioConnection:
 
     async def _wait_readable(self, other: trio.CancelScope) -> None:
         with contextlib.suppress(trio.ClosedResourceError):
-            await trio.lowlevel.wait_readable(self._sock)
+            if self._sock.fileno() >= 0:  # else closed before the first step of this task
+                await trio.lowlevel.wait_readable(self._sock)
             other.cancel()
 
     async def _wait_writable(self) -> None:
         # The watchdog's notification wakes a waiting writer as well, who then tries again.
-        try:
+        with contextlib.suppress(trio.ClosedResourceError):
             await trio.lowlevel.wait_writable(self._sock)
-        except trio.ClosedResourceError:
-            if self._sock.fileno() < 0:
-                raise OSError("the connection was closed while it was being written") from None
 
 
 class Watchdog:

@@ -358,17 +358,16 @@ class AsyncPump(PumpCore):
             try:
                 more = bool(await connection.send(data, deadline))
             except DeadlineExceededError:
-                self._check_closed()
                 run.send_failed(None)
             except OSError as exc:
                 let_signals_through(exc)
-                self._check_closed()
                 run.send_failed(exc)
             except BaseException as exc:
                 self._leave()
                 run.error = StreamError(_CANCELLED_WHILE_SENT, chunks_received=run.report.chunks)
                 data, exc.__traceback__ = b"", None  # see Pump._flush
                 raise
+            self._check_closed()  # closing drops the session, and what the connection had to send
             data = self._overhear(connection) if more else run.data_to_send()
             if more and self._stops_sending(data, deadline):
                 break

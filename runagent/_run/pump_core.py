@@ -85,6 +85,8 @@ class PumpCore:
 
     def _farewell(self) -> bytes:
         """Return the bytes that the protocol sends to the peer if the run is closed early."""
+        if self.run.attempt.session is None:  # closed while it connected
+            return b""
         try:
             self.run.session.close()
             return self.run.data_to_send()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 import threading
@@ -10,16 +12,18 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 
 from runagent import RunTimeoutError, StreamError
+from runagent_testing import ending
 from tests.support.peer import Peer, PeerConnection
+from tests.support.styles import STYLES, Style
 from tests.support.threads import wait_for_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runagent_testing import FakeAgentServer
-    from tests.support.styles import Style
 
 SECONDS = 10.0  # nobody waits that long unless something is broken
 SHORT = 0.2
@@ -131,6 +135,34 @@ def test_closing_wakes(style: Style, silence: Silence) -> None:
     begin = time.monotonic()
     style.run(scenario)
     assert time.monotonic() - begin < SECONDS
+
+
+@pytest.mark.parametrize("turns", range(8))
+@pytest.mark.parametrize("name", [*STYLES[1:], "transports"])
+def test_closing_in_any_turn_of_the_loop_logs_nothing(
+    name: str, turns: int, server: FakeAgentServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    style = Style(name)
+    server.agent("a").always("x", ending("stall"))
+
+    async def scenario() -> None:
+        stream = style.client("a", base_url=server.url, transport="sse").run_generic_stream("q")
+
+        async def read() -> None:
+            with contextlib.suppress(StreamError, StopAsyncIteration):
+                await anext(stream)
+
+        async def close() -> None:
+            pause: Any = trio.lowlevel.checkpoint if name == "trio" else lambda: asyncio.sleep(0)
+            for _ in range(turns):
+                await pause()
+            await stream.aclose()
+
+        await style.beside(read, close)
+        await style.settle()
+
+    style.run(scenario)
+    assert [] == [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_a_name_is_looked_up(style: Style, server: FakeAgentServer, monkeypatch: pytest.MonkeyPatch) -> None:

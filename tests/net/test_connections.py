@@ -11,19 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runagent._address.route import Address
-from runagent._address.url import parse_base_url
-from runagent._net.base import ConnectAttempt, DeadlineExceededError, quick_connection
-from runagent._net.blocking import BlockingNetwork
-from runagent._net.loops import current_loop
+from runagent._net.base import DeadlineExceededError
 from tests.support.cancelling import cancelled_at
+from tests.support.connections import ALL, FOREVER, connected
 from tests.support.styles import STYLES, Style
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Iterator
 
-FOREVER = float("inf")
-ALL = 1 << 16
 LARGE = bytes(range(256)) * 4 * 1024 * 16  # more than the kernel and we keep for anybody
 
 
@@ -51,64 +46,6 @@ def listener() -> Iterator[socket.socket]:
     """Where connections lead."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener
-
-
-class Awaitable:
-    """A synchronous connection whose waits can be awaited like those of the others."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-        self.poll, self.abort = connection.poll, connection.abort
-        self.close_write = connection.close_write
-
-    async def send(self, data: bytes, deadline: float) -> bool | None:
-        stuck: bool | None = self._connection.send(data, deadline)
-        return stuck
-
-    async def receive(self, max_bytes: int, deadline: float) -> bytes:
-        data: bytes = self._connection.receive(max_bytes, deadline)
-        return data
-
-
-class Quick:
-    """A connection that is read as pumps do it, by `begin_receive`."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-        self.poll, self.send, self.close_write = connection.poll, connection.send, connection.close_write
-
-    async def receive(self, max_bytes: int, deadline: float) -> bytes:
-        assert ALL == max_bytes
-        data: bytes | None = None
-        while data is None:
-            reading = self._connection.begin_receive(deadline)
-            try:
-                data = await reading
-            except BaseException:
-                self._connection.end_receive(reading)
-                raise
-        return data
-
-
-@contextlib.asynccontextmanager
-async def connected(
-    style: Style, listener: socket.socket, *, quick: bool = False
-) -> AsyncIterator[tuple[Any, socket.socket, Callable[[], float]]]:
-    """Give a connection, its peer, and the time of its deadlines."""
-    address = Address(parse_base_url(f"http://127.0.0.1:{listener.getsockname()[1]}").origin)
-    if style.name == "sync":
-        network: Any = BlockingNetwork()
-        connection: Any = Awaitable(network.connect(address, FOREVER, ConnectAttempt()))
-    else:
-        network = (await current_loop()).network
-        connection = await network.connect(address, FOREVER, ConnectAttempt())
-    peer, _ = listener.accept()
-    with peer:
-        try:
-            quickly = quick and quick_connection(connection) is not None
-            yield Quick(connection) if quickly else connection, peer, network.now
-        finally:
-            connection.abort()
 
 
 async def read_all(connection: Any) -> bytes:
@@ -368,6 +305,24 @@ def test_who_waits_learns_that_it_was_closed(async_style: Style, listener: socke
                 assert b"" == await connection.receive(ALL, now() + 20)
             with pytest.raises(OSError, match=r"closed|Bad file"):
                 await connection.send(b"x", now() + 20)
+
+    async_style.run(scenario)
+
+
+def test_who_sends_learns_that_it_was_closed(async_style: Style, listener: socket.socket) -> None:
+    async def scenario() -> None:
+        async with connected(async_style, listener) as (connection, peer, now):
+
+            async def send() -> None:
+                with pytest.raises(OSError, match="closed while it was being written"):
+                    await connection.send(LARGE, now() + 20)
+
+            async def close() -> None:
+                await async_style.in_thread(peer.recv, 1)  # from now on it waits: there is no room for all
+                await async_style.settle()
+                connection.abort()
+
+            await async_style.beside(send, close)
 
     async_style.run(scenario)
 

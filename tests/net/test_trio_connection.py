@@ -229,3 +229,37 @@ async def test_a_closed_connection_cannot_be_read(connect: Pairs) -> None:
         connection.abort()
     with pytest.raises(OSError, match="Bad file"):
         await connection.receive(100, FOREVER)
+
+
+async def learns_that_it_was_closed(connection: TrioConnection) -> None:
+    """Send more than there is room for."""
+    with pytest.raises(OSError, match=r"closed while|Bad file"):
+        await connection.send(bytes(1 << 24), FOREVER)
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_send_that_has_just_begun_learns_that_it_was_closed(connect: Pairs, turns: int) -> None:
+    connection, *_ = connect()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(learns_that_it_was_closed, connection)
+        for _ in range(turns):
+            await trio.lowlevel.checkpoint()
+        connection.abort()
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("times", range(12))  # which task of a turn of the loop comes first is random
+async def test_a_closing_in_the_turn_in_which_there_is_room_again_is_noticed(
+    connect: Pairs, times: int
+) -> None:
+    connection, _, peer = connect()
+    peer.setblocking(False)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(learns_that_it_was_closed, connection)
+        await wait_all_tasks_blocked()
+        with contextlib.suppress(BlockingIOError):
+            while peer.recv(1 << 20):
+                pass
+        await trio.lowlevel.checkpoint()
+        connection.abort()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,12 +17,16 @@ from runagent.relay._answering import AsyncBody
 from runagent_testing import ending
 from tests.runagent_testing.virtual import Virtual
 from tests.support.browsers import Browser
+from tests.support.peer import Peer
+from tests.support.styles import Style
 
 if TYPE_CHECKING:
     from runagent.relay import AsyncRelay
     from tests.support.gateways import Gateway
+    from tests.support.peer import PeerConnection
 
 LOOPS = ("asyncio", "trio")
+SECONDS = 10.0  # nobody waits that long unless something is broken
 
 
 @pytest.mark.parametrize("style", LOOPS)
@@ -71,6 +76,37 @@ def test_a_body_that_is_cancelled_frees_the_agent(style: str) -> None:
     virtual.run(scenario)
     (exchange,) = virtual.memory.requests
     assert exchange.disconnected_at == pytest.approx(5, abs=0.1)
+
+
+@pytest.mark.parametrize("style", ["asyncio", "uvloop", "transports", "trio"])
+def test_a_browser_that_leaves_while_the_input_is_sent_ends_the_answer(style: str) -> None:
+    asked, over = threading.Event(), threading.Event()
+    sent: list[int] = []
+
+    def reads_nothing_more(connection: PeerConnection) -> None:
+        connection.socket.recv(10)
+        asked.set()
+        over.wait(SECONDS)
+
+    async def scenario() -> None:
+        client = AsyncRunAgentClient("a", base_url=peer.url, transport="sse", timeout=10 * SECONDS)
+        answer = relay(client.run_generic_stream("x" * (16 << 20)))
+
+        async def receive() -> dict[str, Any]:
+            assert await Style(style).wait(asked)
+            return {"type": "http.disconnect"}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message["status"])
+
+        await answer({"type": "http", "method": "GET", "headers": []}, receive, send)
+
+    with Peer(reads_nothing_more) as peer:
+        try:
+            Style(style).run(scenario)
+        finally:
+            over.set()
+    assert [499] == sent  # which nobody reads
 
 
 def test_a_fault_in_the_gateway_ends_the_answer_with_neutral_words_and_is_logged(
