@@ -303,17 +303,18 @@ class AsyncStream(StreamCore, AsynchronousOnly):
         A checkpoint after every 32 events lets other tasks run, and a cancellation end the loop, in a burst.
         """
         self._begun, self._read = True, self._read or until is None
-        left = length_hint(self._at_hand)
         try:
+            # Before the next batch is taken: a wait behind that could be cancelled, and all of it be unread.
+            if self._handed_out >= EVENTS_PER_CHECKPOINT:
+                self._handed_out = 0
+                await self._source.checkpoint()
+            left = length_hint(self._at_hand)
             if not left:
                 batch = await self._source.next_batch(until)
                 if batch is None:
                     self._over = True
                     return False
                 self._at_hand, left = iter(batch), len(batch)
-            if self._handed_out >= EVENTS_PER_CHECKPOINT:
-                self._handed_out = 0
-                await self._source.checkpoint()
         except BaseException as exc:
             self._note_failure(exc)
             self = None  # type: ignore[assignment]  # see AsyncStream
