@@ -317,7 +317,7 @@ class AsyncPump(PumpCore):
         if key is not None:
             run.open_session(key)
             return True
-        run.timed_out(max(self._now(), deadline), 0.0)  # the loop's own clock may be a little fast
+        run.timed_out(self._now(), 0.0)
         return False
 
     async def _acquire(

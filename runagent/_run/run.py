@@ -15,11 +15,11 @@ from runagent._internal.tracebacks import is_ours
 from runagent._redact import hide_secrets
 from runagent._report import add_remark, bare_copy
 from runagent._run.attempt import shortcut_of
-from runagent._run.connecting import Connecting
 from runagent._run.endings import LONG_PAUSE_SECONDS, advise, connection_lost, final_error, refusal
+from runagent._run.sending import FAREWELL_SECONDS, Sending
 from runagent._run.spec import Action
 from runagent.transports._base import Session, Wants
-from runagent.transports._request import check_bytes, name_transport
+from runagent.transports._request import name_transport
 from runagent.transports._returned import UNREPEATABLE, split_events
 
 if TYPE_CHECKING:
@@ -34,55 +34,11 @@ __tracebackhide__ = is_ours
 _logger = logging.getLogger("runagent.run")
 
 _READ, _TURN = Wants.READ, Wants.TURN
-_FAREWELL_SECONDS = 1.0
 _INCOMPLETE = "the transport {!r} ended the run without its last event ({})"
 
 
-class Run(Connecting):
+class Run(Sending):
     """The decisions of one run: a pump reports what happened, and asks for the next action."""
-
-    # Sending
-
-    def send_deadline(self, now: float) -> float:
-        """Return the deadline of a send that begins now; closing bytes get one second."""
-        return self.deadlines.send(now) if self.action is Action.READ else now + _FAREWELL_SECONDS
-
-    def data_to_send(self) -> bytes:
-        """Take the bytes to send on the current connection; empty once an earlier send has failed."""
-        if self.action is Action.CONNECT:
-            return b""
-        session = self.attempt.session
-        assert session is not None
-        data = session.data_to_send()
-        if not isinstance(data, bytes):
-            self._refuse_bytes(data)
-            return b""
-        return data if data and self.attempt.sends else b""
-
-    def _refuse_bytes(self, data: object) -> None:
-        try:
-            check_bytes(data, "data_to_send")
-        except PluginError as exc:
-            self._failed(exc.with_traceback(None))
-
-    def send_failed(self, exc: OSError | None) -> None:
-        """Note that sending failed, or with None that it took too long.
-
-        That alone never ends the run: the peer may have sent the reason, so the pump reads first.
-        """
-        attempt = self.attempt
-        if exc is None:
-            attempt.send_late = True
-            self.deadlines.hurry()
-        else:
-            # The frames of its traceback hold the sent bytes, and so the key.
-            attempt.send_error = exc.with_traceback(None)
-        attempt.steady, attempt.receive_one = False, None
-
-    def write_closed(self) -> None:
-        """Note that the sending direction is closed."""
-        self.attempt.write_closed = True
-        self.action = Action.READ
 
     # Time
 
@@ -216,7 +172,7 @@ class Run(Connecting):
             self.action = Action.TURN
         elif attempt.send_late:
             attempt.late_at = min(attempt.late_at, start)
-            if end - attempt.late_at > _FAREWELL_SECONDS:
+            if end - attempt.late_at > FAREWELL_SECONDS:
                 self.timed_out(end, 0.0)  # a peer that reads nothing and goes on sending
         steady = attempt.progressed and attempt.sends and not (self._complete or self._watches_reads)
         if steady is not attempt.steady:
@@ -302,7 +258,7 @@ class Run(Connecting):
         if isinstance(exc, OSError):
             self._lost(exc)
         else:
-            self.timed_out(end, end - start)
+            self.timed_out(max(end, self.deadlines.read(start)), end - start)
         return self.data_to_send()
 
     def _lost(self, exc: OSError) -> None:
@@ -331,6 +287,7 @@ class Run(Connecting):
         self._pass(now)
         attempt, deadlines = self.attempt, self.deadlines
         if not attempt.connected:
+            now = max(now, deadlines.connect(attempt.began_at))  # a timer may fire early
             late = deadlines.error(deadlines.phase(now, connected=False), chunks=self.report.chunks)
             add_remark(
                 late, "waiting for api_key()" if attempt.session is None else f"on the way to {self.address}"

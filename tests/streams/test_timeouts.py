@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runagent import RunTimeoutError, StreamTimeoutError, Timeouts
+from runagent._net.base import DeadlineExceededError
 from runagent_testing import FakeAgentServer, delay, ending, gate, heartbeat, status
 
 if TYPE_CHECKING:
@@ -179,3 +180,64 @@ def test_a_limit_may_be_longer_than_any_system_can_wait(
         return await client.run_generic_stream("x").text()
 
     assert "xy" == style.run(scenario)
+
+
+class Early:
+    """A network, and its one connection, on which nothing happens, and whose deadlines pass a little early.
+
+    So do those of an event loop with a coarse clock, which may run a timer a tick before its time.
+    """
+
+    def __init__(self, *, connects: bool) -> None:
+        self._connects = connects
+        self._time = 100.0
+
+    def now(self) -> float:
+        return self._time
+
+    def connect(self, address: Any, deadline: float, attempt: Any) -> Any:
+        if not self._connects:
+            self.receive(0, deadline)
+        return self
+
+    def send(self, data: bytes, deadline: float) -> None:
+        pass
+
+    def receive(self, max_bytes: int, deadline: float) -> bytes:
+        self._time = deadline - 1e-9
+        raise DeadlineExceededError
+
+    def abort(self, farewell: bytes = b"") -> None:
+        pass
+
+
+class AsyncEarly:
+    """The same for event loops."""
+
+    def __init__(self, *, connects: bool) -> None:
+        self._sync = Early(connects=connects)
+        self.now, self.abort = self._sync.now, self._sync.abort
+
+    async def connect(self, *args: Any) -> Any:
+        self._sync.connect(*args)
+        return self
+
+    async def send(self, *args: Any) -> None:
+        pass
+
+    async def receive(self, *args: Any) -> bytes:
+        return self._sync.receive(*args)
+
+
+@pytest.mark.parametrize("connects", [False, True], ids=["connecting", "reading"])
+@pytest.mark.parametrize("others", [None, ENOUGH])
+def test_a_limit_that_is_met_a_moment_early_is_named(style: Style, connects: bool, others: Any) -> None:
+    network = (Early if style.name == "sync" else AsyncEarly)(connects=connects)
+
+    async def scenario() -> None:
+        timeout = limits(connect=others, first_event=others, idle=others, total=LIMIT)
+        client = style.client("a", base_url="http://agent.test", network=network, timeout=timeout)
+        with pytest.raises(RunTimeoutError, match=r"within 0\.1 s: limit 'total'"):
+            await client.run_generic_stream("q").text()
+
+    style.run(scenario)
