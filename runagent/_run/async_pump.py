@@ -22,11 +22,10 @@ from runagent._run.pump_core import (
     READ_BYTES,
     RESET_LOOKS,
     RESET_SECONDS,
-    SAME_CONNECTION,
     PumpCore,
     ReaderRefusedError,
 )
-from runagent._run.spec import Action
+from runagent._run.spec import SAME_CONNECTION, Action
 from runagent._run.until import Patience
 
 if TYPE_CHECKING:
@@ -351,7 +350,7 @@ class AsyncPump(PumpCore):
         """
         run, connection, now = self.run, cast("AsyncConnection", self._connection), self._now
         deadline = now() + self._send_seconds
-        while data or more:
+        while (data := run.check_sent(data)) or more:
             if not more:
                 deadline, self._overheard = run.send_deadline(now()), 0
             more = False

@@ -15,11 +15,10 @@ from runagent._run.pump_core import (
     READ_BYTES,
     RESET_LOOKS,
     RESET_SECONDS,
-    SAME_CONNECTION,
     TOKEN,
     PumpCore,
 )
-from runagent._run.spec import Action
+from runagent._run.spec import SAME_CONNECTION, Action
 from runagent._run.until import Patience
 
 if TYPE_CHECKING:
@@ -243,7 +242,7 @@ class Pump(PumpCore):
         """
         run, connection, now = self.run, cast("Connection", self._connection), self._now
         deadline = now() + self._send_seconds
-        while data or more:
+        while (data := run.check_sent(data)) or more:
             if not more:
                 deadline, self._overheard = run.send_deadline(now()), 0
             more = False

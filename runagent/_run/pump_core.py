@@ -27,7 +27,6 @@ __tracebackhide__ = is_ours
 
 READ_BYTES = 64 * 1024
 _MAX_OVERHEARD = 64 * 1024  # bytes, such as pongs, that are kept for a peer that reads nothing
-SAME_CONNECTION = frozenset({Action.READ, Action.TURN, Action.SEND, Action.CLOSE_WRITE, Action.PROBE})
 TOKEN = (None,)
 CLOSED_NOTICED_SECONDS = 0.1  # the longest step of a wait before another attempt
 RESET_SECONDS, RESET_LOOKS = 0.05, 10  # how long and how often to check for a reset after the end

@@ -17,7 +17,7 @@ from runagent._report import add_remark, bare_copy
 from runagent._run.attempt import shortcut_of
 from runagent._run.endings import LONG_PAUSE_SECONDS, advise, connection_lost, final_error, refusal
 from runagent._run.sending import FAREWELL_SECONDS, Sending
-from runagent._run.spec import Action
+from runagent._run.spec import SAME_CONNECTION, Action
 from runagent.transports._base import Session, Wants
 from runagent.transports._request import name_transport
 from runagent.transports._returned import UNREPEATABLE, split_events
@@ -35,6 +35,7 @@ _logger = logging.getLogger("runagent.run")
 
 _READ, _TURN = Wants.READ, Wants.TURN
 _INCOMPLETE = "the transport {!r} ended the run without its last event ({})"
+_UNENDED = "the transport {!r} left wants at {} in receive_eof, and set no error"
 
 
 class Run(Sending):
@@ -127,6 +128,8 @@ class Run(Sending):
             events = session.receive_eof()
         deadlines.received(end - start, events=bool(events))
         self._take(session, events, start, end)
+        if not data:
+            self._check_ended(session)
         return self.data_to_send()
 
     def go_on(self, start: float, end: float) -> bytes:
@@ -148,8 +151,10 @@ class Run(Sending):
 
         A reset proves that the peer closed the connection before it read everything that we sent.
         """
+        session = self.session
         self.action, self.attempt.unread = Action.READ, reset
-        self._take(self.session, self.session.receive_eof(), self._read_at, self._read_at)
+        self._take(session, session.receive_eof(), self._read_at, self._read_at)
+        self._check_ended(session)
         return self.data_to_send()
 
     def _take(self, session: Session, events: list[Event], start: float, end: float) -> None:
@@ -230,6 +235,11 @@ class Run(Sending):
             half_close = wants is Wants.CLOSE_WRITE and not self.attempt.write_closed
             self.action = Action.CLOSE_WRITE if half_close else Action.READ
 
+    def _check_ended(self, session: Session) -> None:
+        """Fail a session that wants more of a connection that has ended: it would be read for ever."""
+        if self.action in SAME_CONNECTION:
+            self._failed(PluginError(_UNENDED.format(self.report.transport, session.wants)))
+
     def _finish(self) -> None:
         """End the run; it fails if its last event has not come, even if the session reports no error."""
         if not self._complete:
@@ -273,6 +283,7 @@ class Run(Sending):
             self._failed(fault)
         elif session.error is None and len(proven) == len(events):
             self._follow(session)
+            self._check_ended(session)
         else:
             self._failed(refusal(session) or connection_lost(exc, heard=not self.attempt.unanswered))
 

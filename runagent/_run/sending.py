@@ -35,15 +35,18 @@ class Sending(Connecting):
         assert session is not None
         data = session.data_to_send()
         if not isinstance(data, bytes):
-            self._refuse_bytes(data)
-            return b""
+            return self.check_sent(data)
         return data if data and self.attempt.sends else b""
 
-    def _refuse_bytes(self, data: object) -> None:
+    def check_sent(self, data: object) -> bytes:
+        """Return what a session gave to be sent; anything but bytes fails the attempt."""
+        if isinstance(data, bytes):
+            return data
         try:
             check_bytes(data, "data_to_send")
         except PluginError as exc:
             self._failed(exc.with_traceback(None))
+        return b""
 
     def send_failed(self, exc: OSError | None) -> None:
         """Note that sending failed, or with None that it took too long.

@@ -45,6 +45,9 @@ class Action(enum.Enum):
     __hash__ = object.__hash__  # that of `Enum` is Python, and runs in each step of a pump
 
 
+SAME_CONNECTION = frozenset({Action.READ, Action.TURN, Action.SEND, Action.CLOSE_WRITE, Action.PROBE})
+
+
 class KnownUnsupported:
     """Which transports an origin has proven not to support; each proof is kept for five minutes."""
 

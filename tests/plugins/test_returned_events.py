@@ -142,10 +142,10 @@ class Library:
             await emit(*batch)
 
 
-def collect(
+def failing(
     style: Style, peer: Any, transport: Any, read: Callable[[], object] = int
 ) -> tuple[list[Any], PluginError]:
-    """Run a stream that fails; return its events and the error."""
+    """Run a stream that fails; return its events and the error, which names the transport."""
     events: list[Any] = []
 
     async def scenario() -> PluginError:
@@ -164,7 +164,16 @@ def collect(
             return caught.value
 
     error: PluginError = style.run(scenario)
-    assert ("own", "INVALID_EVENTS") == (error.plugin, error.code)
+    assert "own" == error.plugin
+    return events, error
+
+
+def collect(
+    style: Style, peer: Any, transport: Any, read: Callable[[], object] = int
+) -> tuple[list[Any], PluginError]:
+    """Run a stream that fails by what its transport returns; return its events and the error."""
+    events, error = failing(style, peer, transport, read)
+    assert "INVALID_EVENTS" == error.code
     assert "the transport 'own' returned something else than events" in error.message
     return events, error
 
@@ -187,22 +196,46 @@ def test_something_in_place_of_the_list(style: Style, kind: str, bad: Any, descr
     assert f"has to return a list of events, not {described}" in error.message
 
 
-# What holds one chunk and is no list is as good as one there.
-@pytest.mark.parametrize(("bad", "described"), NO_LISTS[:5], ids=lambda value: str(value)[:20])
-def test_something_in_place_of_a_list_behind_good_ones(style: Style, bad: Any, described: str) -> None:
-    read = threading.Event()
+def step_by_step(read: threading.Event, times: int = 3) -> Callable[[PeerConnection], None]:
+    """Return a peer that sends so many times, each time once the client has read what came before."""
 
     def peer(connection: PeerConnection) -> None:
-        for _ in range(2):
+        for _ in range(times - 1):
             connection.send(b"more")
             assert read.wait(10)
             read.clear()
         connection.send(b"more")
 
+    return peer
+
+
+# What holds one chunk and is no list is as good as one there.
+@pytest.mark.parametrize(("bad", "described"), NO_LISTS[:5], ids=lambda value: str(value)[:20])
+def test_something_in_place_of_a_list_behind_good_ones(style: Style, bad: Any, described: str) -> None:
+    read = threading.Event()
     session = base_session(GOOD, [Chunk("more")], bad)
-    events, error = collect(style, peer, OwnTransport("own", session), read.set)
+    events, error = collect(style, step_by_step(read), OwnTransport("own", session), read.set)
     assert [*GOOD, Chunk("more")] == events
     assert f"has to return a list of events, not {described}" in error.message
+
+
+@pytest.mark.parametrize("reads", [1, 2, 20])
+def test_something_in_place_of_the_bytes_to_send(style: Style, reads: int) -> None:
+    read = threading.Event()
+
+    class OwnSession(base_session(GOOD, [Chunk("more")])):  # type: ignore[misc]
+        reads = 0
+
+        def receive_data(self, data: bytes) -> list[Event]:
+            self.reads += 1
+            return super().receive_data(data)  # type: ignore[no-any-return]
+
+        def data_to_send(self) -> Any:
+            return "text" if self.reads == reads else super().data_to_send()
+
+    events, error = failing(style, step_by_step(read, reads), OwnTransport("own", OwnSession), read.set)
+    assert [*GOOD, *[Chunk("more")] * (reads - 1)] == events
+    assert "data_to_send: expected bytes, found one of type str" in error.message
 
 
 @pytest.mark.parametrize(("bad", "described"), NO_LISTS, ids=lambda value: str(value)[:20])

@@ -36,6 +36,13 @@ class _TakesACutForTheEnd(SSESession):
         return events
 
 
+class _WaitsForMore(SSESession):
+    """Goes on wanting bytes after the end of the connection."""
+
+    def receive_eof(self) -> list[Event]:
+        return []
+
+
 class _CutsIfNothingCame(SSESession):
     """Reports a connection without any answer as a truncated stream."""
 
@@ -172,6 +179,8 @@ ENDINGS: tuple[Broken, ...] = (
     Broken("takes-any-end", "session.truncated-by-framing", _TakesAnyEnd),
     Broken("takes-a-cut-for-the-end", "session.truncated", _TakesACutForTheEnd),
     Broken("takes-a-cut-for-the-end-of-a-run", "run.truncated", _TakesACutForTheEnd),
+    Broken("waits-for-more", "session.truncated", _WaitsForMore),
+    Broken("waits-for-more-of-a-run", "run.truncated", _WaitsForMore),
     Broken("cuts-if-nothing-came", "session.no-answer", _CutsIfNothingCame),
     Broken("cuts-a-run-if-nothing-came", "run.no-answer", _CutsIfNothingCame),
     Broken("never-done", "session.done", _NeverDone),
