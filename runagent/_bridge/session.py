@@ -292,7 +292,7 @@ class LibraryConnection(_CoreConnection):
 
     def __init__(self, mailbox: _Mailbox, worker: _Worker, network: Network) -> None:
         super().__init__(mailbox, worker)
-        self._now = network.now
+        self._now, self._sleep = network.now, network.sleep
         self._wakeup = ThreadWakeup()
         self._broken = False
         mailbox.reader = self
@@ -312,7 +312,8 @@ class LibraryConnection(_CoreConnection):
             left = deadline - self._now()
             if left <= 0:
                 raise DeadlineExceededError
-            self._wakeup.wait(left)
+            if not self._wakeup.wait(left):  # in real time, of which virtual time has to hear
+                self._sleep(max(deadline - self._now(), 0.0))
         raise OSError("the connection was closed")
 
     def interrupt(self) -> None:

@@ -21,12 +21,13 @@ from runagent import (
     Timeouts,
 )
 from runagent.transports import Capability, error_from_answer
+from runagent_testing import MemoryNetwork
 from tests.support.libraries import Library, collect, endless, forever, pause
+from tests.support.styles import Style
 
 if TYPE_CHECKING:
     from runagent.transports import AgentCall, Emit
     from tests.support.libraries import Script
-    from tests.support.styles import Style
 
 
 def raising(error: BaseException, *events: Any) -> Script:
@@ -116,6 +117,17 @@ def test_time_limits_are_kept(style: Style) -> None:
         assert kind is type(error)
         assert 0.05 == getattr(limits, str(error.phase))
         assert library.left in (["CancelledError"], ["Cancelled"])
+
+
+def test_a_network_whose_time_is_virtual_does_not_suspend_the_limits() -> None:
+    async def script(library: Library, call: AgentCall, emit: Emit) -> None:
+        await emit(Chunk("x"))
+        await pause(3)
+
+    options = {"network": MemoryNetwork().blocking, "max_resumes": 0, "max_retries": 0}
+    for limits in (Timeouts(idle=0.05), Timeouts(idle=None, total=0.05)):
+        events, error, _ = collect(Style("sync"), Library(script), timeout=limits, **options)
+        assert ([Chunk("x")], StreamTimeoutError) == (events, type(error))
 
 
 def test_a_heartbeat_is_no_silence_but_no_progress(style: Style) -> None:
