@@ -196,9 +196,12 @@ def test_many_scripts_are_checked_at_once(tmp_path, capsys):
         (["check"], "the following arguments are required: FILE (see runagent-fake check --help)\n"),
         (
             ["serve", "x", "--port", "70000"],
-            "argument --port: invalid port value: '70000' (see runagent-fake ",
+            "argument --port: it is a whole number from 0 to 65535, not '70000' (see runagent-fake ",
         ),
-        (["serve", "x", "--por", "0"], "unrecognized arguments: --por 0 (see runagent-fake --help)\n"),
+        (
+            ["serve", "x", "--por", "0"],
+            "unrecognized arguments: --por 0; did you mean '--port'? (see runagent-fake serve --help)\n",
+        ),
         (["play", "x"], "argument COMMAND: invalid choice: 'play'; known: serve, record, health, from-"),
         (["chek", "x"], "argument COMMAND: invalid choice: 'chek'; did you mean check? (see runagent-fake "),
     ],
