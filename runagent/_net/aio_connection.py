@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from runagent._net.aio_watchdog import Watchdog
 
-__all__ = ["LoopConnection", "handed_to", "refuse_loop", "wake"]
+__all__ = ["LoopConnection", "handed_to", "refuse_loop", "waiter_of", "wake"]
 
 _INFINITE = float("inf")
 
@@ -94,6 +94,18 @@ class LoopConnection:
     def _abort(self, farewell: bytes) -> None:
         """Abort, in the loop's own thread or after its end."""
         raise NotImplementedError
+
+
+def waiter_of(loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
+    """Return a future of the running loop, before anything of a loop in another thread is touched.
+
+    Raises:
+        RuntimeError: The running loop is not this one.
+    """
+    waiter: asyncio.Future[Any] = asyncio.Future()  # to have the loop make it costs twice as much
+    if waiter.get_loop() is not loop:
+        refuse_loop()
+    return waiter
 
 
 def refuse_loop() -> NoReturn:

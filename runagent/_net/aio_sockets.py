@@ -7,7 +7,7 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING
 
-from runagent._net.aio_connection import LoopConnection, handed_to, refuse_loop, wake
+from runagent._net.aio_connection import LoopConnection, handed_to, refuse_loop, waiter_of, wake
 from runagent._net.base import DeadlineExceededError, pin, unpin
 from runagent._net.sockets import Outbox
 
@@ -70,12 +70,12 @@ class SocketConnection(LoopConnection):
         while True:
             if self._ready and (data := self._take(max_bytes)) is not None:
                 return data
+            reader: asyncio.Future[bytes | None] = waiter_of(self._loop)
             if not self._watched:  # here, too: a call costs more than a branch, at every read
                 self._watch()
             self.deadline = deadline
             if deadline < self._watchdog.wakes:
                 self._watchdog.wake_at(deadline)
-            reader: asyncio.Future[bytes | None] = self._loop.create_future()
             self._reader = reader
             try:
                 data = await reader
@@ -93,13 +93,13 @@ class SocketConnection(LoopConnection):
         """See `QuickConnection`."""
         if self._ready or not self._watched:
             return self.receive(_READ_BYTES, deadline)
+        # Of the running loop; to have the loop make it costs twice as much.
+        reader: asyncio.Future[bytes | None] = asyncio.Future()
+        if reader.get_loop() is not self._loop:  # see `waiter_of`
+            refuse_loop()
         self.deadline = deadline
         if deadline < self._watchdog.wakes:  # here, too: a call costs more than a branch, at every read
             self._watchdog.wake_at(deadline)
-        # Of the running loop; to have the loop make it costs twice as much.
-        reader: asyncio.Future[bytes | None] = asyncio.Future()
-        if reader.get_loop() is not self._loop:
-            refuse_loop()
         self._reader = reader
         return reader
 
@@ -196,9 +196,10 @@ class SocketConnection(LoopConnection):
 
     async def _wait_to_send(self, deadline: float) -> None:
         """Wait until the socket takes something again, or the peer sends something."""
+        writer: asyncio.Future[None] = waiter_of(self._loop)
         if self._held is None and self._lost is None:  # otherwise it has sent all it will send
             self._watch()
-        self._writer = writer = self._loop.create_future()
+        self._writer = writer
         self._loop.add_writer(self._descriptor, wake, writer)
         try:
             async with asyncio.timeout(self._watchdog.left(deadline)) as timeout:

@@ -8,7 +8,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from runagent._net.aio_connection import LoopConnection, handed_to, refuse_loop, wake
+from runagent._net.aio_connection import LoopConnection, handed_to, refuse_loop, waiter_of, wake
 from runagent._net.base import DeadlineExceededError, pin, unpin
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class TransportConnection(LoopConnection, asyncio.BufferedProtocol):
         while self._write_paused and self._lost is None:
             if self._chunks:
                 return True
-            self._writer = writer = self._loop.create_future()
+            self._writer = writer = waiter_of(self._loop)
             self._watch_over(deadline)
             try:
                 await writer
@@ -148,10 +148,10 @@ class TransportConnection(LoopConnection, asyncio.BufferedProtocol):
         while True:
             if (self._chunks or self._eof) and (data := self._take(max_bytes)) is not None:
                 return data
+            reader: asyncio.Future[bytes | None] = waiter_of(self._loop)
             self.deadline = deadline
             if deadline < self._watchdog.wakes:  # here, too: a call costs more than a branch, at every read
                 self._watchdog.wake_at(deadline)
-            reader: asyncio.Future[bytes | None] = self._loop.create_future()
             self._reader = reader
             try:
                 data = await reader
@@ -169,13 +169,13 @@ class TransportConnection(LoopConnection, asyncio.BufferedProtocol):
         """See `QuickConnection`."""
         if self._chunks or self._eof:
             return self.receive(READ_BYTES, deadline)
+        # Of the running loop; to have the loop make it costs twice as much.
+        reader: asyncio.Future[bytes | None] = asyncio.Future()
+        if reader.get_loop() is not self._loop:  # see `waiter_of`
+            refuse_loop()
         self.deadline = deadline
         if deadline < self._watchdog.wakes:  # here, too: a call costs more than a branch, at every read
             self._watchdog.wake_at(deadline)
-        # Of the running loop; to have the loop make it costs twice as much.
-        reader: asyncio.Future[bytes | None] = asyncio.Future()
-        if reader.get_loop() is not self._loop:
-            refuse_loop()
         self._reader = reader
         return reader
 

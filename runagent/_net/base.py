@@ -164,8 +164,12 @@ class QuickConnection(Protocol):
 
 
 def quick_connection(connection: AsyncConnection) -> QuickConnection | None:
-    """Return the connection if it is a quick one."""
-    return cast("QuickConnection", connection) if hasattr(connection, "begin_receive") else None
+    """Return the connection if it is a quick one by its class.
+
+    One that wraps another and delegates by ``__getattr__`` may do more in its ``receive``.
+    """
+    quick = hasattr(type(connection), "begin_receive")
+    return cast("QuickConnection", connection) if quick else None
 
 
 class AsyncNetwork(Protocol):

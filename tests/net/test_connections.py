@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runagent._net.base import DeadlineExceededError
+from runagent._net.base import DeadlineExceededError, quick_connection
 from tests.support.cancelling import cancelled_at
 from tests.support.connections import ALL, FOREVER, connected
 from tests.support.styles import STYLES, Style
@@ -328,18 +328,49 @@ def test_who_sends_learns_that_it_was_closed(async_style: Style, listener: socke
 
 
 @pytest.mark.parametrize("name", ["asyncio", "transports"])
-def test_a_quick_read_in_another_loop_is_refused(name: str, listener: socket.socket) -> None:
+@pytest.mark.parametrize("deadline", [FOREVER, 5])
+def test_a_wait_in_another_loop_is_refused(name: str, deadline: float, listener: socket.socket) -> None:
+    """Before it touches what belongs to the thread of the first one; the loop's debug mode notices that."""
     style, other = Style(name), asyncio.new_event_loop()
 
-    async def read_elsewhere(connection: Any) -> None:
-        with pytest.raises(RuntimeError, match="another event loop"):
-            connection.begin_receive(FOREVER)
+    async def wait_elsewhere(connection: Any, end: float) -> None:
+        with pytest.raises(RuntimeError, match="belongs to another event loop"):
+            await connection.begin_receive(end)
+        with pytest.raises(RuntimeError, match="belongs to another event loop"):
+            await connection.receive(ALL, end)
 
     async def scenario() -> None:
         async with connected(style, listener) as (connection, _, now):
+            end = now() + deadline
+            await asyncio.to_thread(other.run_until_complete, wait_elsewhere(connection, end))
             with pytest.raises(DeadlineExceededError):  # from now on it is watched
                 await connection.receive(ALL, now() + 0.01)
-            await asyncio.to_thread(other.run_until_complete, read_elsewhere(connection))
+            await asyncio.to_thread(other.run_until_complete, wait_elsewhere(connection, end))
 
     with contextlib.closing(other):
         style.run(scenario)
+
+
+class Wrapper:
+    """Wraps a connection, as a network of a third party may, and has its own way to receive."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    async def receive(self, max_bytes: int, deadline: float) -> bytes:
+        return b"wrapped"
+
+
+@pytest.mark.parametrize("name", ["asyncio", "uvloop", "transports"])
+def test_a_connection_that_wraps_a_quick_one_is_not_quick(name: str, listener: socket.socket) -> None:
+    style = Style(name)
+
+    async def scenario() -> None:
+        async with connected(style, listener) as (connection, *_):
+            assert quick_connection(connection) is connection
+            assert quick_connection(Wrapper(connection)) is None
+
+    style.run(scenario)
