@@ -79,9 +79,9 @@ class Options(TypedDict, total=False):
         framing: The framing of an HTTP body: "chunked" (default), "extensions" (chunked, with an
             extension on every chunk), "length" (Content-Length), "close" (neither: the body ends with the
             connection).
-        session_id: The conversation that the first message of SSE, NDJSON and a WebSocket names; by default
-            the one that the request names. The plugins' protocols have ids of conversations that their
-            dialects make.
+        session_id: The conversation that the first message of SSE, NDJSON and a WebSocket names. By default
+            it is the one that the request names, and over a WebSocket none, as the published server names
+            none. The plugins' protocols have ids of conversations that their dialects make.
     """
 
     indexed: bool

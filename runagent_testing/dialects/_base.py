@@ -68,8 +68,8 @@ class DialectRun:
         begun_by: The decoded request that has begun the run, if its host keeps it: another one than ``body``
             for a request that attached to the run. None for every other run.
         path: The request's path, percent-encoded, with the query.
-        session_id: The conversation: the one that the script assigns, or else the text of that name in the
-            input; None if there is none.
+        session_id: The conversation that the script assigns; None if it assigns none. The input has the
+            one that the request names.
         answer_headers: Header fields that every answer to the run has in addition.
         dialect: The dialect of the answer.
     """
@@ -92,11 +92,6 @@ class DialectRun:
     session_id: str | None = field(default=None, repr=False)
     answer_headers: dict[str, str] = field(default_factory=dict)
     dialect: Dialect = field(kw_only=True)
-
-    def __post_init__(self) -> None:
-        named = self.input.get("session_id")
-        if self.session_id is None and isinstance(named, str):
-            object.__setattr__(self, "session_id", named)
 
 
 class Format(Protocol):

@@ -43,7 +43,8 @@ class _Events(Format):
         raise NotImplementedError
 
     def start(self, run: DialectRun) -> bytes:
-        return self.event("start", without_none(message="stream started", session_id=run.session_id))
+        session_id = run.input.get("session_id") if run.session_id is None else run.session_id
+        return self.event("start", without_none(message="stream started", session_id=session_id))
 
     def chunk(self, step: Chunk, index: int | None, id: str | None) -> bytes:
         name = "chunk" if step.event is ... else step.event

@@ -164,9 +164,7 @@ def test_each_step_has_its_bytes(step, at):
         (
             "websocket",
             b"",
-            frame(
-                1, b'{"type":"status","status":"stream_started","invocation_id":"run-1","session_id":"s1"}'
-            ),
+            frame(1, b'{"type":"status","status":"stream_started","invocation_id":"run-1"}'),
             frame(
                 1,
                 b'{"type":"status","status":"stream_completed","total_chunks":0,"execution_time":0.0,'
