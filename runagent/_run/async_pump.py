@@ -19,6 +19,7 @@ from runagent._net.loops import EventLoop, current_loop
 from runagent._run.pump_core import (
     CLOSED_NOTICED_SECONDS,
     END_OF_ANSWER_SECONDS,
+    OTHER_LOOP,
     READ_BYTES,
     RESET_LOOKS,
     RESET_SECONDS,
@@ -46,7 +47,6 @@ __tracebackhide__ = is_ours
 
 _READ, _TURN = Action.READ, Action.TURN
 _CANCELLED_WHILE_SENT = "the run was cancelled while it was sending to the agent; start a new run"
-_OTHER_LOOP = "this stream was begun in another event loop; read it there, or start a new one here"
 
 
 class AsyncPump(PumpCore):
@@ -179,7 +179,7 @@ class AsyncPump(PumpCore):
                     None,
                     await current_loop(),
                 ):
-                    raise ReaderRefusedError(_OTHER_LOOP) from exc
+                    raise ReaderRefusedError(OTHER_LOOP) from exc
                 self._give_up(exc)
                 raise
             except BaseException as exc:

@@ -31,6 +31,7 @@ TOKEN = (None,)
 CLOSED_NOTICED_SECONDS = 0.1  # the longest step of a wait before another attempt
 RESET_SECONDS, RESET_LOOKS = 0.05, 10  # how long and how often to check for a reset after the end
 END_OF_ANSWER_SECONDS = 0.02  # the formal end of an answer comes right after its last event
+OTHER_LOOP = "this stream was begun in another event loop; read it there, or start a new one here"
 TWO_READERS = "another thread or task is reading this stream; a stream has one reader"
 
 

@@ -17,7 +17,7 @@ from runagent._internal.threads import needs_thread
 from runagent._internal.tracebacks import is_ours
 from runagent._net.loops import current_loop
 from runagent._net.tasks import Scope, Wakeup, current_library, new_scope, spawn
-from runagent._run.pump_core import TOKEN, TWO_READERS, ReaderRefusedError
+from runagent._run.pump_core import OTHER_LOOP, TOKEN, TWO_READERS, ReaderRefusedError
 from runagent._run.read_store import Store
 from runagent._run.until import ACCEPTED, CONNECTED, Patience
 
@@ -176,10 +176,9 @@ class AsyncReadAhead:
         self._loop: EventLoop | None = None
         self._network: AsyncNetwork
         self._changed: Wakeup | None = None
-        self._current: Callable[
-            [], object
-        ]  # returns the running loop, for a small part of what `_loop` costs
-        self._home: object = None  # what it has returned
+        # Returns the running loop, for a small part of what `_loop` costs, and what it returned then.
+        self._current: Callable[[], object]
+        self._home: object = None
         self._scope: Scope | None = None
         self._reading = self._closed = self._informed = False
 
@@ -261,11 +260,7 @@ class AsyncReadAhead:
         except RuntimeError:  # it is another library's
             elsewhere = True
         if elsewhere:
-            from runagent._run.async_pump import (
-                _OTHER_LOOP,
-            )  # loaded by now; threads that read ahead do without
-
-            raise ReaderRefusedError(_OTHER_LOOP)
+            raise ReaderRefusedError(OTHER_LOOP)
 
     def is_elsewhere(self, loop: EventLoop) -> bool:
         """See `AsyncPump.is_elsewhere`."""
