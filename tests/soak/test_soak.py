@@ -93,8 +93,8 @@ def _keeping(kept: list[bytes]) -> Any:
 
     received = Run.received
 
-    def keep(run: Run, data: bytes, start: float, end: float) -> None:
+    def keep(run: Run, data: bytes, start: float, end: float) -> bytes:
         kept.append(bytes(bytearray(data)))
-        received(run, data, start, end)
+        return received(run, data, start, end)
 
     return keep
