@@ -166,3 +166,10 @@ def test_every_lower_bound_is_what_make_installs_for_its_test(project: Path) -> 
         (bound,) = requirement.specifier
         assert ">=" == bound.operator, requirement
         assert pins[canonicalize_name(requirement.name)] == Version(bound.version), requirement
+
+
+def test_the_benchmarks_peers_pin_no_package_that_the_constraints_pin() -> None:
+    """Both are given to one installation."""
+    peers = pinned(ROOT / "tests" / "benchmarks" / "peers.txt")
+    assert {"anthropic"} <= peers.keys()
+    assert set() == peers.keys() & pinned(ROOT / "constraints.txt").keys()
