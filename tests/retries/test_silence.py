@@ -10,7 +10,6 @@ from runagent import (
     AgentNotFoundError,
     AgentServerError,
     NetworkError,
-    RunAgentError,
     StreamError,
     StreamTimeoutError,
     Timeouts,
@@ -115,17 +114,24 @@ def test_a_silence_after_which_nothing_could_be_resumed_stays_a_timeout(
     assert (StreamTimeoutError, "idle") == (type(report.error), report.error.phase)
 
 
+def failure_of_text(virtual: Virtual) -> StreamError:
+    """Read a stream whose run fails after its beginning."""
+
+    async def scenario() -> StreamError:
+        with pytest.raises(StreamError) as caught:
+            await virtual.client("sse").run_generic_stream("q").text()
+        return caught.value
+
+    failed: StreamError = virtual.run(scenario)
+    return failed
+
+
 def test_a_silence_is_named_by_the_error_that_the_agent_reports_instead_of_the_rest(virtual: Virtual) -> None:
     """The agent's own error keeps its class and code: a limit that is raised does not help."""
     agent = virtual.memory.agent("a")
     agent.reply("x", STALL).always("x", error_step("GONE_WRONG", "no room left"))
 
-    async def scenario() -> RunAgentError:
-        with pytest.raises(StreamError) as caught:
-            await virtual.client("sse").run_generic_stream("q").text()
-        return caught.value
-
-    failed = virtual.run(scenario)
+    failed = failure_of_text(virtual)
     assert ("GONE_WRONG", "x") == (failed.code, failed.partial_text)
     assert failed.message.startswith(
         "no room left (the stream had broken before: nothing more from the agent"
@@ -135,10 +141,5 @@ def test_a_silence_is_named_by_the_error_that_the_agent_reports_instead_of_the_r
 def test_a_silence_before_the_last_chunks_is_forgotten(virtual: Virtual) -> None:
     virtual.memory.agent("a").reply("x", STALL).always("x", "y", error_step("GONE_WRONG", "no room left"))
 
-    async def scenario() -> RunAgentError:
-        with pytest.raises(StreamError) as caught:
-            await virtual.client("sse").run_generic_stream("q").text()
-        return caught.value
-
-    failed = virtual.run(scenario)
+    failed = failure_of_text(virtual)
     assert ("xy", "no room left (after 2 attempts)") == (failed.partial_text, failed.message)

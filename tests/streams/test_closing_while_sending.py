@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,10 @@ import trustme
 from runagent import StreamError
 from tests.support.peer import Peer, opens_websocket
 from tests.support.styles import STYLES, Style
+from tests.support.tls import client_context, server_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable
 
     from tests.support.peer import PeerConnection
@@ -55,10 +56,7 @@ def style(request: pytest.FixtureRequest) -> Style:
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """The TLS contexts of the agent and of the client."""
     ca = trustme.CA()
-    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    ca.issue_cert("127.0.0.1").configure_cert(server)
-    ca.configure_trust(client)
-    return server, client
+    return server_context(ca, "127.0.0.1"), client_context(ca)
 
 
 async def by_closing_it(client: Any, stream: Any) -> None:

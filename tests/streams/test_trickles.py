@@ -16,6 +16,7 @@ from runagent import RunTimeoutError, Timeouts
 from tests.support.peer import Peer, PeerConnection, chunked
 from tests.support.proxy import Proxy
 from tests.support.styles import Style
+from tests.support.tls import client_context, server_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,10 +36,7 @@ def style(request: pytest.FixtureRequest) -> Style:
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """The server's and the client's."""
     authority = trustme.CA()
-    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    authority.issue_cert("agent.test", "127.0.0.1").configure_cert(server)
-    authority.configure_trust(client)
-    return server, client
+    return server_context(authority, "agent.test", "127.0.0.1"), client_context(authority)
 
 
 def trickle(connection: PeerConnection, data: bytes) -> None:
